@@ -1,0 +1,1 @@
+"""kbackup: back up, restore and migrate what runs in Kubernetes."""
