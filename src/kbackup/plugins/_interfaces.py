@@ -1,0 +1,508 @@
+"""What plugins implement and what they are given: Protocols and plain values.
+
+Nothing here depends on pluggy. A Protocol's method set grows only with a new version of
+the Protocol; what a plugin is *given* grows by fields with defaults.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Protocol, runtime_checkable
+
+import attrs
+
+from kbackup.models import (
+    APIResource,
+    Backup,
+    BackupStorageLocationSpec,
+    GroupResource,
+    ItemOperation,
+    OperationProgress,
+    ResourceIdentifier,
+    ResourceSelector,
+    Restore,
+    RestoreOptions,
+    ServerVersion,
+)
+
+if TYPE_CHECKING:
+    from kbackup.plugins._run import Run
+
+
+# --- stores ---------------------------------------------------------------------------
+
+
+class Capability(StrEnum):
+    """What an object store may be able to do beyond the plain operations."""
+
+    ATOMIC_CREATE = "atomic-create"  # put(create=True) has one winner among many
+    RETENTION = "retention"  # put(retain_until=...) locks the object
+    SIGNED_URL = "signed-url"
+    RANGE = "range"  # get(start=, length=) transfers only that part
+
+
+@attrs.frozen
+class Digest:
+    """The SHA-256 of an object's bytes.
+
+    Attributes:
+        hex: 64 lower-case hexadecimal digits.
+    """
+
+    hex: str = attrs.field(validator=attrs.validators.matches_re(r"[0-9a-f]{64}"))
+
+    @classmethod
+    def parse(cls, text: str) -> Digest:
+        """Read ``sha256:<hex>``.
+
+        Raises:
+            ValueError: *text* is written otherwise.
+        """
+        algorithm, _, value = text.partition(":")
+        if algorithm != "sha256":
+            raise ValueError(f"{text!r} is not written sha256:<hex>")
+        return cls(value)
+
+    def __str__(self) -> str:
+        return f"sha256:{self.hex}"
+
+
+@attrs.frozen(kw_only=True)
+class ObjectInfo:
+    """One object in a store.
+
+    Attributes:
+        key: Below the store's root; never absolute.
+        size: Bytes.
+        modified: When it was last written, where the store tells.
+        etag: The store's own version mark, or empty.
+    """
+
+    key: str
+    size: int
+    modified: datetime | None = None
+    etag: str = ""
+
+
+@runtime_checkable
+class ObjectStore(Protocol):
+    """Bytes by key in one bucket; every method may be called from any thread.
+
+    Keys use ``/`` and are never absolute. Objects are written and read whole. Every
+    call ends within the time that the location's configuration allows.
+    """
+
+    api_version: ClassVar[int]  # 1
+    capabilities: frozenset[Capability]
+
+    def put(
+        self,
+        key: str,
+        source: Path | bytes,
+        *,
+        create: bool = False,
+        retain_until: datetime | None = None,
+    ) -> ObjectInfo:
+        """Write an object; readers see the whole of it or nothing.
+
+        Args:
+            key: Where.
+            source: A file, or the bytes.
+            create: Fail where the key is taken. Without `Capability.ATOMIC_CREATE`
+                two writers at the same moment may both succeed.
+            retain_until: Lock the object against change and deletion until then.
+
+        Raises:
+            ObjectExistsError: *create* was given and the key is taken.
+            UnsupportedCapabilityError: *retain_until* without the capability.
+            StoreError: Anything else; whether the object was written is unknown.
+        """
+        ...
+
+    def get(
+        self,
+        key: str,
+        target: BinaryIO,
+        *,
+        start: int = 0,
+        length: int | None = None,
+        expect: Digest | None = None,
+    ) -> ObjectInfo:
+        """Write an object's bytes, or a part of them, to *target*.
+
+        Raises:
+            ObjectNotFoundError: There is no such object.
+            DigestMismatchError: The whole object read is not what *expect* says;
+                *target* then holds bytes that must not be used.
+        """
+        ...
+
+    def stat(self, key: str) -> ObjectInfo:
+        """Return what the store knows of an object, or raise `ObjectNotFoundError`."""
+        ...
+
+    def list(self, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:
+        """Yield the objects whose key starts with *prefix*, ascending, past *after*."""
+        ...
+
+    def list_prefixes(self, prefix: str, delimiter: str = "/") -> Iterator[str]:
+        """Yield each distinct key beginning up to *delimiter*, ascending, with both."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove an object; removing what is gone is success."""
+        ...
+
+    def signed_url(self, key: str, ttl: timedelta) -> str:
+        """Return an address that serves the object for *ttl* without credentials."""
+        ...
+
+    def close(self) -> None:
+        """Release connections; the store is not used afterwards."""
+        ...
+
+
+@attrs.frozen(kw_only=True)
+class ObjectStoreFactory:
+    """How to open the stores of one provider.
+
+    Attributes:
+        open: From a configuration to a store bound to its bucket. The mapping holds the
+            location's own ``config`` and, where set, ``bucket``, ``prefix`` (told for
+            information, keys never contain it twice), ``caCert`` (PEM text) and
+            ``credentialsFile`` (a path). It must not be changed. It is called with no
+            network touched before the first operation.
+        from_url: From an address such as ``s3://bucket/prefix`` to a location.
+        schemes: The schemes of the addresses that `from_url` understands.
+        aliases: Other provider names that mean this one.
+        requires: Names of the importable packages it needs.
+        extra: The extra of kbackup, or the distribution, that installs those.
+    """
+
+    open: Callable[[Mapping[str, str]], ObjectStore]
+    from_url: Callable[[str], BackupStorageLocationSpec] | None = None
+    schemes: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
+    extra: str = ""
+
+
+# --- volumes --------------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class VolumeDescription:
+    """What a snapshotter knows of a volume.
+
+    Attributes:
+        volume_type: The provider's word, such as ``gp3``.
+        iops: Provisioned operations a second, or None.
+    """
+
+    volume_type: str
+    iops: int | None = None
+
+
+@runtime_checkable
+class VolumeSnapshotter(Protocol):
+    """Snapshots of a provider's volumes."""
+
+    api_version: ClassVar[int]  # 1
+
+    def volume_id(self, volume: Mapping[str, Any]) -> str:
+        """Return the provider's id of a PersistentVolume, or empty: not ours."""
+        ...
+
+    def with_volume_id(
+        self, volume: Mapping[str, Any], volume_id: str
+    ) -> Mapping[str, Any]:
+        """Return the PersistentVolume pointed at another volume."""
+        ...
+
+    def describe(self, volume_id: str, zone: str) -> VolumeDescription:
+        """Return type and speed of a volume."""
+        ...
+
+    def create_snapshot(
+        self, volume_id: str, zone: str, tags: Mapping[str, str]
+    ) -> str:
+        """Snapshot a volume and return the snapshot's id."""
+        ...
+
+    def create_volume(
+        self, snapshot_id: str, volume_type: str, zone: str, iops: int | None
+    ) -> str:
+        """Make a volume from a snapshot and return its id."""
+        ...
+
+    def delete_snapshot(self, snapshot_id: str) -> None:
+        """Remove a snapshot; removing what is gone is success."""
+        ...
+
+    def close(self) -> None:
+        """Release connections."""
+        ...
+
+
+@attrs.frozen(kw_only=True)
+class VolumeSnapshotterFactory:
+    """How to open the snapshotter of one provider; fields as `ObjectStoreFactory`."""
+
+    open: Callable[[Mapping[str, str]], VolumeSnapshotter]
+    aliases: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
+    extra: str = ""
+
+
+# --- what actions may ask of a cluster ------------------------------------------------
+
+
+class ClusterReader(Protocol):
+    """The cluster, for reading."""
+
+    def get(self, identifier: ResourceIdentifier) -> Mapping[str, Any] | None:
+        """Return one object, or None where there is none or no such type."""
+        ...
+
+    def list(
+        self,
+        group_resource: GroupResource,
+        *,
+        namespace: str = "",
+        label_selector: str = "",
+    ) -> Iterable[Mapping[str, Any]]:
+        """Yield the objects of a type; without *namespace* those of all namespaces."""
+        ...
+
+    def resolve(self, text: str) -> APIResource | None:
+        """Return the type that a plural, short, singular or full name means."""
+        ...
+
+    def server_version(self) -> ServerVersion:
+        """Return what the API server reports."""
+        ...
+
+
+class ClusterWriter(ClusterReader, Protocol):
+    """The cluster, for reading and writing; given to `begin` only.
+
+    A run revokes it when the action that holds it did not come back in time.
+    """
+
+    def create(self, item: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Create an object and return what the server stored."""
+        ...
+
+    def patch(
+        self, identifier: ResourceIdentifier, patch: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """Send a merge patch and return what the server stored."""
+        ...
+
+    def delete(self, identifier: ResourceIdentifier) -> None:
+        """Delete an object; deleting what is gone is success."""
+        ...
+
+
+# --- item actions ---------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class BackupInput:
+    """What a BackupItemAction is given.
+
+    Attributes:
+        item: The object as the cluster gave it; never to be changed.
+        identifier: Its type, namespace and name.
+        backup: The backup that runs.
+        cluster: The source cluster.
+        logger: Writes to the backup's log.
+        run: The run it belongs to.
+    """
+
+    item: Mapping[str, Any]
+    identifier: ResourceIdentifier
+    backup: Backup
+    cluster: ClusterReader
+    logger: logging.Logger | logging.LoggerAdapter[logging.Logger]
+    run: Run | None = None
+
+
+@attrs.frozen(kw_only=True)
+class BackupOutput:
+    """What a BackupItemAction answers.
+
+    Attributes:
+        item: The object to store; the one given where nothing changes.
+        additional_items: What must be in the backup as well; the filters decide.
+        must_include_additional_items: The filters do not decide about those.
+        skip: Why this object shall not be stored; empty: it shall.
+        wants_begin: Whether `begin` is to be called.
+        post_operation_items: What to store again after the operation ended.
+    """
+
+    item: Mapping[str, Any]
+    additional_items: tuple[ResourceIdentifier, ...] = ()
+    must_include_additional_items: bool = False
+    skip: str = ""
+    wants_begin: bool = False
+    post_operation_items: tuple[ResourceIdentifier, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class RestoreInput:
+    """What a RestoreItemAction is given.
+
+    Attributes:
+        item: The object as it would be written so far: metadata reset, no status,
+            source namespace; never to be changed.
+        item_from_backup: The object as it was stored, status included.
+        identifier: Its type, source namespace and name.
+        restore: The restore that is planned.
+        backup: The backup that is restored.
+        options: kbackup's own options of the restore.
+        cluster: The target cluster.
+        logger: Writes to the restore's log.
+        run: The run it belongs to.
+    """
+
+    item: Mapping[str, Any]
+    item_from_backup: Mapping[str, Any]
+    identifier: ResourceIdentifier
+    restore: Restore
+    backup: Backup
+    options: RestoreOptions
+    cluster: ClusterReader
+    logger: logging.Logger | logging.LoggerAdapter[logging.Logger]
+    run: Run | None = None
+
+
+@attrs.frozen(kw_only=True)
+class RestoreOutput:
+    """What a RestoreItemAction answers.
+
+    Attributes:
+        item: The object to write; the one given where nothing changes.
+        additional_items: What must be restored before it; the filters decide.
+        skip: Why this object shall not be restored; empty: it shall.
+        wants_begin: Whether `begin` is to be called when the plan is applied.
+    """
+
+    item: Mapping[str, Any]
+    additional_items: tuple[ResourceIdentifier, ...] = ()
+    skip: str = ""
+    wants_begin: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class DeleteInput:
+    """What a DeleteItemAction is given.
+
+    Attributes:
+        item: The object as it was stored.
+        identifier: Its type, namespace and name.
+        backup: The backup that is deleted.
+        cluster: The cluster in which the action may have left something.
+        logger: Writes to the log of the deletion.
+    """
+
+    item: Mapping[str, Any]
+    identifier: ResourceIdentifier
+    backup: Backup
+    cluster: ClusterWriter
+    logger: logging.Logger | logging.LoggerAdapter[logging.Logger]
+
+
+@runtime_checkable
+class BackupItemAction(Protocol):
+    """Looks at each item it applies to while a backup runs.
+
+    `execute` is pure: it changes neither the item nor the cluster, may be called more
+    than once, from any worker thread. An action that starts something has a method
+    ``begin(given: BackupInput, cluster: ClusterWriter) -> ItemOperation | None`` and,
+    for what goes on by itself, ``progress(operation) -> OperationProgress`` and
+    ``cancel(operation)``.
+    """
+
+    name: str
+    applies_to: ResourceSelector
+
+    def execute(self, given: BackupInput) -> BackupOutput:
+        """Answer what to store and what else belongs to it."""
+        ...
+
+
+@runtime_checkable
+class RestoreItemAction(Protocol):
+    """Looks at each item it applies to while a restore is planned.
+
+    `execute` is pure, as for `BackupItemAction`; ``begin``, ``progress`` and ``cancel``
+    alike, called while the plan is applied.
+    """
+
+    name: str
+    applies_to: ResourceSelector
+
+    def execute(self, given: RestoreInput) -> RestoreOutput:
+        """Answer what to write and what must be there before it."""
+        ...
+
+
+@runtime_checkable
+class DeleteItemAction(Protocol):
+    """Cleans up, item by item, when a backup is deleted."""
+
+    name: str
+    applies_to: ResourceSelector
+
+    def execute(self, given: DeleteInput) -> None:
+        """Remove what the item's backup left outside the store."""
+        ...
+
+
+@runtime_checkable
+class ItemBlockAction(Protocol):
+    """Tells which items are to be backed up together with one."""
+
+    name: str
+    applies_to: ResourceSelector
+
+    def related_items(self, given: BackupInput) -> tuple[ResourceIdentifier, ...]:
+        """Return the identifiers of the items of the same block."""
+        ...
+
+
+class BeginsBackup(Protocol):
+    """The part of a BackupItemAction that acts."""
+
+    def begin(
+        self, given: BackupInput, cluster: ClusterWriter
+    ) -> ItemOperation | None:
+        """Start what is to be started; return what to wait for."""
+        ...
+
+
+class BeginsRestore(Protocol):
+    """The part of a RestoreItemAction that acts."""
+
+    def begin(
+        self, given: RestoreInput, cluster: ClusterWriter
+    ) -> ItemOperation | None:
+        """Start what is to be started; return what to wait for."""
+        ...
+
+
+class FollowsOperations(Protocol):
+    """The part of an action whose operations go on by themselves."""
+
+    def progress(self, operation: ItemOperation) -> OperationProgress:
+        """Return how far an operation is."""
+        ...
+
+    def cancel(self, operation: ItemOperation) -> None:
+        """Stop an operation as soon as possible."""
+        ...
