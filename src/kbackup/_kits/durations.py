@@ -14,13 +14,14 @@ _MICROSECONDS = {
     "ns": Fraction(1, 1000),
     "us": Fraction(1),
     "µs": Fraction(1),  # micro sign
-    "μs": Fraction(1),  # Greek mu  # noqa: RUF003 - Go accepts both letters
+    "μs": Fraction(1),  # Greek mu
     "ms": Fraction(1000),
     "s": Fraction(1_000_000),
     "m": Fraction(60_000_000),
     "h": Fraction(3_600_000_000),
 }
-_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)")  # noqa: RUF001 - as above
+_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
+_MILLISECOND, _SECOND, _MINUTE = 1000, 1_000_000, 60_000_000  # in microseconds
 _LARGEST = 2**63 // 1000  # microseconds in Go's int64 of nanoseconds: about 292 years
 
 
@@ -54,13 +55,13 @@ def format_duration(duration: timedelta) -> str:
     if micros == 0:
         return "0s"
     sign, micros = ("-", -micros) if micros < 0 else ("", micros)
-    if micros < 1000:
+    if micros < _MILLISECOND:
         return f"{sign}{micros}µs"
-    if micros < 1_000_000:
-        return f"{sign}{_decimal(micros, 1000)}ms"
-    minutes, rest = divmod(micros, 60_000_000)
+    if micros < _SECOND:
+        return f"{sign}{_decimal(micros, _MILLISECOND)}ms"
+    minutes, rest = divmod(micros, _MINUTE)
     hours, minutes = divmod(minutes, 60)
-    seconds = _decimal(rest, 1_000_000)
+    seconds = _decimal(rest, _SECOND)
     if hours:
         return f"{sign}{hours}h{minutes}m{seconds}s"
     return f"{sign}{minutes}m{seconds}s" if minutes else f"{sign}{seconds}s"

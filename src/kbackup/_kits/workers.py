@@ -1,0 +1,169 @@
+"""Bounded daemon threads and the token that stops them.
+
+Threads that may block in foreign code must not keep the interpreter from exiting:
+those of `concurrent.futures.ThreadPoolExecutor` are joined at exit, these are daemons.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from datetime import timedelta
+from typing import Any, ParamSpec, Self, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+S = TypeVar("S")
+
+
+class Cancelled(BaseException):
+    """Somebody cancelled the run.
+
+    Not an `Exception`: the loops that turn one bad item into an entry of the result
+    must let it pass. It never leaves the library; the engines turn it into
+    `RunCancelledError`.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class CancelToken:
+    """Asks a run to stop; shared freely between threads.
+
+    The run asks the token between items and before every request, page, retry and
+    sleep. A token cancelled once stays cancelled.
+    """
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._reason = ""
+        self._deadline: float | None = None
+
+    def cancel(self, reason: str = "cancelled") -> None:
+        """Ask the run to stop; the first reason stays."""
+        if not self._event.is_set():
+            self._reason = reason
+            self._event.set()
+
+    def after(self, limit: timedelta) -> CancelToken:
+        """Cancel by itself once *limit* has passed from now; return the token."""
+        self._deadline = time.monotonic() + limit.total_seconds()
+        return self
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the run is to stop."""
+        if self._deadline is not None and time.monotonic() >= self._deadline:
+            self.cancel("the time given to the run is over")
+        return self._event.is_set()
+
+    @property
+    def reason(self) -> str:
+        """Why; empty while not cancelled."""
+        return self._reason
+
+    def check(self) -> None:
+        """Raise `Cancelled` when the run is to stop."""
+        if self.cancelled:
+            raise Cancelled(self._reason)
+
+    def wait(self, seconds: float) -> None:
+        """Sleep *seconds*, or raise `Cancelled` as soon as the run is to stop."""
+        if self._deadline is not None:
+            seconds = min(seconds, max(0.0, self._deadline - time.monotonic()))
+        self._event.wait(seconds)
+        self.check()
+
+
+class WorkerPool:
+    """A fixed number of daemon threads that take calls from one queue."""
+
+    def __init__(self, workers: int, name: str) -> None:
+        self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._work, name=f"{name}-{n}", daemon=True)
+            for n in range(workers)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(
+        self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Future[T]:
+        """Queue a call; its outcome, `Cancelled` included, is the future's."""
+        future: Future[T] = Future()
+
+        def call() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                future.set_result(function(*args, **kwargs))
+            except BaseException as exc:  # noqa: BLE001 - handed to whoever waits
+                future.set_exception(exc)
+
+        self._calls.put(call)
+        return future
+
+    def close(self, *, wait: bool = True) -> None:
+        """End the threads after the calls queued so far."""
+        for _ in self._threads:
+            self._calls.put(None)
+        if wait:
+            for thread in self._threads:
+                thread.join()
+
+    def _work(self) -> None:
+        while (call := self._calls.get()) is not None:
+            call()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.close(wait=kind is None)
+
+
+def map_ordered(
+    function: Callable[[S], T], items: Iterable[S], *, workers: int, name: str
+) -> Iterator[T]:
+    """Yield ``function(item)`` in the order of *items*, *workers* at a time.
+
+    At most twice as many items as workers are taken ahead of the consumer. The first
+    error is raised where its result would have been.
+    """
+    with WorkerPool(workers, name) as pool:
+        waiting: deque[Future[T]] = deque()
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) >= 2 * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def call_with_timeout(
+    function: Callable[P, T], seconds: float, *args: P.args, **kwargs: P.kwargs
+) -> T:
+    """Call *function* on a thread of its own and wait at most *seconds*.
+
+    Raises:
+        TimeoutError: It did not come back. The thread goes on, as Python cannot stop
+            it; whatever it returns later is thrown away.
+    """
+    outcome: Future[Any] = Future()
+
+    def call() -> None:
+        try:
+            outcome.set_result(function(*args, **kwargs))
+        except BaseException as exc:  # noqa: BLE001 - handed to whoever waits
+            outcome.set_exception(exc)
+
+    threading.Thread(target=call, name="kbackup-bounded-call", daemon=True).start()
+    result: T = outcome.result(timeout=seconds)
+    return result

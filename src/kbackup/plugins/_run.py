@@ -1,0 +1,239 @@
+"""What belongs to one run and is handed down explicitly: never a global.
+
+A run has its own logger, results, events, clock and cancel token, so that two engines
+in one process never mix them. Both engines make a `Run`; plugins are given it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from kbackup._kits.clock import Clock, SystemClock
+from kbackup._kits.workers import CancelToken
+from kbackup.models import (
+    EngineSettings,
+    ListRecord,
+    ResourceIdentifier,
+    ResultEntry,
+    Results,
+    RunReport,
+)
+from kbackup.plugins._events import (
+    ErrorRecorded,
+    Event,
+    Observer,
+    PhaseChanged,
+    WarningRecorded,
+)
+
+_CLUSTER = "cluster"  # the results' area of what has no namespace
+_VELERO = "velero"  # the results' area of what is about no item
+
+
+class RunLogger(logging.Logger):
+    """A logger that belongs to one run and to no hierarchy.
+
+    Its records go to the handlers added to it and on to the library's logger
+    ``kbackup.<room>`` with ``kbackup_run`` set to the run's uid, where the host's own
+    configuration decides about them.
+    """
+
+    def __init__(self, name: str, uid: str) -> None:
+        super().__init__(name, logging.DEBUG)
+        self._host = logging.getLogger(name)
+        self._uid = uid
+        self.propagate = False
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - the base class's name
+        """Tell whether a record of *level* would go anywhere."""
+        return bool(self.handlers) or self._host.isEnabledFor(level)
+
+    def callHandlers(self, record: logging.LogRecord) -> None:  # noqa: N802 - as above
+        """Hand *record* to the run's handlers, then to the host's logger."""
+        record.kbackup_run = self._uid
+        for handler in self.handlers:
+            if record.levelno >= handler.level:
+                handler.handle(record)
+        if self._host.isEnabledFor(record.levelno):
+            self._host.handle(record)
+
+
+class Run:
+    """One backup or restore while it runs; shared by its threads.
+
+    Attributes:
+        uid: Of the backup or restore.
+        kind: ``backup`` or ``restore``.
+        name: Of the backup or restore.
+        settings: How the host wants it done.
+        clock: Where the time comes from.
+        cancel: Asked between items and before every request.
+        logger: Writes to the run's log and to ``kbackup.<kind>``.
+    """
+
+    def __init__(
+        self,
+        *,
+        uid: str,
+        kind: str,
+        name: str,
+        settings: EngineSettings | None = None,
+        clock: Clock | None = None,
+        cancel: CancelToken | None = None,
+        observer: Observer | None = None,
+        broadcast: Callable[[Event, Run], None] | None = None,
+    ) -> None:
+        self.uid = uid
+        self.kind = kind
+        self.name = name
+        self.settings = settings or EngineSettings()
+        self.clock: Clock = clock or SystemClock()
+        self.cancel = cancel or CancelToken()
+        self.logger = RunLogger(f"kbackup.{kind}", uid)
+        self._observer = observer
+        self._broadcast = broadcast
+        self._emitting = threading.Lock()
+        self._collecting = threading.Lock()
+        self._warnings: list[ResultEntry] = []
+        self._errors: list[ResultEntry] = []
+        self._seconds: Counter[str] = Counter()
+        self._calls: Counter[str] = Counter()
+        self._plugin_seconds: Counter[str] = Counter()
+
+    @property
+    def observed(self) -> bool:
+        """Whether anybody listens; where not, making an event can be spared."""
+        return self._observer is not None or self._broadcast is not None
+
+    def emit(self, event: Event) -> None:
+        """Tell the observers, one at a time and in order; their errors are logged."""
+        if not self.observed:
+            return
+        with self._emitting:  # serialises observers; the run's own locks are not held
+            if self._observer is not None:
+                try:
+                    self._observer(event)
+                except Exception:
+                    self.logger.exception(
+                        "an observer failed on %s", type(event).__name__
+                    )
+            if self._broadcast is not None:
+                self._broadcast(event, self)
+
+    @contextmanager
+    def phase(self, name: str, *, total: int | None = None) -> Iterator[None]:
+        """Do a step of the run: asked for a cancel, announced, timed."""
+        self.cancel.check()
+        self.emit(PhaseChanged(phase=name, total=total))
+        started = self.clock.monotonic()
+        try:
+            yield
+        finally:
+            self._seconds[name] += self.clock.monotonic() - started
+
+    def warning(
+        self,
+        message: str,
+        *,
+        item: ResourceIdentifier | None = None,
+        area: str = "",
+        plugin: str = "",
+        cause: BaseException | None = None,
+    ) -> None:
+        """Record something that leaves the run usable; log it and tell observers."""
+        entry = _entry(message, item, area, plugin, cause)
+        with self._collecting:
+            self._warnings.append(entry)
+        self.logger.warning("%s", message, extra={"fields": _fields(entry)})
+        self.emit(WarningRecorded(message=message, item=item))
+
+    def error(
+        self,
+        message: str,
+        *,
+        item: ResourceIdentifier | None = None,
+        area: str = "",
+        plugin: str = "",
+        cause: BaseException | None = None,
+    ) -> None:
+        """Record something that was lost; log it and tell observers."""
+        entry = _entry(message, item, area, plugin, cause)
+        with self._collecting:
+            self._errors.append(entry)
+        self.logger.error("%s", message, extra={"fields": _fields(entry)})
+        self.emit(ErrorRecorded(message=message, item=item))
+
+    @property
+    def results(self) -> Results:
+        """The warnings and errors so far."""
+        with self._collecting:
+            return Results(warnings=tuple(self._warnings), errors=tuple(self._errors))
+
+    def count(self, call: str, number: int = 1) -> None:
+        """Count calls of one kind, such as ``list secrets`` or ``store put``."""
+        with self._collecting:
+            self._calls[call] += number
+
+    def spent(self, plugin: str, seconds: float) -> None:
+        """Add to the time that a plugin took."""
+        with self._collecting:
+            self._plugin_seconds[plugin] += seconds
+
+    def report(
+        self, *, bytes_written: int = 0, lists: tuple[ListRecord, ...] = ()
+    ) -> RunReport:
+        """Return what the run took and how often it called."""
+        with self._collecting:
+            return RunReport(
+                seconds={phase: float(s) for phase, s in self._seconds.items()},
+                calls=dict(self._calls),
+                plugin_seconds={p: float(s) for p, s in self._plugin_seconds.items()},
+                bytes_written=bytes_written,
+                lists=lists,
+            )
+
+    def deadline(self, limit: timedelta) -> float:
+        """Return the monotonic instant *limit* from now."""
+        return self.clock.monotonic() + limit.total_seconds()
+
+    def __repr__(self) -> str:
+        return f"Run({self.kind} {self.name}, uid={self.uid})"
+
+
+def _entry(
+    message: str,
+    item: ResourceIdentifier | None,
+    area: str,
+    plugin: str,
+    cause: BaseException | None,
+) -> ResultEntry:
+    """Make the entry; without *area* the item's namespace or scope decides."""
+    if not area:
+        area = (item.namespace or _CLUSTER) if item is not None else _VELERO
+    return ResultEntry(
+        message=message,
+        area=area,
+        item=item,
+        plugin=plugin,
+        cause=str(cause) if cause is not None else "",
+    )
+
+
+def _fields(entry: ResultEntry) -> Mapping[str, Any]:
+    """Return the log line's fields of an entry."""
+    fields: dict[str, str] = {}
+    if entry.item is not None:
+        fields["resource"] = str(entry.item.group_resource)
+        fields["namespace"] = entry.item.namespace
+        fields["name"] = entry.item.name
+    if entry.plugin:
+        fields["pluginName"] = entry.plugin
+    if entry.cause and entry.cause not in entry.message:
+        fields["error"] = entry.cause
+    return fields
