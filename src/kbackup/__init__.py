@@ -1,1 +1,116 @@
-"""kbackup: back up, restore and migrate what runs in Kubernetes."""
+"""kbackup: back up, restore and migrate what runs in Kubernetes clusters.
+
+The front door. Names are resolved when they are first used, so that ``import kbackup``
+is cheap and one room can be used without loading the others::
+
+    from kbackup import BackupEngine, BackupSpec, BackupStore, Cluster
+
+    with Cluster.connect() as cluster, BackupStore.open("/var/backups/prod") as store:
+        spec = BackupSpec(included_namespaces=["shop"])
+        result = BackupEngine(cluster, store).run("shop-1", spec)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kbackup._kits.workers import CancelToken
+    from kbackup.backup import BackupEngine, BackupPlan
+    from kbackup.catalog import BackupStore
+    from kbackup.cluster import Cluster
+    from kbackup.errors import KBackupError
+    from kbackup.models import (
+        Backup,
+        BackupOptions,
+        BackupPhase,
+        BackupResult,
+        BackupSpec,
+        BackupStorageLocation,
+        EngineSettings,
+        LabelSelector,
+        Restore,
+        RestoreOptions,
+        RestorePhase,
+        RestoreResult,
+        RestoreSpec,
+        Schedule,
+        VolumeSnapshotLocation,
+    )
+    from kbackup.plugins import PluginManager, hookimpl
+    from kbackup.restore import RestoreEngine, RestorePlan
+
+_ROOMS = {
+    "Backup": "models",
+    "BackupEngine": "backup",
+    "BackupOptions": "models",
+    "BackupPhase": "models",
+    "BackupPlan": "backup",
+    "BackupResult": "models",
+    "BackupSpec": "models",
+    "BackupStorageLocation": "models",
+    "BackupStore": "catalog",
+    "CancelToken": "_kits.workers",
+    "Cluster": "cluster",
+    "EngineSettings": "models",
+    "KBackupError": "errors",
+    "LabelSelector": "models",
+    "PluginManager": "plugins",
+    "Restore": "models",
+    "RestoreEngine": "restore",
+    "RestoreOptions": "models",
+    "RestorePhase": "models",
+    "RestorePlan": "restore",
+    "RestoreResult": "models",
+    "RestoreSpec": "models",
+    "Schedule": "models",
+    "VolumeSnapshotLocation": "models",
+    "hookimpl": "plugins",
+}
+
+__all__ = [
+    "Backup",
+    "BackupEngine",
+    "BackupOptions",
+    "BackupPhase",
+    "BackupPlan",
+    "BackupResult",
+    "BackupSpec",
+    "BackupStorageLocation",
+    "BackupStore",
+    "CancelToken",
+    "Cluster",
+    "EngineSettings",
+    "KBackupError",
+    "LabelSelector",
+    "PluginManager",
+    "Restore",
+    "RestoreEngine",
+    "RestoreOptions",
+    "RestorePhase",
+    "RestorePlan",
+    "RestoreResult",
+    "RestoreSpec",
+    "Schedule",
+    "VolumeSnapshotLocation",
+    "__version__",
+    "hookimpl",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Resolve a public name from its room, or the version from the installation."""
+    if name == "__version__":
+        from importlib.metadata import version  # noqa: PLC0415 - costs 20 ms
+
+        return version("kbackup")
+    if name not in _ROOMS:
+        raise AttributeError(f"module 'kbackup' has no attribute {name!r}")
+    value = getattr(import_module(f"kbackup.{_ROOMS[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,121 @@
+"""Worker threads are bounded, keep the order, and can be cancelled."""
+
+import subprocess
+import sys
+import threading
+from datetime import timedelta
+
+import pytest
+
+from kbackup._kits.workers import (
+    Cancelled,
+    CancelToken,
+    WorkerPool,
+    call_with_timeout,
+    map_ordered,
+)
+
+
+def test_results_come_in_the_order_of_the_items():
+    """A slow first item does not let the others overtake it."""
+    second_done = threading.Event()
+
+    def work(item):
+        if item == 0:
+            second_done.wait(5)
+        else:
+            second_done.set()
+        return item * 10
+
+    assert list(map_ordered(work, range(4), workers=2, name="t")) == [0, 10, 20, 30]
+
+
+def test_first_error_is_raised_in_its_place():
+    """Results before the error arrive; the error comes where its result would."""
+    seen = []
+
+    with pytest.raises(ZeroDivisionError):
+        seen.extend(map_ordered(lambda n: 1 // n, [1, 0, 1], workers=1, name="t"))
+
+    assert seen in ([], [1])  # extend keeps what arrived before the error
+
+
+def test_items_are_not_taken_far_ahead():
+    """At most twice as many items as workers are taken before they are consumed."""
+    taken = []
+
+    def items():
+        for n in range(100):
+            taken.append(n)
+            yield n
+
+    results = map_ordered(lambda n: n, items(), workers=2, name="t")
+    next(results)
+
+    assert len(taken) <= 5
+    results.close()
+
+
+def test_pool_hands_over_cancelled():
+    """A cancel inside a worker reaches whoever waits for the result."""
+    token = CancelToken()
+    token.cancel("enough")
+
+    with WorkerPool(1, "t") as pool, pytest.raises(Cancelled, match="enough"):
+        pool.submit(token.check).result()
+
+
+def test_token_keeps_its_first_reason():
+    """A second cancel changes nothing."""
+    token = CancelToken()
+
+    token.cancel("first")
+    token.cancel("second")
+
+    assert token.cancelled
+    assert token.reason == "first"
+
+
+def test_token_with_a_deadline_cancels_itself():
+    """A token that was given no time is cancelled at once and says why."""
+    token = CancelToken().after(timedelta(0))
+
+    with pytest.raises(Cancelled, match="time given"):
+        token.check()
+
+
+def test_wait_ends_when_cancelled():
+    """A sleeping run wakes up when somebody cancels."""
+    token = CancelToken()
+    threading.Timer(0.05, token.cancel, ["stop"]).start()
+
+    with pytest.raises(Cancelled, match="stop"):
+        token.wait(60)
+
+
+def test_cancel_passes_item_isolation():
+    """The loops that catch every Exception of one item do not catch a cancel."""
+    assert not issubclass(Cancelled, Exception)
+
+
+def test_a_stuck_call_is_left_behind():
+    """A call that does not come back ends in a TimeoutError."""
+    release = threading.Event()
+
+    with pytest.raises(TimeoutError):
+        call_with_timeout(release.wait, 0.05)
+
+    release.set()
+
+
+def test_a_stuck_thread_does_not_keep_the_interpreter():
+    """A program whose worker hangs still exits."""
+    code = (
+        "import threading\n"
+        "from kbackup._kits.workers import WorkerPool\n"
+        "WorkerPool(1, 't').submit(threading.Event().wait)\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], timeout=30, check=False)
+
+    assert done.returncode == 0
