@@ -1,0 +1,85 @@
+"""The root command, and how a failure becomes a message and an exit code."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from kbackup.cli._failures import explain
+from kbackup.cli._options import global_options
+from kbackup.cli._session import Session
+from kbackup.errors import KBackupError
+
+_GROUPS = {
+    "backup": ("_backup", "Make, look into, verify and delete backups."),
+    "demo": ("_demo", "Back up and restore a sample shop on a simulated cluster."),
+    "doctor": ("_doctor", "Check the way to the cluster and what is missing there."),
+    "location": ("_location", "Validate and prepare places for backups."),
+    "plugin": ("_plugin", "Show which plugins are installed."),
+    "restore": ("_restore", "Plan restores, and carry them out."),
+    "version": ("_version", "Print the version."),
+}
+
+
+class _LazyGroup(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's
+        return sorted(_GROUPS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's
+        if cmd_name not in _GROUPS:
+            return None
+        module = import_module(f"kbackup.cli.{_GROUPS[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(
+        self, ctx: click.Context, formatter: click.HelpFormatter
+    ) -> None:  # noqa: ARG002 - click's; help lists commands without importing them
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _GROUPS.items()])
+
+
+@click.group(
+    cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]}
+)
+@global_options
+@click.pass_context
+def app(ctx: click.Context) -> None:
+    """Back up, restore and migrate what runs in Kubernetes.
+
+    Global options may stand before or after the verb.
+    """
+    ctx.call_on_close(ctx.ensure_object(Session).close)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit; `explain` decides what a failure says."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    try:
+        outcome: Any = app.main(
+            arguments, prog_name="kbackup", standalone_mode=False
+        )
+    except click.exceptions.Exit as exc:
+        return exc.exit_code
+    except click.ClickException as exc:
+        exc.show()
+        return exc.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("Cancelled.", err=True)
+        return 130
+    except KBackupError as exc:
+        click.echo(explain(exc, sys.argv[1:]), err=True)
+        return exc.exit_code
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        sys.stderr.close()
+        return 0
+    return outcome if isinstance(outcome, int) else 0

@@ -1,0 +1,139 @@
+"""Named locations: ``~/.config/kbackup/config.toml``, or ``$XDG_CONFIG_HOME/kbackup``.
+
+::
+
+    default-location = "prod"
+
+    [locations.prod]
+    url = "s3://backups/prod?region=eu-west-1"
+
+    [locations.minio]
+    provider = "aws"
+    bucket = "backups"
+    prefix = "prod"
+    [locations.minio.config]
+    s3Url = "http://minio:9000"
+    s3ForcePathStyle = "true"
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from kbackup.errors import InvalidConfigError, UnknownLocationError
+from kbackup.models import (
+    BackupStorageLocation,
+    BackupStorageLocationSpec,
+    ObjectMeta,
+    ObjectStorage,
+)
+
+
+@attrs.frozen(kw_only=True)
+class Config:
+    """What the file of settings says.
+
+    Attributes:
+        path: The file, which need not exist.
+        default_location: Used where no location is given; may be empty.
+        locations: What stands under each name.
+    """
+
+    path: Path
+    default_location: str = ""
+    locations: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
+
+
+def config_path() -> Path:
+    """Return where the file of settings is looked for."""
+    base = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    return Path(base) / "kbackup" / "config.toml"
+
+
+def read_config(path: Path) -> Config:
+    """Read the file of settings; one that is not there is empty.
+
+    Raises:
+        InvalidConfigError: It cannot be read or holds something else.
+    """
+    try:
+        data = tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        return Config(path=path)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
+        raise InvalidConfigError(f"{path}: {exc}") from exc
+    locations = data.get("locations", {})
+    default = data.get("default-location", "")
+    if not isinstance(default, str) or not isinstance(locations, dict):
+        raise InvalidConfigError(
+            f"{path}: default-location must be a name, [locations.NAME] tables"
+        )
+    return Config(path=path, default_location=default, locations=locations)
+
+
+def choose_location(
+    given: Sequence[str], config: Config
+) -> Sequence[str] | BackupStorageLocation:
+    """Return the addresses or the location that the user means.
+
+    A word with ``://`` or a path separator is an address; any other is a name in the
+    file of settings.
+
+    Raises:
+        UnknownLocationError: None was given, or the name is not in the file.
+    """
+    words = list(given) or [config.default_location]
+    if words == [""]:
+        raise UnknownLocationError(
+            "no location was given",
+            hint="give --location URL, or set KBACKUP_LOCATION, "
+            f"or default-location in {config.path}",
+        )
+    if len(words) > 1 or is_address(words[0]):
+        return words
+    name = words[0]
+    if name not in config.locations:
+        known = ", ".join(sorted(config.locations)) or "none"
+        raise UnknownLocationError(
+            f"{config.path} has no location {name!r} (it has: {known})",
+            hint=f"a directory is written ./{name}",
+        )
+    return _location(name, config)
+
+
+def is_address(text: str) -> bool:
+    """Tell an address, such as ``s3://b/p``, ``/mnt/b`` or ``./b``, from a name."""
+    return "://" in text or "/" in text or text in {".", ".."} or os.sep in text
+
+
+def _location(
+    name: str, config: Config
+) -> Sequence[str] | BackupStorageLocation:
+    """Return what stands under *name*: addresses, or Velero's fields."""
+    table = config.locations[name]
+    url = table.get("url")
+    if isinstance(url, str):
+        return [url]
+    if isinstance(url, list) and url and all(isinstance(each, str) for each in url):
+        return url
+    provider, settings = table.get("provider"), table.get("config", {})
+    if not isinstance(provider, str) or not isinstance(settings, dict):
+        raise InvalidConfigError(
+            f"{config.path}: location {name!r} needs url, or provider with bucket"
+        )
+    return BackupStorageLocation(
+        metadata=ObjectMeta(name=name),
+        spec=BackupStorageLocationSpec(
+            provider=provider,
+            config={key: str(value) for key, value in settings.items()},
+            object_storage=ObjectStorage(
+                bucket=str(table.get("bucket", "")), prefix=str(table.get("prefix", ""))
+            ),
+        ),
+    )

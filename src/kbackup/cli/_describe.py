@@ -1,0 +1,203 @@
+"""What ``describe`` says about a backup or a restore, as a document and as text."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from kbackup._kits.times import format_time
+from kbackup.cli._output import age, document, plural, span
+from kbackup.errors import BackupDamagedError, StoreError
+from kbackup.models import to_json
+
+if TYPE_CHECKING:
+    from kbackup.catalog import BackupEntry, BackupStore, Manifest
+    from kbackup.models import Backup, Restore, Results
+
+_MANY = 10  # lines of one kind without --details
+
+
+def entry_row(entry: BackupEntry) -> tuple[str, ...]:
+    """Return one line of ``backup get``."""
+    now = datetime.now(UTC)
+    backup = entry.backup
+    present, expected = entry.copies
+    copies = f"{present} of {expected}"
+    if backup is None or str(entry.state) != "complete":
+        state = str(entry.state)
+        status = f"{state}: {entry.reason}" if entry.reason else state
+        return (entry.name, status, "", "", "", "", copies)
+    status_ = backup.status
+    expires = f"in {span(status_.expiration - now)}" if status_.expiration else "never"
+    return (
+        entry.name,
+        str(status_.phase),
+        str(status_.errors),
+        str(status_.warnings),
+        f"{age(status_.start_timestamp, now)} ago",
+        expires,
+        copies,
+    )
+
+
+def describe_backup(
+    store: BackupStore, name: str, *, details: bool
+) -> tuple[dict[str, Any], str]:
+    """Return the document and the text that describe backup *name*."""
+    backup = store.get(name)
+    manifest, damage = _manifest(store, name)
+    results = _results(store, name)
+    content = document(
+        "BackupDescription",
+        backup=to_json(backup),
+        manifest=manifest.to_json() if manifest is not None else None,
+        results=results.to_json(),
+        damage=damage,
+    )
+    lines = [
+        *_backup_lines(backup, store.url),
+        *_coverage_lines(manifest, details=details),
+        *([f"Damaged:      {damage}"] if damage else []),
+        *_result_lines(results, details=details),
+        "",
+        f"Next: kbackup restore plan --from-backup {name}",
+    ]
+    return content, "\n".join(lines)
+
+
+def _manifest(store: BackupStore, name: str) -> tuple[Manifest | None, str]:
+    """Return the manifest, and what is wrong with it where it is damaged."""
+    try:
+        return store.manifest(name), ""
+    except BackupDamagedError as exc:
+        return None, str(exc)
+
+
+def _results(store: BackupStore, name: str) -> Results:
+    """Return the warnings and errors; none where the file cannot be read."""
+    from kbackup.models import Results  # noqa: PLC0415 - typed only above
+
+    try:
+        return store.results(name)
+    except (BackupDamagedError, StoreError):
+        return Results()
+
+
+def _backup_lines(backup: Backup, url: str) -> list[str]:
+    """Return the head: what, when, where from."""
+    spec, status = backup.spec, backup.status
+    annotations = backup.metadata.annotations
+    version = annotations.get("velero.io/source-cluster-k8s-gitversion", "unknown")
+    items = status.progress.items_backed_up if status.progress else 0
+    start, end = status.start_timestamp, status.completion_timestamp
+    lines = [
+        f"Name:         {backup.metadata.name}",
+        f"Location:     {url}",
+        f"Phase:        {status.phase}",
+        f"Items:        {items}",
+        f"Started:      {format_time(start) if start else 'n/a'}",
+        f"Completed:    {format_time(end) if end else 'n/a'}",
+        f"Expires:      {format_time(status.expiration) if status.expiration else 'never'}",
+        f"Source:       Kubernetes {version}",
+        f"Namespaces:   {_list(spec.included_namespaces, spec.excluded_namespaces)}",
+        f"Resources:    {_list(spec.included_resources, spec.excluded_resources)}",
+    ]
+    if spec.label_selector is not None:
+        lines.append(f"Selector:     {spec.label_selector.to_query()}")
+    if status.failure_reason:
+        lines.append(f"Failed for:   {status.failure_reason}")
+    return lines
+
+
+def _list(included: Iterable[str], excluded: Iterable[str]) -> str:
+    """Return what is included and what is not, in a few words."""
+    wanted = ", ".join(included) or "*"
+    unwanted = ", ".join(excluded)
+    return f"{wanted} (without {unwanted})" if unwanted else wanted
+
+
+def _coverage_lines(manifest: Manifest | None, *, details: bool) -> list[str]:
+    """Return what the backup does not cover, and with *details* what it does."""
+    if manifest is None:
+        return ["Manifest:     none (not written by kbackup)"]
+    lines = []
+    empty = [volume for volume in manifest.volumes if volume.data == "none"]
+    if empty:
+        lines.append(f"{plural(len(empty), 'volume')} have no data in this backup")
+        lines += _some((f"  {volume.claim}" for volume in empty), details=details)
+    if manifest.not_covered:
+        lines.append("Not covered:")
+        lines += _some((f"  {gap}" for gap in manifest.not_covered), details=details)
+    if manifest.missing:
+        lines.append("Referred to, but not in this backup:")
+        lines += _some((f"  {gap}" for gap in manifest.missing), details=details)
+    if details:
+        lines += _list_lines(manifest)
+    return lines
+
+
+def _list_lines(manifest: Manifest) -> list[str]:
+    """Return the lists that the backup was made of, and its files."""
+    lines = ["Lists:"]
+    for record in manifest.lists:
+        skipped = Counter(dict(record.skipped)).total()
+        where = f" in {record.namespace}" if record.namespace else ""
+        lines.append(
+            f"  {record.resource} {record.version}{where}: {record.listed} listed, "
+            f"{record.stored} stored, {skipped} skipped, {record.failed} failed, "
+            f"at {record.resource_version or 'unknown'}"
+        )
+    lines.append("Files:")
+    lines += [f"  {each.name}  {each.size} bytes" for each in manifest.objects]
+    return lines
+
+
+def _result_lines(results: Results, *, details: bool) -> list[str]:
+    """Return the warnings and errors."""
+    lines = []
+    for word, entries in (("Warnings", results.warnings), ("Errors", results.errors)):
+        if entries:
+            lines.append(f"{word}:")
+            lines += _some(
+                (
+                    f"  {entry.item or entry.area}: {entry.message}"
+                    for entry in entries
+                ),
+                details=details,
+            )
+    return lines
+
+
+def _some(lines: Iterable[str], *, details: bool) -> list[str]:
+    """Return the first lines and the number of the others, or all with *details*."""
+    every = list(lines)
+    if details or len(every) <= _MANY:
+        return every
+    return [*every[:_MANY], f"  ... and {len(every) - _MANY} more: --details"]
+
+
+def describe_restore(
+    restore: Restore, results: Results, *, details: bool
+) -> tuple[dict[str, Any], str]:
+    """Return the document and the text that describe a restore."""
+    spec, status = restore.spec, restore.status
+    mapping = ", ".join(f"{a} to {b}" for a, b in spec.namespace_mapping.items())
+    items = status.progress.items_restored if status.progress else 0
+    start, end = status.start_timestamp, status.completion_timestamp
+    lines = [
+        f"Name:         {restore.metadata.name}",
+        f"Backup:       {spec.backup_name}",
+        f"Phase:        {status.phase}",
+        f"Items:        {items}",
+        f"Started:      {format_time(start) if start else 'n/a'}",
+        f"Completed:    {format_time(end) if end else 'n/a'}",
+        f"Namespaces:   {_list(spec.included_namespaces, spec.excluded_namespaces)}",
+        f"Renamed:      {mapping or 'nothing'}",
+        *_result_lines(results, details=details),
+    ]
+    content = document(
+        "RestoreDescription", restore=to_json(restore), results=results.to_json()
+    )
+    return content, "\n".join(lines)

@@ -1,0 +1,153 @@
+"""``kbackup doctor``: is the way to the cluster open, and what is missing there?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import attrs
+import click
+
+from kbackup.cli._options import global_options
+from kbackup.cli._output import document, print_document, print_table
+from kbackup.cli._session import Session
+from kbackup.errors import ClusterError, KBackupError, UnknownLocationError
+from kbackup.models import GroupResource
+
+if TYPE_CHECKING:
+    from kbackup.cluster import Cluster
+
+_WRITES = ("namespaces", "secrets", "deployments.apps", "clusterroles.rbac.authorization.k8s.io")
+_CLASSES = GroupResource("storage.k8s.io", "storageclasses")
+_WEBHOOKS = (
+    GroupResource("admissionregistration.k8s.io", "validatingwebhookconfigurations"),
+    GroupResource("admissionregistration.k8s.io", "mutatingwebhookconfigurations"),
+)
+
+
+@attrs.frozen
+class Finding:
+    """One line of the report.
+
+    Attributes:
+        check: What was looked at.
+        status: ``ok``, ``warning`` or ``error``.
+        detail: What was found.
+    """
+
+    check: str
+    status: str
+    detail: str
+
+
+@click.command()
+@global_options
+@click.pass_obj
+def doctor(session: Session) -> int:
+    """Check the cluster, the caller's rights, the location and the plugins."""
+    findings = [*_cluster_findings(session), *_location_findings(session)]
+    findings += _plugin_findings(session)
+    content = document("DoctorReport", checks=[attrs.asdict(f) for f in findings])
+    print_document(
+        session,
+        content,
+        lambda: print_table(
+            ("CHECK", "STATUS", "DETAIL"),
+            ((f.check, f.status, f.detail) for f in findings),
+        ),
+    )
+    return 1 if any(f.status == "error" for f in findings) else 0
+
+
+def _cluster_findings(session: Session) -> Iterator[Finding]:
+    """Yield what can be said of the cluster; stop where it does not answer."""
+    try:
+        cluster = session.cluster()
+        version = cluster.version()
+    except KBackupError as exc:
+        yield Finding("cluster", "error", str(exc))
+        return
+    context = f" (context {cluster.context})" if cluster.context else ""
+    yield Finding("cluster", "ok", f"{cluster.server}{context}")
+    yield Finding("version", "ok", version.git_version)
+    for check in (_identity, _discovery, _rights, _storage, _webhooks):
+        yield from _guarded(check, cluster)
+
+
+def _guarded(
+    check: Callable[[Cluster], Iterator[Finding]], cluster: Cluster
+) -> Iterator[Finding]:
+    """Yield a check's findings; what it may not ask is a finding too."""
+    try:
+        yield from check(cluster)
+    except ClusterError as exc:
+        yield Finding(check.__name__.strip("_"), "warning", str(exc))
+
+
+def _identity(cluster: Cluster) -> Iterator[Finding]:
+    """Say as whom the server knows the caller, and which cluster it is."""
+    yield Finding("identity", "ok", cluster.whoami() or "unknown to this server")
+    uid = cluster.uid()
+    yield Finding("cluster uid", "ok" if uid else "warning", uid or "not readable")
+
+
+def _discovery(cluster: Cluster) -> Iterator[Finding]:
+    """Count the served types and name the API groups that do not answer."""
+    discovery = cluster.discover()
+    yield Finding("types", "ok", f"{len(discovery.resources)} served")
+    customs = discovery.resolve("customresourcedefinitions.apiextensions.k8s.io")
+    if customs is not None:
+        number = sum(1 for _ in cluster.list(customs))
+        yield Finding("custom resources", "ok", f"{number} definitions")
+    for failure in discovery.failures:
+        yield Finding("api group", "error", f"{failure.group_version}: {failure.reason}")
+
+
+def _rights(cluster: Cluster) -> Iterator[Finding]:
+    """Say what the caller may list and create."""
+    for name in _WRITES:
+        resource = GroupResource.parse(name)
+        may = [verb for verb in ("list", "create", "patch") if cluster.may(verb, resource)]
+        status = "ok" if len(may) == len(("list", "create", "patch")) else "warning"
+        yield Finding(f"rights on {name}", status, ", ".join(may) or "none")
+
+
+def _storage(cluster: Cluster) -> Iterator[Finding]:
+    """Name the storage classes; without any, claims stay Pending."""
+    resource = cluster.discover().get(_CLASSES)
+    names = [item.name for item in cluster.list(resource)] if resource else []
+    yield Finding(
+        "storage classes", "ok" if names else "warning", ", ".join(names) or "none"
+    )
+
+
+def _webhooks(cluster: Cluster) -> Iterator[Finding]:
+    """Name the admission webhooks: they see, change and may refuse every write."""
+    for group_resource in _WEBHOOKS:
+        resource = cluster.discover().get(group_resource)
+        names = [item.name for item in cluster.list(resource)] if resource else []
+        yield Finding(str(resource or group_resource), "ok", ", ".join(names) or "none")
+
+
+def _location_findings(session: Session) -> Iterator[Finding]:
+    """Say whether the location can be used."""
+    try:
+        store = session.store()
+        problems = store.validate()
+    except UnknownLocationError as exc:
+        yield Finding("location", "warning", str(exc))
+        return
+    except KBackupError as exc:
+        yield Finding("location", "error", str(exc))
+        return
+    if not problems:
+        yield Finding("location", "ok", store.url)
+    for problem in problems:
+        yield Finding("location", "error", f"{store.url}: {problem}")
+
+
+def _plugin_findings(session: Session) -> Iterator[Finding]:
+    """Name the plugins that cannot be used."""
+    for info in session.plugins.list_plugins():
+        if not info.available:
+            yield Finding(f"plugin {info.name}", "warning", info.cause)

@@ -1,0 +1,201 @@
+"""Options that commands share, and how their texts are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from kbackup._kits.durations import DurationError, parse_duration
+from kbackup.cli._session import Session
+from kbackup.models import LabelSelector
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class CommaSeparated(click.ParamType):
+    """A list whose values stand between commas; the option may be repeated."""
+
+    name = "list"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """Split at the commas."""
+        del param, ctx
+        if isinstance(value, tuple):
+            return value
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+class KeyValues(click.ParamType):
+    """Pairs such as ``a=b,c=d``, or with another sign than ``=`` between them."""
+
+    name = "pairs"
+
+    def __init__(self, separator: str = "=") -> None:
+        self._separator = separator
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[tuple[str, str], ...]:
+        """Split into pairs."""
+        if isinstance(value, tuple):
+            return value
+        pairs = []
+        for part in filter(None, value.split(",")):
+            key, sign, text = part.partition(self._separator)
+            if not sign or not key.strip():
+                self.fail(f"{part!r} is not KEY{self._separator}VALUE", param, ctx)
+            pairs.append((key.strip(), text.strip()))
+        return tuple(pairs)
+
+
+class Selector(click.ParamType):
+    """A label selector in kubectl's notation."""
+
+    name = "selector"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> LabelSelector:
+        """Parse the selector."""
+        if isinstance(value, LabelSelector):
+            return value
+        try:
+            return LabelSelector.parse(value)
+        except ValueError as exc:
+            self.fail(str(exc), param, ctx)
+
+
+class Duration(click.ParamType):
+    """A Go duration such as ``720h`` or ``1h30m``."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> timedelta:
+        """Parse the duration."""
+        if isinstance(value, timedelta):
+            return value
+        try:
+            return parse_duration(value)
+        except DurationError as exc:
+            self.fail(str(exc), param, ctx)
+
+
+def list_option(*names: str, help: str) -> Callable[[F], F]:  # noqa: A002 - click's word
+    """Return an option that takes a list, comma-separated and repeatable."""
+    return click.option(
+        *names,
+        type=CommaSeparated(),
+        multiple=True,
+        metavar="NAME,...",
+        help=help,
+        callback=lambda _ctx, _param, value: tuple(v for part in value for v in part),
+    )
+
+
+def pairs_option(
+    *names: str, help: str, separator: str = "="  # noqa: A002 - click's word
+) -> Callable[[F], F]:
+    """Return an option that takes pairs, comma-separated and repeatable."""
+    return click.option(
+        *names,
+        type=KeyValues(separator),
+        multiple=True,
+        metavar=f"KEY{separator}VALUE,...",
+        help=help,
+        callback=lambda _ctx, _param, value: dict(p for part in value for p in part),
+    )
+
+
+def switch_option(*names: str, help: str) -> Callable[[F], F]:  # noqa: A002 - click's word
+    """Return Velero's three-way switch: absent, ``--x`` (true), ``--x=false``."""
+    return click.option(
+        *names, type=bool, is_flag=False, flag_value=True, default=None,
+        metavar="[true|false]", help=help,
+    )
+
+
+_FILTERS = (
+    list_option("--include-namespaces", help="Namespaces to include; default all."),
+    list_option("--exclude-namespaces", help="Namespaces to leave out."),
+    list_option("--include-resources", help="Types to include, short or full names."),
+    list_option("--exclude-resources", help="Types to leave out."),
+    switch_option(
+        "--include-cluster-resources",
+        help="Cluster-scoped objects: all, none; absent: those that belong.",
+    ),
+    click.option("-l", "--selector", type=Selector(), help="Only with these labels."),
+    click.option(
+        "--or-selector",
+        type=Selector(),
+        multiple=True,
+        help="Only with the labels of one of these; repeat for each.",
+    ),
+)
+
+
+def filter_options(command: F) -> F:
+    """Add the options that select objects, the same for backups and restores."""
+    for option in reversed(_FILTERS):
+        command = option(command)
+    return command
+
+
+def _remember(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    """Return a callback that keeps a global option's value in the session."""
+
+    def keep(ctx: click.Context, _param: click.Parameter, value: Any) -> None:
+        session = ctx.ensure_object(Session)
+        if value not in (None, ()):
+            setattr(session, name, value)
+
+    return keep
+
+
+_GLOBALS = (
+    click.option(
+        "--kubeconfig",
+        type=click.Path(path_type=Path, dir_okay=False),
+        expose_value=False,
+        callback=_remember("kubeconfig"),
+        help="File with the ways to clusters; default as kubectl.",
+    ),
+    click.option(
+        "--context",
+        expose_value=False,
+        callback=_remember("context"),
+        metavar="NAME",
+        help="Which context of the kubeconfig; default its current one.",
+    ),
+    click.option(
+        "--location",
+        multiple=True,
+        expose_value=False,
+        callback=_remember("locations"),
+        metavar="URL|NAME",
+        help="Where backups are; repeat for mirrored directories. "
+        "Default $KBACKUP_LOCATION, then the file of settings.",
+    ),
+    click.option(
+        "-o",
+        "--output",
+        type=click.Choice(["table", "json", "yaml"]),
+        expose_value=False,
+        callback=_remember("output"),
+        help="How to print; default table.",
+    ),
+)
+
+
+def global_options(command: F) -> F:
+    """Add the options that every command takes, before or after the verb."""
+    for option in reversed(_GLOBALS):
+        command = option(command)
+    return command

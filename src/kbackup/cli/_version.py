@@ -1,0 +1,27 @@
+"""``kbackup version``."""
+
+from __future__ import annotations
+
+import platform
+
+import click
+
+import kbackup
+from kbackup.cli._options import global_options
+from kbackup.cli._output import document, print_document
+from kbackup.cli._session import Session
+
+
+@click.command()
+@global_options
+@click.pass_obj
+def version(session: Session) -> None:
+    """Print the version of kbackup and of Python."""
+    content = document(
+        "Version", version=kbackup.__version__, python=platform.python_version()
+    )
+    print_document(
+        session,
+        content,
+        lambda: click.echo(f"kbackup {content['version']}, Python {content['python']}"),
+    )
