@@ -12,6 +12,8 @@ from typing import Any
 import attrs
 import msgspec
 
+from kbackup.models._model import Model, sequence, strings
+
 _CORE = ""  # the group without a name: pods, secrets, namespaces, ...
 
 
@@ -164,15 +166,15 @@ class ResourceSelector:
         label_selector: In kubectl's notation, such as ``app=web,tier in (a,b)``.
     """
 
-    included_namespaces: tuple[str, ...] = attrs.field(default=(), converter=tuple)
-    excluded_namespaces: tuple[str, ...] = attrs.field(default=(), converter=tuple)
-    included_resources: tuple[str, ...] = attrs.field(default=(), converter=tuple)
-    excluded_resources: tuple[str, ...] = attrs.field(default=(), converter=tuple)
+    included_namespaces: tuple[str, ...] = attrs.field(default=(), converter=strings)
+    excluded_namespaces: tuple[str, ...] = attrs.field(default=(), converter=strings)
+    included_resources: tuple[str, ...] = attrs.field(default=(), converter=strings)
+    excluded_resources: tuple[str, ...] = attrs.field(default=(), converter=strings)
     label_selector: str = ""
 
 
 @attrs.frozen(kw_only=True)
-class LabelRequirement:
+class LabelRequirement(Model):
     """One expression of a label selector.
 
     Attributes:
@@ -183,7 +185,7 @@ class LabelRequirement:
 
     key: str
     operator: str
-    values: tuple[str, ...] = attrs.field(default=(), converter=tuple)
+    values: tuple[str, ...] = attrs.field(default=(), converter=strings)
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Tell whether an object with *labels* satisfies this expression."""
@@ -205,7 +207,7 @@ class LabelRequirement:
 
 
 @attrs.frozen(kw_only=True)
-class LabelSelector:
+class LabelSelector(Model):
     """Kubernetes' label selector; all parts must hold, an empty one selects all.
 
     Attributes:
@@ -215,7 +217,7 @@ class LabelSelector:
 
     match_labels: Mapping[str, str] = attrs.field(factory=dict)
     match_expressions: tuple[LabelRequirement, ...] = attrs.field(
-        default=(), converter=tuple
+        default=(), converter=sequence
     )
 
     @classmethod

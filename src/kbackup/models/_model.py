@@ -1,0 +1,81 @@
+"""The base of every value that has a place in a document, and its field converters.
+
+A model's fields are in snake_case and in the order in which Velero writes them; which
+spelling a field has in a document is for `_names`, how it gets there for `_codec`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+import attrs
+
+# Metadata of a field that is written even when it is empty: Go's structs, and strings
+# and booleans that Velero declares without `omitempty`. None is then written as null.
+ALWAYS: Mapping[str, bool] = MappingProxyType({"always": True})
+
+
+@attrs.frozen(kw_only=True)
+class Model:
+    """What every model has.
+
+    Attributes:
+        extra: What a document held beyond the known fields, under its own names, so
+            that it is written back as it was read.
+    """
+
+    closed: ClassVar[bool] = False  # True: an unknown field is an error, not an extra
+
+    extra: Mapping[str, Any] = attrs.field(factory=dict, converter=dict, repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class Document(Model):
+    """What stands on its own: it says its kind and its API version.
+
+    Subclasses have ``metadata`` and mostly ``spec`` and ``status``. The kind is the
+    name of the class.
+    """
+
+    api_version: ClassVar[str] = "velero.io/v1"
+    # Velero's lists of objects leave kind and apiVersion out of the elements.
+    kind_optional: ClassVar[bool] = False
+
+
+def strings(values: Iterable[str]) -> tuple[str, ...]:
+    """Keep a list of strings; one string is not a list of its letters."""
+    if isinstance(values, str):
+        raise TypeError(f"expected a list of strings, got the string {values!r}")
+    kept = tuple(values)
+    if any(not isinstance(value, str) for value in kept):
+        raise TypeError("expected a list of strings, got something else in it")
+    return kept
+
+
+# Any in and out: mypy cannot solve a generic converter for an argument that is generic.
+def sequence(values: Iterable[Any]) -> tuple[Any, ...]:
+    """Keep a list; a string is none."""
+    if isinstance(values, str | bytes | Mapping):
+        raise TypeError(f"expected a list, got a {type(values).__name__}")
+    return tuple(values)
+
+
+def mapping(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep a mapping, as a dict of our own."""
+    return dict(values)
+
+
+def instant(value: datetime | None) -> datetime | None:
+    """Bring an instant to what a document can hold: UTC, whole seconds.
+
+    Raises:
+        ValueError: *value* has no time zone.
+    """
+    if value is None:
+        return None
+    if value.tzinfo is None:
+        raise ValueError(f"{value} has no time zone")
+    return value.astimezone(UTC).replace(microsecond=0)

@@ -1,0 +1,144 @@
+"""What only kbackup knows about a backup or a restore: options beside Velero's specs.
+
+The manifest and a saved plan keep them as `to_record` writes them: functions by their
+qualified names, which is all that can be said of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from typing import Any, Literal
+
+import attrs
+from attrs import validators
+
+from kbackup.models._model import mapping, sequence, strings
+from kbackup.models._restore import ExistingResourcePolicy
+
+ItemPredicate = Callable[[Mapping[str, Any]], bool]
+ItemTransform = Callable[[dict[str, Any]], Mapping[str, Any] | None]
+
+
+def _optional_strings(values: Iterable[str] | None) -> tuple[str, ...] | None:
+    return None if values is None else strings(values)
+
+
+def _policy(value: str | None) -> ExistingResourcePolicy | None:
+    return None if value is None else ExistingResourcePolicy(value)
+
+
+def qualified_name(function: Callable[..., Any]) -> str:
+    """Return ``module.name`` of a function, or of a callable object's class."""
+    named = function if hasattr(function, "__qualname__") else type(function)
+    return f"{named.__module__}.{named.__qualname__}"
+
+
+@attrs.frozen(kw_only=True)
+class BackupOptions:
+    """How a backup is made, beyond what Velero's spec can say.
+
+    Attributes:
+        where: Given an item, tells whether it is wanted; called from any thread.
+        skip_forbidden: Types that the caller may not list are warnings, not errors.
+        consistency: ``exact``: all lists at one resourceVersion where the server can;
+            ``newest``: each as it is when it is read.
+        labels: For the backup's record.
+        annotations: For the backup's record.
+        storage_location: The name of the location that the record states.
+    """
+
+    where: ItemPredicate | None = None
+    skip_forbidden: bool = False
+    consistency: Literal["exact", "newest"] = attrs.field(
+        default="exact", validator=validators.in_(("exact", "newest"))
+    )
+    labels: Mapping[str, str] = attrs.field(factory=dict, converter=mapping)
+    annotations: Mapping[str, str] = attrs.field(factory=dict, converter=mapping)
+    storage_location: str = "default"
+
+    def to_record(self) -> dict[str, Any]:
+        """Return the options as plain JSON."""
+        return _record(self)
+
+
+@attrs.frozen(kw_only=True)
+class RestoreOptions:
+    """How a restore is made, beyond what Velero's spec can say.
+
+    Attributes:
+        transforms: Called in order with each item as it would be written; each returns
+            the item to write, or None to leave it out. They must be pure: the plan and
+            its application both call them, from any thread.
+        where: Given an item, tells whether it is wanted.
+        priorities: Types in the order to write them; None: the built-in order.
+        existing_cluster_resource_policy: What happens to cluster-scoped objects that
+            are there; None: they are left alone.
+        controlled: What a controller in the restore makes itself is left to it
+            (``recreate``), or created and adopted by it (``adopt``).
+        relink_owners: Owner references are set to the new objects.
+        managed_fields: Who owns fields by server-side apply: ``auto`` gives objects
+            back to such managers, ``restore`` all, ``drop`` none.
+        convert: Items of a version that the target does not serve are converted.
+        validate: The plan sends each write to the server as a dry-run.
+        redact: Secret values appear in no output.
+        include_system: What belongs to the cluster is restored as well.
+        released_volumes: Whether claims take Released volumes again.
+        retained_volumes: Whether volumes may point at the original disks.
+        expect_cluster: The uid or the context of the only cluster that is meant.
+        salvage: A damaged backup is read as far as it goes.
+        max_in_flight: Writes at the same time, at most.
+        deadline: How long a write that may still succeed is tried again.
+    """
+
+    transforms: tuple[ItemTransform, ...] = attrs.field(default=(), converter=sequence)
+    where: ItemPredicate | None = None
+    priorities: tuple[str, ...] | None = attrs.field(
+        default=None, converter=_optional_strings
+    )
+    existing_cluster_resource_policy: ExistingResourcePolicy | None = attrs.field(
+        default=None, converter=_policy
+    )
+    controlled: Literal["recreate", "adopt"] = attrs.field(
+        default="recreate", validator=validators.in_(("recreate", "adopt"))
+    )
+    relink_owners: bool = True
+    managed_fields: Literal["auto", "restore", "drop"] = attrs.field(
+        default="auto", validator=validators.in_(("auto", "restore", "drop"))
+    )
+    convert: bool = False
+    validate: bool = False
+    redact: bool = True
+    include_system: bool = False
+    released_volumes: Literal["leave", "reattach"] = attrs.field(
+        default="leave", validator=validators.in_(("leave", "reattach"))
+    )
+    retained_volumes: Literal["skip", "reuse"] = attrs.field(
+        default="skip", validator=validators.in_(("skip", "reuse"))
+    )
+    expect_cluster: str | None = None
+    salvage: bool = False
+    max_in_flight: int = attrs.field(default=32, validator=validators.ge(1))
+    deadline: timedelta = timedelta(minutes=10)
+
+    def to_record(self) -> dict[str, Any]:
+        """Return the options as plain JSON."""
+        return _record(self)
+
+
+def _record(options: BackupOptions | RestoreOptions) -> dict[str, Any]:
+    """Write every option, so that a record tells what was meant at its time."""
+    return {
+        field.name: _plain(getattr(options, field.name))
+        for field in attrs.fields(type(options))
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, tuple):
+        return [_plain(element) for element in value]
+    if isinstance(value, Mapping):
+        return dict(value)
+    return qualified_name(value) if callable(value) else value

@@ -1,0 +1,220 @@
+"""The two documents that Velero keeps in ConfigMaps: resource policies and modifiers.
+
+Both are read strictly, as Velero does: a condition that was misspelt and therefore not
+seen would apply an action to everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, ClassVar
+
+import attrs
+
+from kbackup.models._meta import LabelSelector
+from kbackup.models._model import ALWAYS, Model, mapping, sequence, strings
+
+
+class VolumeActionType(StrEnum):
+    """What is done with a volume."""
+
+    SKIP = "skip"
+    FS_BACKUP = "fs-backup"
+    SNAPSHOT = "snapshot"
+    CUSTOM = "custom"  # left to a plugin outside
+
+
+class PatchOperation(StrEnum):
+    """The operations of a JSON patch (RFC 6902)."""
+
+    ADD = "add"
+    REMOVE = "remove"
+    REPLACE = "replace"
+    MOVE = "move"
+    COPY = "copy"
+    TEST = "test"
+
+
+@attrs.frozen(kw_only=True)
+class NFSCondition(Model):
+    """An NFS volume; an empty field is any."""
+
+    closed: ClassVar[bool] = True
+
+    server: str = ""
+    path: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class CSICondition(Model):
+    """A CSI volume; an empty field is any."""
+
+    closed: ClassVar[bool] = True
+
+    driver: str = ""
+    volume_attributes: Mapping[str, str] = attrs.field(factory=dict, converter=mapping)
+
+
+@attrs.frozen(kw_only=True)
+class VolumeConditions(Model):
+    """Which volumes a policy is for: all conditions that are given must hold.
+
+    Attributes:
+        capacity: ``min,max`` as quantities; either may be empty.
+        volume_types: Kubernetes' volume sources, such as ``emptyDir``.
+        pvc_phase: Any of ``Pending``, ``Bound``, ``Lost``.
+    """
+
+    closed: ClassVar[bool] = True
+
+    capacity: str = ""
+    storage_class: tuple[str, ...] = attrs.field(default=(), converter=strings)
+    nfs: NFSCondition | None = None
+    csi: CSICondition | None = None
+    volume_types: tuple[str, ...] = attrs.field(default=(), converter=strings)
+    pvc_labels: Mapping[str, str] = attrs.field(factory=dict, converter=mapping)
+    pvc_phase: tuple[str, ...] = attrs.field(default=(), converter=strings)
+
+
+@attrs.frozen(kw_only=True)
+class VolumeAction(Model):
+    """What a policy does with a volume."""
+
+    closed: ClassVar[bool] = True
+
+    type: VolumeActionType = attrs.field(
+        default=VolumeActionType.SKIP, converter=VolumeActionType, metadata=ALWAYS
+    )
+    parameters: Mapping[str, Any] = attrs.field(factory=dict, converter=mapping)
+
+
+@attrs.frozen(kw_only=True)
+class VolumePolicy(Model):
+    """Which volumes, and what to do with them; the first that matches decides."""
+
+    closed: ClassVar[bool] = True
+
+    conditions: VolumeConditions = attrs.field(
+        factory=VolumeConditions, metadata=ALWAYS
+    )
+    action: VolumeAction = attrs.field(factory=VolumeAction, metadata=ALWAYS)
+
+
+@attrs.frozen(kw_only=True)
+class IncludeExcludePolicy(Model):
+    """Filters by scope that yield to the backup's own; no ``*``."""
+
+    closed: ClassVar[bool] = True
+
+    included_cluster_scoped_resources: tuple[str, ...] = attrs.field(
+        default=(), converter=strings
+    )
+    excluded_cluster_scoped_resources: tuple[str, ...] = attrs.field(
+        default=(), converter=strings
+    )
+    included_namespace_scoped_resources: tuple[str, ...] = attrs.field(
+        default=(), converter=strings
+    )
+    excluded_namespace_scoped_resources: tuple[str, ...] = attrs.field(
+        default=(), converter=strings
+    )
+
+
+@attrs.frozen(kw_only=True)
+class ResourcePolicies(Model):
+    """What a backup does with which volumes."""
+
+    closed: ClassVar[bool] = True
+
+    version: str = attrs.field(default="v1", metadata=ALWAYS)
+    volume_policies: tuple[VolumePolicy, ...] = attrs.field(
+        default=(), converter=sequence
+    )
+    include_exclude_policy: IncludeExcludePolicy | None = None
+
+
+@attrs.frozen(kw_only=True)
+class MatchRule(Model):
+    """A value that an item must have at a path (JSON pointer)."""
+
+    closed: ClassVar[bool] = True
+
+    path: str = attrs.field(default="", metadata=ALWAYS)
+    value: str = attrs.field(default="", metadata=ALWAYS)
+
+
+@attrs.frozen(kw_only=True)
+class ModifierConditions(Model):
+    """Which items a rule is for: all conditions that are given must hold.
+
+    Attributes:
+        group_resource: ``resource.group``, a glob in which dots separate.
+        resource_name_regex: Found anywhere in the name.
+        namespaces: Globs on the namespace in the backup.
+    """
+
+    closed: ClassVar[bool] = True
+
+    namespaces: tuple[str, ...] = attrs.field(default=(), converter=strings)
+    group_resource: str = attrs.field(default="", metadata=ALWAYS)
+    resource_name_regex: str = ""
+    label_selector: LabelSelector | None = None
+    matches: tuple[MatchRule, ...] = attrs.field(default=(), converter=sequence)
+
+
+@attrs.frozen(kw_only=True)
+class JSONPatch(Model):
+    """One operation of a JSON patch.
+
+    Attributes:
+        from_: Where `move` and `copy` take from.
+        value: Text; what parses as a number, a boolean, null, an object or an array is
+            meant as that, and quoted text as a string.
+    """
+
+    closed: ClassVar[bool] = True
+
+    operation: PatchOperation = attrs.field(
+        default=PatchOperation.TEST, converter=PatchOperation, metadata=ALWAYS
+    )
+    from_: str = ""
+    path: str = attrs.field(default="", metadata=ALWAYS)
+    value: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class PatchData(Model):
+    """A merge patch or a strategic merge patch, as YAML or JSON text."""
+
+    closed: ClassVar[bool] = True
+
+    patch_data: str = attrs.field(default="", metadata=ALWAYS)
+
+
+@attrs.frozen(kw_only=True)
+class ResourceModifierRule(Model):
+    """Which items, and how to change them: exactly one of the three kinds of patch."""
+
+    closed: ClassVar[bool] = True
+
+    conditions: ModifierConditions = attrs.field(
+        factory=ModifierConditions, metadata=ALWAYS
+    )
+    patches: tuple[JSONPatch, ...] = attrs.field(default=(), converter=sequence)
+    merge_patches: tuple[PatchData, ...] = attrs.field(default=(), converter=sequence)
+    strategic_patches: tuple[PatchData, ...] = attrs.field(
+        default=(), converter=sequence
+    )
+
+
+@attrs.frozen(kw_only=True)
+class ResourceModifiers(Model):
+    """How a restore changes which items; all rules that match apply, in order."""
+
+    closed: ClassVar[bool] = True
+
+    version: str = attrs.field(default="v1", metadata=ALWAYS)
+    resource_modifier_rules: tuple[ResourceModifierRule, ...] = attrs.field(
+        default=(), converter=sequence, metadata=ALWAYS
+    )

@@ -1,0 +1,219 @@
+"""What a run ended with: warnings and errors, lists that were read, counts and times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import attrs
+
+from kbackup.models._backup import Backup, BackupPhase
+from kbackup.models._meta import GroupResource, ResourceIdentifier
+from kbackup.models._model import mapping, sequence
+from kbackup.models._restore import Restore, RestorePhase
+
+VELERO_AREA = "velero"
+CLUSTER_AREA = "cluster"
+
+_DONE, _NOT_DONE, _WITH_FAILURES = 0, 1, 3
+
+
+@attrs.frozen(kw_only=True)
+class ResultEntry:
+    """One warning or one error of a run.
+
+    Attributes:
+        message: What happened.
+        area: ``velero`` for the run itself, ``cluster`` for cluster-scoped items,
+            else the item's namespace (for restores that of the target).
+        item: What it happened to, where it was one item.
+        plugin: Whose fault it is, where it is a plugin's.
+        cause: The text of the error behind it, or empty.
+    """
+
+    message: str
+    area: str = VELERO_AREA
+    item: ResourceIdentifier | None = None
+    plugin: str = ""
+    cause: str = ""
+
+    def __str__(self) -> str:
+        parts = [str(self.item)] if self.item is not None else []
+        parts.append(self.message)
+        if self.cause and self.cause not in self.message:
+            parts.append(self.cause)
+        text = ": ".join(parts)
+        return f"{text} (plugin {self.plugin})" if self.plugin else text
+
+
+@attrs.frozen(kw_only=True)
+class Results:
+    """The warnings and errors of a run, in the order of their appearance."""
+
+    warnings: tuple[ResultEntry, ...] = attrs.field(default=(), converter=sequence)
+    errors: tuple[ResultEntry, ...] = attrs.field(default=(), converter=sequence)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return Velero's two-key shape: by area, as text; empty areas left out."""
+        return {"errors": _by_area(self.errors), "warnings": _by_area(self.warnings)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any] | None) -> Results:
+        """Read Velero's two-key shape; of each entry only area and text are known.
+
+        Raises:
+            ValueError: *data* has another shape.
+        """
+        if data is None:
+            return cls()
+        if not isinstance(data, Mapping):
+            raise ValueError("results: expected an object")  # noqa: TRY004 - bad data
+        return cls(
+            warnings=tuple(_entries(data.get("warnings"), "warnings")),
+            errors=tuple(_entries(data.get("errors"), "errors")),
+        )
+
+
+def _by_area(entries: Iterable[ResultEntry]) -> dict[str, Any]:
+    areas: dict[str, list[str]] = {}
+    for entry in entries:
+        areas.setdefault(entry.area, []).append(str(entry))
+    shaped: dict[str, Any] = {}
+    for area in (VELERO_AREA, CLUSTER_AREA):
+        if area in areas:
+            shaped[area] = areas.pop(area)
+    if areas:
+        shaped["namespaces"] = dict(sorted(areas.items()))
+    return shaped
+
+
+def _entries(data: Any, path: str) -> Iterable[ResultEntry]:
+    """Yield the entries of one of the two keys."""
+    areas = _object(data, path)
+    for area in (VELERO_AREA, CLUSTER_AREA):
+        yield from _texts(areas.get(area), area, f"{path}.{area}")
+    namespaces = _object(areas.get("namespaces"), f"{path}.namespaces")
+    for namespace, messages in namespaces.items():
+        yield from _texts(messages, namespace, f"{path}.namespaces.{namespace}")
+
+
+def _object(data: Any, path: str) -> Mapping[str, Any]:
+    if data is None:
+        return {}
+    if not isinstance(data, Mapping):
+        raise ValueError(f"{path}: expected an object")  # noqa: TRY004 - bad data
+    return data
+
+
+def _texts(data: Any, area: str, path: str) -> Iterable[ResultEntry]:
+    messages = [] if data is None else data
+    if not isinstance(messages, list) or any(not isinstance(m, str) for m in messages):
+        raise ValueError(f"{path}: expected a list of strings")
+    return [ResultEntry(message=message, area=area) for message in messages]
+
+
+@attrs.frozen(kw_only=True)
+class ListRecord:
+    """How one type was read from the cluster.
+
+    Attributes:
+        version: The API version that was listed, such as ``v1``.
+        namespace: Empty: the whole cluster.
+        resource_version: Of the list.
+        listed: Items that the server named; stored + skipped + failed.
+        skipped: Reason to count.
+        restarts: How often a list that had expired was begun again.
+        exact: Whether it was read at the resourceVersion of the whole backup.
+    """
+
+    resource: GroupResource
+    version: str = ""
+    namespace: str = ""
+    resource_version: str = ""
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    listed: int = 0
+    stored: int = 0
+    skipped: Mapping[str, int] = attrs.field(factory=dict, converter=mapping)
+    failed: int = 0
+    restarts: int = 0
+    exact: bool = True
+
+
+@attrs.frozen(kw_only=True)
+class RunReport:
+    """What a run cost.
+
+    Attributes:
+        seconds: By phase.
+        calls: Requests to the API server, by verb and outcome.
+        plugin_seconds: By plugin.
+        bytes_written: To the store.
+        lists: Every list that was read.
+    """
+
+    seconds: Mapping[str, float] = attrs.field(factory=dict, converter=mapping)
+    calls: Mapping[str, int] = attrs.field(factory=dict, converter=mapping)
+    plugin_seconds: Mapping[str, float] = attrs.field(factory=dict, converter=mapping)
+    bytes_written: int = 0
+    lists: tuple[ListRecord, ...] = attrs.field(default=(), converter=sequence)
+
+
+@attrs.frozen(kw_only=True)
+class BackupResult:
+    """What a backup ended with.
+
+    Attributes:
+        backup: The record, as it was published where it was.
+        manifest_digest: ``sha256:<hex>``, or empty where nothing was published.
+    """
+
+    backup: Backup
+    results: Results = attrs.field(factory=Results)
+    report: RunReport = attrs.field(factory=RunReport)
+    manifest_digest: str = ""
+
+    @property
+    def exit_code(self) -> int:
+        """0 for a whole backup, 3 if items failed or there was none, else 1."""
+        status = self.backup.status
+        if status.phase is BackupPhase.PARTIALLY_FAILED:
+            return _WITH_FAILURES
+        if status.phase is not BackupPhase.COMPLETED:
+            return _NOT_DONE
+        items = status.progress.items_backed_up if status.progress is not None else 0
+        return _DONE if items else _WITH_FAILURES
+
+
+@attrs.frozen(kw_only=True)
+class ItemOutcome:
+    """What a restore did with one item.
+
+    Attributes:
+        identifier: In the target.
+        action: Such as ``created``, ``updated``, ``unchanged``, ``skipped``, ``failed``.
+        reason: Why, where it was not simply done.
+    """
+
+    identifier: ResourceIdentifier
+    action: str
+    reason: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class RestoreResult:
+    """What a restore ended with."""
+
+    restore: Restore
+    results: Results = attrs.field(factory=Results)
+    report: RunReport = attrs.field(factory=RunReport)
+    outcomes: tuple[ItemOutcome, ...] = attrs.field(default=(), converter=sequence)
+
+    @property
+    def exit_code(self) -> int:
+        """0 for a whole restore, 3 if items failed, else 1."""
+        return {
+            RestorePhase.COMPLETED: _DONE,
+            RestorePhase.PARTIALLY_FAILED: _WITH_FAILURES,
+        }.get(self.restore.status.phase or RestorePhase.NEW, _NOT_DONE)
