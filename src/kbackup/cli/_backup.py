@@ -31,7 +31,7 @@ from kbackup.models import BackupOptions, BackupSpec, dump_yaml, to_json
 
 if TYPE_CHECKING:
     from kbackup.catalog import BackupEntry
-    from kbackup.models import BackupResult
+    from kbackup.models import BackupResult, Item
 
 
 @click.group()
@@ -43,14 +43,14 @@ def backup() -> None:
 @backup.command()
 @click.argument("name")
 @filter_options
-@list_option("--include-cluster-scoped-resources", help="Cluster-scoped types.")
-@list_option("--exclude-cluster-scoped-resources", help="Cluster-scoped types not.")
-@list_option("--include-namespace-scoped-resources", help="Namespaced types.")
-@list_option("--exclude-namespace-scoped-resources", help="Namespaced types not.")
+@list_option("--include-cluster-scoped-resources", text="Cluster-scoped types.")
+@list_option("--exclude-cluster-scoped-resources", text="Cluster-scoped types not.")
+@list_option("--include-namespace-scoped-resources", text="Namespaced types.")
+@list_option("--exclude-namespace-scoped-resources", text="Namespaced types not.")
 @click.option("--ttl", type=Duration(), help="Expire after this; default never.")
-@pairs_option("--labels", help="Labels of the backup.")
-@pairs_option("--annotations", help="Annotations of the backup.")
-@switch_option("--snapshot-volumes", help="Recorded; no volume data is taken yet.")
+@pairs_option("--labels", text="Labels of the backup.")
+@pairs_option("--annotations", text="Annotations of the backup.")
+@switch_option("--snapshot-volumes", text="Recorded; no volume data is taken yet.")
 @click.option("--skip-forbidden", is_flag=True, help="Types you may not read: warn.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be stored.")
 @global_options
@@ -88,12 +88,8 @@ def _request(flags: dict[str, Any]) -> tuple[BackupSpec, BackupOptions]:
         excluded_resources=flags["exclude_resources"],
         included_cluster_scoped_resources=flags["include_cluster_scoped_resources"],
         excluded_cluster_scoped_resources=flags["exclude_cluster_scoped_resources"],
-        included_namespace_scoped_resources=flags[
-            "include_namespace_scoped_resources"
-        ],
-        excluded_namespace_scoped_resources=flags[
-            "exclude_namespace_scoped_resources"
-        ],
+        included_namespace_scoped_resources=flags["include_namespace_scoped_resources"],
+        excluded_namespace_scoped_resources=flags["exclude_namespace_scoped_resources"],
         include_cluster_resources=flags["include_cluster_resources"],
         label_selector=flags["selector"],
         or_label_selectors=flags["or_selector"],
@@ -179,7 +175,7 @@ def logs(session: Session, name: str) -> None:
 
 @backup.command()
 @click.argument("name")
-@list_option("--resources", help="Only these types, full or plural names.")
+@list_option("--resources", text="Only these types, full or plural names.")
 @global_options
 @click.pass_obj
 def ls(session: Session, name: str, resources: tuple[str, ...]) -> None:
@@ -213,28 +209,35 @@ def show(session: Session, name: str, item: str) -> None:
     if not kind or not own:
         raise click.BadParameter(f"{item!r} is not KIND/[NS/]NAME", param_hint="ITEM")
     with session.store().open_archive(name) as archive:
-        for found in archive:
-            ref = found.identifier
-            kinds = {
-                str(ref.group_resource), ref.group_resource.resource, found.kind.lower()
-            }
-            if ref.name == own and kind.lower() in kinds and (
-                not namespace or ref.namespace == namespace
-            ):
-                content = found.content
-                print_document(
-                    session, content, lambda: click.echo(dump_yaml(content), nl=False)
-                )
-                return
-    raise click.ClickException(
-        f"backup {name} has no {item}\nNext: kbackup backup ls {name}"
-    )
+        content = next(
+            (
+                found.content
+                for found in archive
+                if _is_meant(found, kind.lower(), namespace, own)
+            ),
+            None,
+        )
+    if content is None:
+        raise click.ClickException(
+            f"backup {name} has no {item}\nNext: kbackup backup ls {name}"
+        )
+    print_document(session, content, lambda: click.echo(dump_yaml(content), nl=False))
+
+
+def _is_meant(item: Item, kind: str, namespace: str, name: str) -> bool:
+    """Tell whether *item* is what KIND/[NS/]NAME says."""
+    ref = item.identifier
+    kinds = {str(ref.group_resource), ref.group_resource.resource, item.kind.lower()}
+    return ref.name == name and kind in kinds and namespace in {"", ref.namespace}
 
 
 @backup.command()
 @click.argument("name")
 @click.option(
-    "-f", "--file", "target", type=click.Path(path_type=Path, dir_okay=False),
+    "-f",
+    "--file",
+    "target",
+    type=click.Path(path_type=Path, dir_okay=False),
     help="Where to; default NAME-data.tar.gz.",
 )
 @click.option("--force", is_flag=True, help="Overwrite the file.")

@@ -112,9 +112,7 @@ def is_address(text: str) -> bool:
     return "://" in text or "/" in text or text in {".", ".."} or os.sep in text
 
 
-def _location(
-    name: str, config: Config
-) -> Sequence[str] | BackupStorageLocation:
+def _location(name: str, config: Config) -> Sequence[str] | BackupStorageLocation:
     """Return what stands under *name*: addresses, or Velero's fields."""
     table = config.locations[name]
     url = table.get("url")

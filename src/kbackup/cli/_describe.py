@@ -161,10 +161,7 @@ def _result_lines(results: Results, *, details: bool) -> list[str]:
         if entries:
             lines.append(f"{word}:")
             lines += _some(
-                (
-                    f"  {entry.item or entry.area}: {entry.message}"
-                    for entry in entries
-                ),
+                (f"  {entry.item or entry.area}: {entry.message}" for entry in entries),
                 details=details,
             )
     return lines

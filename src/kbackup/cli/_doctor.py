@@ -17,7 +17,12 @@ from kbackup.models import GroupResource
 if TYPE_CHECKING:
     from kbackup.cluster import Cluster
 
-_WRITES = ("namespaces", "secrets", "deployments.apps", "clusterroles.rbac.authorization.k8s.io")
+_WRITES = (
+    "namespaces",
+    "secrets",
+    "deployments.apps",
+    "clusterroles.rbac.authorization.k8s.io",
+)
 _CLASSES = GroupResource("storage.k8s.io", "storageclasses")
 _WEBHOOKS = (
     GroupResource("admissionregistration.k8s.io", "validatingwebhookconfigurations"),
@@ -100,14 +105,18 @@ def _discovery(cluster: Cluster) -> Iterator[Finding]:
         number = sum(1 for _ in cluster.list(customs))
         yield Finding("custom resources", "ok", f"{number} definitions")
     for failure in discovery.failures:
-        yield Finding("api group", "error", f"{failure.group_version}: {failure.reason}")
+        yield Finding(
+            "api group", "error", f"{failure.group_version}: {failure.reason}"
+        )
 
 
 def _rights(cluster: Cluster) -> Iterator[Finding]:
     """Say what the caller may list and create."""
     for name in _WRITES:
         resource = GroupResource.parse(name)
-        may = [verb for verb in ("list", "create", "patch") if cluster.may(verb, resource)]
+        may = [
+            verb for verb in ("list", "create", "patch") if cluster.may(verb, resource)
+        ]
         status = "ok" if len(may) == len(("list", "create", "patch")) else "warning"
         yield Finding(f"rights on {name}", status, ", ".join(may) or "none")
 

@@ -88,20 +88,22 @@ class Duration(click.ParamType):
             self.fail(str(exc), param, ctx)
 
 
-def list_option(*names: str, help: str) -> Callable[[F], F]:  # noqa: A002 - click's word
+def list_option(*names: str, text: str) -> Callable[[F], F]:
     """Return an option that takes a list, comma-separated and repeatable."""
     return click.option(
         *names,
         type=CommaSeparated(),
         multiple=True,
         metavar="NAME,...",
-        help=help,
+        help=text,
         callback=lambda _ctx, _param, value: tuple(v for part in value for v in part),
     )
 
 
 def pairs_option(
-    *names: str, help: str, separator: str = "="  # noqa: A002 - click's word
+    *names: str,
+    text: str,
+    separator: str = "=",
 ) -> Callable[[F], F]:
     """Return an option that takes pairs, comma-separated and repeatable."""
     return click.option(
@@ -109,27 +111,32 @@ def pairs_option(
         type=KeyValues(separator),
         multiple=True,
         metavar=f"KEY{separator}VALUE,...",
-        help=help,
+        help=text,
         callback=lambda _ctx, _param, value: dict(p for part in value for p in part),
     )
 
 
-def switch_option(*names: str, help: str) -> Callable[[F], F]:  # noqa: A002 - click's word
+def switch_option(*names: str, text: str) -> Callable[[F], F]:
     """Return Velero's three-way switch: absent, ``--x`` (true), ``--x=false``."""
     return click.option(
-        *names, type=bool, is_flag=False, flag_value=True, default=None,
-        metavar="[true|false]", help=help,
+        *names,
+        type=bool,
+        is_flag=False,
+        flag_value=True,
+        default=None,
+        metavar="[true|false]",
+        help=text,
     )
 
 
 _FILTERS = (
-    list_option("--include-namespaces", help="Namespaces to include; default all."),
-    list_option("--exclude-namespaces", help="Namespaces to leave out."),
-    list_option("--include-resources", help="Types to include, short or full names."),
-    list_option("--exclude-resources", help="Types to leave out."),
+    list_option("--include-namespaces", text="Namespaces to include; default all."),
+    list_option("--exclude-namespaces", text="Namespaces to leave out."),
+    list_option("--include-resources", text="Types to include, short or full names."),
+    list_option("--exclude-resources", text="Types to leave out."),
     switch_option(
         "--include-cluster-resources",
-        help="Cluster-scoped objects: all, none; absent: those that belong.",
+        text="Cluster-scoped objects: all, none; absent: those that belong.",
     ),
     click.option("-l", "--selector", type=Selector(), help="Only with these labels."),
     click.option(

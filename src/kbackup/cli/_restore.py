@@ -44,7 +44,7 @@ _RESTORE_OPTIONS = (
     ),
     filter_options,
     pairs_option(
-        "--namespace-mappings", separator=":", help="Restore namespace a as b: a:b."
+        "--namespace-mappings", separator=":", text="Restore namespace a as b: a:b."
     ),
     click.option(
         "--existing-resource-policy",
@@ -56,8 +56,8 @@ _RESTORE_OPTIONS = (
         type=_POLICIES,
         help="What to do with cluster-scoped objects that exist; default none.",
     ),
-    switch_option("--restore-volumes", help="Velero's restorePVs."),
-    switch_option("--preserve-nodeports", help="Keep the node ports of Services."),
+    switch_option("--restore-volumes", text="Velero's restorePVs."),
+    switch_option("--preserve-nodeports", text="Keep the node ports of Services."),
     click.option(
         "--released-volumes",
         type=click.Choice(["leave", "reattach"]),

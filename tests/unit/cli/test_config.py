@@ -1,0 +1,101 @@
+"""Locations are given by address, or by a name in the file of settings."""
+
+import pytest
+
+from kbackup.cli._config import Config, choose_location, is_address, read_config
+from kbackup.errors import InvalidConfigError, UnknownLocationError
+
+
+@pytest.fixture(name="config")
+def fixture_config(tmp_path):
+    """A function that reads a file of settings with the given text."""
+
+    def read(text):
+        path = tmp_path / "config.toml"
+        path.write_text(text)
+        return read_config(path)
+
+    return read
+
+
+@pytest.mark.parametrize(
+    "text", ["s3://b/p", "/mnt/b", "./b", "b/c", ".", "memory://x"]
+)
+def test_addresses(text):
+    """What has a scheme or a separator is an address."""
+    assert is_address(text)
+
+
+def test_a_bare_word_is_a_name():
+    """What could be a name is looked up, not taken for a directory."""
+    assert not is_address("prod")
+
+
+def test_file_need_not_exist(tmp_path):
+    """Without a file there are no names and no default."""
+    config = read_config(tmp_path / "none.toml")
+
+    assert config.locations == {}
+    assert config.default_location == ""
+
+
+@pytest.mark.parametrize("text", ["locations = 3", "default-location = 1", "not toml"])
+def test_unreadable_file_names_itself(config, text):
+    """A file that means nothing is an error with its path."""
+    with pytest.raises(InvalidConfigError, match=r"config\.toml"):
+        config(text)
+
+
+def test_name_with_url(config):
+    """A name stands for its address."""
+    settings = config('[locations.prod]\nurl = "s3://b/p"\n')
+
+    assert choose_location(["prod"], settings) == ["s3://b/p"]
+
+
+def test_name_with_fields(config):
+    """A name may stand for Velero's fields."""
+    settings = config(
+        '[locations.minio]\nprovider = "aws"\nbucket = "b"\nprefix = "p"\n'
+        '[locations.minio.config]\ns3ForcePathStyle = "true"\n'
+    )
+
+    location = choose_location(["minio"], settings)
+
+    assert location.metadata.name == "minio"
+    assert location.spec.provider == "aws"
+    assert location.spec.object_storage.bucket == "b"
+    assert location.spec.object_storage.prefix == "p"
+    assert location.spec.config == {"s3ForcePathStyle": "true"}
+
+
+def test_default_location(config):
+    """Without a word the file's default counts."""
+    settings = config('default-location = "p"\n[locations.p]\nurl = "/b"\n')
+
+    assert choose_location([], settings) == ["/b"]
+
+
+def test_several_addresses_stay_together(tmp_path):
+    """Mirrored directories are given by repeating the option."""
+    assert choose_location(["/a", "/b"], Config(path=tmp_path)) == ["/a", "/b"]
+
+
+def test_unknown_name_says_what_there_is(config):
+    """An unknown name is refused with the known ones and the way to mean a directory."""
+    settings = config('[locations.prod]\nurl = "/b"\n')
+
+    with pytest.raises(UnknownLocationError, match=r"'backup'.*prod") as caught:
+        choose_location(["backup"], settings)
+
+    assert "./backup" in caught.value.hint
+
+
+def test_nothing_given_says_how(tmp_path):
+    """Without any location the hint names all three ways to give one."""
+    with pytest.raises(UnknownLocationError) as caught:
+        choose_location([], Config(path=tmp_path / "config.toml"))
+
+    assert "--location" in caught.value.hint
+    assert "KBACKUP_LOCATION" in caught.value.hint
+    assert "config.toml" in caught.value.hint
