@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -159,8 +160,8 @@ def describe(session: Session, names: tuple[str, ...], *, details: bool) -> None
     """Tell what a backup is, what it covers and what it does not."""
     store = session.store()
     for name in names:
-        content, lines = describe_backup(store, name, details=details)
-        print_document(session, content, lambda lines=lines: click.echo(lines))
+        content, text = describe_backup(store, name, details=details)
+        print_document(session, content, partial(click.echo, text))
 
 
 @backup.command()

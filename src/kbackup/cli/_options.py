@@ -16,7 +16,7 @@ from kbackup.models import LabelSelector
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class CommaSeparated(click.ParamType):
+class CommaSeparated(click.ParamType):  # type: ignore[type-arg, unused-ignore] # generic since 8.5
     """A list whose values stand between commas; the option may be repeated."""
 
     name = "list"
@@ -31,7 +31,7 @@ class CommaSeparated(click.ParamType):
         return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
-class KeyValues(click.ParamType):
+class KeyValues(click.ParamType):  # type: ignore[type-arg, unused-ignore] # generic since 8.5
     """Pairs such as ``a=b,c=d``, or with another sign than ``=`` between them."""
 
     name = "pairs"
@@ -54,7 +54,7 @@ class KeyValues(click.ParamType):
         return tuple(pairs)
 
 
-class Selector(click.ParamType):
+class Selector(click.ParamType):  # type: ignore[type-arg, unused-ignore] # generic since 8.5
     """A label selector in kubectl's notation."""
 
     name = "selector"
@@ -71,7 +71,7 @@ class Selector(click.ParamType):
             self.fail(str(exc), param, ctx)
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType):  # type: ignore[type-arg, unused-ignore] # generic since 8.5
     """A Go duration such as ``720h`` or ``1h30m``."""
 
     name = "duration"

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import attrs
 import click
 
 from kbackup.cli._describe import describe_restore
@@ -180,8 +181,9 @@ def _request(
         include_system=flags["include_system"],
         validate=flags["validate"],
         salvage=flags["damaged"],
-        **({"deadline": deadline} if deadline is not None else {}),
     )
+    if deadline is not None:
+        options = attrs.evolve(options, deadline=deadline)
     return flags["name"] or _default_name(backup), spec, options
 
 

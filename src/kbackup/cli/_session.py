@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -105,7 +106,7 @@ def confirm(question: str, *, yes: bool, option: str = "--yes") -> None:
     """
     if yes:
         return
-    if not (click.get_text_stream("stdin").isatty() and os.isatty(2)):
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise click.UsageError(f"there is no terminal to ask on: give {option}")
     if not click.confirm(question, err=True):
         raise click.Abort

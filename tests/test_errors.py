@@ -1,0 +1,78 @@
+"""The error tree in the code, in its docstring and in the documentation is one."""
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+from kbackup import errors
+
+PAGE = Path(__file__).parent.parent / "docs" / "reference" / "errors.md"
+CLASSES = {
+    name: value
+    for name, value in vars(errors).items()
+    if inspect.isclass(value) and issubclass(value, errors.KBackupError)
+}
+LINE = re.compile(r"^[ │├└─]*(?P<name>\w+Error)\b(?P<rest>.*)$", re.MULTILINE)
+
+
+def drawn(text):
+    """Return what a drawing of the tree says: name to (parent, rest of the line)."""
+    parents, found = [], {}
+    for match in LINE.finditer(text):
+        depth = match.start("name") - match.start()
+        while parents and parents[-1][0] >= depth:
+            parents.pop()
+        found[match["name"]] = (parents[-1][1] if parents else None, match["rest"])
+        parents.append((depth, match["name"]))
+    return found
+
+
+TREE = drawn(errors.__doc__)
+
+
+def test_every_class_is_drawn():
+    """The docstring draws every error class, each below its base class."""
+    expected = {name: cls.__base__.__name__ for name, cls in CLASSES.items()}
+    expected["KBackupError"] = None
+
+    assert {name: parent for name, (parent, _) in TREE.items()} == expected
+
+
+def test_documentation_has_the_same_tree():
+    """The reference page draws the tree of the code."""
+    assert drawn(PAGE.read_text().partition("```")[2]) == TREE
+
+
+@pytest.mark.parametrize("name", sorted(CLASSES))
+def test_class_is_public_and_says_when(name):
+    """Every error class is offered, and says when it is raised."""
+    assert name in errors.__all__
+    assert inspect.getdoc(CLASSES[name])
+
+
+@pytest.mark.parametrize("name", sorted(CLASSES))
+def test_drawing_says_what_is_retryable(name):
+    """The drawing marks exactly the errors that may pass by themselves."""
+    assert ("retryable" in TREE[name][1]) == (
+        CLASSES[name].retryable or name == "KBackupError"
+    )
+
+
+def test_cluster_error_names_verb_thing_and_reason():
+    """A message of the API server's errors says what was tried on what, and why not."""
+    error = errors.ForbiddenError(
+        "list", "secrets", "shop", "not allowed", status=403, hint="ask"
+    )
+
+    assert str(error) == "cannot list secrets shop: forbidden: not allowed"
+    assert (error.status, error.hint, error.retryable) == (403, "ask", False)
+
+
+def test_violations_are_kept_apart():
+    """An invalid specification keeps each broken rule for itself."""
+    error = errors.InvalidSpecError(["one", "two"])
+
+    assert error.violations == ("one", "two")
+    assert error.exit_code == 2
