@@ -22,6 +22,10 @@ def is_glob(text: str) -> bool:
     return not _MAGIC.isdisjoint(text)
 
 
+def _names(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(values)
+
+
 @attrs.frozen(slots=False)  # cached_property needs a dict
 class IncludesExcludes:
     """Which names are wanted.
@@ -31,8 +35,8 @@ class IncludesExcludes:
         excludes: Names and globs that are not wanted whatever the includes say.
     """
 
-    includes: tuple[str, ...] = attrs.field(default=(), converter=tuple)
-    excludes: tuple[str, ...] = attrs.field(default=(), converter=tuple)
+    includes: tuple[str, ...] = attrs.field(default=(), converter=_names)
+    excludes: tuple[str, ...] = attrs.field(default=(), converter=_names)
 
     @property
     def includes_everything(self) -> bool:

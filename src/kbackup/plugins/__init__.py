@@ -1,1 +1,97 @@
-"""Being built."""
+"""The door to plugins: what authors implement, and the manager that hosts use.
+
+The only room that opens pluggy. Importing it is cheap: no SDK, no cluster client.
+"""
+
+from kbackup.plugins._events import (
+    BytesUploaded,
+    ErrorRecorded,
+    Event,
+    ItemFailed,
+    ItemRestored,
+    ItemsListed,
+    ItemsProgressed,
+    Observer,
+    PhaseChanged,
+    RunEnded,
+    RunStarted,
+    WaitingFor,
+    WarningRecorded,
+)
+from kbackup.plugins._interfaces import (
+    BackupInput,
+    BackupItemAction,
+    BackupOutput,
+    BeginsBackup,
+    BeginsRestore,
+    Capability,
+    ClusterReader,
+    ClusterWriter,
+    DeleteInput,
+    DeleteItemAction,
+    Digest,
+    FollowsOperations,
+    ItemBlockAction,
+    ObjectInfo,
+    ObjectStore,
+    ObjectStoreFactory,
+    RestoreInput,
+    RestoreItemAction,
+    RestoreOutput,
+    VolumeDescription,
+    VolumeSnapshotter,
+    VolumeSnapshotterFactory,
+)
+from kbackup.plugins._manager import PluginManager
+from kbackup.plugins._names import qualify
+from kbackup.plugins._offers import PluginInfo, PluginKind
+from kbackup.plugins._run import Run, RunLogger
+from kbackup.plugins._selectors import ActionIndex, ResolvedAction
+from kbackup.plugins.hookspecs import hookimpl
+
+__all__ = [
+    "ActionIndex",
+    "BackupInput",
+    "BackupItemAction",
+    "BackupOutput",
+    "BeginsBackup",
+    "BeginsRestore",
+    "BytesUploaded",
+    "Capability",
+    "ClusterReader",
+    "ClusterWriter",
+    "DeleteInput",
+    "DeleteItemAction",
+    "Digest",
+    "ErrorRecorded",
+    "Event",
+    "FollowsOperations",
+    "ItemBlockAction",
+    "ItemFailed",
+    "ItemRestored",
+    "ItemsListed",
+    "ItemsProgressed",
+    "ObjectInfo",
+    "ObjectStore",
+    "ObjectStoreFactory",
+    "Observer",
+    "PhaseChanged",
+    "PluginInfo",
+    "PluginKind",
+    "PluginManager",
+    "ResolvedAction",
+    "RestoreInput",
+    "RestoreItemAction",
+    "RestoreOutput",
+    "Run",
+    "RunEnded",
+    "RunLogger",
+    "RunStarted",
+    "VolumeDescription",
+    "VolumeSnapshotter",
+    "VolumeSnapshotterFactory",
+    "WaitingFor",
+    "WarningRecorded",
+    "hookimpl",
+    "qualify",
+]

@@ -479,9 +479,7 @@ class ItemBlockAction(Protocol):
 class BeginsBackup(Protocol):
     """The part of a BackupItemAction that acts."""
 
-    def begin(
-        self, given: BackupInput, cluster: ClusterWriter
-    ) -> ItemOperation | None:
+    def begin(self, given: BackupInput, cluster: ClusterWriter) -> ItemOperation | None:
         """Start what is to be started; return what to wait for."""
         ...
 

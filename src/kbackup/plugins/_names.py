@@ -1,0 +1,42 @@
+"""The names that plugins offer things under: ``<dns-prefix>/<name>``, as Velero's.
+
+Pure functions over text; called by the loader and the manager.
+"""
+
+from __future__ import annotations
+
+import re
+
+DEFAULT_PREFIX = "velero.io"
+
+_MAX_PREFIX = 253  # a DNS-1123 subdomain, RFC 1123 and RFC 1035
+_LABEL = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
+_SUBDOMAIN = re.compile(rf"{_LABEL}(\.{_LABEL})*")
+
+
+def qualify(name: str) -> str:
+    """Return the full form of a provider's name: ``aws`` means ``velero.io/aws``."""
+    return name if "/" in name else f"{DEFAULT_PREFIX}/{name}"
+
+
+def name_fault(name: object) -> str:
+    """Say what is wrong with *name* as the name of something offered, or nothing.
+
+    Only full names may be offered: a bare one would take a name that is Velero's.
+
+    Source: Velero, "Plugin Naming".
+    """
+    if not isinstance(name, str):
+        return f"a name must be text, not {type(name).__name__}"
+    prefix, slash, rest = name.partition("/")
+    if not slash:
+        return (
+            f"the name {name!r} has no prefix: write it <dns-prefix>/{name or 'name'}"
+        )
+    if len(prefix) > _MAX_PREFIX or not _SUBDOMAIN.fullmatch(prefix):
+        return f"the prefix of the name {name!r} is not a DNS name in lower case"
+    if not rest or "/" in rest:
+        return f"the name {name!r} must have exactly one part after its prefix"
+    if not rest.isprintable() or any(character.isspace() for character in rest):
+        return f"the name {name!r} holds a space or a control character"
+    return ""

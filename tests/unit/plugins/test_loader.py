@@ -1,0 +1,173 @@
+"""Plugins that are installed: entry points of real distributions on a real path."""
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from kbackup.errors import PluginLoadError
+from kbackup.plugins import PluginManager
+
+GOOD = """
+    from kbackup.models import ResourceSelector
+    from kbackup.plugins import RestoreOutput, hookimpl
+
+    class Action:
+        name = "example.com/{name}"
+        applies_to = ResourceSelector()
+
+        def execute(self, given):
+            return RestoreOutput(item=given.item)
+
+    @hookimpl
+    def kbackup_register_restore_item_actions():
+        return {{Action.name: Action()}}
+"""
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """Install a distribution with one module and one entry point."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    installed = []
+
+    def make(distribution, source, *, entry_point=None, version="1.2"):
+        module = distribution.replace("-", "_")
+        (tmp_path / f"{module}.py").write_text(textwrap.dedent(source))
+        info = tmp_path / f"{module}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n"
+        )
+        (info / "entry_points.txt").write_text(
+            f"[kbackup]\n{entry_point or module} = {module}\n"
+        )
+        installed.append(module)
+        return module
+
+    yield make
+    for module in installed:
+        sys.modules.pop(module, None)
+
+
+def only(manager, distribution):
+    """The lines about one distribution."""
+    return [i for i in manager.list_plugins() if i.distribution == distribution]
+
+
+def test_installed_plugin_is_found(install):
+    """A module named by an entry point is loaded, and listed with where it is from."""
+    install("kb-good", GOOD.format(name="good"), entry_point="good")
+
+    manager = PluginManager()
+
+    (info,) = only(manager, "kb-good")
+    assert info.available
+    assert (info.name, info.kind, info.version, info.entry_point) == (
+        "example.com/good",
+        "RestoreItemAction",
+        "1.2",
+        "good",
+    )
+    assert "example.com/good" in {a.name for a in manager.restore_item_actions()}
+
+
+def test_builtin_actions_are_installed():
+    """The distribution's own entry points offer the built-in actions."""
+    names = {info.name for info in only(PluginManager(), "kbackup")}
+
+    assert {"velero.io/service", "velero.io/pv"} <= names
+
+
+@pytest.mark.parametrize(
+    ("source", "cause"),
+    [
+        ("import no_such_package_here", "ModuleNotFoundError: No module named"),
+        ("raise SystemExit('needs a licence')", "SystemExit: needs a licence"),
+        ("raise SystemExit", "SystemExit"),
+        ("def broken(:", "SyntaxError: "),
+        ("raise RuntimeError('first\\nsecond')", "RuntimeError: first"),
+    ],
+)
+def test_broken_plugin_harms_nobody(install, caplog, source, cause):
+    """A plugin that fails at import is listed with its cause; the others work."""
+    install("kb-aaa-broken", source, entry_point="aaa")
+    install("kb-good", GOOD.format(name="good"))
+
+    manager = PluginManager()
+
+    (info,) = only(manager, "kb-aaa-broken")
+    assert not info.available
+    assert (info.name, info.version, info.entry_point) == ("aaa", "1.2", "aaa")
+    assert info.cause.startswith(cause)
+    assert "\n" not in info.cause
+    assert only(manager, "kb-good")[0].available
+    assert "entry point 'aaa' of kb-aaa-broken 1.2" in caplog.text
+
+
+def test_interrupt_at_import(install):
+    """Ctrl-C while a plugin is imported reaches the host."""
+    install("kb-slow", "raise KeyboardInterrupt")
+
+    with pytest.raises(KeyboardInterrupt):
+        PluginManager().list_plugins()
+
+
+def test_strict_names_the_plugin(install):
+    """With strict the first broken plugin is an error that says whose it is."""
+    install("kb-broken", "raise RuntimeError('boom')", entry_point="b")
+
+    with pytest.raises(PluginLoadError, match=r"'b' of kb-broken 1\.2 .* boom"):
+        PluginManager(strict=True).list_plugins()
+
+
+@pytest.mark.parametrize("switch", ["b", "kb-broken", "kb_broken"])
+def test_disabled_plugin_is_not_imported(install, switch):
+    """A plugin left out by entry point, distribution or module is never imported."""
+    module = install("kb-broken", "raise KeyboardInterrupt", entry_point="b")
+
+    manager = PluginManager(disable=[switch])
+
+    (info,) = only(manager, "kb-broken")
+    assert info.cause == "disabled"
+    assert module not in sys.modules
+
+
+def test_nothing_is_imported_before_the_first_question(install):
+    """Making a manager imports no plugin; asking it does."""
+    module = install("kb-good", GOOD.format(name="good"))
+
+    manager = PluginManager()
+
+    assert module not in sys.modules
+    manager.list_plugins()
+    assert module in sys.modules
+
+
+def test_given_modules_replace_what_is_installed(install):
+    """A host that passes modules gets these and nothing that is installed."""
+    install("kb-good", GOOD.format(name="good"))
+
+    assert PluginManager([]).list_plugins() == ()
+
+
+def test_importing_the_room_is_light():
+    """The room pulls in no SDK, no cluster client and no fsspec."""
+    code = "import sys, kbackup.plugins; print(*sys.modules)"
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+
+    heavy = {
+        "kubernetes",
+        "fsspec",
+        "s3fs",
+        "boto3",
+        "cattrs",
+        "yaml",
+        "kbackup.stores",
+    }
+    assert heavy.isdisjoint(done.stdout.split())
