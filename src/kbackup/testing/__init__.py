@@ -1,1 +1,50 @@
-"""Being built."""
+"""What others test with: contract suites for plugins, and fakes held to the real thing.
+
+Nothing inside kbackup imports this room. Its names are resolved when they are first
+used, so that one of them does not load what another needs.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kbackup.testing._action_contracts import (
+        BackupItemActionContract,
+        RestoreItemActionContract,
+    )
+    from kbackup.testing._action_inputs import (
+        StaticClusterReader,
+        backup_input,
+        restore_input,
+    )
+
+_MODULES = {
+    "BackupItemActionContract": "_action_contracts",
+    "RestoreItemActionContract": "_action_contracts",
+    "StaticClusterReader": "_action_inputs",
+    "backup_input": "_action_inputs",
+    "restore_input": "_action_inputs",
+}
+
+__all__ = [
+    "BackupItemActionContract",
+    "RestoreItemActionContract",
+    "StaticClusterReader",
+    "backup_input",
+    "restore_input",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Resolve a public name from its module."""
+    if name not in _MODULES:
+        raise AttributeError(f"module 'kbackup.testing' has no attribute {name!r}")
+    value = getattr(import_module(f"kbackup.testing.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,179 @@
+"""What every item action promises, as suites for pytest.
+
+Subclass the suite of your kind of action, name the class ``Test...`` and give two
+fixtures::
+
+    class TestOwnerAction(RestoreItemActionContract):
+        @pytest.fixture
+        def action(self):
+            return OwnerAction()
+
+        @pytest.fixture(params=[...])
+        def given(self):
+            return restore_input("services", {...})
+
+Give several inputs: those on which the action does something, one on which it does
+nothing, and one with nothing but metadata.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from kbackup.models import ResourceIdentifier
+from kbackup.plugins import (
+    ActionIndex,
+    BackupInput,
+    BackupItemAction,
+    BackupOutput,
+    PluginManager,
+    RestoreInput,
+    RestoreItemAction,
+    RestoreOutput,
+    hookimpl,
+)
+
+
+class _BackupPlugin:
+    """A plugin that offers one backup item action."""
+
+    def __init__(self, action: BackupItemAction) -> None:
+        self._action = action
+
+    @hookimpl
+    def kbackup_register_backup_item_actions(self) -> Mapping[str, BackupItemAction]:
+        return {self._action.name: self._action}
+
+
+class _RestorePlugin:
+    """A plugin that offers one restore item action."""
+
+    def __init__(self, action: RestoreItemAction) -> None:
+        self._action = action
+
+    @hookimpl
+    def kbackup_register_restore_item_actions(self) -> Mapping[str, RestoreItemAction]:
+        return {self._action.name: self._action}
+
+
+class BackupItemActionContract:
+    """Every `BackupItemAction` keeps these promises; fixtures: ``action``, ``given``."""
+
+    def test_can_be_registered(self, action: BackupItemAction) -> None:
+        """The manager accepts the action under its own name."""
+        manager = PluginManager([_BackupPlugin(action)], strict=True)
+
+        assert manager.backup_item_actions() == (action,)
+
+    def test_applies_to_what_it_is_given(
+        self, action: BackupItemAction, given: BackupInput
+    ) -> None:
+        """The action's selector wants the items that this suite gives it."""
+        assert _wanted(action, given)
+
+    def test_input_is_left_alone(
+        self, action: BackupItemAction, given: BackupInput
+    ) -> None:
+        """The item given is the same afterwards, down to every leaf."""
+        before = copy.deepcopy(given.item)
+
+        action.execute(given)
+
+        assert given.item == before
+
+    def test_is_pure(self, action: BackupItemAction, given: BackupInput) -> None:
+        """Asked twice the action answers the same, as planning may ask twice."""
+        assert action.execute(given) == action.execute(given)
+
+    def test_answer_is_well_formed(
+        self, action: BackupItemAction, given: BackupInput
+    ) -> None:
+        """The answer is JSON about the same object, and names other objects."""
+        output = action.execute(given)
+
+        assert isinstance(output, BackupOutput)
+        _assert_same_object(output.item, given.item)
+        _assert_others(output.additional_items, given.identifier)
+        _assert_others(output.post_operation_items, None)
+        _assert_acts_on_wish(action, wants_begin=output.wants_begin)
+
+
+class RestoreItemActionContract:
+    """Every `RestoreItemAction` keeps these promises; fixtures: ``action``, ``given``."""
+
+    def test_can_be_registered(self, action: RestoreItemAction) -> None:
+        """The manager accepts the action under its own name."""
+        manager = PluginManager([_RestorePlugin(action)], strict=True)
+
+        assert manager.restore_item_actions() == (action,)
+
+    def test_applies_to_what_it_is_given(
+        self, action: RestoreItemAction, given: RestoreInput
+    ) -> None:
+        """The action's selector wants the items that this suite gives it."""
+        assert _wanted(action, given)
+
+    def test_input_is_left_alone(
+        self, action: RestoreItemAction, given: RestoreInput
+    ) -> None:
+        """Both items given are the same afterwards, down to every leaf."""
+        before = copy.deepcopy((given.item, given.item_from_backup))
+
+        action.execute(given)
+
+        assert (given.item, given.item_from_backup) == before
+
+    def test_is_pure(self, action: RestoreItemAction, given: RestoreInput) -> None:
+        """Asked twice the action answers the same, as plan and apply both ask."""
+        assert action.execute(given) == action.execute(given)
+
+    def test_answer_is_well_formed(
+        self, action: RestoreItemAction, given: RestoreInput
+    ) -> None:
+        """The answer is JSON about the same object, and names other objects."""
+        output = action.execute(given)
+
+        assert isinstance(output, RestoreOutput)
+        _assert_same_object(output.item, given.item)
+        _assert_others(output.additional_items, given.identifier)
+        _assert_acts_on_wish(action, wants_begin=output.wants_begin)
+
+
+def _wanted(
+    action: BackupItemAction | RestoreItemAction, given: BackupInput | RestoreInput
+) -> bool:
+    index = ActionIndex((action,), given.cluster.resolve)
+    labels = given.item["metadata"].get("labels")
+    return any(
+        found.wants(given.identifier.namespace, labels)
+        for found in index.for_type(given.identifier.group_resource)
+    )
+
+
+def _assert_same_object(item: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Fail where an item stands for another object or could not be written."""
+    assert json.loads(json.dumps(item)) == item
+    assert [item[key] for key in ("apiVersion", "kind")] == [
+        given[key] for key in ("apiVersion", "kind")
+    ]
+    for key in ("name", "namespace"):
+        assert item["metadata"].get(key) == given["metadata"].get(key)
+
+
+def _assert_others(
+    identifiers: tuple[ResourceIdentifier, ...], own: ResourceIdentifier | None
+) -> None:
+    """Fail where identifiers are no identifiers, name one twice or the item itself."""
+    assert isinstance(identifiers, tuple)
+    assert all(isinstance(other, ResourceIdentifier) for other in identifiers)
+    assert all(other.name for other in identifiers)
+    assert len(set(identifiers)) == len(identifiers)
+    assert own not in identifiers
+
+
+def _assert_acts_on_wish(action: object, *, wants_begin: bool) -> None:
+    """Fail where an action wants to begin and has nothing to begin with."""
+    assert not wants_begin or callable(getattr(action, "begin", None))
