@@ -22,6 +22,14 @@ from kbackup.models._backup import (
     Progress,
     TemplateMetadata,
 )
+from kbackup.models._codec import (
+    dump_json,
+    from_json,
+    load_json,
+    load_json_list,
+    to_json,
+)
+from kbackup.models._converters import CodecError
 from kbackup.models._hooks import (
     BackupHooks,
     BackupResourceHook,
@@ -103,6 +111,13 @@ from kbackup.models._results import (
     RunReport,
 )
 from kbackup.models._settings import EngineSettings
+from kbackup.models._validation import (
+    NON_RESTORABLE_RESOURCES,
+    validate_backup_name,
+    validate_backup_spec,
+    validate_restore_name,
+    validate_restore_spec,
+)
 
 if TYPE_CHECKING:
     from kbackup.models._data_mover import (
@@ -185,6 +200,7 @@ if TYPE_CHECKING:
         RepositoryPhase,
         ResticRepository,
     )
+    from kbackup.models._yaml import dump_yaml, load_objects, load_yaml
 
 _LATER = {
     "CSISnapshotSpec": "_data_mover",
@@ -255,10 +271,14 @@ _LATER = {
     "RepositoryMaintenance": "_volumes",
     "RepositoryPhase": "_volumes",
     "ResticRepository": "_volumes",
+    "dump_yaml": "_yaml",
+    "load_objects": "_yaml",
+    "load_yaml": "_yaml",
 }
 
 __all__ = [
     "CLUSTER_AREA",
+    "NON_RESTORABLE_RESOURCES",
     "VELERO_AREA",
     "APIResource",
     "AccessMode",
@@ -281,6 +301,7 @@ __all__ = [
     "CSICondition",
     "CSISnapshotInfo",
     "CSISnapshotSpec",
+    "CodecError",
     "DataDownload",
     "DataDownloadSpec",
     "DataDownloadStatus",
@@ -397,9 +418,21 @@ __all__ = [
     "VolumeSnapshotLocation",
     "VolumeSnapshotLocationSpec",
     "VolumeSnapshotLocationStatus",
+    "dump_json",
+    "dump_yaml",
+    "from_json",
     "label_value",
     "labels",
+    "load_json",
+    "load_json_list",
+    "load_objects",
+    "load_yaml",
     "qualified_name",
+    "to_json",
+    "validate_backup_name",
+    "validate_backup_spec",
+    "validate_restore_name",
+    "validate_restore_spec",
 ]
 
 

@@ -83,9 +83,7 @@ class VolumeAction(Model):
 
     closed: ClassVar[bool] = True
 
-    type: VolumeActionType = attrs.field(
-        default=VolumeActionType.SKIP, converter=VolumeActionType, metadata=ALWAYS
-    )
+    type: VolumeActionType = attrs.field(converter=VolumeActionType, metadata=ALWAYS)
     parameters: Mapping[str, Any] = attrs.field(factory=dict, converter=mapping)
 
 
@@ -98,7 +96,7 @@ class VolumePolicy(Model):
     conditions: VolumeConditions = attrs.field(
         factory=VolumeConditions, metadata=ALWAYS
     )
-    action: VolumeAction = attrs.field(factory=VolumeAction, metadata=ALWAYS)
+    action: VolumeAction = attrs.field(metadata=ALWAYS)
 
 
 @attrs.frozen(kw_only=True)
@@ -175,9 +173,7 @@ class JSONPatch(Model):
 
     closed: ClassVar[bool] = True
 
-    operation: PatchOperation = attrs.field(
-        default=PatchOperation.TEST, converter=PatchOperation, metadata=ALWAYS
-    )
+    operation: PatchOperation = attrs.field(converter=PatchOperation, metadata=ALWAYS)
     from_: str = ""
     path: str = attrs.field(default="", metadata=ALWAYS)
     value: str = ""

@@ -1,0 +1,296 @@
+"""The rules that a name, a backup's spec and a restore's spec must keep.
+
+Pure functions: each returns every rule that is broken, as a sentence, and nothing when
+all is well. What only a cluster or a store can know (whether a location exists, what a
+short name means) is checked by the engines.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+
+from kbackup._kits.globs import IncludesExcludes, is_glob
+from kbackup.models._backup import BackupSpec
+from kbackup.models._hooks import InitRestoreHook, RestoreHooks
+from kbackup.models._meta import LabelRequirement, LabelSelector
+from kbackup.models._objects import TypedLocalObjectReference
+from kbackup.models._restore import RestoreSpec
+
+# What belongs to one cluster's life, or to Velero itself, is never restored.
+NON_RESTORABLE_RESOURCES = (
+    "nodes",
+    "events",
+    "events.events.k8s.io",
+    "backups.velero.io",
+    "restores.velero.io",
+    "resticrepositories.velero.io",
+    "csinodes.storage.k8s.io",
+    "volumeattachments.storage.k8s.io",
+    "backuprepositories.velero.io",
+)
+
+_LONGEST_NAME, _LONGEST_LABEL = 253, 63
+_LABEL = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
+_SUBDOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+_DNS_LABEL = re.compile(_LABEL)
+_NAME_PART = r"[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?"
+_LABEL_KEY = re.compile(rf"(?:(?P<prefix>[^/]+)/)?(?P<name>{_NAME_PART})")
+_LABEL_VALUE = re.compile(rf"(?:{_NAME_PART})?")
+_OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
+
+
+def validate_backup_name(name: str) -> list[str]:
+    """Return what keeps *name* from being a backup's."""
+    return _name_violations(name, "backup")
+
+
+def validate_restore_name(name: str) -> list[str]:
+    """Return what keeps *name* from being a restore's."""
+    return _name_violations(name, "restore")
+
+
+def validate_backup_spec(spec: BackupSpec) -> list[str]:
+    """Return the rules that a backup's spec breaks."""
+    return [
+        *_namespace_violations(spec.included_namespaces, spec.excluded_namespaces),
+        *_resource_violations(spec.included_resources, spec.excluded_resources),
+        *_scoped_violations(spec),
+        *_selector_violations(spec.label_selector, spec.or_label_selectors),
+        *_time_violations("ttl", spec.ttl),
+        *_time_violations("csiSnapshotTimeout", spec.csi_snapshot_timeout),
+        *_time_violations("itemOperationTimeout", spec.item_operation_timeout),
+        *_reference_violations("resourcePolicy", spec.resource_policy),
+        *_backup_hook_violations(spec),
+    ]
+
+
+def validate_restore_spec(spec: RestoreSpec) -> list[str]:
+    """Return the rules that a restore's spec breaks."""
+    return [
+        *_source_violations(spec),
+        *_namespace_violations(spec.included_namespaces, spec.excluded_namespaces),
+        *_resource_violations(spec.included_resources, spec.excluded_resources),
+        *_non_restorable_violations(spec.included_resources),
+        *_mapping_violations(spec),
+        *_selector_violations(spec.label_selector, spec.or_label_selectors),
+        *_time_violations("itemOperationTimeout", spec.item_operation_timeout),
+        *_reference_violations("resourceModifier", spec.resource_modifier),
+        *_restore_hook_violations(spec.hooks),
+    ]
+
+
+# --- names ----------------------------------------------------------------------------
+
+
+def _name_violations(name: str, what: str) -> list[str]:
+    if not name:
+        return [f"the {what} has no name"]
+    broken = []
+    if len(name) > _LONGEST_NAME:
+        broken.append(
+            f"{what} name {name[:20]!r}... has {len(name)} characters, "
+            f"at most {_LONGEST_NAME} are allowed"
+        )
+    if not _SUBDOMAIN.fullmatch(name):
+        broken.append(
+            f"{what} name {name[:_LONGEST_LABEL]!r} must consist of lower-case letters, "
+            "digits, '-' and '.', and begin and end with a letter or digit"
+        )
+    return broken
+
+
+def _namespace_name_violations(name: str) -> list[str]:
+    """Check the name of a namespace; wildcards stand for a letter."""
+    if not name or name == "*":
+        return []
+    plain = re.sub(r"\[[^\]]*\]|[*?]", "x", name) if is_glob(name) else name
+    if len(plain) <= _LONGEST_LABEL and _DNS_LABEL.fullmatch(plain):
+        return []
+    return [f"namespaces: {name!r} is not a namespace's name"]
+
+
+# --- lists ----------------------------------------------------------------------------
+
+
+def _namespace_violations(
+    includes: Sequence[str], excludes: Sequence[str]
+) -> list[str]:
+    lists = IncludesExcludes(includes, excludes).violations("namespaces")
+    seen = dict.fromkeys((*includes, *excludes))
+    # What no pattern may hold is named once, by the lists.
+    names = [name for name in seen if not any(repr(name) in rule for rule in lists)]
+    return [*lists, *(rule for n in names for rule in _namespace_name_violations(n))]
+
+
+def _resource_violations(includes: Sequence[str], excludes: Sequence[str]) -> list[str]:
+    return IncludesExcludes(includes, excludes).violations("resources")
+
+
+def _scoped_violations(spec: BackupSpec) -> list[str]:
+    """Check the lists by scope, alone and beside the older filters."""
+    lists = {
+        "clusterScopedResources": (
+            spec.included_cluster_scoped_resources,
+            spec.excluded_cluster_scoped_resources,
+        ),
+        "namespaceScopedResources": (
+            spec.included_namespace_scoped_resources,
+            spec.excluded_namespace_scoped_resources,
+        ),
+    }
+    broken = []
+    for what, (includes, excludes) in lists.items():
+        if excludes == ("*",):  # here it means none of that scope
+            if includes:
+                broken.append(f"excluded {what}: '*' leaves nothing to include")
+            continue
+        broken += IncludesExcludes(includes, excludes).violations(what)
+    older = (
+        spec.included_resources
+        or spec.excluded_resources
+        or spec.include_cluster_resources is not None
+    )
+    if older and any(names for pair in lists.values() for names in pair):
+        broken.append(
+            "includedResources, excludedResources and includeClusterResources cannot "
+            "be combined with the lists of cluster-scoped and namespace-scoped resources"
+        )
+    return broken
+
+
+def _non_restorable_violations(includes: Iterable[str]) -> list[str]:
+    return [
+        f"included resources: {name!r} are never restored"
+        for name in includes
+        if name.lower() in NON_RESTORABLE_RESOURCES
+    ]
+
+
+# --- selectors ------------------------------------------------------------------------
+
+
+def _selector_violations(
+    one: LabelSelector | None, alternatives: Sequence[LabelSelector]
+) -> list[str]:
+    broken = []
+    if one is not None and alternatives:
+        broken.append("labelSelector and orLabelSelectors cannot be combined")
+    for selector in (*([one] if one is not None else []), *alternatives):
+        for key, value in selector.match_labels.items():
+            broken += _label_violations(key, (value,))
+        for requirement in selector.match_expressions:
+            broken += _requirement_violations(requirement)
+    return broken
+
+
+def _requirement_violations(requirement: LabelRequirement) -> list[str]:
+    broken = _label_violations(requirement.key, requirement.values)
+    key, operator = requirement.key, requirement.operator
+    if operator not in _OPERATORS:
+        broken.append(
+            f"label selector: {key!r} has the operator {operator!r}, "
+            f"which is none of {', '.join(_OPERATORS)}"
+        )
+    elif operator in ("In", "NotIn") and not requirement.values:
+        broken.append(f"label selector: {key!r} with {operator} needs values")
+    elif operator in ("Exists", "DoesNotExist") and requirement.values:
+        broken.append(f"label selector: {key!r} with {operator} takes no values")
+    return broken
+
+
+def _label_violations(key: str, values: Iterable[str]) -> list[str]:
+    match = _LABEL_KEY.fullmatch(key)
+    valid = match is not None and len(match["name"]) <= _LONGEST_LABEL
+    if match is not None and match["prefix"] is not None:
+        prefix = match["prefix"]
+        valid &= len(prefix) <= _LONGEST_NAME and bool(_SUBDOMAIN.fullmatch(prefix))
+    broken = [] if valid else [f"label selector: {key!r} is not a label's name"]
+    return broken + [
+        f"label selector: {value!r} is not a label's value"
+        for value in values
+        if len(value) > _LONGEST_LABEL or not _LABEL_VALUE.fullmatch(value)
+    ]
+
+
+# --- the rest -------------------------------------------------------------------------
+
+
+def _time_violations(field: str, value: timedelta | None) -> list[str]:
+    if value is None or value >= timedelta(0):
+        return []
+    return [f"{field} is below zero"]
+
+
+def _reference_violations(
+    field: str, reference: TypedLocalObjectReference | None
+) -> list[str]:
+    if reference is None:
+        return []
+    broken = []
+    if reference.kind.lower() != "configmap":
+        broken.append(f"{field}: the kind must be configmap, not {reference.kind!r}")
+    if not reference.name:
+        broken.append(f"{field} names no object")
+    return broken
+
+
+def _source_violations(spec: RestoreSpec) -> list[str]:
+    if spec.backup_name and spec.schedule_name:
+        return ["backupName and scheduleName cannot be combined"]
+    if not spec.backup_name and not spec.schedule_name:
+        return ["neither backupName nor scheduleName says what to restore"]
+    return []
+
+
+def _mapping_violations(spec: RestoreSpec) -> list[str]:
+    return [
+        f"namespaceMapping: {name!r} is not a namespace's name"
+        for pair in spec.namespace_mapping.items()
+        for name in pair
+        if not _DNS_LABEL.fullmatch(name) or len(name) > _LONGEST_LABEL
+    ]
+
+
+def _backup_hook_violations(spec: BackupSpec) -> list[str]:
+    broken = []
+    for index, resource in enumerate(spec.hooks.resources):
+        path = f"hooks.resources[{index}]"
+        if not resource.name:
+            broken.append(f"{path} has no name")
+        for phase, hooks in (("pre", resource.pre), ("post", resource.post)):
+            broken += [
+                f"{path}.{phase}[{number}] has no command"
+                for number, hook in enumerate(hooks)
+                if hook.exec is None or not hook.exec.command
+            ]
+    return broken
+
+
+def _restore_hook_violations(hooks: RestoreHooks) -> list[str]:
+    broken = []
+    for index, resource in enumerate(hooks.resources):
+        path = f"hooks.resources[{index}]"
+        if not resource.name:
+            broken.append(f"{path} has no name")
+        for number, hook in enumerate(resource.post_hooks):
+            where = f"{path}.postHooks[{number}]"
+            if hook.exec is None and hook.init is None:
+                broken.append(f"{where} has neither exec nor init")
+            if hook.exec is not None and not hook.exec.command:
+                broken.append(f"{where} has no command")
+            if hook.init is not None:
+                broken += _init_hook_violations(hook.init, where)
+    return broken
+
+
+def _init_hook_violations(hook: InitRestoreHook, path: str) -> list[str]:
+    if not hook.init_containers:
+        return [f"{path} has no init container"]
+    return [
+        f"{path}.init.initContainers[{number}] has no {field}"
+        for number, container in enumerate(hook.init_containers)
+        for field in ("name", "image", "command")
+        if not container.get(field)
+    ]
