@@ -1,0 +1,101 @@
+"""Back up what a ServiceAccount may do in the whole cluster."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import attrs
+
+from kbackup.actions._edit import objects_at, text_at
+from kbackup.actions._references import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES
+from kbackup.errors import ForbiddenError, UnsupportedByServerError
+from kbackup.models import GroupResource, ResourceIdentifier, ResourceSelector
+from kbackup.plugins import BackupInput, BackupOutput, Run
+
+_Account = tuple[str, str]  # namespace, name
+_Grants = Mapping[_Account, tuple[ResourceIdentifier, ...]]
+
+
+class ServiceAccountAction:
+    """Add what an account is granted cluster-wide (``velero.io/service-account``).
+
+    These are its ClusterRoleBindings, listed once a run, and their ClusterRoles. A
+    caller who may not list them gets one warning and accounts without them, so that
+    namespaces can be backed up with rights in those namespaces alone.
+    """
+
+    name = "velero.io/service-account"
+    applies_to = ResourceSelector(included_resources=("serviceaccounts",))
+
+    def __init__(self) -> None:
+        self._reading = threading.Lock()
+        self._grants: WeakKeyDictionary[Run, _Grants] = WeakKeyDictionary()
+
+    def execute(self, given: BackupInput) -> BackupOutput:
+        """Ask for the account's grants, unless cluster-wide objects are left out."""
+        if given.backup.spec.include_cluster_resources is False:
+            return BackupOutput(item=given.item)
+        account = (given.identifier.namespace, given.identifier.name)
+        grants = self._of_run(given).get(account, ())
+        return BackupOutput(item=given.item, additional_items=grants)
+
+    def _of_run(self, given: BackupInput) -> _Grants:
+        """Return all grants, read at the first question of a run."""
+        if given.run is None:
+            return _by_account(_bindings(given).items)
+        with self._reading:
+            grants = self._grants.get(given.run)
+            if grants is not None:
+                return grants
+            bindings = _bindings(given)
+            grants = self._grants[given.run] = _by_account(bindings.items)
+        if bindings.refused is not None:  # told outside the lock: observers hear it
+            _warn(given.run, bindings.refused)
+        return grants
+
+
+@attrs.frozen
+class _Bindings:
+    """The answer to the one LIST of a run."""
+
+    items: tuple[Mapping[str, Any], ...] = ()
+    refused: ForbiddenError | None = None
+
+
+def _bindings(given: BackupInput) -> _Bindings:
+    try:
+        return _Bindings(tuple(given.cluster.list(CLUSTER_ROLE_BINDINGS)))
+    except UnsupportedByServerError:  # a cluster without RBAC grants nothing by it
+        return _Bindings()
+    except ForbiddenError as exc:
+        return _Bindings(refused=exc)
+
+
+def _warn(run: Run, refused: ForbiddenError) -> None:
+    run.warning(
+        f"cluster-wide grants of ServiceAccounts are not in the backup: {refused}",
+        plugin=ServiceAccountAction.name,
+        cause=refused,
+    )
+
+
+def _by_account(bindings: Iterable[Mapping[str, Any]]) -> _Grants:
+    """Group bindings, each followed by its role, by the accounts they are for."""
+    grants: dict[_Account, dict[ResourceIdentifier, None]] = {}
+    for binding in bindings:
+        granted = [_named(CLUSTER_ROLE_BINDINGS, text_at(binding, "metadata", "name"))]
+        if text_at(binding, "roleRef", "kind") == "ClusterRole":
+            granted.append(_named(CLUSTER_ROLES, text_at(binding, "roleRef", "name")))
+        for subject in objects_at(binding, "subjects"):
+            if text_at(subject, "kind") != "ServiceAccount":
+                continue
+            account = (text_at(subject, "namespace"), text_at(subject, "name"))
+            grants.setdefault(account, {}).update(dict.fromkeys(granted))
+    return {account: tuple(granted) for account, granted in grants.items()}
+
+
+def _named(group_resource: GroupResource, name: str) -> ResourceIdentifier:
+    return ResourceIdentifier(group_resource, "", name)

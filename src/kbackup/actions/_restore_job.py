@@ -1,0 +1,30 @@
+"""Restore Jobs so that the target's controller marks their Pods anew."""
+
+from __future__ import annotations
+
+from kbackup.actions._edit import mapping_at, without
+from kbackup.models import ResourceSelector
+from kbackup.plugins import RestoreInput, RestoreOutput
+
+# Both are the uid of the Job in the source cluster, written by the API server.
+_UID_LABELS = ("controller-uid", "batch.kubernetes.io/controller-uid")
+
+
+class JobAction:
+    """Drop the source Job's uid from selector and Pod template (``velero.io/job``)."""
+
+    name = "velero.io/job"
+    applies_to = ResourceSelector(included_resources=("jobs.batch",))
+
+    def execute(self, given: RestoreInput) -> RestoreOutput:
+        """Let the API server choose the selector, where it chose it before.
+
+        With ``manualSelector`` the labels are the user's own, whatever their names; a
+        selector emptied there would make the Job adopt every Pod without an owner.
+        """
+        item = given.item
+        if mapping_at(item, "spec").get("manualSelector") is True:
+            return RestoreOutput(item=item)
+        item = without(item, ("spec", "selector", "matchLabels"), _UID_LABELS)
+        item = without(item, ("spec", "template", "metadata", "labels"), _UID_LABELS)
+        return RestoreOutput(item=item)

@@ -1,0 +1,36 @@
+"""Restore claims that the target can bind, and the volume they were bound to."""
+
+from __future__ import annotations
+
+from kbackup.actions._edit import without
+from kbackup.actions._references import volume_of_claim
+from kbackup.models import ResourceSelector
+from kbackup.plugins import RestoreInput, RestoreOutput
+
+# Notes of the source's controllers about a binding and a node that are not the target's.
+_NOTES_OF_THE_SOURCE = (
+    "pv.kubernetes.io/bind-completed",
+    "pv.kubernetes.io/bound-by-controller",
+    "velero.io/data-upload-name",
+    "velero.io/volume-snapshot-name",
+    "volume.beta.kubernetes.io/storage-provisioner",
+    "volume.kubernetes.io/selected-node",
+    "volume.kubernetes.io/storage-provisioner",
+)
+
+
+class PVCAction:
+    """Forget the source's binding and add the volume (``velero.io/pvc``).
+
+    Whether the volume is restored, and what becomes of ``volumeName``, the plan decides
+    for volume and claim together.
+    """
+
+    name = "velero.io/pvc"
+    applies_to = ResourceSelector(included_resources=("persistentvolumeclaims",))
+
+    def execute(self, given: RestoreInput) -> RestoreOutput:
+        """Drop the notes; ask for the volume that the claim had in the backup."""
+        item = without(given.item, ("metadata", "annotations"), _NOTES_OF_THE_SOURCE)
+        volume = volume_of_claim(given.item_from_backup)
+        return RestoreOutput(item=item, additional_items=volume)

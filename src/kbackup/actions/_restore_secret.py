@@ -1,0 +1,43 @@
+"""Restore Secrets that hold tokens of ServiceAccounts so that the target fills them."""
+
+from __future__ import annotations
+
+from kbackup.actions._edit import text_at, without
+from kbackup.models import ResourceSelector
+from kbackup.plugins import RestoreInput, RestoreOutput
+
+_TOKEN_TYPE = "kubernetes.io/service-account-token"  # noqa: S105 - a type, no secret
+_ACCOUNT = "kubernetes.io/service-account.name"
+_ACCOUNT_UID = "kubernetes.io/service-account.uid"
+
+
+class SecretAction:
+    """Leave tokens to the target's token controller (``velero.io/secret``).
+
+    A token signed by the source is worth nothing in the target, and a Secret that names
+    the uid of an account of the source is deleted by the controller at once.
+    """
+
+    name = "velero.io/secret"
+    applies_to = ResourceSelector(included_resources=("secrets",))
+
+    def execute(self, given: RestoreInput) -> RestoreOutput:
+        """Skip a generated token; empty one that a user asked for.
+
+        Velero asks the target whether the account exists. The answer would change while
+        the restore makes the account, and without the account the controller deletes the
+        Secret: so the name alone decides here.
+        """
+        item = given.item
+        if text_at(item, "type") != _TOKEN_TYPE:
+            return RestoreOutput(item=item)
+        account = text_at(item, "metadata", "annotations", _ACCOUNT)
+        if given.identifier.name.startswith(f"{account}-token-"):
+            return RestoreOutput(
+                item=item, skip=f"token generated for ServiceAccount/{account}"
+            )
+        item = without(item, ("metadata", "annotations"), (_ACCOUNT_UID,))
+        filled = ["token", "ca.crt"]
+        if given.identifier.namespace in given.restore.spec.namespace_mapping:
+            filled.append("namespace")  # the controller fills it where it is absent
+        return RestoreOutput(item=without(item, ("data",), filled))

@@ -1,0 +1,32 @@
+"""Restore ServiceAccounts without the token that the source made for them."""
+
+from __future__ import annotations
+
+from kbackup.actions._edit import objects_at, text_at, with_list
+from kbackup.models import ResourceSelector
+from kbackup.plugins import RestoreInput, RestoreOutput
+
+
+class ServiceAccountAction:
+    """Drop the generated token from ``secrets`` (``velero.io/service-account``).
+
+    The target makes a new one where its version still does. Of several entries that
+    look generated only the last is: it is the one that the source appended.
+    """
+
+    name = "velero.io/service-account"
+    applies_to = ResourceSelector(included_resources=("serviceaccounts",))
+
+    def execute(self, given: RestoreInput) -> RestoreOutput:
+        """Drop one entry named ``<account>-token-...``, the last."""
+        secrets = objects_at(given.item, "secrets")
+        prefix = f"{given.identifier.name}-token-"
+        generated = [
+            index
+            for index, secret in enumerate(secrets)
+            if text_at(secret, "name").startswith(prefix)
+        ]
+        if not generated:
+            return RestoreOutput(item=given.item)
+        del secrets[generated[-1]]
+        return RestoreOutput(item=with_list(given.item, ("secrets",), secrets))

@@ -1,0 +1,112 @@
+"""CRDs, webhook configurations and APIServices of older clusters."""
+
+import pytest
+
+from kbackup.actions._restore_admission_webhook import AdmissionWebhookAction
+from kbackup.actions._restore_apiservice import APIServiceAction
+from kbackup.actions._restore_crd_preserve_fields import CRDPreserveFieldsAction
+from kbackup.models import GroupResource
+from kbackup.plugins import ActionIndex
+from kbackup.testing import restore_input
+
+CRDS = "customresourcedefinitions.apiextensions.k8s.io"
+WEBHOOKS = "validatingwebhookconfigurations.admissionregistration.k8s.io"
+API_SERVICES = GroupResource("apiregistration.k8s.io", "apiservices")
+PRESERVE = "x-kubernetes-preserve-unknown-fields"
+
+
+def crd(preserve, *schemas, version="v1"):
+    """A CRD with one version for each schema; None is a version without one."""
+    return {
+        "apiVersion": f"apiextensions.k8s.io/{version}",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "widgets.example.com"},
+        "spec": {
+            "preserveUnknownFields": preserve,
+            "versions": [
+                {"name": f"v{number}", "schema": {"openAPIV3Schema": schema}}
+                if schema is not None
+                else {"name": f"v{number}"}
+                for number, schema in enumerate(schemas, 1)
+            ],
+        },
+    }
+
+
+def test_preserved_fields_move_into_the_schemas():
+    """The switch for all versions becomes one in each version's schema."""
+    item = crd(True, {"type": "object", "properties": {"a": {}}}, None)
+    given = restore_input(CRDS, item)
+
+    assert CRDPreserveFieldsAction().execute(given).item == crd(
+        False,
+        {"type": "object", "properties": {"a": {}}, PRESERVE: True},
+        {"type": "object", PRESERVE: True},
+    )
+
+
+@pytest.mark.parametrize(
+    "item",
+    [crd(False, {"type": "object"}), crd(True, {"type": "object"}, version="v1beta1")],
+    ids=["switch off", "older API"],
+)
+def test_other_crds_are_untouched(item):
+    """A CRD that does not preserve, or is of the older API, is written as it is."""
+    assert CRDPreserveFieldsAction().execute(restore_input(CRDS, item)).item == item
+
+
+def configuration(*effects, version="v1"):
+    return {
+        "apiVersion": f"admissionregistration.k8s.io/{version}",
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": "check"},
+        "webhooks": [
+            {"name": "a", **({"sideEffects": e} if e else {})} for e in effects
+        ],
+    }
+
+
+def test_side_effects_that_v1_refuses():
+    """What v1 does not accept becomes None; what it accepts stays."""
+    item = configuration("Some", "Unknown", "", "None", "NoneOnDryRun")
+    given = restore_input(WEBHOOKS, item)
+
+    assert AdmissionWebhookAction().execute(given).item == configuration(
+        "None", "None", "None", "None", "NoneOnDryRun"
+    )
+
+
+def test_side_effects_of_the_older_api():
+    """A configuration of the older API may say what it says."""
+    item = configuration("Some", version="v1beta1")
+
+    given = restore_input(WEBHOOKS, item)
+
+    assert AdmissionWebhookAction().execute(given).item == item
+
+
+@pytest.mark.parametrize("value", ["onstart", "true", ""])
+def test_automanaged_api_services_are_skipped(value):
+    """An APIService that the server keeps itself is for the action, which skips it."""
+    item = {
+        "apiVersion": "apiregistration.k8s.io/v1",
+        "kind": "APIService",
+        "metadata": {
+            "name": "v1.apps",
+            "labels": {"kube-aggregator.kubernetes.io/automanaged": value},
+        },
+    }
+    action = APIServiceAction()
+    (found,) = ActionIndex((action,), lambda name: None).for_type(API_SERVICES)
+
+    assert found.wants("", item["metadata"]["labels"])
+    assert action.execute(restore_input(str(API_SERVICES), item)).skip
+
+
+def test_api_services_of_users_are_not_for_the_action():
+    """An APIService without the label is restored: the action is not asked."""
+    index = ActionIndex((APIServiceAction(),), lambda name: None)
+    (found,) = index.for_type(API_SERVICES)
+
+    assert not found.wants("", {"app": "metrics-server"})
+    assert not found.wants("", None)

@@ -1,0 +1,79 @@
+"""Pods are restored free of what the source cluster put into them."""
+
+from kbackup.actions._restore_pod import PodAction
+from kbackup.testing import restore_input
+
+TOKEN = {"name": "web-token-x1x2x", "secret": {"secretName": "web-token-x1x2x"}}
+TOKEN_MOUNT = {"name": "web-token-x1x2x", "mountPath": "/var/run/secrets"}
+DATA = {"name": "data", "emptyDir": {}}
+DATA_MOUNT = {"name": "data", "mountPath": "/data"}
+
+
+def pod(**spec):
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "web-0", "namespace": "shop"},
+        "spec": {"serviceAccountName": "web", **spec},
+    }
+
+
+def execute(item):
+    return PodAction().execute(restore_input("pods", item))
+
+
+def test_what_the_target_chooses():
+    """Node and number of the priority are dropped, the class's name stays."""
+    item = pod(nodeName="node-1", priority=0, priorityClassName="important")
+
+    output = execute(item)
+
+    assert output.item == pod(priorityClassName="important")
+    assert [str(found) for found in output.additional_items] == [
+        "priorityclasses.scheduling.k8s.io/important"
+    ]
+
+
+def test_token_volumes_and_their_mounts_go():
+    """The source's token is unmounted from containers and init containers."""
+    item = pod(
+        volumes=[TOKEN, DATA],
+        containers=[{"name": "a", "volumeMounts": [DATA_MOUNT, TOKEN_MOUNT]}],
+        initContainers=[{"name": "b", "volumeMounts": [TOKEN_MOUNT]}, {"name": "c"}],
+    )
+
+    assert execute(item).item == pod(
+        volumes=[DATA],
+        containers=[{"name": "a", "volumeMounts": [DATA_MOUNT]}],
+        initContainers=[{"name": "b"}, {"name": "c"}],
+    )
+
+
+def test_only_volume_was_the_token():
+    """A Pod whose only volume was the token has no volumes afterwards."""
+    assert execute(pod(volumes=[TOKEN])).item == pod()
+
+
+def test_user_volumes_of_a_similar_name_stay():
+    """A volume that is named like a token but holds something else is the user's."""
+    volumes = [
+        {"name": "web-token-config", "configMap": {"name": "tokens"}},
+        {"name": "web-token-mine", "secret": {"secretName": "mine"}},
+        {"name": "kube-api-access-x", "projected": {"sources": []}},
+    ]
+
+    assert execute(pod(volumes=volumes)).item == pod(volumes=volumes)
+
+
+def test_account_by_default():
+    """A Pod that names no account had the token of the account ``default``."""
+    name = "default-token-x1x2x"
+    item = pod(volumes=[{"name": name, "secret": {"secretName": name}}])
+    del item["spec"]["serviceAccountName"]
+
+    assert execute(item).item["spec"] == {}
+
+
+def test_debug_containers_go():
+    """Ephemeral containers are dropped: no Pod can be created with them."""
+    assert execute(pod(ephemeralContainers=[{"name": "debugger"}])).item == pod()
