@@ -195,14 +195,17 @@ class TestBuiltInBackupActions(BackupItemActionContract):
 
     @pytest.fixture(params=cases(BACKUP_CASES))
     def case(self, request):
+        """One action with one input."""
         return request.param
 
     @pytest.fixture
     def action(self, case):
+        """The action of the case."""
         return actions.kbackup_register_backup_item_actions()[case[0]]
 
     @pytest.fixture
     def given(self, case):
+        """The input of the case, as the engine would give it."""
         return backup_input(case[1], case[2], cluster=GRANTS)
 
 
@@ -211,14 +214,17 @@ class TestBuiltInRestoreActions(RestoreItemActionContract):
 
     @pytest.fixture(params=cases(RESTORE_CASES))
     def case(self, request):
+        """One action with one input."""
         return request.param
 
     @pytest.fixture
     def action(self, case):
+        """The action of the case."""
         return actions.kbackup_register_restore_item_actions()[case[0]]
 
     @pytest.fixture(params=[RestoreSpec(backup_name="nightly"), MAPPED])
     def given(self, case, request):
+        """The input of the case, as the engine would give it."""
         return restore_input(case[1], case[2], spec=request.param)
 
 

@@ -5,6 +5,7 @@ from kbackup.testing import backup_input
 
 
 def pod(**spec):
+    """A Pod with this spec."""
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -14,6 +15,7 @@ def pod(**spec):
 
 
 def added(item):
+    """What the action asks for; it must not change the Pod."""
     output = PodAction().execute(backup_input("pods", item))
     assert output.item is item
     return [str(identifier) for identifier in output.additional_items]

@@ -21,6 +21,7 @@ def claim(*, phase="Bound", labels=None, **spec):
 
 
 def execute(item):
+    """What the action answers for a claim."""
     return PVAction().execute(backup_input("persistentvolumeclaims", item))
 
 

@@ -12,6 +12,7 @@ BINDINGS = "clusterrolebindings.rbac.authorization.k8s.io"
 
 
 def account(name="web", namespace="shop"):
+    """A ServiceAccount."""
     return {
         "apiVersion": "v1",
         "kind": "ServiceAccount",
@@ -35,15 +36,18 @@ def binding(name, *subjects, role="view", kind="ClusterRole"):
 
 @pytest.fixture
 def run():
+    """The run of a backup."""
     return Run(uid="u-1", kind="backup", name="nightly")
 
 
 @pytest.fixture
 def action():
+    """An action that has listed nothing yet."""
     return ServiceAccountAction()
 
 
 def added(action, item, cluster, run, **spec):
+    """What the action asks for."""
     given = backup_input(
         "serviceaccounts", item, cluster=cluster, run=run, spec=BackupSpec(**spec)
     )

@@ -56,6 +56,7 @@ def test_other_crds_are_untouched(item):
 
 
 def configuration(*effects, version="v1"):
+    """A configuration with a webhook for each word; an empty one says nothing."""
     return {
         "apiVersion": f"admissionregistration.k8s.io/{version}",
         "kind": "ValidatingWebhookConfiguration",

@@ -7,6 +7,7 @@ from kbackup.testing import restore_input
 
 
 def job(selector, labels, **spec):
+    """A Job with these labels in its selector and its Pod template."""
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -20,6 +21,7 @@ def job(selector, labels, **spec):
 
 
 def restored(item):
+    """The Job that would be written."""
     return JobAction().execute(restore_input("jobs.batch", item)).item
 
 

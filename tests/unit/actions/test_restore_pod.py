@@ -10,6 +10,7 @@ DATA_MOUNT = {"name": "data", "mountPath": "/data"}
 
 
 def pod(**spec):
+    """A Pod of the account ``web`` with this spec."""
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -19,6 +20,7 @@ def pod(**spec):
 
 
 def execute(item):
+    """What the action answers for a Pod."""
     return PodAction().execute(restore_input("pods", item))
 
 

@@ -19,6 +19,7 @@ NOTES = [
 
 
 def claim(annotations=(), phase="Bound", volume="pv-1"):
+    """A claim with these annotations."""
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
@@ -33,6 +34,7 @@ def claim(annotations=(), phase="Bound", volume="pv-1"):
 
 
 def execute(item):
+    """What the action answers for a claim."""
     return PVCAction().execute(restore_input("persistentvolumeclaims", item))
 
 

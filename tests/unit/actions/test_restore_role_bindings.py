@@ -13,6 +13,7 @@ RBAC = "rbac.authorization.k8s.io"
 
 
 def binding(kind, *subjects):
+    """A binding with a subject for each pair of kind and namespace."""
     return {
         "apiVersion": f"{RBAC}/v1",
         "kind": kind,

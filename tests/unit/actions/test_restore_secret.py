@@ -12,6 +12,7 @@ TOKEN = "kubernetes.io/service-account-token"
 
 
 def secret(name, annotations, data, kind=TOKEN):
+    """A Secret, of the token type unless told otherwise."""
     return {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -22,6 +23,7 @@ def secret(name, annotations, data, kind=TOKEN):
 
 
 def execute(item, **mapping):
+    """What the action answers under a namespace mapping."""
     spec = RestoreSpec(backup_name="nightly", namespace_mapping=mapping)
     return SecretAction().execute(restore_input("secrets", item, spec=spec))
 

@@ -31,10 +31,12 @@ def restored(item, **spec):
 
 
 def node_ports(spec):
+    """The node ports in order, None where there is none."""
     return [port.get("nodePort") for port in spec["ports"]]
 
 
 def port(number=80, node=30080, **more):
+    """A port of a Service."""
     return {"port": number, "protocol": "TCP", "nodePort": node, **more}
 
 

@@ -7,6 +7,7 @@ from kbackup.testing import restore_input
 
 
 def account(*secrets):
+    """A ServiceAccount with these Secrets."""
     item = {
         "apiVersion": "v1",
         "kind": "ServiceAccount",

@@ -35,10 +35,12 @@ class Action:
     applies_to = ResourceSelector()
 
     def __init__(self, name, version=1):
+        """Take a name and a version."""
         self.name = name
         self.api_version = version
 
     def execute(self, given):
+        """Answer without a change."""
         return RestoreOutput(item=given.item)
 
 
@@ -49,6 +51,7 @@ class BlockAction:
     applies_to = ResourceSelector()
 
     def related_items(self, given):
+        """Name no items."""
         return ()
 
 
@@ -408,6 +411,7 @@ class AsyncAction(Action):
     """An action written for another world."""
 
     async def execute(self, given):
+        """Answer without a change."""
         return BackupOutput(item=given.item)
 
 
@@ -415,6 +419,7 @@ class GreedyAction(Action):
     """An action with the signature of Velero's."""
 
     def execute(self, item, backup):
+        """Answer without a change."""
         return BackupOutput(item=item)
 
 
@@ -422,6 +427,7 @@ class HalfAction(Action):
     """An action whose begin forgets the cluster."""
 
     def begin(self, given):
+        """Start nothing."""
         return None
 
 
@@ -587,6 +593,7 @@ def test_lazy_modules_stay_lazy():
 
 @pytest.fixture
 def run():
+    """The run of a backup."""
     return Run(uid="u-1", kind="backup", name="shop-1")
 
 

@@ -1,0 +1,149 @@
+"""The action contracts notice actions that break their promises."""
+
+import itertools
+
+import pytest
+
+from kbackup.errors import PluginLoadError
+from kbackup.models import GroupResource, ResourceIdentifier, ResourceSelector
+from kbackup.plugins import BackupOutput, RestoreOutput
+from kbackup.testing import (
+    BackupItemActionContract,
+    RestoreItemActionContract,
+    backup_input,
+    restore_input,
+)
+
+ITEM = {
+    "apiVersion": "v1",
+    "kind": "ConfigMap",
+    "metadata": {"name": "a", "namespace": "shop", "labels": {}},
+    "data": {"key": "value"},
+}
+SELF = ResourceIdentifier(GroupResource("", "configmaps"), "shop", "a")
+NAMELESS = ResourceIdentifier(GroupResource("", "pods"), "shop", "")
+
+
+class Action:
+    """An action that answers with what *answer* makes of the item."""
+
+    name = "example.com/a"
+    applies_to = ResourceSelector(included_resources=("configmaps",))
+
+    def __init__(self, answer, **more):
+        """Take what makes the answer, and what else is answered."""
+        self._answer = answer
+        self._more = more
+
+    def execute(self, given):
+        """Answer as told."""
+        return RestoreOutput(item=self._answer(given.item), **self._more)
+
+
+class BackupAction(Action):
+    """The same for a backup."""
+
+    def execute(self, given):
+        """Answer as told."""
+        return BackupOutput(item=self._answer(given.item), **self._more)
+
+
+def mutate(item):
+    """Break purity: change the input."""
+    item["data"]["key"] = "other"
+    return item
+
+
+def rename(item):
+    """Break identity: answer with another object."""
+    return {**item, "metadata": {**item["metadata"], "name": "b"}}
+
+
+NUMBERS = itertools.count()
+
+
+def count(item):
+    """Break purity: answer differently each time."""
+    return {**item, "data": {"n": str(next(NUMBERS))}}
+
+
+def same(item):
+    """Answer without a change."""
+    return item
+
+
+FAULTS = {
+    "mutates": ("test_input_is_left_alone", mutate, {}),
+    "renames": ("test_answer_is_well_formed", rename, {}),
+    "counts": ("test_is_pure", count, {}),
+    "not JSON": (
+        "test_answer_is_well_formed",
+        lambda item: {**item, "data": {"key": ("a", "b")}},
+        {},
+    ),
+    "asks for itself": (
+        "test_answer_is_well_formed",
+        same,
+        {"additional_items": (SELF,)},
+    ),
+    "asks for nothing": (
+        "test_answer_is_well_formed",
+        same,
+        {"additional_items": (NAMELESS,)},
+    ),
+    "begins with nothing": (
+        "test_answer_is_well_formed",
+        same,
+        {"wants_begin": True},
+    ),
+}
+
+
+def fresh():
+    """A ConfigMap that no other test holds."""
+    return {**ITEM, "data": dict(ITEM["data"])}
+
+
+@pytest.mark.parametrize(("test", "answer", "more"), FAULTS.values(), ids=FAULTS)
+def test_faulty_restore_actions_are_caught(test, answer, more):
+    """Each way to break the contract of a restore action fails one of its tests."""
+    action = Action(answer, **more)
+    given = restore_input("configmaps", fresh())
+
+    with pytest.raises(AssertionError):
+        getattr(RestoreItemActionContract(), test)(action, given)
+
+
+@pytest.mark.parametrize(("test", "answer", "more"), FAULTS.values(), ids=FAULTS)
+def test_faulty_backup_actions_are_caught(test, answer, more):
+    """Each way to break the contract of a backup action fails one of its tests."""
+    action = BackupAction(answer, **more)
+    given = backup_input("configmaps", fresh())
+
+    with pytest.raises(AssertionError):
+        getattr(BackupItemActionContract(), test)(action, given)
+
+
+@pytest.mark.parametrize(
+    ("contract", "action"),
+    [
+        (RestoreItemActionContract(), Action(same)),
+        (BackupItemActionContract(), BackupAction(same)),
+    ],
+)
+def test_misnamed_actions_are_caught(contract, action):
+    """An action without a prefix in its name cannot be registered."""
+    action.name = "a"
+
+    with pytest.raises(PluginLoadError, match="has no prefix"):
+        contract.test_can_be_registered(action)
+
+
+def test_inputs_of_another_type_are_caught():
+    """A suite whose inputs are not what the action applies to tests nothing: it fails."""
+    given = restore_input("secrets", fresh())
+
+    with pytest.raises(AssertionError):
+        RestoreItemActionContract().test_applies_to_what_it_is_given(
+            Action(same), given
+        )
