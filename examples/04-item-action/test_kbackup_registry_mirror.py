@@ -1,0 +1,51 @@
+"""Images move to the mirror, and the action keeps its contract."""
+
+import pytest
+from kbackup_registry_mirror import MirrorAction
+
+from kbackup.testing import RestoreItemActionContract, restore_input
+
+
+def deployment(*images, **pod):
+    """A Deployment with a container for each image."""
+    containers = [{"name": f"c{n}", "image": image} for n, image in enumerate(images)]
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "web", "namespace": "shop"},
+        "spec": {"template": {"spec": {"containers": containers, **pod}}},
+    }
+
+
+INPUTS = {
+    "mirrored": deployment("docker.io/library/nginx:1"),
+    "elsewhere": deployment("quay.io/x/y:1"),
+    "bare": {key: deployment()[key] for key in ("apiVersion", "kind", "metadata")},
+}
+
+
+class TestMirrorAction(RestoreItemActionContract):
+    """The action keeps the promises of every restore item action."""
+
+    @pytest.fixture
+    def action(self):
+        """The action."""
+        return MirrorAction()
+
+    @pytest.fixture(params=INPUTS.values(), ids=INPUTS)
+    def given(self, request):
+        """What the action is given."""
+        return restore_input("deployments.apps", request.param)
+
+
+def test_images_of_docker_hub_move():
+    """Only images of Docker Hub are pulled from the mirror, init containers' too."""
+    init = [{"name": "i", "image": "docker.io/library/busybox:1"}]
+    item = deployment("docker.io/library/nginx:1", "quay.io/x/y:1", initContainers=init)
+
+    output = MirrorAction().execute(restore_input("deployments.apps", item))
+
+    moved = [{"name": "i", "image": "mirror.example.com/library/busybox:1"}]
+    assert output.item == deployment(
+        "mirror.example.com/library/nginx:1", "quay.io/x/y:1", initContainers=moved
+    )
