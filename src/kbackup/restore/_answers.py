@@ -1,0 +1,101 @@
+"""What an error of the API server means for a write: try again, look, or give up.
+
+Pure; read by the writer.
+"""
+
+from enum import StrEnum
+
+from kbackup.errors import (
+    AlreadyExistsError,
+    ClusterError,
+    ClusterUnreachableError,
+    ConflictError,
+    InvalidItemError,
+    ItemNotFoundError,
+    ServerFaultError,
+    ThrottledError,
+    UnsupportedByServerError,
+)
+
+
+class Answer(StrEnum):
+    """What to do after a write failed."""
+
+    RETRY = "retry"
+    """It may pass later; nothing was written."""
+    LOOK = "look"
+    """It may have been written: a GET tells."""
+    EXISTS = "exists"
+    """There is an object of this name."""
+    MOVED = "moved"
+    """The live object is not the one that the plan saw."""
+    FAIL = "fail"
+
+
+# What passes by itself, by the words of the API server. It has no reason codes for
+# these: quota not yet counted, admission that cannot be asked, the account controller
+# that has not caught up with a new namespace, a namespace on its way out.
+_PASSING = (
+    "status unknown for quota",
+    "because it is being terminated",
+    "error looking up service account",
+    "no api token found for service account",
+    "failed calling webhook",
+    "failed to call webhook",
+    "object is being deleted",
+    "not yet ready to handle request",
+)
+_PORT_TAKEN = "provided port is already allocated"
+
+
+_ON_CREATE: tuple[tuple[type[ClusterError], Answer], ...] = (
+    (ThrottledError, Answer.RETRY),
+    (ClusterUnreachableError, Answer.LOOK),
+    (ServerFaultError, Answer.LOOK),
+    (AlreadyExistsError, Answer.EXISTS),
+    (ConflictError, Answer.RETRY),
+    (UnsupportedByServerError, Answer.RETRY),  # its CRD is not served yet
+    (ItemNotFoundError, Answer.RETRY),  # its namespace is not there yet
+)
+_ON_UPDATE: tuple[tuple[type[ClusterError], Answer], ...] = (
+    (ThrottledError, Answer.RETRY),
+    (ClusterUnreachableError, Answer.LOOK),
+    (ServerFaultError, Answer.LOOK),
+    (ConflictError, Answer.MOVED),
+    (ItemNotFoundError, Answer.MOVED),
+)
+
+
+def meaning(error: ClusterError, *, create: bool) -> Answer:
+    """Tell what a failed write means.
+
+    Args:
+        error: What the cluster room raised.
+        create: Whether the write was a create.
+    """
+    text = f"{error}".lower()
+    if any(words in text for words in _PASSING):
+        return Answer.RETRY
+    if isinstance(error, InvalidItemError) and create and _PORT_TAKEN in text:
+        return Answer.EXISTS
+    table = _ON_CREATE if create else _ON_UPDATE
+    found = (answer for kind, answer in table if isinstance(error, kind))
+    return next(found, Answer.FAIL)
+
+
+def is_push_back(error: ClusterError) -> bool:
+    """Whether the server says that it has too much to do."""
+    return isinstance(error, ThrottledError | ServerFaultError)
+
+
+def explain(error: ClusterError, kind: str) -> str:
+    """The last answer, as the result says it.
+
+    About a Secret the server's own words are left out: they may quote its values.
+    """
+    if kind != "Secret" or not isinstance(error, InvalidItemError):
+        return str(error)
+    details = (error.body or {}).get("details") or {}
+    fields = [str(cause.get("field")) for cause in details.get("causes") or ()]
+    named = f" ({', '.join(fields)})" if fields else ""
+    return f"cannot {error.verb} {error.resource} {error.item}: {error.fact}{named}"

@@ -1,0 +1,347 @@
+"""Volumes that have no data in the backup: one line for every claim.
+
+Pure: what the backup and the target hold goes in, a verdict for each claim and each
+volume comes out. Nothing is bound to an old disk unless the user asked for it, and
+never while another volume of the target has the same disk.
+"""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Any
+
+import attrs
+
+from kbackup._kits.normalise import BIND_ANNOTATIONS, BOUND_BY_CONTROLLER
+from kbackup.models import GroupResource, ResourceIdentifier
+
+Content = Mapping[str, Any]
+
+CLAIMS = GroupResource.parse("persistentvolumeclaims")
+VOLUMES = GroupResource.parse("persistentvolumes")
+STORAGE_CLASSES = GroupResource.parse("storageclasses.storage.k8s.io")
+NODES = GroupResource.parse("nodes")
+
+_CLASS_ANNOTATION = "volume.beta.kubernetes.io/storage-class"
+_HOSTNAME = "kubernetes.io/hostname"
+
+_DISK_FIELDS: Mapping[str, tuple[str, ...]] = {
+    "csi": ("driver", "volumeHandle"),
+    "nfs": ("server", "path"),
+    "hostPath": ("path",),
+    "local": ("path",),
+    "gcePersistentDisk": ("pdName",),
+    "awsElasticBlockStore": ("volumeID",),
+    "azureDisk": ("diskURI",),
+    "azureFile": ("secretNamespace", "shareName"),
+    "cephfs": ("monitors", "path"),
+    "rbd": ("monitors", "pool", "image"),
+    "iscsi": ("targetPortal", "iqn", "lun"),
+    "fc": ("targetWWNs", "lun", "wwids"),
+    "cinder": ("volumeID",),
+    "vsphereVolume": ("volumePath",),
+    "glusterfs": ("endpoints", "path"),
+    "portworxVolume": ("volumeID",),
+    "quobyte": ("registry", "volume"),
+    "scaleIO": ("system", "volumeName"),
+    "storageos": ("volumeNamespace", "volumeName"),
+    "flexVolume": ("driver", "options"),
+    "photonPersistentDisk": ("pdID",),
+    "flocker": ("datasetUUID", "datasetName"),
+}
+"""By volume source: the fields that name the disk behind it."""
+
+
+class ClaimVerdict(StrEnum):
+    """What becomes of a claim's data."""
+
+    NONE = "none"
+    """A new, empty volume."""
+    NEVER_BOUND = "never bound"
+    """The claim had no volume when it was backed up: nothing is missing."""
+    REATTACH = "reattach"
+    REUSE = "reuse"
+    CONFLICT = "conflict"
+    EXISTS = "exists"
+    """The target has the claim already; its volume stays."""
+
+
+@attrs.frozen(kw_only=True)
+class ClaimLine:
+    """What the plan says about one claim.
+
+    Attributes:
+        claim: In the backup.
+        target: In the target cluster.
+        verdict: What becomes of its data.
+        volume: The volume's name in the backup; empty when it had none.
+        text: The line, for people.
+        problems: What will keep the claim from being bound.
+        loses_data: The claim had data when it was backed up and comes back empty.
+    """
+
+    claim: ResourceIdentifier
+    target: ResourceIdentifier
+    verdict: ClaimVerdict
+    volume: str = ""
+    text: str = ""
+    problems: tuple[str, ...] = ()
+    loses_data: bool = False
+
+    @property
+    def keeps_volume(self) -> bool:
+        """Whether the claim is written with the name of its old volume."""
+        return self.verdict in (ClaimVerdict.REATTACH, ClaimVerdict.REUSE)
+
+
+@attrs.frozen(kw_only=True)
+class VolumeFacts:
+    """What the target has, and what the user asked for.
+
+    Attributes:
+        volumes: The live PersistentVolumes by name.
+        storage_classes: Live ones and those of this restore; None: not readable.
+        nodes: Live node names; None: not readable.
+        reattach: Bind Released volumes again (``--released-volumes``).
+        reuse: Point at the original disks again (``--retained-volumes``).
+        same_cluster: Whether the backup is of this very cluster; None: unknown.
+        data: What the backup says it has, by ``namespace/claim``.
+    """
+
+    volumes: Mapping[str, Content] = attrs.field(factory=dict)
+    storage_classes: frozenset[str] | None = None
+    nodes: frozenset[str] | None = None
+    reattach: bool = False
+    reuse: bool = False
+    same_cluster: bool | None = None
+    data: Mapping[str, str] = attrs.field(factory=dict)
+
+
+def disk_of(volume: Content) -> str:
+    """Name the disk behind a PersistentVolume; equal names are one disk.
+
+    Two volumes over one disk have two writers. Empty when the source is unknown.
+    """
+    spec = volume.get("spec") or {}
+    for source, fields in _DISK_FIELDS.items():
+        found = spec.get(source)
+        if isinstance(found, Mapping):
+            parts = [f"{found.get(field, '')}" for field in fields]
+            if source == "local":
+                parts += sorted(_local_nodes(volume))
+            return f"{source} {' '.join(parts)}"
+    return ""
+
+
+def plan_claim(
+    claim: Content,
+    source: ResourceIdentifier,
+    target: ResourceIdentifier,
+    archived: Content | None,
+    facts: VolumeFacts,
+) -> ClaimLine:
+    """Decide what becomes of a claim that the target does not have.
+
+    Args:
+        claim: As it is in the backup.
+        source: Its identity in the backup.
+        target: Its identity in the target.
+        archived: Its PersistentVolume in the backup, or None.
+        facts: What the target has.
+    """
+    name = (claim.get("spec") or {}).get("volumeName", "")
+    if not name:
+        text = "it had no volume when it was backed up"
+        line = ClaimLine(
+            claim=source, target=target, verdict=ClaimVerdict.NEVER_BOUND, text=text
+        )
+        return attrs.evolve(line, problems=_class_problems(claim, facts))
+    live = facts.volumes.get(name)
+    if facts.reattach and live is not None and not _is_bound(live):
+        verdict, text = _try_reattach(name, live, source)
+    elif facts.reuse and _is_retained(archived):
+        verdict, text = _try_reuse(name, archived or {}, live, facts)
+    else:
+        verdict, text = ClaimVerdict.NONE, _empty_text(source, name, archived, facts)
+    problems: tuple[str, ...] = ()
+    if verdict is ClaimVerdict.NONE:
+        problems = _class_problems(claim, facts)
+    elif verdict is not ClaimVerdict.CONFLICT:
+        problems = _node_problems(live or archived or {}, facts)
+    return ClaimLine(
+        claim=source,
+        target=target,
+        verdict=verdict,
+        volume=name,
+        text=text,
+        problems=problems,
+        loses_data=verdict is ClaimVerdict.NONE,
+    )
+
+
+def plan_volume(
+    volume: Content, name: str, facts: VolumeFacts, lines: Sequence[ClaimLine]
+) -> str:
+    """Why a PersistentVolume of the backup is not created; empty: it is."""
+    uses = [line for line in lines if line.volume == name]
+    if any(line.verdict is ClaimVerdict.REUSE for line in uses):
+        return ""
+    conflict = next((x for x in uses if x.verdict is ClaimVerdict.CONFLICT), None)
+    if conflict is not None:
+        return conflict.text
+    if not _is_retained(volume):
+        return "its disk goes with its claim (reclaim policy Delete)"
+    if (volume.get("spec") or {}).get("claimRef"):
+        return "it points at the original disk; --retained-volumes reuse takes it"
+    if not facts.reuse:
+        return "it points at an existing disk; --retained-volumes reuse takes it"
+    other = _same_disk(volume, name, facts)
+    return _conflict_text(*other) if other else ""
+
+
+def reset_claim(claim: dict[str, Any], *, keep_volume: bool) -> None:
+    """Untie a claim from its old volume, in place, or leave it tied to it."""
+    annotations = claim["metadata"].get("annotations")
+    for name in BIND_ANNOTATIONS if annotations else ():
+        annotations.pop(name, None)
+    if not keep_volume:
+        (claim.get("spec") or {}).pop("volumeName", None)
+
+
+def reset_volume(volume: dict[str, Any], namespaces: Mapping[str, str]) -> None:
+    """Point a volume at its claim in the target, in place."""
+    annotations = volume["metadata"].get("annotations")
+    if annotations:
+        annotations.pop(BOUND_BY_CONTROLLER, None)
+    reference = (volume.get("spec") or {}).get("claimRef")
+    if reference:
+        reference.pop("uid", None)
+        reference.pop("resourceVersion", None)
+        namespace = reference.get("namespace", "")
+        reference["namespace"] = namespaces.get(namespace, namespace)
+
+
+def rebind_patch(target: ResourceIdentifier) -> dict[str, Any]:
+    """The merge patch that offers a Released volume to a claim again."""
+    return {
+        "spec": {
+            "claimRef": {
+                "apiVersion": "v1",
+                "kind": "PersistentVolumeClaim",
+                "namespace": target.namespace,
+                "name": target.name,
+                "uid": None,
+                "resourceVersion": None,
+            }
+        }
+    }
+
+
+def _try_reattach(
+    name: str, live: Content, source: ResourceIdentifier
+) -> tuple[ClaimVerdict, str]:
+    reference = (live.get("spec") or {}).get("claimRef") or {}
+    owner = f"{reference.get('namespace', '')}/{reference.get('name', '')}"
+    if reference and owner != source.qualified_name:
+        text = f"conflict: PV {name} was bound to another claim, {owner}"
+        return ClaimVerdict.CONFLICT, text
+    if not _is_retained(live):
+        text = f"conflict: PV {name} is being deleted (its reclaim policy is Delete)"
+        return ClaimVerdict.CONFLICT, text
+    phase = (live.get("status") or {}).get("phase", "unbound")
+    text = f"reattach: the volume of the live PV {name}, {phase}, is bound again"
+    return ClaimVerdict.REATTACH, text
+
+
+def _try_reuse(
+    name: str, archived: Content, live: Content | None, facts: VolumeFacts
+) -> tuple[ClaimVerdict, str]:
+    if live is not None:
+        return ClaimVerdict.CONFLICT, _conflict_text(name, live)
+    other = _same_disk(archived, name, facts)
+    if other is not None:
+        return ClaimVerdict.CONFLICT, _conflict_text(*other)
+    text = f"reuse: PV {name} points at the original disk ({disk_of(archived)})"
+    if facts.same_cluster is not True:
+        text += "; the source cluster may still be writing to it"
+    return ClaimVerdict.REUSE, text
+
+
+def _empty_text(
+    source: ResourceIdentifier, name: str, archived: Content | None, facts: VolumeFacts
+) -> str:
+    data = facts.data.get(source.qualified_name, "none")
+    if data in ("", "none"):
+        text = "data: none in this backup, a new empty volume"
+    else:
+        text = f"data: {data} in this backup, not restored, a new empty volume"
+    live = facts.volumes.get(name)
+    if live is not None and not _is_bound(live) and _is_retained(live):
+        phase = (live.get("status") or {}).get("phase", "unbound")
+        return f"{text} (PV {name} is {phase}: --released-volumes reattach takes it)"
+    if live is None and _is_retained(archived):
+        return f"{text} (--retained-volumes reuse takes the original disk)"
+    return text
+
+
+def _class_problems(claim: Content, facts: VolumeFacts) -> tuple[str, ...]:
+    wanted = (claim.get("spec") or {}).get("storageClassName")
+    if wanted is None:
+        annotations = (claim.get("metadata") or {}).get("annotations") or {}
+        wanted = annotations.get(_CLASS_ANNOTATION)
+    if wanted == "":
+        return ("no storage class: it waits for a volume made by hand",)
+    known = facts.storage_classes
+    if wanted is None or known is None or wanted in known:
+        return ()
+    return (f"storage class {wanted} not in target",)
+
+
+def _node_problems(volume: Content, facts: VolumeFacts) -> tuple[str, ...]:
+    nodes = _local_nodes(volume)
+    if not nodes or facts.nodes is None or nodes & facts.nodes:
+        return ()
+    listed = ", ".join(sorted(nodes))
+    return (f"node of a local volume not in target: {listed}",)
+
+
+def _local_nodes(volume: Content) -> frozenset[str]:
+    """The host names that a volume's node affinity asks for; empty: any node."""
+    spec = volume.get("spec") or {}
+    required = (spec.get("nodeAffinity") or {}).get("required") or {}
+    return frozenset(
+        str(value)
+        for term in required.get("nodeSelectorTerms") or ()
+        for expression in term.get("matchExpressions") or ()
+        if expression.get("key") == _HOSTNAME and expression.get("operator") == "In"
+        for value in expression.get("values") or ()
+    )
+
+
+def _same_disk(
+    volume: Content, name: str, facts: VolumeFacts
+) -> tuple[str, Content] | None:
+    disk = disk_of(volume)
+    if not disk:
+        return None
+    for other, live in facts.volumes.items():
+        if other != name and disk_of(live) == disk:
+            return other, live
+    return None
+
+
+def _conflict_text(name: str, live: Content) -> str:
+    reference = (live.get("spec") or {}).get("claimRef")
+    if not reference:
+        return f"conflict: that disk belongs to PV {name}, bound to no claim"
+    claim = f"{reference.get('namespace')}/{reference.get('name')}"
+    return f"conflict: that disk belongs to PV {name}, bound to claim {claim}"
+
+
+def _is_retained(volume: Content | None) -> bool:
+    policy = ((volume or {}).get("spec") or {}).get("persistentVolumeReclaimPolicy")
+    # The API's default for volumes made by hand is Retain.
+    return volume is not None and policy in (None, "Retain", "Recycle")
+
+
+def _is_bound(live: Content) -> bool:
+    return (live.get("status") or {}).get("phase") == "Bound"

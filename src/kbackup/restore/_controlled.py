@@ -1,0 +1,131 @@
+"""What controllers make out of other objects, and who owns what.
+
+Pure. Restoring what a controller makes means doing its work twice: the Pods of a
+restored ReplicaSet are deleted again, a Job runs a second time. Asked by the planner.
+"""
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+import attrs
+
+from kbackup._kits.normalise import TOKEN_TYPE
+
+_TOKEN_OF = "kubernetes.io/service-account.name"  # noqa: S105 - an annotation's name
+_CHILDREN_FIRST = frozenset({"ReplicaSet", "ControllerRevision"})
+_GENERATED_SUFFIX = re.compile(r"-token-[a-z0-9]{5}")
+
+
+class Role(StrEnum):
+    """How an item stands to the objects that own it."""
+
+    FREE = "free"
+    """Nobody owns it."""
+    MADE = "made"
+    """Its controller makes it anew wherever the controller is."""
+    NEVER = "never"
+    """Its controller makes it anew, and a second one would do harm."""
+    ADOPTED = "adopted"
+    """Created before its owner and without it; the owner's controller adopts it."""
+    OWNED = "owned"
+    """Somebody else's child, such as a custom resource's: created without owner."""
+
+
+@attrs.frozen
+class Owner:
+    """An owner as the backup knew it; its old UID is never used again.
+
+    Attributes:
+        api_version: Such as ``apps/v1``.
+        kind: Such as ``ReplicaSet``.
+        name: In the item's namespace, or cluster-scoped.
+    """
+
+    api_version: str
+    kind: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.name}"
+
+
+@attrs.frozen(kw_only=True)
+class Ownership:
+    """What an item's owner references mean for its restore.
+
+    Attributes:
+        role: What to do with the item.
+        maker: The controller that makes or adopts it.
+        owners: Every owner; none of them is written.
+    """
+
+    role: Role = Role.FREE
+    maker: Owner | None = None
+    owners: tuple[Owner, ...] = ()
+
+
+_FREE = Ownership()
+
+
+def ownership(content: Mapping[str, Any]) -> Ownership:
+    """Tell how an item of the backup, not yet reset, stands to its owners."""
+    kind = content.get("kind")
+    if kind == "Secret" and content.get("type") == TOKEN_TYPE:
+        return _token_ownership(content)
+    references = content["metadata"].get("ownerReferences")
+    if not references:
+        return _FREE
+    owners = tuple(_owner(reference) for reference in references)
+    controller = next((x for x in references if x.get("controller")), None)
+    if controller is None:
+        return Ownership(role=Role.OWNED, owners=owners)
+    maker = _owner(controller)
+    return Ownership(role=_role(str(kind), maker), maker=maker, owners=owners)
+
+
+def finished(content: Mapping[str, Any]) -> str:
+    """Why a Pod or Job has nothing left to do; empty when it has, or is neither."""
+    kind, status = content.get("kind"), content.get("status") or {}
+    if kind == "Pod" and content.get("apiVersion") == "v1":
+        phase = status.get("phase")
+        return f"finished: {phase}" if phase in ("Succeeded", "Failed") else ""
+    if kind == "Job" and str(content.get("apiVersion")).startswith("batch/"):
+        for condition in status.get("conditions") or ():
+            over = condition.get("type") in ("Complete", "Failed")
+            if over and condition.get("status") == "True":
+                return f"finished: {condition['type']}"
+        return "finished: Complete" if status.get("completionTime") else ""
+    return ""
+
+
+def _role(kind: str, maker: Owner) -> Role:
+    if kind == "Pod":
+        return Role.NEVER if maker.kind == "Job" else Role.MADE
+    if kind == "Job" and maker.kind == "CronJob":
+        return Role.MADE
+    if kind == "PersistentVolumeClaim" and maker.kind == "Pod":
+        return Role.MADE  # a generic ephemeral volume: it lives and dies with its Pod
+    if kind in _CHILDREN_FIRST:
+        return Role.ADOPTED
+    return Role.OWNED
+
+
+def _owner(reference: Mapping[str, Any]) -> Owner:
+    return Owner(
+        str(reference.get("apiVersion", "")),
+        str(reference.get("kind", "")),
+        str(reference.get("name", "")),
+    )
+
+
+def _token_ownership(secret: Mapping[str, Any]) -> Ownership:
+    """A token Secret named ``<account>-token-xxxxx`` was made for its account."""
+    metadata = secret["metadata"]
+    account = (metadata.get("annotations") or {}).get(_TOKEN_OF, "")
+    suffix = metadata["name"].removeprefix(account)
+    if not account or _GENERATED_SUFFIX.fullmatch(suffix) is None:
+        return _FREE
+    maker = Owner("v1", "ServiceAccount", account)
+    return Ownership(role=Role.MADE, maker=maker)

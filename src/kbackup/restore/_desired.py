@@ -1,0 +1,265 @@
+"""From an item of the backup to the item as it would be written.
+
+Reset, item actions, claims and volumes, place in the target, transforms, labels: in
+this order, without any effect. The planner calls it to predict, the writer calls it
+again to write: both get the same bytes, which the digest in the plan holds them to.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import attrs
+import msgspec
+
+from kbackup._kits.workers import call_with_timeout
+from kbackup.errors import ActionError, ActionTimeoutError, KBackupError
+from kbackup.models import (
+    Backup,
+    Item,
+    ResourceIdentifier,
+    Restore,
+    RestoreOptions,
+    label_value,
+    qualified_name,
+)
+from kbackup.plugins import (
+    ActionIndex,
+    ClusterReader,
+    RestoreInput,
+    RestoreItemAction,
+    RestoreOutput,
+    Run,
+)
+from kbackup.restore._claims import (
+    CLAIMS,
+    VOLUMES,
+    ClaimLine,
+    reset_claim,
+    reset_volume,
+)
+from kbackup.restore._filters import Filters
+from kbackup.restore._reset import label, reset, settle
+
+_BUILT_IN = "kbackup.actions"
+_encode = msgspec.json.Encoder().encode
+
+
+@attrs.frozen(kw_only=True)
+class Desired:
+    """An item as it would be written.
+
+    Attributes:
+        content: The object.
+        body: The same as JSON.
+        target: Its identity in the target.
+        additional: What an action asked to be restored before it.
+        skip: Why it shall not be restored; empty: it shall.
+        begins: The actions that act when it is written.
+    """
+
+    content: Mapping[str, Any]
+    body: bytes
+    target: ResourceIdentifier
+    additional: tuple[ResourceIdentifier, ...] = ()
+    skip: str = ""
+    begins: tuple[RestoreItemAction, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the body, in hexadecimal."""
+        return hashlib.sha256(self.body).hexdigest()
+
+
+class DesiredMaker:
+    """Makes desired items for one restore; may be called from any thread."""
+
+    def __init__(
+        self,
+        *,
+        restore: Restore,
+        backup: Backup,
+        options: RestoreOptions,
+        filters: Filters,
+        actions: ActionIndex[RestoreItemAction],
+        cluster: ClusterReader,
+        run: Run,
+    ) -> None:
+        self._restore = restore
+        self._backup = backup
+        self._options = options
+        self._filters = filters
+        self._actions = actions
+        self._cluster = cluster
+        self._run = run
+        self._backup_label = label_value(backup.name)
+        self._restore_label = label_value(restore.name)
+        self._stuck: set[str] = set()
+
+    def make(
+        self, item: Item, content: dict[str, Any], line: ClaimLine | None = None
+    ) -> Desired:
+        """Make the desired item.
+
+        Args:
+            item: Of the backup.
+            content: Its parsed body, given away: it is changed.
+            line: What the plan says about it, where it is a claim.
+
+        Raises:
+            ActionError: An action or a transform failed on it.
+            ActionTimeoutError: An action did not come back.
+        """
+        ref = item.identifier
+        reset(content)
+        outcome = _Outcome(content)
+        if self._actions.for_type(ref.group_resource):
+            self._execute(item, outcome)
+        body = outcome.content
+        if ref.group_resource == CLAIMS:
+            reset_claim(body, keep_volume=line is not None and line.keeps_volume)
+        elif ref.group_resource == VOLUMES:
+            reset_volume(body, self._filters.mapping)
+        target = self._filters.target(ref)
+        settle(body, namespace=target.namespace, name=target.name)
+        if self._options.transforms and not outcome.skip:
+            body, target = self._transform(body, target, outcome)
+        if body.get("kind") != "Namespace":
+            label(body, backup=self._backup_label, restore=self._restore_label)
+        return Desired(
+            content=body,
+            body=_encode(body),
+            target=target,
+            additional=tuple(outcome.additional),
+            skip=outcome.skip,
+            begins=tuple(outcome.begins),
+        )
+
+    def make_blank_namespace(self, target: ResourceIdentifier) -> Desired:
+        """Make a Namespace that the backup does not have."""
+        content = {
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": target.name},
+        }
+        return Desired(content=content, body=_encode(content), target=target)
+
+    def given(self, item: Item, desired: Mapping[str, Any]) -> RestoreInput:
+        """What an action is given about an item."""
+        return RestoreInput(
+            item=desired,
+            item_from_backup=item.content,
+            identifier=item.identifier,
+            restore=self._restore,
+            backup=self._backup,
+            options=self._options,
+            cluster=self._cluster,
+            logger=self._run.logger,
+            run=self._run,
+        )
+
+    def _execute(self, item: Item, outcome: "_Outcome") -> None:
+        ref = item.identifier
+        given_labels = outcome.content["metadata"].get("labels")
+        given = None
+        for resolved in self._actions.for_type(ref.group_resource):
+            if not resolved.wants(ref.namespace, given_labels):
+                continue
+            if given is None:
+                given = self.given(item, outcome.content)
+            else:
+                given = attrs.evolve(given, item=outcome.content)
+            answer = self._call(resolved.action, given)
+            outcome.content = dict(answer.item)
+            outcome.additional += answer.additional_items
+            if answer.wants_begin:
+                outcome.begins.append(resolved.action)
+            if answer.skip:
+                outcome.skip = answer.skip
+                break
+        if given is not None:  # what an action returns may share parts with its input
+            outcome.content = msgspec.json.decode(_encode(outcome.content))
+
+    def _call(self, action: RestoreItemAction, given: RestoreInput) -> RestoreOutput:
+        name, item = action.name, str(given.identifier)
+        if name in self._stuck:
+            raise ActionError(name, item, "not called again: it did not come back once")
+        started = self._run.clock.monotonic()
+        try:
+            return self._bounded(action, given)
+        except TimeoutError as exc:
+            self._stuck.add(name)
+            seconds = self._run.settings.action_timeout.total_seconds()
+            raise ActionTimeoutError(name, item, seconds) from exc
+        except KBackupError:
+            raise
+        except Exception as exc:
+            raise ActionError(name, item, _fact(exc, given.item)) from exc
+        finally:
+            self._run.spent(name, self._run.clock.monotonic() - started)
+
+    def _bounded(self, action: RestoreItemAction, given: RestoreInput) -> RestoreOutput:
+        """Our own actions are trusted to come back; a thread each costs 70 us."""
+        if type(action).__module__.startswith(_BUILT_IN):
+            return action.execute(given)
+        limit = self._run.settings.action_timeout.total_seconds()
+        return call_with_timeout(action.execute, limit, given)
+
+    def _transform(
+        self, body: dict[str, Any], target: ResourceIdentifier, outcome: "_Outcome"
+    ) -> tuple[dict[str, Any], ResourceIdentifier]:
+        for transform in self._options.transforms:
+            name = qualified_name(transform)
+            changed = _apply(transform, body, name, target)
+            if changed is None:
+                outcome.skip = f"left out by {name}"
+                return body, target
+            body = changed
+        metadata = body["metadata"]
+        moved = ResourceIdentifier(
+            target.group_resource, metadata.get("namespace", ""), metadata["name"]
+        )
+        return body, moved if moved != target else target
+
+
+@attrs.define
+class _Outcome:
+    """What the actions made of one item so far."""
+
+    content: dict[str, Any]
+    additional: tuple[ResourceIdentifier, ...] = ()
+    skip: str = ""
+    begins: list[RestoreItemAction] = attrs.field(factory=list)
+
+
+def _apply(
+    transform: Callable[[dict[str, Any]], Mapping[str, Any] | None],
+    body: dict[str, Any],
+    name: str,
+    target: ResourceIdentifier,
+) -> dict[str, Any] | None:
+    try:
+        changed = transform(body)
+    except Exception as exc:
+        raise ActionError(name, str(target), _fact(exc, body)) from exc
+    if changed is None:
+        return None
+    if not isinstance(changed, Mapping) or not _is_object(changed):
+        raise ActionError(name, str(target), "it did not return a Kubernetes object")
+    return dict(changed)
+
+
+def _is_object(value: Mapping[str, Any]) -> bool:
+    metadata = value.get("metadata")
+    return bool(
+        value.get("kind")
+        and value.get("apiVersion")
+        and isinstance(metadata, Mapping)
+        and metadata.get("name")
+    )
+
+
+def _fact(exc: Exception, item: Mapping[str, Any]) -> str:
+    """What to say of a foreign error; about a Secret its text may quote a value."""
+    kind = type(exc).__name__
+    return kind if item.get("kind") == "Secret" or not str(exc) else f"{kind}: {exc}"

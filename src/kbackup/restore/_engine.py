@@ -1,0 +1,115 @@
+"""RestoreEngine: plan a restore, look at it, apply it.
+
+The public face of the room; the steps are in `_pipeline`.
+"""
+
+from __future__ import annotations
+
+from kbackup._kits.clock import Clock, SystemClock
+from kbackup._kits.workers import CancelToken
+from kbackup.catalog import BackupStore
+from kbackup.cluster import Cluster
+from kbackup.models import EngineSettings, RestoreOptions, RestoreResult, RestoreSpec
+from kbackup.plugins import Observer, PluginManager
+from kbackup.restore._compare import Difference
+from kbackup.restore._pipeline import apply_plan, compare_backup, make_plan
+from kbackup.restore._plan import RestorePlan
+from kbackup.restore._prepare import Session
+
+
+class RestoreEngine:
+    """Restores backups of one store into one cluster.
+
+    May be used from several threads and runs any number of restores at once; the
+    observer is called from one thread at a time for each of them, in order, never under
+    a lock, and what it raises is logged while the run goes on.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        store: BackupStore,
+        *,
+        plugins: PluginManager | None = None,
+        observer: Observer | None = None,
+        settings: EngineSettings | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._cluster = cluster
+        self._store = store
+        self._plugins = plugins or PluginManager()
+        self._observer = observer
+        self._settings = settings or EngineSettings()
+        self._clock = clock or SystemClock()
+
+    def plan(
+        self,
+        name: str,
+        spec: RestoreSpec,
+        options: RestoreOptions | None = None,
+        *,
+        cancel: CancelToken | None = None,
+    ) -> RestorePlan:
+        """Predict what a restore would do; nothing is written anywhere.
+
+        Args:
+            name: The restore's name: the same name makes the same restore.
+            spec: What to restore.
+            options: What only kbackup knows.
+            cancel: Ends it early.
+
+        Raises:
+            InvalidSpecError: The spec breaks rules; all of them are named.
+            TargetMismatchError: The cluster is not the expected one.
+            BackupNotFoundError: There is no such backup.
+            BackupDamagedError: The backup is not what its manifest says.
+            ArchiveCorruptError: Its archive cannot be read to the end.
+            RestoreExistsError: Another run has used the name.
+            ClusterError: The target could not be read.
+            RunCancelledError: *cancel* was cancelled.
+        """
+        return make_plan(self._session(cancel), name, spec, options or RestoreOptions())
+
+    def apply(
+        self, plan: RestorePlan, *, cancel: CancelToken | None = None
+    ) -> RestoreResult:
+        """Do exactly what *plan* says.
+
+        An object that moved since the plan was made is left alone, and the result says
+        so. A killed restore is completed by planning and applying it again under the
+        same name.
+
+        Raises:
+            PlanOutdatedError: The archive or the target is not what the plan saw.
+            RunCancelledError: *cancel* was cancelled; what was written stays.
+        """
+        return apply_plan(self._session(cancel), plan)
+
+    def run(
+        self,
+        name: str,
+        spec: RestoreSpec,
+        options: RestoreOptions | None = None,
+        *,
+        cancel: CancelToken | None = None,
+    ) -> RestoreResult:
+        """Plan and apply; raises what both raise."""
+        token = cancel or CancelToken()
+        return self.apply(self.plan(name, spec, options, cancel=token), cancel=token)
+
+    def compare(
+        self, backup_name: str, *, cancel: CancelToken | None = None
+    ) -> Difference:
+        """Compare a backup with the live cluster; nothing is written anywhere."""
+        return compare_backup(self._session(cancel), backup_name)
+
+    def _session(self, cancel: CancelToken | None) -> Session:
+        return Session(
+            cluster=self._cluster,
+            store=self._store,
+            plugins=self._plugins,
+            observer=self._observer,
+            settings=self._settings,
+            clock=self._clock,
+            cancel=cancel or CancelToken(),
+        )

@@ -1,0 +1,231 @@
+"""What to do about an object that the target has already: none or update.
+
+Pure: the desired item and the live one in, a verdict out. Asked by the planner, and by
+the writer when an object appeared meanwhile.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from kbackup._kits.normalise import Difference, differences, normalise, same
+from kbackup._kits.patches import create_merge_patch
+from kbackup.models import labels
+from kbackup.restore._plan import PlanAction, Precondition
+
+Content = Mapping[str, Any]
+
+_METADATA = "metadata"
+_POD_FREE = ("spec.activeDeadlineSeconds", "spec.tolerations")
+
+_IMMUTABLE: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("apps", "Deployment"): ("spec.selector",),
+    ("apps", "DaemonSet"): ("spec.selector",),
+    ("apps", "ReplicaSet"): ("spec.selector",),
+    ("apps", "ControllerRevision"): ("data",),
+    ("batch", "Job"): ("spec.selector", "spec.template", "spec.completions"),
+    ("rbac.authorization.k8s.io", "RoleBinding"): ("roleRef",),
+    ("rbac.authorization.k8s.io", "ClusterRoleBinding"): ("roleRef",),
+    ("scheduling.k8s.io", "PriorityClass"): ("value", "preemptionPolicy"),
+    ("networking.k8s.io", "IngressClass"): ("spec.controller",),
+    ("apiextensions.k8s.io", "CustomResourceDefinition"): ("spec.group", "spec.scope"),
+    ("", "Secret"): ("type",),
+    ("storage.k8s.io", "StorageClass"): (
+        "parameters",
+        "provisioner",
+        "reclaimPolicy",
+        "volumeBindingMode",
+    ),
+}
+"""Fields that the API server refuses to change, by group and kind."""
+
+_MUTABLE_SPEC: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("apps", "StatefulSet"): (
+        "spec.replicas",
+        "spec.template",
+        "spec.updateStrategy",
+        "spec.persistentVolumeClaimRetentionPolicy",
+        "spec.minReadySeconds",
+        "spec.ordinals",
+        "spec.revisionHistoryLimit",
+    ),
+    ("", "PersistentVolumeClaim"): (
+        "spec.resources.requests",
+        "spec.volumeAttributesClassName",
+    ),
+    ("", "PersistentVolume"): (
+        "spec.accessModes",
+        "spec.capacity",
+        "spec.claimRef",
+        "spec.mountOptions",
+        "spec.persistentVolumeReclaimPolicy",
+    ),
+    ("", "Pod"): _POD_FREE,
+}
+"""Kinds of which only these parts of the spec may change."""
+
+
+@attrs.frozen(kw_only=True)
+class Verdict:
+    """What becomes of an existing object.
+
+    Attributes:
+        action: unchanged, update, skip or conflict.
+        reason: Why.
+        differences: From the live object to the desired one.
+    """
+
+    action: PlanAction
+    reason: str = ""
+    differences: tuple[Difference, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class ExistingRules:
+    """What the user allows a restore to do to objects that exist.
+
+    Attributes:
+        update: Namespaced objects become as in the backup.
+        update_cluster: Cluster-scoped ones, too.
+        keep_node_ports: Node ports of Services count.
+    """
+
+    update: bool = False
+    update_cluster: bool = False
+    keep_node_ports: bool = False
+
+
+def decide(desired: Content, live: Content, rules: ExistingRules) -> Verdict:
+    """Decide about an existing object.
+
+    Args:
+        desired: As it would be written.
+        live: As the cluster has it, reset as the desired one was.
+        rules: What the user allows.
+    """
+    if same(desired, live, keep_node_ports=rules.keep_node_ports):
+        return Verdict(action=PlanAction.UNCHANGED)
+    kind = desired.get("kind")
+    if kind == "Namespace":
+        reason = "exists; a Namespace that exists is never changed"
+        return Verdict(action=PlanAction.SKIP, reason=reason)
+    if kind == "ServiceAccount":
+        return _decide_account(desired, live)
+    found = tuple(differences(live, desired, keep_node_ports=rules.keep_node_ports))
+    namespaced = bool((desired.get(_METADATA) or {}).get("namespace"))
+    if not (rules.update if namespaced else rules.update_cluster):
+        reason = "exists and differs; it is left as it is"
+        return Verdict(action=PlanAction.SKIP, reason=reason, differences=found)
+    refused = _immutable_field(desired, live, found) or _lost_version(desired, live)
+    if refused:
+        return Verdict(action=PlanAction.CONFLICT, reason=refused, differences=found)
+    return Verdict(action=PlanAction.UPDATE, differences=found)
+
+
+def update_patch(
+    desired: Content, live: Content, seen: Precondition, *, keep_node_ports: bool
+) -> dict[str, Any]:
+    """The merge patch that makes the live object the desired one.
+
+    It touches only what counts as a difference: a cluster IP or a bound volume that
+    only the live object has stays. UID and resourceVersion make the server refuse it
+    once the object has moved.
+    """
+    goal = merged_account(desired, live) if _is_account(desired) else desired
+    patch: dict[str, Any] = create_merge_patch(
+        normalise(live, keep_node_ports=keep_node_ports),
+        normalise(goal, keep_node_ports=keep_node_ports),
+    )
+    metadata = patch.setdefault(_METADATA, {})
+    given = (desired.get(_METADATA) or {}).get("labels") or {}
+    for name in (labels.BACKUP_NAME, labels.RESTORE_NAME):
+        if name in given:
+            metadata.setdefault("labels", {})
+            metadata["labels"] = {**(metadata["labels"] or {}), name: given[name]}
+    metadata["uid"] = seen.uid
+    metadata["resourceVersion"] = seen.resource_version
+    return patch
+
+
+def merged_account(desired: Content, live: Content) -> dict[str, Any]:
+    """A ServiceAccount with what both have; the live one's labels win (as Velero)."""
+    merged = {**desired, **live}
+    metadata = {**(live.get(_METADATA) or {})}
+    for field in ("labels", "annotations"):
+        ours = (desired.get(_METADATA) or {}).get(field) or {}
+        both = {**ours, **(metadata.get(field) or {})}
+        if both:
+            metadata[field] = both
+    merged[_METADATA] = metadata
+    for field in ("secrets", "imagePullSecrets"):
+        both_lists = _union(live.get(field) or (), desired.get(field) or ())
+        if both_lists:
+            merged[field] = both_lists
+    return merged
+
+
+def _decide_account(desired: Content, live: Content) -> Verdict:
+    merged = merged_account(desired, live)
+    if same(merged, live):
+        return Verdict(action=PlanAction.UNCHANGED, reason="the live one has it all")
+    found = tuple(differences(live, merged))
+    reason = "merged: what the live one lacks is added"
+    return Verdict(action=PlanAction.UPDATE, reason=reason, differences=found)
+
+
+def _is_account(desired: Content) -> bool:
+    return desired.get("kind") == "ServiceAccount" and desired.get("apiVersion") == "v1"
+
+
+def _union(left: Sequence[Content], right: Sequence[Content]) -> list[Content]:
+    names = {element.get("name") for element in left}
+    return [*left, *(x for x in right if x.get("name") not in names)]
+
+
+def _immutable_field(
+    desired: Content, live: Content, found: Sequence[Difference]
+) -> str:
+    key = (_group(desired), str(desired.get("kind")))
+    if key in (("", "Secret"), ("", "ConfigMap")) and live.get("immutable") is True:
+        touched = [x for x in found if not x.path.startswith(f"{_METADATA}.")]
+        return "the live one is immutable" if touched else ""
+    for difference in found:
+        path = difference.path
+        if _is_immutable(key, path):
+            return f"immutable field {path}"
+    return ""
+
+
+def _is_immutable(key: tuple[str, str], path: str) -> bool:
+    if any(_below(path, prefix) for prefix in _IMMUTABLE.get(key, ())):
+        return True
+    mutable = _MUTABLE_SPEC.get(key)
+    if mutable is None or not _below(path, "spec"):
+        return False
+    if key == ("", "Pod") and path.endswith(".image"):
+        return False
+    return not any(_below(path, prefix) for prefix in mutable)
+
+
+def _below(path: str, prefix: str) -> bool:
+    return path == prefix or path.startswith((f"{prefix}.", f"{prefix}["))
+
+
+def _lost_version(desired: Content, live: Content) -> str:
+    """Why a CRD may not be changed: objects are stored in a version it would lose."""
+    if desired.get("kind") != "CustomResourceDefinition":
+        return ""
+    stored = (live.get("status") or {}).get("storedVersions") or ()
+    spec = desired.get("spec") or {}
+    offered = {version.get("name") for version in spec.get("versions") or ()}
+    offered.add(spec.get("version"))  # v1beta1 had a single one
+    lost = [version for version in stored if version not in offered]
+    if not lost:
+        return ""
+    return f"objects are stored as {', '.join(lost)}, which the backup's CRD lacks"
+
+
+def _group(item: Content) -> str:
+    version = str(item.get("apiVersion", ""))
+    return version.partition("/")[0] if "/" in version else ""

@@ -1,0 +1,134 @@
+"""Is this item of the backup wanted, and under which namespace?
+
+Velero's rules: filters look at the source namespace, excludes win, cluster-scoped items
+follow ``includeClusterResources``, labels select collected but not additional items.
+Pure; made once for a restore by `make_filters`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import attrs
+
+from kbackup._kits.globs import IncludesExcludes
+from kbackup.models import (
+    GroupResource,
+    LabelSelector,
+    ResourceIdentifier,
+    RestoreSpec,
+)
+from kbackup.restore._priorities import CRDS, NAMESPACES
+
+
+@attrs.frozen(kw_only=True)
+class Filters:
+    """What of the backup a restore takes.
+
+    Attributes:
+        namespaces: Looked up by source namespace.
+        included_types: None for all.
+        excluded_types: Win over the included ones.
+        cluster_scoped: ``includeClusterResources``; None leaves it to the namespaces.
+        selectors: An item with labels that match any of them; none selects all.
+        mapping: Source namespace to target namespace.
+    """
+
+    namespaces: IncludesExcludes = attrs.field(factory=IncludesExcludes)
+    included_types: frozenset[GroupResource] | None = None
+    excluded_types: frozenset[GroupResource] = frozenset()
+    cluster_scoped: bool | None = None
+    selectors: tuple[LabelSelector, ...] = ()
+    mapping: Mapping[str, str] = attrs.field(factory=dict)
+
+    def wants_type(self, resource: GroupResource) -> bool:
+        """Whether the resource filter lets a type through."""
+        if resource in self.excluded_types:
+            return False
+        return self.included_types is None or resource in self.included_types
+
+    def wants_scope(self, ref: ResourceIdentifier, *, additional: bool = False) -> bool:
+        """Whether namespace and cluster scope let an item through.
+
+        Args:
+            ref: The item in the backup.
+            additional: An action asked for it: then a cluster-scoped item passes
+                unless cluster-scoped items are switched off.
+        """
+        if ref.namespace:
+            return self.namespaces.wants(ref.namespace)
+        if self.cluster_scoped is not None:
+            return self.cluster_scoped
+        return additional or self.namespaces.includes_everything
+
+    def wants_labels(self, labels: Mapping[str, str]) -> bool:
+        """Whether any selector takes an object with these labels."""
+        if not self.selectors:
+            return True
+        return any(selector.matches(labels) for selector in self.selectors)
+
+    def target_namespace(self, namespace: str) -> str:
+        """The namespace that a source namespace is restored into."""
+        return self.mapping.get(namespace, namespace)
+
+    def target(self, ref: ResourceIdentifier) -> ResourceIdentifier:
+        """Where an item goes; a Namespace is renamed by the mapping itself."""
+        if ref.namespace:
+            mapped = self.mapping.get(ref.namespace)
+            if mapped is None:
+                return ref
+            return ResourceIdentifier(ref.group_resource, mapped, ref.name)
+        if self.mapping and ref.group_resource == NAMESPACES:
+            name = self.mapping.get(ref.name, ref.name)
+            return ResourceIdentifier(ref.group_resource, "", name)
+        return ref
+
+
+class TypeNames:
+    """Turns what users write for a type into group and resource.
+
+    Args:
+        served: What the target serves, by every name it answers to.
+        stored: The types in the archive: a type may exist in the backup only.
+    """
+
+    def __init__(
+        self, served: Mapping[str, GroupResource], stored: Iterable[GroupResource]
+    ) -> None:
+        self._served = served
+        self._stored: dict[str, GroupResource] = {}
+        for resource in stored:
+            self._stored.setdefault(resource.resource, resource)
+            self._stored[str(resource)] = resource
+
+    def resolve(self, name: str) -> GroupResource:
+        """The type that *name* means; an unknown one is taken as it is written."""
+        known = self._stored.get(name) or self._served.get(name)
+        return known or GroupResource.parse(name)
+
+
+def make_filters(spec: RestoreSpec, names: TypeNames) -> Filters:
+    """Resolve the filters of *spec* for one restore."""
+    selectors = tuple(spec.or_label_selectors)
+    if spec.label_selector is not None:
+        selectors = (spec.label_selector,)
+    return Filters(
+        namespaces=IncludesExcludes(spec.included_namespaces, spec.excluded_namespaces),
+        included_types=_types(spec.included_resources, names),
+        excluded_types=_types(spec.excluded_resources, names) or frozenset(),
+        cluster_scoped=spec.include_cluster_resources,
+        selectors=selectors,
+        mapping=dict(spec.namespace_mapping),
+    )
+
+
+def keeps_despite_where(resource: GroupResource) -> bool:
+    """Whether a selection by function never drops items of this type.
+
+    Without its CRD or Namespace what the function kept could not be written.
+    """
+    return resource in (CRDS, NAMESPACES)
+
+
+def _types(names: Sequence[str], types: TypeNames) -> frozenset[GroupResource] | None:
+    if not names or "*" in names:
+        return None
+    return frozenset(types.resolve(name) for name in names)

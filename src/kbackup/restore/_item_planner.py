@@ -1,0 +1,484 @@
+"""The verdict on one item: create, update, unchanged, skip, conflict or unknown.
+
+Called by the planner with the item and the live object of the same name; writes
+nothing. What one item means for others (who is present, which claims there are) is
+kept in `PlanState`.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import attrs
+import msgspec
+
+from kbackup.archive import ArchiveContents
+from kbackup.errors import KBackupError
+from kbackup.models import APIResource, GroupResource, Item, ResourceIdentifier
+from kbackup.restore._claims import (
+    CLAIMS,
+    VOLUMES,
+    ClaimLine,
+    ClaimVerdict,
+    VolumeFacts,
+    plan_claim,
+    plan_volume,
+)
+from kbackup.restore._controlled import Owner, Ownership, Role, finished, ownership
+from kbackup.restore._desired import Desired, DesiredMaker
+from kbackup.restore._existing import decide
+from kbackup.restore._filters import keeps_despite_where
+from kbackup.restore._notices import NoticeBook
+from kbackup.restore._plan import PlanAction, PlanEntry, Precondition
+from kbackup.restore._priorities import CRDS, NAMESPACES
+from kbackup.restore._request import RestoreRequest
+from kbackup.restore._reset import reset
+from kbackup.restore._system import (
+    ENDPOINTS_ROW,
+    SystemRow,
+    is_endpoints_of_selector,
+)
+
+ENDPOINTS = GroupResource.parse("endpoints")
+SERVICES = GroupResource.parse("services")
+_NEVER_OWNERS = frozenset({"Secret", "ConfigMap"})
+_decode = msgspec.json.decode
+
+
+class LiveObject(Protocol):
+    """An object of the target, not parsed unless somebody asks (a `ListedItem`)."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def deleting(self) -> bool:
+        """Whether it is being deleted."""
+        ...
+
+    def json(self) -> bytes:
+        """The whole object."""
+        ...
+
+
+@attrs.frozen(kw_only=True)
+class FoundObject:
+    """A `LiveObject` that was read by itself."""
+
+    name: str
+    deleting: bool
+    body: bytes = attrs.field(repr=False)
+
+    @classmethod
+    def of(cls, item: Item) -> "FoundObject":
+        """Wrap what a GET gave."""
+        metadata = item.content["metadata"]
+        deleting = bool(metadata.get("deletionTimestamp"))
+        return cls(name=metadata["name"], deleting=deleting, body=item.raw)
+
+    def json(self) -> bytes:
+        """The whole object."""
+        return self.body
+
+
+@attrs.frozen(kw_only=True)
+class TypeView:
+    """One type of the backup as the target sees it.
+
+    Attributes:
+        resource: How the target serves it, in the backup's version; None: it does not.
+        wave: When its items are written.
+        problem: Why its items cannot be written; empty: they can.
+        unreadable: Why its live objects are not known; empty: they are.
+    """
+
+    resource: APIResource | None
+    wave: int
+    problem: str = ""
+    unreadable: str = ""
+
+
+@attrs.define
+class PlanState:
+    """What the items planned so far mean for those that follow.
+
+    Attributes:
+        entries: The lines of the plan, in the order of planning.
+        present: (kind, namespace, name) of what the target will have.
+        lines: What becomes of each claim, by its identity in the backup.
+        edges: (item, additional item that it asked for), in the backup.
+        wanted: Additional items, each with who asked for it.
+        facts: The target's volumes, for the claims; None until a claim is met.
+        left_out: How many items the user's function left out.
+        taken: Targets of items that were renamed or merged into one namespace.
+    """
+
+    entries: list[PlanEntry] = attrs.field(factory=list)
+    present: set[tuple[str, str, str]] = attrs.field(factory=set)
+    lines: dict[ResourceIdentifier, ClaimLine] = attrs.field(factory=dict)
+    edges: list[tuple[ResourceIdentifier, ResourceIdentifier]] = attrs.field(
+        factory=list
+    )
+    wanted: dict[ResourceIdentifier, ResourceIdentifier] = attrs.field(factory=dict)
+    facts: VolumeFacts | None = None
+    left_out: int = 0
+    taken: dict[ResourceIdentifier, ResourceIdentifier] = attrs.field(factory=dict)
+
+    def want(self, asks: ResourceIdentifier, wanted: ResourceIdentifier) -> None:
+        """Note that *asks* needs *wanted* written before it."""
+        self.edges.append((asks, wanted))
+        self.wanted.setdefault(wanted, asks)
+
+
+class ItemPlanner:
+    """Decides about the items of one restore."""
+
+    def __init__(
+        self,
+        request: RestoreRequest,
+        contents: ArchiveContents,
+        maker: DesiredMaker,
+        state: PlanState,
+        book: NoticeBook,
+    ) -> None:
+        self._request = request
+        self._contents = contents
+        self._maker = maker
+        self._state = state
+        self._book = book
+        self._selects = bool(request.filters.selectors or request.options.where)
+
+    def plan(
+        self, item: Item, view: TypeView, live: LiveObject | None, *, additional: bool
+    ) -> PlanEntry | None:
+        """Decide about one item; None: the selection leaves it out.
+
+        Args:
+            item: Of the backup.
+            view: Its type.
+            live: The target's object of that name.
+            additional: An action asked for it: selectors do not apply.
+        """
+        content = item.content
+        if self._selects and not additional and not self._is_selected(item, content):
+            return None
+        target = self._request.filters.target(item.identifier)
+        entry = self._decide(_Case(item, content, view, live, target))
+        self._remember(entry)
+        return entry
+
+    def is_users(self, live: LiveObject, like: ResourceIdentifier) -> bool:
+        """Whether an object that only the target has is its users' own.
+
+        Args:
+            live: The object.
+            like: An item of the same type and namespace.
+        """
+        ref = ResourceIdentifier(like.group_resource, like.namespace, live.name)
+        content: dict[str, Any] = _decode(live.json())
+        item = Item(
+            identifier=ref,
+            raw=b"",
+            api_version=content.get("apiVersion", ""),
+            kind=content.get("kind", ""),
+        )
+        view = TypeView(resource=None, wave=0)
+        case = _Case(item, content, view, None, ref)
+        if self._belongs_to_cluster(case) or finished(content):
+            return False
+        role = ownership(content).role
+        return role not in (Role.MADE, Role.NEVER, Role.ADOPTED)
+
+    def plan_unreachable(self, ref: ResourceIdentifier, reason: str) -> PlanEntry:
+        """The line of an item that cannot be looked at."""
+        target = self._request.filters.target(ref)
+        return PlanEntry(
+            identifier=ref, target=target, action=PlanAction.CONFLICT, reason=reason
+        )
+
+    # --- selection --------------------------------------------------------------------
+
+    def _is_selected(self, item: Item, content: Mapping[str, Any]) -> bool:
+        labels = content["metadata"].get("labels") or {}
+        if not self._request.filters.wants_labels(labels):
+            return False
+        where = self._request.options.where
+        if where is None or keeps_despite_where(item.identifier.group_resource):
+            return True
+        if where(content):
+            return True
+        self._state.left_out += 1
+        return False
+
+    # --- the verdict ------------------------------------------------------------------
+
+    def _decide(self, case: "_Case") -> PlanEntry:
+        reason = self._belongs_to_cluster(case) or finished(case.content)
+        if reason:
+            return case.entry(PlanAction.SKIP, reason)
+        case.owned = ownership(case.content)
+        made = self._made_by_controller(case.owned, case.target)
+        if made:
+            self._ask_for_more(case)
+            return case.entry(PlanAction.SKIP, made)
+        if case.ref.group_resource == CLAIMS:
+            case.line = self._claim_line(case)
+            if case.line.verdict is ClaimVerdict.CONFLICT:
+                return case.entry(PlanAction.CONFLICT, case.line.text)
+        elif case.ref.group_resource == VOLUMES:
+            verdict = self._volume_verdict(case)
+            if verdict is not None:
+                return verdict
+        return self._decide_own(case)
+
+    def _decide_own(self, case: "_Case") -> PlanEntry:
+        """Decide about an item that is the user's own."""
+        case.had_status = bool(case.content.get("status"))
+        case.second_write = self._wants_second_write(case)
+        try:
+            desired = self._maker.make(case.item, case.content, case.line)
+        except KBackupError as exc:
+            return case.entry(PlanAction.CONFLICT, str(exc))
+        for wanted in desired.additional:
+            self._state.want(case.ref, wanted)
+        if desired.skip:
+            return case.entry(PlanAction.SKIP, desired.skip)
+        entry = self._place(case, desired)
+        if entry.action.writes:
+            self._book.see(
+                entry,
+                desired.content,
+                owners=case.owned.owners if case.owned.role is Role.OWNED else (),
+                had_status=case.had_status,
+                resource=case.view.resource,
+            )
+        return entry
+
+    def _place(self, case: "_Case", desired: Desired) -> PlanEntry:
+        """Hold the desired item against what the target has at its place."""
+        if case.view.problem:
+            return case.entry(PlanAction.CONFLICT, case.view.problem)
+        seen: Mapping[str, Any] | None = None
+        if desired.target != case.target:  # a transform moved it
+            first = self._state.taken.setdefault(desired.target, case.ref)
+            if first != case.ref:
+                reason = f"{first} becomes {desired.target.qualified_name} as well"
+                return case.entry(PlanAction.CONFLICT, reason)
+            case.target = desired.target
+            seen = self._request.reader.get(desired.target)
+        elif case.live is not None:
+            seen = _decode(case.live.json())
+        if seen is not None:
+            return self._meet(case, desired, dict(seen))
+        action = PlanAction.UNKNOWN if case.view.unreadable else PlanAction.CREATE
+        target = case.target
+        return case.entry(
+            action,
+            case.reason(action, case.view.unreadable),
+            digest=desired.digest,
+            cluster_wide=not target.namespace and target.group_resource != NAMESPACES,
+            second_write=case.second_write,
+        )
+
+    def _meet(self, case: "_Case", desired: Desired, live: dict[str, Any]) -> PlanEntry:
+        """Decide about an item whose place is taken."""
+        metadata = live["metadata"]
+        if metadata.get("deletionTimestamp"):
+            reason = "the live one is being deleted: written when it is gone"
+            return case.entry(
+                PlanAction.CREATE,
+                case.reason(PlanAction.CREATE, reason),
+                digest=desired.digest,
+            )
+        seen = Precondition(
+            metadata.get("uid", ""), metadata.get("resourceVersion", "")
+        )
+        verdict = decide(desired.content, cleaned(live), self._request.rules)
+        writes = verdict.action.writes
+        return case.entry(
+            verdict.action,
+            case.reason(verdict.action, verdict.reason) if writes else verdict.reason,
+            differences=verdict.differences,
+            digest=desired.digest if writes else "",
+            precondition=seen,
+            cluster_wide=writes and not case.target.namespace,
+        )
+
+    # --- claims and volumes -----------------------------------------------------------
+
+    def _claim_line(self, case: "_Case") -> ClaimLine:
+        ref, content, target = case.ref, case.content, case.target
+        if case.live is not None and not case.live.deleting:
+            text = "exists in the target; its volume stays"
+            verdict = ClaimVerdict.EXISTS
+            line = ClaimLine(claim=ref, target=target, verdict=verdict, text=text)
+        else:
+            facts = self._state.facts or VolumeFacts()
+            name = (content.get("spec") or {}).get("volumeName", "")
+            archived = self._archived_volume(name) if name else None
+            line = plan_claim(content, ref, target, archived, facts)
+            if line.verdict is ClaimVerdict.REUSE:
+                self._state.want(ref, ResourceIdentifier(VOLUMES, "", name))
+        self._state.lines[ref] = line
+        return line
+
+    def _archived_volume(self, name: str) -> Mapping[str, Any] | None:
+        """A claim's volume in the backup, unless the selection leaves it out."""
+        ref = ResourceIdentifier(VOLUMES, "", name)
+        filters = self._request.filters
+        allowed = filters.wants_type(VOLUMES)
+        if not allowed or not filters.wants_scope(ref, additional=True):
+            return None
+        item = self._contents.get(ref)
+        return item.content if item is not None else None
+
+    def _volume_verdict(self, case: "_Case") -> PlanEntry | None:
+        """Why a volume of the backup is not written; None: it may be."""
+        if case.live is not None:
+            if self._request.rules.update_cluster:
+                return None
+            return case.entry(PlanAction.SKIP, "exists; it is left as it is")
+        if self._request.spec.restore_pvs is False:
+            return case.entry(PlanAction.SKIP, "restorePVs is false")
+        facts = self._state.facts or VolumeFacts()
+        lines = tuple(self._state.lines.values())
+        reason = plan_volume(case.content, case.ref.name, facts, lines)
+        if not reason:
+            return None
+        conflict = reason.startswith("conflict")
+        return case.entry(PlanAction.CONFLICT if conflict else PlanAction.SKIP, reason)
+
+    # --- what the item is -------------------------------------------------------------
+
+    def _belongs_to_cluster(self, case: "_Case") -> str:
+        row = self._request.system.row_for(case.ref, lambda: case.content)
+        if row is None and case.ref.group_resource == ENDPOINTS:
+            row = self._endpoints_row(case.ref)
+        return f"belongs to the cluster: {row.why}" if row is not None else ""
+
+    def _endpoints_row(self, ref: ResourceIdentifier) -> SystemRow | None:
+        if self._request.system.include:
+            return None
+        service = ResourceIdentifier(SERVICES, ref.namespace, ref.name)
+        stored = self._contents.get(service)
+        found: Mapping[str, Any] | None
+        if stored is not None:
+            found = stored.content
+        else:
+            found = self._request.reader.get(self._request.filters.target(service))
+        return ENDPOINTS_ROW if is_endpoints_of_selector(found) else None
+
+    def _made_by_controller(self, owned: Ownership, target: ResourceIdentifier) -> str:
+        maker = owned.maker
+        if maker is None or owned.role not in (Role.MADE, Role.NEVER):
+            return ""
+        if owned.role is Role.NEVER:
+            return f"made by {maker}"
+        if self._request.options.controlled == "adopt" and _is_pod(target):
+            return ""
+        return f"made by {maker}" if self._is_present(maker, target.namespace) else ""
+
+    def _is_present(self, owner: Owner, namespace: str) -> bool:
+        """Whether an owner is in the restore or lives in the target."""
+        key = (owner.kind, namespace, owner.name)
+        if key in self._state.present or (owner.kind, "", owner.name) in (
+            self._state.present
+        ):
+            return True
+        resource = self._request.discovery.by_kind(owner.api_version, owner.kind)
+        if resource is None:
+            return False
+        where = namespace if resource.namespaced else ""
+        ref = ResourceIdentifier(resource.group_resource, where, owner.name)
+        return self._request.reader.get(ref) is not None
+
+    def _ask_for_more(self, case: "_Case") -> None:
+        """What a controller makes anew still needs its claims."""
+        try:
+            desired = self._maker.make(case.item, case.content)
+        except KBackupError:
+            return  # it is not written: what an action thinks of it does not matter
+        for wanted in desired.additional:
+            self._state.want(case.ref, wanted)
+
+    def _wants_second_write(self, case: "_Case") -> bool:
+        wish = self._request.options.managed_fields
+        if wish == "drop" or case.ref.group_resource in (NAMESPACES, CRDS):
+            return False
+        fields = case.content["metadata"].get("managedFields") or ()
+        if wish == "restore":
+            return bool(fields)
+        return any(field.get("operation") == "Apply" for field in fields)
+
+    def _remember(self, entry: PlanEntry) -> None:
+        if entry.kind in _NEVER_OWNERS:
+            return
+        there = entry.action.writes or entry.action is PlanAction.UNCHANGED
+        if there or entry.precondition is not None:
+            target = entry.target
+            self._state.present.add((entry.kind, target.namespace, target.name))
+
+
+def cleaned(live: dict[str, Any]) -> dict[str, Any]:
+    """A live object as it is compared: reset like the desired one, in place.
+
+    The status stays: a CRD's tells in which versions objects are stored.
+    """
+    status = live.get("status")
+    reset(live)
+    if status is not None:
+        live["status"] = status
+    return live
+
+
+def _is_pod(target: ResourceIdentifier) -> bool:
+    return str(target.group_resource) == "pods"
+
+
+@attrs.define
+class _Case:
+    """One item while it is decided about."""
+
+    item: Item
+    content: dict[str, Any]
+    view: TypeView
+    live: LiveObject | None
+    target: ResourceIdentifier
+    owned: Ownership = attrs.field(factory=Ownership)
+    line: ClaimLine | None = None
+    had_status: bool = False
+    second_write: bool = False
+
+    @property
+    def ref(self) -> ResourceIdentifier:
+        """The item in the backup."""
+        return self.item.identifier
+
+    def entry(self, action: PlanAction, reason: str = "", **more: Any) -> PlanEntry:
+        """The line of the plan."""
+        return PlanEntry(
+            identifier=self.item.identifier,
+            target=self.target,
+            action=action,
+            reason=reason,
+            wave=self.view.wave,
+            api_version=self.item.api_version,
+            kind=self.item.kind,
+            **more,
+        )
+
+    def reason(self, action: PlanAction, first: str) -> str:
+        """What to know about an item that is written."""
+        parts = [first] if first else []
+        if self.line is not None:
+            parts += [self.line.text, *self.line.problems]
+        if self.owned.owners and action is PlanAction.CREATE:
+            named = ", ".join(str(owner) for owner in self.owned.owners)
+            adopted = self.owned.role in (Role.ADOPTED, Role.MADE)
+            parts.append(
+                f"without owner, adopted by {named}"
+                if adopted
+                else f"without owner {named}"
+            )
+        return "; ".join(parts)

@@ -1,0 +1,150 @@
+"""What a restore does beyond the objects themselves: the sentences above the table.
+
+Pure: the planner shows every item that would be written, `NoticeBook.notices` says
+what its user should know before agreeing.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from kbackup.models import APIResource, ResourceIdentifier
+from kbackup.restore._claims import ClaimLine
+from kbackup.restore._controlled import Owner
+from kbackup.restore._plan import Notice, PlanAction, PlanEntry
+
+Content = Mapping[str, Any]
+
+_CLUSTER_WIDE = "changes something that is not confined to a namespace"
+_RBAC = "grants rights (RBAC)"
+_WEBHOOK = "lets a webhook see or refuse what others write"
+_BALANCER = "asks the cloud for a load balancer"
+_INGRESS = "claims host names (Ingress)"
+_DNS = "claims DNS names (annotation)"
+_STARTS = "starts work (Jobs, CronJobs that are not suspended)"
+_FINALIZER = "custom resources with a finalizer: without its controller they cannot go"
+_NO_STATUS = "its status is not restored: the type has no status sub-resource"
+_OWNERLESS = "created without the owner that the backup names"
+_EMPTY = "comes back empty where its source had data"
+_SOURCE_DISK = "uses the original disk: the source may still be writing to it"
+
+_ORDER = (
+    _CLUSTER_WIDE,
+    _RBAC,
+    _WEBHOOK,
+    _BALANCER,
+    _INGRESS,
+    _DNS,
+    _STARTS,
+    _FINALIZER,
+    _OWNERLESS,
+    _NO_STATUS,
+    _EMPTY,
+    _SOURCE_DISK,
+)
+_RBAC_KINDS = frozenset({"Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"})
+_WEBHOOK_KINDS = frozenset(
+    {"ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"}
+)
+_DNS_ANNOTATION = "external-dns.alpha.kubernetes.io/hostname"
+# Types whose items say nothing beyond themselves: most of a big backup.
+_QUIET = frozenset({"Secret", "ConfigMap"})
+_BUILT_IN_SUFFIX = ".k8s.io"
+
+
+class NoticeBook:
+    """Collects, while a plan is made, what reaches beyond the namespace."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, list[ResourceIdentifier]] = {}
+        self._plain: list[str] = []
+
+    def say(self, sentence: str) -> None:
+        """Add a notice that is about no item."""
+        if sentence not in self._plain:
+            self._plain.append(sentence)
+
+    def see(
+        self,
+        entry: PlanEntry,
+        content: Content,
+        *,
+        owners: Iterable[Owner] = (),
+        had_status: bool = False,
+        resource: APIResource | None = None,
+    ) -> None:
+        """Look at an item that would be written.
+
+        Args:
+            entry: The line of the plan.
+            content: As it would be written.
+            owners: Whom the backup names as its owners and the restore does not.
+            had_status: The backup has a status for it.
+            resource: Its type in the target, where it is served.
+        """
+        target = entry.target
+        if entry.cluster_wide:
+            self._note(_CLUSTER_WIDE, target)
+        if any(owners):
+            self._note(_OWNERLESS, target)
+        if entry.kind in _QUIET:
+            return
+        if (
+            had_status
+            and resource is not None
+            and "status" not in resource.subresources
+        ):
+            self._note(_NO_STATUS, target)
+        for sentence in _sentences(entry, content):
+            self._note(sentence, target)
+
+    def see_claims(self, lines: Iterable[ClaimLine], *, same_cluster: bool) -> None:
+        """Look at what becomes of the claims."""
+        for line in lines:
+            if line.loses_data:
+                self._note(_EMPTY, line.target)
+            elif line.verdict == "reuse" and not same_cluster:
+                self._note(_SOURCE_DISK, line.target)
+
+    def notices(self) -> tuple[Notice, ...]:
+        """Everything that was found, the far-reaching first."""
+        found = [
+            Notice(what=sentence, items=tuple(self._found[sentence]))
+            for sentence in _ORDER
+            if sentence in self._found
+        ]
+        return (*(Notice(what=sentence) for sentence in self._plain), *found)
+
+    def _note(self, sentence: str, item: ResourceIdentifier) -> None:
+        self._found.setdefault(sentence, []).append(item)
+
+
+def _sentences(entry: PlanEntry, content: Content) -> Iterable[str]:
+    kind, spec = entry.kind, content.get("spec")
+    spec = spec if isinstance(spec, Mapping) else {}
+    metadata = content.get("metadata") or {}
+    if kind in _RBAC_KINDS:
+        yield _RBAC
+    elif kind in _WEBHOOK_KINDS:
+        yield _WEBHOOK
+    elif kind == "Service" and spec.get("type") == "LoadBalancer":
+        yield _BALANCER
+    elif kind == "Ingress" and any(r.get("host") for r in spec.get("rules") or ()):
+        yield _INGRESS
+    elif _starts(entry, spec):
+        yield _STARTS
+    if _DNS_ANNOTATION in (metadata.get("annotations") or {}):
+        yield _DNS
+    if metadata.get("finalizers") and _is_custom(entry):
+        yield _FINALIZER
+
+
+def _starts(entry: PlanEntry, spec: Content) -> bool:
+    if entry.action is not PlanAction.CREATE:
+        return False
+    return entry.kind in ("Job", "CronJob") and not spec.get("suspend")
+
+
+def _is_custom(entry: PlanEntry) -> bool:
+    """A group with a dot that is not Kubernetes' own belongs to a CRD."""
+    group = entry.target.group_resource.group
+    return "." in group and not group.endswith(_BUILT_IN_SUFFIX)

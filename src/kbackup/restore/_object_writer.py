@@ -1,0 +1,333 @@
+"""One entry of a plan, written: create, update, or find that it is done already.
+
+Called by the writer's threads. Each ordinary object is written once; the answer of a
+write that got lost is found by looking for our label.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from kbackup._kits.normalise import same
+from kbackup.archive import ArchiveContents
+from kbackup.cluster import Cluster, PatchKind
+from kbackup.errors import ClusterError, ItemNotFoundError, KBackupError
+from kbackup.models import APIResource, Item, ResourceIdentifier
+from kbackup.plugins import Run
+from kbackup.restore._answers import Answer, explain, is_push_back, meaning
+from kbackup.restore._claims import ClaimLine, rebind_patch
+from kbackup.restore._desired import Desired, DesiredMaker
+from kbackup.restore._existing import ExistingRules, decide, update_patch
+from kbackup.restore._gate import Gate
+from kbackup.restore._item_planner import cleaned
+from kbackup.restore._plan import PlanAction, PlanEntry, Precondition
+from kbackup.restore._priorities import NAMESPACES
+from kbackup.restore._reset import is_labelled
+from kbackup.restore._types import ServedTypes
+from kbackup.restore._writer import (
+    CREATED,
+    FAILED,
+    SKIPPED,
+    UNCHANGED,
+    UPDATED,
+    Attempt,
+)
+
+_MOVED = "the live object changed since the plan was made"
+_APPEARED = "an object of this name appeared since the plan was made"
+_UNSEEN = "an object of this name exists"
+_DIGEST = "the item would be written differently than planned"
+
+
+class ObjectWriter:
+    """Writes single entries; its `write` may be called from any thread."""
+
+    def __init__(
+        self,
+        *,
+        cluster: Cluster,
+        types: ServedTypes,
+        contents: ArchiveContents,
+        maker: DesiredMaker,
+        lines: Mapping[ResourceIdentifier, ClaimLine],
+        rules: ExistingRules,
+        restore_label: str,
+        gate: Gate,
+        run: Run,
+    ) -> None:
+        self._cluster = cluster
+        self._types = types
+        self._contents = contents
+        self._maker = maker
+        self._lines = lines
+        self._rules = rules
+        self._label = restore_label
+        self._gate = gate
+        self._run = run
+
+    def write(self, entry: PlanEntry) -> Attempt:
+        """Try to carry out one entry; an error becomes part of the attempt."""
+        try:
+            return self._write(entry)
+        except ClusterError as exc:  # of a look, not of the write itself
+            reason = explain(exc, entry.kind)
+            retry = meaning(exc, create=True) in (Answer.RETRY, Answer.LOOK)
+            return Attempt(action="" if retry else FAILED, reason=reason)
+        except KBackupError as exc:
+            return Attempt(action=FAILED, reason=str(exc))
+
+    def _write(self, entry: PlanEntry) -> Attempt:
+        resource = self._types.find(entry)
+        if resource is None:
+            reason = f"{entry.target.group_resource} is not served (yet)"
+            return Attempt(reason=reason)
+        if entry.action is PlanAction.UPDATE and not entry.digest:
+            return self._rebind(entry, resource)
+        item = self._contents.get(entry.identifier)
+        desired = self._desired(entry, item)
+        if desired.digest != entry.digest:
+            return Attempt(action=FAILED, reason=_DIGEST)
+        if entry.action is PlanAction.UPDATE:
+            return self._update(entry, resource, desired)
+        attempt = self._create(entry, resource, desired)
+        if item is not None and attempt.action == CREATED:
+            self._begin(item, desired)
+        return attempt
+
+    def _desired(self, entry: PlanEntry, item: Item | None) -> Desired:
+        if item is None:
+            return self._maker.make_blank_namespace(entry.target)
+        line = self._lines.get(entry.identifier)
+        return self._maker.make(item, item.content, line)
+
+    # --- create -----------------------------------------------------------------------
+
+    def _create(
+        self, entry: PlanEntry, resource: APIResource, desired: Desired
+    ) -> Attempt:
+        try:
+            with self._gate.writing():
+                stored = self._cluster.create(
+                    resource, desired.body, namespace=entry.target.namespace
+                )
+        except ClusterError as exc:
+            return self._after_create(entry, resource, desired, exc)
+        if entry.second_write:
+            self._give_back_fields(entry, resource, stored)
+        return Attempt(action=CREATED, reason=entry.reason)
+
+    def _after_create(
+        self,
+        entry: PlanEntry,
+        resource: APIResource,
+        desired: Desired,
+        error: ClusterError,
+    ) -> Attempt:
+        if is_push_back(error):
+            self._gate.push_back()
+        reason = explain(error, entry.kind)
+        answer = meaning(error, create=True)
+        if answer is Answer.RETRY:
+            return Attempt(reason=reason)
+        if answer is Answer.FAIL:
+            return Attempt(action=FAILED, reason=reason)
+        live = self._look(entry, resource)
+        if live is None:
+            fails = answer is Answer.EXISTS
+            return Attempt(action=FAILED if fails else "", reason=reason)
+        if live["metadata"].get("deletionTimestamp"):
+            return Attempt(reason=_leaving(live))
+        return self._meet(entry, resource, desired, live)
+
+    def _meet(
+        self,
+        entry: PlanEntry,
+        resource: APIResource,
+        desired: Desired,
+        live: dict[str, Any],
+    ) -> Attempt:
+        """An object of that name is there, though the plan saw none."""
+        metadata = live["metadata"]
+        ours = is_labelled(metadata.get("labels"), self._label)
+        seen = Precondition(metadata["uid"], metadata["resourceVersion"])
+        verdict = decide(desired.content, cleaned(live), self._rules)
+        if ours:  # the answer to our own create got lost
+            if entry.second_write:
+                self._give_back_fields(entry, resource, live)
+            return Attempt(action=CREATED, reason=entry.reason)
+        if verdict.action is PlanAction.UNCHANGED:
+            return Attempt(action=UNCHANGED, reason=verdict.reason)
+        if entry.target.group_resource == NAMESPACES:
+            return Attempt(action=SKIPPED, reason=verdict.reason)
+        if entry.kind == "ServiceAccount":  # the target makes `default` by itself
+            return self._patch(entry, resource, desired, live, seen)
+        if entry.action is PlanAction.UNKNOWN:
+            return Attempt(action=SKIPPED, reason=_UNSEEN, moved=True)
+        return Attempt(action=SKIPPED, reason=_APPEARED, moved=True)
+
+    # --- update -----------------------------------------------------------------------
+
+    def _update(
+        self, entry: PlanEntry, resource: APIResource, desired: Desired
+    ) -> Attempt:
+        live = self._look(entry, resource)
+        if live is None:
+            return Attempt(action=SKIPPED, reason=_MOVED, moved=True)
+        metadata = live["metadata"]
+        seen = Precondition(metadata["uid"], metadata["resourceVersion"])
+        if seen != entry.precondition:
+            return self._moved(desired, live)
+        return self._patch(entry, resource, desired, cleaned(live), seen)
+
+    def _patch(
+        self,
+        entry: PlanEntry,
+        resource: APIResource,
+        desired: Desired,
+        live: dict[str, Any],
+        seen: Precondition,
+    ) -> Attempt:
+        keep = self._rules.keep_node_ports
+        patch = update_patch(desired.content, live, seen, keep_node_ports=keep)
+        return self._send(entry, resource, patch, desired)
+
+    def _send(
+        self,
+        entry: PlanEntry,
+        resource: APIResource,
+        patch: dict[str, Any],
+        desired: Desired | None,
+    ) -> Attempt:
+        target = entry.target
+        try:
+            with self._gate.writing():
+                self._cluster.patch(
+                    resource,
+                    target.name,
+                    patch,
+                    namespace=target.namespace,
+                    kind=PatchKind.MERGE,
+                )
+        except ClusterError as exc:
+            return self._after_patch(entry, resource, desired, exc)
+        return Attempt(action=UPDATED, reason=entry.reason)
+
+    def _after_patch(
+        self,
+        entry: PlanEntry,
+        resource: APIResource,
+        desired: Desired | None,
+        error: ClusterError,
+    ) -> Attempt:
+        if is_push_back(error):
+            self._gate.push_back()
+        reason = explain(error, entry.kind)
+        answer = meaning(error, create=False)
+        if answer is Answer.RETRY:
+            return Attempt(reason=reason)
+        if answer is Answer.FAIL or desired is None:
+            return Attempt(action=FAILED, reason=reason)
+        live = self._look(entry, resource)
+        if live is None:
+            return Attempt(action=SKIPPED, reason=_MOVED, moved=True)
+        if answer is Answer.LOOK and _is_as_seen(entry, live):
+            return Attempt(reason=reason)  # it did not take place
+        return self._moved(desired, live)
+
+    def _moved(self, desired: Desired, live: dict[str, Any]) -> Attempt:
+        """The live object is another than the plan saw: done, or left alone."""
+        keep = self._rules.keep_node_ports
+        if same(desired.content, cleaned(live), keep_node_ports=keep):
+            return Attempt(action=UPDATED)
+        return Attempt(action=SKIPPED, reason=_MOVED, moved=True)
+
+    def _rebind(self, entry: PlanEntry, resource: APIResource) -> Attempt:
+        line = next(
+            (x for x in self._lines.values() if x.volume == entry.target.name), None
+        )
+        live = self._look(entry, resource)
+        if line is None or live is None or not _is_as_seen(entry, live):
+            return Attempt(action=SKIPPED, reason=_MOVED, moved=True)
+        seen = live["metadata"]
+        patch = rebind_patch(line.target)
+        patch["metadata"] = {
+            "uid": seen["uid"],
+            "resourceVersion": seen["resourceVersion"],
+        }
+        return self._send(entry, resource, patch, None)
+
+    # --- beside the write -------------------------------------------------------------
+
+    def _look(self, entry: PlanEntry, resource: APIResource) -> dict[str, Any] | None:
+        target = entry.target
+        try:
+            item = self._cluster.get(resource, target.name, target.namespace)
+        except ItemNotFoundError:
+            return None
+        return item.content
+
+    def _give_back_fields(
+        self, entry: PlanEntry, resource: APIResource, stored: Mapping[str, Any]
+    ) -> None:
+        """The second write: managers of server-side apply own their fields again."""
+        item = self._contents.get(entry.identifier)
+        fields = item.content["metadata"].get("managedFields") if item else None
+        if not fields:
+            return
+        target, metadata = entry.target, stored["metadata"]
+        patch = {
+            "metadata": {
+                "uid": metadata["uid"],
+                "managedFields": [x for x in fields if not x.get("subresource")],
+            }
+        }
+        try:
+            with self._gate.writing():
+                self._cluster.patch(
+                    resource,
+                    target.name,
+                    patch,
+                    namespace=target.namespace,
+                    kind=PatchKind.MERGE,
+                )
+        except ClusterError as exc:
+            reason = explain(exc, entry.kind)
+            message = f"restored without its managedFields: {reason}"
+            self._run.warning(message, item=target)
+
+    def _begin(self, item: Item, desired: Desired) -> None:
+        """Let actions act that asked for it."""
+        for action in desired.begins:
+            begin = getattr(action, "begin", None)
+            if begin is None:
+                continue
+            writer = self._cluster.writer()
+            try:
+                begin(self._maker.given(item, desired.content), writer)
+            except Exception as exc:  # noqa: BLE001 - a plugin may raise anything
+                message = f"{action.name} failed to begin: {type(exc).__name__}"
+                self._run.error(message, item=desired.target, plugin=action.name)
+
+
+def _is_as_seen(entry: PlanEntry, live: Mapping[str, Any]) -> bool:
+    metadata, seen = live["metadata"], entry.precondition
+    return seen is not None and attrs.astuple(seen) == (
+        metadata["uid"],
+        metadata["resourceVersion"],
+    )
+
+
+def _leaving(live: Mapping[str, Any]) -> str:
+    """Why a live object that is being deleted stays, as far as it says so."""
+    conditions = (live.get("status") or {}).get("conditions") or ()
+    held = [
+        f"{condition.get('type')}: {condition.get('message', '')}"
+        for condition in conditions
+        if condition.get("status") == "True"
+    ]
+    finalizers = ", ".join(live["metadata"].get("finalizers") or ())
+    text = "the live one is being deleted"
+    if finalizers:
+        text += f" (finalizers: {finalizers})"
+    return "; ".join([text, *held])

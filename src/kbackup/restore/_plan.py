@@ -1,0 +1,384 @@
+"""RestorePlan: what a restore would do, in which order, where to, and why not.
+
+Values only. A plan holds no bodies: of each item the digest of what would be written,
+and of each live object what was seen. Secret values are not in it to begin with.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+
+import attrs
+
+from kbackup._kits.durations import format_duration
+from kbackup._kits.normalise import Difference
+from kbackup.models import ResourceIdentifier, RestoreOptions, RestoreSpec, to_json
+from kbackup.restore._claims import ClaimLine
+
+PLAN_FORMAT = "kbackup.io/v1"
+EXIT_NOTHING, EXIT_CHANGES, EXIT_CONFLICTS = 0, 4, 5
+
+
+class PlanAction(StrEnum):
+    """What a restore would do about one item."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    UNCHANGED = "unchanged"
+    SKIP = "skip"
+    CONFLICT = "conflict"
+    UNKNOWN = "unknown"
+    RECREATE = "recreate"
+
+    @property
+    def writes(self) -> bool:
+        """Whether applying the entry sends a write."""
+        return self in _WRITING
+
+
+_WRITING = frozenset(
+    {PlanAction.CREATE, PlanAction.UPDATE, PlanAction.UNKNOWN, PlanAction.RECREATE}
+)
+
+
+@attrs.frozen
+class Precondition:
+    """The live object that a plan saw; its update is refused once it has moved."""
+
+    uid: str
+    resource_version: str
+
+
+@attrs.frozen(kw_only=True)
+class PlanEntry:
+    """One line of a plan.
+
+    Attributes:
+        identifier: The item in the backup; for a Namespace that the backup lacks, and
+            for a live volume that is bound again, the one in the target.
+        target: Where it is written.
+        wave: Waves are written one after the other, from 0.
+        action: What is done.
+        reason: Why, or what to know about it.
+        differences: From the live object to the desired one.
+        digest: SHA-256 of the desired item; empty where nothing is written.
+        precondition: The live object that was seen; None: there was none.
+        cluster_wide: It changes something that is not confined to a namespace.
+        second_write: A second request gives the object its managedFields back.
+        api_version: In which version it is written.
+        kind: The item's kind.
+    """
+
+    identifier: ResourceIdentifier
+    target: ResourceIdentifier
+    action: PlanAction
+    wave: int = 0
+    reason: str = ""
+    differences: tuple[Difference, ...] = ()
+    digest: str = ""
+    precondition: Precondition | None = None
+    cluster_wide: bool = False
+    second_write: bool = False
+    api_version: str = ""
+    kind: str = ""
+
+    def __str__(self) -> str:
+        where = str(self.target)
+        if self.target != self.identifier:
+            where = f"{self.identifier} -> {self.target.qualified_name}"
+        mark = " [cluster-wide]" if self.cluster_wide else ""
+        reason = f": {self.reason}" if self.reason else ""
+        return f"{self.action:<9} {where}{mark}{reason}"
+
+
+@attrs.frozen(kw_only=True)
+class PlanHead:
+    """Where a restore would write, and what it restores.
+
+    Attributes:
+        server: The API server's address.
+        context: The kubeconfig's context; empty when unknown.
+        cluster_uid: The uid of namespace kube-system; empty when it may not be read.
+        cluster_version: The server's version.
+        same_cluster: Whether the backup is of this cluster; None: cannot be told.
+        restore_name: The restore's name.
+        restore_uid: The same for the same restore run again.
+        backup_name: The backup.
+        backup_uid: Its uid.
+        backup_phase: How it ended.
+        backup_age: Since it was finished; None when it does not say.
+        backup_warnings: How many it had.
+        backup_errors: How many it had.
+        not_covered: What the backup itself says it lacks.
+        archive_digest: SHA-256 of the archive that was read.
+    """
+
+    server: str
+    context: str
+    cluster_uid: str
+    cluster_version: str
+    same_cluster: bool | None
+    restore_name: str
+    restore_uid: str
+    backup_name: str
+    backup_uid: str
+    backup_phase: str
+    backup_age: timedelta | None
+    backup_warnings: int
+    backup_errors: int
+    not_covered: tuple[str, ...]
+    archive_digest: str
+
+    def lines(self) -> list[str]:
+        """The head, for people."""
+        origin = {
+            True: "this cluster",
+            False: "another cluster",
+            None: "a cluster that it does not name",
+        }[self.same_cluster]
+        age = "of unknown age"
+        if self.backup_age is not None:
+            age = f"{format_duration(_whole_seconds(self.backup_age))} old"
+        lines = [
+            f"restore   {self.restore_name} of backup {self.backup_name}",
+            f"writes to {self.server}"
+            + (f" (context {self.context})" if self.context else "")
+            + f", {self.cluster_version or 'version unknown'}",
+            f"cluster   {self.cluster_uid or 'uid not readable'}",
+            f"backup    of {origin}, {self.backup_phase or 'without a phase'}, {age}",
+            f"          {self.backup_warnings} warnings, {self.backup_errors} errors",
+        ]
+        return lines + [f"          not covered: {text}" for text in self.not_covered]
+
+
+@attrs.frozen(kw_only=True)
+class Notice:
+    """Something that reaches beyond the objects themselves.
+
+    Attributes:
+        what: The sentence.
+        items: Which items; the first ones are printed.
+    """
+
+    what: str
+    items: tuple[ResourceIdentifier, ...] = ()
+
+    def __str__(self) -> str:
+        shown = ", ".join(str(item) for item in self.items[:_SHOWN])
+        more = len(self.items) - _SHOWN
+        tail = f" and {more} more" if more > 0 else ""
+        return f"{self.what}: {shown}{tail}" if shown else self.what
+
+
+_SHOWN = 5
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class RestorePlan:
+    """A prediction from reading: what `RestoreEngine.apply` would do, and why not.
+
+    Attributes:
+        head: Where to, and of what.
+        entries: In the order in which they are written.
+        claims: One line for every claim of the restore.
+        notices: What reaches beyond the namespace.
+        spec: What was asked for.
+        options: What only kbackup knows.
+        memory: What the planner learned and apply needs again; never stored.
+    """
+
+    head: PlanHead
+    entries: tuple[PlanEntry, ...]
+    claims: tuple[ClaimLine, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    spec: RestoreSpec
+    options: RestoreOptions
+    memory: Any = attrs.field(default=None, eq=False)
+
+    @property
+    def counts(self) -> Mapping[PlanAction, int]:
+        """How many entries have each action."""
+        return Counter(entry.action for entry in self.entries)
+
+    @property
+    def second_writes(self) -> int:
+        """How many objects get a second request for their managedFields."""
+        return sum(entry.second_write for entry in self.entries)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether applying it would write nothing."""
+        return not any(entry.action.writes for entry in self.entries)
+
+    @property
+    def exit_code(self) -> int:
+        """The detailed one: 0 nothing to do, 4 changes, 5 conflicts."""
+        counts = self.counts
+        if counts.get(PlanAction.CONFLICT) or counts.get(PlanAction.UNKNOWN):
+            return EXIT_CONFLICTS
+        return EXIT_NOTHING if self.is_empty else EXIT_CHANGES
+
+    def summary(self) -> str:
+        """The head, what reaches beyond the namespace, and the numbers."""
+        notices = [f"! {notice}" for notice in self.notices]
+        return "\n".join([*self.head.lines(), *notices, self.numbers()])
+
+    def numbers(self) -> str:
+        """One sentence with the numbers."""
+        counts = self.counts
+        parts = [
+            f"{counts[action]} {action}" for action in PlanAction if counts[action]
+        ]
+        text = ", ".join(parts) or "nothing to do"
+        if self.second_writes:
+            text += f"; {self.second_writes} second writes for managedFields"
+        return text
+
+    def __str__(self) -> str:
+        lines = [*self.head.lines(), ""]
+        if self.notices:
+            lines += [*(f"! {notice}" for notice in self.notices), ""]
+        lines += _entry_lines(self.entries)
+        if self.claims:
+            lines += ["", "claims:", *(f"  {_claim(line)}" for line in self.claims)]
+        return "\n".join([*lines, "", self.numbers()])
+
+    def __repr__(self) -> str:
+        return f"RestorePlan({self.head.restore_name}: {self.numbers()})"
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan as a document without bodies and without any value of a Secret."""
+        return {
+            "apiVersion": PLAN_FORMAT,
+            "kind": "RestorePlan",
+            "head": _head_json(self.head),
+            "spec": to_json(self.spec),
+            "options": self.options.to_record(),
+            "notices": [
+                {"what": notice.what, "items": [str(item) for item in notice.items]}
+                for notice in self.notices
+            ],
+            "claims": [_claim_json(line) for line in self.claims],
+            "entries": [_entry_json(entry) for entry in self.entries],
+            "summary": {str(action): n for action, n in sorted(self.counts.items())},
+        }
+
+
+def _whole_seconds(value: timedelta) -> timedelta:
+    return timedelta(seconds=int(value.total_seconds()))
+
+
+def _entry_lines(entries: Sequence[PlanEntry]) -> list[str]:
+    """The table; long runs of what is skipped for one reason become one line each."""
+    skipped = Counter(_skip_key(entry) for entry in entries)
+    lines: list[str] = []
+    told: set[Any] = set()
+    for entry in entries:
+        key = _skip_key(entry)
+        if key is not None and skipped[key] > _SKIPPED_SHOWN:
+            if key not in told:
+                told.add(key)
+                where = (
+                    f" in {entry.target.namespace}" if entry.target.namespace else ""
+                )
+                what = f"{skipped[key]} {entry.target.group_resource}{where}"
+                lines.append(f"{entry.action:<9} {what}: {entry.reason}")
+            continue
+        lines.append(str(entry))
+        lines += [f"            {_change(x)}" for x in entry.differences]
+    return lines
+
+
+def _skip_key(entry: PlanEntry) -> tuple[Any, ...] | None:
+    if entry.action is not PlanAction.SKIP or entry.differences:
+        return None
+    return entry.target.group_resource, entry.target.namespace, entry.reason
+
+
+_SKIPPED_SHOWN = 10
+
+
+def _change(difference: Difference) -> str:
+    if difference.op == "add":
+        return f"+ {difference.path}: {_short(difference.right)}"
+    if difference.op == "remove":
+        return f"- {difference.path}: {_short(difference.left)}"
+    if difference.left == difference.right:  # both sides hidden
+        return f"~ {difference.path}: differs"
+    left, right = _short(difference.left), _short(difference.right)
+    return f"~ {difference.path}: {left} -> {right}"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 3]}..."
+
+
+_WIDTH = 80
+
+
+def _claim(line: ClaimLine) -> str:
+    problems = "".join(f"; {problem}" for problem in line.problems)
+    return f"{line.target.qualified_name}: {line.text}{problems}"
+
+
+def _head_json(head: PlanHead) -> dict[str, Any]:
+    age = head.backup_age
+    return {
+        "server": head.server,
+        "context": head.context,
+        "cluster": {"uid": head.cluster_uid, "gitVersion": head.cluster_version},
+        "sameCluster": head.same_cluster,
+        "restore": {"name": head.restore_name, "uid": head.restore_uid},
+        "backup": {
+            "name": head.backup_name,
+            "uid": head.backup_uid,
+            "phase": head.backup_phase,
+            "ageSeconds": None if age is None else int(age.total_seconds()),
+            "warnings": head.backup_warnings,
+            "errors": head.backup_errors,
+            "notCovered": list(head.not_covered),
+            "archive": f"sha256:{head.archive_digest}" if head.archive_digest else "",
+        },
+    }
+
+
+def _claim_json(line: ClaimLine) -> dict[str, Any]:
+    return {
+        "claim": line.target.qualified_name,
+        "source": line.claim.qualified_name,
+        "verdict": str(line.verdict),
+        "volume": line.volume,
+        "text": line.text,
+        "problems": list(line.problems),
+    }
+
+
+def _entry_json(entry: PlanEntry) -> dict[str, Any]:
+    seen = entry.precondition
+    document: dict[str, Any] = {
+        "item": str(entry.identifier),
+        "target": str(entry.target),
+        "wave": entry.wave,
+        "action": str(entry.action),
+    }
+    optional = {
+        "reason": entry.reason,
+        "digest": f"sha256:{entry.digest}" if entry.digest else "",
+        "seen": seen and {"uid": seen.uid, "resourceVersion": seen.resource_version},
+        "clusterWide": entry.cluster_wide,
+        "secondWrite": entry.second_write,
+        "differences": [_difference_json(x) for x in entry.differences],
+    }
+    return document | {key: value for key, value in optional.items() if value}
+
+
+def _difference_json(difference: Difference) -> dict[str, Any]:
+    document: dict[str, Any] = {"path": difference.path, "op": difference.op}
+    if difference.op != "add":
+        document["from"] = difference.left
+    if difference.op != "remove":
+        document["to"] = difference.right
+    return document

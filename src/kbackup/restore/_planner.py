@@ -1,0 +1,441 @@
+"""Makes a RestorePlan: the whole archive against what the target has, type by type.
+
+Reads only. The archive's index and the target's LISTs are joined page by page, so that
+neither the backup nor the cluster is ever held in memory. Called by the engine.
+"""
+
+from collections.abc import Iterator, Mapping
+from operator import attrgetter
+from typing import Any
+
+import attrs
+
+from kbackup.archive import ArchiveContents
+from kbackup.cluster import Cluster
+from kbackup.errors import (
+    ClusterError,
+    ClusterUnreachableError,
+    ItemNotFoundError,
+    UnauthorizedError,
+)
+from kbackup.models import APIResource, GroupResource, Item, ResourceIdentifier
+from kbackup.plugins import ItemsProgressed, Run
+from kbackup.restore._claims import (
+    CLAIMS,
+    NODES,
+    STORAGE_CLASSES,
+    VOLUMES,
+    ClaimVerdict,
+    VolumeFacts,
+)
+from kbackup.restore._desired import DesiredMaker
+from kbackup.restore._item_planner import (
+    ENDPOINTS,
+    FoundObject,
+    ItemPlanner,
+    LiveObject,
+    PlanState,
+    TypeView,
+)
+from kbackup.restore._notices import NoticeBook
+from kbackup.restore._plan import PlanAction, PlanEntry, Precondition
+from kbackup.restore._priorities import CRDS, NAMESPACES, pull_forward, type_waves
+from kbackup.restore._request import RestoreRequest
+
+_FEW = 3  # up to so many single GETs cost less than the LIST of a big namespace
+_SECONDS_BETWEEN_EVENTS = 0.2
+_PLANNING_ORDER = {
+    # Whoever is asked about is planned first: makers before what they make, claims
+    # before their volumes.
+    CRDS: 0,
+    NAMESPACES: 0,
+    STORAGE_CLASSES: 0,
+    GroupResource.parse("jobs.batch"): 2,
+    GroupResource.parse("replicasets.apps"): 2,
+    GroupResource.parse("secrets"): 2,
+    ENDPOINTS: 2,
+    GroupResource.parse("pods"): 3,
+    CLAIMS: 4,
+    VOLUMES: 5,
+}
+
+
+@attrs.frozen(kw_only=True)
+class Planned:
+    """What planning yields; the engine adds the head.
+
+    Attributes:
+        entries: In the order of writing.
+        state: Claims and what else was learned.
+        book: The notices.
+    """
+
+    entries: tuple[PlanEntry, ...]
+    state: PlanState
+    book: NoticeBook
+
+
+class Planner:
+    """Plans one restore; used once, by one thread."""
+
+    def __init__(
+        self,
+        request: RestoreRequest,
+        contents: ArchiveContents,
+        maker: DesiredMaker,
+        run: Run,
+        *,
+        extras: list[ResourceIdentifier] | None = None,
+    ) -> None:
+        self._extras = extras
+        self._request = request
+        self._contents = contents
+        self._maker = maker
+        self._run = run
+        self._state = PlanState()
+        self._book = NoticeBook()
+        self._items = ItemPlanner(request, contents, maker, self._state, self._book)
+        self._stored = tuple(contents.resources())
+        self._waves = type_waves(
+            {*self._stored, CRDS, NAMESPACES, VOLUMES}, request.priorities
+        )
+        self._views: dict[tuple[GroupResource, str, str], TypeView] = {}
+        self._seen: set[ResourceIdentifier] = set()
+        self._told = 0.0
+
+    def plan(self) -> Planned:
+        """Look at everything that is wanted and decide about it."""
+        for resource in sorted(self._stored, key=_planning_rank):
+            self._run.cancel.check()
+            if self._request.filters.wants_type(resource):
+                self._plan_type(resource)
+        self._plan_additional()
+        self._plan_rebinding()
+        self._plan_namespaces()
+        self._finish_notices()
+        entries = self._in_order()
+        return Planned(entries=entries, state=self._state, book=self._book)
+
+    # --- type by type -----------------------------------------------------------------
+
+    def _plan_type(self, resource: GroupResource) -> None:
+        if resource == CLAIMS:
+            self._learn_volumes()
+        for group in self._groups(resource):
+            self._plan_group(resource, group)
+
+    def _groups(
+        self, resource: GroupResource
+    ) -> Iterator[dict[str, ResourceIdentifier]]:
+        """The wanted items of a type by name, one group for each target namespace."""
+        groups: dict[str, dict[str, ResourceIdentifier]] = {}
+        filters = self._request.filters
+        namespace, wanted, where = None, False, ""
+        for ref in self._contents.identifiers(resource):
+            if ref.namespace != namespace:
+                namespace = ref.namespace
+                wanted = filters.wants_scope(ref)
+                where = filters.target(ref).namespace
+            if not wanted and ref not in self._state.wanted:
+                continue
+            members = groups.setdefault(where, {})
+            name = filters.target(ref).name if not ref.namespace else ref.name
+            first = members.setdefault(name, ref)
+            if first is not ref:
+                self._collide(ref, first)
+        yield from groups.values()
+
+    def _collide(self, ref: ResourceIdentifier, first: ResourceIdentifier) -> None:
+        target = self._request.filters.target(ref)
+        reason = f"{first} becomes {target.qualified_name} as well"
+        self._keep(self._items.plan_unreachable(ref, reason))
+
+    def _plan_group(
+        self, resource: GroupResource, names: dict[str, ResourceIdentifier]
+    ) -> None:
+        """Join the items of one namespace with the live objects of their names."""
+        first = next(iter(names.values()))
+        item = self._contents.get(first)
+        if item is None:
+            return
+        view = self._view(resource, item)
+        namespace = self._request.filters.target(first).namespace
+        if view.resource is not None:
+            try:
+                for live in self._live(view.resource, namespace, names):
+                    ref = names.pop(live.name, None)
+                    if ref is not None:
+                        self._plan_one(ref, live)
+                    elif self._extras is not None and self._items.is_users(live, first):
+                        name = live.name
+                        extra = ResourceIdentifier(resource, namespace, name)
+                        self._extras.append(extra)
+            except ClusterError as exc:
+                if isinstance(exc, ClusterUnreachableError | UnauthorizedError):
+                    raise
+                unknown = attrs.evolve(view, unreadable=f"not readable: {exc}")
+                self._views[resource, item.api_version, item.kind] = unknown
+        for ref in names.values():
+            self._plan_one(ref, None)
+        self._views[resource, item.api_version, item.kind] = view
+
+    def _live(
+        self, resource: APIResource, namespace: str, names: Mapping[str, Any]
+    ) -> Iterator[LiveObject]:
+        """The live objects of a namespace, or just those of a few names."""
+        cluster = self._request.cluster
+        if len(names) > _FEW or self._extras is not None:
+            listing = cluster.list(resource, namespace=namespace)
+            for page in listing.pages():
+                yield from page.items
+            return
+        for name in tuple(names):
+            found = _get(cluster, resource, name, namespace)
+            if found is not None:
+                yield found
+
+    def _plan_one(self, ref: ResourceIdentifier, live: LiveObject | None) -> None:
+        item = self._contents.get(ref)
+        if item is None:
+            return
+        view = self._view(ref.group_resource, item)
+        additional = ref in self._state.wanted if self._state.wanted else False
+        entry = self._items.plan(item, view, live, additional=additional)
+        if entry is not None:
+            self._keep(entry)
+
+    def _keep(self, entry: PlanEntry) -> None:
+        self._state.entries.append(entry)
+        now = self._run.clock.monotonic()
+        if now - self._told > _SECONDS_BETWEEN_EVENTS:
+            self._told = now
+            self._run.cancel.check()
+            done, current = len(self._state.entries), entry.target.group_resource
+            self._run.emit(ItemsProgressed(done=done, current=current))
+
+    # --- what the target serves -------------------------------------------------------
+
+    def _view(self, resource: GroupResource, item: Item) -> TypeView:
+        key = (resource, item.api_version, item.kind)
+        view = self._views.get(key)
+        if view is None:
+            view = self._views[key] = self._make_view(resource, item)
+        return view
+
+    def _make_view(self, resource: GroupResource, item: Item) -> TypeView:
+        discovery = self._request.discovery
+        wave = self._waves[resource]
+        served = discovery.by_kind(item.api_version, item.kind)
+        if served is not None:
+            return TypeView(resource=served, wave=wave)
+        if ("CustomResourceDefinition", "", str(resource)) in self._state.present:
+            return TypeView(resource=None, wave=wave)
+        for failure in discovery.failures:
+            if failure.group_version.partition("/")[0] == resource.group:
+                reason = f"the target's {failure.group_version} cannot be read"
+                return TypeView(resource=None, wave=wave, unreadable=reason)
+        other = discovery.get(resource)
+        if other is not None:
+            problem = (
+                f"the target serves {other.api_version} of {resource}, the backup has "
+                f"{item.api_version}"
+            )
+            return TypeView(resource=None, wave=wave, problem=problem)
+        problem = f"the target does not serve {item.api_version} {item.kind}"
+        if self._contents.get(ResourceIdentifier(CRDS, "", str(resource))) is not None:
+            problem += "; its CRD is in the backup, but not in this restore"
+        return TypeView(resource=None, wave=wave, problem=problem)
+
+    def _learn_volumes(self) -> None:
+        """Read once what the claims' verdicts depend on."""
+        if self._state.facts is not None:
+            return
+        request, reader = self._request, self._request.reader
+        options, manifest = request.options, request.manifest
+        reattach = options.released_volumes == "reattach"
+        reuse = options.retained_volumes == "reuse"
+        try:
+            volumes = {x["metadata"]["name"]: x for x in reader.list(VOLUMES)}
+        except ClusterError as exc:
+            self._book.say(f"the target's volumes are not readable: {exc}")
+            volumes, reattach, reuse = {}, False, False
+        classes = reader.names(STORAGE_CLASSES)
+        if classes is not None:
+            planned = {name for kind, _, name in self._state.present if kind == _CLASS}
+            classes |= planned
+        records = manifest.volumes if manifest is not None else ()
+        wanted = request.spec.restore_pvs is not False
+        self._state.facts = VolumeFacts(
+            volumes=volumes,
+            storage_classes=classes,
+            nodes=reader.names(NODES) if reattach or reuse else None,
+            reattach=reattach and wanted,
+            reuse=reuse and wanted,
+            same_cluster=request.same_cluster,
+            data={record.claim: record.data for record in records},
+        )
+
+    # --- what follows from the items --------------------------------------------------
+
+    def _plan_additional(self) -> None:
+        """Plan what actions asked for and the filters had not collected."""
+        while pending := self._pending():
+            for ref in sorted(pending, key=_ref_rank):
+                self._seen.add(ref)
+                self._plan_wanted(ref)
+
+    def _pending(self) -> list[ResourceIdentifier]:
+        if not self._state.wanted:
+            return []
+        planned = {entry.identifier for entry in self._state.entries}
+        return [
+            ref
+            for ref in self._state.wanted
+            if ref not in planned and ref not in self._seen
+        ]
+
+    def _plan_wanted(self, ref: ResourceIdentifier) -> None:
+        filters = self._request.filters
+        allowed = filters.wants_type(ref.group_resource)
+        if not allowed or not filters.wants_scope(ref, additional=True):
+            return
+        item = self._contents.get(ref)
+        if item is None:
+            if self._request.reader.get(filters.target(ref)) is None:
+                asker = self._state.wanted[ref]
+                self._book.say(f"{asker} needs {ref}, which the backup does not have")
+            return
+        if ref.group_resource == CLAIMS:
+            self._learn_volumes()
+        self._plan_group(ref.group_resource, {filters.target(ref).name: ref})
+
+    def _plan_rebinding(self) -> None:
+        """Offer each Released volume that is asked for to its claim again."""
+        facts = self._state.facts
+        for line in self._state.lines.values():
+            if line.verdict is not ClaimVerdict.REATTACH or facts is None:
+                continue
+            live = facts.volumes[line.volume]
+            ref = ResourceIdentifier(VOLUMES, "", line.volume)
+            self._drop_entry(ref)
+            if not ((live.get("spec") or {}).get("claimRef") or {}).get("uid"):
+                continue  # an unbound volume takes the claim that names it
+            metadata = live["metadata"]
+            entry = PlanEntry(
+                identifier=ref,
+                target=ref,
+                action=PlanAction.UPDATE,
+                wave=self._waves[VOLUMES],
+                reason=f"{REBIND} {line.target.qualified_name}",
+                precondition=Precondition(metadata["uid"], metadata["resourceVersion"]),
+                cluster_wide=True,
+                api_version="v1",
+                kind="PersistentVolume",
+            )
+            self._state.entries.append(entry)
+            self._state.edges.append((line.claim, ref))
+            self._book.see(entry, live)
+
+    def _drop_entry(self, ref: ResourceIdentifier) -> None:
+        entries = self._state.entries
+        entries[:] = [entry for entry in entries if entry.identifier != ref]
+
+    def _plan_namespaces(self) -> None:
+        """Add the namespaces that are written into and do not exist."""
+        writing = {
+            entry.target.namespace
+            for entry in self._state.entries
+            if entry.action.writes and entry.target.namespace
+        }
+        known = {
+            entry.target.name
+            for entry in self._state.entries
+            if entry.kind == "Namespace" and entry.target.group_resource == NAMESPACES
+        }
+        for name in sorted(writing - known):
+            entry = self._plan_namespace(name)
+            if entry is not None:
+                self._state.entries.append(entry)
+
+    def _plan_namespace(self, name: str) -> PlanEntry | None:
+        target = ResourceIdentifier(NAMESPACES, "", name)
+        try:
+            live = self._request.reader.get(target)
+        except ClusterError as exc:
+            self._book.say(f"whether namespace {name} exists cannot be read: {exc}")
+            return None
+        reason = ""
+        if live is not None:
+            if not live["metadata"].get("deletionTimestamp"):
+                return None
+            reason = "the live one is being deleted: written when it is gone"
+            self._book.say(f"namespace {name} is Terminating: the restore waits for it")
+        source = self._stored_namespace(name)
+        if source is None:
+            desired = self._maker.make_blank_namespace(target)
+            reason = reason or "not in the backup: made without labels"
+        else:
+            desired = self._maker.make(source, source.content)
+        return PlanEntry(
+            identifier=source.identifier if source is not None else target,
+            target=target,
+            action=PlanAction.CREATE,
+            wave=self._waves[NAMESPACES],
+            reason=reason,
+            digest=desired.digest,
+            api_version="v1",
+            kind="Namespace",
+        )
+
+    def _stored_namespace(self, target: str) -> Item | None:
+        """The Namespace object of the backup that goes to *target*."""
+        mapping = self._request.filters.mapping
+        sources = [old for old, new in sorted(mapping.items()) if new == target]
+        if target not in mapping:
+            sources.append(target)
+        for name in sources:
+            item = self._contents.get(ResourceIdentifier(NAMESPACES, "", name))
+            if item is not None:
+                return item
+        return None
+
+    def _finish_notices(self) -> None:
+        lines = self._state.lines.values()
+        self._book.see_claims(lines, same_cluster=self._request.same_cluster is True)
+        if self._state.left_out:
+            self._book.say(f"{self._state.left_out} items are left out by a function")
+
+    def _in_order(self) -> tuple[PlanEntry, ...]:
+        """The entries by wave, with what others asked for before those."""
+        entries = self._state.entries
+        if self._state.edges:
+            asked = {ref for edge in self._state.edges for ref in edge}
+            waves = {x.identifier: x.wave for x in entries if x.identifier in asked}
+            moved = pull_forward(waves, self._state.edges)
+            for index, entry in enumerate(entries if moved else ()):
+                if entry.identifier in moved:
+                    wave = moved[entry.identifier]
+                    entries[index] = attrs.evolve(entry, wave=wave)
+        entries.sort(key=attrgetter("wave"))
+        return tuple(entries)
+
+
+REBIND = "reattach: offered again to claim"
+_CLASS = "StorageClass"
+
+
+def _planning_rank(resource: GroupResource) -> tuple[int, str]:
+    return _PLANNING_ORDER.get(resource, 1), str(resource)
+
+
+def _ref_rank(ref: ResourceIdentifier) -> tuple[int, str, str]:
+    return *_planning_rank(ref.group_resource), ref.qualified_name
+
+
+def _get(
+    cluster: Cluster, resource: APIResource, name: str, namespace: str
+) -> LiveObject | None:
+    try:
+        return FoundObject.of(cluster.get(resource, name, namespace))
+    except ItemNotFoundError:
+        return None

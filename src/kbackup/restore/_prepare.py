@@ -1,0 +1,236 @@
+"""Everything before the first decision: target, backup, archive, what was asked for.
+
+The archive is opened here, read once from beginning to end and found right. Called by
+the pipeline, for planning and for applying alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+import attrs
+
+from kbackup._kits.clock import Clock
+from kbackup._kits.workers import Cancelled, CancelToken
+from kbackup.archive import ArchiveContents
+from kbackup.catalog import BackupStore
+from kbackup.cluster import Cluster
+from kbackup.errors import (
+    BackupNotFoundError,
+    RunCancelledError,
+    TargetMismatchError,
+)
+from kbackup.models import (
+    Backup,
+    EngineSettings,
+    ObjectMeta,
+    ResourceIdentifier,
+    Restore,
+    RestoreOptions,
+    RestoreSpec,
+)
+from kbackup.plugins import (
+    ActionIndex,
+    Observer,
+    PluginManager,
+    Run,
+)
+from kbackup.restore._desired import DesiredMaker
+from kbackup.restore._filters import TypeNames, make_filters
+from kbackup.restore._planner import Planned, Planner
+from kbackup.restore._priorities import Priorities
+from kbackup.restore._reads import MemoReader
+from kbackup.restore._request import (
+    RestoreRequest,
+    existing_rules,
+    newest_of_schedule,
+)
+from kbackup.restore._system import SystemObjects
+
+
+@attrs.frozen(kw_only=True)
+class Session:
+    """What one call of the engine works with."""
+
+    cluster: Cluster
+    store: BackupStore
+    plugins: PluginManager
+    observer: Observer | None
+    settings: EngineSettings
+    clock: Clock
+    cancel: CancelToken
+
+    def run(self, name: str, uid: str) -> Run:
+        """Make the run that belongs to a restore."""
+        return Run(
+            uid=uid,
+            kind="restore",
+            name=name,
+            settings=self.settings,
+            clock=self.clock,
+            cancel=self.cancel,
+            observer=self.observer,
+            broadcast=self.plugins.emit if self.plugins.observed else None,
+        )
+
+
+def look(
+    session: Session,
+    run: Run,
+    backup: Backup,
+    *,
+    asked: Asked,
+    extras: list[ResourceIdentifier] | None = None,
+) -> tuple[RestoreRequest, Planned]:
+    """Read backup and target and decide about every item.
+
+    Args:
+        session: Of the call.
+        run: Of the restore.
+        backup: What is restored.
+        asked: What was asked for.
+        extras: Collects the objects that only the target has.
+    """
+    with opened(session, run, backup, asked.options) as contents:
+        request = resolve(session, run, backup, contents, asked=asked)
+        with run.phase("plan", total=len(contents)):
+            maker = make_maker(session, request, run)
+            planned = Planner(request, contents, maker, run, extras=extras).plan()
+        for damage in contents.damage:
+            planned.book.say(f"the backup is damaged: {damage}")
+    return request, planned
+
+
+def check_target(cluster: Cluster, options: RestoreOptions) -> str:
+    uid = cluster.uid()
+    expected = options.expect_cluster
+    if expected and expected not in (uid, cluster.context):
+        found = uid or "a cluster whose uid is not readable"
+        raise TargetMismatchError(
+            "write to",
+            cluster.server,
+            reason=f"expected {expected}, found {found} (context {cluster.context})",
+            hint="choose the context that is meant, or leave out the expectation",
+        )
+    return uid
+
+
+def find_backup(store: BackupStore, spec: RestoreSpec) -> Backup:
+    if spec.backup_name:
+        return store.get(spec.backup_name)
+    backups = [entry.backup for entry in store.list() if entry.backup is not None]
+    found = newest_of_schedule(backups, spec.schedule_name)
+    if found is None:
+        raise BackupNotFoundError(
+            spec.schedule_name, "no completed backup of this schedule"
+        )
+    return found
+
+
+@contextmanager
+def opened(
+    session: Session, run: Run, backup: Backup, options: RestoreOptions
+) -> Iterator[ArchiveContents]:
+    """The archive, read once from beginning to end and found right."""
+    with run.phase("read the backup"):
+        reader = session.store.open_archive(backup.name, salvage=options.salvage)
+        contents = reader.index(session.settings.spool_directory)
+    with contents:
+        yield contents
+
+
+@attrs.frozen(kw_only=True)
+class Asked:
+    """What a restore is, before it is resolved against backup and target."""
+
+    name: str
+    uid: str
+    spec: RestoreSpec
+    options: RestoreOptions
+    target_uid: str
+
+
+def resolve(
+    session: Session,
+    run: Run,
+    backup: Backup,
+    contents: ArchiveContents,
+    *,
+    asked: Asked,
+    memory: MemoReader | None = None,
+) -> RestoreRequest:
+    """Hold what was asked for against backup and target."""
+    name, uid, spec = asked.name, asked.uid, asked.spec
+    options, target_uid = asked.options, asked.target_uid
+    cluster = session.cluster.for_run(
+        session.cancel, settings=session.settings, count=run.count
+    )
+    discovery = cluster.discover()
+    served = {}
+    for text in (*spec.included_resources, *spec.excluded_resources):
+        found = discovery.resolve(text)
+        if found is not None:
+            served[text] = found.group_resource
+    filters = make_filters(spec, TypeNames(served, contents.resources()))
+    manifest = session.store.manifest(backup.name)
+    source_uid = manifest.cluster_uid if manifest is not None else ""
+    known = bool(source_uid and target_uid)
+    restore = Restore(
+        metadata=ObjectMeta(
+            name=name, uid=uid, creation_timestamp=now(session), namespace="velero"
+        ),
+        spec=spec,
+    )
+    reader = memory or MemoReader(cluster.reader())
+    reader.rebind(cluster.reader())
+    return RestoreRequest(
+        restore=restore,
+        options=options,
+        backup=backup,
+        manifest=manifest,
+        archive_digest=session.store.archive_digest(backup.name),
+        cluster=cluster,
+        discovery=discovery,
+        reader=reader,
+        target_uid=target_uid,
+        target_version=cluster.version(),
+        same_cluster=(source_uid == target_uid) if known else None,
+        filters=filters,
+        system=SystemObjects(
+            include=options.include_system,
+            named_types=filters.included_types or frozenset(),
+            named_namespaces=frozenset(spec.included_namespaces),
+        ),
+        priorities=Priorities.of(options.priorities),
+        rules=existing_rules(spec, options),
+    )
+
+
+def make_maker(session: Session, request: RestoreRequest, run: Run) -> DesiredMaker:
+    actions = ActionIndex(
+        session.plugins.restore_item_actions(), request.discovery.resolve
+    )
+    return DesiredMaker(
+        restore=request.restore,
+        backup=request.backup,
+        options=request.options,
+        filters=request.filters,
+        actions=actions,
+        cluster=request.reader,
+        run=run,
+    )
+
+
+@contextmanager
+def cancel_as_error() -> Iterator[None]:
+    try:
+        yield
+    except Cancelled as exc:
+        raise RunCancelledError(exc.reason) from exc
+
+
+def now(session: Session) -> datetime:
+    """The time, as records write it."""
+    return session.clock.now().replace(microsecond=0)

@@ -1,0 +1,85 @@
+"""What stays of a restore in the store: record, log, results and list of resources.
+
+The record is written last and never again. A store that cannot be written keeps
+nobody from restoring: then the result says so and nothing is kept.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from kbackup._kits.streams import compress
+from kbackup.catalog import BackupStore
+from kbackup.errors import RestoreExistsError, RestoreNotFoundError, StoreError
+from kbackup.models import ItemOutcome, Restore, Results
+from kbackup.plugins import Run
+from kbackup.restore._plan import PlanEntry
+from kbackup.stores import RestoreFiles
+
+_WORDS = {
+    "created": "created",
+    "updated": "updated",
+    "failed": "failed",
+    "unchanged": "skipped",
+    "skipped": "skipped",
+}
+
+
+def check_name(store: BackupStore, name: str, uid: str) -> bool:
+    """Tell whether this very restore is on record already.
+
+    Raises:
+        RestoreExistsError: Another run has used the name.
+    """
+    try:
+        found = store.get_restore(name)
+    except (RestoreNotFoundError, StoreError):
+        return False
+    if found.metadata.uid != uid:
+        raise RestoreExistsError(
+            name,
+            "it restored another backup or another cluster",
+            hint="choose another name for this restore",
+        )
+    return True
+
+
+def keep(
+    store: BackupStore,
+    restore: Restore,
+    *,
+    results: Results,
+    outcomes: Iterable[ItemOutcome],
+    kinds: Mapping[object, PlanEntry],
+    log: Path | None,
+    run: Run,
+) -> None:
+    """Write the restore's files, the record last; what fails becomes a warning."""
+    names = RestoreFiles(restore.name)
+    files: dict[str, Path | bytes] = {
+        names.results: compress(msgspec.json.encode(results.to_json())),
+        names.resource_list: compress(resource_list(outcomes, kinds)),
+    }
+    if log is not None:
+        files[names.logs] = log
+    try:
+        store.put_restore(restore, files)
+    except RestoreExistsError:
+        run.warning("the store has the record of this restore already; it stays")
+    except StoreError as exc:
+        run.warning(f"the record of the restore could not be stored: {exc}")
+
+
+def resource_list(
+    outcomes: Iterable[ItemOutcome], kinds: Mapping[object, PlanEntry]
+) -> bytes:
+    """Velero's list: by version and kind, each with what was done to it."""
+    listed: dict[str, list[str]] = {}
+    for outcome in outcomes:
+        entry = kinds[outcome.identifier]
+        name = outcome.identifier.qualified_name
+        key = f"{entry.api_version}/{entry.kind}"
+        listed.setdefault(key, []).append(f"{name}({_WORDS[outcome.action]})")
+    ordered = {key: sorted(names) for key, names in sorted(listed.items())}
+    return msgspec.json.encode(ordered)

@@ -1,0 +1,169 @@
+"""RestoreSpec and RestoreOptions, checked and resolved against backup and target.
+
+`validate` is pure; `RestoreRequest` holds what all later steps need and nothing that
+changes while they run.
+"""
+
+import re
+import uuid
+from collections.abc import Sequence
+from datetime import UTC
+
+import attrs
+
+from kbackup._kits.globs import IncludesExcludes
+from kbackup.catalog import Manifest
+from kbackup.cluster import Cluster, Discovery
+from kbackup.errors import InvalidSpecError
+from kbackup.models import (
+    Backup,
+    ExistingResourcePolicy,
+    Restore,
+    RestoreOptions,
+    RestoreSpec,
+    ServerVersion,
+    label_value,
+)
+from kbackup.restore._existing import ExistingRules
+from kbackup.restore._filters import Filters
+from kbackup.restore._priorities import Priorities
+from kbackup.restore._reads import MemoReader
+from kbackup.restore._system import SystemObjects
+
+_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+_NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+# Of the names of all restores; any fixed value does where a backup has no uid.
+_NO_UID = uuid.UUID("6e5c1a0e-2f0b-5d53-9d0c-0c7e9a3f6d11")
+
+
+@attrs.frozen(kw_only=True)
+class RestoreRequest:
+    """One restore, validated and resolved.
+
+    Attributes:
+        restore: The record so far: name, uid, spec.
+        options: What only kbackup knows.
+        backup: The backup's record.
+        manifest: Its manifest; None: another tool wrote it.
+        archive_digest: SHA-256 of the archive.
+        cluster: The target, bound to the run.
+        discovery: What the target serves.
+        reader: The target for item actions.
+        target_uid: Of the target cluster; empty when it may not be read.
+        target_version: Of the target's server.
+        same_cluster: Whether the backup is of the target; None: cannot be told.
+        filters: Which items are wanted.
+        system: Which items belong to the cluster.
+        priorities: The order of the types.
+        rules: What may happen to objects that exist.
+    """
+
+    restore: Restore
+    options: RestoreOptions
+    backup: Backup
+    manifest: Manifest | None
+    archive_digest: str
+    cluster: Cluster
+    discovery: Discovery
+    reader: MemoReader
+    target_uid: str
+    target_version: ServerVersion
+    same_cluster: bool | None
+    filters: Filters
+    system: SystemObjects
+    priorities: Priorities
+    rules: ExistingRules
+
+    @property
+    def spec(self) -> RestoreSpec:
+        """What was asked for."""
+        return self.restore.spec
+
+    @property
+    def restore_label(self) -> str:
+        """The value of the label that every restored object carries."""
+        return label_value(self.restore.name)
+
+
+def validate(name: str, spec: RestoreSpec, options: RestoreOptions) -> None:
+    """Check what can be checked without backup and target.
+
+    Raises:
+        InvalidSpecError: With every rule that is broken.
+    """
+    broken: list[str] = []
+    if _NAME.fullmatch(name) is None:
+        broken.append(f"restore name {name!r} is not a DNS name in lower case")
+    if bool(spec.backup_name) == bool(spec.schedule_name):
+        broken.append("give either a backup or a schedule")
+    broken += _filter_violations("namespaces", spec.included_namespaces, spec)
+    broken += _filter_violations("resources", spec.included_resources, spec)
+    if spec.label_selector is not None and spec.or_label_selectors:
+        broken.append("give either one label selector or several to choose from")
+    broken += _mapping_violations(spec)
+    if spec.resource_modifier is not None:
+        broken.append("resource modifiers are not supported by this version")
+    if spec.hooks.resources:
+        broken.append("restore hooks are not supported by this version")
+    if spec.restore_status is not None:
+        broken.append("restoring the status is not supported by this version")
+    if options.convert:
+        broken.append("conversion is not supported by this version")
+    if broken:
+        raise InvalidSpecError(broken)
+
+
+def existing_rules(spec: RestoreSpec, options: RestoreOptions) -> ExistingRules:
+    """What the user allows to be done to objects that exist."""
+    update = ExistingResourcePolicy.UPDATE
+    return ExistingRules(
+        update=spec.existing_resource_policy == update,
+        update_cluster=options.existing_cluster_resource_policy == update,
+        keep_node_ports=bool(spec.preserve_node_ports),
+    )
+
+
+def restore_uid(backup_uid: str, name: str, target_uid: str) -> str:
+    """The uid of a restore: the same when it is run again after it was killed."""
+    try:
+        namespace = uuid.UUID(backup_uid)
+    except ValueError:
+        namespace = uuid.uuid5(_NO_UID, backup_uid)
+    return str(uuid.uuid5(namespace, f"{name}/{target_uid}"))
+
+
+def newest_of_schedule(backups: Sequence[Backup], schedule: str) -> Backup | None:
+    """The completed backup of a schedule that was started last."""
+    from kbackup.models import BackupPhase, labels  # noqa: PLC0415 - used here only
+
+    mine = [
+        backup
+        for backup in backups
+        if backup.metadata.labels.get(labels.SCHEDULE_NAME) == schedule
+        and backup.status.phase == BackupPhase.COMPLETED
+        and backup.status.start_timestamp is not None
+    ]
+    return max(mine, key=_started, default=None)
+
+
+def _started(backup: Backup) -> float:
+    start = backup.status.start_timestamp
+    return start.astimezone(UTC).timestamp() if start is not None else 0.0
+
+
+def _filter_violations(
+    what: str, included: Sequence[str], spec: RestoreSpec
+) -> list[str]:
+    excluded = (
+        spec.excluded_namespaces if what == "namespaces" else spec.excluded_resources
+    )
+    return IncludesExcludes(included, excluded).violations(what)
+
+
+def _mapping_violations(spec: RestoreSpec) -> list[str]:
+    names = {*spec.namespace_mapping, *spec.namespace_mapping.values()}
+    return [
+        f"namespace mapping: {name!r} is not a namespace's name"
+        for name in sorted(names)
+        if _NAMESPACE.fullmatch(name) is None
+    ]

@@ -1,0 +1,91 @@
+"""Strip from an item what the old cluster wrote into it.
+
+Pure; run on every item of the backup before anything else looks at it, and on live
+objects before they are compared with one.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from kbackup._kits.normalise import TOKEN_TYPE
+from kbackup.models import labels
+
+_REMOVED = (
+    "generateName",
+    "selfLink",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "ownerReferences",
+    "managedFields",
+)
+_OLD_DELETIONS = frozenset({"foregroundDeletion", "orphan"})
+_TOKEN_UID = "kubernetes.io/service-account.uid"  # noqa: S105 - an annotation's name
+_METADATA_NAME = "kubernetes.io/metadata.name"
+
+
+def reset(content: dict[str, Any]) -> dict[str, Any]:
+    """Remove in place what belongs to the old cluster; return *content*.
+
+    Finalizers stay, but for those of a deletion that was under way: an object created
+    with them could never be deleted in the ordinary way.
+    """
+    content.pop("status", None)
+    metadata = content["metadata"]
+    for field in _REMOVED:
+        metadata.pop(field, None)
+    finalizers = metadata.get("finalizers")
+    if finalizers is not None:
+        kept = [x for x in finalizers if x not in _OLD_DELETIONS]
+        if kept:
+            metadata["finalizers"] = kept
+        else:
+            del metadata["finalizers"]
+    if content.get("type") == TOKEN_TYPE and content.get("kind") == "Secret":
+        _reset_token(content)
+    return content
+
+
+def settle(content: dict[str, Any], *, namespace: str, name: str) -> None:
+    """Give an item its place in the target, in place."""
+    metadata = content["metadata"]
+    metadata["name"] = name
+    if namespace:
+        metadata["namespace"] = namespace
+    else:
+        metadata.pop("namespace", None)
+    if content.get("kind") == "Namespace" and content.get("apiVersion") == "v1":
+        given = metadata.get("labels")
+        if given and _METADATA_NAME in given:
+            given[_METADATA_NAME] = name
+
+
+def label(content: dict[str, Any], *, backup: str, restore: str) -> None:
+    """Say on the item, in place, which backup and restore it came from."""
+    metadata = content["metadata"]
+    given = metadata.get("labels")
+    if given is None:
+        given = metadata["labels"] = {}
+    given[labels.BACKUP_NAME] = backup
+    given[labels.RESTORE_NAME] = restore
+
+
+def is_labelled(content_labels: Mapping[str, str] | None, restore: str) -> bool:
+    """Whether an object carries the label of this restore."""
+    return bool(content_labels) and (
+        (content_labels or {}).get(labels.RESTORE_NAME) == restore
+    )
+
+
+def _reset_token(secret: dict[str, Any]) -> None:
+    """The target's token controller fills it anew, or deletes it with a foreign uid."""
+    annotations = secret["metadata"].get("annotations")
+    if annotations:
+        annotations.pop(_TOKEN_UID, None)
+    data = secret.get("data")
+    if data:
+        for key in ("token", "ca.crt", "namespace"):
+            data.pop(key, None)

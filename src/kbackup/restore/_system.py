@@ -1,0 +1,309 @@
+"""What belongs to the cluster and not to its users, and is therefore not restored.
+
+One table, printed in ``docs/reference/system-objects.md`` and checked against it by a
+test. Asked by the planner for every item; it reads only the item itself.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import attrs
+
+from kbackup.models import GroupResource, ResourceIdentifier
+
+_Test = Callable[[ResourceIdentifier, Mapping[str, Any]], bool]
+
+SYSTEM_NAMESPACES = ("kube-system", "kube-public", "kube-node-lease")
+_LEADER = "control-plane.alpha.kubernetes.io/leader"
+_AUTO_UPDATE = "apf.kubernetes.io/autoupdate-spec"
+_MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
+_AUTOMANAGED = "kube-aggregator.kubernetes.io/automanaged"
+_MIRROR = "kubernetes.io/config.mirror"
+_PUBLISHED_CONFIG_MAPS = (
+    "kube-root-ca.crt",
+    "openshift-service-ca.crt",
+    "istio-ca-root-cert",
+)
+
+
+@attrs.frozen(kw_only=True)
+class SystemRow:
+    """One row of the table.
+
+    Attributes:
+        what: What the row covers, as the reference page says it.
+        why: Who makes it instead.
+        resources: The types it applies to; empty for every type.
+        test: Decides about an item of these types; None for all of them.
+        content: Whether *test* has to look into the item.
+        by_type: The row covers whole types, so that naming a type lifts it.
+    """
+
+    what: str
+    why: str
+    resources: tuple[GroupResource, ...] = ()
+    test: _Test | None = None
+    content: bool = False
+    by_type: bool = False
+
+
+def _types(*names: str) -> tuple[GroupResource, ...]:
+    return tuple(GroupResource.parse(name) for name in names)
+
+
+def _metadata(item: Mapping[str, Any], field: str) -> Mapping[str, Any]:
+    value = (item.get("metadata") or {}).get(field)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _in_system_namespace(ref: ResourceIdentifier, _item: Mapping[str, Any]) -> bool:
+    return ref.namespace in SYSTEM_NAMESPACES
+
+
+def _is_system_namespace(ref: ResourceIdentifier, _item: Mapping[str, Any]) -> bool:
+    return ref.name in SYSTEM_NAMESPACES
+
+
+def _is_kubernetes(ref: ResourceIdentifier, item: Mapping[str, Any]) -> bool:
+    if ref.namespace != "default":
+        return False
+    service = _metadata(item, "labels").get("kubernetes.io/service-name")
+    return "kubernetes" in (ref.name, service)
+
+
+def _named(*names: str) -> _Test:
+    return lambda ref, _item: ref.name in names
+
+
+def _with_prefix(prefix: str) -> _Test:
+    return lambda ref, _item: ref.name.startswith(prefix)
+
+
+def _annotated(name: str, value: str = "") -> _Test:
+    def test(_ref: ResourceIdentifier, item: Mapping[str, Any]) -> bool:
+        found = _metadata(item, "annotations").get(name)
+        return found is not None and value in ("", found)
+
+    return test
+
+
+def _labelled(name: str) -> _Test:
+    return lambda _ref, item: name in _metadata(item, "labels")
+
+
+def _is_managed_slice(_ref: ResourceIdentifier, item: Mapping[str, Any]) -> bool:
+    owners = (item.get("metadata") or {}).get("ownerReferences") or ()
+    return _MANAGED_BY in _metadata(item, "labels") or any(
+        owner.get("controller") for owner in owners if isinstance(owner, Mapping)
+    )
+
+
+SYSTEM_TABLE: tuple[SystemRow, ...] = (
+    SystemRow(
+        what="Nodes, and what tells about them",
+        why="the kubelets and drivers of the target register their own",
+        resources=_types(
+            "nodes", "csinodes.storage.k8s.io", "volumeattachments.storage.k8s.io"
+        ),
+        by_type=True,
+    ),
+    SystemRow(
+        what="Events",
+        why="they tell what happened, elsewhere and earlier",
+        resources=_types("events", "events.events.k8s.io"),
+        by_type=True,
+    ),
+    SystemRow(
+        what="Velero's own records",
+        why="the location brings them back when Velero reads it",
+        resources=_types(
+            "backups.velero.io",
+            "restores.velero.io",
+            "resticrepositories.velero.io",
+            "backuprepositories.velero.io",
+        ),
+        by_type=True,
+    ),
+    SystemRow(
+        what="Leases",
+        why="a lease says who leads now",
+        resources=_types("leases.coordination.k8s.io"),
+        by_type=True,
+    ),
+    SystemRow(
+        what="What controllers, drivers and the API server keep for themselves",
+        why="the target makes its own",
+        resources=_types(
+            "certificatesigningrequests.certificates.k8s.io",
+            "csistoragecapacities.storage.k8s.io",
+            "resourceslices.resource.k8s.io",
+            "ipaddresses.networking.k8s.io",
+            "servicecidrs.networking.k8s.io",
+            "storageversions.internal.apiserver.k8s.io",
+            "componentstatuses",
+        ),
+        by_type=True,
+    ),
+    SystemRow(
+        what="Namespaces kube-system, kube-public and kube-node-lease",
+        why="every cluster has its own",
+        resources=_types("namespaces"),
+        test=_is_system_namespace,
+    ),
+    SystemRow(
+        what="Everything in these namespaces",
+        why="it runs the cluster itself",
+        test=_in_system_namespace,
+    ),
+    SystemRow(
+        what=f"ConfigMaps and Endpoints that elect a leader (annotation `{_LEADER}`)",
+        why="a restored lock would name a leader that is gone",
+        resources=_types("configmaps", "endpoints"),
+        test=_annotated(_LEADER),
+        content=True,
+    ),
+    SystemRow(
+        what="ConfigMaps kube-root-ca.crt, openshift-service-ca.crt and "
+        "istio-ca-root-cert",
+        why="the target publishes its own certificates under these names",
+        resources=_types("configmaps"),
+        test=_named(*_PUBLISHED_CONFIG_MAPS),
+    ),
+    SystemRow(
+        what="Service, Endpoints and EndpointSlices of default/kubernetes",
+        why="the API server writes its own address there",
+        resources=_types("services", "endpoints", "endpointslices.discovery.k8s.io"),
+        test=_is_kubernetes,
+        content=True,
+    ),
+    SystemRow(
+        what="EndpointSlices managed by a controller "
+        f"(label `{_MANAGED_BY}` or a controlling owner)",
+        why="they are made out of Services and Pods",
+        resources=_types("endpointslices.discovery.k8s.io"),
+        test=_is_managed_slice,
+        content=True,
+    ),
+    SystemRow(
+        what="Objects with the label `kubernetes.io/bootstrapping`",
+        why="the API server makes and keeps them",
+        test=_labelled("kubernetes.io/bootstrapping"),
+        content=True,
+    ),
+    SystemRow(
+        what=f'Objects annotated `{_AUTO_UPDATE}: "true"`',
+        why="the API server makes and keeps them",
+        test=_annotated(_AUTO_UPDATE, "true"),
+        content=True,
+    ),
+    SystemRow(
+        what="PriorityClasses system-*",
+        why="the API server makes them",
+        resources=_types("priorityclasses.scheduling.k8s.io"),
+        test=_with_prefix("system-"),
+    ),
+    SystemRow(
+        what=f"APIServices with the label `{_AUTOMANAGED}`",
+        why="they follow the CRDs and the built-in groups",
+        resources=_types("apiservices.apiregistration.k8s.io"),
+        test=_labelled(_AUTOMANAGED),
+        content=True,
+    ),
+    SystemRow(
+        what=f"Mirror Pods (annotation `{_MIRROR}`)",
+        why="a kubelet makes them from files on its node",
+        resources=_types("pods"),
+        test=_annotated(_MIRROR),
+        content=True,
+    ),
+)
+"""Endpoints of a Service with a selector are the one entry that needs a second item:
+the planner asks `is_endpoints_of_selector` about them."""
+
+ENDPOINTS_ROW = SystemRow(
+    what="Endpoints of a Service that has a selector",
+    why="they are made out of the Service and its Pods",
+    resources=_types("endpoints"),
+)
+
+
+_ANY = GroupResource(group="", resource="")
+
+
+@attrs.frozen(kw_only=True)
+class SystemObjects:
+    """Answers, for one restore, whether an item belongs to the cluster.
+
+    Attributes:
+        include: Nothing belongs to the cluster: the user takes it all.
+        named_types: Types that the user named one by one.
+        named_namespaces: Namespaces that the user named one by one.
+    """
+
+    include: bool = False
+    named_types: frozenset[GroupResource] = frozenset()
+    named_namespaces: frozenset[str] = frozenset()
+    _rows: Mapping[GroupResource, tuple[SystemRow, ...]] = attrs.field(
+        init=False, factory=lambda: _rows_by_type(SYSTEM_TABLE), repr=False
+    )
+
+    def covers_type(self, resource: GroupResource) -> bool:
+        """Whether every item of a type belongs to the cluster."""
+        rows = self._rows.get(resource, ())
+        return not self.include and any(
+            row.by_type and resource not in self.named_types for row in rows
+        )
+
+    def row_for(
+        self, ref: ResourceIdentifier, content: Callable[[], Mapping[str, Any]]
+    ) -> SystemRow | None:
+        """The row that covers an item, or None when it is the user's.
+
+        Args:
+            ref: The item in the backup.
+            content: Gives the parsed item; called only where a row needs it.
+        """
+        if self.include:
+            return None
+        rows = self._rows.get(ref.group_resource, ()) + self._rows[_ANY]
+        return next((row for row in rows if self._matches(row, ref, content)), None)
+
+    def _matches(
+        self,
+        row: SystemRow,
+        ref: ResourceIdentifier,
+        content: Callable[[], Mapping[str, Any]],
+    ) -> bool:
+        if row.by_type and ref.group_resource in self.named_types:
+            return False
+        if row.test is None:
+            return True
+        if row.test is _in_system_namespace and ref.namespace in self.named_namespaces:
+            return False
+        if row.test is _is_system_namespace and ref.name in self.named_namespaces:
+            return False
+        return row.test(ref, content() if row.content else {})
+
+
+def is_endpoints_of_selector(service: Mapping[str, Any] | None) -> bool:
+    """Whether Endpoints named like *service* are made by a controller."""
+    return bool(service and (service.get("spec") or {}).get("selector"))
+
+
+def reference_table() -> str:
+    """The table as the reference page prints it (Markdown)."""
+    lines = ["| belongs to the cluster | types | because |", "|---|---|---|"]
+    for row in (*SYSTEM_TABLE, ENDPOINTS_ROW):
+        types = ", ".join(f"`{resource}`" for resource in row.resources) or "all"
+        lines.append(f"| {row.what} | {types} | {row.why} |")
+    return "\n".join(lines) + "\n"
+
+
+def _rows_by_type(
+    table: Iterable[SystemRow],
+) -> dict[GroupResource, tuple[SystemRow, ...]]:
+    rows: dict[GroupResource, tuple[SystemRow, ...]] = {_ANY: ()}
+    for row in table:
+        for resource in row.resources or (_ANY,):
+            rows[resource] = (*rows.get(resource, ()), row)
+    return rows

@@ -1,0 +1,90 @@
+"""How the target serves the types that are written, also those that a CRD just brought.
+
+Shared by the writer's threads; refreshed when CRDs were written.
+"""
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from kbackup.cluster import Cluster, Discovery
+from kbackup.errors import ClusterError, ItemNotFoundError
+from kbackup.models import APIResource
+from kbackup.plugins import Run, WaitingFor
+from kbackup.restore._plan import PlanEntry
+
+_PAUSE_SECONDS = 0.2
+_WANTED = frozenset({"Established", "NamesAccepted"})
+
+
+class ServedTypes:
+    """The endpoint to which each entry is written."""
+
+    def __init__(self, cluster: Cluster, discovery: Discovery, run: Run) -> None:
+        self._cluster = cluster
+        self._discovery = discovery
+        self._run = run
+        self._known: dict[tuple[str, str], APIResource] = {}
+        self._refreshing = threading.Lock()
+        self._refreshed = 0.0
+
+    def find(self, entry: PlanEntry) -> APIResource | None:
+        """The endpoint in the entry's version; None: it is not served now."""
+        key = (entry.api_version, entry.kind)
+        known = self._known.get(key)
+        if known is None:
+            known = self._discovery.by_kind(*key) or self._look_again(key)
+            if known is not None:
+                self._known[key] = known
+        return known
+
+    def await_established(
+        self, entries: Sequence[PlanEntry], deadline: float
+    ) -> Iterator[tuple[PlanEntry, str]]:
+        """Wait for the types of new CRDs; yield those that do not come, with why."""
+        for entry in entries:
+            self._run.emit(WaitingFor(what=f"{entry.target} to be established"))
+            reason = self._await_one(entry, deadline)
+            if reason:
+                yield entry, reason
+        with self._refreshing:
+            self._refresh()
+
+    def _await_one(self, entry: PlanEntry, deadline: float) -> str:
+        resource = self.find(entry)
+        reason = "CRDs are not served"
+        while resource is not None:
+            try:
+                live = self._cluster.get(resource, entry.target.name).content
+            except ItemNotFoundError:
+                return ""  # its own write failed and said so
+            except ClusterError as exc:
+                reason = str(exc)
+            else:
+                missing = _missing(live)
+                if not missing:
+                    return ""
+                reason = f"the CRD is not {' and '.join(missing)}"
+            if self._run.clock.monotonic() >= deadline:
+                break
+            self._run.cancel.wait(_PAUSE_SECONDS)
+        return reason
+
+    def _look_again(self, key: tuple[str, str]) -> APIResource | None:
+        """Discovery may be older than the type; asked for at most once a second."""
+        with self._refreshing:
+            if self._run.clock.monotonic() - self._refreshed > 1:
+                self._refresh()
+        return self._discovery.by_kind(*key)
+
+    def _refresh(self) -> None:
+        self._discovery = self._cluster.discover(refresh=True)
+        self._refreshed = self._run.clock.monotonic()
+
+
+def _missing(crd: Mapping[str, Any]) -> list[str]:
+    conditions: Iterable[Mapping[str, Any]] = (crd.get("status") or {}).get(
+        "conditions"
+    ) or ()
+    true = {x.get("type") for x in conditions if x.get("status") == "True"}
+    return sorted(_WANTED - true)

@@ -1,0 +1,218 @@
+"""Carries out a plan: one write for each entry, wave by wave, workers in parallel.
+
+Nothing is written that the plan does not name, with another body, or over an object
+that moved since. What may pass later waits in a queue; a lost answer is settled by
+looking. Called by the engine; `_object_writer` does the single writes.
+"""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby
+from operator import attrgetter
+
+import attrs
+
+from kbackup._kits.workers import WorkerPool
+from kbackup.models import GroupResource, ItemOutcome, ResourceIdentifier
+from kbackup.plugins import ItemRestored, ItemsProgressed, Run, WaitingFor
+from kbackup.restore._plan import PlanAction, PlanEntry
+from kbackup.restore._priorities import CRDS, NAMESPACES
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0
+_SECONDS_BETWEEN_EVENTS = 0.2
+
+CREATED, UPDATED, UNCHANGED = "created", "updated", "unchanged"
+SKIPPED, FAILED = "skipped", "failed"
+
+
+@attrs.frozen(kw_only=True)
+class Attempt:
+    """What came of one try to write an entry.
+
+    Attributes:
+        action: What was done; empty: it is to be tried again.
+        reason: Why, or the last answer.
+        moved: The live object is not the one that the plan saw.
+    """
+
+    action: str = ""
+    reason: str = ""
+    moved: bool = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the entry needs no further try."""
+        return bool(self.action)
+
+
+Write = Callable[[PlanEntry], Attempt]
+Await = Callable[[Sequence[PlanEntry], float], Iterable[tuple[PlanEntry, str]]]
+
+
+class Writer:
+    """Writes the entries of one plan; used once.
+
+    Args:
+        run: Of the restore.
+        write: Tries to write one entry; called from many threads.
+        await_types: Waits until new types are served; yields those that are not.
+        workers: Threads.
+    """
+
+    def __init__(
+        self, run: Run, *, write: Write, await_types: Await, workers: int
+    ) -> None:
+        self._run = run
+        self._write = write
+        self._await_types = await_types
+        self._workers = workers
+        self._outcomes: list[ItemOutcome] = []
+        self._later: list[tuple[PlanEntry, str]] = []
+        self._noting = threading.Lock()
+        self._lost_namespaces: set[str] = set()
+        self._lost_types: set[GroupResource] = set()
+        self._total = 0
+        self._told = 0.0
+
+    def write(self, entries: Sequence[PlanEntry], deadline: float) -> list[ItemOutcome]:
+        """Carry out all *entries*, which are in the order of their waves.
+
+        Args:
+            entries: Of the plan.
+            deadline: Monotonic; what is refused until then is an error.
+        """
+        self._total = len(entries)
+        for entry in entries:
+            if not entry.action.writes:
+                self._note_unwritten(entry)
+        writing = [entry for entry in entries if entry.action.writes]
+        with WorkerPool(self._workers, "kbackup-restore") as pool:
+            for _, wave in groupby(writing, key=attrgetter("wave")):
+                members = list(wave)
+                self._write_all(pool, members)
+                self._settle_ground(pool, members, deadline)
+            self._drain(pool, deadline)
+        return self._outcomes
+
+    # --- one wave ---------------------------------------------------------------------
+
+    def _write_all(self, pool: WorkerPool, entries: Sequence[PlanEntry]) -> None:
+        """Try each entry once; those that may pass later end in the queue."""
+        waiting = iter(entries)
+        taking = threading.Lock()
+
+        def work() -> None:
+            while (entry := _take(waiting, taking)) is not None:
+                self._run.cancel.check()
+                self._try(entry)
+
+        threads = min(self._workers, len(entries))
+        futures = [pool.submit(work) for _ in range(threads)]
+        errors = [error for future in futures if (error := future.exception())]
+        if errors:
+            raise errors[0]
+
+    def _try(self, entry: PlanEntry) -> None:
+        lost = self._lost_ground(entry)
+        attempt = Attempt(action=FAILED, reason=lost) if lost else self._write(entry)
+        if not attempt.is_over:
+            with self._noting:
+                self._later.append((entry, attempt.reason))
+            return
+        if attempt.action == FAILED:
+            self._fail(entry, attempt.reason)
+            return
+        if attempt.moved:
+            self._run.warning(f"not written: {attempt.reason}", item=entry.target)
+        self._note(entry.target, attempt.action, attempt.reason)
+
+    def _settle_ground(
+        self, pool: WorkerPool, wave: Sequence[PlanEntry], deadline: float
+    ) -> None:
+        """Nothing else can be written before namespaces and types are there."""
+        ground = [e for e in wave if e.target.group_resource in (NAMESPACES, CRDS)]
+        if not ground:
+            return
+        self._drain(pool, deadline)
+        types = [entry for entry in ground if entry.target.group_resource == CRDS]
+        for entry, reason in self._await_types(types, deadline) if types else ():
+            self._lost_types.add(GroupResource.parse(entry.target.name))
+            self._run.error(reason, item=entry.target)
+
+    def _lost_ground(self, entry: PlanEntry) -> str:
+        target = entry.target
+        if target.namespace in self._lost_namespaces:
+            return f"namespace {target.namespace} could not be made"
+        if target.group_resource in self._lost_types:
+            return f"the CRD of {target.group_resource} could not be made"
+        return ""
+
+    # --- the queue --------------------------------------------------------------------
+
+    def _drain(self, pool: WorkerPool, deadline: float) -> None:
+        """Try what waits again, in rounds, until nothing does or time is over."""
+        clock, pause = self._run.clock, _FIRST_PAUSE
+        while self._later:
+            left = deadline - clock.monotonic()
+            if left <= 0:
+                self._give_up()
+                return
+            self._run.emit(WaitingFor(what=_waiting_text(self._later)))
+            self._run.cancel.check()
+            self._run.cancel.wait(min(pause, left))
+            waiting, self._later = self._later, []
+            before = len(waiting)
+            self._write_all(pool, [entry for entry, _ in waiting])
+            helped = len(self._later) < before
+            pause = _FIRST_PAUSE if helped else min(pause * 2, _LONGEST_PAUSE)
+
+    def _give_up(self) -> None:
+        waiting, self._later = self._later, []
+        for entry, reason in waiting:
+            self._fail(entry, f"not done in time; the last answer was: {reason}")
+
+    # --- the books --------------------------------------------------------------------
+
+    def _note_unwritten(self, entry: PlanEntry) -> None:
+        if entry.action is PlanAction.CONFLICT:
+            self._fail(entry, entry.reason)
+            return
+        unchanged = entry.action is PlanAction.UNCHANGED
+        if entry.action is PlanAction.SKIP and entry.differences:
+            self._run.warning(f"not restored: {entry.reason}", item=entry.target)
+        self._note(entry.target, UNCHANGED if unchanged else SKIPPED, entry.reason)
+
+    def _fail(self, entry: PlanEntry, reason: str) -> None:
+        if entry.target.group_resource == NAMESPACES:
+            self._lost_namespaces.add(entry.target.name)
+        elif entry.target.group_resource == CRDS:
+            self._lost_types.add(GroupResource.parse(entry.target.name))
+        self._run.error(f"not restored: {reason}", item=entry.target)
+        self._note(entry.target, FAILED, reason)
+
+    def _note(self, target: ResourceIdentifier, action: str, reason: str) -> None:
+        outcome = ItemOutcome(identifier=target, action=action, reason=reason)
+        with self._noting:
+            self._outcomes.append(outcome)
+            done = len(self._outcomes)
+        if not self._run.observed:
+            return
+        self._run.emit(ItemRestored(identifier=target, action=action))
+        now = self._run.clock.monotonic()
+        if now - self._told > _SECONDS_BETWEEN_EVENTS or done == self._total:
+            self._told = now
+            current = target.group_resource
+            self._run.emit(
+                ItemsProgressed(done=done, total=self._total, current=current)
+            )
+
+
+def _take(waiting: Iterator[PlanEntry], taking: threading.Lock) -> PlanEntry | None:
+    with taking:
+        return next(waiting, None)
+
+
+def _waiting_text(waiting: Sequence[tuple[PlanEntry, str]]) -> str:
+    entry, reason = waiting[0]
+    more = f" and {len(waiting) - 1} more" if len(waiting) > 1 else ""
+    return f"{entry.target}{more}: {reason}"
