@@ -1,1 +1,20 @@
-"""Being built."""
+"""The tar.gz of a backup in Velero's layout, written and read as a stream.
+
+The room knows no store and no cluster. The writer is used by the backup engine, the
+reader by the catalog, the restore engine and whoever wants to look into a backup.
+"""
+
+from kbackup.archive._contents import ArchiveContents
+from kbackup.archive._layout import LONGEST_NAME_FOR_VELERO
+from kbackup.archive._limits import ArchiveLimits
+from kbackup.archive._reader import ArchiveReader, ArchiveSummary
+from kbackup.archive._writer import ArchiveWriter
+
+__all__ = [
+    "LONGEST_NAME_FOR_VELERO",
+    "ArchiveContents",
+    "ArchiveLimits",
+    "ArchiveReader",
+    "ArchiveSummary",
+    "ArchiveWriter",
+]

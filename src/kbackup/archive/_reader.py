@@ -1,0 +1,219 @@
+"""A tar.gz in Velero's layout to items. Streams only; knows no store."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+import attrs
+
+from kbackup.archive._contents import ArchiveContents, IndexBuilder
+from kbackup.archive._files import PositionedFile
+from kbackup.archive._items import ItemFactory, check_whole
+from kbackup.archive._layout import (
+    VERSION_ENTRY,
+    Key,
+    PathReader,
+    check_version,
+    keep_best,
+)
+from kbackup.archive._limits import ArchiveLimits
+from kbackup.archive._scan import scan
+from kbackup.errors import ArchiveCorruptError, ArchiveError
+from kbackup.models import GroupResource, Item, ResourceIdentifier
+
+_log = logging.getLogger("kbackup.archive")
+
+_Found = tuple[str, str, str, str, bytes]
+"""Type, version directory (empty: un-versioned), namespace, name and body."""
+
+
+@attrs.frozen(kw_only=True)
+class ArchiveSummary:
+    """What reading the whole of an archive found.
+
+    Attributes:
+        items: How many items there are.
+        entries: How many files, versioned copies and ``metadata/version`` included.
+        by_type: Items of each type.
+        differing: Items whose copies are not the same bytes.
+    """
+
+    items: int
+    entries: int
+    by_type: Mapping[GroupResource, int]
+    differing: tuple[ResourceIdentifier, ...] = ()
+
+
+class ArchiveReader:
+    """Reads an archive of Velero or kbackup, as often as asked.
+
+    Items come from the un-versioned copies; an item that has none comes from the best
+    of its versions, at the end. The archive is never unpacked by name. May be shared by
+    threads, each with an iteration of its own.
+
+    Args:
+        source: The archive: a file, or a seekable stream, which is closed with the
+            reader.
+        limits: What counts as absurd.
+        salvage: Pass over what is damaged and name it in `damage`.
+    """
+
+    def __init__(
+        self,
+        source: Path | BinaryIO,
+        *,
+        limits: ArchiveLimits | None = None,
+        salvage: bool = False,
+    ) -> None:
+        try:
+            stream = source.open("rb") if isinstance(source, Path) else source
+        except OSError as exc:
+            raise ArchiveError(f"the archive cannot be opened: {exc}") from exc
+        self._file = PositionedFile(stream)
+        self._limits = limits or ArchiveLimits()
+        self._damage: list[str] | None = [] if salvage else None
+
+    @property
+    def damage(self) -> tuple[str, ...]:
+        """What could not be read; empty unless reading was to pass over it."""
+        return tuple(dict.fromkeys(self._damage or ()))
+
+    def __iter__(self) -> Iterator[Item]:
+        """Yield every item, in the archive's order.
+
+        Of two entries under one path both come; only the index knows which is the
+        later one, which counts.
+        """
+        factory = ItemFactory()
+        for resource, _, namespace, name, body in self._chosen():
+            try:
+                yield factory.make(factory.type_of(resource), namespace, name, body)
+            except ArchiveCorruptError as exc:
+                self._report(exc)
+
+    def index(self, spool_directory: Path | None = None) -> ArchiveContents:
+        """Read the archive once and return its items by name.
+
+        The items are written, inflated, to one temporary file that has no name and
+        that only this account can read.
+
+        Args:
+            spool_directory: Where that file's blocks lie; None: the system's place.
+
+        Raises:
+            ArchiveCorruptError: Something is damaged.
+            ArchiveError: The archive cannot be read, or the file not be written.
+        """
+        builder = IndexBuilder(spool_directory, self._report)
+        try:
+            for resource, version, namespace, name, body in self._entries():
+                if version:
+                    builder.add_version(resource, version, namespace, name)
+                else:
+                    builder.add(resource, namespace, name, body)
+            if wanted := builder.postponed():
+                for resource, version, namespace, name, body in self._entries():
+                    if wanted.get((resource, namespace, name)) == version != "":
+                        builder.add(resource, namespace, name, body)
+            return builder.finish(lambda: self.damage)
+        except BaseException:
+            builder.close()
+            raise
+
+    def check(self) -> ArchiveSummary:
+        """Read all of the archive and parse all of every copy of every item.
+
+        Raises:
+            ArchiveCorruptError: Something is damaged.
+        """
+        digests: dict[Key, int] = {}
+        differing: set[Key] = set()
+        entries = itertools.count()
+        for resource, _, namespace, name, body in self._entries(entries):
+            try:
+                check_whole(resource, namespace, name, body)
+            except ArchiveCorruptError as exc:
+                self._report(exc)
+            key = (resource, namespace, name)
+            if digests.setdefault(key, hash(body)) != hash(body):
+                differing.add(key)
+        by_type = Counter(resource for resource, _, _ in digests)
+        return ArchiveSummary(
+            items=len(digests),
+            entries=next(entries),
+            by_type={GroupResource.parse(r): n for r, n in sorted(by_type.items())},
+            differing=tuple(
+                ResourceIdentifier(GroupResource.parse(resource), namespace, name)
+                for resource, namespace, name in sorted(differing)
+            ),
+        )
+
+    def close(self) -> None:
+        """Close the archive; iterations under way fail."""
+        self._file.close()
+
+    def _report(self, error: ArchiveCorruptError) -> None:
+        if self._damage is None:
+            raise error
+        self._damage.append(str(error))
+
+    def _entries(self, count: Iterator[int] | None = None) -> Iterator[_Found]:
+        """Yield every entry that is an item's copy; *count* is taken for every one."""
+        split = PathReader().split
+        for raw, body in scan(self._file, self._limits, self._damage):
+            if count is not None:
+                next(count)
+            try:
+                place = split(raw)
+                if place is not None:
+                    yield (*place, body)
+                elif raw == VERSION_ENTRY.encode():
+                    check_version(body)
+                else:
+                    _log.warning("%r in the archive is no item and is not read", raw)
+            except ArchiveCorruptError as exc:
+                self._report(exc)
+
+    def _chosen(self) -> Iterator[_Found]:
+        """Yield the copies that count: un-versioned, else the best version.
+
+        The copies of an item stand side by side in what Velero and kbackup write, so
+        that only those of other archives are read again.
+        """
+        orphans: dict[Key, str] = {}
+        last: Key | None = None
+        for found in self._entries():
+            resource, version, namespace, name, _ = found
+            key = (resource, namespace, name)
+            if not version:
+                last = key
+                orphans.pop(key, None)
+                yield found
+            elif key != last:
+                keep_best(orphans, key, version)
+        if orphans:
+            for resource, version, namespace, name, _ in self._entries():
+                if not version:
+                    orphans.pop((resource, namespace, name), None)
+        if orphans:
+            for found in self._entries():
+                resource, version, namespace, name, _ = found
+                if orphans.get((resource, namespace, name)) == version != "":
+                    yield found
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
