@@ -19,28 +19,30 @@ from kbackup.plugins._events import (
     WarningRecorded,
 )
 from kbackup.plugins._interfaces import (
+    Capability,
+    ClusterReader,
+    ClusterWriter,
+    Digest,
+    ObjectInfo,
+    ObjectStore,
+    ObjectStoreFactory,
+    VolumeDescription,
+    VolumeSnapshotter,
+    VolumeSnapshotterFactory,
+)
+from kbackup.plugins._item_actions import (
     BackupInput,
     BackupItemAction,
     BackupOutput,
     BeginsBackup,
     BeginsRestore,
-    Capability,
-    ClusterReader,
-    ClusterWriter,
     DeleteInput,
     DeleteItemAction,
-    Digest,
     FollowsOperations,
     ItemBlockAction,
-    ObjectInfo,
-    ObjectStore,
-    ObjectStoreFactory,
     RestoreInput,
     RestoreItemAction,
     RestoreOutput,
-    VolumeDescription,
-    VolumeSnapshotter,
-    VolumeSnapshotterFactory,
 )
 from kbackup.plugins._manager import PluginManager
 from kbackup.plugins._names import qualify

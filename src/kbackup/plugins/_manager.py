@@ -27,12 +27,14 @@ from kbackup.errors import (
 from kbackup.models import BackupStorageLocationSpec
 from kbackup.plugins._events import Event
 from kbackup.plugins._interfaces import (
+    ObjectStoreFactory,
+    VolumeSnapshotterFactory,
+)
+from kbackup.plugins._item_actions import (
     BackupItemAction,
     DeleteItemAction,
     ItemBlockAction,
-    ObjectStoreFactory,
     RestoreItemAction,
-    VolumeSnapshotterFactory,
 )
 from kbackup.plugins._loader import Loaded, ObserverHook, load_plugins
 from kbackup.plugins._names import qualify

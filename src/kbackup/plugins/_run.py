@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
@@ -102,9 +102,9 @@ class Run:
         self._collecting = threading.Lock()
         self._warnings: list[ResultEntry] = []
         self._errors: list[ResultEntry] = []
-        self._seconds: Counter[str] = Counter()
+        self._seconds: defaultdict[str, float] = defaultdict(float)
         self._calls: Counter[str] = Counter()
-        self._plugin_seconds: Counter[str] = Counter()
+        self._plugin_seconds: defaultdict[str, float] = defaultdict(float)
 
     @property
     def observed(self) -> bool:
@@ -191,9 +191,9 @@ class Run:
         """Return what the run took and how often it called."""
         with self._collecting:
             return RunReport(
-                seconds={phase: float(s) for phase, s in self._seconds.items()},
+                seconds=dict(self._seconds),
                 calls=dict(self._calls),
-                plugin_seconds={p: float(s) for p, s in self._plugin_seconds.items()},
+                plugin_seconds=dict(self._plugin_seconds),
                 bytes_written=bytes_written,
                 lists=lists,
             )

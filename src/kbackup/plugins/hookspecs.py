@@ -13,12 +13,14 @@ import pluggy
 
 from kbackup.plugins._events import Event
 from kbackup.plugins._interfaces import (
+    ObjectStoreFactory,
+    VolumeSnapshotterFactory,
+)
+from kbackup.plugins._item_actions import (
     BackupItemAction,
     DeleteItemAction,
     ItemBlockAction,
-    ObjectStoreFactory,
     RestoreItemAction,
-    VolumeSnapshotterFactory,
 )
 from kbackup.plugins._run import Run
 

@@ -1,0 +1,222 @@
+"""Item actions: their Protocols, what they are given and what they answer.
+
+A Protocol's method set grows only with a new version of the Protocol; what an action is
+*given* grows by fields with defaults.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import attrs
+
+from kbackup.models import (
+    Backup,
+    ItemOperation,
+    OperationProgress,
+    ResourceIdentifier,
+    ResourceSelector,
+    Restore,
+    RestoreOptions,
+)
+from kbackup.plugins._interfaces import ClusterReader, ClusterWriter
+
+if TYPE_CHECKING:
+    from kbackup.plugins._run import Run
+
+
+@attrs.frozen(kw_only=True)
+class BackupInput:
+    """What a BackupItemAction is given.
+
+    Attributes:
+        item: The object as the cluster gave it; never to be changed.
+        identifier: Its type, namespace and name.
+        backup: The backup that runs.
+        cluster: The source cluster.
+        logger: Writes to the backup's log.
+        run: The run it belongs to.
+    """
+
+    item: Mapping[str, Any]
+    identifier: ResourceIdentifier
+    backup: Backup
+    cluster: ClusterReader
+    logger: logging.Logger | logging.LoggerAdapter[logging.Logger]
+    run: Run | None = None
+
+
+@attrs.frozen(kw_only=True)
+class BackupOutput:
+    """What a BackupItemAction answers.
+
+    Attributes:
+        item: The object to store; the one given where nothing changes.
+        additional_items: What must be in the backup as well; the filters decide.
+        must_include_additional_items: The filters do not decide about those.
+        skip: Why this object shall not be stored; empty: it shall.
+        wants_begin: Whether `begin` is to be called.
+        post_operation_items: What to store again after the operation ended.
+    """
+
+    item: Mapping[str, Any]
+    additional_items: tuple[ResourceIdentifier, ...] = ()
+    must_include_additional_items: bool = False
+    skip: str = ""
+    wants_begin: bool = False
+    post_operation_items: tuple[ResourceIdentifier, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class RestoreInput:
+    """What a RestoreItemAction is given.
+
+    Attributes:
+        item: The object as it would be written so far: metadata reset, no status,
+            source namespace; never to be changed.
+        item_from_backup: The object as it was stored, status included.
+        identifier: Its type, source namespace and name.
+        restore: The restore that is planned.
+        backup: The backup that is restored.
+        options: kbackup's own options of the restore.
+        cluster: The target cluster.
+        logger: Writes to the restore's log.
+        run: The run it belongs to.
+    """
+
+    item: Mapping[str, Any]
+    item_from_backup: Mapping[str, Any]
+    identifier: ResourceIdentifier
+    restore: Restore
+    backup: Backup
+    options: RestoreOptions
+    cluster: ClusterReader
+    logger: logging.Logger | logging.LoggerAdapter[logging.Logger]
+    run: Run | None = None
+
+
+@attrs.frozen(kw_only=True)
+class RestoreOutput:
+    """What a RestoreItemAction answers.
+
+    Attributes:
+        item: The object to write; the one given where nothing changes.
+        additional_items: What must be restored before it; the filters decide.
+        skip: Why this object shall not be restored; empty: it shall.
+        wants_begin: Whether `begin` is to be called when the plan is applied.
+    """
+
+    item: Mapping[str, Any]
+    additional_items: tuple[ResourceIdentifier, ...] = ()
+    skip: str = ""
+    wants_begin: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class DeleteInput:
+    """What a DeleteItemAction is given.
+
+    Attributes:
+        item: The object as it was stored.
+        identifier: Its type, namespace and name.
+        backup: The backup that is deleted.
+        cluster: The cluster in which the action may have left something.
+        logger: Writes to the log of the deletion.
+    """
+
+    item: Mapping[str, Any]
+    identifier: ResourceIdentifier
+    backup: Backup
+    cluster: ClusterWriter
+    logger: logging.Logger | logging.LoggerAdapter[logging.Logger]
+
+
+@runtime_checkable
+class BackupItemAction(Protocol):
+    """Looks at each item it applies to while a backup runs.
+
+    `execute` is pure: it changes neither the item nor the cluster, may be called more
+    than once, from any worker thread. An action that starts something has a method
+    ``begin(given: BackupInput, cluster: ClusterWriter) -> ItemOperation | None`` and,
+    for what goes on by itself, ``progress(operation) -> OperationProgress`` and
+    ``cancel(operation)``.
+    """
+
+    name: str
+    applies_to: ResourceSelector
+
+    def execute(self, given: BackupInput) -> BackupOutput:
+        """Answer what to store and what else belongs to it."""
+        ...
+
+
+@runtime_checkable
+class RestoreItemAction(Protocol):
+    """Looks at each item it applies to while a restore is planned.
+
+    `execute` is pure, as for `BackupItemAction`; ``begin``, ``progress`` and ``cancel``
+    alike, called while the plan is applied.
+    """
+
+    name: str
+    applies_to: ResourceSelector
+
+    def execute(self, given: RestoreInput) -> RestoreOutput:
+        """Answer what to write and what must be there before it."""
+        ...
+
+
+@runtime_checkable
+class DeleteItemAction(Protocol):
+    """Cleans up, item by item, when a backup is deleted."""
+
+    name: str
+    applies_to: ResourceSelector
+
+    def execute(self, given: DeleteInput) -> None:
+        """Remove what the item's backup left outside the store."""
+        ...
+
+
+@runtime_checkable
+class ItemBlockAction(Protocol):
+    """Tells which items are to be backed up together with one."""
+
+    name: str
+    applies_to: ResourceSelector
+
+    def related_items(self, given: BackupInput) -> tuple[ResourceIdentifier, ...]:
+        """Return the identifiers of the items of the same block."""
+        ...
+
+
+class BeginsBackup(Protocol):
+    """The part of a BackupItemAction that acts."""
+
+    def begin(self, given: BackupInput, cluster: ClusterWriter) -> ItemOperation | None:
+        """Start what is to be started; return what to wait for."""
+        ...
+
+
+class BeginsRestore(Protocol):
+    """The part of a RestoreItemAction that acts."""
+
+    def begin(
+        self, given: RestoreInput, cluster: ClusterWriter
+    ) -> ItemOperation | None:
+        """Start what is to be started; return what to wait for."""
+        ...
+
+
+class FollowsOperations(Protocol):
+    """The part of an action whose operations go on by themselves."""
+
+    def progress(self, operation: ItemOperation) -> OperationProgress:
+        """Return how far an operation is."""
+        ...
+
+    def cancel(self, operation: ItemOperation) -> None:
+        """Stop an operation as soon as possible."""
+        ...
