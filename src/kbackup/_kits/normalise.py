@@ -8,6 +8,7 @@ sides.
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
@@ -40,6 +41,7 @@ BIND_ANNOTATIONS = (
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 TOKEN_TYPE = "kubernetes.io/service-account-token"  # noqa: S105 - the name of a type
 _ABSENT = object()
+_RANDOM = re.compile(r"-[a-z0-9]{5}")
 
 
 @attrs.frozen(kw_only=True)
@@ -99,17 +101,18 @@ def _is_token(item: Content, _value: Any) -> bool:
 
 def _is_made_token(item: Content, value: Any) -> bool:
     name = (item.get("metadata") or {}).get("name", "")
-    return isinstance(value, Mapping) and str(value.get("name", "")).startswith(
-        f"{name}-token-"
-    )
+    return _has_generated_name(value, f"{name}-token-")
 
 
 def _is_token_volume(item: Content, value: Any) -> bool:
     account = (item.get("spec") or {}).get("serviceAccountName") or "default"
-    prefixes = (f"{account}-token-", "kube-api-access-")
-    return isinstance(value, Mapping) and str(value.get("name", "")).startswith(
-        prefixes
-    )
+    return _has_generated_name(value, f"{account}-token-", "kube-api-access-")
+
+
+def _has_generated_name(value: Any, *prefixes: str) -> bool:
+    """Whether an element is named like the API server does: five random signs."""
+    name = str(value.get("name", "")) if isinstance(value, Mapping) else ""
+    return name.startswith(prefixes) and _RANDOM.fullmatch(name[-6:]) is not None
 
 
 def _labels(*path: str) -> tuple[Ignored, ...]:
