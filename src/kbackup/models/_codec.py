@@ -211,13 +211,14 @@ def _layout(cls: Any) -> _Layout:
 @cache
 def _layouts(cls: Any) -> _Layout:
     hints = typing.get_type_hints(cls)
+    required = {f.name for f in attrs.fields(cls) if f.default is attrs.NOTHING}
     fields = tuple(
         _Field(
             attribute=field.name,
             name=document_name(cls.__name__, field.name),
             converter=_converter(hints[field.name]),
-            always=field.metadata.get("always", False),
-            required=field.default is attrs.NOTHING,
+            always=field.name in required or field.metadata.get("always", False),
+            required=field.name in required,
         )
         for field in attrs.fields(cls)
         if field.name != "extra"
