@@ -98,7 +98,8 @@ class Run:
         self.logger = RunLogger(f"kbackup.{kind}", uid)
         self._observer = observer
         self._broadcast = broadcast
-        self._emitting = threading.Lock()
+        self._emitting = threading.RLock()
+        self._telling = False
         self._collecting = threading.Lock()
         self._warnings: list[ResultEntry] = []
         self._errors: list[ResultEntry] = []
@@ -112,19 +113,30 @@ class Run:
         return self._observer is not None or self._broadcast is not None
 
     def emit(self, event: Event) -> None:
-        """Tell the observers, one at a time and in order; their errors are logged."""
+        """Tell the observers, one at a time and in order; their errors are logged.
+
+        What an observer records in turn is kept, but is no event: there is none inside
+        an event.
+        """
         if not self.observed:
             return
         with self._emitting:  # serialises observers; the run's own locks are not held
-            if self._observer is not None:
-                try:
-                    self._observer(event)
-                except Exception:
-                    self.logger.exception(
-                        "an observer failed on %s", type(event).__name__
-                    )
-            if self._broadcast is not None:
-                self._broadcast(event, self)
+            if self._telling:  # the lock is ours already: an observer called
+                return
+            self._telling = True
+            try:
+                self._tell(event)
+            finally:
+                self._telling = False
+
+    def _tell(self, event: Event) -> None:
+        if self._observer is not None:
+            try:
+                self._observer(event)
+            except Exception:
+                self.logger.exception("an observer failed on %s", type(event).__name__)
+        if self._broadcast is not None:
+            self._broadcast(event, self)
 
     @contextmanager
     def phase(self, name: str, *, total: int | None = None) -> Iterator[None]:

@@ -88,6 +88,6 @@ def kbackup_event(event: Event, run: Run) -> None:
 
     Called for one event after another, in order, never from two threads at once for the
     same run. What it raises is logged as this plugin's fault, and the run goes on. It
-    must come back soon, and *run* is for reading: recording a warning from here would
-    be an event inside an event.
+    must come back soon: the run waits for it. A warning that it records with *run* is
+    kept, but told to nobody as an event.
     """

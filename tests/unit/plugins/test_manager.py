@@ -428,7 +428,7 @@ class HalfAction(Action):
 
     def begin(self, given):
         """Start nothing."""
-        return None
+        return
 
 
 def with_selector(selector):
