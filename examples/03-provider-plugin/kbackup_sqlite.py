@@ -33,6 +33,7 @@ from kbackup.plugins import (
     ObjectStoreFactory,
     hookimpl,
 )
+from kbackup.stores import validate_key
 
 PROVIDER = "example.com/sqlite"
 
@@ -53,6 +54,7 @@ class SQLiteStore:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._closed = False
 
     def put(
         self,
@@ -68,7 +70,7 @@ class SQLiteStore:
         body = source if isinstance(source, bytes) else source.read_bytes()
         now = datetime.now(UTC)
         verb = "INSERT" if create else "INSERT OR REPLACE"
-        with self._connection(key) as connection:
+        with self._row(key) as connection:
             try:
                 connection.execute(
                     f"{verb} INTO objects VALUES (?, ?, ?)",
@@ -90,7 +92,7 @@ class SQLiteStore:
         """Copy a row, or a part of it, to *target*."""
         info = self.stat(key)
         wanted = info.size if length is None else length
-        with self._connection(key) as connection:
+        with self._row(key) as connection:
             row = connection.execute(
                 "SELECT substr(body, ?, ?) FROM objects WHERE key = ?",
                 (start + 1, wanted, key),
@@ -105,7 +107,7 @@ class SQLiteStore:
 
     def stat(self, key: str) -> ObjectInfo:
         """Describe a row without reading its body."""
-        with self._connection(key) as connection:
+        with self._row(key) as connection:
             row = connection.execute(
                 "SELECT key, length(body), modified FROM objects WHERE key = ?", (key,)
             ).fetchone()
@@ -130,7 +132,7 @@ class SQLiteStore:
 
     def delete(self, key: str) -> None:
         """Remove a row, if it is there."""
-        with self._connection(key) as connection:
+        with self._row(key) as connection:
             connection.execute("DELETE FROM objects WHERE key = ?", (key,))
 
     def signed_url(self, key: str, ttl: timedelta) -> str:  # noqa: ARG002 - unused
@@ -138,10 +140,11 @@ class SQLiteStore:
         raise UnsupportedCapabilityError(key, "signed addresses")
 
     def close(self) -> None:
-        """Do nothing: no connection outlives its call."""
+        """Refuse calls from now on; no connection outlives its call."""
+        self._closed = True
 
     def _page(self, prefix: str, after: str) -> Sequence[tuple[str, int, str]]:
-        with self._connection(prefix) as connection:
+        with self._connection() as connection:
             return connection.execute(
                 "SELECT key, length(body), modified FROM objects"
                 " WHERE key > ? AND substr(key, 1, ?) = ? ORDER BY key LIMIT ?",
@@ -149,8 +152,17 @@ class SQLiteStore:
             ).fetchall()
 
     @contextmanager
-    def _connection(self, key: str) -> Iterator[sqlite3.Connection]:
+    def _row(self, key: str) -> Iterator[sqlite3.Connection]:
+        """Open the file for one object, whose key must be one."""
+        validate_key(key)
+        with self._connection(key) as connection:
+            yield connection
+
+    @contextmanager
+    def _connection(self, key: str = "") -> Iterator[sqlite3.Connection]:
         """Open the file for one call; SQLite's errors become kbackup's."""
+        if self._closed:
+            raise StoreError(key, "the store was closed")
         try:
             with closing(
                 sqlite3.connect(self._path, timeout=_SECONDS_FOR_A_LOCK)

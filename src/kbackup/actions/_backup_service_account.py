@@ -31,8 +31,8 @@ class ServiceAccountAction:
     applies_to = ResourceSelector(included_resources=("serviceaccounts",))
 
     def __init__(self) -> None:
-        self._reading = threading.Lock()
-        self._grants: WeakKeyDictionary[Run, _Grants] = WeakKeyDictionary()
+        self._opening = threading.Lock()
+        self._runs: WeakKeyDictionary[Run, _GrantsOfRun] = WeakKeyDictionary()
 
     def execute(self, given: BackupInput) -> BackupOutput:
         """Ask for the account's grants, unless cluster-wide objects are left out."""
@@ -43,17 +43,30 @@ class ServiceAccountAction:
         return BackupOutput(item=given.item, additional_items=grants)
 
     def _of_run(self, given: BackupInput) -> _Grants:
-        """Return all grants, read at the first question of a run."""
         if given.run is None:
             return _by_account(_bindings(given).items)
+        with self._opening:
+            grants = self._runs.setdefault(given.run, _GrantsOfRun())
+        return grants.read(given, given.run)
+
+
+class _GrantsOfRun:
+    """All grants, read at the first question of one run."""
+
+    def __init__(self) -> None:
+        self._reading = (
+            threading.Lock()
+        )  # one for each run: a slow one holds up no other
+        self._grants: _Grants | None = None
+
+    def read(self, given: BackupInput, run: Run) -> _Grants:
         with self._reading:
-            grants = self._grants.get(given.run)
-            if grants is not None:
-                return grants
+            if self._grants is not None:
+                return self._grants
             bindings = _bindings(given)
-            grants = self._grants[given.run] = _by_account(bindings.items)
+            self._grants = grants = _by_account(bindings.items)
         if bindings.refused is not None:  # told outside the lock: observers hear it
-            _warn(given.run, bindings.refused)
+            _warn(run, bindings.refused)
         return grants
 
 
