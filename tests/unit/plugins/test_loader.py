@@ -171,3 +171,32 @@ def test_importing_the_room_is_light():
         "kbackup.stores",
     }
     assert heavy.isdisjoint(done.stdout.split())
+
+
+SDKS = ("s3fs", "boto3", "botocore", "aiobotocore", "gcsfs", "adlfs", "kubernetes")
+LIST_WITHOUT_SDKS = f"""
+import sys
+sys.modules.update(dict.fromkeys({SDKS!r}))
+from kbackup.plugins import PluginManager
+manager = PluginManager(strict=True)
+for info in manager.list_plugins():
+    if info.distribution == "kbackup" and not info.available:
+        print(info.name, info.cause, sep="|")
+print(*manager.object_store_factories)
+print("fsspec" in sys.modules)
+"""
+
+
+def test_providers_load_without_their_sdks():
+    """Our providers load where no SDK is installed; those that need one say which."""
+    done = subprocess.run(
+        [sys.executable, "-c", LIST_WITHOUT_SDKS],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    unavailable, stores, loads_fsspec = done.stdout.splitlines()
+    assert unavailable == "velero.io/aws|needs s3fs: pip install 'kbackup[aws]'"
+    assert {"kbackup.io/local", "kbackup.io/memory"} <= set(stores.split())
+    assert loads_fsspec == "False"
