@@ -1,1 +1,25 @@
-"""Being built."""
+"""Provider ``kbackup.io/local``: object stores in directories, one or several mirrored.
+
+Also answers to ``csdz.io/local``. An address is ``file:///var/backups``; in a location
+it is the config key ``path``, one directory or several joined by ``#``.
+"""
+
+from collections.abc import Mapping
+
+from kbackup.plugins import ObjectStoreFactory, hookimpl
+from kbackup_plugins_local._config import PROVIDER, local_spec
+from kbackup_plugins_local._open import open_local_store
+
+__all__ = ["kbackup_register_object_stores", "open_local_store"]
+
+
+@hookimpl
+def kbackup_register_object_stores() -> Mapping[str, ObjectStoreFactory]:
+    """Offer stores in local directories."""
+    factory = ObjectStoreFactory(
+        open=open_local_store,
+        from_url=local_spec,
+        schemes=("file",),
+        aliases=("csdz.io/local",),
+    )
+    return {PROVIDER: factory}

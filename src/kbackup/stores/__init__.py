@@ -1,1 +1,68 @@
-"""Being built."""
+"""The door to object stores: opening them, their keys, and what providers build on.
+
+The only room that opens fsspec, and only when a store is opened. It is itself the
+plugin that offers stores in memory.
+"""
+
+from kbackup.stores import _layout as layout
+from kbackup.stores._errors import translate_store_errors
+from kbackup.stores._fsspec import FsspecObjectStore, open_filesystem
+from kbackup.stores._keys import key_fault, validate_key
+from kbackup.stores._layout import BackupFiles, RestoreFiles
+from kbackup.stores._location_file import (
+    LocationRecord,
+    ensure_location_record,
+    read_location_record,
+)
+from kbackup.stores._locations import location_from, open_object_store
+from kbackup.stores._memory import kbackup_register_object_stores
+from kbackup.stores._mirrors import (
+    Copies,
+    DirectoryState,
+    LocationState,
+    MirroredStore,
+    PreparableStore,
+    RepairableStore,
+    copies_of,
+    problems_of,
+    state_of,
+)
+from kbackup.stores._prefixed import PrefixedStore, ReadOnlyStore
+from kbackup.stores._timeouts import RetryPolicy, Timeouts, bounded
+from kbackup.stores._validate import StoreCheck, validate_object_store
+from kbackup.stores._walk import common_prefixes, walk_in_key_order
+
+__all__ = [
+    "BackupFiles",
+    "Copies",
+    "DirectoryState",
+    "FsspecObjectStore",
+    "LocationRecord",
+    "LocationState",
+    "MirroredStore",
+    "PrefixedStore",
+    "PreparableStore",
+    "ReadOnlyStore",
+    "RepairableStore",
+    "RestoreFiles",
+    "RetryPolicy",
+    "StoreCheck",
+    "Timeouts",
+    "bounded",
+    "common_prefixes",
+    "copies_of",
+    "ensure_location_record",
+    "kbackup_register_object_stores",
+    "key_fault",
+    "layout",
+    "location_from",
+    "open_filesystem",
+    "open_object_store",
+    "problems_of",
+    "read_location_record",
+    "state_of",
+    "translate_store_errors",
+    "validate_key",
+    "validate_object_store",
+    "walk_in_key_order",
+]

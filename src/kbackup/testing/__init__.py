@@ -19,9 +19,14 @@ if TYPE_CHECKING:
         backup_input,
         restore_input,
     )
+    from kbackup.testing._store_contract import ObjectStoreContract
+    from kbackup.testing._stores import FailingStore, MemoryStore
 
 _MODULES = {
     "BackupItemActionContract": "_action_contracts",
+    "FailingStore": "_stores",
+    "MemoryStore": "_stores",
+    "ObjectStoreContract": "_store_contract",
     "RestoreItemActionContract": "_action_contracts",
     "StaticClusterReader": "_action_inputs",
     "backup_input": "_action_inputs",
@@ -30,6 +35,9 @@ _MODULES = {
 
 __all__ = [
     "BackupItemActionContract",
+    "FailingStore",
+    "MemoryStore",
+    "ObjectStoreContract",
     "RestoreItemActionContract",
     "StaticClusterReader",
     "backup_input",

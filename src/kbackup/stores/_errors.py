@@ -1,0 +1,188 @@
+"""Errors of the operating system, of fsspec and of the SDKs below it, made ours.
+
+The one place where they are translated: whatever touches a store, a provider's own code
+included, does so inside `translate_store_errors`. Neither fsspec nor an SDK is imported
+for it: classes are known by their names, so that a store in a directory starts fast.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from kbackup.errors import (
+    KBackupError,
+    ObjectExistsError,
+    ObjectNotFoundError,
+    StoreAccessError,
+    StoreError,
+    StoreFullError,
+    StoreUnavailableError,
+)
+
+_MAX_REASON = 300  # some servers answer with a whole page of HTML
+
+ERRORS_BY_ERRNO: Mapping[int, type[StoreError]] = {
+    errno.ENOENT: ObjectNotFoundError,
+    errno.EEXIST: ObjectExistsError,
+    errno.ENOSPC: StoreFullError,
+    errno.EDQUOT: StoreFullError,
+    errno.EFBIG: StoreFullError,  # FAT32 ends at 4 GiB
+    errno.EROFS: StoreAccessError,
+    errno.EACCES: StoreAccessError,
+    errno.EPERM: StoreAccessError,
+    errno.ELOOP: StoreAccessError,  # O_NOFOLLOW met a symbolic link
+    errno.ENOTDIR: StoreAccessError,
+    errno.EISDIR: StoreAccessError,
+    errno.EBUSY: StoreUnavailableError,  # s3fs: SlowDown, ServiceUnavailable
+    errno.EAGAIN: StoreUnavailableError,
+    errno.EMFILE: StoreUnavailableError,
+    errno.ENFILE: StoreUnavailableError,
+    errno.ESTALE: StoreUnavailableError,  # an NFS server was restarted
+    errno.ETIMEDOUT: StoreUnavailableError,
+    errno.ECONNREFUSED: StoreUnavailableError,
+    errno.ECONNRESET: StoreUnavailableError,
+    errno.ECONNABORTED: StoreUnavailableError,
+    errno.EPIPE: StoreUnavailableError,
+    errno.EHOSTDOWN: StoreUnavailableError,
+    errno.EHOSTUNREACH: StoreUnavailableError,
+    errno.ENETDOWN: StoreUnavailableError,
+    errno.ENETUNREACH: StoreUnavailableError,
+    errno.ENOTCONN: StoreUnavailableError,
+    # Not on every platform; s3fs uses it for a server's own failure (HTTP 500).
+    getattr(errno, "EREMOTEIO", 121): StoreUnavailableError,
+}
+
+# What a server says of itself counts more than what s3fs makes of it: it turns a
+# missing bucket into the same FileNotFoundError as a missing object.
+# Source: Amazon S3 API reference, "Error responses".
+ERRORS_BY_CODE: Mapping[str, type[StoreError]] = {
+    "NoSuchKey": ObjectNotFoundError,
+    "NoSuchVersion": ObjectNotFoundError,
+    "404": ObjectNotFoundError,  # HEAD has no body, so no code but the status
+    "NoSuchBucket": StoreAccessError,
+    "PreconditionFailed": ObjectExistsError,
+    "412": ObjectExistsError,
+    "ConditionalRequestConflict": StoreUnavailableError,  # try again, says S3
+    "OperationAborted": StoreUnavailableError,
+    "409": StoreUnavailableError,
+    "AccessDenied": StoreAccessError,
+    "AccountProblem": StoreAccessError,
+    "AllAccessDisabled": StoreAccessError,
+    "AuthorizationHeaderMalformed": StoreAccessError,
+    "ExpiredToken": StoreAccessError,
+    "InvalidAccessKeyId": StoreAccessError,
+    "InvalidToken": StoreAccessError,
+    "MethodNotAllowed": StoreAccessError,
+    "PermanentRedirect": StoreAccessError,  # the wrong region
+    "RequestTimeTooSkewed": StoreAccessError,
+    "SignatureDoesNotMatch": StoreAccessError,
+    "301": StoreAccessError,
+    "401": StoreAccessError,
+    "403": StoreAccessError,
+    "405": StoreAccessError,
+    "EntityTooLarge": StoreFullError,
+    "QuotaExceeded": StoreFullError,
+    "XMinioStorageFull": StoreFullError,
+    "507": StoreFullError,
+    "InternalError": StoreUnavailableError,
+    "RequestTimeout": StoreUnavailableError,
+    "ServiceUnavailable": StoreUnavailableError,
+    "SlowDown": StoreUnavailableError,
+    "Throttling": StoreUnavailableError,
+    "ThrottlingException": StoreUnavailableError,
+    "TooManyRequests": StoreUnavailableError,
+    "429": StoreUnavailableError,
+    "500": StoreUnavailableError,
+    "502": StoreUnavailableError,
+    "503": StoreUnavailableError,
+    "504": StoreUnavailableError,
+}
+
+# Classes by full name, looked up along the method resolution order.
+ERRORS_BY_CLASS: Mapping[str, type[StoreError]] = {
+    "builtins.FileNotFoundError": ObjectNotFoundError,
+    "builtins.FileExistsError": ObjectExistsError,
+    "builtins.PermissionError": StoreAccessError,
+    "builtins.IsADirectoryError": StoreAccessError,
+    "builtins.NotADirectoryError": StoreAccessError,
+    "builtins.TimeoutError": StoreUnavailableError,
+    "builtins.ConnectionError": StoreUnavailableError,
+    "builtins.EOFError": StoreUnavailableError,
+    "builtins.OSError": StoreError,
+    "fsspec.exceptions.FSTimeoutError": StoreUnavailableError,
+    "fsspec.exceptions.BlocksizeMismatchError": StoreError,
+    "aiohttp.client_exceptions.ClientConnectionError": StoreUnavailableError,
+    "aiohttp.client_exceptions.ClientPayloadError": StoreUnavailableError,
+    "aiohttp.client_exceptions.ClientError": StoreError,
+    "botocore.exceptions.HTTPClientError": StoreUnavailableError,
+    "botocore.exceptions.ConnectionError": StoreUnavailableError,
+    "botocore.exceptions.IncompleteReadError": StoreUnavailableError,
+    "botocore.exceptions.ResponseStreamingError": StoreUnavailableError,
+    "botocore.exceptions.ChecksumError": StoreUnavailableError,
+    "botocore.exceptions.FlexibleChecksumError": StoreUnavailableError,
+    "botocore.exceptions.NoCredentialsError": StoreAccessError,
+    "botocore.exceptions.PartialCredentialsError": StoreAccessError,
+    "botocore.exceptions.CredentialRetrievalError": StoreAccessError,
+    "botocore.exceptions.ProfileNotFound": StoreAccessError,
+    "botocore.exceptions.NoRegionError": StoreAccessError,
+    "botocore.exceptions.SSOError": StoreAccessError,
+    "botocore.exceptions.TokenRetrievalError": StoreAccessError,
+    "botocore.exceptions.SSLError": StoreAccessError,  # a certificate does not heal
+    "botocore.exceptions.ProxyConnectionError": StoreUnavailableError,
+    "botocore.exceptions.ClientError": StoreError,
+    "botocore.exceptions.BotoCoreError": StoreError,
+    "botocore.parsers.ResponseParserError": StoreUnavailableError,
+}
+
+
+@contextmanager
+def translate_store_errors(key: str) -> Iterator[None]:
+    """Raise our errors for whatever a store raises, with the original as the cause.
+
+    Args:
+        key: The object it is about; empty for the store as a whole.
+    """
+    try:
+        yield
+    except KBackupError:
+        raise
+    except Exception as exc:
+        raise translated(key, exc) from exc
+
+
+def translated(key: str, exc: BaseException) -> StoreError:
+    """Return our error for a foreign one; what is not known is a plain `StoreError`."""
+    reason = _reason(exc)
+    if (response := _response(exc)) is not None:
+        code, status = response
+        known = ERRORS_BY_CODE.get(code) or ERRORS_BY_CODE.get(status)
+        return (known or StoreError)(key, f"{reason} ({code or status})")
+    if isinstance(exc, OSError) and exc.errno and exc.errno in ERRORS_BY_ERRNO:
+        return ERRORS_BY_ERRNO[exc.errno](key, reason)
+    for ancestor in type(exc).__mro__:
+        name = f"{ancestor.__module__}.{ancestor.__qualname__}"
+        if known := ERRORS_BY_CLASS.get(name):
+            return known(key, reason)
+    return StoreError(key, reason)
+
+
+def _response(exc: BaseException) -> tuple[str, str] | None:
+    """Return code and HTTP status of a server's answer, of *exc* or of its cause."""
+    for candidate in (exc, exc.__cause__):
+        response: Any = getattr(candidate, "response", None)
+        if isinstance(response, Mapping) and "Error" in response:
+            code = str(response["Error"].get("Code") or "")
+            metadata = response.get("ResponseMetadata") or {}
+            return code, str(metadata.get("HTTPStatusCode") or "")
+    return None
+
+
+def _reason(exc: BaseException) -> str:
+    """Say in words what happened; the name of the class where it says nothing."""
+    # Without the path that an OSError shows: the object is named by its key.
+    said = exc.strerror if isinstance(exc, OSError) else None
+    text = str(said or exc)
+    return " ".join(text.split())[:_MAX_REASON] or type(exc).__name__

@@ -1,0 +1,335 @@
+"""Any fsspec filesystem that keeps objects as an `ObjectStore`.
+
+For filesystems that put an object whole or not at all: those of object stores, and
+memory. A directory is not one of them, see the local provider. fsspec is imported when
+the first store is opened, not with this room.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO, ClassVar, TypeVar
+
+from kbackup.errors import (
+    DigestMismatchError,
+    ObjectExistsError,
+    ObjectNotFoundError,
+    StoreError,
+    StoreUnavailableError,
+    UnsupportedCapabilityError,
+)
+from kbackup.plugins import Capability, Digest, ObjectInfo
+from kbackup.stores._errors import translate_store_errors
+from kbackup.stores._keys import validate_key
+from kbackup.stores._timeouts import RetryPolicy, Timeouts, bounded
+from kbackup.stores._walk import common_prefixes
+
+T = TypeVar("T")
+
+PIECE = 16 << 20  # what one request reads, and so what a get holds in memory
+
+
+def open_filesystem(protocol: str, **options: Any) -> Any:
+    """Return a new fsspec filesystem that caches nothing.
+
+    fsspec otherwise hands out one instance to all callers with equal options, whose
+    listings stay as they were first seen.
+    """
+    import fsspec  # noqa: PLC0415 - costs a tenth of a second, see the module's docstring
+
+    return fsspec.filesystem(
+        protocol, skip_instance_cache=True, use_listings_cache=False, **options
+    )
+
+
+class FsspecObjectStore:
+    """An object store over an fsspec filesystem.
+
+    Every method may be called from any thread, also from one with a running event loop.
+    Not usable after a fork. A provider that knows more of its store overrides the
+    methods of the part "What a provider may know better".
+
+    Args:
+        filesystem: From `open_filesystem`, not ``asynchronous``.
+        root: The bucket, or another path of the filesystem below which keys lie.
+        capabilities: What the filesystem can do; `Capability.ATOMIC_CREATE` says that
+            its ``mode="create"`` has one winner, which fsspec's own emulation has not.
+        timeouts: Total times of the calls.
+        retry: How to try again; the filesystem should not do so itself.
+        put_options: Given with each put of a file, such as the size of its parts.
+    """
+
+    api_version: ClassVar[int] = 1
+
+    def __init__(
+        self,
+        filesystem: Any,
+        root: str,
+        *,
+        capabilities: frozenset[Capability] = frozenset(),
+        timeouts: Timeouts | None = None,
+        retry: RetryPolicy | None = None,
+        put_options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.capabilities = frozenset(capabilities)
+        self._fs = filesystem
+        self._root = root.rstrip("/")
+        self._timeouts = timeouts or Timeouts()
+        self._retry = retry or RetryPolicy()
+        self._put_options = dict(put_options or {})
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._root!r})"
+
+    # --- the Protocol -----------------------------------------------------------------
+
+    def put(
+        self,
+        key: str,
+        source: Path | bytes,
+        *,
+        create: bool = False,
+        retain_until: datetime | None = None,
+    ) -> ObjectInfo:
+        """Write an object; see `ObjectStore.put`."""
+        validate_key(key)
+        if retain_until and Capability.RETENTION not in self.capabilities:
+            raise UnsupportedCapabilityError(key, "it cannot lock objects")
+        with translate_store_errors(key):  # the source may be unreadable
+            size = len(source) if isinstance(source, bytes) else source.stat().st_size
+        seconds = self._timeouts.for_transfer(size)
+        tried = 0
+
+        def attempt(left: float) -> None:
+            nonlocal tried
+            tried += 1
+            try:
+                self._write(key, source, left, create=create, retain_until=retain_until)
+            except ObjectExistsError:
+                # An earlier attempt may have arrived although its answer was lost.
+                if tried == 1 or not self._holds(key, source):
+                    raise
+
+        self._retry.run(seconds, attempt)
+        return ObjectInfo(key=key, size=size)
+
+    def get(
+        self,
+        key: str,
+        target: BinaryIO,
+        *,
+        start: int = 0,
+        length: int | None = None,
+        expect: Digest | None = None,
+    ) -> ObjectInfo:
+        """Read an object; see `ObjectStore.get`.
+
+        *expect* is held against the bytes that are delivered.
+        """
+        info = self.stat(key)
+        end = info.size if length is None else min(info.size, start + length)
+        digest = hashlib.sha256()
+        for piece in self._pieces(info, start, end):
+            digest.update(piece)
+            target.write(piece)
+        if expect is not None and digest.hexdigest() != expect.hex:
+            raise DigestMismatchError(key, f"it is sha256:{digest.hexdigest()}")
+        return info
+
+    def stat(self, key: str) -> ObjectInfo:
+        """Describe an object; see `ObjectStore.stat`."""
+        validate_key(key)
+        return self._request(lambda left: self._stat(key, left))
+
+    def list(self, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:
+        """List objects; see `ObjectStore.list`."""
+        return self._list(prefix, after)
+
+    def list_prefixes(self, prefix: str, delimiter: str = "/") -> Iterator[str]:
+        """List beginnings of keys; see `ObjectStore.list_prefixes`."""
+        return self._list_prefixes(prefix, delimiter)
+
+    def delete(self, key: str) -> None:
+        """Remove an object; see `ObjectStore.delete`."""
+        validate_key(key)
+        try:
+            self._request(
+                lambda left: self._call(key, left, "rm_file", self._path(key))
+            )
+        except ObjectNotFoundError:
+            return
+
+    def signed_url(self, key: str, ttl: timedelta) -> str:
+        """Sign an address; see `ObjectStore.signed_url`."""
+        validate_key(key)
+        if Capability.SIGNED_URL not in self.capabilities:
+            raise UnsupportedCapabilityError(key, "it has no signed addresses")
+        return str(self._request(lambda left: self._sign(key, ttl, left)))
+
+    def close(self) -> None:
+        """Release what the filesystem holds; closing twice is fine."""
+        self._closed = True
+
+    # --- What a provider may know better ----------------------------------------------
+
+    def _write(
+        self,
+        key: str,
+        source: Path | bytes,
+        seconds: float,
+        *,
+        create: bool,
+        retain_until: datetime | None,
+    ) -> None:
+        """Put the object in one go; *retain_until* only with the capability."""
+        del retain_until
+        mode = {"mode": "create"} if create else {}
+        path = self._path(key)
+        if isinstance(source, bytes):
+            self._call(key, seconds, "pipe_file", path, source, **mode)
+        elif self._fs.async_impl:
+            options = {**self._put_options, **mode}
+            self._call(key, seconds, "put_file", str(source), path, **options)
+        else:
+            # fsspec's own put_file writes block by block into what readers see.
+            data = source.read_bytes()
+            self._call(key, seconds, "pipe_file", path, data, **mode)
+
+    def _read(self, info: ObjectInfo, start: int, end: int, seconds: float) -> bytes:
+        """Return the bytes of an object from *start* to *end*, which is in it."""
+        path = self._path(info.key)
+        data: bytes = self._call(
+            info.key, seconds, "cat_file", path, start=start, end=end
+        )
+        return data
+
+    def _stat(self, key: str, seconds: float) -> ObjectInfo:
+        found = self._call(key, seconds, "info", self._path(key))
+        if found.get("type") == "directory":
+            raise ObjectNotFoundError(key)
+        return self._info(key, found)
+
+    def _list(self, prefix: str, after: str) -> Iterator[ObjectInfo]:
+        """List by one call of the filesystem; stores that have pages do better."""
+        base = self._path(prefix[: prefix.rfind("/") + 1]).rstrip("/")
+        try:
+            found = self._request(
+                lambda left: self._call(prefix, left, "find", base, detail=True)
+            )
+        except ObjectNotFoundError:
+            return
+        start = len(self._path(""))
+        for key, entry in sorted((path[start:], e) for path, e in found.items()):
+            if key.startswith(prefix) and key > after:
+                yield self._info(key, entry)
+
+    def _list_prefixes(self, prefix: str, delimiter: str) -> Iterator[str]:
+        yield from common_prefixes(self.list(prefix), prefix, delimiter)
+
+    def _sign(self, key: str, ttl: timedelta, seconds: float) -> str:
+        return str(
+            self._call(
+                key, seconds, "url", self._path(key), expires=int(ttl.total_seconds())
+            )
+        )
+
+    # --- inside -----------------------------------------------------------------------
+
+    def _path(self, key: str) -> str:
+        return f"{self._root}/{key}"
+
+    def _call(
+        self, key: str, seconds: float, method: str, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Call a method of the filesystem for *seconds* at most, errors translated."""
+        if self._fs.async_impl:
+            coroutine = getattr(self._fs, f"_{method}")
+            return self._await(key, seconds, coroutine, *args, **kwargs)
+        self._check_open(key)
+        with translate_store_errors(key):
+            return bounded(key, seconds, getattr(self._fs, method), *args, **kwargs)
+
+    def _await(
+        self,
+        key: str,
+        seconds: float,
+        function: Callable[..., Coroutine[Any, Any, T]],
+        *args: Any,
+        **kwargs: Any,
+    ) -> T:
+        """Run a coroutine on fsspec's own loop, whichever loop the caller is in."""
+        from fsspec.asyn import sync  # noqa: PLC0415 - loaded with the filesystem
+
+        self._check_open(key)
+        with translate_store_errors(key):
+            found: T = sync(self._fs.loop, function, *args, timeout=seconds, **kwargs)
+            return found
+
+    def _check_open(self, key: str) -> None:
+        if self._closed:
+            raise StoreError(key, "the store was closed")
+
+    def _request(self, attempt: Callable[[float], T]) -> T:
+        return self._retry.run(self._timeouts.for_request(), attempt)
+
+    def _pieces(self, info: ObjectInfo, start: int, end: int) -> Iterator[bytes]:
+        """Read piece by piece, all within one time, and all of the same object."""
+        size = max(end - start, 0)
+        deadline = time.monotonic() + self._timeouts.for_transfer(size)
+        for begin in range(start, end, PIECE):
+            stop = min(begin + PIECE, end)
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise StoreUnavailableError(info.key, "it took too long to read")
+            piece = self._retry.run(left, partial(self._read, info, begin, stop))
+            if len(piece) != stop - begin:
+                raise StoreUnavailableError(info.key, "it ended before its size")
+            yield piece
+        if size > PIECE and not _is_same(info, self.stat(info.key)):
+            raise StoreUnavailableError(info.key, "it was replaced while it was read")
+
+    def _holds(self, key: str, source: Path | bytes) -> bool:
+        """Tell whether the object under *key* is *source*, byte for byte."""
+        if isinstance(source, bytes):
+            wanted = hashlib.sha256(source).hexdigest()
+        else:
+            with source.open("rb") as file:
+                wanted = hashlib.file_digest(file, "sha256").hexdigest()
+        found = hashlib.sha256()
+        info = self.stat(key)
+        for piece in self._pieces(info, 0, info.size):
+            found.update(piece)
+        return found.hexdigest() == wanted
+
+    def _info(self, key: str, found: Mapping[str, Any]) -> ObjectInfo:
+        return ObjectInfo(
+            key=key,
+            size=int(found["size"]),
+            modified=_modified(found),
+            etag=str(found.get("ETag") or "").strip('"'),
+        )
+
+
+def _is_same(one: ObjectInfo, other: ObjectInfo) -> bool:
+    return (one.size, one.etag, one.modified) == (
+        other.size,
+        other.etag,
+        other.modified,
+    )
+
+
+def _modified(found: Mapping[str, Any]) -> datetime | None:
+    """Return when an object was written, from whichever field the filesystem uses."""
+    for field in ("LastModified", "mtime", "modified", "created"):
+        value = found.get(field)
+        if isinstance(value, datetime):
+            return value if value.tzinfo else value.replace(tzinfo=UTC)
+        if isinstance(value, int | float):
+            return datetime.fromtimestamp(value, UTC)
+    return None

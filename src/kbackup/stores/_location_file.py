@@ -1,0 +1,112 @@
+"""``plugins/kbackup.io/location.json``: who a location is and how it is laid out.
+
+Written once, before anything else of kbackup's; mirrored directories are told from
+unmounted ones by it.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import uuid as uuid_module
+from typing import Any
+
+import attrs
+
+from kbackup.errors import ObjectExistsError, ObjectNotFoundError, StoreAccessError
+from kbackup.plugins import ObjectStore
+from kbackup.stores import _layout as layout
+
+LAYOUT = 1
+"""The version of the layout that this kbackup writes, and the highest that it reads."""
+
+_API_VERSION = "kbackup.io/v1"
+_KIND = "Location"
+
+
+@attrs.frozen(kw_only=True)
+class LocationRecord:
+    """The identity of a location.
+
+    Attributes:
+        uuid: The same in every directory of a mirrored location.
+        layout: The version of the key layout.
+        features: Names of what a reader must know beyond the layout.
+    """
+
+    uuid: str = attrs.field(factory=lambda: str(uuid_module.uuid4()))
+    layout: int = LAYOUT
+    features: tuple[str, ...] = ()
+
+    def encode(self) -> bytes:
+        """Return the document."""
+        document = {
+            "apiVersion": _API_VERSION,
+            "kind": _KIND,
+            "uuid": self.uuid,
+            "layout": self.layout,
+            "features": list(self.features),
+        }
+        return json.dumps(document, indent=2, sort_keys=True).encode() + b"\n"
+
+    @classmethod
+    def decode(cls, data: bytes) -> LocationRecord:
+        """Read the document; fields that are not known are ignored.
+
+        Raises:
+            StoreAccessError: It is damaged, or of a layout that this kbackup does not
+                read.
+        """
+        record = _fields(data)
+        version, features = record.get("layout"), record.get("features", [])
+        if not isinstance(version, int) or version > LAYOUT or features:
+            raise StoreAccessError(
+                layout.LOCATION,
+                f"the location has layout {version!r} and features {features!r}; "
+                f"this kbackup reads layout {LAYOUT} without features",
+                hint="use a newer kbackup",
+            )
+        return cls(uuid=record["uuid"], layout=version)
+
+
+def _fields(data: bytes) -> dict[str, Any]:
+    try:
+        record = json.loads(data)
+    except ValueError:
+        record = None
+    if isinstance(record, dict) and isinstance(record.get("uuid"), str):
+        return record
+    raise StoreAccessError(layout.LOCATION, "it is damaged: no JSON object with a uuid")
+
+
+def read_location_record(store: ObjectStore) -> LocationRecord | None:
+    """Return the identity of the location that *store* lies in, or None: new.
+
+    Raises:
+        StoreAccessError: It has a layout that this kbackup does not read.
+    """
+    target = io.BytesIO()
+    try:
+        store.get(layout.LOCATION, target)
+    except ObjectNotFoundError:
+        return None
+    return LocationRecord.decode(target.getvalue())
+
+
+def ensure_location_record(store: ObjectStore) -> LocationRecord:
+    """Return the location's identity, given to it now if it had none.
+
+    For whoever is about to write. Of two at the same moment both get the same answer.
+
+    Raises:
+        StoreAccessError: It has a layout that this kbackup does not read.
+        StoreUnavailableError: A mirrored location that was never made.
+    """
+    if found := read_location_record(store):
+        return found
+    record = LocationRecord()
+    try:
+        store.put(layout.LOCATION, record.encode(), create=True)
+    except ObjectExistsError:
+        return read_location_record(store) or record
+    return read_location_record(store) or record

@@ -1,0 +1,183 @@
+"""Stores around a store: one below a prefix, one that refuses to be written.
+
+Both pass on what a store of several copies can tell and do, see `_mirrors`; for a store
+without copies they give the plain answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import BinaryIO, ClassVar
+
+import attrs
+
+from kbackup.errors import ReadOnlyLocationError, StoreError
+from kbackup.plugins import Capability, Digest, ObjectInfo, ObjectStore
+from kbackup.stores._keys import validate_key
+from kbackup.stores._location_file import ensure_location_record
+from kbackup.stores._mirrors import (
+    Copies,
+    LocationState,
+    PreparableStore,
+    RepairableStore,
+    copies_of,
+    problems_of,
+    state_of,
+)
+
+
+class PrefixedStore:
+    """What lies below a prefix of another store; shared freely between threads.
+
+    Args:
+        store: The whole store; closed with this one.
+        prefix: Without slashes at its ends; empty for all of it.
+    """
+
+    api_version: ClassVar[int] = 1
+
+    def __init__(self, store: ObjectStore, prefix: str) -> None:
+        prefix = prefix.strip("/")
+        self._prefix = f"{validate_key(prefix)}/" if prefix else ""
+        self._store = store
+        self.capabilities: frozenset[Capability] = store.capabilities
+
+    def __repr__(self) -> str:
+        return f"PrefixedStore({self._store!r}, {self._prefix!r})"
+
+    def put(
+        self,
+        key: str,
+        source: Path | bytes,
+        *,
+        create: bool = False,
+        retain_until: datetime | None = None,
+    ) -> ObjectInfo:
+        """Write an object; see `ObjectStore.put`."""
+        with self._outer_errors():
+            info = self._store.put(
+                self._inner(key), source, create=create, retain_until=retain_until
+            )
+        return self._outer(info)
+
+    def get(
+        self,
+        key: str,
+        target: BinaryIO,
+        *,
+        start: int = 0,
+        length: int | None = None,
+        expect: Digest | None = None,
+    ) -> ObjectInfo:
+        """Read an object; see `ObjectStore.get`."""
+        with self._outer_errors():
+            info = self._store.get(
+                self._inner(key), target, start=start, length=length, expect=expect
+            )
+        return self._outer(info)
+
+    def stat(self, key: str) -> ObjectInfo:
+        """Describe an object; see `ObjectStore.stat`."""
+        with self._outer_errors():
+            return self._outer(self._store.stat(self._inner(key)))
+
+    def list(self, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:
+        """List objects; see `ObjectStore.list`."""
+        past = self._prefix + after if after else ""
+        with self._outer_errors():
+            for info in self._store.list(self._prefix + prefix, after=past):
+                yield self._outer(info)
+
+    def list_prefixes(self, prefix: str, delimiter: str = "/") -> Iterator[str]:
+        """List beginnings of keys; see `ObjectStore.list_prefixes`."""
+        with self._outer_errors():
+            for found in self._store.list_prefixes(self._prefix + prefix, delimiter):
+                yield found[len(self._prefix) :]
+
+    def delete(self, key: str) -> None:
+        """Remove an object; see `ObjectStore.delete`."""
+        with self._outer_errors():
+            self._store.delete(self._inner(key))
+
+    def signed_url(self, key: str, ttl: timedelta) -> str:
+        """Sign an address; see `ObjectStore.signed_url`."""
+        with self._outer_errors():
+            return self._store.signed_url(self._inner(key), ttl)
+
+    def close(self) -> None:
+        """Close the whole store."""
+        self._store.close()
+
+    def copies(self, key: str) -> Copies:
+        """Count the copies of an object; see `MirroredStore.copies`."""
+        return copies_of(self._store, self._inner(key))
+
+    def location_state(self) -> LocationState:
+        """Describe the store's directories; see `MirroredStore.location_state`."""
+        return state_of(self._store)
+
+    def problems(self) -> tuple[str, ...]:
+        """Tell what went wrong so far; see `MirroredStore.problems`."""
+        return problems_of(self._store)
+
+    def initialise(self) -> str:
+        """Make the place; see `PreparableStore.initialise`."""
+        if isinstance(self._store, PreparableStore):
+            return self._store.initialise()
+        return ensure_location_record(self).uuid
+
+    def repair(self) -> tuple[str, ...]:
+        """Make missing copies again; see `RepairableStore.repair`."""
+        if isinstance(self._store, RepairableStore):
+            return self._store.repair()
+        return ()
+
+    def _inner(self, key: str) -> str:
+        return self._prefix + validate_key(key)
+
+    def _outer(self, info: ObjectInfo) -> ObjectInfo:
+        return attrs.evolve(info, key=info.key[len(self._prefix) :])
+
+    @contextmanager
+    def _outer_errors(self) -> Iterator[None]:
+        """Let an error name the key that the caller gave, not the one below."""
+        try:
+            yield
+        except StoreError as exc:
+            if not self._prefix or not exc.key.startswith(self._prefix):
+                raise
+            key = exc.key[len(self._prefix) :]
+            raise type(exc)(key, exc.reason, hint=exc.hint) from exc
+
+
+class ReadOnlyStore(PrefixedStore):
+    """A store of a location that is not to be written."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        super().__init__(store, "")
+
+    def put(
+        self,
+        key: str,
+        source: Path | bytes,  # noqa: ARG002 - the Protocol's signature
+        *,
+        create: bool = False,  # noqa: ARG002
+        retain_until: datetime | None = None,  # noqa: ARG002
+    ) -> ObjectInfo:
+        """Refuse with `ReadOnlyLocationError`."""
+        raise ReadOnlyLocationError(key)
+
+    def delete(self, key: str) -> None:
+        """Refuse with `ReadOnlyLocationError`."""
+        raise ReadOnlyLocationError(key)
+
+    def initialise(self) -> str:
+        """Refuse with `ReadOnlyLocationError`."""
+        raise ReadOnlyLocationError("")
+
+    def repair(self) -> tuple[str, ...]:
+        """Refuse with `ReadOnlyLocationError`."""
+        raise ReadOnlyLocationError("")

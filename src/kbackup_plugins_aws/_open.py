@@ -1,0 +1,128 @@
+"""From a configuration to a store: s3fs set up so that nothing is hidden from us."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kbackup.plugins import Capability
+from kbackup.stores import open_filesystem
+from kbackup_plugins_aws._config import S3Config, read_config
+from kbackup_plugins_aws._s3 import S3ObjectStore
+
+_CONNECTIONS = 50  # of one store: all workers of a run and the parts of an upload
+_DEFAULT_REGION = "us-east-1"
+_CONDITIONAL_WRITES = (1, 35, 20)  # the botocore that learned IfNoneMatch for PutObject
+
+
+def open_s3_store(config: Mapping[str, str]) -> S3ObjectStore:
+    """Return the store that *config* means; the network is not touched yet.
+
+    Args:
+        config: Of Velero's plugin, with ``bucket``; see ``docs/plugins``.
+
+    Raises:
+        InvalidConfigError: A key is unknown or a value has no meaning.
+    """
+    settings = read_config(config)
+    bundle = _write_bundle(settings.ca_cert)
+    filesystem = open_filesystem(
+        "s3",
+        session=_session(settings),
+        endpoint_url=settings.url or None,
+        client_kwargs=_client_options(settings, bundle),
+        config_kwargs=_request_options(settings),
+    )
+    filesystem.retries = 1  # s3fs would try five times inside each of our attempts
+    return S3ObjectStore(
+        filesystem,
+        settings.bucket,
+        capabilities=_capabilities(settings),
+        timeouts=settings.timeouts,
+        put_options=_put_options(settings),
+        lock_mode=settings.lock_mode,
+        bundle=bundle,
+    )
+
+
+def _capabilities(settings: S3Config) -> frozenset[Capability]:
+    from botocore import __version__  # noqa: PLC0415 - the SDK, see the package
+
+    found = {Capability.RANGE, Capability.SIGNED_URL}
+    # An older one drops the condition without a word, and the put would overwrite.
+    numbers = tuple(int(part) for part in __version__.split(".")[:3])
+    if numbers >= _CONDITIONAL_WRITES:
+        found.add(Capability.ATOMIC_CREATE)
+    if settings.lock_mode:
+        found.add(Capability.RETENTION)
+    return frozenset(found)
+
+
+def _session(settings: S3Config) -> Any:
+    """Return a session with the location's credentials; the environment stays as is."""
+    from aiobotocore.session import AioSession  # noqa: PLC0415 - the SDK
+
+    # Naming a profile keeps botocore from preferring the environment to the file.
+    named = settings.profile or ("default" if settings.credentials_file else None)
+    session = AioSession(profile=named)
+    if settings.credentials_file:
+        session.set_config_variable("credentials_file", settings.credentials_file)
+        session.set_config_variable("config_file", os.devnull)
+    return session
+
+
+def _client_options(settings: S3Config, bundle: Path | None) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    if settings.region:
+        options["region_name"] = settings.region
+    elif settings.url or not _has_region(settings):
+        options["region_name"] = _DEFAULT_REGION
+    if not settings.verify_tls:
+        options["verify"] = False
+    elif bundle:
+        options["verify"] = str(bundle)
+    return options
+
+
+def _has_region(settings: S3Config) -> bool:
+    """Tell whether the profile or the environment names a region."""
+    from botocore.exceptions import BotoCoreError  # noqa: PLC0415 - the SDK
+
+    try:
+        return bool(_session(settings).get_config_variable("region"))
+    except BotoCoreError:  # such as a missing profile: told by the first request
+        return False
+
+
+def _request_options(settings: S3Config) -> dict[str, Any]:
+    return {
+        "connect_timeout": 5,
+        "read_timeout": 60,  # of one read; what a call takes in all is for Timeouts
+        "retries": {"mode": "standard", "total_max_attempts": 1},
+        "max_pool_connections": _CONNECTIONS,
+        "s3": {"addressing_style": "path" if settings.path_style else "auto"},
+        # The newer checksums of an upload are refused by many servers like S3.
+        "request_checksum_calculation": "when_required",
+        "response_checksum_validation": "when_required",
+    }
+
+
+def _put_options(settings: S3Config) -> dict[str, Any]:
+    options = {
+        "ServerSideEncryption": settings.encryption,
+        "SSEKMSKeyId": settings.kms_key,
+    }
+    return {name: value for name, value in options.items() if value}
+
+
+def _write_bundle(ca_cert: str) -> Path | None:
+    """Write the certificates to a file, as botocore wants them; the store removes it."""
+    if not ca_cert:
+        return None
+    descriptor, name = tempfile.mkstemp(prefix="kbackup-ca-", suffix=".pem")
+    with open(descriptor, "w", encoding="ascii") as file:  # noqa: PTH123 - a descriptor
+        file.write(ca_cert)
+    return Path(name)

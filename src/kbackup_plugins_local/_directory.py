@@ -1,0 +1,264 @@
+"""Objects as files of one directory: what is visible is whole, what is written stays.
+
+Plain blocking I/O. An object is written to a temporary file beside its final place,
+brought to the disk, and then given its name in one step; a crash leaves at most a
+temporary file, which nobody sees. Called by `LocalStore` only.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+
+import attrs
+
+from kbackup.errors import (
+    ObjectNotFoundError,
+    StoreAccessError,
+    UnsupportedCapabilityError,
+)
+from kbackup.plugins import ObjectInfo
+from kbackup.stores import key_fault, translate_store_errors, validate_key
+
+TEMPORARY = ".kbackup-tmp-"
+
+_BLOCK = 1 << 20
+_FILE_MODE = 0o600  # a backup holds Secrets
+_DIRECTORY_MODE = 0o700
+_RACES = 10  # how often a directory may vanish under a put before that is an error
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}  # as exFAT
+_NO_FSYNC = {errno.EINVAL, errno.ENOTSUP, errno.EACCES}  # of a directory, as SMB
+
+
+@attrs.frozen
+class Directory:
+    """The files below one directory.
+
+    Symbolic links below it are neither listed nor followed: who can write there could
+    otherwise show us any file of the machine.
+    """
+
+    root: Path
+
+    def put(self, key: str, source: Path | bytes, *, create: bool) -> ObjectInfo:
+        """Write an object, the missing directories above it included.
+
+        Raises:
+            StoreError: Nothing of the object is visible then, unless the disk failed
+                after it had its name.
+        """
+        with translate_store_errors(key):
+            target = self.path_of(key)
+            temporary = self._write_temporary(target.parent, source)
+            try:
+                if create:
+                    _link(key, temporary, target)
+                else:
+                    os.replace(temporary, target)  # noqa: PTH105 - as os.link
+                _sync_directory(target.parent)
+                return _info(key, os.stat(target, follow_symlinks=False))  # noqa: PTH116
+            finally:
+                with suppress(OSError):
+                    temporary.unlink(missing_ok=True)
+
+    def read(
+        self,
+        key: str,
+        target: BinaryIO,
+        *,
+        start: int,
+        length: int | None,
+        stop: threading.Event,
+    ) -> ObjectInfo:
+        """Copy an object, or a part of it, to *target* until *stop* is set."""
+        with self._opened(key) as (file, info):
+            end = info.size if length is None else min(info.size, start + length)
+            with translate_store_errors(key):
+                file.seek(min(start, info.size))
+            left = max(end - start, 0)
+            while left and not stop.is_set():
+                with translate_store_errors(key):
+                    block = file.read(min(_BLOCK, left))
+                if not block:
+                    raise StoreAccessError(key, "the file was cut while it was read")
+                target.write(block)
+                left -= len(block)
+            return info
+
+    def stat(self, key: str) -> ObjectInfo:
+        """Describe an object."""
+        with translate_store_errors(key):
+            found = os.stat(self.path_of(key), follow_symlinks=False)  # noqa: PTH116
+            if not stat.S_ISREG(found.st_mode):
+                raise ObjectNotFoundError(key, "what is there is no file")
+            return _info(key, found)
+
+    def delete(self, key: str) -> None:
+        """Remove an object and the directories that are empty then."""
+        with translate_store_errors(key):
+            place = self.path_of(key)
+            try:
+                place.unlink()
+            except (FileNotFoundError, NotADirectoryError):
+                return
+            _sync_directory(place.parent)
+            for parent in place.parents:
+                if parent == self.root:
+                    return
+                try:
+                    parent.rmdir()
+                except OSError:  # not empty, or gone
+                    return
+
+    def children(self, path: str) -> list[tuple[str, ObjectInfo | None]]:
+        """Return what lies in ``""`` or ``a/b/``; None is a directory."""
+        with translate_store_errors(path):
+            place = self.root
+            if path:
+                place = self.path_of(path.rstrip("/"))
+            try:
+                with os.scandir(place) as entries:
+                    return [
+                        child
+                        for entry in entries
+                        if (child := _child(path, entry)) is not None
+                    ]
+            except (FileNotFoundError, NotADirectoryError):
+                return []
+
+    def path_of(self, key: str) -> Path:
+        """Return the file of a key; no part of the way to it may be a link.
+
+        Raises:
+            StoreAccessError: The key leads out of the directory.
+        """
+        validate_key(key)
+        parts = key.split("/")
+        if any(part.startswith(TEMPORARY) for part in parts):
+            raise StoreAccessError(key, f"names with {TEMPORARY} are for our own use")
+        if os.sep != "/" and any(mark in key for mark in (os.sep, ":")):
+            raise StoreAccessError(key, "not the name of a file on this system")
+        place = self.root
+        for part in parts[:-1]:
+            place /= part
+            if place.is_symlink():
+                raise StoreAccessError(key, f"{place} is a symbolic link")
+        return place / parts[-1]
+
+    # --- inside -----------------------------------------------------------------------
+
+    def _write_temporary(self, parent: Path, source: Path | bytes) -> Path:
+        """Write *source* beside its final place and bring it to the disk."""
+        temporary = parent / f"{TEMPORARY}{uuid.uuid4().hex}"
+        for attempt in range(_RACES):
+            self._make(parent)
+            try:
+                descriptor = os.open(
+                    temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE_MODE
+                )
+                break
+            except FileNotFoundError:  # a delete has just removed the empty directory
+                if attempt == _RACES - 1:
+                    raise
+        try:
+            with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor
+                if isinstance(source, bytes):
+                    file.write(source)
+                else:
+                    with source.open("rb") as data:
+                        shutil.copyfileobj(data, file, _BLOCK)
+                file.flush()
+                os.fsync(file.fileno())
+        except BaseException:
+            with suppress(OSError):
+                temporary.unlink()
+            raise
+        return temporary
+
+    def _make(self, directory: Path) -> None:
+        """Make a directory and those above it, for nobody else to read."""
+        missing = []
+        while not directory.is_dir():
+            missing.append(directory)
+            if directory == directory.parent:
+                break
+            directory = directory.parent
+        for path in reversed(missing):
+            with suppress(FileExistsError):
+                path.mkdir(_DIRECTORY_MODE)
+            _sync_directory(path.parent)
+
+    @contextmanager
+    def _opened(self, key: str) -> Iterator[tuple[BinaryIO, ObjectInfo]]:
+        with translate_store_errors(key):
+            # Without O_NONBLOCK the opening of a pipe that somebody put there hangs.
+            flags = os.O_RDONLY
+            for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"):
+                flags |= getattr(os, name, 0)
+            descriptor = os.open(self.path_of(key), flags)
+            file = open(descriptor, "rb", buffering=0)  # noqa: PTH123, SIM115 - below
+        with file:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode):
+                raise ObjectNotFoundError(key, "what is there is no file")
+            yield file, _info(key, found)
+
+
+def _link(key: str, temporary: Path, target: Path) -> None:
+    """Give the file its name unless the name is taken, in one step."""
+    try:
+        os.link(temporary, target)
+    except OSError as exc:
+        if exc.errno in _NO_LINKS and not target.exists():
+            raise UnsupportedCapabilityError(
+                key,
+                "the file system of the directory has no hard links",
+                hint="use a directory on another file system",
+            ) from exc
+        raise
+
+
+def _sync_directory(path: Path) -> None:
+    """Bring a directory's names to the disk, where the file system can."""
+    if os.name == "nt":  # directories cannot be opened there
+        return
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+    try:
+        os.fsync(descriptor)
+    except OSError as exc:
+        if exc.errno not in _NO_FSYNC:
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _child(path: str, entry: os.DirEntry[str]) -> tuple[str, ObjectInfo | None] | None:
+    """Describe one entry of a directory; None: it is none of ours."""
+    key = f"{path}{entry.name}"
+    if entry.name.startswith(TEMPORARY) or key_fault(key):
+        return None
+    if entry.is_dir(follow_symlinks=False):
+        return entry.name, None
+    try:
+        found = entry.stat(follow_symlinks=False)
+    except FileNotFoundError:  # deleted since the directory was read
+        return None
+    return (entry.name, _info(key, found)) if stat.S_ISREG(found.st_mode) else None
+
+
+def _info(key: str, found: os.stat_result) -> ObjectInfo:
+    return ObjectInfo(
+        key=key,
+        size=found.st_size,
+        modified=datetime.fromtimestamp(found.st_mtime, UTC),
+        etag=f"{found.st_ino:x}-{found.st_mtime_ns:x}-{found.st_size:x}",
+    )

@@ -1,0 +1,456 @@
+"""The object store of several directories that mirror each other.
+
+Each directory carries the location's identity; one without it is *away*: an unmounted
+mount point looks like an empty directory and is neither read nor written. What succeeds
+in one directory succeeds; what the others missed is told by `problems` and `copies`.
+Copies that differ are decided by the caller's digest, never chosen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from pathlib import Path
+from typing import BinaryIO, ClassVar
+
+from kbackup.errors import (
+    DigestMismatchError,
+    ObjectExistsError,
+    ObjectNotFoundError,
+    StoreAccessError,
+    StoreError,
+    StoreFullError,
+    StoreUnavailableError,
+    UnsupportedCapabilityError,
+)
+from kbackup.plugins import Capability, Digest, ObjectInfo
+from kbackup.stores import (
+    Copies,
+    LocationRecord,
+    LocationState,
+    common_prefixes,
+    layout,
+    translate_store_errors,
+    validate_key,
+)
+from kbackup_plugins_local._local import LocalStore
+from kbackup_plugins_local._mirrors_view import Mirror, View, Viewer, right_copies
+from kbackup_plugins_local._tombstones import Tombstone, Tombstones
+
+_MAX_PROBLEMS = 100
+# Copies that differ may be those of an object that is being replaced right now, one
+# directory after the other; they get half a second to become equal.
+_ATTEMPTS = 10
+_PAUSE = 0.05  # seconds
+_RECENT = timedelta(seconds=10)
+
+
+class MirroredLocalStore:
+    """Objects in several directories; shared freely between threads and processes.
+
+    Args:
+        stores: One for each directory, in the order in which they are asked.
+        prefix: The location's prefix, below which its identity lies.
+    """
+
+    api_version: ClassVar[int] = 1
+
+    def __init__(self, stores: Sequence[LocalStore], *, prefix: str = "") -> None:
+        self.capabilities = frozenset({Capability.ATOMIC_CREATE, Capability.RANGE})
+        self._mirrors = tuple(
+            Mirror(store, Tombstones(store, prefix)) for store in stores
+        )
+        self._tombstones = (
+            f"{prefix}/{layout.TOMBSTONES}" if prefix else layout.TOMBSTONES
+        )
+        self._viewer = Viewer(self._mirrors)
+        self._problems: dict[str, None] = {}  # an ordered set
+        self._lock = threading.Lock()
+        # Which tombstone was applied where; to apply one twice does no harm.
+        self._applied: set[tuple[str, Tombstone]] = set()
+
+    def __repr__(self) -> str:
+        return f"MirroredLocalStore({[mirror.path for mirror in self._mirrors]!r})"
+
+    # --- writing ----------------------------------------------------------------------
+
+    def put(
+        self,
+        key: str,
+        source: Path | bytes,
+        *,
+        create: bool = False,
+        retain_until: datetime | None = None,
+    ) -> ObjectInfo:
+        """Write an object to every directory that is there; see `ObjectStore.put`.
+
+        With *create* the first directory that is there decides between two writers.
+
+        Raises:
+            StoreFullError: No directory has room for it.
+        """
+        validate_key(key)
+        if retain_until:
+            raise UnsupportedCapabilityError(key, "a directory cannot lock files")
+        view = self._look()
+        self._apply_tombstones(view)
+        self._forget_tombstones(view, key, source)
+        holders = self._find(view, key)
+        if create and holders:
+            raise ObjectExistsError(key)
+        old = {digest for _, digest in self._digests(holders, key)}
+        info, written = self._put_everywhere(view, key, source, create=create)
+        if old and len(written) < len(self._mirrors):
+            # Whoever was not reached must not come back with what this replaces.
+            with self._noticed():
+                self._bury(written, key, old - {_digest_of(source)})
+        return info
+
+    def delete(self, key: str) -> None:
+        """Remove every copy, and keep those that are away from coming back."""
+        validate_key(key)
+        view = self._look()
+        self._apply_tombstones(view)
+        holders = self._find(view, key)
+        if holders and view.away:
+            digests = {digest for _, digest in self._digests(holders, key)}
+            try:
+                self._bury(view.mirrors, key, digests)
+            except StoreFullError:  # deleting makes room for the tombstone
+                self._delete_everywhere(view, key)
+                self._bury(view.mirrors, key, digests)
+        self._delete_everywhere(view, key)
+
+    # --- reading ----------------------------------------------------------------------
+
+    def get(
+        self,
+        key: str,
+        target: BinaryIO,
+        *,
+        start: int = 0,
+        length: int | None = None,
+        expect: Digest | None = None,
+    ) -> ObjectInfo:
+        """Read an object from a right copy; see `ObjectStore.get`.
+
+        With *expect* any copy with that digest is the right one; without, all copies
+        must be equal, so all are read.
+
+        Raises:
+            DigestMismatchError: No copy is as expected, or the copies differ; nothing
+                was written to *target* then.
+        """
+        validate_key(key)
+        holders = self._holders(key)
+        if len(holders) == 1:
+            return holders[0].store.get(
+                key, target, start=start, length=length, expect=expect
+            )
+        for _ in range(_ATTEMPTS):
+            digests = self._digests(holders, key, start, length)
+            right = right_copies(digests, expect)
+            if right or not self._may_be_replaced(holders, key):
+                break
+            time.sleep(_PAUSE)
+        if not right:
+            found = ", ".join(f"{mirror.path} has {d}" for mirror, d in digests)
+            raise DigestMismatchError(key, f"its copies: {found}")
+        for mirror, _ in digests:
+            if mirror not in right:
+                self._notice(f"{mirror.path}: its copy of {key} is damaged")
+        return right[0].store.get(
+            key, target, start=start, length=length, expect=expect
+        )
+
+    def stat(self, key: str) -> ObjectInfo:
+        """Describe the first copy; see `ObjectStore.stat`."""
+        validate_key(key)
+        infos = [mirror.store.stat(key) for mirror in self._holders(key)]
+        if len({info.size for info in infos}) > 1:
+            self._notice(f"the copies of {key} differ in size")
+        return infos[0]
+
+    def list(self, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:
+        """List the objects of all directories; see `ObjectStore.list`."""
+        view = self._look()
+        streams = [self._listed(mirror, prefix, after) for mirror in view.mirrors]
+        merged = heapq.merge(*streams, key=lambda found: found[0].key)
+        for key, copies in groupby(merged, key=lambda found: found[0].key):
+            for info, mirror in copies:
+                if key not in view.deleted or not view.is_deleted(mirror, key):
+                    yield info
+                    break
+
+    def list_prefixes(self, prefix: str, delimiter: str = "/") -> Iterator[str]:
+        """List beginnings of keys; see `ObjectStore.list_prefixes`."""
+        if delimiter != "/":
+            yield from common_prefixes(self.list(prefix), prefix, delimiter)
+            return
+        view = self._look()
+        found: set[str] = set()
+        for mirror in view.mirrors:
+            with self._noticed():
+                found.update(mirror.store.list_prefixes(prefix))
+        for path in sorted(found):
+            if not view.deleted or next(self.list(path), None):
+                yield path
+
+    def signed_url(self, key: str, ttl: timedelta) -> str:
+        """Raise `UnsupportedCapabilityError`: nobody serves the directories."""
+        del ttl
+        raise UnsupportedCapabilityError(key, "a directory has no signed addresses")
+
+    def close(self) -> None:
+        """Refuse further calls."""
+        for mirror in self._mirrors:
+            mirror.store.close()
+
+    # --- copies and identity ----------------------------------------------------------
+
+    def copies(self, key: str) -> Copies:
+        """Count the copies of an object; see `MirroredStore.copies`."""
+        return Copies(len(self._find(self._look(), key)), len(self._mirrors))
+
+    def location_state(self) -> LocationState:
+        """Describe every directory; see `MirroredStore.location_state`."""
+        return LocationState(directories=tuple(self._viewer.states()))
+
+    def problems(self) -> tuple[str, ...]:
+        """Tell what some directory missed; see `MirroredStore.problems`."""
+        with self._lock:
+            return tuple(self._problems)
+
+    def initialise(self) -> str:
+        """Make the directories that are missing and give each the same identity.
+
+        Raises:
+            StoreAccessError: Two directories belong to different locations.
+        """
+        records = [mirror.store.read_location() for mirror in self._mirrors]
+        uuids = {record.uuid for record in records if record}
+        if len(uuids) > 1:
+            raise StoreAccessError("", "the directories belong to different locations")
+        wanted = LocationRecord(uuid=uuids.pop()) if uuids else LocationRecord()
+        for mirror, record in zip(self._mirrors, records, strict=True):
+            if record is None:
+                mirror.store.write_location(wanted)
+        return wanted.uuid
+
+    def repair(self) -> tuple[str, ...]:
+        """Apply the tombstones, then copy what is missing; see `RepairableStore`."""
+        view = self._look()
+        self._apply_tombstones(view)
+        keys = [info.key for info in self.list("")]
+        wanted = [key for key in keys if not key.startswith(self._tombstones)]
+        return tuple(key for key in wanted if self._repair(view, key))
+
+    # --- inside: writing --------------------------------------------------------------
+
+    def _put_everywhere(
+        self, view: View, key: str, source: Path | bytes, *, create: bool
+    ) -> tuple[ObjectInfo, Sequence[Mirror]]:
+        """Write to every directory; one success is a success."""
+        failures = []
+        written = []
+        for mirror in view.mirrors:
+            try:
+                info = mirror.store.put(key, source, create=create)
+                if not self._viewer.is_present(mirror):
+                    raise StoreUnavailableError(key, "unmounted while it was written")
+                written.append((info, mirror))
+            except ObjectExistsError:
+                for _, mine in written:  # the other writer was first elsewhere
+                    mine.store.delete(key)
+                raise
+            except StoreError as exc:
+                failures.append(exc)
+                self._notice(f"{mirror.path}: {exc}")
+        if not written:
+            raise failures[0]
+        return written[0][0], [mirror for _, mirror in written]
+
+    def _delete_everywhere(self, view: View, key: str) -> None:
+        """Remove the copies that are there; the first failure is raised at the end."""
+        failures = []
+        for mirror in view.mirrors:
+            try:
+                mirror.store.delete(key)
+            except StoreError as exc:
+                failures.append(exc)
+        if failures:
+            raise failures[0]
+
+    def _bury(self, mirrors: Sequence[Mirror], key: str, digests: set[Digest]) -> None:
+        tombstones = [Tombstone(key=key, digest=digest) for digest in digests]
+        for mirror in mirrors:
+            mirror.tombstones.add(tombstones)
+
+    def _apply_tombstones(self, view: View) -> None:
+        """Delete what was deleted while a directory was away.
+
+        Tombstones stay until every directory has been there.
+        """
+        settled = set(view.tombstones)
+        for mirror in view.mirrors:
+            for tombstone in view.tombstones:
+                pair = (mirror.path, tombstone)
+                if pair in self._applied:
+                    continue
+                try:
+                    _apply(mirror, tombstone)
+                    with self._lock:
+                        self._applied.add(pair)
+                except StoreError as exc:
+                    settled.discard(tombstone)
+                    self._notice(f"{mirror.path}: {exc}")
+            with self._noticed():
+                mirror.tombstones.add(view.tombstones)
+        if not view.away:
+            for mirror in view.mirrors:
+                with self._noticed():
+                    mirror.tombstones.remove(settled)
+
+    def _forget_tombstones(self, view: View, key: str, source: Path | bytes) -> None:
+        """Let bytes be written again that were deleted under the same key."""
+        if key not in view.deleted:
+            return
+        tombstone = Tombstone(key=key, digest=_digest_of(source))
+        for mirror in view.mirrors:
+            with self._lock:
+                self._applied.discard((mirror.path, tombstone))
+            if tombstone in view.tombstones:
+                mirror.tombstones.remove([tombstone])
+
+    def _repair(self, view: View, key: str) -> bool:
+        """Copy an object to where it lacks; tell whether anything was copied."""
+        holders = self._find(view, key)
+        lacking = [mirror for mirror in view.mirrors if mirror not in holders]
+        if not lacking or not holders:
+            return False
+        digests = {digest for _, digest in self._digests(holders, key)}
+        if len(digests) > 1:
+            self._notice(f"the copies of {key} differ; none was copied")
+            return False
+        copied = False
+        for mirror in lacking:
+            with self._noticed():
+                mirror.store.put(key, holders[0].store.path_of(key), create=True)
+                if {mirror.store.digest(key)} != digests:
+                    mirror.store.delete(key)
+                    raise DigestMismatchError(key, "it changed while it was copied")
+                copied = True
+        return copied
+
+    # --- inside: reading --------------------------------------------------------------
+
+    def _look(self) -> View:
+        """Take a view, and tell who is away."""
+        view = self._viewer.look()
+        for state in view.away:
+            self._notice(f"{state.path} is away: {state.reason}")
+            # What comes back may be another disk, or an older copy of this one.
+            with self._lock:
+                self._applied = {p for p in self._applied if p[0] != state.path}
+        return view
+
+    def _find(self, view: View, key: str) -> Sequence[Mirror]:
+        """Return the directories that hold an object; those that fail do not."""
+        return self._try_to_find(view, key)[0]
+
+    def _holders(self, key: str) -> Sequence[Mirror]:
+        """Return the directories that hold an object, at least one."""
+        view = self._look()
+        holders, failures = self._try_to_find(view, key)
+        if not holders and failures:
+            raise failures[0]
+        if not holders:
+            away = ", ".join(state.path for state in view.away)
+            raise ObjectNotFoundError(key, f"of which {away} is away" if away else "")
+        return holders
+
+    def _try_to_find(
+        self, view: View, key: str
+    ) -> tuple[Sequence[Mirror], Sequence[StoreError]]:
+        holders, failures = [], []
+        for mirror in view.mirrors:
+            try:
+                if view.holds(mirror, key):
+                    holders.append(mirror)
+            except StoreError as exc:
+                failures.append(exc)
+                self._notice(f"{mirror.path}: {exc}")
+        return holders, failures
+
+    def _digests(
+        self,
+        holders: Sequence[Mirror],
+        key: str,
+        start: int = 0,
+        length: int | None = None,
+    ) -> Sequence[tuple[Mirror, Digest]]:
+        """Return what each copy is; one that cannot be read is told and left out."""
+        found = []
+        failures = []
+        for mirror in holders:
+            try:
+                digest = mirror.store.digest(key, start=start, length=length)
+                found.append((mirror, digest))
+            except StoreError as exc:
+                failures.append(exc)
+                self._notice(f"{mirror.path}: {exc}")
+        if failures and not found:
+            raise failures[0]
+        return found
+
+    def _may_be_replaced(self, holders: Sequence[Mirror], key: str) -> bool:
+        """Tell whether a copy was written only now, so that another will follow."""
+        for mirror in holders:
+            with suppress(StoreError):
+                modified = mirror.store.stat(key).modified
+                if modified and abs(datetime.now(UTC) - modified) < _RECENT:
+                    return True
+        return False
+
+    def _listed(
+        self, mirror: Mirror, prefix: str, after: str
+    ) -> Iterator[tuple[ObjectInfo, Mirror]]:
+        """List one directory; where that fails, the others are still listed."""
+        with self._noticed():
+            for info in mirror.store.list(prefix, after=after):
+                yield info, mirror
+
+    def _notice(self, problem: str) -> None:
+        with self._lock:
+            if len(self._problems) < _MAX_PROBLEMS:
+                self._problems[problem] = None
+
+    @contextmanager
+    def _noticed(self) -> Iterator[None]:
+        """Turn a failure into a problem."""
+        try:
+            yield
+        except StoreError as exc:
+            self._notice(str(exc))
+
+
+def _apply(mirror: Mirror, tombstone: Tombstone) -> None:
+    """Delete a copy if it is the one that the tombstone speaks of."""
+    try:
+        if mirror.store.digest(tombstone.key) == tombstone.digest:
+            mirror.store.delete(tombstone.key)
+    except ObjectNotFoundError:
+        return
+
+
+def _digest_of(source: Path | bytes) -> Digest:
+    if isinstance(source, bytes):
+        return Digest(hashlib.sha256(source).hexdigest())
+    with translate_store_errors(str(source)), source.open("rb") as file:
+        return Digest(hashlib.file_digest(file, "sha256").hexdigest())

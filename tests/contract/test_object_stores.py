@@ -1,0 +1,125 @@
+"""Every object store that kbackup comes with keeps the promises of the Protocol."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+
+from kbackup.plugins import PluginManager
+from kbackup.stores import (
+    MirroredStore,
+    PrefixedStore,
+    location_from,
+    open_object_store,
+)
+from kbackup.testing import FailingStore, MemoryStore, ObjectStoreContract
+from kbackup_plugins_aws import open_s3_store
+from kbackup_plugins_local import open_local_store
+
+
+class TestDirectory(ObjectStoreContract):
+    """The store in one directory keeps every promise."""
+
+    @pytest.fixture
+    def store(self, tmp_path):
+        return open_local_store({"path": str(tmp_path / "store")})
+
+    @pytest.fixture
+    def other_store(self, store, tmp_path):
+        return open_local_store({"path": str(tmp_path / "store")})
+
+
+class _WithoutLocationFile(PrefixedStore):
+    """A mirrored store below a prefix, so that its own files are out of sight."""
+
+
+class TestMirroredDirectories(ObjectStoreContract):
+    """The store in two mirrored directories keeps every promise."""
+
+    @pytest.fixture
+    def config(self, tmp_path):
+        return {"path": f"{tmp_path / 'a'}#{tmp_path / 'b'}", "bucket": "bucket"}
+
+    @pytest.fixture
+    def store(self, config):
+        whole = open_local_store(config)
+        whole.initialise()
+        return _WithoutLocationFile(whole, "below")
+
+    @pytest.fixture
+    def other_store(self, store, config):
+        return _WithoutLocationFile(open_local_store(config), "below")
+
+    def test_nothing_was_missed(self, store):
+        """With both directories there, each object has two copies and no problem."""
+        store.put("backups/one/file", b"x")
+
+        assert isinstance(store, MirroredStore)
+        assert str(store.copies("backups/one/file")) == "2 of 2 copies"
+        assert store.problems() == ()
+
+
+class TestMemory(ObjectStoreContract):
+    """The provider's store in memory keeps every promise."""
+
+    @pytest.fixture
+    def location(self):
+        return f"memory://{uuid.uuid4()}/a/prefix"
+
+    @pytest.fixture
+    def store(self, location):
+        return _open(location)
+
+    @pytest.fixture
+    def other_store(self, store, location):
+        return _open(location)
+
+
+class TestS3(ObjectStoreContract):
+    """The store in S3 keeps every promise."""
+
+    @pytest.fixture
+    def config(self, s3_server, s3_bucket):
+        return s3_server.config(s3_bucket)
+
+    @pytest.fixture
+    def store(self, config):
+        store = open_s3_store(config)
+        yield store
+        store.close()
+
+    @pytest.fixture
+    def other_store(self, store, config):
+        other = open_s3_store(config)
+        yield other
+        other.close()
+
+
+class TestMemoryStore(ObjectStoreContract):
+    """The fake for tests keeps every promise."""
+
+    @pytest.fixture
+    def store(self):
+        return MemoryStore()
+
+
+class TestFailingStore(ObjectStoreContract):
+    """The failing store keeps every promise while it is not told to fail."""
+
+    @pytest.fixture
+    def store(self):
+        return FailingStore(MemoryStore())
+
+
+class TestPrefixedStore(ObjectStoreContract):
+    """A prefix changes no promise."""
+
+    @pytest.fixture
+    def store(self):
+        return PrefixedStore(MemoryStore(), "some/prefix")
+
+
+def _open(location):
+    plugins = PluginManager()
+    return open_object_store(location_from(location, plugins), plugins)
