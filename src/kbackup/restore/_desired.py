@@ -6,7 +6,8 @@ again to write: both get the same bytes, which the digest in the plan holds them
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 import attrs
@@ -69,6 +70,26 @@ class Desired:
     def digest(self) -> str:
         """SHA-256 of the body, in hexadecimal."""
         return hashlib.sha256(self.body).hexdigest()
+
+
+class StoredContent(Mapping[str, Any]):
+    """The parsed body of an item, parsed when somebody looks: few actions do."""
+
+    def __init__(self, item: Item) -> None:
+        self._item = item
+
+    @cached_property
+    def _content(self) -> dict[str, Any]:
+        return self._item.content
+
+    def __getitem__(self, key: str) -> Any:
+        return self._content[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._content)
+
+    def __len__(self) -> int:
+        return len(self._content)
 
 
 class DesiredMaker:
@@ -148,7 +169,7 @@ class DesiredMaker:
         """What an action is given about an item."""
         return RestoreInput(
             item=desired,
-            item_from_backup=item.content,
+            item_from_backup=StoredContent(item),
             identifier=item.identifier,
             restore=self._restore,
             backup=self._backup,
@@ -161,7 +182,7 @@ class DesiredMaker:
     def _execute(self, item: Item, outcome: "_Outcome") -> None:
         ref = item.identifier
         given_labels = outcome.content["metadata"].get("labels")
-        given = None
+        given, changed = None, False
         for resolved in self._actions.for_type(ref.group_resource):
             if not resolved.wants(ref.namespace, given_labels):
                 continue
@@ -170,14 +191,15 @@ class DesiredMaker:
             else:
                 given = attrs.evolve(given, item=outcome.content)
             answer = self._call(resolved.action, given)
-            outcome.content = dict(answer.item)
+            if answer.item is not given.item:
+                outcome.content, changed = dict(answer.item), True
             outcome.additional += answer.additional_items
             if answer.wants_begin:
                 outcome.begins.append(resolved.action)
             if answer.skip:
                 outcome.skip = answer.skip
                 break
-        if given is not None:  # what an action returns may share parts with its input
+        if changed:  # what an action returns may share parts with its input
             outcome.content = msgspec.json.decode(_encode(outcome.content))
 
     def _call(self, action: RestoreItemAction, given: RestoreInput) -> RestoreOutput:

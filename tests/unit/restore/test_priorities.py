@@ -1,0 +1,122 @@
+"""Types are written in an order in which nothing works against the restore."""
+
+from kbackup.models import GroupResource, ResourceIdentifier
+from kbackup.restore._priorities import Priorities, pull_forward, type_waves
+
+
+def _ordered(names, priorities=None):
+    """The types by wave, those of one wave together."""
+    types = [GroupResource.parse(name) for name in names]
+    waves = type_waves(types, priorities or Priorities())
+    return [str(kind) for kind in sorted(types, key=lambda kind: waves[kind])]
+
+
+def _refs(*names):
+    """Identifiers of Pods."""
+    pods = GroupResource.parse("pods")
+    return [ResourceIdentifier(pods, "shop", name) for name in names]
+
+
+def test_what_others_need_comes_first():
+    """CRDs, namespaces and volumes come before the workloads that need them."""
+    assert _ordered(
+        [
+            "deployments.apps",
+            "pods",
+            "secrets",
+            "persistentvolumeclaims",
+            "persistentvolumes",
+            "namespaces",
+            "customresourcedefinitions.apiextensions.k8s.io",
+        ]
+    ) == [
+        "customresourcedefinitions.apiextensions.k8s.io",
+        "namespaces",
+        "persistentvolumes",
+        "persistentvolumeclaims",
+        "secrets",
+        "pods",
+        "deployments.apps",
+    ]
+
+
+def test_children_come_before_the_owners_that_adopt_them():
+    """ReplicaSets and ControllerRevisions are there before what adopts them."""
+    ordered = _ordered(
+        [
+            "deployments.apps",
+            "statefulsets.apps",
+            "daemonsets.apps",
+            "replicasets.apps",
+            "controllerrevisions.apps",
+        ]
+    )
+
+    assert ordered[:2] == ["controllerrevisions.apps", "replicasets.apps"] or (
+        ordered[:2] == ["replicasets.apps", "controllerrevisions.apps"]
+    )
+
+
+def test_policies_come_before_the_pods_they_guard():
+    """No Pod runs before its NetworkPolicy is there."""
+    ordered = _ordered(["pods", "networkpolicies.networking.k8s.io"])
+
+    assert ordered == ["networkpolicies.networking.k8s.io", "pods"]
+
+
+def test_what_may_refuse_others_comes_last():
+    """Webhooks, API services and quotas come after the workloads."""
+    late = [
+        "apiservices.apiregistration.k8s.io",
+        "resourcequotas",
+        "validatingadmissionpolicybindings.admissionregistration.k8s.io",
+        "validatingwebhookconfigurations.admissionregistration.k8s.io",
+        "mutatingwebhookconfigurations.admissionregistration.k8s.io",
+    ]
+
+    ordered = _ordered([*late, "deployments.apps", "widgets.example.com", "pods"])
+
+    assert ordered[-5:] == late
+
+
+def test_own_priorities():
+    """The user's list decides; a lone dash stands before the last ones."""
+    own = Priorities.of(("configmaps", "-", "secrets"))
+
+    ordered = _ordered(["secrets", "pods", "configmaps", "namespaces"], own)
+
+    assert ordered == ["namespaces", "configmaps", "pods", "secrets"]
+
+
+def test_own_priorities_cannot_move_the_ground():
+    """CRDs and namespaces stay first whatever the list says."""
+    own = Priorities.of(("-", "namespaces"))
+
+    assert _ordered(["pods", "namespaces"], own) == ["namespaces", "pods"]
+
+
+def test_additional_items_come_before_who_asked():
+    """What an item asked for is written in an earlier wave."""
+    asks, wanted, its_own = _refs("a", "b", "c")
+
+    moved = pull_forward(
+        {asks: 20, wanted: 30, its_own: 20}, [(asks, wanted), (wanted, its_own)]
+    )
+
+    assert moved[wanted] < 20
+    assert moved[its_own] < moved[wanted]
+
+
+def test_items_that_ask_for_each_other_share_a_wave():
+    """A circle of two does not make either wait for the other."""
+    one, two = _refs("a", "b")
+
+    assert pull_forward({one: 20, two: 20}, [(one, two), (two, one)]) == {}
+
+
+def test_long_circles_end():
+    """A circle of three comes to an end."""
+    one, two, three = _refs("a", "b", "c")
+    waves = dict.fromkeys((one, two, three), 20)
+
+    pull_forward(waves, [(one, two), (two, three), (three, one)])

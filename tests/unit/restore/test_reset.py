@@ -1,0 +1,112 @@
+"""What the old cluster wrote is stripped, what the user wrote stays."""
+
+from kbackup.restore._reset import is_labelled, label, reset, settle
+
+
+def _item(**metadata):
+    """A ConfigMap with the metadata of a live object."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": "settings",
+            "namespace": "shop",
+            "labels": {"app": "web"},
+            "annotations": {"note": "keep"},
+            **metadata,
+        },
+        "data": {"a": "1"},
+        "status": {"x": 1},
+    }
+
+
+def test_reset_strips_what_the_cluster_wrote():
+    """Identity, owners, managed fields and status of the old cluster are gone."""
+    item = reset(
+        _item(
+            uid="8d",
+            resourceVersion="4",
+            generation=2,
+            creationTimestamp="2024",
+            deletionTimestamp="2024",
+            deletionGracePeriodSeconds=30,
+            generateName="settings-",
+            selfLink="/x",
+            ownerReferences=[{"uid": "1"}],
+            managedFields=[{}],
+        )
+    )
+
+    assert item == {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": "settings",
+            "namespace": "shop",
+            "labels": {"app": "web"},
+            "annotations": {"note": "keep"},
+        },
+        "data": {"a": "1"},
+    }
+
+
+def test_finalizers_stay_but_for_those_of_an_old_deletion():
+    """A finalizer of the user's stays; those of a deletion under way do not."""
+    finalizers = ["foregroundDeletion", "example.com/guard", "orphan"]
+
+    assert reset(_item(finalizers=finalizers))["metadata"]["finalizers"] == [
+        "example.com/guard"
+    ]
+    assert "finalizers" not in reset(_item(finalizers=["orphan"]))["metadata"]
+
+
+def test_a_token_secret_is_emptied_for_the_target_to_fill():
+    """A token of the old cluster, and whom it was for, are not written."""
+    secret = {
+        "kind": "Secret",
+        "type": "kubernetes.io/service-account-token",
+        "metadata": {
+            "name": "ci",
+            "annotations": {
+                "kubernetes.io/service-account.name": "ci",
+                "kubernetes.io/service-account.uid": "8d",
+            },
+        },
+        "data": {"token": "YQ==", "ca.crt": "Yg==", "extra": "Yw=="},
+    }
+
+    item = reset(secret)
+
+    assert item["data"] == {"extra": "Yw=="}
+    assert item["metadata"]["annotations"] == {
+        "kubernetes.io/service-account.name": "ci"
+    }
+
+
+def test_the_name_label_of_a_namespace_follows_its_name():
+    """A mapped namespace carries its new name in the well-known label."""
+    item = {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": "shop", "labels": {"kubernetes.io/metadata.name": "shop"}},
+    }
+
+    settle(item, namespace="", name="copy")
+
+    assert item["metadata"]["name"] == "copy"
+    assert item["metadata"]["labels"] == {"kubernetes.io/metadata.name": "copy"}
+
+
+def test_labels_say_where_an_object_came_from():
+    """The labels of backup and restore are added, also where there were none."""
+    item = _item(labels=None)
+
+    label(item, backup="shop-1", restore="try-1")
+
+    assert item["metadata"]["labels"] == {
+        "velero.io/backup-name": "shop-1",
+        "velero.io/restore-name": "try-1",
+    }
+    assert is_labelled(item["metadata"]["labels"], "try-1")
+    assert not is_labelled(item["metadata"]["labels"], "try-2")
+    assert not is_labelled(None, "try-1")
