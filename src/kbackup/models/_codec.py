@@ -265,10 +265,10 @@ def _unknown(cls: type[Model], key: str, raw: Any, path: str) -> Any:
     return anything(raw, below(path, key))
 
 
-def _without_kind(cls: type[_M], data: Mapping[str, Any], path: str) -> dict[str, Any]:
+def _without_kind(
+    cls: type[Document], data: Mapping[str, Any], path: str
+) -> dict[str, Any]:
     """Return *data* without its kind and API version, which must be the model's."""
-    if not issubclass(cls, Document):
-        return dict(data)
     rest = dict(data)
     for name, expected in (("kind", cls.__name__), ("apiVersion", cls.api_version)):
         key = name if name in rest else _folded(name, rest)

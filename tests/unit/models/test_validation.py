@@ -1,0 +1,330 @@
+"""The rules of names and specs."""
+
+from datetime import timedelta
+
+import pytest
+
+from kbackup.models import (
+    NON_RESTORABLE_RESOURCES,
+    BackupHooks,
+    BackupResourceHook,
+    BackupResourceHookSpec,
+    BackupSpec,
+    ExecHook,
+    ExecRestoreHook,
+    ExistingResourcePolicy,
+    InitRestoreHook,
+    LabelRequirement,
+    LabelSelector,
+    RestoreHooks,
+    RestoreResourceHook,
+    RestoreResourceHookSpec,
+    RestoreSpec,
+    TypedLocalObjectReference,
+    validate_backup_name,
+    validate_backup_spec,
+    validate_restore_name,
+    validate_restore_spec,
+)
+
+
+@pytest.mark.parametrize("name", ["a", "shop-1", "daily.2024", "0", "a" * 253])
+def test_a_dns_name_is_a_name(name):
+    """DNS-1123 subdomains of up to 253 characters are allowed."""
+    assert validate_backup_name(name) == []
+    assert validate_restore_name(name) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "A", "-a", "a-", "a..b", "a_b", "../a", "a/b", "a\n", "é", " ", "a" * 254],
+)
+def test_another_name_is_refused(name):
+    """What could climb out of a directory, or Kubernetes refuses, is no name."""
+    assert len(validate_backup_name(name)) == 1
+    assert validate_restore_name(name) != []
+
+
+def test_every_fault_of_a_name_is_told():
+    """A name that is too long and misspelt has two faults."""
+    broken = validate_backup_name("X" * 300)
+
+    assert "300 characters" in broken[0]
+    assert "lower-case" in broken[1]
+    assert len(broken) == 2
+
+
+EMPTY = LabelSelector()
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        BackupSpec(),
+        BackupSpec(included_namespaces=["*"], excluded_namespaces=["kube-*"]),
+        BackupSpec(included_namespaces=["shop", "team-?", "x[ab]", ""]),
+        BackupSpec(included_resources=["pods", "deployments.apps"]),
+        BackupSpec(excluded_cluster_scoped_resources=["*"]),
+        BackupSpec(included_namespace_scoped_resources=["*"]),
+        BackupSpec(or_label_selectors=[EMPTY, EMPTY]),
+        BackupSpec(label_selector=LabelSelector.parse("a.b/c=d,e in (f),!g")),
+        BackupSpec(ttl=timedelta(0), include_cluster_resources=False),
+        BackupSpec(
+            resource_policy=TypedLocalObjectReference(kind="ConfigMap", name="p")
+        ),
+    ],
+    ids=range(10),
+)
+def test_a_backup_that_can_be_meant_breaks_no_rule(spec):
+    """Ordinary specs pass."""
+    assert validate_backup_spec(spec) == []
+
+
+@pytest.mark.parametrize(
+    ("spec", "rule"),
+    [
+        (
+            BackupSpec(included_namespaces=["*", "a"]),
+            "included namespaces: '*' must stand alone",
+        ),
+        (
+            BackupSpec(excluded_namespaces=["*"]),
+            "excluded namespaces: '*' would exclude everything",
+        ),
+        (
+            BackupSpec(included_namespaces=["a"], excluded_namespaces=["a"]),
+            "namespaces: 'a' is both included and excluded",
+        ),
+        (
+            BackupSpec(included_namespaces=["Shop"]),
+            "namespaces: 'Shop' is not a namespace's name",
+        ),
+        (
+            BackupSpec(excluded_namespaces=["a_*"]),
+            "namespaces: 'a_*' is not a namespace's name",
+        ),
+        (
+            BackupSpec(included_namespaces=["a,b"]),
+            "namespaces: 'a,b' holds ',', which no pattern may",
+        ),
+        (
+            BackupSpec(included_resources=["pods", "*"]),
+            "included resources: '*' must stand alone",
+        ),
+        (
+            BackupSpec(included_resources=["pods"], excluded_resources=["pods"]),
+            "resources: 'pods' is both included and excluded",
+        ),
+        (
+            BackupSpec(
+                included_cluster_scoped_resources=["nodes"],
+                excluded_cluster_scoped_resources=["*"],
+            ),
+            "excluded clusterScopedResources: '*' leaves nothing to include",
+        ),
+        (
+            BackupSpec(excluded_namespace_scoped_resources=["*", "pods"]),
+            "excluded namespaceScopedResources: '*' would exclude everything",
+        ),
+        (
+            BackupSpec(label_selector=EMPTY, or_label_selectors=[EMPTY]),
+            "labelSelector and orLabelSelectors cannot be combined",
+        ),
+        (
+            BackupSpec(label_selector=LabelSelector(match_labels={"a b": "c"})),
+            "label selector: 'a b' is not a label's name",
+        ),
+        (
+            BackupSpec(label_selector=LabelSelector(match_labels={"A_/b": "c"})),
+            "label selector: 'A_/b' is not a label's name",
+        ),
+        (
+            BackupSpec(or_label_selectors=[LabelSelector(match_labels={"a": "-"})]),
+            "label selector: '-' is not a label's value",
+        ),
+        (BackupSpec(ttl=timedelta(seconds=-1)), "ttl is below zero"),
+        (
+            BackupSpec(csi_snapshot_timeout=timedelta(seconds=-1)),
+            "csiSnapshotTimeout is below zero",
+        ),
+        (
+            BackupSpec(
+                resource_policy=TypedLocalObjectReference(kind="Secret", name="p")
+            ),
+            "resourcePolicy: the kind must be configmap, not 'Secret'",
+        ),
+        (
+            BackupSpec(resource_policy=TypedLocalObjectReference(kind="configmap")),
+            "resourcePolicy names no object",
+        ),
+    ],
+    ids=range(18),
+)
+def test_a_backup_that_cannot_be_meant_breaks_one_rule(spec, rule):
+    """Each contradiction is named, and once."""
+    assert validate_backup_spec(spec) == [rule]
+
+
+@pytest.mark.parametrize(
+    "older",
+    [
+        {"included_resources": ["pods"]},
+        {"excluded_resources": ["pods"]},
+        {"include_cluster_resources": False},
+    ],
+    ids=lambda older: next(iter(older)),
+)
+@pytest.mark.parametrize(
+    "newer",
+    [
+        "included_cluster_scoped_resources",
+        "excluded_cluster_scoped_resources",
+        "included_namespace_scoped_resources",
+        "excluded_namespace_scoped_resources",
+    ],
+)
+def test_older_and_newer_filters_are_not_mixed(older, newer):
+    """The two ways to filter contradict each other, so they are refused together."""
+    (rule,) = validate_backup_spec(BackupSpec(**older, **{newer: ["x"]}))
+
+    assert "cannot be combined" in rule
+
+
+@pytest.mark.parametrize(
+    ("operator", "values", "fault"),
+    [
+        ("In", [], "needs values"),
+        ("NotIn", [], "needs values"),
+        ("Exists", ["a"], "takes no values"),
+        ("DoesNotExist", ["a"], "takes no values"),
+        ("Gt", ["1"], "none of In, NotIn, Exists, DoesNotExist"),
+    ],
+)
+def test_requirements_have_the_values_of_their_operator(operator, values, fault):
+    """A requirement that the API server would refuse is refused here."""
+    requirement = LabelRequirement(key="a", operator=operator, values=values)
+    selector = LabelSelector(match_expressions=[requirement])
+
+    (rule,) = validate_backup_spec(BackupSpec(label_selector=selector))
+
+    assert fault in rule
+
+
+def test_backup_hooks_have_names_and_commands():
+    """A hook that says nothing is found before the backup starts."""
+    nothing = BackupResourceHook(exec=ExecHook())
+    hooks = BackupHooks(
+        resources=[
+            BackupResourceHookSpec(pre=[nothing], post=[BackupResourceHook()]),
+            BackupResourceHookSpec(
+                name="good", pre=[BackupResourceHook(exec=ExecHook(command=["x"]))]
+            ),
+        ]
+    )
+
+    assert validate_backup_spec(BackupSpec(hooks=hooks)) == [
+        "hooks.resources[0] has no name",
+        "hooks.resources[0].pre[0] has no command",
+        "hooks.resources[0].post[0] has no command",
+    ]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        RestoreSpec(backup_name="b"),
+        RestoreSpec(schedule_name="s", namespace_mapping={"a": "b"}),
+        RestoreSpec(backup_name="b", existing_resource_policy="update"),
+        RestoreSpec(backup_name="b", excluded_resources=["nodes"]),
+    ],
+    ids=range(4),
+)
+def test_a_restore_that_can_be_meant_breaks_no_rule(spec):
+    """Ordinary specs pass."""
+    assert validate_restore_spec(spec) == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "rule"),
+    [
+        (
+            {"backup_name": ""},
+            "neither backupName nor scheduleName says what to restore",
+        ),
+        ({"schedule_name": "s"}, "backupName and scheduleName cannot be combined"),
+        (
+            {"included_namespaces": ["*", "a"]},
+            "included namespaces: '*' must stand alone",
+        ),
+        (
+            {"excluded_resources": ["*"]},
+            "excluded resources: '*' would exclude everything",
+        ),
+        (
+            {"namespace_mapping": {"a": "B"}},
+            "namespaceMapping: 'B' is not a namespace's name",
+        ),
+        (
+            {"label_selector": EMPTY, "or_label_selectors": [EMPTY]},
+            "labelSelector and orLabelSelectors cannot be combined",
+        ),
+        (
+            {"item_operation_timeout": timedelta(-1)},
+            "itemOperationTimeout is below zero",
+        ),
+        (
+            {"resource_modifier": TypedLocalObjectReference(kind="x", name="m")},
+            "resourceModifier: the kind must be configmap, not 'x'",
+        ),
+    ],
+    ids=range(8),
+)
+def test_a_restore_that_cannot_be_meant_breaks_one_rule(fields, rule):
+    """Each contradiction is named, and once."""
+    spec = RestoreSpec(**{"backup_name": "b", **fields})
+
+    assert validate_restore_spec(spec) == [rule]
+
+
+@pytest.mark.parametrize("resource", NON_RESTORABLE_RESOURCES)
+def test_what_belongs_to_one_cluster_is_not_restored(resource):
+    """Naming such a type is an error, not silence."""
+    spec = RestoreSpec(backup_name="b", included_resources=["pods", resource.upper()])
+
+    (rule,) = validate_restore_spec(spec)
+
+    assert rule.endswith("are never restored")
+
+
+def test_restore_hooks_say_what_to_run():
+    """Init containers need name, image and command; other hooks a command."""
+    hooks = RestoreHooks(
+        resources=[
+            RestoreResourceHookSpec(
+                post_hooks=[
+                    RestoreResourceHook(),
+                    RestoreResourceHook(exec=ExecRestoreHook()),
+                    RestoreResourceHook(init=InitRestoreHook()),
+                    RestoreResourceHook(
+                        init=InitRestoreHook(init_containers=[{"name": "i"}])
+                    ),
+                ]
+            )
+        ]
+    )
+
+    assert validate_restore_spec(RestoreSpec(backup_name="b", hooks=hooks)) == [
+        "hooks.resources[0] has no name",
+        "hooks.resources[0].postHooks[0] has neither exec nor init",
+        "hooks.resources[0].postHooks[1] has no command",
+        "hooks.resources[0].postHooks[2] has no init container",
+        "hooks.resources[0].postHooks[3].init.initContainers[0] has no image",
+        "hooks.resources[0].postHooks[3].init.initContainers[0] has no command",
+    ]
+
+
+def test_a_policy_is_a_word_that_is_known():
+    """The policy for existing objects is none or update."""
+    assert ExistingResourcePolicy("none") is ExistingResourcePolicy.NONE
+    with pytest.raises(ValueError, match="recreate"):
+        ExistingResourcePolicy("recreate")
