@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from kbackup.plugins import hookspecs
+from kbackup import actions
+from kbackup.plugins import PluginManager, hookspecs
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -31,3 +32,14 @@ def test_no_hook_is_documented_that_is_not_there():
     ]
 
     assert sorted(sections) == sorted(HOOKSPECS)
+
+
+def test_built_in_actions_are_documented():
+    """The page of the built-in actions has one row for each of them, and no other."""
+    manager = PluginManager([actions], strict=True)
+    offered = (*manager.backup_item_actions(), *manager.restore_item_actions())
+
+    page = (DOCS / "plugins" / "built-in-actions.md").read_text()
+
+    rows = [line.split("`")[1] for line in page.splitlines() if line.startswith("| `")]
+    assert sorted(rows) == sorted(action.name for action in offered)
