@@ -1,0 +1,280 @@
+"""Every claim has a line that says what becomes of its data."""
+
+import pytest
+
+from kbackup.models import GroupResource, ResourceIdentifier
+from kbackup.restore._claims import (
+    ClaimVerdict,
+    VolumeFacts,
+    disk_of,
+    plan_claim,
+    plan_volume,
+    rebind_patch,
+    reset_claim,
+    reset_volume,
+)
+
+CLAIMS = GroupResource.parse("persistentvolumeclaims")
+SOURCE = ResourceIdentifier(CLAIMS, "shop", "data")
+TARGET = ResourceIdentifier(CLAIMS, "copy", "data")
+
+
+def _claim(volume="pv-1", storage_class="standard"):
+    """A bound claim of the backup."""
+    return {
+        "metadata": {
+            "name": "data",
+            "annotations": {
+                "pv.kubernetes.io/bind-completed": "yes",
+                "note": "keep",
+            },
+        },
+        "spec": {"volumeName": volume, "storageClassName": storage_class},
+    }
+
+
+def _volume(name="pv-1", policy="Retain", claim="shop/data", phase=None, **source):
+    """A PersistentVolume."""
+    source = source or {"csi": {"driver": "ebs", "volumeHandle": "vol-1"}}
+    spec = {"persistentVolumeReclaimPolicy": policy, **source}
+    if claim:
+        namespace, _, of = claim.partition("/")
+        spec["claimRef"] = {
+            "namespace": namespace,
+            "name": of,
+            "uid": "8d",
+            "resourceVersion": "4",
+        }
+    return {
+        "metadata": {
+            "name": name,
+            "annotations": {"pv.kubernetes.io/bound-by-controller": "yes"},
+        },
+        "spec": spec,
+        "status": {"phase": phase},
+    }
+
+
+def _line(archived, claim=None, **facts):
+    """The line of the claim."""
+    return plan_claim(claim or _claim(), SOURCE, TARGET, archived, VolumeFacts(**facts))
+
+
+def test_without_data_the_claim_comes_back_empty():
+    """The line says that there is no data and that the volume is new and empty."""
+    line = _line(_volume(policy="Delete"))
+
+    assert line.verdict is ClaimVerdict.NONE
+    assert line.text == "data: none in this backup, a new empty volume"
+    assert line.loses_data
+    assert not line.keeps_volume
+
+
+def test_a_claim_that_never_had_a_volume_loses_nothing():
+    """A claim that was pending when it was backed up comes back as it was."""
+    line = _line(None, claim=_claim(volume=""))
+
+    assert line.verdict is ClaimVerdict.NEVER_BOUND
+    assert not line.loses_data
+
+
+def test_data_that_is_not_restored_is_named():
+    """A backup with data that this restore does not bring back says so."""
+    line = _line(None, data={"shop/data": "native"})
+
+    assert line.text.startswith("data: native in this backup, not restored")
+    assert line.loses_data
+
+
+def test_a_released_volume_is_left_unless_asked_for():
+    """By default the Released volume stays, and the line names the way to take it."""
+    live = {"pv-1": _volume(phase="Released")}
+
+    line = _line(_volume(), volumes=live)
+
+    assert line.verdict is ClaimVerdict.NONE
+    assert "--released-volumes reattach" in line.text
+
+
+def test_a_released_volume_is_reattached_when_asked_for():
+    """With reattach the claim keeps the name of its Released volume."""
+    live = {"pv-1": _volume(phase="Released")}
+
+    line = _line(_volume(), volumes=live, reattach=True)
+
+    assert line.verdict is ClaimVerdict.REATTACH
+    assert line.keeps_volume
+    assert not line.loses_data
+
+
+@pytest.mark.parametrize(
+    ("live", "words"),
+    [
+        (_volume(phase="Released", claim="other/data"), "bound to another claim"),
+        (_volume(phase="Released", policy="Delete"), "being deleted"),
+    ],
+    ids=["of another claim", "about to go"],
+)
+def test_a_released_volume_that_cannot_be_reattached(live, words):
+    """Another claim's volume, or one that goes, is a conflict with its reason."""
+    line = _line(_volume(), volumes={"pv-1": live}, reattach=True)
+
+    assert line.verdict is ClaimVerdict.CONFLICT
+    assert words in line.text
+
+
+def test_a_volume_in_use_is_not_reattached():
+    """A volume that is bound stays where it is."""
+    line = _line(_volume(), volumes={"pv-1": _volume(phase="Bound")}, reattach=True)
+
+    assert line.verdict is ClaimVerdict.NONE
+
+
+def test_the_original_disk_is_used_only_when_asked_for():
+    """By default a Retain volume is skipped; with reuse it is restored."""
+    left = _line(_volume())
+    used = _line(_volume(), reuse=True, same_cluster=True)
+
+    assert left.verdict is ClaimVerdict.NONE
+    assert "--retained-volumes reuse" in left.text
+    assert used.verdict is ClaimVerdict.REUSE
+    assert used.text == ("reuse: PV pv-1 points at the original disk (csi ebs vol-1)")
+    assert plan_volume(_volume(), "pv-1", VolumeFacts(reuse=True), [used]) == ""
+
+
+@pytest.mark.parametrize("same_cluster", [False, None])
+def test_reuse_from_elsewhere_warns_of_the_source(same_cluster):
+    """Of another cluster's backup the line says that the source may still write."""
+    line = _line(_volume(), reuse=True, same_cluster=same_cluster)
+
+    assert "may still be writing" in line.text
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        _volume("pv-9", claim="live/db", phase="Bound"),
+        _volume("pv-1", claim="live/db", phase="Bound"),
+    ],
+    ids=["another name", "the same name"],
+)
+def test_a_disk_that_is_in_use_is_a_conflict(other):
+    """A disk of a live volume is never given to a second one."""
+    name = other["metadata"]["name"]
+
+    line = _line(_volume(), volumes={name: other}, reuse=True)
+
+    assert line.verdict is ClaimVerdict.CONFLICT
+    assert line.text == (
+        f"conflict: that disk belongs to PV {name}, bound to claim live/db"
+    )
+    facts = VolumeFacts(volumes={name: other}, reuse=True)
+    assert plan_volume(_volume(), "pv-1", facts, [line]).startswith("conflict")
+
+
+def test_a_delete_volume_is_never_reused():
+    """The disk of a Delete volume is gone or goes: the claim gets a new one."""
+    line = _line(_volume(policy="Delete"), reuse=True)
+
+    assert line.verdict is ClaimVerdict.NONE
+    reason = plan_volume(_volume(policy="Delete"), "pv-1", VolumeFacts(), [line])
+    assert "Delete" in reason
+
+
+def test_storage_class_not_in_target():
+    """A class that the target lacks is named; an unreadable list says nothing."""
+    missing = _line(None, storage_classes=frozenset({"fast"}))
+    there = _line(None, storage_classes=frozenset({"standard"}))
+    unknown = _line(None)
+
+    assert missing.problems == ("storage class standard not in target",)
+    assert there.problems == ()
+    assert unknown.problems == ()
+
+
+def test_no_storage_class_at_all():
+    """A claim with an empty class waits for a volume made by hand."""
+    line = _line(None, claim=_claim(storage_class=""))
+
+    assert line.problems == ("no storage class: it waits for a volume made by hand",)
+
+
+def test_node_of_a_local_volume_not_in_target():
+    """A local volume whose node the target lacks is named with the node."""
+    term = {
+        "matchExpressions": [
+            {"key": "kubernetes.io/hostname", "operator": "In", "values": ["n1"]}
+        ]
+    }
+    volume = _volume(
+        local={"path": "/mnt"},
+        nodeAffinity={"required": {"nodeSelectorTerms": [term]}},
+    )
+
+    away = _line(volume, reuse=True, nodes=frozenset({"n2"}))
+    there = _line(volume, reuse=True, nodes=frozenset({"n1"}))
+
+    assert away.problems == ("node of a local volume not in target: n1",)
+    assert there.problems == ()
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "same"),
+    [
+        (
+            {"nfs": {"server": "a", "path": "/x"}},
+            {"nfs": {"server": "a", "path": "/x", "readOnly": True}},
+            True,
+        ),
+        (
+            {"nfs": {"server": "a", "path": "/x"}},
+            {"nfs": {"server": "b", "path": "/x"}},
+            False,
+        ),
+        ({"hostPath": {"path": "/x"}}, {"hostPath": {"path": "/x"}}, True),
+        (
+            {"awsElasticBlockStore": {"volumeID": "v"}},
+            {"awsElasticBlockStore": {"volumeID": "v", "fsType": "ext4"}},
+            True,
+        ),
+        (
+            {"csi": {"driver": "a", "volumeHandle": "v"}},
+            {"csi": {"driver": "b", "volumeHandle": "v"}},
+            False,
+        ),
+    ],
+)
+def test_one_disk_has_one_name(one, two, same):
+    """Two volumes over one disk are recognised, whatever else they say."""
+    assert (disk_of({"spec": one}) == disk_of({"spec": two})) is same
+    assert disk_of({"spec": one})
+
+
+def test_reset_claim_unties_it():
+    """The notes of the old binding go, and the volume's name unless it is kept."""
+    claim, kept = _claim(), _claim()
+
+    reset_claim(claim, keep_volume=False)
+    reset_claim(kept, keep_volume=True)
+
+    assert claim["metadata"]["annotations"] == {"note": "keep"}
+    assert "volumeName" not in claim["spec"]
+    assert kept["spec"]["volumeName"] == "pv-1"
+
+
+def test_reset_volume_points_at_the_claim_in_the_target():
+    """Namespace mapped, uid and resourceVersion of the old claim gone."""
+    volume = _volume()
+
+    reset_volume(volume, {"shop": "copy"})
+
+    assert volume["spec"]["claimRef"] == {"namespace": "copy", "name": "data"}
+    assert volume["metadata"]["annotations"] == {}
+
+
+def test_rebinding_offers_the_volume_to_the_claim():
+    """The patch names the claim in the target and forgets the old uid."""
+    reference = rebind_patch(TARGET)["spec"]["claimRef"]
+
+    assert (reference["namespace"], reference["name"]) == ("copy", "data")
+    assert reference["uid"] is None

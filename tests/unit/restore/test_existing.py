@@ -1,0 +1,229 @@
+"""What becomes of an object that the target has already."""
+
+import copy
+
+import pytest
+
+from kbackup._kits.patches import merge_patch
+from kbackup.restore._existing import (
+    ExistingRules,
+    decide,
+    merged_account,
+    update_patch,
+)
+from kbackup.restore._plan import PlanAction, Precondition
+
+UPDATE = ExistingRules(update=True, update_cluster=True)
+SEEN = Precondition("8d", "41")
+
+
+def _item(version, kind, namespace="shop", **body):
+    """An object of the backup or of the cluster."""
+    metadata = {"name": "x", "labels": {"app": "web"}}
+    if namespace:
+        metadata["namespace"] = namespace
+    return {"apiVersion": version, "kind": kind, "metadata": metadata} | body
+
+
+def _action(desired, live, rules=UPDATE):
+    """What is decided."""
+    return decide(desired, live, rules).action
+
+
+def test_equal_objects_are_unchanged():
+    """What is equal but for what the server writes is left alone."""
+    desired = _item("v1", "ConfigMap", data={"a": "1"})
+    live = copy.deepcopy(desired) | {"status": {"x": 1}}
+    live["metadata"] |= {"uid": "8d", "resourceVersion": "4"}
+
+    assert _action(desired, live) is PlanAction.UNCHANGED
+
+
+def test_without_policy_a_different_object_is_left():
+    """By default an object that exists and differs is skipped, with the difference."""
+    verdict = decide(
+        _item("v1", "ConfigMap", data={"a": "1"}),
+        _item("v1", "ConfigMap", data={"a": "2"}),
+        ExistingRules(),
+    )
+
+    assert verdict.action is PlanAction.SKIP
+    assert [x.path for x in verdict.differences] == ["data.a"]
+
+
+def test_with_update_a_different_object_is_changed():
+    """The difference goes from the live object to the backup's, removals included."""
+    verdict = decide(
+        _item("v1", "ConfigMap", data={"a": "1"}),
+        _item("v1", "ConfigMap", data={"a": "2", "b": "3"}),
+        UPDATE,
+    )
+
+    assert verdict.action is PlanAction.UPDATE
+    assert [(x.op, x.path) for x in verdict.differences] == [
+        ("change", "data.a"),
+        ("remove", "data.b"),
+    ]
+
+
+def test_cluster_scoped_objects_have_their_own_policy():
+    """`update` for namespaced objects leaves cluster-scoped ones alone."""
+    desired = _item("storage.k8s.io/v1", "StorageClass", "", allowVolumeExpansion=True)
+    live = _item("storage.k8s.io/v1", "StorageClass", "", allowVolumeExpansion=False)
+
+    assert _action(desired, live, ExistingRules(update=True)) is PlanAction.SKIP
+    assert _action(desired, live, ExistingRules(update_cluster=True)) is (
+        PlanAction.UPDATE
+    )
+
+
+def test_a_namespace_is_never_changed():
+    """A Namespace that exists is skipped under every policy."""
+    desired = _item("v1", "Namespace", "")
+    live = copy.deepcopy(desired)
+    live["metadata"]["labels"] = {"other": "1"}
+
+    assert _action(desired, live) is PlanAction.SKIP
+
+
+@pytest.mark.parametrize(
+    ("version", "kind", "path"),
+    [
+        ("apps/v1", "Deployment", ("selector", {"matchLabels": {"a": "1"}})),
+        ("apps/v1", "StatefulSet", ("serviceName", "other")),
+        ("batch/v1", "Job", ("completions", 5)),
+        ("v1", "PersistentVolumeClaim", ("storageClassName", "other")),
+        ("v1", "Pod", ("restartPolicy", "Never")),
+    ],
+)
+def test_immutable_fields_are_conflicts(version, kind, path):
+    """What the server would refuse to change is a conflict that names the field."""
+    key, value = path
+    desired = _item(version, kind, spec={key: value})
+    live = _item(version, kind, spec={key: "before"})
+
+    verdict = decide(desired, live, UPDATE)
+
+    assert verdict.action is PlanAction.CONFLICT
+    assert verdict.reason.startswith(f"immutable field spec.{key}")
+
+
+@pytest.mark.parametrize(
+    ("version", "kind", "before", "after"),
+    [
+        ("apps/v1", "StatefulSet", {"replicas": 1}, {"replicas": 2}),
+        (
+            "v1",
+            "PersistentVolumeClaim",
+            {"resources": {"requests": {"storage": "1Gi"}}},
+            {"resources": {"requests": {"storage": "2Gi"}}},
+        ),
+        (
+            "v1",
+            "Pod",
+            {"containers": [{"name": "a", "image": "x"}]},
+            {"containers": [{"name": "a", "image": "y"}]},
+        ),
+    ],
+)
+def test_mutable_parts_are_updated(version, kind, before, after):
+    """The parts that the server lets change are changed."""
+    desired = _item(version, kind, spec=after)
+
+    assert _action(desired, _item(version, kind, spec=before)) is PlanAction.UPDATE
+
+
+@pytest.mark.parametrize("kind", ["Secret", "ConfigMap"])
+def test_an_immutable_secret_or_config_map(kind):
+    """A live object that is marked immutable is a conflict."""
+    live = _item("v1", kind, data={"a": "MQ=="}, immutable=True)
+    desired = _item("v1", kind, data={"a": "Mg=="}, immutable=True)
+
+    assert _action(desired, live) is PlanAction.CONFLICT
+
+
+def test_role_reference_is_a_conflict():
+    """A binding cannot be pointed at another role."""
+    group = "rbac.authorization.k8s.io/v1"
+    desired = _item(group, "RoleBinding", roleRef={"name": "admin"})
+    live = _item(group, "RoleBinding", roleRef={"name": "view"})
+
+    assert _action(desired, live) is PlanAction.CONFLICT
+
+
+def test_a_crd_keeps_the_versions_in_which_objects_are_stored():
+    """A CRD is not changed so that a stored version vanishes."""
+    group = "apiextensions.k8s.io/v1"
+    desired = _item(
+        group,
+        "CustomResourceDefinition",
+        "",
+        spec={"versions": [{"name": "v1"}]},
+    )
+    live = _item(
+        group,
+        "CustomResourceDefinition",
+        "",
+        spec={"versions": [{"name": "v1"}, {"name": "v2"}]},
+        status={"storedVersions": ["v1", "v2"]},
+    )
+
+    verdict = decide(desired, live, UPDATE)
+
+    assert verdict.action is PlanAction.CONFLICT
+    assert "v2" in verdict.reason
+    live["status"]["storedVersions"] = ["v1"]
+    assert _action(desired, live) is PlanAction.UPDATE
+
+
+def test_a_service_account_is_merged_under_every_policy():
+    """What the live account lacks is added, what it has stays."""
+    desired = _item("v1", "ServiceAccount", imagePullSecrets=[{"name": "registry"}])
+    live = _item("v1", "ServiceAccount", secrets=[{"name": "mine"}])
+    live["metadata"]["labels"] = {"app": "live"}
+
+    verdict = decide(desired, live, ExistingRules())
+    merged = merged_account(desired, live)
+
+    assert verdict.action is PlanAction.UPDATE
+    assert merged["secrets"] == [{"name": "mine"}]
+    assert merged["imagePullSecrets"] == [{"name": "registry"}]
+    assert merged["metadata"]["labels"] == {"app": "live"}
+    assert _action(desired, merged, ExistingRules()) is PlanAction.UNCHANGED
+
+
+def test_the_patch_makes_the_live_object_the_desired_one():
+    """Applied to the live object, the patch leaves no difference."""
+    desired = _item("v1", "ConfigMap", data={"a": "1"})
+    live = _item("v1", "ConfigMap", data={"a": "2", "b": "3"})
+
+    patch = update_patch(desired, live, SEEN, keep_node_ports=False)
+
+    assert patch["data"] == {"a": "1", "b": None}
+    assert patch["metadata"]["uid"] == "8d"
+    assert patch["metadata"]["resourceVersion"] == "41"
+    assert _action(desired, merge_patch(live, patch)) is PlanAction.UNCHANGED
+
+
+def test_the_patch_leaves_what_the_target_chose():
+    """An address or a bound volume of the live object is not taken away."""
+    desired = _item("v1", "Service", spec={"type": "ClusterIP", "selector": {"a": "1"}})
+    live = _item("v1", "Service", spec={"type": "ClusterIP", "clusterIP": "10.0.0.7"})
+
+    patch = update_patch(desired, live, SEEN, keep_node_ports=False)
+
+    assert patch["spec"] == {"selector": {"a": "1"}}
+
+
+def test_the_patch_says_which_restore_it_was():
+    """An updated object carries the labels of backup and restore."""
+    desired = _item("v1", "ConfigMap", data={"a": "1"})
+    desired["metadata"]["labels"] |= {
+        "velero.io/backup-name": "shop-1",
+        "velero.io/restore-name": "try-1",
+    }
+    live = _item("v1", "ConfigMap", data={"a": "2"})
+
+    patch = update_patch(desired, live, SEEN, keep_node_ports=False)
+
+    assert patch["metadata"]["labels"]["velero.io/restore-name"] == "try-1"
