@@ -1,0 +1,82 @@
+"""What the API server's answers mean for a write."""
+
+import pytest
+
+from kbackup.errors import (
+    AlreadyExistsError,
+    ClusterUnreachableError,
+    ConflictError,
+    ForbiddenError,
+    InvalidItemError,
+    ItemNotFoundError,
+    ServerFaultError,
+    ThrottledError,
+    UnsupportedByServerError,
+)
+from kbackup.restore._answers import Answer, explain, is_push_back, meaning
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "on_create", "on_update"),
+    [
+        (ThrottledError, "", Answer.RETRY, Answer.RETRY),
+        (ServerFaultError, "", Answer.LOOK, Answer.LOOK),
+        (ClusterUnreachableError, "", Answer.LOOK, Answer.LOOK),
+        (AlreadyExistsError, "", Answer.EXISTS, Answer.FAIL),
+        (ConflictError, "", Answer.RETRY, Answer.MOVED),
+        (UnsupportedByServerError, "", Answer.RETRY, Answer.FAIL),
+        (ItemNotFoundError, "", Answer.RETRY, Answer.MOVED),
+        (ForbiddenError, "exceeded quota: small", Answer.FAIL, Answer.FAIL),
+        (InvalidItemError, "spec.x is wrong", Answer.FAIL, Answer.FAIL),
+        (ForbiddenError, "status unknown for quota: q", Answer.RETRY, Answer.RETRY),
+        (
+            ForbiddenError,
+            "namespace x: no new content, because it is being terminated",
+            Answer.RETRY,
+            Answer.RETRY,
+        ),
+        (
+            ForbiddenError,
+            "error looking up service account shop/default",
+            Answer.RETRY,
+            Answer.RETRY,
+        ),
+        (ServerFaultError, "failed calling webhook x", Answer.RETRY, Answer.RETRY),
+        (AlreadyExistsError, "object is being deleted: x", Answer.RETRY, Answer.RETRY),
+        (
+            InvalidItemError,
+            "spec.ports[0].nodePort: provided port is already allocated",
+            Answer.EXISTS,
+            Answer.FAIL,
+        ),
+    ],
+)
+def test_meaning(error, reason, on_create, on_update):
+    """Each answer is tried again, looked into, or is the end, by its kind."""
+    raised = error("create", "configmaps", "shop/x", reason)
+
+    assert meaning(raised, create=True) is on_create
+    assert meaning(raised, create=False) is on_update
+
+
+def test_push_back():
+    """Throttling and server faults tell that there is too much to do."""
+    assert is_push_back(ThrottledError("create", "secrets"))
+    assert is_push_back(ServerFaultError("create", "secrets"))
+    assert not is_push_back(ForbiddenError("create", "secrets"))
+
+
+def test_a_refused_secret_is_explained_without_its_values():
+    """The server's words about a Secret are not repeated, only the fields."""
+    error = InvalidItemError(
+        "create",
+        "secrets",
+        "shop/tls",
+        'data[key]: Invalid value: "c2VjcmV0"',
+        body={"details": {"causes": [{"field": "data[key]"}]}},
+    )
+
+    assert explain(error, "Secret") == (
+        "cannot create secrets shop/tls: refused as invalid (data[key])"
+    )
+    assert "c2VjcmV0" in explain(error, "ConfigMap")

@@ -1,0 +1,227 @@
+"""Waves one after the other, a queue for what may pass, an outcome for everything."""
+
+import threading
+from datetime import UTC, datetime
+
+import pytest
+
+from kbackup._kits.clock import FrozenClock
+from kbackup._kits.normalise import Difference
+from kbackup._kits.workers import Cancelled, CancelToken
+from kbackup.models import GroupResource, ResourceIdentifier
+from kbackup.plugins import ItemRestored, Run
+from kbackup.restore import PlanAction, PlanEntry
+from kbackup.restore._writer import CREATED, FAILED, Attempt, Writer
+
+CRDS = "customresourcedefinitions.apiextensions.k8s.io"
+
+
+class QuickToken(CancelToken):
+    """Waits by moving the clock."""
+
+    def __init__(self, clock):
+        """Use *clock*."""
+        super().__init__()
+        self._clock = clock
+
+    def wait(self, seconds):
+        """Move the clock on."""
+        self._clock.sleep(seconds)
+        self.check()
+
+
+def _run(**more):
+    """A run whose time passes at once."""
+    clock = FrozenClock(datetime(2026, 1, 1, tzinfo=UTC))
+    token = QuickToken(clock)
+    return Run(uid="r", kind="restore", name="try", clock=clock, cancel=token, **more)
+
+
+def _entry(name, wave=10, action=PlanAction.CREATE, kind="secrets", **more):
+    """A line of a plan."""
+    namespace = "" if kind in ("namespaces", CRDS) else more.pop("namespace", "shop")
+    ref = ResourceIdentifier(GroupResource.parse(kind), namespace, name)
+    return PlanEntry(identifier=ref, target=ref, action=action, wave=wave, **more)
+
+
+def _no_types(entries, deadline):
+    """Every new type is served at once."""
+    return []
+
+
+def _writer(run, write, await_types=_no_types, workers=4):
+    """A writer over a function."""
+    return Writer(run, write=write, await_types=await_types, workers=workers)
+
+
+def _actions(outcomes):
+    """Name to action."""
+    return {outcome.identifier.name: outcome.action for outcome in outcomes}
+
+
+def test_waves_follow_each_other():
+    """No write of a wave begins before the last one of the wave before ended."""
+    order, noting = [], threading.Lock()
+
+    def write(entry):
+        with noting:
+            order.append(entry.wave)
+        return Attempt(action=CREATED)
+
+    entries = [_entry(f"s{n}", wave=n // 10) for n in range(50)]
+    outcomes = _writer(_run(), write).write(entries, 600)
+
+    assert order == sorted(order)
+    assert len(outcomes) == 50
+
+
+def test_what_may_pass_is_tried_again_after_everything_else():
+    """A refused entry is tried again until it passes, and the others go first."""
+    tries = []
+
+    def write(entry):
+        tries.append(entry.target.name)
+        if entry.target.name == "late" and tries.count("late") < 4:
+            return Attempt(reason="not yet")
+        return Attempt(action=CREATED)
+
+    run = _run()
+    outcomes = _writer(run, write, workers=1).write(
+        [_entry("late", 1), _entry("b", 2), _entry("c", 3)], 600
+    )
+
+    assert tries == ["late", "b", "c", "late", "late", "late"]
+    assert set(_actions(outcomes).values()) == {CREATED}
+    assert run.results.errors == ()
+
+
+def test_what_never_passes_is_an_error_with_the_last_answer():
+    """At the deadline the last answer becomes the error."""
+    run = _run()
+
+    outcomes = _writer(run, lambda _: Attempt(reason="quota unknown")).write(
+        [_entry("a")], run.clock.monotonic() + 30
+    )
+
+    assert _actions(outcomes) == {"a": FAILED}
+    [error] = run.results.errors
+    assert "the last answer was: quota unknown" in error.message
+
+
+def test_lines_without_a_write_have_outcomes_too():
+    """Unchanged, skipped and conflicting lines are told apart."""
+    run = _run()
+    differs = (Difference(path="data.a", op="change", left=1, right=2),)
+
+    def write(entry):
+        pytest.fail(f"{entry.target} was written")
+
+    outcomes = _writer(run, write).write(
+        [
+            _entry("same", action=PlanAction.UNCHANGED),
+            _entry("theirs", action=PlanAction.SKIP, reason="belongs to the cluster"),
+            _entry("other", action=PlanAction.SKIP, differences=differs, reason="x"),
+            _entry("clash", action=PlanAction.CONFLICT, reason="immutable field y"),
+        ],
+        600,
+    )
+
+    assert _actions(outcomes) == {
+        "same": "unchanged",
+        "theirs": "skipped",
+        "other": "skipped",
+        "clash": "failed",
+    }
+    assert [w.item.name for w in run.results.warnings] == ["other"]
+    assert [e.item.name for e in run.results.errors] == ["clash"]
+
+
+def test_a_moved_object_is_a_warning():
+    """An entry that was not written because its object moved is told by name."""
+    run = _run()
+
+    attempt = Attempt(action="skipped", reason="the live object changed", moved=True)
+    _writer(run, lambda _: attempt).write([_entry("a")], 600)
+
+    [warning] = run.results.warnings
+    assert "the live object changed" in warning.message
+
+
+def test_items_of_a_namespace_that_failed_are_not_tried():
+    """Without their namespace items fail at once, with that reason."""
+    tried = []
+
+    def write(entry):
+        tried.append(entry.target.name)
+        failed = entry.target.name == "shop"
+        return Attempt(action=FAILED if failed else CREATED, reason="forbidden")
+
+    run = _run()
+    outcomes = _writer(run, write).write(
+        [_entry("shop", 1, kind="namespaces"), _entry("a", 2)], 600
+    )
+
+    assert tried == ["shop"]
+    assert _actions(outcomes) == {"shop": FAILED, "a": FAILED}
+    assert "namespace shop could not be made" in run.results.errors[1].message
+
+
+def test_items_of_a_type_that_did_not_come_are_not_tried():
+    """A CRD that is not established fails its items at once."""
+    crd = _entry("widgets.example.com", 1, kind=CRDS)
+    widget = _entry("w", 2, kind="widgets.example.com")
+
+    def write(entry):
+        assert entry is crd
+        return Attempt(action=CREATED)
+
+    def await_types(entries, deadline):
+        return [(crd, "the CRD is not Established")]
+
+    run = _run()
+    outcomes = _writer(run, write, await_types).write([crd, widget], 600)
+
+    assert _actions(outcomes)["w"] == FAILED
+    assert "the CRD is not Established" in run.results.errors[0].message
+
+
+def test_types_are_awaited_before_their_items():
+    """Between the CRDs and everything else stands the wait for their types."""
+    seen = []
+
+    def write(entry):
+        seen.append(entry.target.name)
+        return Attempt(action=CREATED)
+
+    def await_types(entries, deadline):
+        seen.append([entry.target.name for entry in entries])
+        return []
+
+    crd = _entry("widgets.example.com", 1, kind=CRDS)
+    widget = _entry("w", 2, kind="widgets.example.com")
+    _writer(_run(), write, await_types).write([crd, widget], 600)
+
+    assert seen == ["widgets.example.com", ["widgets.example.com"], "w"]
+
+
+def test_cancelling_ends_the_run():
+    """A cancel in one thread ends all of them, and is raised."""
+    run = _run()
+
+    def write(entry):
+        run.cancel.cancel("enough")
+        return Attempt(action=CREATED)
+
+    with pytest.raises(Cancelled, match="enough"):
+        _writer(run, write).write([_entry(f"s{n}") for n in range(500)], 600)
+
+
+def test_observers_hear_of_each_item():
+    """Each entry that is over is an event."""
+    events = []
+    run = _run(observer=events.append)
+
+    _writer(run, lambda _: Attempt(action=CREATED)).write([_entry("a")], 600)
+
+    restored = [e for e in events if isinstance(e, ItemRestored)]
+    assert [(e.identifier.name, e.action) for e in restored] == [("a", "created")]
