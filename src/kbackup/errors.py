@@ -70,65 +70,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-__all__ = [
-    "ActionError",
-    "ActionTimeoutError",
-    "AlreadyExistsError",
-    "ArchiveCorruptError",
-    "ArchiveError",
-    "ArchiveVersionError",
-    "BackupDamagedError",
-    "BackupError",
-    "BackupExistsError",
-    "BackupInProgressError",
-    "BackupNotFoundError",
-    "BackupOwnsDataError",
-    "ClusterError",
-    "ClusterUnreachableError",
-    "ConfigError",
-    "ConflictError",
-    "DataMoverError",
-    "DigestMismatchError",
-    "ExecError",
-    "ForbiddenError",
-    "GoneError",
-    "HookError",
-    "HookFailedError",
-    "HookTimeoutError",
-    "InvalidConfigError",
-    "InvalidItemError",
-    "InvalidSpecError",
-    "ItemNotFoundError",
-    "KBackupError",
-    "NoSnapshotterError",
-    "ObjectExistsError",
-    "ObjectNotFoundError",
-    "OperationTimeoutError",
-    "PlanOutdatedError",
-    "PluginConflictError",
-    "PluginError",
-    "PluginLoadError",
-    "PluginNotFoundError",
-    "ReadOnlyLocationError",
-    "RestoreError",
-    "RestoreExistsError",
-    "RestoreNotFoundError",
-    "RunCancelledError",
-    "ServerFaultError",
-    "SnapshotFailedError",
-    "StoreAccessError",
-    "StoreError",
-    "StoreFullError",
-    "StoreUnavailableError",
-    "TargetMismatchError",
-    "ThrottledError",
-    "UnauthorizedError",
-    "UnknownLocationError",
-    "UnsupportedByServerError",
-    "UnsupportedCapabilityError",
-    "VolumeError",
-]
-
 
 class KBackupError(Exception):
     """Anything that kbackup raises on purpose.
@@ -199,7 +140,9 @@ class ActionError(PluginError):
     """An item action raised; anything a plugin raises arrives as this."""
 
     def __init__(self, plugin: str, item: str, message: str, *, hint: str = "") -> None:
-        super().__init__(f"{plugin} failed on {item}: {message}", plugin=plugin, hint=hint)
+        super().__init__(
+            f"{plugin} failed on {item}: {message}", plugin=plugin, hint=hint
+        )
         self.item = item
 
 
