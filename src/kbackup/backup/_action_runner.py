@@ -1,0 +1,194 @@
+"""Item actions, run where a hanging one does no harm.
+
+The item backupper hands over batches of items; a daemon worker runs each item's actions
+in order, and the calling thread watches the time of the one that runs. An action that
+does not come back costs its item, is not called again in the run, and whatever it
+returns later is thrown away. Actions are foreign code: anything they raise becomes an
+`ActionError` with their name and the item's.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import attrs
+
+from kbackup._kits.workers import WorkerPool
+from kbackup.errors import ActionError, ActionTimeoutError, PluginError
+from kbackup.models import Backup, ResourceIdentifier
+from kbackup.plugins import (
+    BackupInput,
+    BackupItemAction,
+    BackupOutput,
+    ClusterReader,
+    Run,
+)
+
+_LOOK_EVERY = 0.2  # seconds: how late a cancel or an overdue action may be seen
+
+
+@attrs.frozen(kw_only=True)
+class ActionCall:
+    """One item and the actions that want it."""
+
+    identifier: ResourceIdentifier
+    item: Mapping[str, Any]
+    actions: tuple[BackupItemAction, ...]
+
+
+@attrs.define(kw_only=True)
+class ActionOutcome:
+    """What the actions of one item came to.
+
+    Attributes:
+        item: To be stored; the very mapping given where nothing changed.
+        additional: What else is wanted, each with whether the filters do not count.
+        skip: Why it is not to be stored; empty: it is.
+        error: What an action failed with; the item is then not stored.
+        unbegun: Actions that want to act, which this version does not let them.
+    """
+
+    item: Mapping[str, Any]
+    additional: list[tuple[ResourceIdentifier, bool]] = attrs.field(factory=list)
+    skip: str = ""
+    error: PluginError | None = None
+    unbegun: list[str] = attrs.field(factory=list)
+
+
+class _Batch:
+    """What one worker is busy with; the watching thread reads it without a lock."""
+
+    def __init__(self, calls: Sequence[ActionCall]) -> None:
+        self.calls = calls
+        self.done: list[ActionOutcome] = []
+        self.abandoned = False
+        self.since = time.monotonic()
+        self.action = ""
+
+
+class ActionRunner:
+    """Runs the item actions of one run; used by one thread at a time.
+
+    Attributes:
+        passed_over: By action, how many items it was not called for after it hung.
+    """
+
+    def __init__(self, run: Run, backup: Backup, cluster: ClusterReader) -> None:
+        self._run = run
+        self._backup = backup
+        self._cluster = cluster
+        self._limit = run.settings.action_timeout.total_seconds()
+        self._pool: WorkerPool | None = None
+        self._hung: set[str] = set()
+        self.passed_over: Counter[str] = Counter()
+
+    def execute(self, calls: Sequence[ActionCall]) -> list[ActionOutcome]:
+        """Run the actions of each call's item; the outcomes are in the same order.
+
+        Raises:
+            Cancelled: The run is to stop; a running action is left behind.
+        """
+        outcomes: list[ActionOutcome] = []
+        while len(outcomes) < len(calls):
+            outcomes += self._until_hung(calls[len(outcomes) :])
+        return outcomes
+
+    def close(self) -> None:
+        """Let the worker end; one that hangs is a daemon and keeps nothing alive."""
+        if self._pool is not None:
+            self._pool.close(wait=False)
+            self._pool = None
+
+    def _until_hung(self, calls: Sequence[ActionCall]) -> list[ActionOutcome]:
+        """Return the outcomes up to the first action that did not come back."""
+        if self._pool is None:
+            self._pool = WorkerPool(1, f"kbackup-actions-{self._run.uid[:8]}")
+        batch = _Batch(calls)
+        future = self._pool.submit(self._work, batch)
+        while True:
+            with suppress(TimeoutError):
+                future.result(timeout=_LOOK_EVERY)
+            if future.done():
+                future.result()
+                return batch.done
+            self._check_cancel(batch)
+            position = len(batch.done)  # read before its time: never blame the next
+            if time.monotonic() - batch.since >= self._limit:
+                return self._abandon(batch, position)
+
+    def _check_cancel(self, batch: _Batch) -> None:
+        if self._run.cancel.cancelled:
+            batch.abandoned = True
+            self.close()
+            self._run.cancel.check()
+
+    def _abandon(self, batch: _Batch, position: int) -> list[ActionOutcome]:
+        """Give up on the item at *position*; a fresh worker takes over after it."""
+        batch.abandoned = True
+        self.close()
+        done = batch.done[:position]  # what the late worker still adds is not ours
+        name = batch.action
+        self._hung.add(name)
+        call = batch.calls[position]
+        error = ActionTimeoutError(name, str(call.identifier), self._limit)
+        return [*done, ActionOutcome(item=call.item, error=error)]
+
+    def _work(self, batch: _Batch) -> None:
+        for call in batch.calls:
+            outcome = self._chain(batch, call)
+            if batch.abandoned:
+                return
+            batch.done.append(outcome)
+
+    def _chain(self, batch: _Batch, call: ActionCall) -> ActionOutcome:
+        """Run one item's actions, each on what the one before returned."""
+        outcome = ActionOutcome(item=call.item)
+        for action in call.actions:
+            if action.name in self._hung:
+                self.passed_over[action.name] += 1
+                continue
+            batch.action, batch.since = action.name, time.monotonic()
+            try:
+                output = action.execute(self._given(call, outcome.item))
+                _take(outcome, action, output)
+            except (Exception, SystemExit) as exc:  # noqa: BLE001 - foreign code
+                name, text = action.name, f"{type(exc).__name__}: {exc}"
+                outcome.error = ActionError(name, str(call.identifier), text)
+                outcome.error.__cause__ = exc
+            self._run.spent(action.name, time.monotonic() - batch.since)
+            if outcome.error is not None or outcome.skip or batch.abandoned:
+                break
+        batch.since = time.monotonic()
+        return outcome
+
+    def _given(self, call: ActionCall, item: Mapping[str, Any]) -> BackupInput:
+        return BackupInput(
+            item=item,
+            identifier=call.identifier,
+            backup=self._backup,
+            cluster=self._cluster,
+            logger=self._run.logger,
+            run=self._run,
+        )
+
+
+def _take(
+    outcome: ActionOutcome, action: BackupItemAction, output: BackupOutput
+) -> None:
+    """Add one action's output to the outcome of the item."""
+    if not isinstance(output, BackupOutput):
+        raise TypeError(f"returned a {type(output).__name__}, not a BackupOutput")
+    if not isinstance(output.item, Mapping):
+        raise TypeError(f"returned a {type(output.item).__name__} as the item")
+    outcome.item = output.item
+    outcome.skip = output.skip
+    outcome.additional += [
+        (identifier, output.must_include_additional_items)
+        for identifier in output.additional_items
+    ]
+    if output.wants_begin:
+        outcome.unbegun.append(action.name)

@@ -1,0 +1,187 @@
+"""What a backup does not cover, said in so many words: safety rule 7.
+
+Each function looks at one kind of gap, enters it into the books (for the manifest) and
+tells the run; nothing here talks to the cluster. Called by the steps of `_storing`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+import attrs
+
+from kbackup._kits.globs import is_glob
+from kbackup.backup._collector import ListTask
+from kbackup.backup._filters import NAMESPACES
+from kbackup.backup._ledger import Ledger, Tally
+from kbackup.backup._namespaces import Namespaces
+from kbackup.backup._request import BackupRequest
+from kbackup.catalog import MissingReference, NotCovered
+from kbackup.errors import ForbiddenError, KBackupError
+from kbackup.models import GroupResource, ListRecord, ResourceIdentifier
+from kbackup.plugins import Run
+
+# They serve numbers about objects, nothing that could be stored; often out of order.
+_NOTHING_STORABLE = frozenset(
+    {"metrics.k8s.io", "custom.metrics.k8s.io", "external.metrics.k8s.io"}
+)
+_SHOWN = 5  # names in one message; the manifest has them all
+
+
+def report_filters(request: BackupRequest, run: Run) -> None:
+    """Warn of names in the specification that mean nothing here."""
+    filters = request.filters
+    for text in filters.unknown:
+        run.warning(f"included resource {text!r}: the cluster serves no such type")
+    for text in filters.misplaced:
+        run.warning(f"resource {text!r} is listed under the wrong scope: ignored")
+    if request.backup.spec.ordered_resources:
+        run.warning("orderedResources has no effect in this version of kbackup")
+
+
+def report_discovery(request: BackupRequest, run: Run, ledger: Ledger) -> None:
+    """Record the API groups that could not be read, if anything wanted may be there."""
+    if not request.filters.wants_unnamed:
+        return
+    for failure in request.discovery.failures:
+        group = failure.group_version.partition("/")[0]
+        if group in _NOTHING_STORABLE:
+            continue
+        reason = f"API group {failure.group_version}: {failure.reason}"
+        run.error(f"not covered: {reason}")
+        ledger.not_covered.append(NotCovered(reason=reason))
+
+
+def report_namespaces(found: Namespaces, run: Run, ledger: Ledger) -> None:
+    """Record namespaces that were named and are not there."""
+    for name in found.missing:
+        run.error("the namespace does not exist", area=name)
+        ledger.not_covered.append(
+            NotCovered(resource=NAMESPACES, namespace=name, reason="does not exist")
+        )
+    for pattern in found.empty_patterns:
+        if is_glob(pattern):
+            run.warning(f"included namespaces {pattern!r}: there is none like that")
+
+
+class Refusals:
+    """Types that the caller may not list, told in as few words as possible.
+
+    A type that was named is an error; of all others there is one warning.
+    """
+
+    def __init__(self, request: BackupRequest, run: Run, ledger: Ledger) -> None:
+        self._filters = request.filters
+        self._lenient = request.options.skip_forbidden
+        self._run = run
+        self._ledger = ledger
+        self._types: dict[GroupResource, set[str]] = defaultdict(set)
+
+    def add(
+        self, group_resource: GroupResource, namespace: str, error: ForbiddenError
+    ) -> None:
+        """Record one refusal."""
+        gap = NotCovered(
+            resource=group_resource, namespace=namespace, reason=f"forbidden: {error}"
+        )
+        self._ledger.not_covered.append(gap)
+        if self._filters.names(group_resource) and not self._lenient:
+            self._run.error(f"not covered: {error}", area=namespace, cause=error)
+        else:
+            self._types[group_resource].add(namespace)
+
+    def report(self) -> None:
+        """Give the one warning, if there is reason for it."""
+        if not self._types:
+            return
+        names = ", ".join(sorted(str(each) for each in self._types))
+        count = len(self._types)
+        what = "1 type" if count == 1 else f"{count} types"
+        self._run.warning(f"{what} may not be read and are not in this backup: {names}")
+
+
+def report_failed_list(
+    task: ListTask, error: KBackupError, tally: Tally, run: Run, ledger: Ledger
+) -> None:
+    """Record a LIST that failed or ended early."""
+    early = f" after {tally.listed} items" if tally.listed else ""
+    gap = NotCovered(
+        resource=task.group_resource,
+        namespace=task.namespace,
+        reason=f"the list ended early{early}: {error}" if early else str(error),
+    )
+    ledger.not_covered.append(gap)
+    run.error(f"not covered: {gap}", area=task.namespace, cause=error)
+
+
+def record_of(
+    task: ListTask, record: ListRecord | None, tally: Tally, run: Run, ledger: Ledger
+) -> ListRecord:
+    """Return the record of one LIST with what became of its items.
+
+    Where the sums do not hold, that is an error: something was lost unnoticed.
+    """
+    base = record or ListRecord(
+        resource=task.group_resource,
+        version=task.resource.version,
+        namespace=task.namespace,
+        exact=False,
+    )
+    listed = record.listed if record is not None else tally.listed
+    if not tally.is_whole or listed != tally.listed:
+        done = tally.stored + tally.failed + tally.skipped.total()
+        gap = NotCovered(
+            resource=task.group_resource,
+            namespace=task.namespace,
+            reason=f"{listed} items were listed, {done} are accounted for",
+        )
+        ledger.not_covered.append(gap)
+        run.error(f"not covered: {gap}", area=task.namespace)
+    return attrs.evolve(
+        base,
+        listed=listed,
+        stored=tally.stored,
+        skipped=dict(sorted(tally.skipped.items())),
+        failed=tally.failed,
+    )
+
+
+def report_volumes(ledger: Ledger, run: Run) -> None:
+    """Warn of claims whose data are not in the backup."""
+    empty = [record.claim for record in ledger.volumes if record.data == "none"]
+    if empty:
+        have = "volume has" if len(empty) == 1 else "volumes have"
+        run.warning(f"{len(empty)} {have} no data in this backup: {_some(empty)}")
+    if ledger.hooked_pods:
+        run.warning(
+            f"hook annotations of {ledger.hooked_pods} Pods were not followed: "
+            "this version of kbackup runs no commands in Pods"
+        )
+
+
+def report_overlong(items: Sequence[ResourceIdentifier], run: Run) -> None:
+    """Warn of names that a Velero server cannot unpack."""
+    for identifier in items:
+        run.warning(
+            "the name is so long that Velero will not be able to read this backup",
+            item=identifier,
+        )
+
+
+def report_missing(missing: Iterable[MissingReference], run: Run) -> None:
+    """Warn once for each type of what is referred to and not in the backup."""
+    by_type: dict[str, list[str]] = defaultdict(list)
+    for reference in missing:
+        by_type[reference.kind].append(reference.refers_to.qualified_name)
+    for kind, names in sorted(by_type.items()):
+        run.warning(
+            f"{len(names)} {kind} are referred to and not in this backup: "
+            f"{_some(names)}"
+        )
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_SHOWN])
+    more = len(names) - _SHOWN
+    return f"{shown} and {more} more" if more > 0 else shown

@@ -1,0 +1,245 @@
+"""`BackupEngine`: the front of the room. Validates, claims, runs, reports; decides nothing."""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from collections.abc import Callable
+
+from kbackup._kits.clock import Clock, SystemClock
+from kbackup._kits.workers import Cancelled, CancelToken
+from kbackup.backup._pipeline import action_index, run_backup
+from kbackup.backup._plan import BackupPlan, planned_types
+from kbackup.backup._request import make_request, new_record, violations_of
+from kbackup.backup._status import failed_record
+from kbackup.backup._storing import store_selected
+from kbackup.catalog import BackupStore
+from kbackup.cluster import Cluster
+from kbackup.errors import (
+    BackupNotFoundError,
+    InvalidSpecError,
+    KBackupError,
+    RunCancelledError,
+)
+from kbackup.models import (
+    Backup,
+    BackupOptions,
+    BackupResult,
+    BackupSpec,
+    EngineSettings,
+    GroupResource,
+    labels,
+)
+from kbackup.plugins import Observer, PluginManager, Run, RunEnded, RunStarted
+
+
+class BackupEngine:
+    """Backs up what a cluster holds into a store.
+
+    An engine keeps no state between runs: any number of them may go on at once, from
+    any threads. The observer is called from one thread at a time, in order; what it
+    raises is logged and the run goes on. From asynchronous code:
+    ``await asyncio.to_thread(engine.run, ...)``.
+
+    Args:
+        cluster: What is backed up; shared freely, not closed.
+        store: Where the backups go; shared freely, not closed.
+        plugins: Whose item actions are used; None: all that are installed.
+        observer: Is told what happens.
+        settings: How it is done.
+        clock: Where the time comes from.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        store: BackupStore,
+        *,
+        plugins: PluginManager | None = None,
+        observer: Observer | None = None,
+        settings: EngineSettings | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._cluster = cluster
+        self._store = store
+        self._plugins = plugins if plugins is not None else PluginManager()
+        self._observer = observer
+        self._settings = settings if settings is not None else EngineSettings()
+        self._clock = clock if clock is not None else SystemClock()
+
+    def run(
+        self,
+        name: str,
+        spec: BackupSpec,
+        options: BackupOptions | None = None,
+        *,
+        cancel: CancelToken | None = None,
+    ) -> BackupResult:
+        """Make a backup.
+
+        Args:
+            name: Of the backup: a DNS-1123 subdomain that the store does not have.
+            spec: What to back up.
+            options: What Velero's specification cannot say.
+            cancel: Stops the run; nothing is published then.
+
+        Returns:
+            The result of a published backup: Completed, or PartiallyFailed where
+            something that was selected is not in it.
+
+        Raises:
+            InvalidSpecError: Name or specification break their rules; all violations.
+            BackupExistsError: The name is taken; nothing was overwritten.
+            BackupInProgressError: Another run is writing a backup of this name.
+            RunCancelledError: *cancel* was used.
+            KBackupError: The cluster could not be read or the store not be written.
+                Nothing was published; ``error.result`` has what was known.
+        """
+        _refuse(violations_of(spec, name=name))
+        options = options or BackupOptions()
+        run = self._new_run(name, cancel)
+        record = new_record(name, run.uid, spec, options, run.clock.now())
+
+        def execute() -> BackupResult:
+            with self._store.claim(name, run_uid=run.uid, clock=self._clock) as claim:
+                return run_backup(
+                    run,
+                    record,
+                    options,
+                    cluster=self._bound(run),
+                    store=self._store,
+                    claim=claim,
+                    plugins=self._plugins,
+                )
+
+        return self._ended(run, record, execute)
+
+    def plan(
+        self,
+        spec: BackupSpec,
+        options: BackupOptions | None = None,
+        *,
+        cancel: CancelToken | None = None,
+    ) -> BackupPlan:
+        """Return what a backup would store now; nothing is written anywhere.
+
+        The same lists are read and the same item actions are asked as for a backup.
+
+        Raises:
+            InvalidSpecError: The specification breaks its rules.
+            RunCancelledError: *cancel* was used.
+            ClusterError: The cluster cannot be read at all.
+        """
+        _refuse(violations_of(spec))
+        options = options or BackupOptions()
+        run = self._new_run("plan", cancel)
+        record = new_record(run.name, run.uid, spec, options, run.clock.now())
+        try:
+            with run.phase("discovery"):
+                request = make_request(record, options, self._bound(run))
+            sink = _CountingSink()
+            actions = action_index(request.cluster, self._plugins)
+            stored = store_selected(request, run, sink, actions)
+        except Cancelled as exc:
+            raise RunCancelledError(exc.reason) from exc
+        return BackupPlan(
+            items=planned_types(sink.counts),
+            not_covered=tuple(stored.ledger.not_covered),
+            missing=stored.missing,
+            results=run.results,
+        )
+
+    def resume(self, name: str) -> BackupResult:
+        """Return the result of a backup whose run has ended.
+
+        This version starts nothing that goes on by itself, so there is never anything
+        left to continue: a backup is published whole or not at all.
+
+        Raises:
+            BackupNotFoundError: There is no such backup; its run published nothing and
+                can simply be started again.
+        """
+        try:
+            record = self._store.get(name)
+        except BackupNotFoundError as exc:
+            hint = "a run that was interrupted left nothing: start it again"
+            raise BackupNotFoundError(
+                name, "no run of it has ended", hint=hint
+            ) from exc
+        return BackupResult(
+            backup=record,
+            results=self._store.results(name),
+            manifest_digest=record.metadata.annotations.get(
+                labels.MANIFEST_ANNOTATION, ""
+            ),
+        )
+
+    def _new_run(self, name: str, cancel: CancelToken | None) -> Run:
+        return Run(
+            uid=str(uuid.uuid4()),
+            kind="backup",
+            name=name,
+            settings=self._settings,
+            clock=self._clock,
+            cancel=cancel,
+            observer=self._observer,
+            broadcast=self._plugins.emit if self._plugins.observed else None,
+        )
+
+    def _bound(self, run: Run) -> Cluster:
+        return self._cluster.for_run(run.cancel, settings=run.settings, count=run.count)
+
+    def _ended(
+        self, run: Run, record: Backup, execute: Callable[[], BackupResult]
+    ) -> BackupResult:
+        """Call *execute* between the events of a run; give its errors their result."""
+        run.emit(RunStarted(kind=run.kind, name=run.name))
+        phase = "Failed"
+        try:
+            run.cancel.check()
+            result = execute()
+            phase = str(result.backup.status.phase)
+        except Cancelled as exc:
+            phase = "Cancelled"
+            error = RunCancelledError(exc.reason)
+            error.result = _unpublished(run, record, error)
+            raise error from exc
+        except KBackupError as exc:
+            exc.result = _unpublished(run, record, exc)
+            raise
+        finally:
+            run.emit(RunEnded(phase=phase))
+        return result
+
+
+class _CountingSink:
+    """Takes items as an archive does, and only counts them."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[tuple[GroupResource, str]] = Counter()
+
+    def add(
+        self,
+        *,
+        resource: str,
+        version: str,  # noqa: ARG002 - an archive needs it
+        namespace: str,
+        name: str,  # noqa: ARG002 - an archive needs it
+        body: bytes,  # noqa: ARG002 - an archive needs it
+        preferred: bool = True,  # noqa: ARG002 - an archive needs it
+    ) -> None:
+        """Count one item."""
+        self.counts[GroupResource.parse(resource), namespace] += 1
+
+
+def _refuse(violations: list[str]) -> None:
+    if violations:
+        raise InvalidSpecError(violations)
+
+
+def _unpublished(run: Run, record: Backup, error: KBackupError) -> BackupResult:
+    return BackupResult(
+        backup=failed_record(record, str(error), run.results),
+        results=run.results,
+        report=run.report(),
+    )

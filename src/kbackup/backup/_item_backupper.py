@@ -1,0 +1,437 @@
+"""Items to the archive: what is left out, what actions say, what is written.
+
+Called by the pipeline with the pages of a listing and with single additional items.
+Most items go through `_copy`: a few comparisons, and the bytes that the server sent go
+to the archive untouched. Only where an action, a `where` or a reference wants to look
+inside is an item parsed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+import attrs
+import msgspec
+
+from kbackup._kits.workers import CancelToken
+from kbackup.backup._action_runner import ActionCall, ActionOutcome, ActionRunner
+from kbackup.backup._ledger import Ledger, Tally, TypeLedger, qualified
+from kbackup.backup._references import CLAIMS, PODS, References, finder_for
+from kbackup.catalog import VolumeRecord
+from kbackup.cluster import ListedItem
+from kbackup.errors import ActionError, ArchiveError, KBackupError
+from kbackup.models import (
+    APIResource,
+    BackupOptions,
+    Item,
+    ResourceIdentifier,
+    labels,
+)
+from kbackup.plugins import ActionIndex, BackupItemAction, ItemFailed, Run
+
+BEING_DELETED = "being deleted"
+EXCLUDED_BY_LABEL = "excluded by label"
+OTHER_NAMESPACE = "namespace not selected"
+SELECTED_TWICE = "selected twice"
+NOT_IN_WHERE = "not wanted by where"
+
+_BATCH = 64  # items handed to the action worker at once: a hand-over costs 70 us
+_LONGEST_NAME = 250  # name and ".json" must fit a file name of 255 bytes
+_EXCLUDE = labels.EXCLUDE_FROM_BACKUP
+_HOOKS = (
+    labels.PRE_BACKUP_HOOK_PREFIX,
+    labels.POST_BACKUP_HOOK_PREFIX,
+    labels.LEGACY_BACKUP_HOOK_PREFIX,
+)
+
+
+class ItemSink(Protocol):
+    """Where items are written: an archive, or nowhere for a plan."""
+
+    def add(
+        self,
+        *,
+        resource: str,
+        version: str,
+        namespace: str,
+        name: str,
+        body: bytes,
+        preferred: bool = True,
+    ) -> None:
+        """Take one item."""
+        ...
+
+
+@attrs.frozen(kw_only=True)
+class _Candidate:
+    """An item that passed the filters and is parsed."""
+
+    identifier: ResourceIdentifier
+    body: bytes
+    item: Mapping[str, Any]
+    labels: Mapping[str, str]
+
+
+class ItemBackupper:
+    """Stores items and keeps the books; used by one thread.
+
+    Args:
+        run: Gets warnings, errors and progress.
+        sink: Where the items go; what it raises about one item is that item's error,
+            everything else is fatal.
+        ledger: The books.
+        references: Told of everything stored.
+        actions: Of the run.
+        runner: Runs them.
+        options: For `where`.
+        is_excluded: Tells of a namespace whether its items are left out of
+            cluster-wide lists; None: no namespace is.
+    """
+
+    def __init__(
+        self,
+        *,
+        run: Run,
+        sink: ItemSink,
+        ledger: Ledger,
+        references: References,
+        actions: ActionIndex[BackupItemAction],
+        runner: ActionRunner,
+        options: BackupOptions,
+        is_excluded: Callable[[str], bool] | None = None,
+    ) -> None:
+        self._run = run
+        self._cancel: CancelToken = run.cancel
+        self._sink = sink
+        self._ledger = ledger
+        self._references = references
+        self._actions = actions
+        self._runner = runner
+        self._where = options.where
+        self._is_excluded = is_excluded
+        self.overlong: list[ResourceIdentifier] = []
+
+    def back_up_page(
+        self, resource: APIResource, items: Sequence[ListedItem], tally: Tally
+    ) -> None:
+        """Store one page of a listing; every item is counted in *tally*.
+
+        Raises:
+            Cancelled: The run is to stop.
+        """
+        page = self._ledger.of_type(resource)
+        tally.listed += len(items)
+        before = tally.stored
+        group_resource = resource.group_resource
+        if (
+            self._where is None
+            and finder_for(group_resource) is None
+            and not self._actions.for_type(group_resource)
+        ):
+            self._copy(page, items, tally)
+        else:
+            self._inspect(page, items, tally)
+        self._ledger.total += len(items)
+        self._ledger.items += tally.stored - before
+
+    def back_up_item(
+        self,
+        resource: APIResource,
+        item: Item,
+        *,
+        by_where: bool = False,
+        tally: Tally | None = None,
+    ) -> None:
+        """Store one object that was fetched by itself.
+
+        Args:
+            resource: Its type.
+            item: The object.
+            by_where: Whether the caller's function decides about it.
+            tally: Counts what becomes of it; it counted the item as listed already.
+        """
+        tally = tally if tally is not None else Tally()
+        page, before = self._ledger.of_type(resource), tally.stored
+        self._ledger.total += 1
+        candidate = self._fetched(page, item, tally)
+        if candidate is None:
+            return
+        if not by_where or self._is_wanted(page, candidate, tally):
+            self._store([candidate], page, tally)
+        self._ledger.items += tally.stored - before
+
+    def _fetched(self, page: TypeLedger, item: Item, tally: Tally) -> _Candidate | None:
+        """Return a fetched object as a candidate, unless it is left out."""
+        content = self._content(page, item.identifier, item.raw, tally)
+        if content is None:
+            return None
+        metadata = content.get("metadata") or {}
+        found = metadata.get("labels") or {}
+        if "deletionTimestamp" in metadata:
+            tally.skipped[BEING_DELETED] += 1
+        elif found.get(_EXCLUDE) == "true":
+            tally.skipped[EXCLUDED_BY_LABEL] += 1
+        else:
+            return _Candidate(
+                identifier=item.identifier, body=item.raw, item=content, labels=found
+            )
+        return None
+
+    def fail(self, identifier: ResourceIdentifier, error: Exception) -> None:
+        """Record that one item is lost; the run goes on."""
+        plugin = getattr(error, "plugin", "")
+        self._run.error(
+            f"not backed up: {error}", item=identifier, plugin=plugin, cause=error
+        )
+        self._run.emit(ItemFailed(identifier=identifier, message=str(error)))
+
+    def _copy(
+        self, page: TypeLedger, items: Iterable[ListedItem], tally: Tally
+    ) -> None:
+        """Store items without looking inside; this loop is what large backups do."""
+        resource, version = page.full_name, page.resource.version
+        preferred = page.resource.preferred
+        stored, add = page.stored, self._sink.add
+        check_cancel, unwanted = self._cancel.check, self._unwanted
+        count = 0
+        for item in items:
+            check_cancel()
+            namespace, name = item.namespace, item.name
+            key = f"{namespace}/{name}" if namespace else name
+            if reason := unwanted(item, key, page):
+                tally.skipped[reason] += 1
+                continue
+            try:
+                add(
+                    resource=resource,
+                    version=version,
+                    namespace=namespace,
+                    name=name,
+                    body=item.json(),
+                    preferred=preferred,
+                )
+            except ArchiveError as exc:
+                self._lose(page, _identifier(page, namespace, name), exc, tally)
+                continue
+            stored.add(key)
+            count += 1
+            if len(name) > _LONGEST_NAME:
+                self.overlong.append(_identifier(page, namespace, name))
+        tally.stored += count
+
+    def _unwanted(self, item: ListedItem, key: str, page: TypeLedger) -> str:
+        """Return why a listed item is left out, or nothing."""
+        if item.deleting:
+            return BEING_DELETED
+        if item.labels and item.labels.get(_EXCLUDE) == "true":
+            return EXCLUDED_BY_LABEL
+        if self._is_excluded is not None and self._is_excluded(item.namespace):
+            return OTHER_NAMESPACE
+        if key in page.stored or key in page.failed:
+            return SELECTED_TWICE
+        return ""
+
+    def _inspect(
+        self, page: TypeLedger, items: Sequence[ListedItem], tally: Tally
+    ) -> None:
+        """Store items of a type that something wants to look into."""
+        batch: list[_Candidate] = []
+        for item in items:
+            self._cancel.check()
+            key = qualified(item.namespace, item.name)
+            if reason := self._unwanted(item, key, page):
+                tally.skipped[reason] += 1
+                continue
+            candidate = self._candidate(page, item, tally)
+            if candidate is None or not self._is_wanted(page, candidate, tally):
+                continue
+            batch.append(candidate)
+            if len(batch) >= _BATCH:
+                self._store(batch, page, tally)
+                batch = []
+        self._store(batch, page, tally)
+
+    def _candidate(
+        self, page: TypeLedger, item: ListedItem, tally: Tally
+    ) -> _Candidate | None:
+        identifier, body = _identifier(page, item.namespace, item.name), item.json()
+        content = self._content(page, identifier, body, tally)
+        if content is None:
+            return None
+        return _Candidate(
+            identifier=identifier, body=body, item=content, labels=item.labels or {}
+        )
+
+    def _content(
+        self,
+        page: TypeLedger,
+        identifier: ResourceIdentifier,
+        body: bytes,
+        tally: Tally,
+    ) -> Mapping[str, Any] | None:
+        """Parse an object; what is none is lost, as no restore could read it."""
+        try:
+            content = msgspec.json.decode(body)
+        except ValueError as exc:
+            self._lose(page, identifier, exc, tally)
+            return None
+        if isinstance(content, dict):
+            return content
+        self._lose(page, identifier, ValueError("it is not a JSON object"), tally)
+        return None
+
+    def _is_wanted(self, page: TypeLedger, candidate: _Candidate, tally: Tally) -> bool:
+        """Ask the caller's function; what it raises costs the item."""
+        if self._where is None:
+            return True
+        try:
+            wanted = bool(self._where(candidate.item))
+        except Exception as exc:  # noqa: BLE001 - the caller's code, whatever it does
+            error = KBackupError(f"where raised {type(exc).__name__}: {exc}")
+            error.__cause__ = exc
+            self._lose(page, candidate.identifier, error, tally)
+            return False
+        if not wanted:
+            tally.skipped[NOT_IN_WHERE] += 1
+        return wanted
+
+    def _store(
+        self, batch: Sequence[_Candidate], page: TypeLedger, tally: Tally
+    ) -> None:
+        """Run the actions of a batch, then write what they left."""
+        calls = [
+            ActionCall(
+                identifier=candidate.identifier,
+                item=candidate.item,
+                actions=self._actions_for(candidate),
+            )
+            for candidate in batch
+        ]
+        with_actions = [call for call in calls if call.actions]
+        outcomes = iter(self._runner.execute(with_actions) if with_actions else ())
+        for candidate, call in zip(batch, calls, strict=True):
+            self._cancel.check()
+            outcome = next(outcomes) if call.actions else ActionOutcome(item=call.item)
+            self._finish(page, candidate, outcome, tally)
+
+    def _actions_for(self, candidate: _Candidate) -> tuple[BackupItemAction, ...]:
+        identifier = candidate.identifier
+        return tuple(
+            resolved.action
+            for resolved in self._actions.for_type(identifier.group_resource)
+            if resolved.wants(identifier.namespace, candidate.labels)
+        )
+
+    def _finish(
+        self,
+        page: TypeLedger,
+        candidate: _Candidate,
+        outcome: ActionOutcome,
+        tally: Tally,
+    ) -> None:
+        """Write one item as its actions left it, and note what follows from it."""
+        identifier = candidate.identifier
+        if outcome.error is not None:
+            self._lose(page, identifier, outcome.error, tally)
+            return
+        if outcome.skip:
+            tally.skipped[f"skipped by an action: {outcome.skip}"] += 1
+            return
+        try:
+            identifier, body = _as_stored(candidate, outcome)
+            self._sink.add(
+                resource=page.full_name,
+                version=page.resource.version,
+                namespace=identifier.namespace,
+                name=identifier.name,
+                body=body,
+                preferred=page.resource.preferred,
+            )
+        except (ArchiveError, ActionError) as exc:
+            self._lose(page, candidate.identifier, exc, tally)
+            return
+        page.stored.add(identifier.qualified_name)
+        tally.stored += 1
+        self._note(identifier, outcome)
+
+    def _note(self, identifier: ResourceIdentifier, outcome: ActionOutcome) -> None:
+        """Keep what a stored item asks for and refers to."""
+        for wanted, unfiltered in outcome.additional:
+            self._ledger.want(wanted, unfiltered=unfiltered)
+        for name in outcome.unbegun:
+            self._run.error(
+                f"{name} wants to start an operation, which this version of kbackup "
+                "does not let it do: the object was stored without it",
+                item=identifier,
+                plugin=name,
+            )
+        if len(identifier.name) > _LONGEST_NAME:
+            self.overlong.append(identifier)
+        finder = finder_for(identifier.group_resource)
+        if finder is not None:
+            self._references.note(finder, outcome.item, identifier)
+        if identifier.group_resource == CLAIMS:
+            self._ledger.volumes.append(_volume_of(identifier, outcome.item))
+        elif identifier.group_resource == PODS and _has_hooks(outcome.item):
+            self._ledger.hooked_pods += 1
+
+    def _lose(
+        self,
+        page: TypeLedger,
+        identifier: ResourceIdentifier,
+        error: Exception,
+        tally: Tally,
+    ) -> None:
+        page.failed.add(identifier.qualified_name)
+        tally.failed += 1
+        self.fail(identifier, error)
+
+
+def _identifier(page: TypeLedger, namespace: str, name: str) -> ResourceIdentifier:
+    return ResourceIdentifier(page.resource.group_resource, namespace, name)
+
+
+def _as_stored(
+    candidate: _Candidate, outcome: ActionOutcome
+) -> tuple[ResourceIdentifier, bytes]:
+    """Return name and bytes of what is written; untouched where nothing changed.
+
+    As in Velero, an action decides on name and namespace too, and the type stays.
+
+    Raises:
+        ActionError: What the actions left is no Kubernetes object.
+    """
+    if outcome.item is candidate.item:
+        return candidate.identifier, candidate.body
+    metadata = outcome.item.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, Mapping) else None
+    if not name or not outcome.item.get("kind") or not outcome.item.get("apiVersion"):
+        text = "what it returned has no kind, apiVersion or name"
+        raise ActionError("an item action", str(candidate.identifier), text)
+    namespace = metadata.get("namespace", "") if metadata is not None else ""
+    try:
+        body = msgspec.json.encode(outcome.item)
+    except (TypeError, msgspec.MsgspecError) as exc:
+        text = f"what it returned is no JSON: {exc}"
+        raise ActionError("an item action", str(candidate.identifier), text) from exc
+    identifier = candidate.identifier
+    if (namespace, name) != (identifier.namespace, identifier.name):
+        identifier = attrs.evolve(identifier, namespace=namespace, name=name)
+    return identifier, body
+
+
+def _volume_of(
+    identifier: ResourceIdentifier, claim: Mapping[str, Any]
+) -> VolumeRecord:
+    """Return the record of a claim: this version keeps no volume's data."""
+    spec = claim.get("spec")
+    volume = spec.get("volumeName", "") if isinstance(spec, Mapping) else ""
+    return VolumeRecord(claim=identifier.qualified_name, volume=volume, data="none")
+
+
+def _has_hooks(pod: Mapping[str, Any]) -> bool:
+    """Tell whether a Pod's annotations ask for commands before or after."""
+    metadata = pod.get("metadata")
+    annotations = metadata.get("annotations") if isinstance(metadata, Mapping) else None
+    return any(key.startswith(_HOOKS) for key in annotations or ())

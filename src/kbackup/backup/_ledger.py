@@ -1,0 +1,129 @@
+"""What a run has stored, failed and still owes; the one place that knows.
+
+Used by the thread that writes the archive. Of each stored object only
+``namespace/name`` is kept, as the resource list needs it anyway.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+import attrs
+
+from kbackup.catalog import NotCovered, VolumeRecord
+from kbackup.models import APIResource, GroupResource, ResourceIdentifier
+
+
+def qualified(namespace: str, name: str) -> str:
+    """Return ``namespace/name``, or ``name`` without a namespace."""
+    return f"{namespace}/{name}" if namespace else name
+
+
+@attrs.define(eq=False)
+class TypeLedger:
+    """The objects of one type.
+
+    Attributes:
+        resource: The type, in the version that is stored.
+        full_name: Such as ``deployments.apps``.
+        stored: As `qualified` names.
+        failed: Alike: wanted and not stored.
+    """
+
+    resource: APIResource
+    full_name: str
+    stored: set[str] = attrs.field(factory=set)
+    failed: set[str] = attrs.field(factory=set)
+
+    @property
+    def kind_key(self) -> str:
+        """``apps/v1/Deployment``, as Velero's resource list has it."""
+        return f"{self.resource.api_version}/{self.resource.kind}"
+
+
+@attrs.define(eq=False)
+class Tally:
+    """What became of the items of one LIST: listed = stored + skipped + failed."""
+
+    listed: int = 0
+    stored: int = 0
+    failed: int = 0
+    skipped: Counter[str] = attrs.field(factory=Counter)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every listed item is accounted for."""
+        return self.listed == self.stored + self.failed + self.skipped.total()
+
+
+class Ledger:
+    """The books of one run.
+
+    Attributes:
+        wanted: Additional items asked for and not yet looked at; the value tells
+            whether the filters do not count for it.
+        not_covered: What was selected and could not be read.
+        volumes: A record for each claim.
+        hooked_pods: Pods with hook annotations, which are not run.
+        items: Objects stored in all.
+        total: Objects met in all.
+    """
+
+    def __init__(self) -> None:
+        self._types: dict[GroupResource, TypeLedger] = {}
+        self.wanted: dict[ResourceIdentifier, bool] = {}
+        self.not_covered: list[NotCovered] = []
+        self.volumes: list[VolumeRecord] = []
+        self.hooked_pods = 0
+        self.items = 0
+        self.total = 0
+
+    def of_type(self, resource: APIResource) -> TypeLedger:
+        """Return the page of a type, new where it is the first time."""
+        known = self._types.get(resource.group_resource)
+        if known is None:
+            known = TypeLedger(resource, str(resource))
+            self._types[resource.group_resource] = known
+        return known
+
+    def has(self, group_resource: GroupResource, namespace: str, name: str) -> bool:
+        """Tell whether an object was stored."""
+        known = self._types.get(group_resource)
+        return known is not None and qualified(namespace, name) in known.stored
+
+    def was_tried(self, identifier: ResourceIdentifier) -> bool:
+        """Tell whether an object was stored or failed: it is not tried again."""
+        known = self._types.get(identifier.group_resource)
+        if known is None:
+            return False
+        name = identifier.qualified_name
+        return name in known.stored or name in known.failed
+
+    def any_of(self, group_resource: GroupResource) -> ResourceIdentifier:
+        """Return the first object, by name, of a type that something was stored of."""
+        first = min(self._types[group_resource].stored)
+        namespace, _, name = first.rpartition("/")
+        return ResourceIdentifier(group_resource, namespace, name)
+
+    def want(self, identifier: ResourceIdentifier, *, unfiltered: bool) -> None:
+        """Note an item that an action asks for."""
+        if unfiltered or identifier not in self.wanted:
+            self.wanted[identifier] = unfiltered
+
+    def types(self) -> Iterator[TypeLedger]:
+        """Yield every type of which something was met, in the order of meeting."""
+        yield from self._types.values()
+
+    def stored_types(self) -> tuple[GroupResource, ...]:
+        """Return the types of which something was stored."""
+        return tuple(gr for gr, page in self._types.items() if page.stored)
+
+    def namespaces_in_use(self) -> set[str]:
+        """Return the namespaces in which something was stored."""
+        return {
+            name.partition("/")[0]
+            for page in self._types.values()
+            if page.resource.namespaced
+            for name in page.stored
+        }

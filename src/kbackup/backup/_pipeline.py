@@ -1,0 +1,173 @@
+"""A backup from its request to its publication: the steps in order.
+
+Called by the engine with a claim on the name. Until the last line nothing is visible
+in the store; a failure or a cancel on the way leaves nothing but temporary files, which
+are removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import attrs
+
+from kbackup._kits.log_capture import LogCapture
+from kbackup.archive import ArchiveWriter
+from kbackup.backup._request import BackupRequest, make_request
+from kbackup.backup._side_files import file_name, side_files, size_of
+from kbackup.backup._spool import spool_directory, spool_file
+from kbackup.backup._status import finished_record
+from kbackup.backup._storing import Stored, store_selected
+from kbackup.catalog import BackupClaim, BackupStore, Manifest, ManifestObject
+from kbackup.cluster import Cluster
+from kbackup.models import Backup, BackupOptions, BackupResult, labels
+from kbackup.plugins import (
+    ActionIndex,
+    BackupItemAction,
+    BytesUploaded,
+    PluginManager,
+    Run,
+)
+from kbackup.stores import BackupFiles
+
+
+def run_backup(
+    run: Run,
+    record: Backup,
+    options: BackupOptions,
+    *,
+    cluster: Cluster,
+    store: BackupStore,
+    claim: BackupClaim,
+    plugins: PluginManager,
+) -> BackupResult:
+    """Back up what *record* asks for and publish it.
+
+    Args:
+        run: Gets warnings, errors and events.
+        record: As `new_record` made it.
+        options: What only kbackup knows.
+        cluster: Bound to the run.
+        store: Where the backup goes.
+        claim: On the backup's name.
+        plugins: Whose item actions are run.
+
+    Raises:
+        Cancelled: The run is to stop; nothing was published.
+        KBackupError: The cluster cannot be read at all, or the store failed; nothing
+            was published.
+    """
+    with spool_directory(run.settings.spool_directory) as spool:
+        archive_path, log_path = spool / "archive.tar.gz", spool / "log.gz"
+        log = _open_log(log_path, record, run)
+        try:
+            with run.phase("discovery"):
+                request = make_request(record, options, cluster)
+            stored, archive = _write_archive(request, run, archive_path, plugins)
+            record = finished_record(
+                request.backup, stored.ledger, run.results, run.clock.now()
+            )
+            run.logger.info(
+                "%s: %d items, %d warnings, %d errors",
+                record.status.phase,
+                stored.ledger.items,
+                record.status.warnings,
+                record.status.errors,
+            )
+        finally:
+            run.logger.removeHandler(log)
+            log.close()
+        names = BackupFiles(record.metadata.name)
+        files: dict[str, Path | bytes] = {
+            file_name(names.archive): archive_path,
+            file_name(names.logs): log_path,
+            **side_files(record.metadata.name, stored.ledger, run.results),
+        }
+        with run.phase("upload"):
+            manifest = _manifest(request, stored, archive)
+            record = store.publish(claim, record, files, manifest)
+        return _result(run, record, stored, files)
+
+
+def action_index(
+    request_cluster: Cluster, plugins: PluginManager
+) -> ActionIndex[BackupItemAction]:
+    """Return the item actions by the types that the cluster serves."""
+    return ActionIndex(
+        plugins.backup_item_actions(), request_cluster.discover().resolve
+    )
+
+
+def _open_log(path: Path, record: Backup, run: Run) -> LogCapture:
+    """Begin the run's log; its lines say which backup they are of."""
+    metadata = record.metadata
+    log = LogCapture(path, {"backup": f"{metadata.namespace}/{metadata.name}"})
+    path.chmod(0o600)
+    run.logger.addHandler(log)
+    return log
+
+
+@attrs.frozen
+class _Archive:
+    """What the manifest says of the archive."""
+
+    size: int
+    sha256: str
+    items: int
+    entries: int
+
+
+def _write_archive(
+    request: BackupRequest, run: Run, path: Path, plugins: PluginManager
+) -> tuple[Stored, _Archive]:
+    actions = action_index(request.cluster, plugins)
+    started = request.backup.status.start_timestamp or run.clock.now()
+    with spool_file(path) as out:
+        with ArchiveWriter(out, mtime=int(started.timestamp())) as archive:
+            stored = store_selected(request, run, archive, actions)
+        return stored, _Archive(
+            archive.size, archive.sha256, archive.items, archive.entries
+        )
+
+
+def _manifest(request: BackupRequest, stored: Stored, archive: _Archive) -> Manifest:
+    """Return the manifest; whoever publishes adds the other files and digests."""
+    options = request.options.to_record()
+    if request.options.where is not None:
+        options["where"] = {
+            "function": options["where"],
+            "leftOut": stored.left_out_by_where,
+        }
+    name = file_name(BackupFiles(request.backup.metadata.name).archive)
+    return Manifest(
+        backup_name=request.backup.metadata.name,
+        backup_uid=request.backup.metadata.uid,
+        cluster_uid=request.cluster_uid,
+        cluster_version=request.version.git_version,
+        objects=(ManifestObject(name=name, size=archive.size, sha256=archive.sha256),),
+        items=archive.items,
+        entries=archive.entries,
+        lists=stored.lists,
+        not_covered=stored.ledger.not_covered,
+        volumes=stored.ledger.volumes,
+        missing=stored.missing,
+        options=options,
+    )
+
+
+def _result(
+    run: Run, record: Backup, stored: Stored, files: Mapping[str, Path | bytes]
+) -> BackupResult:
+    written = 0
+    for name, content in files.items():
+        size = size_of(content)
+        written += size
+        key = BackupFiles(record.metadata.name).directory + name
+        run.emit(BytesUploaded(key=key, size=size))
+    return BackupResult(
+        backup=record,
+        results=run.results,
+        report=run.report(bytes_written=written, lists=stored.lists),
+        manifest_digest=record.metadata.annotations.get(labels.MANIFEST_ANNOTATION, ""),
+    )

@@ -1,0 +1,93 @@
+"""What a backup would store, by type and namespace: to print and to send as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from kbackup.catalog import MissingReference, NotCovered
+from kbackup.models import GroupResource, Results
+
+_API_VERSION = "kbackup.io/v1"
+
+
+@attrs.frozen(kw_only=True)
+class PlannedType:
+    """How many objects of one type in one namespace would be stored.
+
+    Attributes:
+        namespace: Empty for cluster-scoped types.
+    """
+
+    resource: GroupResource
+    namespace: str = ""
+    count: int
+
+
+@attrs.frozen(kw_only=True)
+class BackupPlan:
+    """What a backup would store if it ran now; nothing was written anywhere.
+
+    Attributes:
+        items: By type, then by namespace.
+        not_covered: What was selected and could not be read.
+        missing: What the stored objects would refer to and the backup would not hold.
+        results: The warnings and errors that the backup would have.
+    """
+
+    items: tuple[PlannedType, ...] = ()
+    not_covered: tuple[NotCovered, ...] = ()
+    missing: tuple[MissingReference, ...] = ()
+    results: Results = attrs.field(factory=Results)
+
+    @property
+    def total(self) -> int:
+        """How many objects would be stored."""
+        return sum(planned.count for planned in self.items)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as one JSON document."""
+        return {
+            "apiVersion": _API_VERSION,
+            "kind": "BackupPlan",
+            "total": self.total,
+            "items": [
+                {
+                    "resource": str(planned.resource),
+                    "namespace": planned.namespace,
+                    "count": planned.count,
+                }
+                for planned in self.items
+            ],
+            "notCovered": [str(gap) for gap in self.not_covered],
+            "missing": [str(gap) for gap in self.missing],
+            "results": self.results.to_json(),
+        }
+
+    def __str__(self) -> str:
+        rows = [("TYPE", "NAMESPACE", "COUNT")]
+        rows += [
+            (str(planned.resource), planned.namespace or "-", str(planned.count))
+            for planned in self.items
+        ]
+        widths = [max(len(row[column]) for row in rows) for column in range(2)]
+        lines = [
+            f"{row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]:>6}" for row in rows
+        ]
+        lines.append(f"{self.total} objects would be stored")
+        lines += [f"not covered: {gap}" for gap in self.not_covered]
+        lines += [f"warning: {entry}" for entry in self.results.warnings]
+        lines += [f"error: {entry}" for entry in self.results.errors]
+        return "\n".join(lines)
+
+
+def planned_types(
+    counts: Mapping[tuple[GroupResource, str], int],
+) -> tuple[PlannedType, ...]:
+    """Return the counts in the order in which a plan shows them."""
+    return tuple(
+        PlannedType(resource=resource, namespace=namespace, count=count)
+        for (resource, namespace), count in sorted(counts.items())
+    )

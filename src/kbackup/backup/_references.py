@@ -1,0 +1,192 @@
+"""What stored objects refer to, so that a backup can say what points outside of it.
+
+One pure function for each kind that refers; `References` collects while items are
+stored and answers once at the end. What every cluster has by itself is no gap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from kbackup.catalog import MissingReference
+from kbackup.models import GroupResource, ResourceIdentifier
+
+PODS = GroupResource("", "pods")
+CLAIMS = GroupResource("", "persistentvolumeclaims")
+_VOLUMES = GroupResource("", "persistentvolumes")
+_CLASSES = GroupResource("storage.k8s.io", "storageclasses")
+_SECRETS = GroupResource("", "secrets")
+_CONFIG_MAPS = GroupResource("", "configmaps")
+_ACCOUNTS = GroupResource("", "serviceaccounts")
+_SERVICES = GroupResource("", "services")
+_PRIORITY_CLASSES = GroupResource("scheduling.k8s.io", "priorityclasses")
+_INGRESS_CLASSES = GroupResource("networking.k8s.io", "ingressclasses")
+_RBAC = "rbac.authorization.k8s.io"
+_ROLES = GroupResource(_RBAC, "roles")
+_CLUSTER_ROLES = GroupResource(_RBAC, "clusterroles")
+_WEBHOOKS = "admissionregistration.k8s.io"
+
+_JSON = Mapping[str, Any]
+_Target = tuple[GroupResource, str, str]  # type, namespace, name
+_Finder = Callable[[_JSON, str], Iterable[_Target]]
+
+_IN_EVERY_NAMESPACE = {
+    (_ACCOUNTS, "default"),
+    (_CONFIG_MAPS, "kube-root-ca.crt"),
+    (_CONFIG_MAPS, "openshift-service-ca.crt"),
+}
+_BUILT_IN_ROLES = frozenset({"admin", "cluster-admin", "edit", "view"})
+
+
+def finder_for(group_resource: GroupResource) -> _Finder | None:
+    """Return what finds the references of a type's objects; None: it has none."""
+    return _FINDERS.get(group_resource)
+
+
+class References:
+    """The references of everything stored in one run; used by one thread.
+
+    Of each target only its first referrer is kept: memory follows the targets.
+    """
+
+    def __init__(self) -> None:
+        self._first: dict[_Target, ResourceIdentifier] = {}
+
+    def note(self, finder: _Finder, item: _JSON, source: ResourceIdentifier) -> None:
+        """Keep what a stored item refers to."""
+        for target in finder(item, source.namespace):
+            if target not in self._first and not _is_everywhere(target):
+                self._first[target] = source
+
+    def missing(
+        self, stored: Callable[[GroupResource, str, str], bool]
+    ) -> tuple[MissingReference, ...]:
+        """Return what is referred to and not stored, by type, namespace and name."""
+        return tuple(
+            MissingReference(
+                item=source, refers_to=ResourceIdentifier(*target), kind=str(target[0])
+            )
+            for target, source in sorted(self._first.items())
+            if not stored(*target)
+        )
+
+
+def _is_everywhere(target: _Target) -> bool:
+    group_resource, _, name = target
+    if (group_resource, name) in _IN_EVERY_NAMESPACE:
+        return True
+    if group_resource == _CLUSTER_ROLES:
+        return name in _BUILT_IN_ROLES or name.startswith("system:")
+    return group_resource == _PRIORITY_CLASSES and name.startswith("system-")
+
+
+def _of_claim(claim: _JSON, _: str) -> Iterator[_Target]:
+    spec = _at(claim, "spec")
+    if volume := spec.get("volumeName"):
+        yield _VOLUMES, "", volume
+    if storage_class := spec.get("storageClassName"):
+        yield _CLASSES, "", storage_class
+
+
+def _of_volume(volume: _JSON, _: str) -> Iterator[_Target]:
+    if storage_class := _at(volume, "spec").get("storageClassName"):
+        yield _CLASSES, "", storage_class
+
+
+def _of_pod(pod: _JSON, namespace: str) -> Iterator[_Target]:
+    spec = _at(pod, "spec")
+    if account := spec.get("serviceAccountName"):
+        yield _ACCOUNTS, namespace, account
+    if priority := spec.get("priorityClassName"):
+        yield _PRIORITY_CLASSES, "", priority
+    for pull_secret in _list(spec, "imagePullSecrets"):
+        if name := pull_secret.get("name"):
+            yield _SECRETS, namespace, name
+    for volume in _list(spec, "volumes"):
+        for group_resource, name in _of_pod_volume(volume):
+            yield group_resource, namespace, name
+    for key in ("containers", "initContainers"):
+        for container in _list(spec, key):
+            for group_resource, name in _of_environment(container):
+                yield group_resource, namespace, name
+
+
+def _of_pod_volume(volume: _JSON) -> Iterator[tuple[GroupResource, str]]:
+    if name := _at(volume, "persistentVolumeClaim").get("claimName"):
+        yield CLAIMS, name
+    yield from _required(_at(volume, "secret"), _SECRETS, "secretName")
+    yield from _required(_at(volume, "configMap"), _CONFIG_MAPS, "name")
+    for source in _list(_at(volume, "projected"), "sources"):
+        yield from _required(_at(source, "secret"), _SECRETS, "name")
+        yield from _required(_at(source, "configMap"), _CONFIG_MAPS, "name")
+
+
+def _of_environment(container: _JSON) -> Iterator[tuple[GroupResource, str]]:
+    for source in _list(container, "envFrom"):
+        yield from _required(_at(source, "secretRef"), _SECRETS, "name")
+        yield from _required(_at(source, "configMapRef"), _CONFIG_MAPS, "name")
+    for variable in _list(container, "env"):
+        value = _at(variable, "valueFrom")
+        yield from _required(_at(value, "secretKeyRef"), _SECRETS, "name")
+        yield from _required(_at(value, "configMapKeyRef"), _CONFIG_MAPS, "name")
+
+
+def _required(
+    source: _JSON, group_resource: GroupResource, key: str
+) -> Iterator[tuple[GroupResource, str]]:
+    """Yield what a source names, unless the Pod can do without."""
+    name = source.get(key)
+    if name and not source.get("optional"):
+        yield group_resource, name
+
+
+def _of_binding(binding: _JSON, namespace: str) -> Iterator[_Target]:
+    role = _at(binding, "roleRef")
+    name = role.get("name")
+    if not name:
+        return
+    if role.get("kind") == "ClusterRole":
+        yield _CLUSTER_ROLES, "", name
+    else:
+        yield _ROLES, namespace, name
+
+
+def _of_ingress(ingress: _JSON, _: str) -> Iterator[_Target]:
+    if name := _at(ingress, "spec").get("ingressClassName"):
+        yield _INGRESS_CLASSES, "", name
+
+
+def _of_webhooks(configuration: _JSON, _: str) -> Iterator[_Target]:
+    for webhook in _list(configuration, "webhooks"):
+        service = _at(webhook, "clientConfig", "service")
+        if name := service.get("name"):
+            yield _SERVICES, service.get("namespace", ""), name
+
+
+def _at(value: _JSON, *path: str) -> _JSON:
+    """Return the mapping at *path*; an empty one where there is none."""
+    for key in path:
+        inner = value.get(key)
+        value = inner if isinstance(inner, Mapping) else {}
+    return value
+
+
+def _list(value: _JSON, key: str) -> list[_JSON]:
+    found = value.get(key)
+    if not isinstance(found, list):
+        return []
+    return [element for element in found if isinstance(element, Mapping)]
+
+
+_FINDERS: dict[GroupResource, _Finder] = {
+    CLAIMS: _of_claim,
+    _VOLUMES: _of_volume,
+    PODS: _of_pod,
+    GroupResource(_RBAC, "rolebindings"): _of_binding,
+    GroupResource(_RBAC, "clusterrolebindings"): _of_binding,
+    GroupResource("networking.k8s.io", "ingresses"): _of_ingress,
+    GroupResource("extensions", "ingresses"): _of_ingress,
+    GroupResource(_WEBHOOKS, "mutatingwebhookconfigurations"): _of_webhooks,
+    GroupResource(_WEBHOOKS, "validatingwebhookconfigurations"): _of_webhooks,
+}

@@ -1,0 +1,238 @@
+"""A specification, checked and completed: from what was asked to what will be done.
+
+`violations_of` is pure and needs no cluster; `make_request` resolves the rest. The
+pipeline works on the `BackupRequest` and on nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+import attrs
+
+from kbackup._kits.globs import IncludesExcludes, is_glob
+from kbackup.backup._filters import (
+    NEVER_LISTED,
+    Filters,
+    has_old_filters,
+    has_scoped_filters,
+)
+from kbackup.backup._order import plan_types
+from kbackup.cluster import Cluster, Discovery
+from kbackup.errors import InvalidSpecError
+from kbackup.models import (
+    APIResource,
+    Backup,
+    BackupOptions,
+    BackupPhase,
+    BackupSpec,
+    BackupStatus,
+    GroupResource,
+    ObjectMeta,
+    ServerVersion,
+    label_value,
+    labels,
+)
+from kbackup.stores import layout
+
+FORMAT_VERSION = "1.1.0"  # of the archive; Velero 1.8 to 1.18
+_NAMESPACE = "velero"  # where a Velero server looks for its backups
+
+# What Velero fills in, so that a record reads as one of its own.
+_SNAPSHOT_TIMEOUT = timedelta(minutes=10)
+_OPERATION_TIMEOUT = timedelta(hours=4)
+
+# As a namespace's name, with wildcards in place of characters.
+_NAMESPACE_PATTERN = re.compile(r"[a-z0-9*?\[\]]([a-z0-9*?\[\]-]{0,61}[a-z0-9*?\[\]])?")
+
+
+@attrs.frozen(kw_only=True)
+class BackupRequest:
+    """One backup, checked and resolved.
+
+    Attributes:
+        backup: The record so far: metadata and completed spec, no outcome.
+        options: What only kbackup knows.
+        cluster: Bound to the run: it asks the run's cancel token.
+        discovery: What the cluster serves.
+        filters: What is wanted.
+        types: What is listed, in order; without Namespaces.
+        cluster_uid: Empty when it may not be read.
+        version: Of the API server.
+    """
+
+    backup: Backup
+    options: BackupOptions
+    cluster: Cluster
+    discovery: Discovery
+    filters: Filters
+    types: tuple[APIResource, ...]
+    cluster_uid: str = ""
+    version: ServerVersion = attrs.field(factory=ServerVersion)
+
+
+def violations_of(spec: BackupSpec, *, name: str | None = None) -> list[str]:
+    """Return everything that is wrong with a specification; nothing: it is valid.
+
+    Args:
+        spec: What was asked for.
+        name: Of the backup; None where only a plan is asked for.
+    """
+    return [
+        *_name_violations(name),
+        *_list_violations(spec),
+        *_combination_violations(spec),
+        *_unsupported(spec),
+    ]
+
+
+def _name_violations(name: str | None) -> Iterable[str]:
+    if name is None or layout.is_valid_name(name):
+        return
+    try:
+        layout.validate_name(name)
+    except InvalidSpecError as exc:
+        yield from exc.violations
+
+
+def _list_violations(spec: BackupSpec) -> Iterable[str]:
+    namespaces = IncludesExcludes(spec.included_namespaces, spec.excluded_namespaces)
+    yield from namespaces.violations("namespaces")
+    for name in {*namespaces.includes, *namespaces.excludes} - {"", "*"}:
+        if not _NAMESPACE_PATTERN.fullmatch(name):
+            yield f"namespaces: {name!r} cannot be the name of a namespace"
+    resources = IncludesExcludes(spec.included_resources, spec.excluded_resources)
+    yield from resources.violations("resources")
+    for what, includes, excludes in (
+        (
+            "cluster-scoped resources",
+            spec.included_cluster_scoped_resources,
+            spec.excluded_cluster_scoped_resources,
+        ),
+        (
+            "namespace-scoped resources",
+            spec.included_namespace_scoped_resources,
+            spec.excluded_namespace_scoped_resources,
+        ),
+    ):
+        yield from _scoped_violations(what, includes, excludes)
+
+
+def _scoped_violations(
+    what: str, includes: tuple[str, ...], excludes: tuple[str, ...]
+) -> Iterable[str]:
+    """Unlike in the older lists, everything may be excluded: exactly ``*``."""
+    if excludes != ("*",):
+        yield from IncludesExcludes(includes, excludes).violations(what)
+    elif includes:
+        yield f"{what}: where '*' is excluded, nothing can be included"
+
+
+def _combination_violations(spec: BackupSpec) -> Iterable[str]:
+    if has_old_filters(spec) and has_scoped_filters(spec):
+        yield (
+            "includedResources, excludedResources and includeClusterResources cannot "
+            "be combined with the lists of cluster-scoped and namespace-scoped "
+            "resources"
+        )
+    if spec.label_selector is not None and spec.or_label_selectors:
+        yield "labelSelector and orLabelSelectors cannot be combined"
+    if spec.ttl is not None and spec.ttl < timedelta(0):
+        yield "ttl: a backup cannot expire before it was made"
+
+
+def _unsupported(spec: BackupSpec) -> Iterable[str]:
+    """Refuse what would change the backup's meaning if it were passed over."""
+    if spec.hooks.resources:
+        yield "hooks: commands in Pods are not run by this version of kbackup"
+    if spec.resource_policy is not None:
+        yield "resourcePolicy: policies are not applied by this version of kbackup"
+
+
+def new_record(
+    name: str, uid: str, spec: BackupSpec, options: BackupOptions, now: datetime
+) -> Backup:
+    """Return the record of a backup that begins now."""
+    location = spec.storage_location or options.storage_location
+    completed = attrs.evolve(
+        spec,
+        included_namespaces=spec.included_namespaces or ("*",),
+        storage_location=location,
+        csi_snapshot_timeout=spec.csi_snapshot_timeout or _SNAPSHOT_TIMEOUT,
+        item_operation_timeout=spec.item_operation_timeout or _OPERATION_TIMEOUT,
+        volume_group_snapshot_label_key=(
+            spec.volume_group_snapshot_label_key or labels.VOLUME_GROUP
+        ),
+    )
+    metadata = ObjectMeta(
+        name=name,
+        namespace=_NAMESPACE,
+        uid=uid,
+        creation_timestamp=now,
+        labels={
+            **spec.metadata.labels,
+            **options.labels,
+            labels.STORAGE_LOCATION: label_value(location),
+        },
+        annotations=options.annotations,
+    )
+    status = BackupStatus(
+        version=1,
+        format_version=FORMAT_VERSION,
+        phase=BackupPhase.IN_PROGRESS,
+        start_timestamp=now,
+        # A Velero server on the same bucket deletes at this time: only when asked.
+        expiration=now + spec.ttl if spec.ttl else None,
+    )
+    return Backup(metadata=metadata, spec=completed, status=status)
+
+
+def make_request(
+    record: Backup, options: BackupOptions, cluster: Cluster
+) -> BackupRequest:
+    """Resolve a record's specification against the cluster.
+
+    Raises:
+        InvalidSpecError: It can select nothing but what is never stored by itself.
+        ClusterError: The cluster cannot be read at all.
+    """
+    version = cluster.version()
+    discovery = cluster.discover()
+    filters = Filters(record.spec, discovery.resolve)
+    _refuse_hollow_includes(record.spec, discovery)
+    annotations = {
+        labels.SOURCE_CLUSTER_GIT_VERSION: version.git_version,
+        labels.SOURCE_CLUSTER_MAJOR_VERSION: version.major,
+        labels.SOURCE_CLUSTER_MINOR_VERSION: version.minor,
+        **record.metadata.annotations,
+    }
+    metadata = attrs.evolve(record.metadata, annotations=annotations)
+    return BackupRequest(
+        backup=attrs.evolve(record, metadata=metadata),
+        options=options,
+        cluster=cluster,
+        discovery=discovery,
+        filters=filters,
+        types=plan_types(discovery.resources, filters),
+        cluster_uid=cluster.uid(),
+        version=version,
+    )
+
+
+def _refuse_hollow_includes(spec: BackupSpec, discovery: Discovery) -> None:
+    """Refuse includes of which nothing is left; Velero would take them as all."""
+    named = [
+        discovery.resolve(text)
+        for text in spec.included_resources
+        if text and not is_glob(text)
+    ]
+    if len(named) != len(spec.included_resources):
+        return
+    types: set[GroupResource | None] = {r and r.group_resource for r in named}
+    if types and types <= NEVER_LISTED:
+        found = ", ".join(spec.included_resources)
+        raise InvalidSpecError(
+            [f"resources: {found} belong to volumes and are never stored alone"]
+        )

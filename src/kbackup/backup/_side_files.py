@@ -1,0 +1,59 @@
+"""The files beside the archive: what is in them. Pure, but for the names.
+
+Source: Velero's store format; each is one compact JSON value, one newline, gzip.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from kbackup._kits.streams import compress
+from kbackup.backup._ledger import Ledger
+from kbackup.models import Results
+from kbackup.stores import BackupFiles
+
+
+def side_files(name: str, ledger: Ledger, results: Results) -> dict[str, bytes]:
+    """Return every side file but the log, by its name in the backup's directory.
+
+    This version keeps no volume's data and starts no operation: those lists are empty.
+    In particular no volume is described: a Velero server then treats each by its
+    reclaim policy, which is what holds for a volume without data.
+    """
+    files = BackupFiles(name)
+    contents: dict[str, Any] = {
+        files.pod_volume_backups: [],
+        files.volume_snapshots: [],
+        files.item_operations: [],
+        files.volume_info: [],
+        files.resource_list: resource_list(ledger),
+        files.results: results.to_json(),
+    }
+    return {file_name(key): _encoded(value) for key, value in contents.items()}
+
+
+def file_name(key: str) -> str:
+    """Return the last part of a key."""
+    return key.rpartition("/")[2]
+
+
+def resource_list(ledger: Ledger) -> dict[str, list[str]]:
+    """Return ``apps/v1/Deployment`` to sorted names: stored, or tried and failed."""
+    found = {
+        page.kind_key: sorted(page.stored | page.failed if page.failed else page.stored)
+        for page in ledger.types()
+        if page.stored or page.failed
+    }
+    return dict(sorted(found.items()))
+
+
+def size_of(source: Path | bytes) -> int:
+    """Return how many bytes a file or a value has."""
+    return len(source) if isinstance(source, bytes) else source.stat().st_size
+
+
+def _encoded(value: Any) -> bytes:
+    return compress(msgspec.json.encode(value) + b"\n")

@@ -1,0 +1,49 @@
+"""From what was stored to the final record. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import attrs
+
+from kbackup.backup._ledger import Ledger
+from kbackup.models import (
+    Backup,
+    BackupPhase,
+    Progress,
+    Results,
+)
+
+
+def finished_record(
+    record: Backup, ledger: Ledger, results: Results, now: datetime
+) -> Backup:
+    """Return the record of a run that reached its end.
+
+    Anything that was lost makes it PartiallyFailed. Items stored and items met agree
+    unless something failed, as Velero has it: what was left out on purpose is not met.
+    """
+    failed = sum(len(page.failed) for page in ledger.types())
+    status = attrs.evolve(
+        record.status,
+        phase=BackupPhase.PARTIALLY_FAILED if results.errors else BackupPhase.COMPLETED,
+        completion_timestamp=now,
+        warnings=len(results.warnings),
+        errors=len(results.errors),
+        progress=Progress(
+            total_items=ledger.items + failed, items_backed_up=ledger.items
+        ),
+    )
+    return attrs.evolve(record, status=status)
+
+
+def failed_record(record: Backup, reason: str, results: Results) -> Backup:
+    """Return the record of a run that published nothing; it is never stored."""
+    status = attrs.evolve(
+        record.status,
+        phase=BackupPhase.FAILED,
+        failure_reason=reason,
+        warnings=len(results.warnings),
+        errors=len(results.errors),
+    )
+    return attrs.evolve(record, status=status)

@@ -1,0 +1,401 @@
+"""Everything that a request selects, into a sink: the steps between start and upload.
+
+`store_selected` serves both a backup, whose sink is the archive, and a plan, whose sink
+only counts: so a plan tells what a backup would do. A failing cluster costs what it
+failed on and is recorded; a failing sink is raised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import attrs
+
+from kbackup._kits.workers import map_ordered
+from kbackup.backup import _coverage as coverage
+from kbackup.backup._action_runner import ActionRunner
+from kbackup.backup._collector import Listing, ListTask, collect, plan_lists
+from kbackup.backup._crds import definitions_of
+from kbackup.backup._filters import CRDS, NAMESPACES
+from kbackup.backup._item_backupper import NOT_IN_WHERE, ItemBackupper, ItemSink
+from kbackup.backup._ledger import Ledger, Tally
+from kbackup.backup._namespaces import (
+    Namespaces,
+    chosen_objects,
+    resolve_namespaces,
+)
+from kbackup.backup._references import References
+from kbackup.backup._request import BackupRequest
+from kbackup.catalog import MissingReference, NotCovered
+from kbackup.errors import ClusterError, ForbiddenError, ItemNotFoundError
+from kbackup.models import (
+    APIResource,
+    GroupResource,
+    Item,
+    LabelSelector,
+    ListRecord,
+    ResourceIdentifier,
+)
+from kbackup.plugins import (
+    ActionIndex,
+    BackupItemAction,
+    ItemsListed,
+    ItemsProgressed,
+    Run,
+)
+
+_MAX_READERS = 8  # GETs of additional items in flight
+_TELL_EVERY = 0.25  # seconds between two events of progress
+
+
+@attrs.frozen(kw_only=True)
+class Stored:
+    """What came of the storing.
+
+    Attributes:
+        ledger: The books.
+        lists: How each type was read, with what became of its items.
+        missing: What is referred to and was not stored.
+    """
+
+    ledger: Ledger
+    lists: tuple[ListRecord, ...]
+    missing: tuple[MissingReference, ...]
+
+    @property
+    def left_out_by_where(self) -> int:
+        """How many items the caller's function did not want."""
+        return sum(record.skipped.get(NOT_IN_WHERE, 0) for record in self.lists)
+
+
+def store_selected(
+    request: BackupRequest,
+    run: Run,
+    sink: ItemSink,
+    actions: ActionIndex[BackupItemAction],
+) -> Stored:
+    """Give everything that *request* selects to *sink*.
+
+    Raises:
+        Cancelled: The run is to stop.
+        ClusterError: What is selected could not even be found out.
+    """
+    runner = ActionRunner(run, request.backup, request.cluster.reader())
+    try:
+        return _Storing(request, run, sink, actions, runner).execute()
+    finally:
+        runner.close()
+
+
+class _Storing:
+    """The state that the steps share."""
+
+    def __init__(
+        self,
+        request: BackupRequest,
+        run: Run,
+        sink: ItemSink,
+        actions: ActionIndex[BackupItemAction],
+        runner: ActionRunner,
+    ) -> None:
+        self._request = request
+        self._run = run
+        self._ledger = Ledger()
+        self._references = References()
+        self._refusals = coverage.Refusals(request, run, self._ledger)
+        self._runner = runner
+        self._sink = sink
+        self._actions = actions
+        self._lists: list[ListRecord] = []
+        self._told_at = -_TELL_EVERY
+
+    def execute(self) -> Stored:
+        run, ledger, request = self._run, self._ledger, self._request
+        with run.phase("namespaces"):
+            coverage.report_filters(request, run)
+            coverage.report_discovery(request, run, ledger)
+            namespaces = resolve_namespaces(request)
+            coverage.report_namespaces(namespaces, run, ledger)
+            self._backupper = self._new_backupper(namespaces)
+        with run.phase("lists"):
+            self._store_lists(namespaces)
+        with run.phase("additional items"):
+            self._store_additional(namespaces)
+            self._store_definitions()
+            self._store_additional(namespaces)
+            self._store_namespaces(namespaces)
+        with run.phase("references"):
+            return self._close_books()
+
+    def _new_backupper(self, namespaces: Namespaces) -> ItemBackupper:
+        return ItemBackupper(
+            run=self._run,
+            sink=self._sink,
+            ledger=self._ledger,
+            references=self._references,
+            actions=self._actions,
+            runner=self._runner,
+            options=self._request.options,
+            is_excluded=_exclusion(self._request, namespaces),
+        )
+
+    # --- lists ------------------------------------------------------------------------
+
+    def _store_lists(self, namespaces: Namespaces) -> None:
+        request = self._request
+        tasks = plan_lists(request.types, namespaces, request.filters.selectors)
+        anchor = namespaces.record
+        listings = collect(
+            request.cluster,
+            tasks,
+            resource_version=anchor.resource_version if anchor is not None else "",
+            exact=request.options.consistency == "exact",
+        )
+        for listing in listings:
+            self._store_listing(listing)
+
+    def _store_listing(self, listing: Listing) -> None:
+        task, tally = listing.task, Tally()
+        for page in listing.pages():
+            self._backupper.back_up_page(task.resource, page, tally)
+            self._tell(task.group_resource)
+        if isinstance(listing.error, ForbiddenError) and not tally.listed:
+            self._refusals.add(task.group_resource, task.namespace, listing.error)
+            return
+        record = listing.record
+        if listing.error is not None:
+            args = (task, listing.error, tally, self._run, self._ledger)
+            coverage.report_failed_list(*args)
+            record = None  # what it says of the end is not true
+        self._lists.append(
+            coverage.record_of(task, record, tally, self._run, self._ledger)
+        )
+        self._log_list(task, tally)
+
+    def _log_list(self, task: ListTask, tally: Tally) -> None:
+        """Write one line for each list: lines for each item cost more than the item."""
+        if not tally.listed:
+            return
+        self._run.logger.info(
+            "stored %d of %d %s",
+            tally.stored,
+            tally.listed,
+            task.resource,
+            extra={"fields": {"namespace": task.namespace}},
+        )
+        self._run.emit(
+            ItemsListed(
+                resource=task.group_resource,
+                namespace=task.namespace,
+                count=tally.listed,
+            )
+        )
+
+    def _tell(self, current: GroupResource) -> None:
+        if not self._run.observed:
+            return
+        now = self._run.clock.monotonic()
+        if now - self._told_at >= _TELL_EVERY:
+            self._told_at = now
+            self._run.emit(ItemsProgressed(done=self._ledger.total, current=current))
+
+    # --- single items -----------------------------------------------------------------
+
+    def _store_additional(self, namespaces: Namespaces) -> None:
+        """Store what actions asked for, and what actions ask for on those, until done.
+
+        What is stored or has failed is not looked at again, so this ends.
+        """
+        ledger = self._ledger
+        while ledger.wanted:
+            asked, ledger.wanted = ledger.wanted, {}
+            chosen = [
+                identifier
+                for identifier in sorted(asked)
+                if not ledger.was_tried(identifier)
+                and self._passes(identifier, namespaces, unfiltered=asked[identifier])
+            ]
+            self._fetch_and_store(chosen)
+
+    def _passes(
+        self,
+        identifier: ResourceIdentifier,
+        namespaces: Namespaces,
+        *,
+        unfiltered: bool,
+    ) -> bool:
+        resource = self._request.discovery.get(identifier.group_resource)
+        if resource is None:
+            self._run.warning(
+                "asked for by an item action, but the cluster serves no such type",
+                item=identifier,
+            )
+            return False
+        if identifier.namespace in namespaces.excluded_by_label:
+            return False
+        filters = self._request.filters
+        return unfiltered or not filters.refusal(resource, identifier.namespace)
+
+    def _fetch_and_store(
+        self, identifiers: Iterable[ResourceIdentifier], *, expected: bool = True
+    ) -> None:
+        """Read single objects, several at a time, and store them in order.
+
+        Args:
+            identifiers: Of types that the cluster serves.
+            expected: Whether one that is not there is worth a warning.
+        """
+        chosen = list(identifiers)
+        if not chosen:
+            return
+        workers = min(_MAX_READERS, self._run.settings.workers, len(chosen))
+        answers = map_ordered(
+            self._fetch, chosen, workers=workers, name="kbackup-items"
+        )
+        for identifier, answer in zip(chosen, answers, strict=True):
+            if isinstance(answer, Item):
+                resource = self._resource(identifier)
+                self._backupper.back_up_item(resource, answer)
+            elif isinstance(answer, ForbiddenError):
+                self._refusals.add(
+                    identifier.group_resource, identifier.namespace, answer
+                )
+            elif not isinstance(answer, ItemNotFoundError):
+                self._lose(identifier, answer)
+            elif expected:
+                self._run.warning(
+                    "asked for by an item action, but it does not exist",
+                    item=identifier,
+                )
+
+    def _fetch(self, identifier: ResourceIdentifier) -> Item | ClusterError:
+        try:
+            return self._request.cluster.get(
+                self._resource(identifier), identifier.name, identifier.namespace
+            )
+        except ClusterError as exc:
+            return exc
+
+    def _resource(self, identifier: ResourceIdentifier) -> APIResource:
+        resource = self._request.discovery.get(identifier.group_resource)
+        if resource is None:  # pragma: no cover - asked before
+            raise KeyError(identifier)
+        return resource
+
+    def _lose(self, identifier: ResourceIdentifier, error: ClusterError) -> None:
+        page = self._ledger.of_type(self._resource(identifier))
+        page.failed.add(identifier.qualified_name)
+        self._backupper.fail(identifier, error)
+        self._ledger.not_covered.append(
+            NotCovered(
+                resource=identifier.group_resource,
+                namespace=identifier.namespace,
+                reason=f"{identifier.name}: {error}",
+            )
+        )
+
+    def _store_definitions(self) -> None:
+        """Store the CRDs of the custom resources that were stored."""
+        crds = self._request.discovery.get(CRDS)
+        if crds is None or self._request.filters.excludes_crds(crds):
+            return
+        wanted = definitions_of(self._ledger.stored_types())
+        self._fetch_and_store(
+            (each for each in wanted if not self._ledger.was_tried(each)),
+            expected=False,  # the type of an aggregated API has none
+        )
+
+    def _store_namespaces(self, found: Namespaces) -> None:
+        """Store the Namespace objects, now that it is known what is in them."""
+        if found.resource is None or not self._request.filters.lists(found.resource):
+            return
+        for name in found.unread:
+            if found.refused is not None:
+                self._refusals.add(NAMESPACES, name, found.refused)
+        if found.refused is not None and not found.unread:
+            self._refusals.add(NAMESPACES, "", found.refused)
+        in_use = self._ledger.namespaces_in_use()
+        chosen, skipped = chosen_objects(
+            found, self._request.filters, _selectors(self._request), in_use
+        )
+        tally = Tally(listed=len(found.objects))
+        tally.skipped.update(skipped)
+        resource = found.resource
+        for each in chosen:
+            identifier = ResourceIdentifier(NAMESPACES, "", each.name)
+            if self._ledger.has(NAMESPACES, "", each.name):
+                tally.stored += 1  # an action asked for it
+                continue
+            item = Item(
+                identifier=identifier,
+                raw=each.body,
+                api_version=resource.api_version,
+                kind=resource.kind,
+            )
+            selected = each.name not in in_use
+            self._backupper.back_up_item(resource, item, by_where=selected, tally=tally)
+        if found.record is not None:
+            task = ListTask(resource=resource)
+            self._lists.append(
+                coverage.record_of(task, found.record, tally, self._run, self._ledger)
+            )
+
+    # --- the end ----------------------------------------------------------------------
+
+    def _close_books(self) -> Stored:
+        run, ledger = self._run, self._ledger
+        self._refusals.report()
+        for name, count in self._runner.passed_over.items():
+            run.error(f"{name} did not come back and was not asked about {count} items")
+        coverage.report_volumes(ledger, run)
+        coverage.report_overlong(self._backupper.overlong, run)
+        missing = self._references.missing(ledger.has)
+        missing += self._missing_definitions()
+        coverage.report_missing(missing, run)
+        if not ledger.items:
+            run.warning("nothing was selected: this backup holds no item")
+        return Stored(ledger=ledger, lists=tuple(self._lists), missing=missing)
+
+    def _missing_definitions(self) -> tuple[MissingReference, ...]:
+        """Return the CRDs that were kept out although custom resources are in."""
+        crds = self._request.discovery.get(CRDS)
+        if crds is None or not self._request.filters.excludes_crds(crds):
+            return ()
+        gaps = []
+        for definition in definitions_of(self._ledger.stored_types()):
+            if self._ledger.was_tried(definition):
+                continue
+            if isinstance(self._fetch(definition), ItemNotFoundError):
+                continue  # the type of an aggregated API has none
+            first = self._ledger.any_of(GroupResource.parse(definition.name))
+            gaps.append(
+                MissingReference(item=first, refers_to=definition, kind=str(CRDS))
+            )
+        return tuple(gaps)
+
+
+def _exclusion(
+    request: BackupRequest, namespaces: Namespaces
+) -> Callable[[str], bool] | None:
+    """Return what tells the unwanted namespaces of cluster-wide lists."""
+    labelled = namespaces.excluded_by_label
+    wanted = request.filters.namespaces
+    if namespaces.listed is not None or (wanted.includes_everything and not labelled):
+        return None
+    known = {"": False}  # cluster-scoped items are in no namespace
+
+    def is_excluded(namespace: str) -> bool:
+        answer = known.get(namespace)
+        if answer is None:
+            answer = namespace in labelled or not wanted.wants(namespace)
+            known[namespace] = answer
+        return answer
+
+    return is_excluded
+
+
+def _selectors(request: BackupRequest) -> tuple[LabelSelector, ...]:
+    spec = request.backup.spec
+    if spec.label_selector is not None:
+        return (spec.label_selector,)
+    return spec.or_label_selectors
