@@ -26,7 +26,7 @@ _SECONDS_TO_DELETE = 30
 @global_options
 def demo() -> int:
     """Back up and restore a sample shop on a simulated cluster."""
-    from kbackup import BackupStore  # noqa: PLC0415 - on demand
+    from kbackup.catalog import BackupStore  # noqa: PLC0415 - on demand
     from kbackup.testing import SimulatedCluster  # noqa: PLC0415 - an extra
 
     with (
@@ -40,7 +40,8 @@ def demo() -> int:
 
 def _tell(cluster: Cluster, store: BackupStore) -> int:
     """Go through the story; return the exit code."""
-    from kbackup import BackupEngine, RestoreEngine  # noqa: PLC0415 - on demand
+    from kbackup.backup import BackupEngine  # noqa: PLC0415 - on demand
+    from kbackup.restore import RestoreEngine  # noqa: PLC0415 - on demand
 
     _step(1, "A cluster with a shop in it")
     _say(f"{plural(_load(cluster), 'object')} created on {cluster.server} (simulated)")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -20,7 +20,8 @@ from kbackup.cli._config import choose_location, config_path, read_config
 if TYPE_CHECKING:  # heavy rooms are imported by the command that needs them
     from kbackup.catalog import BackupStore
     from kbackup.cluster import Cluster
-    from kbackup.plugins import PluginManager
+    from kbackup.models import BackupStorageLocation
+    from kbackup.plugins import ObjectStore, PluginManager
 
 
 @attrs.define
@@ -65,12 +66,25 @@ class Session:
         """Open the chosen location; closed with the session."""
         from kbackup.catalog import BackupStore  # noqa: PLC0415 - on demand
 
+        store = BackupStore.open(self._chosen(), plugins=self.plugins)
+        return self._opened.enter_context(store)
+
+    def object_store(self) -> closing[ObjectStore]:
+        """Open what lies below the backups of the chosen location."""
+        from kbackup.stores import (  # noqa: PLC0415 - on demand
+            location_from,
+            open_object_store,
+        )
+
+        location = location_from(self._chosen(), self.plugins)
+        return closing(open_object_store(location, self.plugins))
+
+    def _chosen(self) -> Sequence[str] | BackupStorageLocation:
+        """Return the location by the options, the environment, or the settings."""
         given = self.locations or tuple(
             filter(None, [os.environ.get("KBACKUP_LOCATION", "")])
         )
-        location = choose_location(given, read_config(config_path()))
-        store = BackupStore.open(location, plugins=self.plugins)
-        return self._opened.enter_context(store)
+        return choose_location(given, read_config(config_path()))
 
     def close(self) -> None:
         """Close what was opened."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import platform
+from importlib.metadata import version as installed_version
 
 import click
 
-import kbackup
 from kbackup.cli._options import global_options
 from kbackup.cli._output import document, print_document
 from kbackup.cli._session import Session
@@ -18,7 +18,9 @@ from kbackup.cli._session import Session
 def version(session: Session) -> None:
     """Print the version of kbackup and of Python."""
     content = document(
-        "Version", version=kbackup.__version__, python=platform.python_version()
+        "Version",
+        version=installed_version("kbackup"),
+        python=platform.python_version(),
     )
     print_document(
         session,
