@@ -22,14 +22,6 @@ from kbackup.models._backup import (
     Progress,
     TemplateMetadata,
 )
-from kbackup.models._codec import (
-    dump_json,
-    from_json,
-    load_json,
-    load_json_list,
-    to_json,
-)
-from kbackup.models._converters import CodecError
 from kbackup.models._hooks import (
     BackupHooks,
     BackupResourceHook,
@@ -111,15 +103,16 @@ from kbackup.models._results import (
     RunReport,
 )
 from kbackup.models._settings import EngineSettings
-from kbackup.models._validation import (
-    NON_RESTORABLE_RESOURCES,
-    validate_backup_name,
-    validate_backup_spec,
-    validate_restore_name,
-    validate_restore_spec,
-)
 
 if TYPE_CHECKING:
+    from kbackup.models._codec import (
+        dump_json,
+        from_json,
+        load_json,
+        load_json_list,
+        to_json,
+    )
+    from kbackup.models._converters import CodecError
     from kbackup.models._data_mover import (
         CSISnapshotSpec,
         DataDownload,
@@ -168,6 +161,13 @@ if TYPE_CHECKING:
         ScheduleSpec,
         ScheduleStatus,
     )
+    from kbackup.models._validation import (
+        NON_RESTORABLE_RESOURCES,
+        validate_backup_name,
+        validate_backup_spec,
+        validate_restore_name,
+        validate_restore_spec,
+    )
     from kbackup.models._volume_infos import (
         CSISnapshotInfo,
         NativeSnapshotInfo,
@@ -200,9 +200,15 @@ if TYPE_CHECKING:
         RepositoryPhase,
         ResticRepository,
     )
-    from kbackup.models._yaml import dump_yaml, load_objects, load_yaml
+    from kbackup.models._yaml import dump_yaml, load_all_yaml, load_objects, load_yaml
 
 _LATER = {
+    "dump_json": "_codec",
+    "from_json": "_codec",
+    "load_json": "_codec",
+    "load_json_list": "_codec",
+    "to_json": "_codec",
+    "CodecError": "_converters",
     "CSISnapshotSpec": "_data_mover",
     "DataDownload": "_data_mover",
     "DataDownloadSpec": "_data_mover",
@@ -243,6 +249,11 @@ _LATER = {
     "SchedulePhase": "_schedule",
     "ScheduleSpec": "_schedule",
     "ScheduleStatus": "_schedule",
+    "NON_RESTORABLE_RESOURCES": "_validation",
+    "validate_backup_name": "_validation",
+    "validate_backup_spec": "_validation",
+    "validate_restore_name": "_validation",
+    "validate_restore_spec": "_validation",
     "CSISnapshotInfo": "_volume_infos",
     "NativeSnapshotInfo": "_volume_infos",
     "PVInfo": "_volume_infos",
@@ -272,6 +283,7 @@ _LATER = {
     "RepositoryPhase": "_volumes",
     "ResticRepository": "_volumes",
     "dump_yaml": "_yaml",
+    "load_all_yaml": "_yaml",
     "load_objects": "_yaml",
     "load_yaml": "_yaml",
 }
@@ -423,6 +435,7 @@ __all__ = [
     "from_json",
     "label_value",
     "labels",
+    "load_all_yaml",
     "load_json",
     "load_json_list",
     "load_objects",

@@ -52,6 +52,15 @@ def load_yaml(text: str) -> Any:
     return documents[0] if documents else None
 
 
+def load_all_yaml(text: str) -> list[Any]:
+    """Return every document in *text* that says something, as JSON values.
+
+    Raises:
+        CodecError: *text* is no YAML that could have been JSON.
+    """
+    return [document for document in _documents(text) if document is not None]
+
+
 def load_objects(text: str, cls: type[_M]) -> list[_M]:
     """Return the objects in *text*: any number of documents, lists of kind List too.
 
@@ -60,8 +69,7 @@ def load_objects(text: str, cls: type[_M]) -> list[_M]:
     """
     return [
         from_json(cls, data)
-        for document in _documents(text)
-        if document is not None
+        for document in load_all_yaml(text)
         for data in _items(document)
     ]
 

@@ -4,7 +4,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from kbackup.models import Backup, CodecError, dump_yaml, load_objects, load_yaml
+from kbackup.models import (
+    Backup,
+    CodecError,
+    dump_yaml,
+    load_all_yaml,
+    load_objects,
+    load_yaml,
+)
 
 ANYTHING = st.recursive(
     st.none()
@@ -130,6 +137,12 @@ def test_no_document_is_none():
     """An empty file says nothing."""
     assert load_yaml("") is None
     assert load_objects("---\n---\n", Backup) == []
+    assert load_all_yaml("---\n---\n") == []
+
+
+def test_documents_of_a_stream_come_in_order():
+    """Several documents are read from one text, empty ones left out."""
+    assert load_all_yaml("a: 1\n---\n---\n- b\n---\nc") == [{"a": 1}, ["b"], "c"]
 
 
 def test_objects_come_from_streams_and_from_lists():
