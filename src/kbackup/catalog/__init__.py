@@ -1,1 +1,39 @@
-"""Being built."""
+"""The backups of one location: claim, publish, list, open, verify, delete.
+
+What is written here is written once and in an order that leaves nothing half-visible;
+what is read is checked against the record and its manifest. See
+``docs/formats/manifest.md``.
+"""
+
+from kbackup.catalog._backup_store import BackupStore
+from kbackup.catalog._claim import BackupClaim, ClaimRecord
+from kbackup.catalog._journal import Journal
+from kbackup.catalog._listing import BackupEntry, EntryState
+from kbackup.catalog._manifest import (
+    Manifest,
+    ManifestError,
+    ManifestObject,
+    MissingReference,
+    NotCovered,
+    VolumeRecord,
+)
+from kbackup.catalog._side_files import RestoreFile, SideFile
+from kbackup.catalog._verify import VerifyReport
+
+__all__ = [
+    "BackupClaim",
+    "BackupEntry",
+    "BackupStore",
+    "ClaimRecord",
+    "EntryState",
+    "Journal",
+    "Manifest",
+    "ManifestError",
+    "ManifestObject",
+    "MissingReference",
+    "NotCovered",
+    "RestoreFile",
+    "SideFile",
+    "VerifyReport",
+    "VolumeRecord",
+]

@@ -1,0 +1,114 @@
+"""A backup's archive: brought here once, checked before anybody sees a byte of it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from kbackup.archive import ArchiveReader
+from kbackup.catalog._manifest import Manifest, ManifestObject
+from kbackup.catalog._reading import copy_checked
+from kbackup.errors import BackupDamagedError, StoreError
+from kbackup.plugins import ObjectInfo, ObjectStore
+from kbackup.stores import BackupFiles
+
+
+class Archives:
+    """Fetches archives; remembers the digests of those that have no manifest.
+
+    Args:
+        store: Where they are.
+        spool_directory: Where they are kept while they are read; None: the system's
+            place for such files.
+    """
+
+    def __init__(self, store: ObjectStore, spool_directory: Path | None) -> None:
+        self._store = store
+        self._spool_directory = spool_directory
+        self._digests: dict[str, tuple[tuple[object, ...], str]] = {}
+        self._lock = threading.Lock()
+
+    def open(
+        self, name: str, manifest: Manifest | None, *, salvage: bool = False
+    ) -> ArchiveReader:
+        """Return a reader over a private copy without a name.
+
+        Raises:
+            BackupDamagedError: The archive is missing or not what the manifest says.
+        """
+        spool = self._spool()
+        try:
+            key = BackupFiles(name).archive
+            expected = None if salvage else _expected(name, manifest)
+            info = self._store.stat(key) if expected is None else None
+            digest = copy_checked(self._store, name, key, spool, expected)
+            spool.flush()
+            spool.seek(0)
+            if info is not None:
+                self._remember(name, info, digest)
+        except BaseException:
+            spool.close()
+            raise
+        return ArchiveReader(spool, salvage=salvage)
+
+    def digest(self, name: str, manifest: Manifest | None) -> str:
+        """Return the SHA-256 of an archive, 64 digits; read only where it must be."""
+        if (expected := _expected(name, manifest)) is not None:
+            return expected.sha256
+        info = self._store.stat(BackupFiles(name).archive)
+        with self._lock:
+            known = self._digests.get(name)
+        if known is not None and known[0] == _version(info):
+            return known[1]
+        digest = copy_checked(self._store, name, info.key, Nothing(), None)
+        self._remember(name, info, digest)
+        return digest
+
+    def download(self, name: str, manifest: Manifest | None, target: Path) -> None:
+        """Copy an archive to *target*, which appears whole or not at all, mode 0600."""
+        descriptor, path = tempfile.mkstemp(dir=target.parent, prefix=".kbackup-")
+        temporary = Path(path)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                key = BackupFiles(name).archive
+                copy_checked(self._store, name, key, file, _expected(name, manifest))
+            temporary.replace(target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+    def _remember(self, name: str, info: ObjectInfo, digest: str) -> None:
+        with self._lock:
+            self._digests[name] = (_version(info), digest)
+
+    def _spool(self) -> BinaryIO:
+        try:  # closed by the reader that gets it
+            file = tempfile.TemporaryFile(dir=self._spool_directory)  # noqa: SIM115
+        except OSError as exc:
+            raise StoreError("", f"no temporary file can be made: {exc}") from exc
+        return cast("BinaryIO", file)
+
+
+class Nothing:
+    """Takes bytes and keeps none."""
+
+    def write(self, data: bytes, /) -> int:
+        """Take *data*."""
+        return len(data)
+
+
+def _expected(name: str, manifest: Manifest | None) -> ManifestObject | None:
+    """Return what the manifest says of the archive; raises where it names none."""
+    if manifest is None:
+        return None
+    found = manifest.object(f"{name}.tar.gz")
+    if found is None:
+        raise BackupDamagedError(name, "its manifest names no archive")
+    return found
+
+
+def _version(info: ObjectInfo) -> tuple[object, ...]:
+    return (info.size, info.modified, info.etag)

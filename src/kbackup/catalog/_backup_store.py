@@ -1,0 +1,430 @@
+"""`BackupStore`: the backups and restores of one location. Each act has its own module."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import attrs
+
+from kbackup._kits.clock import Clock, SystemClock
+from kbackup.archive import ArchiveReader
+from kbackup.catalog import _restores as restores
+from kbackup.catalog._archives import Archives
+from kbackup.catalog._claim import BackupClaim
+from kbackup.catalog._delete import delete_backup
+from kbackup.catalog._journal import Journal
+from kbackup.catalog._listing import BackupEntry, EntryState, Listing
+from kbackup.catalog._manifest import Manifest
+from kbackup.catalog._publish import Content, publish, sweep
+from kbackup.catalog._reading import log_lines, read_object, read_side_file
+from kbackup.catalog._side_files import RestoreFile, SideFile
+from kbackup.catalog._trust import read_manifest, read_record
+from kbackup.catalog._verify import Verifier, VerifyReport
+from kbackup.errors import (
+    BackupDamagedError,
+    BackupExistsError,
+    BackupInProgressError,
+    BackupNotFoundError,
+    ObjectNotFoundError,
+    ReadOnlyLocationError,
+    StoreError,
+)
+from kbackup.models import (
+    AccessMode,
+    Backup,
+    BackupPhase,
+    BackupStorageLocation,
+    Restore,
+    Results,
+)
+from kbackup.plugins import ObjectStore, PluginManager
+from kbackup.stores import (
+    BackupFiles,
+    ensure_location_record,
+    layout,
+    location_from,
+    open_object_store,
+    problems_of,
+    validate_object_store,
+)
+
+_Restores = list[Restore]  # inside the class, `list` is its method
+_USABLE = frozenset({BackupPhase.COMPLETED, BackupPhase.PARTIALLY_FAILED})
+
+
+class BackupStore:
+    """The backups and restores of one location.
+
+    May be shared by threads. A context manager: leaving it closes the object store.
+    Names are checked before they become part of a key: every method that takes one
+    raises `InvalidSpecError` for what is none, and `StoreError` where the store fails.
+
+    Attributes:
+        location: Where it is.
+        url: The same, safe to print.
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        *,
+        location: BackupStorageLocation | None = None,
+        url: str = "",
+        clock: Clock | None = None,
+        spool_directory: Path | None = None,
+    ) -> None:
+        """Take an open object store; `open` is what most callers want.
+
+        Args:
+            store: Bound to the location's prefix; closed with this one.
+            location: Where it is.
+            url: What to show for it.
+            clock: For claims and ages.
+            spool_directory: Where archives are kept while they are read.
+        """
+        self._store = store
+        self._clock = clock or SystemClock()
+        self._archives = Archives(store, spool_directory)
+        self._listing = Listing(store, self._archives, self._clock)
+        self.location = location or BackupStorageLocation()
+        self.url = url
+
+    @classmethod
+    def open(
+        cls,
+        location: str
+        | os.PathLike[str]
+        | BackupStorageLocation
+        | Sequence[str | os.PathLike[str]],
+        *,
+        plugins: PluginManager | None = None,
+        read_only: bool = False,
+        clock: Clock | None = None,
+        spool_directory: Path | None = None,
+    ) -> Self:
+        """Open a location; nothing is read or written yet.
+
+        Args:
+            location: An address that a provider knows, the path of a directory,
+                several directories that are mirrors, or Velero's own object.
+            plugins: Who knows providers; None: what is installed.
+            read_only: Refuse every write, whatever the location says.
+            clock: For claims and ages.
+            spool_directory: Where archives are kept while they are read; None: the
+                system's place for temporary files.
+
+        Raises:
+            UnknownLocationError: No plugin knows such a location.
+            InvalidConfigError: The location breaks a rule.
+            PluginError: The provider is not installed or not usable.
+        """
+        manager = plugins or PluginManager()
+        known = location_from(location, manager)
+        if read_only:
+            spec = attrs.evolve(known.spec, access_mode=AccessMode.READ_ONLY)
+            known = attrs.evolve(known, spec=spec)
+        return cls(
+            open_object_store(known, manager),
+            location=known,
+            url=_url(known, manager),
+            clock=clock,
+            spool_directory=spool_directory,
+        )
+
+    @property
+    def read_only(self) -> bool:
+        """Whether nothing may be written here."""
+        return self.location.spec.read_only
+
+    # --- looking ----------------------------------------------------------------------
+
+    def list(self) -> list[BackupEntry]:
+        """Return what is there, newest first; what is broken says so and is listed."""
+        return self._listing.list()
+
+    def entry(self, name: str) -> BackupEntry:
+        """Return the line of one backup; raises `BackupNotFoundError`."""
+        layout.validate_name(name)
+        return self._listing.entry(name)
+
+    def get(self, name: str) -> Backup:
+        """Return the record of a backup, whatever its phase.
+
+        Raises:
+            BackupNotFoundError: There is none.
+            BackupDamagedError: It cannot be read.
+        """
+        return read_record(self._store, name).backup
+
+    def latest(self) -> Backup:
+        """Return the record of the newest whole backup that did not fail.
+
+        Raises:
+            BackupNotFoundError: There is none.
+        """
+        for entry in self.list():
+            backup = entry.backup
+            if backup is None or entry.state is not EntryState.COMPLETE:
+                continue
+            if backup.status.phase in _USABLE:
+                return backup
+        raise BackupNotFoundError("latest", "the location has no whole backup")
+
+    def manifest(self, name: str) -> Manifest | None:
+        """Return the manifest, checked against the record; None: Velero wrote it.
+
+        Raises:
+            BackupNotFoundError: There is no such backup.
+            BackupDamagedError: The manifest is missing, altered or another backup's.
+        """
+        return read_manifest(self._store, read_record(self._store, name))
+
+    def open_archive(self, name: str, *, salvage: bool = False) -> ArchiveReader:
+        """Return a reader of the archive, which is fetched and checked first.
+
+        Args:
+            name: The backup.
+            salvage: Also of a backup that is incomplete or damaged; nothing is checked,
+                and the reader names what it cannot read.
+
+        Raises:
+            BackupNotFoundError: There is no such backup.
+            BackupInProgressError: It is being written.
+            BackupDamagedError: It is not whole, or not what its manifest says.
+        """
+        if salvage:
+            layout.validate_name(name)
+            return self._archives.open(name, None, salvage=True)
+        entry = self.entry(name)
+        if entry.state is EntryState.IN_PROGRESS:
+            raise BackupInProgressError(name, entry.reason)
+        if entry.state is not EntryState.COMPLETE:
+            raise BackupDamagedError(
+                name,
+                f"{entry.state}: {entry.reason}",
+                hint="--damaged reads what is readable of it",
+            )
+        return self._archives.open(name, self.manifest(name))
+
+    def archive_digest(self, name: str) -> str:
+        """Return the SHA-256 of the archive, 64 hexadecimal digits.
+
+        Raises:
+            BackupNotFoundError: There is no such backup.
+            BackupDamagedError: The manifest cannot be trusted, or no archive is there.
+        """
+        try:
+            return self._archives.digest(name, self.manifest(name))
+        except ObjectNotFoundError as exc:
+            raise BackupDamagedError(name, "its archive is missing") from exc
+
+    def download(self, name: str, target: Path) -> None:
+        """Copy the archive to *target*, mode 0600, checked; raises as `open_archive`."""
+        self._archives.download(name, self.manifest(name), target)
+
+    def side_file(self, name: str, side: SideFile) -> Any:
+        """Return the JSON of a file beside the archive.
+
+        None: there is none, it holds ``null``, or the manifest does not name it.
+
+        Raises:
+            BackupNotFoundError: There is no such backup.
+            BackupDamagedError: It is not what the manifest says.
+        """
+        return read_side_file(self._store, name, self.manifest(name), side)
+
+    def logs(self, name: str) -> Iterator[str]:
+        """Yield the lines of a backup's log; raises as `side_file`."""
+        key = BackupFiles(name).logs
+        content = read_object(self._store, name, self.manifest(name), key)
+        return log_lines(name, key, content)
+
+    def results(self, name: str) -> Results:
+        """Return the warnings and errors of a backup; raises as `side_file`."""
+        try:
+            return Results.from_json(self.side_file(name, SideFile.RESULTS))
+        except ValueError as exc:
+            raise BackupDamagedError(name, str(exc)) from exc
+
+    def verify(self, name: str) -> VerifyReport:
+        """Read all of a backup and tell every fault.
+
+        Raises:
+            BackupNotFoundError: There is nothing of that name.
+        """
+        layout.validate_name(name)
+        return Verifier(self._store, self._archives, self._listing, name).run()
+
+    def validate(self) -> tuple[str, ...]:
+        """Try the location out and say what is wrong; nothing: it is fit."""
+        try:
+            check = validate_object_store(self._store, write=not self.read_only)
+        except StoreError as exc:
+            return (str(exc),)
+        return check.problems
+
+    def problems(self) -> tuple[str, ...]:
+        """Say what one of several mirrored directories missed since this was opened."""
+        return problems_of(self._store)
+
+    # --- writing ----------------------------------------------------------------------
+
+    def claim(
+        self, name: str, *, run_uid: str, clock: Clock | None = None
+    ) -> BackupClaim:
+        """Make a name ours, and remove what a dead run left under it.
+
+        Returns:
+            A context manager; leaving it gives the name back.
+
+        Raises:
+            BackupExistsError: The name is taken; nothing was touched.
+            BackupInProgressError: Another run is writing it.
+            ReadOnlyLocationError: Nothing may be written here.
+        """
+        files = BackupFiles(name)
+        self._require_writable(files.metadata)
+        self._require_free(name)
+        ensure_location_record(self._store)
+        claim = BackupClaim(
+            self._store, name, run_uid=run_uid, clock=clock or self._clock
+        ).acquire()
+        try:
+            self._require_free(name)  # another run may just have ended
+            sweep(self._store, files.directory)
+        except BaseException:
+            claim.release()
+            raise
+        return claim
+
+    def publish(
+        self,
+        claim: BackupClaim,
+        backup: Backup,
+        files: Mapping[str, Content],
+        manifest: Manifest,
+    ) -> Backup:
+        """Write a backup: archive and side files, the manifest, then the record.
+
+        Args:
+            claim: On its name; released at the end.
+            backup: The record, in its last phase.
+            files: Paths or bytes by file name.
+            manifest: Without its objects; those given spare reading the files again.
+
+        Returns:
+            The record as it was stored: it names the manifest.
+
+        Raises:
+            BackupInProgressError: The claim was lost.
+            BackupExistsError: Another run has published the name.
+        """
+        return publish(self._store, claim, backup, files, manifest)
+
+    def delete(self, name: str, *, files_only: bool = False) -> None:
+        """Remove a backup, its record first.
+
+        Args:
+            name: The backup, or what a dead run left of one.
+            files_only: Leave behind what it owns outside its directory.
+
+        Raises:
+            BackupNotFoundError: There is nothing of that name.
+            BackupInProgressError: It is being written.
+            BackupOwnsDataError: It owns something outside, and *files_only* is False.
+            ReadOnlyLocationError: Nothing may be written here.
+        """
+        self._require_writable(BackupFiles(name).metadata)
+        delete_backup(self._store, name, files_only=files_only, clock=self._clock)
+
+    def journal(self, uid: str) -> Journal:
+        """Return the journal of a run."""
+        return Journal(self._store, uid)
+
+    # --- restores ---------------------------------------------------------------------
+
+    def check_restore(self, name: str, uid: str) -> None:
+        """Raise `RestoreExistsError` if a run other than *uid* has used the name."""
+        restores.check_name(self._store, name, uid)
+
+    def put_restore(self, restore: Restore, files: Mapping[str, Content]) -> None:
+        """Write a restore's files, then its record; neither is written again.
+
+        Raises:
+            RestoreExistsError: The name is taken.
+            ReadOnlyLocationError: Nothing may be written here.
+        """
+        self._require_writable(layout.RESTORES)
+        restores.put_restore(self._store, restore, files)
+
+    def list_restores(self) -> _Restores:
+        """Return the recorded restores, newest first; Velero records none."""
+        return restores.list_restores(self._store)
+
+    def get_restore(self, name: str) -> Restore:
+        """Return the record of a restore; raises `RestoreNotFoundError`."""
+        return restores.get_restore(self._store, name)
+
+    def delete_restore(self, name: str) -> None:
+        """Remove a restore's record and files; the cluster is not touched."""
+        self._require_writable(layout.RESTORES)
+        restores.delete_restore(self._store, name)
+
+    def restore_file(self, name: str, file: RestoreFile) -> Any:
+        """Return the JSON of a restore's file; None: there is none."""
+        return restores.read_file(self._store, name, file)
+
+    def restore_results(self, name: str) -> Results:
+        """Return the warnings and errors of a restore."""
+        return restores.read_results(self._store, name)
+
+    def restore_logs(self, name: str) -> Iterator[str]:
+        """Yield the lines of a restore's log."""
+        return restores.read_logs(self._store, name)
+
+    # --- the end ----------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Release what the object store holds."""
+        self._store.close()
+
+    def _require_writable(self, key: str) -> None:
+        if self.read_only:
+            raise ReadOnlyLocationError(key)
+
+    def _require_free(self, name: str) -> None:
+        try:
+            self._store.stat(BackupFiles(name).metadata)
+        except ObjectNotFoundError:
+            return
+        raise BackupExistsError(name, hint="choose another name, or delete it first")
+
+    def __repr__(self) -> str:
+        return f"BackupStore({self.url!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _url(location: BackupStorageLocation, plugins: PluginManager) -> str:
+    """Return an address to show: bucket and prefix or paths, never other settings."""
+    spec = location.spec
+    storage = spec.object_storage
+    below = "/".join(part for part in (storage.bucket, storage.prefix) if part)
+    if (path := spec.config.get("path")) is not None:
+        place = f"{path}/{below}" if below else path
+        return place if "#" in path else f"file://{place}"
+    schemes = plugins.object_store_factory(spec.provider).schemes
+    return f"{schemes[0] if schemes else spec.provider}://{below}"

@@ -1,0 +1,122 @@
+"""Removing a backup: its record first, so that half a backup is never offered.
+
+What a backup owns outside its directory - snapshots, data in repositories, pending
+operations - cannot be removed from here, and must not be forgotten.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+from kbackup._kits.clock import Clock
+from kbackup.catalog._claim import BackupClaim
+from kbackup.catalog._journal import Journal
+from kbackup.catalog._manifest import Manifest
+from kbackup.catalog._reading import read_side_file
+from kbackup.catalog._side_files import SideFile
+from kbackup.catalog._trust import Record, read_manifest, read_record
+from kbackup.errors import (
+    BackupDamagedError,
+    BackupNotFoundError,
+    BackupOwnsDataError,
+    InvalidSpecError,
+)
+from kbackup.plugins import ObjectStore
+from kbackup.stores import BackupFiles
+
+
+def delete_backup(
+    store: ObjectStore, name: str, *, files_only: bool, clock: Clock
+) -> None:
+    """Remove all of a backup's objects.
+
+    Args:
+        store: Where.
+        name: The backup; what a dead run left of it counts.
+        files_only: Leave behind what it owns outside its directory.
+        clock: For the claim that keeps others from writing the name meanwhile.
+
+    Raises:
+        BackupNotFoundError: There is nothing of that name.
+        BackupInProgressError: A run is writing it.
+        BackupOwnsDataError: It owns something, and *files_only* was not given.
+    """
+    files = BackupFiles(name)
+    if next(iter(store.list(files.directory)), None) is None:
+        raise BackupNotFoundError(name)
+    record: Record | None = None
+    owned: list[str] = []
+    try:
+        record = read_record(store, name)
+        owned = list(_owned(store, name, read_manifest(store, record)))
+    except BackupNotFoundError:
+        pass  # leftovers: what they own was never published
+    except BackupDamagedError as exc:
+        owned.append(f"what it owns cannot be told: {exc.reason}")
+    if owned and not files_only:
+        raise BackupOwnsDataError(
+            name,
+            ", ".join(owned),
+            hint="--files-only removes its files and leaves the rest behind",
+        )
+    claim = BackupClaim(store, name, run_uid=str(uuid.uuid4()), clock=clock)
+    with claim.acquire():
+        store.delete(files.metadata)
+        for info in list(store.list(files.directory)):
+            store.delete(info.key)
+    if record is not None:
+        _remove_journal(store, record)
+
+
+def _remove_journal(store: ObjectStore, record: Record) -> None:
+    try:
+        Journal(store, record.backup.metadata.uid).remove()
+    except InvalidSpecError:
+        return  # a uid that names no journal of ours
+
+
+def _owned(store: ObjectStore, name: str, manifest: Manifest | None) -> Iterator[str]:
+    """Say what a backup owns outside its directory; an unreadable file raises."""
+    if manifest is not None:
+        moved = [each for each in manifest.volumes if each.data not in {"", "none"}]
+        if moved:
+            yield f"data of {len(moved)} volumes"
+    for side, words, owns in _OWNERS:
+        held = read_side_file(store, name, manifest, side)
+        if held is None:
+            continue
+        if not isinstance(held, list):
+            raise BackupDamagedError(name, f"{side.key(name)} is no list")
+        count = sum(1 for each in held if owns(each))
+        if count:
+            yield f"{count} {words}"
+
+
+def _at(value: Any, *path: str) -> Any:
+    """Return a value inside objects; None where there is none."""
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+_OWNERS = (
+    (
+        SideFile.VOLUME_SNAPSHOTS,
+        "native snapshots",
+        lambda each: bool(_at(each, "status", "providerSnapshotID")),
+    ),
+    (
+        SideFile.POD_VOLUME_BACKUPS,
+        "snapshots in repositories",
+        lambda each: bool(_at(each, "status", "snapshotID")),
+    ),
+    (SideFile.CSI_VOLUME_SNAPSHOT_CONTENTS, "CSI snapshots", bool),
+    (SideFile.ITEM_OPERATIONS, "operations", bool),
+    (
+        SideFile.VOLUME_INFO,
+        "volumes with data elsewhere",
+        lambda each: bool(_at(each, "backupMethod")) and not _at(each, "skipped"),
+    ),
+)

@@ -1,0 +1,88 @@
+"""What a run did so far, a new object for each entry.
+
+Progress of asynchronous work lives here, and never in a backup's directory, where
+nothing is written twice. Removed when the run has ended.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from kbackup.catalog._fetch import UnreadableError, fetch, parse_json
+from kbackup.errors import ObjectExistsError, ObjectNotFoundError, StoreError
+from kbackup.plugins import ObjectStore
+from kbackup.stores import layout
+
+_API_VERSION = "kbackup.io/v1"
+_KIND = "JournalEntry"
+
+
+class Journal:
+    """The entries of one run, in their order; may be shared by threads.
+
+    Args:
+        store: Where.
+        uid: The run.
+    """
+
+    def __init__(self, store: ObjectStore, uid: str) -> None:
+        self._store = store
+        self._uid = uid
+        self._directory = layout.journal(uid)
+        self._lock = threading.Lock()
+        self._next: int | None = None
+
+    def append(self, entry: Mapping[str, Any]) -> None:
+        """Add an entry; it is in the store when this returns.
+
+        Args:
+            entry: Plain JSON values.
+        """
+        document = {"apiVersion": _API_VERSION, "kind": _KIND, "entry": dict(entry)}
+        content = json.dumps(document, sort_keys=True).encode() + b"\n"
+        with self._lock:
+            if self._next is None:
+                self._next = self._last() + 1
+            while True:
+                key = layout.journal(self._uid, self._next)
+                self._next += 1
+                try:
+                    self._store.put(key, content, create=True)
+                except ObjectExistsError:  # of an earlier process of the same run
+                    continue
+                return
+
+    def entries(self) -> list[dict[str, Any]]:
+        """Return what was appended, oldest first.
+
+        Raises:
+            StoreError: An entry cannot be read.
+        """
+        found = []
+        for info in self._store.list(self._directory):
+            try:
+                document = parse_json(fetch(self._store, info.key))
+            except ObjectNotFoundError:  # it was removed while we read
+                continue
+            except UnreadableError as exc:
+                raise StoreError(info.key, str(exc)) from exc
+            entry = document.get("entry") if isinstance(document, dict) else None
+            if not isinstance(entry, dict):
+                raise StoreError(info.key, "it is no entry of a journal")
+            found.append(entry)
+        return found
+
+    def remove(self) -> None:
+        """Remove all entries."""
+        with self._lock:
+            for info in list(self._store.list(self._directory)):
+                self._store.delete(info.key)
+            self._next = None
+
+    def _last(self) -> int:
+        keys = [info.key for info in self._store.list(self._directory)]
+        numbers = [key[len(self._directory) :].removesuffix(".json") for key in keys]
+        return max((int(text) for text in numbers if text.isdigit()), default=-1)

@@ -1,0 +1,310 @@
+"""The backups of a location, each with its state; none of them breaks the list."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+import attrs
+
+from kbackup._kits.clock import Clock
+from kbackup._kits.workers import map_ordered
+from kbackup.archive import ArchiveReader
+from kbackup.catalog._archives import Archives
+from kbackup.catalog._claim import ClaimRecord, read_claims
+from kbackup.catalog._fetch import UnreadableError, fetch
+from kbackup.catalog._manifest import Manifest
+from kbackup.catalog._reading import read_side_file
+from kbackup.catalog._side_files import SideFile, known_files
+from kbackup.catalog._trust import Record, is_foreign, parse_record
+from kbackup.errors import (
+    ArchiveError,
+    BackupDamagedError,
+    BackupNotFoundError,
+    ObjectNotFoundError,
+    StoreError,
+)
+from kbackup.models import (
+    Backup,
+    BackupPhase,
+    CodecError,
+    ItemOperation,
+    ResourceIdentifier,
+    from_json,
+)
+from kbackup.plugins import ObjectInfo, ObjectStore
+from kbackup.stores import BackupFiles, copies_of, layout
+
+_WORKERS = 8
+_LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
+
+
+class EntryState(StrEnum):
+    """What lies in a backup's directory."""
+
+    COMPLETE = "complete"  # a run that ended, and all its parts are there
+    INCOMPLETE = "incomplete"  # a run that did not end
+    IN_PROGRESS = "in_progress"  # a run that lives
+    DAMAGED = "damaged"
+    FOREIGN = "foreign"  # not a backup
+
+
+@attrs.frozen(kw_only=True)
+class BackupEntry:
+    """One line of the list.
+
+    Attributes:
+        reason: Why the state is not complete; empty when it is.
+        backup: The record, where it could be read.
+        copies: How many copies of the record there are, and how many there should be.
+        manifest: Whether the record names one: kbackup wrote it.
+        started: When the run began, as far as that is known.
+        age: Since then; None: it is not known.
+    """
+
+    name: str
+    state: EntryState
+    backup: Backup | None = None
+    reason: str = ""
+    copies: tuple[int, int] = (1, 1)
+    manifest: bool = False
+    started: datetime | None = None
+    age: timedelta | None = None
+
+    @property
+    def expires(self) -> datetime | None:
+        """When a Velero server on the same store deletes it; None: never."""
+        return self.backup.status.expiration if self.backup is not None else None
+
+
+class Listing:
+    """Looks at backups and says what they are; may be shared by threads."""
+
+    def __init__(self, store: ObjectStore, archives: Archives, clock: Clock) -> None:
+        self._store = store
+        self._archives = archives
+        self._clock = clock
+        # What was found missing in archives, by their version: they may be large.
+        self._missing: dict[tuple[object, ...], tuple[ResourceIdentifier, ...]] = {}
+        self._lock = threading.Lock()
+
+    def list(self) -> list[BackupEntry]:
+        """Return an entry for every directory and every live claim, newest first."""
+        claims = self._live_claims()
+        prefixes = {
+            prefix.removeprefix(layout.BACKUPS).rstrip("/")
+            for prefix in self._store.list_prefixes(layout.BACKUPS)
+        }
+        names = sorted(prefixes | claims.keys())
+        entries = map_ordered(
+            lambda name: self._entry(name, claims),
+            names,
+            workers=_WORKERS,
+            name="kbackup-list",
+        )
+        return sorted(entries, key=_newest_first)
+
+    def entry(self, name: str) -> BackupEntry:
+        """Return the entry of one backup.
+
+        Raises:
+            BackupNotFoundError: There is nothing of that name.
+        """
+        found = self._entry(name, self._live_claims(name))
+        if found.state is EntryState.INCOMPLETE and found.started is None:
+            raise BackupNotFoundError(name)
+        return found
+
+    def _live_claims(self, only: str = "") -> Mapping[str, ClaimRecord]:
+        now = self._clock.now()
+        wanted = only.__eq__ if only else layout.is_valid_name
+        return {
+            claim.backup: claim
+            for _, claim in read_claims(self._store, wanted)
+            if not claim.is_stale(now) and layout.is_valid_name(claim.backup)
+        }
+
+    def _entry(self, name: str, claims: Mapping[str, ClaimRecord]) -> BackupEntry:
+        if not layout.is_valid_name(name):
+            reason = "its name is not that of a backup"
+            return BackupEntry(name=name, state=EntryState.FOREIGN, reason=reason)
+        try:
+            entry = self._look(name, claims.get(name))
+        except BackupDamagedError as exc:
+            entry = BackupEntry(
+                name=name, state=EntryState.DAMAGED, reason=exc.reason or str(exc)
+            )
+        except (StoreError, ArchiveError) as exc:
+            entry = BackupEntry(name=name, state=EntryState.DAMAGED, reason=str(exc))
+        if entry.started is None:
+            return entry
+        return attrs.evolve(entry, age=self._clock.now() - entry.started)
+
+    def _look(self, name: str, claim: ClaimRecord | None) -> BackupEntry:
+        files = BackupFiles(name)
+        objects = {info.key: info for info in self._store.list(files.directory)}
+        if files.metadata not in objects:
+            return _without_record(name, claim, objects)
+        try:
+            content = fetch(self._store, files.metadata)
+        except ObjectNotFoundError:  # it was deleted while we looked
+            return _without_record(name, claim, {})
+        except UnreadableError as exc:
+            raise BackupDamagedError(name, f"{layout.METADATA}: {exc}") from exc
+        if is_foreign(content):
+            reason = f"its {layout.METADATA} is that of something else"
+            return BackupEntry(name=name, state=EntryState.FOREIGN, reason=reason)
+        record = parse_record(name, content)
+        state, reason = self._judge(record, objects)
+        copies = copies_of(self._store, files.metadata)
+        return BackupEntry(
+            name=name,
+            state=state,
+            reason=reason,
+            backup=record.backup,
+            copies=(copies.present, copies.expected),
+            manifest=bool(record.annotation),
+            started=_started(record.backup),
+        )
+
+    def _judge(  # noqa: PLR0911 - one return for each thing that may be wrong
+        self, record: Record, objects: Mapping[str, ObjectInfo]
+    ) -> tuple[EntryState, str]:
+        """Decide from the record and the names of the objects beside it."""
+        backup, files = record.backup, BackupFiles(record.backup.metadata.name)
+        phase = backup.status.phase
+        if phase is None or not phase.is_terminal:
+            return EntryState.INCOMPLETE, self._unfinished(backup)
+        if files.archive not in objects:
+            if phase in {BackupPhase.FAILED, BackupPhase.FAILED_VALIDATION}:
+                return EntryState.INCOMPLETE, f"phase {phase}, and no archive"
+            return EntryState.DAMAGED, "its archive is missing"
+        if record.annotation and files.manifest not in objects:
+            return EntryState.DAMAGED, f"{layout.MANIFEST} is missing"
+        if files.manifest in objects:
+            if record.annotation:
+                return EntryState.COMPLETE, ""
+            reason = f"its record does not name the {layout.MANIFEST} that is there"
+            return EntryState.DAMAGED, reason
+        return self._judge_operations(files, objects)
+
+    def _judge_operations(
+        self, files: BackupFiles, objects: Mapping[str, ObjectInfo]
+    ) -> tuple[EntryState, str]:
+        """Decide whether what Velero calls Completed has its final archive."""
+        if files.item_operations in objects:
+            archive = objects[files.archive]
+            missing = self.missing_operation_items(files.name, None, archive)
+            if missing:
+                return EntryState.INCOMPLETE, _missing_text(missing)
+        return EntryState.COMPLETE, ""
+
+    def _unfinished(self, backup: Backup) -> str:
+        phase = backup.status.phase or BackupPhase.NEW
+        expiration = backup.status.expiration
+        if expiration is not None and expiration < self._clock.now():
+            return f"phase {phase}, and expired"
+        return f"phase {phase}"
+
+    def missing_operation_items(
+        self, name: str, manifest: Manifest | None, archive: ObjectInfo
+    ) -> tuple[ResourceIdentifier, ...]:
+        """Return the items that operations were to store at last and did not.
+
+        Velero uploads the final archive after the record that says Completed, and does
+        not try again.
+        """
+        operations = read_side_file(
+            self._store, name, manifest, SideFile.ITEM_OPERATIONS
+        )
+        wanted = operation_items(name, operations)
+        if not wanted:
+            return ()
+        version = (name, archive.size, archive.modified, archive.etag)
+        with self._lock:
+            if version in self._missing:
+                return self._missing[version]
+        with self._archives.open(name, manifest) as reader:
+            missing = tuple(sorted(wanted - _present(reader, wanted)))
+        with self._lock:
+            self._missing[version] = missing
+        return missing
+
+
+def operation_items(name: str, operations: object) -> set[ResourceIdentifier]:
+    """Return the post-operation items that a file of operations names.
+
+    Raises:
+        BackupDamagedError: It is no such file.
+    """
+    if operations is None:
+        return set()
+    if not isinstance(operations, list):
+        raise BackupDamagedError(name, "its item operations are no list")
+    try:
+        parsed = [from_json(ItemOperation, data) for data in operations]
+    except CodecError as exc:
+        raise BackupDamagedError(name, f"its item operations: {exc}") from exc
+    return {
+        item.identifier
+        for operation in parsed
+        for item in operation.spec.post_operation_items
+    }
+
+
+def _present(
+    reader: ArchiveReader, wanted: set[ResourceIdentifier]
+) -> set[ResourceIdentifier]:
+    return {item.identifier for item in reader if item.identifier in wanted}
+
+
+def _missing_text(missing: tuple[ResourceIdentifier, ...]) -> str:
+    return (
+        f"its archive lacks {len(missing)} items that its operations name, "
+        f"the first is {missing[0]}"
+    )
+
+
+def _without_record(
+    name: str, claim: ClaimRecord | None, objects: Mapping[str, ObjectInfo]
+) -> BackupEntry:
+    """Describe a directory without ``velero-backup.json``, or a claim alone."""
+    if claim is not None:
+        return BackupEntry(
+            name=name,
+            state=EntryState.IN_PROGRESS,
+            reason=f"written {claim}",
+            started=claim.started,
+        )
+    directory = BackupFiles(name).directory
+    names = {key.removeprefix(directory) for key in objects}
+    if names and names.isdisjoint(known_files(name)):
+        reason = "it holds no file of a backup"
+        return BackupEntry(name=name, state=EntryState.FOREIGN, reason=reason)
+    return BackupEntry(
+        name=name,
+        state=EntryState.INCOMPLETE,
+        reason=f"no {layout.METADATA}: a run that did not end, or a deletion",
+        started=_newest(objects.values()),
+    )
+
+
+def _newest(objects: Iterable[ObjectInfo]) -> datetime | None:
+    times = [info.modified or _LONG_AGO for info in objects]
+    return max(times, default=None)
+
+
+def _started(backup: Backup) -> datetime | None:
+    status = backup.status
+    return (
+        status.start_timestamp
+        or backup.metadata.creation_timestamp
+        or status.completion_timestamp
+    )
+
+
+def _newest_first(entry: BackupEntry) -> tuple[float, str]:
+    started = entry.started or _LONG_AGO
+    return (-started.timestamp(), entry.name)

@@ -1,0 +1,189 @@
+"""Making a backup visible: every object once, the record last.
+
+Source: Velero reads a directory as a backup as soon as ``velero-backup.json`` is there,
+so nothing may be missing then.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import attrs
+
+from kbackup._kits.streams import sha256_of
+from kbackup.catalog._claim import BackupClaim
+from kbackup.catalog._fetch import UnreadableError, fetch
+from kbackup.catalog._manifest import Manifest, ManifestObject
+from kbackup.catalog._trust import seal
+from kbackup.errors import BackupExistsError, ObjectExistsError, StoreError
+from kbackup.models import Backup
+from kbackup.plugins import ObjectStore
+from kbackup.stores import BackupFiles, layout
+
+Content = Path | bytes
+
+_log = logging.getLogger("kbackup.catalog")
+
+
+def sweep(store: ObjectStore, directory: str) -> None:
+    """Remove what a dead run left; a store that locks objects refuses the name."""
+    for info in list(store.list(directory)):
+        _log.warning("removing %s, left behind by a run that did not end", info.key)
+        store.delete(info.key)
+
+
+def publish(
+    store: ObjectStore,
+    claim: BackupClaim,
+    backup: Backup,
+    files: Mapping[str, Content],
+    manifest: Manifest,
+) -> Backup:
+    """Write a backup's objects and return its record as it was stored.
+
+    What was written is removed again where the record was not tried; where the store
+    leaves the outcome of the record open, it is settled by reading.
+
+    Args:
+        store: Where.
+        claim: On the backup's name; released at the end.
+        backup: The record, in its last phase.
+        files: Archive and side files, by name or key.
+        manifest: Its objects are filled in; those that are given, with name and size
+            of a file, are taken for that file's digest.
+
+    Raises:
+        BackupInProgressError: The claim was lost.
+        BackupExistsError: Another run has published the name.
+        StoreError: The store failed; nothing became visible.
+    """
+    _check_arguments(claim, backup)
+    named = file_names(BackupFiles(claim.name).directory, files)
+    names = BackupFiles(claim.name)
+    known = {(each.name, each.size): each for each in manifest.objects}
+    manifest = attrs.evolve(
+        manifest,
+        backup_name=claim.name,
+        backup_uid=backup.metadata.uid,
+        writer_version=manifest.writer_version or _own_version(),
+        objects=[_describe(name, named[name], known) for name in sorted(named)],
+    )
+    sealed, record, backup = seal(backup, manifest)
+    written: list[str] = []
+
+    def put(key: str, content: Content) -> None:
+        _put_once(store, claim, key, content)
+        written.append(key)
+
+    try:
+        for name in sorted(named, key=lambda name: name != f"{claim.name}.tar.gz"):
+            put(names.directory + name, named[name])
+        claim.check()
+        put(names.manifest, sealed)
+        claim.check()
+    except BaseException:
+        if claim.is_ours():  # else they may be those of the run that has it now
+            remove_quietly(store, written)
+        raise
+    _put_record(store, claim, names.metadata, record)
+    claim.release()
+    return backup
+
+
+def remove_quietly(store: ObjectStore, keys: list[str]) -> None:
+    """Remove objects that became useless; a failure leaves them to the next sweep."""
+    for key in reversed(keys):
+        try:
+            store.delete(key)
+        except StoreError as exc:
+            _log.warning("%s stays behind: %s", key, exc)
+
+
+def file_names(directory: str, files: Mapping[str, Content]) -> dict[str, Content]:
+    """Return *files* by their names within *directory*; whole keys are cut.
+
+    Raises:
+        ValueError: One is no file directly in the directory, or is not the caller's.
+    """
+    named = {name.removeprefix(directory): value for name, value in files.items()}
+    for name in named:
+        if not name or "/" in name or name in _RESERVED:
+            raise ValueError(f"{name!r} cannot be a file in {directory}")
+    return named
+
+
+_RESERVED = frozenset(
+    {layout.METADATA, layout.MANIFEST, layout.SIGNATURE, layout.INDEX}
+    | {layout.RESTORE_RECORD, ".", ".."}
+)
+
+
+def _check_arguments(claim: BackupClaim, backup: Backup) -> None:
+    """Refuse what would be a slip of the caller."""
+    if backup.metadata.name != claim.name or not backup.metadata.uid:
+        raise ValueError(f"the record is not that of backup {claim.name} with a uid")
+    if backup.status.phase is None or not backup.status.phase.is_terminal:
+        raise ValueError(f"phase {backup.status.phase} is not that of a run that ended")
+
+
+def _describe(
+    name: str, content: Content, known: Mapping[tuple[str, int], ManifestObject]
+) -> ManifestObject:
+    """Return size and digest of a file, which is read unless its digest is known."""
+    if isinstance(content, bytes):
+        digest = hashlib.sha256(content).hexdigest()
+        return ManifestObject(name=name, size=len(content), sha256=digest)
+    size = content.stat().st_size
+    if (name, size) in known:
+        return known[name, size]
+    with content.open("rb") as file:
+        return ManifestObject(name=name, size=size, sha256=sha256_of(file))
+
+
+def _put_once(
+    store: ObjectStore, claim: BackupClaim, key: str, content: Content
+) -> None:
+    try:
+        store.put(key, content, create=True)
+    except ObjectExistsError as exc:
+        raise BackupExistsError(
+            claim.name, f"{key} was written by another run in the meantime"
+        ) from exc
+
+
+def _put_record(
+    store: ObjectStore,
+    claim: BackupClaim,
+    key: str,
+    record: bytes,
+) -> None:
+    """Write the record; where the store leaves the outcome open, look."""
+    try:
+        store.put(key, record, create=True)
+    except StoreError as exc:
+        found = _look(store, key)
+        if found == record:
+            return  # it was written although the answer was lost
+        if isinstance(exc, ObjectExistsError):
+            raise BackupExistsError(claim.name, "another run was first") from exc
+        # A record that still arrives must not point at nothing: what it names stays,
+        # and the next run of the name sweeps it.
+        raise
+
+
+def _look(store: ObjectStore, key: str) -> bytes | None:
+    try:
+        return fetch(store, key)
+    except (StoreError, UnreadableError):
+        return None
+
+
+def _own_version() -> str:
+    try:
+        return version("kbackup")
+    except PackageNotFoundError:
+        return "unknown"

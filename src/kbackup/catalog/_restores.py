@@ -1,0 +1,191 @@
+"""The records of restores, which Velero does not keep, and the files beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from kbackup.catalog._fetch import (
+    LARGEST_SIDE_FILE,
+    UnreadableError,
+    fetch,
+    inflate,
+    parse_json,
+)
+from kbackup.catalog._journal import Journal
+from kbackup.catalog._publish import Content, file_names
+from kbackup.catalog._reading import log_lines
+from kbackup.catalog._side_files import RestoreFile
+from kbackup.errors import (
+    BackupDamagedError,
+    ObjectExistsError,
+    ObjectNotFoundError,
+    RestoreError,
+    RestoreExistsError,
+    RestoreNotFoundError,
+    StoreError,
+)
+from kbackup.models import CodecError, Restore, Results, dump_json, load_json
+from kbackup.plugins import ObjectStore
+from kbackup.stores import RestoreFiles, layout
+
+_LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
+_UPLOAD = "uploadRestore"  # the journal's entry of a run that is about to write
+
+
+def check_name(store: ObjectStore, name: str, uid: str) -> None:
+    """Refuse a name that another run has used, Velero's runs included.
+
+    Raises:
+        RestoreExistsError: There are files of another run.
+    """
+    try:
+        found = get_restore(store, name)
+    except RestoreNotFoundError:
+        pass
+    else:
+        if found.metadata.uid == uid:
+            return
+        raise RestoreExistsError(name, f"it is that of run {found.metadata.uid}")
+    if _is_empty(store, name) or _is_ours(store, name, uid):
+        return
+    raise RestoreExistsError(name, "another run left files under this name")
+
+
+def put_restore(
+    store: ObjectStore, restore: Restore, files: Mapping[str, Content]
+) -> None:
+    """Write a restore's files, then its record; neither is written again.
+
+    What an earlier process of the same run left, killed before the record, is replaced.
+
+    Raises:
+        RestoreExistsError: Another run has used the name, or this one was recorded.
+    """
+    name, uid = restore.metadata.name, restore.metadata.uid
+    keys = RestoreFiles(name)
+    named = file_names(keys.directory, files)
+    check_name(store, name, uid)
+    if _exists(store, keys.record):
+        raise RestoreExistsError(name, "this very run is recorded already")
+    journal = Journal(store, uid)
+    if not _is_ours(store, name, uid):
+        journal.append({_UPLOAD: name})
+    for info in list(store.list(keys.directory)):
+        store.delete(info.key)
+    try:
+        for file in sorted(named):
+            store.put(keys.directory + file, named[file], create=True)
+        store.put(keys.record, dump_json(restore), create=True)
+    except ObjectExistsError as exc:
+        raise RestoreExistsError(name, "another run was first") from exc
+    journal.remove()
+
+
+def get_restore(store: ObjectStore, name: str) -> Restore:
+    """Return the record of a restore.
+
+    Raises:
+        RestoreNotFoundError: There is none.
+        RestoreError: It cannot be read.
+    """
+    try:
+        content = fetch(store, RestoreFiles(name).record)
+        restore = load_json(Restore, content)
+    except ObjectNotFoundError as exc:
+        raise RestoreNotFoundError(name) from exc
+    except (CodecError, UnreadableError) as exc:
+        raise RestoreError(name, f"{layout.RESTORE_RECORD}: {exc}") from exc
+    if restore.metadata.name != name:
+        other = restore.metadata.name
+        raise RestoreError(name, f"its record is that of restore {other!r}")
+    return restore
+
+
+def list_restores(store: ObjectStore) -> list[Restore]:
+    """Return the recorded restores, newest first; what cannot be read is left out."""
+    found = []
+    for prefix in store.list_prefixes(layout.RESTORES):
+        if not (name := layout.restore_of(prefix)):
+            continue
+        try:
+            found.append(get_restore(store, name))
+        except (RestoreError, StoreError):
+            continue
+    return sorted(found, key=_newest_first)
+
+
+def delete_restore(store: ObjectStore, name: str) -> None:
+    """Remove a restore's record, then its files; the cluster is not touched.
+
+    Raises:
+        RestoreNotFoundError: There is nothing of that name.
+    """
+    if _is_empty(store, name):
+        raise RestoreNotFoundError(name)
+    keys = RestoreFiles(name)
+    store.delete(keys.record)
+    for info in list(store.list(keys.directory)):
+        store.delete(info.key)
+
+
+def read_file(store: ObjectStore, name: str, file: RestoreFile) -> Any:
+    """Return the JSON of a restore's file; None: there is none.
+
+    Raises:
+        RestoreError: It cannot be read.
+    """
+    key = file.key(name)
+    try:
+        return parse_json(inflate(fetch(store, key, limit=LARGEST_SIDE_FILE)))
+    except ObjectNotFoundError:
+        return None
+    except UnreadableError as exc:
+        raise RestoreError(name, f"{key}: {exc}") from exc
+
+
+def read_results(store: ObjectStore, name: str) -> Results:
+    """Return the warnings and errors of a restore; none where it has no such file."""
+    try:
+        return Results.from_json(read_file(store, name, RestoreFile.RESULTS))
+    except ValueError as exc:
+        key = RestoreFile.RESULTS.key(name)
+        raise RestoreError(name, f"{key}: {exc}") from exc
+
+
+def read_logs(store: ObjectStore, name: str) -> Iterator[str]:
+    """Yield the lines of a restore's log; none where it has no log."""
+    key = RestoreFiles(name).logs
+    try:
+        content = fetch(store, key, limit=LARGEST_SIDE_FILE)
+    except ObjectNotFoundError:
+        return
+    except UnreadableError as exc:
+        raise RestoreError(name, f"{key}: {exc}") from exc
+    try:
+        yield from log_lines(name, key, content)
+    except BackupDamagedError as exc:
+        raise RestoreError(name, exc.reason) from exc
+
+
+def _is_ours(store: ObjectStore, name: str, uid: str) -> bool:
+    """Tell whether a dead process of this very run was writing the name."""
+    return any(entry.get(_UPLOAD) == name for entry in Journal(store, uid).entries())
+
+
+def _is_empty(store: ObjectStore, name: str) -> bool:
+    return next(iter(store.list(RestoreFiles(name).directory)), None) is None
+
+
+def _exists(store: ObjectStore, key: str) -> bool:
+    try:
+        store.stat(key)
+    except ObjectNotFoundError:
+        return False
+    return True
+
+
+def _newest_first(restore: Restore) -> tuple[float, str]:
+    started = restore.status.start_timestamp or restore.metadata.creation_timestamp
+    return (-(started or _LONG_AGO).timestamp(), restore.metadata.name)

@@ -1,0 +1,51 @@
+"""The files beside the archive and beside a restore's record: names and content."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import StrEnum
+
+from kbackup.stores import BackupFiles, RestoreFiles
+
+
+class SideFile(StrEnum):
+    """A file of a backup; the value is the attribute of `BackupFiles` with its key."""
+
+    POD_VOLUME_BACKUPS = "pod_volume_backups"
+    VOLUME_SNAPSHOTS = "volume_snapshots"
+    RESOURCE_LIST = "resource_list"
+    RESULTS = "results"
+    ITEM_OPERATIONS = "item_operations"
+    VOLUME_INFO = "volume_info"
+    CSI_VOLUME_SNAPSHOTS = "csi_volume_snapshots"
+    CSI_VOLUME_SNAPSHOT_CONTENTS = "csi_volume_snapshot_contents"
+    CSI_VOLUME_SNAPSHOT_CLASSES = "csi_volume_snapshot_classes"
+    ITEM_SNAPSHOTS = "item_snapshots"
+
+    def key(self, name: str) -> str:
+        """Return the key of the file in backup *name*."""
+        key: str = getattr(BackupFiles(name), self.value)
+        return key
+
+
+class RestoreFile(StrEnum):
+    """A file of a restore; the value is the attribute of `RestoreFiles` with its key."""
+
+    RESULTS = "results"
+    RESOURCE_LIST = "resource_list"
+    ITEM_OPERATIONS = "item_operations"
+    VOLUME_INFO = "volume_info"
+
+    def key(self, name: str) -> str:
+        """Return the key of the file in restore *name*."""
+        key: str = getattr(RestoreFiles(name), self.value)
+        return key
+
+
+def known_files(name: str) -> Iterator[str]:
+    """Yield the names that the directory of a backup may hold by the format."""
+    files = BackupFiles(name)
+    keys = [side.key(name) for side in SideFile]
+    keys += [files.metadata, files.archive, files.logs, files.manifest]
+    for key in keys:
+        yield key.removeprefix(files.directory)

@@ -1,0 +1,162 @@
+"""The root of trust: from the record to the manifest to every other object.
+
+``velero-backup.json`` names the digest of the manifest; the manifest names the digest
+of every other object, and that of the record itself, less the digits of the first. So
+no byte of a whole backup can change unseen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import attrs
+
+from kbackup.catalog._fetch import UnreadableError, fetch, parse_json
+from kbackup.catalog._manifest import Manifest, ManifestError
+from kbackup.errors import (
+    BackupDamagedError,
+    BackupNotFoundError,
+    DigestMismatchError,
+    ObjectNotFoundError,
+)
+from kbackup.models import Backup, CodecError, dump_json, labels, load_json
+from kbackup.plugins import Digest, ObjectStore
+from kbackup.stores import BackupFiles, layout
+
+_NO_DIGEST = "0" * 64
+
+
+@attrs.frozen(kw_only=True)
+class Record:
+    """A backup's record as it lies in the store.
+
+    Attributes:
+        backup: What it says.
+        content: Its bytes.
+    """
+
+    backup: Backup
+    content: bytes
+
+    @property
+    def annotation(self) -> str:
+        """The digest of the manifest, or empty: the record states none."""
+        return self.backup.metadata.annotations.get(labels.MANIFEST_ANNOTATION, "")
+
+
+def read_record(store: ObjectStore, name: str) -> Record:
+    """Return the record of a backup.
+
+    Raises:
+        BackupNotFoundError: There is none.
+        BackupDamagedError: It cannot be read, or is that of another backup.
+    """
+    try:
+        content = fetch(store, BackupFiles(name).metadata)
+    except ObjectNotFoundError as exc:
+        raise BackupNotFoundError(name) from exc
+    except UnreadableError as exc:
+        raise BackupDamagedError(name, f"{layout.METADATA}: {exc}") from exc
+    return parse_record(name, content)
+
+
+def parse_record(name: str, content: bytes) -> Record:
+    """Return what the bytes of a record say; raises as `read_record`."""
+    try:
+        backup = load_json(Backup, content)
+    except CodecError as exc:
+        raise BackupDamagedError(name, f"{layout.METADATA}: {exc}") from exc
+    if backup.metadata.name != name:
+        raise BackupDamagedError(
+            name, f"its record is that of backup {backup.metadata.name!r}"
+        )
+    return Record(backup=backup, content=content)
+
+
+def is_foreign(content: bytes) -> bool:
+    """Tell whether the bytes of a record are a whole document of something else."""
+    try:
+        data = parse_json(content)
+    except UnreadableError:
+        return False
+    if not isinstance(data, dict):
+        return True
+    return (data.get("kind"), data.get("apiVersion")) != ("Backup", Backup.api_version)
+
+
+def seal(backup: Backup, manifest: Manifest) -> tuple[bytes, bytes, Backup]:
+    """Bind record and manifest to each other.
+
+    Returns:
+        The bytes of the manifest, those of the record, and the record.
+    """
+    blank = dump_json(_annotated(backup, _NO_DIGEST))
+    manifest = attrs.evolve(manifest, record_sha256=_sha256(blank))
+    sealed = manifest.encode()
+    record = _annotated(backup, _sha256(sealed))
+    return sealed, dump_json(record), record
+
+
+def read_manifest(store: ObjectStore, record: Record) -> Manifest | None:
+    """Return the manifest that the record names; None: it names none, and none is there.
+
+    Raises:
+        BackupDamagedError: The chain of trust is broken.
+    """
+    name = record.backup.metadata.name
+    key = BackupFiles(name).manifest
+    if not record.annotation:
+        try:
+            store.stat(key)
+        except ObjectNotFoundError:
+            return None
+        raise BackupDamagedError(
+            name, f"its record does not name the {layout.MANIFEST} that is there"
+        )
+    try:
+        digest = Digest.parse(record.annotation)
+    except ValueError as exc:
+        raise BackupDamagedError(
+            name, f"annotation {labels.MANIFEST_ANNOTATION}: {exc}"
+        ) from exc
+    try:
+        manifest = Manifest.decode(fetch(store, key, expect=digest))
+    except ObjectNotFoundError as exc:
+        raise BackupDamagedError(name, f"{layout.MANIFEST} is missing") from exc
+    except DigestMismatchError as exc:
+        reason = f"{layout.MANIFEST} is not the one that its record names"
+        raise BackupDamagedError(name, reason) from exc
+    except (ManifestError, UnreadableError) as exc:
+        raise BackupDamagedError(name, f"{layout.MANIFEST}: {exc}") from exc
+    _check_binding(record, manifest)
+    return manifest
+
+
+def _check_binding(record: Record, manifest: Manifest) -> None:
+    """Raise unless the manifest is that of exactly this record."""
+    metadata = record.backup.metadata
+    if (manifest.backup_name, manifest.backup_uid) != (metadata.name, metadata.uid):
+        raise BackupDamagedError(
+            metadata.name,
+            f"{layout.MANIFEST} is that of backup {manifest.backup_name!r} with uid "
+            f"{manifest.backup_uid!r}",
+        )
+    digits = record.annotation.removeprefix("sha256:").encode()
+    blank = record.content.replace(digits, _NO_DIGEST.encode())
+    if _sha256(blank) != manifest.record_sha256:
+        raise BackupDamagedError(
+            metadata.name, f"{layout.METADATA} is not the one that was written"
+        )
+
+
+def _annotated(backup: Backup, digest: str) -> Backup:
+    annotations = {
+        **backup.metadata.annotations,
+        labels.MANIFEST_ANNOTATION: f"sha256:{digest}",
+    }
+    metadata = attrs.evolve(backup.metadata, annotations=annotations)
+    return attrs.evolve(backup, metadata=metadata)
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,265 @@
+"""Is a stored backup whole? Everything is read; every fault is told."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+import attrs
+
+from kbackup._kits.streams import HashingWriter
+from kbackup.archive import ArchiveContents, ArchiveSummary
+from kbackup.catalog._archives import Archives, Nothing
+from kbackup.catalog._listing import EntryState, Listing, operation_items
+from kbackup.catalog._manifest import Manifest
+from kbackup.catalog._reading import (
+    copy_checked,
+    log_lines,
+    read_object,
+    read_side_file,
+)
+from kbackup.catalog._side_files import SideFile
+from kbackup.catalog._trust import Record, read_manifest, read_record
+from kbackup.errors import (
+    ArchiveError,
+    BackupDamagedError,
+)
+from kbackup.models import GroupResource, ResourceIdentifier
+from kbackup.plugins import ObjectStore
+from kbackup.stores import BackupFiles, layout
+
+_CLAIMS = GroupResource("", "persistentvolumeclaims")
+_UNNAMED = frozenset({layout.METADATA, layout.MANIFEST, layout.SIGNATURE})
+
+
+@attrs.frozen(kw_only=True)
+class VerifyReport:
+    """What verifying a backup found.
+
+    Attributes:
+        problems: Each a sentence; none: the backup is whole.
+        objects: How many objects of the store were read.
+        items: How many items the archive holds.
+    """
+
+    problems: tuple[str, ...] = ()
+    objects: int = 0
+    items: int = 0
+
+
+class Verifier:
+    """Verifies one backup once."""
+
+    def __init__(
+        self, store: ObjectStore, archives: Archives, listing: Listing, name: str
+    ) -> None:
+        self._store = store
+        self._archives = archives
+        self._listing = listing
+        self._files = BackupFiles(name)
+        self._name = name
+        self._problems: list[str] = []
+        self._objects = 0
+        self._items = 0
+
+    def run(self) -> VerifyReport:
+        """Read all of the backup.
+
+        Raises:
+            BackupNotFoundError: There is nothing of that name.
+            StoreError: The store cannot be read.
+        """
+        entry = self._listing.entry(self._name)
+        if entry.state is not EntryState.COMPLETE:
+            self._say(f"{entry.state.replace('_', ' ')}: {entry.reason}")
+        names = [
+            info.key.removeprefix(self._files.directory)
+            for info in self._store.list(self._files.directory)
+        ]
+        if layout.METADATA in names:
+            self._check(names)
+        return VerifyReport(
+            problems=tuple(dict.fromkeys(self._problems)),
+            objects=self._objects,
+            items=self._items,
+        )
+
+    def _check(self, names: list[str]) -> None:
+        try:
+            record = read_record(self._store, self._name)
+        except BackupDamagedError as exc:
+            self._say(exc.reason)
+            return
+        self._objects += 1
+        manifest: Manifest | None = None
+        try:
+            manifest = read_manifest(self._store, record)
+        except BackupDamagedError as exc:
+            self._say(exc.reason)
+        if manifest is not None:
+            self._objects += 1
+            self._check_objects(manifest, names)
+            self._check_lists(manifest)
+        self._check_side_files(manifest, names)
+        if f"{self._name}.tar.gz" in names:
+            self._check_archive(record, manifest)
+
+    def _say(self, problem: str) -> None:
+        self._problems.append(problem)
+
+    def _check_objects(self, manifest: Manifest, names: list[str]) -> None:
+        """Read every object that the manifest names, and name the others."""
+        named = {each.name for each in manifest.objects}
+        for extra in sorted(set(names) - named - _UNNAMED):
+            self._say(f"{extra} is not named by the manifest and is not read")
+        for each in manifest.objects:
+            key = self._files.directory + each.name
+            sizes = HashingWriter(Nothing())
+            try:
+                copy_checked(self._store, self._name, key, sizes, each)
+            except BackupDamagedError as exc:
+                self._say(exc.reason)
+            else:
+                if sizes.size != each.size:
+                    self._say(
+                        f"{each.name} has {sizes.size} bytes, not the {each.size} of "
+                        f"the manifest"
+                    )
+            self._objects += 1
+
+    def _check_lists(self, manifest: Manifest) -> None:
+        """What was listed was stored, skipped or failed."""
+        for record in manifest.lists:
+            skipped = sum(record.skipped.values())
+            if record.listed != record.stored + skipped + record.failed:
+                where = f" in {record.namespace}" if record.namespace else ""
+                self._say(
+                    f"{record.resource}{where}: {record.listed} listed, but "
+                    f"{record.stored} stored, {skipped} skipped and {record.failed} failed"
+                )
+
+    def _check_side_files(self, manifest: Manifest | None, names: list[str]) -> None:
+        """Every side file is gzip and JSON, and every log is gzip."""
+        for side in SideFile:
+            name = side.key(self._name).removeprefix(self._files.directory)
+            if name not in names:
+                continue
+            try:
+                read_side_file(self._store, self._name, manifest, side)
+            except BackupDamagedError as exc:
+                self._say(exc.reason)
+            self._objects += manifest is None
+        log = self._files.logs
+        if log.removeprefix(self._files.directory) in names:
+            try:
+                content = read_object(self._store, self._name, manifest, log)
+                for _ in log_lines(self._name, log, content):
+                    pass
+            except BackupDamagedError as exc:
+                self._say(exc.reason)
+            self._objects += manifest is None
+
+    def _check_archive(self, record: Record, manifest: Manifest | None) -> None:
+        """Every item parses, counts agree, references lead to what is there."""
+        try:
+            # A damaged one was named above; what else is wrong is still told.
+            with self._archives.open(self._name, None, salvage=True) as reader:
+                summary = reader.check()
+                damage = list(reader.damage)
+                with reader.index() as contents:
+                    self._items = len(contents)
+                    problems = list(self._references(manifest, contents))
+        except (ArchiveError, BackupDamagedError) as exc:
+            self._say(exc.reason)
+            return
+        self._objects += manifest is None
+        self._problems += damage
+        self._problems += [
+            f"{identifier}: its copies in the archive differ"
+            for identifier in summary.differing
+        ]
+        if manifest is not None:
+            self._problems += _counts(record, manifest, summary)
+        self._problems += problems
+
+    def _references(
+        self, manifest: Manifest | None, contents: ArchiveContents
+    ) -> Iterator[str]:
+        """Say which records are about items that the archive does not hold."""
+        for identifier in self._operation_items(manifest):
+            if identifier not in contents:
+                yield f"{identifier}: an operation names it, the archive lacks it"
+        if manifest is None:
+            return
+        for volume in manifest.volumes:
+            namespace, _, name = volume.claim.rpartition("/")
+            if ResourceIdentifier(_CLAIMS, namespace, name) not in contents:
+                yield f"claim {volume.claim}: in the manifest, not in the archive"
+        for reference in manifest.missing:
+            if reference.item not in contents:
+                yield f"{reference.item}: in the manifest, not in the archive"
+            if reference.refers_to in contents:
+                yield f"{reference.refers_to}: called missing, but in the archive"
+        yield from self._resource_list(manifest, contents)
+
+    def _operation_items(self, manifest: Manifest | None) -> list[ResourceIdentifier]:
+        try:
+            operations = read_side_file(
+                self._store, self._name, manifest, SideFile.ITEM_OPERATIONS
+            )
+            return sorted(operation_items(self._name, operations))
+        except BackupDamagedError as exc:
+            self._say(exc.reason)
+            return []
+
+    def _resource_list(
+        self, manifest: Manifest, contents: ArchiveContents
+    ) -> Iterator[str]:
+        """Say which items the list of resources leaves out."""
+        try:
+            listed = read_side_file(
+                self._store, self._name, manifest, SideFile.RESOURCE_LIST
+            )
+        except BackupDamagedError as exc:
+            self._say(exc.reason)
+            return
+        if not isinstance(listed, dict):
+            return
+        named = {
+            f"{kind} {name}"
+            for kind, names in listed.items()
+            if isinstance(names, list)
+            for name in names
+        }
+        for group_resource in contents.resources():
+            for item in contents.items(group_resource):
+                kind = f"{item.api_version}/{item.kind}"
+                if f"{kind} {item.identifier.qualified_name}" not in named:
+                    yield f"{item.identifier}: not in the list of resources"
+
+
+def _counts(
+    record: Record, manifest: Manifest, summary: ArchiveSummary
+) -> Iterator[str]:
+    """Say which of the manifest's counts are not those of the archive."""
+    if summary.items != manifest.items:
+        yield (
+            f"the archive has {summary.items} items, the manifest says {manifest.items}"
+        )
+    if summary.entries != manifest.entries:
+        yield (
+            f"the archive has {summary.entries} entries, the manifest says "
+            f"{manifest.entries}"
+        )
+    progress = record.backup.status.progress
+    if progress is not None and progress.items_backed_up != summary.items:
+        yield (
+            f"the archive has {summary.items} items, the record says "
+            f"{progress.items_backed_up}"
+        )
+    stored = Counter[GroupResource]()
+    for each in manifest.lists:
+        stored[each.resource] += each.stored
+    for resource, count in sorted(stored.items()):
+        if (held := summary.by_type.get(resource, 0)) < count:
+            yield f"{resource}: {count} were stored, the archive has {held}"
