@@ -431,6 +431,7 @@ status:
     (restore,) = load_objects(text, Restore)
 
     assert restore.spec.existing_resource_policy is ExistingResourcePolicy.UPDATE
+    assert restore.name == "r"
     assert restore.spec.restore_pvs is True
     assert restore.spec.hooks.resources[0].post_hooks[1].init.init_containers == (
         {"name": "i", "image": "busybox"},

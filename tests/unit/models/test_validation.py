@@ -309,7 +309,11 @@ def test_restore_hooks_say_what_to_run():
                         init=InitRestoreHook(init_containers=[{"name": "i"}])
                     ),
                 ]
-            )
+            ),
+            RestoreResourceHookSpec(
+                name="good",
+                post_hooks=[RestoreResourceHook(exec=ExecRestoreHook(command=["x"]))],
+            ),
         ]
     )
 
