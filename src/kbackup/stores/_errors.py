@@ -117,6 +117,7 @@ ERRORS_BY_CLASS: Mapping[str, type[StoreError]] = {
     "aiohttp.client_exceptions.ClientConnectionError": StoreUnavailableError,
     "aiohttp.client_exceptions.ClientPayloadError": StoreUnavailableError,
     "aiohttp.client_exceptions.ClientError": StoreError,
+    "aiohttp.client_exceptions.WSMessageTypeError": StoreError,
     "botocore.exceptions.HTTPClientError": StoreUnavailableError,
     "botocore.exceptions.ConnectionError": StoreUnavailableError,
     "botocore.exceptions.IncompleteReadError": StoreUnavailableError,
@@ -134,6 +135,8 @@ ERRORS_BY_CLASS: Mapping[str, type[StoreError]] = {
     "botocore.exceptions.ProxyConnectionError": StoreUnavailableError,
     "botocore.exceptions.ClientError": StoreError,
     "botocore.exceptions.BotoCoreError": StoreError,
+    "botocore.exceptions.MissingServiceIdError": StoreError,
+    "botocore.exceptions.UndefinedModelAttributeError": StoreError,
     "botocore.parsers.ResponseParserError": StoreUnavailableError,
 }
 

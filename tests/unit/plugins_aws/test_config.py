@@ -1,0 +1,156 @@
+"""What a location's configuration says of S3."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from kbackup.errors import InvalidConfigError
+from kbackup.models import ObjectStorage
+from kbackup.plugins import Capability
+from kbackup_plugins_aws import open_s3_store
+from kbackup_plugins_aws._config import read_config, s3_spec
+
+
+def test_the_config_of_velero():
+    """Every key that Velero's plugin needs for a server like MinIO is read."""
+    settings = read_config(
+        {
+            "bucket": "b",
+            "region": "minio",
+            "s3ForcePathStyle": "true",
+            "s3Url": "http://minio.velero.svc:9000/",
+            "publicUrl": "https://minio.example.com",
+            "profile": "backup",
+            "insecureSkipTLSVerify": "True",
+            "checksumAlgorithm": "",
+            "prefix": "p",
+        }
+    )
+
+    assert settings.bucket == "b"
+    assert settings.region == "minio"
+    assert settings.path_style
+    assert settings.url == "http://minio.velero.svc:9000"
+    assert settings.profile == "backup"
+    assert not settings.verify_tls
+
+
+def test_a_key_implies_its_encryption():
+    """A KMS key alone means encryption by KMS."""
+    assert read_config({"bucket": "b", "kmsKeyId": "k"}).encryption == "aws:kms"
+    assert read_config({"bucket": "b"}).encryption == ""
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({}, "needs a bucket"),
+        (
+            {"bucket": "b", "customerKeyEncryptionFile": "/f"},
+            "customerKeyEncryptionFile",
+        ),
+        ({"bucket": "b", "s3forcepathstyle": "true"}, "s3forcepathstyle"),
+        ({"bucket": "b", "s3ForcePathStyle": "yes"}, "not true or false"),
+        ({"bucket": "b", "s3Url": "minio:9000"}, "no address"),
+        ({"bucket": "b", "s3Url": "http://u:secret@minio:9000"}, "no address"),
+        ({"bucket": "b", "credentialsFile": "/not/there"}, "/not/there"),
+        ({"bucket": "b", "objectLockMode": "LEGAL"}, "objectLockMode"),
+        ({"bucket": "b", "requestTimeout": "soon"}, "requestTimeout"),
+    ],
+    ids=str,
+)
+def test_configs_that_cannot_be_meant(config, words):
+    """What we cannot honour is refused, not passed over; secrets are not repeated."""
+    with pytest.raises(InvalidConfigError, match=words) as caught:
+        open_s3_store(config)
+
+    assert "secret" not in str(caught.value)
+
+
+def test_addresses():
+    """An address has bucket and prefix; its query is the config."""
+    spec = s3_spec(
+        "s3://bucket/some/prefix?region=eu-west-1&s3Url=http://127.0.0.1:9000"
+        "&s3ForcePathStyle=true"
+    )
+
+    assert spec.provider == "velero.io/aws"
+    assert spec.object_storage == ObjectStorage(bucket="bucket", prefix="some/prefix")
+    assert spec.config == {
+        "region": "eu-west-1",
+        "s3Url": "http://127.0.0.1:9000",
+        "s3ForcePathStyle": "true",
+    }
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "s3://key:secret@bucket/p",
+        "s3://bucket/p?secret=x",
+        "s3://bucket/p?region=a&region=b",
+        "s3://bucket/p#x",
+    ],
+)
+def test_addresses_that_cannot_be_meant(url):
+    """Credentials, unknown or repeated keys in an address are refused, not repeated."""
+    with pytest.raises(InvalidConfigError) as caught:
+        s3_spec(url)
+
+    assert "secret" not in str(caught.value)
+
+
+def test_secrets_are_not_shown(tmp_path):
+    """Neither the settings nor the store show keys or files of credentials."""
+    file = tmp_path / "credentials-file"
+    file.write_text("")
+    config = {"bucket": "b", "credentialsFile": str(file), "kmsKeyId": "kms-key"}
+
+    settings = read_config(config)
+
+    assert "credentials-file" not in repr(settings)
+    assert "kms-key" not in repr(settings)
+
+
+def test_opening_touches_neither_network_nor_environment():
+    """A store is opened without a connection, and the environment stays as it was."""
+    before = dict(os.environ)
+
+    store = open_s3_store({"bucket": "b", "s3Url": "http://127.0.0.1:1"})
+    store.close()
+
+    assert dict(os.environ) == before
+
+
+def test_capabilities():
+    """Conditional creates are declared by what the SDK knows; locks when asked for."""
+    plain = open_s3_store({"bucket": "b"})
+    locking = open_s3_store({"bucket": "b", "objectLockMode": "GOVERNANCE"})
+
+    assert Capability.ATOMIC_CREATE in plain.capabilities
+    assert Capability.RETENTION not in plain.capabilities
+    assert Capability.RETENTION in locking.capabilities
+
+
+def test_an_older_sdk_has_no_conditional_create(monkeypatch):
+    """A botocore that drops the condition takes the capability away."""
+    monkeypatch.setattr("botocore.__version__", "1.35.19")
+
+    store = open_s3_store({"bucket": "b"})
+
+    assert Capability.ATOMIC_CREATE not in store.capabilities
+
+
+def test_certificates_leave_no_file(tmp_path, monkeypatch):
+    """The file made for the certificates is private and goes with the store."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    store = open_s3_store({"bucket": "b", "caCert": "-----BEGIN CERTIFICATE-----"})
+    (bundle,) = tmp_path.iterdir()
+    assert bundle.read_text() == "-----BEGIN CERTIFICATE-----"
+    assert bundle.stat().st_mode & 0o077 == 0
+
+    store.close()
+
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,175 @@
+"""Every error of the system, of fsspec and of the S3 SDK becomes one of ours."""
+
+from __future__ import annotations
+
+import errno
+import inspect
+import os
+
+import aiohttp.client_exceptions
+import botocore.exceptions
+import fsspec.exceptions
+import pytest
+
+from kbackup.errors import (
+    InvalidConfigError,
+    ObjectExistsError,
+    ObjectNotFoundError,
+    StoreAccessError,
+    StoreError,
+    StoreFullError,
+    StoreUnavailableError,
+)
+from kbackup.stores import translate_store_errors
+from kbackup.stores._errors import ERRORS_BY_CLASS, translated
+
+
+def classes_of(module):
+    """The exceptions that a module defines."""
+    return [
+        value
+        for _, value in inspect.getmembers(module, inspect.isclass)
+        if issubclass(value, Exception)
+        and not issubclass(value, Warning)
+        and value.__module__ == module.__name__
+    ]
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        *classes_of(botocore.exceptions),
+        *classes_of(fsspec.exceptions),
+        *classes_of(aiohttp.client_exceptions),
+        OSError,
+        *OSError.__subclasses__(),
+    ],
+    ids=lambda cls: f"{cls.__module__}.{cls.__name__}",
+)
+def test_every_class_is_mapped(foreign):
+    """Each exception class of the libraries below has a mapping, itself or a parent."""
+    names = [f"{c.__module__}.{c.__qualname__}" for c in foreign.__mro__]
+
+    assert any(name in ERRORS_BY_CLASS for name in names)
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        (errno.ENOENT, ObjectNotFoundError),
+        (errno.EEXIST, ObjectExistsError),
+        (errno.ENOSPC, StoreFullError),
+        (errno.EDQUOT, StoreFullError),
+        (errno.EROFS, StoreAccessError),
+        (errno.EACCES, StoreAccessError),
+        (errno.EPERM, StoreAccessError),
+        (errno.ENOTDIR, StoreAccessError),
+        (errno.ESTALE, StoreUnavailableError),
+        (errno.ECONNREFUSED, StoreUnavailableError),
+        (errno.EIO, StoreError),
+        (errno.ENAMETOOLONG, StoreError),
+    ],
+    ids=lambda value: errno.errorcode.get(value) if isinstance(value, int) else None,
+)
+def test_numbers_of_the_system(number, expected):
+    """An OSError is told by its number, and its path is not repeated."""
+    exc = OSError(number, os.strerror(number), "/some/path")
+
+    error = translated("backups/b/x", exc)
+
+    assert type(error) is expected
+    assert error.key == "backups/b/x"
+    assert error.reason == os.strerror(number)
+
+
+def client_error(code, status=400):
+    return botocore.exceptions.ClientError(
+        {
+            "Error": {"Code": code, "Message": f"about {code}"},
+            "ResponseMetadata": {"HTTPStatusCode": status},
+        },
+        "PutObject",
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "expected"),
+    [
+        ("NoSuchKey", 404, ObjectNotFoundError),
+        ("404", 404, ObjectNotFoundError),
+        ("NoSuchBucket", 404, StoreAccessError),
+        ("PreconditionFailed", 412, ObjectExistsError),
+        ("ConditionalRequestConflict", 409, StoreUnavailableError),
+        ("AccessDenied", 403, StoreAccessError),
+        ("SignatureDoesNotMatch", 403, StoreAccessError),
+        ("SomethingNew", 403, StoreAccessError),
+        ("SlowDown", 503, StoreUnavailableError),
+        ("SomethingNew", 500, StoreUnavailableError),
+        ("XMinioStorageFull", 507, StoreFullError),
+        ("SomethingNew", 400, StoreError),
+    ],
+)
+def test_answers_of_s3(code, status, expected):
+    """An answer of S3 is told by its code, else by its status."""
+    assert type(translated("k", client_error(code, status))) is expected
+
+
+def test_the_cause_of_an_s3fs_error_counts():
+    """A missing bucket is no missing object, though s3fs raises the same for both."""
+    outer = FileNotFoundError("The specified bucket does not exist")
+    outer.__cause__ = client_error("NoSuchBucket", 404)
+
+    error = translated("backups/b/x", outer)
+
+    assert type(error) is StoreAccessError
+    assert "NoSuchBucket" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("exc", "expected"),
+    [
+        (TimeoutError(), StoreUnavailableError),
+        (fsspec.exceptions.FSTimeoutError(), StoreUnavailableError),
+        (
+            botocore.exceptions.EndpointConnectionError(endpoint_url="http://x"),
+            StoreUnavailableError,
+        ),
+        (botocore.exceptions.NoCredentialsError(), StoreAccessError),
+        (botocore.exceptions.ProfileNotFound(profile="x"), StoreAccessError),
+        (
+            botocore.exceptions.SSLError(endpoint_url="https://x", error="bad"),
+            StoreAccessError,
+        ),
+        (ValueError("what is this"), StoreError),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_other_errors(exc, expected):
+    """Connections may heal, credentials and certificates do not."""
+    assert type(translated("k", exc)) is expected
+
+
+def test_the_original_is_the_cause():
+    """The context manager keeps what happened as the cause."""
+    with pytest.raises(ObjectNotFoundError) as caught, translate_store_errors("k"):
+        raise FileNotFoundError(errno.ENOENT, "gone")
+
+    assert isinstance(caught.value.__cause__, FileNotFoundError)
+
+
+def test_our_own_errors_pass():
+    """An error that is ours already is not wrapped again."""
+    ours = InvalidConfigError("ours")
+
+    with pytest.raises(InvalidConfigError) as caught, translate_store_errors("k"):
+        raise ours
+
+    assert caught.value is ours
+
+
+def test_a_page_of_html_is_cut():
+    """An answer of many lines becomes one short reason."""
+    error = translated("k", ValueError("<html>\n" * 1000))
+
+    assert len(error.reason) <= 300
+    assert "\n" not in error.reason
