@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from kbackup.actions._edit import text_at, without
 from kbackup.models import ResourceSelector
 from kbackup.plugins import RestoreInput, RestoreOutput
@@ -20,6 +23,10 @@ class SecretAction:
 
     name = "velero.io/secret"
     applies_to = ResourceSelector(included_resources=("secrets",))
+
+    def concerns(self, item: Mapping[str, Any]) -> bool:
+        """Tell whether `execute` would do anything: of most Secrets it would not."""
+        return item.get("type") == _TOKEN_TYPE
 
     def execute(self, given: RestoreInput) -> RestoreOutput:
         """Skip a generated token; empty one that a user asked for.

@@ -17,6 +17,7 @@ from kbackup._kits.workers import call_with_timeout
 from kbackup.errors import ActionError, ActionTimeoutError, KBackupError
 from kbackup.models import (
     Backup,
+    GroupResource,
     Item,
     ResourceIdentifier,
     Restore,
@@ -27,6 +28,7 @@ from kbackup.models import (
 from kbackup.plugins import (
     ActionIndex,
     ClusterReader,
+    ResolvedAction,
     RestoreInput,
     RestoreItemAction,
     RestoreOutput,
@@ -40,6 +42,7 @@ from kbackup.restore._claims import (
     reset_volume,
 )
 from kbackup.restore._filters import Filters
+from kbackup.restore._priorities import NAMESPACES
 from kbackup.restore._reset import label, reset, settle
 
 _BUILT_IN = "kbackup.actions"
@@ -116,6 +119,7 @@ class DesiredMaker:
         self._backup_label = label_value(backup.name)
         self._restore_label = label_value(restore.name)
         self._stuck: set[str] = set()
+        self._last = _TypeFacts()
 
     def make(
         self, item: Item, content: dict[str, Any], line: ClaimLine | None = None
@@ -132,29 +136,48 @@ class DesiredMaker:
             ActionTimeoutError: An action did not come back.
         """
         ref = item.identifier
+        kind = self._kind_of(ref.group_resource)
         reset(content)
-        outcome = _Outcome(content)
-        if self._actions.for_type(ref.group_resource):
-            self._execute(item, outcome)
-        body = outcome.content
-        if ref.group_resource == CLAIMS:
-            reset_claim(body, keep_volume=line is not None and line.keeps_volume)
-        elif ref.group_resource == VOLUMES:
-            reset_volume(body, self._filters.mapping)
+        outcome = _NOTHING_DONE
+        if kind.actions:
+            outcome = self._execute(item, content, kind.actions)
+            content = outcome.content
+        if kind.is_claim:
+            reset_claim(content, keep_volume=line is not None and line.keeps_volume)
+        elif kind.is_volume:
+            reset_volume(content, self._filters.mapping)
         target = self._filters.target(ref)
-        settle(body, namespace=target.namespace, name=target.name)
-        if self._options.transforms and not outcome.skip:
-            body, target = self._transform(body, target, outcome)
-        if body.get("kind") != "Namespace":
-            label(body, backup=self._backup_label, restore=self._restore_label)
+        settle(content, namespace=target.namespace, name=target.name)
+        skip = outcome.skip
+        if self._options.transforms and not skip:
+            content, target, skip = self._transform(content, target)
+        if not kind.is_namespace:
+            label(content, backup=self._backup_label, restore=self._restore_label)
         return Desired(
-            content=body,
-            body=_encode(body),
+            content=content,
+            body=_encode(content),
             target=target,
-            additional=tuple(outcome.additional),
-            skip=outcome.skip,
-            begins=tuple(outcome.begins),
+            additional=outcome.additional,
+            skip=skip,
+            begins=outcome.begins,
         )
+
+    def _kind_of(self, resource: GroupResource) -> "_TypeFacts":
+        """What holds for all items of a type; the last answer is kept.
+
+        Items come type by type and share their type's identity: comparing that is all
+        that most of a hundred thousand items need.
+        """
+        known = self._last
+        if known.resource is not resource:
+            known = self._last = _TypeFacts(
+                resource=resource,
+                actions=self._actions.for_type(resource),
+                is_claim=resource == CLAIMS,
+                is_volume=resource == VOLUMES,
+                is_namespace=resource == NAMESPACES,
+            )
+        return known
 
     def make_blank_namespace(self, target: ResourceIdentifier) -> Desired:
         """Make a Namespace that the backup does not have."""
@@ -179,12 +202,21 @@ class DesiredMaker:
             run=self._run,
         )
 
-    def _execute(self, item: Item, outcome: "_Outcome") -> None:
-        ref = item.identifier
-        given_labels = outcome.content["metadata"].get("labels")
+    def _execute(
+        self,
+        item: Item,
+        content: dict[str, Any],
+        actions: tuple[ResolvedAction[RestoreItemAction], ...],
+    ) -> "_Outcome":
+        """Ask the actions, one after the other; each sees what the last one made."""
+        namespace, labels = item.identifier.namespace, content["metadata"].get("labels")
+        outcome = _Outcome(content)
         given, changed = None, False
-        for resolved in self._actions.for_type(ref.group_resource):
-            if not resolved.wants(ref.namespace, given_labels):
+        for resolved in actions:
+            if not resolved.wants(namespace, labels):
+                continue
+            concerns = getattr(resolved.action, "concerns", None)
+            if concerns is not None and not concerns(outcome.content):
                 continue
             if given is None:
                 given = self.given(item, outcome.content)
@@ -195,12 +227,13 @@ class DesiredMaker:
                 outcome.content, changed = dict(answer.item), True
             outcome.additional += answer.additional_items
             if answer.wants_begin:
-                outcome.begins.append(resolved.action)
+                outcome.begins += (resolved.action,)
             if answer.skip:
                 outcome.skip = answer.skip
                 break
         if changed:  # what an action returns may share parts with its input
             outcome.content = msgspec.json.decode(_encode(outcome.content))
+        return outcome
 
     def _call(self, action: RestoreItemAction, given: RestoreInput) -> RestoreOutput:
         name, item = action.name, str(given.identifier)
@@ -228,20 +261,31 @@ class DesiredMaker:
         return call_with_timeout(action.execute, limit, given)
 
     def _transform(
-        self, body: dict[str, Any], target: ResourceIdentifier, outcome: "_Outcome"
-    ) -> tuple[dict[str, Any], ResourceIdentifier]:
+        self, body: dict[str, Any], target: ResourceIdentifier
+    ) -> tuple[dict[str, Any], ResourceIdentifier, str]:
+        """Apply the user's functions: the body, where it goes, why it is left out."""
         for transform in self._options.transforms:
             name = qualified_name(transform)
             changed = _apply(transform, body, name, target)
             if changed is None:
-                outcome.skip = f"left out by {name}"
-                return body, target
+                return body, target, f"left out by {name}"
             body = changed
         metadata = body["metadata"]
         moved = ResourceIdentifier(
             target.group_resource, metadata.get("namespace", ""), metadata["name"]
         )
-        return body, moved if moved != target else target
+        return body, moved if moved != target else target, ""
+
+
+@attrs.frozen(kw_only=True)
+class _TypeFacts:
+    """What holds for all items of one type."""
+
+    resource: GroupResource | None = None
+    actions: tuple[ResolvedAction[RestoreItemAction], ...] = ()
+    is_claim: bool = False
+    is_volume: bool = False
+    is_namespace: bool = False
 
 
 @attrs.define
@@ -251,7 +295,10 @@ class _Outcome:
     content: dict[str, Any]
     additional: tuple[ResourceIdentifier, ...] = ()
     skip: str = ""
-    begins: list[RestoreItemAction] = attrs.field(factory=list)
+    begins: tuple[RestoreItemAction, ...] = ()
+
+
+_NOTHING_DONE = _Outcome({})
 
 
 def _apply(
@@ -261,7 +308,7 @@ def _apply(
     target: ResourceIdentifier,
 ) -> dict[str, Any] | None:
     try:
-        changed = transform(body)
+        changed: Any = transform(body)
     except Exception as exc:
         raise ActionError(name, str(target), _fact(exc, body)) from exc
     if changed is None:

@@ -15,7 +15,6 @@ from kbackup.archive import ArchiveContents
 from kbackup.errors import KBackupError
 from kbackup.models import APIResource, GroupResource, Item, ResourceIdentifier
 from kbackup.restore._claims import (
-    CLAIMS,
     VOLUMES,
     ClaimLine,
     ClaimVerdict,
@@ -29,7 +28,7 @@ from kbackup.restore._existing import decide
 from kbackup.restore._filters import keeps_despite_where
 from kbackup.restore._notices import NoticeBook
 from kbackup.restore._plan import PlanAction, PlanEntry, Precondition
-from kbackup.restore._priorities import CRDS, NAMESPACES
+from kbackup.restore._priorities import NAMESPACES
 from kbackup.restore._request import RestoreRequest
 from kbackup.restore._reset import reset
 from kbackup.restore._system import (
@@ -91,12 +90,20 @@ class TypeView:
         wave: When its items are written.
         problem: Why its items cannot be written; empty: they can.
         unreadable: Why its live objects are not known; empty: they are.
+        is_claim: The type is PersistentVolumeClaim.
+        is_volume: The type is PersistentVolume.
+        is_endpoints: The type is Endpoints.
+        is_ground: The type is Namespace or CustomResourceDefinition.
     """
 
     resource: APIResource | None
     wave: int
     problem: str = ""
     unreadable: str = ""
+    is_claim: bool = False
+    is_volume: bool = False
+    is_endpoints: bool = False
+    is_ground: bool = False
 
 
 @attrs.define
@@ -183,7 +190,8 @@ class ItemPlanner:
             api_version=content.get("apiVersion", ""),
             kind=content.get("kind", ""),
         )
-        view = TypeView(resource=None, wave=0)
+        is_endpoints = like.group_resource == ENDPOINTS
+        view = TypeView(resource=None, wave=0, is_endpoints=is_endpoints)
         case = _Case(item, content, view, None, ref)
         if self._belongs_to_cluster(case) or finished(content):
             return False
@@ -222,11 +230,11 @@ class ItemPlanner:
         if made:
             self._ask_for_more(case)
             return case.entry(PlanAction.SKIP, made)
-        if case.ref.group_resource == CLAIMS:
+        if case.view.is_claim:
             case.line = self._claim_line(case)
             if case.line.verdict is ClaimVerdict.CONFLICT:
                 return case.entry(PlanAction.CONFLICT, case.line.text)
-        elif case.ref.group_resource == VOLUMES:
+        elif case.view.is_volume:
             verdict = self._volume_verdict(case)
             if verdict is not None:
                 return verdict
@@ -352,8 +360,8 @@ class ItemPlanner:
     # --- what the item is -------------------------------------------------------------
 
     def _belongs_to_cluster(self, case: "_Case") -> str:
-        row = self._request.system.row_for(case.ref, lambda: case.content)
-        if row is None and case.ref.group_resource == ENDPOINTS:
+        row = self._request.system.row_for(case.ref, case.content)
+        if row is None and case.view.is_endpoints:
             row = self._endpoints_row(case.ref)
         return f"belongs to the cluster: {row.why}" if row is not None else ""
 
@@ -404,12 +412,12 @@ class ItemPlanner:
 
     def _wants_second_write(self, case: "_Case") -> bool:
         wish = self._request.options.managed_fields
-        if wish == "drop" or case.ref.group_resource in (NAMESPACES, CRDS):
+        fields = case.content["metadata"].get("managedFields")
+        if not fields or wish == "drop" or case.view.is_ground:
             return False
-        fields = case.content["metadata"].get("managedFields") or ()
         if wish == "restore":
-            return bool(fields)
-        return any(field.get("operation") == "Apply" for field in fields)
+            return True
+        return "Apply" in [field.get("operation") for field in fields]
 
     def _remember(self, entry: PlanEntry) -> None:
         if entry.kind in _NEVER_OWNERS:

@@ -4,6 +4,7 @@ Reads only. The archive's index and the target's LISTs are joined page by page, 
 neither the backup nor the cluster is ever held in memory. Called by the engine.
 """
 
+import itertools
 from collections.abc import Iterator, Mapping
 from operator import attrgetter
 from typing import Any
@@ -44,6 +45,7 @@ from kbackup.restore._request import RestoreRequest
 
 _FEW = 3  # up to so many single GETs cost less than the LIST of a big namespace
 _SECONDS_BETWEEN_EVENTS = 0.2
+_ENTRIES_BETWEEN_LOOKS = 64
 _PLANNING_ORDER = {
     # Whoever is asked about is planned first: makers before what they make, claims
     # before their volumes.
@@ -162,22 +164,48 @@ class Planner:
         namespace = self._request.filters.target(first).namespace
         if view.resource is not None:
             try:
-                for live in self._live(view.resource, namespace, names):
-                    ref = names.pop(live.name, None)
-                    if ref is not None:
-                        self._plan_one(ref, live)
-                    elif self._extras is not None and self._items.is_users(live, first):
-                        name = live.name
-                        extra = ResourceIdentifier(resource, namespace, name)
-                        self._extras.append(extra)
+                self._join(view.resource, namespace, names, first)
             except ClusterError as exc:
                 if isinstance(exc, ClusterUnreachableError | UnauthorizedError):
                     raise
                 unknown = attrs.evolve(view, unreadable=f"not readable: {exc}")
                 self._views[resource, item.api_version, item.kind] = unknown
-        for ref in names.values():
-            self._plan_one(ref, None)
+        for absent in self._bodies(names):
+            self._plan_item(absent, None)
         self._views[resource, item.api_version, item.kind] = view
+
+    def _join(
+        self,
+        resource: APIResource,
+        namespace: str,
+        names: dict[str, ResourceIdentifier],
+        first: ResourceIdentifier,
+    ) -> None:
+        """Plan what the target has, and take it out of *names*."""
+        for live in self._live(resource, namespace, names):
+            ref = names.pop(live.name, None)
+            if ref is not None:
+                item = self._contents.get(ref)
+                if item is not None:
+                    self._plan_item(item, live)
+            elif self._extras is not None and self._items.is_users(live, first):
+                extra = ResourceIdentifier(first.group_resource, namespace, live.name)
+                self._extras.append(extra)
+
+    def _bodies(self, names: Mapping[str, ResourceIdentifier]) -> Iterator[Item]:
+        """The items that are left, read side by side where they are many."""
+        sources = {ref.namespace for ref in names.values()}
+        if len(names) <= _FEW or len(sources) > 1:
+            for ref in names.values():
+                item = self._contents.get(ref)
+                if item is not None:
+                    yield item
+            return
+        for ref in itertools.islice(names.values(), 1):
+            wanted = {each.name for each in names.values()}
+            for item in self._contents.items(ref.group_resource, ref.namespace):
+                if item.identifier.name in wanted:
+                    yield item
 
     def _live(
         self, resource: APIResource, namespace: str, names: Mapping[str, Any]
@@ -194,10 +222,8 @@ class Planner:
             if found is not None:
                 yield found
 
-    def _plan_one(self, ref: ResourceIdentifier, live: LiveObject | None) -> None:
-        item = self._contents.get(ref)
-        if item is None:
-            return
+    def _plan_item(self, item: Item, live: LiveObject | None) -> None:
+        ref = item.identifier
         view = self._view(ref.group_resource, item)
         additional = ref in self._state.wanted if self._state.wanted else False
         entry = self._items.plan(item, view, live, additional=additional)
@@ -206,10 +232,12 @@ class Planner:
 
     def _keep(self, entry: PlanEntry) -> None:
         self._state.entries.append(entry)
+        if len(self._state.entries) % _ENTRIES_BETWEEN_LOOKS:
+            return
+        self._run.cancel.check()
         now = self._run.clock.monotonic()
         if now - self._told > _SECONDS_BETWEEN_EVENTS:
             self._told = now
-            self._run.cancel.check()
             done, current = len(self._state.entries), entry.target.group_resource
             self._run.emit(ItemsProgressed(done=done, current=current))
 
@@ -219,7 +247,13 @@ class Planner:
         key = (resource, item.api_version, item.kind)
         view = self._views.get(key)
         if view is None:
-            view = self._views[key] = self._make_view(resource, item)
+            view = self._views[key] = attrs.evolve(
+                self._make_view(resource, item),
+                is_claim=resource == CLAIMS,
+                is_volume=resource == VOLUMES,
+                is_endpoints=resource == ENDPOINTS,
+                is_ground=resource in (NAMESPACES, CRDS),
+            )
         return view
 
     def _make_view(self, resource: GroupResource, item: Item) -> TypeView:

@@ -18,6 +18,7 @@ _LEADER = "control-plane.alpha.kubernetes.io/leader"
 _AUTO_UPDATE = "apf.kubernetes.io/autoupdate-spec"
 _MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
 _AUTOMANAGED = "kube-aggregator.kubernetes.io/automanaged"
+_BOOTSTRAPPING = "kubernetes.io/bootstrapping"
 _MIRROR = "kubernetes.io/config.mirror"
 _PUBLISHED_CONFIG_MAPS = (
     "kube-root-ca.crt",
@@ -35,7 +36,6 @@ class SystemRow:
         why: Who makes it instead.
         resources: The types it applies to; empty for every type.
         test: Decides about an item of these types; None for all of them.
-        content: Whether *test* has to look into the item.
         by_type: The row covers whole types, so that naming a type lifts it.
     """
 
@@ -43,7 +43,6 @@ class SystemRow:
     why: str
     resources: tuple[GroupResource, ...] = ()
     test: _Test | None = None
-    content: bool = False
     by_type: bool = False
 
 
@@ -160,7 +159,6 @@ SYSTEM_TABLE: tuple[SystemRow, ...] = (
         why="a restored lock would name a leader that is gone",
         resources=_types("configmaps", "endpoints"),
         test=_annotated(_LEADER),
-        content=True,
     ),
     SystemRow(
         what="ConfigMaps kube-root-ca.crt, openshift-service-ca.crt and "
@@ -174,7 +172,6 @@ SYSTEM_TABLE: tuple[SystemRow, ...] = (
         why="the API server writes its own address there",
         resources=_types("services", "endpoints", "endpointslices.discovery.k8s.io"),
         test=_is_kubernetes,
-        content=True,
     ),
     SystemRow(
         what="EndpointSlices managed by a controller "
@@ -182,19 +179,16 @@ SYSTEM_TABLE: tuple[SystemRow, ...] = (
         why="they are made out of Services and Pods",
         resources=_types("endpointslices.discovery.k8s.io"),
         test=_is_managed_slice,
-        content=True,
     ),
     SystemRow(
-        what="Objects with the label `kubernetes.io/bootstrapping`",
+        what=f"Objects with the label `{_BOOTSTRAPPING}`",
         why="the API server makes and keeps them",
-        test=_labelled("kubernetes.io/bootstrapping"),
-        content=True,
+        test=_labelled(_BOOTSTRAPPING),
     ),
     SystemRow(
         what=f'Objects annotated `{_AUTO_UPDATE}: "true"`',
         why="the API server makes and keeps them",
         test=_annotated(_AUTO_UPDATE, "true"),
-        content=True,
     ),
     SystemRow(
         what="PriorityClasses system-*",
@@ -207,14 +201,12 @@ SYSTEM_TABLE: tuple[SystemRow, ...] = (
         why="they follow the CRDs and the built-in groups",
         resources=_types("apiservices.apiregistration.k8s.io"),
         test=_labelled(_AUTOMANAGED),
-        content=True,
     ),
     SystemRow(
         what=f"Mirror Pods (annotation `{_MIRROR}`)",
         why="a kubelet makes them from files on its node",
         resources=_types("pods"),
         test=_annotated(_MIRROR),
-        content=True,
     ),
 )
 """Endpoints of a Service with a selector are the one entry that needs a second item:
@@ -246,6 +238,7 @@ class SystemObjects:
     _rows: Mapping[GroupResource, tuple[SystemRow, ...]] = attrs.field(
         init=False, factory=lambda: _rows_by_type(SYSTEM_TABLE), repr=False
     )
+    _last: list[Any] = attrs.field(init=False, factory=lambda: [None, ()], repr=False)
 
     def covers_type(self, resource: GroupResource) -> bool:
         """Whether every item of a type belongs to the cluster."""
@@ -255,24 +248,44 @@ class SystemObjects:
         )
 
     def row_for(
-        self, ref: ResourceIdentifier, content: Callable[[], Mapping[str, Any]]
+        self, ref: ResourceIdentifier, content: Mapping[str, Any]
     ) -> SystemRow | None:
         """The row that covers an item, or None when it is the user's.
 
         Args:
             ref: The item in the backup.
-            content: Gives the parsed item; called only where a row needs it.
+            content: The parsed item.
         """
         if self.include:
             return None
-        rows = self._rows.get(ref.group_resource, ()) + self._rows[_ANY]
+        rows = self._candidates(ref.group_resource)
+        if not rows and not self._may_be_marked(ref, content):
+            return None
+        rows += self._rows[_ANY]
         return next((row for row in rows if self._matches(row, ref, content)), None)
 
+    def _candidates(self, resource: GroupResource) -> tuple[SystemRow, ...]:
+        """The rows of a type; remembered by identity, for it is asked per item."""
+        known, rows = self._last
+        if known is not resource:
+            rows = self._rows.get(resource, ())
+            self._last[:] = [resource, rows]
+        return rows
+
+    def _may_be_marked(
+        self, ref: ResourceIdentifier, content: Mapping[str, Any]
+    ) -> bool:
+        """Whether any row for all types could match: the quick answer is mostly no."""
+        metadata = content["metadata"]
+        labels, annotations = metadata.get("labels"), metadata.get("annotations")
+        return (
+            ref.namespace in SYSTEM_NAMESPACES
+            or (labels is not None and _BOOTSTRAPPING in labels)
+            or (annotations is not None and _AUTO_UPDATE in annotations)
+        )
+
     def _matches(
-        self,
-        row: SystemRow,
-        ref: ResourceIdentifier,
-        content: Callable[[], Mapping[str, Any]],
+        self, row: SystemRow, ref: ResourceIdentifier, content: Mapping[str, Any]
     ) -> bool:
         if row.by_type and ref.group_resource in self.named_types:
             return False
@@ -282,7 +295,7 @@ class SystemObjects:
             return False
         if row.test is _is_system_namespace and ref.name in self.named_namespaces:
             return False
-        return row.test(ref, content() if row.content else {})
+        return row.test(ref, content)
 
 
 def is_endpoints_of_selector(service: Mapping[str, Any] | None) -> bool:
