@@ -36,6 +36,7 @@ class OneAtATime:
     """
 
     def __init__(self, application):
+        """Serialise *application*."""
         self._application = application
         self._lock = threading.Lock()
 

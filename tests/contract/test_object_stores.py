@@ -23,10 +23,12 @@ class TestDirectory(ObjectStoreContract):
 
     @pytest.fixture
     def store(self, tmp_path):
+        """An empty store."""
         return open_local_store({"path": str(tmp_path / "store")})
 
     @pytest.fixture
     def other_store(self, store, tmp_path):
+        """Another opening of the same store."""
         return open_local_store({"path": str(tmp_path / "store")})
 
 
@@ -39,16 +41,19 @@ class TestMirroredDirectories(ObjectStoreContract):
 
     @pytest.fixture
     def config(self, tmp_path):
+        """What the store is opened with."""
         return {"path": f"{tmp_path / 'a'}#{tmp_path / 'b'}", "bucket": "bucket"}
 
     @pytest.fixture
     def store(self, config):
+        """An empty store."""
         whole = open_local_store(config)
         whole.initialise()
         return _WithoutLocationFile(whole, "below")
 
     @pytest.fixture
     def other_store(self, store, config):
+        """Another opening of the same store."""
         return _WithoutLocationFile(open_local_store(config), "below")
 
     def test_nothing_was_missed(self, store):
@@ -65,14 +70,17 @@ class TestMemory(ObjectStoreContract):
 
     @pytest.fixture
     def location(self):
+        """The address of a bucket that nobody else has."""
         return f"memory://{uuid.uuid4()}/a/prefix"
 
     @pytest.fixture
     def store(self, location):
+        """An empty store."""
         return _open(location)
 
     @pytest.fixture
     def other_store(self, store, location):
+        """Another opening of the same store."""
         return _open(location)
 
 
@@ -81,16 +89,19 @@ class TestS3(ObjectStoreContract):
 
     @pytest.fixture
     def config(self, s3_server, s3_bucket):
+        """What the store is opened with."""
         return s3_server.config(s3_bucket)
 
     @pytest.fixture
     def store(self, config):
+        """An empty store."""
         store = open_s3_store(config)
         yield store
         store.close()
 
     @pytest.fixture
     def other_store(self, store, config):
+        """Another opening of the same store."""
         other = open_s3_store(config)
         yield other
         other.close()
@@ -101,6 +112,7 @@ class TestMemoryStore(ObjectStoreContract):
 
     @pytest.fixture
     def store(self):
+        """An empty store."""
         return MemoryStore()
 
 
@@ -109,6 +121,7 @@ class TestFailingStore(ObjectStoreContract):
 
     @pytest.fixture
     def store(self):
+        """An empty store."""
         return FailingStore(MemoryStore())
 
 
@@ -117,9 +130,11 @@ class TestPrefixedStore(ObjectStoreContract):
 
     @pytest.fixture
     def store(self):
+        """An empty store."""
         return PrefixedStore(MemoryStore(), "some/prefix")
 
 
 def _open(location):
+    """Open the store at an address."""
     plugins = PluginManager()
     return open_object_store(location_from(location, plugins), plugins)

@@ -51,6 +51,7 @@ def requests_of(store):
     real = filesystem._call_s3
 
     async def recorded(method, *args, **parameters):
+        """Write the call down and make it."""
         calls.append((method, parameters))
         return await real(method, *args, **parameters)
 

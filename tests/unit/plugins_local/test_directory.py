@@ -41,6 +41,7 @@ def store(root):
 
 
 def files(root):
+    """All files below a directory."""
     return sorted(str(p.relative_to(root)) for p in root.rglob("*") if p.is_file())
 
 

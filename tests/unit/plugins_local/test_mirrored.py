@@ -39,6 +39,7 @@ def b(tmp_path):
 
 
 def open_both(a, b, **config):
+    """Open the location of both directories."""
     return open_local_store({"path": f"{a}#{b}", **config})
 
 
@@ -63,6 +64,7 @@ def mount(directory: Path) -> None:
 
 
 def read(store, key, **options):
+    """Read an object's bytes."""
     target = io.BytesIO()
     store.get(key, target, **options)
     return target.getvalue()
@@ -74,6 +76,7 @@ def keys(store):
 
 
 def digest(data):
+    """The digest of bytes."""
     return Digest(hashlib.sha256(data).hexdigest())
 
 

@@ -83,6 +83,7 @@ def test_numbers_of_the_system(number, expected):
 
 
 def client_error(code, status=400):
+    """An answer of S3, as botocore raises it."""
     return botocore.exceptions.ClientError(
         {
             "Error": {"Code": code, "Message": f"about {code}"},

@@ -33,6 +33,7 @@ def plugins():
 
 
 def location(**spec):
+    """A location of a provider in memory, unless another is given."""
     spec.setdefault("provider", "kbackup.io/memory")
     return BackupStorageLocation(spec=BackupStorageLocationSpec(**spec))
 
@@ -41,20 +42,24 @@ class OneProvider:
     """A provider that keeps the configuration it was opened with."""
 
     def __init__(self, store=None, error=None):
+        """Open *store*, or raise *error*."""
         self.store = store or MemoryStore()
         self.error = error
         self.config = None
 
     def open(self, config):
+        """Keep the configuration and open."""
         self.config = dict(config)
         if self.error:
             raise self.error
         return self.store
 
     def object_store_factory(self, name):
+        """Offer the provider under every name."""
         return ObjectStoreFactory(open=self.open)
 
     def spec_for_url(self, url):
+        """Know no address."""
         raise AssertionError(url)
 
 

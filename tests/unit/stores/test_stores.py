@@ -58,6 +58,8 @@ def tree_of(paths):
 
 
 def children_of(tree):
+    """Look into a tree of dicts as into directories."""
+
     def children(directory):
         node = tree
         for name in directory.split("/")[:-1]:
@@ -70,6 +72,7 @@ def children_of(tree):
 
 
 def leaves(tree, base=""):
+    """The keys of all files of a tree."""
     for name, below in tree.items():
         if below is None:
             yield base + name
@@ -208,6 +211,7 @@ def test_times_that_cannot_be_meant(text):
 
 
 def policy(pauses):
+    """A retry policy that writes its pauses down."""
     return RetryPolicy(sleep=pauses.append, uniform=lambda low, high: high)
 
 
@@ -261,6 +265,7 @@ def test_a_bounded_call_raises_what_it_raised():
 
 
 def MemoryStoreThatRaises():  # noqa: N802 - stands for a constructor
+    """Raise as a taken key does."""
     raise ObjectExistsError("k")
 
 
@@ -273,11 +278,13 @@ class LostAnswers:
     async_impl = False
 
     def __init__(self, stored=None):
+        """Store *stored* instead of what is given, if it is given."""
         self.inner = open_filesystem("memory", global_store=False)
         self.lost = 1
         self.stored = stored
 
     def pipe_file(self, path, data, **options):
+        """Write, and lose the first answer."""
         self.inner.pipe_file(
             path, data if self.stored is None else self.stored, **options
         )
@@ -290,6 +297,7 @@ class LostAnswers:
 
 
 def over(filesystem):
+    """A store over a filesystem that retries without pauses."""
     return FsspecObjectStore(
         filesystem,
         "/bucket",
