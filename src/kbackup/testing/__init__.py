@@ -19,10 +19,20 @@ if TYPE_CHECKING:
         backup_input,
         restore_input,
     )
+    from kbackup.testing._api_server import SimulatedCluster
+    from kbackup.testing._sample import load_sample_shop, sample_shop
+    from kbackup.testing._simulator.execution import ExecCall
+    from kbackup.testing._simulator.faults import Fault, Faults
     from kbackup.testing._store_contract import ObjectStoreContract
     from kbackup.testing._stores import FailingStore, MemoryStore
 
 _MODULES = {
+    "ExecCall": "_simulator.execution",
+    "Fault": "_simulator.faults",
+    "Faults": "_simulator.faults",
+    "SimulatedCluster": "_api_server",
+    "load_sample_shop": "_sample",
+    "sample_shop": "_sample",
     "BackupItemActionContract": "_action_contracts",
     "FailingStore": "_stores",
     "MemoryStore": "_stores",
@@ -35,13 +45,19 @@ _MODULES = {
 
 __all__ = [
     "BackupItemActionContract",
+    "ExecCall",
     "FailingStore",
+    "Fault",
+    "Faults",
     "MemoryStore",
     "ObjectStoreContract",
     "RestoreItemActionContract",
+    "SimulatedCluster",
     "StaticClusterReader",
     "backup_input",
+    "load_sample_shop",
     "restore_input",
+    "sample_shop",
 ]
 
 

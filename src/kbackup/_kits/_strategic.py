@@ -1,0 +1,158 @@
+"""The strategic merge patch: what `kbackup._kits.patches` offers of it.
+
+Source: Kubernetes' API conventions and the ``patchStrategy`` and ``patchMergeKey`` of
+its built-in types. Those keys are a table here, by the last two field names of a path.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Path = tuple[str, ...]
+
+_DIRECTIVE = "$patch"
+_RETAIN = "$retainKeys"
+_ORDER = "$setElementOrder/"
+_DELETE_PRIMITIVES = "$deleteFromPrimitiveList/"
+_CONTAINERS = ("containers", "initContainers", "ephemeralContainers")
+
+# The merge key by (parent field, field); a parent of "" is the document itself.
+MERGE_KEYS: dict[tuple[str, str], str] = {
+    ("metadata", "ownerReferences"): "uid",
+    **{("spec", field): "name" for field in _CONTAINERS},
+    ("spec", "volumes"): "name",
+    ("spec", "imagePullSecrets"): "name",
+    ("spec", "resourceClaims"): "name",
+    ("spec", "schedulingGates"): "name",
+    ("spec", "hostAliases"): "ip",
+    ("spec", "topologySpreadConstraints"): "topologyKey",
+    **{(parent, "env"): "name" for parent in _CONTAINERS},
+    **{(parent, "ports"): "containerPort" for parent in _CONTAINERS},
+    **{(parent, "volumeMounts"): "mountPath" for parent in _CONTAINERS},
+    **{(parent, "volumeDevices"): "devicePath" for parent in _CONTAINERS},
+    ("spec", "ports"): "port",
+    ("status", "conditions"): "type",
+    ("status", "addresses"): "type",
+    ("status", "podIPs"): "ip",
+    ("", "secrets"): "name",
+    ("", "webhooks"): "name",
+}
+# Lists of plain values that are merged as sets.
+SETS = {("metadata", "finalizers")}
+
+
+class StrategicPatchError(ValueError):
+    """A strategic merge patch is malformed."""
+
+
+def strategic_merge(
+    target: Mapping[str, Any], patch: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return *target* with the strategic merge patch *patch* applied.
+
+    Raises:
+        StrategicPatchError: A directive is unknown, or an element of a list that is
+            merged lacks the key.
+    """
+    return _merge_map(target, patch, ())
+
+
+def merge_key(path: Path) -> str | None:
+    """Return the key by which the list at *path* is merged; None replaces it."""
+    parent = path[-2] if len(path) > 1 else ""
+    return MERGE_KEYS.get((parent, path[-1]))
+
+
+def is_set(path: Path) -> bool:
+    """Whether the list at *path* is a set of plain values."""
+    return path[-2:] in SETS
+
+
+def _merge_map(target: Any, patch: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    directive = patch.get(_DIRECTIVE, "merge")
+    if directive == "replace":
+        return {k: copy.deepcopy(v) for k, v in patch.items() if k != _DIRECTIVE}
+    if directive == "delete":
+        return {}
+    if directive != "merge":
+        raise StrategicPatchError(f"unknown directive {directive!r}")
+    merged = dict(target) if isinstance(target, Mapping) else {}
+    if (kept := patch.get(_RETAIN)) is not None:
+        merged = {key: value for key, value in merged.items() if key in kept}
+    for key, value in patch.items():
+        if key.startswith(_DELETE_PRIMITIVES):
+            field = key.removeprefix(_DELETE_PRIMITIVES)
+            merged[field] = [v for v in merged.get(field) or [] if v not in value]
+        elif not key.startswith("$"):
+            _merge_field(merged, key, value, patch.get(_ORDER + key), path)
+    for key, order in patch.items():
+        field = key.removeprefix(_ORDER)
+        if key.startswith(_ORDER) and isinstance(merged.get(field), list):
+            merged[field] = _in_order(merged[field], order, (*path, field))
+    return merged
+
+
+def _merge_field(
+    merged: dict[str, Any], key: str, value: Any, order: Any, path: Path
+) -> None:
+    inner = (*path, key)
+    if value is None:
+        merged.pop(key, None)
+    elif isinstance(value, Mapping):
+        if value.get(_DIRECTIVE) == "delete":
+            merged.pop(key, None)
+        else:
+            merged[key] = _merge_map(merged.get(key), value, inner)
+    elif isinstance(value, list):
+        merged[key] = _merge_list(merged.get(key), value, inner)
+    else:
+        merged[key] = value
+
+
+def _merge_list(target: Any, patch: list[Any], path: Path) -> list[Any]:
+    if is_set(path):
+        merged = list(target or [])
+        return merged + [value for value in patch if value not in merged]
+    by = merge_key(path)
+    if by is None or not all(isinstance(element, Mapping) for element in patch):
+        return copy.deepcopy(patch)
+    elements = [element for element in patch if element != {_DIRECTIVE: "replace"}]
+    merged = [] if len(elements) < len(patch) else list(target or [])
+    for element in elements:
+        if by not in element:
+            raise StrategicPatchError(
+                f"an element of {'.'.join(path)} does not contain the merge key {by}"
+            )
+        _merge_element(merged, element, by, path)
+    return merged
+
+
+def _merge_element(
+    merged: list[Any], element: Mapping[str, Any], by: str, path: Path
+) -> None:
+    found = [i for i, old in enumerate(merged) if old.get(by) == element[by]]
+    if element.get(_DIRECTIVE) == "delete":
+        for index in reversed(found):
+            del merged[index]
+    elif found:
+        merged[found[0]] = _merge_map(merged[found[0]], element, path)
+    else:
+        merged.append(_merge_map({}, element, path))
+
+
+def _in_order(elements: list[Any], order: Sequence[Any], path: Path) -> list[Any]:
+    """Sort what *order* names; what it does not name keeps its place."""
+    by = merge_key(path)
+
+    def identity(element: Any) -> Any:
+        return element.get(by) if by and isinstance(element, Mapping) else element
+
+    ranks = [identity(element) for element in order]
+    named = [element for element in elements if identity(element) in ranks]
+    named.sort(key=lambda element: ranks.index(identity(element)))
+    queue = iter(named)
+    return [
+        next(queue) if identity(element) in ranks else element for element in elements
+    ]
