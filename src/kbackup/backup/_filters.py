@@ -143,7 +143,7 @@ class Filters:
         self.unknown: tuple[str, ...] = ()
         self.misplaced: tuple[str, ...] = ()
         self._rules: _TypeRules = (
-            self._scoped_rules(spec) if has_scoped_filters(spec) else _old(self, spec)
+            self._scoped_rules(spec) if _has_scoped_filters(spec) else _old(self, spec)
         )
 
     @property
@@ -235,22 +235,13 @@ class Filters:
         return resource is not None and resource.namespaced is namespaced
 
 
-def has_scoped_filters(spec: BackupSpec) -> bool:
+def _has_scoped_filters(spec: BackupSpec) -> bool:
     """Tell whether a specification uses the lists by scope."""
     return bool(
         spec.included_cluster_scoped_resources
         or spec.excluded_cluster_scoped_resources
         or spec.included_namespace_scoped_resources
         or spec.excluded_namespace_scoped_resources
-    )
-
-
-def has_old_filters(spec: BackupSpec) -> bool:
-    """Tell whether a specification uses the older lists."""
-    return bool(
-        spec.included_resources
-        or spec.excluded_resources
-        or spec.include_cluster_resources is not None
     )
 
 

@@ -6,19 +6,13 @@ pipeline works on the `BackupRequest` and on nothing else.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 import attrs
 
-from kbackup._kits.globs import IncludesExcludes, is_glob
-from kbackup.backup._filters import (
-    NEVER_LISTED,
-    Filters,
-    has_old_filters,
-    has_scoped_filters,
-)
+from kbackup._kits.globs import is_glob
+from kbackup.backup._filters import NEVER_LISTED, Filters
 from kbackup.backup._order import plan_types
 from kbackup.cluster import Cluster, Discovery
 from kbackup.errors import InvalidSpecError
@@ -34,8 +28,9 @@ from kbackup.models import (
     ServerVersion,
     label_value,
     labels,
+    validate_backup_name,
+    validate_backup_spec,
 )
-from kbackup.stores import layout
 
 FORMAT_VERSION = "1.1.0"  # of the archive; Velero 1.8 to 1.18
 _NAMESPACE = "velero"  # where a Velero server looks for its backups
@@ -43,9 +38,6 @@ _NAMESPACE = "velero"  # where a Velero server looks for its backups
 # What Velero fills in, so that a record reads as one of its own.
 _SNAPSHOT_TIMEOUT = timedelta(minutes=10)
 _OPERATION_TIMEOUT = timedelta(hours=4)
-
-# As a namespace's name, with wildcards in place of characters.
-_NAMESPACE_PATTERN = re.compile(r"[a-z0-9*?\[\]]([a-z0-9*?\[\]-]{0,61}[a-z0-9*?\[\]])?")
 
 
 @attrs.frozen(kw_only=True)
@@ -80,67 +72,8 @@ def violations_of(spec: BackupSpec, *, name: str | None = None) -> list[str]:
         spec: What was asked for.
         name: Of the backup; None where only a plan is asked for.
     """
-    return [
-        *_name_violations(name),
-        *_list_violations(spec),
-        *_combination_violations(spec),
-        *_unsupported(spec),
-    ]
-
-
-def _name_violations(name: str | None) -> Iterable[str]:
-    if name is None or layout.is_valid_name(name):
-        return
-    try:
-        layout.validate_name(name)
-    except InvalidSpecError as exc:
-        yield from exc.violations
-
-
-def _list_violations(spec: BackupSpec) -> Iterable[str]:
-    namespaces = IncludesExcludes(spec.included_namespaces, spec.excluded_namespaces)
-    yield from namespaces.violations("namespaces")
-    for name in {*namespaces.includes, *namespaces.excludes} - {"", "*"}:
-        if not _NAMESPACE_PATTERN.fullmatch(name):
-            yield f"namespaces: {name!r} cannot be the name of a namespace"
-    resources = IncludesExcludes(spec.included_resources, spec.excluded_resources)
-    yield from resources.violations("resources")
-    for what, includes, excludes in (
-        (
-            "cluster-scoped resources",
-            spec.included_cluster_scoped_resources,
-            spec.excluded_cluster_scoped_resources,
-        ),
-        (
-            "namespace-scoped resources",
-            spec.included_namespace_scoped_resources,
-            spec.excluded_namespace_scoped_resources,
-        ),
-    ):
-        yield from _scoped_violations(what, includes, excludes)
-
-
-def _scoped_violations(
-    what: str, includes: tuple[str, ...], excludes: tuple[str, ...]
-) -> Iterable[str]:
-    """Unlike in the older lists, everything may be excluded: exactly ``*``."""
-    if excludes != ("*",):
-        yield from IncludesExcludes(includes, excludes).violations(what)
-    elif includes:
-        yield f"{what}: where '*' is excluded, nothing can be included"
-
-
-def _combination_violations(spec: BackupSpec) -> Iterable[str]:
-    if has_old_filters(spec) and has_scoped_filters(spec):
-        yield (
-            "includedResources, excludedResources and includeClusterResources cannot "
-            "be combined with the lists of cluster-scoped and namespace-scoped "
-            "resources"
-        )
-    if spec.label_selector is not None and spec.or_label_selectors:
-        yield "labelSelector and orLabelSelectors cannot be combined"
-    if spec.ttl is not None and spec.ttl < timedelta(0):
-        yield "ttl: a backup cannot expire before it was made"
+    named = [] if name is None else validate_backup_name(name)
+    return [*named, *validate_backup_spec(spec), *_unsupported(spec)]
 
 
 def _unsupported(spec: BackupSpec) -> Iterable[str]:
@@ -199,7 +132,7 @@ def make_request(
         ClusterError: The cluster cannot be read at all.
     """
     version = cluster.version()
-    discovery = cluster.discover()
+    discovery = cluster.discover(refresh=True)  # a CRD may be new
     filters = Filters(record.spec, discovery.resolve)
     _refuse_hollow_includes(record.spec, discovery)
     annotations = {

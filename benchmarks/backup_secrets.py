@@ -1,0 +1,225 @@
+"""Back up many Secrets from a real API server, against the bare LISTs of the same ones.
+
+    python benchmarks/backup_secrets.py [--items 33000] [--size 600] [--rounds 3]
+    python benchmarks/backup_secrets.py --items 200 --size 1000000
+
+Starts etcd and kube-apiserver on loopback (see tests/integration/real_apiserver), makes
+the Secrets, and then takes turns: the floor (paged LISTs over raw HTTP, nothing parsed),
+the backup (a process of its own, into a directory). Prints the median wall time of both
+and their ratio, CPU time for each item, and the most memory that the backup held, with
+the budgets of docs/benchmarks.md. Exit code 1 where a budget is missed.
+"""
+
+import argparse
+import base64
+import json
+import os
+import re
+import resource
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import urllib3
+
+ROOT = Path(__file__).parent.parent
+SCRIPT = ROOT / "tests" / "integration" / "real_apiserver" / "cluster.sh"
+NAMESPACE = "bench"
+TOKEN = "admintoken"
+PAGE = 500  # as client-go's own paging
+CONTINUE = re.compile(rb'"continue":"([^"]*)"')
+
+WALL_RATIO, WALL_EXTRA = 1.5, 0.5
+CPU_MICROSECONDS = 40
+MEMORY_MEBIBYTES = 256
+
+
+def main():
+    """Measure in turns and print."""
+    options = parse_arguments()
+    if options.backup:
+        print(json.dumps(back_up(*options.backup)))
+        return 0
+    with started_cluster() as (url, kubeconfig), tempfile.TemporaryDirectory() as store:
+        pool = make_pool(url)
+        print(f"making {options.items} Secrets of {options.size} bytes", flush=True)
+        make_secrets(pool, url, options.items, options.size)
+        floors, backups = [], []
+        for number in range(options.rounds):
+            floors.append(measure_floor(pool, url))
+            backups.append(measure_backup(kubeconfig, store, number))
+    return report(options.items, floors, backups)
+
+
+def parse_arguments():
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--items", type=int, default=33000)
+    parser.add_argument("--size", type=int, default=600, help="bytes of data in each")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--backup", nargs=3, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+# --- the cluster ----------------------------------------------------------------------
+
+
+@contextmanager
+def started_cluster():
+    """Run a control plane without controllers; give its address and kubeconfig."""
+    name = f"bench-{os.getpid()}"
+    environment = {
+        **os.environ,
+        "WITH_CONTROLLERS": "0",
+        "OWNER_PID": str(os.getpid()),
+    }
+    ports = [str(port) for port in free_ports(3)]
+    started = subprocess.run(
+        [SCRIPT, "start", name, *ports],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    try:
+        yield f"https://127.0.0.1:{ports[0]}", started.stdout.strip()
+    finally:
+        subprocess.run([SCRIPT, "stop", name], env=environment, check=True)
+
+
+def free_ports(count):
+    """Return ports on loopback that were free a moment ago."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+def make_pool(url):
+    """Return connections to the server; it is our own, so its name is not checked."""
+    del url
+    urllib3.disable_warnings()
+    return urllib3.PoolManager(
+        cert_reqs="CERT_NONE",
+        maxsize=16,
+        headers={
+            "Authorization": f"Bearer {TOKEN}",
+            "Accept": "application/json",
+            "Content-Type": "application/json",
+        },
+    )
+
+
+def make_secrets(pool, url, items, size):
+    """Create the namespace and the Secrets, of bytes that do not compress."""
+    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
+    post(pool, f"{url}/api/v1/namespaces", body)
+
+    def make(number):
+        value = base64.b64encode(os.urandom(size)).decode()
+        secret = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": f"secret-{number:06d}", "labels": {"app": "bench"}},
+            "data": {"value": value},
+        }
+        post(pool, f"{url}/api/v1/namespaces/{NAMESPACE}/secrets", secret)
+
+    with ThreadPoolExecutor(16) as workers:
+        list(workers.map(make, range(items)))
+
+
+def post(pool, url, body):
+    """Create one object."""
+    answer = pool.request("POST", url, body=json.dumps(body))
+    assert answer.status == 201, answer.data
+
+
+# --- what is measured -----------------------------------------------------------------
+
+
+def measure_floor(pool, url):
+    """List all Secrets page by page, looking at nothing but the continue token."""
+    token = b""
+    began, cpu = time.perf_counter(), time.process_time()
+    while True:
+        query = f"limit={PAGE}" + (f"&continue={token.decode()}" if token else "")
+        answer = pool.request(
+            "GET", f"{url}/api/v1/namespaces/{NAMESPACE}/secrets?{query}"
+        )
+        assert answer.status == 200
+        found = CONTINUE.search(answer.data[:4096])
+        if found is None or not found[1]:
+            break
+        token = found[1]
+    return {
+        "seconds": time.perf_counter() - began,
+        "cpu": time.process_time() - cpu,
+    }
+
+
+def measure_backup(kubeconfig, store, number):
+    """Back up in a fresh process, whose memory is then its own."""
+    command = [sys.executable, __file__, "--backup", kubeconfig, store, f"b-{number}"]
+    answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return json.loads(answer.stdout)
+
+
+def back_up(kubeconfig, store, name):
+    """Run one backup and tell what it took."""
+    from kbackup import BackupEngine, BackupSpec, BackupStore, Cluster  # noqa: PLC0415
+
+    with Cluster.connect(kubeconfig) as cluster, BackupStore.open(store) as target:
+        engine = BackupEngine(cluster, target)
+        began, cpu = time.perf_counter(), time.process_time()
+        result = engine.run(name, BackupSpec(included_namespaces=[NAMESPACE]))
+        seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+    assert not result.results.errors, result.results.errors
+    return {
+        "seconds": seconds,
+        "cpu": cpu,
+        "items": result.backup.status.progress.items_backed_up,
+        "mebibytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "phases": dict(result.report.seconds),
+        "bytes": result.report.bytes_written,
+    }
+
+
+def report(items, floors, backups):
+    """Print the figures beside their budgets; return the exit code."""
+    floor = statistics.median(each["seconds"] for each in floors)
+    wall = statistics.median(each["seconds"] for each in backups)
+    budget = WALL_RATIO * floor + WALL_EXTRA
+    cpu = statistics.median(each["cpu"] for each in backups) / items * 1e6
+    floor_cpu = statistics.median(each["cpu"] for each in floors) / items * 1e6
+    memory = max(each["mebibytes"] for each in backups)
+    assert all(each["items"] >= items for each in backups)
+    print(f"floor   {floor:8.2f} s   {floor_cpu:7.1f} us CPU an item")
+    print(
+        f"backup  {wall:8.2f} s   {wall / floor:.2f} x floor, budget {budget:.2f} s"
+        f" (1.5 x + 0.5 s)"
+    )
+    print(
+        f"CPU     {cpu:8.1f} us an item, {cpu - floor_cpu:.1f} us beyond the floor's;"
+        f" budget {CPU_MICROSECONDS} us"
+    )
+    print(f"memory  {memory:8.0f} MiB at most, budget {MEMORY_MEBIBYTES} MiB")
+    for phase, seconds in backups[-1]["phases"].items():
+        print(f"  {phase:18} {seconds:6.2f} s")
+    print(f"  {backups[-1]['bytes'] / 2**20:.1f} MiB written")
+    small = items >= 1000  # a fixed cost of milliseconds is no cost of an item
+    missed = wall > budget or memory > MEMORY_MEBIBYTES
+    missed |= small and cpu - floor_cpu > CPU_MICROSECONDS
+    print("budget missed" if missed else "within budget")
+    return int(missed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

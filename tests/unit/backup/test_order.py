@@ -1,0 +1,90 @@
+"""Which types are listed, and in which order."""
+
+import pytest
+
+from kbackup.backup._filters import Filters
+from kbackup.backup._order import plan_types
+from kbackup.models import APIResource, BackupSpec
+
+_ALL = frozenset({"list", "get", "create", "delete"})
+
+
+def _type(text, *, verbs=_ALL, namespaced=True):
+    """Return a type from ``resource.group``."""
+    resource, _, group = text.partition(".")
+    return APIResource(
+        group=group,
+        version="v1",
+        resource=resource,
+        kind=resource,
+        namespaced=namespaced,
+        verbs=verbs,
+    )
+
+
+def _planned(served, **spec):
+    """Return the names of the planned types, in order."""
+    filters = Filters(BackupSpec(**spec), lambda text: None)
+    return [str(each) for each in plan_types(served, filters)]
+
+
+def test_order_of_groups():
+    """Pods, claims and volumes lead the core group; extensions is the last group."""
+    names = [
+        "secrets",
+        "persistentvolumes",
+        "ingresses.extensions",
+        "pods",
+        "persistentvolumeclaims",
+        "deployments.apps",
+        "services",
+    ]
+
+    planned = _planned([_type(name) for name in names])
+
+    assert planned == [
+        "pods",
+        "persistentvolumeclaims",
+        "persistentvolumes",
+        "secrets",
+        "services",
+        "deployments.apps",
+        "ingresses.extensions",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("served", "expected"),
+    [
+        (["deployments.extensions", "deployments.apps"], "deployments.apps"),
+        (["events.events.k8s.io", "events"], "events.events.k8s.io"),
+        (["networkpolicies.networking.k8s.io", "networkpolicies.extensions"], None),
+    ],
+    ids=str,
+)
+def test_twins_are_stored_once(served, expected):
+    """Of the same objects under two groups the first one met is stored."""
+    planned = _planned([_type(name) for name in served])
+
+    assert planned == [expected or served[0]]
+
+
+def test_a_twin_that_is_excluded_does_not_hide_the_other():
+    """Filters come first: an excluded twin leaves the other one."""
+    served = [_type("deployments.apps"), _type("deployments.extensions")]
+
+    planned = _planned(served, excluded_resources=["deployments.apps"])
+
+    assert planned == ["deployments.extensions"]
+
+
+def test_views_are_not_stored():
+    """A type that cannot be created or deleted is a view and is not listed."""
+    served = [_type("pods.metrics.k8s.io", verbs=frozenset({"get", "list"}))]
+
+    assert _planned(served) == []
+
+
+def test_namespaces_are_left_to_the_end():
+    """Namespace objects are chosen by what was stored in them, so not listed here."""
+    assert _planned([_type("namespaces", namespaced=False)]) == []
