@@ -1,0 +1,285 @@
+"""A command in a container, over a WebSocket.
+
+Opens the client's `WSClient` itself: `kubernetes.stream.stream` swaps the methods of a
+shared client while it runs, which breaks every other request of the process. Called by
+the facade.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import attrs
+import msgspec
+
+from kbackup._kits.workers import call_with_timeout
+from kbackup.cluster._auth import Login
+from kbackup.cluster._errors import (
+    Subject,
+    describe_failure,
+    error_from_answer,
+    exec_error,
+)
+from kbackup.cluster._paths import path_of, qualified
+from kbackup.cluster._transport import Bound, Transport
+from kbackup.errors import (
+    ClusterError,
+    ExecError,
+    InvalidConfigError,
+    OperationTimeoutError,
+    UnauthorizedError,
+)
+from kbackup.models import APIResource
+
+_STDIN, _STDOUT, _STDERR, _ERROR = range(4)  # channels of the protocol
+_PIECE = 32 * 1024  # of stdin in one frame
+_LONGEST_WAIT = 0.5  # between two looks at the cancel token
+_UNAUTHORIZED = 401
+_PODS = APIResource(
+    group="", version="v1", resource="pods", kind="Pod", namespaced=True
+)
+
+
+@attrs.frozen(kw_only=True)
+class ExecResult:
+    """How a command ended.
+
+    Attributes:
+        exit_code: 0 to 255.
+        stdout: What it wrote.
+        stderr: What it wrote.
+    """
+
+    exit_code: int
+    stdout: bytes = attrs.field(default=b"", repr=False)
+    stderr: bytes = attrs.field(default=b"", repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class Command:
+    """What to run where; *stdin* is sent whole, and closed where the server can."""
+
+    namespace: str
+    pod: str
+    arguments: tuple[str, ...]
+    container: str = ""
+    timeout: timedelta | None = None
+    stdin: bytes | None = attrs.field(default=None, repr=False)
+
+
+def run_command(transport: Transport, bound: Bound, command: Command) -> ExecResult:
+    """Run *command* and wait for its end.
+
+    Protocol v4, of servers before 1.30, cannot close stdin alone: a command that reads
+    to the end of its input does not end there.
+
+    Raises:
+        ExecError: It could not be started, or the connection broke.
+        OperationTimeoutError: It did not end in time; it may still run.
+    """
+    subject = Subject("exec", "pods", qualified(command.pod, command.namespace))
+    if transport.as_user:
+        # The client's WebSocket sends no header but the authorization.
+        raise exec_error(
+            subject,
+            "commands cannot be run as another user",
+            hint="Connect without as_user to run commands in containers.",
+        )
+    bound.cancel.check()
+    deadline = None
+    if command.timeout is not None:
+        deadline = time.monotonic() + command.timeout.total_seconds()
+    stream = _connect(transport, bound, command, subject)
+    try:
+        return _Conversation(stream, bound, command, subject, deadline).run()
+    finally:
+        stream.close(timeout=1)
+
+
+def _connect(
+    transport: Transport, bound: Bound, command: Command, subject: Subject
+) -> Any:
+    authorization = transport.authorization
+    try:
+        login = authorization.current()
+        try:
+            stream = _open(transport, bound, command, subject, login)
+        except UnauthorizedError:
+            if not authorization.refused(login):
+                raise
+            login = authorization.current()
+            stream = _open(transport, bound, command, subject, login)
+    except InvalidConfigError as exc:
+        raise exec_error(subject, str(exc), hint=exc.hint) from exc
+    authorization.accepted(login)
+    return stream
+
+
+def _open(
+    transport: Transport, bound: Bound, command: Command, subject: Subject, login: Login
+) -> Any:
+    """Open the WebSocket; on a thread, for the client gives it no timeout."""
+    from kubernetes.stream.ws_client import WSClient, get_websocket_url  # noqa: PLC0415
+
+    bound.count(f"{subject.verb} {subject.resource}")
+    url = get_websocket_url(
+        transport.server + path_of(_PODS, command.namespace, command.pod, "exec"),
+        _query(command),
+    )
+    token = login.credentials.authorization
+    headers = {"authorization": token} if token else {}
+    settings = bound.settings
+    seconds = settings.connect_timeout + settings.read_timeout
+    try:
+        return call_with_timeout(
+            WSClient,
+            seconds.total_seconds(),
+            login.configuration,
+            url,
+            headers,
+            capture_all=False,
+            binary=True,
+        )
+    except Exception as exc:
+        raise _handshake_error(subject, exc) from exc
+
+
+def _query(command: Command) -> list[tuple[str, str]]:
+    query = [("command", argument) for argument in command.arguments]
+    if command.container:
+        query.append(("container", command.container))
+    if command.stdin is not None:
+        query.append(("stdin", "true"))
+    return [*query, ("stdout", "true"), ("stderr", "true")]
+
+
+def _handshake_error(subject: Subject, error: Exception) -> ClusterError:
+    status = getattr(error, "status_code", None)
+    if not isinstance(status, int):
+        return exec_error(subject, describe_failure(error))
+    body = getattr(error, "resp_body", None) or b""
+    data = body if isinstance(body, bytes) else str(body).encode()
+    return error_from_answer(subject, status, {}, data)
+
+
+class _Conversation:
+    """What is said over one open stream."""
+
+    def __init__(
+        self,
+        stream: Any,
+        bound: Bound,
+        command: Command,
+        subject: Subject,
+        deadline: float | None,
+    ) -> None:
+        self._stream = stream
+        self._bound = bound
+        self._command = command
+        self._subject = subject
+        self._deadline = deadline
+        self._out: dict[int, list[bytes]] = {_STDOUT: [], _STDERR: [], _ERROR: []}
+
+    def run(self) -> ExecResult:
+        """Send stdin, collect what comes, and read how it ended."""
+        try:
+            self._send_stdin()
+            while self._stream.is_open():
+                self._collect(self._wait())
+        except Exception as exc:
+            if isinstance(exc, OperationTimeoutError):
+                raise
+            self._collect(None)
+            if not self._out[_ERROR]:  # it had not ended
+                raise exec_error(self._subject, describe_failure(exc)) from exc
+        self._collect(None)
+        return ExecResult(
+            exit_code=self._exit_code(),
+            stdout=b"".join(self._out[_STDOUT]),
+            stderr=b"".join(self._out[_STDERR]),
+        )
+
+    def _wait(self) -> float:
+        self._bound.cancel.check()
+        if self._deadline is None:
+            return _LONGEST_WAIT
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            timeout = self._command.timeout or timedelta(0)
+            what = f"command in {self._subject.item}"
+            raise OperationTimeoutError(what, timeout.total_seconds())
+        return min(left, _LONGEST_WAIT)
+
+    def _send_stdin(self) -> None:
+        data = self._command.stdin
+        if data is None:
+            return
+        for start in range(0, len(data), _PIECE):
+            self._wait()
+            self._stream.write_channel(_STDIN, data[start : start + _PIECE])
+            self._collect(0)  # or a command that writes as it reads would stall both
+        self._stream.close_channel(_STDIN)
+
+    def _collect(self, wait: float | None) -> None:
+        """Take what has come; None: what is there already, without the network."""
+        if wait is not None:
+            self._stream.update(timeout=wait)
+        for channel, pieces in self._out.items():
+            if channel in self._stream._channels:  # noqa: SLF001 - reading waits
+                pieces.append(self._stream._channels.pop(channel))  # noqa: SLF001
+
+    def _exit_code(self) -> int:
+        raw = b"".join(self._out[_ERROR])
+        if not raw:
+            raise exec_error(self._subject, "the connection ended before the command")
+        return read_exit_code(self._subject, raw)
+
+
+def read_exit_code(subject: Subject, raw: bytes) -> int:
+    """Return the exit code that the error channel tells.
+
+    Raises:
+        ExecError: The command was not run.
+    """
+    try:
+        status = msgspec.json.decode(raw, type=dict[str, Any])
+    except msgspec.DecodeError as exc:
+        raise exec_error(subject, raw.decode(errors="replace").strip()) from exc
+    if status.get("status") == "Success":
+        return 0
+    details = status.get("details") or {}
+    for cause in details.get("causes") or ():
+        if cause.get("reason") == "ExitCode":
+            return int(cause["message"])
+    raise ExecError(
+        subject.verb,
+        subject.resource,
+        subject.item,
+        str(status.get("message") or status.get("reason") or "unknown reason"),
+        body=status,
+    )
+
+
+def make_command(
+    namespace: str,
+    pod: str,
+    arguments: Sequence[str],
+    *,
+    container: str,
+    timeout: timedelta | None,
+    stdin: bytes | None,
+) -> Command:
+    """Return the command; a single string is refused, it would become letters."""
+    if isinstance(arguments, str):
+        raise TypeError("command: expected a list of arguments, got one string")
+    return Command(
+        namespace=namespace,
+        pod=pod,
+        arguments=tuple(arguments),
+        container=container,
+        timeout=timeout,
+        stdin=stdin,
+    )

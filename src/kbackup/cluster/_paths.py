@@ -1,0 +1,40 @@
+"""Paths of the API: where objects of a type live, and how errors name them."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from kbackup.errors import InvalidItemError
+from kbackup.models import APIResource
+
+_LEADS_ELSEWHERE = {".", ".."}  # clients and servers resolve these
+
+
+def path_of(
+    resource: APIResource, namespace: str = "", name: str = "", subresource: str = ""
+) -> str:
+    """Return the path of a type, of one object, or of something below it.
+
+    Raises:
+        InvalidItemError: A name would lead to another path.
+    """
+    for each in {namespace, name} & _LEADS_ELSEWHERE:
+        raise InvalidItemError("address", str(resource), each, "this is no name")
+    if resource.group:
+        parts = ["/apis", resource.group, resource.version]
+    else:
+        parts = ["/api", resource.version]
+    if namespace and resource.namespaced:
+        parts += ["namespaces", quote(namespace, safe="")]
+    parts.append(resource.resource)
+    if name:
+        # RBAC names may hold a colon; a slash or a dot-dot must not leave the type.
+        parts.append(quote(name, safe=":"))
+    if subresource:
+        parts.append(subresource)
+    return "/".join(parts)
+
+
+def qualified(name: str, namespace: str) -> str:
+    """Return ``namespace/name``, or what there is of it."""
+    return "/".join(part for part in (namespace, name) if part)
