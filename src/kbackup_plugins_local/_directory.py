@@ -60,12 +60,13 @@ class Directory:
             target = self.path_of(key)
             temporary = self._write_temporary(target.parent, source)
             try:
+                info = _info(key, temporary.stat())
                 if create:
                     _link(key, temporary, target)
                 else:
                     os.replace(temporary, target)  # noqa: PTH105 - as os.link
                 _sync_directory(target.parent)
-                return _info(key, os.stat(target, follow_symlinks=False))  # noqa: PTH116
+                return info
             finally:
                 with suppress(OSError):
                     temporary.unlink(missing_ok=True)
@@ -107,6 +108,8 @@ class Directory:
         with translate_store_errors(key):
             place = self.path_of(key)
             try:
+                if not stat.S_ISREG(place.lstat().st_mode):
+                    return
                 place.unlink()
             except (FileNotFoundError, NotADirectoryError):
                 return
@@ -160,8 +163,8 @@ class Directory:
         """Write *source* beside its final place and bring it to the disk."""
         temporary = parent / f"{TEMPORARY}{uuid.uuid4().hex}"
         for attempt in range(_RACES):
-            self._make(parent)
             try:
+                self._make(parent)
                 descriptor = os.open(
                     temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE_MODE
                 )
@@ -231,7 +234,10 @@ def _sync_directory(path: Path) -> None:
     """Bring a directory's names to the disk, where the file system can."""
     if os.name == "nt":  # directories cannot be opened there
         return
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+    except FileNotFoundError:  # a delete has just emptied and removed it
+        return
     try:
         os.fsync(descriptor)
     except OSError as exc:

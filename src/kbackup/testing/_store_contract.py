@@ -203,6 +203,15 @@ class ObjectStoreContract:
 
         assert _keys(store, "") == []
 
+    def test_delete_takes_one_object(self, store: ObjectStore) -> None:
+        """Deleting the beginning of a key deletes nothing."""
+        store.put("backups/one/a", b"a")
+
+        store.delete("backups/one")
+        store.delete("backups")
+
+        assert _keys(store, "") == ["backups/one/a"]
+
     def test_a_deleted_key_can_be_used_again(self, store: ObjectStore) -> None:
         """The same key, even with the same bytes, can be created after a delete."""
         store.put("backups/one/a", b"a", create=True)

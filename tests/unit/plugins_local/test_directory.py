@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 
 import pytest
@@ -273,6 +274,28 @@ def test_one_winner_among_processes(root, store, tmp_path):
     for name, output in zip("abcd", outputs, strict=True):
         for race in output:
             assert (root / "claims" / race).read_bytes() == name.encode() * 1000
+
+
+def test_writers_and_deleters_of_one_directory(store, root):
+    """A directory that is emptied and removed under a writer is made again."""
+    failures = []
+
+    def work(name):
+        for number in range(100):
+            try:
+                store.put(f"claims/deep/{name}", b"%d" % number)
+                store.delete(f"claims/deep/{name}")
+            except StoreError as exc:
+                failures.append(exc)
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert failures == []
+    assert list(root.iterdir()) == []
 
 
 def test_killed_while_writing(root, store):
