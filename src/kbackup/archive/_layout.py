@@ -74,7 +74,7 @@ class PathReader:
         try:
             place = self._directories[directory]
         except KeyError:
-            place = split_directory(clean_path(directory + b"/")[:-1])
+            place = split_directory(clean_path(directory))
             self._directories[directory] = place
         if place is None or not file.endswith(_SUFFIX) or len(file) == len(_SUFFIX):
             clean_path(raw)
