@@ -64,7 +64,7 @@ def validate_object_store(store: ObjectStore, *, write: bool = True) -> StoreChe
         found = _probe(store, key)
     except StoreError as exc:
         found = [str(exc)]
-    if found and Capability.ATOMIC_CREATE in capabilities:
+    if _NO_CREATE in found:
         capabilities -= {Capability.ATOMIC_CREATE}
     noticed = [text for text in problems_of(store) if text not in problems]
     return StoreCheck(
