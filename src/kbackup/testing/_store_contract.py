@@ -35,6 +35,7 @@ from kbackup.errors import (
     UnsupportedCapabilityError,
 )
 from kbackup.plugins import Capability, Digest, ObjectStore
+from kbackup.testing._store_contract_lists import ListsContract, keys_of
 
 _LARGE = 33 * (1 << 20) + 7  # two pieces of a read and five parts of an upload
 
@@ -73,10 +74,6 @@ def _digest(data: bytes) -> Digest:
     return Digest(hashlib.sha256(data).hexdigest())
 
 
-def _keys(store: ObjectStore, prefix: str, **options: Any) -> list[str]:
-    return [info.key for info in store.list(prefix, **options)]
-
-
 def _outcomes(
     calls: list[Callable[[], object]],
 ) -> list[object]:
@@ -94,7 +91,7 @@ def _outcomes(
         return list(pool.map(run, calls))
 
 
-class ObjectStoreContract:
+class ObjectStoreContract(ListsContract):
     """The promises of `ObjectStore`."""
 
     @pytest.fixture
@@ -149,7 +146,7 @@ class ObjectStoreContract:
         with pytest.raises((StoreError, OSError)):
             store.put("backups/one/file", tmp_path / "missing")
 
-        assert _keys(store, "") == []
+        assert keys_of(store, "") == []
 
     def test_put_overwrites(self, store: ObjectStore) -> None:
         """A put without create replaces what was there."""
@@ -189,7 +186,7 @@ class ObjectStoreContract:
 
         store.delete("backups/one/a")
 
-        assert _keys(store, "backups/") == ["backups/one/b"]
+        assert keys_of(store, "backups/") == ["backups/one/b"]
         with pytest.raises(ObjectNotFoundError):
             store.stat("backups/one/a")
 
@@ -201,7 +198,7 @@ class ObjectStoreContract:
         store.delete("backups/one/a")
         store.delete("restores/never/was")
 
-        assert _keys(store, "") == []
+        assert keys_of(store, "") == []
 
     def test_delete_takes_one_object(self, store: ObjectStore) -> None:
         """Deleting the beginning of a key deletes nothing."""
@@ -210,7 +207,7 @@ class ObjectStoreContract:
         store.delete("backups/one")
         store.delete("backups")
 
-        assert _keys(store, "") == ["backups/one/a"]
+        assert keys_of(store, "") == ["backups/one/a"]
 
     def test_a_deleted_key_can_be_used_again(self, store: ObjectStore) -> None:
         """The same key, even with the same bytes, can be created after a delete."""
@@ -222,15 +219,15 @@ class ObjectStoreContract:
         assert _read(store, "backups/one/a") == b"a"
 
     @pytest.mark.parametrize("key", ODD_KEYS, ids=range(len(ODD_KEYS)))
-    def test_odd_keys(self, store: ObjectStore, key: str) -> None:
+    def test_oddkeys_of(self, store: ObjectStore, key: str) -> None:
         """Blanks, signs and other scripts in a key are kept as they are."""
         store.put(key, b"odd", create=True)
 
         assert _read(store, key) == b"odd"
         assert store.stat(key).key == key
-        assert _keys(store, "backups/") == [key]
+        assert keys_of(store, "backups/") == [key]
         store.delete(key)
-        assert _keys(store, "") == []
+        assert keys_of(store, "") == []
 
     @pytest.mark.parametrize("key", BAD_KEYS, ids=range(len(BAD_KEYS)))
     def test_bad_keys_are_refused(self, store: ObjectStore, key: str) -> None:
@@ -289,101 +286,6 @@ class ObjectStoreContract:
 
         with pytest.raises(OSError, match="target's disk"):
             store.get("backups/one/file", Full())
-
-    # --- lists ------------------------------------------------------------------------
-
-    def test_list_is_in_key_order(self, store: ObjectStore) -> None:
-        """Objects are listed by their whole keys, ascending, whatever a tree says."""
-        keys = ["a-b", "a/b", "a/b-c", "a/b/.x/y", "a.b", "a0", "B", "é/x", "a/c/d"]
-        keys.remove("a/b")  # a name is an object or a directory of others, not both
-        for number, key in enumerate(keys):
-            store.put(key, b"x" * number)
-
-        infos = list(store.list(""))
-
-        assert [info.key for info in infos] == sorted(keys)
-        assert {info.key: info.size for info in infos} == {
-            key: number for number, key in enumerate(keys)
-        }
-
-    def test_list_prefix(self, store: ObjectStore) -> None:
-        """A prefix is a beginning of keys; it needs not end at a slash."""
-        for key in ("backups/day/x", "backups/day-2/x", "backups/e", "restores/r/x"):
-            store.put(key, b"")
-
-        assert _keys(store, "backups/day/") == ["backups/day/x"]
-        assert _keys(store, "backups/day") == ["backups/day-2/x", "backups/day/x"]
-        assert _keys(store, "backups/day/x") == ["backups/day/x"]
-        assert _keys(store, "rest") == ["restores/r/x"]
-        assert _keys(store, "none/") == []
-
-    def test_list_after(self, store: ObjectStore) -> None:
-        """A list goes on behind a key, also one that is not there."""
-        keys = [f"backups/{letter}/{n}" for letter in "abc" for n in range(3)]
-        for key in keys:
-            store.put(key, b"")
-
-        assert _keys(store, "backups/", after="backups/b/1") == keys[5:]
-        assert _keys(store, "backups/", after="backups/a/5") == keys[3:]
-        assert _keys(store, "backups/", after="backups/c/2") == []
-        assert _keys(store, "backups/b/", after="a") == keys[3:6]
-
-    def test_list_streams(self, store: ObjectStore) -> None:
-        """The first objects of a list can be taken without the rest."""
-        for number in range(20):
-            store.put(f"backups/b{number:02d}/file", b"")
-
-        listing = store.list("backups/")
-
-        assert [next(listing).key for _ in range(2)] == [
-            "backups/b00/file",
-            "backups/b01/file",
-        ]
-
-    def test_list_while_others_write(self, store: ObjectStore) -> None:
-        """Objects deleted or added during a list disturb none of the others."""
-        for number in range(30):
-            store.put(f"backups/b{number:02d}/file", b"")
-
-        found = []
-        for info in store.list("backups/"):
-            found.append(info.key)
-            if len(found) == 1:
-                store.delete("backups/b20/file")
-                store.put("backups/b99/file", b"")
-
-        expected = {f"backups/b{n:02d}/file" for n in range(30)} - {"backups/b20/file"}
-        assert expected <= set(found)
-
-    def test_list_prefixes(self, store: ObjectStore) -> None:
-        """Directories are listed once, ascending, with prefix and slash; objects not."""
-        for key in ("backups/b/x", "backups/b/y/z", "backups/a/x", "backups/file"):
-            store.put(key, b"")
-        store.put("restores/r/x", b"")
-
-        assert list(store.list_prefixes("backups/")) == ["backups/a/", "backups/b/"]
-        assert list(store.list_prefixes("")) == ["backups/", "restores/"]
-        assert list(store.list_prefixes("backups/b/")) == ["backups/b/y/"]
-        assert list(store.list_prefixes("back")) == ["backups/"]
-        assert list(store.list_prefixes("none/")) == []
-
-    def test_list_prefixes_of_another_delimiter(self, store: ObjectStore) -> None:
-        """Keys are cut at any delimiter."""
-        for key in ("backups/a-1", "backups/a-2", "backups/b", "backups/c-d/e"):
-            store.put(key, b"")
-
-        found = list(store.list_prefixes("backups/", "-"))
-
-        assert found == ["backups/a-", "backups/c-"]
-
-    def test_an_emptied_directory_is_gone(self, store: ObjectStore) -> None:
-        """When its last object is deleted, a directory is not listed any more."""
-        store.put("backups/a/deep/er/x", b"")
-        store.put("backups/b/x", b"")
-
-        store.delete("backups/a/deep/er/x")
-
-        assert list(store.list_prefixes("backups/")) == ["backups/b/"]
 
     # --- one winner -------------------------------------------------------------------
 
@@ -460,7 +362,7 @@ class ObjectStoreContract:
                 key = f"backups/{name}/{number}"
                 store.put(key, key.encode() * 100)
                 assert _read(store, key) == key.encode() * 100
-            assert len(_keys(store, f"backups/{name}/")) == len(range(5))
+            assert len(keys_of(store, f"backups/{name}/")) == len(range(5))
             for number in range(5):
                 store.delete(f"backups/{name}/{number}")
             return "done"
@@ -468,7 +370,7 @@ class ObjectStoreContract:
         outcomes = _outcomes([partial(work, f"t{n}") for n in range(8)])
 
         assert outcomes == ["done"] * 8
-        assert _keys(store, "backups/") == []
+        assert keys_of(store, "backups/") == []
 
     def test_works_under_a_running_loop(self, store: ObjectStore) -> None:
         """A notebook has a running event loop: the store works in its thread."""
@@ -487,7 +389,7 @@ class ObjectStoreContract:
             until = datetime.now(UTC) + timedelta(days=1)
             with pytest.raises(UnsupportedCapabilityError):
                 store.put("backups/one/file", b"x", retain_until=until)
-            assert _keys(store, "") == []
+            assert keys_of(store, "") == []
         if Capability.SIGNED_URL not in store.capabilities:
             with pytest.raises(UnsupportedCapabilityError):
                 store.signed_url("backups/one/file", timedelta(minutes=10))
