@@ -285,9 +285,12 @@ def plan_retry(
     elif isinstance(error, ServerFaultError):
         if error.status in _PASSING_FAULTS and not call.changes:
             tries = call.tries or _TRIES_AFTER_FAULT
-    elif not hopeless and not (sent and call.changes):
-        if isinstance(error, ClusterUnreachableError):
-            tries = _TRIES_UNREACHABLE if reached else _TRIES_NEVER_REACHED
+    elif (
+        isinstance(error, ClusterUnreachableError)
+        and not hopeless
+        and not (sent and call.changes)
+    ):
+        tries = _TRIES_UNREACHABLE if reached else _TRIES_NEVER_REACHED
     if attempt >= tries:
         return None
     ceiling = min(_LONGEST_DELAY, _FIRST_DELAY * 2.0 ** min(attempt - 1, 16))

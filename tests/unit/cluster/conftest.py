@@ -1,0 +1,208 @@
+"""A real HTTP server on loopback that answers as a test scripts it."""
+
+import json
+import ssl
+import subprocess
+import threading
+from collections import Counter
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import attrs
+import pytest
+
+from kbackup.models import EngineSettings
+
+
+@attrs.frozen(kw_only=True)
+class Request:
+    """What the server was asked."""
+
+    method: str
+    path: str
+    query: dict
+    headers: dict
+    body: bytes
+
+    @property
+    def token(self):
+        """The bearer token, or nothing."""
+        return self.headers.get("Authorization", "").removeprefix("Bearer ")
+
+
+class Hang(Exception):  # noqa: N818 - an order, no error
+    """Raised by an answering function: close the connection without an answer."""
+
+
+def status(code, message="no", **more):
+    """Return an answer that is a Status of the API."""
+    body = {"kind": "Status", "status": "Failure", "code": code, "message": message}
+    return code, {}, body | more
+
+
+class ScriptedServer:
+    """Answers each request with ``answer(request) -> (status, headers, body)``."""
+
+    def __init__(self, context=None):
+        self.answer = lambda request: (200, {}, {})
+        self.requests = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def _handle(self):
+                url = urlsplit(self.path)
+                request = Request(
+                    method=self.command,
+                    path=url.path,
+                    query={k: v[0] for k, v in parse_qs(url.query).items()},
+                    headers=dict(self.headers),
+                    body=self.rfile.read(int(self.headers.get("Content-Length") or 0)),
+                )
+                outer.requests.append(request)
+                try:
+                    code, headers, body = outer.answer(request)
+                except Hang:
+                    self.close_connection = True
+                    return
+                data = body if isinstance(body, bytes) else json.dumps(body).encode()
+                self.send_response(code)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _handle
+
+            def log_message(self, *args):
+                """Say nothing."""
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, request, client_address):
+                """Say nothing: clients that leave early are part of the tests."""
+
+            def get_request(self):
+                connection, address = super().get_request()
+                connection.settimeout(10)
+                if context is not None:
+                    connection = context.wrap_socket(
+                        connection, server_side=True, do_handshake_on_connect=False
+                    )
+                return connection, address
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        scheme = "https" if context else "http"
+        self.url = f"{scheme}://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.05,), daemon=True
+        )
+        self._thread.start()
+
+    def script(self, *answers):
+        """Give these answers one after the other, the last one for ever."""
+        left = list(answers)
+
+        def answer(request):
+            one = left.pop(0) if len(left) > 1 else left[0]
+            if one is Hang:
+                raise Hang
+            return one
+
+        self.answer = answer
+
+    @property
+    def paths(self):
+        """How often each path was asked."""
+        return Counter(request.path for request in self.requests)
+
+    def close(self):
+        """Stop."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@pytest.fixture
+def server():
+    """A server without TLS."""
+    server = ScriptedServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def write_kubeconfig(tmp_path):
+    """Return a function that writes a kubeconfig for a user section."""
+
+    def write(url, user, name="config", **cluster):
+        path = tmp_path / name
+        document = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "c", "cluster": {"server": url, **cluster}}],
+            "users": [{"name": "u", "user": user}],
+            "contexts": [{"name": "here", "context": {"cluster": "c", "user": "u"}}],
+            "current-context": "here",
+        }
+        path.write_text(json.dumps(document))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def settings():
+    """Settings with timeouts for a server on this machine."""
+    return EngineSettings(workers=4)
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    """Shorten the pauses between tries; their number stays."""
+    monkeypatch.setattr("kbackup.cluster._transport._FIRST_DELAY", 0.001)
+    monkeypatch.setattr("kbackup.cluster._transport._LONGEST_DELAY", 0.002)
+
+
+@pytest.fixture(scope="session")
+def pki(tmp_path_factory):
+    """A CA, a server certificate for 127.0.0.1 and two client certificates."""
+    home = tmp_path_factory.mktemp("pki")
+
+    def openssl(*arguments):
+        subprocess.run(
+            ["openssl", *arguments], cwd=home, check=True, capture_output=True
+        )
+
+    def make(name, extension):
+        key = ["-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key"]
+        openssl("req", *key, "-out", f"{name}.csr", "-subj", f"/CN={name}")
+        (home / "ext").write_text(extension)
+        ca = ["-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial"]
+        sign = ["-req", "-in", f"{name}.csr", "-out", f"{name}.crt", "-days", "30"]
+        openssl("x509", *sign, *ca, "-extfile", "ext")
+
+    openssl(
+        *("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key"),
+        *("-out", "ca.crt", "-days", "30", "-subj", "/CN=test-ca"),
+    )
+    make("server", "subjectAltName=IP:127.0.0.1")
+    make("ann", "extendedKeyUsage=clientAuth")
+    make("bob", "extendedKeyUsage=clientAuth")
+    return Path(home)
+
+
+@pytest.fixture
+def tls_server(pki):
+    """A server that wants a client certificate and takes none by itself."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pki / "server.crt", pki / "server.key")
+    context.load_verify_locations(pki / "ca.crt")
+    context.verify_mode = ssl.CERT_REQUIRED
+    server = ScriptedServer(context)
+    yield server
+    server.close()

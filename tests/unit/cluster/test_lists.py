@@ -1,0 +1,203 @@
+"""LISTs: paging, one resourceVersion, 410 in the middle."""
+
+import json
+
+import pytest
+
+from kbackup.cluster import Cluster
+from kbackup.cluster._lists import next_limit
+from kbackup.errors import GoneError
+from kbackup.models import APIResource
+
+from .conftest import status
+
+SECRETS = APIResource(
+    group="", version="v1", resource="secrets", kind="Secret", namespaced=True
+)
+
+
+def secret(number, **more):
+    """Return a Secret as a list holds it: without kind."""
+    name = f"s{number:04}"
+    return {"metadata": {"name": name, "namespace": "x", "uid": f"u{number}"}} | more
+
+
+class Lists:
+    """Serves numbered Secrets in pages; tokens are ``<version>:<next number>``."""
+
+    def __init__(self, count, page=3):
+        self.numbers = list(range(count))
+        self.page = page
+        self.version = "10"
+        self.gone = []  # answers instead of pages, by number of the request
+        self.seen = []
+
+    def __call__(self, request):
+        """Answer a LIST."""
+        if "apiservices" in request.path:
+            return 404, {}, b"404 page not found"
+        self.seen.append(request.query)
+        if self.gone and (answer := self.gone.pop(0)):
+            return answer
+        version, _, start = request.query.get("continue", "").partition(":")
+        version = version or request.query.get("resourceVersion") or self.version
+        found = [n for n in self.numbers if n >= int(start or 0)]
+        meta = {"resourceVersion": version}
+        if len(found) > self.page:
+            meta["continue"] = f"{version}:{found[self.page]}"
+        items = [secret(n) for n in found[: self.page]]
+        return 200, {}, {"metadata": meta, "items": items}
+
+
+@pytest.fixture
+def cluster(server, write_kubeconfig, settings):
+    """A connection with a static token."""
+    path = write_kubeconfig(server.url, {"token": "t"})
+    with Cluster.connect(path, settings=settings) as cluster:
+        yield cluster
+
+
+def names(listing):
+    """Return the names in the order in which they came."""
+    return [item.name for item in listing]
+
+
+ALL = [f"s{n:04}" for n in range(10)]
+
+
+def test_all_pages(server, cluster):
+    """All pages come, once and in order, and the record counts them."""
+    server.answer = lists = Lists(10)
+
+    listing = cluster.list(SECRETS, namespace="x", label_selector="a=b")
+
+    assert names(listing) == ALL
+    assert listing.record.listed == 10
+    assert listing.record.exact
+    assert listing.resource_version == "10"
+    assert lists.seen[0] == {"limit": "100", "labelSelector": "a=b"}
+
+
+def test_bodies(server, cluster):
+    """An item of a list gets apiVersion and kind in front and is otherwise untouched."""
+    server.answer = Lists(1)
+
+    item = next(iter(cluster.list(SECRETS)))
+
+    assert json.loads(item.json()) == {"apiVersion": "v1", "kind": "Secret"} | secret(0)
+    assert item.json().startswith(b'{"apiVersion":"v1","kind":"Secret",')
+
+
+def test_bodies_that_say_their_kind(server, cluster):
+    """An item that says its kind, as custom resources do, is left as it is."""
+    body = secret(0, apiVersion="v1", kind="Secret")
+    server.script((200, {}, {"metadata": {"resourceVersion": "1"}, "items": [body]}))
+
+    item = next(iter(cluster.list(SECRETS)))
+
+    assert json.loads(item.json()) == body
+    assert item.json().count(b"apiVersion") == 1
+
+
+def test_exact_version(server, cluster):
+    """A list at a given version asks for exactly that one, on the first page only."""
+    server.answer = lists = Lists(4)
+
+    listing = cluster.list(SECRETS, resource_version="7")
+
+    assert len(names(listing)) == 4
+    assert lists.seen[0]["resourceVersionMatch"] == "Exact"
+    assert "resourceVersion" not in lists.seen[1]
+    assert listing.record.exact
+    assert listing.record.resource_version == "7"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [status(410), status(400), status(504, "Too large resource version: 7")],
+    ids=["compacted", "unknown-parameter", "in-the-future"],
+)
+def test_version_not_readable(server, cluster, answer, monkeypatch):
+    """A type that cannot be read at the version is read at the newest, and says so."""
+    monkeypatch.setattr("kbackup.cluster._transport._TRIES_AFTER_FAULT", 1)
+    server.answer = lists = Lists(10)
+    lists.gone = [answer]
+
+    listing = cluster.list(SECRETS, resource_version="7")
+
+    assert names(listing) == ALL
+    assert not listing.record.exact
+    assert listing.record.resource_version == "10"
+    assert listing.record.restarts == 0
+
+
+def test_aggregated_api(server, cluster):
+    """A group of another API server is read at its newest: its versions are its own."""
+    service = {
+        "metadata": {"name": "v1.g"},
+        "spec": {"group": "g", "service": {"name": "s"}},
+    }
+    lists = Lists(2)
+    services = (200, {}, {"metadata": {"resourceVersion": "1"}, "items": [service]})
+    server.answer = lambda r: services if "apiservices" in r.path else lists(r)
+    foreign = APIResource(
+        group="g", version="v1", resource="things", kind="Thing", namespaced=True
+    )
+
+    listing = cluster.list(foreign, resource_version="7")
+
+    assert len(names(listing)) == 2
+    assert not listing.record.exact
+    assert "resourceVersion" not in lists.seen[0]
+
+
+def test_gone_with_a_token(server, cluster):
+    """A list that expired goes on where the server says, and nothing comes twice."""
+    server.answer = lists = Lists(10)
+    lists.gone = [None, status(410, metadata={"continue": "12:3"})]
+
+    listing = cluster.list(SECRETS, resource_version="7")
+
+    assert names(listing) == ALL
+    assert lists.seen[2]["continue"] == "12:3"
+    assert listing.record.restarts == 1
+    assert listing.record.listed == 10
+    assert not listing.record.exact
+
+
+def test_gone_without_a_token(server, cluster):
+    """A list that must begin again delivers nothing twice and loses nothing."""
+    server.answer = lists = Lists(10)
+    lists.gone = [None, None, status(410), None, None, None, status(410)]
+
+    listing = cluster.list(SECRETS)
+
+    assert names(listing) == ALL
+    assert listing.record.restarts == 2
+    assert listing.record.listed == 10
+
+
+def test_gone_for_ever(server, cluster):
+    """A list that never gets further is an error."""
+    server.answer = lists = Lists(10)
+    lists.gone = [None] + [status(410), None] * 20
+
+    with pytest.raises(GoneError):
+        names(cluster.list(SECRETS))
+
+
+def test_limit_follows_size():
+    """The next page holds about the bytes that are wanted, and grows by steps."""
+    assert next_limit(100, 1000, 8_000_000) == 400
+    assert next_limit(400, 1000, 800_000) == 800
+    assert next_limit(100, 1_000_000, 8_000_000) == 8
+    assert next_limit(8, 100_000_000, 8_000_000) == 1
+
+
+def test_repr_hides_bodies(server, cluster):
+    """Neither items nor pages show what they hold."""
+    server.script((200, {}, {"items": [secret(0, data={"k": "hunter2"})]}))
+
+    (page,) = cluster.list(SECRETS).pages()
+
+    assert "hunter2" not in repr(page) + repr(page.items)
