@@ -40,6 +40,7 @@ from kbackup.restore._system import (
 ENDPOINTS = GroupResource.parse("endpoints")
 SERVICES = GroupResource.parse("services")
 _NEVER_OWNERS = frozenset({"Secret", "ConfigMap"})
+_DEFAULT_NAMESPACE = ResourceIdentifier(NAMESPACES, "", "default")
 _decode = msgspec.json.decode
 
 
@@ -183,6 +184,8 @@ class ItemPlanner:
             like: An item of the same type and namespace.
         """
         ref = ResourceIdentifier(like.group_resource, like.namespace, live.name)
+        if ref == _DEFAULT_NAMESPACE:
+            return False
         content: dict[str, Any] = _decode(live.json())
         item = Item(
             identifier=ref,

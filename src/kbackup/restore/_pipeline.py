@@ -13,6 +13,7 @@ from pathlib import Path
 
 import attrs
 
+from kbackup._kits.globs import IncludesExcludes
 from kbackup._kits.log_capture import LogCapture
 from kbackup._kits.workers import Cancelled
 from kbackup.archive import ArchiveContents
@@ -22,6 +23,7 @@ from kbackup.errors import (
     RunCancelledError,
 )
 from kbackup.models import (
+    BackupSpec,
     ExistingResourcePolicy,
     ItemOutcome,
     ObjectMeta,
@@ -56,6 +58,7 @@ from kbackup.restore._prepare import (
     make_maker,
     now,
     opened,
+    read_digest,
     resolve,
 )
 from kbackup.restore._record import check_name, keep
@@ -109,7 +112,17 @@ def compare_backup(session: Session, backup_name: str) -> Difference:
         )
         extras: list[ResourceIdentifier] = []
         _, planned = look(session, run, backup, asked=asked, extras=extras)
+        if not _covers_cluster(backup.spec):
+            extras = [ref for ref in extras if ref.namespace]
         return difference_of(planned.entries, extras)
+
+
+def _covers_cluster(spec: BackupSpec) -> bool:
+    """Whether a backup holds the cluster-scoped objects of its types, all of them."""
+    if spec.include_cluster_resources is not None:
+        return spec.include_cluster_resources
+    namespaces = IncludesExcludes(spec.included_namespaces, spec.excluded_namespaces)
+    return namespaces.includes_everything
 
 
 def _plan_of(
@@ -187,7 +200,7 @@ def _apply(
         raise PlanOutdatedError("the plan was made for another cluster")
     check_name(session.store, head.restore_name, head.restore_uid)
     backup = session.store.get(head.backup_name)
-    digest = session.store.archive_digest(head.backup_name)
+    digest = read_digest(session, backup, options)
     if (backup.metadata.uid, digest) != (head.backup_uid, head.archive_digest):
         raise PlanOutdatedError(f"backup {head.backup_name} is not the one planned")
     with opened(session, run, backup, options) as contents:
@@ -200,6 +213,8 @@ def _apply(
         )
         memory = plan.memory
         request = resolve(session, run, backup, contents, asked=asked, memory=memory)
+        if options.salvage:
+            run.error("the backup was read as far as it goes, damaged or not")
         for damage in contents.damage:
             run.error(f"the backup is damaged: {damage}")
         with run.phase("write", total=len(plan.entries)):

@@ -15,9 +15,10 @@ import attrs
 from kbackup._kits.clock import Clock
 from kbackup._kits.workers import Cancelled, CancelToken
 from kbackup.archive import ArchiveContents
-from kbackup.catalog import BackupStore
+from kbackup.catalog import BackupStore, Manifest
 from kbackup.cluster import Cluster
 from kbackup.errors import (
+    BackupDamagedError,
     BackupNotFoundError,
     RunCancelledError,
     TargetMismatchError,
@@ -135,8 +136,9 @@ def opened(
 ) -> Iterator[ArchiveContents]:
     """The archive, read once from beginning to end and found right."""
     with run.phase("read the backup"):
-        reader = session.store.open_archive(backup.name, salvage=options.salvage)
-        contents = reader.index(session.settings.spool_directory)
+        archive = session.store.open_archive(backup.name, salvage=options.salvage)
+        with archive:
+            contents = archive.index(session.settings.spool_directory)
     with contents:
         yield contents
 
@@ -174,7 +176,7 @@ def resolve(
         if found is not None:
             served[text] = found.group_resource
     filters = make_filters(spec, TypeNames(served, contents.resources()))
-    manifest = session.store.manifest(backup.name)
+    manifest = read_manifest(session, backup, options)
     source_uid = manifest.cluster_uid if manifest is not None else ""
     known = bool(source_uid and target_uid)
     restore = Restore(
@@ -190,7 +192,7 @@ def resolve(
         options=options,
         backup=backup,
         manifest=manifest,
-        archive_digest=session.store.archive_digest(backup.name),
+        archive_digest=read_digest(session, backup, options),
         cluster=cluster,
         discovery=discovery,
         reader=reader,
@@ -206,6 +208,28 @@ def resolve(
         priorities=Priorities.of(options.priorities),
         rules=existing_rules(spec, options),
     )
+
+
+def read_manifest(
+    session: Session, backup: Backup, options: RestoreOptions
+) -> Manifest | None:
+    """The manifest; of a damaged backup that is read nevertheless, maybe none."""
+    try:
+        return session.store.manifest(backup.name)
+    except BackupDamagedError:
+        if options.salvage:
+            return None
+        raise
+
+
+def read_digest(session: Session, backup: Backup, options: RestoreOptions) -> str:
+    """The digest of the archive; of a damaged backup maybe none."""
+    try:
+        return session.store.archive_digest(backup.name)
+    except BackupDamagedError:
+        if options.salvage:
+            return ""
+        raise
 
 
 def make_maker(session: Session, request: RestoreRequest, run: Run) -> DesiredMaker:

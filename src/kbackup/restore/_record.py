@@ -5,13 +5,14 @@ nobody from restoring: then the result says so and nothing is kept.
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from kbackup._kits.streams import compress
 from kbackup.catalog import BackupStore
-from kbackup.errors import RestoreExistsError, RestoreNotFoundError, StoreError
+from kbackup.errors import RestoreExistsError, StoreError
 from kbackup.models import ItemOutcome, Restore, Results
 from kbackup.plugins import Run
 from kbackup.restore._plan import PlanEntry
@@ -26,23 +27,14 @@ _WORDS = {
 }
 
 
-def check_name(store: BackupStore, name: str, uid: str) -> bool:
-    """Tell whether this very restore is on record already.
+def check_name(store: BackupStore, name: str, uid: str) -> None:
+    """Refuse a name that another run has used; a store in trouble is met later.
 
     Raises:
         RestoreExistsError: Another run has used the name.
     """
-    try:
-        found = store.get_restore(name)
-    except (RestoreNotFoundError, StoreError):
-        return False
-    if found.metadata.uid != uid:
-        raise RestoreExistsError(
-            name,
-            "it restored another backup or another cluster",
-            hint="choose another name for this restore",
-        )
-    return True
+    with suppress(StoreError):
+        store.check_restore(name, uid)
 
 
 def keep(

@@ -266,6 +266,8 @@ class SystemObjects:
 
     def _candidates(self, resource: GroupResource) -> tuple[SystemRow, ...]:
         """The rows of a type; remembered by identity, for it is asked per item."""
+        known: GroupResource | None
+        rows: tuple[SystemRow, ...]
         known, rows = self._last
         if known is not resource:
             rows = self._rows.get(resource, ())

@@ -1,0 +1,595 @@
+"""The engine over a simulated API server: shown before it is done, and done once."""
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from kbackup._kits.workers import CancelToken
+from kbackup.errors import (
+    BackupNotFoundError,
+    InvalidSpecError,
+    PlanOutdatedError,
+    RestoreExistsError,
+    RunCancelledError,
+    TargetMismatchError,
+)
+from kbackup.models import (
+    EngineSettings,
+    LabelSelector,
+    RestoreOptions,
+    RestorePhase,
+    RestoreSpec,
+)
+from kbackup.restore import ClaimVerdict, PlanAction
+from kbackup.testing import sample_shop
+
+SPEC = RestoreSpec(backup_name="shop-1")
+SECRET = "bm90LWEtcmVhbC1rZXk="  # of the sample shop
+
+
+def _spec(**more):
+    """A restore of backup shop-1."""
+    return RestoreSpec(backup_name="shop-1", **more)
+
+
+def _config_map(name="settings", namespace="shop", **data):
+    """A ConfigMap."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": name, "namespace": namespace},
+        "data": data,
+    }
+
+
+def _namespace(name="shop"):
+    """A Namespace."""
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+
+
+def _actions(plan):
+    """Kind and name to action."""
+    return {f"{e.kind}/{e.target.name}": str(e.action) for e in plan.entries}
+
+
+class KillToken(CancelToken):
+    """Cancels the run when it is asked for the n-th time."""
+
+    def __init__(self, asked):
+        """Cancel at call *asked* of `check`."""
+        super().__init__()
+        self._left = asked
+
+    def check(self):
+        """Count, and cancel when it is time."""
+        self._left -= 1
+        if self._left <= 0:
+            self.cancel("killed")
+        super().check()
+
+
+# --- plan -----------------------------------------------------------------------------
+
+
+def test_a_plan_writes_nothing(shop):
+    """After planning no object of the target has changed and no write was sent."""
+    before = shop.versions()
+
+    plan = shop.engine.plan("try-1", SPEC)
+
+    assert shop.versions() == before
+    assert shop.writes() == 0
+    assert plan.counts[PlanAction.CREATE] > 5
+
+
+def test_controllers_make_their_own_pods(shop):
+    """Pods of a ReplicaSet are skipped by name, the ReplicaSet is created first."""
+    plan = shop.engine.plan("try-1", SPEC)
+
+    pods = [entry for entry in plan.entries if entry.kind == "Pod"]
+    assert pods
+    assert {entry.reason for entry in pods} == {"made by ReplicaSet/web-6d4b8c9f7"}
+    waves = {entry.kind: entry.wave for entry in plan.entries}
+    assert waves["ReplicaSet"] < waves["Deployment"]
+
+
+def test_the_plan_shows_no_secret(shop):
+    """No value of a Secret is in text, JSON or repr, also where it differs."""
+    live = [x for x in sample_shop() if x["kind"] in ("Namespace", "Secret")]
+    live[1] = {**live[1], "data": {"api-key": "b3RoZXI=", "more": "bW9yZQ=="}}
+    shop.simulated.load(live)
+
+    plan = shop.engine.plan("try-1", _spec(existing_resource_policy="update"))
+
+    told = f"{plan}{plan!r}{plan.entries!r}{json.dumps(plan.to_json())}"
+    assert "data.api-key" in told
+    for value in (SECRET, "b3RoZXI=", "bW9yZQ=="):
+        assert value not in told
+
+
+def test_expected_cluster(shop):
+    """Another cluster than the expected one is refused."""
+    uid = shop.cluster.uid()
+    shop.engine.plan("try-1", SPEC, RestoreOptions(expect_cluster=uid))
+    shop.engine.plan("try-1", SPEC, RestoreOptions(expect_cluster="simulated"))
+
+    with pytest.raises(TargetMismatchError):
+        shop.engine.plan("try-1", SPEC, RestoreOptions(expect_cluster="prod"))
+
+
+def test_the_head_knows_another_cluster(shop):
+    """A backup of another cluster is said to be of another cluster."""
+    plan = shop.engine.plan("try-1", SPEC)
+
+    assert plan.head.same_cluster is False
+    assert plan.head.cluster_uid == shop.cluster.uid()
+
+
+def test_wrong_specs_name_every_rule(shop):
+    """All broken rules come in one error."""
+    spec = RestoreSpec(
+        included_namespaces=("*", "shop"),
+        included_resources=("pods",),
+        excluded_resources=("pods",),
+        label_selector=LabelSelector.parse("a=b"),
+        or_label_selectors=(LabelSelector.parse("a=b"),),
+        namespace_mapping={"shop": "Not Valid"},
+    )
+
+    with pytest.raises(InvalidSpecError) as caught:
+        shop.engine.plan("Not Valid", spec)
+
+    assert len(caught.value.violations) == 6
+
+
+def test_a_backup_that_is_not_there(shop):
+    """A name that no backup has is refused."""
+    with pytest.raises(BackupNotFoundError):
+        shop.engine.plan("try-1", RestoreSpec(backup_name="other"))
+
+
+def test_labels_select_and_claims_follow_their_pods(shop):
+    """What a selected Pod needs comes along, though its own labels do not match."""
+    selector = LabelSelector.parse("app=web")
+
+    plan = shop.engine.plan("try-1", _spec(label_selector=selector))
+
+    actions = _actions(plan)
+    assert actions["PersistentVolumeClaim/orders"] == "create"
+    assert actions["Deployment/web"] == "create"
+    assert "ConfigMap/settings" not in actions
+
+
+def test_a_function_selects_and_keeps_the_ground(shop):
+    """where= drops items, but never CRDs and Namespaces."""
+    options = RestoreOptions(where=lambda item: item["kind"] == "Secret")
+
+    plan = shop.engine.plan("try-1", SPEC, options)
+
+    kinds = {entry.kind for entry in plan.entries}
+    assert kinds == {"Secret", "Namespace", "CustomResourceDefinition"}
+    assert any("left out by a function" in str(notice) for notice in plan.notices)
+
+
+def test_a_type_that_the_target_lacks_is_a_conflict(shop):
+    """Without its CRD a custom resource is a conflict that says what would help."""
+    plan = shop.engine.plan("try-1", _spec(included_namespaces=("shop",)))
+
+    [coupon] = [entry for entry in plan.entries if entry.kind == "Coupon"]
+    assert coupon.action is PlanAction.CONFLICT
+    assert "does not serve" in coupon.reason
+    assert "its CRD is in the backup" in coupon.reason
+    assert plan.exit_code == 5
+
+
+def test_types_that_may_not_be_listed_are_unknown(shop):
+    """A type that the caller may not read is unknown, with the reason."""
+    items = [_namespace(), *(_config_map(f"c{n}") for n in range(5))]
+    shop.simulated.load([_namespace()])
+    shop.simulated.faults.forbid(verb="list", resource="secrets")
+    del items
+
+    plan = shop.engine.plan("try-1", _spec(included_resources=("secrets",)))
+
+    assert {str(e.action) for e in plan.entries} <= {"unknown", "create"}
+
+
+# --- restore --------------------------------------------------------------------------
+
+
+def test_restore_into_an_empty_cluster(shop):
+    """Everything of the plan is there, with labels, without owners, written once."""
+    plan = shop.engine.plan("try-1", SPEC)
+
+    result = shop.engine.apply(plan)
+
+    assert result.results.errors == ()
+    assert result.restore.status.phase is RestorePhase.COMPLETED
+    assert result.exit_code == 0
+    created = sum(1 for outcome in result.outcomes if outcome.action == "created")
+    assert created == plan.counts[PlanAction.CREATE]
+    assert shop.writes() == created
+    replica_set = shop.object("replicasets.apps", "shop", "web-6d4b8c9f7")
+    assert "ownerReferences" not in replica_set["metadata"]
+    assert replica_set["metadata"]["labels"]["velero.io/restore-name"] == "try-1"
+    assert shop.names("pods") == []
+    assert shop.names("coupons.shop.example.com", "shop") == ["spring-sale"]
+
+
+def test_the_same_restore_again_does_nothing(shop):
+    """The second plan is empty, and applying it changes no resourceVersion."""
+    shop.engine.run("try-1", SPEC)
+    before = shop.versions()
+
+    plan = shop.engine.plan("try-1", SPEC)
+    result = shop.engine.apply(plan)
+
+    assert plan.is_empty
+    assert plan.exit_code == 0
+    assert result.results.errors == ()
+    assert shop.versions() == before
+
+
+def test_another_restore_over_the_live_namespace_does_nothing(shop):
+    """With policy none a restore over the live objects changes nothing."""
+    shop.engine.run("try-1", SPEC)
+    before = shop.versions()
+
+    result = shop.engine.run("try-2", SPEC)
+
+    assert result.exit_code == 0
+    assert shop.versions() == before
+
+
+def test_restore_under_another_name(shop):
+    """A mapped namespace gets everything, bindings to accounts of it included."""
+    mapping = {"shop": "copy"}
+
+    result = shop.engine.run("try-1", _spec(namespace_mapping=mapping))
+
+    assert result.results.errors == ()
+    assert shop.names("deployments.apps", "copy") == ["web"]
+    assert shop.names("deployments.apps", "shop") == []
+    binding = shop.object("rolebindings.rbac.authorization.k8s.io", "copy", "web")
+    assert binding["subjects"][0]["namespace"] == "copy"
+
+
+def test_two_namespaces_into_one_is_a_conflict_where_names_clash(make_shop):
+    """Of two items that would become one object, one is a conflict."""
+    shop = make_shop([_config_map("a", "one"), _config_map("a", "two")])
+    mapping = {"one": "both", "two": "both"}
+
+    plan = shop.engine.plan("try-1", _spec(namespace_mapping=mapping))
+
+    assert plan.counts[PlanAction.CONFLICT] == 1
+    assert plan.counts[PlanAction.CREATE] == 2  # one ConfigMap and the Namespace
+
+
+def test_existing_objects_are_left_and_named(shop):
+    """Without a policy what differs stays, and is a warning."""
+    shop.simulated.load([_namespace(), _config_map(currency="USD")])
+
+    result = shop.engine.run("try-1", SPEC)
+
+    assert shop.object("configmaps", "shop", "settings")["data"] == {"currency": "USD"}
+    assert any(
+        warning.item is not None and warning.item.name == "settings"
+        for warning in result.results.warnings
+    )
+
+
+def test_policy_update_makes_it_as_in_the_backup(shop):
+    """With policy update the object becomes as in the backup, in one write."""
+    shop.simulated.load([_namespace(), _config_map(currency="USD", live="only")])
+
+    result = shop.engine.run("try-1", _spec(existing_resource_policy="update"))
+
+    assert result.results.errors == ()
+    assert shop.object("configmaps", "shop", "settings")["data"] == {
+        "currency": "EUR",
+        "motd": "Welcome to the shop",
+    }
+
+
+def test_cluster_scoped_objects_are_left_alone(shop):
+    """Policy update changes no cluster-scoped object unless that is asked for, too."""
+    storage_class = {
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "StorageClass",
+        "metadata": {"name": "standard", "labels": {"live": "yes"}},
+        "provisioner": "example.com/disk",
+        "reclaimPolicy": "Delete",
+    }
+    shop.simulated.load([storage_class])
+    update = _spec(existing_resource_policy="update")
+
+    plan = shop.engine.plan("try-1", update)
+    asked = shop.engine.plan(
+        "try-1", update, RestoreOptions(existing_cluster_resource_policy="update")
+    )
+
+    assert _actions(plan)["StorageClass/standard"] == "skip"
+    [line] = [entry for entry in asked.entries if entry.kind == "StorageClass"]
+    assert line.action is PlanAction.UPDATE
+    assert line.cluster_wide
+
+
+def test_claims_are_explained(shop):
+    """The claim that comes back empty is a line in the plan and a warning by name."""
+    plan = shop.engine.plan("try-1", SPEC)
+
+    result = shop.engine.apply(plan)
+
+    [line] = plan.claims
+    assert line.verdict is ClaimVerdict.NONE
+    claim = shop.object("persistentvolumeclaims", "shop", "orders")
+    assert "volumeName" not in claim["spec"]
+    assert shop.names("persistentvolumes") == []
+    assert any("new empty volume" in w.message for w in result.results.warnings)
+
+
+def _retained():
+    """A claim and its Retain volume."""
+    claim = next(x for x in sample_shop() if x["kind"] == "PersistentVolumeClaim")
+    volume = next(x for x in sample_shop() if x["kind"] == "PersistentVolume")
+    volume["spec"]["persistentVolumeReclaimPolicy"] = "Retain"
+    return [_namespace(), claim, volume]
+
+
+def test_retained_volumes_are_reused_when_asked_for(make_shop):
+    """With reuse volume and claim come back tied to each other."""
+    shop = make_shop(_retained())
+
+    result = shop.engine.run("try-1", SPEC, RestoreOptions(retained_volumes="reuse"))
+
+    assert result.results.errors == ()
+    volume = shop.object("persistentvolumes", "", "pv-orders")
+    assert volume["spec"]["claimRef"]["name"] == "orders"
+    assert "uid" not in volume["spec"]["claimRef"]
+    claim = shop.object("persistentvolumeclaims", "shop", "orders")
+    assert claim["spec"]["volumeName"] == "pv-orders"
+
+
+def test_a_disk_in_use_is_never_used_twice(make_shop):
+    """A disk that a live volume has is a conflict, and nothing is written for it."""
+    shop = make_shop(_retained())
+    other = _retained()[2]
+    other["metadata"]["name"] = "pv-live"
+    shop.simulated.load([_namespace(), other])
+
+    plan = shop.engine.plan("try-1", SPEC, RestoreOptions(retained_volumes="reuse"))
+    result = shop.engine.apply(plan)
+
+    [line] = plan.claims
+    assert line.verdict is ClaimVerdict.CONFLICT
+    assert result.exit_code == 3
+    assert shop.names("persistentvolumes") == ["pv-live"]
+    assert shop.names("persistentvolumeclaims") == []
+
+
+def test_a_released_volume_is_reattached_when_asked_for(make_shop):
+    """With reattach the live volume is offered to the claim again."""
+    shop = make_shop(_retained())
+    live = _retained()[2]
+    live["spec"]["claimRef"]["uid"] = "8d3c7e10"
+    live["status"] = {"phase": "Released"}
+    shop.simulated.load([_namespace(), live])
+
+    plan = shop.engine.plan("try-1", SPEC, RestoreOptions(released_volumes="reattach"))
+    result = shop.engine.apply(plan)
+
+    assert plan.claims[0].verdict is ClaimVerdict.REATTACH
+    assert result.results.errors == ()
+    volume = shop.object("persistentvolumes", "", "pv-orders")
+    assert "uid" not in volume["spec"]["claimRef"]
+    claim = shop.object("persistentvolumeclaims", "shop", "orders")
+    assert claim["spec"]["volumeName"] == "pv-orders"
+
+
+# --- what moved since -----------------------------------------------------------------
+
+
+def test_an_object_that_moved_is_left_alone(shop):
+    """An update is not sent over an object that changed since the plan."""
+    shop.simulated.load([_namespace(), _config_map(currency="USD")])
+    plan = shop.engine.plan("try-1", _spec(existing_resource_policy="update"))
+    resource = shop.cluster.discover().by_kind("v1", "ConfigMap")
+    patch = {"data": {"currency": "CHF"}}
+    shop.cluster.patch(resource, "settings", patch, namespace="shop")
+
+    result = shop.engine.apply(plan)
+
+    live = shop.object("configmaps", "shop", "settings")
+    assert live["data"]["currency"] == "CHF"
+    assert any("changed since the plan" in w.message for w in result.results.warnings)
+
+
+def test_an_object_that_appeared_is_left_alone(shop):
+    """A create meets an object that was not there: it stays, and is named."""
+    plan = shop.engine.plan("try-1", SPEC)
+    shop.simulated.load([_namespace(), _config_map(currency="CHF")])
+
+    result = shop.engine.apply(plan)
+
+    assert shop.object("configmaps", "shop", "settings")["data"]["currency"] == "CHF"
+    assert any("appeared since the plan" in w.message for w in result.results.warnings)
+
+
+def test_a_plan_of_another_archive_is_refused(shop):
+    """When the archive was replaced the plan is refused before any write."""
+    plan = shop.engine.plan("try-1", SPEC)
+    shop.replace_backup([_namespace("other")])
+
+    with pytest.raises(PlanOutdatedError):
+        shop.engine.apply(plan)
+    assert shop.writes() == 0
+
+
+def test_a_name_of_another_restore_is_refused(make_shop):
+    """A restore name that another run has on record is refused."""
+    shop = make_shop()
+    shop.engine.run("try-1", SPEC)
+    other = shop.store.get_restore("try-1")
+
+    assert other.metadata.uid
+    with pytest.raises(RestoreExistsError):
+        shop.store.check_restore("try-1", "another-run")
+
+
+# --- faults ---------------------------------------------------------------------------
+
+
+def test_throttling_is_waited_out(shop):
+    """429s only make it slower."""
+    shop.simulated.faults.throttle(verb="create", times=6, retry_after=0)
+
+    result = shop.engine.run("try-1", SPEC)
+
+    assert result.results.errors == ()
+    assert result.exit_code == 0
+
+
+def test_server_faults_are_tried_again(shop):
+    """5xx answers to writes are settled by looking, then tried again."""
+    shop.simulated.faults.fail(verb="create", status=503, times=5)
+
+    result = shop.engine.run("try-1", SPEC)
+
+    assert result.results.errors == ()
+
+
+def test_lost_answers_are_settled_by_looking(shop):
+    """A write whose answer got lost is found by its label and not sent twice."""
+    shop.simulated.faults.drop(verb="create", after=True, times=5)
+
+    result = shop.engine.run("try-1", SPEC)
+
+    assert result.results.errors == ()
+    moved = [w for w in result.results.warnings if "appeared" in w.message]
+    assert moved == []
+    # A Namespace carries no label: that it is there and right is all one can tell.
+    done = [o for o in result.outcomes if o.action in ("created", "unchanged")]
+    assert shop.writes() == len(done)
+
+
+def test_what_is_forbidden_is_an_error_and_the_rest_goes_on(shop):
+    """One refused type costs its items; exit code 3."""
+    shop.simulated.faults.forbid(verb="create", resource="configmaps")
+
+    result = shop.engine.run("try-1", SPEC)
+
+    assert result.exit_code == 3
+    assert result.restore.status.phase is RestorePhase.PARTIALLY_FAILED
+    assert {e.item.group_resource.resource for e in result.results.errors} == {
+        "configmaps"
+    }
+    assert shop.names("deployments.apps", "shop") == ["web"]
+
+
+def test_what_never_passes_ends_at_the_deadline(shop):
+    """An item that is refused for ever ends as an error with the last answer."""
+    shop.simulated.faults.fail(
+        verb="create",
+        resource="configmaps",
+        status=403,
+        message="status unknown for quota: q",
+        times=None,
+    )
+
+    result = shop.engine.run(
+        "try-1", SPEC, RestoreOptions(deadline=timedelta(seconds=1))
+    )
+
+    [error] = result.results.errors
+    assert "status unknown for quota" in error.message
+
+
+# --- the end of a run -----------------------------------------------------------------
+
+
+def test_a_killed_restore_is_completed_by_the_next(make_shop):
+    """Killed before any of its requests, the restore run again completes everything."""
+    kinds = ("Namespace", "ConfigMap", "Secret", "Deployment", "ReplicaSet", "Service")
+    objects = [item for item in sample_shop() if item["kind"] in kinds]
+    shop = make_shop(objects, settings=EngineSettings(workers=2))
+    for asked in range(1, 100):
+        spec = _spec(namespace_mapping={"shop": f"copy-{asked}"})
+        name = f"try-{asked}"
+        plan = shop.engine.plan(name, spec)
+        try:
+            shop.engine.apply(plan, cancel=KillToken(asked))
+        except RunCancelledError:
+            pass
+        else:
+            break
+        again = shop.engine.run(name, spec)
+        assert again.results.errors == ()
+        for resource in ("configmaps", "secrets", "deployments.apps", "services"):
+            assert len(shop.names(resource, f"copy-{asked}")) == 1
+        assert shop.engine.plan(name, spec).is_empty
+    assert 10 < asked < 99
+
+
+def test_a_cancelled_restore_leaves_no_record(shop):
+    """A run that was cancelled raises and puts nothing on record."""
+    plan = shop.engine.plan("try-1", SPEC)
+    token = CancelToken()
+    token.cancel("enough")
+
+    with pytest.raises(RunCancelledError) as caught:
+        shop.engine.apply(plan, cancel=token)
+    assert caught.value.exit_code == 130
+    assert caught.value.result is not None
+
+    assert shop.store.list_restores() == []
+
+
+def test_the_record_tells_what_was_done(shop):
+    """Record, log, results and list of resources are in the store."""
+    shop.engine.run("try-1", SPEC)
+
+    record = shop.store.get_restore("try-1")
+    log = "\n".join(shop.store.restore_logs("try-1"))
+
+    assert record.status.phase is RestorePhase.COMPLETED
+    assert record.spec.backup_name == "shop-1"
+    assert "new empty volume" in log
+    assert SECRET not in log
+
+
+def test_a_store_that_cannot_be_written_is_a_warning(shop, tmp_path):
+    """From a read-only location a restore works and says that it left no record."""
+    from kbackup.catalog import BackupStore  # noqa: PLC0415 - for this test only
+    from kbackup.restore import RestoreEngine  # noqa: PLC0415 - for this test only
+
+    with BackupStore.open(f"file://{tmp_path}/store-0", read_only=True) as store:
+        result = RestoreEngine(shop.cluster, store).run("try-1", SPEC)
+
+    assert result.exit_code == 0
+    assert any("could not be stored" in w.message for w in result.results.warnings)
+
+
+def test_compare_tells_what_differs(shop):
+    """A backup held against the cluster: missing, new, changed, same."""
+    shop.engine.run("try-1", SPEC)
+    assert shop.engine.compare("shop-1").is_empty
+
+    resource = shop.cluster.discover().by_kind("v1", "ConfigMap")
+    patch = {"data": {"currency": "CHF"}}
+    shop.cluster.patch(resource, "settings", patch, namespace="shop")
+    shop.simulated.load([_config_map("new")])
+    services = shop.cluster.discover().by_kind("v1", "Service")
+    shop.cluster.delete(services, "web", namespace="shop")
+
+    found = shop.engine.compare("shop-1")
+
+    assert [x.name for x in found.only_in_backup] == ["web"]
+    assert [x.name for x in found.only_in_cluster] == ["new"]
+    [changed] = found.changed
+    [difference] = changed.differences
+    assert (difference.path, difference.left, difference.right) == (
+        "data.currency",
+        "EUR",
+        "CHF",
+    )
