@@ -31,7 +31,7 @@ import urllib3
 ROOT = Path(__file__).parent.parent
 SCRIPT = ROOT / "tests" / "integration" / "real_apiserver" / "cluster.sh"
 NAMESPACE = "bench"
-TOKEN = "admintoken"
+TOKEN = "admintoken"  # noqa: S105 - of the server that is started here
 PAGE = 500  # as client-go's own paging
 CONTINUE = re.compile(rb'"continue":"([^"]*)"')
 

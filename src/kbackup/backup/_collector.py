@@ -118,7 +118,7 @@ def plan_lists(
     """Return the LISTs to make, in their order. Pure."""
     tasks: list[ListTask] = []
     for resource in types:
-        scopes = ("",)
+        scopes: tuple[str, ...] = ("",)
         if resource.namespaced and namespaces.listed is not None:
             scopes = namespaces.listed
         tasks += (

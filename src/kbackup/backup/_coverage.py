@@ -175,10 +175,7 @@ def report_missing(missing: Iterable[MissingReference], run: Run) -> None:
     for reference in missing:
         by_type[reference.kind].append(reference.refers_to.qualified_name)
     for kind, names in sorted(by_type.items()):
-        run.warning(
-            f"{len(names)} {kind} are referred to and not in this backup: "
-            f"{_some(names)}"
-        )
+        run.warning(f"referred to, but not in this backup: {kind} {_some(names)}")
 
 
 def _some(names: Sequence[str]) -> str:

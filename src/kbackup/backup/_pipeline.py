@@ -86,7 +86,11 @@ def run_backup(
         }
         with run.phase("upload"):
             manifest = _manifest(request, stored, archive)
+            known = store.problems()
             record = store.publish(claim, record, files, manifest)
+            for problem in store.problems():  # of one of several mirrored directories
+                if problem not in known:
+                    run.warning(problem)
         return _result(run, record, stored, files)
 
 

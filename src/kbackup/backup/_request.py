@@ -23,7 +23,6 @@ from kbackup.models import (
     BackupPhase,
     BackupSpec,
     BackupStatus,
-    GroupResource,
     ObjectMeta,
     ServerVersion,
     label_value,
@@ -156,16 +155,12 @@ def make_request(
 
 def _refuse_hollow_includes(spec: BackupSpec, discovery: Discovery) -> None:
     """Refuse includes of which nothing is left; Velero would take them as all."""
-    named = [
-        discovery.resolve(text)
+    found = [
+        None if is_glob(text) else discovery.resolve(text)
         for text in spec.included_resources
-        if text and not is_glob(text)
     ]
-    if len(named) != len(spec.included_resources):
-        return
-    types: set[GroupResource | None] = {r and r.group_resource for r in named}
-    if types and types <= NEVER_LISTED:
-        found = ", ".join(spec.included_resources)
+    if found and all(each and each.group_resource in NEVER_LISTED for each in found):
+        names = ", ".join(spec.included_resources)
         raise InvalidSpecError(
-            [f"resources: {found} belong to volumes and are never stored alone"]
+            [f"resources: {names} belong to volumes and are never stored alone"]
         )

@@ -60,7 +60,8 @@ class RunLogger(logging.Logger):
         for handler in self.handlers:
             if record.levelno >= handler.level:
                 handler.handle(record)
-        if self._host.isEnabledFor(record.levelno):
+        # Without a handler anywhere, logging would print warnings to stderr by itself.
+        if self._host.isEnabledFor(record.levelno) and self._host.hasHandlers():
             self._host.handle(record)
 
 
@@ -162,7 +163,9 @@ class Run:
         entry = _entry(message, item, area, plugin, cause)
         with self._collecting:
             self._warnings.append(entry)
-        self.logger.warning("%s", message, extra={"fields": _fields(entry)})
+        self.logger.warning(
+            "%s", message, extra={"fields": _fields(entry)}, stacklevel=2
+        )
         self.emit(WarningRecorded(message=message, item=item))
 
     def error(
@@ -178,7 +181,7 @@ class Run:
         entry = _entry(message, item, area, plugin, cause)
         with self._collecting:
             self._errors.append(entry)
-        self.logger.error("%s", message, extra={"fields": _fields(entry)})
+        self.logger.error("%s", message, extra={"fields": _fields(entry)}, stacklevel=2)
         self.emit(ErrorRecorded(message=message, item=item))
 
     @property

@@ -1,0 +1,419 @@
+"""Which objects of a cluster end up in a backup."""
+
+import pytest
+
+from kbackup.errors import InvalidSpecError
+from kbackup.models import BackupOptions, BackupPhase, LabelSelector
+
+SHOP_ITEMS = [
+    "configmaps/shop/settings",
+    "coupons.shop.example.com/shop/spring-sale",
+    "customresourcedefinitions.apiextensions.k8s.io/coupons.shop.example.com",
+    "deployments.apps/shop/web",
+    "namespaces/shop",
+    "persistentvolumeclaims/shop/orders",
+    "pods/shop/web-6d4b8c9f7-2fk8x",
+    "pods/shop/web-6d4b8c9f7-9qv4r",
+    "replicasets.apps/shop/web-6d4b8c9f7",
+    "rolebindings.rbac.authorization.k8s.io/shop/web",
+    "roles.rbac.authorization.k8s.io/shop/web",
+    "secrets/shop/payment",
+    "serviceaccounts/shop/web",
+    "services/shop/web",
+]
+
+
+def test_one_namespace(scene):
+    """All that is in a namespace, its Namespace, and the definition of what it uses."""
+    scene.load_shop()
+    scene.load(scene.secret("other", "bank"))
+
+    result = scene.back_up(included_namespaces=["shop"])
+
+    assert scene.stored() == SHOP_ITEMS
+    assert result.backup.status.phase is BackupPhase.COMPLETED
+    assert result.backup.status.progress.items_backed_up == len(SHOP_ITEMS)
+    assert result.exit_code == 0
+    assert scene.store.verify("b").problems == ()
+
+
+def test_the_whole_cluster(scene):
+    """Without any filter everything storable is stored, cluster-scoped types too."""
+    scene.load_shop()
+
+    scene.back_up()
+
+    found = scene.stored()
+    assert set(SHOP_ITEMS) < set(found)
+    assert "persistentvolumes/pv-orders" in found
+    assert "storageclasses.storage.k8s.io/standard" in found
+    assert "namespaces/kube-system" in found
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ({"included_namespaces": ["a"]}, {"a"}),
+        ({"included_namespaces": ["a", "b1"]}, {"a", "b1"}),
+        ({"included_namespaces": ["b*"]}, {"b1", "b2"}),
+        ({"included_namespaces": ["b?"], "excluded_namespaces": ["b2"]}, {"b1"}),
+        ({"excluded_namespaces": ["b*"]}, {"a"}),
+        ({"included_namespaces": ["*"]}, {"a", "b1", "b2"}),
+    ],
+    ids=str,
+)
+def test_namespaces_and_wildcards(scene, spec, expected):
+    """Includes and excludes of namespaces take names and wildcards."""
+    scene.load(*(scene.secret("s", namespace) for namespace in ("a", "b1", "b2")))
+
+    scene.back_up(**spec)
+
+    found = scene.stored()
+    assert {text.split("/")[1] for text in found if "secrets" in text} == expected
+    assert {f"namespaces/{name}" for name in expected} <= set(found)
+
+
+def test_label_selectors(scene):
+    """A selector chooses items; the namespace they are in comes along, others not."""
+    scene.load(
+        scene.secret("web", labels={"app": "web"}),
+        scene.secret("db", labels={"app": "db"}),
+        scene.secret("idle", "idle"),
+    )
+
+    scene.back_up(label_selector=LabelSelector.parse("app=web"))
+
+    assert scene.stored() == ["namespaces/shop", "secrets/shop/web"]
+
+
+def test_any_of_several_selectors(scene):
+    """An item that two selectors fit is stored once, and the sums still hold."""
+    scene.load(
+        scene.secret("both", labels={"app": "web", "tier": "front"}),
+        scene.secret("one", labels={"tier": "front"}),
+        scene.secret("none"),
+    )
+
+    result = scene.back_up(
+        included_namespaces=["shop"],
+        or_label_selectors=[
+            LabelSelector.parse("app=web"),
+            LabelSelector.parse("tier in (front)"),
+        ],
+    )
+
+    assert scene.stored() == [
+        "namespaces/shop",
+        "secrets/shop/both",
+        "secrets/shop/one",
+    ]
+    secrets = [r for r in result.report.lists if r.resource.resource == "secrets"]
+    assert [(r.listed, r.stored, dict(r.skipped)) for r in secrets] == [
+        (1, 1, {}),
+        (2, 1, {"selected twice": 1}),
+    ]
+    assert result.backup.status.phase is BackupPhase.COMPLETED
+
+
+def test_objects_that_their_owner_keeps_out(scene):
+    """The exclude label keeps out an object, or with a Namespace all that is in it."""
+    label = {"velero.io/exclude-from-backup": "true"}
+    scene.load(
+        scene.made("Namespace", "private", metadata={"labels": label}),
+        scene.secret("inside", "private"),
+        scene.secret("kept"),
+        scene.secret("left", labels=label),
+    )
+
+    result = scene.back_up(included_resources=["secrets", "namespaces"])
+
+    found = scene.stored()
+    assert "secrets/shop/kept" in found
+    assert "secrets/shop/left" not in found
+    assert not [text for text in found if "private" in text]
+    secrets = next(r for r in result.report.lists if str(r.resource) == "secrets")
+    assert dict(secrets.skipped) == {
+        "excluded by label": 1,
+        "namespace not selected": 1,
+    }
+
+
+def test_a_named_namespace_with_the_exclude_label(scene):
+    """Naming a namespace does not overrule its owner's label."""
+    label = {"velero.io/exclude-from-backup": "true"}
+    scene.load(
+        scene.made("Namespace", "private", metadata={"labels": label}),
+        scene.secret("inside", "private"),
+    )
+
+    result = scene.back_up(included_namespaces=["private"])
+
+    assert scene.stored() == []
+    assert result.exit_code == 3
+
+
+def test_objects_that_are_being_deleted(scene):
+    """What has a deletion timestamp is not stored and is counted as skipped."""
+    scene.load(scene.secret("going", finalizers=["example.com/wait"]))
+    scene.load(scene.secret("staying"))
+    secrets = scene.cluster.discover().resolve("secrets")
+    scene.cluster.delete(secrets, "going", namespace="shop")
+
+    result = scene.back_up(included_resources=["secrets"])
+
+    assert scene.stored() == ["secrets/shop/staying"]
+    record = next(r for r in result.report.lists if str(r.resource) == "secrets")
+    assert dict(record.skipped) == {"being deleted": 1}
+
+
+def test_a_definition_comes_with_its_custom_resources(scene):
+    """Naming only the custom type, or a label that only its objects have, is enough."""
+    scene.load(scene.definition("widgets", "Widget"), scene.definition("nuts", "Nut"))
+    scene.load(scene.made("Widget", "w", "shop", api_version="example.com/v1"))
+
+    scene.back_up(included_namespaces=["shop"], included_resources=["widgets"])
+
+    assert scene.stored() == [
+        "customresourcedefinitions.apiextensions.k8s.io/widgets.example.com",
+        "widgets.example.com/shop/w",
+    ]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [{"excluded_resources": ["crds"]}, {"include_cluster_resources": False}],
+    ids=str,
+)
+def test_a_definition_that_was_excluded_is_missed(scene, spec):
+    """Custom resources without their definition are a gap that the result names."""
+    scene.load(scene.definition("widgets", "Widget"))
+    scene.load(scene.made("Widget", "w", "shop", api_version="example.com/v1"))
+
+    result = scene.back_up(included_namespaces=["shop"], **spec)
+
+    assert "widgets.example.com/shop/w" in scene.stored()
+    missing = [str(each.refers_to) for each in scene.store.manifest("b").missing]
+    assert missing == [
+        "customresourcedefinitions.apiextensions.k8s.io/widgets.example.com"
+    ]
+    assert any("widgets.example.com" in str(each) for each in result.results.warnings)
+
+
+CLAIM = {
+    "volumeName": "pv-1",
+    "storageClassName": "",
+    "accessModes": ["ReadWriteOnce"],
+    "resources": {"requests": {"storage": "1Gi"}},
+}
+VOLUME = {
+    "capacity": {"storage": "1Gi"},
+    "accessModes": ["ReadWriteOnce"],
+    "hostPath": {"path": "/data"},
+}
+
+
+def _load_bound_claim(scene):
+    """Put a bound claim, its volume and a Pod that uses it into the cluster."""
+    scene.load(
+        scene.made("PersistentVolume", "pv-1", spec=VOLUME),
+        scene.made("PersistentVolumeClaim", "data", "shop", spec=CLAIM),
+    )
+    claims = scene.cluster.discover().resolve("pvc")
+    patch = {"status": {"phase": "Bound"}}
+    scene.cluster.patch(claims, "data", patch, namespace="shop", subresource="status")
+    volume = {"name": "v", "persistentVolumeClaim": {"claimName": "data"}}
+    spec = {"containers": [{"name": "c", "image": "i"}], "volumes": [volume]}
+    scene.load(scene.made("Pod", "web", "shop", spec=spec))
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ({}, True),
+        ({"included_resources": ["pods", "pvc"]}, False),
+        ({"included_resources": ["pods", "pvc", "pv"]}, True),
+        ({"included_namespace_scoped_resources": ["pods", "pvc"]}, True),
+        ({"include_cluster_resources": False}, False),
+        ({"excluded_resources": ["pv"]}, False),
+    ],
+    ids=str,
+)
+def test_the_volume_of_a_bound_claim(scene, spec, expected):
+    """A claim's volume comes along from outside the namespace unless filtered out."""
+    _load_bound_claim(scene)
+
+    scene.back_up(included_namespaces=["shop"], **spec)
+
+    found = scene.stored()
+    assert "persistentvolumeclaims/shop/data" in found
+    assert ("persistentvolumes/pv-1" in found) is expected
+
+
+def test_what_a_selected_pod_needs(scene):
+    """Selectors do not count for what a selected object needs, nor does `where`."""
+    _load_bound_claim(scene)
+    pods = scene.cluster.discover().resolve("pods")
+    label = {"metadata": {"labels": {"app": "web"}}}
+    scene.cluster.patch(pods, "web", label, namespace="shop")
+
+    scene.back_up(
+        included_namespaces=["shop"],
+        label_selector=LabelSelector.parse("app=web"),
+        options=BackupOptions(where=lambda item: item["kind"] == "Pod"),
+    )
+
+    assert scene.stored() == [
+        "namespaces/shop",
+        "persistentvolumeclaims/shop/data",
+        "persistentvolumes/pv-1",
+        "pods/shop/web",
+    ]
+
+
+def test_claims_are_recorded_as_without_data(scene):
+    """The manifest has a record for each claim, and there is one warning."""
+    _load_bound_claim(scene)
+
+    result = scene.back_up(included_namespaces=["shop"])
+
+    volumes = scene.store.manifest("b").volumes
+    assert [(v.claim, v.volume, v.data) for v in volumes] == [
+        ("shop/data", "pv-1", "none")
+    ]
+    assert [str(each) for each in result.results.warnings] == [
+        "1 volume has no data in this backup: shop/data"
+    ]
+
+
+def only_small(item):
+    """Want what is labelled small."""
+    return item["metadata"].get("labels", {}).get("size") == "small"
+
+
+def test_a_selection_by_function(scene):
+    """`where` is recorded by name and count and keeps definitions and Namespaces."""
+    scene.load(scene.definition("widgets", "Widget"), scene.secret("big"))
+    for name, size in (("s", "small"), ("l", "large")):
+        metadata = {"labels": {"size": size}}
+        scene.load(
+            scene.made(
+                "Widget", name, "shop", api_version="example.com/v1", metadata=metadata
+            )
+        )
+
+    scene.back_up(options=BackupOptions(where=only_small))
+
+    assert scene.stored() == [
+        "customresourcedefinitions.apiextensions.k8s.io/widgets.example.com",
+        "namespaces/shop",
+        "widgets.example.com/shop/s",
+    ]
+    manifest = scene.store.manifest("b")
+    assert manifest.options["where"]["function"].endswith(".only_small")
+    left_out = sum(r.skipped.get("not wanted by where", 0) for r in manifest.lists)
+    assert manifest.options["where"]["leftOut"] == left_out > 0
+
+
+def test_a_function_that_raises(scene):
+    """What `where` raises costs the item it was asked about and is an error."""
+    scene.load(scene.secret("good"), scene.secret("bad"))
+
+    def where(item):
+        return item["metadata"]["name"] == "good" or 1 / 0
+
+    result = scene.back_up(
+        included_resources=["secrets"], options=BackupOptions(where=where)
+    )
+
+    assert scene.stored() == ["secrets/shop/good"]
+    assert result.backup.status.phase is BackupPhase.PARTIALLY_FAILED
+    assert "ZeroDivisionError" in str(result.results.errors[0])
+
+
+def test_references_out_of_the_backup(scene):
+    """What stored objects refer to and the backup lacks is named once for each type."""
+    spec = {
+        "containers": [
+            {"name": "c", "image": "i", "envFrom": [{"secretRef": {"name": "gone"}}]}
+        ]
+    }
+    scene.load(scene.made("Pod", "a", "shop", spec=spec))
+    scene.load(scene.made("Pod", "b", "shop", spec=spec))
+
+    result = scene.back_up(included_namespaces=["shop"])
+
+    missing = scene.store.manifest("b").missing
+    assert [str(each.refers_to) for each in missing] == ["secrets/shop/gone"]
+    assert [str(each) for each in result.results.warnings] == [
+        "referred to, but not in this backup: secrets shop/gone"
+    ]
+
+
+def test_nothing_was_selected(scene):
+    """A backup without any item is published with a warning and exit code 3."""
+    scene.load(scene.secret("s"))
+
+    result = scene.back_up(included_resources=["widgets"])
+
+    assert result.backup.status.phase is BackupPhase.COMPLETED
+    assert result.exit_code == 3
+    texts = [str(each) for each in result.results.warnings]
+    assert "included resource 'widgets': the cluster serves no such type" in texts
+    assert "nothing was selected: this backup holds no item" in texts
+
+
+def test_a_named_namespace_that_is_not_there(scene):
+    """A missing namespace is an error by name; the others are backed up."""
+    scene.load(scene.secret("s"))
+
+    result = scene.back_up(included_namespaces=["shop", "nowhere"])
+
+    assert "secrets/shop/s" in scene.stored()
+    assert result.backup.status.phase is BackupPhase.PARTIALLY_FAILED
+    assert result.exit_code == 3
+    assert [gap.namespace for gap in scene.store.manifest("b").not_covered] == [
+        "nowhere"
+    ]
+
+
+def test_only_what_is_never_stored_alone(scene):
+    """Includes of which nothing is left are refused, not read as everything."""
+    snapshots = scene.definition("volumesnapshots", "VolumeSnapshot")
+    snapshots["metadata"]["name"] = "volumesnapshots.snapshot.storage.k8s.io"
+    snapshots["metadata"]["annotations"] = {"api-approved.kubernetes.io": "unapproved"}
+    snapshots["spec"]["group"] = "snapshot.storage.k8s.io"
+    scene.load(snapshots)
+
+    with pytest.raises(InvalidSpecError, match="never stored alone"):
+        scene.back_up(included_resources=["volumesnapshots"])
+
+    assert scene.store.list() == []
+
+
+def test_a_plan_tells_what_the_backup_then_stores(scene):
+    """Counts of a plan are those of the backup; nothing is written for it."""
+    scene.load_shop()
+    engine = scene.engine()
+    plan = engine.plan(scene.spec(included_namespaces=["shop"]))
+
+    assert scene.objects.objects == {}
+    result = scene.back_up(included_namespaces=["shop"])
+
+    assert plan.total == result.backup.status.progress.items_backed_up
+    counted = {(str(each.resource), each.namespace): each.count for each in plan.items}
+    assert counted["pods", "shop"] == 2
+    assert counted["namespaces", ""] == 1
+    assert [str(e) for e in plan.results.warnings] == [
+        str(e) for e in result.results.warnings
+    ]
+
+
+def test_what_is_written_for_an_object(scene):
+    """An object is stored as the server gave it, with version and kind, nothing else."""
+    scene.load(scene.secret("s", annotations={"note": "ümlaut <&>"}))
+    secrets = scene.cluster.discover().resolve("secrets")
+
+    scene.back_up(included_namespaces=["shop"])
+
+    live = scene.cluster.get(secrets, "s", "shop").content
+    assert scene.item("secrets/shop/s") == live
