@@ -166,6 +166,7 @@ _MESSAGES: dict[str, str] = {
     "TimeoutError": "no answer in time",
     "SSLError": "the TLS handshake failed",
     "ProxyError": "the proxy did not connect",
+    "ProxySchemeUnsupported": "the proxy cannot be used for this address",
     "ProtocolError": "the connection broke",
     "IncompleteRead": "the answer ended early",
     "InvalidChunkLength": "the answer is malformed",

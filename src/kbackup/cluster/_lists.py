@@ -320,4 +320,5 @@ def _is_about_version(error: ClusterError) -> bool:
     """
     if isinstance(error, InvalidItemError):
         return True
-    return "resource version" in str(error).lower()
+    text = error.reason.lower()
+    return "resource version" in text or "future revision" in text  # the latter: etcd

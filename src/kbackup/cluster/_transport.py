@@ -24,6 +24,7 @@ from urllib3.exceptions import (
     HTTPError,
     NameResolutionError,
     NewConnectionError,
+    ProxySchemeUnsupported,
     SSLError,
 )
 
@@ -48,7 +49,7 @@ _TRIES_UNREACHABLE = 8  # about 25 s: a restarting API server
 _TRIES_NEVER_REACHED = 2  # a wrong address shall be told soon
 _TRIES_TO_WRITE = 3  # then the caller learns of the 429 and slows down
 _PASSING_FAULTS = {500, 502, 503, 504}
-_LOST = (HTTPError, OSError, http.client.HTTPException)
+_LOST = (HTTPError, OSError, http.client.HTTPException, ProxySchemeUnsupported)
 _NOT_SENT = (NewConnectionError, ConnectTimeoutError)
 _FIRST_ERROR = 300
 _UNAUTHORIZED = 401
@@ -252,7 +253,7 @@ class Transport:
         configuration.retries = None
         try:
             pool: urllib3.PoolManager = RESTClientObject(configuration).pool_manager
-        except (OSError, ValueError) as exc:
+        except (OSError, ValueError, HTTPError) as exc:
             told = f"no connection pool for {configuration.host}"
             raise InvalidConfigError(told) from exc
         return pool

@@ -75,10 +75,11 @@ class ScriptedServer:
                 self.end_headers()
                 self.wfile.write(data)
 
-            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _handle
-
             def log_message(self, *args):
                 """Say nothing."""
+
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
+            setattr(Handler, f"do_{method}", Handler._handle)
 
         class Server(ThreadingHTTPServer):
             daemon_threads = True

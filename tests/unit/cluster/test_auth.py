@@ -14,9 +14,7 @@ from kbackup.models import APIResource
 
 from .conftest import status
 
-PODS = APIResource(
-    group="", version="v1", resource="pods", kind="Pod", namespaced=True
-)
+PODS = APIResource(group="", version="v1", resource="pods", kind="Pod", namespaced=True)
 FOUND = (200, {}, {"metadata": {"name": "a"}})
 
 

@@ -114,8 +114,13 @@ def test_exact_version(server, cluster):
 
 @pytest.mark.parametrize(
     "answer",
-    [status(410), status(400), status(504, "Too large resource version: 7")],
-    ids=["compacted", "unknown-parameter", "in-the-future"],
+    [
+        status(410),
+        status(400),
+        status(504, "Too large resource version: 7"),
+        status(500, "etcdserver: mvcc: required revision is a future revision"),
+    ],
+    ids=["compacted", "unknown-parameter", "in-the-future", "in-etcds-future"],
 )
 def test_version_not_readable(server, cluster, answer, monkeypatch):
     """A type that cannot be read at the version is read at the newest, and says so."""

@@ -1,0 +1,97 @@
+"""Every error of the libraries below is one of ours when it leaves the room."""
+
+import inspect
+
+import kubernetes.client.exceptions
+import kubernetes.config.config_exception
+import pytest
+import urllib3.exceptions
+import websocket._exceptions
+
+from kbackup.cluster import causes
+from kbackup.cluster._errors import (
+    _MESSAGES,
+    Subject,
+    error_from_answer,
+    error_from_exception,
+)
+from kbackup.cluster._exec import read_exit_code
+from kbackup.errors import AlreadyExistsError, ClusterUnreachableError, ExecError
+
+SUBJECT = Subject("get", "pods", "x/a")
+
+
+def _classes():
+    modules = (
+        urllib3.exceptions,
+        kubernetes.client.exceptions,
+        kubernetes.config.config_exception,
+        websocket._exceptions,
+    )
+    for module in modules:
+        for _, each in inspect.getmembers(module, inspect.isclass):
+            if not issubclass(each, Exception) or issubclass(each, Warning):
+                continue
+            if each.__module__.split(".")[0] in {"urllib3", "kubernetes", "websocket"}:
+                yield each
+
+
+@pytest.mark.parametrize("kind", sorted(set(_classes()), key=str), ids=str)
+def test_every_class_is_known(kind):
+    """A class of a library, or one of its bases, has words of ours."""
+    assert any(each.__name__ in _MESSAGES for each in kind.__mro__)
+
+
+def test_no_answer():
+    """A request without an answer is told with the system's reason, not with data."""
+    inner = ConnectionRefusedError(111, "Connection refused")
+    error = urllib3.exceptions.ProtocolError("Connection aborted.", inner)
+    error.__cause__ = inner
+
+    ours = error_from_exception(SUBJECT, error)
+
+    assert isinstance(ours, ClusterUnreachableError)
+    assert "the connection broke (Connection refused)" in str(ours)
+
+
+def test_conflict_and_exists():
+    """Two meanings of 409 are two errors; causes can be read from either."""
+    body = (
+        b'{"kind":"Status","reason":"AlreadyExists","message":"m",'
+        b'"details":{"name":"a","causes":[{"reason":"R","field":"f"}]}}'
+    )
+
+    error = error_from_answer(SUBJECT, 409, {}, body)
+
+    assert isinstance(error, AlreadyExistsError)
+    assert causes(error) == ({"reason": "R", "field": "f"},)
+
+
+@pytest.mark.parametrize(
+    ("raw", "code"),
+    [
+        (b'{"status":"Success"}', 0),
+        (
+            (
+                b'{"status":"Failure","reason":"NonZeroExitCode","details":{"causes":'
+                b'[{"reason":"ExitCode","message":"3"}]}}'
+            ),
+            3,
+        ),
+    ],
+    ids=["success", "three"],
+)
+def test_exit_code(raw, code):
+    """The error channel tells the exit code."""
+    assert read_exit_code(SUBJECT, raw) == code
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b'{"status":"Failure","message":"no such container"}', b"no such container"],
+    ids=["status", "text"],
+)
+def test_command_not_run(raw):
+    """A command that could not be started is an error with the server's words."""
+    with pytest.raises(ExecError, match="no such container"):
+        read_exit_code(SUBJECT, raw)
