@@ -113,7 +113,7 @@ class Listing:
             BackupNotFoundError: There is nothing of that name.
         """
         found = self._entry(name, self._live_claims(name))
-        if found.state is EntryState.INCOMPLETE and found.started is None:
+        if found.backup is None and found == _nothing(name):
             raise BackupNotFoundError(name)
         return found
 
@@ -278,9 +278,11 @@ def _without_record(
             reason=f"written {claim}",
             started=claim.started,
         )
+    if not objects:
+        return _nothing(name)
     directory = BackupFiles(name).directory
     names = {key.removeprefix(directory) for key in objects}
-    if names and names.isdisjoint(known_files(name)):
+    if names.isdisjoint(known_files(name)):
         reason = "it holds no file of a backup"
         return BackupEntry(name=name, state=EntryState.FOREIGN, reason=reason)
     return BackupEntry(
@@ -291,8 +293,14 @@ def _without_record(
     )
 
 
+def _nothing(name: str) -> BackupEntry:
+    """Return what is said of a name without a single object."""
+    reason = "there is nothing of this name"
+    return BackupEntry(name=name, state=EntryState.INCOMPLETE, reason=reason)
+
+
 def _newest(objects: Iterable[ObjectInfo]) -> datetime | None:
-    times = [info.modified or _LONG_AGO for info in objects]
+    times = [info.modified for info in objects if info.modified is not None]
     return max(times, default=None)
 
 

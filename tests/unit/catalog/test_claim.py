@@ -1,0 +1,287 @@
+"""One name has one writer, dead writers give it up, and nobody wins twice."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from datetime import timedelta
+from pathlib import Path
+
+import catalog_samples as samples
+import pytest
+
+from kbackup._kits.clock import SystemClock
+from kbackup.catalog import BackupStore
+from kbackup.errors import (
+    BackupExistsError,
+    BackupInProgressError,
+    InvalidSpecError,
+    ReadOnlyLocationError,
+)
+from kbackup.models import (
+    AccessMode,
+    BackupStorageLocation,
+    BackupStorageLocationSpec,
+)
+from kbackup_plugins_local import open_local_store
+
+CLAIM = "plugins/kbackup.io/claims/shop.json"
+PROGRAM = Path(samples.__file__)
+
+
+class Listed(samples.Watched):
+    """A store that cannot create atomically: `create` is looked up, then written."""
+
+    def __init__(self, store):
+        """Wrap *store*."""
+        super().__init__(store, lambda verb, key: None)
+        self.capabilities = frozenset()
+
+
+@pytest.fixture(params=["atomic", "listed"])
+def any_store(request, objects, clock):
+    """A backup store over either kind of object store."""
+    chosen = objects if request.param == "atomic" else Listed(objects)
+    return BackupStore(chosen, clock=clock)
+
+
+def alter(path, **changes):
+    """Change a claim in the store."""
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_second_is_refused(any_store):
+    """While a run writes a name, another is told who does."""
+    with (
+        any_store.claim("shop", run_uid="run-1"),
+        pytest.raises(BackupInProgressError, match=r"run-1 on .*process") as caught,
+    ):
+        any_store.claim("shop", run_uid="run-0")
+
+    assert str(os.getpid()) in caught.value.reason
+
+
+def test_released_at_the_end(any_store, root):
+    """After the block nothing of the claim is left, and the name is free."""
+    with any_store.claim("shop", run_uid="run-1"):
+        pass
+
+    with any_store.claim("shop", run_uid="run-2"):
+        pass
+    assert not list((root / "plugins/kbackup.io").rglob("shop*"))
+
+
+def test_released_when_the_run_fails(any_store):
+    """A run that fails gives the name back."""
+    with pytest.raises(RuntimeError), any_store.claim("shop", run_uid="run-1"):
+        raise RuntimeError("the run")
+
+    any_store.claim("shop", run_uid="run-2").release()
+
+
+def test_other_names_are_free(any_store):
+    """A claim is about exactly one name, also of one that begins alike."""
+    with any_store.claim("shop", run_uid="a"), any_store.claim("shop.x", run_uid="b"):
+        assert {entry.name for entry in any_store.list()} == {"shop", "shop.x"}
+
+
+def test_taken_name(store):
+    """A name with a record is refused, and what is there stays as it is."""
+    record = samples.make(store, "shop")
+
+    with pytest.raises(BackupExistsError):
+        store.claim("shop", run_uid="run-2")
+
+    assert store.get("shop") == record
+    assert store.verify("shop").problems == ()
+
+
+def test_record_that_came_in_between(objects, clock, root):
+    """A run that ended between the look and the claim is seen after the claim."""
+    plain = BackupStore(objects, clock=clock)
+    once = []
+
+    def meanwhile(verb, key):
+        """Publish the name just before the claim is written."""
+        if key == CLAIM and not once:
+            once.append(key)
+            samples.make(plain, "shop")
+
+    racing = BackupStore(samples.Watched(objects, meanwhile), clock=clock)
+
+    with pytest.raises(BackupExistsError):
+        racing.claim("shop", run_uid="late")
+
+    assert plain.verify("shop").problems == ()
+    assert not (root / CLAIM).exists()
+
+
+def test_stale_claim_is_taken_over(any_store, clock, root):
+    """A claim without a heartbeat for five minutes no longer holds."""
+    dead = any_store.claim("shop", run_uid="dead")
+
+    clock.advance(timedelta(minutes=5))
+    with pytest.raises(BackupInProgressError):
+        any_store.claim("shop", run_uid="early")
+    clock.advance(timedelta(seconds=2))
+
+    with any_store.claim("shop", run_uid="next"):
+        with pytest.raises(BackupInProgressError, match="lost its claim"):
+            dead.check()
+        dead.renew()  # a late heartbeat revives nothing
+        dead.release()
+        with pytest.raises(BackupInProgressError, match="next"):
+            any_store.claim("shop", run_uid="third")
+
+
+def test_heartbeat_keeps_it(any_store, clock):
+    """A claim that is renewed does not become stale."""
+    claim = any_store.claim("shop", run_uid="alive")
+
+    for _ in range(3):
+        clock.advance(timedelta(minutes=4))
+        claim.renew()
+
+    with pytest.raises(BackupInProgressError):
+        any_store.claim("shop", run_uid="other")
+
+
+def test_dead_process_of_this_machine(store, root):
+    """A claim whose process on this machine is gone is stale at once."""
+    store.claim("shop", run_uid="dead")
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    alter(root / CLAIM, pid=child.pid)
+
+    store.claim("shop", run_uid="next").release()
+
+
+def test_dead_number_of_another_machine(store, root):
+    """A process number says nothing where the machine or its container is another."""
+    store.claim("shop", run_uid="alive")
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    alter(root / CLAIM, pid=child.pid, machine="another")
+
+    with pytest.raises(BackupInProgressError):
+        store.claim("shop", run_uid="next")
+
+
+def test_unreadable_claim_is_somebodys(objects, root):
+    """A claim that cannot be read holds as long as its object is young."""
+    store = BackupStore(objects, clock=SystemClock())
+    (root / CLAIM).parent.mkdir(parents=True)
+    (root / CLAIM).write_bytes(b"{")
+
+    with pytest.raises(BackupInProgressError):
+        store.claim("shop", run_uid="a")
+    os.utime(root / CLAIM, (1, 1))
+
+    store.claim("shop", run_uid="a").release()
+
+
+def test_take_over_has_one_winner(objects, clock):
+    """Of many who find a stale claim at the same moment one wins."""
+    BackupStore(objects, clock=clock).claim("shop", run_uid="dead")
+    clock.advance(timedelta(minutes=6))
+    barrier = threading.Barrier(8)
+    outcomes = []
+
+    def try_it(n):
+        """Claim the name together with the others."""
+        store = BackupStore(objects, clock=clock)
+        barrier.wait()
+        try:
+            store.claim("shop", run_uid=f"run-{n}")
+        except BackupInProgressError:
+            outcomes.append(None)
+        else:
+            outcomes.append(n)
+
+    threads = [threading.Thread(target=try_it, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len([n for n in outcomes if n is not None]) == 1
+    assert len(outcomes) == 8
+
+
+def test_listed_contenders_have_at_most_one_winner(objects, clock):
+    """Without atomic creation two never win the same name."""
+    for _ in range(10):
+        barrier = threading.Barrier(4)
+        won = []
+
+        def try_it(n, barrier=barrier, won=won):
+            """Claim the name together with the others."""
+            store = BackupStore(Listed(objects), clock=SystemClock())
+            barrier.wait()
+            try:
+                won.append(store.claim("shop", run_uid=f"run-{n}"))
+            except BackupInProgressError:
+                pass
+
+        threads = [threading.Thread(target=try_it, args=(n,)) for n in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(won) <= 1
+        for claim in won:
+            claim.release()
+
+
+def test_leftovers_are_swept(store, root):
+    """What a dead run left below the name is gone before the next one writes."""
+    directory = root / "backups/shop"
+    directory.mkdir(parents=True)
+    (directory / "shop-volumeinfo.json.gz").write_bytes(b"old")
+
+    with store.claim("shop", run_uid="next"):
+        assert not list(directory.glob("*"))
+
+
+@pytest.mark.parametrize("name", ["", "Shop", "a/b", "..", "a_b", "x" * 254])
+def test_names(store, name):
+    """A name that is no DNS-1123 subdomain never becomes a key."""
+    with pytest.raises(InvalidSpecError):
+        store.claim(name, run_uid="a")
+
+
+def test_read_only(objects):
+    """A read-only location is neither claimed nor deleted from."""
+    spec = BackupStorageLocationSpec(provider="x", access_mode=AccessMode.READ_ONLY)
+    store = BackupStore(objects, location=BackupStorageLocation(spec=spec))
+
+    with pytest.raises(ReadOnlyLocationError):
+        store.claim("shop", run_uid="a")
+    with pytest.raises(ReadOnlyLocationError):
+        store.delete("shop")
+
+
+def test_two_processes_race(root, tmp_path):
+    """Of two processes that write one name one wins, and its backup is whole."""
+    root.mkdir()
+    for n in range(3):
+        name, barrier = f"race-{n}", tmp_path / f"go-{n}"
+        racers = [
+            subprocess.Popen(
+                [sys.executable, PROGRAM, "race", root, name, barrier],
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for _ in range(2)
+        ]
+        for racer in racers:
+            assert racer.stdout.readline() == "ready\n"
+        barrier.touch()
+        outcomes = [racer.communicate()[0].strip() for racer in racers]
+
+        lost = {"BackupInProgressError", "BackupExistsError"}
+        (winner,) = [outcome for outcome in outcomes if outcome not in lost]
+        store = BackupStore(open_local_store({"path": str(root)}))
+        assert store.get(name).metadata.uid == winner
+        assert store.verify(name).problems == ()

@@ -1,0 +1,119 @@
+"""Deleting removes the record first, and forgets nothing that lies elsewhere."""
+
+import json
+
+import catalog_samples as samples
+import pytest
+
+from kbackup._kits.streams import compress
+from kbackup.catalog import BackupStore, VolumeRecord
+from kbackup.errors import (
+    BackupInProgressError,
+    BackupOwnsDataError,
+    StoreUnavailableError,
+)
+
+RECORD = "backups/shop/velero-backup.json"
+
+
+def test_nothing_is_left(store, root):
+    """All objects of the backup are gone, its neighbours are not."""
+    samples.make(store, "shop")
+    samples.make(store, "shop-2")
+    store.journal(store.get("shop").metadata.uid).append({"n": 1})
+
+    store.delete("shop")
+
+    assert [entry.name for entry in store.list()] == ["shop-2"]
+    assert store.verify("shop-2").problems == ()
+    assert not [
+        path for path in (root / "plugins").rglob("*.json") if "journal" in str(path)
+    ]
+    samples.make(store, "shop")
+
+
+def test_record_goes_first(objects):
+    """A deletion that breaks off leaves no backup that is offered."""
+    samples.make(BackupStore(objects), "shop")
+    deleted = []
+
+    def fail(verb, key):
+        """Fail after the record."""
+        if verb == "delete" and key.startswith("backups/"):
+            deleted.append(key)
+            if len(deleted) > 1:
+                raise StoreUnavailableError(key)
+
+    with pytest.raises(StoreUnavailableError):
+        BackupStore(samples.Watched(objects, fail)).delete("shop")
+
+    store = BackupStore(objects)
+    assert deleted[0] == RECORD
+    assert [entry.state for entry in store.list()] == ["incomplete"]
+    store.delete("shop")
+    assert store.list() == []
+
+
+@pytest.mark.parametrize(
+    ("suffix", "held", "words"),
+    [
+        (
+            "-volumesnapshots.json.gz",
+            [{"spec": {}, "status": {"providerSnapshotID": "snap-1"}}],
+            "1 native snapshots",
+        ),
+        (
+            "-podvolumebackups.json.gz",
+            [{"status": {"snapshotID": "1a2b"}}, {"status": {"phase": "Failed"}}],
+            "1 snapshots in repositories",
+        ),
+        ("-csi-volumesnapshotcontents.json.gz", [{"metadata": {}}], "1 CSI snapshots"),
+        ("-itemoperations.json.gz", [{"spec": {}}], "1 operations"),
+        (
+            "-volumeinfo.json.gz",
+            [{"backupMethod": "CSISnapshot", "skipped": False}, {"skipped": True}],
+            "1 volumes with data elsewhere",
+        ),
+    ],
+)
+def test_owner_of_other_data(store, suffix, held, words):
+    """What owns something outside its directory stays, unless only files are meant."""
+    content = compress(json.dumps(held).encode())
+    samples.make(store, "shop", files=samples.files_of("shop", **{suffix: content}))
+
+    with pytest.raises(BackupOwnsDataError, match=words):
+        store.delete("shop")
+
+    store.delete("shop", files_only=True)
+    assert store.list() == []
+
+
+def test_volumes_with_data_in_the_manifest(store):
+    """Data that only the manifest tells of counts as well."""
+    volumes = [VolumeRecord(claim="shop/data", volume="pv", data="fs")]
+    samples.make(store, "shop", manifest=samples.manifest_of(volumes=volumes))
+
+    with pytest.raises(BackupOwnsDataError, match="data of 1 volumes"):
+        store.delete("shop")
+
+
+def test_damaged_backup_may_own_anything(store, root):
+    """A backup whose files cannot be read goes only with its files alone meant."""
+    samples.make(store, "shop")
+    (root / "backups/shop/kbackup-manifest.json").unlink()
+
+    with pytest.raises(BackupOwnsDataError, match="cannot be told"):
+        store.delete("shop")
+
+    store.delete("shop", files_only=True)
+
+
+def test_running_backup(store):
+    """A backup that is being written is not deleted."""
+    claim = store.claim("shop", run_uid="u")
+    store._store.put("backups/shop/shop.tar.gz", b"half")
+
+    with pytest.raises(BackupInProgressError):
+        store.delete("shop")
+
+    claim.release()

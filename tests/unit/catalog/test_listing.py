@@ -1,0 +1,227 @@
+"""The list shows everything there is, in its state, and nothing breaks it."""
+
+import json
+from datetime import timedelta
+
+import catalog_samples as samples
+import pytest
+
+from kbackup._kits.streams import compress
+from kbackup.errors import (
+    BackupDamagedError,
+    BackupInProgressError,
+    BackupNotFoundError,
+)
+from kbackup.models import BackupPhase, dump_json
+
+
+@pytest.fixture
+def put(root):
+    """Write a file into the store as another program would."""
+
+    def write(key, content):
+        """Write *content* under *key*."""
+        path = root / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+    return write
+
+
+@pytest.fixture
+def velero(put):
+    """Write a backup as Velero does."""
+
+    def write(name, *, operations=None, archive=True, **status):
+        """Write record, archive and operations."""
+        record = dump_json(samples.record_of(name, f"uid-{name}", **status))
+        put(f"backups/{name}/velero-backup.json", record)
+        if archive:
+            put(f"backups/{name}/{name}.tar.gz", samples.archive_bytes())
+        if operations is not None:
+            content = compress(json.dumps(operations).encode())
+            put(f"backups/{name}/{name}-itemoperations.json.gz", content)
+
+    return write
+
+
+def states(store):
+    """Return the states by name."""
+    return {entry.name: str(entry.state) for entry in store.list()}
+
+
+def operation(name):
+    """Return an operation that stores a Secret at its end."""
+    item = {"Group": "", "Resource": "secrets", "Namespace": "shop", "Name": name}
+    claims = {**item, "Resource": "persistentvolumeclaims"}
+    return {
+        "spec": {"resourceIdentifier": claims, "postOperationItems": [item]},
+        "status": {"phase": "Completed"},
+    }
+
+
+def test_empty_location(store):
+    """A location without anything has an empty list and no latest backup."""
+    assert store.list() == []
+    assert store.list_restores() == []
+    with pytest.raises(BackupNotFoundError, match="no whole backup"):
+        store.latest()
+
+
+def test_newest_first(store, clock):
+    """Backups come newest first, with their age and their expiration."""
+    for n in (2, 1, 3):
+        started = samples.START - timedelta(days=n)
+        expires = samples.START + timedelta(days=n)
+        samples.make(store, f"b{n}", started=started, expiration=expires)
+
+    entries = store.list()
+
+    assert [entry.name for entry in entries] == ["b1", "b2", "b3"]
+    assert entries[0].age == timedelta(days=1, hours=1)
+    assert entries[0].expires == samples.START + timedelta(days=1)
+    assert entries[0].copies == (1, 1)
+    assert store.latest().metadata.name == "b1"
+
+
+def test_every_state(store, put, velero):
+    """Each kind of directory has its state, and none breaks the list."""
+    samples.make(store, "ours")
+    velero("veleros")
+    velero("running", phase=BackupPhase.IN_PROGRESS)
+    velero("finalizing", phase=BackupPhase.FINALIZING)
+    velero("failed", phase=BackupPhase.FAILED, archive=False)
+    velero("bare", archive=False)
+    put("backups/leftover/leftover.tar.gz", b"half")
+    put("backups/garbage/velero-backup.json", b"\x00")
+    put("backups/list/velero-backup.json", b"[]")
+    put("backups/other/velero-backup.json", b'{"kind":"Restore","apiVersion":"v1"}')
+    put("backups/notes/readme.txt", b"hello")
+    put("backups/Not_A_Name/velero-backup.json", b"{}")
+    with store.claim("now", run_uid="u"):
+        found = states(store)
+        with pytest.raises(BackupInProgressError):
+            store.open_archive("now")
+
+    assert found == {
+        "ours": "complete",
+        "veleros": "complete",
+        "running": "incomplete",
+        "finalizing": "incomplete",
+        "failed": "incomplete",
+        "bare": "damaged",
+        "leftover": "incomplete",
+        "garbage": "damaged",
+        "list": "foreign",
+        "other": "foreign",
+        "notes": "foreign",
+        "Not_A_Name": "foreign",
+        "now": "in_progress",
+    }
+    for entry in store.list():
+        assert bool(entry.reason) == (entry.state != "complete")
+
+
+def test_finalizing_past_its_expiration(store, velero):
+    """A run that never ended and has expired says both."""
+    velero("old", phase=BackupPhase.FINALIZING, expiration=samples.START)
+
+    assert store.entry("old").reason == "phase Finalizing, and expired"
+
+
+def test_operations_whose_items_are_missing(store, velero):
+    """A Velero backup whose archive lacks its operations' items is incomplete."""
+    velero("whole", operations=[operation("a")])
+    velero("half", operations=[operation("a"), operation("late")])
+    velero("none", operations=None)
+    velero("null", operations=[])
+
+    assert states(store) == {
+        "whole": "complete",
+        "half": "incomplete",
+        "none": "complete",
+        "null": "complete",
+    }
+    assert "secrets/shop/late" in store.entry("half").reason
+    with pytest.raises(BackupDamagedError, match="incomplete"):
+        store.open_archive("half")
+
+
+def test_operations_that_cannot_be_read(store, velero, put):
+    """A file of operations that is none makes its backup damaged, and only that."""
+    velero("shop", operations={"not": "a list"})
+    velero("other")
+    put("backups/more/velero-backup.json", b"")
+
+    assert states(store)["shop"] == "damaged"
+    assert states(store)["other"] == "complete"
+
+
+def test_latest_passes_over_what_is_not_whole(store, velero, clock):
+    """The latest backup is the newest that is whole and did not fail."""
+    velero("good", started=samples.START - timedelta(days=3))
+    velero("failed", phase=BackupPhase.FAILED)
+    velero("unfinished", phase=BackupPhase.IN_PROGRESS)
+    velero("bare", archive=False)
+
+    assert store.latest().metadata.name == "good"
+
+
+def test_veleros_backup_is_read(store, velero):
+    """A backup of Velero has items, a digest, and no manifest; files are optional."""
+    velero("shop")
+
+    with store.open_archive("shop") as reader:
+        assert len(list(reader)) == 2
+    assert store.manifest("shop") is None
+    assert len(store.archive_digest("shop")) == 64
+    assert list(store.logs("shop")) == []
+    assert store.results("shop").errors == ()
+    assert store.verify("shop").problems == ()
+
+
+def test_digest_of_a_replaced_archive(store, velero, put):
+    """The digest of an archive without a manifest follows the archive."""
+    velero("shop")
+    first = store.archive_digest("shop")
+    assert store.archive_digest("shop") == first
+
+    put("backups/shop/shop.tar.gz", samples.archive_bytes(mtime=12345) + b"")
+
+    assert store.archive_digest("shop") != first
+
+
+def test_logs_and_results(store):
+    """The log comes line by line, the results as they were."""
+    samples.make(store, "shop")
+
+    assert list(store.logs("shop")) == [
+        'level=info msg="one"',
+        'level=info msg="two"',
+    ]
+    assert [entry.message for entry in store.results("shop").warnings] == ["w"]
+
+
+def test_download(store, root, tmp_path):
+    """The archive is saved whole, for its owner only."""
+    samples.make(store, "shop")
+    target = tmp_path / "copy.tar.gz"
+
+    store.download("shop", target)
+
+    assert target.read_bytes() == (root / "backups/shop/shop.tar.gz").read_bytes()
+    assert target.stat().st_mode & 0o777 == 0o600
+
+
+def test_open_by_path(tmp_path):
+    """A path opens a store; its address is safe to print; it can be tried out."""
+    from kbackup.catalog import BackupStore  # noqa: PLC0415 - the subject
+
+    with BackupStore.open(tmp_path / "x", read_only=True) as store:
+        assert store.read_only
+        assert store.url == f"file://{tmp_path}/x"
+    with BackupStore.open(tmp_path / "x") as store:
+        samples.make(store, "shop")
+        assert store.validate() == ()
+        assert store.problems() == ()
+        assert [entry.name for entry in store.list()] == ["shop"]

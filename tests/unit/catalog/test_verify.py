@@ -1,0 +1,104 @@
+"""Verify tells every fault of a backup's content."""
+
+import json
+
+import catalog_samples as samples
+import pytest
+
+from kbackup._kits.streams import compress
+from kbackup.catalog import MissingReference, VolumeRecord
+from kbackup.models import GroupResource, ListRecord, ResourceIdentifier
+
+SECRETS = GroupResource.parse("secrets")
+
+
+def identify(text, namespace, name):
+    """Return an identity."""
+    return ResourceIdentifier(GroupResource.parse(text), namespace, name)
+
+
+@pytest.mark.parametrize(
+    ("manifest", "words"),
+    [
+        ({"items": 3}, "the archive has 2 items, the manifest says 3"),
+        ({"entries": 6}, "the archive has 5 entries, the manifest says 6"),
+        (
+            {"lists": [ListRecord(resource=SECRETS, listed=5, stored=1, failed=1)]},
+            "secrets: 5 listed, but 1 stored, 0 skipped and 1 failed",
+        ),
+        (
+            {"lists": [ListRecord(resource=SECRETS, listed=2, stored=2)]},
+            "secrets: 2 were stored, the archive has 1",
+        ),
+        (
+            {"volumes": [VolumeRecord(claim="shop/gone")]},
+            "claim shop/gone: in the manifest, not in the archive",
+        ),
+        (
+            {
+                "missing": [
+                    MissingReference(
+                        item=identify("pods", "shop", "x"),
+                        refers_to=identify("secrets", "shop", "a"),
+                    )
+                ]
+            },
+            "secrets/shop/a: called missing, but in the archive",
+        ),
+    ],
+)
+def test_counts_and_references(store, manifest, words):
+    """Counts that do not agree and references that lead nowhere are named."""
+    samples.make(store, "shop", manifest=samples.manifest_of(**manifest))
+
+    assert words in store.verify("shop").problems
+
+
+@pytest.mark.parametrize(
+    ("suffix", "content", "words"),
+    [
+        ("-results.gz", b"no gzip", "its gzip is damaged"),
+        ("-results.gz", compress(b"{"), "it is no JSON"),
+        ("-logs.gz", b"no gzip", "its gzip is damaged"),
+        (".tar.gz", b"no gzip", "the gzip is damaged"),
+        ("-resource-list.json.gz", compress(b"{}"), "not in the list of resources"),
+        (
+            "-itemoperations.json.gz",
+            compress(
+                json.dumps(
+                    [{"spec": {"postOperationItems": [{"Resource": "x", "Name": "y"}]}}]
+                ).encode()
+            ),
+            "x/y: an operation names it",
+        ),
+    ],
+)
+def test_files_that_were_bad_when_written(store, suffix, content, words):
+    """A file that has the right digest and the wrong content is named."""
+    samples.make(store, "shop", files=samples.files_of("shop", **{suffix: content}))
+
+    assert any(words in problem for problem in store.verify("shop").problems)
+
+
+def test_record_and_archive_disagree(store, monkeypatch):
+    """A record that counts other items than the archive has is named."""
+    monkeypatch.setattr(samples, "archive_bytes", lambda: b"")
+    files = samples.files_of("shop")
+    monkeypatch.undo()
+    files["shop.tar.gz"] = samples.archive_bytes(samples.ITEMS[:1])
+    samples.make(store, "shop", files=files)
+
+    problems = store.verify("shop").problems
+
+    assert "the archive has 1 items, the record says 2" in problems
+
+
+def test_incomplete_is_a_problem(store, root):
+    """What a dead run left verifies as what it is."""
+    (root / "backups/shop").mkdir(parents=True)
+    (root / "backups/shop/shop.tar.gz").write_bytes(b"half")
+
+    report = store.verify("shop")
+
+    assert report.problems[0].startswith("incomplete: no velero-backup.json")
+    assert (report.objects, report.items) == (0, 0)
