@@ -5,6 +5,8 @@ Binaries come from ``KBACKUP_ENVTEST``, ``KUBEBUILDER_ASSETS`` or the cache that
 fails where ``KBACKUP_REQUIRE_REAL`` is set, as it is in CI.
 """
 
+import base64
+import importlib.util
 import json
 import os
 import shutil
@@ -23,11 +25,58 @@ from pathlib import Path
 import attrs
 import pytest
 
+from kbackup.testing import SimulatedCluster
+
 HERE = Path(__file__).parent
+FAKE_KUBELET = HERE / "fake_kubelet.py"
 SCRIPT = HERE / "real_apiserver" / "cluster.sh"
 CACHE = Path.home() / ".cache" / "kbackup" / "envtest-2"
 BINARIES = ("etcd", "kube-apiserver", "kube-controller-manager")
 SECONDS_TO_START = 240
+
+
+class Api:
+    """One API server, spoken to with plain HTTP.
+
+    Attributes:
+        url: Where it answers.
+        forget_history: Lets every earlier resourceVersion expire.
+    """
+
+    def __init__(self, url, *, token="", ca=None, forget_history=None):
+        self.url = url
+        self.forget_history = forget_history
+        self._token = token
+        self._context = ssl.create_default_context(cafile=ca) if ca else None
+
+    def open(self, method, path, body=None, *, content_type="", accept=""):
+        """Send one request; return the answer, whatever its status."""
+        headers = {
+            "Content-Type": content_type or "application/json",
+            "Accept": accept or "application/json",
+        }
+        if self._token:
+            headers["Authorization"] = f"Bearer {self._token}"
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(  # noqa: S310 - the servers are ours
+            self.url + path, method=method, data=data, headers=headers
+        )
+        try:
+            return urllib.request.urlopen(  # noqa: S310 - the servers are ours
+                request, context=self._context, timeout=60
+            )
+        except urllib.error.HTTPError as exc:
+            return exc
+
+    def request(self, method, path, body=None, **how):
+        """Send one request; return the status and the decoded answer."""
+        with self.open(method, path, body, **how) as answer:
+            return answer.status, json.loads(answer.read())
+
+    def watch(self, path):
+        """Return the events of a watch that ends by itself."""
+        with self.open("GET", path) as answer:
+            return [json.loads(line) for line in answer]
 
 
 @attrs.frozen(kw_only=True)
@@ -39,31 +88,38 @@ class RealCluster:
         url: Where the API server answers.
         ca: The path of the certificate that vouches for it.
         token: The administrator's token.
+        etcd: Where its etcd answers.
     """
 
     kubeconfig: Path
     url: str
     ca: Path
     token: str = "admintoken"
+    etcd: str
 
-    def request(self, method, path, body=None, content_type="application/json"):
-        """Send one request; return the status and the decoded answer."""
-        request = urllib.request.Request(
-            self.url + path,
-            method=method,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={
-                "Authorization": f"Bearer {self.token}",
-                "Content-Type": content_type,
-            },
+    def api(self):
+        """Return plain HTTP to it."""
+        return Api(
+            self.url,
+            token=self.token,
+            ca=self.ca,
+            forget_history=self.forget_history,
         )
-        context = ssl.create_default_context(cafile=self.ca)
-        try:
-            with urllib.request.urlopen(request, context=context) as answer:
-                return answer.status, json.loads(answer.read())
-        except urllib.error.HTTPError as exc:
-            with exc:
-                return exc.code, json.loads(exc.read())
+
+    def request(self, method, path, body=None, **how):
+        """Send one request; return the status and the decoded answer."""
+        return self.api().request(method, path, body, **how)
+
+    def forget_history(self):
+        """Compact etcd: every earlier resourceVersion expires."""
+        key = base64.b64encode(b"/registry/namespaces/default").decode()
+        etcd = Api(self.etcd)
+        _, answer = etcd.request("POST", "/v3/kv/range", {"key": key})
+        revision = answer["header"]["revision"]
+        status, answer = etcd.request(
+            "POST", "/v3/kv/compaction", {"revision": revision, "physical": True}
+        )
+        assert status == 200, answer
 
 
 def missing(reason):
@@ -127,6 +183,7 @@ def running_cluster(name, flags=""):
                 kubeconfig=kubeconfig,
                 url=f"https://127.0.0.1:{ports[0]}",
                 ca=kubeconfig.parent / "pki" / "ca.crt",
+                etcd=f"http://127.0.0.1:{ports[1]}",
             )
         finally:
             subprocess.run([SCRIPT, "stop", name], env=environment, check=True)
@@ -152,14 +209,45 @@ def namespace():
     return f"t-{uuid.uuid4().hex[:10]}"
 
 
-def wait_for(what, condition, seconds=60):
-    """Wait until *condition* returns something true; return that."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := condition():
-            return found
-        time.sleep(0.1)
-    raise AssertionError(f"{what} did not come about in {seconds} s")
+@pytest.fixture(scope="session")
+def wait_for():
+    """A function that waits until a condition returns something true."""
+
+    def wait(what, condition, seconds=60):
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if found := condition():
+                return found
+            time.sleep(0.1)
+        raise AssertionError(f"{what} did not come about in {seconds} s")
+
+    return wait
+
+
+@pytest.fixture(scope="session")
+def simulated_cluster():
+    """A simulated cluster for all tests that compare it with the real one."""
+    with SimulatedCluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session", params=["simulated", "real"])
+def api(request):
+    """Plain HTTP to an API server: first the simulated, then the real one."""
+    if request.param == "real":
+        return request.getfixturevalue("real_cluster").api()
+    cluster = request.getfixturevalue("simulated_cluster")
+    return Api(cluster.url, forget_history=cluster.forget_history)
+
+
+@pytest.fixture
+def in_namespace(api, namespace):
+    """The path of a fresh namespace on the API server at hand."""
+    body = {"metadata": {"name": namespace}}
+    status, _ = api.request("POST", "/api/v1/namespaces", body)
+    assert status == 201
+    yield f"/api/v1/namespaces/{namespace}"
+    api.request("DELETE", f"/api/v1/namespaces/{namespace}")
 
 
 @pytest.fixture(scope="session")
@@ -169,3 +257,20 @@ def kubectl():
     if path is None:
         missing("kubectl is not installed")
     return path
+
+
+@pytest.fixture(scope="session")
+def kubelet(real_cluster, tmp_path_factory):
+    """A node of the source cluster: its Pods run, commands in them run here."""
+    spec = importlib.util.spec_from_file_location("fake_kubelet", FAKE_KUBELET)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    directory = tmp_path_factory.mktemp("kubelet")
+    with module.FakeKubelet(real_cluster.api(), directory) as kubelet:
+        yield kubelet
+
+
+@pytest.fixture(scope="session")
+def start_cluster():
+    """A function that starts one more control plane, with flags of its own."""
+    return running_cluster

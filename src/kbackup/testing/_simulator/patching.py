@@ -12,7 +12,7 @@ from kbackup._kits.patches import (
     merge_patch,
     strategic_merge,
 )
-from kbackup.testing._simulator import validation, writing
+from kbackup.testing._simulator import writing
 from kbackup.testing._simulator.fields import Managers, fields_of, merge_applied
 from kbackup.testing._simulator.registry import ServedType
 from kbackup.testing._simulator.requests import WriteOptions
@@ -137,7 +137,6 @@ def _apply(
             state, served, namespace, merged, options, operation="Apply"
         )
         return made, True
-    validation.check_update(served, merged, old)
     return _store_applied(state, served, old, merged, options, subresource), False
 
 
