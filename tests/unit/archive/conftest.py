@@ -25,7 +25,7 @@ class TarBuilder:
     def __init__(self, tar_format=tarfile.PAX_FORMAT):
         """Begin an empty archive."""
         self._buffer = io.BytesIO()
-        self.tar = tarfile.open(fileobj=self._buffer, mode="w", format=tar_format)
+        self.tar = tarfile.TarFile(fileobj=self._buffer, mode="w", format=tar_format)
 
     def file(self, path, content):
         """Add a regular file."""

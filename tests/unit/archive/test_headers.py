@@ -44,7 +44,7 @@ def test_any_path_reads_back(path, size):
 
     header = HeaderTemplate(MTIME).header(path, 0)
 
-    member = tarfile.open(fileobj=io.BytesIO(header + bytes(1024))).next()
+    member = tarfile.TarFile(fileobj=io.BytesIO(header + bytes(1024))).next()
     assert member is not None
     assert member.name == stripped.rstrip("/")
     assert (member.mode, member.mtime, member.type) == (0o755, MTIME, b"0")
@@ -65,7 +65,7 @@ def test_lengths_around_the_limits(length):
 
     header = HeaderTemplate(MTIME).header(path, 0)
 
-    member = tarfile.open(fileobj=io.BytesIO(header + bytes(1024))).next()
+    member = tarfile.TarFile(fileobj=io.BytesIO(header + bytes(1024))).next()
     assert member.name == path
 
 

@@ -74,7 +74,8 @@ def test_other_version_is_written_once(body):
             preferred=False,
         )
 
-    names = tarfile.open(fileobj=io.BytesIO(out.getvalue())).getnames()
+    with tarfile.open(fileobj=io.BytesIO(out.getvalue())) as tar:
+        names = tar.getnames()
     assert names[1:] == ["resources/jobs.batch/v1beta1/namespaces/ns/a.json"]
     assert (writer.items, writer.entries) == (1, 2)
 
@@ -141,7 +142,8 @@ def test_other_tars_read_it(archive, tool, tmp_path):
     """GNU tar and bsdtar list every entry under its whole name."""
     if shutil.which(tool) is None:
         pytest.skip(f"{tool} is not installed")
-    wanted = tarfile.open(archive).getnames()
+    with tarfile.open(archive) as tar:
+        wanted = tar.getnames()
 
     done = subprocess.run(
         [tool, "-tzf", archive], capture_output=True, text=True, check=True

@@ -1,5 +1,6 @@
 """One name has one writer, dead writers give it up, and nobody wins twice."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -219,10 +220,8 @@ def test_listed_contenders_have_at_most_one_winner(objects, clock):
             """Claim the name together with the others."""
             store = BackupStore(Listed(objects), clock=SystemClock())
             barrier.wait()
-            try:
+            with contextlib.suppress(BackupInProgressError):
                 won.append(store.claim("shop", run_uid=f"run-{n}"))
-            except BackupInProgressError:
-                pass
 
         threads = [threading.Thread(target=try_it, args=(n,)) for n in range(4)]
         for thread in threads:
