@@ -1,0 +1,405 @@
+"""What a backup could not cover: each gap is named, and nothing else is lost."""
+
+import copy
+
+import pytest
+
+from kbackup.cluster import DiscoveryFailure
+from kbackup.errors import ClusterError, ForbiddenError
+from kbackup.models import (
+    BackupOptions,
+    BackupPhase,
+    GroupResource,
+    ResourceIdentifier,
+    ResourceSelector,
+)
+from kbackup.plugins import BackupOutput, PluginManager, hookimpl
+
+
+def _gaps(scene):
+    """Return what the manifest says is not covered, as pairs."""
+    found = scene.store.manifest("b").not_covered
+    return [(gap.resource, gap.namespace) for gap in found]
+
+
+def _sums_hold(result):
+    """Tell whether every listed item is accounted for."""
+    return all(
+        record.listed == record.stored + record.failed + sum(record.skipped.values())
+        for record in result.report.lists
+    )
+
+
+def test_a_type_that_fails_costs_only_itself(scene):
+    """A LIST that keeps failing is an error by name; all other types are stored."""
+    scene.load(scene.secret("s"), scene.made("ConfigMap", "c", "shop"))
+    scene.server.faults.fail(verb="list", resource="configmaps", status=400, times=None)
+
+    result = scene.back_up(included_namespaces=["shop"])
+
+    assert "secrets/shop/s" in scene.stored()
+    assert result.backup.status.phase is BackupPhase.PARTIALLY_FAILED
+    assert result.exit_code == 3
+    assert _gaps(scene) == [("configmaps", "shop")]
+    assert "configmaps" in str(result.results.errors[0])
+
+
+def test_a_group_that_discovery_cannot_read(scene):
+    """A group behind a dead API server is an error unless nobody could want it."""
+    scene.load(scene.secret("s"))
+    scene.cluster = _with_failure(scene.cluster, "dead.example.com/v1")
+
+    result = scene.back_up(included_namespaces=["shop"])
+    named = scene.back_up(name="named", included_resources=["secrets"])
+
+    assert result.backup.status.phase is BackupPhase.PARTIALLY_FAILED
+    assert "dead.example.com/v1" in scene.store.manifest("b").not_covered[0].reason
+    assert "secrets/shop/s" in scene.stored()
+    assert named.backup.status.phase is BackupPhase.COMPLETED
+
+
+def test_a_metrics_api_that_is_down(scene):
+    """A group that holds nothing storable is no gap."""
+    scene.load(scene.secret("s"))
+    scene.cluster = _with_failure(scene.cluster, "metrics.k8s.io/v1beta1")
+
+    result = scene.back_up(included_namespaces=["shop"])
+
+    assert result.backup.status.phase is BackupPhase.COMPLETED
+    assert _gaps(scene) == []
+
+
+def test_forbidden_types_that_nobody_named(scene):
+    """All types that may not be listed are told in one warning."""
+    scene.load(scene.secret("s"), scene.made("ConfigMap", "c", "shop"))
+    for name in ("secrets", "endpoints"):
+        scene.server.faults.forbid(verb="list", resource=name)
+
+    result = scene.back_up(included_namespaces=["shop"])
+
+    assert result.backup.status.phase is BackupPhase.COMPLETED
+    assert [str(each) for each in result.results.warnings] == [
+        "2 types may not be read and are not in this backup: endpoints, secrets"
+    ]
+    assert sorted(_gaps(scene)) == [("endpoints", "shop"), ("secrets", "shop")]
+
+
+@pytest.mark.parametrize(
+    ("lenient", "phase"),
+    [(False, BackupPhase.PARTIALLY_FAILED), (True, BackupPhase.COMPLETED)],
+    ids=["error", "warning"],
+)
+def test_a_forbidden_type_that_was_named(scene, lenient, phase):
+    """A named type that may not be listed is an error, or a warning where asked for."""
+    scene.load(scene.secret("s"), scene.made("ConfigMap", "c", "shop"))
+    scene.server.faults.forbid(verb="list", resource="secrets")
+
+    result = scene.back_up(
+        included_namespaces=["shop"],
+        included_resources=["secrets", "configmaps"],
+        options=BackupOptions(skip_forbidden=lenient),
+    )
+
+    assert scene.stored() == ["configmaps/shop/c"]
+    assert result.backup.status.phase is phase
+    assert _gaps(scene) == [("secrets", "shop")]
+
+
+def test_rights_in_one_namespace_are_enough(scene):
+    """With a namespace named, nothing outside of it has to be readable."""
+    scene.load_shop()
+    cluster_wide = ("namespaces", "nodes", "clusterrolebindings", "apiservices")
+    for name in (*cluster_wide, "persistentvolumes", "customresourcedefinitions"):
+        scene.server.faults.forbid(resource=name)
+
+    result = scene.back_up(included_namespaces=["shop"])
+
+    assert "secrets/shop/payment" in scene.stored()
+    assert result.backup.status.phase is BackupPhase.COMPLETED
+    told = [str(each) for each in result.results.warnings]
+    assert any("may not be read" in text and "namespaces" in text for text in told)
+
+
+def test_wildcards_without_the_right_to_list_namespaces(scene):
+    """Where wildcards cannot be expanded there is no backup rather than a wrong one."""
+    scene.load(scene.secret("s"))
+    scene.server.faults.forbid(resource="namespaces")
+
+    with pytest.raises(ForbiddenError, match="list namespaces"):
+        scene.back_up(included_namespaces=["sh*"])
+
+    assert scene.store.list() == []
+
+
+def test_an_unreachable_cluster(scene):
+    """A cluster that does not answer ends the run; nothing is published."""
+    scene.server.close()
+
+    with pytest.raises(ClusterError) as caught:
+        scene.back_up()
+
+    assert caught.value.result.backup.status.phase is BackupPhase.FAILED
+    assert not [key for key in scene.objects.objects if key.startswith("backups/")]
+
+
+def test_a_list_that_expires_on_the_way(scene):
+    """Objects that come and go across 410 Gone leave every sum right."""
+    scene.load(*(scene.secret(f"s{number:04}") for number in range(250)))
+
+    def interrupt():
+        scene.server.load([scene.secret("s0000-new"), scene.secret("z")])
+        scene.server.forget_history()
+
+    scene.cluster = _Interrupted(scene.cluster, "secrets", interrupt)
+
+    result = scene.back_up(included_namespaces=["shop"], included_resources=["secrets"])
+
+    assert _sums_hold(result)
+    assert result.backup.status.phase is BackupPhase.COMPLETED
+    assert "secrets/shop/z" in scene.stored()
+    assert len(scene.stored()) >= 251
+    record = result.report.lists[0]
+    assert record.exact is False
+    assert scene.store.manifest("b").consistent is False
+
+
+def test_a_list_that_ends_early(scene):
+    """A list that breaks after some pages keeps what came and is an error."""
+    scene.load(*(scene.secret(f"s{number:04}") for number in range(150)))
+    scene.server.faults.fail(
+        verb="list", resource="secrets", status=400, times=None, skip=1
+    )
+
+    result = scene.back_up(included_namespaces=["shop"])
+
+    assert len([text for text in scene.stored() if "secrets" in text]) == 100
+    assert result.backup.status.phase is BackupPhase.PARTIALLY_FAILED
+    assert "ended early after 100 items" in str(result.results.errors[0])
+    assert _sums_hold(result)
+
+
+@pytest.mark.parametrize(
+    ("consistency", "expected"), [("exact", False), ("newest", True)]
+)
+def test_what_appears_while_a_backup_runs(scene, consistency, expected):
+    """All lists show the cluster at the moment of the first one, if not told not to."""
+    scene.load(scene.secret("s"), scene.made("ConfigMap", "c", "shop"))
+    late = scene.made("Service", "late", "shop", spec={"ports": [{"port": 80}]})
+    scene.cluster = _Interrupted(
+        scene.cluster, "pods", lambda: scene.server.load([late])
+    )
+
+    result = scene.back_up(
+        included_namespaces=["shop"], options=BackupOptions(consistency=consistency)
+    )
+
+    assert ("services/shop/late" in scene.stored()) is expected
+    versions = {record.resource_version for record in result.report.lists}
+    assert (len(versions) > 1) is expected
+    assert scene.store.manifest("b").consistent is True
+
+
+# --- actions --------------------------------------------------------------------------
+
+
+def _plugin(**action):
+    """Return plugins with one action beside the built-in ones."""
+
+    class Action:
+        """What the test says."""
+
+        name = "example.com/test"
+        applies_to = ResourceSelector(included_resources=("secrets",))
+
+    for key, value in action.items():
+        setattr(Action, key, staticmethod(value) if callable(value) else value)
+
+    class Module:
+        """A plugin."""
+
+        __name__ = "test_plugin"
+
+        @staticmethod
+        @hookimpl
+        def kbackup_register_backup_item_actions():
+            return {Action.name: Action()}
+
+    return PluginManager(plugins=[Module])
+
+
+def test_a_broken_action_costs_its_item(scene):
+    """What an action raises is an error with its name; the other items are stored."""
+    scene.load(scene.secret("good"), scene.secret("bad"))
+
+    def execute(given):
+        if given.identifier.name == "bad":
+            raise ValueError("no idea")
+        return BackupOutput(item=given.item)
+
+    scene.plugins = _plugin(execute=execute)
+    result = scene.back_up(included_resources=["secrets"])
+
+    assert scene.stored() == ["secrets/shop/good"]
+    (error,) = result.results.errors
+    assert error.plugin == "example.com/test"
+    assert "no idea" in str(error)
+    assert error.item.name == "bad"
+    assert _sums_hold(result)
+
+
+def test_what_an_action_changes_is_stored(scene):
+    """The archive has the item as the actions left it."""
+    scene.load(scene.secret("s"))
+
+    def execute(given):
+        metadata = {**given.item["metadata"], "annotations": {"seen": "yes"}}
+        return BackupOutput(item={**given.item, "metadata": metadata})
+
+    scene.plugins = _plugin(execute=execute)
+    scene.back_up(included_resources=["secrets"])
+
+    assert scene.item("secrets/shop/s")["metadata"]["annotations"] == {"seen": "yes"}
+
+
+def test_an_item_that_an_action_skips(scene):
+    """What an action does not want stored is counted with its reason."""
+    scene.load(scene.secret("s"))
+    scene.plugins = _plugin(
+        execute=lambda given: BackupOutput(item=given.item, skip="made anew")
+    )
+
+    result = scene.back_up(included_resources=["secrets"])
+
+    assert scene.stored() == []
+    (record,) = (r for r in result.report.lists if str(r.resource) == "secrets")
+    assert dict(record.skipped) == {"skipped by an action: made anew": 1}
+
+
+@pytest.mark.parametrize(
+    ("forced", "expected"), [(False, False), (True, True)], ids=["filtered", "forced"]
+)
+def test_items_that_an_action_asks_for(scene, forced, expected):
+    """Filters decide about additional items unless the action says they must not."""
+    scene.load(scene.secret("s"), scene.made("ConfigMap", "c", "bank"))
+    asked = ResourceIdentifier(GroupResource("", "configmaps"), "bank", "c")
+    scene.plugins = _plugin(
+        execute=lambda given: BackupOutput(
+            item=given.item,
+            additional_items=(asked,),
+            must_include_additional_items=forced,
+        )
+    )
+
+    scene.back_up(included_namespaces=["shop"])
+
+    assert ("configmaps/bank/c" in scene.stored()) is expected
+
+
+def test_an_item_asked_for_that_does_not_exist(scene):
+    """It is a warning with its name, and the item that asks is stored."""
+    scene.load(scene.secret("s"))
+    asked = ResourceIdentifier(GroupResource("", "configmaps"), "shop", "gone")
+    scene.plugins = _plugin(
+        execute=lambda given: BackupOutput(item=given.item, additional_items=(asked,))
+    )
+
+    result = scene.back_up(included_namespaces=["shop"])
+
+    assert "secrets/shop/s" in scene.stored()
+    assert result.backup.status.phase is BackupPhase.COMPLETED
+    assert any(each.item == asked for each in result.results.warnings)
+
+
+def test_an_item_asked_for_that_cannot_be_read(scene):
+    """It is an error and a gap of its own, and the item that asks is stored."""
+    scene.load(scene.secret("s"), scene.made("ConfigMap", "c", "shop"))
+    asked = ResourceIdentifier(GroupResource("", "configmaps"), "shop", "c")
+    scene.server.faults.fail(verb="get", resource="configmaps", status=400, times=None)
+    scene.server.faults.fail(verb="list", resource="configmaps", status=400, times=None)
+    scene.plugins = _plugin(
+        execute=lambda given: BackupOutput(item=given.item, additional_items=(asked,))
+    )
+
+    result = scene.back_up(included_namespaces=["shop"])
+
+    assert "secrets/shop/s" in scene.stored()
+    assert result.backup.status.phase is BackupPhase.PARTIALLY_FAILED
+    assert asked in [each.item for each in result.results.errors]
+
+
+def test_an_action_that_wants_to_act(scene):
+    """An operation that is not started is an error, not a silence."""
+    scene.load(scene.secret("s"))
+    scene.plugins = _plugin(
+        execute=lambda given: BackupOutput(item=given.item, wants_begin=True)
+    )
+
+    result = scene.back_up(included_resources=["secrets"])
+
+    assert scene.stored() == ["secrets/shop/s"]
+    assert result.backup.status.phase is BackupPhase.PARTIALLY_FAILED
+
+
+# --- helpers --------------------------------------------------------------------------
+
+
+class _Wrapped:
+    """A cluster that passes everything on; subclasses change what they change."""
+
+    def __init__(self, inner):
+        self._inner = inner
+
+    def for_run(self, cancel, **more):
+        """Return the view of a run, wrapped alike."""
+        view = object.__new__(type(self))
+        vars(view).update(vars(self), _inner=self._inner.for_run(cancel, **more))
+        return view
+
+    def __getattr__(self, name):
+        return getattr(self._inner, name)
+
+
+class _Interrupted(_Wrapped):
+    """A cluster where something happens after the first page of one type."""
+
+    def __init__(self, inner, resource, happens):
+        super().__init__(inner)
+        self._resource = resource
+        self._happens = [happens]
+
+    def list(self, resource, **more):
+        """List, and let it happen where it shall."""
+        listing = self._inner.list(resource, **more)
+        if resource.resource != self._resource:
+            return listing
+        return _InterruptedList(listing, self._happens)
+
+
+class _InterruptedList(_Wrapped):
+    """A list of which the first page is followed by something."""
+
+    def __init__(self, inner, happens):
+        super().__init__(inner)
+        self._happens = happens
+
+    def pages(self):
+        """Yield the pages."""
+        for page in self._inner.pages():
+            if self._happens:
+                self._happens.pop()()
+            yield page
+
+
+class _with_failure(_Wrapped):  # noqa: N801 - reads as what it does
+    """A cluster one of whose groups discovery cannot read."""
+
+    def __init__(self, inner, group_version):
+        super().__init__(inner)
+        self._group_version = group_version
+
+    def discover(self, *, refresh=False):
+        """Return what is served, but for the group."""
+        found = copy.copy(self._inner.discover(refresh=refresh))
+        reason = "503 Service Unavailable"
+        found.failures = (DiscoveryFailure(self._group_version, reason),)
+        return found

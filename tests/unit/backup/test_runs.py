@@ -1,0 +1,358 @@
+"""Runs as such: cancelled, failing, repeated, several at once, watched."""
+
+import asyncio
+import logging
+import os
+import stat
+import threading
+from datetime import timedelta
+
+import pytest
+
+from kbackup._kits.clock import FrozenClock
+from kbackup._kits.times import parse_time
+from kbackup._kits.workers import CancelToken
+from kbackup.catalog import BackupStore, EntryState
+from kbackup.errors import (
+    BackupExistsError,
+    BackupNotFoundError,
+    InvalidSpecError,
+    KBackupError,
+    RunCancelledError,
+    StoreError,
+)
+from kbackup.models import BackupPhase, BackupSpec, EngineSettings
+from kbackup.plugins import (
+    ErrorRecorded,
+    ItemsListed,
+    PhaseChanged,
+    RunEnded,
+    RunStarted,
+    WarningRecorded,
+)
+from kbackup.testing import FailingStore, MemoryStore
+
+SHOP = BackupSpec(included_namespaces=["shop"])
+PHASES = [
+    "discovery",
+    "namespaces",
+    "lists",
+    "additional items",
+    "references",
+    "upload",
+]
+
+
+def _visible(objects):
+    """Return the keys of backups, which is what anybody else looks at."""
+    return [key for key in objects.objects if key.startswith("backups/")]
+
+
+def _claims(objects):
+    """Return the keys of claims."""
+    return [key for key in objects.objects if "/claims/" in key]
+
+
+# --- repeated -------------------------------------------------------------------------
+
+
+def test_two_backups_of_a_quiet_namespace_are_the_same(scene):
+    """Entry by entry they differ in nothing; the archives differ in nothing but times."""
+    scene.load_shop()
+    clock = FrozenClock(_start())
+    engine = scene.engine(clock=clock)
+
+    engine.run("one", SHOP)
+    engine.run("two", SHOP)
+    clock.advance(timedelta(hours=1))
+    engine.run("three", SHOP)
+
+    one, two, three = (_archive(scene, name) for name in ("one", "two", "three"))
+    assert one == two
+    assert one != three
+    assert _items(scene, "one") == _items(scene, "three")
+
+
+def test_a_name_that_is_taken(scene):
+    """An existing backup is refused and not touched."""
+    scene.load(scene.secret("s"))
+    scene.back_up(included_namespaces=["shop"])
+    before = dict(scene.objects.objects)
+
+    with pytest.raises(BackupExistsError):
+        scene.back_up(included_namespaces=["shop"])
+
+    assert scene.objects.objects == before
+
+
+def test_an_invalid_specification_touches_nothing(scene):
+    """A broken rule is told before the cluster or the store is asked anything."""
+    with pytest.raises(InvalidSpecError) as caught:
+        scene.engine().run("Shop!", BackupSpec(included_namespaces=["*", "a"]))
+
+    assert len(caught.value.violations) >= 2
+    assert scene.objects.objects == {}
+    assert not scene.server.calls
+
+
+def test_resume(scene):
+    """A run that ended gives its result again; one that did not left nothing."""
+    scene.load(scene.secret("s"))
+    result = scene.back_up(included_namespaces=["shop"])
+
+    again = scene.engine().resume("b")
+
+    assert again.backup == result.backup
+    assert again.manifest_digest == result.manifest_digest
+    with pytest.raises(BackupNotFoundError):
+        scene.engine().resume("other")
+
+
+def test_an_expiration_only_with_a_ttl(scene):
+    """The record expires at its start plus the TTL, and never without."""
+    scene.load(scene.secret("s"))
+    clock = FrozenClock(_start())
+    spec = BackupSpec(included_namespaces=["shop"], ttl=timedelta(hours=2))
+
+    ending = scene.engine(clock=clock).run("ending", spec)
+    lasting = scene.engine(clock=clock).run("lasting", SHOP)
+
+    assert ending.backup.status.expiration == _start() + timedelta(hours=2)
+    assert lasting.backup.status.expiration is None
+    assert (
+        b"expiration" not in scene.objects.objects["backups/lasting/velero-backup.json"]
+    )
+
+
+# --- cancelled ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_a_cancel_at_every_stage(scene, phase, tmp_path):
+    """A cancelled run raises, publishes nothing, gives its name back, leaves no file."""
+    scene.load_shop()
+    token = CancelToken()
+
+    def observer(event):
+        if isinstance(event, PhaseChanged) and event.phase == phase:
+            token.cancel("enough")
+
+    # The phase is announced after the token was asked: what asks next must stop.
+    settings = EngineSettings(spool_directory=tmp_path)
+    engine = scene.engine(observer=observer, settings=settings)
+
+    if phase == "upload":  # then all is read, and the upload goes to its end
+        engine.run("b", SHOP, cancel=token)
+        assert scene.store.verify("b").problems == ()
+        return
+    with pytest.raises(RunCancelledError, match="enough") as caught:
+        engine.run("b", SHOP, cancel=token)
+
+    assert caught.value.exit_code == 130
+    assert caught.value.result.backup.status.phase is BackupPhase.FAILED
+    assert _visible(scene.objects) == []
+    assert _claims(scene.objects) == []
+    assert list(tmp_path.iterdir()) == []
+    scene.back_up(included_namespaces=["shop"])
+    assert scene.store.verify("b").problems == ()
+
+
+def test_a_cancel_before_the_start(scene):
+    """A token that is cancelled already lets nothing begin."""
+    token = CancelToken()
+    token.cancel("no")
+
+    with pytest.raises(RunCancelledError):
+        scene.engine().run("b", SHOP, cancel=token)
+
+    assert scene.objects.objects == {}
+
+
+# --- failing stores -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["refused", "answer-lost"])
+def test_a_store_that_fails_at_every_write(scene, after):
+    """Whichever write fails, what can be seen afterwards is whole, and the name works."""
+    scene.load(scene.secret("s"))
+    number, ended = 0, False
+    while not ended:
+        number += 1
+        objects = MemoryStore()
+        failing = FailingStore.failing_write(objects, number, after=after)
+        scene.store = BackupStore(failing)
+        try:
+            scene.engine().run("b", SHOP)
+        except StoreError as exc:
+            assert exc.result is not None  # noqa: PT017 - not every write raises
+        else:
+            ended = _writes(failing) < number  # there was no such write any more
+        healthy = BackupStore(objects)
+        for entry in healthy.list():
+            if entry.state is EntryState.COMPLETE:
+                assert healthy.verify(entry.name).problems == ()
+    assert number > 10
+
+
+def _writes(failing):
+    """Return how often something was written or removed."""
+    return len([call for call in failing.calls if call[0] in {"put", "delete"}])
+
+
+def test_a_spool_that_cannot_be_written(scene, tmp_path):
+    """A missing directory for temporary files is an error of ours with a hint."""
+    settings = EngineSettings(spool_directory=tmp_path / "none")
+
+    with pytest.raises(KBackupError, match="temporary files") as caught:
+        scene.engine(settings=settings).run("b", SHOP)
+
+    assert "spool_directory" in caught.value.hint
+    assert _visible(scene.objects) == []
+
+
+def test_temporary_files_are_private(scene, tmp_path):
+    """While a run goes on only its owner may read what it writes."""
+    scene.load(scene.secret("s"))
+    modes = {}
+
+    def observer(event):
+        if isinstance(event, PhaseChanged) and event.phase == "references":
+            for path in tmp_path.rglob("*"):
+                modes[path.name] = stat.S_IMODE(path.stat().st_mode)
+
+    settings = EngineSettings(spool_directory=tmp_path)
+    scene.engine(observer=observer, settings=settings).run("b", SHOP)
+
+    assert modes.pop("archive.tar.gz") == 0o600
+    assert modes.pop("log.gz") == 0o600
+    assert set(modes.values()) == {0o700}
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- several at once, and watched -----------------------------------------------------
+
+
+def test_two_runs_at_once_keep_apart(scene):
+    """Each run's log and result have its own namespace's items and nothing else."""
+    for name in ("shop", "bank"):
+        scene.load(*(scene.secret(f"{name}-{n}", name) for n in range(50)))
+    engine = scene.engine()
+    barrier = threading.Barrier(2)
+    results = {}
+
+    def run(name):
+        barrier.wait()
+        results[name] = engine.run(name, BackupSpec(included_namespaces=[name, "gone"]))
+
+    threads = [threading.Thread(target=run, args=(name,)) for name in ("shop", "bank")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    for name, other in (("shop", "bank"), ("bank", "shop")):
+        log = "".join(scene.store.logs(name))
+        assert f"namespace={name}" in log
+        assert f"namespace={other}" not in log
+        assert f"backup=velero/{other}" not in log
+        assert len(results[name].results.errors) == 1
+        assert all(f"/{name}/" in x for x in scene.stored(name) if "secrets" in x)
+
+
+def test_in_a_running_event_loop(scene):
+    """Asynchronous hosts run the engine in a thread."""
+    scene.load(scene.secret("s"))
+
+    async def host():
+        return await asyncio.to_thread(scene.engine().run, "b", SHOP)
+
+    result = asyncio.run(host())
+
+    assert result.backup.status.phase is BackupPhase.COMPLETED
+
+
+def test_what_an_observer_is_told(scene):
+    """Start, steps, lists, warnings, errors and the end, in this order."""
+    scene.load(scene.secret("s"))
+    events = []
+    engine = scene.engine(observer=events.append)
+
+    engine.run("b", BackupSpec(included_namespaces=["shop", "gone"]))
+
+    assert events[0] == RunStarted(kind="backup", name="b")
+    assert events[-1] == RunEnded(phase="PartiallyFailed")
+    assert [e.phase for e in events if isinstance(e, PhaseChanged)] == PHASES
+    assert any(isinstance(e, ItemsListed) and e.count == 1 for e in events)
+    assert [e for e in events if isinstance(e, ErrorRecorded)]
+    assert not [e for e in events if isinstance(e, WarningRecorded)]
+
+
+def test_an_observer_that_fails(scene):
+    """What an observer raises is logged, and the backup is made."""
+    scene.load(scene.secret("s"))
+
+    def observer(event):
+        raise RuntimeError("not today")
+
+    result = scene.engine(observer=observer).run("b", SHOP)
+
+    assert result.backup.status.phase is BackupPhase.COMPLETED
+    assert "not today" in "".join(scene.store.logs("b"))
+
+
+def test_the_host_is_left_alone(scene, caplog):
+    """Records reach the host's loggers with the run's uid; nothing global changes."""
+    scene.load(scene.secret("s"))
+    environment, directory = dict(os.environ), os.getcwd()  # noqa: PTH109 - what it is
+    handlers = list(logging.getLogger("kbackup").handlers)
+
+    with caplog.at_level(logging.INFO, logger="kbackup"):
+        result = scene.back_up(included_namespaces=["shop"])
+
+    uid = result.backup.metadata.uid
+    ours = [record for record in caplog.records if record.name == "kbackup.backup"]
+    assert ours
+    assert {record.kbackup_run for record in ours} == {uid}
+    assert dict(os.environ) == environment
+    assert os.getcwd() == directory  # noqa: PTH109 - as above
+    assert logging.getLogger("kbackup").handlers == handlers
+
+
+def test_no_secret_in_log_or_result(scene):
+    """Values of Secrets appear in neither log nor result nor record."""
+    secret = {**scene.secret("s"), "data": {"key": "c2VjcmV0LXZhbHVl"}}
+    scene.load(secret)
+
+    result = scene.back_up(included_namespaces=["shop"])
+
+    text = "".join(scene.store.logs("b")) + repr(result)
+    text += scene.objects.objects["backups/b/velero-backup.json"].decode()
+    assert "c2VjcmV0LXZhbHVl" not in text
+
+
+def test_the_report(scene):
+    """A result tells seconds by step, calls, lists and bytes."""
+    scene.load(scene.secret("s"))
+
+    report = scene.back_up(included_namespaces=["shop"]).report
+
+    assert list(report.seconds) == PHASES
+    assert report.calls["list secrets"] == 1
+    assert report.bytes_written > 0
+    assert any(str(record.resource) == "secrets" for record in report.lists)
+
+
+def _start():
+    """Return the instant of frozen clocks."""
+    return parse_time("2024-05-01T02:00:00Z")
+
+
+def _archive(scene, name):
+    """Return the bytes of an archive."""
+    return scene.objects.objects[f"backups/{name}/{name}.tar.gz"]
+
+
+def _items(scene, name):
+    """Return identity and bytes of everything in an archive, in its order."""
+    with scene.store.open_archive(name) as archive:
+        return [(str(item.identifier), item.raw) for item in archive]
