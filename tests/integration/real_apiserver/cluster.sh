@@ -73,6 +73,15 @@ self_test() { # a server that cannot store a custom resource is no use to any te
   done
 }
 
+controllers_test() { # an API server whose controllers died looks well and does nothing
+  for _ in $(seq 120); do
+    kill -0 "$(cat kcm.pid)" 2>/dev/null || fail "kube-controller-manager ended"
+    [ "$(try GET /api/v1/namespaces/default/serviceaccounts/default)" = 200 ] && return
+    sleep 0.25
+  done
+  fail "the controllers do nothing"
+}
+
 start() {
   rm -rf "$dir"
   mkdir -p "$dir/pki"
@@ -112,11 +121,12 @@ start() {
     # At the default of 20 requests a second, ending a namespace takes five seconds.
     spawn kcm "$BIN/kube-controller-manager" --kubeconfig="$dir/kcm.kubeconfig" \
       --service-account-private-key-file=pki/sa.key --root-ca-file=pki/ca.crt \
-      --use-service-account-credentials=false --leader-elect=false --secure-port=0 \
+      --use-service-account-credentials=false --leader-elect=false --secure-port=0 --port=0 \
       --kube-api-qps=1000 --kube-api-burst=2000 \
       --controllers='*,-nodeipam,-route,-service,-cloud-node-lifecycle'
   fi
   self_test
+  [ "${WITH_CONTROLLERS:-1}" = 1 ] && controllers_test
   echo "$dir/admin.kubeconfig"
 }
 
