@@ -7,14 +7,21 @@ import hashlib
 import io
 import zlib
 from collections.abc import Callable
-from typing import BinaryIO, Protocol, cast
+from importlib import import_module
+from typing import Any, BinaryIO, Protocol, cast
 
-try:  # a C library without wheels for a few platforms; zlib does the same, slower
-    from isal import igzip as _igzip
-    from isal.igzip_lib import IsalError as _IsalError
-except ImportError:  # pragma: no cover - depends on the platform
-    _igzip = None
-    _IsalError = zlib.error
+
+def _optional(module: str) -> Any:
+    """Import *module*, or return None where it is not installed."""
+    try:
+        return import_module(module)
+    except ImportError:  # pragma: no cover - depends on the platform
+        return None
+
+
+# A C library without wheels for a few platforms; zlib does the same, slower.
+_igzip = _optional("isal.igzip")
+_igzip_lib = _optional("isal.igzip_lib")
 
 _BLOCK = 1 << 20
 
@@ -132,7 +139,12 @@ def gzip_reader(source: BinaryIO) -> BinaryIO:
     return cast("BinaryIO", opener(fileobj=source, mode="rb"))
 
 
-GZIP_ERRORS: tuple[type[Exception], ...] = (OSError, EOFError, zlib.error, _IsalError)
+GZIP_ERRORS: tuple[type[Exception], ...] = (
+    OSError,
+    EOFError,
+    zlib.error,
+    *([_igzip_lib.IsalError] if _igzip_lib is not None else []),
+)
 """What a damaged gzip raises while it is read."""
 
 
