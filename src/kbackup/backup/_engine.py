@@ -1,20 +1,18 @@
-"""`BackupEngine`: the front of the room. Validates, claims, runs, reports; decides nothing."""
+"""`BackupEngine`: the front of the room. Validates, claims, runs, reports; decides nothing.
+
+The steps are loaded with the first run: whoever only imports and connects need not wait
+for them.
+"""
 
 from __future__ import annotations
 
 import uuid
 from collections import Counter
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from kbackup._kits.clock import Clock, SystemClock
 from kbackup._kits.workers import Cancelled, CancelToken
-from kbackup.backup._pipeline import action_index, run_backup
-from kbackup.backup._plan import BackupPlan, planned_types
-from kbackup.backup._request import make_request, new_record, violations_of
-from kbackup.backup._status import failed_record
-from kbackup.backup._storing import store_selected
-from kbackup.catalog import BackupStore
-from kbackup.cluster import Cluster
 from kbackup.errors import (
     BackupNotFoundError,
     InvalidSpecError,
@@ -30,7 +28,12 @@ from kbackup.models import (
     GroupResource,
     labels,
 )
-from kbackup.plugins import Observer, PluginManager, Run, RunEnded, RunStarted
+
+if TYPE_CHECKING:
+    from kbackup.backup._plan import BackupPlan
+    from kbackup.catalog import BackupStore
+    from kbackup.cluster import Cluster
+    from kbackup.plugins import Observer, PluginManager, Run
 
 
 class BackupEngine:
@@ -60,6 +63,8 @@ class BackupEngine:
         settings: EngineSettings | None = None,
         clock: Clock | None = None,
     ) -> None:
+        from kbackup.plugins import PluginManager  # noqa: PLC0415 - see the module
+
         self._cluster = cluster
         self._store = store
         self._plugins = plugins if plugins is not None else PluginManager()
@@ -95,6 +100,12 @@ class BackupEngine:
             KBackupError: The cluster could not be read or the store not be written.
                 Nothing was published; ``error.result`` has what was known.
         """
+        from kbackup.backup._pipeline import run_backup  # noqa: PLC0415 - see the module
+        from kbackup.backup._request import (  # noqa: PLC0415 - see the module
+            new_record,
+            violations_of,
+        )
+
         _refuse(violations_of(spec, name=name))
         options = options or BackupOptions()
         run = self._new_run(name, cancel)
@@ -130,6 +141,15 @@ class BackupEngine:
             RunCancelledError: *cancel* was used.
             ClusterError: The cluster cannot be read at all.
         """
+        from kbackup.backup._pipeline import action_index  # noqa: PLC0415 - see the module
+        from kbackup.backup._plan import BackupPlan, planned_types  # noqa: PLC0415 - see the module
+        from kbackup.backup._request import (  # noqa: PLC0415 - see the module
+            make_request,
+            new_record,
+            violations_of,
+        )
+        from kbackup.backup._storing import store_selected  # noqa: PLC0415 - see the module
+
         _refuse(violations_of(spec))
         options = options or BackupOptions()
         run = self._new_run("plan", cancel)
@@ -175,6 +195,8 @@ class BackupEngine:
         )
 
     def _new_run(self, name: str, cancel: CancelToken | None) -> Run:
+        from kbackup.plugins import Run  # noqa: PLC0415 - see the module
+
         return Run(
             uid=str(uuid.uuid4()),
             kind="backup",
@@ -193,6 +215,8 @@ class BackupEngine:
         self, run: Run, record: Backup, execute: Callable[[], BackupResult]
     ) -> BackupResult:
         """Call *execute* between the events of a run; give its errors their result."""
+        from kbackup.plugins import RunEnded, RunStarted  # noqa: PLC0415 - see the module
+
         run.emit(RunStarted(kind=run.kind, name=run.name))
         phase = "Failed"
         try:
@@ -238,6 +262,8 @@ def _refuse(violations: list[str]) -> None:
 
 
 def _unpublished(run: Run, record: Backup, error: KBackupError) -> BackupResult:
+    from kbackup.backup._status import failed_record  # noqa: PLC0415 - see the module
+
     return BackupResult(
         backup=failed_record(record, str(error), run.results),
         results=run.results,

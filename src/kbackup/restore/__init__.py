@@ -1,19 +1,40 @@
 """Restoring a backup into a cluster: shown before it is done.
 
-`RestoreEngine` plans (reads only) and applies (writes only what the plan says).
+`RestoreEngine` plans (reads only) and applies (writes only what the plan says). The
+values that it returns are loaded with the first plan.
 """
 
-from kbackup.restore._claims import ClaimLine, ClaimVerdict
-from kbackup.restore._compare import ChangedItem, Difference
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from kbackup.restore._engine import RestoreEngine
-from kbackup.restore._plan import (
-    Notice,
-    PlanAction,
-    PlanEntry,
-    PlanHead,
-    Precondition,
-    RestorePlan,
-)
+
+if TYPE_CHECKING:
+    from kbackup.restore._claims import ClaimLine, ClaimVerdict
+    from kbackup.restore._compare import ChangedItem, Difference
+    from kbackup.restore._plan import (
+        Notice,
+        PlanAction,
+        PlanEntry,
+        PlanHead,
+        Precondition,
+        RestorePlan,
+    )
+
+_LATER = {
+    "ChangedItem": "_compare",
+    "ClaimLine": "_claims",
+    "ClaimVerdict": "_claims",
+    "Difference": "_compare",
+    "Notice": "_plan",
+    "PlanAction": "_plan",
+    "PlanEntry": "_plan",
+    "PlanHead": "_plan",
+    "Precondition": "_plan",
+    "RestorePlan": "_plan",
+}
 
 __all__ = [
     "ChangedItem",
@@ -28,3 +49,17 @@ __all__ = [
     "RestoreEngine",
     "RestorePlan",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the module that holds *name*, once."""
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Name what is there, loaded or not."""
+    return sorted(__all__)

@@ -1,20 +1,24 @@
 """RestoreEngine: plan a restore, look at it, apply it.
 
-The public face of the room; the steps are in `_pipeline`.
+The public face of the room; the steps are in `_pipeline`, which is loaded when the
+first of them is taken: whoever only imports and connects need not wait for them.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from kbackup._kits.clock import Clock, SystemClock
 from kbackup._kits.workers import CancelToken
-from kbackup.catalog import BackupStore
-from kbackup.cluster import Cluster
 from kbackup.models import EngineSettings, RestoreOptions, RestoreResult, RestoreSpec
-from kbackup.plugins import Observer, PluginManager
-from kbackup.restore._compare import Difference
-from kbackup.restore._pipeline import apply_plan, compare_backup, make_plan
-from kbackup.restore._plan import RestorePlan
-from kbackup.restore._prepare import Session
+
+if TYPE_CHECKING:
+    from kbackup.catalog import BackupStore
+    from kbackup.cluster import Cluster
+    from kbackup.plugins import Observer, PluginManager
+    from kbackup.restore._compare import Difference
+    from kbackup.restore._plan import RestorePlan
+    from kbackup.restore._prepare import Session
 
 
 class RestoreEngine:
@@ -35,6 +39,8 @@ class RestoreEngine:
         settings: EngineSettings | None = None,
         clock: Clock | None = None,
     ) -> None:
+        from kbackup.plugins import PluginManager  # noqa: PLC0415 - see the module
+
         self._cluster = cluster
         self._store = store
         self._plugins = plugins or PluginManager()
@@ -68,6 +74,8 @@ class RestoreEngine:
             ClusterError: The target could not be read.
             RunCancelledError: *cancel* was cancelled.
         """
+        from kbackup.restore._pipeline import make_plan  # noqa: PLC0415 - see the module
+
         return make_plan(self._session(cancel), name, spec, options or RestoreOptions())
 
     def apply(
@@ -83,6 +91,8 @@ class RestoreEngine:
             PlanOutdatedError: The archive or the target is not what the plan saw.
             RunCancelledError: *cancel* was cancelled; what was written stays.
         """
+        from kbackup.restore._pipeline import apply_plan  # noqa: PLC0415 - see the module
+
         return apply_plan(self._session(cancel), plan)
 
     def run(
@@ -101,9 +111,15 @@ class RestoreEngine:
         self, backup_name: str, *, cancel: CancelToken | None = None
     ) -> Difference:
         """Compare a backup with the live cluster; nothing is written anywhere."""
+        from kbackup.restore._pipeline import (  # noqa: PLC0415 - see the module
+            compare_backup,
+        )
+
         return compare_backup(self._session(cancel), backup_name)
 
     def _session(self, cancel: CancelToken | None) -> Session:
+        from kbackup.restore._prepare import Session  # noqa: PLC0415 - see the module
+
         return Session(
             cluster=self._cluster,
             store=self._store,
