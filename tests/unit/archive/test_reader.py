@@ -415,3 +415,83 @@ def test_two_iterations_at_once(write, tmp_path):
 
     assert len(pairs) == 200
     assert all(left.identifier == right.identifier for left, right in pairs)
+
+
+def headed(path, body, *, pax=None, tar_format=tarfile.PAX_FORMAT):
+    """Return one entry of a tar, with PAX records if given."""
+    info = tarfile.TarInfo(path)
+    info.size = len(body)
+    info.pax_headers = pax or {}
+    return info.tobuf(tar_format) + body.ljust(-(-len(body) // 512) * 512, b"\0")
+
+
+def resummed(header, at, field):
+    """Return a header with other bytes at a place and a sum that fits again."""
+    changed = bytearray(header)
+    changed[at : at + len(field)] = field
+    changed[148:156] = b" " * 8
+    changed[148:156] = b"%06o\0 " % sum(changed[:512])
+    return bytes(changed)
+
+
+@pytest.mark.parametrize(
+    ("at", "field", "words"),
+    [
+        (124, b"\xff" + bytes(11), "no size"),
+        (124, b"0000000zz99\0", "no number"),
+        (124, b"\x80" + bytes(6) + b"\xff" * 5, "more than the"),
+        (0, b"\xff\xfe", "not UTF-8"),
+        (0, b"resources/pods/cluster/\xff.json", "not UTF-8"),
+    ],
+    ids=["negative", "letters", "binary", "directory", "name"],
+)
+def test_headers_that_make_no_sense(at, field, words):
+    """A header with a right sum and wrong fields is refused."""
+    entry = resummed(headed("x", b""), at, field)
+
+    with pytest.raises(ArchiveCorruptError, match=words):
+        list(ArchiveReader(io.BytesIO(gzip.compress(entry + bytes(1024)))))
+
+
+@pytest.mark.parametrize(
+    ("records", "words"),
+    [
+        (b"garbage", "cannot be read"),
+        (b"99 path=x\n", "cannot be read"),
+        (b"12 size=-10\n", "no number"),
+        (b"22 GNU.sparse.major=1\n", "sparse"),
+    ],
+)
+def test_pax_records_that_make_no_sense(body, records, words):
+    """A PAX header that cannot be meant is refused."""
+    info = tarfile.TarInfo("x")
+    info.type = tarfile.XHDTYPE
+    info.size = len(records)
+    tar = info.tobuf(tarfile.USTAR_FORMAT) + records.ljust(512, b"\0") + bytes(1024)
+
+    with pytest.raises(ArchiveCorruptError, match=words):
+        list(ArchiveReader(io.BytesIO(gzip.compress(tar))))
+
+
+def test_binary_size_and_global_headers(body):
+    """A size in binary and a global PAX header are understood."""
+    content = body("a", "n")
+    entry = headed("resources/pods/namespaces/n/a.json", content)
+    entry = resummed(entry, 124, b"\x80" + len(content).to_bytes(11, "big"))
+    note = tarfile.TarInfo.create_pax_global_header({"comment": "made by hand"})
+
+    (item,) = ArchiveReader(io.BytesIO(gzip.compress(note + entry + bytes(1024))))
+
+    assert item.raw == content
+
+
+def test_old_headers_without_a_magic(body):
+    """What lies where USTAR has its prefix is none in an older header."""
+    content = body("a", "n")
+    entry = headed("resources/pods/namespaces/n/a.json", content)
+    entry = resummed(entry, 257, bytes(8))
+    entry = resummed(entry, 345, b"junk")
+
+    (item,) = ArchiveReader(io.BytesIO(gzip.compress(entry + bytes(1024))))
+
+    assert item.identifier.name == "a"
