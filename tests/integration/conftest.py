@@ -73,6 +73,11 @@ class Api:
         with self.open(method, path, body, **how) as answer:
             return answer.status, json.loads(answer.read())
 
+    def status(self, method, path, body=None):
+        """Send one request; return the status alone."""
+        with self.open(method, path, body) as answer:
+            return answer.status
+
     def watch(self, path):
         """Return the events of a watch that ends by itself."""
         with self.open("GET", path) as answer:

@@ -11,6 +11,7 @@ import os
 import ssl
 import subprocess
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,6 +27,7 @@ from kbackup.testing._simulator.execution import serve_exec
 MERGE = "application/merge-patch+json"
 NODE = "fake-node"
 SECONDS_BETWEEN_LOOKS = 0.2
+SECONDS_BETWEEN_REPORTS = 5
 
 
 class FakeKubelet:
@@ -126,16 +128,8 @@ class FakeKubelet:
     def _register(self):
         node = {"metadata": {"name": NODE}, "spec": {}}
         self._api.request("POST", "/api/v1/nodes", node)
-        status = {
-            "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
-            "daemonEndpoints": {"kubeletEndpoint": {"Port": self._port}},
-            "conditions": [{"type": "Ready", "status": "True", "reason": "Fake"}],
-        }
-        path = f"/api/v1/nodes/{NODE}/status"
-        code, answer = self._api.request(
-            "PATCH", path, {"status": status}, content_type=MERGE
-        )
-        assert code == 200, answer
+        status, answer = self._report()
+        assert status == 200, answer
         # The node controller taints nodes that say nothing; this one may be late.
         self._api.request(
             "PATCH",
@@ -144,10 +138,32 @@ class FakeKubelet:
             content_type=MERGE,
         )
 
+    def _report(self):
+        """Say that the node is well: after 40 s of silence its Pods are not ready."""
+        now = _time()
+        ready = {
+            "type": "Ready",
+            "status": "True",
+            "reason": "Fake",
+            "lastHeartbeatTime": now,
+            "lastTransitionTime": now,
+        }
+        status = {
+            "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": self._port}},
+            "conditions": [ready],
+        }
+        path = f"/api/v1/nodes/{NODE}/status"
+        return self._api.request("PATCH", path, {"status": status}, content_type=MERGE)
+
     def _run_pods(self):
         """Bind Pods to the node, let them run, and let deleted ones go."""
+        reported = time.monotonic()
         while not self._stopped.wait(SECONDS_BETWEEN_LOOKS):
             try:
+                if time.monotonic() - reported > SECONDS_BETWEEN_REPORTS:
+                    self._report()
+                    reported = time.monotonic()
                 status, listed = self._api.request("GET", "/api/v1/pods")
                 if status == 200:
                     for pod in listed["items"]:

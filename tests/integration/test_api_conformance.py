@@ -187,8 +187,8 @@ def test_get_what_is_not_there(api, maps):
 
 def test_unknown_paths_are_not_found(api):
     """A resource that is not served is 404."""
-    assert api.open("GET", "/apis/nope.example.com/v1/things").status == 404
-    assert api.open("GET", "/api/v1/nothings").status == 404
+    assert api.status("GET", "/apis/nope.example.com/v1/things") == 404
+    assert api.status("GET", "/api/v1/nothings") == 404
 
 
 def test_update_conflict(api, maps):
@@ -689,7 +689,7 @@ def test_watch_of_a_forgotten_version(api, namespace, wait_for):
     group = f"{namespace}.example.com"
     api.request("POST", CRDS, definition("events", group))
     root = f"/apis/{group}/v1/events"
-    wait_for("the type", lambda: api.open("GET", root).status == 200)
+    wait_for("the type", lambda: api.status("GET", root) == 200)
     api.forget_history()
 
     events = api.watch(f"{root}?watch=true&resourceVersion=1&timeoutSeconds=2")
@@ -707,7 +707,7 @@ def test_watch_of_a_forgotten_version(api, namespace, wait_for):
 def test_status_is_written_by_its_sub_resource_only(api, namespace, in_namespace):
     """A write of the object ignores the status; a write of the status the rest."""
     path = f"/apis/policy/v1beta1/namespaces/{namespace}/poddisruptionbudgets"
-    if api.open("GET", path).status == 404:
+    if api.status("GET", path) == 404:
         path = path.replace("v1beta1", "v1")
     body = {
         "metadata": {"name": "p"},
@@ -791,7 +791,7 @@ def test_custom_resources(api, namespace, in_namespace, wait_for):
                 condition["type"] == "Established" and condition["status"] == "True"
                 for condition in conditions
             )
-            and api.open("GET", root).status == 200
+            and api.status("GET", root) == 200
         )
 
     wait_for("the definition", established)
@@ -821,7 +821,7 @@ def test_custom_resources(api, namespace, in_namespace, wait_for):
     assert put == 422
     assert patched["metadata"]["generation"] == 2
     assert api.request("DELETE", f"{CRDS}/widgets.{group}")[0] == 200
-    wait_for("the end", lambda: api.open("GET", root).status == 404)
+    wait_for("the end", lambda: api.status("GET", root) == 404)
 
 
 def test_status_sub_resource_of_a_custom_resource(
@@ -839,7 +839,7 @@ def test_status_sub_resource_of_a_custom_resource(
         "status": {"ready": True},
     }
 
-    wait_for("the type", lambda: api.open("POST", root, body).status == 201)
+    wait_for("the type", lambda: api.status("POST", root, body) == 201)
     _, bare = api.request("GET", f"{root}/g")
     patch = {"status": {"ready": True}, "spec": {"x": 1}}
     _, after = api.request("PATCH", f"{root}/g/status", patch, content_type=MERGE)
@@ -905,7 +905,7 @@ def test_discovery_per_group(api):
 
 
 def test_table(api, five):
-    """kubectl's Accept header gives a Table with a row for each object."""
+    """The Accept header of kubectl gives a Table with a row for each object."""
     accept = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 
     _, table = api.request("GET", five, accept=accept)

@@ -30,7 +30,7 @@ def exec_in(cluster, path, *command, stdin=b""):
                 message = message.encode()
             channels[message[0]] += message[1:]
     finally:
-        socket.close()
+        socket.shutdown()  # close() leaves it open once the server closed
     return channels[1], channels[2], json.loads(channels[3])
 
 
@@ -62,7 +62,7 @@ def test_a_command_answers(real_cluster, pod):
 
 def test_a_failing_command(real_cluster, pod):
     """The exit code of a command comes back as a cause."""
-    out, err, status = exec_in(real_cluster, pod, "sh", "-c", "echo+no>%262;exit+3")
+    out, err, status = exec_in(real_cluster, pod, "sh", "-c", "echo+no>%262%3Bexit+3")
 
     assert (out, err) == (b"", b"no\n")
     assert status["reason"] == "NonZeroExitCode"

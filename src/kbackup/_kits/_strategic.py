@@ -86,7 +86,7 @@ def _merge_map(target: Any, patch: Mapping[str, Any], path: Path) -> dict[str, A
             field = key.removeprefix(_DELETE_PRIMITIVES)
             merged[field] = [v for v in merged.get(field) or [] if v not in value]
         elif not key.startswith("$"):
-            _merge_field(merged, key, value, patch.get(_ORDER + key), path)
+            _merge_field(merged, key, value, path)
     for key, order in patch.items():
         field = key.removeprefix(_ORDER)
         if key.startswith(_ORDER) and isinstance(merged.get(field), list):
@@ -94,9 +94,7 @@ def _merge_map(target: Any, patch: Mapping[str, Any], path: Path) -> dict[str, A
     return merged
 
 
-def _merge_field(
-    merged: dict[str, Any], key: str, value: Any, order: Any, path: Path
-) -> None:
+def _merge_field(merged: dict[str, Any], key: str, value: Any, path: Path) -> None:
     inner = (*path, key)
     if value is None:
         merged.pop(key, None)

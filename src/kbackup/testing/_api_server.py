@@ -88,7 +88,7 @@ class SimulatedCluster:
         )
         self._server: Server | None = None
         self._runner: web.ServerRunner | None = None
-        self._loop = asyncio.new_event_loop()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._files: tempfile.TemporaryDirectory[str] | None = None
 
@@ -110,9 +110,10 @@ class SimulatedCluster:
         """
         started: list[BaseException | None] = []
         ready = threading.Event()
+        self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
             target=self._run,
-            args=(started, ready),
+            args=(self._loop, started, ready),
             name="kbackup-simulated-cluster",
             daemon=True,
         )
@@ -125,7 +126,8 @@ class SimulatedCluster:
 
     def close(self) -> None:
         """Stop answering; what was stored is gone. Closing twice does nothing."""
-        if self._thread is not None and self._thread.is_alive():
+        alive = self._thread is not None and self._thread.is_alive()
+        if self._thread is not None and self._loop is not None and alive:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(_SECONDS_TO_START)
         if self._files is not None:
@@ -213,6 +215,8 @@ class SimulatedCluster:
     def _call(self, function: Callable[..., _T], *args: Any) -> _T:
         """Call *function* on the event loop, where everything is single-threaded."""
         self._running()
+        if self._loop is None or self._loop.is_closed():
+            raise RuntimeError("the simulated cluster has been closed")
 
         async def call() -> _T:
             result = function(*args)
@@ -221,24 +225,29 @@ class SimulatedCluster:
 
         return asyncio.run_coroutine_threadsafe(call(), self._loop).result()
 
-    def _run(self, started: list[BaseException | None], ready: threading.Event) -> None:
-        asyncio.set_event_loop(self._loop)
+    def _run(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        started: list[BaseException | None],
+        ready: threading.Event,
+    ) -> None:
+        asyncio.set_event_loop(loop)
         try:
             try:
-                self._loop.run_until_complete(self._listen())
+                loop.run_until_complete(self._listen(loop))
                 started.append(None)
             except BaseException as exc:  # noqa: BLE001 - raised again by start()
                 started.append(exc)
                 return
             finally:
                 ready.set()
-            self._loop.run_forever()
-            self._loop.run_until_complete(self._stop())
+            loop.run_forever()
+            loop.run_until_complete(self._stop(loop))
         finally:
-            self._loop.close()
+            loop.close()
 
-    async def _listen(self) -> None:
-        self._state.reactions.append(Reactions(self._state, self._loop))
+    async def _listen(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._state.reactions.append(Reactions(self._state, loop))
         server = Server(self._state, url="", token=self._token)
         server.aggregated_discovery = self._aggregated_discovery
         self._runner = web.ServerRunner(
@@ -260,12 +269,12 @@ class SimulatedCluster:
                 {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
             )
 
-    async def _stop(self) -> None:
+    async def _stop(self, loop: asyncio.AbstractEventLoop) -> None:
         tasks = [t for t in asyncio.all_tasks() if t is not asyncio.current_task()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._runner is not None:
             await self._runner.cleanup()
-        await self._loop.shutdown_asyncgens()
-        await self._loop.shutdown_default_executor()
+        await loop.shutdown_asyncgens()
+        await loop.shutdown_default_executor()

@@ -158,7 +158,7 @@ def test_strategic_atomic_lists():
 
 def test_strategic_patch_without_key():
     """An element without its key is an error that names list and key."""
-    with pytest.raises(StrategicPatchError, match="spec.containers .* name"):
+    with pytest.raises(StrategicPatchError, match=r"spec\.containers .* name"):
         strategic_merge(pod({"name": "a"}), pod({"image": "1"}))
 
 

@@ -75,10 +75,8 @@ class Faults:
     ) -> Fault:
         """Answer the next requests with an error instead of doing them.
 
-        Args:
-            times: How many requests fail; None is all of them.
-            skip: How many matching requests go well before the first one fails.
-            retry_after: Seconds for the header Retry-After.
+        *times* requests fail (None is all of them) after *skip* matching ones went
+        well; *retry_after* is in seconds, for the header Retry-After.
         """
         return self._add(
             Fault(
@@ -132,8 +130,7 @@ class Faults:
     ) -> Fault:
         """Break the connection instead of answering.
 
-        Args:
-            after: Do the request first: its effect is there and its answer is lost.
+        With *after* the request is done first: its effect is there, its answer lost.
         """
         return self._add(
             Fault(

@@ -54,10 +54,11 @@ def fields_of(obj: Mapping[str, Any], keys: ListKeys) -> Fields:
         if name in {"apiVersion", "kind"}:
             continue
         if name == "metadata":
-            value = {k: v for k, v in value.items() if k not in _IGNORED_METADATA}
-            if not value:
-                continue
-        _collect(value, (f"f:{name}",), (name,), keys, found)
+            kept = {k: v for k, v in value.items() if k not in _IGNORED_METADATA}
+            if kept:
+                _collect(kept, ("f:metadata",), ("metadata",), keys, found)
+        else:
+            _collect(value, (f"f:{name}",), (name,), keys, found)
     return found
 
 
@@ -139,8 +140,8 @@ class Managers:
     ) -> None:
         """Let the manager of *entry* own *paths*, and nobody else what was *taken*."""
         for owned in self._paths:
-            owned -= taken
-            owned &= present
+            owned.difference_update(taken)
+            owned.intersection_update(present)
         index = self._index(
             entry["manager"], entry["operation"], entry.get("subresource", "")
         )

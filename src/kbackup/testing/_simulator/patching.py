@@ -28,6 +28,7 @@ STRATEGIC = "application/strategic-merge-patch+json"
 def patch(
     state: State,
     served: ServedType,
+    *,
     namespace: str,
     name: str,
     body: Any,
@@ -41,7 +42,15 @@ def patch(
         ApiError: The patch does not fit, or the result breaks a rule.
     """
     if content_type in {APPLY, "application/apply-patch+json"}:
-        return _apply(state, served, namespace, name, body, options, subresource)
+        return _apply(
+            state,
+            served,
+            namespace=namespace,
+            name=name,
+            body=body,
+            options=options,
+            subresource=subresource,
+        )
     old = state.get(served, namespace, name)
     if old is None:
         raise not_found(served.group, served.resource, name)
@@ -53,7 +62,10 @@ def patch(
         causes = [(field, "FieldValueInvalid", message)]
         raise invalid(served.group, served.kind, name, causes)
     writing.check_preconditions(served, old, metadata)
-    return writing.replace(state, served, old, obj, options, subresource), False
+    replaced = writing.replace(
+        state, served, old, obj, options=options, subresource=subresource
+    )
+    return replaced, False
 
 
 def _patched(served: ServedType, old: Object, body: Any, content_type: str) -> Object:
@@ -97,6 +109,7 @@ def _unsupported(served: ServedType, content_type: str) -> ApiError:
 def _apply(
     state: State,
     served: ServedType,
+    *,
     namespace: str,
     name: str,
     body: Any,
@@ -137,7 +150,10 @@ def _apply(
             state, served, namespace, merged, options, operation="Apply"
         )
         return made, True
-    return _store_applied(state, served, old, merged, options, subresource), False
+    stored = _store_applied(
+        state, served, old, merged, options=options, subresource=subresource
+    )
+    return stored, False
 
 
 def _what_is_applied(body: Object, subresource: str) -> Object:
@@ -157,6 +173,7 @@ def _store_applied(
     served: ServedType,
     old: Object,
     merged: Object,
+    *,
     options: WriteOptions,
     subresource: str,
 ) -> Object:
@@ -171,7 +188,7 @@ def _store_applied(
     if _same_managers(old, merged):
         # Only the times differ: nothing was applied that was not so already.
         merged["metadata"]["managedFields"] = old["metadata"].get("managedFields", [])
-    return writing.replace(state, served, old, merged, options, tracked=True)
+    return writing.replace(state, served, old, merged, options=options, tracked=True)
 
 
 def _same_managers(old: Object, merged: Object) -> bool:

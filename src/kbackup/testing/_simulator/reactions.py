@@ -32,10 +32,10 @@ class Reactions:
 
     def __call__(
         self,
-        state: State,
         served: ServedType,
         obj: Object,
-        gone: bool,  # noqa: FBT001 - the signature of a reaction
+        *,
+        gone: bool,
     ) -> None:
         """React to a write."""
         if served.storage_key == DEFINITIONS:

@@ -24,8 +24,8 @@ def parse_selectors(served: ServedType, query: Mapping[str, str]) -> Selects | N
     checks: list[Selects] = []
     if text := query.get("labelSelector", "").strip():
         checks.append(_labels(text))
-    for term in filter(None, query.get("fieldSelector", "").split(",")):
-        checks.append(_field(served, term))
+    terms = filter(None, query.get("fieldSelector", "").split(","))
+    checks.extend(_field(served, term) for term in terms)
     if not checks:
         return None
     return lambda obj: all(check(obj) for check in checks)

@@ -108,15 +108,8 @@ class Server:
             return web.Response(text="ok")
         if path == "/version":
             return _json(discovery.version_document(self._state.git_version))
-        if path == "/openapi/v2":
-            if _OPENAPI_PROTOBUF in request.headers.get("Accept", ""):
-                return web.Response(
-                    body=discovery.OPENAPI_V2_PROTOBUF,
-                    headers={"Content-Type": _OPENAPI_ANSWER},
-                )
-            return _json(discovery.OPENAPI_V2)
-        if path == "/openapi/v3":
-            return _json(discovery.OPENAPI_V3)
+        if path in {"/openapi/v2", "/openapi/v3"}:
+            return _openapi(request, path)
         if path in {"/api", "/apis"}:
             return self._discovery_root(request, core=path == "/api")
         if target is not None:
@@ -168,13 +161,17 @@ class Server:
         if verb == "list":
             return self._list(request, served, target)
         if verb == "get":
-            obj = self._existing(served, target)
-            if _as_kind(request) == "Table":
-                return _json(tables.to_table(served, [obj], {}))
-            if _as_kind(request).startswith("Partial"):
-                return _json(tables.to_partial(obj))
-            return _json(obj)
+            return self._get(request, served, target)
         return await self._write(request, served, target, verb)
+
+    def _get(
+        self, request: web.BaseRequest, served: ServedType, target: Target
+    ) -> web.Response:
+        obj = self._existing(served, target)
+        wanted = _as_kind(request)
+        if wanted == "Table":
+            return _json(tables.to_table(served, [obj], {}))
+        return _json(tables.to_partial(obj) if wanted else obj)
 
     async def _serve_subresource(
         self, request: web.BaseRequest, served: ServedType, target: Target, verb: str
@@ -207,25 +204,35 @@ class Server:
         query = request.rel_url.query
         options = WriteOptions.parse(query, request.headers.get("User-Agent", ""))
         body = await _body(request)
-        where = (self._state, served, target.namespace)
         if verb == "create":
             if target.name:
                 raise _not_allowed()
             review = reviews.answer(self._state, served, body, request.headers)
-            made = review or writing.create(*where, body, options)
+            made = review or writing.create(
+                self._state, served, target.namespace, body, options
+            )
             return _json(made, status=201)
         if verb == "update":
-            return _json(
-                writing.update(*where, target.name, body, options, target.subresource)
+            updated = writing.update(
+                self._state,
+                served,
+                namespace=target.namespace,
+                name=target.name,
+                obj=body,
+                options=options,
+                subresource=target.subresource,
             )
+            return _json(updated)
         if verb == "patch":
             patched, created = patching.patch(
-                *where,
-                target.name,
-                body,
-                request.content_type,
-                options,
-                target.subresource,
+                self._state,
+                served,
+                namespace=target.namespace,
+                name=target.name,
+                body=body,
+                content_type=request.content_type,
+                options=options,
+                subresource=target.subresource,
             )
             return _json(patched, status=201 if created else 200)
         return self._delete(served, target, query, body)
@@ -307,6 +314,14 @@ class Server:
         if obj is None:
             raise not_found(served.group, served.resource, target.name)
         return obj
+
+
+def _openapi(request: web.BaseRequest, path: str) -> web.Response:
+    if path == "/openapi/v3":
+        return _json(discovery.OPENAPI_V3)
+    if _OPENAPI_PROTOBUF in request.headers.get("Accept", ""):
+        return _raw(discovery.OPENAPI_V2_PROTOBUF, content_type=_OPENAPI_ANSWER)
+    return _json(discovery.OPENAPI_V2)
 
 
 def _verb(request: web.BaseRequest, target: Target) -> str:

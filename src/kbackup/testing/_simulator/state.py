@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from kbackup.testing._simulator.defaults import Addresses
 from kbackup.testing._simulator.faults import Faults
@@ -13,7 +13,14 @@ from kbackup.testing._simulator.registry import Registry, ServedType, StorageKey
 from kbackup.testing._simulator.storage import Storage, path_of
 
 Object = dict[str, Any]
-Reaction = Callable[["State", ServedType, Object, bool], None]
+
+
+class Reaction(Protocol):
+    """What is called after each write."""
+
+    def __call__(self, served: ServedType, obj: Object, *, gone: bool) -> None:
+        """React to *obj* as it was written, or to its end; may write."""
+
 
 NAMESPACES: StorageKey = ("", "namespaces")
 
@@ -22,8 +29,7 @@ class State:
     """Storage, registry and faults, and who owns whom.
 
     Attributes:
-        reactions: Called after each write with the type, the object, and whether it is
-            gone; they may write.
+        reactions: Called after each write.
         git_version: The version that the cluster says it has.
     """
 
@@ -48,7 +54,7 @@ class State:
         self._index(served.storage_key, path, obj)
         self.storage.put(served.storage_key, path, obj)
         for reaction in tuple(self.reactions):
-            reaction(self, served, obj, False)
+            reaction(served, obj, gone=False)
 
     def remove(self, served: ServedType, obj: Object) -> None:
         """Let an object be gone and react to it."""
@@ -57,7 +63,7 @@ class State:
         self._index(served.storage_key, path, None)
         self.storage.remove(served.storage_key, path, obj)
         for reaction in tuple(self.reactions):
-            reaction(self, served, obj, True)
+            reaction(served, obj, gone=True)
 
     def dependents(self, uid: str) -> list[tuple[ServedType, Object]]:
         """Return the objects that name *uid* as an owner."""

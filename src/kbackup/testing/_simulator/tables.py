@@ -18,7 +18,7 @@ def to_table(
     served: ServedType, objects: Sequence[Object], metadata: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return objects as a Table."""
-    columns = [("Name", lambda obj: obj["metadata"]["name"]), *_columns(served)]
+    columns = [("Name", _name), *_columns(served)]
     definitions = [
         {
             "name": title,
@@ -52,6 +52,10 @@ def to_partial(obj: Object) -> dict[str, Any]:
         "apiVersion": _META,
         "metadata": obj["metadata"],
     }
+
+
+def _name(obj: Object) -> Any:
+    return obj["metadata"]["name"]
 
 
 def _columns(served: ServedType) -> list[Column]:

@@ -65,8 +65,8 @@ class Watch:
                 if self._bookmarks:
                     yield self._bookmark()
                 continue
-            if line := self._event(change):
-                yield line
+            if told := self._event(change):
+                yield told
 
     def _missed(self) -> list[bytes]:
         """Return what the watch starts with: the state, or the changes since."""

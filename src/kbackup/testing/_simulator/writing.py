@@ -90,6 +90,7 @@ def create(
 def update(
     state: State,
     served: ServedType,
+    *,
     namespace: str,
     name: str,
     obj: Object,
@@ -117,7 +118,7 @@ def update(
         message = "Invalid value: 0x0: must be specified for an update"
         causes = [(field, "FieldValueInvalid", message)]
         raise invalid(served.group, served.resource, name, causes)
-    return replace(state, served, old, obj, options, subresource)
+    return replace(state, served, old, obj, options=options, subresource=subresource)
 
 
 def replace(
@@ -125,15 +126,14 @@ def replace(
     served: ServedType,
     old: Object,
     obj: Object,
+    *,
     options: WriteOptions,
     subresource: str = "",
-    *,
     tracked: bool = False,
 ) -> Object:
     """Store *obj* in place of *old*, whose preconditions were checked.
 
-    Args:
-        tracked: Whether the managedFields of *obj* are as they must be.
+    *tracked* says that the managedFields of *obj* are as they must be.
     """
     new = _merge_parts(served, old, obj, subresource)
     if not subresource:

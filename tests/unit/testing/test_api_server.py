@@ -1,0 +1,343 @@
+"""The simulated cluster: faults, commands, discovery in one document, its life."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+
+import pytest
+import websocket
+
+from kbackup.testing import SimulatedCluster
+
+AGGREGATED = (
+    "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,"
+    "application/json"
+)
+
+
+@pytest.fixture(name="cluster", scope="module")
+def fixture_cluster():
+    """A running simulated cluster."""
+    with SimulatedCluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture(autouse=True)
+def no_faults(cluster):
+    """Each test starts without faults."""
+    cluster.faults.clear()
+
+
+def ask(cluster, path, *, method="GET", body=None, token="", accept="*/*"):
+    """Send one request; return status, headers and the decoded answer."""
+    data = None if body is None else json.dumps(body).encode()
+    headers = {"Content-Type": "application/json", "Accept": accept}
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+    request = urllib.request.Request(  # noqa: S310 - the server is ours
+        cluster.url + path, method=method, data=data, headers=headers
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - as above
+            return answer.status, answer.headers, json.loads(answer.read())
+    except urllib.error.HTTPError as exc:
+        with exc:
+            return exc.code, exc.headers, json.loads(exc.read())
+
+
+def secret(name, namespace="default"):
+    """Return a Secret."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name, "namespace": namespace},
+        "data": {"k": "dg=="},
+    }
+
+
+def test_a_fault_happens_as_often_as_asked(cluster):
+    """A failing verb fails as often as said, then goes well."""
+    fault = cluster.faults.fail(verb="list", resource="secrets", status=503, times=2)
+
+    statuses = [ask(cluster, "/api/v1/secrets")[0] for _ in range(3)]
+
+    assert statuses == [503, 503, 200]
+    assert fault.happened == 2
+    assert ask(cluster, "/api/v1/configmaps")[0] == 200
+
+
+def test_a_fault_can_wait(cluster):
+    """With skip the first requests go well."""
+    cluster.faults.fail(resource="secrets", skip=1)
+
+    statuses = [ask(cluster, "/api/v1/secrets")[0] for _ in range(3)]
+
+    assert statuses == [200, 500, 200]
+
+
+def test_throttling_names_the_time(cluster):
+    """A 429 says when to come again, in header and body."""
+    cluster.faults.throttle(resource="secrets", retry_after=3)
+
+    status, headers, body = ask(cluster, "/api/v1/secrets")
+
+    assert (status, headers["Retry-After"]) == (429, "3")
+    assert body["details"]["retryAfterSeconds"] == 3
+    assert body["reason"] == "TooManyRequests"
+
+
+def test_what_is_forbidden_is_said_by_reviews(cluster):
+    """An access review denies what a request would be refused."""
+    cluster.faults.forbid(verb="list", resource="secrets")
+    path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+
+    def may(verb, resource):
+        spec = {"resourceAttributes": {"verb": verb, "resource": resource}}
+        _, _, body = ask(cluster, path, method="POST", body={"spec": spec})
+        return body["status"]["allowed"]
+
+    assert ask(cluster, "/api/v1/secrets")[0] == 403
+    assert (may("list", "secrets"), may("get", "secrets")) == (False, True)
+    assert may("list", "pods")
+
+
+@pytest.mark.parametrize(("after", "there"), [(False, 404), (True, 200)])
+def test_a_broken_connection(cluster, after, there):
+    """A dropped request has its effect only if it was dropped afterwards."""
+    name = f"dropped-{str(after).lower()}"
+    cluster.faults.drop(verb="create", resource="secrets", after=after)
+
+    with pytest.raises(OSError, match=r"closed|reset"):
+        ask(
+            cluster,
+            "/api/v1/namespaces/default/secrets",
+            method="POST",
+            body=secret(name),
+        )
+
+    path = f"/api/v1/namespaces/default/secrets/{name}"
+    assert ask(cluster, path)[0] == there
+
+
+def test_discovery_in_one_document(cluster):
+    """Who asks for it gets all groups, resources and sub-resources at once."""
+    _, headers, core = ask(cluster, "/api", accept=AGGREGATED)
+    _, _, groups = ask(cluster, "/apis", accept=AGGREGATED)
+
+    assert "as=APIGroupDiscoveryList" in headers["Content-Type"]
+    (legacy,) = core["items"]
+    pods = {r["resource"]: r for r in legacy["versions"][0]["resources"]}["pods"]
+    assert (pods["scope"], pods["shortNames"]) == ("Namespaced", ["po"])
+    assert {s["subresource"] for s in pods["subresources"]} == {
+        "exec",
+        "log",
+        "status",
+    }
+    named = {group["metadata"]["name"]: group for group in groups["items"]}
+    versions = [v["version"] for v in named["autoscaling"]["versions"]]
+    assert versions == ["v2", "v1"]
+
+
+def test_discovery_can_be_of_old():
+    """A cluster can be one that knows discovery per group only."""
+    with SimulatedCluster(aggregated_discovery=False) as old:
+        _, _, answer = ask(old, "/apis", accept=AGGREGATED)
+
+    assert answer["kind"] == "APIGroupList"
+
+
+def test_objects_under_two_versions(cluster):
+    """One object is served under each version of its type."""
+    scaler = {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "h", "namespace": "default"},
+        "spec": {"maxReplicas": 3},
+    }
+    cluster.load([scaler])
+
+    path = "namespaces/default/horizontalpodautoscalers/h"
+    found = [
+        ask(cluster, f"/apis/autoscaling/{version}/{path}")[2]["apiVersion"]
+        for version in ("v1", "v2")
+    ]
+
+    assert found == ["autoscaling/v1", "autoscaling/v2"]
+
+
+def test_a_token_is_asked_for():
+    """With a token every request must carry it."""
+    with SimulatedCluster(token="let-me-in") as closed:
+        statuses = [
+            ask(closed, "/api/v1/namespaces", token=token)[0]
+            for token in ("", "wrong", "let-me-in")
+        ]
+
+    assert statuses == [401, 401, 200]
+
+
+def test_history_is_bounded():
+    """Beyond its history a cluster forgets, and says so with 410."""
+    with SimulatedCluster(history=10) as short:
+        _, _, before = ask(short, "/api/v1/secrets")
+        short.load(secret(f"s-{number}") for number in range(20))
+        version = before["metadata"]["resourceVersion"]
+        exact = f"resourceVersion={version}&resourceVersionMatch=Exact"
+        status, _, body = ask(short, f"/api/v1/secrets?{exact}")
+
+    assert (status, body["reason"]) == (410, "Expired")
+
+
+def test_calls_are_counted():
+    """A test can ask how often something was asked."""
+    with SimulatedCluster() as fresh:
+        ask(fresh, "/api/v1/secrets")
+        ask(fresh, "/api/v1/secrets")
+        ask(fresh, "/api/v1/namespaces/default")
+
+        assert fresh.calls == {"list secrets": 2, "get namespaces": 1}
+
+
+@pytest.mark.parametrize("protocol", ["v4.channel.k8s.io", "v5.channel.k8s.io"])
+def test_a_command_runs(cluster, protocol):
+    """A command gets its input, and what it writes and its exit code come back."""
+    spec = {"containers": [{"name": "main", "image": "i"}]}
+    name = protocol[:2]
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": spec,
+    }
+    cluster.load([pod])
+
+    def run(call):
+        call.stderr.write(f"{call.pod}/{call.container}: {call.command}".encode())
+        call.stdout.write(call.stdin.read(5).upper())
+        return 3
+
+    cluster.on_exec(run)
+    url = cluster.url.replace("http", "ws")
+    socket = websocket.create_connection(
+        f"{url}/api/v1/namespaces/default/pods/{name}/exec"
+        "?command=tar&command=-x&stdin=true&stdout=true&stderr=true",
+        subprotocols=[protocol],
+        timeout=30,
+    )
+    socket.send_binary(b"\x00hello")
+    messages = {}
+    while message := socket.recv():
+        messages[message[0]] = messages.get(message[0], b"") + message[1:]
+    socket.shutdown()  # close() leaves it open once the server closed
+
+    assert messages[1] == b"HELLO"
+    assert messages[2] == f"{name}/main: ('tar', '-x')".encode()
+    status = json.loads(messages[3])
+    assert status["details"]["causes"] == [{"reason": "ExitCode", "message": "3"}]
+
+
+def test_a_port_that_is_taken(cluster):
+    """A second cluster on the same port is an OSError, not a thread that hangs."""
+    port = int(cluster.url.rpartition(":")[2])
+
+    with pytest.raises(OSError, match="address already in use"):
+        SimulatedCluster(port=port).start()
+
+
+def test_closing_twice():
+    """A cluster can be closed again, and one that never started too."""
+    cluster = SimulatedCluster().start()
+    cluster.close()
+    cluster.close()
+    SimulatedCluster().close()
+
+
+def test_as_a_process(tmp_path):
+    """``python -m kbackup.testing`` prints its URL and writes a kubeconfig."""
+    kubeconfig = tmp_path / "kubeconfig"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "kbackup.testing", "--kubeconfig", kubeconfig],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        url = process.stdout.readline().strip()
+        status = urllib.request.urlopen(f"{url}/readyz", timeout=30)  # noqa: S310 - ours
+        with status:
+            assert status.read() == b"ok"
+        process.terminate()
+
+        assert process.wait(30) == 0
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+", url)
+    assert url in kubeconfig.read_text()
+
+
+@pytest.fixture(name="kubectl")
+def fixture_kubectl(cluster, tmp_path):
+    """A function that runs kubectl against the cluster and returns what it says."""
+    path = shutil.which("kubectl")
+    if path is None:
+        pytest.skip("kubectl is not installed")
+    kubeconfig = cluster.kubeconfig(tmp_path / "kubeconfig")
+
+    def run(*arguments, stdin=None):
+        done = subprocess.run(
+            [path, "--kubeconfig", kubeconfig, *arguments],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+DEPLOYMENT = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: web, image: "example.com/web:1"}]}
+"""
+
+
+def test_kubectl(kubectl):
+    """A person's usual commands work: create, apply, get, patch, describe, delete."""
+    namespace = '{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"kube"}}'
+    created = kubectl("create", "-f", "-", stdin=namespace)
+    in_kube = ("--namespace", "kube")
+    first = kubectl("apply", *in_kube, "-f", "-", stdin=DEPLOYMENT)
+    again = kubectl("apply", *in_kube, "-f", "-", stdin=DEPLOYMENT)
+    changed = DEPLOYMENT.replace("replicas: 2", "replicas: 3")
+    third = kubectl("apply", *in_kube, "-f", "-", stdin=changed)
+    table = kubectl("get", "deployments", *in_kube)
+    kubectl("patch", "deployment", "web", *in_kube, "-p", '{"spec":{"paused":true}}')
+    paused = kubectl("get", "deploy/web", *in_kube, "-o", "jsonpath={.spec.paused}")
+    described = kubectl("describe", "deployment", "web", *in_kube)
+    kubectl("label", "deployment", "web", *in_kube, "tier=front")
+    chosen = kubectl("get", "deploy", "-A", "-l", "tier=front", "-o", "name")
+    deleted = kubectl("delete", "namespace", "kube", "--timeout=30s")
+
+    assert "namespace/kube created" in created
+    assert [text.split()[-1] for text in (first, again, third)] == [
+        "created",
+        "unchanged",
+        "configured",
+    ]
+    assert table.split()[:5] == ["NAME", "READY", "UP-TO-DATE", "AVAILABLE", "AGE"]
+    assert "0/3" in table
+    assert paused == "true"
+    assert "Selector:" in described
+    assert chosen.strip() == "deployment.apps/web"
+    assert 'namespace "kube" deleted' in deleted
