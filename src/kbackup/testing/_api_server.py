@@ -7,10 +7,12 @@ is in the room's ``_simulator`` package; what starts and stops it is here.
 from __future__ import annotations
 
 import asyncio
+import copy
 import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -23,6 +25,7 @@ from kbackup.testing._simulator.reactions import Reactions
 from kbackup.testing._simulator.requests import WriteOptions
 from kbackup.testing._simulator.server import Server
 from kbackup.testing._simulator.state import State
+from kbackup.testing._simulator.status import ApiError
 from kbackup.testing._simulator.storage import decode
 from kbackup.testing._simulator.writing import create
 
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from kbackup.cluster import Cluster
 
 _SECONDS_TO_START = 30
+_OBJECTS_AT_ONCE = 200  # loaded before requests get their turn
 _SYSTEM_NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
 _KUBECONFIG = """\
 apiVersion: v1
@@ -157,12 +161,14 @@ class SimulatedCluster:
         Custom resources can follow their definition.
 
         Raises:
-            LookupError: An object is of a type that is not served.
+            ValueError: The API would refuse an object; the ones before it are there.
         """
         count = 0
-        for obj in objects:
-            self._call(self._create, obj)
-            count += 1
+        remaining = iter(objects)
+        while some := list(islice(remaining, _OBJECTS_AT_ONCE)):
+            count += len(some)
+            while some:
+                some = self._call(self._create_some, some)
         return count
 
     def objects(self, resource: str, namespace: str = "") -> list[dict[str, Any]]:
@@ -198,14 +204,25 @@ class SimulatedCluster:
     ) -> None:
         self.close()
 
+    def _create_some(self, objects: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """Create objects; return those that wait for a definition before them."""
+        for number, obj in enumerate(objects, 1):
+            try:
+                self._create(obj)
+            except ApiError as exc:
+                raise ValueError(exc.message) from exc
+            if obj["kind"] == "CustomResourceDefinition":
+                return objects[number:]
+        return []
+
     def _create(self, obj: Mapping[str, Any]) -> None:
         registry = self._state.registry
         served = registry.by_kind(obj["apiVersion"], obj["kind"])
         if served is None:
-            raise LookupError(f"{obj['kind']} of {obj['apiVersion']} is not served")
+            raise ValueError(f"{obj['kind']} of {obj['apiVersion']} is not served")
         namespace = obj["metadata"].get("namespace", "") if served.namespaced else ""
         options = WriteOptions(manager="kbackup-testing")
-        create(self._state, served, namespace, {**obj}, options)
+        create(self._state, served, namespace, copy.deepcopy(dict(obj)), options)
 
     def _running(self) -> Server:
         if self._server is None:
