@@ -28,7 +28,7 @@ from kbackup.cli._output import (
 )
 from kbackup.cli._progress import show_progress
 from kbackup.cli._session import Session, cancel_on_signal, confirm
-from kbackup.models import BackupOptions, BackupSpec, dump_yaml, to_json
+from kbackup.models import BackupOptions, BackupSpec, to_json
 
 if TYPE_CHECKING:
     from kbackup.catalog import BackupEntry

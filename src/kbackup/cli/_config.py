@@ -22,17 +22,14 @@ import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from kbackup.errors import InvalidConfigError, UnknownLocationError
-from kbackup.models import (
-    BackupStorageLocation,
-    BackupStorageLocationSpec,
-    ObjectMeta,
-    ObjectStorage,
-)
+
+if TYPE_CHECKING:
+    from kbackup.models import BackupStorageLocation
 
 
 @attrs.frozen(kw_only=True)
@@ -114,6 +111,13 @@ def is_address(text: str) -> bool:
 
 def _location(name: str, config: Config) -> Sequence[str] | BackupStorageLocation:
     """Return what stands under *name*: addresses, or Velero's fields."""
+    from kbackup.models import (  # noqa: PLC0415 - only Velero's fields need models
+        BackupStorageLocation,
+        BackupStorageLocationSpec,
+        ObjectMeta,
+        ObjectStorage,
+    )
+
     table = config.locations[name]
     url = table.get("url")
     if isinstance(url, str):

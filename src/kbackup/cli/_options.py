@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from kbackup._kits.durations import DurationError, parse_duration
 from kbackup.cli._session import Session
-from kbackup.models import LabelSelector
+
+if TYPE_CHECKING:
+    from kbackup.models import LabelSelector
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -63,6 +65,8 @@ class Selector(click.ParamType):  # type: ignore[type-arg, unused-ignore] # gene
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> LabelSelector:
         """Parse the selector."""
+        from kbackup.models import LabelSelector  # noqa: PLC0415 - help needs no models
+
         if isinstance(value, LabelSelector):
             return value
         try:

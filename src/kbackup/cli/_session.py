@@ -14,10 +14,8 @@ from typing import TYPE_CHECKING
 import attrs
 import click
 
-from kbackup._kits.workers import CancelToken
-from kbackup.cli._config import choose_location, config_path, read_config
-
 if TYPE_CHECKING:  # heavy rooms are imported by the command that needs them
+    from kbackup._kits.workers import CancelToken
     from kbackup.catalog import BackupStore
     from kbackup.cluster import Cluster
     from kbackup.models import BackupStorageLocation
@@ -81,6 +79,12 @@ class Session:
 
     def _chosen(self) -> Sequence[str] | BackupStorageLocation:
         """Return the location by the options, the environment, or the settings."""
+        from kbackup.cli._config import (  # noqa: PLC0415 - on demand
+            choose_location,
+            config_path,
+            read_config,
+        )
+
         given = self.locations or tuple(
             filter(None, [os.environ.get("KBACKUP_LOCATION", "")])
         )
@@ -94,6 +98,8 @@ class Session:
 @contextmanager
 def cancel_on_signal() -> Iterator[CancelToken]:
     """Turn the first Ctrl-C or SIGTERM into a cancel, a second one into an abort."""
+    from kbackup._kits.workers import CancelToken  # noqa: PLC0415 - on demand
+
     token = CancelToken()
 
     def handle(number: int, _frame: FrameType | None) -> None:
