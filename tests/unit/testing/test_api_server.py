@@ -314,8 +314,7 @@ spec:
 
 def test_kubectl(kubectl):
     """A person's usual commands work: create, apply, get, patch, describe, delete."""
-    namespace = '{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"kube"}}'
-    created = kubectl("create", "-f", "-", stdin=namespace)
+    created = kubectl("create", "namespace", "kube")
     in_kube = ("--namespace", "kube")
     first = kubectl("apply", *in_kube, "-f", "-", stdin=DEPLOYMENT)
     again = kubectl("apply", *in_kube, "-f", "-", stdin=DEPLOYMENT)
@@ -341,3 +340,47 @@ def test_kubectl(kubectl):
     assert "Selector:" in described
     assert chosen.strip() == "deployment.apps/web"
     assert 'namespace "kube" deleted' in deleted
+
+
+@pytest.mark.parametrize(
+    ("arguments", "resource", "expected"),
+    [
+        (("configmap", "m", "--from-literal=a=1"), "configmaps", {"a": "1"}),
+        (("secret", "generic", "m", "--from-literal=k=v"), "secrets", {"k": "dg=="}),
+        (("serviceaccount", "m"), "serviceaccounts", None),
+    ],
+    ids=["configmap", "secret", "serviceaccount"],
+)
+def test_kubectl_create(cluster, kubectl, arguments, resource, expected):
+    """What kubectl creates from arguments, in protobuf, arrives whole."""
+    kubectl("create", *arguments)
+
+    found = {obj["metadata"]["name"]: obj for obj in cluster.objects(resource)}
+    assert found["m"].get("data") == expected
+
+
+def test_custom_resources_follow_their_definition(cluster):
+    """A definition and its objects can be loaded in one go; bad ones are told."""
+    definition = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "mice.example.com"},
+        "spec": {
+            "group": "example.com",
+            "scope": "Cluster",
+            "names": {"plural": "mice", "kind": "Mouse"},
+            "versions": [{"name": "v1", "served": True, "storage": True}],
+        },
+    }
+    mouse = {
+        "apiVersion": "example.com/v1",
+        "kind": "Mouse",
+        "metadata": {"name": "jerry"},
+    }
+
+    assert cluster.load([definition, mouse]) == 2
+    assert [m["metadata"]["name"] for m in cluster.objects("mice.example.com")] == [
+        "jerry"
+    ]
+    with pytest.raises(ValueError, match="jerry"):
+        cluster.load([mouse])

@@ -25,6 +25,7 @@ from kbackup.testing._simulator.execution import (
     serve_exec,
 )
 from kbackup.testing._simulator.faults import Fault
+from kbackup.testing._simulator.protobuf import MEDIA_TYPE, decode_body
 from kbackup.testing._simulator.registry import ServedType
 from kbackup.testing._simulator.requests import Target, WriteOptions, parse_target
 from kbackup.testing._simulator.state import State, with_type
@@ -361,8 +362,8 @@ async def _body(request: web.BaseRequest) -> Any:
     if not data:
         return None
     content_type = request.content_type
-    if "protobuf" in content_type:
-        raise ApiError(415, f"the body is in an unknown format: {content_type}")
+    if content_type == MEDIA_TYPE:
+        return decode_body(data)
     try:
         return load_yaml(data.decode()) if "yaml" in content_type else decode(data)
     except (ValueError, UnicodeDecodeError) as exc:

@@ -1,0 +1,48 @@
+"""The opt-in pytest fixtures, and what importing the room costs."""
+
+import subprocess
+import sys
+
+TEST = """\
+from kbackup.models import GroupResource
+
+
+def test_fixtures(kbackup_cluster, kbackup_simulated_cluster, kbackup_kubeconfig):
+    namespaces = kbackup_cluster.discover().get(GroupResource(resource="namespaces"))
+    names = [item.name for item in kbackup_cluster.list(namespaces)]
+
+    assert "default" in names
+    assert kbackup_simulated_cluster.url in kbackup_kubeconfig.read_text()
+"""
+
+
+def test_the_fixtures_work_in_a_session_that_asks_for_them(tmp_path):
+    """A foreign test session that names the plugin gets a connected cluster."""
+    (tmp_path / "conftest.py").write_text(
+        'pytest_plugins = ["kbackup.testing.fixtures"]\n'
+    )
+    (tmp_path / "test_it.py").write_text(TEST)
+
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", tmp_path],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        cwd=tmp_path,
+    )
+
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_door_loads_nothing_before_it_is_used():
+    """Importing the room needs neither aiohttp nor pytest."""
+    code = (
+        "import sys, kbackup.testing; print({'aiohttp', 'pytest'} & set(sys.modules))"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.strip() == "set()"
