@@ -8,7 +8,7 @@ from kbackup.models import GroupResource
 
 
 def test_fixtures(kbackup_cluster, kbackup_simulated_cluster, kbackup_kubeconfig):
-    namespaces = kbackup_cluster.discover().get(GroupResource(resource="namespaces"))
+    namespaces = kbackup_cluster.discover().get(GroupResource.parse("namespaces"))
     names = [item.name for item in kbackup_cluster.list(namespaces)]
 
     assert "default" in names
