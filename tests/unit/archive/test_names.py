@@ -1,0 +1,33 @@
+"""Names in an archive that would lead a request to the API server elsewhere."""
+
+import pytest
+
+from kbackup.errors import ArchiveCorruptError
+
+
+@pytest.mark.parametrize(
+    ("namespace", "name"),
+    [
+        ("shop", "."),
+        ("", ".."),
+        ("shop", "..%2Fother"),
+        (".", "a"),
+        ("%2e%2e", "a"),
+    ],
+)
+def test_names_that_no_object_can_have(build, namespace, name):
+    """What the API server refuses as a part of a path is no item, in either reading."""
+    archive = build().item("secrets", namespace, name)
+
+    with pytest.raises(ArchiveCorruptError, match="no object can have this name"):
+        list(archive.reader())
+    with pytest.raises(ArchiveCorruptError, match="no object can have this name"):
+        archive.reader().index()
+
+
+def test_names_that_look_alike_are_kept(build):
+    """Dots and colons within a name are an item's own."""
+    archive = build().item("roles", "shop", "..a").item("roles", "shop", "a:b..")
+
+    with archive.reader().index() as contents:
+        assert len(contents) == 2
