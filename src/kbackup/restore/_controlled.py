@@ -87,7 +87,10 @@ def ownership(content: Mapping[str, Any]) -> Ownership:
 
 def finished(content: Mapping[str, Any]) -> str:
     """Why a Pod or Job has nothing left to do; empty when it has, or is neither."""
-    kind, status = content.get("kind"), content.get("status") or {}
+    kind = content.get("kind")
+    if kind not in ("Pod", "Job"):
+        return ""
+    status = content.get("status") or {}
     if kind == "Pod" and content.get("apiVersion") == "v1":
         phase = status.get("phase")
         return f"finished: {phase}" if phase in ("Succeeded", "Failed") else ""

@@ -282,14 +282,19 @@ class ItemPlanner:
             seen = _decode(case.live.json())
         if seen is not None:
             return self._meet(case, desired, dict(seen))
-        action = PlanAction.UNKNOWN if case.view.unreadable else PlanAction.CREATE
-        target = case.target
-        return case.entry(
-            action,
-            case.reason(action, case.view.unreadable),
+        view, item, target = case.view, case.item, case.target
+        action = PlanAction.UNKNOWN if view.unreadable else PlanAction.CREATE
+        return PlanEntry(  # not by case.entry(): most lines of most plans are made here
+            identifier=item.identifier,
+            target=target,
+            action=action,
+            wave=view.wave,
+            reason=case.reason(action, view.unreadable),
             digest=desired.digest,
             cluster_wide=not target.namespace and target.group_resource != NAMESPACES,
             second_write=case.second_write,
+            api_version=item.api_version,
+            kind=item.kind,
         )
 
     def _meet(self, case: "_Case", desired: Desired, live: dict[str, Any]) -> PlanEntry:
@@ -481,6 +486,8 @@ class _Case:
 
     def reason(self, action: PlanAction, first: str) -> str:
         """What to know about an item that is written."""
+        if self.line is None and not self.owned.owners:
+            return first
         parts = [first] if first else []
         if self.line is not None:
             parts += [self.line.text, *self.line.problems]

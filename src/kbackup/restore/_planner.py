@@ -43,6 +43,8 @@ from kbackup.restore._plan import PlanAction, PlanEntry, Precondition
 from kbackup.restore._priorities import CRDS, NAMESPACES, pull_forward, type_waves
 from kbackup.restore._request import RestoreRequest
 
+_ViewKey = tuple[str, str, GroupResource]  # apiVersion, kind, type
+
 _FEW = 3  # up to so many single GETs cost less than the LIST of a big namespace
 _SECONDS_BETWEEN_EVENTS = 0.2
 _ENTRIES_BETWEEN_LOOKS = 64
@@ -101,7 +103,11 @@ class Planner:
         self._waves = type_waves(
             {*self._stored, CRDS, NAMESPACES, VOLUMES}, request.priorities
         )
-        self._views: dict[tuple[GroupResource, str, str], TypeView] = {}
+        self._views: dict[_ViewKey, TypeView] = {}
+        self._last: tuple[_ViewKey, TypeView] = (
+            ("", "", CRDS),
+            TypeView(resource=None, wave=0),
+        )
         self._seen: set[ResourceIdentifier] = set()
         self._told = 0.0
 
@@ -169,10 +175,10 @@ class Planner:
                 if isinstance(exc, ClusterUnreachableError | UnauthorizedError):
                     raise
                 unknown = attrs.evolve(view, unreadable=f"not readable: {exc}")
-                self._views[resource, item.api_version, item.kind] = unknown
+                self._use(item, unknown)
         for absent in self._bodies(names):
             self._plan_item(absent, None)
-        self._views[resource, item.api_version, item.kind] = view
+        self._use(item, view)
 
     def _join(
         self,
@@ -244,7 +250,9 @@ class Planner:
     # --- what the target serves -------------------------------------------------------
 
     def _view(self, resource: GroupResource, item: Item) -> TypeView:
-        key = (resource, item.api_version, item.kind)
+        key = (item.api_version, item.kind, resource)
+        if self._last[0][:2] == key[:2] and self._last[0][2] is resource:
+            return self._last[1]  # hashing a type costs more than all of this
         view = self._views.get(key)
         if view is None:
             view = self._views[key] = attrs.evolve(
@@ -254,7 +262,14 @@ class Planner:
                 is_endpoints=resource == ENDPOINTS,
                 is_ground=resource in (NAMESPACES, CRDS),
             )
+        self._last = key, view
         return view
+
+    def _use(self, item: Item, view: TypeView) -> None:
+        """Let *view* hold from now on for items like this one."""
+        key = (item.api_version, item.kind, item.identifier.group_resource)
+        self._views[key] = view
+        self._last = key, view
 
     def _make_view(self, resource: GroupResource, item: Item) -> TypeView:
         discovery = self._request.discovery
