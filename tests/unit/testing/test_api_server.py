@@ -384,3 +384,25 @@ def test_custom_resources_follow_their_definition(cluster):
     ]
     with pytest.raises(ValueError, match="jerry"):
         cluster.load([mouse])
+
+
+def test_the_past_is_bounded_in_bytes():
+    """Large objects written again and again do not fill the memory."""
+    with SimulatedCluster() as cluster:
+        path = "/api/v1/namespaces/default/configmaps/big"
+        big = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "big", "namespace": "default"},
+            "data": {"blob": "x" * 1_000_000},
+        }
+        cluster.load([big])
+        _, _, first = ask(cluster, "/api/v1/configmaps")
+        for number in range(80):
+            big["data"]["n"] = str(number)
+            assert ask(cluster, path, method="PUT", body=big)[0] == 200
+        version = first["metadata"]["resourceVersion"]
+        exact = f"resourceVersion={version}&resourceVersionMatch=Exact"
+
+        assert ask(cluster, f"/api/v1/configmaps?{exact}")[0] == 410
+        assert ask(cluster, path)[2]["data"]["n"] == "79"

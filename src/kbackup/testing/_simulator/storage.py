@@ -43,6 +43,9 @@ class Version(NamedTuple):
     data: bytes | None
 
 
+# What changed or deleted objects may take, whatever the length of the history.
+_LARGEST_PAST = 64 * 1024 * 1024
+
 Listener = Callable[[Change], None]
 
 
@@ -71,6 +74,7 @@ class Storage:
         self.compacted = 0
         self._history = history
         self._changes: deque[Change] = deque()
+        self._past = 0  # bytes that only the history holds
         self._collections: dict[StorageKey, _Collection] = {}
 
     def get(self, key: StorageKey, path: str) -> dict[str, Any] | None:
@@ -157,7 +161,8 @@ class Storage:
             insort(collection.paths, change.path)
         versions.append(Version(change.revision, change.data))
         self._changes.append(change)
-        while len(self._changes) > self._history:
+        self._past += _past(change)
+        while len(self._changes) > self._history or self._past > _LARGEST_PAST:
             self._forget_oldest()
         for listener in tuple(collection.listeners):
             listener(change)
@@ -165,6 +170,7 @@ class Storage:
     def _forget_oldest(self) -> None:
         """Drop what the oldest change replaced."""
         change = self._changes.popleft()
+        self._past -= _past(change)
         # The state just before this change can no longer be told.
         self.compacted = change.revision - 1
         collection = self._collection(change.key)
@@ -176,6 +182,10 @@ class Storage:
         if not versions:
             del collection.versions[change.path]
             del collection.paths[bisect_right(collection.paths, change.path) - 1]
+
+
+def _past(change: Change) -> int:
+    return len(change.before or b"") + len(change.last or b"")
 
 
 def _as_of(versions: list[Version], revision: int | None) -> bytes | None:
