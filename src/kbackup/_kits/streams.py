@@ -148,11 +148,12 @@ GZIP_ERRORS: tuple[type[Exception], ...] = (
 """What a damaged gzip raises while it is read."""
 
 
-def compress(data: bytes) -> bytes:
-    """Return *data* as one gzip member."""
+def compress(*data: bytes, level: int | None = None) -> bytes:
+    """Return *data*, one after the other, as one gzip member."""
     out = io.BytesIO()
-    with gzip_writer(out) as stream:
-        stream.write(data)
+    with gzip_writer(out, level=level) as stream:
+        for part in data:
+            stream.write(part)
     return out.getvalue()
 
 

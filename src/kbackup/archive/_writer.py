@@ -5,7 +5,8 @@ from __future__ import annotations
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from kbackup._kits.streams import HashingWriter, gzip_writer
+from kbackup._kits.background import BackgroundWriter
+from kbackup._kits.streams import HashingWriter, compress, gzip_writer
 from kbackup.archive._headers import END, PADDING, HeaderTemplate
 from kbackup.archive._layout import (
     FORMAT_VERSION,
@@ -16,6 +17,9 @@ from kbackup.archive._layout import (
 from kbackup.errors import ArchiveError
 
 _FLUSH_AT = 1 << 18  # a quarter MiB to gzip at a time; larger blocks gained nothing
+# From this size a body is a gzip member of its own, compressed once and written twice.
+_OWN_MEMBER = 1 << 16
+_LARGE_LEVEL = 1  # large bodies are mostly packed already: half the time, same size
 _ROUND_TO = 512 - 1
 
 
@@ -37,7 +41,9 @@ class ArchiveWriter:
     """
 
     def __init__(self, out: BinaryIO, *, mtime: int, level: int | None = None) -> None:
-        self._out = HashingWriter(out)
+        self._hashing = HashingWriter(out)
+        self._out = BackgroundWriter(self._hashing)
+        self._level = level
         self._gzip = gzip_writer(self._out, level=level)
         self._headers = HeaderTemplate(mtime)
         self._waiting: list[bytes] = []
@@ -83,6 +89,9 @@ class ArchiveWriter:
         padding = PADDING[size & _ROUND_TO]
         tail = f"{name}.json"
         header = self._headers.header
+        if preferred and size >= _OWN_MEMBER:
+            self._add_large(tail, body, padding)
+            return
         if preferred:
             self._waiting += (header(self._plain + tail, size), body, padding)
             self.entries += 1
@@ -94,24 +103,44 @@ class ArchiveWriter:
         if self._size >= _FLUSH_AT or len(self._waiting) >= _FLUSH_AT >> 8:
             self._flush()
 
+    def _add_large(self, tail: str, body: bytes, padding: bytes) -> None:
+        """Write both copies of a large item and compress its bytes only once.
+
+        Gzip's window is far too small to notice that they are the same; but a gzip
+        file may have any number of members, and what is in two of them can be equal.
+        """
+        level = _LARGE_LEVEL if self._level is None else self._level
+        member = compress(body, padding, level=level)
+        for directory in (self._plain, self._versioned):
+            self._waiting.append(self._headers.header(directory + tail, len(body)))
+            self._flush()
+            self._gzip.close()
+            self._out.write(member)
+            self._gzip = gzip_writer(self._out, level=self._level)
+            self.entries += 1
+        self.items += 1
+
     @property
     def sha256(self) -> str:
         """The digest of the compressed bytes, 64 digits; final after `close`."""
-        return self._out.sha256
+        return self._hashing.sha256
 
     @property
     def size(self) -> int:
         """The number of compressed bytes; final after `close`."""
-        return self._out.size
+        return self._hashing.size
 
     def close(self) -> None:
         """Write the end mark and finish the gzip; a second call does nothing."""
         if self._closed:
             return
         self._closed = True
-        self._waiting.append(END)
-        self._flush()
-        self._gzip.close()
+        try:
+            self._waiting.append(END)
+            self._flush()
+            self._gzip.close()
+        finally:
+            self._out.close()
 
     def _enter(
         self, resource: str, version: str, namespace: str, *, preferred: bool
