@@ -6,14 +6,14 @@ kept in `PlanState`.
 """
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import attrs
 import msgspec
 
 from kbackup.archive import ArchiveContents
 from kbackup.errors import KBackupError
-from kbackup.models import APIResource, GroupResource, Item, ResourceIdentifier
+from kbackup.models import GroupResource, Item, ResourceIdentifier
 from kbackup.restore._claims import (
     VOLUMES,
     ClaimLine,
@@ -30,7 +30,7 @@ from kbackup.restore._notices import NoticeBook
 from kbackup.restore._plan import PlanAction, PlanEntry, Precondition
 from kbackup.restore._priorities import NAMESPACES
 from kbackup.restore._request import RestoreRequest
-from kbackup.restore._reset import reset
+from kbackup.restore._seen import LiveObject, TypeView, cleaned
 from kbackup.restore._system import (
     ENDPOINTS_ROW,
     SystemRow,
@@ -42,69 +42,6 @@ SERVICES = GroupResource.parse("services")
 _NEVER_OWNERS = frozenset({"Secret", "ConfigMap"})
 _DEFAULT_NAMESPACE = ResourceIdentifier(NAMESPACES, "", "default")
 _decode = msgspec.json.decode
-
-
-class LiveObject(Protocol):
-    """An object of the target, not parsed unless somebody asks (a `ListedItem`)."""
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        ...
-
-    @property
-    def deleting(self) -> bool:
-        """Whether it is being deleted."""
-        ...
-
-    def json(self) -> bytes:
-        """The whole object."""
-        ...
-
-
-@attrs.frozen(kw_only=True)
-class FoundObject:
-    """A `LiveObject` that was read by itself."""
-
-    name: str
-    deleting: bool
-    body: bytes = attrs.field(repr=False)
-
-    @classmethod
-    def of(cls, item: Item) -> "FoundObject":
-        """Wrap what a GET gave."""
-        metadata = item.content["metadata"]
-        deleting = bool(metadata.get("deletionTimestamp"))
-        return cls(name=metadata["name"], deleting=deleting, body=item.raw)
-
-    def json(self) -> bytes:
-        """The whole object."""
-        return self.body
-
-
-@attrs.frozen(kw_only=True)
-class TypeView:
-    """One type of the backup as the target sees it.
-
-    Attributes:
-        resource: How the target serves it, in the backup's version; None: it does not.
-        wave: When its items are written.
-        problem: Why its items cannot be written; empty: they can.
-        unreadable: Why its live objects are not known; empty: they are.
-        is_claim: The type is PersistentVolumeClaim.
-        is_volume: The type is PersistentVolume.
-        is_endpoints: The type is Endpoints.
-        is_ground: The type is Namespace or CustomResourceDefinition.
-    """
-
-    resource: APIResource | None
-    wave: int
-    problem: str = ""
-    unreadable: str = ""
-    is_claim: bool = False
-    is_volume: bool = False
-    is_endpoints: bool = False
-    is_ground: bool = False
 
 
 @attrs.define
@@ -434,18 +371,6 @@ class ItemPlanner:
         if there or entry.precondition is not None:
             target = entry.target
             self._state.present.add((entry.kind, target.namespace, target.name))
-
-
-def cleaned(live: dict[str, Any]) -> dict[str, Any]:
-    """A live object as it is compared: reset like the desired one, in place.
-
-    The status stays: a CRD's tells in which versions objects are stored.
-    """
-    status = live.get("status")
-    reset(live)
-    if status is not None:
-        live["status"] = status
-    return live
 
 
 def _is_pod(target: ResourceIdentifier) -> bool:

@@ -20,10 +20,10 @@ from kbackup.restore._claims import ClaimLine, rebind_patch
 from kbackup.restore._desired import Desired, DesiredMaker
 from kbackup.restore._existing import ExistingRules, decide, update_patch
 from kbackup.restore._gate import Gate
-from kbackup.restore._item_planner import cleaned
 from kbackup.restore._plan import PlanAction, PlanEntry, Precondition
 from kbackup.restore._priorities import NAMESPACES
 from kbackup.restore._reset import is_labelled
+from kbackup.restore._seen import cleaned
 from kbackup.restore._types import ServedTypes
 from kbackup.restore._writer import (
     CREATED,
@@ -41,7 +41,10 @@ _DIGEST = "the item would be written differently than planned"
 
 
 class ObjectWriter:
-    """Writes single entries; its `write` may be called from any thread."""
+    """Writes single entries; its `write` may be called from any thread.
+
+    With *dry_run* the server is asked what it would answer, and nothing is stored.
+    """
 
     def __init__(
         self,
@@ -55,7 +58,9 @@ class ObjectWriter:
         restore_label: str,
         gate: Gate,
         run: Run,
+        dry_run: bool = False,
     ) -> None:
+        self._dry_run = dry_run
         self._cluster = cluster
         self._types = types
         self._contents = contents
@@ -91,7 +96,7 @@ class ObjectWriter:
         if entry.action is PlanAction.UPDATE:
             return self._update(entry, resource, desired)
         attempt = self._create(entry, resource, desired)
-        if item is not None and attempt.action == CREATED:
+        if item is not None and attempt.action == CREATED and not self._dry_run:
             self._begin(item, desired)
         return attempt
 
@@ -109,11 +114,14 @@ class ObjectWriter:
         try:
             with self._gate.writing():
                 stored = self._cluster.create(
-                    resource, desired.body, namespace=entry.target.namespace
+                    resource,
+                    desired.body,
+                    namespace=entry.target.namespace,
+                    dry_run=self._dry_run,
                 )
         except ClusterError as exc:
             return self._after_create(entry, resource, desired, exc)
-        if entry.second_write:
+        if entry.second_write and not self._dry_run:
             self._give_back_fields(entry, resource, stored)
         return Attempt(action=CREATED, reason=entry.reason)
 
@@ -208,6 +216,7 @@ class ObjectWriter:
                     patch,
                     namespace=target.namespace,
                     kind=PatchKind.MERGE,
+                    dry_run=self._dry_run,
                 )
         except ClusterError as exc:
             return self._after_patch(entry, resource, desired, exc)

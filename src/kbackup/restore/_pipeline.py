@@ -44,8 +44,6 @@ from kbackup.plugins import (
 )
 from kbackup.restore._compare import Difference, difference_of
 from kbackup.restore._finalizer import finalize
-from kbackup.restore._gate import Gate
-from kbackup.restore._object_writer import ObjectWriter
 from kbackup.restore._plan import PlanHead, RestorePlan
 from kbackup.restore._planner import Planned
 from kbackup.restore._prepare import (
@@ -55,11 +53,12 @@ from kbackup.restore._prepare import (
     check_target,
     find_backup,
     look,
-    make_maker,
+    make_object_writer,
     now,
     opened,
     read_digest,
     resolve,
+    writers_of,
 )
 from kbackup.restore._record import check_name, keep
 from kbackup.restore._request import (
@@ -230,24 +229,10 @@ def _writer(
     request: RestoreRequest,
     contents: ArchiveContents,
 ) -> Writer:
-    options, settings = plan.options, session.settings
-    workers = min(options.max_in_flight, settings.workers)
+    workers = writers_of(session, request)
     types = ServedTypes(request.cluster, request.discovery, run)
-    objects = ObjectWriter(
-        cluster=request.cluster,
-        types=types,
-        contents=contents,
-        maker=make_maker(session, request, run),
-        lines={line.claim: line for line in plan.claims},
-        rules=request.rules,
-        restore_label=request.restore_label,
-        gate=Gate(
-            workers,
-            clock=session.clock,
-            cancel=session.cancel,
-            per_second=settings.max_writes_per_second,
-        ),
-        run=run,
+    objects = make_object_writer(
+        session, run, request, contents, types=types, claims=plan.claims
     )
     return Writer(
         run,

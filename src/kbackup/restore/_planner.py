@@ -30,18 +30,12 @@ from kbackup.restore._claims import (
     VolumeFacts,
 )
 from kbackup.restore._desired import DesiredMaker
-from kbackup.restore._item_planner import (
-    ENDPOINTS,
-    FoundObject,
-    ItemPlanner,
-    LiveObject,
-    PlanState,
-    TypeView,
-)
+from kbackup.restore._item_planner import ENDPOINTS, ItemPlanner, PlanState
 from kbackup.restore._notices import NoticeBook
 from kbackup.restore._plan import PlanAction, PlanEntry, Precondition
 from kbackup.restore._priorities import CRDS, NAMESPACES, pull_forward, type_waves
 from kbackup.restore._request import RestoreRequest
+from kbackup.restore._seen import FoundObject, LiveObject, TypeView
 
 _ViewKey = tuple[str, str, GroupResource]  # apiVersion, kind, type
 

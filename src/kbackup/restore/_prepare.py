@@ -6,7 +6,7 @@ the pipeline, for planning and for applying alike.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
@@ -38,8 +38,12 @@ from kbackup.plugins import (
     PluginManager,
     Run,
 )
+from kbackup.restore._claims import ClaimLine
 from kbackup.restore._desired import DesiredMaker
+from kbackup.restore._dry_run import NOT_TRIED, validate_entries
 from kbackup.restore._filters import TypeNames, make_filters
+from kbackup.restore._gate import Gate
+from kbackup.restore._object_writer import ObjectWriter
 from kbackup.restore._planner import Planned, Planner
 from kbackup.restore._priorities import Priorities
 from kbackup.restore._reads import MemoReader
@@ -49,6 +53,7 @@ from kbackup.restore._request import (
     newest_of_schedule,
 )
 from kbackup.restore._system import SystemObjects
+from kbackup.restore._types import ServedTypes
 
 
 @attrs.frozen(kw_only=True)
@@ -99,6 +104,9 @@ def look(
         with run.phase("plan", total=len(contents)):
             maker = make_maker(session, request, run)
             planned = Planner(request, contents, maker, run, extras=extras).plan()
+        if asked.options.validate:
+            with run.phase("validate", total=len(planned.entries)):
+                planned = _validated(session, run, request, contents, planned)
         for damage in contents.damage:
             planned.book.say(f"the backup is damaged: {damage}")
     return request, planned
@@ -208,6 +216,65 @@ def resolve(
         priorities=Priorities.of(options.priorities),
         rules=existing_rules(spec, options),
     )
+
+
+def make_object_writer(
+    session: Session,
+    run: Run,
+    request: RestoreRequest,
+    contents: ArchiveContents,
+    *,
+    types: ServedTypes,
+    claims: Iterable[ClaimLine],
+    dry_run: bool = False,
+) -> ObjectWriter:
+    """Make what writes the single entries of a plan."""
+    return ObjectWriter(
+        cluster=request.cluster,
+        types=types,
+        contents=contents,
+        maker=make_maker(session, request, run),
+        lines={line.claim: line for line in claims},
+        rules=request.rules,
+        restore_label=request.restore_label,
+        gate=Gate(
+            writers_of(session, request),
+            clock=session.clock,
+            cancel=session.cancel,
+            per_second=session.settings.max_writes_per_second,
+        ),
+        run=run,
+        dry_run=dry_run,
+    )
+
+
+def writers_of(session: Session, request: RestoreRequest) -> int:
+    """How many writes may be under way at once."""
+    return min(request.options.max_in_flight, session.settings.workers)
+
+
+def _validated(
+    session: Session,
+    run: Run,
+    request: RestoreRequest,
+    contents: ArchiveContents,
+    planned: Planned,
+) -> Planned:
+    """The plan after the server was asked about each write."""
+    writer = make_object_writer(
+        session,
+        run,
+        request,
+        contents,
+        types=ServedTypes(request.cluster, request.discovery, run),
+        claims=planned.state.lines.values(),
+        dry_run=True,
+    )
+    workers = writers_of(session, request)
+    entries, untried = validate_entries(planned.entries, writer, workers=workers)
+    if untried:
+        planned.book.say(f"{untried} {NOT_TRIED}")
+    return attrs.evolve(planned, entries=tuple(entries))
 
 
 def read_manifest(

@@ -195,6 +195,22 @@ def test_types_that_may_not_be_listed_are_unknown(shop):
     assert {str(e.action) for e in plan.entries} <= {"unknown", "create"}
 
 
+def test_validate_asks_the_server(shop):
+    """With validate=True what the server would refuse is a conflict beforehand."""
+    shop.simulated.load([_namespace()])
+    shop.simulated.faults.forbid(verb="create", resource="configmaps")
+    before = shop.versions()
+
+    plain = shop.engine.plan("try-1", SPEC)
+    asked = shop.engine.plan("try-1", SPEC, RestoreOptions(validate=True))
+
+    assert _actions(plain)["ConfigMap/settings"] == "create"
+    assert _actions(asked)["ConfigMap/settings"] == "conflict"
+    assert _actions(asked)["Secret/payment"] == "create"
+    assert any("not tried" in str(notice) for notice in asked.notices)  # the Coupon
+    assert shop.versions() == before
+
+
 # --- restore --------------------------------------------------------------------------
 
 

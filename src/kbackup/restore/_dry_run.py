@@ -1,0 +1,64 @@
+"""A plan held against the server: each write tried without being stored.
+
+A plan is a prediction from reading; admission and validation are known only to the
+server. Asked for by ``RestoreOptions(validate=True)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import attrs
+
+from kbackup._kits.workers import map_ordered
+from kbackup.restore._object_writer import ObjectWriter
+from kbackup.restore._plan import PlanAction, PlanEntry
+from kbackup.restore._priorities import CRDS, NAMESPACES
+from kbackup.restore._writer import FAILED
+
+NOT_TRIED = "items were not tried: their namespace or type is not there yet"
+
+
+def validate_entries(
+    entries: Sequence[PlanEntry], writer: ObjectWriter, *, workers: int
+) -> tuple[list[PlanEntry], int]:
+    """Try every write; what the server refuses becomes a conflict.
+
+    Args:
+        entries: Of the plan.
+        writer: One that only asks.
+        workers: At the same time.
+
+    Returns:
+        The entries, and how many of them could not be tried.
+    """
+    waiting = set(_not_yet_there(entries))
+
+    def check(entry: PlanEntry) -> PlanEntry:
+        if not entry.action.writes or id(entry) in waiting:
+            return entry
+        attempt = writer.write(entry)
+        if attempt.action != FAILED:
+            return entry
+        return attrs.evolve(entry, action=PlanAction.CONFLICT, reason=attempt.reason)
+
+    checked = map_ordered(check, entries, workers=workers, name="kbackup-dry-run")
+    return list(checked), len(waiting)
+
+
+def _not_yet_there(entries: Sequence[PlanEntry]) -> Iterable[int]:
+    """The entries whose namespace or type this very restore has to make first."""
+    made = {
+        (entry.target.group_resource, entry.target.name)
+        for entry in entries
+        if entry.action is PlanAction.CREATE
+        and entry.target.group_resource in (NAMESPACES, CRDS)
+    }
+    for entry in entries:
+        target = entry.target
+        needs = (
+            (NAMESPACES, target.namespace),
+            (CRDS, str(target.group_resource)),
+        )
+        if entry.action.writes and not made.isdisjoint(needs):
+            yield id(entry)

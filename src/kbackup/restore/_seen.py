@@ -1,0 +1,86 @@
+"""What a plan looks at in the target: types, and live objects as far as anyone asks.
+
+Values; filled by the planner, read by whoever decides about an item.
+"""
+
+from typing import Any, Protocol
+
+import attrs
+
+from kbackup.models import APIResource, Item
+from kbackup.restore._reset import reset
+
+
+class LiveObject(Protocol):
+    """An object of the target, not parsed unless somebody asks (a `ListedItem`)."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def deleting(self) -> bool:
+        """Whether it is being deleted."""
+        ...
+
+    def json(self) -> bytes:
+        """The whole object."""
+        ...
+
+
+@attrs.frozen(kw_only=True)
+class FoundObject:
+    """A `LiveObject` that was read by itself."""
+
+    name: str
+    deleting: bool
+    body: bytes = attrs.field(repr=False)
+
+    @classmethod
+    def of(cls, item: Item) -> "FoundObject":
+        """Wrap what a GET gave."""
+        metadata = item.content["metadata"]
+        deleting = bool(metadata.get("deletionTimestamp"))
+        return cls(name=metadata["name"], deleting=deleting, body=item.raw)
+
+    def json(self) -> bytes:
+        """The whole object."""
+        return self.body
+
+
+@attrs.frozen(kw_only=True)
+class TypeView:
+    """One type of the backup as the target sees it.
+
+    Attributes:
+        resource: How the target serves it, in the backup's version; None: it does not.
+        wave: When its items are written.
+        problem: Why its items cannot be written; empty: they can.
+        unreadable: Why its live objects are not known; empty: they are.
+        is_claim: The type is PersistentVolumeClaim.
+        is_volume: The type is PersistentVolume.
+        is_endpoints: The type is Endpoints.
+        is_ground: The type is Namespace or CustomResourceDefinition.
+    """
+
+    resource: APIResource | None
+    wave: int
+    problem: str = ""
+    unreadable: str = ""
+    is_claim: bool = False
+    is_volume: bool = False
+    is_endpoints: bool = False
+    is_ground: bool = False
+
+
+def cleaned(live: dict[str, Any]) -> dict[str, Any]:
+    """A live object as it is compared: reset like the desired one, in place.
+
+    The status stays: a CRD's tells in which versions objects are stored.
+    """
+    status = live.get("status")
+    reset(live)
+    if status is not None:
+        live["status"] = status
+    return live

@@ -1,0 +1,134 @@
+"""What reaches beyond the objects themselves is said above the table."""
+
+import pytest
+
+from kbackup.models import APIResource, GroupResource, ResourceIdentifier
+from kbackup.restore import ClaimLine, ClaimVerdict, PlanAction, PlanEntry
+from kbackup.restore._controlled import Owner
+from kbackup.restore._notices import NoticeBook
+
+
+def _entry(kind, resource, namespace="shop", action=PlanAction.CREATE, **more):
+    """A line of a plan that writes."""
+    ref = ResourceIdentifier(GroupResource.parse(resource), namespace, "x")
+    return PlanEntry(identifier=ref, target=ref, action=action, kind=kind, **more)
+
+
+def _told(entry, content, **more):
+    """What is said about one item."""
+    book = NoticeBook()
+    book.see(entry, {"metadata": {}, **content}, **more)
+    return [notice.what for notice in book.notices()]
+
+
+@pytest.mark.parametrize(
+    ("kind", "resource", "content", "words"),
+    [
+        ("Role", "roles.rbac.authorization.k8s.io", {}, "grants rights"),
+        (
+            "ValidatingWebhookConfiguration",
+            "validatingwebhookconfigurations.admissionregistration.k8s.io",
+            {},
+            "webhook",
+        ),
+        ("Service", "services", {"spec": {"type": "LoadBalancer"}}, "load balancer"),
+        (
+            "Ingress",
+            "ingresses.networking.k8s.io",
+            {"spec": {"rules": [{"host": "shop.example.com"}]}},
+            "host names",
+        ),
+        (
+            "Service",
+            "services",
+            {
+                "metadata": {
+                    "annotations": {"external-dns.alpha.kubernetes.io/hostname": "shop"}
+                }
+            },
+            "DNS names",
+        ),
+        ("Job", "jobs.batch", {"spec": {}}, "starts work"),
+        ("CronJob", "cronjobs.batch", {"spec": {"suspend": False}}, "starts work"),
+        (
+            "Widget",
+            "widgets.example.com",
+            {"metadata": {"finalizers": ["example.com/guard"]}},
+            "finalizer",
+        ),
+    ],
+)
+def test_far_reaching_items_are_told(kind, resource, content, words):
+    """Each far-reaching kind has its sentence."""
+    [told] = _told(_entry(kind, resource), content)
+
+    assert words in told
+
+
+@pytest.mark.parametrize(
+    ("kind", "resource", "content"),
+    [
+        ("Service", "services", {"spec": {"type": "ClusterIP"}}),
+        ("CronJob", "cronjobs.batch", {"spec": {"suspend": True}}),
+        (
+            "PersistentVolumeClaim",
+            "persistentvolumeclaims",
+            {"metadata": {"finalizers": ["kubernetes.io/pvc-protection"]}},
+        ),
+        ("Secret", "secrets", {"metadata": {"finalizers": ["example.com/x"]}}),
+    ],
+)
+def test_ordinary_items_are_not(kind, resource, content):
+    """What stays in its namespace is not mentioned."""
+    assert _told(_entry(kind, resource), content) == []
+
+
+def test_cluster_wide_and_ownerless():
+    """Changes to the cluster and lost owners are told of every kind."""
+    entry = _entry("Secret", "secrets", cluster_wide=True)
+    owner = Owner("example.com/v1", "Shop", "main")
+
+    told = _told(entry, {}, owners=(owner,))
+
+    assert len(told) == 2
+
+
+def test_a_status_that_gets_lost_is_told():
+    """A status is named where the type cannot take it afterwards."""
+    bare = APIResource(
+        group="example.com",
+        version="v1",
+        resource="widgets",
+        kind="Widget",
+        namespaced=True,
+    )
+    entry = _entry("Widget", "widgets.example.com")
+
+    assert _told(entry, {}, had_status=True, resource=bare) != []
+    assert _told(entry, {}, had_status=False, resource=bare) == []
+
+
+def test_claims():
+    """Empty claims and disks that the source may still use are told."""
+    ref = ResourceIdentifier(GroupResource.parse("persistentvolumeclaims"), "s", "d")
+    lines = [
+        ClaimLine(claim=ref, target=ref, verdict=ClaimVerdict.NONE, loses_data=True),
+        ClaimLine(claim=ref, target=ref, verdict=ClaimVerdict.REUSE),
+    ]
+    book, at_home = NoticeBook(), NoticeBook()
+
+    book.see_claims(lines, same_cluster=False)
+    at_home.see_claims(lines, same_cluster=True)
+
+    assert len(book.notices()) == 2
+    assert len(at_home.notices()) == 1
+
+
+def test_plain_sentences_are_said_once():
+    """The same sentence twice is one notice, before all others."""
+    book = NoticeBook()
+
+    book.say("one thing")
+    book.say("one thing")
+
+    assert [str(notice) for notice in book.notices()] == ["one thing"]
