@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
 import click
 
-from kbackup.cli._failures import explain
+from kbackup.cli._failures import explain, explain_usage, explain_words
 from kbackup.cli._options import global_options
 from kbackup.cli._session import Session
 from kbackup.errors import KBackupError
@@ -17,11 +18,12 @@ _GROUPS = {
     "backup": ("_backup", "Make, look into, verify and delete backups."),
     "demo": ("_demo", "Back up and restore a sample shop on a simulated cluster."),
     "doctor": ("_doctor", "Check the way to the cluster and what is missing there."),
-    "location": ("_location", "Validate and prepare places for backups."),
+    "location": ("_location", "Validate, prepare and repair places for backups."),
     "plugin": ("_plugin", "Show which plugins are installed."),
     "restore": ("_restore", "Plan restores, and carry them out."),
     "version": ("_version", "Print the version."),
 }
+_CANCELLED = 130
 
 
 class _LazyGroup(click.Group):
@@ -58,27 +60,37 @@ def app(ctx: click.Context) -> None:
     ctx.call_on_close(ctx.ensure_object(Session).close)
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit; `explain` decides what a failure says."""
     sys.exit(run(arguments))
 
 
-def run(arguments: list[str] | None = None) -> int:
+def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    session = Session()
     try:
-        outcome: Any = app.main(arguments, prog_name="kbackup", standalone_mode=False)
-    except click.exceptions.Exit as exc:
-        return exc.exit_code
+        return _run(words, session)
     except click.ClickException as exc:
-        exc.show()
-        return exc.exit_code
+        text, code = explain_usage(exc, words), exc.exit_code
     except (KeyboardInterrupt, click.Abort):
-        click.echo("Cancelled.", err=True)
-        return 130
+        text, code = explain_words("cancelled", words), _CANCELLED
     except KBackupError as exc:
-        click.echo(explain(exc, sys.argv[1:]), err=True)
-        return exc.exit_code
+        text, code = explain(exc, words, session), exc.exit_code
     except BrokenPipeError:  # the reader, such as head, has seen enough
         sys.stderr.close()
         return 0
+    except OSError as exc:  # a file of this machine: a full disk, no rights
+        text, code = explain_words(str(exc), words), 1
+    click.echo(text, err=True)
+    return code
+
+
+def _run(words: list[str], session: Session) -> int:
+    try:
+        outcome: Any = app.main(
+            words, prog_name="kbackup", standalone_mode=False, obj=session
+        )
+    except click.exceptions.Exit as exc:
+        return exc.exit_code
     return outcome if isinstance(outcome, int) else 0

@@ -1,17 +1,20 @@
-"""``kbackup backup``: make, look into, verify and delete backups."""
+"""``kbackup backup``: make, list, describe and delete backups.
+
+What looks into one backup is in `_contents`.
+"""
 
 from __future__ import annotations
 
 from datetime import timedelta
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from kbackup.cli._describe import describe_backup, entry_row
+from kbackup.cli import _contents
+from kbackup.cli._describe import describe_entry, entry_row
 from kbackup.cli._options import (
     Duration,
+    Group,
     filter_options,
     global_options,
     list_option,
@@ -24,21 +27,31 @@ from kbackup.cli._output import (
     print_document,
     print_results,
     print_table,
+    results_json,
     say,
+    say_next,
 )
 from kbackup.cli._progress import show_progress
-from kbackup.cli._session import Session, cancel_on_signal, confirm
+from kbackup.cli._session import (
+    Session,
+    agreed,
+    cancel_on_signal,
+    require_somebody_to_ask,
+)
 from kbackup.models import BackupOptions, BackupSpec, to_json
 
 if TYPE_CHECKING:
     from kbackup.catalog import BackupEntry
-    from kbackup.models import BackupResult, Item
+    from kbackup.models import BackupResult
 
 
-@click.group()
+@click.group(cls=Group)
 @global_options
 def backup() -> None:
     """Make, look into, verify and delete backups."""
+
+
+_contents.add_commands(backup)
 
 
 @backup.command()
@@ -60,6 +73,7 @@ def create(session: Session, /, name: str, **flags: Any) -> int:
     """Make backup NAME and wait for it; exit code 3 if some items failed."""
     from kbackup.backup import BackupEngine  # noqa: PLC0415 - on demand
 
+    session.backup = name
     spec, options = _request(flags)
     store, cluster = session.store(), session.cluster()
     with show_progress() as observer, cancel_on_signal() as token:
@@ -67,15 +81,21 @@ def create(session: Session, /, name: str, **flags: Any) -> int:
             cluster, store, plugins=session.plugins, observer=observer
         )
         if flags["dry_run"]:
-            plan = engine.plan(spec, options)
+            plan = engine.plan(spec, options, cancel=token)
         else:
             result = engine.run(name, spec, options, cancel=token)
     if flags["dry_run"]:
         print_document(session, plan.to_json(), lambda: click.echo(str(plan)))
         return 0
-    print_document(
-        session, to_json(result.backup), lambda: _print_created(result, store.url)
+    content = document(
+        "BackupResult",
+        backup=to_json(result.backup),
+        results=results_json(result.results),
+        manifest=result.manifest_digest,
+        exitCode=result.exit_code,
     )
+    print_document(session, content, lambda: _print_created(result, store.url))
+    say_next(session, f"kbackup backup describe {name}")
     return result.exit_code
 
 
@@ -106,13 +126,12 @@ def _request(flags: dict[str, Any]) -> tuple[BackupSpec, BackupOptions]:
 
 
 def _print_created(result: BackupResult, url: str) -> None:
-    """Tell how the backup ended and what to type next."""
+    """Tell how the backup ended."""
     backup_, status = result.backup, result.backup.status
     items = status.progress.items_backed_up if status.progress else 0
     name = backup_.metadata.name
-    say(f"Backup {name}: {status.phase}, {plural(items, 'item')}, in {url}")
     print_results(result.results)
-    say(f"Next: kbackup backup describe {name}")
+    click.echo(f"Backup {name}: {status.phase}, {plural(items, 'item')}, in {url}")
 
 
 @backup.command()
@@ -129,13 +148,16 @@ def get(session: Session, names: tuple[str, ...]) -> int:
 
     def table() -> None:
         print_table(headers, (entry_row(entry) for entry in entries))
-        if not entries:
-            say("No backups yet. Next: kbackup backup create NAME")
+        if not entries and not names:
+            say("No backups yet.")
+            say_next(session, "kbackup backup create NAME")
 
     print_document(session, content, table)
     missing = sorted(set(names) - {entry.name for entry in entries})
     for name in missing:
         say(f"Error: backup {name}: not found")
+    if missing:
+        say_next(session, "kbackup backup get")
     return 1 if missing else 0
 
 
@@ -159,124 +181,17 @@ def _entry_json(entry: BackupEntry) -> dict[str, Any]:
 def describe(session: Session, names: tuple[str, ...], *, details: bool) -> None:
     """Tell what a backup is, what it covers and what it does not."""
     store = session.store()
-    for name in names:
-        content, text = describe_backup(store, name, details=details)
-        print_document(session, content, partial(click.echo, text))
-
-
-@backup.command()
-@click.argument("name")
-@global_options
-@click.pass_obj
-def logs(session: Session, name: str) -> None:
-    """Print the log of backup NAME."""
-    for line in session.store().logs(name):
-        click.echo(line.rstrip("\n"))
-
-
-@backup.command()
-@click.argument("name")
-@list_option("--resources", text="Only these types, full or plural names.")
-@global_options
-@click.pass_obj
-def ls(session: Session, name: str, resources: tuple[str, ...]) -> None:
-    """List every object in backup NAME."""
-    rows = []
-    with session.store().open_archive(name) as archive:
-        for item in archive:
-            ref = item.identifier
-            wanted = {str(ref.group_resource), ref.group_resource.resource}
-            if not resources or wanted.intersection(resources):
-                rows.append((ref.namespace, str(ref.group_resource), ref.name))
-    rows.sort()
-    content = document(
-        "BackupContents",
-        items=[{"namespace": ns, "resource": gr, "name": n} for ns, gr, n in rows],
+    found = [describe_entry(store, name, details=details) for name in names]
+    contents = [content for content, _, _ in found]
+    content = (
+        contents[0]
+        if len(contents) == 1
+        else document("BackupDescriptionList", items=contents)
     )
-    print_document(
-        session, content, lambda: print_table(("NAMESPACE", "RESOURCE", "NAME"), rows)
-    )
-
-
-@backup.command()
-@click.argument("name")
-@click.argument("item", metavar="KIND/[NS/]NAME")
-@global_options
-@click.pass_obj
-def show(session: Session, name: str, item: str) -> None:
-    """Print one object of backup NAME as YAML, as it was stored."""
-    kind, _, rest = item.partition("/")
-    namespace, _, own = rest.rpartition("/")
-    if not kind or not own:
-        raise click.BadParameter(f"{item!r} is not KIND/[NS/]NAME", param_hint="ITEM")
-    with session.store().open_archive(name) as archive:
-        content = next(
-            (
-                found.content
-                for found in archive
-                if _is_meant(found, kind.lower(), namespace, own)
-            ),
-            None,
-        )
-    if content is None:
-        raise click.ClickException(
-            f"backup {name} has no {item}\nNext: kbackup backup ls {name}"
-        )
-    print_document(session, content, lambda: click.echo(dump_yaml(content), nl=False))
-
-
-def _is_meant(item: Item, kind: str, namespace: str, name: str) -> bool:
-    """Tell whether *item* is what KIND/[NS/]NAME says."""
-    ref = item.identifier
-    kinds = {str(ref.group_resource), ref.group_resource.resource, item.kind.lower()}
-    return ref.name == name and kind in kinds and namespace in {"", ref.namespace}
-
-
-@backup.command()
-@click.argument("name")
-@click.option(
-    "-f",
-    "--file",
-    "target",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Where to; default NAME-data.tar.gz.",
-)
-@click.option("--force", is_flag=True, help="Overwrite the file.")
-@global_options
-@click.pass_obj
-def download(session: Session, name: str, target: Path | None, *, force: bool) -> None:
-    """Save the archive of backup NAME, checked against its digest."""
-    target = target or Path(f"{name}-data.tar.gz")
-    if target.exists() and not force:
-        raise click.ClickException(f"{target} exists; --force overwrites it")
-    session.store().download(name, target)
-    say(f"Saved {target}")
-
-
-@backup.command()
-@click.argument("name")
-@global_options
-@click.pass_obj
-def verify(session: Session, name: str) -> int:
-    """Read the whole of backup NAME: digests, every item, counts, references."""
-    report = session.store().verify(name)
-    content = document(
-        "VerifyReport",
-        name=name,
-        objects=report.objects,
-        items=report.items,
-        problems=list(report.problems),
-    )
-
-    def table() -> None:
-        seen = f"{plural(report.objects, 'object')}, {plural(report.items, 'item')}"
-        verdict = "damaged" if report.problems else "whole"
-        click.echo(f"Backup {name} is {verdict}: {seen} read")
-        for problem in report.problems:
-            click.echo(f"  {problem}")
-
-    print_document(session, content, table)
-    return 1 if report.problems else 0
+    texts = "\n\n".join(text for _, text, _ in found)
+    print_document(session, content, lambda: click.echo(texts))
+    for _, _, command in found[-1:]:
+        say_next(session, command)
 
 
 @backup.command()
@@ -289,11 +204,21 @@ def verify(session: Session, name: str) -> int:
 @click.pass_obj
 def delete(
     session: Session, names: tuple[str, ...], *, yes: bool, files_only: bool
-) -> None:
-    """Delete backups; its record goes first, so a half-deleted one is not offered."""
+) -> int:
+    """Delete backups; their records go first, so half-deleted ones are not offered."""
+    require_somebody_to_ask(yes=yes, option="--confirm")
     store = session.store()
+    for name in names:
+        store.entry(name)  # nothing is deleted if one of them is not there
     what = ", ".join(names)
-    confirm(f"Delete {what} from {store.url} for good?", yes=yes, option="--confirm")
+    if not agreed(f"Delete {what} from {store.url} for good?", yes=yes):
+        say("Nothing was deleted.")
+        return 1
     for name in names:
         store.delete(name, files_only=files_only)
-        say(f"Deleted {name}")
+        if session.output == "table":
+            click.echo(f"Deleted {name}")
+    if session.output != "table":
+        content = document("Deletion", location=store.url, deleted=list(names))
+        print_document(session, content, lambda: None)
+    return 0

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from kbackup._kits.times import format_time
-from kbackup.cli._output import age, document, plural, span
+from kbackup.cli._output import age, document, plural, results_json, span
 from kbackup.errors import BackupDamagedError, StoreError
 from kbackup.models import to_json
 
@@ -42,27 +42,58 @@ def entry_row(entry: BackupEntry) -> tuple[str, ...]:
     )
 
 
-def describe_backup(
+def describe_entry(
     store: BackupStore, name: str, *, details: bool
+) -> tuple[dict[str, Any], str, str]:
+    """Return the document, the text and the next command for what *name* is."""
+    entry = store.entry(name)
+    state, next_command = str(entry.state), f"kbackup restore plan --from-backup {name}"
+    if state != "complete":
+        next_command = _NEXT.get(state, "kbackup backup get").format(name=name)
+    if entry.backup is not None:
+        content, text = _describe_backup(store, entry, details=details)
+        return content, text, next_command
+    content = document("BackupDescription", name=name, state=state, reason=entry.reason)
+    lines = [
+        f"Name:         {name}",
+        f"Location:     {store.url}",
+        f"State:        {state}: {entry.reason}",
+    ]
+    return content, "\n".join(lines), next_command
+
+
+_NEXT = {
+    "damaged": "kbackup backup verify {name}",
+    "incomplete": "kbackup backup delete {name}",
+}
+
+
+def _describe_backup(
+    store: BackupStore, entry: BackupEntry, *, details: bool
 ) -> tuple[dict[str, Any], str]:
-    """Return the document and the text that describe backup *name*."""
-    backup = store.get(name)
+    """Return the document and the text that describe a backup with a record."""
+    name, backup = entry.name, store.get(entry.name)
+    present, expected = entry.copies
     manifest, damage = _manifest(store, name)
     results = _results(store, name)
     content = document(
         "BackupDescription",
+        name=name,
+        state=str(entry.state),
+        reason=entry.reason,
+        copies={"present": present, "expected": expected},
         backup=to_json(backup),
         manifest=manifest.to_json() if manifest is not None else None,
-        results=results.to_json(),
+        results=results_json(results),
         damage=damage,
     )
     lines = [
         *_backup_lines(backup, store.url),
+        *([f"State:        {entry.state}: {entry.reason}"] if entry.reason else []),
+        *([f"Copies:       {present} of {expected}"] if expected > 1 else []),
         *_coverage_lines(manifest, details=details),
         *([f"Damaged:      {damage}"] if damage else []),
         *_result_lines(results, details=details),
-        "",
-        f"Next: kbackup restore plan --from-backup {name}",
     ]
     return content, "\n".join(lines)
 
@@ -125,7 +156,8 @@ def _coverage_lines(manifest: Manifest | None, *, details: bool) -> list[str]:
     lines = []
     empty = [volume for volume in manifest.volumes if volume.data == "none"]
     if empty:
-        lines.append(f"{plural(len(empty), 'volume')} have no data in this backup")
+        have = "has" if len(empty) == 1 else "have"
+        lines.append(f"{plural(len(empty), 'volume')} {have} no data in this backup:")
         lines += _some((f"  {volume.claim}" for volume in empty), details=details)
     if manifest.not_covered:
         lines.append("Not covered:")
@@ -141,7 +173,8 @@ def _coverage_lines(manifest: Manifest | None, *, details: bool) -> list[str]:
 def _list_lines(manifest: Manifest) -> list[str]:
     """Return the lists that the backup was made of, and its files."""
     lines = ["Lists:"]
-    for record in manifest.lists:
+    told = [record for record in manifest.lists if record.listed or record.failed]
+    for record in told:
         skipped = Counter(dict(record.skipped)).total()
         where = f" in {record.namespace}" if record.namespace else ""
         lines.append(
@@ -149,6 +182,8 @@ def _list_lines(manifest: Manifest) -> list[str]:
             f"{record.stored} stored, {skipped} skipped, {record.failed} failed, "
             f"at {record.resource_version or 'unknown'}"
         )
+    if empty := len(manifest.lists) - len(told):
+        lines.append(f"  {plural(empty, 'list')} had nothing in them")
     lines.append("Files:")
     lines += [f"  {each.name}  {each.size} bytes" for each in manifest.objects]
     return lines
@@ -160,10 +195,7 @@ def _result_lines(results: Results, *, details: bool) -> list[str]:
     for word, entries in (("Warnings", results.warnings), ("Errors", results.errors)):
         if entries:
             lines.append(f"{word}:")
-            lines += _some(
-                (f"  {entry.item or entry.area}: {entry.message}" for entry in entries),
-                details=details,
-            )
+            lines += _some((f"  {entry}" for entry in entries), details=details)
     return lines
 
 
@@ -195,6 +227,6 @@ def describe_restore(
         *_result_lines(results, details=details),
     ]
     content = document(
-        "RestoreDescription", restore=to_json(restore), results=results.to_json()
+        "RestoreDescription", restore=to_json(restore), results=results_json(results)
     )
     return content, "\n".join(lines)

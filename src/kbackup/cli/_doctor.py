@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import click
 
-from kbackup.cli._options import global_options
-from kbackup.cli._output import document, print_document, print_table
+from kbackup.cli._options import Command, global_options
+from kbackup.cli._output import document, print_document, print_table, say_next
 from kbackup.cli._session import Session
-from kbackup.errors import ClusterError, KBackupError, UnknownLocationError
+from kbackup.errors import (
+    ClusterError,
+    ItemNotFoundError,
+    KBackupError,
+    UnknownLocationError,
+)
 from kbackup.models import GroupResource
 
 if TYPE_CHECKING:
+    from kbackup.catalog import BackupStore
     from kbackup.cluster import Cluster
 
 _WRITES = (
@@ -45,12 +52,20 @@ class Finding:
     detail: str
 
 
-@click.command()
+@click.command(cls=Command)
+@click.option(
+    "--from-backup",
+    "name",
+    metavar="NAME|latest",
+    help="Also what this backup needs and the cluster lacks.",
+)
 @global_options
 @click.pass_obj
-def doctor(session: Session) -> int:
+def doctor(session: Session, name: str | None) -> int:
     """Check the cluster, the caller's rights, the location and the plugins."""
     findings = [*_cluster_findings(session), *_location_findings(session)]
+    if name is not None:
+        findings += _needs_findings(session, name)
     findings += _plugin_findings(session)
     content = document("DoctorReport", checks=[attrs.asdict(f) for f in findings])
     print_document(
@@ -61,7 +76,27 @@ def doctor(session: Session) -> int:
             ((f.check, f.status, f.detail) for f in findings),
         ),
     )
-    return 1 if any(f.status == "error" for f in findings) else 0
+    failed = any(f.status == "error" for f in findings)
+    say_next(session, "kbackup doctor --help" if failed else "kbackup backup get")
+    return 1 if failed else 0
+
+
+def _needs_findings(session: Session, name: str) -> Iterator[Finding]:
+    """Name what a backup needs and the cluster lacks."""
+    from kbackup.cli._needs import needs_of  # noqa: PLC0415 - on demand
+
+    try:
+        cluster, store = session.cluster(), session.store()
+        if name == "latest":
+            name = store.latest().metadata.name
+        session.backup = name
+        with store.open_archive(name) as archive:
+            needs = needs_of(archive)
+        for check, missing in needs.missing_in(cluster):
+            found = ", ".join(missing) or f"all that backup {name} needs are there"
+            yield Finding(f"needed {check}", "warning" if missing else "ok", found)
+    except KBackupError as exc:
+        yield Finding(f"needs of backup {name}", "error", str(exc))
 
 
 def _cluster_findings(session: Session) -> Iterator[Finding]:
@@ -70,7 +105,7 @@ def _cluster_findings(session: Session) -> Iterator[Finding]:
         cluster = session.cluster()
         version = cluster.version()
     except KBackupError as exc:
-        yield Finding("cluster", "error", str(exc))
+        yield Finding("cluster", "error", f"{exc}. {exc.hint}".rstrip(". "))
         return
     context = f" (context {cluster.context})" if cluster.context else ""
     yield Finding("cluster", "ok", f"{cluster.server}{context}")
@@ -131,11 +166,33 @@ def _storage(cluster: Cluster) -> Iterator[Finding]:
 
 
 def _webhooks(cluster: Cluster) -> Iterator[Finding]:
-    """Name the admission webhooks: they see, change and may refuse every write."""
+    """Name the admission webhooks, and those whose Service is not there.
+
+    They see, change and may refuse every write; one without its Service refuses all.
+    """
     for group_resource in _WEBHOOKS:
         resource = cluster.discover().get(group_resource)
-        names = [item.name for item in cluster.list(resource)] if resource else []
-        yield Finding(str(resource or group_resource), "ok", ", ".join(names) or "none")
+        items = list(cluster.list(resource)) if resource else []
+        names = ", ".join(item.name for item in items) or "none"
+        yield Finding(group_resource.resource, "ok", names)
+        for item in items:
+            for service in _absent_services(cluster, json.loads(item.json())):
+                detail = f"{item.name} calls Service {service}, which is not there"
+                yield Finding("webhook", "warning", detail)
+
+
+def _absent_services(cluster: Cluster, configuration: dict[str, Any]) -> Iterator[str]:
+    """Yield the Services that a webhook configuration calls and nobody has."""
+    resource = cluster.discover().get(GroupResource("", "services"))
+    for webhook in configuration.get("webhooks") or ():
+        service = (webhook.get("clientConfig") or {}).get("service")
+        if not service or resource is None:
+            continue
+        namespace, name = service.get("namespace", ""), service.get("name", "")
+        try:
+            cluster.get(resource, name, namespace)
+        except ItemNotFoundError:
+            yield f"{namespace}/{name}"
 
 
 def _location_findings(session: Session) -> Iterator[Finding]:
@@ -150,9 +207,19 @@ def _location_findings(session: Session) -> Iterator[Finding]:
         yield Finding("location", "error", str(exc))
         return
     if not problems:
-        yield Finding("location", "ok", store.url)
-    for problem in problems:
-        yield Finding("location", "error", f"{store.url}: {problem}")
+        only = " (read-only)" if store.read_only else ""
+        yield Finding("location", "ok", store.url + only)
+    for problem in problems:  # what cannot be written can still be restored from
+        status = "warning" if _is_readable(store) else "error"
+        yield Finding("location", status, f"{store.url}: {problem}")
+
+
+def _is_readable(store: BackupStore) -> bool:
+    try:
+        store.list()
+    except KBackupError:
+        return False
+    return True
 
 
 def _plugin_findings(session: Session) -> Iterator[Finding]:

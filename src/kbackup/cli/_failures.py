@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
 
 from kbackup import errors
+from kbackup.cli._session import NobodyToAskError
+
+if TYPE_CHECKING:
+    from kbackup.cli._session import Session
 
 _NEXT: tuple[tuple[type[errors.KBackupError], str], ...] = (
     (errors.BackupExistsError, "kbackup backup describe {name}"),
@@ -14,18 +22,20 @@ _NEXT: tuple[tuple[type[errors.KBackupError], str], ...] = (
     (errors.BackupOwnsDataError, "kbackup backup describe {name} --details"),
     (errors.RestoreExistsError, "kbackup restore describe {name}"),
     (errors.RestoreNotFoundError, "kbackup restore get"),
-    (errors.ArchiveError, "kbackup backup verify NAME"),
+    (errors.ArchiveError, "kbackup backup verify {backup}"),
     (errors.PluginError, "kbackup plugin get"),
     (errors.UnknownLocationError, "kbackup plugin get"),
     (errors.StoreError, "kbackup location validate"),
     (errors.ClusterError, "kbackup doctor"),
-    (errors.PlanOutdatedError, "kbackup restore plan --from-backup NAME"),
+    (errors.PlanOutdatedError, "kbackup restore plan --from-backup {backup}"),
     (errors.RunCancelledError, "{again}"),
-    (errors.ConfigError, "kbackup {verb} --help"),
+    (errors.ConfigError, "{verb} --help"),
 )
 
 
-def explain(error: errors.KBackupError, arguments: Sequence[str]) -> str:
+def explain(
+    error: errors.KBackupError, arguments: Sequence[str], session: Session
+) -> str:
     """Return what to print for *error*, raised by the command of *arguments*."""
     if isinstance(error, errors.InvalidSpecError) and len(error.violations) > 1:
         facts = "".join(f"\n  - {violation}" for violation in error.violations)
@@ -34,19 +44,36 @@ def explain(error: errors.KBackupError, arguments: Sequence[str]) -> str:
         lines = [f"Error: {error}"]
     if error.hint:
         lines.append(f"Hint: {error.hint}")
-    lines.append(f"Next: {next_command(error, arguments)}")
+    lines.append(f"Next: {next_command(error, arguments, session)}")
     return "\n".join(lines)
 
 
-def next_command(error: errors.KBackupError, arguments: Sequence[str]) -> str:
+def next_command(
+    error: errors.KBackupError, arguments: Sequence[str], session: Session
+) -> str:
     """Return the command that continues after *error*, or explains it."""
-    words = [word for word in arguments if not word.startswith("-")]
     parts = {
         "name": getattr(error, "name", ""),
-        "again": " ".join(("kbackup", *arguments)),
-        "verb": " ".join(words[:2]),
+        "backup": session.backup or "NAME",
+        "again": shlex.join(("kbackup", *arguments)),
+        "verb": session.verb,
     }
     for kind, command in _NEXT:
         if isinstance(error, kind):
-            return command.format(**parts)
-    return "kbackup doctor"
+            text = command.format(**parts)
+            return text if command == "{again}" else session.complete(text)
+    return session.complete("kbackup doctor")
+
+
+def explain_usage(error: click.ClickException, arguments: Sequence[str]) -> str:
+    """Return what to print for a command that cannot be meant."""
+    if isinstance(error, NobodyToAskError):
+        return explain_words(error.format_message(), [*arguments, error.option])
+    context = getattr(error, "ctx", None)
+    verb = context.command_path if context is not None else "kbackup"
+    return f"Error: {error.format_message()}\nNext: {verb} --help"
+
+
+def explain_words(fact: str, arguments: Sequence[str]) -> str:
+    """Return what to print where the same command is what continues."""
+    return f"Error: {fact}\nNext: {shlex.join(('kbackup', *arguments))}"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
-from kbackup.cli._options import global_options
-from kbackup.cli._output import document, print_document, say
+from kbackup.cli._options import Group, global_options
+from kbackup.cli._output import document, print_document, say_next
 from kbackup.cli._session import Session
 from kbackup.errors import UnsupportedCapabilityError
 
 
-@click.group()
+@click.group(cls=Group)
 @global_options
 def location() -> None:
     """Validate and prepare places for backups."""
@@ -27,11 +27,16 @@ def validate(session: Session) -> int:
 
     def table() -> None:
         if not problems:
-            click.echo(f"{store.url} is available: listed, written, read, deleted")
+            done = "listed" if store.read_only else "listed, written, read, deleted"
+            click.echo(f"{store.url} is available: {done}")
         for problem in problems:
             click.echo(f"{store.url}: {problem}")
 
     print_document(session, content, table)
+    if problems:
+        say_next(session, "kbackup location validate --help")
+    else:
+        say_next(session, "kbackup backup get")
     return 1 if problems else 0
 
 
@@ -50,7 +55,8 @@ def init(session: Session) -> None:
         if not isinstance(store, PreparableStore):
             raise UnsupportedCapabilityError("", "it needs no preparation")
         store.initialise()
-    say("Prepared. Next: kbackup location validate")
+    _print_done(session, "prepared")
+    say_next(session, "kbackup location validate")
 
 
 @location.command()
@@ -64,4 +70,10 @@ def repair(session: Session) -> None:
         if not isinstance(store, RepairableStore):
             raise UnsupportedCapabilityError("", "it keeps one copy only")
         store.repair()
-    say("Repaired. Next: kbackup backup get")
+    _print_done(session, "repaired")
+    say_next(session, "kbackup backup get")
+
+
+def _print_done(session: Session, what: str) -> None:
+    content = document("LocationReport", action=what, problems=[])
+    print_document(session, content, lambda: click.echo(f"The location is {what}"))

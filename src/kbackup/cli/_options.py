@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,6 +17,35 @@ if TYPE_CHECKING:
     from kbackup.models import LabelSelector
 
 F = TypeVar("F", bound=Callable[..., Any])
+_TRUTHS = frozenset({"true", "false", "t", "f", "1", "0", "yes", "no", "y", "n"})
+
+
+class Switch(click.Option):
+    """An option of three states: absent, ``--x`` for true, ``--x=false``."""
+
+
+class Command(click.Command):
+    """A command whose switches never swallow the word after them, as in Velero."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Give a bare switch its value, then parse."""
+        names = {
+            name
+            for param in self.params
+            if isinstance(param, Switch)
+            for name in param.opts
+        }
+        spelled = [
+            f"{word}=true" if word in names and after.lower() not in _TRUTHS else word
+            for word, after in pairwise([*args, ""])
+        ]
+        return super().parse_args(ctx, spelled)
+
+
+class Group(click.Group):
+    """A group of such commands."""
+
+    command_class = Command
 
 
 class CommaSeparated(click.ParamType):  # type: ignore[type-arg, unused-ignore] # generic since 8.5
@@ -124,6 +154,7 @@ def switch_option(*names: str, text: str) -> Callable[[F], F]:
     """Return Velero's three-way switch: absent, ``--x`` (true), ``--x=false``."""
     return click.option(
         *names,
+        cls=Switch,
         type=bool,
         is_flag=False,
         flag_value=True,
@@ -164,6 +195,7 @@ def _remember(name: str) -> Callable[[click.Context, click.Parameter, Any], None
 
     def keep(ctx: click.Context, _param: click.Parameter, value: Any) -> None:
         session = ctx.ensure_object(Session)
+        session.verb = ctx.command_path
         if value not in (None, ()):
             setattr(session, name, value)
 

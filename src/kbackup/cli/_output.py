@@ -27,17 +27,29 @@ def document(kind: str, **fields: Any) -> dict[str, Any]:
 
 
 def print_document(
-    session: Session, content: Mapping[str, Any], table: Callable[[], None]
+    session: Session, content: Mapping[str, Any], table: Callable[[], None] | None
 ) -> None:
-    """Print *content* in the chosen format; *table* prints it for people."""
+    """Print *content* in the chosen format; *table* prints it for people, else YAML."""
     if session.output == "json":
         click.echo(json.dumps(content, indent=2, default=str))
-    elif session.output == "yaml":
+    elif session.output == "yaml" or table is None:
         from kbackup.models import dump_yaml  # noqa: PLC0415 - costs 20 ms
 
         click.echo(dump_yaml(content), nl=False)
     else:
         table()
+
+
+def print_lines(
+    session: Session, lines: Iterable[str], *, kind: str, name: str
+) -> None:
+    """Print the lines of a log as they come, or as one document."""
+    if session.output == "table":
+        for line in lines:
+            click.echo(line.rstrip("\n"))
+        return
+    kept = [line.rstrip("\n") for line in lines]
+    print_document(session, document(kind, name=name, lines=kept), None)
 
 
 def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -55,8 +67,7 @@ def print_results(results: Results) -> None:
     """Print every warning and error of a run, errors last."""
     for word, entries in (("warning", results.warnings), ("error", results.errors)):
         for entry in entries:
-            about = f"{entry.item}: " if entry.item is not None else ""
-            click.echo(f"  {word}: {about}{entry.message}", err=True)
+            click.echo(f"  {word}: {entry}", err=True)
 
 
 def age(instant: datetime | None, now: datetime) -> str:
@@ -78,6 +89,31 @@ def span(duration: timedelta) -> str:
 def plural(number: int, word: str) -> str:
     """Return ``1 item``, ``2 items``."""
     return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+def results_json(results: Results) -> dict[str, Any]:
+    """Return every warning and error with what it is about."""
+    return {
+        word: [
+            {
+                "message": entry.message,
+                "area": entry.area,
+                "item": str(entry.item) if entry.item is not None else "",
+                "plugin": entry.plugin,
+                "cause": entry.cause,
+            }
+            for entry in entries
+        ]
+        for word, entries in (
+            ("warnings", results.warnings),
+            ("errors", results.errors),
+        )
+    }
+
+
+def say_next(session: Session, command: str) -> None:
+    """Tell what to type next, with the global options of this call."""
+    click.echo(f"Next: {session.complete(command)}", err=True)
 
 
 def say(message: str = "") -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from kbackup.cli._options import global_options
+from kbackup.cli._options import Group, global_options
 from kbackup.cli._output import document, print_document, print_table
 from kbackup.cli._session import Session
 
 
-@click.group()
+@click.group(cls=Group)
 @global_options
 def plugin() -> None:
     """Show which plugins are installed."""

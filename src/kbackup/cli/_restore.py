@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+import shlex
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -10,9 +12,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 import click
 
+from kbackup._kits.durations import format_duration
 from kbackup.cli._describe import describe_restore
 from kbackup.cli._options import (
     Duration,
+    Group,
     filter_options,
     global_options,
     pairs_option,
@@ -21,19 +25,30 @@ from kbackup.cli._options import (
 from kbackup.cli._output import (
     age,
     document,
-    plural,
     print_document,
+    print_lines,
     print_results,
     print_table,
+    results_json,
     say,
+    say_next,
 )
 from kbackup.cli._progress import show_progress
-from kbackup.cli._session import Session, cancel_on_signal, confirm
+from kbackup.cli._session import (
+    Session,
+    agreed,
+    cancel_on_signal,
+    require_somebody_to_ask,
+)
 from kbackup.models import RestoreOptions, RestoreSpec, to_json
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from kbackup.catalog import BackupStore
     from kbackup.models import RestoreResult
+    from kbackup.plugins import Observer
+    from kbackup.restore import RestoreEngine
 
 F = TypeVar("F", bound=Callable[..., Any])
 _POLICIES = click.Choice(["none", "update"])
@@ -94,7 +109,7 @@ def restore_options(command: F) -> F:
     return command
 
 
-@click.group()
+@click.group(cls=Group)
 @global_options
 def restore() -> None:
     """Plan restores, and carry them out."""
@@ -109,18 +124,13 @@ def restore() -> None:
 @click.pass_obj
 def plan(session: Session, /, *, detailed_exitcode: bool, **flags: Any) -> int:
     """Show what a restore would do; nothing is written."""
-    from kbackup.restore import RestoreEngine  # noqa: PLC0415 - on demand
-
-    store, cluster = session.store(), session.cluster()
-    name, spec, options = _request(flags, store)
-    with show_progress() as observer:
-        engine = RestoreEngine(
-            cluster, store, plugins=session.plugins, observer=observer
-        )
-        planned = engine.plan(name, spec, options)
+    store = session.store()
+    name, spec, options = _request(session, flags, store)
+    with show_progress() as observer, cancel_on_signal() as token:
+        engine = _engine(session, store, observer)
+        planned = engine.plan(name, spec, options, cancel=token)
     print_document(session, planned.to_json(), lambda: click.echo(str(planned)))
-    if session.output == "table":
-        say(f"Next: kbackup restore create --from-backup {spec.backup_name}")
+    say_next(session, f"kbackup restore create {_as_typed(session, flags)}")
     return planned.exit_code if detailed_exitcode else 0
 
 
@@ -131,33 +141,80 @@ def plan(session: Session, /, *, detailed_exitcode: bool, **flags: Any) -> int:
 @click.pass_obj
 def create(session: Session, /, *, yes: bool, **flags: Any) -> int:
     """Plan a restore, show its head, ask, and carry exactly that plan out."""
-    from kbackup.restore import RestoreEngine  # noqa: PLC0415 - on demand
-
-    store, cluster = session.store(), session.cluster()
-    name, spec, options = _request(flags, store)
-    with show_progress() as observer, cancel_on_signal():
-        engine = RestoreEngine(
-            cluster, store, plugins=session.plugins, observer=observer
-        )
-        planned = engine.plan(name, spec, options)
-    say(planned.summary())
-    confirm("Carry this plan out?", yes=yes)
+    require_somebody_to_ask(yes=yes)
+    store = session.store()
+    name, spec, options = _request(session, flags, store)
     with show_progress() as observer, cancel_on_signal() as token:
-        engine = RestoreEngine(
-            cluster, store, plugins=session.plugins, observer=observer
-        )
+        engine = _engine(session, store, observer)
+        planned = engine.plan(name, spec, options, cancel=token)
+    say(planned.summary())
+    if not agreed("Carry this plan out?", yes=yes):
+        say("Nothing was written.")
+        say_next(session, f"kbackup restore plan {_as_typed(session, flags)}")
+        return 1
+    with show_progress() as observer, cancel_on_signal() as token:
+        engine = _engine(session, store, observer)
         result = engine.apply(planned, cancel=token)
-    print_document(session, to_json(result.restore), lambda: _print_restored(result))
+    content = document(
+        "RestoreResult",
+        restore=to_json(result.restore),
+        results=results_json(result.results),
+        outcomes=[
+            {"item": str(o.identifier), "action": o.action, "reason": o.reason}
+            for o in result.outcomes
+        ],
+        exitCode=result.exit_code,
+    )
+    print_document(session, content, lambda: _print_restored(result))
+    say_next(session, f"kbackup restore describe {name}")
     return result.exit_code
 
 
+def _engine(session: Session, store: BackupStore, observer: Observer) -> RestoreEngine:
+    """Make the engine; the cluster is connected once."""
+    from kbackup.restore import RestoreEngine  # noqa: PLC0415 - on demand
+
+    return RestoreEngine(
+        session.cluster(), store, plugins=session.plugins, observer=observer
+    )
+
+
+def _as_typed(session: Session, flags: Mapping[str, Any]) -> str:
+    """Return the options of this call as they would be typed again."""
+    words: list[str] = [flags["name"]] if flags["name"] else []
+    for param in click.get_current_context().command.params:
+        value = flags.get(param.name or "")
+        if not isinstance(param, click.Option) or value in (None, (), {}, False):
+            continue
+        if param.name == "from_backup":
+            value = session.backup
+        elif value == param.default:
+            continue
+        words += [param.opts[0], *_typed_value(value)]
+    return shlex.join(words)
+
+
+def _typed_value(value: Any) -> list[str]:
+    """Return an option's value as it is typed; none for a flag."""
+    if value is True:
+        return []
+    if isinstance(value, dict):
+        return [",".join(f"{key}:{text}" for key, text in value.items())]
+    if isinstance(value, tuple):
+        return [",".join(map(str, value))]
+    if isinstance(value, timedelta):
+        return [format_duration(value)]
+    return [value.to_query() if hasattr(value, "to_query") else str(value)]
+
+
 def _request(
-    flags: dict[str, Any], store: BackupStore
+    session: Session, flags: dict[str, Any], store: BackupStore
 ) -> tuple[str, RestoreSpec, RestoreOptions]:
     """Make the name, the specification and the options that the flags mean."""
     backup = flags["from_backup"]
     if backup == "latest":
         backup = store.latest().metadata.name
+    session.backup = backup
     spec = RestoreSpec(
         backup_name=backup,
         included_namespaces=flags["include_namespaces"],
@@ -193,21 +250,23 @@ def _default_name(backup: str) -> str:
 
 
 def _print_restored(result: RestoreResult) -> None:
-    """Tell how the restore ended and what to type next."""
-    status = result.restore.status
-    items = status.progress.items_restored if status.progress else 0
-    name = result.restore.metadata.name
-    say(f"Restore {name}: {status.phase}, {plural(items, 'item')}")
+    """Tell how the restore ended, by what was done to how many."""
+    counts = Counter(outcome.action for outcome in result.outcomes)
+    done = ", ".join(f"{n} {action}" for action, n in sorted(counts.items()))
     print_results(result.results)
-    say(f"Next: kbackup restore describe {name}")
+    restored = result.restore
+    click.echo(f"Restore {restored.metadata.name}: {restored.status.phase}, {done}")
 
 
 @restore.command()
+@click.argument("names", nargs=-1)
 @global_options
 @click.pass_obj
-def get(session: Session) -> None:
+def get(session: Session, names: tuple[str, ...]) -> int:
     """List the restores recorded in the location, newest first."""
     restores = session.store().list_restores()
+    if names:
+        restores = [each for each in restores if each.metadata.name in names]
     now = datetime.now(UTC)
     content = document("RestoreList", items=[to_json(each) for each in restores])
 
@@ -226,10 +285,17 @@ def get(session: Session) -> None:
                 for each in restores
             ),
         )
-        if not restores:
-            say("No restores yet. Next: kbackup restore plan --from-backup latest")
+        if not restores and not names:
+            say("No restores yet.")
+            say_next(session, "kbackup restore plan --from-backup latest")
 
     print_document(session, content, table)
+    missing = sorted(set(names) - {each.metadata.name for each in restores})
+    for name in missing:
+        say(f"Error: restore {name}: not found")
+    if missing:
+        say_next(session, "kbackup restore get")
+    return 1 if missing else 0
 
 
 @restore.command()
@@ -244,6 +310,7 @@ def describe(session: Session, name: str, *, details: bool) -> None:
         store.get_restore(name), store.restore_results(name), details=details
     )
     print_document(session, content, lambda: click.echo(text))
+    say_next(session, f"kbackup restore logs {name}")
 
 
 @restore.command()
@@ -252,5 +319,5 @@ def describe(session: Session, name: str, *, details: bool) -> None:
 @click.pass_obj
 def logs(session: Session, name: str) -> None:
     """Print the log of restore NAME."""
-    for line in session.store().restore_logs(name):
-        click.echo(line.rstrip("\n"))
+    lines = session.store().restore_logs(name)
+    print_lines(session, lines, kind="RestoreLog", name=name)

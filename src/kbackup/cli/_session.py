@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -22,6 +24,20 @@ if TYPE_CHECKING:  # heavy rooms are imported by the command that needs them
     from kbackup.plugins import ObjectStore, PluginManager
 
 
+_WITH_CLUSTER = (
+    "kbackup doctor",
+    "kbackup backup create",
+    "kbackup restore plan",
+    "kbackup restore create",
+)
+_WITH_LOCATION = (
+    "kbackup backup",
+    "kbackup restore",
+    "kbackup location",
+    "kbackup doctor",
+)
+
+
 @attrs.define
 class Session:
     """The global options, and what is opened by them on demand.
@@ -31,13 +47,18 @@ class Session:
         context: Empty: the kubeconfig's current one.
         locations: Addresses or one name; empty: the environment's, then the file's.
         output: ``table``, ``json`` or ``yaml``.
+        verb: The command as it was called, such as ``kbackup backup get``.
+        backup: Which backup it is about, once that is known.
     """
 
     kubeconfig: Path | None = None
     context: str = ""
     locations: tuple[str, ...] = ()
     output: str = "table"
+    verb: str = "kbackup"
+    backup: str = ""
     _plugins: PluginManager | None = None
+    _cluster: Cluster | None = None
     _opened: ExitStack = attrs.field(factory=ExitStack)
 
     @property
@@ -54,11 +75,13 @@ class Session:
         return self._plugins
 
     def cluster(self) -> Cluster:
-        """Connect to the chosen cluster; closed with the session."""
-        from kbackup.cluster import Cluster  # noqa: PLC0415 - on demand
+        """Connect to the chosen cluster, once; closed with the session."""
+        if self._cluster is None:
+            from kbackup.cluster import Cluster  # noqa: PLC0415 - on demand
 
-        cluster = Cluster.connect(self.kubeconfig, self.context or None)
-        return self._opened.enter_context(cluster)
+            cluster = Cluster.connect(self.kubeconfig, self.context or None)
+            self._cluster = self._opened.enter_context(cluster)
+        return self._cluster
 
     def store(self) -> BackupStore:
         """Open the chosen location; closed with the session."""
@@ -90,6 +113,19 @@ class Session:
         )
         return choose_location(given, read_config(config_path()))
 
+    def complete(self, command: str) -> str:
+        """Return *command* with the global options that it needs to mean the same."""
+        if command.endswith("--help"):
+            return command
+        given: list[str] = []
+        if command.startswith(_WITH_CLUSTER):
+            given += ["--kubeconfig", str(self.kubeconfig)] if self.kubeconfig else []
+            given += ["--context", self.context] if self.context else []
+        if command.startswith(_WITH_LOCATION):
+            for location in self.locations:  # which may hold a password before an @
+                given += ["--location", "URL" if "@" in location else location]
+        return " ".join([command, *map(shlex.quote, given)])
+
     def close(self) -> None:
         """Close what was opened."""
         self._opened.close()
@@ -101,6 +137,9 @@ def cancel_on_signal() -> Iterator[CancelToken]:
     from kbackup._kits.workers import CancelToken  # noqa: PLC0415 - on demand
 
     token = CancelToken()
+    if threading.current_thread() is not threading.main_thread():
+        yield token  # only the main thread hears of signals
+        return
 
     def handle(number: int, _frame: FrameType | None) -> None:
         if token.cancelled:
@@ -117,16 +156,24 @@ def cancel_on_signal() -> Iterator[CancelToken]:
             signal.signal(number, handler)
 
 
-def confirm(question: str, *, yes: bool, option: str = "--yes") -> None:
-    """Ask on a terminal; without one *yes* must have been given.
+class NobodyToAskError(click.UsageError):
+    """A command would have to ask, and there is no terminal."""
+
+    def __init__(self, option: str) -> None:
+        super().__init__(f"there is no terminal to ask on: give {option}")
+        self.option = option
+
+
+def require_somebody_to_ask(*, yes: bool, option: str = "--yes") -> None:
+    """Refuse to begin what will have to ask where nobody can answer.
 
     Raises:
-        click.UsageError: There is nobody to ask and *yes* was not given.
-        click.Abort: The answer was no.
+        NobodyToAskError: There is no terminal and *yes* was not given.
     """
-    if yes:
-        return
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise click.UsageError(f"there is no terminal to ask on: give {option}")
-    if not click.confirm(question, err=True):
-        raise click.Abort
+    if not yes and not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise NobodyToAskError(option)
+
+
+def agreed(question: str, *, yes: bool) -> bool:
+    """Ask on a terminal, unless *yes* was given beforehand."""
+    return yes or click.confirm(question, err=True)

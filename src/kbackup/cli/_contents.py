@@ -1,0 +1,197 @@
+"""The verbs of ``kbackup backup`` that look into one backup; no cluster is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from kbackup.cli._options import Command, global_options, list_option
+from kbackup.cli._output import (
+    document,
+    plural,
+    print_document,
+    print_lines,
+    print_table,
+    say,
+    say_next,
+)
+from kbackup.cli._session import Session
+
+if TYPE_CHECKING:
+    from kbackup.archive import ArchiveReader
+    from kbackup.models import Item
+
+_FAILED, _WITH_FAILURES = 1, 3
+_damaged = click.option(
+    "--damaged", is_flag=True, help="Read what is readable of a damaged backup."
+)
+
+
+def add_commands(group: click.Group) -> None:
+    """Add the verbs to *group*."""
+    for command in (logs, ls, show, download, verify):
+        group.add_command(command)
+
+
+@contextmanager
+def _opened(session: Session, name: str, *, damaged: bool) -> Iterator[ArchiveReader]:
+    """Open the archive of backup *name*."""
+    session.backup = name
+    with session.store().open_archive(name, salvage=damaged) as archive:
+        yield archive
+
+
+def _damage(archive: ArchiveReader) -> int:
+    """Tell what could not be read; return the exit code."""
+    for text in archive.damage:
+        say(f"damaged: {text}")
+    return _WITH_FAILURES if archive.damage else 0
+
+
+@click.command(cls=Command)
+@click.argument("name")
+@global_options
+@click.pass_obj
+def logs(session: Session, name: str) -> None:
+    """Print the log of backup NAME."""
+    session.backup = name
+    print_lines(session, session.store().logs(name), kind="BackupLog", name=name)
+
+
+@click.command(cls=Command)
+@click.argument("name")
+@list_option("--resources", text="Only these types: kinds, plurals or full names.")
+@_damaged
+@global_options
+@click.pass_obj
+def ls(
+    session: Session, name: str, resources: tuple[str, ...], *, damaged: bool
+) -> int:
+    """List every object in backup NAME."""
+    wanted = {word.lower() for word in resources}
+    with _opened(session, name, damaged=damaged) as archive:
+        found = [item for item in archive if not wanted or wanted & _names_of(item)]
+    rows = sorted(
+        (ref.namespace, str(ref.group_resource), ref.name)
+        for ref in (item.identifier for item in found)
+    )
+    content = document(
+        "BackupContents",
+        backup=name,
+        items=[{"namespace": ns, "resource": gr, "name": n} for ns, gr, n in rows],
+        damage=list(archive.damage),
+    )
+
+    def table() -> None:
+        print_table(("NAMESPACE", "RESOURCE", "NAME"), rows)
+        if not rows:
+            say(f"Nothing of {', '.join(sorted(wanted)) or 'any type'} is in it.")
+
+    print_document(session, content, table)
+    return _damage(archive)
+
+
+@click.command(cls=Command)
+@click.argument("name")
+@click.argument("item", metavar="KIND/[NS/]NAME")
+@_damaged
+@global_options
+@click.pass_obj
+def show(session: Session, name: str, item: str, *, damaged: bool) -> int:
+    """Print one object of backup NAME as YAML, as it was stored.
+
+    KIND is a kind, a plural or a full name: deployment, deployments, deployments.apps.
+    A Secret is printed with its values, because it was asked for by name; no other
+    command prints them.
+    """
+    kind, _, rest = item.partition("/")
+    namespace, _, own = rest.rpartition("/")
+    if not kind or not own:
+        raise click.BadParameter(f"{item!r} is not KIND/[NS/]NAME", param_hint="ITEM")
+    with _opened(session, name, damaged=damaged) as archive:
+        found = [
+            each
+            for each in archive
+            if each.identifier.name == own
+            and kind.lower() in _names_of(each)
+            and (not namespace or each.identifier.namespace == namespace)
+        ]
+    if len(found) != 1:
+        several = ", ".join(str(each.identifier) for each in found)
+        say(
+            f"Error: {item} is more than one object of backup {name}: {several}"
+            if found
+            else f"Error: backup {name} has no {item}"
+        )
+        say_next(session, f"kbackup backup ls {name}")
+        return _FAILED
+    content = found[0].content
+    print_document(session, content, None)
+    return _damage(archive)
+
+
+def _names_of(item: Item) -> set[str]:
+    """Return the words that mean the item's type."""
+    group_resource = item.identifier.group_resource
+    return {str(group_resource), group_resource.resource, item.kind.lower()}
+
+
+@click.command(cls=Command)
+@click.argument("name")
+@click.option(
+    "-f",
+    "--file",
+    "target",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Where to; default NAME-data.tar.gz.",
+)
+@click.option("--force", is_flag=True, help="Overwrite the file.")
+@global_options
+@click.pass_obj
+def download(session: Session, name: str, target: Path | None, *, force: bool) -> int:
+    """Save the archive of backup NAME, checked against its digest."""
+    session.backup = name
+    target = target or Path(f"{name}-data.tar.gz")
+    if target.exists() and not force:
+        say(f"Error: {target} exists already")
+        say_next(session, f"kbackup backup download {name} --file {target} --force")
+        return _FAILED
+    session.store().download(name, target)
+    content = document(
+        "Download", backup=name, file=str(target), size=target.stat().st_size
+    )
+    print_document(session, content, lambda: click.echo(f"Saved {target}"))
+    return 0
+
+
+@click.command(cls=Command)
+@click.argument("name")
+@global_options
+@click.pass_obj
+def verify(session: Session, name: str) -> int:
+    """Read the whole of backup NAME: digests, every item, counts, references."""
+    session.backup = name
+    report = session.store().verify(name)
+    content = document(
+        "VerifyReport",
+        backup=name,
+        objects=report.objects,
+        items=report.items,
+        problems=list(report.problems),
+    )
+
+    def table() -> None:
+        seen = f"{plural(report.objects, 'object')}, {plural(report.items, 'item')}"
+        verdict = "damaged" if report.problems else "whole"
+        click.echo(f"Backup {name} is {verdict}: {seen} read")
+        for problem in report.problems:
+            click.echo(f"  {problem}")
+
+    print_document(session, content, table)
+    if report.problems:
+        say_next(session, f"kbackup backup ls {name} --damaged")
+    return _FAILED if report.problems else 0
