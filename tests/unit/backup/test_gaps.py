@@ -1,6 +1,8 @@
 """What a backup could not cover: each gap is named, and nothing else is lost."""
 
 import copy
+import threading
+from datetime import timedelta
 
 import pytest
 
@@ -9,6 +11,7 @@ from kbackup.errors import ClusterError, ForbiddenError
 from kbackup.models import (
     BackupOptions,
     BackupPhase,
+    EngineSettings,
     GroupResource,
     ResourceIdentifier,
     ResourceSelector,
@@ -244,6 +247,29 @@ def test_a_broken_action_costs_its_item(scene):
     assert error.plugin == "example.com/test"
     assert "no idea" in str(error)
     assert error.item.name == "bad"
+    assert _sums_hold(result)
+
+
+def test_a_hanging_action_costs_its_item(scene):
+    """It is given up after its time, not called again, and the rest is stored."""
+    scene.load(*(scene.secret(name) for name in ("a", "b", "c")))
+    release = threading.Event()
+
+    def execute(given):
+        if given.identifier.name == "b":
+            release.wait(30)
+        return BackupOutput(item=given.item)
+
+    scene.plugins = _plugin(execute=execute)
+    settings = EngineSettings(action_timeout=timedelta(seconds=0.2))
+    spec = scene.spec(included_resources=["secrets"])
+    result = scene.engine(settings=settings).run("b", spec)
+    release.set()
+
+    assert scene.stored() == ["secrets/shop/a", "secrets/shop/c"]
+    told = [str(each) for each in result.results.errors]
+    assert "did not come back from secrets/shop/b" in told[0]
+    assert "was not asked about 1 items" in told[1]
     assert _sums_hold(result)
 
 
