@@ -19,7 +19,7 @@ from kbackup.catalog._delete import delete_backup
 from kbackup.catalog._journal import Journal
 from kbackup.catalog._listing import BackupEntry, EntryState, Listing
 from kbackup.catalog._manifest import Manifest
-from kbackup.catalog._publish import Content, publish, sweep
+from kbackup.catalog._publish import Content, has_record, publish, sweep
 from kbackup.catalog._reading import log_lines, read_object, read_side_file
 from kbackup.catalog._side_files import RestoreFile, SideFile
 from kbackup.catalog._trust import read_manifest, read_record
@@ -295,7 +295,7 @@ class BackupStore:
         ).acquire()
         try:
             self._require_free(name)  # another run may just have ended
-            sweep(self._store, files.directory)
+            sweep(self._store, name)
         except BaseException:
             claim.release()
             raise
@@ -397,11 +397,9 @@ class BackupStore:
             raise ReadOnlyLocationError(key)
 
     def _require_free(self, name: str) -> None:
-        try:
-            self._store.stat(BackupFiles(name).metadata)
-        except ObjectNotFoundError:
-            return
-        raise BackupExistsError(name, hint="choose another name, or delete it first")
+        if has_record(self._store, name):
+            hint = "choose another name, or delete it first"
+            raise BackupExistsError(name, hint=hint)
 
     def __repr__(self) -> str:
         return f"BackupStore({self.url!r})"

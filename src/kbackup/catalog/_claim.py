@@ -47,6 +47,8 @@ _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _SETTLE_SECONDS = 0.2  # between two looks at a contender that has not decided yet
 _MOST_LOOKS = 100
 
+_LOST = "this run has lost its claim on the name"
+
 _log = logging.getLogger("kbackup.catalog")
 
 
@@ -251,10 +253,10 @@ class BackupClaim:
     def check(self) -> None:
         """Raise `BackupInProgressError` if another run has taken the name over."""
         found = _read(self._store, self._key)
+        if found is not None and found.is_stale(self._clock.now()):
+            self.renew()  # this process was stopped: whoever comes now takes it over
         if self._ended.is_set() or found is None or found.run != self.run_uid:
-            raise BackupInProgressError(
-                self.name, "this run has lost its claim on the name"
-            )
+            raise BackupInProgressError(self.name, _LOST)
 
     def is_ours(self) -> bool:
         """Tell whether the name is surely still ours; a store that fails means no."""
@@ -269,14 +271,35 @@ class BackupClaim:
         with self._lock:
             if self._ended.is_set():
                 return
-            found = _read(self._store, self._key)
-            if found is None or found.run != self.run_uid:
+            try:
+                self._renew()
+            except BackupInProgressError:
                 _log.warning("the claim on backup %s was lost", self.name)
                 self._ended.set()
-                return
-            record = attrs.evolve(self._record, heartbeat=self._clock.now())
-            self._store.put(self._key, record.encode())
-            self._record = record
+
+    def _renew(self) -> None:
+        now = self._clock.now()
+        found = _read(self._store, self._key)
+        if found is None or found.run != self.run_uid:
+            raise BackupInProgressError(self.name, _LOST)
+        self._record = attrs.evolve(self._record, heartbeat=now)
+        if not found.is_stale(now):
+            self._store.put(self._key, self._record.encode())
+        elif self._atomic:
+            self._take_over(found)  # as whoever else wants it has to
+        else:
+            self._write(held=True)
+            self._withdraw_before_others()
+        if self._clock.now() - now > STALE_AFTER:
+            # Stopped between the look and the heartbeat, which may have covered the
+            # claim of a successor: who that was cannot be told any more.
+            raise BackupInProgressError(self.name, _LOST)
+
+    def _withdraw_before_others(self) -> None:
+        """Give the name up to whoever came while this run was silent."""
+        if others := self._others():
+            self._store.delete(self._key)
+            raise BackupInProgressError(self.name, str(others[0]))
 
     def release(self) -> None:
         """Give the name back; a second call does nothing."""

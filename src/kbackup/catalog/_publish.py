@@ -19,7 +19,13 @@ from kbackup.catalog._claim import BackupClaim
 from kbackup.catalog._fetch import UnreadableError, fetch
 from kbackup.catalog._manifest import Manifest, ManifestObject
 from kbackup.catalog._trust import seal
-from kbackup.errors import BackupExistsError, ObjectExistsError, StoreError
+from kbackup.errors import (
+    BackupExistsError,
+    BackupInProgressError,
+    ObjectExistsError,
+    ObjectNotFoundError,
+    StoreError,
+)
 from kbackup.models import Backup
 from kbackup.plugins import ObjectStore
 from kbackup.stores import BackupFiles, layout
@@ -29,9 +35,26 @@ Content = Path | bytes
 _log = logging.getLogger("kbackup.catalog")
 
 
-def sweep(store: ObjectStore, directory: str) -> None:
-    """Remove what a dead run left; a store that locks objects refuses the name."""
-    for info in list(store.list(directory)):
+def has_record(store: ObjectStore, name: str) -> bool:
+    """Tell whether there is a backup of that name, whatever its state."""
+    try:
+        store.stat(BackupFiles(name).metadata)
+    except ObjectNotFoundError:
+        return False
+    return True
+
+
+def sweep(store: ObjectStore, name: str) -> None:
+    """Remove what a dead run left; a store that locks objects refuses the name.
+
+    Raises:
+        BackupExistsError: There is a record: its run is not dead.
+    """
+    files = BackupFiles(name)
+    found = list(store.list(files.directory))
+    if any(info.key == files.metadata for info in found):
+        raise BackupExistsError(name, "another run was first")
+    for info in found:
         _log.warning("removing %s, left behind by a run that did not end", info.key)
         store.delete(info.key)
 
@@ -90,8 +113,26 @@ def publish(
             remove_quietly(store, written)
         raise
     _put_record(store, claim, names.metadata, record)
-    claim.release()
+    _settle(store, claim, names.metadata, record)
     return backup
+
+
+def _settle(store: ObjectStore, claim: BackupClaim, key: str, record: bytes) -> None:
+    """End a run whose record is written; a store that fails now changes nothing.
+
+    Raises:
+        BackupInProgressError: The claim was lost just before the record, and with it
+            perhaps what the record names: it was withdrawn.
+    """
+    try:
+        claim.check()
+        claim.release()
+    except BackupInProgressError:
+        if _look(store, key) == record:
+            remove_quietly(store, [key])
+        raise
+    except StoreError as exc:
+        _log.warning("the claim on backup %s stays behind: %s", claim.name, exc)
 
 
 def remove_quietly(store: ObjectStore, keys: list[str]) -> None:
@@ -147,12 +188,24 @@ def _describe(
 def _put_once(
     store: ObjectStore, claim: BackupClaim, key: str, content: Content
 ) -> None:
-    try:
-        store.put(key, content, create=True)
-    except ObjectExistsError as exc:
-        raise BackupExistsError(
-            claim.name, f"{key} was written by another run in the meantime"
-        ) from exc
+    """Write an object that nobody else may have written.
+
+    A run that was stopped, and lost its claim to us, may write one more object before
+    it notices: that one is replaced.
+    """
+    for is_last in (False, True):
+        try:
+            store.put(key, content, create=True)
+        except ObjectExistsError as exc:
+            claim.check()
+            if is_last or has_record(store, claim.name):
+                raise BackupExistsError(
+                    claim.name, f"{key} was written by another run in the meantime"
+                ) from exc
+            _log.warning("removing %s, written by a run that had lost its claim", key)
+            store.delete(key)
+        else:
+            return
 
 
 def _put_record(
