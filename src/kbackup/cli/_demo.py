@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,12 +12,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kbackup.cli._options import global_options
-from kbackup.cli._output import plural
+from kbackup.cli._output import document, plural, print_document
+from kbackup.cli._session import Session
+from kbackup.errors import PluginLoadError
 from kbackup.models import BackupSpec, RestoreSpec
 
 if TYPE_CHECKING:
     from kbackup.catalog import BackupStore
     from kbackup.cluster import Cluster
+    from kbackup.models import BackupResult, RestoreResult
+    from kbackup.restore import Difference
 
 _NAMESPACE = "shop"
 _SECONDS_TO_DELETE = 30
@@ -24,10 +29,21 @@ _SECONDS_TO_DELETE = 30
 
 @click.command()
 @global_options
-def demo() -> int:
-    """Back up and restore a sample shop on a simulated cluster."""
+@click.pass_obj
+def demo(session: Session) -> int:
+    """Back up and restore a sample shop on a simulated cluster.
+
+    Nothing outside a temporary directory and this machine's loopback is touched.
+    """
     from kbackup.catalog import BackupStore  # noqa: PLC0415 - on demand
-    from kbackup.testing import SimulatedCluster  # noqa: PLC0415 - an extra
+
+    try:
+        from kbackup.testing import SimulatedCluster  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError as exc:
+        raise PluginLoadError(
+            f"the simulated cluster needs {exc.name}, which is not installed",
+            hint="pip install 'kbackup[simulator]'",
+        ) from exc
 
     with (
         TemporaryDirectory(prefix="kbackup-demo-") as directory,
@@ -35,43 +51,107 @@ def demo() -> int:
         simulated.connect() as cluster,
         BackupStore.open(Path(directory) / "store") as store,
     ):
-        return _tell(cluster, store)
+        story = _Story(cluster, store, to_stderr=session.output != "table")
+        content = story.tell()
+    print_document(session, content, lambda: None)
+    return int(content["exitCode"])
 
 
-def _tell(cluster: Cluster, store: BackupStore) -> int:
-    """Go through the story; return the exit code."""
-    from kbackup.backup import BackupEngine  # noqa: PLC0415 - on demand
-    from kbackup.restore import RestoreEngine  # noqa: PLC0415 - on demand
+class _Story:
+    """The demo, step by step."""
 
-    _step(1, "A cluster with a shop in it")
-    _say(f"{plural(_load(cluster), 'object')} created on {cluster.server} (simulated)")
+    def __init__(
+        self, cluster: Cluster, store: BackupStore, *, to_stderr: bool
+    ) -> None:
+        from kbackup.backup import BackupEngine  # noqa: PLC0415 - on demand
+        from kbackup.restore import RestoreEngine  # noqa: PLC0415 - on demand
 
-    _step(2, "Back up the namespace")
-    engine = BackupEngine(cluster, store)
-    result = engine.run("shop-1", BackupSpec(included_namespaces=[_NAMESPACE]))
-    items = result.backup.status.progress.items_backed_up
-    _say(f"Backup shop-1: {result.backup.status.phase}, {plural(items, 'item')}")
-    for warning in result.results.warnings:
-        _say(f"warning: {warning.message}")
+        self._cluster = cluster
+        self._backups = BackupEngine(cluster, store)
+        self._restores = RestoreEngine(cluster, store)
+        self._to_stderr = to_stderr
 
-    _step(3, "Lose the namespace")
-    _delete_namespace(cluster)
-    _say("Namespace shop is deleted, and everything in it is gone")
+    def tell(self) -> dict[str, Any]:
+        """Go through the story; return what came of it."""
+        self._step(1, "A cluster with a web shop in it")
+        number = plural(_load(self._cluster), "object")
+        self._say(
+            f"{number}: a Deployment with its ReplicaSet and two Pods, a Service,",
+            "settings, a Secret, a volume and its claim, a custom resource, rights.",
+            f"The cluster is a simulated one at {self._cluster.server}.",
+        )
+        backup = self._back_up()
+        self._step(3, "Lose the namespace")
+        _delete_namespace(self._cluster)
+        self._say("Namespace shop is deleted, with everything in it, and its volume.")
+        restore = self._restore()
+        difference = self._compare()
+        self._closing_words()
+        whole = difference.is_empty
+        return document(
+            "DemoReport",
+            backup=str(backup.backup.status.phase),
+            restore=str(restore.restore.status.phase),
+            comparison=difference.to_json(),
+            exitCode=max(backup.exit_code, restore.exit_code, 0 if whole else 1),
+        )
 
-    _step(4, "See what a restore would do: nothing is written yet")
-    restorer = RestoreEngine(cluster, store)
-    plan = restorer.plan("shop-back", RestoreSpec(backup_name="shop-1"))
-    click.echo(str(plan))
+    def _back_up(self) -> BackupResult:
+        self._step(2, "Back up the namespace")
+        spec = BackupSpec(included_namespaces=[_NAMESPACE])
+        result = self._backups.run("shop-1", spec)
+        status = result.backup.status
+        items = status.progress.items_backed_up if status.progress else 0
+        self._say(f"Backup shop-1: {status.phase}, {plural(items, 'item')}.")
+        self._say(*(f"warning: {entry}" for entry in result.results.warnings))
+        return result
 
-    _step(5, "Carry out exactly that plan")
-    restored = restorer.apply(plan)
-    _say(f"Restore shop-back: {restored.restore.status.phase}")
+    def _restore(self) -> RestoreResult:
+        self._step(4, "See what a restore would do: nothing is written yet")
+        spec = RestoreSpec(backup_name="shop-1")
+        plan = self._restores.plan("shop-back", spec)
+        self._say(*str(plan).splitlines())
+        self._step(5, "Carry out exactly that plan")
+        result = self._restores.apply(plan)
+        counts = Counter(outcome.action for outcome in result.outcomes)
+        done = ", ".join(f"{n} {action}" for action, n in sorted(counts.items()))
+        self._say(f"Restore shop-back: {result.restore.status.phase}, {done}.")
+        return result
 
-    _step(6, "Compare the cluster with the backup")
-    difference = restorer.compare("shop-1")
-    _say(str(difference))
-    _closing_words()
-    return max(result.exit_code, restored.exit_code)
+    def _compare(self) -> Difference:
+        self._step(6, "Compare the cluster with the backup")
+        difference = self._restores.compare("shop-1")
+        if difference.is_empty:
+            same = plural(difference.same, "object")
+            self._say(f"{same} compared: every one is as it was in the backup.")
+        else:
+            self._say(*str(difference).splitlines())
+        self._say(
+            "The two Pods are not among them: their ReplicaSet makes new ones. In a real",
+            "cluster that takes a moment; this simulated one has no controllers.",
+        )
+        return difference
+
+    def _closing_words(self) -> None:
+        self._echo("\nNow with a cluster of yours:", bold=True)
+        create = "kbackup backup create first --include-namespaces default"
+        self._say(
+            "export KBACKUP_LOCATION=./backups",
+            "kbackup doctor",
+            create,
+            "kbackup backup describe first",
+            "kbackup restore plan --from-backup first",
+        )
+
+    def _step(self, number: int, title: str) -> None:
+        self._echo(f"\n{number}. {title}", bold=True)
+
+    def _say(self, *lines: str) -> None:
+        for line in lines:
+            self._echo(f"   {line}".rstrip())
+
+    def _echo(self, text: str, *, bold: bool = False) -> None:
+        click.secho(text, bold=bold, err=self._to_stderr)
 
 
 def _load(cluster: Cluster) -> int:
@@ -106,24 +186,3 @@ def _delete_namespace(cluster: Cluster) -> None:
         if time.monotonic() > deadline:
             raise click.ClickException("the namespace is still being deleted")
         time.sleep(0.1)
-
-
-def _step(number: int, title: str) -> None:
-    click.secho(f"\n{number}. {title}", bold=True)
-
-
-def _say(text: str) -> None:
-    for line in text.splitlines():
-        click.echo(f"   {line}")
-
-
-def _closing_words() -> None:
-    """Say what to type next, with a real cluster."""
-    click.secho("\nNow with a cluster of yours:", bold=True)
-    for command in (
-        "kbackup doctor",
-        "kbackup backup create first --include-namespaces default --location ./backups",
-        "kbackup backup describe first --location ./backups",
-        "kbackup restore plan --from-backup first --location ./backups",
-    ):
-        click.echo(f"   {command}")
