@@ -11,7 +11,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 
 import attrs
@@ -135,7 +135,7 @@ def collect(
     *,
     resource_version: str,
     exact: bool,
-) -> Iterator[Listing]:
+) -> Generator[Listing]:
     """Yield a listing for each task, in order; each must be read to its end.
 
     Args:

@@ -8,6 +8,7 @@ failed on and is recorded; a failing sink is raised.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import closing
 
 import attrs
 
@@ -151,8 +152,9 @@ class _Storing:
             resource_version=anchor.resource_version if anchor is not None else "",
             exact=request.options.consistency == "exact",
         )
-        for listing in listings:
-            self._store_listing(listing)
+        with closing(listings):  # or what reads ahead goes on after an error
+            for listing in listings:
+                self._store_listing(listing)
 
     def _store_listing(self, listing: Listing) -> None:
         task, tally = listing.task, Tally()

@@ -75,7 +75,7 @@ def test_all_pages(server, cluster):
     assert listing.record.listed == 10
     assert listing.record.exact
     assert listing.resource_version == "10"
-    assert lists.seen[0] == {"limit": "100", "labelSelector": "a=b"}
+    assert lists.seen[0] == {"limit": "25", "labelSelector": "a=b"}
 
 
 def test_bodies(server, cluster):
