@@ -40,9 +40,11 @@ from backup_secrets import (
 SOURCE = "bench"
 BACKUP = "bench-1"
 WRITERS = 32
+LARGE = 50_000_000  # bytes in a round that are cleaned up after it
 
 RESTORE_RATIO = 1.3
 CPU_MILLISECONDS = 0.8
+POST_MILLISECONDS = 0.45
 PLAN_RATIO = 1.5
 MEMORY_MEBIBYTES = 256
 
@@ -73,7 +75,8 @@ def main():
             for call in calls:
                 found[call[0]].append(in_own_process(call))
                 print(f"  {call[0]:10} {found[call[0]][-1]}", flush=True)
-            drop_namespaces(url, floor, target)
+            if options.items * options.size > LARGE:
+                drop_namespaces(url, floor, target)
     return report(options.items, found)
 
 
@@ -288,7 +291,7 @@ def make_namespace(pool, url, name):
 
 
 def drop_namespaces(url, *names):
-    """Delete the Secrets of a round: etcd keeps its memory small."""
+    """Delete the Secrets of a round: etcd takes two gigabytes, not more."""
     pool = make_pool(url)
     for name in names:
         path = f"{url}/api/v1/namespaces/{name}/secrets"
@@ -318,7 +321,10 @@ def report(items, found):
         f"  CPU {cpu:.2f} ms an object, the bare POST {floor_cpu:.2f};"
         f" budget {CPU_MILLISECONDS} ms"
     )
-    missed |= items >= 1000 and cpu > CPU_MILLISECONDS
+    # The budget was set where a bare POST cost 0.45 ms; on a slower or busier machine
+    # what the engine adds to it is judged.
+    allowed = max(CPU_MILLISECONDS, floor_cpu + CPU_MILLISECONDS - POST_MILLISECONDS)
+    missed |= items >= 1000 and cpu > allowed
     label = "plan, all there"
     missed |= compare(label, found["plan"], found["read"], PLAN_RATIO)
     label = "plan, none there"

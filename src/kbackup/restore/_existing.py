@@ -104,7 +104,10 @@ def decide(desired: Content, live: Content, rules: ExistingRules) -> Verdict:
         live: As the cluster has it, reset as the desired one was.
         rules: What the user allows.
     """
-    if same(desired, live, keep_node_ports=rules.keep_node_ports):
+    # Written by this very restore, the two are mostly equal as they stand: that is
+    # found out in a tenth of the time.
+    equal = desired == live
+    if equal or same(desired, live, keep_node_ports=rules.keep_node_ports):
         return Verdict(action=PlanAction.UNCHANGED)
     kind = desired.get("kind")
     if kind == "Namespace":
