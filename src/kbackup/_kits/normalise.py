@@ -180,6 +180,14 @@ IGNORED_BY_KIND: Mapping[tuple[str, str], tuple[Ignored, ...]] = {
         *_labels("spec", "selector", "matchLabels"),
         *_labels("spec", "template", "metadata", "labels"),
     ),
+    ("autoscaling", "HorizontalPodAutoscaler"): tuple(
+        # autoscaling/v1 shows what later versions have in the status
+        Ignored(path=("metadata", "annotations", x), prune=True)
+        for x in (
+            "autoscaling.alpha.kubernetes.io/conditions",
+            "autoscaling.alpha.kubernetes.io/current-metrics",
+        )
+    ),
 }
 """The rows by (API group, kind); a kind that is not here has none of its own."""
 

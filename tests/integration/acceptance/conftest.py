@@ -1,8 +1,12 @@
 """A namespace with something of everything on the real cluster, and a store beside it."""
 
 import json
+import socket
+import threading
 import time
 from collections import Counter
+from contextlib import suppress
+from http.client import HTTPException
 from pathlib import Path
 
 import attrs
@@ -133,6 +137,10 @@ class World:
             assert time.monotonic() < deadline, self.get(body)["status"]
             time.sleep(0.2)
 
+    def watched(self):
+        """Return a watch of all types, from now on."""
+        return Watched(self)
+
     def backup(self, store, name, namespace, **spec):
         """Back up one namespace."""
         spec = BackupSpec(included_namespaces=[namespace], **spec)
@@ -141,6 +149,49 @@ class World:
     def restorer(self, store):
         """Return an engine that restores into this cluster."""
         return RestoreEngine(self.cluster, store)
+
+
+class Watched:
+    """Remembers every object that was deleted while it is open."""
+
+    def __init__(self, world):
+        self._world = world
+        self._answers = []
+        self._threads = []
+        self.deleted = []
+
+    def __enter__(self):
+        """Begin to watch each type of the whole cluster."""
+        for resource in self._world.cluster.discover(refresh=True).resources:
+            if resource.supports("list", "watch") and resource.resource != "events":
+                path = self._world.path(resource.api_version, resource.kind)
+                self._begin(path)
+        return self
+
+    def __exit__(self, *args):
+        """Stop."""
+        for answer in self._answers:
+            answer.fp.raw._sock.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(10)
+
+    def _begin(self, path):
+        """Watch one type on a thread of its own."""
+        _, listed = self._world.real.request("GET", f"{path}?limit=1")
+        version = listed["metadata"]["resourceVersion"]
+        query = f"?watch=1&resourceVersion={version}&timeoutSeconds=600"
+        answer = self._world.real.api().open("GET", path + query)
+        self._answers.append(answer)
+        thread = threading.Thread(target=self._follow, args=(answer,), daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _follow(self, answer):
+        with suppress(OSError, ValueError, HTTPException):
+            for line in answer:
+                event = json.loads(line)
+                if event["type"] == "DELETED":
+                    self.deleted.append(event["object"])
 
 
 @pytest.fixture(scope="session")
@@ -232,17 +283,29 @@ def compare(before, after, *, namespaces=()):
     return lines
 
 
+@pytest.fixture(scope="session", name="make_volumes")
+def fixture_make_volumes():
+    """A function that makes the volumes that a rich namespace needs."""
+    return make_volumes
+
+
+@pytest.fixture(scope="session")
+def versions_of():
+    """A function that returns the resourceVersions of a namespace's objects."""
+    return versions
+
+
 @pytest.fixture(scope="session")
 def make_rich(wait_for):
     """A function that fills a namespace of a cluster and waits until it is quiet."""
 
     def make(world, namespace):
-        group = f"{namespace}.example.com"
+        tag = tag_of(namespace)
+        group = f"g{tag}.example.com"
         world.create(wish_definition(group))
-        for name in ("one", "two"):
-            world.create(volume(f"{namespace}-{name}", f"manual-{namespace}"))
-        world.create(storage_class(f"manual-{namespace}"))
-        text = RICH.read_text().replace("NS", namespace).replace("GROUP", group)
+        make_volumes(world, namespace, 6)
+        text = RICH.read_text().replace("NS", namespace)
+        text = text.replace("GROUP", group).replace("TAG", tag)
         made = {}
         for item in load_all_yaml(text):
             own_child(item, made)
@@ -255,6 +318,19 @@ def make_rich(wait_for):
         return made
 
     return make
+
+
+def tag_of(namespace):
+    """Return a word for cluster-wide names: a mapping of namespaces leaves it alone."""
+    return namespace[::-1]
+
+
+def make_volumes(world, namespace, count):
+    """Make a class of volumes for a rich namespace, and volumes of it."""
+    name = f"manual-{tag_of(namespace)}"
+    world.create(storage_class(name))
+    for number in range(count):
+        world.create(volume(f"{tag_of(namespace)}-{number}", name))
 
 
 def own_child(item, made):
@@ -306,6 +382,8 @@ def finish(world, job, condition):
 
 def is_quiet(world, namespace):
     """Tell whether controllers have made what they were going to make."""
+    first = versions(world, namespace)
+    time.sleep(1)
     claims = world.items("v1", "PersistentVolumeClaim", namespace)
     phases = Counter(claim["status"].get("phase") for claim in claims)
     pods = Counter(
@@ -313,14 +391,20 @@ def is_quiet(world, namespace):
         for pod in world.pods(namespace)
     )
     wanted = {"web": 3, "bare-set": 2, "old-set": 1, "db": 2, "lonely": 1}
-    first = [(k, i["metadata"]["resourceVersion"]) for k, i in world.objects(namespace).items()]
-    time.sleep(1)
-    again = [(k, i["metadata"]["resourceVersion"]) for k, i in world.objects(namespace).items()]
     return (
         phases == {"Bound": 2, "Pending": 1}
         and wanted.items() <= pods.items()
-        and first == again
+        and first == versions(world, namespace)
     )
+
+
+def versions(world, namespace):
+    """Return the resourceVersion of everything in a namespace, Events aside."""
+    return {
+        key: item["metadata"]["resourceVersion"]
+        for key, item in world.objects(namespace).items()
+        if not key[0].startswith("events")
+    }
 
 
 def wish_definition(group):

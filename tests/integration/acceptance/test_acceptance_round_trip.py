@@ -1,28 +1,215 @@
-"""A namespace with something of everything comes back as it was (safety 1, 2, 3, 9)."""
+"""A namespace with something of everything comes back as it was, and stays so.
 
+One backup of one rich namespace is restored three times at once: in its place (after it
+was deleted, its volumes attached again), beside it under another name, and on a second
+cluster. A minute later, with the controllers running, everything is looked at (safety
+1, 2, 3, 9 and check 7).
+"""
+
+import time
+from collections import Counter
+
+import attrs
 import pytest
 
-from kbackup import RestoreOptions, RestoreSpec
+from kbackup import BackupStore, RestoreOptions, RestoreSpec
+
+SECONDS_OF_LOOKING = 60
+PLACES = ("in place", "other name", "other cluster")
+REPLICAS = {
+    ("Deployment", "web"): 3,
+    ("ReplicaSet", "bare-set"): 2,
+    ("ReplicationController", "old-set"): 1,
+    ("StatefulSet", "db"): 2,
+    ("Job", "running"): 1,
+}
 
 
-@pytest.fixture(name="rich")
-def fixture_rich(source, namespace, make_rich):
-    """A rich namespace on the source cluster."""
-    make_rich(source, namespace)
-    return namespace
+@attrs.frozen
+class Place:
+    """Where the namespace was restored to, and what came of it."""
+
+    world: object
+    namespace: str
+    plan: object
+    result: object
 
 
-def test_rich_namespace_comes_back(source, rich, store, compared):
-    """Backed up, deleted and restored: equal after normalisation."""
-    before = source.objects(rich)
-    result = source.backup(store, "rich", rich)
-    assert result.exit_code == 0, result.results
-    source.remove_namespace(rich)
+@attrs.frozen
+class Trip:
+    """The whole experiment.
 
-    plan = source.restorer(store).plan("back", RestoreSpec(backup_name="rich"))
-    print(plan)
-    restored = source.restorer(store).apply(plan)
-    print(restored.results)
+    Attributes:
+        name: The source namespace.
+        before: Its objects before it was deleted.
+        backup: The result of its backup.
+        places: The restores, by name.
+        deleted: What was deleted after the restores had begun.
+        warnings: What the restores warned of, by place.
+    """
 
-    assert restored.results.errors == ()
-    assert compared(before, source.objects(rich)) == []
+    name: str
+    before: dict
+    backup: object
+    places: dict
+    deleted: dict
+
+
+def node(name):
+    """Return a Node, so that a DaemonSet has something to do."""
+    return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}}
+
+
+@pytest.fixture(scope="module", name="trip")
+def fixture_trip(source, target, make_rich, make_volumes, tmp_path_factory):
+    """The experiment, once for all tests of this module."""
+    name = f"rich-{time.time_ns() % 10**8}"
+    for world in (source, target):
+        world.create(node(name))
+    make_rich(source, name)
+    make_volumes(target, name, 2)
+    before = source.objects(name)
+    with (
+        BackupStore.open(tmp_path_factory.mktemp("store")) as store,
+        source.watched() as here,
+        target.watched() as there,
+    ):
+        backup = source.backup(store, "rich", name)
+        source.remove_namespace(name)
+        here.deleted.clear()
+        spec = RestoreSpec(backup_name="rich")
+        elsewhere = attrs.evolve(spec, namespace_mapping={name: f"{name}-copy"})
+        reattach = RestoreOptions(released_volumes="reattach")
+        places = {
+            "in place": restored(source, name, store, "back", spec, reattach),
+            "other name": restored(source, f"{name}-copy", store, "copy", elsewhere),
+            "other cluster": restored(target, name, store, "moved", spec),
+        }
+        time.sleep(SECONDS_OF_LOOKING)
+        deleted = {
+            "in place": here.deleted,
+            "other name": here.deleted,
+            "other cluster": there.deleted,
+        }
+        yield Trip(name, before, backup, places, deleted)
+    for world in (source, target):
+        world.delete(node(name))
+
+
+def restored(world, namespace, store, name, spec, options=None):
+    """Plan and apply a restore."""
+    engine = world.restorer(store)
+    plan = engine.plan(name, spec, options)
+    return Place(world, namespace, plan, engine.apply(plan))
+
+
+@pytest.fixture(name="place", params=PLACES)
+def fixture_place(request, trip):
+    """One of the three restores."""
+    return trip.places[request.param]
+
+
+def test_backup_of_everything_is_completed(trip):
+    """Nothing of the rich namespace is left out with an error."""
+    assert trip.backup.results.errors == ()
+    assert str(trip.backup.backup.status.phase) == "Completed"
+
+
+def test_restored_namespace_equals_its_source(trip, place, compared):
+    """After normalisation there is no difference, and nothing more or less."""
+    names = (trip.name, place.namespace) if place.namespace != trip.name else ()
+    now = place.world.objects(place.namespace)
+
+    assert place.result.results.errors == ()
+    assert "\n".join(compared(trip.before, now, namespaces=names)) == ""
+
+
+def test_every_workload_has_exactly_its_replicas(place):
+    """Safety check 7: after a minute as many Pods as asked for, not one more."""
+    pods = place.world.pods(place.namespace)
+
+    assert controllers_of(pods, place.world, place.namespace) == {
+        **REPLICAS,
+        ("DaemonSet", "agent"): len(place.world.items("v1", "Node")),
+        ("", "lonely"): 1,
+    }
+
+
+def test_each_pod_has_one_controller(place):
+    """Safety check 7: no Pod is owned twice, and each owner is alive."""
+    living = {
+        item["metadata"]["uid"]
+        for item in place.world.objects(place.namespace).values()
+    }
+    for pod in place.world.pods(place.namespace):
+        owners = pod["metadata"].get("ownerReferences") or []
+        assert len(owners) == (0 if pod["metadata"]["name"] == "lonely" else 1)
+        assert {owner["uid"] for owner in owners} <= living
+
+
+def test_no_object_of_the_restore_was_deleted(trip, place, request):
+    """Safety check 7: controllers and garbage collection take nothing away."""
+    where = request.node.callspec.params["place"]
+    gone = [
+        f"{item['kind']}/{item['metadata']['name']}"
+        for item in trip.deleted[where]
+        if item["metadata"].get("namespace") == place.namespace
+        and item["kind"] not in {"EndpointSlice", "Endpoints", "Lease"}
+    ]
+    assert gone == []
+
+
+def test_running_job_has_one_pod(place):
+    """Safety check 7: a Job that was running runs once; those that ended do not."""
+    jobs = {
+        item["metadata"]["name"]
+        for item in place.world.items("batch/v1", "Job", place.namespace)
+    }
+    assert jobs == {"running"}
+    pods = place.world.pods(place.namespace, **{"job-name": "running"})
+    assert len(pods) == 1
+
+
+def test_claims_are_bound_or_explained(place):
+    """Safety 2: a claim that is not Bound is named in a warning, with why."""
+    warned = {entry.item.name for entry in place.result.results.warnings if entry.item}
+    claims = place.world.items("v1", "PersistentVolumeClaim", place.namespace)
+    phases = {item["metadata"]["name"]: item["status"]["phase"] for item in claims}
+
+    assert phases == {"data-db-0": "Bound", "data-db-1": "Bound", "waiting": "Pending"}
+    assert "waiting" in warned
+    assert {line.claim.name for line in place.plan.claims} == set(phases)
+
+
+def test_reattached_claims_have_their_volumes_back(trip):
+    """Safety 2: asked to reattach, each claim is bound to its very volume again."""
+    place = trip.places["in place"]
+    for claim in place.world.items("v1", "PersistentVolumeClaim", place.namespace):
+        name = claim["metadata"]["name"]
+        before = trip.before["persistentvolumeclaims", name]
+        assert claim["spec"].get("volumeName") == before["spec"].get("volumeName")
+
+
+def test_empty_claims_are_warned_of(trip):
+    """Safety 2: a claim that had data and comes back empty is a warning by name."""
+    for where in ("other name", "other cluster"):
+        results = trip.places[where].result.results
+        empty = {x.item.name for x in results.warnings if "empty volume" in x.message}
+        assert empty == {"data-db-0", "data-db-1"}
+
+
+def controllers_of(pods, world, namespace):
+    """Count Pods by the workload that asked for them."""
+    sets = {
+        item["metadata"]["name"]: item
+        for item in world.items("apps/v1", "ReplicaSet", namespace)
+    }
+    counted = Counter()
+    for pod in pods:
+        owners = pod["metadata"].get("ownerReferences") or [{"kind": "", "name": ""}]
+        kind, name = owners[0]["kind"], owners[0]["name"] or pod["metadata"]["name"]
+        above = sets.get(name, {"metadata": {}})["metadata"].get("ownerReferences")
+        if kind == "ReplicaSet" and above:
+            kind, name = above[0]["kind"], above[0]["name"]
+        counted[kind, name] += 1
+    return counted

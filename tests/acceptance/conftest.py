@@ -1,0 +1,92 @@
+"""A simulated cluster with the sample shop in it, and a store beside it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kbackup import BackupEngine, BackupSpec, BackupStore
+from kbackup.testing import SimulatedCluster, load_sample_shop
+
+HERE = Path(__file__).parent
+
+
+def creator(cluster):
+    """Return a function that creates an object of any type in *cluster*."""
+
+    def create(item):
+        kind = (item["apiVersion"], item["kind"])
+        resource = cluster.discover().by_kind(*kind)
+        if resource is None:
+            resource = cluster.discover(refresh=True).by_kind(*kind)
+        namespace = item["metadata"].get("namespace", "")
+        return cluster.create(resource, item, namespace=namespace)
+
+    return create
+
+
+@pytest.fixture(name="simulated")
+def fixture_simulated():
+    """An empty simulated cluster."""
+    with SimulatedCluster() as simulated:
+        yield simulated
+
+
+@pytest.fixture(name="cluster")
+def fixture_cluster(simulated):
+    """A connection to the simulated cluster, in which the shop runs."""
+    with simulated.connect() as cluster:
+        load_sample_shop(creator(cluster))
+        yield cluster
+
+
+@pytest.fixture(name="directory")
+def fixture_directory(tmp_path):
+    """The directory of the store."""
+    return tmp_path / "store"
+
+
+@pytest.fixture(name="store")
+def fixture_store(directory):
+    """An open store in a directory."""
+    with BackupStore.open(directory) as store:
+        yield store
+
+
+@pytest.fixture(name="backup")
+def fixture_backup(cluster, store):
+    """The backup ``shop-1`` of the namespace ``shop``."""
+    result = BackupEngine(cluster, store).run(
+        "shop-1", BackupSpec(included_namespaces=["shop"])
+    )
+    return result.backup
+
+
+@pytest.fixture(name="killed")
+def fixture_killed(simulated, directory, tmp_path):
+    """A function that does a run in a process which dies before its n-th write.
+
+    It returns whether the run got through to its end.
+    """
+    kubeconfig = simulated.kubeconfig(tmp_path / "kubeconfig")
+    errors = tmp_path / "errors"
+    with (
+        errors.open("w") as out,
+        subprocess.Popen(
+            [sys.executable, HERE / "killed_run.py", kubeconfig, directory],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=out,
+            text=True,
+        ) as process,
+    ):
+
+        def run(verb, name, where="never", number=0):
+            process.stdin.write(f"{verb} {name} {where} {number}\n")
+            process.stdin.flush()
+            answer = process.stdout.readline().strip()
+            assert answer in {"0", "9"}, errors.read_text()
+            return answer == "0"
+
+        yield run
