@@ -25,7 +25,8 @@ from kbackup.errors import (
 )
 from kbackup.models import APIResource, ListRecord
 
-# A hundred Secrets of 1 MiB at once took 255 MiB and more: half the page is a copy.
+# Nothing goes on while the first page comes. With 200 Secrets of 1 MiB a first page of
+# 100 took twice the memory (214 MiB against 111) and half as much time again.
 _FIRST_LIMIT = 25
 _GROWTH = 4  # a page of small objects says little about the next ones
 _LARGEST_LIMIT = 5000
