@@ -31,6 +31,7 @@ from kbackup.restore._claims import (
 )
 from kbackup.restore._desired import DesiredMaker
 from kbackup.restore._item_planner import ENDPOINTS, ItemPlanner, PlanState
+from kbackup.restore._namespaces import plan_namespaces
 from kbackup.restore._notices import NoticeBook
 from kbackup.restore._plan import PlanAction, PlanEntry, Precondition
 from kbackup.restore._priorities import CRDS, NAMESPACES, pull_forward, type_waves
@@ -113,7 +114,15 @@ class Planner:
                 self._plan_type(resource)
         self._plan_additional()
         self._plan_rebinding()
-        self._plan_namespaces()
+        wave = self._waves[NAMESPACES]
+        self._state.entries += plan_namespaces(
+            self._state.entries,
+            self._request,
+            self._contents,
+            self._maker,
+            book=self._book,
+            wave=wave,
+        )
         self._finish_notices()
         entries = self._in_order()
         return Planned(entries=entries, state=self._state, book=self._book)
@@ -123,8 +132,34 @@ class Planner:
     def _plan_type(self, resource: GroupResource) -> None:
         if resource == CLAIMS:
             self._learn_volumes()
+        covers_all = self._request.system.covers_type(resource)
         for group in self._groups(resource):
-            self._plan_group(resource, group)
+            if covers_all:
+                self._skip_group(group)
+            else:
+                self._plan_group(resource, group)
+
+    def _skip_group(self, names: Mapping[str, ResourceIdentifier]) -> None:
+        """Skip what belongs to the cluster as a type, unread: events may be many."""
+        if self._request.filters.selectors or self._request.options.where:
+            return  # most of them were not selected; none is restored anyway
+        item = self._contents.get(next(iter(names.values())))
+        if item is None:
+            return
+        row = self._request.system.row_for(item.identifier, item.content)
+        reason = f"belongs to the cluster: {row.why}" if row is not None else ""
+        wave = self._waves[item.identifier.group_resource]
+        for ref in names.values():
+            entry = PlanEntry(
+                identifier=ref,
+                target=self._request.filters.target(ref),
+                action=PlanAction.SKIP,
+                wave=wave,
+                reason=reason,
+                api_version=item.api_version,
+                kind=item.kind,
+            )
+            self._keep(entry)
 
     def _groups(
         self, resource: GroupResource
@@ -382,65 +417,6 @@ class Planner:
     def _drop_entry(self, ref: ResourceIdentifier) -> None:
         entries = self._state.entries
         entries[:] = [entry for entry in entries if entry.identifier != ref]
-
-    def _plan_namespaces(self) -> None:
-        """Add the namespaces that are written into and do not exist."""
-        writing = {
-            entry.target.namespace
-            for entry in self._state.entries
-            if entry.action.writes and entry.target.namespace
-        }
-        known = {
-            entry.target.name
-            for entry in self._state.entries
-            if entry.kind == "Namespace" and entry.target.group_resource == NAMESPACES
-        }
-        for name in sorted(writing - known):
-            entry = self._plan_namespace(name)
-            if entry is not None:
-                self._state.entries.append(entry)
-
-    def _plan_namespace(self, name: str) -> PlanEntry | None:
-        target = ResourceIdentifier(NAMESPACES, "", name)
-        try:
-            live = self._request.reader.get(target)
-        except ClusterError as exc:
-            self._book.say(f"whether namespace {name} exists cannot be read: {exc}")
-            return None
-        reason = ""
-        if live is not None:
-            if not live["metadata"].get("deletionTimestamp"):
-                return None
-            reason = "the live one is being deleted: written when it is gone"
-            self._book.say(f"namespace {name} is Terminating: the restore waits for it")
-        source = self._stored_namespace(name)
-        if source is None:
-            desired = self._maker.make_blank_namespace(target)
-            reason = reason or "not in the backup: made without labels"
-        else:
-            desired = self._maker.make(source, source.content)
-        return PlanEntry(
-            identifier=source.identifier if source is not None else target,
-            target=target,
-            action=PlanAction.CREATE,
-            wave=self._waves[NAMESPACES],
-            reason=reason,
-            digest=desired.digest,
-            api_version="v1",
-            kind="Namespace",
-        )
-
-    def _stored_namespace(self, target: str) -> Item | None:
-        """The Namespace object of the backup that goes to *target*."""
-        mapping = self._request.filters.mapping
-        sources = [old for old, new in sorted(mapping.items()) if new == target]
-        if target not in mapping:
-            sources.append(target)
-        for name in sources:
-            item = self._contents.get(ResourceIdentifier(NAMESPACES, "", name))
-            if item is not None:
-                return item
-        return None
 
     def _finish_notices(self) -> None:
         lines = self._state.lines.values()

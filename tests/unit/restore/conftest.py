@@ -96,9 +96,10 @@ def put_backup(
     *,
     name: str = "shop-1",
     volumes: Iterable[VolumeRecord] = (),
+    as_is: bool = False,
 ) -> None:
     """Publish a backup of *objects* as the backup engine would."""
-    archive, items, entries = archive_of(as_stored(objects))
+    archive, items, entries = archive_of(objects if as_is else as_stored(objects))
     backup = Backup(
         metadata=ObjectMeta(name=name, uid=BACKUP_UID),
         status=BackupStatus(phase=BackupPhase.COMPLETED),
@@ -153,10 +154,12 @@ class Shop:
             if call.split()[0] in verbs and "reviews" not in call
         )
 
-    def replace_backup(self, objects: Iterable[Mapping[str, Any]]) -> None:
+    def replace_backup(
+        self, objects: Iterable[Mapping[str, Any]], *, as_is: bool = False
+    ) -> None:
         """Put another backup in the place of ``shop-1``."""
         self.store.delete("shop-1", files_only=True)
-        put_backup(self.store, objects)
+        put_backup(self.store, objects, as_is=as_is)
 
     def _objects(self, kind: str) -> list[dict[str, Any]]:
         return self.simulated.objects(kind)

@@ -195,6 +195,76 @@ def test_types_that_may_not_be_listed_are_unknown(shop):
     assert {str(e.action) for e in plan.entries} <= {"unknown", "create"}
 
 
+def _event(name):
+    """An Event."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": name, "namespace": "shop"},
+        "involvedObject": {"kind": "Pod", "name": "x", "namespace": "shop"},
+        "reason": "Started",
+        "message": "started",
+        "type": "Normal",
+    }
+
+
+def test_what_belongs_to_the_cluster_is_skipped_or_named(make_shop):
+    """Events and published certificates are skipped, unless they are asked for."""
+    shop = make_shop([_event("e1"), _config_map("kube-root-ca.crt", a="1")])
+
+    plan = shop.engine.plan("try-1", SPEC)
+    named = shop.engine.plan("try-1", _spec(included_resources=("events",)))
+    whole = shop.engine.plan("try-1", SPEC, RestoreOptions(include_system=True))
+
+    assert _actions(plan) == {"Event/e1": "skip", "ConfigMap/kube-root-ca.crt": "skip"}
+    assert all("belongs to the cluster" in e.reason for e in plan.entries)
+    assert _actions(named)["Event/e1"] == "create"
+    assert _actions(whole)["ConfigMap/kube-root-ca.crt"] == "create"
+
+
+def test_adopt_creates_the_pods_before_their_controllers(shop):
+    """With controlled="adopt" Pods are created without owner, before the ReplicaSet."""
+    options = RestoreOptions(controlled="adopt")
+
+    plan = shop.engine.plan("try-1", SPEC, options)
+    result = shop.engine.apply(plan)
+
+    waves = {entry.kind: entry.wave for entry in plan.entries}
+    assert waves["Pod"] < waves["ReplicaSet"] < waves["Deployment"]
+    assert result.results.errors == ()
+    pods = shop.simulated.objects("pods", "shop")
+    assert len(pods) == 2
+    assert all("ownerReferences" not in pod["metadata"] for pod in pods)
+
+
+def test_managers_of_server_side_apply_get_their_fields_back(make_shop):
+    """An object that was applied gets its manager back by a second, counted write."""
+    shop = make_shop([_namespace()])
+    applied = _config_map(currency="EUR")
+    applied["metadata"]["managedFields"] = [
+        {
+            "manager": "argocd",
+            "operation": "Apply",
+            "apiVersion": "v1",
+            "time": "2024-05-01T02:00:00Z",
+            "fieldsType": "FieldsV1",
+            "fieldsV1": {"f:data": {"f:currency": {}}},
+        }
+    ]
+    shop.replace_backup([_namespace(), applied], as_is=True)
+
+    plan = shop.engine.plan("try-1", SPEC)
+    dropped = shop.engine.plan("try-1", SPEC, RestoreOptions(managed_fields="drop"))
+    result = shop.engine.apply(plan)
+
+    assert plan.second_writes == 1
+    assert dropped.second_writes == 0
+    assert result.results.warnings == ()
+    live = shop.object("configmaps", "shop", "settings")
+    managers = {x["manager"] for x in live["metadata"]["managedFields"]}
+    assert "argocd" in managers
+
+
 def test_validate_asks_the_server(shop):
     """With validate=True what the server would refuse is a conflict beforehand."""
     shop.simulated.load([_namespace()])

@@ -1,0 +1,105 @@
+"""The namespaces that a restore writes into and the target does not have.
+
+Reads only; called by the planner when it has decided about everything else. A namespace
+that is Terminating is planned, too: the writer waits for its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kbackup.archive import ArchiveContents
+from kbackup.errors import ClusterError
+from kbackup.models import Item, ResourceIdentifier
+from kbackup.restore._desired import DesiredMaker
+from kbackup.restore._notices import NoticeBook
+from kbackup.restore._plan import PlanAction, PlanEntry
+from kbackup.restore._priorities import NAMESPACES
+from kbackup.restore._request import RestoreRequest
+
+
+def plan_namespaces(
+    entries: Iterable[PlanEntry],
+    request: RestoreRequest,
+    contents: ArchiveContents,
+    maker: DesiredMaker,
+    *,
+    book: NoticeBook,
+    wave: int,
+) -> list[PlanEntry]:
+    """Plan each namespace that is written into and not planned or there already.
+
+    It is made from the Namespace of the backup that goes there, also where the selection
+    left that out, or blank where the backup has none.
+    """
+    writing: set[str] = set()
+    known: set[str] = set()
+    for entry in entries:
+        if entry.action.writes and entry.target.namespace:
+            writing.add(entry.target.namespace)
+        elif entry.target.group_resource == NAMESPACES:
+            known.add(entry.target.name)
+    planner = _NamespacePlanner(request, contents, maker, book, wave)
+    planned = (planner.plan(name) for name in sorted(writing - known))
+    return [entry for entry in planned if entry is not None]
+
+
+class _NamespacePlanner:
+    """Decides about one namespace at a time."""
+
+    def __init__(
+        self,
+        request: RestoreRequest,
+        contents: ArchiveContents,
+        maker: DesiredMaker,
+        book: NoticeBook,
+        wave: int,
+    ) -> None:
+        self._request = request
+        self._contents = contents
+        self._maker = maker
+        self._book = book
+        self._wave = wave
+
+    def plan(self, name: str) -> PlanEntry | None:
+        """The line of a namespace; None where it is there, or may not be looked at."""
+        target = ResourceIdentifier(NAMESPACES, "", name)
+        try:
+            live = self._request.reader.get(target)
+        except ClusterError as exc:
+            self._book.say(f"whether namespace {name} exists cannot be read: {exc}")
+            return None
+        reason = ""
+        if live is not None:
+            if not live["metadata"].get("deletionTimestamp"):
+                return None
+            reason = "the live one is being deleted: written when it is gone"
+            self._book.say(f"namespace {name} is Terminating: the restore waits for it")
+        source = self._stored(name)
+        if source is None:
+            desired = self._maker.make_blank_namespace(target)
+            reason = reason or "not in the backup: made without labels"
+        else:
+            desired = self._maker.make(source, source.content)
+        return PlanEntry(
+            identifier=source.identifier if source is not None else target,
+            target=target,
+            action=PlanAction.CREATE,
+            wave=self._wave,
+            reason=reason,
+            digest=desired.digest,
+            api_version="v1",
+            kind="Namespace",
+        )
+
+    def _stored(self, target: str) -> Item | None:
+        """The Namespace object of the backup that goes to *target*."""
+        mapping = self._request.filters.mapping
+        sources = [old for old, new in sorted(mapping.items()) if new == target]
+        if target not in mapping:
+            sources.append(target)
+        for name in sources:
+            item = self._contents.get(ResourceIdentifier(NAMESPACES, "", name))
+            if item is not None:
+                return item
+        return None
