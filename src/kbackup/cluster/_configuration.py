@@ -279,12 +279,19 @@ def read_credentials(configuration: Any, expires: datetime | None) -> Credential
     certificate: tuple[Any, ...] = ()
     if paths[0]:
         certificate = (*paths, *(_changed_at(path) for path in paths))
+    token = token.strip() if token else None  # a file may end with a newline
+    if token and not is_header_value(token):
+        raise InvalidConfigError("the token has characters that no HTTP header holds")
     return Credentials(
-        # A file may end with a newline, which no header may hold.
-        authorization=token.strip() if token else None,
+        authorization=token,
         certificate=certificate,
         expires_at=expires,
     )
+
+
+def is_header_value(text: str) -> bool:
+    """Whether *text* can be sent in a header as it is, and adds no other one."""
+    return text.isascii() and text.isprintable()
 
 
 def _changed_at(path: str | None) -> int:

@@ -1,14 +1,12 @@
 """One request to the API server: sent, tried again where that is safe, or an error.
 
-Uses the connection pool of the `kubernetes` client and nothing else of it. Called by
-every module of this room that speaks to a server. Only requests that change nothing
+Called by every module of this room that speaks to a server. Only requests that change nothing
 are sent twice after their answer got lost: what became of a write is settled by the
 caller, with a GET, after `ClusterUnreachableError`.
 """
 
 from __future__ import annotations
 
-import copy
 import http.client
 import random
 import threading
@@ -30,6 +28,8 @@ from urllib3.exceptions import (
 
 from kbackup._kits.workers import CancelToken
 from kbackup.cluster._auth import Authorization, Login
+from kbackup.cluster._configuration import is_header_value
+from kbackup.cluster._connections import Connections
 from kbackup.cluster._errors import Subject, error_from_answer, error_from_exception
 from kbackup.errors import (
     ClusterError,
@@ -53,6 +53,7 @@ _LOST = (HTTPError, OSError, http.client.HTTPException, ProxySchemeUnsupported)
 _NOT_SENT = (NewConnectionError, ConnectTimeoutError)
 _FIRST_ERROR = 300
 _UNAUTHORIZED = 401
+_PIECE = 128 * 1024  # of a body, at most: the cancel token is asked after each
 
 
 def _uncounted(_: str) -> None:
@@ -128,10 +129,12 @@ class Transport:
         self.as_user = as_user
         self._size = workers + _SPARE_CONNECTIONS
         self._changing = threading.Lock()
+        if as_user and not is_header_value(as_user):
+            raise InvalidConfigError(f"the user {as_user!r} fits into no HTTP header")
         login = authorization.current()
-        self.server: str = login.configuration.host.rstrip("/")
         self._certificate = login.credentials.certificate
-        self._pool = self._make_pool(login)
+        self._pool = Connections(login.configuration, self._size)
+        self.server = self._pool.server
         self._reached = False
 
     def send(self, call: Call, bound: Bound) -> Answer:
@@ -155,7 +158,9 @@ class Transport:
 
     # --- the loop ---------------------------------------------------------------------
 
-    def _try(self, call: Call, bound: Bound, take: Callable[[Any], Any]) -> Any:
+    def _try(
+        self, call: Call, bound: Bound, take: Callable[[Any, CancelToken], Any]
+    ) -> Any:
         begun, attempt, renewed = time.monotonic(), 0, False
         while True:
             bound.cancel.check()
@@ -165,11 +170,11 @@ class Transport:
             try:
                 response = self._send_once(call, bound, login)
                 if response.status < _FIRST_ERROR:
-                    taken = take(response)
+                    taken = take(response, bound.cancel)
                     self._reached = True
                     self.authorization.accepted(login)
                     return taken
-                error = _refusal(call, response)
+                error = _refusal(call, response, bound.cancel)
                 self._reached = True
             except _LOST as exc:
                 error, cause = error_from_exception(call.subject, exc), exc
@@ -208,14 +213,11 @@ class Transport:
     ) -> urllib3.BaseHTTPResponse:
         subject, settings = call.subject, bound.settings
         bound.count(f"{subject.verb} {subject.resource}")
-        return self._pool_for(login).request(
+        return self.connections(login).request(
             call.method,
-            self.server + call.target,
+            call.target,
             body=call.body,
             headers=self._headers(call, login),
-            retries=False,  # urllib3 would sleep on Retry-After, deaf to the token
-            redirect=False,
-            preload_content=False,
             timeout=urllib3.Timeout(
                 connect=settings.connect_timeout.total_seconds(),
                 read=call.read_timeout or settings.read_timeout.total_seconds(),
@@ -223,40 +225,33 @@ class Transport:
         )
 
     def _headers(self, call: Call, login: Login) -> dict[str, str]:
-        headers = {"Accept": call.accept, "User-Agent": "kbackup"}
+        headers = self.identity(login)
+        headers["Accept"] = call.accept
         if call.body is not None:
             headers["Content-Type"] = call.content_type
+        return headers
+
+    def identity(self, login: Login) -> dict[str, str]:
+        """Return the headers that say who calls."""
+        headers = {"User-Agent": "kbackup"}
         if login.credentials.authorization is not None:
             headers["Authorization"] = login.credentials.authorization
         if self.as_user:
             headers["Impersonate-User"] = self.as_user
         return headers
 
-    # --- pools ------------------------------------------------------------------------
-
-    def _pool_for(self, login: Login) -> urllib3.PoolManager:
+    def connections(self, login: Login) -> Connections:
+        """Return the connections that show the certificate of *login*."""
         if login.credentials.certificate == self._certificate:
             return self._pool
         with self._changing:
             # Connections keep the certificate that they were opened with.
             if login.credentials.certificate != self._certificate:
-                old, self._pool = self._pool, self._make_pool(login)
+                old = self._pool
+                self._pool = Connections(login.configuration, self._size)
                 self._certificate = login.credentials.certificate
                 old.clear()
             return self._pool
-
-    def _make_pool(self, login: Login) -> urllib3.PoolManager:
-        from kubernetes.client.rest import RESTClientObject  # noqa: PLC0415 - 0.4 s
-
-        configuration = copy.copy(login.configuration)
-        configuration.connection_pool_maxsize = self._size
-        configuration.retries = None
-        try:
-            pool: urllib3.PoolManager = RESTClientObject(configuration).pool_manager
-        except (OSError, ValueError, HTTPError) as exc:
-            told = f"no connection pool for {configuration.host}"
-            raise InvalidConfigError(told) from exc
-        return pool
 
 
 def plan_retry(
@@ -314,26 +309,33 @@ def _login_failed(call: Call, error: InvalidConfigError) -> UnauthorizedError:
     )
 
 
-def _read_all(response: urllib3.BaseHTTPResponse) -> Answer:
-    data = _drain(response)
+def _read_all(response: urllib3.BaseHTTPResponse, cancel: CancelToken) -> Answer:
+    data = _drain(response, cancel)
     return Answer(status=response.status, headers=response.headers, data=data)
 
 
-def _keep_open(response: urllib3.BaseHTTPResponse) -> urllib3.BaseHTTPResponse:
+def _keep_open(
+    response: urllib3.BaseHTTPResponse, _: CancelToken
+) -> urllib3.BaseHTTPResponse:
     return response
 
 
-def _refusal(call: Call, response: urllib3.BaseHTTPResponse) -> ClusterError:
-    data = _drain(response)
+def _refusal(
+    call: Call, response: urllib3.BaseHTTPResponse, cancel: CancelToken
+) -> ClusterError:
+    data = _drain(response, cancel)
     return error_from_answer(call.subject, response.status, response.headers, data)
 
 
-def _drain(response: urllib3.BaseHTTPResponse) -> bytes:
-    """Read the body; a connection that broke is not used again."""
+def _drain(response: urllib3.BaseHTTPResponse, cancel: CancelToken) -> bytes:
+    """Read the body as it comes; a connection that broke is not used again."""
+    pieces = []
     try:
-        data = response.read()
+        while piece := response.read1(_PIECE):
+            pieces.append(piece)
+            cancel.check()
     except BaseException:
         response.close()
         raise
     response.release_conn()
-    return data
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)

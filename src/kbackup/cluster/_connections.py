@@ -1,0 +1,107 @@
+"""The connections to one API server: pooled ones for requests, single ones for streams.
+
+They are set up by the `kubernetes` client's own reader of its settings, so that TLS,
+client certificates and proxies are as with the client, and the same for both. Made by
+`_transport`, anew for each client certificate.
+"""
+
+from __future__ import annotations
+
+import copy
+import socket
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import urllib3
+from urllib3.exceptions import ClosedPoolError, HTTPError
+
+from kbackup.errors import InvalidConfigError
+
+# urllib3 would sleep on Retry-After, deaf to the cancel token.
+_ONCE = urllib3.Retry.from_int(retries=False, redirect=False)
+
+
+class Connections:
+    """Connections to one server with one client certificate; shared between threads."""
+
+    def __init__(self, configuration: Any, size: int) -> None:
+        """Open none yet; keep at most *size* of them later.
+
+        Raises:
+            InvalidConfigError: The settings do not fit together.
+        """
+        configuration = copy.copy(configuration)
+        configuration.connection_pool_maxsize = size
+        configuration.retries = None
+        self.server: str = configuration.host.rstrip("/")
+        try:
+            self._manager = _make_manager(configuration)
+            self._pool = self._manager.connection_from_url(self.server)
+            url = urlsplit(self.server)
+        except (OSError, ValueError, HTTPError) as exc:
+            told = f"no connection pool for {configuration.host}"
+            raise InvalidConfigError(told) from exc
+        self._is_tls = url.scheme == "https"
+        self._address = (url.hostname or "", url.port)
+        # A proxy that makes no tunnel, as for plain HTTP, is sent the whole address.
+        forwards = self._manager.proxy is not None and not self._is_tls
+        self._prefix = self.server if forwards else url.path
+
+    def request(
+        self,
+        method: str,
+        target: str,
+        *,
+        body: bytes | None,
+        headers: Mapping[str, str],
+        timeout: urllib3.Timeout,
+    ) -> urllib3.BaseHTTPResponse:
+        """Send one request, once; return the answer with its body unread.
+
+        Goes past the pool manager, which would look for the pool of each URL again.
+        """
+        how: dict[str, Any] = {
+            "body": body,
+            "headers": headers,
+            "retries": _ONCE,
+            "redirect": False,
+            "assert_same_host": False,
+            "preload_content": False,
+            "timeout": timeout,
+        }
+        try:
+            return self._pool.urlopen(method, self._prefix + target, **how)
+        except ClosedPoolError:  # cleared meanwhile; nothing was sent
+            self._pool = self._manager.connection_from_url(self.server)
+            return self._pool.urlopen(method, self._prefix + target, **how)
+
+    def open_socket(self, connect_timeout: float) -> socket.socket:
+        """Open a connection outside the pool, through TLS and proxies as in it.
+
+        The caller closes it.
+        """
+        pool = self._manager.connection_from_url(self.server)
+        connection = pool._new_conn()  # noqa: SLF001 - all that is set for the pool
+        connection.timeout = connect_timeout
+        if pool.proxy is None:
+            connection.connect()
+        elif self._is_tls:
+            pool._prepare_proxy(connection)  # noqa: SLF001 - as the pool does
+        else:
+            host, port = self._address
+            connection.set_tunnel(host, port or 80)
+            connection.connect()
+        opened: socket.socket = connection.sock  # type: ignore[attr-defined] # of http.client
+        return opened
+
+    def clear(self) -> None:
+        """Close idle connections; those in use close with their answers."""
+        self._manager.clear()
+
+
+def _make_manager(configuration: Any) -> urllib3.PoolManager:
+    from kubernetes.client.rest import RESTClientObject  # noqa: PLC0415 - 0.4 s
+
+    manager: urllib3.PoolManager = RESTClientObject(configuration).pool_manager
+    return manager
