@@ -26,7 +26,10 @@ def parse_time(text: str) -> datetime:
     zone = "+00:00" if match["zone"] in "Zz" else match["zone"]
     micros = fraction.ljust(_MICROSECOND_DIGITS, "0")
     whole = match["whole"].upper()
-    return datetime.fromisoformat(f"{whole}.{micros}{zone}").astimezone(UTC)
+    try:
+        return datetime.fromisoformat(f"{whole}.{micros}{zone}").astimezone(UTC)
+    except OverflowError as exc:  # at either end of the calendar, by its zone
+        raise ValueError(f"{text!r} is beyond the times that there are") from exc
 
 
 def format_time(instant: datetime) -> str:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -43,6 +44,8 @@ STALE_AFTER = timedelta(minutes=5)
 _API_VERSION = "kbackup.io/v1"
 _KIND = "Claim"
 _MOST_BYTES = 1 << 16
+_MOST_PID = (1 << 31) - 1
+_RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _SETTLE_SECONDS = 0.2  # between two looks at a contender that has not decided yet
 _MOST_LOOKS = 100
@@ -73,6 +76,7 @@ class ClaimRecord:
     Attributes:
         backup: The name claimed.
         run: The run's uid; the lowest wins where the store cannot decide.
+        written: When the store says that it was written, by the store's own clock.
         machine: See `machine`.
         held: Whether the contender has decided that the claim is its own.
     """
@@ -85,6 +89,7 @@ class ClaimRecord:
     started: datetime
     heartbeat: datetime
     held: bool = True
+    written: datetime | None = attrs.field(default=None, eq=False)
 
     def encode(self) -> bytes:
         """Return the document."""
@@ -109,10 +114,10 @@ class ClaimRecord:
         try:
             return cls(
                 backup=str(data["backup"]),
-                run=str(data["run"]),
+                run=_checked_run(data["run"]),
                 host=str(data.get("host", "")),
                 machine=str(data.get("machine", "")),
-                pid=int(data.get("pid", 0)),
+                pid=_checked_pid(data.get("pid", 0)),
                 started=parse_time(data["started"]),
                 heartbeat=parse_time(data["heartbeat"]),
                 held=data.get("held") is not False,
@@ -122,11 +127,20 @@ class ClaimRecord:
 
     def is_stale(self, now: datetime) -> bool:
         """Tell whether the run behind the claim is dead."""
-        if now - self.heartbeat > STALE_AFTER:
+        if now - self._last_heard(now) > STALE_AFTER:
             return True
         if not self.machine or self.machine != machine() or self.pid == os.getpid():
             return False
         return not _is_alive(self.pid)
+
+    def _last_heard(self, now: datetime) -> datetime:
+        """Return the later of heartbeat and writing that can be true.
+
+        The holder's clock may be wrong: one that is late must not make its claim
+        stale, one that was early must not make it hold for ever.
+        """
+        told = [self.heartbeat, self.written or self.heartbeat]
+        return max([each for each in told if each <= now + STALE_AFTER] or told)
 
     def __str__(self) -> str:
         return (
@@ -136,7 +150,20 @@ class ClaimRecord:
         )
 
 
+def _checked_run(value: object) -> str:
+    # It becomes part of a key.
+    if isinstance(value, str) and _RUN.fullmatch(value):
+        return value
+    raise ValueError(f"{str(value)[:80]!r} is no run")
+
+
+def _checked_pid(value: object) -> int:
+    return value if isinstance(value, int) and 0 < value <= _MOST_PID else 0
+
+
 def _is_alive(pid: int) -> bool:
+    if pid == 0:  # nothing is known
+        return True
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -184,19 +211,21 @@ def _read(store: ObjectStore, key: str) -> ClaimRecord | None:
 
     One that cannot be read is somebody's all the same, as old as its object.
     """
+    record = None
     try:
-        return ClaimRecord.decode(fetch(store, key, limit=_MOST_BYTES))
+        record = ClaimRecord.decode(fetch(store, key, limit=_MOST_BYTES))
     except ObjectNotFoundError:
         return None
     except UnreadableError as exc:
         _log.warning("%s: %s", key, exc)
     try:
-        written = store.stat(key).modified or _LONG_AGO
+        written = store.stat(key).modified
     except ObjectNotFoundError:
         return None
-    return ClaimRecord(
-        backup=_claimed(key), run="unreadable", started=written, heartbeat=written
-    )
+    backup, since = _claimed(key), written or _LONG_AGO
+    if record is not None:  # whatever it says, it is about the name of its key
+        return attrs.evolve(record, backup=backup, written=written)
+    return ClaimRecord(backup=backup, run="unreadable", started=since, heartbeat=since)
 
 
 class BackupClaim:

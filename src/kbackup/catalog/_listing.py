@@ -35,7 +35,9 @@ from kbackup.models import (
     from_json,
 )
 from kbackup.plugins import ObjectInfo, ObjectStore
-from kbackup.stores import BackupFiles, copies_of, layout
+from kbackup.stores import BackupFiles, copies_of, layout, state_of
+
+_Objects = dict[str, ObjectInfo]  # by key
 
 _WORKERS = 8
 _LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
@@ -93,18 +95,42 @@ class Listing:
     def list(self) -> list[BackupEntry]:
         """Return an entry for every directory and every live claim, newest first."""
         claims = self._live_claims()
-        prefixes = {
-            prefix.removeprefix(layout.BACKUPS).rstrip("/")
-            for prefix in self._store.list_prefixes(layout.BACKUPS)
-        }
-        names = sorted(prefixes | claims.keys())
+        found = self._directories()
+        has_mirrors = self._has_mirrors()
         entries = map_ordered(
-            lambda name: self._entry(name, claims),
-            names,
+            lambda name: self._entry(
+                name, claims, found.get(name, {}), count_copies=has_mirrors
+            ),
+            sorted(found.keys() | claims.keys()),
             workers=_WORKERS,
             name="kbackup-list",
         )
-        return sorted(entries, key=_newest_first)
+        # What was deleted in the meantime is no line.
+        there = [entry for entry in entries if entry != _nothing(entry.name)]
+        return sorted(there, key=_newest_first)
+
+    def _directories(self) -> Mapping[str, _Objects | None]:
+        """Return what lies in each directory; None: that is still to be looked up.
+
+        One list of all is a hundredth of the requests of a list of each. It fails as a
+        whole where one directory cannot be read, and that one is then to be named.
+        """
+        found: dict[str, _Objects | None] = {}
+        try:
+            for info in self._store.list(layout.BACKUPS):
+                name, slash, _ = info.key.removeprefix(layout.BACKUPS).partition("/")
+                if slash:
+                    objects = found.setdefault(name, {})
+                    if objects is not None and layout.is_valid_name(name):
+                        objects[info.key] = info
+        except StoreError:
+            prefixes = self._store.list_prefixes(layout.BACKUPS)
+            names = (prefix.removeprefix(layout.BACKUPS) for prefix in prefixes)
+            return dict.fromkeys(name.rstrip("/") for name in names)
+        return found
+
+    def _has_mirrors(self) -> bool:
+        return len(state_of(self._store).directories) > 1
 
     def entry(self, name: str) -> BackupEntry:
         """Return the entry of one backup.
@@ -112,7 +138,9 @@ class Listing:
         Raises:
             BackupNotFoundError: There is nothing of that name.
         """
-        found = self._entry(name, self._live_claims(name))
+        found = self._entry(
+            name, self._live_claims(name), count_copies=self._has_mirrors()
+        )
         if found.backup is None and found == _nothing(name):
             raise BackupNotFoundError(name)
         return found
@@ -126,12 +154,26 @@ class Listing:
             if not claim.is_stale(now) and layout.is_valid_name(claim.backup)
         }
 
-    def _entry(self, name: str, claims: Mapping[str, ClaimRecord]) -> BackupEntry:
+    def _entry(
+        self,
+        name: str,
+        claims: Mapping[str, ClaimRecord],
+        objects: _Objects | None = None,
+        *,
+        count_copies: bool,
+    ) -> BackupEntry:
         if not layout.is_valid_name(name):
             reason = "its name is not that of a backup"
             return BackupEntry(name=name, state=EntryState.FOREIGN, reason=reason)
         try:
-            entry = self._look(name, claims.get(name))
+            if objects is None:
+                found = self._store.list(BackupFiles(name).directory)
+                objects = {info.key: info for info in found}
+            entry = self._look(name, claims.get(name), objects)
+            if count_copies and entry.backup is not None:
+                copies = copies_of(self._store, BackupFiles(name).metadata)
+                counted = (copies.present, copies.expected)
+                entry = attrs.evolve(entry, copies=counted)
         except BackupDamagedError as exc:
             entry = BackupEntry(
                 name=name, state=EntryState.DAMAGED, reason=exc.reason or str(exc)
@@ -142,9 +184,10 @@ class Listing:
             return entry
         return attrs.evolve(entry, age=self._clock.now() - entry.started)
 
-    def _look(self, name: str, claim: ClaimRecord | None) -> BackupEntry:
+    def _look(
+        self, name: str, claim: ClaimRecord | None, objects: _Objects
+    ) -> BackupEntry:
         files = BackupFiles(name)
-        objects = {info.key: info for info in self._store.list(files.directory)}
         if files.metadata not in objects:
             return _without_record(name, claim, objects)
         try:
@@ -158,13 +201,11 @@ class Listing:
             return BackupEntry(name=name, state=EntryState.FOREIGN, reason=reason)
         record = parse_record(name, content)
         state, reason = self._judge(record, objects)
-        copies = copies_of(self._store, files.metadata)
         return BackupEntry(
             name=name,
             state=state,
             reason=reason,
             backup=record.backup,
-            copies=(copies.present, copies.expected),
             manifest=bool(record.annotation),
             started=_started(record.backup),
         )

@@ -36,6 +36,15 @@ def test_parse_refuses(text):
         parse_time(text)
 
 
+@pytest.mark.parametrize(
+    "text", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"]
+)
+def test_beyond_the_calendar(text):
+    """An instant that its zone moves out of the calendar is no instant."""
+    with pytest.raises(ValueError, match="beyond the times"):
+        parse_time(text)
+
+
 @given(st.datetimes(min_value=datetime(1970, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001 - hypothesis wants naive bounds
 def test_round_trip(instant):
     """Whole seconds survive writing and reading."""

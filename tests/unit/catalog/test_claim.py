@@ -169,6 +169,50 @@ def test_dead_number_of_another_machine(store, root):
         store.claim("shop", run_uid="next")
 
 
+def test_clock_of_the_holder_is_wrong(objects, root):
+    """When the store saw a claim written counts where the holder's clock is off."""
+    store = BackupStore(objects, clock=SystemClock())
+    store.claim("shop", run_uid="alive")
+
+    alter(root / CLAIM, heartbeat="2001-01-01T00:00:00Z")  # its clock is late
+    with pytest.raises(BackupInProgressError, match="alive"):
+        store.claim("shop", run_uid="next")
+    alter(root / CLAIM, heartbeat="2999-01-01T00:00:00Z")  # its clock was early
+    os.utime(root / CLAIM, (1, 1))
+
+    store.claim("shop", run_uid="next").release()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"run": "../../../backups/x"},
+        {"run": "x" * 5000},
+        {"run": ""},
+        {"heartbeat": "0001-01-01T00:00:00+14:00"},
+        {"started": 7},
+        {"pid": 10**30},
+        {"pid": "1"},
+        {"pid": -1},
+        {"backup": "other"},
+    ],
+)
+def test_crafted_claim(objects, root, changes):
+    """A claim that makes no sense holds its own name for a while, and no other."""
+    store = BackupStore(objects, clock=SystemClock())
+    store.claim("shop", run_uid="odd")
+    alter(root / CLAIM, **changes)
+
+    assert [(e.name, e.state) for e in store.list()] == [("shop", "in_progress")]
+    with pytest.raises(BackupInProgressError):
+        store.claim("shop", run_uid="next")
+    alter(root / CLAIM, **{"heartbeat": "2001-01-01T00:00:00Z", **changes})
+    os.utime(root / CLAIM, (1, 1))
+
+    store.claim("shop", run_uid="next").release()
+    store.claim("other", run_uid="next").release()
+
+
 def test_unreadable_claim_is_somebodys(objects, root):
     """A claim that cannot be read holds as long as its object is young."""
     store = BackupStore(objects, clock=SystemClock())

@@ -1,16 +1,19 @@
 """The list shows everything there is, in its state, and nothing breaks it."""
 
 import json
+from collections import Counter
 from datetime import timedelta
 
 import catalog_samples as samples
 import pytest
 
 from kbackup._kits.streams import compress
+from kbackup.catalog import BackupStore
 from kbackup.errors import (
     BackupDamagedError,
     BackupInProgressError,
     BackupNotFoundError,
+    StoreAccessError,
 )
 from kbackup.models import BackupPhase, dump_json
 
@@ -225,3 +228,66 @@ def test_open_by_path(tmp_path):
         assert store.validate() == ()
         assert store.problems() == ()
         assert [entry.name for entry in store.list()] == ["shop"]
+
+
+class Counted(samples.Watched):
+    """Counts what a store is asked; may fail to list some prefix."""
+
+    def __init__(self, store, unreadable=""):
+        """Wrap *store*."""
+        super().__init__(store, lambda verb, key: None)
+        self.calls = Counter()
+        self._unreadable = unreadable
+
+    def __getattr__(self, name):
+        """Count, then pass on."""
+        self.calls[name] += 1
+        return super().__getattr__(name)
+
+    def list(self, prefix, **options):
+        """Count, then list until what cannot be read."""
+        self.calls["list"] += 1
+        for info in self._store.list(prefix, **options):
+            if self._unreadable and info.key.startswith(self._unreadable):
+                raise StoreAccessError(self._unreadable, "input/output error")
+            yield info
+
+
+def test_requests_of_a_long_list(objects, clock, velero):
+    """A list of many backups takes one request each, and a few for all of them."""
+    for number in range(50):
+        velero(f"b{number}")
+    counted = Counted(objects)
+
+    assert len(BackupStore(counted, clock=clock).list()) == 50
+
+    requests = ("list", "list_prefixes", "stat", "get", "copies")
+    asked = {name: counted.calls[name] for name in requests}
+    assert asked.pop("get") == 50
+    assert sum(asked.values()) <= 5
+
+
+def test_directory_that_cannot_be_read(objects, clock, velero):
+    """One unreadable directory is a damaged line, not the end of the list."""
+    for name in "abc":
+        velero(name)
+    store = BackupStore(Counted(objects, "backups/b/"), clock=clock)
+
+    assert states(store) == {"a": "complete", "b": "damaged", "c": "complete"}
+
+
+def test_deleted_while_listing(objects, clock, velero):
+    """A backup that goes while the list is made is no line of it."""
+    velero("a")
+    velero("b")
+
+    class Losing(Counted):
+        """Loses one record between the list and the look."""
+
+        def get(self, key, target, **options):
+            """Delete what is asked for first."""
+            if key.startswith("backups/a/"):
+                self._store.delete(key)
+            return self._store.get(key, target, **options)
+
+    assert states(BackupStore(Losing(objects), clock=clock)) == {"b": "complete"}
