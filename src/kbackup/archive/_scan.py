@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 import struct
 import zlib
-from collections.abc import Iterator
-from typing import BinaryIO
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from kbackup._kits.streams import GZIP_ERRORS, gzip_reader
 from kbackup.archive._files import Cursor, PositionedFile
@@ -20,6 +20,8 @@ from kbackup.errors import ArchiveCorruptError, ArchiveError
 
 _BLOCK = 512
 _ZEROS = bytes(_BLOCK)
+_LITTLE = 1 << 12  # at most so much is lost before a damaged place
+_GZIP = 16 + zlib.MAX_WBITS  # zlib's way to ask for gzip's header and check
 _READ = 1 << 18  # larger blocks leave the processor's cache
 # name, size and its last byte, sum, type, magic, prefix
 _FIELDS = struct.Struct("100s24x11ss12x6s2xs100x6s82x155s12x")
@@ -46,9 +48,15 @@ Entry = tuple[bytes, bytes]
 class Inflated:
     """The plain bytes of a gzip, taken in exact pieces, within limits."""
 
-    def __init__(self, source: PositionedFile, limits: ArchiveLimits) -> None:
+    def __init__(
+        self, source: PositionedFile, limits: ArchiveLimits, *, salvage: bool = False
+    ) -> None:
         self._cursor = Cursor(source)
-        self._gzip: BinaryIO = gzip_reader(self._cursor)  # type: ignore[arg-type] # raw
+        stream: Any = gzip_reader(self._cursor)  # type: ignore[arg-type] # raw
+        # A whole block at a time is fast; where it ends in an error, all of it is lost.
+        self._next: Callable[[int], bytes] = (
+            _inflate_little(self._cursor) if salvage else stream.read
+        )
         self._limits = limits
         self._buffer = b""
         self._at = 0
@@ -109,7 +117,7 @@ class Inflated:
     def _fill(self) -> bool:
         """Read the next block; False at the end."""
         try:
-            self._buffer = self._gzip.read(_READ)
+            self._buffer = self._next(_READ)
         except GZIP_ERRORS as exc:
             self._buffer, self._at = b"", 0
             if isinstance(exc, OSError) and exc.errno is not None:
@@ -132,6 +140,22 @@ class Inflated:
             )
 
 
+def _inflate_little(source: Cursor) -> Callable[[int], bytes]:
+    """Return a reader that has given all but a little before it meets an error."""
+    inflater = zlib.decompressobj(wbits=_GZIP)
+
+    def read(_: int) -> bytes:
+        while not inflater.eof:
+            data = inflater.unconsumed_tail or source.read(_READ)
+            if not data:
+                raise EOFError("it ends before its end mark")
+            if plain := inflater.decompress(data, _LITTLE):
+                return plain
+        return b""
+
+    return read
+
+
 def scan(
     source: PositionedFile,
     limits: ArchiveLimits,
@@ -149,7 +173,7 @@ def scan(
         ArchiveCorruptError: The archive is truncated, altered or hostile.
         ArchiveError: It cannot be read.
     """
-    stream = Inflated(source, limits)
+    stream = Inflated(source, limits, salvage=damage is not None)
     tar = _Tar(stream, limits)
     while True:
         if tar.is_plain:

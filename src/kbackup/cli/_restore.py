@@ -184,13 +184,17 @@ def _as_typed(session: Session, flags: Mapping[str, Any]) -> str:
     words: list[str] = [flags["name"]] if flags["name"] else []
     for param in click.get_current_context().command.params:
         value = flags.get(param.name or "")
-        if not isinstance(param, click.Option) or value in (None, (), {}, False):
+        if not isinstance(param, click.Option) or value in (None, (), {}):
             continue
         if param.name == "from_backup":
             value = session.backup
-        elif value == param.default:
+        elif value == param.default or (param.is_flag and not value):
             continue
-        words += [param.opts[0], *_typed_value(value)]
+        option = max(param.opts, key=len)
+        if value is False:
+            words.append(f"{option}=false")
+        else:
+            words += [option, *_typed_value(value)]
     return shlex.join(words)
 
 
@@ -319,5 +323,7 @@ def describe(session: Session, name: str, *, details: bool) -> None:
 @click.pass_obj
 def logs(session: Session, name: str) -> None:
     """Print the log of restore NAME."""
-    lines = session.store().restore_logs(name)
+    store = session.store()
+    store.get_restore(name)  # a name without a record is an error, not an empty log
+    lines = store.restore_logs(name)
     print_lines(session, lines, kind="RestoreLog", name=name)

@@ -4,6 +4,9 @@ import pytest
 
 from kbackup import errors
 from kbackup.cli._failures import explain
+from kbackup.cli._session import Session
+
+CREATE = Session(verb="kbackup backup create")
 
 
 @pytest.mark.parametrize(
@@ -23,10 +26,8 @@ from kbackup.cli._failures import explain
 )
 def test_next_command(error, command):
     """The last line is the command that continues or explains."""
-    text = explain(error, ["backup", "create", "x", "--ttl", "1h"])
+    text = explain(error, ["backup", "create", "x", "--ttl", "1h"], CREATE)
 
-    if isinstance(error, errors.InvalidSpecError):
-        text = explain(error, ["backup", "create"])
     assert text.startswith(f"Error: {error}")
     assert text.endswith(f"Next: {command}")
 
@@ -35,13 +36,43 @@ def test_hint_is_shown():
     """Advice that comes with an error stands between the fact and the command."""
     error = errors.PluginLoadError("s3fs is missing", hint="pip install 'kbackup[aws]'")
 
-    lines = explain(error, []).splitlines()
+    lines = explain(error, [], Session()).splitlines()
 
     assert lines[1] == "Hint: pip install 'kbackup[aws]'"
 
 
 def test_each_violation_has_a_line():
     """A specification that breaks several rules is told all of them."""
-    text = explain(errors.InvalidSpecError(["first rule", "second rule"]), [])
+    text = explain(errors.InvalidSpecError(["first rule", "second rule"]), [], CREATE)
 
     assert "\n  - first rule\n  - second rule\n" in text
+
+
+def test_next_command_names_the_same_location():
+    """A command that needs a location repeats the one that was given."""
+    session = Session(verb="kbackup backup create", locations=("s3://b/p", "./c d"))
+
+    text = explain(errors.BackupExistsError("a"), [], session)
+
+    assert text.endswith(
+        "Next: kbackup backup describe a --location s3://b/p --location './c d'"
+    )
+
+
+def test_password_in_an_address_is_not_repeated():
+    """What may hold a password is left to be filled in."""
+    session = Session(locations=("s3://key:password@host/b",))
+
+    text = explain(errors.BackupNotFoundError("a"), [], session)
+
+    assert "password" not in text
+    assert text.endswith("--location URL")
+
+
+def test_context_is_repeated_where_a_cluster_is_asked(tmp_path):
+    """The doctor looks at the cluster that failed."""
+    session = Session(kubeconfig=tmp_path / "k", context="staging")
+
+    text = explain(errors.ClusterUnreachableError("get", "version"), [], session)
+
+    assert text.endswith(f"--kubeconfig {tmp_path}/k --context staging")

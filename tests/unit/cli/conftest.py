@@ -1,0 +1,93 @@
+"""A simulated cluster with the sample shop, a directory, and the command line."""
+
+import attrs
+import pytest
+
+from kbackup.cli._app import run
+from kbackup.testing import SimulatedCluster, load_sample_shop
+
+SECRET_VALUES = ("bm90LWEtcmVhbC1rZXk=", "not-a-real-key")
+
+
+@attrs.frozen
+class Ended:
+    """How a command ended.
+
+    Attributes:
+        code: The exit code.
+        out: What it printed on stdout.
+        err: What it said on stderr.
+    """
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def next(self):
+        """The last line of what it said: the command that goes on."""
+        return self.err.strip().splitlines()[-1]
+
+
+@pytest.fixture(name="simulated")
+def fixture_simulated():
+    """A cluster with the sample shop in it."""
+    with SimulatedCluster() as simulated, simulated.connect() as cluster:
+
+        def create(item):
+            kind = (item["apiVersion"], item["kind"])
+            resource = cluster.discover().by_kind(*kind)
+            if resource is None:
+                resource = cluster.discover(refresh=True).by_kind(*kind)
+            namespace = item["metadata"].get("namespace", "")
+            return cluster.create(resource, item, namespace=namespace)
+
+        load_sample_shop(create)
+        yield simulated
+
+
+@pytest.fixture(name="directory")
+def fixture_directory(tmp_path):
+    """Where the backups go."""
+    return tmp_path / "store"
+
+
+@pytest.fixture(name="offline")
+def fixture_offline(directory, monkeypatch, capsys):
+    """The command line with a location and without a cluster."""
+    monkeypatch.setenv("KBACKUP_LOCATION", str(directory))
+
+    def call(*arguments):
+        capsys.readouterr()
+        code = run([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return Ended(code, out, err)
+
+    return call
+
+
+@pytest.fixture(name="kbackup")
+def fixture_kbackup(offline, simulated, monkeypatch, tmp_path):
+    """The command line with a location and a cluster."""
+    kubeconfig = simulated.kubeconfig(tmp_path / "kubeconfig")
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+    return offline
+
+
+@pytest.fixture(name="backed_up")
+def fixture_backed_up(kbackup):
+    """The command line after ``backup create shop-1``."""
+    done = kbackup("backup", "create", "shop-1", "--include-namespaces", "shop")
+    assert done.code == 0, done.err
+    return kbackup
+
+
+@pytest.fixture(name="restored")
+def fixture_restored(backed_up):
+    """The command line after the shop was restored as shop-copy."""
+    done = backed_up(
+        *("restore", "create", "copy-1", "--from-backup", "shop-1", "--yes"),
+        *("--namespace-mappings", "shop:shop-copy"),
+    )
+    assert done.code == 0, done.err
+    return backed_up
