@@ -89,16 +89,14 @@ class BackupEngine:
             cancel: Stops the run; nothing is published then.
 
         Returns:
-            The result of a published backup: Completed, or PartiallyFailed where
-            something that was selected is not in it.
+            A published backup's: Completed, or PartiallyFailed if something is missing.
 
         Raises:
             InvalidSpecError: Name or specification break their rules; all violations.
             BackupExistsError: The name is taken; nothing was overwritten.
             BackupInProgressError: Another run is writing a backup of this name.
             RunCancelledError: *cancel* was used.
-            KBackupError: The cluster could not be read or the store not be written.
-                Nothing was published; ``error.result`` has what was known.
+            KBackupError: Cluster or store failed; ``error.result`` has what was known.
         """
         from kbackup.backup._pipeline import run_backup  # noqa: PLC0415 - see the module
         from kbackup.backup._request import (  # noqa: PLC0415 - see the module

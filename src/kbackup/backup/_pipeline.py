@@ -7,7 +7,8 @@ are removed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import attrs
@@ -60,32 +61,21 @@ def run_backup(
     """
     with spool_directory(run.settings.spool_directory) as spool:
         archive_path, log_path = spool / "archive.tar.gz", spool / "log.gz"
-        log = _open_log(log_path, record, run)
-        try:
+        with _logged(log_path, record, run):
             with run.phase("discovery"):
                 request = make_request(record, options, cluster)
             stored, archive = _write_archive(request, run, archive_path, plugins)
-            record = finished_record(
-                request.backup, stored.ledger, run.results, run.clock.now()
-            )
-            run.logger.info(
-                "%s: %d items, %d warnings, %d errors",
-                record.status.phase,
-                stored.ledger.items,
-                record.status.warnings,
-                record.status.errors,
-            )
-        finally:
-            run.logger.removeHandler(log)
-            log.close()
+            now = run.clock.now()
+            record = finished_record(request.backup, stored.ledger, run.results, now)
+            _log_end(run, record, stored)
         names = BackupFiles(record.metadata.name)
         files: dict[str, Path | bytes] = {
             file_name(names.archive): archive_path,
             file_name(names.logs): log_path,
             **side_files(record.metadata.name, stored.ledger, run.results),
         }
+        manifest = _manifest(request, stored, archive)
         with run.phase("upload"):
-            manifest = _manifest(request, stored, archive)
             known = store.problems()
             record = store.publish(claim, record, files, manifest)
             for problem in store.problems():  # of one of several mirrored directories
@@ -103,13 +93,28 @@ def action_index(
     )
 
 
-def _open_log(path: Path, record: Backup, run: Run) -> LogCapture:
-    """Begin the run's log; its lines say which backup they are of."""
+@contextmanager
+def _logged(path: Path, record: Backup, run: Run) -> Iterator[None]:
+    """Write the run's log to *path*; its lines say which backup they are of."""
     metadata = record.metadata
     log = LogCapture(path, {"backup": f"{metadata.namespace}/{metadata.name}"})
     path.chmod(0o600)
     run.logger.addHandler(log)
-    return log
+    try:
+        yield
+    finally:
+        run.logger.removeHandler(log)
+        log.close()
+
+
+def _log_end(run: Run, record: Backup, stored: Stored) -> None:
+    run.logger.info(
+        "%s: %d items, %d warnings, %d errors",
+        record.status.phase,
+        stored.ledger.items,
+        record.status.warnings,
+        record.status.errors,
+    )
 
 
 @attrs.frozen
