@@ -103,9 +103,13 @@ class RestoreEngine:
         *,
         cancel: CancelToken | None = None,
     ) -> RestoreResult:
-        """Plan and apply; raises what both raise."""
-        token = cancel or CancelToken()
-        return self.apply(self.plan(name, spec, options, cancel=token), cancel=token)
+        """Plan and apply, reading the archive once; raises what both raise."""
+        from kbackup.restore._pipeline import (  # noqa: PLC0415 - see the module
+            run_restore,
+        )
+
+        session = self._session(cancel)
+        return run_restore(session, name, spec, options or RestoreOptions())
 
     def compare(
         self, backup_name: str, *, cancel: CancelToken | None = None

@@ -74,7 +74,9 @@ class ObjectWriter:
     def write(self, entry: PlanEntry) -> Attempt:
         """Try to carry out one entry; an error becomes part of the attempt."""
         try:
-            return self._write(entry)
+            # Within the gate from the start: whoever waits holds no body in memory.
+            with self._gate.writing():
+                return self._write(entry)
         except ClusterError as exc:  # of a look, not of the write itself
             reason = explain(exc, entry.kind)
             retry = meaning(exc, create=True) in (Answer.RETRY, Answer.LOOK)
@@ -89,18 +91,20 @@ class ObjectWriter:
             return Attempt(reason=reason)
         if entry.action is PlanAction.UPDATE and not entry.digest:
             return self._rebind(entry, resource)
-        item = self._contents.get(entry.identifier)
-        desired = self._desired(entry, item)
+        desired = self._desired(entry)
         if desired.digest != entry.digest:
             return Attempt(action=FAILED, reason=_DIGEST)
         if entry.action is PlanAction.UPDATE:
             return self._update(entry, resource, desired)
         attempt = self._create(entry, resource, desired)
-        if item is not None and attempt.action == CREATED and not self._dry_run:
-            self._begin(item, desired)
+        if desired.begins and attempt.action == CREATED and not self._dry_run:
+            item = self._contents.get(entry.identifier)
+            if item is not None:
+                self._begin(item, desired)
         return attempt
 
-    def _desired(self, entry: PlanEntry, item: Item | None) -> Desired:
+    def _desired(self, entry: PlanEntry) -> Desired:
+        item = self._contents.get(entry.identifier)
         if item is None:
             return self._maker.make_blank_namespace(entry.target)
         line = self._lines.get(entry.identifier)
@@ -112,13 +116,12 @@ class ObjectWriter:
         self, entry: PlanEntry, resource: APIResource, desired: Desired
     ) -> Attempt:
         try:
-            with self._gate.writing():
-                stored = self._cluster.create(
-                    resource,
-                    desired.body,
-                    namespace=entry.target.namespace,
-                    dry_run=self._dry_run,
-                )
+            stored = self._cluster.create(
+                resource,
+                desired.body,
+                namespace=entry.target.namespace,
+                dry_run=self._dry_run,
+            )
         except ClusterError as exc:
             return self._after_create(entry, resource, desired, exc)
         if entry.second_write and not self._dry_run:
@@ -209,15 +212,14 @@ class ObjectWriter:
     ) -> Attempt:
         target = entry.target
         try:
-            with self._gate.writing():
-                self._cluster.patch(
-                    resource,
-                    target.name,
-                    patch,
-                    namespace=target.namespace,
-                    kind=PatchKind.MERGE,
-                    dry_run=self._dry_run,
-                )
+            self._cluster.patch(
+                resource,
+                target.name,
+                patch,
+                namespace=target.namespace,
+                kind=PatchKind.MERGE,
+                dry_run=self._dry_run,
+            )
         except ClusterError as exc:
             return self._after_patch(entry, resource, desired, exc)
         return Attempt(action=UPDATED, reason=entry.reason)
@@ -292,14 +294,13 @@ class ObjectWriter:
             }
         }
         try:
-            with self._gate.writing():
-                self._cluster.patch(
-                    resource,
-                    target.name,
-                    patch,
-                    namespace=target.namespace,
-                    kind=PatchKind.MERGE,
-                )
+            self._cluster.patch(
+                resource,
+                target.name,
+                patch,
+                namespace=target.namespace,
+                kind=PatchKind.MERGE,
+            )
         except ClusterError as exc:
             reason = explain(exc, entry.kind)
             message = f"restored without its managedFields: {reason}"

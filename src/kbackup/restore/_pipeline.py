@@ -160,6 +160,19 @@ def _head(session: Session, request: RestoreRequest) -> PlanHead:
     )
 
 
+def run_restore(
+    session: Session, name: str, spec: RestoreSpec, options: RestoreOptions
+) -> RestoreResult:
+    """Plan and apply; the archive is read once for both."""
+    kept: dict[str, ArchiveContents] = {}
+    session = attrs.evolve(session, kept=kept)
+    try:
+        return apply_plan(session, make_plan(session, name, spec, options))
+    finally:
+        for contents in kept.values():
+            contents.close()
+
+
 def apply_plan(session: Session, plan: RestorePlan) -> RestoreResult:
     """Write what *plan* says; nothing is written before the archive was read again."""
     head = plan.head

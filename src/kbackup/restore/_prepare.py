@@ -58,7 +58,12 @@ from kbackup.restore._types import ServedTypes
 
 @attrs.frozen(kw_only=True)
 class Session:
-    """What one call of the engine works with."""
+    """What one call of the engine works with.
+
+    Attributes:
+        kept: Archives that were read, by the backup's uid, to be used again within this
+            call; whoever made the session closes them. None: nothing is kept.
+    """
 
     cluster: Cluster
     store: BackupStore
@@ -67,6 +72,7 @@ class Session:
     settings: EngineSettings
     clock: Clock
     cancel: CancelToken
+    kept: dict[str, ArchiveContents] | None = None
 
     def run(self, name: str, uid: str) -> Run:
         """Make the run that belongs to a restore."""
@@ -143,10 +149,18 @@ def opened(
     session: Session, run: Run, backup: Backup, options: RestoreOptions
 ) -> Iterator[ArchiveContents]:
     """The archive, read once from beginning to end and found right."""
+    kept = session.kept
+    if kept is not None and backup.metadata.uid in kept:
+        yield kept[backup.metadata.uid]  # read by this very call, and spooled since
+        return
     with run.phase("read the backup"):
         archive = session.store.open_archive(backup.name, salvage=options.salvage)
         with archive:
             contents = archive.index(session.settings.spool_directory)
+    if kept is not None:
+        kept[backup.metadata.uid] = contents
+        yield contents
+        return
     with contents:
         yield contents
 
