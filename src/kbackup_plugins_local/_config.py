@@ -53,9 +53,10 @@ def local_spec(url: str) -> BackupStorageLocationSpec:
     """
     parts = urlsplit(url)
     if parts.netloc not in {"", "localhost"}:
+        host = parts.netloc.rpartition("@")[2]  # before it may be a password
         raise InvalidConfigError(
-            f"the address names the host {parts.netloc!r}, not a directory",
-            hint=f"write file:///{parts.netloc}{parts.path} for a directory of that name",
+            f"the address names the host {host!r}, not a directory",
+            hint=f"write file:///{host}{parts.path} for a directory of that name",
         )
     if parts.fragment or url.endswith(SEPARATOR):
         raise InvalidConfigError(

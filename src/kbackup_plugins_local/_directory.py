@@ -12,6 +12,7 @@ import os
 import shutil
 import stat
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -34,6 +35,7 @@ TEMPORARY = ".kbackup-tmp-"
 _BLOCK = 1 << 20
 _FILE_MODE = 0o600  # a backup holds Secrets
 _DIRECTORY_MODE = 0o700
+_DEAD_AFTER = 3600.0  # seconds without a write
 _RACES = 10  # how often a directory may vanish under a put before that is an error
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}  # as exFAT
 _NO_FSYNC = {errno.EINVAL, errno.ENOTSUP, errno.EACCES}  # of a directory, as SMB
@@ -89,6 +91,8 @@ class Directory:
             while left and not stop.is_set():
                 with translate_store_errors(key):
                     block = file.read(min(_BLOCK, left))
+                if stop.is_set():  # while the system was reading
+                    break
                 if not block:
                     raise StoreAccessError(key, "the file was cut while it was read")
                 target.write(block)
@@ -118,6 +122,7 @@ class Directory:
                 if parent == self.root:
                     return
                 try:
+                    _remove_leftovers(parent)
                     parent.rmdir()
                 except OSError:  # not empty, or gone
                     return
@@ -128,6 +133,8 @@ class Directory:
             place = self.root
             if path:
                 place = self.path_of(path.rstrip("/"))
+            if path and place.is_symlink():
+                return []
             try:
                 with os.scandir(place) as entries:
                     return [
@@ -220,6 +227,10 @@ def _link(key: str, temporary: Path, target: Path) -> None:
     """Give the file its name unless the name is taken, in one step."""
     try:
         os.link(temporary, target)
+    except FileExistsError:
+        # Over NFS the answer may be lost and the request repeated: then it is ours.
+        if temporary.stat().st_nlink != 2 or not target.samefile(temporary):  # noqa: PLR2004
+            raise
     except OSError as exc:
         if exc.errno in _NO_LINKS and not target.exists():
             raise UnsupportedCapabilityError(
@@ -228,6 +239,22 @@ def _link(key: str, temporary: Path, target: Path) -> None:
                 hint="use a directory on another file system",
             ) from exc
         raise
+
+
+def _remove_leftovers(directory: Path) -> None:
+    """Remove what dead writers left, where a directory holds nothing else.
+
+    A writer that lives has written to its file within the last hour.
+    """
+    found = []
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if not entry.name.startswith(TEMPORARY):
+                return
+            found.append(entry)
+    for entry in found:
+        if time.time() - entry.stat(follow_symlinks=False).st_mtime > _DEAD_AFTER:
+            os.unlink(entry.path)  # noqa: PTH108 - as scandir gives it
 
 
 def _sync_directory(path: Path) -> None:

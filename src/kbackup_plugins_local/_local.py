@@ -129,8 +129,14 @@ class LocalStore:
         base = prefix[: prefix.rfind("/") + 1]
         names = (name for name, info in self._children(base) if info is None)
         for path in sorted(f"{base}{name}/" for name in names):
-            if path.startswith(prefix) and next(self.list(path), None):
+            if path.startswith(prefix) and self._holds_any(path):
                 yield path
+
+    def _holds_any(self, path: str) -> bool:
+        try:
+            return next(self.list(path), None) is not None
+        except StoreError:  # it is there; who looks into it is told
+            return True
 
     def delete(self, key: str) -> None:
         """Remove an object; see `ObjectStore.delete`."""

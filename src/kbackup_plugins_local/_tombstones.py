@@ -16,7 +16,7 @@ import attrs
 
 from kbackup.errors import StoreError
 from kbackup.plugins import Digest
-from kbackup.stores import layout
+from kbackup.stores import key_fault, layout
 from kbackup_plugins_local._local import LocalStore
 
 _API_VERSION = "kbackup.io/v1"
@@ -58,9 +58,12 @@ class Tombstone:
         """Read the document; None if it is damaged."""
         try:
             document = json.loads(data)
-            return cls(key=document["key"], digest=Digest.parse(document["digest"]))
-        except (ValueError, KeyError, TypeError, AttributeError):
+            key, digest = document["key"], Digest.parse(document["digest"])
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
+        if not isinstance(key, str) or key_fault(key):
+            return None
+        return cls(key=key, digest=digest)
 
 
 class Tombstones:
