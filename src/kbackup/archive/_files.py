@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import tempfile
@@ -19,13 +20,20 @@ class PositionedFile:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._lock = threading.Lock()
+        self._is_closed = False
         try:
             self._descriptor = file.fileno() if hasattr(os, "pread") else -1
         except (OSError, AttributeError):  # a stream in memory has none
             self._descriptor = -1
 
     def read_at(self, offset: int, size: int) -> bytes:
-        """Return up to *size* bytes from *offset*; fewer only at the end."""
+        """Return up to *size* bytes from *offset*; fewer only at the end.
+
+        Raises:
+            OSError: It failed, or was closed: its number may be another file's by now.
+        """
+        if self._is_closed:
+            raise OSError(errno.EBADF, "the file was closed")
         if self._descriptor < 0:
             with self._lock:
                 self._file.seek(offset)
@@ -39,6 +47,7 @@ class PositionedFile:
 
     def close(self) -> None:
         """Close the file; what was unlinked is gone then."""
+        self._is_closed = True
         self._file.close()
 
 

@@ -137,6 +137,22 @@ def test_closed_index_says_so(write):
         contents.get(ResourceIdentifier(PODS, "a", "x"))
 
 
+def test_closed_file_is_no_other_file(write, tmp_path):
+    """After the end nothing is read from whatever got the file's number since."""
+    path = tmp_path / "a.tar.gz"
+    path.write_bytes(write([("pods", "a", "x")]))
+    reader = ArchiveReader(path)
+    contents = reader.index()
+    reader.close()
+    contents.close()
+
+    with path.open("rb"), path.open("rb"):
+        with pytest.raises(ArchiveError, match="closed"):
+            list(reader)
+        with pytest.raises(ArchiveError, match="closed"):
+            list(contents.items(PODS))
+
+
 def test_damage_leaves_no_index(write):
     """A damaged archive gives no index at all."""
     content = write([("pods", "a", "x")])
