@@ -1,8 +1,8 @@
 """A command in a container, over a WebSocket.
 
-Opens the client's `WSClient` itself: `kubernetes.stream.stream` swaps the methods of a
-shared client while it runs, which breaks every other request of the process. Called by
-the facade.
+Uses neither `kubernetes.stream.stream`, which swaps the methods of a shared client while
+it runs, nor the client's `WSClient`, which sends no header but the authorization and can
+be stalled by a command that writes while it is written to. Called by the facade.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import attrs
 import msgspec
 
-from kbackup._kits.workers import call_with_timeout
 from kbackup.cluster._auth import Login
 from kbackup.cluster._errors import (
     Subject,
@@ -34,10 +34,14 @@ from kbackup.errors import (
 )
 from kbackup.models import APIResource
 
+if TYPE_CHECKING:
+    from kbackup.cluster._stream import ChannelStream
+
 _STDIN, _STDOUT, _STDERR, _ERROR = range(4)  # channels of the protocol
 _PIECE = 32 * 1024  # of stdin in one frame
 _LONGEST_WAIT = 0.5  # between two looks at the cancel token
-_UNAUTHORIZED = 401
+_PATIENCE = 0.05  # for output of a command that takes no input now
+_FIRST_ERROR = 400
 _PODS = APIResource(
     group="", version="v1", resource="pods", kind="Pod", namespaced=True
 )
@@ -81,13 +85,6 @@ def run_command(transport: Transport, bound: Bound, command: Command) -> ExecRes
         OperationTimeoutError: It did not end in time; it may still run.
     """
     subject = Subject("exec", "pods", qualified(command.pod, command.namespace))
-    if transport.as_user:
-        # The client's WebSocket sends no header but the authorization.
-        raise exec_error(
-            subject,
-            "commands cannot be run as another user",
-            hint="Connect without as_user to run commands in containers.",
-        )
     bound.cancel.check()
     deadline = None
     if command.timeout is not None:
@@ -96,12 +93,12 @@ def run_command(transport: Transport, bound: Bound, command: Command) -> ExecRes
     try:
         return _Conversation(stream, bound, command, subject, deadline).run()
     finally:
-        stream.close(timeout=1)
+        stream.close()
 
 
 def _connect(
     transport: Transport, bound: Bound, command: Command, subject: Subject
-) -> Any:
+) -> ChannelStream:
     authorization = transport.authorization
     try:
         login = authorization.current()
@@ -120,30 +117,22 @@ def _connect(
 
 def _open(
     transport: Transport, bound: Bound, command: Command, subject: Subject, login: Login
-) -> Any:
-    """Open the WebSocket; on a thread, for the client gives it no timeout."""
-    from kubernetes.stream.ws_client import WSClient, get_websocket_url  # noqa: PLC0415
+) -> ChannelStream:
+    from kbackup.cluster._stream import ChannelStream  # noqa: PLC0415 - it takes a while
 
     bound.count(f"{subject.verb} {subject.resource}")
-    url = get_websocket_url(
-        transport.server + path_of(_PODS, command.namespace, command.pod, "exec"),
-        _query(command),
-    )
-    token = login.credentials.authorization
-    headers = {"authorization": token} if token else {}
-    settings = bound.settings
-    seconds = settings.connect_timeout + settings.read_timeout
+    path = path_of(_PODS, command.namespace, command.pod, "exec")
+    url = f"{transport.server}{path}?{urlencode(_query(command))}"
+    settings, connection = bound.settings, None
     try:
-        return call_with_timeout(
-            WSClient,
-            seconds.total_seconds(),
-            login.configuration,
-            url,
-            headers,
-            capture_all=False,
-            binary=True,
+        connection = transport.connections(login).open_socket(
+            settings.connect_timeout.total_seconds()
         )
+        timeout = settings.read_timeout.total_seconds()
+        return ChannelStream(connection, url, transport.identity(login), timeout)
     except Exception as exc:
+        if connection is not None:
+            connection.close()
         raise _handshake_error(subject, exc) from exc
 
 
@@ -160,6 +149,8 @@ def _handshake_error(subject: Subject, error: Exception) -> ClusterError:
     status = getattr(error, "status_code", None)
     if not isinstance(status, int):
         return exec_error(subject, describe_failure(error))
+    if status < _FIRST_ERROR:
+        return exec_error(subject, f"the server opened no stream (HTTP {status})")
     body = getattr(error, "resp_body", None) or b""
     data = body if isinstance(body, bytes) else str(body).encode()
     return error_from_answer(subject, status, {}, data)
@@ -170,7 +161,7 @@ class _Conversation:
 
     def __init__(
         self,
-        stream: Any,
+        stream: ChannelStream,
         bound: Bound,
         command: Command,
         subject: Subject,
@@ -181,25 +172,23 @@ class _Conversation:
         self._command = command
         self._subject = subject
         self._deadline = deadline
-        self._out: dict[int, list[bytes]] = {_STDOUT: [], _STDERR: [], _ERROR: []}
+        self._is_heard = True
 
     def run(self) -> ExecResult:
         """Send stdin, collect what comes, and read how it ended."""
+        stream = self._stream
         try:
             self._send_stdin()
-            while self._stream.is_open():
-                self._collect(self._wait())
-        except Exception as exc:
-            if isinstance(exc, OperationTimeoutError):
-                raise
-            self._collect(None)
-            if not self._out[_ERROR]:  # it had not ended
+            while stream.is_open:
+                stream.receive(self._wait())
+                self._answer_pings()
+        except OSError as exc:
+            if _ERROR not in stream.received:  # it had not ended
                 raise exec_error(self._subject, describe_failure(exc)) from exc
-        self._collect(None)
         return ExecResult(
             exit_code=self._exit_code(),
-            stdout=b"".join(self._out[_STDOUT]),
-            stderr=b"".join(self._out[_STDERR]),
+            stdout=b"".join(stream.received.get(_STDOUT, ())),
+            stderr=b"".join(stream.received.get(_STDERR, ())),
         )
 
     def _wait(self) -> float:
@@ -214,25 +203,37 @@ class _Conversation:
         return min(left, _LONGEST_WAIT)
 
     def _send_stdin(self) -> None:
-        data = self._command.stdin
+        data, stream = self._command.stdin, self._stream
         if data is None:
             return
         for start in range(0, len(data), _PIECE):
-            self._wait()
-            self._stream.write_channel(_STDIN, data[start : start + _PIECE])
-            self._collect(0)  # or a command that writes as it reads would stall both
-        self._stream.close_channel(_STDIN)
+            self._send(stream.message(_STDIN, data[start : start + _PIECE]))
+            stream.receive()  # perhaps it wants no more
+            self._answer_pings()
+        if stream.can_close_channels:
+            self._send(stream.closing(_STDIN))
 
-    def _collect(self, wait: float | None) -> None:
-        """Take what has come; None: what is there already, without the network."""
-        if wait is not None:
-            self._stream.update(timeout=wait)
-        for channel, pieces in self._out.items():
-            if channel in self._stream._channels:  # noqa: SLF001 - reading waits
-                pieces.append(self._stream._channels.pop(channel))  # noqa: SLF001
+    def _send(self, frame: memoryview) -> None:
+        """Send a frame, and read meanwhile; a command that ended is sent no more."""
+        stream = self._stream
+        while frame and self._is_heard and stream.is_open:
+            self._wait()
+            try:
+                rest = stream.push(frame)
+            except OSError:  # what the peer said before it went can still be read
+                self._is_heard = False
+                return
+            if len(rest) == len(frame):
+                stream.receive(_PATIENCE)  # it waits for somebody to read, perhaps
+            frame = rest
+            self._is_heard = _ERROR not in stream.received
+
+    def _answer_pings(self) -> None:
+        for frame in self._stream.pongs():
+            self._send(frame)
 
     def _exit_code(self) -> int:
-        raw = b"".join(self._out[_ERROR])
+        raw = b"".join(self._stream.received.get(_ERROR, ()))
         if not raw:
             raise exec_error(self._subject, "the connection ended before the command")
         return read_exit_code(self._subject, raw)
