@@ -70,15 +70,17 @@ def put_restore(
     if _exists(store, keys.record):
         raise RestoreExistsError(name, "this very run is recorded already")
     journal = Journal(store, uid)
-    if not _is_ours(store, name, uid):
+    if _is_ours(store, name, uid):
+        for info in list(store.list(keys.directory)):
+            store.delete(info.key)
+    else:  # what appears there from now on is of a run that was first
         journal.append({_UPLOAD: name})
-    for info in list(store.list(keys.directory)):
-        store.delete(info.key)
     try:
         for file in sorted(named):
             store.put(keys.directory + file, named[file], create=True)
         store.put(keys.record, dump_json(restore), create=True)
     except ObjectExistsError as exc:
+        journal.remove()  # the next try must not take the other's files for ours
         raise RestoreExistsError(name, "another run was first") from exc
     journal.remove()
 

@@ -88,6 +88,24 @@ def test_name_of_another_run(store, root):
     store.check_restore("new", "run-2")
 
 
+def test_two_runs_of_one_name_at_once(objects, store, root):
+    """Of two that both found the name free, the second removes nothing of the first."""
+
+    def meanwhile(verb, key):
+        """Let another run end between our look and our first file."""
+        if key.startswith("plugins/kbackup.io/journal/run-2/") and verb == "put":
+            store.put_restore(restore_of("try", "run-1"), files_of("try"))
+
+    late = BackupStore(samples.Watched(objects, meanwhile))
+
+    for _ in range(2):
+        with pytest.raises(RestoreExistsError):
+            late.put_restore(restore_of("try", "run-2"), files_of("try"))
+    assert store.get_restore("try").metadata.uid == "run-1"
+    assert list(store.restore_logs("try")) == ["line one", "line two"]
+    assert not list((root / "plugins").rglob("*.json"))
+
+
 def test_same_run_is_recorded_once(store):
     """The record of a run that ended is not written again."""
     store.put_restore(restore_of("try"), {})
