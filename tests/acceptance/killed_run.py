@@ -63,7 +63,7 @@ WATCHES = {
 }
 
 
-def do(kubeconfig, directory, verb, name, where, number):
+def do(kubeconfig, directory, *run):
     """Do one run."""
     from kbackup import (  # noqa: PLC0415 - loaded by `main` before the first fork
         BackupEngine,
@@ -74,6 +74,7 @@ def do(kubeconfig, directory, verb, name, where, number):
         RestoreSpec,
     )
 
+    verb, name, where, number = run
     with Cluster.connect(kubeconfig) as cluster, BackupStore.open(directory) as store:
         WATCHES[where](Countdown(int(number)))
         if verb == "backup":

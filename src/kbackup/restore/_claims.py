@@ -157,7 +157,7 @@ def plan_claim(
         return attrs.evolve(line, problems=_class_problems(claim, facts))
     live = facts.volumes.get(name)
     if facts.reattach and live is not None and not _is_bound(live):
-        verdict, text = _try_reattach(name, live, source)
+        verdict, text = _try_reattach(name, live, source, target)
     elif facts.reuse and _is_retained(archived):
         verdict, text = _try_reuse(name, archived or {}, live, facts)
     else:
@@ -237,11 +237,14 @@ def rebind_patch(target: ResourceIdentifier) -> dict[str, Any]:
 
 
 def _try_reattach(
-    name: str, live: Content, source: ResourceIdentifier
+    name: str, live: Content, source: ResourceIdentifier, target: ResourceIdentifier
 ) -> tuple[ClaimVerdict, str]:
     reference = (live.get("spec") or {}).get("claimRef") or {}
     owner = f"{reference.get('namespace', '')}/{reference.get('name', '')}"
-    if reference and owner != source.qualified_name:
+    # Without a uid it was never bound to that claim: this very restore, killed since,
+    # has offered it.
+    offered = owner == target.qualified_name and not reference.get("uid")
+    if reference and owner != source.qualified_name and not offered:
         text = f"conflict: PV {name} was bound to another claim, {owner}"
         return ClaimVerdict.CONFLICT, text
     if not _is_retained(live):

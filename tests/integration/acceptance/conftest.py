@@ -49,7 +49,10 @@ class World:
     def path(self, api_version, kind, namespace="", name=""):
         """Return the URL path of a type, a namespace's collection or an object."""
         resource = self.cluster.discover().by_kind(api_version, kind)
-        if resource is None:
+        deadline = time.monotonic() + 20
+        while resource is None:
+            assert time.monotonic() < deadline, f"{api_version} {kind} is not served"
+            time.sleep(0.2)
             resource = self.cluster.discover(refresh=True).by_kind(api_version, kind)
         root = "/api/v1" if api_version == "v1" else f"/apis/{api_version}"
         where = f"/namespaces/{namespace}" if namespace else ""
@@ -121,7 +124,7 @@ class World:
                 found[name, item.name] = json.loads(item.json())
         return found
 
-    def remove_namespace(self, namespace):
+    def remove_namespace(self, namespace, *, wait=True):
         """Delete a namespace with all that is in it and wait until it is gone."""
         body = {
             "apiVersion": "v1",
@@ -132,6 +135,8 @@ class World:
             if item["metadata"].get("finalizers") and not name.startswith("persistent"):
                 self.patch(item, {"metadata": {"finalizers": None}})
         self.delete(body)
+        if not wait:
+            return
         deadline = time.monotonic() + 60
         while self.get(body) is not None:
             assert time.monotonic() < deadline, self.get(body)["status"]

@@ -27,10 +27,11 @@ REPLICAS = {
 
 @attrs.frozen
 class Place:
-    """Where the namespace was restored to, and what came of it."""
+    """Where the namespace was restored to, what was asked for, and what came of it."""
 
     world: object
     namespace: str
+    asked: tuple
     plan: object
     result: object
 
@@ -45,7 +46,7 @@ class Trip:
         backup: The result of its backup.
         places: The restores, by name.
         deleted: What was deleted after the restores had begun.
-        warnings: What the restores warned of, by place.
+        store: Where the backup is.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Trip:
     backup: object
     places: dict
     deleted: dict
+    store: object
 
 
 def node(name):
@@ -81,9 +83,9 @@ def fixture_trip(source, target, make_rich, make_volumes, tmp_path_factory):
         elsewhere = attrs.evolve(spec, namespace_mapping={name: f"{name}-copy"})
         reattach = RestoreOptions(released_volumes="reattach")
         places = {
-            "in place": restored(source, name, store, "back", spec, reattach),
-            "other name": restored(source, f"{name}-copy", store, "copy", elsewhere),
-            "other cluster": restored(target, name, store, "moved", spec),
+            "in place": restored(source, name, store, ("back", spec, reattach)),
+            "other name": restored(source, f"{name}-copy", store, ("copy", elsewhere)),
+            "other cluster": restored(target, name, store, ("moved", spec)),
         }
         time.sleep(SECONDS_OF_LOOKING)
         deleted = {
@@ -91,16 +93,16 @@ def fixture_trip(source, target, make_rich, make_volumes, tmp_path_factory):
             "other name": here.deleted,
             "other cluster": there.deleted,
         }
-        yield Trip(name, before, backup, places, deleted)
+        yield Trip(name, before, backup, places, deleted, store)
     for world in (source, target):
         world.delete(node(name))
 
 
-def restored(world, namespace, store, name, spec, options=None):
+def restored(world, namespace, store, asked):
     """Plan and apply a restore."""
     engine = world.restorer(store)
-    plan = engine.plan(name, spec, options)
-    return Place(world, namespace, plan, engine.apply(plan))
+    plan = engine.plan(*asked)
+    return Place(world, namespace, asked, plan, engine.apply(plan))
 
 
 @pytest.fixture(name="place", params=PLACES)
@@ -196,6 +198,51 @@ def test_empty_claims_are_warned_of(trip):
         results = trip.places[where].result.results
         empty = {x.item.name for x in results.warnings if "empty volume" in x.message}
         assert empty == {"data-db-0", "data-db-1"}
+
+
+def test_the_same_plan_twice_is_empty(trip, place):
+    """Safety check 9: planned again under its name, the restore has nothing to do."""
+    plan = place.world.restorer(trip.store).plan(*place.asked)
+
+    assert [str(entry) for entry in plan.entries if entry.action.writes] == []
+    assert plan.exit_code == 0
+
+
+def test_restore_over_the_live_namespace_changes_nothing(trip, place, versions_of):
+    """Safety check 9: policy none: no object is touched and no Pod started."""
+    before = versions_of(place.world, place.namespace)
+    _, spec, *_ = place.asked
+    again = restored(place.world, place.namespace, trip.store, ("again", spec))
+
+    assert again.result.results.errors == ()
+    assert {o.action for o in again.result.outcomes} <= {"skipped", "unchanged"}
+    time.sleep(2)
+    assert versions_of(place.world, place.namespace) == before
+    trip.store.delete_restore("again")
+
+
+def test_two_backups_of_a_quiet_namespace_are_alike(trip, source):
+    """Entry by entry they differ in nothing but times and names."""
+    place = trip.places["in place"]
+    results = [source.backup(trip.store, n, place.namespace) for n in ("one", "two")]
+
+    assert [result.results.errors for result in results] == [(), ()]
+    first, second = (entries_of(trip.store, name) for name in ("one", "two"))
+    assert list(first) == list(second)
+    assert [name for name in first if first[name] != second[name]] == []
+    manifests = [trip.store.manifest(name) for name in ("one", "two")]
+    assert [m.items for m in manifests] == [len(first)] * 2
+    counted = [
+        [(str(x.resource), x.namespace, x.listed, x.stored, x.skipped) for x in m.lists]
+        for m in manifests
+    ]
+    assert counted[0] == counted[1]
+
+
+def entries_of(store, name):
+    """Return the items of a backup in their order, with their bytes."""
+    with store.open_archive(name) as archive:
+        return {str(item.identifier): item.raw for item in archive}
 
 
 def controllers_of(pods, world, namespace):

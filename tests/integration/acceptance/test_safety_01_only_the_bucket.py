@@ -72,7 +72,7 @@ def test_restore_needs_only_the_bucket(target, target_cluster, tmp_path, namespa
         assert target.get(item)["data"] == item["data"]
     assert files_below(directory) == before
     assert list(home.iterdir()) == []
-    target.remove_namespace(namespace)
+    target.remove_namespace(namespace, wait=False)
 
 
 def files_below(directory):

@@ -12,7 +12,7 @@ from datetime import timedelta
 
 import pytest
 
-from kbackup import BackupSpec, LabelSelector, RestoreSpec
+from kbackup import LabelSelector, RestoreSpec
 from kbackup.models import (
     DataProgress,
     ObjectMeta,
@@ -39,6 +39,7 @@ def record(**properties):
     return {"type": "object", "properties": properties}
 
 
+CHOICE = {**FLAG, "nullable": True}
 REQUIREMENT = record(key=TEXT, operator=TEXT, values=TEXTS)
 SELECTOR = {
     **record(
@@ -65,16 +66,11 @@ BACKUP_SPEC = record(
     ),
     labelSelector=SELECTOR,
     orLabelSelectors={"type": "array", "items": SELECTOR, "nullable": True},
-    **dict.fromkeys(
-        (
-            "snapshotVolumes",
-            "includeClusterResources",
-            "defaultVolumesToRestic",
-            "defaultVolumesToFsBackup",
-            "snapshotMoveData",
-        ),
-        {**FLAG, "nullable": True},
-    ),
+    snapshotVolumes=CHOICE,
+    includeClusterResources=CHOICE,
+    defaultVolumesToRestic=CHOICE,
+    defaultVolumesToFsBackup=CHOICE,
+    snapshotMoveData=CHOICE,
     **dict.fromkeys(
         (
             "ttl",
@@ -125,10 +121,13 @@ VOLUME_SPEC = record(
         TEXT,
     ),
     pod=record(
-        **dict.fromkeys(
-            ("kind namespace name uid apiVersion resourceVersion fieldPath").split(),
-            TEXT,
-        )
+        kind=TEXT,
+        namespace=TEXT,
+        name=TEXT,
+        uid=TEXT,
+        apiVersion=TEXT,
+        resourceVersion=TEXT,
+        fieldPath=TEXT,
     ),
     tags=TEXT_BY_NAME,
     uploaderSettings=TEXT_BY_NAME,
@@ -183,7 +182,7 @@ def fixture_velero(target):
     for item in (*definitions, space):
         target.create(item)
     yield target
-    target.remove_namespace("velero")
+    target.remove_namespace("velero", wait=False)
     for item in definitions:
         target.delete(item)
 
@@ -232,7 +231,9 @@ def parts(document):
     ],
     ids=["plain", "everything", "or"],
 )
-def test_record_is_accepted_whole(velero, source, store, tmp_path, namespace, wish):
+def test_record_is_accepted_whole(  # noqa: PLR0917 - fixtures
+    velero, source, store, tmp_path, namespace, wish
+):
     """``velero-backup.json`` becomes a Backup of Velero and loses no field."""
     source.create(
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}

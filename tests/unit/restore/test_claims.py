@@ -123,6 +123,16 @@ def test_a_released_volume_that_cannot_be_reattached(live, words):
     assert words in line.text
 
 
+def test_a_volume_that_a_killed_restore_offered_is_reattached():
+    """Under another name: offered to the target's claim, which does not exist yet."""
+    live = _volume(phase="Available", claim=TARGET.qualified_name)
+    del live["spec"]["claimRef"]["uid"]
+
+    line = _line(_volume(), volumes={"pv-1": live}, reattach=True)
+
+    assert line.verdict is ClaimVerdict.REATTACH
+
+
 def test_a_volume_in_use_is_not_reattached():
     """A volume that is bound stays where it is."""
     line = _line(_volume(), volumes={"pv-1": _volume(phase="Bound")}, reattach=True)

@@ -1,0 +1,311 @@
+"""Safety check 10: admission that stands in the way of its own restore.
+
+Each restore ends, with the objects there or with an error that names what refused them,
+on a real API server whose admission is at work.
+"""
+
+import time
+from datetime import timedelta
+
+import pytest
+
+from kbackup import RestoreOptions, RestoreSpec
+
+SOON = RestoreOptions(deadline=timedelta(seconds=4))
+HANG = 60  # seconds after which a restore with a deadline of four hangs
+
+
+@pytest.fixture(name="space")
+def fixture_space(source, namespace):
+    """A namespace of the source cluster, labelled with its own name."""
+    body = {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": namespace, "labels": {"test": namespace}},
+    }
+    source.create(body)
+    yield namespace
+    source.remove_namespace(namespace, wait=False)
+
+
+def config_map(namespace, name="settings"):
+    """Return a ConfigMap."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": name, "namespace": namespace},
+        "data": {"a": "1"},
+    }
+
+
+def service_of(namespace):
+    """Return the Service that a webhook names."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "hook", "namespace": namespace},
+        "spec": {"selector": {"app": "hook"}, "ports": [{"port": 443}]},
+    }
+
+
+def webhook(namespace):
+    """Return a webhook that nobody answers and that refuses ConfigMaps therefore."""
+    rule = {
+        "apiGroups": [""],
+        "apiVersions": ["v1"],
+        "operations": ["CREATE", "UPDATE"],
+        "resources": ["configmaps"],
+    }
+    hook = {
+        "name": "hook.example.com",
+        "failurePolicy": "Fail",
+        "sideEffects": "None",
+        "admissionReviewVersions": ["v1"],
+        "timeoutSeconds": 1,
+        "namespaceSelector": {"matchLabels": {"test": namespace}},
+        "clientConfig": {"service": {"namespace": namespace, "name": "hook"}},
+        "rules": [rule],
+    }
+    return {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": namespace, "labels": {"test": namespace}},
+        "webhooks": [hook],
+    }
+
+
+@pytest.fixture(name="hooked")
+def fixture_hooked(source, space, store):
+    """A namespace whose webhook's backend is part of the backup ``hooked``."""
+    for item in (config_map(space), service_of(space), webhook(space)):
+        source.create(item)
+    result = source.backup(store, "hooked", space, include_cluster_resources=True)
+    assert result.results.errors == ()
+    yield space
+    source.delete(webhook(space))
+
+
+def test_webhook_comes_after_what_it_guards(source, hooked, store):
+    """The objects are written before the webhook that would refuse them."""
+    source.delete(webhook(hooked))
+    source.remove_namespace(hooked)
+
+    result = source.restorer(store).run(
+        "back", RestoreSpec(backup_name="hooked", include_cluster_resources=True)
+    )
+
+    assert [str(x) for x in result.results.errors if hooked in str(x)] == []
+    for item in (config_map(hooked), service_of(hooked), webhook(hooked)):
+        assert source.get(item) is not None
+
+
+def test_webhook_that_is_there_already_is_named(source, hooked, store):
+    """What a live webhook keeps refusing ends as an error that names it, in time."""
+    source.delete(webhook(hooked))
+    source.remove_namespace(hooked)
+    source.create(webhook(hooked))
+    started = time.monotonic()
+
+    result = source.restorer(store).run("back", RestoreSpec(backup_name="hooked"), SOON)
+
+    errors = [str(x) for x in result.results.errors if "settings" in str(x)]
+    assert len(errors) == 1
+    assert "hook.example.com" in errors[0]
+    assert source.get(service_of(hooked)) is not None
+    assert time.monotonic() - started < HANG
+
+
+def conversion(namespace, *, storage):
+    """Return a CRD of two versions with a conversion webhook that nobody answers."""
+    group = f"{namespace}.example.com"
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    versions = [
+        {
+            "name": name,
+            "served": True,
+            "storage": name == storage,
+            "schema": {"openAPIV3Schema": schema},
+        }
+        for name in ("v2", "v1")
+    ]
+    hook = {
+        "clientConfig": {"service": {"namespace": namespace, "name": "hook"}},
+        "conversionReviewVersions": ["v1"],
+    }
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"things.{group}"},
+        "spec": {
+            "group": group,
+            "scope": "Namespaced",
+            "names": {"plural": "things", "kind": "Thing"},
+            "versions": versions,
+            "conversion": {"strategy": "Webhook", "webhook": hook},
+        },
+    }
+
+
+def thing(namespace, version):
+    """Return a custom resource of that CRD."""
+    return {
+        "apiVersion": f"{namespace}.example.com/{version}",
+        "kind": "Thing",
+        "metadata": {"name": "one", "namespace": namespace},
+        "spec": {"a": 1},
+    }
+
+
+def test_crd_with_a_conversion_webhook(source, target, space, store):
+    """Its objects are written at the storage version, which needs no conversion."""
+    definition = conversion(space, storage="v2")
+    source.create(definition)
+    source.create(thing(space, "v2"))
+    result = source.backup(store, "converted", space)
+    assert result.results.errors == ()
+
+    restored = target.restorer(store).run(
+        "back", RestoreSpec(backup_name="converted"), SOON
+    )
+
+    assert restored.results.errors == ()
+    assert target.get(thing(space, "v2"))["spec"] == {"a": 1}
+    target.remove_namespace(space, wait=False)
+    for world in (source, target):
+        world.delete(definition)
+
+
+def test_crd_whose_objects_need_the_missing_webhook(source, target, space, store):
+    """What only the missing webhook could convert is an error by name, not a hang."""
+    plain = conversion(space, storage="v1")
+    plain["spec"]["conversion"] = {"strategy": "None"}
+    source.create(plain)
+    source.create(thing(space, "v1"))
+    source.backup(store, "converted", space)  # as v2, the version that is preferred
+    target.create(conversion(space, storage="v1"))
+    started = time.monotonic()
+
+    restored = target.restorer(store).run(
+        "back", RestoreSpec(backup_name="converted"), SOON
+    )
+
+    errors = [str(x) for x in restored.results.errors]
+    assert len(errors) == 1
+    assert "conversion webhook" in errors[0]
+    assert time.monotonic() - started < HANG
+    for world in (source, target):
+        world.delete(plain)
+
+
+def quota(namespace, count):
+    """Return a quota of Secrets."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "quota", "namespace": namespace},
+        "spec": {"hard": {"count/configmaps": str(count)}},
+    }
+
+
+def test_quota_that_the_restore_fills(source, space, store):
+    """A quota that the backup's objects fill to the brim comes after them."""
+    for name in ("one", "two", "three"):
+        source.create(config_map(space, name))
+    source.create(quota(space, 4))  # with kube-root-ca.crt
+    source.backup(store, "full", space)
+    source.remove_namespace(space)
+
+    result = source.restorer(store).run("back", RestoreSpec(backup_name="full"))
+
+    assert result.results.errors == ()
+    for name in ("one", "two", "three"):
+        assert source.get(config_map(space, name)) is not None
+    assert source.get(quota(space, 4)) is not None
+
+
+def test_quota_of_the_target_that_is_too_small(source, target, space, store, wait_for):
+    """What the target's own quota refuses is an error that names the quota."""
+    for name in ("one", "two", "three"):
+        source.create(config_map(space, name))
+    source.backup(store, "much", space)
+    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": space}}
+    target.create(body)
+    target.create(quota(space, 2))
+    wait_for(
+        "the count",
+        lambda: (target.get(quota(space, 2)).get("status") or {}).get("used"),
+    )
+    started = time.monotonic()
+
+    result = target.restorer(store).run("back", RestoreSpec(backup_name="much"), SOON)
+
+    errors = [str(x) for x in result.results.errors]
+    assert len(errors) == 2
+    assert all("exceeded quota: quota" in each for each in errors)
+    assert time.monotonic() - started < HANG
+    target.remove_namespace(space, wait=False)
+
+
+def test_limit_range_that_changes_pods(source, space, store):
+    """A Pod that the restored LimitRange gives defaults is there, and stays."""
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "p", "namespace": space},
+        "spec": {"containers": [{"name": "c", "image": "example.com/c:1"}]},
+    }
+    limits = {
+        "apiVersion": "v1",
+        "kind": "LimitRange",
+        "metadata": {"name": "limits", "namespace": space},
+        "spec": {"limits": [{"type": "Container", "default": {"memory": "64Mi"}}]},
+    }
+    source.create(pod)
+    source.create(limits)
+    source.backup(store, "limited", space)
+    source.remove_namespace(space)
+    spec = RestoreSpec(backup_name="limited")
+
+    result = source.restorer(store).run("back", spec)
+    again = source.restorer(store).plan("back", spec)
+
+    assert result.results.errors == ()
+    resources = source.get(pod)["spec"]["containers"][0]["resources"]
+    assert resources["limits"] == {"memory": "64Mi"}
+    assert [str(entry) for entry in again.entries if entry.action.writes] == []
+
+
+def test_limit_range_that_refuses_pods(source, space, store):
+    """A Pod that the LimitRange forbids is an error that names the LimitRange."""
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "p", "namespace": space},
+        "spec": {
+            "containers": [
+                {
+                    "name": "c",
+                    "image": "example.com/c:1",
+                    "resources": {"limits": {"memory": "1Gi"}},
+                }
+            ]
+        },
+    }
+    limits = {
+        "apiVersion": "v1",
+        "kind": "LimitRange",
+        "metadata": {"name": "limits", "namespace": space},
+        "spec": {"limits": [{"type": "Container", "max": {"memory": "64Mi"}}]},
+    }
+    source.create(pod)
+    source.create(limits)
+    source.backup(store, "limited", space)
+    source.remove_namespace(space)
+
+    result = source.restorer(store).run(
+        "back", RestoreSpec(backup_name="limited"), SOON
+    )
+
+    (error,) = [str(x) for x in result.results.errors]
+    assert "maximum memory usage per Container is 64Mi" in error
+    assert source.get(limits) is not None
