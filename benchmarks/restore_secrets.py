@@ -219,7 +219,7 @@ def restore(kubeconfig, directory, namespace):
     from kbackup import BackupStore, Cluster, RestoreEngine  # noqa: PLC0415 - measured
 
     with Cluster.connect(kubeconfig) as cluster, BackupStore.open(directory) as store:
-        engine = RestoreEngine(cluster, store)
+        engine = ready(RestoreEngine(cluster, store), cluster)
         spec = mapped(namespace)
         results = []
         found = timed(lambda: results.append(engine.run(namespace, spec)))
@@ -234,13 +234,23 @@ def plan(kubeconfig, directory, namespace, name):
     from kbackup import BackupStore, Cluster, RestoreEngine  # noqa: PLC0415 - measured
 
     with Cluster.connect(kubeconfig) as cluster, BackupStore.open(directory) as store:
-        engine = RestoreEngine(cluster, store)
+        engine = ready(RestoreEngine(cluster, store), cluster)
         spec = mapped(namespace)
         plans = []
         restore_name = name if name == namespace else f"{namespace}-plan"
         found = timed(lambda: plans.append(engine.plan(restore_name, spec)))
     counts = {str(action): n for action, n in plans[0].counts.items()}
     return found | {"counts": counts}
+
+
+def ready(engine, cluster):
+    """Connect, load modules and plugins: `startup.py` measures these."""
+    from kbackup.plugins import PluginManager  # noqa: PLC0415 - of this process
+    from kbackup.restore import _pipeline  # noqa: F401, PLC0415 - of this process
+
+    PluginManager().restore_item_actions()
+    cluster.discover()
+    return engine
 
 
 def mapped(namespace):
