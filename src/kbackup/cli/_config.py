@@ -11,6 +11,7 @@
     provider = "aws"
     bucket = "backups"
     prefix = "prod"
+    read-only = true
     [locations.minio.config]
     s3Url = "http://minio:9000"
     s3ForcePathStyle = "true"
@@ -112,6 +113,7 @@ def is_address(text: str) -> bool:
 def _location(name: str, config: Config) -> Sequence[str] | BackupStorageLocation:
     """Return what stands under *name*: addresses, or Velero's fields."""
     from kbackup.models import (  # noqa: PLC0415 - only Velero's fields need models
+        AccessMode,
         BackupStorageLocation,
         BackupStorageLocationSpec,
         ObjectMeta,
@@ -120,11 +122,17 @@ def _location(name: str, config: Config) -> Sequence[str] | BackupStorageLocatio
 
     table = config.locations[name]
     url = table.get("url")
+    if url is not None and table.keys() - {"url"}:
+        raise InvalidConfigError(
+            f"{config.path}: location {name!r} has a url and other settings",
+            hint="what a url cannot say needs provider, bucket, prefix, config",
+        )
     if isinstance(url, str):
         return [url]
     if isinstance(url, list) and url and all(isinstance(each, str) for each in url):
         return url
     provider, settings = table.get("provider"), table.get("config", {})
+    read_only = bool(table.get("read-only", False))
     if not isinstance(provider, str) or not isinstance(settings, dict):
         raise InvalidConfigError(
             f"{config.path}: location {name!r} needs url, or provider with bucket"
@@ -137,5 +145,6 @@ def _location(name: str, config: Config) -> Sequence[str] | BackupStorageLocatio
             object_storage=ObjectStorage(
                 bucket=str(table.get("bucket", "")), prefix=str(table.get("prefix", ""))
             ),
+            access_mode=AccessMode.READ_ONLY if read_only else None,
         ),
     )

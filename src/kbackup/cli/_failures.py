@@ -42,6 +42,8 @@ def explain(
         lines = [f"Error: the request breaks these rules:{facts}"]
     else:
         lines = [f"Error: {error}"]
+    if isinstance(error, errors.ClusterError) and session.target:
+        lines.append(f"Cluster: {session.target}")
     if error.hint:
         lines.append(f"Hint: {error.hint}")
     lines.append(f"Next: {next_command(error, arguments, session)}")

@@ -34,7 +34,9 @@ def validate(session: Session) -> int:
 
     print_document(session, content, table)
     if problems:
-        say_next(session, "kbackup location validate --help")
+        never_made = any("never made" in problem for problem in problems)
+        verb = "init" if never_made else "validate"
+        say_next(session, f"kbackup location {verb} --help")
     else:
         say_next(session, "kbackup backup get")
     return 1 if problems else 0

@@ -30,12 +30,13 @@ def print_document(
     session: Session, content: Mapping[str, Any], table: Callable[[], None] | None
 ) -> None:
     """Print *content* in the chosen format; *table* prints it for people, else YAML."""
+    text = json.dumps(content, indent=2, default=str)
     if session.output == "json":
-        click.echo(json.dumps(content, indent=2, default=str))
+        click.echo(text)
     elif session.output == "yaml" or table is None:
         from kbackup.models import dump_yaml  # noqa: PLC0415 - costs 20 ms
 
-        click.echo(dump_yaml(content), nl=False)
+        click.echo(dump_yaml(json.loads(text)), nl=False)  # plain values only
     else:
         table()
 

@@ -83,6 +83,14 @@ class Session:
             self._cluster = self._opened.enter_context(cluster)
         return self._cluster
 
+    @property
+    def target(self) -> str:
+        """The connected cluster's address and context; empty without one."""
+        if self._cluster is None:
+            return ""
+        context = self._cluster.context
+        return f"{self._cluster.server}{f' (context {context})' if context else ''}"
+
     def store(self) -> BackupStore:
         """Open the chosen location; closed with the session."""
         from kbackup.catalog import BackupStore  # noqa: PLC0415 - on demand

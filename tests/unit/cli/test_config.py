@@ -99,3 +99,17 @@ def test_nothing_given_says_how(tmp_path):
     assert "--location" in caught.value.hint
     assert "KBACKUP_LOCATION" in caught.value.hint
     assert "config.toml" in caught.value.hint
+
+
+def test_read_only_location(config):
+    """A location can be declared read-only."""
+    settings = config('[locations.a]\nprovider = "aws"\nread-only = true\n')
+
+    assert choose_location(["a"], settings).spec.read_only
+
+
+@pytest.mark.parametrize("text", ['url = "/b"\nread-only = true', 'bucket = "b"'])
+def test_location_that_means_nothing(config, text):
+    """A location needs a url alone, or a provider."""
+    with pytest.raises(InvalidConfigError, match="location 'a'"):
+        choose_location(["a"], config(f"[locations.a]\n{text}\n"))

@@ -1,0 +1,96 @@
+"""Ctrl-C in the middle of a run: a clean end, exit code 130, nothing visible."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from kbackup import BackupStore
+
+SECONDS = 60
+
+
+def start(kubeconfig, directory, *arguments):
+    """Start the command line as a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "kbackup", *arguments],
+        env={
+            **os.environ,
+            "KUBECONFIG": str(kubeconfig),
+            "KBACKUP_LOCATION": str(directory),
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_until(condition):
+    """Wait for *condition*, or fail."""
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_backup_create(simulated, directory, tmp_path, number):
+    """A cancelled backup is not listed, and its name is free at once."""
+    kubeconfig = simulated.kubeconfig(tmp_path / "kubeconfig")
+    simulated.faults.delay(0.2, verb="list")
+    process = start(kubeconfig, directory, "backup", "create", "a")
+    wait_until(lambda: simulated.calls["list configmaps"])
+
+    process.send_signal(number)
+    _, said = process.communicate(timeout=SECONDS)
+
+    assert process.returncode == 130
+    assert "ending cleanly" in said
+    assert said.strip().endswith("Next: kbackup backup create a")
+    assert "Traceback" not in said
+    with BackupStore.open(directory) as store:
+        assert store.list() == []
+        store.claim("a", run_uid="00000000-0000-4000-8000-000000000000").release()
+
+
+def test_restore_create(simulated, directory, kbackup, tmp_path):
+    """A cancelled restore leaves no record and is completed by the same command."""
+    kbackup("backup", "create", "shop-1", "--include-namespaces", "shop")
+    kubeconfig = simulated.kubeconfig(tmp_path / "kubeconfig")
+    arguments = (
+        *("restore", "create", "r", "--from-backup", "shop-1", "--yes"),
+        *("--namespace-mappings", "shop:copy"),
+    )
+    slow = simulated.faults.delay(0.5, verb="create")
+    process = start(kubeconfig, directory, *arguments)
+    wait_until(lambda: slow.happened >= 2)
+
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=SECONDS)
+
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert said.strip().endswith("--namespace-mappings shop:copy")
+    assert kbackup("restore", "get").out == ""
+    simulated.faults.clear()
+    again = kbackup(*arguments)
+    assert again.code == 0, again.err
+    assert len(simulated.objects("deployments.apps", "copy")) == 1
+    assert "r   " in kbackup("restore", "get").out
+
+
+def test_reading_verb(kbackup, monkeypatch):
+    """Ctrl-C in a verb that only reads is 130 too, without a traceback."""
+
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(BackupStore, "list", interrupt)
+
+    done = kbackup("backup", "get")
+
+    assert done.code == 130
+    assert done.next == "Next: kbackup backup get"

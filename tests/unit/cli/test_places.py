@@ -1,0 +1,209 @@
+"""``kbackup location``, ``plugin``, ``doctor`` and ``demo``."""
+
+import json
+
+import pytest
+
+
+def findings(done):
+    """The checks of the doctor by name: status and detail."""
+    checks = json.loads(done.out)["checks"]
+    return {check["check"]: (check["status"], check["detail"]) for check in checks}
+
+
+def test_validate_tries_the_location_out(offline, directory):
+    """A fit location is written, read and deleted from, and left as it was."""
+    done = offline("location", "validate")
+
+    assert done.code == 0
+    assert "is available: listed, written, read, deleted" in done.out
+    assert [path for path in directory.rglob("*") if path.is_file()] == []
+
+
+def test_validate_names_what_velero_would_refuse(offline, directory):
+    """A foreign directory below the prefix is a problem, by name."""
+    (directory / "photos").mkdir(parents=True)
+    (directory / "photos/a.jpg").touch()
+
+    done = offline("location", "validate")
+
+    assert done.code == 1
+    assert "photos" in done.out
+
+
+def test_mirrored_directories(kbackup, tmp_path):
+    """Two directories are prepared, hold two copies, and are repaired after a loss."""
+    a, b = tmp_path / "a", tmp_path / "b"
+    a.mkdir()
+    b.mkdir()
+    place = ("--location", a, "--location", b)
+
+    before = kbackup("location", "validate", *place)
+    prepared = kbackup("location", "init", *place)
+    made = kbackup("backup", "create", "x", "--include-namespaces", "shop", *place)
+    both = kbackup("backup", "get", *place)
+    (b / "backups/x/velero-backup.json").unlink()
+    one = kbackup("backup", "get", *place)
+    repaired = kbackup("location", "repair", *place)
+    again = kbackup("backup", "get", *place)
+
+    assert before.code == 1
+    assert "not mounted, or never made" in before.out
+    assert before.next == "Next: kbackup location init --help"
+    assert prepared.code == 0, prepared.err
+    assert made.code == 0, made.err
+    assert "2 of 2" in both.out
+    assert "1 of 2" in one.out
+    assert repaired.code == 0, repaired.err
+    assert "2 of 2" in again.out
+
+
+def test_repair_of_a_single_directory(offline):
+    """A location that keeps one copy only has nothing to repair from."""
+    done = offline("location", "repair")
+
+    assert done.code == 1
+    assert "one copy only" in done.err
+
+
+def test_plugins_are_listed(offline):
+    """Providers and actions are listed with kind, origin and state."""
+    done = offline("plugin", "get")
+
+    lines = {line.split()[0]: line.split() for line in done.out.splitlines()}
+    assert lines["kbackup.io/local"][1] == "ObjectStore"
+    assert lines["velero.io/pod"][-1] == "available"
+
+
+def test_switched_off_plugin(offline, monkeypatch):
+    """A plugin can be switched off by the environment."""
+    monkeypatch.setenv("KBACKUP_DISABLE_PLUGINS", "aws")
+
+    done = offline("plugin", "get")
+
+    line = next((x for x in done.out.splitlines() if "aws" in x), "")
+    assert not line.endswith(" available")
+
+
+def test_doctor_of_a_good_cluster(backed_up):
+    """The doctor says where, as whom, which version, and what may be written."""
+    done = backed_up("doctor", "-o", "json")
+
+    found = findings(done)
+    assert done.code == 0
+    assert found["identity"] == ("ok", "simulated-admin")
+    assert found["version"][1].startswith("v1.")
+    assert found["rights on secrets"] == ("ok", "list, create, patch")
+    assert found["storage classes"] == ("ok", "standard")
+    assert found["location"][0] == "ok"
+
+
+def test_doctor_without_anything(offline, monkeypatch):
+    """Without cluster and location the doctor says so and ends with 1."""
+    monkeypatch.delenv("KBACKUP_LOCATION")
+
+    done = offline("doctor", "-o", "json")
+
+    found = findings(done)
+    assert done.code == 1
+    assert found["cluster"][0] == "error"
+    assert found["location"][0] == "warning"
+
+
+def test_doctor_names_missing_rights(kbackup, simulated):
+    """What the caller may not create is a warning."""
+    simulated.faults.forbid(verb="create", resource="secrets")
+
+    found = findings(kbackup("doctor", "-o", "json"))
+
+    assert found["rights on secrets"] == ("warning", "list, patch")
+
+
+def test_doctor_names_a_webhook_without_its_service(kbackup, simulated):
+    """A webhook whose Service is gone would refuse every write: it is named."""
+    simulated.load(
+        [
+            {
+                "apiVersion": "admissionregistration.k8s.io/v1",
+                "kind": "ValidatingWebhookConfiguration",
+                "metadata": {"name": "guard"},
+                "webhooks": [
+                    {
+                        "name": "guard.example.com",
+                        "clientConfig": {
+                            "service": {"namespace": "shop", "name": "none"}
+                        },
+                        "sideEffects": "None",
+                        "admissionReviewVersions": ["v1"],
+                    }
+                ],
+            }
+        ]
+    )
+
+    found = findings(kbackup("doctor", "-o", "json"))
+
+    assert found["webhook"][0] == "warning"
+    assert "guard calls Service shop/none" in found["webhook"][1]
+
+
+def test_doctor_names_what_a_backup_needs(backed_up, tmp_path):
+    """A target without the storage class of a claim is told before a restore."""
+    from kbackup.testing import SimulatedCluster  # noqa: PLC0415 - a second one
+
+    with SimulatedCluster() as target:
+        kubeconfig = target.kubeconfig(tmp_path / "target")
+        done = backed_up(
+            *("doctor", "--from-backup", "latest", "-o", "json"),
+            *("--kubeconfig", kubeconfig),
+        )
+
+    found = findings(done)
+    assert found["needed storage classes"] == ("warning", "standard")
+    assert found["needed types"][0] == "ok"
+
+
+def test_demo_tells_the_whole_story(offline, monkeypatch):
+    """The demo backs up, loses, plans, restores and compares, and says what is next."""
+    monkeypatch.delenv("KBACKUP_LOCATION")
+
+    done = offline("demo")
+
+    assert done.code == 0, done.err
+    for text in (
+        "Backup shop-1: Completed, 14 items.",
+        "made by ReplicaSet/web-6d4b8c9f7",
+        "Restore shop-back: Completed",
+        "12 objects compared: every one is as it was in the backup.",
+        "kbackup backup create first",
+    ):
+        assert text in done.out
+
+
+def test_demo_as_a_document(offline):
+    """For programs the demo's end is one document; the story goes to stderr."""
+    done = offline("demo", "-o", "json")
+
+    document = json.loads(done.out)
+    assert document["kind"] == "DemoReport"
+    assert document["exitCode"] == 0
+    assert "1. A cluster" in done.err
+
+
+def test_demo_without_the_simulator(offline, monkeypatch):
+    """Where the simulator's package is missing, the demo says what to install."""
+    monkeypatch.setitem(__import__("sys").modules, "kbackup.testing", None)
+
+    done = offline("demo")
+
+    assert done.code == 1
+    assert "pip install 'kbackup[simulator]'" in done.err
+
+
+@pytest.mark.parametrize("output", ["table", "json"])
+def test_version(offline, output):
+    """The version is printed without a location or a cluster."""
+    done = offline("version", "-o", output)
+
+    assert done.code == 0
+    assert "kbackup" in done.out
