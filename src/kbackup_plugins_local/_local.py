@@ -31,6 +31,8 @@ from kbackup.stores import (
 )
 from kbackup_plugins_local._directory import Directory
 
+_MOST_IDENTITY = 1 << 16  # bytes
+
 
 class LocalStore:
     """Objects in one directory; shared freely between threads and processes.
@@ -188,7 +190,7 @@ class LocalStore:
         """Return the identity that the directory carries, or None."""
         target = io.BytesIO()
         try:
-            self.get(self.location_key, target)
+            self.get(self.location_key, target, length=_MOST_IDENTITY)
         except ObjectNotFoundError:
             return None
         return LocationRecord.decode(target.getvalue())

@@ -16,6 +16,7 @@ from kbackup.catalog import _restores as restores
 from kbackup.catalog._archives import Archives
 from kbackup.catalog._claim import BackupClaim
 from kbackup.catalog._delete import delete_backup
+from kbackup.catalog._guard import GuardedStore
 from kbackup.catalog._journal import Journal
 from kbackup.catalog._listing import BackupEntry, EntryState, Listing
 from kbackup.catalog._manifest import Manifest
@@ -86,10 +87,10 @@ class BackupStore:
             clock: For claims and ages.
             spool_directory: Where archives are kept while they are read.
         """
-        self._store = store
+        self._store = GuardedStore(store)
         self._clock = clock or SystemClock()
-        self._archives = Archives(store, spool_directory)
-        self._listing = Listing(store, self._archives, self._clock)
+        self._archives = Archives(self._store, spool_directory)
+        self._listing = Listing(self._store, self._archives, self._clock)
         self.location = location or BackupStorageLocation()
         self.url = url
 

@@ -11,6 +11,7 @@ from kbackup.stores._keys import key_fault, validate_key
 from kbackup.stores._layout import BackupFiles, RestoreFiles
 from kbackup.stores._location_file import (
     LocationRecord,
+    check_layout,
     ensure_location_record,
     read_location_record,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "StoreCheck",
     "Timeouts",
     "bounded",
+    "check_layout",
     "common_prefixes",
     "copies_of",
     "ensure_location_record",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import uuid as uuid_module
 from typing import Any
 
@@ -22,6 +23,9 @@ LAYOUT = 1
 
 _API_VERSION = "kbackup.io/v1"
 _KIND = "Location"
+_MOST_BYTES = 1 << 16
+
+_log = logging.getLogger("kbackup.stores")
 
 
 @attrs.frozen(kw_only=True)
@@ -72,7 +76,7 @@ class LocationRecord:
 def _fields(data: bytes) -> dict[str, Any]:
     try:
         record = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         record = None
     if isinstance(record, dict) and isinstance(record.get("uuid"), str):
         return record
@@ -85,12 +89,36 @@ def read_location_record(store: ObjectStore) -> LocationRecord | None:
     Raises:
         StoreAccessError: It has a layout that this kbackup does not read.
     """
+    data = _fetch(store)
+    return None if data is None else LocationRecord.decode(data)
+
+
+def _fetch(store: ObjectStore) -> bytes | None:
     target = io.BytesIO()
     try:
-        store.get(layout.LOCATION, target)
+        store.get(layout.LOCATION, target, length=_MOST_BYTES)
     except ObjectNotFoundError:
         return None
-    return LocationRecord.decode(target.getvalue())
+    return target.getvalue()
+
+
+def check_layout(store: ObjectStore) -> None:
+    """Look, before the first reading, whether this kbackup reads the layout.
+
+    A damaged identity is no reason not to read what is whole: it is only logged.
+
+    Raises:
+        StoreAccessError: It does not.
+    """
+    data = _fetch(store)
+    if data is None:
+        return
+    try:
+        _fields(data)
+    except StoreAccessError as exc:
+        _log.warning("%s", exc)
+    else:
+        LocationRecord.decode(data)
 
 
 def ensure_location_record(store: ObjectStore) -> LocationRecord:

@@ -16,6 +16,7 @@ from kbackup.errors import (
     StoreAccessError,
 )
 from kbackup.models import BackupPhase, dump_json
+from kbackup.stores import layout
 
 
 @pytest.fixture
@@ -263,7 +264,7 @@ def test_requests_of_a_long_list(objects, clock, velero):
 
     requests = ("list", "list_prefixes", "stat", "get", "copies")
     asked = {name: counted.calls[name] for name in requests}
-    assert asked.pop("get") == 50
+    assert asked.pop("get") == 51  # and the location's identity
     assert sum(asked.values()) <= 5
 
 
@@ -291,3 +292,24 @@ def test_deleted_while_listing(objects, clock, velero):
             return self._store.get(key, target, **options)
 
     assert states(BackupStore(Losing(objects), clock=clock)) == {"b": "complete"}
+
+
+def test_newer_layout(store, velero, put):
+    """A location that a newer kbackup laid out is not read at all."""
+    velero("a")
+    put(layout.LOCATION, b'{"uuid": "u", "layout": 2}')
+
+    for read in (store.list, lambda: store.get("a"), lambda: store.open_archive("a")):
+        with pytest.raises(StoreAccessError, match="layout 2"):
+            read()
+    assert "layout 2" in store.validate()[0]
+
+
+def test_damaged_identity(store, velero, put):
+    """A location whose identity is damaged can still be read, and is not written."""
+    velero("a")
+    put(layout.LOCATION, b"[" * 200_000)
+
+    assert states(store) == {"a": "complete"}
+    with pytest.raises(StoreAccessError, match="damaged"):
+        store.claim("b", run_uid="u")
