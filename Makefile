@@ -2,7 +2,7 @@
 # installs what it needs; PYTHON chooses the interpreter.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
-TESTS ?= tests
+TESTS ?=
 
 .PHONY: demo test lint bench clean
 

@@ -4,6 +4,17 @@ import os
 import socket
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# Slow machines are no defect, and a landing must not depend on the luck of a draw:
+# with CI set each property is tried on the same examples in every run.
+settings.register_profile(
+    "kbackup",
+    deadline=None,
+    derandomize=bool(os.environ.get("CI")),
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("kbackup")
 
 _KEPT = {
     "PATH",
