@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -73,8 +72,10 @@ class _Story:
 
     def tell(self) -> dict[str, Any]:
         """Go through the story; return what came of it."""
+        from kbackup.testing import load_sample_shop  # noqa: PLC0415 - an extra
+
         self._step(1, "A cluster with a web shop in it")
-        number = plural(_load(self._cluster), "object")
+        number = plural(load_sample_shop(self._cluster), "object")
         self._say(
             f"{number}: a Deployment with its ReplicaSet and two Pods, a Service,",
             "settings, a Secret, a volume and its claim, a custom resource, rights.",
@@ -152,24 +153,6 @@ class _Story:
 
     def _echo(self, text: str, *, bold: bool = False) -> None:
         click.secho(text, bold=bold, err=self._to_stderr)
-
-
-def _load(cluster: Cluster) -> int:
-    """Create the sample shop."""
-    from kbackup.testing import load_sample_shop  # noqa: PLC0415 - an extra
-
-    def create(item: Mapping[str, Any]) -> Mapping[str, Any]:
-        resource = cluster.discover().by_kind(item["apiVersion"], item["kind"])
-        if resource is None:  # its definition was created a moment ago
-            resource = cluster.discover(refresh=True).by_kind(
-                item["apiVersion"], item["kind"]
-            )
-        if resource is None:
-            raise click.ClickException(f"the cluster does not serve {item['kind']}")
-        namespace = item["metadata"].get("namespace", "")
-        return cluster.create(resource, item, namespace=namespace)
-
-    return load_sample_shop(create)
 
 
 def _delete_namespace(cluster: Cluster) -> None:

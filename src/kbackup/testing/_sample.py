@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kbackup.models import load_all_yaml
+
+if TYPE_CHECKING:
+    from kbackup.cluster import Cluster
 
 Create = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
@@ -22,12 +25,14 @@ def sample_shop() -> list[dict[str, Any]]:
     return [dict(document) for document in load_all_yaml(text)]
 
 
-def load_sample_shop(create: Create) -> int:
-    """Create the shop with *create*, link owners by their new UIDs; return the number.
+def load_sample_shop(target: Cluster | Create) -> int:
+    """Create the shop, link owners by their new UIDs; return the number of objects.
 
     Args:
-        create: Takes an object and returns it as the server stored it.
+        target: A cluster, or a function that takes an object and returns it as the
+            server stored it.
     """
+    create = target if callable(target) else _creator(target)
     uids: dict[tuple[str, str], str] = {}
     shop = sample_shop()
     for item in shop:
@@ -36,3 +41,19 @@ def load_sample_shop(create: Create) -> int:
         made = create(item)
         uids[item["kind"], item["metadata"]["name"]] = made["metadata"]["uid"]
     return len(shop)
+
+
+def _creator(cluster: Cluster) -> Create:
+    """Return a function that creates an object in *cluster*."""
+
+    def create(item: Mapping[str, Any]) -> Mapping[str, Any]:
+        kind = (item["apiVersion"], item["kind"])
+        resource = cluster.discover().by_kind(*kind)
+        if resource is None:  # its definition was created a moment ago
+            resource = cluster.discover(refresh=True).by_kind(*kind)
+        if resource is None:
+            raise LookupError(f"the cluster does not serve {item['kind']}")
+        namespace = item["metadata"].get("namespace", "")
+        return cluster.create(resource, item, namespace=namespace)
+
+    return create

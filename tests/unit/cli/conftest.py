@@ -32,17 +32,9 @@ class Ended:
 @pytest.fixture(name="simulated")
 def fixture_simulated():
     """A cluster with the sample shop in it."""
-    with SimulatedCluster() as simulated, simulated.connect() as cluster:
-
-        def create(item):
-            kind = (item["apiVersion"], item["kind"])
-            resource = cluster.discover().by_kind(*kind)
-            if resource is None:
-                resource = cluster.discover(refresh=True).by_kind(*kind)
-            namespace = item["metadata"].get("namespace", "")
-            return cluster.create(resource, item, namespace=namespace)
-
-        load_sample_shop(create)
+    with SimulatedCluster() as simulated:
+        with simulated.connect() as cluster:
+            load_sample_shop(cluster)
         yield simulated
 
 

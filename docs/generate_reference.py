@@ -1,0 +1,180 @@
+"""Write docs/reference/cli.md and settings.md from what the code says.
+
+    python docs/generate_reference.py
+
+A test fails while the pages are not what this would write.
+"""
+
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import attrs
+import click
+
+from kbackup._kits.durations import format_duration
+from kbackup.cli._app import app
+from kbackup.models import BackupOptions, EngineSettings, RestoreOptions
+
+REFERENCE = Path(__file__).parent / "reference"
+GLOBAL = ("kubeconfig", "context", "location", "output")
+
+CLI = """# Command line
+
+Written by `docs/generate_reference.py` from the commands themselves.
+
+What was asked for goes to stdout; progress, questions, warnings and the command to type
+next go to stderr. With `-o json` or `-o yaml` stdout is one document with
+`apiVersion: kbackup.io/v1` and a `kind` (`backup show` prints the stored object itself).
+Lists are comma-separated, and their options may be repeated. Exit codes are in
+[exit-codes.md](exit-codes.md), environment variables and the file of settings in
+[settings.md](settings.md).
+
+Ctrl-C and SIGTERM end a run cleanly: nothing of it is published, its name is free again,
+the exit code is 130. A restore that was cancelled is completed by the same command under
+the same name. A second Ctrl-C aborts.
+
+Values of Secrets are printed by one command only, `backup show`, when a Secret is asked
+for by its name.
+
+## Global options
+
+They may stand before or after the verb.
+
+"""
+SETTINGS = """# Settings
+
+Written by `docs/generate_reference.py` from the code.
+
+The library reads no environment variables and no files of settings: a host application
+passes values. The command line reads what is listed at the end and passes it on.
+
+"""
+COMMAND_LINE_SETTINGS = """## Environment variables of the command line
+
+| variable | meaning |
+|---|---|
+| `KBACKUP_LOCATION` | the location where `--location` is not given: an address, a directory, or a name of the file of settings |
+| `KBACKUP_DISABLE_PLUGINS` | plugins that are not loaded, by entry-point name, comma-separated |
+| `KBACKUP_STRICT_PLUGINS` | anything but `0`: a plugin that cannot be loaded ends the command |
+| `XDG_CONFIG_HOME` | where `kbackup/config.toml` is looked for; default `~/.config` |
+| `KUBECONFIG` | as for kubectl; `Cluster.connect` reads it, too |
+
+Providers read those of their SDKs, such as `AWS_PROFILE`.
+
+## The file of settings
+
+`~/.config/kbackup/config.toml` gives locations names. A word without `://` and without a
+slash is such a name; a directory beside you is written `./name`.
+
+```toml
+default-location = "prod"
+
+[locations.prod]
+url = "s3://backups/prod?region=eu-west-1"
+
+[locations.mirrored]
+url = ["/mnt/bak1", "/mnt/bak2"]
+
+[locations.minio]            # what a url cannot say: the fields of Velero's location
+provider = "aws"
+bucket = "backups"
+prefix = "prod"
+read-only = true             # listed, verified and restored from, never written
+[locations.minio.config]
+s3Url = "http://minio:9000"
+s3ForcePathStyle = "true"
+```
+"""
+
+
+def cli_page() -> str:
+    """Return the page of the command line."""
+    context = click.Context(app, info_name="kbackup")
+    lines = [CLI.rstrip(), "", *_table(_options(app, global_too=True))]
+    for name in app.list_commands(context):
+        command = app.get_command(context, name)
+        lines += _sections(command, f"kbackup {name}")
+    return "\n".join(lines) + "\n"
+
+
+def _sections(command, path):
+    if isinstance(command, click.Group):
+        for _, sub in sorted(command.commands.items()):
+            yield from _sections(sub, f"{path} {sub.name}")
+        return
+    arguments = [p.make_metavar(click.Context(command)) for p in _arguments(command)]
+    usage = " ".join([path, *arguments, "[OPTIONS]"])
+    yield from ("", f"## `{path}`", "", f"```\n{usage}\n```", "")
+    yield re.sub(r"\n\s+", "\n", (command.help or "").strip())
+    if rows := _options(command):
+        yield from ("", *_table(rows))
+
+
+def _arguments(command):
+    return [p for p in command.params if isinstance(p, click.Argument)]
+
+
+def _options(command, *, global_too=False):
+    rows = []
+    for param in command.params:
+        if isinstance(param, click.Argument):
+            continue
+        if (param.name in GLOBAL) is not global_too:
+            continue
+        names = ", ".join(f"`{name}`" for name in sorted(param.opts, key=len))
+        context = click.Context(command)
+        value = "" if param.is_flag else f"`{param.make_metavar(context)}`"
+        rows.append((names, value.replace("|", "\\|"), param.help or ""))
+    return rows
+
+
+def _table(rows):
+    yield "| option | value | meaning |"
+    yield "|---|---|---|"
+    yield from (f"| {' | '.join(row)} |".replace("|  |", "| |") for row in rows)
+
+
+def settings_page() -> str:
+    """Return the page of the settings."""
+    parts = [SETTINGS.rstrip()]
+    for cls, how in (
+        (EngineSettings, "Passed to the engines and to `Cluster.connect`."),
+        (BackupOptions, "Passed to `BackupEngine.run` and `plan`."),
+        (RestoreOptions, "Passed to `RestoreEngine.run` and `plan`."),
+    ):
+        parts += ["", f"## `{cls.__name__}`", "", f"{_summary(cls)} {how}", ""]
+        parts += ["| name | default | meaning |", "|---|---|---|"]
+        told = _attributes(cls)
+        parts += [
+            f"| `{field.name}` | {_default(field)} | {told[field.name]} |"
+            for field in attrs.fields(cls)
+        ]
+    return "\n".join(parts) + "\n\n" + COMMAND_LINE_SETTINGS
+
+
+def _summary(cls):
+    return cls.__doc__.strip().splitlines()[0]
+
+
+def _attributes(cls):
+    """Return what the docstring says of each attribute."""
+    text = cls.__doc__.partition("Attributes:\n")[2]
+    found = re.findall(r"^ {8}(\w+): (.*(?:\n {12}.*)*)", text, re.MULTILINE)
+    return {name: " ".join(words.replace("``", "`").split()) for name, words in found}
+
+
+def _default(field):
+    value = field.default
+    if isinstance(value, timedelta):
+        return f"`{format_duration(value)}`"
+    if isinstance(value, attrs.Factory):
+        return f"`{value.factory()!r}`"
+    return f"`{value!r}`"
+
+
+PAGES = {"cli.md": cli_page, "settings.md": settings_page}
+
+if __name__ == "__main__":
+    for page, make in PAGES.items():
+        (REFERENCE / page).write_text(make())
