@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from kbackup.archive import ArchiveReader
 from kbackup.catalog._manifest import Manifest, ManifestObject
 from kbackup.catalog._reading import copy_checked
-from kbackup.errors import BackupDamagedError, StoreError
+from kbackup.errors import ArchiveError, BackupDamagedError, StoreError
 from kbackup.plugins import ObjectInfo, ObjectStore
 from kbackup.stores import BackupFiles
 
@@ -44,9 +46,10 @@ class Archives:
             key = BackupFiles(name).archive
             expected = None if salvage else _expected(name, manifest)
             info = self._store.stat(key) if expected is None else None
-            digest = copy_checked(self._store, name, key, spool, expected)
-            spool.flush()
-            spool.seek(0)
+            digest = copy_checked(self._store, name, key, _Kept(spool), expected)
+            with _kept():
+                spool.flush()
+                spool.seek(0)
             if info is not None:
                 self._remember(name, info, digest)
         except BaseException:
@@ -69,13 +72,15 @@ class Archives:
 
     def download(self, name: str, manifest: Manifest | None, target: Path) -> None:
         """Copy an archive to *target*, which appears whole or not at all, mode 0600."""
-        descriptor, path = tempfile.mkstemp(dir=target.parent, prefix=".kbackup-")
+        key, expected = BackupFiles(name).archive, _expected(name, manifest)
+        with _kept():
+            descriptor, path = tempfile.mkstemp(dir=target.parent, prefix=".kbackup-")
         temporary = Path(path)
         try:
-            with os.fdopen(descriptor, "wb") as file:
-                key = BackupFiles(name).archive
-                copy_checked(self._store, name, key, file, _expected(name, manifest))
-            temporary.replace(target)
+            with _kept(), os.fdopen(descriptor, "wb") as file:
+                copy_checked(self._store, name, key, _Kept(file), expected)
+            with _kept():
+                temporary.replace(target)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
@@ -90,6 +95,27 @@ class Archives:
         except OSError as exc:
             raise StoreError("", f"no temporary file can be made: {exc}") from exc
         return cast("BinaryIO", file)
+
+
+@contextmanager
+def _kept() -> Iterator[None]:
+    """Make our error of what this machine's own disk does not take."""
+    try:
+        yield
+    except OSError as exc:
+        raise ArchiveError(f"the archive cannot be kept here: {exc}") from exc
+
+
+class _Kept:
+    """A file that fails with our error, which a store passes on as it is."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def write(self, data: bytes, /) -> int:
+        """Write *data*."""
+        with _kept():
+            return self._file.write(data)
 
 
 class Nothing:

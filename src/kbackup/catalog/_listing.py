@@ -18,7 +18,7 @@ from kbackup.catalog._fetch import UnreadableError, fetch
 from kbackup.catalog._manifest import Manifest
 from kbackup.catalog._reading import read_side_file
 from kbackup.catalog._side_files import SideFile, known_files
-from kbackup.catalog._trust import Record, is_foreign, parse_record
+from kbackup.catalog._trust import Record, is_foreign, parse_record, unknown_phase
 from kbackup.errors import (
     ArchiveError,
     BackupDamagedError,
@@ -199,6 +199,9 @@ class Listing:
         if is_foreign(content):
             reason = f"its {layout.METADATA} is that of something else"
             return BackupEntry(name=name, state=EntryState.FOREIGN, reason=reason)
+        if phase := unknown_phase(content):
+            reason = f"phase {phase[:80]!r}, which this kbackup does not know"
+            return BackupEntry(name=name, state=EntryState.INCOMPLETE, reason=reason)
         record = parse_record(name, content)
         state, reason = self._judge(record, objects)
         return BackupEntry(
@@ -285,7 +288,7 @@ def operation_items(name: str, operations: object) -> set[ResourceIdentifier]:
     if not isinstance(operations, list):
         raise BackupDamagedError(name, "its item operations are no list")
     try:
-        parsed = [from_json(ItemOperation, data) for data in operations]
+        parsed = [from_json(ItemOperation, _without_status(op)) for op in operations]
     except CodecError as exc:
         raise BackupDamagedError(name, f"its item operations: {exc}") from exc
     return {
@@ -293,6 +296,13 @@ def operation_items(name: str, operations: object) -> set[ResourceIdentifier]:
         for operation in parsed
         for item in operation.spec.post_operation_items
     }
+
+
+def _without_status(operation: object) -> object:
+    """Leave out what a newer Velero may say in words that are not known here."""
+    if not isinstance(operation, dict):
+        return operation
+    return {key: value for key, value in operation.items() if key != "status"}
 
 
 def _present(

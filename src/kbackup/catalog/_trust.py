@@ -19,7 +19,7 @@ from kbackup.errors import (
     DigestMismatchError,
     ObjectNotFoundError,
 )
-from kbackup.models import Backup, CodecError, dump_json, labels, load_json
+from kbackup.models import Backup, BackupPhase, CodecError, dump_json, labels, load_json
 from kbackup.plugins import Digest, ObjectStore
 from kbackup.stores import BackupFiles, layout
 
@@ -82,6 +82,18 @@ def is_foreign(content: bytes) -> bool:
     if not isinstance(data, dict):
         return True
     return (data.get("kind"), data.get("apiVersion")) != ("Backup", Backup.api_version)
+
+
+def unknown_phase(content: bytes) -> str:
+    """Return the phase of a record whose phase is one of a newer Velero, or nothing."""
+    try:
+        data = parse_json(content)
+    except UnreadableError:
+        return ""
+    status = data.get("status") if isinstance(data, dict) else None
+    phase = status.get("phase") if isinstance(status, dict) else None
+    is_unknown = isinstance(phase, str) and phase not in frozenset(BackupPhase)
+    return str(phase) if is_unknown else ""
 
 
 def seal(backup: Backup, manifest: Manifest) -> tuple[bytes, bytes, Backup]:
