@@ -142,12 +142,17 @@ def _active_user(config: Any, context: str, paths: str) -> Any:
     try:
         chosen = config["contexts"].get_with_name(context)["context"]
         name = chosen.safe_get("user")
-        if not name or not config.safe_get("users"):
-            return None
-        entry = config["users"].get_with_name(name, safe=True)
-        return entry.safe_get("user") and entry["user"] if entry else None
+        if not name:
+            return None  # anonymous
+        users = config.safe_get("users")
+        entry = config["users"].get_with_name(name, safe=True) if users else None
     except ConfigException as exc:
         raise InvalidConfigError(f"kubeconfig {paths}: {exc}") from exc
+    if entry is None:  # the client would call as nobody
+        raise InvalidConfigError(
+            f"kubeconfig {paths} has no user {name}, whom the context {context} names"
+        )
+    return entry.safe_get("user") and entry["user"]
 
 
 def _load_kubeconfig(paths: str, context: str) -> tuple[Any, Credentials]:
@@ -166,10 +171,20 @@ def _load_kubeconfig(paths: str, context: str) -> tuple[Any, Credentials]:
         loader.load_and_set(configuration)
     except (ConfigException, OSError) as exc:
         raise InvalidConfigError(f"kubeconfig {paths}: {exc}") from exc
+    except Exception as exc:  # of a provider's library, or of data that is not base64
+        told = f"kubeconfig {paths}: the login cannot be read ({type(exc).__name__})"
+        raise InvalidConfigError(told) from exc
     expires = expires or getattr(loader, "expiry", None)
     # The client would ask its hook, and so a plugin, before every request.
     configuration.refresh_api_key_hook = None
-    return configuration, read_credentials(configuration, expires)
+    credentials = read_credentials(configuration, expires)
+    if user and "auth-provider" in user and credentials.authorization is None:
+        provider = user["auth-provider"].safe_get("name")
+        raise InvalidConfigError(
+            f"kubeconfig {paths}: no token from the auth provider {provider}",
+            hint="Auth providers have been replaced by login plugins (exec).",
+        )
+    return configuration, credentials
 
 
 def _run_plugin(user: Any, config: Any, context: str) -> datetime | None:

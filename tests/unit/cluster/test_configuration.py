@@ -1,0 +1,403 @@
+"""Where a cluster is and how one gets there: Pods, proxies, names, odd kubeconfigs."""
+
+import base64
+import json
+import logging
+import socket
+import ssl
+import threading
+from contextlib import suppress
+
+import pytest
+
+from kbackup.cluster import Cluster
+from kbackup.errors import (
+    ClusterUnreachableError,
+    ForbiddenError,
+    InvalidConfigError,
+    UnauthorizedError,
+)
+from kbackup.models import APIResource
+
+from .conftest import ScriptedServer, status
+
+PODS = APIResource(group="", version="v1", resource="pods", kind="Pod", namespaced=True)
+FOUND = (200, {}, {"metadata": {"name": "a"}})
+SECRET = "s3cr3t-t0ken"
+
+
+@pytest.fixture
+def https_server(pki):
+    """A server with TLS for 127.0.0.1 that wants no client certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pki / "server.crt", pki / "server.key")
+    server = ScriptedServer(context)
+    server.script(FOUND)
+    yield server
+    server.close()
+
+
+class Tunnel:
+    """A proxy that makes tunnels, all of them to one server, and notes for whom."""
+
+    def __init__(self, port):
+        self.asked = []
+        self._port = port
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        self._threads = []
+        self._start(self._serve)
+
+    def _start(self, function, *args):
+        thread = threading.Thread(target=function, args=args, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _serve(self):
+        with suppress(OSError):
+            while True:
+                client, _ = self._listening.accept()
+                self._start(self._tunnel, client)
+
+    def _tunnel(self, client):
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += client.recv(4096)
+        self.asked.append(head.decode())
+        server = socket.create_connection(("127.0.0.1", self._port))
+        client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        self._start(self._pump, client, server)
+        self._pump(server, client)
+        server.close()
+        client.close()
+
+    @staticmethod
+    def _pump(source, target):
+        with suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_RDWR)
+
+    def close(self):
+        """Stop."""
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+        for thread in self._threads:
+            thread.join(10)
+
+
+@pytest.fixture
+def tunnel(https_server):
+    """A proxy in front of the server with TLS."""
+    tunnel = Tunnel(int(https_server.url.rpartition(":")[2]))
+    yield tunnel
+    tunnel.close()
+
+
+# --- in a Pod -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def in_a_pod(https_server, pki, tmp_path, monkeypatch):
+    """What a Pod finds; returns the file of its token."""
+    token = tmp_path / "token"
+    token.write_text("one\n")
+    module = "kubernetes.config.incluster_config"
+    monkeypatch.setattr(f"{module}.SERVICE_TOKEN_FILENAME", str(token))
+    monkeypatch.setattr(f"{module}.SERVICE_CERT_FILENAME", str(pki / "ca.crt"))
+    port = https_server.url.rpartition(":")[2]
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", port)
+    return token
+
+
+def test_in_cluster(https_server, in_a_pod):
+    """In a Pod its service account is used, and its token read again when refused."""
+    with Cluster.connect() as cluster:
+        cluster.get(PODS, "a", "x")
+        in_a_pod.write_text("two\n")
+        https_server.script(status(401), FOUND)
+        cluster.get(PODS, "a", "x")
+
+        assert cluster.server == https_server.url
+        assert cluster.context == ""
+    sent = [r.headers["Authorization"].lower() for r in https_server.requests]
+    assert sent == ["bearer one", "bearer one", "bearer two"]
+
+
+def test_in_cluster_without_token(in_a_pod):
+    """A Pod without a service account's token is told so."""
+    in_a_pod.unlink()
+
+    with pytest.raises(InvalidConfigError, match="in-cluster configuration"):
+        Cluster.connect()
+
+
+def test_a_kubeconfig_wins(server, write_kubeconfig, in_a_pod, monkeypatch):
+    """``$KUBECONFIG`` counts in a Pod, too."""
+    assert in_a_pod.exists()
+    path = write_kubeconfig(server.url, {"token": "t"})
+    monkeypatch.setenv("KUBECONFIG", str(path))
+
+    with Cluster.connect() as cluster:
+        assert cluster.server == server.url
+
+
+# --- proxies and names ----------------------------------------------------------------
+
+
+def test_proxy_for_http(server, write_kubeconfig):
+    """Plain HTTP is sent to the proxy with the server's whole address."""
+    server.script(FOUND)
+    path = write_kubeconfig(
+        "http://cluster.test:8080/below", {"token": "t"}, **{"proxy-url": server.url}
+    )
+
+    with Cluster.connect(path) as cluster:
+        cluster.get(PODS, "a", "x")
+
+    (request,) = server.requests
+    assert request.headers["Host"] == "cluster.test:8080"
+    assert request.path == "/below/api/v1/namespaces/x/pods/a"
+
+
+@pytest.fixture
+def behind_proxy(tunnel, write_kubeconfig, pki):
+    """A kubeconfig of the server with TLS that is reached by a tunnel alone."""
+    how = {
+        "proxy-url": tunnel.url,
+        "tls-server-name": "127.0.0.1",
+        "certificate-authority": str(pki / "ca.crt"),
+    }
+    return write_kubeconfig("https://cluster.test:6443", {"token": "t"}, **how)
+
+
+def test_proxy_for_https(https_server, tunnel, behind_proxy):
+    """HTTPS goes through a tunnel, which is made once and never sees the token."""
+    with Cluster.connect(behind_proxy) as cluster:
+        cluster.get(PODS, "a", "x")
+        cluster.get(PODS, "a", "x")
+
+    (asked,) = tunnel.asked
+    assert asked.startswith("CONNECT cluster.test:6443 ")
+    assert "Bearer" not in asked
+    assert [r.token for r in https_server.requests] == ["t", "t"]
+
+
+def test_exec_through_a_proxy(https_server, tunnel, behind_proxy):
+    """A command goes through the tunnel and the same checks of the certificate."""
+    https_server.script(status(403))
+
+    with Cluster.connect(behind_proxy) as cluster, pytest.raises(ForbiddenError):
+        cluster.exec("x", "p", ["true"])
+
+    assert tunnel.asked[0].startswith("CONNECT cluster.test:6443 ")
+    assert https_server.requests[0].headers["Host"] == "cluster.test:6443"
+
+
+def test_exec_through_a_proxy_for_http(server, write_kubeconfig):
+    """A proxy that makes no tunnel is told; the command is not sent."""
+    path = write_kubeconfig(
+        "http://cluster.test:8080", {"token": SECRET}, **{"proxy-url": server.url}
+    )
+
+    with Cluster.connect(path) as cluster, pytest.raises(Exception, match="exec") as e:
+        cluster.exec("x", "p", ["true"])
+
+    assert SECRET not in str(e.value)
+    assert server.requests == []
+
+
+def test_no_proxy(server):
+    """A server that needs no proxy is asked without it."""
+    from kubernetes.client import Configuration  # noqa: PLC0415 - slow
+
+    server.script(FOUND)
+    configuration = Configuration(
+        host=server.url, proxy="http://127.0.0.1:1", no_proxy="127.0.0.1"
+    )
+
+    with Cluster.from_configuration(configuration) as cluster:
+        cluster.get(PODS, "a", "x")
+
+    assert len(server.requests) == 1
+
+
+def test_names_in_certificates(https_server, write_kubeconfig, pki):
+    """A certificate must be for the server's name, or for ``tls-server-name``."""
+    url = https_server.url.replace("127.0.0.1", "localhost")
+    ca = {"certificate-authority": str(pki / "ca.crt")}
+    plain = write_kubeconfig(url, {"token": "t"}, name="plain", **ca)
+    named = write_kubeconfig(
+        *(url, {"token": "t"}), name="named", **ca, **{"tls-server-name": "127.0.0.1"}
+    )
+
+    with Cluster.connect(plain) as cluster, pytest.raises(ClusterUnreachableError):
+        cluster.get(PODS, "a", "x")
+    with Cluster.connect(named) as cluster:
+        cluster.get(PODS, "a", "x")
+
+    assert len(https_server.requests) == 1
+
+
+def test_unknown_authority(https_server, write_kubeconfig):
+    """A certificate that nobody vouches for is refused, for commands too."""
+    path = write_kubeconfig(https_server.url, {"token": "t"})
+
+    with Cluster.connect(path) as cluster:
+        with pytest.raises(ClusterUnreachableError, match="TLS"):
+            cluster.get(PODS, "a", "x")
+        with pytest.raises(Exception, match="TLS"):
+            cluster.exec("x", "p", ["true"])
+
+    assert https_server.requests == []
+
+
+# --- kubeconfigs ----------------------------------------------------------------------
+
+
+def json_web_token(**claims):
+    """Return an unsigned token of this shape."""
+    parts = ({"alg": "none"}, claims)
+    texts = [base64.urlsafe_b64encode(json.dumps(p).encode()).decode() for p in parts]
+    return ".".join([*(text.rstrip("=") for text in texts), "sig"])
+
+
+GCP = {"access-token": "t", "expiry": "2999-01-01T00:00:00Z"}
+OIDC = {"id-token": json_web_token(exp=32503680000)}
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "token"),
+    [("gcp", GCP, "t"), ("oidc", OIDC, OIDC["id-token"])],
+)
+def test_auth_providers(server, write_kubeconfig, name, config, token):
+    """The tokens of the auth providers that the client knows are used."""
+    user = {"auth-provider": {"name": name, "config": config}}
+    server.script(FOUND)
+
+    with Cluster.connect(write_kubeconfig(server.url, user)) as cluster:
+        cluster.get(PODS, "a", "x")
+
+    assert server.requests[0].token == token
+
+
+@pytest.mark.parametrize(
+    ("name", "config"),
+    [
+        ("azure", {"access-token": SECRET}),
+        ("oidc", {"id-token": SECRET}),
+        ("gcp", {"access-token": SECRET, "expiry": "2001-01-01T00:00:00Z"}),
+    ],
+    ids=["unknown", "malformed", "ended"],
+)
+def test_auth_providers_without_token(server, write_kubeconfig, name, config):
+    """A provider that gives no token is an error, not a caller without a name."""
+    user = {"auth-provider": {"name": name, "config": config}}
+
+    with pytest.raises(InvalidConfigError) as caught:
+        Cluster.connect(write_kubeconfig(server.url, user))
+
+    assert SECRET not in f"{caught.value}{caught.value.__cause__}"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"users": []}, "no user u"),
+        ({"users": [{"name": "other", "user": {}}]}, "no user u"),
+        ({"clusters": []}, "config"),
+        ({"current-context": ""}, "no current context"),
+        ({"contexts": []}, "no context here"),
+    ],
+)
+def test_incomplete_kubeconfigs(server, write_kubeconfig, change, words):
+    """A kubeconfig that lacks what its context names is an error that says so."""
+    path = write_kubeconfig(server.url, {"token": "t"})
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+
+    with pytest.raises(InvalidConfigError, match=words):
+        Cluster.connect(path)
+
+
+@pytest.mark.parametrize(
+    "user",
+    [
+        {"client-certificate": "/nowhere.crt", "client-key": "/nowhere.key"},
+        {"token": f"{SECRET}\nX-More: 1"},
+        {"token": f"{SECRET}é"},
+    ],
+    ids=["files", "two-lines", "no-ascii"],
+)
+def test_unusable_logins(write_kubeconfig, user):
+    """A login that cannot be used is an error that quotes nothing of it."""
+    path = write_kubeconfig("https://127.0.0.1:1", user)
+
+    with pytest.raises(InvalidConfigError) as caught:
+        Cluster.connect(path)
+
+    assert SECRET not in f"{caught.value!r}{caught.value}{caught.value.__cause__}"
+
+
+def test_unusable_certificate(https_server, write_kubeconfig, pki):
+    """A client certificate that is none is told when it is used, without its key."""
+    text = base64.b64encode(SECRET.encode()).decode()
+    user = {"client-certificate-data": text, "client-key-data": text}
+    ca = {"certificate-authority": str(pki / "ca.crt")}
+    path = write_kubeconfig(https_server.url, user, **ca)
+
+    with (
+        Cluster.connect(path) as cluster,
+        pytest.raises(ClusterUnreachableError) as caught,
+    ):
+        cluster.get(PODS, "a", "x")
+
+    assert SECRET not in f"{caught.value!r}{caught.value}{caught.value.__cause__}"
+    assert https_server.requests == []
+
+
+@pytest.mark.parametrize("name", ["a\r\nX-More: 1", "é"])
+def test_unusable_user(server, write_kubeconfig, name):
+    """A user whose name fits into no header is refused."""
+    path = write_kubeconfig(server.url, {"token": "t"})
+
+    with pytest.raises(InvalidConfigError, match="header"):
+        Cluster.connect(path, as_user=name)
+
+
+# --- what must not be seen ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "user",
+    [{"token": SECRET}, {"username": "u", "password": SECRET}],
+    ids=["token", "password"],
+)
+def test_logins_are_not_seen(server, write_kubeconfig, user, caplog):
+    """No repr, no error and no log of any library shows the login."""
+    caplog.set_level(logging.DEBUG)
+    basic = base64.b64encode(f"u:{SECRET}".encode()).decode()
+    server.script(status(401))
+    seen = []
+
+    with Cluster.connect(write_kubeconfig(server.url, user)) as cluster:
+        transport = cluster._shared.transport
+        login = transport.authorization.current()
+        seen += [cluster, transport, login, login.credentials, cluster.reader()]
+        for ask in (
+            lambda: cluster.get(PODS, "a", "x"),
+            lambda: cluster.exec("x", "p", ["true"]),
+            lambda: list(cluster.list(PODS)),
+        ):
+            with pytest.raises(UnauthorizedError) as caught:
+                ask()
+            error = caught.value
+            seen += [error, error.__cause__, error.body, error.hint, str(error)]
+
+    assert server.requests[0].headers["Authorization"] in {
+        f"Bearer {SECRET}",
+        f"Basic {basic}",
+    }
+    text = caplog.text + repr(seen)
+    assert SECRET not in text
+    assert basic not in text
