@@ -85,4 +85,4 @@ class Journal:
     def _last(self) -> int:
         keys = [info.key for info in self._store.list(self._directory)]
         numbers = [key[len(self._directory) :].removesuffix(".json") for key in keys]
-        return max((int(text) for text in numbers if text.isdigit()), default=-1)
+        return max((int(text) for text in numbers if text.isdecimal()), default=-1)

@@ -185,6 +185,9 @@ class Manifest:
             raise ManifestError(
                 f"apiVersion: expected {API_VERSION}, got {document.text('apiVersion')}"
             )
+        objects = document.each("objects", _object_from)
+        if len({each.name for each in objects}) < len(objects):
+            raise ManifestError("objects: a file is named twice")
         backup, cluster = document.part("backup"), document.part("cluster")
         archive = document.part("archive")
         return cls(
@@ -194,7 +197,7 @@ class Manifest:
             writer_version=document.part("writer").text("version"),
             cluster_uid=cluster.text("uid"),
             cluster_version=cluster.text("gitVersion"),
-            objects=document.each("objects", _object_from),
+            objects=objects,
             items=archive.number("items"),
             entries=archive.number("entries"),
             lists=document.each("lists", _list_from),
@@ -325,8 +328,9 @@ def _object_from(data: _Reader) -> ManifestObject:
     found = ManifestObject(
         name=data.text("name"), size=data.number("size"), sha256=data.text("sha256")
     )
-    if not found.name or "/" in found.name or not _DIGEST.fullmatch(found.sha256):
-        raise ManifestError("objects: a file without a name or a digest")
+    is_file = found.name not in {"", ".", ".."} and "/" not in found.name
+    if not is_file or found.size < 0 or not _DIGEST.fullmatch(found.sha256):
+        raise ManifestError("objects: a file without a name, a size or a digest")
     return found
 
 

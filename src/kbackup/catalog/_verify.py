@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import attrs
 
@@ -20,10 +21,7 @@ from kbackup.catalog._reading import (
 )
 from kbackup.catalog._side_files import SideFile
 from kbackup.catalog._trust import Record, read_manifest, read_record
-from kbackup.errors import (
-    ArchiveError,
-    BackupDamagedError,
-)
+from kbackup.errors import ArchiveError, BackupDamagedError, StoreError
 from kbackup.models import GroupResource, ResourceIdentifier
 from kbackup.plugins import ObjectStore
 from kbackup.stores import BackupFiles, layout
@@ -85,27 +83,42 @@ class Verifier:
         )
 
     def _check(self, names: list[str]) -> None:
-        try:
+        record: Record | None = None
+        with self._told():
             record = read_record(self._store, self._name)
-        except BackupDamagedError as exc:
-            self._say(exc.reason)
+        if record is None:
             return
         self._objects += 1
         manifest: Manifest | None = None
-        try:
+        with self._told():
             manifest = read_manifest(self._store, record)
-        except BackupDamagedError as exc:
-            self._say(exc.reason)
         if manifest is not None:
             self._objects += 1
             self._check_objects(manifest, names)
             self._check_lists(manifest)
         self._check_side_files(manifest, names)
         if f"{self._name}.tar.gz" in names:
-            self._check_archive(record, manifest)
+            with self._told():
+                self._check_archive(record, manifest)
 
     def _say(self, problem: str) -> None:
         self._problems.append(problem)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Tell what is wrong with one object, and let the others be looked at.
+
+        Raises:
+            StoreError: The store does not answer, which is no fault of the backup.
+        """
+        try:
+            yield
+        except (BackupDamagedError, ArchiveError) as exc:
+            self._say(exc.reason)
+        except StoreError as exc:
+            if exc.retryable:
+                raise
+            self._say(str(exc))
 
     def _check_objects(self, manifest: Manifest, names: list[str]) -> None:
         """Read every object that the manifest names, and name the others."""
@@ -115,11 +128,8 @@ class Verifier:
         for each in manifest.objects:
             key = self._files.directory + each.name
             sizes = HashingWriter(Nothing())
-            try:
+            with self._told():
                 copy_checked(self._store, self._name, key, sizes, each)
-            except BackupDamagedError as exc:
-                self._say(exc.reason)
-            else:
                 if sizes.size != each.size:
                     self._say(
                         f"{each.name} has {sizes.size} bytes, not the {each.size} of "
@@ -144,34 +154,26 @@ class Verifier:
             name = side.key(self._name).removeprefix(self._files.directory)
             if name not in names:
                 continue
-            try:
+            with self._told():
                 read_side_file(self._store, self._name, manifest, side)
-            except BackupDamagedError as exc:
-                self._say(exc.reason)
             self._objects += manifest is None
         log = self._files.logs
         if log.removeprefix(self._files.directory) in names:
-            try:
+            with self._told():
                 content = read_object(self._store, self._name, manifest, log)
                 for _ in log_lines(self._name, log, content):
                     pass
-            except BackupDamagedError as exc:
-                self._say(exc.reason)
             self._objects += manifest is None
 
     def _check_archive(self, record: Record, manifest: Manifest | None) -> None:
         """Every item parses, counts agree, references lead to what is there."""
-        try:
-            # A damaged one was named above; what else is wrong is still told.
-            with self._archives.open(self._name, None, salvage=True) as reader:
-                summary = reader.check()
-                damage = list(reader.damage)
-                with reader.index() as contents:
-                    self._items = len(contents)
-                    problems = list(self._references(manifest, contents))
-        except (ArchiveError, BackupDamagedError) as exc:
-            self._say(exc.reason)
-            return
+        # A damaged one was named above; what else is wrong is still told.
+        with self._archives.open(self._name, None, salvage=True) as reader:
+            summary = reader.check()
+            damage = list(reader.damage)
+            with reader.index() as contents:
+                self._items = len(contents)
+                problems = list(self._references(manifest, contents))
         self._objects += manifest is None
         self._problems += damage
         self._problems += [

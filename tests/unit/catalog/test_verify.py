@@ -6,7 +6,8 @@ import catalog_samples as samples
 import pytest
 
 from kbackup._kits.streams import compress
-from kbackup.catalog import MissingReference, VolumeRecord
+from kbackup.catalog import BackupStore, MissingReference, VolumeRecord
+from kbackup.errors import StoreError, StoreUnavailableError
 from kbackup.models import GroupResource, ListRecord, ResourceIdentifier
 
 SECRETS = GroupResource.parse("secrets")
@@ -102,3 +103,42 @@ def test_incomplete_is_a_problem(store, root):
 
     assert report.problems[0].startswith("incomplete: no velero-backup.json")
     assert (report.objects, report.items) == (0, 0)
+
+
+@pytest.mark.parametrize("suffix", ["-logs.gz", "-results.gz", ".tar.gz"])
+def test_file_on_a_bad_sector(objects, store, suffix):
+    """A file that the disk does not give is told, and the others are still looked at."""
+    samples.make(store, "shop")
+
+    class Dying(samples.Watched):
+        """Fails for one key."""
+
+        def get(self, key, target, **options):
+            """Fail, or read."""
+            if key.endswith(f"/shop{suffix}"):
+                raise StoreError(key, "input/output error")
+            return self._store.get(key, target, **options)
+
+    dying = BackupStore(Dying(objects, lambda verb, key: None))
+
+    (problem,) = dying.verify("shop").problems
+    assert problem == (
+        f"backups/shop/shop{suffix}: the store failed: input/output error"
+    )
+
+
+def test_silent_store_is_no_fault_of_the_backup(objects, store):
+    """Where the store does not answer, nothing is said about the backup."""
+    samples.make(store, "shop")
+
+    class Silent(samples.Watched):
+        """Does not answer for the log."""
+
+        def get(self, key, target, **options):
+            """Fail, or read."""
+            if key.endswith("-logs.gz"):
+                raise StoreUnavailableError(key)
+            return self._store.get(key, target, **options)
+
+    with pytest.raises(StoreUnavailableError):
+        BackupStore(Silent(objects, lambda verb, key: None)).verify("shop")
