@@ -97,7 +97,8 @@ class Connections:
 
     def clear(self) -> None:
         """Close idle connections; those in use close with their answers."""
-        self._manager.clear()
+        self._manager.clear()  # first, so that the next request makes a new pool
+        self._pool.close()
 
 
 def _make_manager(configuration: Any) -> urllib3.PoolManager:

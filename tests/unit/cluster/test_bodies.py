@@ -41,6 +41,8 @@ class RawServer:
         requests: How many there were, on all of them.
         halfway: Called once; when it returns False the connection ends there.
         encode: How bodies are sent.
+        done: Set when the test is over.
+        ended: Set when a client closed a connection.
     """
 
     def __init__(self):
@@ -48,6 +50,7 @@ class RawServer:
         self.halfway = lambda: True
         self.encode = plain
         self.done = threading.Event()
+        self.ended = threading.Event()
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
         self._threads = [threading.Thread(target=self._serve, daemon=True)]
@@ -74,6 +77,7 @@ class RawServer:
                 if self.requests == 1 and not self.halfway():
                     return
                 connection.sendall(body[HALF:])
+            self.ended.set()
 
     def close(self):
         """Stop."""
@@ -107,6 +111,17 @@ def test_connections_are_kept(raw_server, cluster):
         assert [item.name for item in cluster.list(MAPS)] == ["a"]
 
     assert raw_server.connections == 1
+
+
+def test_closing(raw_server, cluster):
+    """Closing ends idle connections; a later request opens another one."""
+    list(cluster.list(MAPS))
+
+    cluster.close()
+
+    assert raw_server.ended.wait(10)
+    assert [item.name for item in cluster.list(MAPS)] == ["a"]
+    assert raw_server.connections == 2
 
 
 def test_a_body_that_ends_early(raw_server, cluster):
