@@ -98,8 +98,8 @@ class Listing:
         found = self._directories()
         has_mirrors = self._has_mirrors()
         entries = map_ordered(
-            lambda name: self._entry(
-                name, claims, found.get(name, {}), count_copies=has_mirrors
+            lambda name: self._look_again(
+                self._entry(name, claims, found.get(name, {}), count_copies=has_mirrors)
             ),
             sorted(found.keys() | claims.keys()),
             workers=_WORKERS,
@@ -138,12 +138,24 @@ class Listing:
         Raises:
             BackupNotFoundError: There is nothing of that name.
         """
-        found = self._entry(
-            name, self._live_claims(name), count_copies=self._has_mirrors()
-        )
+        found = self._look_again(self._entry_now(name))
         if found.backup is None and found == _nothing(name):
             raise BackupNotFoundError(name)
         return found
+
+    def _entry_now(self, name: str) -> BackupEntry:
+        claims = self._live_claims(name)
+        return self._entry(name, claims, count_copies=self._has_mirrors())
+
+    def _look_again(self, entry: BackupEntry) -> BackupEntry:
+        """Ask once more about what seems to be left of a dead run.
+
+        A run may have begun after its claim was looked for, or ended after its record
+        was.
+        """
+        if entry.state is not EntryState.INCOMPLETE or entry.backup is not None:
+            return entry
+        return self._entry_now(entry.name)
 
     def _live_claims(self, only: str = "") -> Mapping[str, ClaimRecord]:
         now = self._clock.now()

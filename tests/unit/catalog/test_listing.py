@@ -313,3 +313,25 @@ def test_damaged_identity(store, velero, put):
     assert states(store) == {"a": "complete"}
     with pytest.raises(StoreAccessError, match="damaged"):
         store.claim("b", run_uid="u")
+
+
+@pytest.mark.parametrize("look", ["list", "entry"])
+def test_run_that_begins_while_looking(objects, store, clock, look):
+    """A run whose claim came just after the claims were read is not a dead one."""
+    claims = []
+
+    class Starting(Counted):
+        """Lets a run begin between the look at claims and that at directories."""
+
+        def list(self, prefix, **options):
+            """Begin the run, then list."""
+            if prefix.startswith(layout.BACKUPS) and not claims:
+                claims.append(store.claim("shop", run_uid="u"))
+                self._store.put("backups/shop/shop.tar.gz", b"half")
+            return self._store.list(prefix, **options)
+
+    looking = BackupStore(Starting(objects), clock=clock)
+
+    entry = looking.entry("shop") if look == "entry" else looking.list()[0]
+
+    assert entry.state == "in_progress"
