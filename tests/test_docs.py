@@ -1,5 +1,6 @@
 """The documentation says what the code does."""
 
+import runpy
 from pathlib import Path
 
 import pytest
@@ -43,3 +44,13 @@ def test_built_in_actions_are_documented():
 
     rows = [line.split("`")[1] for line in page.splitlines() if line.startswith("| `")]
     assert sorted(rows) == sorted(action.name for action in offered)
+
+
+@pytest.mark.parametrize("page", ["cli.md", "settings.md"])
+def test_generated_page_is_current(page):
+    """The pages of commands and settings are what the code says now."""
+    script = runpy.run_path(str(DOCS / "generate_reference.py"))
+
+    written = (DOCS / "reference" / page).read_text()
+
+    assert written == script["PAGES"][page](), "run docs/generate_reference.py"

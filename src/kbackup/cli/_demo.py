@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -136,6 +138,8 @@ class _Story:
     def _closing_words(self) -> None:
         self._echo("\nNow with a cluster of yours:", bold=True)
         create = "kbackup backup create first --include-namespaces default"
+        if shutil.which("kbackup") is None:  # in a virtual environment not activated
+            self._say(f'export PATH="{Path(sys.executable).parent}:$PATH"')
         self._say(
             "export KBACKUP_LOCATION=./backups",
             "kbackup doctor",

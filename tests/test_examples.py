@@ -1,0 +1,235 @@
+"""The examples, the notebook and the README's code do what they say."""
+
+import ast
+import asyncio
+import inspect
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kbackup import BackupEngine, BackupSpec, BackupStore, Cluster
+from kbackup.testing import SimulatedCluster, load_sample_shop
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = ROOT / "examples"
+
+
+def run(script, *arguments, **environment):
+    """Run an example and return what it printed."""
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / script, *arguments],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(name="simulated")
+def fixture_simulated():
+    """A cluster with the sample shop in it."""
+    with SimulatedCluster() as simulated:
+        with simulated.connect() as cluster:
+            load_sample_shop(cluster)
+        yield simulated
+
+
+@pytest.fixture(name="kubeconfig")
+def fixture_kubeconfig(simulated, tmp_path):
+    """The way to that cluster."""
+    return str(simulated.kubeconfig(tmp_path / "kubeconfig"))
+
+
+@pytest.fixture(name="location")
+def fixture_location(simulated, tmp_path):
+    """A directory that holds backup shop-1 of the shop."""
+    with (
+        simulated.connect() as cluster,
+        BackupStore.open(tmp_path / "store") as store,
+    ):
+        spec = BackupSpec(included_namespaces=["shop"])
+        BackupEngine(cluster, store).run("shop-1", spec)
+    return tmp_path / "store"
+
+
+def test_embed_a_backup(kubeconfig, tmp_path):
+    """The first example backs up a namespace into a directory."""
+    printed = run(
+        "01-embed-a-backup/backup.py", "shop", tmp_path / "b", KUBECONFIG=kubeconfig
+    )
+
+    assert re.search(r"^shop-\d{14}: Completed$", printed, re.MULTILINE)
+    assert len(list((tmp_path / "b/backups").iterdir())) == 1
+
+
+def test_embed_a_backup_tries_itself():
+    """Without arguments the first example needs no cluster."""
+    assert ": Completed" in run("01-embed-a-backup/backup.py")
+
+
+def test_restore_elsewhere(kubeconfig, location, simulated, monkeypatch):
+    """The second example shows the plan, asks, and makes a copy."""
+    done = subprocess.run(
+        [
+            *(sys.executable, EXAMPLES / "02-restore-elsewhere/restore.py"),
+            *(location, "shop-1", "shop", "copy"),
+        ],
+        env={**os.environ, "KUBECONFIG": kubeconfig},
+        input="y\n",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "shop-1-as-copy: Completed" in done.stdout
+    assert len(simulated.objects("deployments.apps", "copy")) == 1
+
+
+def test_restore_elsewhere_tries_itself():
+    """Without arguments the second example needs no cluster."""
+    assert "as-shop-copy: Completed" in run("02-restore-elsewhere/restore.py")
+
+
+def test_read_a_backup(location):
+    """The example that reads a backup counts by namespace and type, without cluster."""
+    rows = [
+        line.split()
+        for line in run("05-read-a-backup/read.py", location, "shop-1").splitlines()
+    ]
+
+    assert ["shop", "pods", "2"] in rows
+    assert ["-", "namespaces", "1"] in rows
+
+
+@pytest.mark.parametrize(
+    "path", sorted(EXAMPLES.glob("notebooks/*.ipynb")), ids=lambda path: path.stem
+)
+def test_notebook(path, capsys):
+    """Every cell of a notebook runs, in order, inside a running event loop."""
+    cells = [
+        "".join(cell["source"])
+        for cell in json.loads(path.read_text())["cells"]
+        if cell["cell_type"] == "code"
+    ]
+
+    asyncio.run(run_cells(cells))
+
+    assert "Completed 0" in capsys.readouterr().out
+
+
+async def run_cells(cells):
+    """Run cells as a notebook does: one namespace, and await at the top level."""
+    names = {}
+    for cell in cells:
+        flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+        outcome = eval(compile(cell, "<cell>", "exec", flags), names)  # noqa: S307 - ours
+        if inspect.iscoroutine(outcome):
+            await outcome
+
+
+def test_notebooks_hold_no_outputs():
+    """Notebooks are kept without outputs: a diff of one shows what was written."""
+    for path in EXAMPLES.glob("notebooks/*.ipynb"):
+        cells = json.loads(path.read_text())["cells"]
+        assert all(not cell.get("outputs") for cell in cells)
+
+
+def test_every_example_is_explained():
+    """Every example has a README."""
+    for directory in EXAMPLES.iterdir():
+        if directory.is_dir():
+            assert (directory / "README.md").exists(), directory
+
+
+def test_code_of_the_readme(simulated, tmp_path, monkeypatch, capsys):
+    """The README's Python does what its comments say."""
+    (code,) = re.findall(
+        r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL
+    )
+    code = code.replace("/var/backups/prod", str(tmp_path / "prod"))
+    clusters = [simulated.connect(), simulated.connect()]
+    monkeypatch.setattr(Cluster, "connect", lambda **_: clusters.pop())
+    before = len(simulated.objects("deployments.apps", "shop-copy"))
+
+    names = {}
+    exec(compile(code, "README.md", "exec"), names)  # noqa: S102 - ours
+    names["store"].close()
+    names["cluster"].close()
+    names["staging"].close()
+
+    printed = capsys.readouterr().out
+    assert printed.startswith("Completed\n")
+    assert "create    namespaces/shop -> shop-copy" in printed
+    assert "deployments.apps/shop/web Deployment" in printed
+    assert before == 0
+    assert len(simulated.objects("deployments.apps", "shop-copy")) == 1
+
+
+def test_commands_of_the_readme(simulated, tmp_path, monkeypatch, capsys):
+    """The README's commands run as they stand there."""
+    from kbackup.cli._app import run as kbackup  # noqa: PLC0415 - named like ours
+
+    text = (ROOT / "README.md").read_text()
+    block = text[text.index("## At a terminal") :]
+    commands = re.findall(
+        r"^\$ kbackup (.*)$", block.partition("```\n\n")[0], re.MULTILINE
+    )
+    kubeconfig = simulated.kubeconfig(tmp_path / "kubeconfig")
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+    monkeypatch.setenv("KBACKUP_LOCATION", str(tmp_path / "prod"))
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setattr("click.termui.visible_prompt_func", lambda _: "y")
+
+    assert len(commands) == 5
+    for command in commands:
+        assert kbackup(command.split()) == 0, capsys.readouterr()
+
+
+def test_links_of_the_readme():
+    """Every file that the README links to is there."""
+    links = re.findall(r"\]\(([^)#]+)\)", (ROOT / "README.md").read_text())
+
+    missing = [
+        link for link in links if "://" not in link and not (ROOT / link).exists()
+    ]
+    assert missing == []
+
+
+class TestRunningLoop:
+    """The engines work where an event loop is running."""
+
+    def test_called_from_a_coroutine(self, simulated, tmp_path):
+        """Called directly, as from a notebook's cell, a run blocks and ends well."""
+        spec = BackupSpec(included_namespaces=["shop"])
+
+        async def cell():
+            with simulated.connect() as cluster, BackupStore.open(tmp_path) as store:
+                return BackupEngine(cluster, store).run("a", spec)
+
+        assert asyncio.run(cell()).exit_code == 0
+
+    def test_handed_to_a_thread(self, simulated, tmp_path):
+        """Two runs in threads leave the loop free and do not disturb each other."""
+        spec = BackupSpec(included_namespaces=["shop"])
+
+        async def both():
+            with simulated.connect() as cluster, BackupStore.open(tmp_path) as store:
+                engine = BackupEngine(cluster, store)
+                runs = [asyncio.to_thread(engine.run, name, spec) for name in "ab"]
+                ticks = asyncio.create_task(asyncio.sleep(0, "free"))
+                return [await ticks, *await asyncio.gather(*runs)]
+
+        free, *results = asyncio.run(both())
+
+        assert free == "free"
+        assert [result.backup.name for result in results] == ["a", "b"]
+        assert [result.exit_code for result in results] == [0, 0]
