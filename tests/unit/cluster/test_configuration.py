@@ -13,6 +13,7 @@ import pytest
 from kbackup.cluster import Cluster
 from kbackup.errors import (
     ClusterUnreachableError,
+    ExecError,
     ForbiddenError,
     InvalidConfigError,
     UnauthorizedError,
@@ -201,7 +202,7 @@ def test_exec_through_a_proxy_for_http(server, write_kubeconfig):
         "http://cluster.test:8080", {"token": SECRET}, **{"proxy-url": server.url}
     )
 
-    with Cluster.connect(path) as cluster, pytest.raises(Exception, match="exec") as e:
+    with Cluster.connect(path) as cluster, pytest.raises(ExecError) as e:
         cluster.exec("x", "p", ["true"])
 
     assert SECRET not in str(e.value)
@@ -247,7 +248,7 @@ def test_unknown_authority(https_server, write_kubeconfig):
     with Cluster.connect(path) as cluster:
         with pytest.raises(ClusterUnreachableError, match="TLS"):
             cluster.get(PODS, "a", "x")
-        with pytest.raises(Exception, match="TLS"):
+        with pytest.raises(ExecError, match="TLS"):
             cluster.exec("x", "p", ["true"])
 
     assert https_server.requests == []
