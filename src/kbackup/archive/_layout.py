@@ -79,7 +79,7 @@ class PathReader:
         if place is None or not file.endswith(_SUFFIX) or len(file) == len(_SUFFIX):
             clean_path(raw)
             return None
-        if file in _NO_FILES or b"%" in file or b"\0" in file:
+        if file in _NO_FILES or b"\0" in file:
             raise _no_name(clean_path(raw))
         try:
             return (*place, file[: -len(_SUFFIX)].decode())
@@ -87,8 +87,7 @@ class PathReader:
             raise ArchiveCorruptError("its path is not UTF-8", entry=repr(raw)) from exc
 
 
-# What the API server refuses as a segment of a path, and so as a name: requests for it
-# would be about something else.
+# What no API server takes as a name: a request for it would be about something else.
 _NO_NAMES = frozenset({".", ".."})
 _NO_FILES = frozenset({b"..json", b"...json"})
 
@@ -112,7 +111,7 @@ def split_directory(path: str) -> tuple[str, str, str] | None:
     if rest == ["cluster"]:
         return parts[1], version, ""
     if len(rest) == 2 and rest[0] == "namespaces" and rest[1]:  # noqa: PLR2004 - depth
-        if rest[1] in _NO_NAMES or "%" in rest[1]:
+        if rest[1] in _NO_NAMES:
             raise _no_name(path)
         return parts[1], version, rest[1]
     return None
