@@ -30,7 +30,7 @@ class Role(StrEnum):
     ADOPTED = "adopted"
     """Created before its owner and without it; the owner's controller adopts it."""
     OWNED = "owned"
-    """Somebody else's child, such as a custom resource's: created without owner."""
+    """Somebody else's child, such as a custom resource's: tied to it again."""
 
 
 @attrs.frozen
@@ -58,7 +58,7 @@ class Ownership:
     Attributes:
         role: What to do with the item.
         maker: The controller that makes or adopts it.
-        owners: Every owner; none of them is written.
+        owners: Every owner; none of their old UIDs is ever written.
     """
 
     role: Role = Role.FREE
@@ -109,7 +109,9 @@ def _role(kind: str, maker: Owner) -> Role:
     if kind == "Job" and maker.kind == "CronJob":
         return Role.MADE
     if kind == "PersistentVolumeClaim" and maker.kind == "Pod":
-        return Role.MADE  # a generic ephemeral volume: it lives and dies with its Pod
+        # A generic ephemeral volume lives and dies with its Pod, and a Pod whose claim
+        # exists already, owned by nobody, never starts.
+        return Role.NEVER
     if kind in _CHILDREN_FIRST:
         return Role.ADOPTED
     return Role.OWNED

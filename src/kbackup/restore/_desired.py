@@ -41,7 +41,9 @@ from kbackup.restore._claims import (
     reset_claim,
     reset_volume,
 )
+from kbackup.restore._controlled import Role, ownership
 from kbackup.restore._filters import Filters
+from kbackup.restore._owners import Reference, references_of
 from kbackup.restore._priorities import NAMESPACES
 from kbackup.restore._reset import label, reset, settle
 
@@ -60,6 +62,7 @@ class Desired:
         additional: What an action asked to be restored before it.
         skip: Why it shall not be restored; empty: it shall.
         begins: The actions that act when it is written.
+        owners: Its owner references, still without UIDs; not part of the content.
     """
 
     content: Mapping[str, Any]
@@ -68,6 +71,7 @@ class Desired:
     additional: tuple[ResourceIdentifier, ...] = ()
     skip: str = ""
     begins: tuple[RestoreItemAction, ...] = ()
+    owners: tuple[Reference, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -137,6 +141,7 @@ class DesiredMaker:
         """
         ref = item.identifier
         kind = self._kind_of(ref.group_resource)
+        owners = self._owners_of(content)
         reset(content)
         outcome = _NOTHING_DONE
         if kind.actions:
@@ -160,7 +165,16 @@ class DesiredMaker:
             additional=outcome.additional,
             skip=skip,
             begins=outcome.begins,
+            owners=owners,
         )
+
+    def _owners_of(self, content: Mapping[str, Any]) -> tuple[Reference, ...]:
+        """The owners that an item of the backup is to have again."""
+        if not content["metadata"].get("ownerReferences"):
+            return ()
+        if not self._options.relink_owners or ownership(content).role is not Role.OWNED:
+            return ()
+        return references_of(content)
 
     def _kind_of(self, resource: GroupResource) -> "_TypeFacts":
         """What holds for all items of a type; the last answer is kept.

@@ -39,6 +39,12 @@ from kbackup.restore._system import (
 
 ENDPOINTS = GroupResource.parse("endpoints")
 SERVICES = GroupResource.parse("services")
+_TWINS = {
+    # One object that the API server shows under two groups.
+    GroupResource.parse("ingresses.extensions"): GroupResource.parse(
+        "ingresses.networking.k8s.io"
+    ),
+}
 _NEVER_OWNERS = frozenset({"Secret", "ConfigMap"})
 _DEFAULT_NAMESPACE = ResourceIdentifier(NAMESPACES, "", "default")
 _decode = msgspec.json.decode
@@ -57,6 +63,7 @@ class PlanState:
         facts: The target's volumes, for the claims; None until a claim is met.
         left_out: How many items the user's function left out.
         taken: Targets of items that were renamed or merged into one namespace.
+        owned: Items that are created and tied to their owners again.
     """
 
     entries: list[PlanEntry] = attrs.field(factory=list)
@@ -69,6 +76,7 @@ class PlanState:
     facts: VolumeFacts | None = None
     left_out: int = 0
     taken: dict[ResourceIdentifier, ResourceIdentifier] = attrs.field(factory=dict)
+    owned: dict[ResourceIdentifier, tuple[Owner, ...]] = attrs.field(factory=dict)
 
     def want(self, asks: ResourceIdentifier, wanted: ResourceIdentifier) -> None:
         """Note that *asks* needs *wanted* written before it."""
@@ -163,9 +171,12 @@ class ItemPlanner:
 
     def _decide(self, case: "_Case") -> PlanEntry:
         reason = self._belongs_to_cluster(case) or finished(case.content)
+        reason = reason or self._is_twin(case.ref)
         if reason:
             return case.entry(PlanAction.SKIP, reason)
         case.owned = ownership(case.content)
+        is_owned = case.owned.role is Role.OWNED
+        case.relinks = is_owned and self._request.options.relink_owners
         made = self._made_by_controller(case.owned, case.target)
         if made:
             self._ask_for_more(case)
@@ -193,11 +204,13 @@ class ItemPlanner:
         if desired.skip:
             return case.entry(PlanAction.SKIP, desired.skip)
         entry = self._place(case, desired)
+        if case.relinks and entry.action is PlanAction.CREATE:
+            self._state.owned[entry.identifier] = case.owned.owners
         if entry.action.writes:
             self._book.see(
                 entry,
                 desired.content,
-                owners=case.owned.owners if case.owned.role is Role.OWNED else (),
+                owners=case.lost_owners,
                 had_status=case.had_status,
                 resource=case.view.resource,
             )
@@ -257,6 +270,17 @@ class ItemPlanner:
             precondition=seen,
             cluster_wide=writes and not case.target.namespace,
         )
+
+    def _is_twin(self, ref: ResourceIdentifier) -> str:
+        """Why an object is left to its twin under a newer group; empty: it is not."""
+        newer = _TWINS.get(ref.group_resource)
+        if newer is None or not self._request.filters.wants_type(newer):
+            return ""
+        twin = self._contents.get(attrs.evolve(ref, group_resource=newer))
+        if twin is None:
+            return ""
+        served = self._request.discovery.by_kind(twin.api_version, twin.kind)
+        return f"the same object as in {newer}" if served is not None else ""
 
     # --- claims and volumes -----------------------------------------------------------
 
@@ -390,11 +414,19 @@ class _Case:
     line: ClaimLine | None = None
     had_status: bool = False
     second_write: bool = False
+    relinks: bool = False
 
     @property
     def ref(self) -> ResourceIdentifier:
         """The item in the backup."""
         return self.item.identifier
+
+    @property
+    def lost_owners(self) -> tuple[Owner, ...]:
+        """Owners that the item will not have again, whatever else the plan has."""
+        if self.relinks or self.owned.role is not Role.OWNED:
+            return ()
+        return self.owned.owners
 
     def entry(self, action: PlanAction, reason: str = "", **more: Any) -> PlanEntry:
         """The line of the plan."""
@@ -416,7 +448,7 @@ class _Case:
         parts = [first] if first else []
         if self.line is not None:
             parts += [self.line.text, *self.line.problems]
-        if self.owned.owners and action is PlanAction.CREATE:
+        if self.owned.owners and action is PlanAction.CREATE and not self.relinks:
             named = ", ".join(str(owner) for owner in self.owned.owners)
             adopted = self.owned.role in (Role.ADOPTED, Role.MADE)
             parts.append(

@@ -77,7 +77,7 @@ class NoticeBook:
         Args:
             entry: The line of the plan.
             content: As it would be written.
-            owners: Whom the backup names as its owners and the restore does not.
+            owners: Whom the backup names as its owners and the restore never does.
             had_status: The backup has a status for it.
             resource: Its type in the target, where it is served.
         """
@@ -96,6 +96,10 @@ class NoticeBook:
             self._note(_NO_STATUS, target)
         for sentence in _sentences(entry, content):
             self._note(sentence, target)
+
+    def see_ownerless(self, target: ResourceIdentifier) -> None:
+        """Note an item that loses an owner, because that one does not come along."""
+        self._note(_OWNERLESS, target)
 
     def see_claims(self, lines: Iterable[ClaimLine], *, same_cluster: bool) -> None:
         """Look at what becomes of the claims."""

@@ -4,6 +4,7 @@ Called by the writer's threads. Each ordinary object is written once; the answer
 write that got lost is found by looking for our label.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +13,12 @@ import attrs
 from kbackup._kits.normalise import same
 from kbackup.archive import ArchiveContents
 from kbackup.cluster import Cluster, PatchKind
-from kbackup.errors import ClusterError, ItemNotFoundError, KBackupError
+from kbackup.errors import (
+    ClusterError,
+    ForbiddenError,
+    ItemNotFoundError,
+    KBackupError,
+)
 from kbackup.models import APIResource, Item, ResourceIdentifier
 from kbackup.plugins import Run
 from kbackup.restore._answers import Answer, explain, is_push_back, meaning
@@ -20,6 +26,7 @@ from kbackup.restore._claims import ClaimLine, rebind_patch
 from kbackup.restore._desired import Desired, DesiredMaker
 from kbackup.restore._existing import ExistingRules, decide, update_patch
 from kbackup.restore._gate import Gate
+from kbackup.restore._owners import OwnerLinks, Resolved, without_blocks
 from kbackup.restore._plan import PlanAction, PlanEntry, Precondition
 from kbackup.restore._priorities import NAMESPACES
 from kbackup.restore._reset import is_labelled
@@ -37,6 +44,8 @@ from kbackup.restore._writer import (
 _MOVED = "the live object changed since the plan was made"
 _APPEARED = "an object of this name appeared since the plan was made"
 _UNSEEN = "an object of this name exists"
+_DEFERRALS = 3  # for an owner that waits itself; it is tried before what it owns
+_BLOCKING = "blockownerdeletion"
 _DIGEST = "the item would be written differently than planned"
 
 
@@ -58,8 +67,11 @@ class ObjectWriter:
         restore_label: str,
         gate: Gate,
         run: Run,
+        owners: OwnerLinks,
         dry_run: bool = False,
     ) -> None:
+        self._owners = owners
+        self._deferred: Counter[ResourceIdentifier] = Counter()
         self._dry_run = dry_run
         self._cluster = cluster
         self._types = types
@@ -115,18 +127,43 @@ class ObjectWriter:
     def _create(
         self, entry: PlanEntry, resource: APIResource, desired: Desired
     ) -> Attempt:
+        body: Mapping[str, Any] | bytes = desired.body
+        lost = ""
+        if desired.owners and not self._dry_run:
+            owners = self._owners.resolve(desired.owners, entry.target.namespace)
+            lost = ", ".join(owners.lost)
+            if owners.may_come and self._deferred[entry.identifier] < _DEFERRALS:
+                self._deferred[entry.identifier] += 1
+                return Attempt(reason=f"its owner {lost} is not there")
+            body = _tied(desired, owners)
         try:
-            stored = self._cluster.create(
-                resource,
-                desired.body,
-                namespace=entry.target.namespace,
-                dry_run=self._dry_run,
-            )
+            stored = self._post(entry, resource, body)
         except ClusterError as exc:
             return self._after_create(entry, resource, desired, exc)
         if entry.second_write and not self._dry_run:
             self._give_back_fields(entry, resource, stored)
+        if lost:
+            self._run.warning(f"restored without its owner {lost}", item=entry.target)
         return Attempt(action=CREATED, reason=entry.reason)
+
+    def _post(
+        self, entry: PlanEntry, resource: APIResource, body: Mapping[str, Any] | bytes
+    ) -> dict[str, Any]:
+        """Create it; an owner whose deletion we may not hold up is not held up."""
+        namespace, dry_run = entry.target.namespace, self._dry_run
+        try:
+            return self._cluster.create(
+                resource, body, namespace=namespace, dry_run=dry_run
+            )
+        except ForbiddenError as exc:
+            if isinstance(body, bytes) or _BLOCKING not in str(exc).lower():
+                raise
+        stored = self._cluster.create(
+            resource, without_blocks(body), namespace=namespace, dry_run=dry_run
+        )
+        message = "restored without blockOwnerDeletion: the server forbids it"
+        self._run.warning(message, item=entry.target)
+        return stored
 
     def _after_create(
         self,
@@ -318,6 +355,15 @@ class ObjectWriter:
             except Exception as exc:  # noqa: BLE001 - a plugin may raise anything
                 message = f"{action.name} failed to begin: {type(exc).__name__}"
                 self._run.error(message, item=desired.target, plugin=action.name)
+
+
+def _tied(desired: Desired, owners: Resolved) -> Mapping[str, Any] | bytes:
+    """The body with the new UIDs of its owners."""
+    if not owners.found:
+        return desired.body
+    content = desired.content
+    metadata = {**content["metadata"], "ownerReferences": list(owners.found)}
+    return {**content, "metadata": metadata}
 
 
 def _is_as_seen(entry: PlanEntry, live: Mapping[str, Any]) -> bool:

@@ -245,7 +245,13 @@ def _writer(
     workers = writers_of(session, request)
     types = ServedTypes(request.cluster, request.discovery, run)
     objects = make_object_writer(
-        session, run, request, contents, types=types, claims=plan.claims
+        session,
+        run,
+        request,
+        contents,
+        types=types,
+        claims=plan.claims,
+        entries=plan.entries,
     )
     return Writer(
         run,

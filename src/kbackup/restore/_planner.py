@@ -33,6 +33,7 @@ from kbackup.restore._desired import DesiredMaker
 from kbackup.restore._item_planner import ENDPOINTS, ItemPlanner, PlanState
 from kbackup.restore._namespaces import plan_namespaces
 from kbackup.restore._notices import NoticeBook
+from kbackup.restore._owners import link_plan
 from kbackup.restore._plan import PlanAction, PlanEntry, Precondition
 from kbackup.restore._priorities import CRDS, NAMESPACES, pull_forward, type_waves
 from kbackup.restore._request import RestoreRequest
@@ -123,6 +124,7 @@ class Planner:
             book=self._book,
             wave=wave,
         )
+        self._link_owners()
         self._finish_notices()
         entries = self._in_order()
         return Planned(entries=entries, state=self._state, book=self._book)
@@ -417,6 +419,16 @@ class Planner:
     def _drop_entry(self, ref: ResourceIdentifier) -> None:
         entries = self._state.entries
         entries[:] = [entry for entry in entries if entry.identifier != ref]
+
+    def _link_owners(self) -> None:
+        """Let what is owned know whether its owners come along, and come after them."""
+        if not self._state.owned:
+            return
+        linked = link_plan(self._state.entries, self._state.owned)
+        self._state.entries[:] = linked.entries
+        self._state.edges += linked.edges
+        for target in linked.ownerless:
+            self._book.see_ownerless(target)
 
     def _finish_notices(self) -> None:
         lines = self._state.lines.values()

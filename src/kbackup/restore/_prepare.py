@@ -44,6 +44,8 @@ from kbackup.restore._dry_run import NOT_TRIED, validate_entries
 from kbackup.restore._filters import TypeNames, make_filters
 from kbackup.restore._gate import Gate
 from kbackup.restore._object_writer import ObjectWriter
+from kbackup.restore._owners import OwnerLinks
+from kbackup.restore._plan import PlanEntry
 from kbackup.restore._planner import Planned, Planner
 from kbackup.restore._priorities import Priorities
 from kbackup.restore._reads import MemoReader
@@ -191,7 +193,7 @@ def resolve(
     cluster = session.cluster.for_run(
         session.cancel, settings=session.settings, count=run.count
     )
-    discovery = cluster.discover()
+    discovery = cluster.discover(refresh=True)  # CRDs come and go
     served = {}
     for text in (*spec.included_resources, *spec.excluded_resources):
         found = discovery.resolve(text)
@@ -240,6 +242,7 @@ def make_object_writer(
     *,
     types: ServedTypes,
     claims: Iterable[ClaimLine],
+    entries: Iterable[PlanEntry],
     dry_run: bool = False,
 ) -> ObjectWriter:
     """Make what writes the single entries of a plan."""
@@ -258,6 +261,7 @@ def make_object_writer(
             per_second=session.settings.max_writes_per_second,
         ),
         run=run,
+        owners=OwnerLinks(request.cluster, types.by_kind, entries),
         dry_run=dry_run,
     )
 
@@ -282,6 +286,7 @@ def _validated(
         contents,
         types=ServedTypes(request.cluster, request.discovery, run),
         claims=planned.state.lines.values(),
+        entries=planned.entries,
         dry_run=True,
     )
     workers = writers_of(session, request)

@@ -30,7 +30,11 @@ class ServedTypes:
 
     def find(self, entry: PlanEntry) -> APIResource | None:
         """The endpoint in the entry's version; None: it is not served now."""
-        key = (entry.api_version, entry.kind)
+        return self.by_kind(entry.api_version, entry.kind)
+
+    def by_kind(self, api_version: str, kind: str) -> APIResource | None:
+        """The endpoint of a type in one version; None: it is not served now."""
+        key = (api_version, kind)
         known = self._known.get(key)
         if known is None:
             known = self._discovery.by_kind(*key) or self._look_again(key)

@@ -137,6 +137,15 @@ def test_every_workload_has_exactly_its_replicas(place):
     }
 
 
+def test_custom_resources_have_their_owners_again(place):
+    """Safety 1: linked by the new UID, so that the garbage collector agrees."""
+    objects = place.world.objects(place.namespace)
+    wishes = {name: item for (kind, name), item in objects.items() if "wishes" in kind}
+
+    (owner,) = wishes["child"]["metadata"]["ownerReferences"]
+    assert owner["uid"] == wishes["parent"]["metadata"]["uid"]
+
+
 def test_each_pod_has_one_controller(place):
     """Safety check 7: no Pod is owned twice, and each owner is alive."""
     living = {

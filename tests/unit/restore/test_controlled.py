@@ -23,7 +23,7 @@ def _owned(kind, by, *, controller=True, version="v1"):
         ("Pod", "StrimziPodSet", Role.MADE),
         ("Pod", "Job", Role.NEVER),
         ("Job", "CronJob", Role.MADE),
-        ("PersistentVolumeClaim", "Pod", Role.MADE),
+        ("PersistentVolumeClaim", "Pod", Role.NEVER),
         ("ReplicaSet", "Deployment", Role.ADOPTED),
         ("ControllerRevision", "DaemonSet", Role.ADOPTED),
         ("Deployment", "Shop", Role.OWNED),

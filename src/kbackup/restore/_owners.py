@@ -1,0 +1,196 @@
+"""Owner references, tied anew to the objects of the target.
+
+What a custom resource owns comes back owned: by the new UID of an owner that this
+restore created, updated or found equal, in the same namespace or cluster-scoped. A UID
+of the backup is never written: the target's garbage collector would delete the object
+half a second later. `link_plan` is pure and called by the planner; the writer asks
+`OwnerLinks` just before it creates an object.
+"""
+
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from kbackup.cluster import Cluster
+from kbackup.errors import ClusterError
+from kbackup.models import APIResource, ResourceIdentifier
+from kbackup.restore._controlled import Owner
+from kbackup.restore._plan import PlanAction, PlanEntry
+
+Reference = Mapping[str, Any]
+Find = Callable[[str, str], APIResource | None]
+
+_BLOCKS = "blockOwnerDeletion"
+
+
+@attrs.frozen(kw_only=True)
+class LinkedPlan:
+    """A plan whose owned items know their owners.
+
+    Attributes:
+        entries: The entries; the reasons of owned items say what becomes of the link.
+        edges: (item, owner) in the backup: the owner is written first.
+        ownerless: Targets that lose an owner.
+    """
+
+    entries: tuple[PlanEntry, ...]
+    edges: tuple[tuple[ResourceIdentifier, ResourceIdentifier], ...]
+    ownerless: tuple[ResourceIdentifier, ...]
+
+
+def link_plan(
+    entries: Sequence[PlanEntry],
+    owned: Mapping[ResourceIdentifier, tuple[Owner, ...]],
+) -> LinkedPlan:
+    """Find the owners of the items in *owned*, which the plan creates."""
+    known = {_key(entry): entry.identifier for entry in entries if is_usable(entry)}
+    linked: list[PlanEntry] = []
+    edges: list[tuple[ResourceIdentifier, ResourceIdentifier]] = []
+    ownerless: list[ResourceIdentifier] = []
+    for entry in entries:
+        owners = owned.get(entry.identifier, ())
+        if not owners or entry.action is not PlanAction.CREATE:
+            linked.append(entry)
+            continue
+        found, lost = [], []
+        for owner in owners:
+            ref = _find(known, owner, entry.target.namespace)
+            if ref is None or ref == entry.identifier:
+                lost.append(str(owner))
+            else:
+                found.append(str(owner))
+                edges.append((entry.identifier, ref))
+        if lost:
+            ownerless.append(entry.target)
+        linked.append(attrs.evolve(entry, reason=_reason(entry.reason, found, lost)))
+    return LinkedPlan(
+        entries=tuple(linked), edges=tuple(edges), ownerless=tuple(ownerless)
+    )
+
+
+def is_usable(entry: PlanEntry) -> bool:
+    """Whether an entry's object is as in the backup once the restore is done."""
+    return entry.action.writes or entry.action is PlanAction.UNCHANGED
+
+
+def references_of(content: Mapping[str, Any]) -> tuple[Reference, ...]:
+    """The owner references of an item of the backup, without the old UIDs."""
+    return tuple(
+        {key: value for key, value in reference.items() if key != "uid"}
+        for reference in content["metadata"].get("ownerReferences") or ()
+    )
+
+
+def without_blocks(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The object with owner references that do not hold up their owner's deletion."""
+    metadata = {**body["metadata"]}
+    metadata["ownerReferences"] = [
+        {key: value for key, value in reference.items() if key != _BLOCKS}
+        for reference in metadata["ownerReferences"]
+    ]
+    return {**body, "metadata": metadata}
+
+
+@attrs.frozen(kw_only=True)
+class Resolved:
+    """Owner references as they can be written now.
+
+    Attributes:
+        found: With the UIDs of the target.
+        lost: Owners that are not there, as ``Kind/name``.
+        may_come: One of those is part of the restore and may still be written.
+    """
+
+    found: tuple[dict[str, Any], ...]
+    lost: tuple[str, ...]
+    may_come: bool
+
+
+class OwnerLinks:
+    """The new UIDs of owners; may be asked from any thread.
+
+    They are read from the cluster, so that a restore that goes on after a kill finds
+    those of the owners that were written before.
+
+    Args:
+        cluster: The target.
+        find: How the target serves (apiVersion, kind).
+        entries: Of the plan: only their targets become owners.
+    """
+
+    def __init__(
+        self, cluster: Cluster, find: Find, entries: Iterable[PlanEntry]
+    ) -> None:
+        self._cluster = cluster
+        self._find = find
+        self._usable = {entry.target for entry in entries if is_usable(entry)}
+        self._known: dict[ResourceIdentifier, str] = {}
+        self._asking = threading.Lock()
+
+    def resolve(self, references: Iterable[Reference], namespace: str) -> "Resolved":
+        """Look up the owners of an object in *namespace*."""
+        found, lost, may_come = [], [], False
+        for reference in references:
+            uid = self._uid_of(reference, namespace)
+            if uid:
+                found.append({**reference, "uid": uid})
+                continue
+            may_come = may_come or uid is not None
+            lost.append(f"{reference.get('kind')}/{reference.get('name')}")
+        return Resolved(found=tuple(found), lost=tuple(lost), may_come=may_come)
+
+    def _uid_of(self, reference: Reference, namespace: str) -> str | None:
+        """The UID of an owner; empty: it is not there; None: it never will be."""
+        kind, name = str(reference.get("kind")), str(reference.get("name"))
+        resource = self._find(str(reference.get("apiVersion")), kind)
+        if resource is None:
+            return None
+        where = namespace if resource.namespaced else ""
+        ref = ResourceIdentifier(resource.group_resource, where, name)
+        if ref not in self._usable:
+            return None
+        with self._asking:
+            known = self._known.get(ref, "")
+        return known or self._ask(resource, ref)
+
+    def _ask(self, resource: APIResource, ref: ResourceIdentifier) -> str:
+        try:
+            live = self._cluster.get(resource, ref.name, ref.namespace).content
+        except ClusterError:
+            return ""
+        metadata = live["metadata"]
+        if metadata.get("deletionTimestamp"):
+            return ""
+        uid = str(metadata.get("uid", ""))
+        with self._asking:
+            self._known[ref] = uid
+        return uid
+
+
+def _key(entry: PlanEntry) -> tuple[str, str, str, str]:
+    group = entry.api_version.rpartition("/")[0]
+    return group, entry.kind, entry.target.namespace, entry.target.name
+
+
+def _find(
+    known: Mapping[tuple[str, str, str, str], ResourceIdentifier],
+    owner: Owner,
+    namespace: str,
+) -> ResourceIdentifier | None:
+    group = owner.api_version.rpartition("/")[0]
+    for where in dict.fromkeys((namespace, "")):
+        ref = known.get((group, owner.kind, where, owner.name))
+        if ref is not None:
+            return ref
+    return None
+
+
+def _reason(first: str, found: Sequence[str], lost: Sequence[str]) -> str:
+    parts = [first] if first else []
+    if found:
+        parts.append(f"owned by {', '.join(found)}")
+    if lost:
+        parts.append(f"without owner {', '.join(lost)}")
+    return "; ".join(parts)

@@ -1,0 +1,202 @@
+"""What is owned comes back owned, by the new UID of its owner and by no other."""
+
+import pytest
+
+from kbackup.models import (
+    GroupResource,
+    ResourceIdentifier,
+    RestoreOptions,
+    RestoreSpec,
+)
+from kbackup.restore import PlanAction, PlanEntry
+from kbackup.restore._controlled import Owner
+from kbackup.restore._owners import link_plan, references_of, without_blocks
+
+SPEC = RestoreSpec(backup_name="shop-1")
+MAPS = GroupResource.parse("configmaps")
+
+
+def thing(name, *, owner="", labels=None, **flags):
+    """A ConfigMap, owned by another one."""
+    metadata = {"name": name, "namespace": "shop", "labels": labels or {}}
+    if owner:
+        reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": owner}
+        metadata["ownerReferences"] = [{**reference, **flags}]
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
+
+
+def entry(name, action=PlanAction.CREATE, namespace="shop"):
+    """A line of a plan."""
+    ref = ResourceIdentifier(MAPS, namespace, name)
+    return PlanEntry(
+        identifier=ref, target=ref, action=action, api_version="v1", kind="ConfigMap"
+    )
+
+
+def owned_by(cluster, name):
+    """The owner references of a ConfigMap as (name, uid)."""
+    found = next(
+        item
+        for item in cluster.objects("configmaps", "shop")
+        if item["metadata"]["name"] == name
+    )
+    references = found["metadata"].get("ownerReferences") or []
+    return [(each["name"], each["uid"]) for each in references]
+
+
+def uid_of(cluster, name):
+    """The UID of a ConfigMap."""
+    return next(
+        item["metadata"]["uid"]
+        for item in cluster.objects("configmaps", "shop")
+        if item["metadata"]["name"] == name
+    )
+
+
+@pytest.fixture(name="bench")
+def fixture_bench(make_shop):
+    """A function that backs up objects; returns an engine and the target cluster."""
+
+    def make(items):
+        made = make_shop(items)
+        blank = {"apiVersion": "v1", "kind": "Namespace"}
+        made.simulated.load([blank | {"metadata": {"name": "shop"}}])
+        return made.engine, made.simulated
+
+    return make
+
+
+def test_a_chain_of_owners_is_linked_by_new_uids(bench):
+    """Whatever the order of the names, each owner is written before what it owns."""
+    items = [thing("c"), thing("b", owner="c"), thing("a", owner="b")]
+    engine, cluster = bench(items)
+
+    plan = engine.plan("try-1", SPEC)
+    result = engine.apply(plan)
+
+    assert result.results.errors == ()
+    assert result.results.warnings == ()
+    assert owned_by(cluster, "a") == [("b", uid_of(cluster, "b"))]
+    assert owned_by(cluster, "b") == [("c", uid_of(cluster, "c"))]
+    assert "owned by ConfigMap/b" in str(plan)
+    assert engine.plan("try-1", SPEC).is_empty
+
+
+def test_an_owner_that_does_not_come_along_is_named(bench):
+    """Without its owner the item is created free, and plan and result say so."""
+    items = [thing("a"), thing("b", owner="a", labels={"with": "me"})]
+    engine, cluster = bench(items)
+    options = RestoreOptions(where=lambda item: item["metadata"]["name"] != "a")
+
+    plan = engine.plan("try-1", SPEC, options)
+    result = engine.apply(plan)
+
+    assert "without owner ConfigMap/a" in str(plan)
+    assert owned_by(cluster, "b") == []
+    (warning,) = result.results.warnings
+    assert "without its owner ConfigMap/a" in warning.message
+
+
+def test_an_owner_that_differs_is_no_owner(bench):
+    """A live object that is not what the backup has does not become an owner."""
+    items = [thing("a"), thing("b", owner="a")]
+    engine, cluster = bench(items)
+    cluster.load([{**thing("a"), "data": {"other": "thing"}}])
+
+    engine.run("try-1", SPEC)
+
+    assert owned_by(cluster, "b") == []
+
+
+def test_an_owner_that_is_equal_is_an_owner(bench):
+    """A live object that is what the backup has is linked by its UID."""
+    items = [thing("a"), thing("b", owner="a")]
+    engine, cluster = bench(items)
+    cluster.load([thing("a")])
+
+    engine.run("try-1", SPEC)
+
+    assert owned_by(cluster, "b") == [("a", uid_of(cluster, "a"))]
+
+
+def test_an_owner_whose_write_fails(bench):
+    """The child is created free and named; it does not wait for ever."""
+    engine, cluster = bench([thing("a"), thing("b", owner="a")])
+    cluster.faults.fail(verb="create", resource="configmaps", status=422)
+
+    result = engine.run("try-1", SPEC)
+
+    assert owned_by(cluster, "b") == []
+    assert len(result.results.errors) == 1
+    assert any("without its owner" in str(x) for x in result.results.warnings)
+
+
+def test_an_owner_that_is_late(bench):
+    """What it owns waits for an owner whose write has to be tried again."""
+    engine, cluster = bench([thing("a"), thing("b", owner="a")])
+    cluster.faults.fail(verb="create", resource="configmaps", status=503, times=2)
+
+    result = engine.run("try-1", SPEC)
+
+    assert cluster.calls["create configmaps"] == 4
+    assert result.results.errors == ()
+    assert owned_by(cluster, "b") == [("a", uid_of(cluster, "a"))]
+
+
+def test_not_asked_for(bench):
+    """With relink_owners off nothing is linked."""
+    engine, cluster = bench([thing("a"), thing("b", owner="a")])
+
+    plan = engine.plan("try-1", SPEC, RestoreOptions(relink_owners=False))
+    engine.apply(plan)
+
+    assert owned_by(cluster, "b") == []
+    assert "without owner ConfigMap/a" in str(plan)
+
+
+def test_owners_in_a_circle_end(bench):
+    """Items that own each other are created, as far linked as can be."""
+    engine, cluster = bench([thing("a", owner="b"), thing("b", owner="a")])
+
+    result = engine.run("try-1", SPEC)
+
+    assert result.results.errors == ()
+    assert len(cluster.objects("configmaps", "shop")) >= 2
+
+
+def test_only_within_one_namespace_or_from_above():
+    """An owner of the same name in another namespace is none."""
+    child = entry("b")
+    linked = link_plan(
+        [entry("a", namespace="other"), child],
+        {child.identifier: (Owner("v1", "ConfigMap", "a"),)},
+    )
+
+    assert linked.edges == ()
+    assert linked.ownerless == (child.target,)
+
+
+@pytest.mark.parametrize("action", [PlanAction.SKIP, PlanAction.CONFLICT])
+def test_only_owners_of_the_restore(action):
+    """An item that is not written is not in the target as it was in the backup."""
+    child = entry("b")
+    owners = {child.identifier: (Owner("v1", "ConfigMap", "a"),)}
+
+    assert link_plan([entry("a", action), child], owners).edges == ()
+    assert len(link_plan([entry("a", PlanAction.UNCHANGED), child], owners).edges) == 1
+
+
+def test_old_uids_and_blocks_go():
+    """References lose the UID of the backup, and where asked the block."""
+    item = thing("b", owner="a", uid="old", blockOwnerDeletion=True)
+
+    (reference,) = references_of(item)
+    assert reference == {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "name": "a",
+        "blockOwnerDeletion": True,
+    }
+    (free,) = without_blocks(item)["metadata"]["ownerReferences"]
+    assert "blockOwnerDeletion" not in free
+    assert item["metadata"]["ownerReferences"][0]["blockOwnerDeletion"]
