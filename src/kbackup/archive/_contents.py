@@ -11,8 +11,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import attrs
+
 from kbackup.archive._files import PositionedFile, temporary_file
-from kbackup.archive._items import ItemFactory, check_body
+from kbackup.archive._items import check_body
 from kbackup.archive._layout import (
     PREFERRED_SUFFIX,
     Key,
@@ -27,7 +29,32 @@ _Place = int  # offset << 32 | size: one integer, as there may be 300,000 of the
 _SIZE_BITS = 32
 _SIZE_MASK = (1 << _SIZE_BITS) - 1
 _WRITE_AT = 1 << 20
-_TYPICAL_BLOCK = 1 << 20  # bodies that lie side by side are read together
+_FIRST_BLOCK, _LARGEST_BLOCK = 1 << 16, 1 << 20
+
+
+@attrs.define
+class TypeItems:
+    """The items of one type: where their bodies lie, and what they are.
+
+    Attributes:
+        places: By namespace and name.
+        head: API version and kind of nearly all of them.
+        others: The same of those that have other ones.
+    """
+
+    places: dict[tuple[str, str], _Place] = attrs.field(factory=dict)
+    head: tuple[str, str] = ("", "")
+    others: dict[tuple[str, str], tuple[str, str]] = attrs.field(factory=dict)
+
+    def add(self, key: tuple[str, str], place: _Place, head: tuple[str, str]) -> None:
+        """Keep an item; a later one of the same name takes its place."""
+        if not self.places:
+            self.head = head
+        if head != self.head:
+            self.others[key] = head
+        elif self.others:
+            self.others.pop(key, None)
+        self.places[key] = place
 
 
 class ArchiveContents:
@@ -38,17 +65,14 @@ class ArchiveContents:
 
     def __init__(
         self,
-        places: Mapping[str, dict[tuple[str, str], _Place]],
+        stored: Mapping[str, TypeItems],
         versions: Mapping[str, set[str]],
         spool: PositionedFile,
         damage: Callable[[], tuple[str, ...]],
     ) -> None:
-        self._factory = ItemFactory()
-        types = sorted((self._factory.type_of(name), name) for name in places)
-        self._places = {
-            kind: dict(sorted(places[name].items())) for kind, name in types
-        }
-        self._keys = {kind: list(held) for kind, held in self._places.items()}
+        types = sorted((GroupResource.parse(name), name) for name in stored)
+        self._types = {kind: stored[name] for kind, name in types}
+        self._keys = {kind: sorted(held.places) for kind, held in self._types.items()}
         self._versions = {
             kind: tuple(_in_order(versions.get(name, set()))) for kind, name in types
         }
@@ -57,7 +81,7 @@ class ArchiveContents:
 
     def resources(self) -> tuple[GroupResource, ...]:
         """Return the types of which there are items, sorted."""
-        return tuple(self._places)
+        return tuple(self._types)
 
     def namespaces(self) -> tuple[str, ...]:
         """Return the namespaces in which there are items, sorted."""
@@ -66,19 +90,21 @@ class ArchiveContents:
 
     def versions(self, group_resource: GroupResource) -> tuple[str, ...]:
         """Return the versions in which a type is stored, the preferred one first."""
-        if group_resource not in self._places:
+        held = self._types.get(group_resource)
+        if held is None:
             return ()
         if stored := self._versions[group_resource]:
             return stored
-        bodies = {item.api_version for item in self.items(group_resource)}
-        return tuple(_in_order({version.rpartition("/")[2] for version in bodies}))
+        heads = [held.head] if len(held.others) < len(held.places) else []
+        found = {version for version, _ in [*heads, *held.others.values()]}
+        return tuple(_in_order({version.rpartition("/")[2] for version in found}))
 
     @property
     def sizes(self) -> Mapping[GroupResource, int]:
         """The bytes of the items of each type."""
         return {
-            kind: sum(place & _SIZE_MASK for place in places.values())
-            for kind, places in self._places.items()
+            kind: sum(place & _SIZE_MASK for place in held.places.values())
+            for kind, held in self._types.items()
         }
 
     @property
@@ -102,36 +128,33 @@ class ArchiveContents:
         self, group_resource: GroupResource, namespace: str | None = None
     ) -> Iterator[Item]:
         """Yield the items of a type, by namespace and name; arguments as above."""
-        places = self._places.get(group_resource, {})
-        block, start = b"", 0
-        for ns, name in self._range(group_resource, namespace):
-            offset, size = _split(places[ns, name])
-            if not start <= offset <= offset + size <= start + len(block):
-                start, block = offset, self._read(offset, max(size, _TYPICAL_BLOCK))
-            at = offset - start
-            body = block[at : at + size]
-            yield self._factory.make(group_resource, ns, name, body)
+        get = self.in_order().get
+        for identifier in self.identifiers(group_resource, namespace):
+            if (item := get(identifier)) is not None:
+                yield item
+
+    def in_order(self) -> SideBySide:
+        """Return a reader of items that are asked for mostly in key order."""
+        return SideBySide(self)
 
     def get(self, identifier: ResourceIdentifier) -> Item | None:
         """Return one item, or None where the archive has none of that name."""
-        places = self._places.get(identifier.group_resource, {})
-        place = places.get((identifier.namespace, identifier.name))
-        if place is None:
-            return None
-        body = self._read(*_split(place))
-        return self._factory.make(
-            identifier.group_resource, identifier.namespace, identifier.name, body
-        )
+        return SideBySide(self).get(identifier)
 
-    def close(self) -> None:
-        """Free the temporary file."""
-        self._spool.close()
+    def of_type(self, group_resource: GroupResource) -> TypeItems:
+        """Return what is known of a type; nothing, where there are no items of it."""
+        return self._types.get(group_resource) or TypeItems()
 
-    def _read(self, offset: int, size: int) -> bytes:
+    def read(self, offset: int, size: int) -> bytes:
+        """Return a part of the temporary file, or an `ArchiveError`."""
         try:
             return self._spool.read_at(offset, size)
         except (OSError, ValueError) as exc:  # ValueError: it was closed
             raise ArchiveError(f"the spooled archive cannot be read: {exc}") from exc
+
+    def close(self) -> None:
+        """Free the temporary file."""
+        self._spool.close()
 
     def _range(
         self, group_resource: GroupResource, namespace: str | None
@@ -144,11 +167,11 @@ class ArchiveContents:
         return keys[start:end]
 
     def __contains__(self, identifier: ResourceIdentifier) -> bool:
-        places = self._places.get(identifier.group_resource, {})
-        return (identifier.namespace, identifier.name) in places
+        held = self.of_type(identifier.group_resource)
+        return (identifier.namespace, identifier.name) in held.places
 
     def __len__(self) -> int:
-        return sum(map(len, self._places.values()))
+        return sum(len(held.places) for held in self._types.values())
 
     def __enter__(self) -> Self:
         return self
@@ -160,6 +183,52 @@ class ArchiveContents:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+class SideBySide:
+    """Reads items one after the other; for one thread.
+
+    Bodies that are asked for in the order in which they lie are read together: a read
+    for each took 3 us more, and so did looking again for the version and kind that the
+    index has found already (of 12,000 Secrets, 3.2 us an item became 1.5).
+
+    Args:
+        contents: Whose items they are.
+    """
+
+    def __init__(self, contents: ArchiveContents) -> None:
+        self._contents = contents
+        self._resource: GroupResource | None = None
+        self._held = TypeItems()
+        self._block = b""
+        self._start = self._ahead = 0
+
+    def get(self, identifier: ResourceIdentifier) -> Item | None:
+        """Return one item, or None where the archive has none of that name."""
+        if identifier.group_resource is not self._resource:
+            self._resource = identifier.group_resource
+            self._held = self._contents.of_type(self._resource)
+        held = self._held
+        key = (identifier.namespace, identifier.name)
+        place = held.places.get(key)
+        if place is None:
+            return None
+        head = held.others.get(key, held.head) if held.others else held.head
+        body = self._body(place >> _SIZE_BITS, place & _SIZE_MASK)
+        return Item(identifier=identifier, raw=body, api_version=head[0], kind=head[1])
+
+    def _body(self, offset: int, size: int) -> bytes:
+        at = offset - self._start
+        if at < 0 or at + size > len(self._block):
+            follows = 0 < at <= len(self._block)
+            ahead = min(max(2 * self._ahead, _FIRST_BLOCK), _LARGEST_BLOCK)
+            self._ahead = ahead if follows else 0  # nothing, where they lie anyhow
+            self._block = self._contents.read(offset, max(size, self._ahead))
+            self._start, at = offset, 0
+        body = self._block[at : at + size]
+        if len(body) < size:
+            raise ArchiveError("the spooled archive is shorter than it was")
+        return body
 
 
 class IndexBuilder:
@@ -180,7 +249,7 @@ class IndexBuilder:
         except OSError as exc:
             raise ArchiveError(f"the archive cannot be spooled: {exc}") from exc
         self._report = report
-        self._places: dict[str, dict[tuple[str, str], _Place]] = {}
+        self._types: dict[str, TypeItems] = {}
         self._versions: dict[str, set[str]] = {}
         self._last_version = ("", "")
         self._postponed: dict[Key, str] = {}
@@ -190,15 +259,16 @@ class IndexBuilder:
     def add(self, resource: str, namespace: str, name: str, body: bytes) -> None:
         """Keep an item; a later one of the same name takes its place."""
         try:
-            check_body(resource, namespace, name, body)
+            head = check_body(resource, namespace, name, body)
         except ArchiveCorruptError as exc:
             self._report(exc)
             return
-        places = self._places.get(resource)
-        if places is None:
-            places = self._places[resource] = {}
+        held = self._types.get(resource)
+        if held is None:
+            held = self._types[resource] = TypeItems()
         size = len(body)
-        places[namespace, name] = self._end << _SIZE_BITS | size
+        place = self._end << _SIZE_BITS | size
+        held.add((namespace, name), place, (head.api_version, head.kind))
         self._end += size
         self._waiting.append(body)
         if self._end - self._written >= _WRITE_AT:
@@ -219,7 +289,8 @@ class IndexBuilder:
         return {k: v for k, v in self._postponed.items() if not self._has(*k)}
 
     def _has(self, resource: str, namespace: str, name: str) -> bool:
-        return (namespace, name) in self._places.get(resource, ())
+        held = self._types.get(resource)
+        return held is not None and (namespace, name) in held.places
 
     def finish(self, damage: Callable[[], tuple[str, ...]]) -> ArchiveContents:
         """Return the index; the builder is not used afterwards."""
@@ -229,7 +300,7 @@ class IndexBuilder:
         except OSError as exc:
             raise ArchiveError(f"the archive cannot be spooled: {exc}") from exc
         spool = PositionedFile(self._file)
-        return ArchiveContents(self._places, self._versions, spool, damage)
+        return ArchiveContents(self._types, self._versions, spool, damage)
 
     def close(self) -> None:
         """Drop what was kept."""
@@ -242,10 +313,6 @@ class IndexBuilder:
             raise ArchiveError(f"the archive cannot be spooled: {exc}") from exc
         self._waiting.clear()
         self._written = self._end
-
-
-def _split(place: _Place) -> tuple[int, int]:
-    return place >> _SIZE_BITS, place & _SIZE_MASK
 
 
 def _in_order(directories: set[str]) -> list[str]:
