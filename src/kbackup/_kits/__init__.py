@@ -1,1 +1,1 @@
-"""Being built."""
+"""Small tools that could be somebody else's library; every room may import them."""

@@ -15,6 +15,7 @@ import attrs
 import msgspec
 
 from kbackup._kits.workers import CancelToken
+from kbackup.archive import LONGEST_NAME_FOR_VELERO
 from kbackup.backup._action_runner import ActionCall, ActionOutcome, ActionRunner
 from kbackup.backup._ledger import Ledger, Tally, TypeLedger, qualified
 from kbackup.backup._references import CLAIMS, PODS, References, finder_for
@@ -37,7 +38,6 @@ SELECTED_TWICE = "selected twice"
 NOT_IN_WHERE = "not wanted by where"
 
 _BATCH = 64  # items handed to the action worker at once: a hand-over costs 70 us
-_LONGEST_NAME = 250  # name and ".json" must fit a file name of 255 bytes
 _EXCLUDE = labels.EXCLUDE_FROM_BACKUP
 _HOOKS = (
     labels.PRE_BACKUP_HOOK_PREFIX,
@@ -216,7 +216,7 @@ class ItemBackupper:
                 continue
             stored.add(key)
             count += 1
-            if len(name) > _LONGEST_NAME:
+            if len(name) > LONGEST_NAME_FOR_VELERO:
                 self.overlong.append(_identifier(page, namespace, name))
         tally.stored += count
 
@@ -366,7 +366,7 @@ class ItemBackupper:
                 item=identifier,
                 plugin=name,
             )
-        if len(identifier.name) > _LONGEST_NAME:
+        if len(identifier.name) > LONGEST_NAME_FOR_VELERO:
             self.overlong.append(identifier)
         finder = finder_for(identifier.group_resource)
         if finder is not None:

@@ -147,7 +147,7 @@ class RunReport:
 
     Attributes:
         seconds: By phase.
-        calls: Requests to the API server, by verb and outcome.
+        calls: Requests sent to the API server, retries included, by ``<verb> <resource>``.
         plugin_seconds: By plugin.
         bytes_written: To the store.
         lists: Every list that was read.

@@ -191,7 +191,7 @@ class Run:
             return Results(warnings=tuple(self._warnings), errors=tuple(self._errors))
 
     def count(self, call: str, number: int = 1) -> None:
-        """Count calls of one kind, such as ``list secrets`` or ``store put``."""
+        """Count requests of one kind, such as ``list secrets``."""
         with self._collecting:
             self._calls[call] += number
 

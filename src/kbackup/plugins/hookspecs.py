@@ -44,7 +44,8 @@ def kbackup_register_object_stores() -> Mapping[str, ObjectStoreFactory]:
 def kbackup_register_volume_snapshotters() -> Mapping[str, VolumeSnapshotterFactory]:
     """Offer volume snapshotters, keyed by provider name such as ``velero.io/aws``.
 
-    Called once per `PluginManager`; as for object stores, factories only.
+    Called once per `PluginManager`; as for object stores, factories only. They are
+    listed; this version of kbackup takes no snapshots and opens none.
     """
 
 
@@ -70,7 +71,8 @@ def kbackup_register_restore_item_actions() -> Mapping[str, RestoreItemAction]:
 def kbackup_register_delete_item_actions() -> Mapping[str, DeleteItemAction]:
     """Offer actions that clean up when a backup is deleted, keyed by their name.
 
-    Called once per `PluginManager`.
+    Called once per `PluginManager`. They are listed; this version of kbackup deletes a
+    backup's files only and does not run them.
     """
 
 
@@ -78,7 +80,8 @@ def kbackup_register_delete_item_actions() -> Mapping[str, DeleteItemAction]:
 def kbackup_register_item_block_actions() -> Mapping[str, ItemBlockAction]:
     """Offer actions that tell which items belong together, keyed by their name.
 
-    Called once per `PluginManager`.
+    Called once per `PluginManager`. They are listed; this version of kbackup backs up
+    item by item and does not ask them.
     """
 
 
