@@ -25,6 +25,7 @@ from kbackup.errors import (
     ObjectExistsError,
     ObjectNotFoundError,
     StoreError,
+    StoreFullError,
 )
 from kbackup.models import Backup
 from kbackup.plugins import ObjectStore
@@ -96,25 +97,41 @@ def publish(
         objects=[_describe(name, named[name], known) for name in sorted(named)],
     )
     sealed, record, backup = seal(backup, manifest)
-    written: list[str] = []
-
-    def put(key: str, content: Content) -> None:
-        _put_once(store, claim, key, content)
-        written.append(key)
-
+    contents = [
+        (names.directory + name, named[name])
+        for name in sorted(named, key=lambda name: name != f"{claim.name}.tar.gz")
+    ]
+    written = _write(store, claim, [*contents, (names.manifest, sealed)])
     try:
-        for name in sorted(named, key=lambda name: name != f"{claim.name}.tar.gz"):
-            put(names.directory + name, named[name])
-        claim.check()
-        put(names.manifest, sealed)
+        _put_record(store, claim, names.metadata, record)
+    except StoreFullError:  # a clear answer, and the room is wanted
+        if claim.is_ours() and not has_record(store, claim.name):
+            remove_quietly(store, written)
+        raise
+    _settle(store, claim, names.metadata, record)
+    return backup
+
+
+def _write(
+    store: ObjectStore, claim: BackupClaim, contents: list[tuple[str, Content]]
+) -> list[str]:
+    """Write all but the record, the manifest last; return the keys.
+
+    Where that fails, what was written is removed again.
+    """
+    written: list[str] = []
+    try:
+        for key, content in contents:
+            if key == contents[-1][0]:
+                claim.check()
+            _put_once(store, claim, key, content)
+            written.append(key)
         claim.check()
     except BaseException:
         if claim.is_ours():  # else they may be those of the run that has it now
             remove_quietly(store, written)
         raise
-    _put_record(store, claim, names.metadata, record)
-    _settle(store, claim, names.metadata, record)
-    return backup
+    return written
 
 
 def _settle(store: ObjectStore, claim: BackupClaim, key: str, record: bytes) -> None:

@@ -13,6 +13,7 @@ from kbackup.catalog import BackupStore, EntryState, ManifestObject
 from kbackup.errors import (
     BackupExistsError,
     BackupInProgressError,
+    StoreFullError,
     StoreUnavailableError,
 )
 from kbackup.models import Backup as BackupModel
@@ -125,6 +126,20 @@ def test_lost_answer_of_the_record(objects):
     record = samples.make(store, "shop")
 
     assert BackupStore(objects).get("shop") == record
+
+
+def test_disk_that_is_full_at_the_record(objects, root):
+    """Where there is no room for the record, the room of all else is given back."""
+
+    def fill(verb, key):
+        """Refuse the record."""
+        if verb == "put" and key.endswith("velero-backup.json"):
+            raise StoreFullError(key)
+
+    with pytest.raises(StoreFullError):
+        samples.make(BackupStore(samples.Watched(objects, fill)), "shop")
+
+    assert not (root / "backups").exists()
 
 
 def test_claim_lost_while_writing(store, objects, root):
