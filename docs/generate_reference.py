@@ -25,7 +25,8 @@ Written by `docs/generate_reference.py` from the commands themselves.
 
 What was asked for goes to stdout; progress, questions, warnings and the command to type
 next go to stderr. With `-o json` or `-o yaml` stdout is one document with
-`apiVersion: kbackup.io/v1` and a `kind` (`backup show` prints the stored object itself).
+`apiVersion: kbackup.io/v1` and a `kind` (`backup show` prints the stored object itself);
+its [schema](../formats/schemas/output.json) only ever grows.
 Lists are comma-separated, and their options may be repeated. Exit codes are in
 [exit-codes.md](exit-codes.md), environment variables and the file of settings in
 [settings.md](settings.md).

@@ -156,6 +156,10 @@ def download(session: Session, name: str, target: Path | None, *, force: bool) -
     """Save the archive of backup NAME, checked against its digest."""
     session.backup = name
     target = target or Path(f"{name}-data.tar.gz")
+    if not target.parent.is_dir():
+        raise click.BadParameter(
+            f"{target.parent} is no directory", param_hint="--file"
+        )
     if target.exists() and not force:
         say(f"Error: {target} exists already")
         say_next(session, f"kbackup backup download {name} --file {target} --force")

@@ -336,11 +336,11 @@ def test_download_saves_the_checked_archive(backed_up, tmp_path):
 
 
 def test_download_into_a_directory_that_is_not_there(backed_up, tmp_path):
-    """A target that cannot be written is named."""
+    """A target in no directory is wrong use, and named."""
     done = backed_up("backup", "download", "shop-1", "-f", tmp_path / "no/where")
 
-    assert done.code == 1
-    assert "no/where" in done.err
+    assert done.code == 2
+    assert f"{tmp_path}/no is no directory" in done.err
 
 
 def test_verify_of_a_whole_backup(backed_up):

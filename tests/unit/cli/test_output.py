@@ -4,7 +4,9 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
+import jsonschema
 import pytest
 
 from kbackup.models import load_yaml
@@ -31,6 +33,12 @@ VERBS = [
     (["version"], "Version"),
 ]
 IDS = [" ".join(words[:2]) + " " + kind for words, kind in VERBS]
+SCHEMA = json.loads(
+    Path(__file__)
+    .parents[3]
+    .joinpath("docs/formats/schemas/output.json")
+    .read_text(encoding="utf-8")
+)
 READ = {"json": json.loads, "yaml": load_yaml}
 
 
@@ -51,6 +59,12 @@ def test_document(restored, arguments, kind, output):
     document = READ[output](done.out)
     assert document["apiVersion"] == "kbackup.io/v1"
     assert document["kind"] == kind
+    jsonschema.validate(document, SCHEMA)
+
+
+def test_every_kind_has_a_schema():
+    """The schema knows every kind that a verb prints."""
+    assert {kind for _, kind in VERBS} <= set(SCHEMA["$defs"])
 
 
 @pytest.mark.parametrize(("arguments", "kind"), VERBS, ids=IDS)
