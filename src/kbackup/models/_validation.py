@@ -18,7 +18,8 @@ from kbackup.models._meta import LabelRequirement, LabelSelector
 from kbackup.models._objects import TypedLocalObjectReference
 from kbackup.models._restore import RestoreSpec
 
-# What belongs to one cluster's life, or to Velero itself, is never restored.
+# What belongs to one cluster's life, or to Velero itself: a restore leaves it out unless
+# it is named. (Velero refuses to name it.)
 NON_RESTORABLE_RESOURCES = (
     "nodes",
     "events",
@@ -72,7 +73,6 @@ def validate_restore_spec(spec: RestoreSpec) -> list[str]:
         *_source_violations(spec),
         *_namespace_violations(spec.included_namespaces, spec.excluded_namespaces),
         *_resource_violations(spec.included_resources, spec.excluded_resources),
-        *_non_restorable_violations(spec.included_resources),
         *_mapping_violations(spec),
         *_selector_violations(spec.label_selector, spec.or_label_selectors),
         *_time_violations("itemOperationTimeout", spec.item_operation_timeout),
@@ -158,14 +158,6 @@ def _scoped_violations(spec: BackupSpec) -> list[str]:
             "be combined with the lists of cluster-scoped and namespace-scoped resources"
         )
     return broken
-
-
-def _non_restorable_violations(includes: Iterable[str]) -> list[str]:
-    return [
-        f"included resources: {name!r} are never restored"
-        for name in includes
-        if name.lower() in NON_RESTORABLE_RESOURCES
-    ]
 
 
 # --- selectors ------------------------------------------------------------------------
