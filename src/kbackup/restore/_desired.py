@@ -51,9 +51,8 @@ _BUILT_IN = "kbackup.actions"
 _encode = msgspec.json.Encoder().encode
 
 
-@attrs.frozen(kw_only=True)
-class Desired:
-    """An item as it would be written.
+class Desired(msgspec.Struct, frozen=True, kw_only=True):
+    """An item as it would be written; a msgspec value as `PlanEntry`.
 
     Attributes:
         content: The object.
@@ -77,6 +76,9 @@ class Desired:
     def digest(self) -> str:
         """SHA-256 of the body, in hexadecimal."""
         return hashlib.sha256(self.body).hexdigest()
+
+    def __repr__(self) -> str:  # never the body: it may be a Secret
+        return f"Desired({self.target})"
 
 
 class StoredContent(Mapping[str, Any]):
@@ -126,7 +128,12 @@ class DesiredMaker:
         self._last = _TypeFacts()
 
     def make(
-        self, item: Item, content: dict[str, Any], line: ClaimLine | None = None
+        self,
+        item: Item,
+        content: dict[str, Any],
+        line: ClaimLine | None = None,
+        *,
+        target: ResourceIdentifier | None = None,
     ) -> Desired:
         """Make the desired item.
 
@@ -134,6 +141,7 @@ class DesiredMaker:
             item: Of the backup.
             content: Its parsed body, given away: it is changed.
             line: What the plan says about it, where it is a claim.
+            target: Where it goes, if the caller has asked the filters already.
 
         Raises:
             ActionError: An action or a transform failed on it.
@@ -151,7 +159,8 @@ class DesiredMaker:
             reset_claim(content, keep_volume=line is not None and line.keeps_volume)
         elif kind.is_volume:
             reset_volume(content, self._filters.mapping)
-        target = self._filters.target(ref)
+        if target is None:
+            target = self._filters.target(ref)
         settle(content, namespace=target.namespace, name=target.name)
         skip = outcome.skip
         if self._options.transforms and not skip:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-import attrs
+from msgspec.structs import replace
 
 from kbackup._kits.workers import map_ordered
 from kbackup.restore._object_writer import ObjectWriter
@@ -40,7 +40,7 @@ def validate_entries(
         attempt = writer.write(entry)
         if attempt.action != FAILED:
             return entry
-        return attrs.evolve(entry, action=PlanAction.CONFLICT, reason=attempt.reason)
+        return replace(entry, action=PlanAction.CONFLICT, reason=attempt.reason)
 
     checked = map_ordered(check, entries, workers=workers, name="kbackup-dry-run")
     return list(checked), len(waiting)

@@ -196,7 +196,9 @@ class ItemPlanner:
         case.had_status = bool(case.content.get("status"))
         case.second_write = self._wants_second_write(case)
         try:
-            desired = self._maker.make(case.item, case.content, case.line)
+            desired = self._maker.make(
+                case.item, case.content, case.line, target=case.target
+            )
         except KBackupError as exc:
             return case.entry(PlanAction.CONFLICT, str(exc))
         for wanted in desired.additional:
@@ -221,7 +223,8 @@ class ItemPlanner:
         if case.view.problem:
             return case.entry(PlanAction.CONFLICT, case.view.problem)
         seen: Mapping[str, Any] | None = None
-        if desired.target != case.target:  # a transform moved it
+        moved = desired.target is not case.target  # comparing all of it is dear
+        if moved and desired.target != case.target:  # a transform moved it
             first = self._state.taken.setdefault(desired.target, case.ref)
             if first != case.ref:
                 reason = f"{first} becomes {desired.target.qualified_name} as well"

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
+from msgspec.structs import replace
 
 from kbackup.cluster import Cluster
 from kbackup.errors import ClusterError
@@ -64,7 +65,7 @@ def link_plan(
                 edges.append((entry.identifier, ref))
         if lost:
             ownerless.append(entry.target)
-        linked.append(attrs.evolve(entry, reason=_reason(entry.reason, found, lost)))
+        linked.append(replace(entry, reason=_reason(entry.reason, found, lost)))
     return LinkedPlan(
         entries=tuple(linked), edges=tuple(edges), ownerless=tuple(ownerless)
     )

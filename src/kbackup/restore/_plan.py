@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 import attrs
+import msgspec
 
 from kbackup._kits.durations import format_duration
 from kbackup._kits.normalise import Difference
@@ -51,9 +52,10 @@ class Precondition:
     resource_version: str
 
 
-@attrs.frozen(kw_only=True)
-class PlanEntry:
+class PlanEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One line of a plan.
+
+    A msgspec value: there may be 300,000, and made by attrs each took 1.2 us more.
 
     Attributes:
         identifier: The item in the backup; for a Namespace that the backup lacks, and

@@ -4,12 +4,12 @@ Reads only. The archive's index and the target's LISTs are joined page by page, 
 neither the backup nor the cluster is ever held in memory. Called by the engine.
 """
 
-import itertools
 from collections.abc import Iterator, Mapping
 from operator import attrgetter
 from typing import Any
 
 import attrs
+from msgspec.structs import replace
 
 from kbackup.archive import ArchiveContents
 from kbackup.cluster import Cluster
@@ -21,6 +21,7 @@ from kbackup.errors import (
 )
 from kbackup.models import APIResource, GroupResource, Item, ResourceIdentifier
 from kbackup.plugins import ItemsProgressed, Run
+from kbackup.restore._ahead import read_ahead
 from kbackup.restore._claims import (
     CLAIMS,
     NODES,
@@ -94,6 +95,7 @@ class Planner:
         self._run = run
         self._state = PlanState()
         self._book = NoticeBook()
+        self._bodies = contents.in_order()
         self._items = ItemPlanner(request, contents, maker, self._state, self._book)
         self._stored = tuple(contents.resources())
         self._waves = type_waves(
@@ -207,8 +209,10 @@ class Planner:
                     raise
                 unknown = attrs.evolve(view, unreadable=f"not readable: {exc}")
                 self._use(item, unknown)
-        for absent in self._bodies(names):
-            self._plan_item(absent, None)
+        for ref in names.values():
+            absent = self._bodies.get(ref)
+            if absent is not None:
+                self._plan_item(absent, None)
         self._use(item, view)
 
     def _join(
@@ -222,27 +226,12 @@ class Planner:
         for live in self._live(resource, namespace, names):
             ref = names.pop(live.name, None)
             if ref is not None:
-                item = self._contents.get(ref)
+                item = self._bodies.get(ref)
                 if item is not None:
                     self._plan_item(item, live)
             elif self._extras is not None and self._items.is_users(live, first):
                 extra = ResourceIdentifier(first.group_resource, namespace, live.name)
                 self._extras.append(extra)
-
-    def _bodies(self, names: Mapping[str, ResourceIdentifier]) -> Iterator[Item]:
-        """The items that are left, read side by side where they are many."""
-        sources = {ref.namespace for ref in names.values()}
-        if len(names) <= _FEW or len(sources) > 1:
-            for ref in names.values():
-                item = self._contents.get(ref)
-                if item is not None:
-                    yield item
-            return
-        for ref in itertools.islice(names.values(), 1):
-            wanted = {each.name for each in names.values()}
-            for item in self._contents.items(ref.group_resource, ref.namespace):
-                if item.identifier.name in wanted:
-                    yield item
 
     def _live(
         self, resource: APIResource, namespace: str, names: Mapping[str, Any]
@@ -251,7 +240,7 @@ class Planner:
         cluster = self._request.cluster
         if len(names) > _FEW or self._extras is not None:
             listing = cluster.list(resource, namespace=namespace)
-            for page in listing.pages():
+            for page in read_ahead(listing.pages()):
                 yield from page.items
             return
         for name in tuple(names):
@@ -446,7 +435,7 @@ class Planner:
             for index, entry in enumerate(entries if moved else ()):
                 if entry.identifier in moved:
                     wave = moved[entry.identifier]
-                    entries[index] = attrs.evolve(entry, wave=wave)
+                    entries[index] = replace(entry, wave=wave)
         entries.sort(key=attrgetter("wave"))
         return tuple(entries)
 
