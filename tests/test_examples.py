@@ -212,6 +212,7 @@ class TestRunningLoop:
         spec = BackupSpec(included_namespaces=["shop"])
 
         async def cell():
+            """One cell of a notebook."""
             with simulated.connect() as cluster, BackupStore.open(tmp_path) as store:
                 return BackupEngine(cluster, store).run("a", spec)
 
@@ -222,6 +223,7 @@ class TestRunningLoop:
         spec = BackupSpec(included_namespaces=["shop"])
 
         async def both():
+            """Two backups at once, and something else meanwhile."""
             with simulated.connect() as cluster, BackupStore.open(tmp_path) as store:
                 engine = BackupEngine(cluster, store)
                 runs = [asyncio.to_thread(engine.run, name, spec) for name in "ab"]

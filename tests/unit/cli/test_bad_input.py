@@ -126,7 +126,7 @@ import pytest
             ["'replace' is not one of 'none', 'update'"],
             "kbackup restore plan --help",
         ),
-        (["bakup", "create"], 2, ["No such command 'bakup'"], "kbackup --help"),
+        (["bckp", "create"], 2, ["No such command 'bckp'"], "kbackup --help"),
         (["-o", "xml", "version"], 2, ["'xml' is not one of"], "kbackup --help"),
         (
             ["backup", "create", "a", "--context", "prod"],
