@@ -14,8 +14,6 @@ import msgspec
 
 from kbackup.models._model import Model, sequence, strings
 
-_CORE = ""  # the group without a name: pods, secrets, namespaces, ...
-
 
 @attrs.frozen(order=True)
 class GroupResource:
@@ -231,10 +229,12 @@ class LabelSelector(Model):
         expressions: list[LabelRequirement] = []
         for term in _terms(text):
             requirement = _parse_term(term)
-            if requirement.operator == "=":
-                labels[requirement.key] = requirement.values[0]
-            else:
+            if requirement.operator != "=":
                 expressions.append(requirement)
+            elif requirement.key not in labels:
+                labels[requirement.key] = requirement.values[0]
+            else:  # both must hold: of one key a mapping would keep the last only
+                expressions.append(attrs.evolve(requirement, operator="In"))
         return cls(match_labels=labels, match_expressions=tuple(expressions))
 
     def matches(self, labels: Mapping[str, str]) -> bool:

@@ -141,3 +141,12 @@ def test_an_item_shows_no_content():
     assert item.content["data"] == {"a": "c2VjcmV0"}
     assert "c2VjcmV0" not in repr(item)
     assert "secrets/shop/key" in repr(item)
+
+
+def test_two_values_of_one_label_select_nothing():
+    """``a=b,a=c`` asks for both, which no object has; the last does not win."""
+    selector = LabelSelector.parse("a=b,a=c")
+
+    assert not selector.matches({"a": "c"})
+    assert not selector.matches({"a": "b"})
+    assert selector.to_query() == "a=b,a in (c)"
