@@ -77,7 +77,7 @@ def run_backup(
         manifest = _manifest(request, stored, archive)
         with run.phase("upload"):
             known = store.problems()
-            record = store.publish(claim, record, files, manifest)
+            record = store.publish(claim, record, files, manifest, ask=run.cancel.check)
             for problem in store.problems():  # of one of several mirrored directories
                 if problem not in known:
                     run.warning(problem)

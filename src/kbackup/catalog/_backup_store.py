@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -308,6 +308,8 @@ class BackupStore:
         backup: Backup,
         files: Mapping[str, Content],
         manifest: Manifest,
+        *,
+        ask: Callable[[], None] = lambda: None,
     ) -> Backup:
         """Write a backup: archive and side files, the manifest, then the record.
 
@@ -316,6 +318,8 @@ class BackupStore:
             backup: The record, in its last phase.
             files: Paths or bytes by file name.
             manifest: Without its objects; those given spare reading the files again.
+            ask: Called before each object but the record; what it raises ends the
+                run, and what was written is removed.
 
         Returns:
             The record as it was stored: it names the manifest.
@@ -324,7 +328,7 @@ class BackupStore:
             BackupInProgressError: The claim was lost.
             BackupExistsError: Another run has published the name.
         """
-        return publish(self._store, claim, backup, files, manifest)
+        return publish(self._store, claim, backup, files, manifest, ask=ask)
 
     def delete(self, name: str, *, files_only: bool = False) -> None:
         """Remove a backup, its record first.

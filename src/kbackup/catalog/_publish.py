@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -66,6 +66,8 @@ def publish(
     backup: Backup,
     files: Mapping[str, Content],
     manifest: Manifest,
+    *,
+    ask: Callable[[], None],
 ) -> Backup:
     """Write a backup's objects and return its record as it was stored.
 
@@ -79,6 +81,7 @@ def publish(
         files: Archive and side files, by name or key.
         manifest: Its objects are filled in; those that are given, with name and size
             of a file, are taken for that file's digest.
+        ask: Called before each object but the record; what it raises ends the run.
 
     Raises:
         BackupInProgressError: The claim was lost.
@@ -101,7 +104,7 @@ def publish(
         (names.directory + name, named[name])
         for name in sorted(named, key=lambda name: name != f"{claim.name}.tar.gz")
     ]
-    written = _write(store, claim, [*contents, (names.manifest, sealed)])
+    written = _write(store, claim, [*contents, (names.manifest, sealed)], ask)
     try:
         _put_record(store, claim, names.metadata, record)
     except StoreFullError:  # a clear answer, and the room is wanted
@@ -113,7 +116,10 @@ def publish(
 
 
 def _write(
-    store: ObjectStore, claim: BackupClaim, contents: list[tuple[str, Content]]
+    store: ObjectStore,
+    claim: BackupClaim,
+    contents: list[tuple[str, Content]],
+    ask: Callable[[], None],
 ) -> list[str]:
     """Write all but the record, the manifest last; return the keys.
 
@@ -122,10 +128,12 @@ def _write(
     written: list[str] = []
     try:
         for key, content in contents:
+            ask()
             if key == contents[-1][0]:
                 claim.check()
             _put_once(store, claim, key, content)
             written.append(key)
+        ask()
         claim.check()
     except BaseException:
         if claim.is_ours():  # else they may be those of the run that has it now
