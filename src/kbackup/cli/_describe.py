@@ -30,7 +30,7 @@ def entry_row(entry: BackupEntry) -> tuple[str, ...]:
         status = f"{state}: {entry.reason}" if entry.reason else state
         return (entry.name, status, "", "", "", "", copies)
     status_ = backup.status
-    expires = f"in {span(status_.expiration - now)}" if status_.expiration else "never"
+    expires = _expires(status_.expiration, now)
     return (
         entry.name,
         str(status_.phase),
@@ -40,6 +40,15 @@ def entry_row(entry: BackupEntry) -> tuple[str, ...]:
         expires,
         copies,
     )
+
+
+def _expires(instant: datetime | None, now: datetime) -> str:
+    """Return when a backup expires, or since when it has."""
+    if instant is None:
+        return "never"
+    if instant < now:
+        return f"{span(now - instant)} ago"
+    return f"in {span(instant - now)}"
 
 
 def describe_entry(

@@ -57,9 +57,8 @@ class _Bar:
     def __call__(self, event: Event) -> None:
         """Show *event*."""
         if isinstance(event, PhaseChanged):
-            self._progress.reset(
-                self._task, description=event.phase, total=event.total, completed=0
-            )
+            self._progress.remove_task(self._task)  # a task keeps its total for good
+            self._task = self._progress.add_task(event.phase, total=event.total)
         elif isinstance(event, ItemsProgressed):
             self._progress.update(self._task, completed=event.done, total=event.total)
         elif isinstance(event, WaitingFor):

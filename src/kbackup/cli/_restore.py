@@ -148,7 +148,7 @@ def create(session: Session, /, *, yes: bool, **flags: Any) -> int:
         engine = _engine(session, store, observer)
         planned = engine.plan(name, spec, options, cancel=token)
     say(planned.summary())
-    if not agreed("Carry this plan out?", yes=yes):
+    if not agreed("Carry this plan out?", yes=yes or planned.is_empty):
         say("Nothing was written.")
         say_next(session, f"kbackup restore plan {_as_typed(session, flags)}")
         return 1

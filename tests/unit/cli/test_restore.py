@@ -120,6 +120,15 @@ def test_create_asks_on_a_terminal(backed_up, simulated, monkeypatch, answer, co
     assert made == (answer == "y")
 
 
+def test_empty_plan_is_not_asked_about(backed_up, monkeypatch):
+    """Where nothing would be written there is nothing to agree to."""
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setattr("click.termui.visible_prompt_func", lambda _: "n")
+
+    assert run(["restore", "create", "--from-backup", "shop-1"]) == 0
+
+
 def test_ctrl_c_at_the_question_writes_nothing(backed_up, simulated, monkeypatch):
     """Leaving at the question is a cancel."""
 

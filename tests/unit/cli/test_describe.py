@@ -1,0 +1,115 @@
+"""What ``describe`` and ``get`` tell of backups in unusual states."""
+
+import json
+
+import pytest
+
+
+@pytest.fixture(name="velero")
+def fixture_velero(backed_up, directory):
+    """The backup without what only kbackup writes, as Velero would have left it."""
+    place = directory / "backups/shop-1"
+    (place / "kbackup-manifest.json").unlink()
+    record = json.loads((place / "velero-backup.json").read_text())
+    del record["metadata"]["annotations"]["kbackup.io/manifest"]
+    (place / "velero-backup.json").write_text(json.dumps(record))
+    return backed_up
+
+
+def test_backup_of_another_writer(velero):
+    """A backup without a manifest is listed, described, read and verified."""
+    described = velero("backup", "describe", "shop-1")
+    listed = velero("backup", "ls", "shop-1")
+    verified = velero("backup", "verify", "shop-1")
+    planned = velero("restore", "plan", "--from-backup", "shop-1")
+
+    assert "Manifest:     none (not written by kbackup)" in described.out
+    assert "deployments.apps" in listed.out
+    assert verified.code == 0, verified.out
+    assert "a cluster that it does not name" in planned.out
+
+
+def test_backup_in_the_middle_of_another_writer(velero, directory):
+    """A record in a phase that is not final is called incomplete."""
+    path = directory / "backups/shop-1/velero-backup.json"
+    record = json.loads(path.read_text())
+    record["status"]["phase"] = "InProgress"
+    path.write_text(json.dumps(record))
+
+    listed = velero("backup", "get")
+    described = velero("backup", "describe", "shop-1")
+    planned = velero("restore", "plan", "--from-backup", "latest")
+
+    assert "incomplete: phase InProgress" in listed.out
+    assert "State:        incomplete" in described.out
+    assert planned.code == 1
+
+
+def test_expiring_backup(kbackup):
+    """When a backup expires is told where backups are listed and described."""
+    kbackup("backup", "create", "a", "--include-namespaces", "shop", "--ttl", "720h")
+
+    assert "in 29d" in kbackup("backup", "get").out
+    assert "Expires:      never" not in kbackup("backup", "describe", "a").out
+
+
+def test_expired_backup(velero, directory):
+    """A backup past its time is still there, and says since when it should not be."""
+    path = directory / "backups/shop-1/velero-backup.json"
+    record = json.loads(path.read_text())
+    record["status"]["expiration"] = "2020-01-01T00:00:00Z"
+    path.write_text(json.dumps(record))
+
+    done = velero("backup", "get")
+
+    assert "d ago" in done.out
+    assert "in -" not in done.out
+
+
+def test_selection_is_described(kbackup):
+    """What was included, left out and selected is told."""
+    kbackup(
+        *("backup", "create", "a", "--include-namespaces", "shop"),
+        *("--exclude-resources", "pods", "--selector", "app=web"),
+    )
+
+    done = kbackup("backup", "describe", "a")
+
+    assert "Namespaces:   shop" in done.out
+    assert "* (without pods)" in done.out
+    assert "Selector:     app=web" in done.out
+
+
+def test_damaged_manifest_is_told(backed_up, directory):
+    """A manifest that is not the record's own is named as the damage."""
+    path = directory / "backups/shop-1/kbackup-manifest.json"
+    path.write_bytes(path.read_bytes() + b" ")
+
+    done = backed_up("backup", "describe", "shop-1")
+
+    assert "Damaged:" in done.out
+    assert "kbackup-manifest.json" in done.out
+
+
+def test_many_gaps_are_cut_and_counted(kbackup, simulated):
+    """Without --details a long list is cut, and the rest is counted."""
+    simulated.load(
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": {"name": f"data-{number}", "namespace": "shop"},
+            "spec": {
+                "accessModes": ["ReadWriteOnce"],
+                "resources": {"requests": {"storage": "1Gi"}},
+            },
+        }
+        for number in range(12)
+    )
+    kbackup("backup", "create", "a", "--include-namespaces", "shop")
+
+    short = kbackup("backup", "describe", "a").out
+    long = kbackup("backup", "describe", "a", "--details").out
+
+    assert "13 volumes have no data in this backup:" in short
+    assert "... and 3 more: --details" in short
+    assert "shop/data-11" in long
