@@ -9,9 +9,11 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -191,10 +193,41 @@ def test_a_file_in_the_place_of_the_directory(tmp_path):
         store.put(KEY, b"x")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_directory_that_may_not_be_written(store, root):
+@pytest.fixture(name="open_directory")
+def fixture_open_directory():
+    """A directory that everybody can reach, unlike those below `tmp_path`."""
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name)
+        path.chmod(0o777)
+        yield path
+        path.chmod(0o700)
+
+
+@pytest.fixture(name="as_nobody")
+def fixture_as_nobody():
+    """The rights of somebody who is not root: root may write everywhere."""
+    nobody = 65534
+    was_root = os.geteuid() == 0
+    if was_root:
+        os.seteuid(nobody)
+    yield
+    if was_root:
+        os.seteuid(0)
+
+
+@pytest.mark.usefixtures("as_nobody")
+def test_a_directory_that_may_be_written_by_others(open_directory):
+    """Whoever may write into a directory can use it as a store."""
+    store = open_local_store({"path": str(open_directory)})
+
+    assert store.put(KEY, b"x").size == 1
+
+
+def test_a_directory_that_may_not_be_written(open_directory, request):
     """A directory without the right to write is an access error."""
-    root.mkdir(mode=0o500)
+    open_directory.chmod(0o555)
+    request.getfixturevalue("as_nobody")
+    store = open_local_store({"path": str(open_directory)})
 
     with pytest.raises(StoreAccessError):
         store.put(KEY, b"x")
