@@ -129,6 +129,15 @@ def _mounts(containers: str) -> Ignored:
     )
 
 
+def _rollout(*names: str) -> tuple[Ignored, ...]:
+    """Annotations by which the Deployment controller counts its rollouts."""
+    prefix = "deployment.kubernetes.io/"
+    return tuple(
+        Ignored(path=("metadata", "annotations", prefix + name), prune=True)
+        for name in names
+    )
+
+
 IGNORED_EVERYWHERE: tuple[Ignored, ...] = (
     *(Ignored(path=("metadata", field)) for field in METADATA_IGNORED),
     *(Ignored(path=("metadata", "labels", x), prune=True) for x in RESTORE_LABELS),
@@ -179,6 +188,10 @@ IGNORED_BY_KIND: Mapping[tuple[str, str], tuple[Ignored, ...]] = {
         *_labels("metadata", "labels"),
         *_labels("spec", "selector", "matchLabels"),
         *_labels("spec", "template", "metadata", "labels"),
+    ),
+    ("apps", "Deployment"): _rollout("revision"),
+    ("apps", "ReplicaSet"): _rollout(
+        "revision", "revision-history", "desired-replicas", "max-replicas"
     ),
     ("autoscaling", "HorizontalPodAutoscaler"): tuple(
         # autoscaling/v1 shows what later versions have in the status

@@ -66,7 +66,7 @@ class Ownership:
     owners: tuple[Owner, ...] = ()
 
 
-_FREE = Ownership()
+FREE = Ownership()
 
 
 def ownership(content: Mapping[str, Any]) -> Ownership:
@@ -76,7 +76,7 @@ def ownership(content: Mapping[str, Any]) -> Ownership:
         return _token_ownership(content)
     references = content["metadata"].get("ownerReferences")
     if not references:
-        return _FREE
+        return FREE
     owners = tuple(_owner(reference) for reference in references)
     controller = next((x for x in references if x.get("controller")), None)
     if controller is None:
@@ -131,6 +131,6 @@ def _token_ownership(secret: Mapping[str, Any]) -> Ownership:
     account = (metadata.get("annotations") or {}).get(_TOKEN_OF, "")
     suffix = metadata["name"].removeprefix(account)
     if not account or _GENERATED_SUFFIX.fullmatch(suffix) is None:
-        return _FREE
+        return FREE
     maker = Owner("v1", "ServiceAccount", account)
     return Ownership(role=Role.MADE, maker=maker)

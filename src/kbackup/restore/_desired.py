@@ -152,7 +152,7 @@ class DesiredMaker:
         owners = self._owners_of(content)
         reset(content)
         outcome = _NOTHING_DONE
-        if kind.actions:
+        if kind.actions and kind.is_concerned(content):
             outcome = self._execute(item, content, kind.actions)
             content = outcome.content
         if kind.is_claim:
@@ -193,9 +193,12 @@ class DesiredMaker:
         """
         known = self._last
         if known.resource is not resource:
+            actions = self._actions.for_type(resource)
+            looks = [getattr(each.action, "concerns", None) for each in actions]
             known = self._last = _TypeFacts(
                 resource=resource,
-                actions=self._actions.for_type(resource),
+                actions=actions,
+                looks=() if None in looks else tuple(look for look in looks if look),
                 is_claim=resource == CLAIMS,
                 is_volume=resource == VOLUMES,
                 is_namespace=resource == NAMESPACES,
@@ -306,9 +309,17 @@ class _TypeFacts:
 
     resource: GroupResource | None = None
     actions: tuple[ResolvedAction[RestoreItemAction], ...] = ()
+    looks: tuple[Callable[[Mapping[str, Any]], bool], ...] = ()
     is_claim: bool = False
     is_volume: bool = False
     is_namespace: bool = False
+
+    def is_concerned(self, content: Mapping[str, Any]) -> bool:
+        """Whether any action may want an item: of most Secrets none does."""
+        for look in self.looks:
+            if look(content):
+                return True
+        return not self.looks
 
 
 @attrs.define

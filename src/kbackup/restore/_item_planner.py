@@ -22,7 +22,14 @@ from kbackup.restore._claims import (
     plan_claim,
     plan_volume,
 )
-from kbackup.restore._controlled import Owner, Ownership, Role, finished, ownership
+from kbackup.restore._controlled import (
+    FREE,
+    Owner,
+    Ownership,
+    Role,
+    finished,
+    ownership,
+)
 from kbackup.restore._desired import Desired, DesiredMaker
 from kbackup.restore._existing import decide
 from kbackup.restore._filters import keeps_despite_where
@@ -39,7 +46,7 @@ from kbackup.restore._system import (
 
 ENDPOINTS = GroupResource.parse("endpoints")
 SERVICES = GroupResource.parse("services")
-_TWINS = {
+TWINS = {
     # One object that the API server shows under two groups.
     GroupResource.parse("ingresses.extensions"): GroupResource.parse(
         "ingresses.networking.k8s.io"
@@ -171,7 +178,8 @@ class ItemPlanner:
 
     def _decide(self, case: "_Case") -> PlanEntry:
         reason = self._belongs_to_cluster(case) or finished(case.content)
-        reason = reason or self._is_twin(case.ref)
+        if case.view.newer is not None:
+            reason = reason or self._is_twin(case.ref, case.view.newer)
         if reason:
             return case.entry(PlanAction.SKIP, reason)
         case.owned = ownership(case.content)
@@ -263,8 +271,13 @@ class ItemPlanner:
         seen = Precondition(
             metadata.get("uid", ""), metadata.get("resourceVersion", "")
         )
+        keeper = ownership(live).maker if case.owned.role is Role.ADOPTED else None
         verdict = decide(desired.content, cleaned(live), self._request.rules)
         writes = verdict.action.writes
+        if keeper is not None and verdict.action is not PlanAction.UNCHANGED:
+            # To scale a live Deployment's ReplicaSet is to work against the Deployment.
+            reason = f"exists; it is left to {keeper}"
+            return case.entry(PlanAction.SKIP, reason, precondition=seen)
         return case.entry(
             verdict.action,
             case.reason(verdict.action, verdict.reason) if writes else verdict.reason,
@@ -274,10 +287,9 @@ class ItemPlanner:
             cluster_wide=writes and not case.target.namespace,
         )
 
-    def _is_twin(self, ref: ResourceIdentifier) -> str:
+    def _is_twin(self, ref: ResourceIdentifier, newer: GroupResource) -> str:
         """Why an object is left to its twin under a newer group; empty: it is not."""
-        newer = _TWINS.get(ref.group_resource)
-        if newer is None or not self._request.filters.wants_type(newer):
+        if not self._request.filters.wants_type(newer):
             return ""
         twin = self._contents.get(attrs.evolve(ref, group_resource=newer))
         if twin is None:
@@ -389,7 +401,10 @@ class ItemPlanner:
             return False
         if wish == "restore":
             return True
-        return "Apply" in [field.get("operation") for field in fields]
+        for field in fields:  # mostly one: a list of them all would cost more
+            if field.get("operation") == "Apply":
+                return True
+        return False
 
     def _remember(self, entry: PlanEntry) -> None:
         if entry.kind in _NEVER_OWNERS:
@@ -413,7 +428,7 @@ class _Case:
     view: TypeView
     live: LiveObject | None
     target: ResourceIdentifier
-    owned: Ownership = attrs.field(factory=Ownership)
+    owned: Ownership = FREE
     line: ClaimLine | None = None
     had_status: bool = False
     second_write: bool = False

@@ -31,7 +31,7 @@ from kbackup.restore._claims import (
     VolumeFacts,
 )
 from kbackup.restore._desired import DesiredMaker
-from kbackup.restore._item_planner import ENDPOINTS, ItemPlanner, PlanState
+from kbackup.restore._item_planner import ENDPOINTS, TWINS, ItemPlanner, PlanState
 from kbackup.restore._namespaces import plan_namespaces
 from kbackup.restore._notices import NoticeBook
 from kbackup.restore._owners import link_plan
@@ -281,6 +281,7 @@ class Planner:
                 is_volume=resource == VOLUMES,
                 is_endpoints=resource == ENDPOINTS,
                 is_ground=resource in (NAMESPACES, CRDS),
+                newer=TWINS.get(resource),
             )
         self._last = key, view
         return view

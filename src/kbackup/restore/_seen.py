@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import attrs
 
-from kbackup.models import APIResource, Item
+from kbackup.models import APIResource, GroupResource, Item
 from kbackup.restore._reset import reset
 
 
@@ -62,6 +62,7 @@ class TypeView:
         is_volume: The type is PersistentVolume.
         is_endpoints: The type is Endpoints.
         is_ground: The type is Namespace or CustomResourceDefinition.
+        newer: The type under which the API server shows the same objects again.
     """
 
     resource: APIResource | None
@@ -72,6 +73,7 @@ class TypeView:
     is_volume: bool = False
     is_endpoints: bool = False
     is_ground: bool = False
+    newer: GroupResource | None = None
 
 
 def cleaned(live: dict[str, Any]) -> dict[str, Any]:

@@ -98,7 +98,7 @@ def test_default_leaves_released_volumes_and_says_so(source, space, store, wait_
     kept = volume(space, "kept", "")
     before = source.get(kept)["metadata"]["resourceVersion"]
 
-    verdicts, plan, result = restore(source, store, "plain")
+    verdicts, _, result = restore(source, store, "plain")
 
     assert verdicts == {"kept": "none", "used": "exists", "gone": "none"}
     warned = {
@@ -119,7 +119,7 @@ def test_default_leaves_released_volumes_and_says_so(source, space, store, wait_
 
 def test_reattach_binds_the_released_volume_again(source, space, store, wait_for):
     """Asked for, the very volume is bound to the very claim; the used one is left."""
-    verdicts, plan, result = restore(
+    verdicts, _, result = restore(
         source, store, "reattach", released_volumes="reattach"
     )
 
@@ -138,7 +138,7 @@ def test_reattach_under_another_name_after_a_kill(source, space, store, wait_for
     offer = {"namespace": copy, "uid": None, "resourceVersion": None}
     source.patch(volume_, {"spec": {"claimRef": offer}})
 
-    verdicts, plan, result = restore(
+    verdicts, _, _ = restore(
         source,
         store,
         "moved",
@@ -158,7 +158,7 @@ def test_reuse_never_gives_one_disk_to_two_claims(
 ):
     """On another cluster the disk is used when asked for, and a second time refused."""
     mapping = {space: f"{space}-copy"}
-    verdicts, plan, first = restore(target, store, "reuse", retained_volumes="reuse")
+    verdicts, plan, _ = restore(target, store, "reuse", retained_volumes="reuse")
     again, _, second = restore(
         target, store, "twice", mapping=mapping, retained_volumes="reuse"
     )

@@ -409,10 +409,13 @@ def test_a_job_selector_of_nothing_else_is_no_selector():
 def test_the_table_is_closed():
     """No kind has rows beyond those that the safety rules allow."""
     assert {kind for _, kind in IGNORED_BY_KIND} == {
+        "Deployment",
+        "HorizontalPodAutoscaler",
         "Job",
         "PersistentVolume",
         "PersistentVolumeClaim",
         "Pod",
+        "ReplicaSet",
         "Secret",
         "Service",
         "ServiceAccount",

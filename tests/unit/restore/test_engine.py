@@ -491,6 +491,61 @@ def test_an_object_that_moved_is_left_alone(shop):
     assert any("changed since the plan" in w.message for w in result.results.warnings)
 
 
+def test_an_object_whose_status_moved_is_updated(shop):
+    """What a controller wrote into the status is no reason not to do what was shown."""
+    shop.engine.run("try-0", SPEC)
+    resource = shop.cluster.discover().by_kind("apps/v1", "Deployment")
+    where = {"namespace": "shop"}
+    shop.cluster.patch(resource, "web", {"spec": {"replicas": 7}}, **where)
+    plan = shop.engine.plan("try-1", _spec(existing_resource_policy="update"))
+    status = {"status": {"observedGeneration": 2}}
+    shop.cluster.patch(resource, "web", status, subresource="status", **where)
+
+    result = shop.engine.apply(plan)
+
+    assert not any("changed since" in w.message for w in result.results.warnings)
+    assert shop.object("deployments.apps", "shop", "web")["spec"]["replicas"] != 7
+
+
+def test_a_secret_that_moved_is_left_alone(shop):
+    """Of a Secret the plan shows no values: any move keeps it from being written."""
+    shop.engine.run("try-0", SPEC)
+    (secret, *_) = shop.names("secrets")
+    resource = shop.cluster.discover().by_kind("v1", "Secret")
+    where = {"namespace": "shop"}
+    shop.cluster.patch(resource, secret, {"data": {"x": "MQ=="}}, **where)
+    plan = shop.engine.plan("try-1", _spec(existing_resource_policy="update"))
+    shop.cluster.patch(resource, secret, {"data": {"x": "Mg=="}}, **where)
+
+    result = shop.engine.apply(plan)
+
+    assert any("changed since" in w.message for w in result.results.warnings)
+    assert shop.object("secrets", "shop", secret)["data"]["x"] == "Mg=="
+
+
+def test_what_a_live_controller_keeps_is_left_to_it(shop):
+    """With update a live Deployment's ReplicaSet is not scaled behind its back."""
+    shop.engine.run("try-0", SPEC)
+    sets = shop.cluster.discover().by_kind("apps/v1", "ReplicaSet")
+    deployment = shop.object("deployments.apps", "shop", "web")
+    owner = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "name": "web",
+        "uid": deployment["metadata"]["uid"],
+        "controller": True,
+    }
+    patch = {"metadata": {"ownerReferences": [owner]}, "spec": {"replicas": 0}}
+    (name,) = shop.names("replicasets.apps", "shop")
+    shop.cluster.patch(sets, name, patch, namespace="shop")
+
+    plan = shop.engine.plan("try-1", _spec(existing_resource_policy="update"))
+
+    (entry,) = [x for x in plan.entries if x.kind == "ReplicaSet"]
+    assert entry.action is PlanAction.SKIP
+    assert entry.reason == "exists; it is left to Deployment/web"
+
+
 def test_an_object_that_appeared_is_left_alone(shop):
     """A create meets an object that was not there: it stays, and is named."""
     plan = shop.engine.plan("try-1", SPEC)
