@@ -105,6 +105,21 @@ class Selector(click.ParamType):  # type: ignore[type-arg, unused-ignore] # gene
             self.fail(str(exc), param, ctx)
 
 
+class Selectors(Selector):
+    """Several selectors with `` or `` between them, as Velero takes them."""
+
+    name = "selectors"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Any:
+        """Parse each selector."""
+        if isinstance(value, tuple):
+            return value
+        convert = super().convert
+        return tuple(convert(part, param, ctx) for part in value.split(" or "))
+
+
 class Duration(click.ParamType):  # type: ignore[type-arg, unused-ignore] # generic since 8.5
     """A Go duration such as ``720h`` or ``1h30m``."""
 
@@ -176,9 +191,11 @@ _FILTERS = (
     click.option("-l", "--selector", type=Selector(), help="Only with these labels."),
     click.option(
         "--or-selector",
-        type=Selector(),
+        type=Selectors(),
         multiple=True,
-        help="Only with the labels of one of these; repeat for each.",
+        metavar="SELECTOR [or SELECTOR]...",
+        help="Only with the labels of one of these.",
+        callback=lambda _ctx, _param, value: tuple(v for part in value for v in part),
     ),
 )
 

@@ -205,7 +205,8 @@ def _typed_value(value: Any) -> list[str]:
     if isinstance(value, dict):
         return [",".join(f"{key}:{text}" for key, text in value.items())]
     if isinstance(value, tuple):
-        return [",".join(map(str, value))]
+        selectors = [v.to_query() for v in value if hasattr(v, "to_query")]
+        return [" or ".join(selectors) if selectors else ",".join(map(str, value))]
     if isinstance(value, timedelta):
         return [format_duration(value)]
     return [value.to_query() if hasattr(value, "to_query") else str(value)]

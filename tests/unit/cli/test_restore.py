@@ -47,6 +47,16 @@ def test_plan_ends_with_the_command_that_carries_it_out(backed_up):
     )
 
 
+def test_next_command_repeats_alternative_selectors(backed_up):
+    """Alternatives are repeated as Velero writes them."""
+    done = backed_up(
+        *("restore", "plan", "r", "--from-backup", "shop-1"),
+        *("--or-selector", "app=web or app=db", "--or-selector", "tier"),
+    )
+
+    assert done.next.endswith("--or-selector 'app=web or app=db or tier'")
+
+
 def test_plan_of_a_live_namespace_has_nothing_to_do(backed_up):
     """Over the live namespace everything is unchanged."""
     done = backed_up(
@@ -156,10 +166,11 @@ def test_ctrl_c_at_the_question_writes_nothing(backed_up, simulated, monkeypatch
         (["--include-resources", "configmaps,secret"], {"settings", "payment"}),
         (["--include-resources", "cm"], {"settings"}),
         (["--exclude-resources", "secrets", "--selector", "app!=web"], {"settings"}),
+        (["--or-selector", "app=web or app=none"], set()),
         (["--include-namespaces", "other"], set()),
         (["--exclude-namespaces", "shop"], set()),
     ],
-    ids=["resources", "short", "exclude", "namespace", "without"],
+    ids=["resources", "short", "exclude", "or", "namespace", "without"],
 )
 def test_selection(backed_up, simulated, flags, made):
     """Restores are narrowed by the flags that Velero has."""
