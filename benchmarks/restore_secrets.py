@@ -219,7 +219,7 @@ def restore(kubeconfig, directory, namespace):
     from kbackup import BackupStore, Cluster, RestoreEngine  # noqa: PLC0415 - measured
 
     with Cluster.connect(kubeconfig) as cluster, BackupStore.open(directory) as store:
-        engine = ready(RestoreEngine(cluster, store), cluster)
+        engine = ready(RestoreEngine, cluster, store)
         spec = mapped(namespace)
         results = []
         found = timed(lambda: results.append(engine.run(namespace, spec)))
@@ -234,7 +234,7 @@ def plan(kubeconfig, directory, namespace, name):
     from kbackup import BackupStore, Cluster, RestoreEngine  # noqa: PLC0415 - measured
 
     with Cluster.connect(kubeconfig) as cluster, BackupStore.open(directory) as store:
-        engine = ready(RestoreEngine(cluster, store), cluster)
+        engine = ready(RestoreEngine, cluster, store)
         spec = mapped(namespace)
         plans = []
         restore_name = name if name == namespace else f"{namespace}-plan"
@@ -243,14 +243,15 @@ def plan(kubeconfig, directory, namespace, name):
     return found | {"counts": counts}
 
 
-def ready(engine, cluster):
+def ready(make_engine, cluster, store):
     """Connect, load modules and plugins: `startup.py` measures these."""
     from kbackup.plugins import PluginManager  # noqa: PLC0415 - of this process
     from kbackup.restore import _pipeline  # noqa: F401, PLC0415 - of this process
 
-    PluginManager().restore_item_actions()
+    plugins = PluginManager()
+    plugins.restore_item_actions()
     cluster.discover()
-    return engine
+    return make_engine(cluster, store, plugins=plugins)
 
 
 def mapped(namespace):

@@ -401,10 +401,7 @@ class ItemPlanner:
             return False
         if wish == "restore":
             return True
-        for field in fields:  # mostly one: a list of them all would cost more
-            if field.get("operation") == "Apply":
-                return True
-        return False
+        return "Apply" in [field.get("operation") for field in fields]
 
     def _remember(self, entry: PlanEntry) -> None:
         if entry.kind in _NEVER_OWNERS:
