@@ -20,7 +20,7 @@ from kbackup.backup._request import BackupRequest
 from kbackup.catalog import MissingReference, NotCovered
 from kbackup.errors import ForbiddenError, KBackupError
 from kbackup.models import GroupResource, ListRecord, ResourceIdentifier
-from kbackup.plugins import Run
+from kbackup.plugins import PluginManager, Run
 
 # They serve numbers about objects, nothing that could be stored; often out of order.
 _NOTHING_STORABLE = frozenset(
@@ -38,6 +38,16 @@ def report_filters(request: BackupRequest, run: Run) -> None:
         run.warning(f"resource {text!r} is listed under the wrong scope: ignored")
     if request.backup.spec.ordered_resources:
         run.warning("orderedResources has no effect in this version of kbackup")
+
+
+def report_unasked(plugins: PluginManager, run: Run) -> None:
+    """Warn of plugins that would tie items together: each is backed up by itself."""
+    names = [action.name for action in plugins.item_block_actions()]
+    if names:
+        run.warning(
+            f"not asked which items belong together: {_some(names)}; "
+            "this version of kbackup backs up item by item"
+        )
 
 
 def report_discovery(request: BackupRequest, run: Run, ledger: Ledger) -> None:

@@ -156,7 +156,7 @@ class BackupEngine:
             with run.phase("discovery"):
                 request = make_request(record, options, self._bound(run))
             sink = _CountingSink()
-            actions = action_index(request.cluster, self._plugins)
+            actions = action_index(request.cluster, self._plugins, run)
             stored = store_selected(request, run, sink, actions)
         except Cancelled as exc:
             raise RunCancelledError(exc.reason) from exc

@@ -15,6 +15,7 @@ import attrs
 
 from kbackup._kits.log_capture import LogCapture
 from kbackup.archive import ArchiveWriter
+from kbackup.backup._coverage import report_unasked
 from kbackup.backup._request import BackupRequest, make_request
 from kbackup.backup._side_files import file_name, side_files, size_of
 from kbackup.backup._spool import spool_directory, spool_file
@@ -85,9 +86,10 @@ def run_backup(
 
 
 def action_index(
-    request_cluster: Cluster, plugins: PluginManager
+    request_cluster: Cluster, plugins: PluginManager, run: Run
 ) -> ActionIndex[BackupItemAction]:
     """Return the item actions by the types that the cluster serves."""
+    report_unasked(plugins, run)
     return ActionIndex(
         plugins.backup_item_actions(), request_cluster.discover().resolve
     )
@@ -130,7 +132,7 @@ class _Archive:
 def _write_archive(
     request: BackupRequest, run: Run, path: Path, plugins: PluginManager
 ) -> tuple[Stored, _Archive]:
-    actions = action_index(request.cluster, plugins)
+    actions = action_index(request.cluster, plugins, run)
     started = request.backup.status.start_timestamp or run.clock.now()
     with spool_file(path) as out:
         with ArchiveWriter(out, mtime=int(started.timestamp())) as archive:

@@ -11,6 +11,7 @@ from kbackup.errors import ClusterError, ForbiddenError
 from kbackup.models import (
     BackupOptions,
     BackupPhase,
+    BackupSpec,
     EngineSettings,
     GroupResource,
     ResourceIdentifier,
@@ -431,3 +432,33 @@ class _with_failure(_Wrapped):  # noqa: N801 - reads as what it does
         reason = "503 Service Unavailable"
         found.failures = (DiscoveryFailure(self._group_version, reason),)
         return found
+
+
+class _Block:
+    """An item block action, which nobody asks yet."""
+
+    name = "example.com/block"
+    applies_to = ResourceSelector(included_resources=("pods",))
+
+    def related_items(self, given):
+        """Name nothing."""
+        return ()
+
+
+def test_item_block_actions_are_not_passed_over_in_silence(scene):
+    """A plugin that ties items together is told of as not asked, in plan and backup."""
+
+    class Module:
+        @hookimpl
+        def kbackup_register_item_block_actions():
+            return {_Block.name: _Block()}
+
+    scene.plugins = PluginManager(plugins=[Module])
+    scene.load(scene.secret("s"))
+
+    plan = scene.engine().plan(BackupSpec(included_namespaces=["shop"]))
+    result = scene.back_up(included_namespaces=["shop"])
+
+    for results in (plan.results, result.results):
+        assert [w.message for w in results.warnings if "example.com/block" in w.message]
+    assert result.backup.status.phase is BackupPhase.COMPLETED
