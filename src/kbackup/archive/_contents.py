@@ -57,6 +57,9 @@ class TypeItems:
         self.places[key] = place
 
 
+_NOTHING = TypeItems()
+
+
 class ArchiveContents:
     """The items of one archive, by type, namespace and name.
 
@@ -143,7 +146,7 @@ class ArchiveContents:
 
     def of_type(self, group_resource: GroupResource) -> TypeItems:
         """Return what is known of a type; nothing, where there are no items of it."""
-        return self._types.get(group_resource) or TypeItems()
+        return self._types.get(group_resource, _NOTHING)
 
     def read(self, offset: int, size: int) -> bytes:
         """Return a part of the temporary file, or an `ArchiveError`."""
@@ -199,7 +202,7 @@ class SideBySide:
     def __init__(self, contents: ArchiveContents) -> None:
         self._contents = contents
         self._resource: GroupResource | None = None
-        self._held = TypeItems()
+        self._held = _NOTHING
         self._block = b""
         self._start = self._ahead = 0
 

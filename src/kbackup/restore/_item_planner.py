@@ -33,6 +33,7 @@ from kbackup.restore._controlled import (
 from kbackup.restore._desired import Desired, DesiredMaker
 from kbackup.restore._existing import decide
 from kbackup.restore._filters import keeps_despite_where
+from kbackup.restore._namespaces import is_terminating
 from kbackup.restore._notices import NoticeBook
 from kbackup.restore._plan import PlanAction, PlanEntry, Precondition
 from kbackup.restore._priorities import NAMESPACES
@@ -239,6 +240,8 @@ class ItemPlanner:
                 return case.entry(PlanAction.CONFLICT, reason)
             case.target = desired.target
             seen = self._request.reader.get(desired.target)
+            if is_terminating(self._request.reader, desired.target.namespace):
+                seen = None  # it will be gone by then
         elif case.live is not None:
             seen = _decode(case.live.json())
         if seen is not None:
@@ -383,7 +386,10 @@ class ItemPlanner:
             return False
         where = namespace if resource.namespaced else ""
         ref = ResourceIdentifier(resource.group_resource, where, owner.name)
-        return self._request.reader.get(ref) is not None
+        live = self._request.reader.get(ref)
+        if live is None or live["metadata"].get("deletionTimestamp"):
+            return False
+        return not is_terminating(self._request.reader, where)
 
     def _ask_for_more(self, case: "_Case") -> None:
         """What a controller makes anew still needs its claims."""

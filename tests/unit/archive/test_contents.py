@@ -128,6 +128,52 @@ def test_large_items_among_small(write, body):
     assert sizes == [len(body("a", "a")), len(big), len(body("c", "a"))]
 
 
+@pytest.mark.parametrize("step", [1, -1, 7])
+def test_any_order_gives_the_same_items(write, step):
+    """Read in whatever order, each item is its own, and what is not there is None."""
+    names = [f"p{n * step % 400:03}" for n in range(400)]
+    items = [("pods", "a", name) for name in names] + [("configmaps", "a", "p001")]
+
+    with ArchiveReader(io.BytesIO(write(items))).index() as contents:
+        bodies = contents.in_order()
+        refs = [ResourceIdentifier(PODS, "a", f"p{n:03}") for n in range(400)]
+        found = [bodies.get(ref) for ref in refs]
+        other = bodies.get(ResourceIdentifier(GroupResource("", "configmaps"), "a", ""))
+
+    assert [item.content["metadata"]["name"] for item in found] == [
+        ref.name for ref in refs
+    ]
+    assert [item.identifier for item in found] == refs
+    assert other is None
+
+
+def test_version_and_kind_are_the_bodys(build, body):
+    """Items of one type that differ in version or kind keep their own."""
+    archive = build().item("jobs", "a", "x", body("x", "a", api_version="batch/v1"))
+    archive.item("jobs", "a", "y", body("y", "a", api_version="batch/v2", kind="Job"))
+    archive.item("jobs", "a", "z", body("z", "a", api_version="batch/v2"))
+    archive.item("jobs", "a", "z", body("z", "a", api_version="batch/v1"))
+    jobs = GroupResource.parse("jobs")
+
+    with archive.reader().index() as contents:
+        found = {i.identifier.name: i for i in contents.items(jobs)}
+        versions = contents.versions(jobs)
+
+    assert (found["x"].api_version, found["x"].kind) == ("batch/v1", "ConfigMap")
+    assert (found["y"].api_version, found["y"].kind) == ("batch/v2", "Job")
+    assert (found["z"].api_version, found["z"].kind) == ("batch/v1", "ConfigMap")
+    assert versions == ("v2", "v1")
+
+
+def test_shortened_spool_is_told(write, monkeypatch):
+    """A temporary file that lost its end gives an error, not half a body."""
+    with ArchiveReader(io.BytesIO(write([("pods", "a", "x")]))).index() as contents:
+        monkeypatch.setattr(contents, "read", lambda offset, size: b"{")
+
+        with pytest.raises(ArchiveError, match="shorter"):
+            contents.get(ResourceIdentifier(PODS, "a", "x"))
+
+
 def test_closed_index_says_so(write):
     """Reading after the end is our error."""
     contents = ArchiveReader(io.BytesIO(write([("pods", "a", "x")]))).index()
