@@ -157,7 +157,7 @@ def plan_claim(
         return attrs.evolve(line, problems=_class_problems(claim, facts))
     live = facts.volumes.get(name)
     if facts.reattach and live is not None and not _is_bound(live):
-        verdict, text = _try_reattach(name, live, source, target)
+        verdict, text = _try_reattach(name, live, source, target, facts)
     elif facts.reuse and _is_retained(archived):
         verdict, text = _try_reuse(name, archived or {}, live, facts)
     else:
@@ -236,9 +236,24 @@ def rebind_patch(target: ResourceIdentifier) -> dict[str, Any]:
     }
 
 
+def is_offered(volume: Content, target: ResourceIdentifier) -> bool:
+    """Whether a volume waits for a claim, or is bound to it, by its name."""
+    reference = (volume.get("spec") or {}).get("claimRef") or {}
+    owner = f"{reference.get('namespace', '')}/{reference.get('name', '')}"
+    bound = (volume.get("status") or {}).get("phase") == "Bound"
+    return owner == target.qualified_name and (bound or not reference.get("uid"))
+
+
 def _try_reattach(
-    name: str, live: Content, source: ResourceIdentifier, target: ResourceIdentifier
+    name: str,
+    live: Content,
+    source: ResourceIdentifier,
+    target: ResourceIdentifier,
+    facts: VolumeFacts,
 ) -> tuple[ClaimVerdict, str]:
+    other = _same_disk(live, name, facts)
+    if other is not None:
+        return ClaimVerdict.CONFLICT, _conflict_text(*other)
     reference = (live.get("spec") or {}).get("claimRef") or {}
     owner = f"{reference.get('namespace', '')}/{reference.get('name', '')}"
     # Without a uid it was never bound to that claim: this very restore, killed since,

@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 import msgspec
 
-from kbackup._kits.workers import call_with_timeout
+from kbackup._kits.workers import StuckCallError, call_with_timeout
 from kbackup.errors import ActionError, ActionTimeoutError, KBackupError
 from kbackup.models import (
     Backup,
@@ -268,13 +268,13 @@ class DesiredMaker:
         started = self._run.clock.monotonic()
         try:
             return self._bounded(action, given)
-        except TimeoutError as exc:
+        except StuckCallError as exc:
             self._stuck.add(name)
             seconds = self._run.settings.action_timeout.total_seconds()
             raise ActionTimeoutError(name, item, seconds) from exc
         except KBackupError:
             raise
-        except Exception as exc:
+        except (Exception, SystemExit) as exc:
             raise ActionError(name, item, _fact(exc, given.item)) from exc
         finally:
             self._run.spent(name, self._run.clock.monotonic() - started)

@@ -170,7 +170,7 @@ class ItemPlanner:
         where = self._request.options.where
         if where is None or keeps_despite_where(item.identifier.group_resource):
             return True
-        if where(content):
+        if _asked(where, item, content):
             return True
         self._state.left_out += 1
         return False

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from kbackup.archive import ArchiveContents
 from kbackup.errors import ClusterError
 from kbackup.models import Item, ResourceIdentifier
+from kbackup.plugins import ClusterReader
 from kbackup.restore._desired import DesiredMaker
 from kbackup.restore._notices import NoticeBook
 from kbackup.restore._plan import PlanAction, PlanEntry
@@ -44,6 +45,23 @@ def plan_namespaces(
     return [entry for entry in planned if entry is not None]
 
 
+def is_terminating(reader: ClusterReader, name: str) -> bool:
+    """Whether a live namespace is going, and all that is in it with it.
+
+    Its objects do not say so themselves until their turn has come.
+    """
+    try:
+        live = reader.get(ResourceIdentifier(NAMESPACES, "", name)) if name else None
+    except ClusterError:
+        return False
+    return live is not None and bool(live["metadata"].get("deletionTimestamp"))
+
+
+def waiting_for(name: str) -> str:
+    """What a plan says of a namespace that has to be gone first."""
+    return f"namespace {name} is Terminating: the restore waits for it"
+
+
 class _NamespacePlanner:
     """Decides about one namespace at a time."""
 
@@ -74,7 +92,7 @@ class _NamespacePlanner:
             if not live["metadata"].get("deletionTimestamp"):
                 return None
             reason = "the live one is being deleted: written when it is gone"
-            self._book.say(f"namespace {name} is Terminating: the restore waits for it")
+            self._book.say(waiting_for(name))
         source = self._stored(name)
         if source is None:
             desired = self._maker.make_blank_namespace(target)

@@ -22,7 +22,7 @@ from kbackup.errors import (
 from kbackup.models import APIResource, Item, ResourceIdentifier
 from kbackup.plugins import Run
 from kbackup.restore._answers import Answer, explain, is_push_back, meaning
-from kbackup.restore._claims import ClaimLine, rebind_patch
+from kbackup.restore._claims import ClaimLine, is_offered, rebind_patch
 from kbackup.restore._desired import Desired, DesiredMaker
 from kbackup.restore._existing import ExistingRules, decide, update_patch
 from kbackup.restore._gate import Gate
@@ -141,7 +141,7 @@ class ObjectWriter:
         except ClusterError as exc:
             return self._after_create(entry, resource, desired, exc)
         if entry.second_write and not self._dry_run:
-            self._give_back_fields(entry, resource, stored)
+            self._give_back_fields(entry, resource, stored["metadata"]["uid"])
         if lost:
             self._run.warning(f"restored without its owner {lost}", item=entry.target)
         return Attempt(action=CREATED, reason=entry.reason)
@@ -202,7 +202,7 @@ class ObjectWriter:
         verdict = decide(desired.content, cleaned(live), self._rules)
         if ours:  # the answer to our own create got lost
             if entry.second_write:
-                self._give_back_fields(entry, resource, live)
+                self._give_back_fields(entry, resource, seen.uid)
             return Attempt(action=CREATED, reason=entry.reason)
         if verdict.action is PlanAction.UNCHANGED:
             return Attempt(action=UNCHANGED, reason=verdict.reason)
@@ -274,8 +274,10 @@ class ObjectWriter:
         answer = meaning(error, create=False)
         if answer is Answer.RETRY:
             return Attempt(reason=reason)
-        if answer is Answer.FAIL or desired is None:
+        if answer is Answer.FAIL:
             return Attempt(action=FAILED, reason=reason)
+        if desired is None:  # a volume bound again: the next try looks first
+            return Attempt(reason=reason)
         live = self._look(entry, resource)
         if live is None:
             return Attempt(action=SKIPPED, reason=_MOVED, moved=True)
@@ -317,6 +319,8 @@ class ObjectWriter:
             (x for x in self._lines.values() if x.volume == entry.target.name), None
         )
         live = self._look(entry, resource)
+        if line is not None and live is not None and is_offered(live, line.target):
+            return Attempt(action=UPDATED, reason=entry.reason)  # its answer was lost
         if line is None or live is None or not _is_as_seen(entry, live):
             return Attempt(action=SKIPPED, reason=_MOVED, moved=True)
         seen = live["metadata"]
@@ -338,17 +342,17 @@ class ObjectWriter:
         return item.content
 
     def _give_back_fields(
-        self, entry: PlanEntry, resource: APIResource, stored: Mapping[str, Any]
+        self, entry: PlanEntry, resource: APIResource, uid: str
     ) -> None:
         """The second write: managers of server-side apply own their fields again."""
         item = self._contents.get(entry.identifier)
         fields = item.content["metadata"].get("managedFields") if item else None
         if not fields:
             return
-        target, metadata = entry.target, stored["metadata"]
+        target = entry.target
         patch = {
             "metadata": {
-                "uid": metadata["uid"],
+                "uid": uid,
                 "managedFields": [x for x in fields if not x.get("subresource")],
             }
         }

@@ -191,11 +191,11 @@ def apply_plan(session: Session, plan: RestorePlan) -> RestoreResult:
         )
     except Cancelled as exc:
         error = RunCancelledError(exc.reason)
-        error.result = _result(session, run, plan, outcomes, started)
+        error.result = _failed(session, run, plan, outcomes, started)
         run.emit(RunEnded(phase="Cancelled"))
         raise error from exc
     except KBackupError as exc:
-        exc.result = _result(session, run, plan, outcomes, started)
+        exc.result = _failed(session, run, plan, outcomes, started)
         run.emit(RunEnded(phase=str(RestorePhase.FAILED)))
         raise
     finally:
@@ -231,7 +231,7 @@ def _apply(
             run.error(f"the backup is damaged: {damage}")
         with run.phase("write", total=len(plan.entries)):
             writer = _writer(session, run, plan, request, contents)
-            outcomes += writer.write(plan.entries, run.deadline(options.deadline))
+            outcomes += writer.write(plan.entries, options.deadline)
         finalize(plan, outcomes, run)
 
 
@@ -287,6 +287,19 @@ def _conclude(
     phase = result.restore.status.phase
     run.emit(RunEnded(phase=str(phase)))
     return attrs.evolve(result, results=run.results, report=run.report())
+
+
+def _failed(
+    session: Session,
+    run: Run,
+    plan: RestorePlan,
+    outcomes: list[ItemOutcome],
+    started: datetime,
+) -> RestoreResult:
+    """The result of a run that was ended before its time; nothing is on record."""
+    result = _result(session, run, plan, outcomes, started)
+    status = attrs.evolve(result.restore.status, phase=RestorePhase.FAILED)
+    return attrs.evolve(result, restore=attrs.evolve(result.restore, status=status))
 
 
 def _result(

@@ -32,7 +32,7 @@ from kbackup.restore._claims import (
 )
 from kbackup.restore._desired import DesiredMaker
 from kbackup.restore._item_planner import ENDPOINTS, TWINS, ItemPlanner, PlanState
-from kbackup.restore._namespaces import plan_namespaces
+from kbackup.restore._namespaces import is_terminating, plan_namespaces, waiting_for
 from kbackup.restore._notices import NoticeBook
 from kbackup.restore._owners import link_plan
 from kbackup.restore._plan import PlanAction, PlanEntry, Precondition
@@ -223,6 +223,9 @@ class Planner:
         first: ResourceIdentifier,
     ) -> None:
         """Plan what the target has, and take it out of *names*."""
+        if is_terminating(self._request.reader, namespace):
+            self._book.say(waiting_for(namespace))
+            return  # what lives there now will not when this is written
         for live in self._live(resource, namespace, names):
             ref = names.pop(live.name, None)
             if ref is not None:

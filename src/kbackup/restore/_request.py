@@ -4,14 +4,12 @@
 changes while they run.
 """
 
-import re
 import uuid
 from collections.abc import Sequence
 from datetime import UTC
 
 import attrs
 
-from kbackup._kits.globs import IncludesExcludes
 from kbackup.catalog import Manifest
 from kbackup.cluster import Cluster, Discovery
 from kbackup.errors import InvalidSpecError
@@ -23,6 +21,8 @@ from kbackup.models import (
     RestoreSpec,
     ServerVersion,
     label_value,
+    validate_restore_name,
+    validate_restore_spec,
 )
 from kbackup.restore._existing import ExistingRules
 from kbackup.restore._filters import Filters
@@ -30,8 +30,6 @@ from kbackup.restore._priorities import Priorities
 from kbackup.restore._reads import MemoReader
 from kbackup.restore._system import SystemObjects
 
-_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
-_NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 # Of the names of all restores; any fixed value does where a backup has no uid.
 _NO_UID = uuid.UUID("6e5c1a0e-2f0b-5d53-9d0c-0c7e9a3f6d11")
 
@@ -91,16 +89,7 @@ def validate(name: str, spec: RestoreSpec, options: RestoreOptions) -> None:
     Raises:
         InvalidSpecError: With every rule that is broken.
     """
-    broken: list[str] = []
-    if _NAME.fullmatch(name) is None:
-        broken.append(f"restore name {name!r} is not a DNS name in lower case")
-    if bool(spec.backup_name) == bool(spec.schedule_name):
-        broken.append("give either a backup or a schedule")
-    broken += _filter_violations("namespaces", spec.included_namespaces, spec)
-    broken += _filter_violations("resources", spec.included_resources, spec)
-    if spec.label_selector is not None and spec.or_label_selectors:
-        broken.append("give either one label selector or several to choose from")
-    broken += _mapping_violations(spec)
+    broken = [*validate_restore_name(name), *validate_restore_spec(spec)]
     if spec.resource_modifier is not None:
         broken.append("resource modifiers are not supported by this version")
     if spec.hooks.resources:
@@ -149,21 +138,3 @@ def newest_of_schedule(backups: Sequence[Backup], schedule: str) -> Backup | Non
 def _started(backup: Backup) -> float:
     start = backup.status.start_timestamp
     return start.astimezone(UTC).timestamp() if start is not None else 0.0
-
-
-def _filter_violations(
-    what: str, included: Sequence[str], spec: RestoreSpec
-) -> list[str]:
-    excluded = (
-        spec.excluded_namespaces if what == "namespaces" else spec.excluded_resources
-    )
-    return IncludesExcludes(included, excluded).violations(what)
-
-
-def _mapping_violations(spec: RestoreSpec) -> list[str]:
-    names = {*spec.namespace_mapping, *spec.namespace_mapping.values()}
-    return [
-        f"namespace mapping: {name!r} is not a namespace's name"
-        for name in sorted(names)
-        if _NAMESPACE.fullmatch(name) is None
-    ]

@@ -7,6 +7,7 @@ looking. Called by the engine; `_object_writer` does the single writes.
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import timedelta
 from itertools import groupby
 from operator import attrgetter
 
@@ -74,12 +75,15 @@ class Writer:
         self._total = 0
         self._told = 0.0
 
-    def write(self, entries: Sequence[PlanEntry], deadline: float) -> list[ItemOutcome]:
+    def write(
+        self, entries: Sequence[PlanEntry], patience: timedelta
+    ) -> list[ItemOutcome]:
         """Carry out all *entries*, which are in the order of their waves.
 
         Args:
             entries: Of the plan.
-            deadline: Monotonic; what is refused until then is an error.
+            patience: How long what is refused may wait once everything else that can
+                be written is; afterwards it is an error.
         """
         self._total = len(entries)
         for entry in entries:
@@ -90,8 +94,8 @@ class Writer:
             for _, wave in groupby(writing, key=attrgetter("wave")):
                 members = list(wave)
                 self._write_all(pool, members)
-                self._settle_ground(pool, members, deadline)
-            self._drain(pool, deadline)
+                self._settle_ground(pool, members, patience)
+            self._drain(pool, self._run.deadline(patience))
         return self._outcomes
 
     # --- one wave ---------------------------------------------------------------------
@@ -127,12 +131,13 @@ class Writer:
         self._note(entry.target, attempt.action, attempt.reason)
 
     def _settle_ground(
-        self, pool: WorkerPool, wave: Sequence[PlanEntry], deadline: float
+        self, pool: WorkerPool, wave: Sequence[PlanEntry], patience: timedelta
     ) -> None:
         """Nothing else can be written before namespaces and types are there."""
         ground = [e for e in wave if e.target.group_resource in (NAMESPACES, CRDS)]
         if not ground:
             return
+        deadline = self._run.deadline(patience)
         self._drain(pool, deadline)
         types = [entry for entry in ground if entry.target.group_resource == CRDS]
         for entry, reason in self._await_types(types, deadline) if types else ():

@@ -171,6 +171,39 @@ def test_backup_of_a_whole_cluster_leaves_the_target_its_own(source, target, sto
     }
 
 
+def test_restore_right_after_the_namespace_was_deleted(source, store, namespace):
+    """What still lives in a namespace that is Terminating counts as gone.
+
+    Taken for unchanged, it would be left out and gone a moment later, and the restore
+    would be Completed.
+    """
+    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+    source.create(body)
+    items = [
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": f"m-{number}", "namespace": namespace},
+            "data": {"a": str(number)},
+        }
+        for number in range(10)
+    ]
+    for item in items:
+        source.create(item)
+    source.backup(store, "b", namespace)
+    source.delete(body)
+
+    engine = source.restorer(store)
+    plan = engine.plan("back", RestoreSpec(backup_name="b"))
+    result = engine.apply(plan)
+
+    assert result.results.errors == ()
+    created = {o.identifier.name for o in result.outcomes if o.action == "created"}
+    assert created >= {item["metadata"]["name"] for item in items}
+    assert [item for item in items if source.get(item) is None] == []
+    source.remove_namespace(namespace, wait=False)
+
+
 def test_expected_cluster(source, target, store, namespace):
     """A restore that expects another cluster writes nothing."""
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
