@@ -14,6 +14,7 @@ import pytest
 
 from kbackup import BackupEngine, BackupSpec, BackupStore, Cluster, RestoreEngine
 from kbackup._kits.normalise import differences, normalise
+from kbackup.errors import UnsupportedByServerError
 from kbackup.models import load_all_yaml
 
 HERE = Path(__file__).parent
@@ -120,8 +121,9 @@ class World:
             name = str(resource.group_resource)
             if not resource.namespaced or not resource.supports("list"):
                 continue
-            for item in self.cluster.list(resource, namespace=namespace):
-                found[name, item.name] = json.loads(item.json())
+            with suppress(UnsupportedByServerError):  # its CRD has just gone
+                for item in self.cluster.list(resource, namespace=namespace):
+                    found[name, item.name] = json.loads(item.json())
         return found
 
     def remove_namespace(self, namespace, *, wait=True):
