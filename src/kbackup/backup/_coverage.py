@@ -158,8 +158,8 @@ def record_of(
 
 
 def report_volumes(ledger: Ledger, run: Run) -> None:
-    """Warn of claims whose data are not in the backup."""
-    empty = [record.claim for record in ledger.volumes if record.data == "none"]
+    """Warn of claims whose data are not in the backup; one never bound has none."""
+    empty = [x.claim for x in ledger.volumes if x.data == "none" and x.volume]
     if empty:
         have = "volume has" if len(empty) == 1 else "volumes have"
         run.warning(f"{len(empty)} {have} no data in this backup: {_some(empty)}")
