@@ -13,8 +13,8 @@ _AT_ONCE = 2  # pages; most lists have no more, and a thread costs 0.1 ms
 def read_ahead(pages: Iterator[T]) -> Iterator[T]:
     """Yield *pages*; from the third on, the next one comes while one is looked at.
 
-    The server is at work meanwhile: that hid two thirds of the time in which the
-    LISTs of 12,000 Secrets were waited for.
+    The server is at work meanwhile: a plan over 12,000 Secrets that are all there took
+    0.55 s instead of 0.60 s, with the server on the only other core.
     """
     for _ in range(_AT_ONCE):
         page = next(pages, None)

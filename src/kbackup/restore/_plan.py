@@ -55,7 +55,7 @@ class Precondition:
 class PlanEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One line of a plan.
 
-    A msgspec value: there may be 300,000, and made by attrs each took 1.2 us more.
+    A msgspec value: there may be 300,000, and made by attrs each took 1 us more.
 
     Attributes:
         identifier: The item in the backup; for a Namespace that the backup lacks, and
