@@ -78,6 +78,11 @@ def ownership(content: Mapping[str, Any]) -> Ownership:
     if not references:
         return FREE
     owners = tuple(_owner(reference) for reference in references)
+    if kind == "PersistentVolumeClaim":
+        # With a retention policy. Were the StatefulSet first, it would make an empty one.
+        keeper = next((owner for owner in owners if owner.kind == "StatefulSet"), None)
+        if keeper is not None:
+            return Ownership(role=Role.ADOPTED, maker=keeper, owners=owners)
     controller = next((x for x in references if x.get("controller")), None)
     if controller is None:
         return Ownership(role=Role.OWNED, owners=owners)

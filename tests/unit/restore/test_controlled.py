@@ -24,6 +24,7 @@ def _owned(kind, by, *, controller=True, version="v1"):
         ("Pod", "Job", Role.NEVER),
         ("Job", "CronJob", Role.MADE),
         ("PersistentVolumeClaim", "Pod", Role.NEVER),
+        ("PersistentVolumeClaim", "StatefulSet", Role.ADOPTED),
         ("ReplicaSet", "Deployment", Role.ADOPTED),
         ("ControllerRevision", "DaemonSet", Role.ADOPTED),
         ("Deployment", "Shop", Role.OWNED),
@@ -44,6 +45,16 @@ def test_owner_that_does_not_control():
 
     assert found.role is Role.OWNED
     assert found.maker is None
+
+
+def test_a_claim_that_its_stateful_set_retains():
+    """It comes before the StatefulSet, which ties it to itself again."""
+    claim = _owned("PersistentVolumeClaim", "StatefulSet", controller=False)
+
+    found = ownership(claim)
+
+    assert found.role is Role.ADOPTED
+    assert str(found.maker) == "StatefulSet/web"
 
 
 def test_free_item():
