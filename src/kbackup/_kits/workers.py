@@ -33,6 +33,13 @@ class Cancelled(BaseException):
         self.reason = reason
 
 
+class StuckCallError(TimeoutError):
+    """A call did not come back in time; never what the call itself raised."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"no return within {seconds:g} s")
+
+
 class CancelToken:
     """Asks a run to stop; shared freely between threads.
 
@@ -153,7 +160,7 @@ def call_with_timeout(
     """Call *function* on a thread of its own and wait at most *seconds*.
 
     Raises:
-        TimeoutError: It did not come back. The thread goes on, as Python cannot stop
+        StuckCallError: It did not come back. The thread goes on, as Python cannot stop
             it; whatever it returns later is thrown away.
     """
     outcome: Future[Any] = Future()
@@ -165,5 +172,9 @@ def call_with_timeout(
             outcome.set_exception(exc)
 
     threading.Thread(target=call, name="kbackup-bounded-call", daemon=True).start()
-    result: T = outcome.result(timeout=seconds)
+    try:
+        outcome.exception(timeout=seconds)  # waits; what the call raised comes below
+    except TimeoutError as exc:
+        raise StuckCallError(seconds) from exc
+    result: T = outcome.result()
     return result

@@ -19,6 +19,7 @@ from kbackup.models import (
     Backup,
     GroupResource,
     Item,
+    ItemPredicate,
     ResourceIdentifier,
     Restore,
     RestoreOptions,
@@ -343,7 +344,7 @@ def _apply(
 ) -> dict[str, Any] | None:
     try:
         changed: Any = transform(body)
-    except Exception as exc:
+    except (Exception, SystemExit) as exc:
         raise ActionError(name, str(target), _fact(exc, body)) from exc
     if changed is None:
         return None
@@ -362,7 +363,16 @@ def _is_object(value: Mapping[str, Any]) -> bool:
     )
 
 
-def _fact(exc: Exception, item: Mapping[str, Any]) -> str:
+def _fact(exc: BaseException, item: Mapping[str, Any]) -> str:
     """What to say of a foreign error; about a Secret its text may quote a value."""
     kind = type(exc).__name__
     return kind if item.get("kind") == "Secret" or not str(exc) else f"{kind}: {exc}"
+
+
+def is_wanted(where: ItemPredicate, item: Item, content: Mapping[str, Any]) -> bool:
+    """Ask the user's function about an item; what it raises is its fault there."""
+    try:
+        return where(content)
+    except (Exception, SystemExit) as exc:
+        name, fact = qualified_name(where), _fact(exc, content)
+        raise ActionError(name, str(item.identifier), fact) from exc

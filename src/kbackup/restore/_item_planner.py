@@ -12,7 +12,7 @@ import attrs
 import msgspec
 
 from kbackup.archive import ArchiveContents
-from kbackup.errors import KBackupError
+from kbackup.errors import ActionError, KBackupError
 from kbackup.models import GroupResource, Item, ResourceIdentifier
 from kbackup.restore._claims import (
     VOLUMES,
@@ -30,7 +30,7 @@ from kbackup.restore._controlled import (
     finished,
     ownership,
 )
-from kbackup.restore._desired import Desired, DesiredMaker
+from kbackup.restore._desired import Desired, DesiredMaker, is_wanted
 from kbackup.restore._existing import decide
 from kbackup.restore._filters import keeps_despite_where
 from kbackup.restore._namespaces import is_terminating
@@ -122,8 +122,15 @@ class ItemPlanner:
             additional: An action asked for it: selectors do not apply.
         """
         content = item.content
-        if self._selects and not additional and not self._is_selected(item, content):
-            return None
+        try:
+            if (
+                self._selects
+                and not additional
+                and not self._is_selected(item, content)
+            ):
+                return None
+        except ActionError as exc:  # of the user's function
+            return self.plan_unreachable(item.identifier, str(exc))
         target = self._request.filters.target(item.identifier)
         entry = self._decide(_Case(item, content, view, live, target))
         self._remember(entry)
@@ -170,7 +177,7 @@ class ItemPlanner:
         where = self._request.options.where
         if where is None or keeps_despite_where(item.identifier.group_resource):
             return True
-        if _asked(where, item, content):
+        if is_wanted(where, item, content):
             return True
         self._state.left_out += 1
         return False
@@ -274,7 +281,8 @@ class ItemPlanner:
         seen = Precondition(
             metadata.get("uid", ""), metadata.get("resourceVersion", "")
         )
-        keeper = ownership(live).maker if case.owned.role is Role.ADOPTED else None
+        is_kept = case.owned.role is Role.ADOPTED and not case.view.is_claim
+        keeper = ownership(live).maker if is_kept else None
         verdict = decide(desired.content, cleaned(live), self._request.rules)
         writes = verdict.action.writes
         if keeper is not None and verdict.action is not PlanAction.UNCHANGED:

@@ -272,11 +272,10 @@ class ObjectWriter:
             self._gate.push_back()
         reason = explain(error, entry.kind)
         answer = meaning(error, create=False)
-        if answer is Answer.RETRY:
-            return Attempt(reason=reason)
         if answer is Answer.FAIL:
             return Attempt(action=FAILED, reason=reason)
-        if desired is None:  # a volume bound again: the next try looks first
+        # A volume that is bound again has no body: its next try looks first.
+        if answer is Answer.RETRY or desired is None:
             return Attempt(reason=reason)
         live = self._look(entry, resource)
         if live is None:

@@ -10,6 +10,7 @@ import pytest
 from kbackup._kits.workers import (
     Cancelled,
     CancelToken,
+    StuckCallError,
     WorkerPool,
     call_with_timeout,
     map_ordered,
@@ -102,10 +103,22 @@ def test_a_stuck_call_is_left_behind():
     """A call that does not come back ends in a TimeoutError."""
     release = threading.Event()
 
-    with pytest.raises(TimeoutError):
+    with pytest.raises(StuckCallError):
         call_with_timeout(release.wait, 0.05)
 
     release.set()
+
+
+def test_a_timeout_of_the_call_itself_is_no_stuck_call():
+    """What the call raises arrives as it is, also where that is a TimeoutError."""
+
+    def call():
+        raise TimeoutError("of a socket")
+
+    with pytest.raises(TimeoutError, match="of a socket") as caught:
+        call_with_timeout(call, 5)
+
+    assert not isinstance(caught.value, StuckCallError)
 
 
 def test_a_stuck_thread_does_not_keep_the_interpreter():

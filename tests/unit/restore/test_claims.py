@@ -123,6 +123,20 @@ def test_a_released_volume_that_cannot_be_reattached(live, words):
     assert words in line.text
 
 
+def test_a_released_volume_whose_disk_another_volume_has_is_a_conflict():
+    """Two volumes over one disk are two writers: the Released one is not bound again."""
+    live = {
+        "pv-1": _volume(phase="Released"),
+        "pv-2": _volume(name="pv-2", phase="Bound", claim="other/data"),
+    }
+
+    line = _line(_volume(), volumes=live, reattach=True)
+
+    assert line.verdict is ClaimVerdict.CONFLICT
+    assert "pv-2" in line.text
+    assert "other/data" in line.text
+
+
 def test_a_volume_that_a_killed_restore_offered_is_reattached():
     """Under another name: offered to the target's claim, which does not exist yet."""
     live = _volume(phase="Available", claim=TARGET.qualified_name)

@@ -161,6 +161,21 @@ def test_an_action_that_fails_is_named():
         _make(_item(), Action(fail))
 
 
+@pytest.mark.parametrize("error", [SystemExit(1), TimeoutError("of a socket")])
+def test_an_action_that_ends_or_times_out_by_itself_fails_its_item(error):
+    """An action may neither end the host nor be taken for hung by what it raises."""
+
+    def fail(given):
+        raise error
+
+    maker = _maker(Action(fail))
+    item = _item()
+
+    for _ in range(2):
+        with pytest.raises(ActionError, match=type(error).__name__):
+            maker.make(item, item.content)
+
+
 def test_an_error_about_a_secret_does_not_quote_it():
     """What a foreign error says about a Secret is not repeated."""
 

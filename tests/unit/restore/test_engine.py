@@ -237,9 +237,8 @@ def test_adopt_creates_the_pods_before_their_controllers(shop):
     assert all("ownerReferences" not in pod["metadata"] for pod in pods)
 
 
-def test_managers_of_server_side_apply_get_their_fields_back(make_shop):
-    """An object that was applied gets its manager back by a second, counted write."""
-    shop = make_shop([_namespace()])
+def _applied():
+    """A ConfigMap with a manager of server-side apply."""
     applied = _config_map(currency="EUR")
     applied["metadata"]["managedFields"] = [
         {
@@ -251,7 +250,13 @@ def test_managers_of_server_side_apply_get_their_fields_back(make_shop):
             "fieldsV1": {"f:data": {"f:currency": {}}},
         }
     ]
-    shop.replace_backup([_namespace(), applied], as_is=True)
+    return applied
+
+
+def test_managers_of_server_side_apply_get_their_fields_back(make_shop):
+    """An object that was applied gets its manager back by a second, counted write."""
+    shop = make_shop([_namespace()])
+    shop.replace_backup([_namespace(), _applied()], as_is=True)
 
     plan = shop.engine.plan("try-1", SPEC)
     dropped = shop.engine.plan("try-1", SPEC, RestoreOptions(managed_fields="drop"))
@@ -614,6 +619,50 @@ def test_lost_answers_are_settled_by_looking(shop):
     assert shop.writes() == len(done)
 
 
+def test_a_lost_answer_of_an_applied_object(make_shop):
+    """An object with server-side-apply managers gets them back after a lost answer."""
+    shop = make_shop([_namespace()])
+    shop.replace_backup([_namespace(), _applied()], as_is=True)
+    shop.simulated.faults.drop(
+        verb="create", resource="configmaps", after=True, times=1
+    )
+
+    result = shop.engine.run("try-1", SPEC)
+
+    assert result.results.errors == ()
+    live = shop.object("configmaps", "shop", "settings")
+    assert "argocd" in {x["manager"] for x in live["metadata"]["managedFields"]}
+
+
+def test_a_function_that_raises_costs_its_item(shop):
+    """A `where` that raises is named at the item it raised on; the plan is made."""
+
+    def where(item):
+        return item["metadata"]["name"] != "settings" or 1 / 0
+
+    plan = shop.engine.plan("try-1", SPEC, RestoreOptions(where=where))
+
+    (entry,) = [e for e in plan.entries if e.identifier.name == "settings"]
+    assert entry.action is PlanAction.CONFLICT
+    assert "ZeroDivisionError" in entry.reason
+    assert _actions(plan)["Service/web"] == "create"
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        _spec(included_namespaces=["Shop_1"]),
+        _spec(namespace_mapping={"shop": "a..b"}),
+        _spec(label_selector=LabelSelector(match_labels={"app": "a b"})),
+    ],
+    ids=["namespace", "mapping", "selector"],
+)
+def test_what_could_select_nothing_is_refused(shop, spec):
+    """A name or a label that no object can have is wrong use, not an empty restore."""
+    with pytest.raises(InvalidSpecError):
+        shop.engine.plan("try-1", spec)
+
+
 def test_what_is_forbidden_is_an_error_and_the_rest_goes_on(shop):
     """One refused type costs its items; exit code 3."""
     shop.simulated.faults.forbid(verb="create", resource="configmaps")
@@ -681,7 +730,7 @@ def test_a_cancelled_restore_leaves_no_record(shop):
     with pytest.raises(RunCancelledError) as caught:
         shop.engine.apply(plan, cancel=token)
     assert caught.value.exit_code == 130
-    assert caught.value.result is not None
+    assert caught.value.result.restore.status.phase is RestorePhase.FAILED
 
     assert shop.store.list_restores() == []
 

@@ -1,7 +1,7 @@
 """Waves one after the other, a queue for what may pass, an outcome for everything."""
 
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -69,7 +69,7 @@ def test_waves_follow_each_other():
         return Attempt(action=CREATED)
 
     entries = [_entry(f"s{n}", wave=n // 10) for n in range(50)]
-    outcomes = _writer(_run(), write).write(entries, 600)
+    outcomes = _writer(_run(), write).write(entries, timedelta(minutes=10))
 
     assert order == sorted(order)
     assert len(outcomes) == 50
@@ -87,7 +87,7 @@ def test_what_may_pass_is_tried_again_after_everything_else():
 
     run = _run()
     outcomes = _writer(run, write, workers=1).write(
-        [_entry("late", 1), _entry("b", 2), _entry("c", 3)], 600
+        [_entry("late", 1), _entry("b", 2), _entry("c", 3)], timedelta(seconds=600)
     )
 
     assert tries == ["late", "b", "c", "late", "late", "late"]
@@ -95,12 +95,30 @@ def test_what_may_pass_is_tried_again_after_everything_else():
     assert run.results.errors == ()
 
 
+def test_patience_begins_when_everything_else_is_written():
+    """However long the writing takes, what waits is tried again afterwards."""
+    run, tries = _run(), []
+
+    def write(entry):
+        tries.append(entry.target.name)
+        run.clock.sleep(3600)  # a restore that writes for hours
+        late = entry.target.name == "late" and tries.count("late") == 1
+        return Attempt(reason="not yet") if late else Attempt(action=CREATED)
+
+    outcomes = _writer(run, write, workers=1).write(
+        [_entry("late", 1), _entry("b", 2)], timedelta(minutes=10)
+    )
+
+    assert tries == ["late", "b", "late"]
+    assert set(_actions(outcomes).values()) == {CREATED}
+
+
 def test_what_never_passes_is_an_error_with_the_last_answer():
     """At the deadline the last answer becomes the error."""
     run = _run()
 
     outcomes = _writer(run, lambda _: Attempt(reason="quota unknown")).write(
-        [_entry("a")], run.clock.monotonic() + 30
+        [_entry("a")], timedelta(seconds=30)
     )
 
     assert _actions(outcomes) == {"a": FAILED}
@@ -123,7 +141,7 @@ def test_lines_without_a_write_have_outcomes_too():
             _entry("other", action=PlanAction.SKIP, differences=differs, reason="x"),
             _entry("clash", action=PlanAction.CONFLICT, reason="immutable field y"),
         ],
-        600,
+        timedelta(minutes=10),
     )
 
     assert _actions(outcomes) == {
@@ -141,7 +159,7 @@ def test_a_moved_object_is_a_warning():
     run = _run()
 
     attempt = Attempt(action="skipped", reason="the live object changed", moved=True)
-    _writer(run, lambda _: attempt).write([_entry("a")], 600)
+    _writer(run, lambda _: attempt).write([_entry("a")], timedelta(minutes=10))
 
     [warning] = run.results.warnings
     assert "the live object changed" in warning.message
@@ -158,7 +176,7 @@ def test_items_of_a_namespace_that_failed_are_not_tried():
 
     run = _run()
     outcomes = _writer(run, write).write(
-        [_entry("shop", 1, kind="namespaces"), _entry("a", 2)], 600
+        [_entry("shop", 1, kind="namespaces"), _entry("a", 2)], timedelta(seconds=600)
     )
 
     assert tried == ["shop"]
@@ -179,7 +197,9 @@ def test_items_of_a_type_that_did_not_come_are_not_tried():
         return [(crd, "the CRD is not Established")]
 
     run = _run()
-    outcomes = _writer(run, write, await_types).write([crd, widget], 600)
+    outcomes = _writer(run, write, await_types).write(
+        [crd, widget], timedelta(minutes=10)
+    )
 
     assert _actions(outcomes)["w"] == FAILED
     assert "the CRD is not Established" in run.results.errors[0].message
@@ -199,7 +219,7 @@ def test_types_are_awaited_before_their_items():
 
     crd = _entry("widgets.example.com", 1, kind=CRDS)
     widget = _entry("w", 2, kind="widgets.example.com")
-    _writer(_run(), write, await_types).write([crd, widget], 600)
+    _writer(_run(), write, await_types).write([crd, widget], timedelta(minutes=10))
 
     assert seen == ["widgets.example.com", ["widgets.example.com"], "w"]
 
@@ -213,7 +233,9 @@ def test_cancelling_ends_the_run():
         return Attempt(action=CREATED)
 
     with pytest.raises(Cancelled, match="enough"):
-        _writer(run, write).write([_entry(f"s{n}") for n in range(500)], 600)
+        _writer(run, write).write(
+            [_entry(f"s{n}") for n in range(500)], timedelta(minutes=10)
+        )
 
 
 def test_observers_hear_of_each_item():
@@ -221,7 +243,9 @@ def test_observers_hear_of_each_item():
     events = []
     run = _run(observer=events.append)
 
-    _writer(run, lambda _: Attempt(action=CREATED)).write([_entry("a")], 600)
+    _writer(run, lambda _: Attempt(action=CREATED)).write(
+        [_entry("a")], timedelta(minutes=10)
+    )
 
     restored = [e for e in events if isinstance(e, ItemRestored)]
     assert [(e.identifier.name, e.action) for e in restored] == [("a", "created")]
