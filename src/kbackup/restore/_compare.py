@@ -39,8 +39,9 @@ class ChangedItem:
 class Difference:
     """A backup and the live cluster.
 
-    What belongs to the cluster, what controllers make by themselves and what is
-    finished is in none of the lists.
+    What belongs to the cluster, what controllers make by themselves, what is finished,
+    and volumes that a restore would not bring back are in none of the lists. A
+    ServiceAccount counts as the same when it has all that the backup's has.
 
     Attributes:
         only_in_backup: What the cluster lacks.

@@ -110,12 +110,12 @@ def decide(desired: Content, live: Content, rules: ExistingRules) -> Verdict:
     if equal or same(desired, live, keep_node_ports=rules.keep_node_ports):
         return Verdict(action=PlanAction.UNCHANGED)
     kind = desired.get("kind")
-    if kind == "Namespace":
-        reason = "exists; a Namespace that exists is never changed"
-        return Verdict(action=PlanAction.SKIP, reason=reason)
     if kind == "ServiceAccount":
         return _decide_account(desired, live)
     found = tuple(differences(live, desired, keep_node_ports=rules.keep_node_ports))
+    if kind == "Namespace":
+        reason = "exists and differs; a Namespace that exists is never changed"
+        return Verdict(action=PlanAction.SKIP, reason=reason, differences=found)
     namespaced = bool((desired.get(_METADATA) or {}).get("namespace"))
     if not (rules.update if namespaced else rules.update_cluster):
         reason = "exists and differs; it is left as it is"

@@ -299,7 +299,7 @@ def _skip_key(entry: PlanEntry) -> tuple[Any, ...] | None:
     return entry.target.group_resource, entry.target.namespace, entry.reason
 
 
-_SKIPPED_SHOWN = 10
+_SKIPPED_SHOWN = 3
 
 
 def _change(difference: Difference) -> str:

@@ -783,3 +783,17 @@ def test_compare_tells_what_differs(shop):
         "EUR",
         "CHF",
     )
+
+
+def test_compare_tells_of_a_changed_namespace(shop):
+    """A Namespace is never changed by a restore, and still compared."""
+    shop.engine.run("try-1", SPEC)
+    namespaces = shop.cluster.discover().by_kind("v1", "Namespace")
+    patch = {"metadata": {"labels": {"team": "somebody-else"}}}
+    shop.cluster.patch(namespaces, "shop", patch)
+
+    found = shop.engine.compare("shop-1")
+
+    [changed] = found.changed
+    assert str(changed.identifier) == "namespaces/shop"
+    assert [x.path for x in changed.differences] == ["metadata.labels.team"]
