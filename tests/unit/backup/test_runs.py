@@ -260,6 +260,7 @@ def test_in_a_running_event_loop(scene):
     scene.load(scene.secret("s"))
 
     async def host():
+        """Do what a host's coroutine does."""
         return await asyncio.to_thread(scene.engine().run, "b", SHOP)
 
     result = asyncio.run(host())
