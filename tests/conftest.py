@@ -1,6 +1,7 @@
 """What holds for every test: a clean environment and no network but loopback."""
 
 import os
+import shutil
 import socket
 
 import pytest
@@ -53,6 +54,25 @@ def only_loopback(monkeypatch):
         return connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture
+def need_tool():
+    """A function that returns where a program is; without it the test is skipped.
+
+    With KBACKUP_REQUIRE_REAL set a missing program is a failure: there it must run.
+    """
+
+    def find(name):
+        path = shutil.which(name)
+        if path is None:
+            reason = f"{name} is not installed"
+            if os.environ.get("KBACKUP_REQUIRE_REAL"):
+                pytest.fail(reason)
+            pytest.skip(reason)
+        return path
+
+    return find
 
 
 @pytest.fixture(scope="session")

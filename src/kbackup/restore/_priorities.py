@@ -138,20 +138,48 @@ def pull_forward(
         The items that move, with their new waves.
     """
     known = [pair for pair in edges if pair[0] in waves and pair[1] in waves]
-    pairs = dict.fromkeys(known)
+    pairs = _without_circles(known)
     moved: dict[ResourceIdentifier, int] = {}
-    # Each round settles one more link of the longest chain; longer ones than the room
-    # between two types would be circles.
+    # Each round settles one more link of the longest chain, as far as there is room
+    # between two types.
     for _ in range(_STEP - 1):
         before = dict(moved)
         for asks, wanted in pairs:
             limit = moved.get(asks, waves[asks])
             late = moved.get(wanted, waves[wanted]) >= limit
-            if late and asks != wanted and (wanted, asks) not in pairs:
+            if late:
                 moved[wanted] = limit - 1
         if moved == before:
             break
     return moved
+
+
+Edge = tuple[ResourceIdentifier, ResourceIdentifier]
+
+
+def _without_circles(edges: Iterable[Edge]) -> list[Edge]:
+    """Return the edges, each once, that are part of no circle."""
+    wanted_by: dict[ResourceIdentifier, list[ResourceIdentifier]] = {}
+    for asks, wanted in dict.fromkeys(edges):
+        wanted_by.setdefault(asks, []).append(wanted)
+
+    def leads(start: ResourceIdentifier, goal: ResourceIdentifier) -> bool:
+        seen, waiting = {start}, [start]
+        while waiting:
+            here = waiting.pop()
+            if here == goal:
+                return True
+            following = set(wanted_by.get(here, ())) - seen
+            seen |= following
+            waiting += following
+        return False
+
+    return [
+        (asks, wanted)
+        for asks, all_wanted in wanted_by.items()
+        for wanted in all_wanted
+        if not leads(wanted, asks)
+    ]
 
 
 _STEP = 10

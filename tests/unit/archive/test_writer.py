@@ -4,7 +4,6 @@ import gzip
 import hashlib
 import io
 import json
-import shutil
 import subprocess
 import tarfile
 
@@ -138,10 +137,9 @@ def test_odd_names_read_back(archive, big):
 
 
 @pytest.mark.parametrize("tool", ["tar", "bsdtar"])
-def test_other_tars_read_it(archive, tool, tmp_path):
+def test_other_tars_read_it(archive, tool, need_tool):
     """GNU tar and bsdtar list every entry under its whole name."""
-    if shutil.which(tool) is None:
-        pytest.skip(f"{tool} is not installed")
+    need_tool(tool)
     with tarfile.open(archive) as tar:
         wanted = tar.getnames()
 
@@ -155,10 +153,9 @@ def test_other_tars_read_it(archive, tool, tmp_path):
 
 
 @pytest.mark.parametrize("tool", ["tar", "bsdtar"])
-def test_other_tars_unpack_it(write, body, tool, tmp_path):
+def test_other_tars_unpack_it(write, body, tool, need_tool, tmp_path):
     """What other tools unpack are the items' bytes."""
-    if shutil.which(tool) is None:
-        pytest.skip(f"{tool} is not installed")
+    need_tool(tool)
     path = tmp_path / "a.tar.gz"
     path.write_bytes(write([("pods", "shop", "web")]))
 

@@ -115,8 +115,18 @@ def test_items_that_ask_for_each_other_share_a_wave():
 
 
 def test_long_circles_end():
-    """A circle of three comes to an end."""
+    """Three that ask for each other in a circle share one wave."""
     one, two, three = _refs("a", "b", "c")
     waves = dict.fromkeys((one, two, three), 20)
 
-    pull_forward(waves, [(one, two), (two, three), (three, one)])
+    assert pull_forward(waves, [(one, two), (two, three), (three, one)]) == {}
+
+
+def test_what_a_circle_asks_for_comes_before_it():
+    """An item outside the circle that one of them needs is still written earlier."""
+    one, two, three = _refs("a", "b", "c")
+    waves = dict.fromkeys((one, two, three), 20)
+
+    moved = pull_forward(waves, [(one, two), (two, one), (two, three)])
+
+    assert moved == {three: 19}

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 import urllib.error
@@ -277,11 +276,9 @@ def test_as_a_process(tmp_path):
 
 
 @pytest.fixture(name="kubectl")
-def fixture_kubectl(cluster, tmp_path):
+def fixture_kubectl(cluster, need_tool, tmp_path):
     """A function that runs kubectl against the cluster and returns what it says."""
-    path = shutil.which("kubectl")
-    if path is None:
-        pytest.skip("kubectl is not installed")
+    path = need_tool("kubectl")
     kubeconfig = cluster.kubeconfig(tmp_path / "kubeconfig")
 
     def run(*arguments, stdin=None):
