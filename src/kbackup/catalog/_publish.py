@@ -91,15 +91,7 @@ def publish(
     _check_arguments(claim, backup)
     named = file_names(BackupFiles(claim.name).directory, files)
     names = BackupFiles(claim.name)
-    known = {(each.name, each.size): each for each in manifest.objects}
-    manifest = attrs.evolve(
-        manifest,
-        backup_name=claim.name,
-        backup_uid=backup.metadata.uid,
-        writer_version=manifest.writer_version or _own_version(),
-        objects=[_describe(name, named[name], known) for name in sorted(named)],
-    )
-    sealed, record, backup = seal(backup, manifest)
+    sealed, record, backup = seal(backup, _completed(manifest, backup, named))
     contents = [
         (names.directory + name, named[name])
         for name in sorted(named, key=lambda name: name != f"{claim.name}.tar.gz")
@@ -113,6 +105,20 @@ def publish(
         raise
     _settle(store, claim, names.metadata, record)
     return backup
+
+
+def _completed(
+    manifest: Manifest, backup: Backup, named: Mapping[str, Content]
+) -> Manifest:
+    """Return *manifest* with the backup it is of and every file with its digest."""
+    known = {(each.name, each.size): each for each in manifest.objects}
+    return attrs.evolve(
+        manifest,
+        backup_name=backup.metadata.name,
+        backup_uid=backup.metadata.uid,
+        writer_version=manifest.writer_version or _own_version(),
+        objects=[_describe(name, named[name], known) for name in sorted(named)],
+    )
 
 
 def _write(

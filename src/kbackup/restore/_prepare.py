@@ -16,7 +16,7 @@ from kbackup._kits.clock import Clock
 from kbackup._kits.workers import Cancelled, CancelToken
 from kbackup.archive import ArchiveContents
 from kbackup.catalog import BackupStore, Manifest
-from kbackup.cluster import Cluster
+from kbackup.cluster import Cluster, Discovery
 from kbackup.errors import (
     BackupDamagedError,
     BackupNotFoundError,
@@ -194,12 +194,7 @@ def resolve(
         session.cancel, settings=session.settings, count=run.count
     )
     discovery = cluster.discover(refresh=True)  # CRDs come and go
-    served = {}
-    for text in (*spec.included_resources, *spec.excluded_resources):
-        found = discovery.resolve(text)
-        if found is not None:
-            served[text] = found.group_resource
-    filters = make_filters(spec, TypeNames(served, contents.resources()))
+    filters = make_filters(spec, _type_names(spec, discovery, contents))
     manifest = read_manifest(session, backup, options)
     source_uid = manifest.cluster_uid if manifest is not None else ""
     known = bool(source_uid and target_uid)
@@ -232,6 +227,18 @@ def resolve(
         priorities=Priorities.of(options.priorities),
         rules=existing_rules(spec, options),
     )
+
+
+def _type_names(
+    spec: RestoreSpec, discovery: Discovery, contents: ArchiveContents
+) -> TypeNames:
+    """What the types that the spec names mean, in the target and in the backup."""
+    served = {}
+    for text in (*spec.included_resources, *spec.excluded_resources):
+        found = discovery.resolve(text)
+        if found is not None:
+            served[text] = found.group_resource
+    return TypeNames(served, contents.resources())
 
 
 def make_object_writer(

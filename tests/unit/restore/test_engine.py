@@ -478,6 +478,28 @@ def test_a_released_volume_is_reattached_when_asked_for(make_shop):
     assert claim["spec"]["volumeName"] == "pv-orders"
 
 
+@pytest.mark.parametrize("after", [False, True], ids=["not-done", "answer-lost"])
+def test_a_volume_whose_rebinding_got_no_answer(make_shop, after):
+    """No answer to the rebinding is settled by looking, and tried again if need be."""
+    shop = make_shop(_retained())
+    live = _retained()[2]
+    live["spec"]["claimRef"]["uid"] = "8d3c7e10"
+    live["status"] = {"phase": "Released"}
+    shop.simulated.load([_namespace(), live])
+    shop.simulated.faults.drop(
+        verb="patch", resource="persistentvolumes", after=after, times=1
+    )
+
+    options = RestoreOptions(released_volumes="reattach")
+    result = shop.engine.run("try-1", SPEC, options)
+
+    assert result.results.errors == ()
+    (outcome,) = [o for o in result.outcomes if o.identifier.name == "pv-orders"]
+    assert outcome.action == "updated"
+    volume = shop.object("persistentvolumes", "", "pv-orders")
+    assert "uid" not in volume["spec"]["claimRef"]
+
+
 # --- what moved since -----------------------------------------------------------------
 
 
