@@ -417,7 +417,7 @@ def _as_stored(
         raise ActionError("an item action", str(candidate.identifier), text) from exc
     identifier = candidate.identifier
     if (namespace, name) != (identifier.namespace, identifier.name):
-        identifier = attrs.evolve(identifier, namespace=namespace, name=name)
+        identifier = ResourceIdentifier(identifier.group_resource, namespace, name)
     return identifier, body
 
 

@@ -15,8 +15,7 @@ import msgspec
 from kbackup.models._model import Model, sequence, strings
 
 
-@attrs.frozen(order=True)
-class GroupResource:
+class GroupResource(msgspec.Struct, frozen=True, order=True, gc=False):
     """An API endpoint without its version, such as ``deployments.apps``.
 
     Attributes:
@@ -65,8 +64,7 @@ class GroupVersionResource:
         return f"{self.group_resource} ({self.version})"
 
 
-@attrs.frozen(order=True)
-class ResourceIdentifier:
+class ResourceIdentifier(msgspec.Struct, frozen=True, order=True, gc=False):
     """One object: its type, its namespace and its name.
 
     Attributes:
@@ -282,8 +280,7 @@ def _parse_term(term: str) -> LabelRequirement:
     raise ValueError(f"{term!r} is not a label selector such as app=web or tier in (a)")
 
 
-@attrs.frozen(kw_only=True, repr=False)
-class Item:
+class Item(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One Kubernetes object as kbackup handles it.
 
     Attributes:

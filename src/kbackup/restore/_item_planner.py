@@ -191,12 +191,13 @@ class ItemPlanner:
         if reason:
             return case.entry(PlanAction.SKIP, reason)
         case.owned = ownership(case.content)
-        is_owned = case.owned.role is Role.OWNED
-        case.relinks = is_owned and self._request.options.relink_owners
-        made = self._made_by_controller(case.owned, case.target)
-        if made:
-            self._ask_for_more(case)
-            return case.entry(PlanAction.SKIP, made)
+        if case.owned is not FREE:
+            is_owned = case.owned.role is Role.OWNED
+            case.relinks = is_owned and self._request.options.relink_owners
+            made = self._made_by_controller(case.owned, case.target)
+            if made:
+                self._ask_for_more(case)
+                return case.entry(PlanAction.SKIP, made)
         if case.view.is_claim:
             case.line = self._claim_line(case)
             if case.line.verdict is ClaimVerdict.CONFLICT:
@@ -302,7 +303,7 @@ class ItemPlanner:
         """Why an object is left to its twin under a newer group; empty: it is not."""
         if not self._request.filters.wants_type(newer):
             return ""
-        twin = self._contents.get(attrs.evolve(ref, group_resource=newer))
+        twin = self._contents.get(ResourceIdentifier(newer, ref.namespace, ref.name))
         if twin is None:
             return ""
         served = self._request.discovery.by_kind(twin.api_version, twin.kind)
@@ -415,7 +416,7 @@ class ItemPlanner:
             return False
         if wish == "restore":
             return True
-        return "Apply" in [field.get("operation") for field in fields]
+        return any(field.get("operation") == "Apply" for field in fields)
 
     def _remember(self, entry: PlanEntry) -> None:
         if entry.kind in _NEVER_OWNERS:
@@ -430,9 +431,8 @@ def _is_pod(target: ResourceIdentifier) -> bool:
     return str(target.group_resource) == "pods"
 
 
-@attrs.define
-class _Case:
-    """One item while it is decided about."""
+class _Case(msgspec.Struct):
+    """One item while it is decided about; a msgspec value as `PlanEntry`."""
 
     item: Item
     content: dict[str, Any]

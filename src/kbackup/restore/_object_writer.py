@@ -83,6 +83,10 @@ class ObjectWriter:
         self._gate = gate
         self._run = run
 
+    def room(self) -> int:
+        """How many writes the server seems to bear at this moment."""
+        return self._gate.limit
+
     def write(self, entry: PlanEntry) -> Attempt:
         """Try to carry out one entry; an error becomes part of the attempt."""
         try:

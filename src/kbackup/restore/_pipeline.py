@@ -258,6 +258,7 @@ def _writer(
         write=objects.write,
         await_types=types.await_established,
         workers=workers,
+        room=objects.room,
     )
 
 

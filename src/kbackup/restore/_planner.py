@@ -102,10 +102,6 @@ class Planner:
             {*self._stored, CRDS, NAMESPACES, VOLUMES}, request.priorities
         )
         self._views: dict[_ViewKey, TypeView] = {}
-        self._last: tuple[_ViewKey, TypeView] = (
-            ("", "", CRDS),
-            TypeView(resource=None, wave=0),
-        )
         self._seen: set[ResourceIdentifier] = set()
         self._told = 0.0
 
@@ -274,8 +270,6 @@ class Planner:
 
     def _view(self, resource: GroupResource, item: Item) -> TypeView:
         key = (item.api_version, item.kind, resource)
-        if self._last[0][:2] == key[:2] and self._last[0][2] is resource:
-            return self._last[1]  # hashing a type costs more than all of this
         view = self._views.get(key)
         if view is None:
             view = self._views[key] = attrs.evolve(
@@ -286,14 +280,12 @@ class Planner:
                 is_ground=resource in (NAMESPACES, CRDS),
                 newer=TWINS.get(resource),
             )
-        self._last = key, view
         return view
 
     def _use(self, item: Item, view: TypeView) -> None:
         """Let *view* hold from now on for items like this one."""
         key = (item.api_version, item.kind, item.identifier.group_resource)
         self._views[key] = view
-        self._last = key, view
 
     def _make_view(self, resource: GroupResource, item: Item) -> TypeView:
         discovery = self._request.discovery

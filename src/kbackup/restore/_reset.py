@@ -10,17 +10,19 @@ from typing import Any
 from kbackup._kits.normalise import TOKEN_TYPE
 from kbackup.models import labels
 
-_REMOVED = (
-    "generateName",
-    "selfLink",
-    "uid",
-    "resourceVersion",
-    "generation",
-    "creationTimestamp",
-    "deletionTimestamp",
-    "deletionGracePeriodSeconds",
-    "ownerReferences",
-    "managedFields",
+_REMOVED = frozenset(
+    {
+        "generateName",
+        "selfLink",
+        "uid",
+        "resourceVersion",
+        "generation",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "ownerReferences",
+        "managedFields",
+    }
 )
 _OLD_DELETIONS = frozenset({"foregroundDeletion", "orphan"})
 _TOKEN_UID = "kubernetes.io/service-account.uid"  # noqa: S105 - an annotation's name
@@ -35,8 +37,8 @@ def reset(content: dict[str, Any]) -> dict[str, Any]:
     """
     content.pop("status", None)
     metadata = content["metadata"]
-    for field in _REMOVED:
-        metadata.pop(field, None)
+    for field in metadata.keys() & _REMOVED:
+        del metadata[field]
     finalizers = metadata.get("finalizers")
     if finalizers is not None:
         kept = [x for x in finalizers if x not in _OLD_DELETIONS]

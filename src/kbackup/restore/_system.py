@@ -238,7 +238,6 @@ class SystemObjects:
     _rows: Mapping[GroupResource, tuple[SystemRow, ...]] = attrs.field(
         init=False, factory=lambda: _rows_by_type(SYSTEM_TABLE), repr=False
     )
-    _last: list[Any] = attrs.field(init=False, factory=lambda: [None, ()], repr=False)
 
     def covers_type(self, resource: GroupResource) -> bool:
         """Whether every item of a type belongs to the cluster."""
@@ -258,21 +257,11 @@ class SystemObjects:
         """
         if self.include:
             return None
-        rows = self._candidates(ref.group_resource)
+        rows = self._rows.get(ref.group_resource, ())
         if not rows and not self._may_be_marked(ref, content):
             return None
         rows += self._rows[_ANY]
         return next((row for row in rows if self._matches(row, ref, content)), None)
-
-    def _candidates(self, resource: GroupResource) -> tuple[SystemRow, ...]:
-        """The rows of a type; remembered by identity, for it is asked per item."""
-        known: GroupResource | None
-        rows: tuple[SystemRow, ...]
-        known, rows = self._last
-        if known is not resource:
-            rows = self._rows.get(resource, ())
-            self._last[:] = [resource, rows]
-        return rows
 
     def _may_be_marked(
         self, ref: ResourceIdentifier, content: Mapping[str, Any]

@@ -1,6 +1,7 @@
 """Waves one after the other, a queue for what may pass, an outcome for everything."""
 
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -49,9 +50,15 @@ def _no_types(entries, deadline):
     return []
 
 
-def _writer(run, write, await_types=_no_types, workers=4):
+def _writer(run, write, await_types=_no_types, workers=4, room=None):
     """A writer over a function."""
-    return Writer(run, write=write, await_types=await_types, workers=workers)
+    return Writer(
+        run,
+        write=write,
+        await_types=await_types,
+        workers=workers,
+        room=room or (lambda: workers),
+    )
 
 
 def _actions(outcomes):
@@ -73,6 +80,31 @@ def test_waves_follow_each_other():
 
     assert order == sorted(order)
     assert len(outcomes) == 50
+
+
+def test_as_many_write_at_once_as_there_is_room_for():
+    """Workers come while there is room, go when it shrinks, and everything is written."""
+    limit, inside, most = [3], [0], []
+    counting = threading.Lock()
+
+    def write(entry):
+        with counting:
+            inside[0] += 1
+            most.append(inside[0])
+            if len(most) == 60:
+                limit[0] = 1
+        time.sleep(0.002)
+        with counting:
+            inside[0] -= 1
+        return Attempt(action=CREATED)
+
+    entries = [_entry(f"s{n}") for n in range(120)]
+    writer = _writer(_run(), write, workers=8, room=lambda: limit[0])
+    outcomes = writer.write(entries, timedelta(minutes=10))
+
+    assert max(most) == 3
+    assert max(most[70:]) == 1
+    assert len(outcomes) == 120
 
 
 def test_what_may_pass_is_tried_again_after_everything_else():
