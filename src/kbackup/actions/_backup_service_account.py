@@ -11,7 +11,7 @@ import attrs
 
 from kbackup.actions._edit import objects_at, text_at
 from kbackup.actions._references import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES
-from kbackup.errors import ForbiddenError, UnsupportedByServerError
+from kbackup.errors import ClusterError, ForbiddenError, UnsupportedByServerError
 from kbackup.models import GroupResource, ResourceIdentifier, ResourceSelector
 from kbackup.plugins import BackupInput, BackupOutput, Run
 
@@ -24,7 +24,8 @@ class ServiceAccountAction:
 
     These are its ClusterRoleBindings, listed once a run, and their ClusterRoles. A
     caller who may not list them gets one warning and accounts without them, so that
-    namespaces can be backed up with rights in those namespaces alone.
+    namespaces can be backed up with rights in those namespaces alone. Any other failure
+    is one error of the run: the accounts themselves are stored.
     """
 
     name = "velero.io/service-account"
@@ -65,8 +66,8 @@ class _GrantsOfRun:
                 return self._grants
             bindings = _bindings(given)
             self._grants = grants = _by_account(bindings.items)
-        if bindings.refused is not None:  # told outside the lock: observers hear it
-            _warn(run, bindings.refused)
+        if bindings.failure is not None:  # told outside the lock: observers hear it
+            _tell(run, bindings.failure)
         return grants
 
 
@@ -75,7 +76,7 @@ class _Bindings:
     """The answer to the one LIST of a run."""
 
     items: tuple[Mapping[str, Any], ...] = ()
-    refused: ForbiddenError | None = None
+    failure: ClusterError | None = None
 
 
 def _bindings(given: BackupInput) -> _Bindings:
@@ -83,15 +84,16 @@ def _bindings(given: BackupInput) -> _Bindings:
         return _Bindings(tuple(given.cluster.list(CLUSTER_ROLE_BINDINGS)))
     except UnsupportedByServerError:  # a cluster without RBAC grants nothing by it
         return _Bindings()
-    except ForbiddenError as exc:
-        return _Bindings(refused=exc)
+    except ClusterError as exc:
+        return _Bindings(failure=exc)
 
 
-def _warn(run: Run, refused: ForbiddenError) -> None:
-    run.warning(
-        f"cluster-wide grants of ServiceAccounts are not in the backup: {refused}",
+def _tell(run: Run, failure: ClusterError) -> None:
+    tell = run.warning if isinstance(failure, ForbiddenError) else run.error
+    tell(
+        f"cluster-wide grants of ServiceAccounts are not in the backup: {failure}",
         plugin=ServiceAccountAction.name,
-        cause=refused,
+        cause=failure,
     )
 
 

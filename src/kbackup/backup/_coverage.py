@@ -19,13 +19,15 @@ from kbackup.backup._namespaces import Namespaces
 from kbackup.backup._request import BackupRequest
 from kbackup.catalog import MissingReference, NotCovered
 from kbackup.errors import ForbiddenError, KBackupError
-from kbackup.models import GroupResource, ListRecord, ResourceIdentifier
+from kbackup.models import GroupResource, ListRecord, ResourceIdentifier, labels
 from kbackup.plugins import PluginManager, Run
 
 # They serve numbers about objects, nothing that could be stored; often out of order.
 _NOTHING_STORABLE = frozenset(
     {"metrics.k8s.io", "custom.metrics.k8s.io", "external.metrics.k8s.io"}
 )
+_LABELLED = f"is labelled {labels.EXCLUDE_FROM_BACKUP}=true: nothing of it is stored"
+_DELETED = "is being deleted: it is not stored"
 _SHOWN = 5  # names in one message; the manifest has them all
 
 
@@ -63,22 +65,35 @@ def report_discovery(request: BackupRequest, run: Run, ledger: Ledger) -> None:
         ledger.not_covered.append(NotCovered(reason=reason))
 
 
-def report_namespaces(found: Namespaces, run: Run, ledger: Ledger) -> None:
-    """Record namespaces that were named and are not there."""
+def report_namespaces(
+    request: BackupRequest, found: Namespaces, run: Run, ledger: Ledger
+) -> None:
+    """Record namespaces that were named and are not, or not wholly, in the backup."""
     for name in found.missing:
-        run.error("the namespace does not exist", area=name)
+        run.error(f"namespace {name} does not exist", area=name)
         ledger.not_covered.append(
             NotCovered(resource=NAMESPACES, namespace=name, reason="does not exist")
         )
+    for name, error in found.failed.items():
+        gap = NotCovered(resource=NAMESPACES, namespace=name, reason=str(error))
+        ledger.not_covered.append(gap)
+        run.error(f"not covered: {gap}", area=name, cause=error)
+    for name in request.filters.named_namespaces & found.objects.keys():
+        if found.objects[name].is_excluded:
+            run.warning(f"namespace {name} {_LABELLED}", area=name)
+        elif found.objects[name].deleting:
+            run.warning(f"namespace {name} {_DELETED}", area=name)
     for pattern in found.empty_patterns:
         if is_glob(pattern):
             run.warning(f"included namespaces {pattern!r}: there is none like that")
 
 
 class Refusals:
-    """Types that the caller may not list, told in as few words as possible.
+    """Types that the caller may not list.
 
-    A type that was named is an error; of all others there is one warning.
+    A backup of the whole cluster that lacks a type is not what it says: an error each.
+    With rights in some namespaces, and those named, it is an error if the type was
+    named; of all others there is one warning.
     """
 
     def __init__(self, request: BackupRequest, run: Run, ledger: Ledger) -> None:
@@ -96,7 +111,10 @@ class Refusals:
             resource=group_resource, namespace=namespace, reason=f"forbidden: {error}"
         )
         self._ledger.not_covered.append(gap)
-        if self._filters.names(group_resource) and not self._lenient:
+        wanted = self._filters.names(group_resource) or (
+            not self._filters.named_namespaces
+        )
+        if wanted and not self._lenient:
             self._run.error(f"not covered: {error}", area=namespace, cause=error)
         else:
             self._types[group_resource].add(namespace)

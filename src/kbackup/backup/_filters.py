@@ -147,6 +147,11 @@ class Filters:
         )
 
     @property
+    def named_namespaces(self) -> frozenset[str]:
+        """The includes, names and globs, unless they are all namespaces."""
+        return frozenset(n for n in self.namespaces.includes if n not in ("", "*"))
+
+    @property
     def all_namespaces(self) -> bool:
         """Whether the lists of namespaces leave nothing out."""
         return self.namespaces.includes_everything

@@ -66,6 +66,7 @@ class Ledger:
         not_covered: What was selected and could not be read.
         volumes: A record for each claim.
         hooked_pods: Pods with hook annotations, which are not run.
+        excluded_namespaces: Kept out by a label, with all that is in them.
         items: Objects stored in all.
         total: Objects met in all.
     """
@@ -76,6 +77,7 @@ class Ledger:
         self.not_covered: list[NotCovered] = []
         self.volumes: list[VolumeRecord] = []
         self.hooked_pods = 0
+        self.excluded_namespaces: frozenset[str] = frozenset()
         self.items = 0
         self.total = 0
 

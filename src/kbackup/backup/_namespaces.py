@@ -17,7 +17,13 @@ from kbackup._kits.workers import map_ordered
 from kbackup.backup._filters import NAMESPACES, Filters
 from kbackup.backup._request import BackupRequest
 from kbackup.cluster import Cluster
-from kbackup.errors import ClusterError, ForbiddenError, ItemNotFoundError
+from kbackup.errors import (
+    ClusterError,
+    ClusterUnreachableError,
+    ForbiddenError,
+    ItemNotFoundError,
+    UnauthorizedError,
+)
 from kbackup.models import (
     APIResource,
     LabelSelector,
@@ -53,6 +59,7 @@ class Namespaces:
         missing: Named, but not there.
         unread: Named, but the caller may not read the object.
         refused: Why the objects cannot be read, if they cannot.
+        failed: Named, and reading the object failed: with what.
         empty_patterns: Wildcards that no namespace fits.
         record: Of the LIST of namespaces, where there was one.
         resource: How the cluster serves namespaces; None: not at all.
@@ -63,6 +70,7 @@ class Namespaces:
     missing: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
     refused: ForbiddenError | None = None
+    failed: Mapping[str, ClusterError] = attrs.field(factory=dict)
     empty_patterns: tuple[str, ...] = ()
     record: ListRecord | None = None
     resource: APIResource | None = None
@@ -78,7 +86,7 @@ def resolve_namespaces(request: BackupRequest) -> Namespaces:
 
     Raises:
         ForbiddenError: Wildcards are to be expanded and namespaces cannot be listed.
-        ClusterError: Reading them failed.
+        ClusterError: Reading all of them failed, or the server is gone.
     """
     resource = request.discovery.get(NAMESPACES)
     wanted = request.filters.namespaces
@@ -143,13 +151,16 @@ def _read_each(
     objects: dict[str, NamespaceObject] = {}
     missing: list[str] = []
     unread: list[str] = []
+    failed: dict[str, ClusterError] = {}
     refused: ForbiddenError | None = None
     workers = min(_MAX_READERS, max(1, len(names)))
 
     def read(name: str) -> NamespaceObject | ClusterError:
         try:
             return _parsed(name, cluster.get(resource, name).raw)
-        except (ForbiddenError, ItemNotFoundError) as exc:
+        except (ClusterUnreachableError, UnauthorizedError):
+            raise
+        except ClusterError as exc:
             return exc
 
     answers = map_ordered(read, names, workers=workers, name="kbackup-namespaces")
@@ -159,18 +170,22 @@ def _read_each(
         elif isinstance(answer, ForbiddenError):
             unread.append(name)
             refused = answer
-        else:
+        elif isinstance(answer, ItemNotFoundError):
             missing.append(name)
+        else:
+            failed[name] = answer
     return Namespaces(
         listed=tuple(
             name
             for name in names
-            if name in unread or (name in objects and not objects[name].is_excluded)
+            if name not in missing
+            and not (name in objects and objects[name].is_excluded)
         ),
         objects=objects,
         missing=tuple(missing),
         unread=tuple(unread),
         refused=refused,
+        failed=failed,
         resource=resource,
     )
 

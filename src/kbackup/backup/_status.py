@@ -22,7 +22,11 @@ def finished_record(
 
     Anything that was lost makes it PartiallyFailed. Items stored and items met agree
     unless something failed, as Velero has it: what was left out on purpose is not met.
+    The spec's excludes grow by the namespaces that a label kept out, as Velero's do.
     """
+    excluded = record.spec.excluded_namespaces
+    labelled = sorted(ledger.excluded_namespaces - set(excluded))
+    spec = attrs.evolve(record.spec, excluded_namespaces=(*excluded, *labelled))
     failed = sum(len(page.failed) for page in ledger.types())
     status = attrs.evolve(
         record.status,
@@ -34,7 +38,7 @@ def finished_record(
             total_items=ledger.items + failed, items_backed_up=ledger.items
         ),
     )
-    return attrs.evolve(record, status=status)
+    return attrs.evolve(record, spec=spec, status=status)
 
 
 def failed_record(record: Backup, reason: str, results: Results) -> Backup:

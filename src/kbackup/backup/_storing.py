@@ -116,7 +116,8 @@ class _Storing:
             coverage.report_filters(request, run)
             coverage.report_discovery(request, run, ledger)
             namespaces = resolve_namespaces(request)
-            coverage.report_namespaces(namespaces, run, ledger)
+            coverage.report_namespaces(request, namespaces, run, ledger)
+            ledger.excluded_namespaces = namespaces.excluded_by_label
             self._backupper = self._new_backupper(namespaces)
         with run.phase("lists"):
             self._store_lists(namespaces)

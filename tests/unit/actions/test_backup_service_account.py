@@ -3,7 +3,7 @@
 import pytest
 
 from kbackup.actions._backup_service_account import ServiceAccountAction
-from kbackup.errors import UnsupportedByServerError
+from kbackup.errors import ServerFaultError, UnsupportedByServerError
 from kbackup.models import BackupSpec
 from kbackup.plugins import Run
 from kbackup.testing import StaticClusterReader, backup_input
@@ -99,6 +99,26 @@ def test_caller_with_rights_in_a_namespace_only(action, run):
     assert "clusterrolebindings" in warning.message
     assert "forbidden" in warning.message
     assert warning.plugin == "velero.io/service-account"
+
+
+def test_a_list_of_bindings_that_fails(action, run):
+    """Bindings that cannot be listed are one error; accounts are stored, asked for once."""
+
+    class Broken(StaticClusterReader):
+        asked = 0
+
+        def list(self, group_resource, **selection):
+            self.asked += 1
+            raise ServerFaultError("list", str(group_resource), reason="no answer")
+
+    cluster = Broken()
+
+    assert added(action, account("a"), cluster, run) == []
+    assert added(action, account("b"), cluster, run) == []
+
+    (error,) = run.results.errors
+    assert "clusterrolebindings" in error.message
+    assert cluster.asked == 1
 
 
 def test_cluster_scoped_items_left_out(action, run):

@@ -89,6 +89,74 @@ def test_forbidden_types_that_nobody_named(scene):
 
 
 @pytest.mark.parametrize(
+    ("lenient", "phase", "errors"),
+    [(False, BackupPhase.PARTIALLY_FAILED, 2), (True, BackupPhase.COMPLETED, 0)],
+    ids=["error", "warning"],
+)
+def test_a_forbidden_type_of_the_whole_cluster(scene, lenient, phase, errors):
+    """A backup of everything that lacks a type is not Completed, unless asked for."""
+    scene.load(scene.secret("s"), scene.made("ConfigMap", "c", "shop"))
+    for name in ("secrets", "endpoints"):
+        scene.server.faults.forbid(verb="list", resource=name)
+
+    result = scene.back_up(options=BackupOptions(skip_forbidden=lenient))
+
+    assert result.backup.status.phase is phase
+    assert len(result.results.errors) == errors
+    assert sorted(_gaps(scene)) == [("endpoints", ""), ("secrets", "")]
+
+
+def test_a_namespace_that_cannot_be_read_costs_only_its_object(scene):
+    """One named Namespace that answers 500 is an error; all else is stored, its items too."""
+    scene.load(scene.secret("s", "one"), scene.secret("t", "two"))
+    scene.server.faults.fail(
+        verb="get", resource="namespaces", name="two", status=500, times=None
+    )
+
+    result = scene.back_up(included_namespaces=["one", "two"])
+
+    assert scene.stored() == ["namespaces/one", "secrets/one/s", "secrets/two/t"]
+    assert result.backup.status.phase is BackupPhase.PARTIALLY_FAILED
+    assert _gaps(scene) == [("namespaces", "two")]
+    assert "two" in str(result.results.errors[0])
+
+
+def test_a_named_namespace_that_its_label_keeps_out(scene):
+    """Who names a namespace that is labelled out of backups is told, and the record says so."""
+    excluded = {"velero.io/exclude-from-backup": "true"}
+    scene.load(
+        scene.made("Namespace", "shop", metadata={"labels": excluded}),
+        scene.secret("s"),
+        scene.secret("t", "other"),
+    )
+
+    result = scene.back_up(included_namespaces=["shop", "other"])
+
+    assert scene.stored() == ["namespaces/other", "secrets/other/t"]
+    assert [str(each) for each in result.results.warnings] == [
+        "namespace shop is labelled velero.io/exclude-from-backup=true: "
+        "nothing of it is stored"
+    ]
+    assert result.backup.spec.excluded_namespaces == ("shop",)
+    assert scene.store.get("b").spec.excluded_namespaces == ("shop",)
+
+
+def test_a_named_namespace_that_is_being_deleted(scene):
+    """Who names a namespace that is going away is told that it is not stored."""
+    finalizers = ["example.com/hold"]
+    scene.load(
+        scene.made("Namespace", "shop"),
+        scene.made("ConfigMap", "c", "shop", metadata={"finalizers": finalizers}),
+    )
+    scene.cluster.delete(scene.cluster.discover().resolve("namespaces"), "shop")
+
+    result = scene.back_up(included_namespaces=["shop"])
+
+    told = [str(each) for each in result.results.warnings]
+    assert "namespace shop is being deleted: it is not stored" in told
+
+
+@pytest.mark.parametrize(
     ("lenient", "phase"),
     [(False, BackupPhase.PARTIALLY_FAILED), (True, BackupPhase.COMPLETED)],
     ids=["error", "warning"],
