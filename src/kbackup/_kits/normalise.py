@@ -8,11 +8,12 @@ sides.
 """
 
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 import attrs
+
+from kbackup._kits.service_tokens import ACCOUNT_UID, is_generated_name, is_token
 
 Content: TypeAlias = Mapping[str, Any]
 Condition: TypeAlias = Callable[[Content, Any], bool]
@@ -39,9 +40,7 @@ BIND_ANNOTATIONS = (
     "volume.kubernetes.io/selected-node",
 )
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
-TOKEN_TYPE = "kubernetes.io/service-account-token"  # noqa: S105 - the name of a type
 _ABSENT = object()
-_RANDOM = re.compile(r"-[a-z0-9]{5}")
 
 
 @attrs.frozen(kw_only=True)
@@ -96,7 +95,11 @@ def _bound_by_controller(item: Content, _value: Any) -> bool:
 
 
 def _is_token(item: Content, _value: Any) -> bool:
-    return item.get("type") == TOKEN_TYPE
+    return is_token(item)
+
+
+def _is_aggregated(item: Content, _value: Any) -> bool:
+    return bool(item.get("aggregationRule"))
 
 
 def _is_made_token(item: Content, value: Any) -> bool:
@@ -110,9 +113,8 @@ def _is_token_volume(item: Content, value: Any) -> bool:
 
 
 def _has_generated_name(value: Any, *prefixes: str) -> bool:
-    """Whether an element is named like the API server does: five random signs."""
     name = str(value.get("name", "")) if isinstance(value, Mapping) else ""
-    return name.startswith(prefixes) and _RANDOM.fullmatch(name[-6:]) is not None
+    return is_generated_name(name, *prefixes)
 
 
 def _labels(*path: str) -> tuple[Ignored, ...]:
@@ -168,7 +170,7 @@ IGNORED_BY_KIND: Mapping[tuple[str, str], tuple[Ignored, ...]] = {
     ("", "Secret"): (
         Ignored(path=("data",), when=_is_token),
         Ignored(
-            path=("metadata", "annotations", "kubernetes.io/service-account.uid"),
+            path=("metadata", "annotations", ACCOUNT_UID),
             when=_is_token,
             prune=True,
         ),
@@ -192,6 +194,10 @@ IGNORED_BY_KIND: Mapping[tuple[str, str], tuple[Ignored, ...]] = {
     ("apps", "Deployment"): _rollout("revision"),
     ("apps", "ReplicaSet"): _rollout(
         "revision", "revision-history", "desired-replicas", "max-replicas"
+    ),
+    ("rbac.authorization.k8s.io", "ClusterRole"): (
+        # A controller writes into it what the roles that it aggregates allow.
+        Ignored(path=("rules",), when=_is_aggregated),
     ),
     ("autoscaling", "HorizontalPodAutoscaler"): tuple(
         # autoscaling/v1 shows what later versions have in the status

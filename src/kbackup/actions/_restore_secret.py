@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kbackup.actions._edit import text_at, without
+from kbackup._kits.service_tokens import ACCOUNT_UID, generated_for, is_token
+from kbackup.actions._edit import without
 from kbackup.models import ResourceSelector
 from kbackup.plugins import RestoreInput, RestoreOutput
-
-_TOKEN_TYPE = "kubernetes.io/service-account-token"  # noqa: S105 - a type, no secret
-_ACCOUNT = "kubernetes.io/service-account.name"
-_ACCOUNT_UID = "kubernetes.io/service-account.uid"
 
 
 class SecretAction:
@@ -26,7 +23,7 @@ class SecretAction:
 
     def concerns(self, item: Mapping[str, Any]) -> bool:
         """Tell whether `execute` would do anything: of most Secrets it would not."""
-        return item.get("type") == _TOKEN_TYPE
+        return is_token(item)
 
     def execute(self, given: RestoreInput) -> RestoreOutput:
         """Skip a generated token; empty one that a user asked for.
@@ -36,14 +33,13 @@ class SecretAction:
         Secret: so the name alone decides here.
         """
         item = given.item
-        if text_at(item, "type") != _TOKEN_TYPE:
+        if not is_token(item):
             return RestoreOutput(item=item)
-        account = text_at(item, "metadata", "annotations", _ACCOUNT)
-        if given.identifier.name.startswith(f"{account}-token-"):
+        if account := generated_for(item):
             return RestoreOutput(
                 item=item, skip=f"token generated for ServiceAccount/{account}"
             )
-        item = without(item, ("metadata", "annotations"), (_ACCOUNT_UID,))
+        item = without(item, ("metadata", "annotations"), (ACCOUNT_UID,))
         filled = ["token", "ca.crt"]
         if given.identifier.namespace in given.restore.spec.namespace_mapping:
             filled.append("namespace")  # the controller fills it where it is absent

@@ -21,6 +21,10 @@ _CONFIG_MAPS = GroupResource("", "configmaps")
 _ACCOUNTS = GroupResource("", "serviceaccounts")
 _SERVICES = GroupResource("", "services")
 _PRIORITY_CLASSES = GroupResource("scheduling.k8s.io", "priorityclasses")
+_POD_CLASSES = {
+    "priorityClassName": _PRIORITY_CLASSES,
+    "runtimeClassName": GroupResource("node.k8s.io", "runtimeclasses"),
+}
 _INGRESS_CLASSES = GroupResource("networking.k8s.io", "ingressclasses")
 _RBAC = "rbac.authorization.k8s.io"
 _ROLES = GroupResource(_RBAC, "roles")
@@ -98,18 +102,18 @@ def _of_pod(pod: _JSON, namespace: str) -> Iterator[_Target]:
     spec = _at(pod, "spec")
     if account := spec.get("serviceAccountName"):
         yield _ACCOUNTS, namespace, account
-    if priority := spec.get("priorityClassName"):
-        yield _PRIORITY_CLASSES, "", priority
+    for key, classes in _POD_CLASSES.items():
+        if name := spec.get(key):
+            yield classes, "", name
     for pull_secret in _list(spec, "imagePullSecrets"):
         if name := pull_secret.get("name"):
             yield _SECRETS, namespace, name
     for volume in _list(spec, "volumes"):
         for group_resource, name in _of_pod_volume(volume):
             yield group_resource, namespace, name
-    for key in ("containers", "initContainers"):
-        for container in _list(spec, key):
-            for group_resource, name in _of_environment(container):
-                yield group_resource, namespace, name
+    for container in (*_list(spec, "containers"), *_list(spec, "initContainers")):
+        for group_resource, name in _of_environment(container):
+            yield group_resource, namespace, name
 
 
 def _of_pod_volume(volume: _JSON) -> Iterator[tuple[GroupResource, str]]:

@@ -7,6 +7,7 @@ where they may quote values.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -46,6 +47,7 @@ _BY_STATUS: dict[int, type[ClusterError]] = {
 _FIRST_FAULT = 500
 _NOT_FOUND, _CONFLICT = 404, 409
 _LONGEST_TEXT = 300  # of an answer that is no Status: a proxy's page, say
+_DENIED = re.compile(r".*? denied (the )?request", re.DOTALL)
 _MAY_QUOTE = {400, 413, 422}  # statuses whose messages may hold parts of the body
 
 
@@ -118,9 +120,8 @@ def _reason(
 def _without_values(status: int, body: Mapping[str, Any]) -> dict[str, Any]:
     """Cut what may quote values of a Secret; field names and reasons stay."""
     message = str(body.get("message", ""))
-    denied, webhook, _ = message.partition(" denied the request")
-    if webhook:  # what a webhook says after this is its own prose
-        return {**body, "message": f"{denied}{webhook}", "details": None}
+    if denied := _DENIED.match(message):  # what a webhook or policy says is its prose
+        return {**body, "message": denied[0], "details": None}
     if status not in _MAY_QUOTE:
         return dict(body)
     details = dict(body.get("details") or {})

@@ -34,7 +34,8 @@ class Answer(StrEnum):
 
 # What passes by itself, by the words of the API server. It has no reason codes for
 # these: quota not yet counted, admission that cannot be asked, the account controller
-# that has not caught up with a new namespace, a namespace on its way out.
+# that has not caught up with a new namespace, a namespace on its way out, a class that
+# admission has not seen yet.
 _PASSING = (
     "status unknown for quota",
     "because it is being terminated",
@@ -44,6 +45,8 @@ _PASSING = (
     "failed to call webhook",
     "object is being deleted",
     "not yet ready to handle request",
+    "no priorityclass with name",
+    "pod rejected: runtimeclass",
 )
 _PORT_TAKEN = "provided port is already allocated"
 

@@ -4,18 +4,15 @@ Pure. Restoring what a controller makes means doing its work twice: the Pods of 
 restored ReplicaSet are deleted again, a Job runs a second time. Asked by the planner.
 """
 
-import re
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
 import attrs
 
-from kbackup._kits.normalise import TOKEN_TYPE
+from kbackup._kits.service_tokens import generated_for, is_token
 
-_TOKEN_OF = "kubernetes.io/service-account.name"  # noqa: S105 - an annotation's name
 _CHILDREN_FIRST = frozenset({"ReplicaSet", "ControllerRevision"})
-_GENERATED_SUFFIX = re.compile(r"-token-[a-z0-9]{5}")
 
 
 class Role(StrEnum):
@@ -72,7 +69,7 @@ FREE = Ownership()
 def ownership(content: Mapping[str, Any]) -> Ownership:
     """Tell how an item of the backup, not yet reset, stands to its owners."""
     kind = content.get("kind")
-    if kind == "Secret" and content.get("type") == TOKEN_TYPE:
+    if is_token(content):
         return _token_ownership(content)
     references = content["metadata"].get("ownerReferences")
     if not references:
@@ -131,11 +128,8 @@ def _owner(reference: Mapping[str, Any]) -> Owner:
 
 
 def _token_ownership(secret: Mapping[str, Any]) -> Ownership:
-    """A token Secret named ``<account>-token-xxxxx`` was made for its account."""
-    metadata = secret["metadata"]
-    account = (metadata.get("annotations") or {}).get(_TOKEN_OF, "")
-    suffix = metadata["name"].removeprefix(account)
-    if not account or _GENERATED_SUFFIX.fullmatch(suffix) is None:
+    account = generated_for(secret)
+    if not account:
         return FREE
     maker = Owner("v1", "ServiceAccount", account)
     return Ownership(role=Role.MADE, maker=maker)

@@ -24,19 +24,33 @@ _IMMUTABLE: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("apps", "DaemonSet"): ("spec.selector",),
     ("apps", "ReplicaSet"): ("spec.selector",),
     ("apps", "ControllerRevision"): ("data",),
-    ("batch", "Job"): ("spec.selector", "spec.template", "spec.completions"),
+    ("batch", "Job"): (
+        "spec.selector",
+        "spec.template",
+        "spec.completions",
+        "spec.completionMode",
+        "spec.podFailurePolicy",
+    ),
     ("rbac.authorization.k8s.io", "RoleBinding"): ("roleRef",),
     ("rbac.authorization.k8s.io", "ClusterRoleBinding"): ("roleRef",),
     ("scheduling.k8s.io", "PriorityClass"): ("value", "preemptionPolicy"),
     ("networking.k8s.io", "IngressClass"): ("spec.controller",),
     ("apiextensions.k8s.io", "CustomResourceDefinition"): ("spec.group", "spec.scope"),
+    ("node.k8s.io", "RuntimeClass"): ("handler",),
+    ("resource.k8s.io", "ResourceClaim"): ("spec",),
     ("", "Secret"): ("type",),
+    ("storage.k8s.io", "CSIDriver"): (
+        "spec.attachRequired",
+        "spec.fsGroupPolicy",
+        "spec.volumeLifecycleModes",
+    ),
     ("storage.k8s.io", "StorageClass"): (
         "parameters",
         "provisioner",
         "reclaimPolicy",
         "volumeBindingMode",
     ),
+    ("storage.k8s.io", "VolumeAttributesClass"): ("driverName", "parameters"),
 }
 """Fields that the API server refuses to change, by group and kind."""
 

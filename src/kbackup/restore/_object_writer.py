@@ -24,6 +24,7 @@ from kbackup.plugins import Run
 from kbackup.restore._answers import Answer, explain, is_push_back, meaning
 from kbackup.restore._claims import ClaimLine, is_offered, rebind_patch
 from kbackup.restore._desired import Desired, DesiredMaker
+from kbackup.restore._dropped import dropped_fields, name_some
 from kbackup.restore._existing import ExistingRules, decide, update_patch
 from kbackup.restore._gate import Gate
 from kbackup.restore._owners import OwnerLinks, Resolved, without_blocks
@@ -148,6 +149,9 @@ class ObjectWriter:
             self._give_back_fields(entry, resource, stored["metadata"]["uid"])
         if lost:
             self._run.warning(f"restored without its owner {lost}", item=entry.target)
+        if dropped := dropped_fields(desired.content, stored):
+            message = f"the target dropped {name_some(dropped)}"
+            self._run.warning(message, item=entry.target)
         return Attempt(action=CREATED, reason=entry.reason)
 
     def _post(

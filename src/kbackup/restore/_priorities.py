@@ -32,6 +32,7 @@ HIGH: tuple[str, ...] = (
     "configmaps",
     "limitranges",
     "priorityclasses.scheduling.k8s.io",
+    "runtimeclasses.node.k8s.io",
     # A Pod that starts before its policy exists may talk to everybody.
     "networkpolicies.networking.k8s.io",
     "pods",

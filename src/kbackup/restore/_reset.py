@@ -7,7 +7,7 @@ objects before they are compared with one.
 from collections.abc import Mapping
 from typing import Any
 
-from kbackup._kits.normalise import TOKEN_TYPE
+from kbackup._kits.service_tokens import ACCOUNT_UID, is_token
 from kbackup.models import labels
 
 _REMOVED = frozenset(
@@ -25,7 +25,6 @@ _REMOVED = frozenset(
     }
 )
 _OLD_DELETIONS = frozenset({"foregroundDeletion", "orphan"})
-_TOKEN_UID = "kubernetes.io/service-account.uid"  # noqa: S105 - an annotation's name
 _METADATA_NAME = "kubernetes.io/metadata.name"
 
 
@@ -46,7 +45,7 @@ def reset(content: dict[str, Any]) -> dict[str, Any]:
             metadata["finalizers"] = kept
         else:
             del metadata["finalizers"]
-    if content.get("type") == TOKEN_TYPE and content.get("kind") == "Secret":
+    if is_token(content):
         _reset_token(content)
     return content
 
@@ -86,7 +85,7 @@ def _reset_token(secret: dict[str, Any]) -> None:
     """The target's token controller fills it anew, or deletes it with a foreign uid."""
     annotations = secret["metadata"].get("annotations")
     if annotations:
-        annotations.pop(_TOKEN_UID, None)
+        annotations.pop(ACCOUNT_UID, None)
     data = secret.get("data")
     if data:
         for key in ("token", "ca.crt", "namespace"):

@@ -17,6 +17,30 @@ SYSTEM_NAMESPACES = ("kube-system", "kube-public", "kube-node-lease")
 _LEADER = "control-plane.alpha.kubernetes.io/leader"
 _AUTO_UPDATE = "apf.kubernetes.io/autoupdate-spec"
 _MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
+_SLICE_CONTROLLERS = (  # users name themselves here, as they are told to
+    "endpointslice-controller.k8s.io",
+    "endpointslicemirroring-controller.k8s.io",
+)
+_BUILT_IN_FLOWS = (
+    "catch-all",
+    "endpoint-controller",
+    "exempt",
+    "global-default",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kube-system-service-accounts",
+    "leader-election",
+    "node-high",
+    "probes",
+    "service-accounts",
+    "system",
+    "system-leader-election",
+    "system-node-high",
+    "system-nodes",
+    "workload-high",
+    "workload-leader-election",
+    "workload-low",
+)
 _AUTOMANAGED = "kube-aggregator.kubernetes.io/automanaged"
 _BOOTSTRAPPING = "kubernetes.io/bootstrapping"
 _MIRROR = "kubernetes.io/config.mirror"
@@ -92,9 +116,15 @@ def _labelled(name: str) -> _Test:
 
 def _is_managed_slice(_ref: ResourceIdentifier, item: Mapping[str, Any]) -> bool:
     owners = (item.get("metadata") or {}).get("ownerReferences") or ()
-    return _MANAGED_BY in _metadata(item, "labels") or any(
+    manager = _metadata(item, "labels").get(_MANAGED_BY)
+    return manager in _SLICE_CONTROLLERS or any(
         owner.get("controller") for owner in owners if isinstance(owner, Mapping)
     )
+
+
+def _is_built_in_flow(ref: ResourceIdentifier, item: Mapping[str, Any]) -> bool:
+    kept_by_user = _metadata(item, "annotations").get(_AUTO_UPDATE) == "false"
+    return ref.name in _BUILT_IN_FLOWS and not kept_by_user
 
 
 SYSTEM_TABLE: tuple[SystemRow, ...] = (
@@ -120,6 +150,19 @@ SYSTEM_TABLE: tuple[SystemRow, ...] = (
             "restores.velero.io",
             "resticrepositories.velero.io",
             "backuprepositories.velero.io",
+            "podvolumebackups.velero.io",
+            "podvolumerestores.velero.io",
+            "datadownloads.velero.io",
+        ),
+        by_type=True,
+    ),
+    SystemRow(
+        what="Requests to a Velero server",
+        why="it would carry them out once more: a deletion, too",
+        resources=_types(
+            "deletebackuprequests.velero.io",
+            "downloadrequests.velero.io",
+            "serverstatusrequests.velero.io",
         ),
         by_type=True,
     ),
@@ -174,8 +217,8 @@ SYSTEM_TABLE: tuple[SystemRow, ...] = (
         test=_is_kubernetes,
     ),
     SystemRow(
-        what="EndpointSlices managed by a controller "
-        f"(label `{_MANAGED_BY}` or a controlling owner)",
+        what="EndpointSlices managed by a controller of Kubernetes "
+        f"(label `{_MANAGED_BY}`) or of others (a controlling owner)",
         why="they are made out of Services and Pods",
         resources=_types("endpointslices.discovery.k8s.io"),
         test=_is_managed_slice,
@@ -189,6 +232,16 @@ SYSTEM_TABLE: tuple[SystemRow, ...] = (
         what=f'Objects annotated `{_AUTO_UPDATE}: "true"`',
         why="the API server makes and keeps them",
         test=_annotated(_AUTO_UPDATE, "true"),
+    ),
+    SystemRow(
+        what="The API server's own FlowSchemas and PriorityLevelConfigurations, by "
+        f'their names, unless annotated `{_AUTO_UPDATE}: "false"`',
+        why="the API server makes and keeps them",
+        resources=_types(
+            "flowschemas.flowcontrol.apiserver.k8s.io",
+            "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io",
+        ),
+        test=_is_built_in_flow,
     ),
     SystemRow(
         what="PriorityClasses system-*",

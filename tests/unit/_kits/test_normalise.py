@@ -59,7 +59,7 @@ POD_SPEC = {
     "volumes": [
         {"name": "data", "emptyDir": {"medium": "Memory"}},
         {"name": "runner-token-x2x4z", "secret": {"secretName": "runner-token-x2x4z"}},
-        {"name": "kube-api-access-abcde", "projected": {"defaultMode": 420}},
+        {"name": "kube-api-access-x2x4z", "projected": {"defaultMode": 420}},
     ],
 }
 TEMPLATE = {
@@ -406,9 +406,21 @@ def test_a_job_selector_of_nothing_else_is_no_selector():
     assert same(left, bare)
 
 
+def test_the_rules_of_an_aggregated_role_are_a_controllers():
+    """What other roles add to an aggregated one is no difference; its own rules are."""
+    selector = {"clusterRoleSelectors": [{"matchLabels": {"a": "b"}}]}
+    version, kind = "rbac.authorization.k8s.io/v1", "ClusterRole"
+    ours = _item(version, kind, aggregationRule=selector, rules=[])
+    live = _item(version, kind, aggregationRule=selector, rules=[{"verbs": ["get"]}])
+
+    assert same(ours, live)
+    assert not same(_item(version, kind, rules=[]), _item(version, kind, rules=[{}]))
+
+
 def test_the_table_is_closed():
     """No kind has rows beyond those that the safety rules allow."""
     assert {kind for _, kind in IGNORED_BY_KIND} == {
+        "ClusterRole",
         "Deployment",
         "HorizontalPodAutoscaler",
         "Job",

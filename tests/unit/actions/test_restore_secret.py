@@ -1,5 +1,7 @@
 """Tokens of ServiceAccounts are left to the target; other Secrets are untouched."""
 
+import pytest
+
 from kbackup.actions._restore_secret import SecretAction
 from kbackup.models import RestoreSpec
 from kbackup.testing import restore_input
@@ -33,6 +35,15 @@ def test_generated_tokens_are_skipped():
     output = execute(secret("web-token-x1x2x", {**ACCOUNT, **UID}, FILLED))
 
     assert output.skip == "token generated for ServiceAccount/web"
+
+
+@pytest.mark.parametrize("name", ["web-token-jenkins", "web-token-abcde"])
+def test_a_token_that_only_looks_generated(name):
+    """A user's token Secret is restored though its name begins as generated ones do."""
+    output = execute(secret(name, ACCOUNT, FILLED))
+
+    assert output.skip == ""
+    assert output.item == secret(name, ACCOUNT, {})
 
 
 def test_tokens_on_request_are_emptied():

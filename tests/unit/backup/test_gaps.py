@@ -134,8 +134,10 @@ def test_a_named_namespace_that_its_label_keeps_out(scene):
 
     assert scene.stored() == ["namespaces/other", "secrets/other/t"]
     assert [str(each) for each in result.results.warnings] == [
-        "namespace shop is labelled velero.io/exclude-from-backup=true: "
-        "nothing of it is stored"
+        (
+            "namespace shop is labelled velero.io/exclude-from-backup=true: "
+            "nothing of it is stored"
+        )
     ]
     assert result.backup.spec.excluded_namespaces == ("shop",)
     assert scene.store.get("b").spec.excluded_namespaces == ("shop",)

@@ -10,6 +10,7 @@ POD = {
     "spec": {
         "serviceAccountName": "web",
         "priorityClassName": "gold",
+        "runtimeClassName": "gvisor",
         "imagePullSecrets": [{"name": "registry"}],
         "volumes": [
             {"name": "a", "persistentVolumeClaim": {"claimName": "data"}},
@@ -61,6 +62,7 @@ def _missing(group_resource, item, namespace="shop", stored=()):
             {
                 "serviceaccounts/shop/web",
                 "priorityclasses.scheduling.k8s.io/gold",
+                "runtimeclasses.node.k8s.io/gvisor",
                 "secrets/shop/registry",
                 "persistentvolumeclaims/shop/data",
                 "secrets/shop/tls",

@@ -1,6 +1,7 @@
 """Every error of the libraries below is one of ours when it leaves the room."""
 
 import inspect
+import json
 
 import kubernetes.client.exceptions
 import kubernetes.config.config_exception
@@ -52,6 +53,28 @@ def test_no_answer():
 
     assert isinstance(ours, ClusterUnreachableError)
     assert "the connection broke (Connection refused)" in str(ours)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        'admission webhook "w.example.com" denied the request: password hunter2 is weak',
+        (
+            "secrets \"a\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' "
+            "denied request: password hunter2 is weak"
+        ),
+    ],
+    ids=["webhook", "policy"],
+)
+def test_what_admission_says_of_a_secret(message):
+    """A webhook or a policy that quotes a Secret's value does not get it into an error."""
+    body = json.dumps({"kind": "Status", "reason": "Forbidden", "message": message})
+
+    subject = Subject("create", "secrets", "x/a")
+    error = error_from_answer(subject, 403, {}, body.encode())
+
+    assert "denied" in str(error)
+    assert "hunter2" not in f"{error!r} {error} {error.body}"
 
 
 def test_conflict_and_exists():

@@ -42,6 +42,18 @@ from kbackup.restore._answers import Answer, explain, is_push_back, meaning
             Answer.RETRY,
         ),
         (ServerFaultError, "failed calling webhook x", Answer.RETRY, Answer.RETRY),
+        (
+            ForbiddenError,
+            'pod rejected: RuntimeClass "gvisor" not found',
+            Answer.RETRY,
+            Answer.RETRY,
+        ),
+        (
+            ForbiddenError,
+            "no PriorityClass with name high was found",
+            Answer.RETRY,
+            Answer.RETRY,
+        ),
         (AlreadyExistsError, "object is being deleted: x", Answer.RETRY, Answer.RETRY),
         (
             InvalidItemError,

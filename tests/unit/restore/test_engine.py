@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from kbackup._kits.workers import CancelToken
+from kbackup.cluster import Cluster
 from kbackup.errors import (
     BackupNotFoundError,
     InvalidSpecError,
@@ -251,6 +252,24 @@ def _applied():
         }
     ]
     return applied
+
+
+def test_fields_that_the_target_drops_are_named(make_shop, monkeypatch):
+    """A server that stores less than it was sent is a warning with the fields' names."""
+    shop = make_shop([_namespace(), _config_map(currency="EUR", tax="19")])
+    create = Cluster.create
+
+    def forgetful(self, resource, body, **more):
+        stored = create(self, resource, body, **more)
+        stored.get("data", {}).pop("tax", None)
+        return stored
+
+    monkeypatch.setattr(Cluster, "create", forgetful)
+    result = shop.engine.run("try-1", SPEC)
+
+    assert [str(each) for each in result.results.warnings] == [
+        "configmaps/shop/settings: the target dropped data.tax"
+    ]
 
 
 def test_managers_of_server_side_apply_get_their_fields_back(make_shop):

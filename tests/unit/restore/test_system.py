@@ -74,7 +74,11 @@ SYSTEM = [
     ),
     (
         _ref("endpointslices.discovery.k8s.io", "web-x2x", "shop"),
-        _item(labels={"endpointslice.kubernetes.io/managed-by": "controller"}),
+        _item(
+            labels={
+                "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io"
+            }
+        ),
     ),
     (
         _ref("endpointslices.discovery.k8s.io", "web-x2x", "shop"),
@@ -88,6 +92,19 @@ SYSTEM = [
         _ref("flowschemas.flowcontrol.apiserver.k8s.io", "exempt"),
         _item(annotations={"apf.kubernetes.io/autoupdate-spec": "true"}),
     ),
+    (_ref("flowschemas.flowcontrol.apiserver.k8s.io", "system-nodes"), {}),
+    (
+        _ref(
+            "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io", "workload-low"
+        ),
+        {},
+    ),
+    (_ref("deletebackuprequests.velero.io", "b-1", "velero"), {}),
+    (_ref("downloadrequests.velero.io", "x", "velero"), {}),
+    (_ref("serverstatusrequests.velero.io", "x", "velero"), {}),
+    (_ref("podvolumebackups.velero.io", "x", "velero"), {}),
+    (_ref("podvolumerestores.velero.io", "x", "velero"), {}),
+    (_ref("datadownloads.velero.io", "x", "velero"), {}),
     (_ref("priorityclasses.scheduling.k8s.io", "system-node-critical"), {}),
     (
         _ref("apiservices.apiregistration.k8s.io", "v1.apps"),
@@ -105,6 +122,14 @@ USERS = [
     (_ref("services", "web", "default"), {}),
     (_ref("endpoints", "web", "shop"), {}),
     (_ref("endpointslices.discovery.k8s.io", "by-hand", "shop"), {}),
+    (
+        _ref("endpointslices.discovery.k8s.io", "by-hand", "shop"),
+        _item(labels={"endpointslice.kubernetes.io/managed-by": "staff"}),
+    ),
+    (
+        _ref("flowschemas.flowcontrol.apiserver.k8s.io", "system-nodes"),
+        _item(annotations={"apf.kubernetes.io/autoupdate-spec": "false"}),
+    ),
     (_ref("priorityclasses.scheduling.k8s.io", "important"), {}),
     (_ref("apiservices.apiregistration.k8s.io", "v1.metrics"), {}),
     (_ref("clusterroles.rbac.authorization.k8s.io", "shop-admin"), {}),

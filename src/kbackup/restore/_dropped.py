@@ -1,0 +1,60 @@
+"""What a server did not take of an object, though it said that it created it.
+
+A field that an API server does not know is dropped without a word: an older one starts
+a suspended Job. Pure; the writer asks after each create.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+Content = Mapping[str, Any]
+
+_NEVER_STORED = frozenset({"status"})  # it has a request of its own
+_SHOWN = 5
+
+
+def dropped_fields(sent: Content, stored: Content) -> list[str]:
+    """Name the fields of *sent* that *stored* lacks; other values are no loss.
+
+    Empty values count for nothing: many servers leave them out. Lists are compared
+    element by element where they are of equal length; one that admission made longer
+    or shorter is taken as it is. Names only: values may be those of a Secret.
+    """
+    found: list[str] = []
+    for key, value in sent.items():
+        if key in _NEVER_STORED:
+            continue
+        _compare(value, stored.get(key), key, found)
+    return found
+
+
+def name_some(fields: Sequence[str]) -> str:
+    """The first few fields, and how many more there are."""
+    more = len(fields) - _SHOWN
+    tail = f" and {more} more" if more > 0 else ""
+    return ", ".join(fields[:_SHOWN]) + tail
+
+
+def _compare(sent: Any, stored: Any, path: str, found: list[str]) -> None:
+    if stored is sent or sent == stored:
+        return
+    if isinstance(sent, dict) and isinstance(stored, dict):
+        for key, value in sent.items():
+            _compare(value, stored.get(key), f"{path}.{key}", found)
+    elif isinstance(sent, list) and isinstance(stored, list):
+        for index, (left, right) in enumerate(_pairs(sent, stored)):
+            _compare(left, right, f"{path}[{index}]", found)
+    elif stored is None and _holds_something(sent):
+        found.append(path)
+
+
+def _pairs(sent: list[Any], stored: list[Any]) -> Iterator[tuple[Any, Any]]:
+    return iter(zip(sent, stored, strict=True) if len(sent) == len(stored) else ())
+
+
+def _holds_something(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(_holds_something(each) for each in value.values())
+    if isinstance(value, list):
+        return any(_holds_something(each) for each in value)
+    return bool(value)

@@ -1,0 +1,70 @@
+"""A server that takes only a part of an object says nothing: the answer tells."""
+
+import copy
+
+import pytest
+
+from kbackup.restore._dropped import dropped_fields, name_some
+
+POD = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {"name": "web", "labels": {"app": "web"}},
+    "spec": {
+        "initContainers": [{"name": "proxy", "restartPolicy": "Always"}],
+        "containers": [{"name": "web", "image": "web:1", "env": []}],
+        "hostNetwork": False,
+        "nodeSelector": {},
+    },
+}
+
+
+def _stored(change):
+    """The Pod as a server stored it, after *change*."""
+    stored = copy.deepcopy(POD)
+    stored["metadata"]["uid"] = "u"
+    change(stored)
+    return stored
+
+
+@pytest.mark.parametrize(
+    ("change", "fields"),
+    [
+        (lambda pod: None, []),
+        (
+            lambda pod: pod["spec"]["initContainers"][0].pop("restartPolicy"),
+            ["spec.initContainers[0].restartPolicy"],
+        ),
+        (lambda pod: pod["metadata"].pop("labels"), ["metadata.labels"]),
+        (lambda pod: pod["spec"].pop("containers"), ["spec.containers"]),
+        (lambda pod: pod["spec"]["containers"][0].update(image="other"), []),
+        (lambda pod: pod["spec"]["containers"].append({"name": "injected"}), []),
+        (lambda pod: pod["spec"].pop("nodeSelector"), []),
+        (lambda pod: pod["spec"].pop("hostNetwork"), []),
+        (lambda pod: pod["spec"]["containers"][0].pop("env"), []),
+    ],
+    ids=[
+        "all there",
+        "an unknown field",
+        "labels",
+        "a list",
+        "changed",
+        "injected",
+        "an empty map",
+        "false",
+        "an empty list",
+    ],
+)
+def test_what_was_dropped(change, fields):
+    """Fields that hold something and are gone are named; changed and empty ones are not."""
+    assert dropped_fields(POD, _stored(change)) == fields
+
+
+def test_the_status_is_not_missed():
+    """A status has a request of its own: that a create drops it is known."""
+    assert dropped_fields({"status": {"phase": "Running"}}, {}) == []
+
+
+def test_many_fields_are_named_in_few_words():
+    """A message names five fields and how many more there are."""
+    assert name_some(list("abcdefg")) == "a, b, c, d, e and 2 more"
