@@ -1,25 +1,16 @@
 """A backup held against the live cluster: what is missing, what differs, what is new.
 
-Values and one pure function over the lines of a plan: whoever plans to make the cluster
-as it was in the backup knows in what it differs.
+Values only; `_comparer` makes them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import attrs
 
 from kbackup._kits.normalise import Difference as FieldDifference
 from kbackup.models import ResourceIdentifier
-from kbackup.restore._plan import PlanAction, PlanEntry
-
-_FLIPPED: Mapping[str, Literal["add", "remove", "change"]] = {
-    "add": "remove",
-    "remove": "add",
-    "change": "change",
-}
 
 
 @attrs.frozen(kw_only=True)
@@ -39,22 +30,35 @@ class ChangedItem:
 class Difference:
     """A backup and the live cluster.
 
-    What belongs to the cluster, what controllers make by themselves, what is finished,
-    and volumes that a restore would not bring back are in none of the lists. A
-    ServiceAccount counts as the same when it has all that the backup's has.
+    Whatever exists in the backup and not in the cluster is named, also what a restore
+    would leave alone: PersistentVolumes, finished Jobs, what lives in kube-system.
+    ServiceAccounts are compared like everything else, not merged.
+
+    Left out is what nobody put there, for it comes, goes and changes by itself: what
+    controllers make out of objects that the backup or the cluster has (ReplicaSets,
+    ControllerRevisions, Pods, the Jobs of a CronJob, generated tokens, Endpoints and
+    their slices), and what the cluster keeps for itself (Nodes, Events, Leases and the
+    like). Nor do fields count that a server or a controller writes by itself.
+
+    New is what the backup would have taken: it lies where the backup read all objects
+    of its type, and its namespace and labels are those that the backup was asked for.
+    Where a function chose the objects nobody can tell, and nothing is called new.
 
     Attributes:
         only_in_backup: What the cluster lacks.
-        only_in_cluster: What the backup lacks, of its types and namespaces.
-        changed: What both have, differently.
+        only_in_cluster: What is new.
+        changed: What both have, differently; of Secrets only which keys differ.
         same: How many objects are equal.
-        unknown: What could not be compared, with why.
+        left_out: How many items of the backup are not compared.
+        unknown: What could not be compared, with why; the name ``*`` stands for all
+            that may be there.
     """
 
     only_in_backup: tuple[ResourceIdentifier, ...] = ()
     only_in_cluster: tuple[ResourceIdentifier, ...] = ()
     changed: tuple[ChangedItem, ...] = ()
     same: int = 0
+    left_out: int = 0
     unknown: tuple[tuple[ResourceIdentifier, str], ...] = ()
 
     @property
@@ -70,7 +74,10 @@ class Difference:
             lines.append(f"~ {item.identifier}")
             lines += [f"    {x.op} {x.path}" for x in item.differences]
         lines += [f"? {ref}: {reason}" for ref, reason in self.unknown]
-        return "\n".join([*lines, f"{self.same} objects are the same"])
+        told = f"{self.same} objects are the same"
+        if self.left_out:
+            told += f"; {self.left_out} that the cluster makes by itself are left out"
+        return "\n".join([*lines, told])
 
     def to_json(self) -> dict[str, Any]:
         """The comparison as a document."""
@@ -90,40 +97,6 @@ class Difference:
                 for item in self.changed
             ],
             "same": self.same,
+            "leftOut": self.left_out,
             "unknown": {str(ref): reason for ref, reason in self.unknown},
         }
-
-
-def difference_of(
-    entries: Iterable[PlanEntry], extras: Iterable[ResourceIdentifier]
-) -> Difference:
-    """Read a comparison out of the plan that would undo every difference."""
-    missing, changed, unknown, same = [], [], [], 0
-    for entry in entries:
-        if entry.action is PlanAction.UNCHANGED:
-            same += 1
-        elif entry.differences:
-            flipped = tuple(_flip(difference) for difference in entry.differences)
-            changed.append(
-                ChangedItem(identifier=entry.identifier, differences=flipped)
-            )
-        elif entry.action is PlanAction.CREATE:
-            missing.append(entry.identifier)
-        elif entry.action is not PlanAction.SKIP:
-            unknown.append((entry.identifier, entry.reason))
-    return Difference(
-        only_in_backup=tuple(missing),
-        only_in_cluster=tuple(extras),
-        changed=tuple(changed),
-        same=same,
-        unknown=tuple(unknown),
-    )
-
-
-def _flip(difference: FieldDifference) -> FieldDifference:
-    return FieldDifference(
-        path=difference.path,
-        op=_FLIPPED[difference.op],
-        left=difference.right,
-        right=difference.left,
-    )

@@ -114,8 +114,23 @@ class RestoreEngine:
     def compare(
         self, backup_name: str, *, cancel: CancelToken | None = None
     ) -> Difference:
-        """Compare a backup with the live cluster; nothing is written anywhere."""
-        from kbackup.restore._pipeline import (  # noqa: PLC0415 - see the module
+        """Hold a backup against the live cluster; nothing is written anywhere.
+
+        It tells what is there and what is not, whatever a restore would choose to do
+        about it. `Difference` says what is left out.
+
+        Args:
+            backup_name: The backup.
+            cancel: Ends it early.
+
+        Raises:
+            BackupNotFoundError: There is no such backup.
+            BackupDamagedError: The backup is not what its manifest says.
+            ArchiveCorruptError: Its archive cannot be read to the end.
+            ClusterError: The cluster could not be read.
+            RunCancelledError: *cancel* was cancelled.
+        """
+        from kbackup.restore._comparer import (  # noqa: PLC0415 - see the module
             compare_backup,
         )
 

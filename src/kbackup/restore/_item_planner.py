@@ -54,7 +54,6 @@ TWINS = {
     ),
 }
 _NEVER_OWNERS = frozenset({"Secret", "ConfigMap"})
-_DEFAULT_NAMESPACE = ResourceIdentifier(NAMESPACES, "", "default")
 _decode = msgspec.json.decode
 
 
@@ -135,31 +134,6 @@ class ItemPlanner:
         entry = self._decide(_Case(item, content, view, live, target))
         self._remember(entry)
         return entry
-
-    def is_users(self, live: LiveObject, like: ResourceIdentifier) -> bool:
-        """Whether an object that only the target has is its users' own.
-
-        Args:
-            live: The object.
-            like: An item of the same type and namespace.
-        """
-        ref = ResourceIdentifier(like.group_resource, like.namespace, live.name)
-        if ref == _DEFAULT_NAMESPACE:
-            return False
-        content: dict[str, Any] = _decode(live.json())
-        item = Item(
-            identifier=ref,
-            raw=b"",
-            api_version=content.get("apiVersion", ""),
-            kind=content.get("kind", ""),
-        )
-        is_endpoints = like.group_resource == ENDPOINTS
-        view = TypeView(resource=None, wave=0, is_endpoints=is_endpoints)
-        case = _Case(item, content, view, None, ref)
-        if self._belongs_to_cluster(case) or finished(content):
-            return False
-        role = ownership(content).role
-        return role not in (Role.MADE, Role.NEVER, Role.ADOPTED)
 
     def plan_unreachable(self, ref: ResourceIdentifier, reason: str) -> PlanEntry:
         """The line of an item that cannot be looked at."""

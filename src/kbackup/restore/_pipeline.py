@@ -13,7 +13,6 @@ from pathlib import Path
 
 import attrs
 
-from kbackup._kits.globs import IncludesExcludes
 from kbackup._kits.log_capture import LogCapture
 from kbackup._kits.workers import Cancelled
 from kbackup.archive import ArchiveContents
@@ -23,11 +22,8 @@ from kbackup.errors import (
     RunCancelledError,
 )
 from kbackup.models import (
-    BackupSpec,
-    ExistingResourcePolicy,
     ItemOutcome,
     ObjectMeta,
-    ResourceIdentifier,
     Restore,
     RestoreOptions,
     RestorePhase,
@@ -42,7 +38,6 @@ from kbackup.plugins import (
     RunEnded,
     RunStarted,
 )
-from kbackup.restore._compare import Difference, difference_of
 from kbackup.restore._finalizer import finalize
 from kbackup.restore._plan import PlanHead, RestorePlan
 from kbackup.restore._planner import Planned
@@ -90,38 +85,6 @@ def make_plan(
             target_uid=target_uid,
         )
         return _plan_of(session, *look(session, run, backup, asked=asked))
-
-
-def compare_backup(session: Session, backup_name: str) -> Difference:
-    """Hold a backup against the live cluster; write nothing."""
-    with cancel_as_error():
-        backup = session.store.get(backup_name)
-        run = session.run(backup_name, backup.metadata.uid)
-        update = ExistingResourcePolicy.UPDATE
-        asked = Asked(
-            name=backup_name,
-            uid=backup.metadata.uid,
-            spec=RestoreSpec(
-                backup_name=backup_name,
-                include_cluster_resources=True,
-                existing_resource_policy=update,
-            ),
-            options=RestoreOptions(existing_cluster_resource_policy=update),
-            target_uid=session.cluster.uid(),
-        )
-        extras: list[ResourceIdentifier] = []
-        _, planned = look(session, run, backup, asked=asked, extras=extras)
-        if not _covers_cluster(backup.spec):
-            extras = [ref for ref in extras if ref.namespace]
-        return difference_of(planned.entries, extras)
-
-
-def _covers_cluster(spec: BackupSpec) -> bool:
-    """Whether a backup holds the cluster-scoped objects of its types, all of them."""
-    if spec.include_cluster_resources is not None:
-        return spec.include_cluster_resources
-    namespaces = IncludesExcludes(spec.included_namespaces, spec.excluded_namespaces)
-    return namespaces.includes_everything
 
 
 def _plan_of(

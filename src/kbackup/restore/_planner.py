@@ -12,11 +12,9 @@ import attrs
 from msgspec.structs import replace
 
 from kbackup.archive import ArchiveContents
-from kbackup.cluster import Cluster
 from kbackup.errors import (
     ClusterError,
     ClusterUnreachableError,
-    ItemNotFoundError,
     UnauthorizedError,
 )
 from kbackup.models import APIResource, GroupResource, Item, ResourceIdentifier
@@ -38,7 +36,7 @@ from kbackup.restore._owners import link_plan
 from kbackup.restore._plan import PlanAction, PlanEntry, Precondition
 from kbackup.restore._priorities import CRDS, NAMESPACES, pull_forward, type_waves
 from kbackup.restore._request import RestoreRequest
-from kbackup.restore._seen import FoundObject, LiveObject, TypeView
+from kbackup.restore._seen import LiveObject, TypeView, find
 
 _ViewKey = tuple[str, str, GroupResource]  # apiVersion, kind, type
 
@@ -85,10 +83,7 @@ class Planner:
         contents: ArchiveContents,
         maker: DesiredMaker,
         run: Run,
-        *,
-        extras: list[ResourceIdentifier] | None = None,
     ) -> None:
-        self._extras = extras
         self._request = request
         self._contents = contents
         self._maker = maker
@@ -199,7 +194,7 @@ class Planner:
         namespace = self._request.filters.target(first).namespace
         if view.resource is not None:
             try:
-                self._join(view.resource, namespace, names, first)
+                self._join(view.resource, namespace, names)
             except ClusterError as exc:
                 if isinstance(exc, ClusterUnreachableError | UnauthorizedError):
                     raise
@@ -216,7 +211,6 @@ class Planner:
         resource: APIResource,
         namespace: str,
         names: dict[str, ResourceIdentifier],
-        first: ResourceIdentifier,
     ) -> None:
         """Plan what the target has, and take it out of *names*."""
         if is_terminating(self._request.reader, namespace):
@@ -224,26 +218,22 @@ class Planner:
             return  # what lives there now will not when this is written
         for live in self._live(resource, namespace, names):
             ref = names.pop(live.name, None)
-            if ref is not None:
-                item = self._bodies.get(ref)
-                if item is not None:
-                    self._plan_item(item, live)
-            elif self._extras is not None and self._items.is_users(live, first):
-                extra = ResourceIdentifier(first.group_resource, namespace, live.name)
-                self._extras.append(extra)
+            item = self._bodies.get(ref) if ref is not None else None
+            if item is not None:
+                self._plan_item(item, live)
 
     def _live(
         self, resource: APIResource, namespace: str, names: Mapping[str, Any]
     ) -> Iterator[LiveObject]:
         """The live objects of a namespace, or just those of a few names."""
         cluster = self._request.cluster
-        if len(names) > _FEW or self._extras is not None:
+        if len(names) > _FEW:
             listing = cluster.list(resource, namespace=namespace)
             for page in read_ahead(listing.pages()):
                 yield from page.items
             return
         for name in tuple(names):
-            found = _get(cluster, resource, name, namespace)
+            found = find(cluster, resource, name, namespace)
             if found is not None:
                 yield found
 
@@ -446,12 +436,3 @@ def _planning_rank(resource: GroupResource) -> tuple[int, str]:
 
 def _ref_rank(ref: ResourceIdentifier) -> tuple[int, str, str]:
     return *_planning_rank(ref.group_resource), ref.qualified_name
-
-
-def _get(
-    cluster: Cluster, resource: APIResource, name: str, namespace: str
-) -> LiveObject | None:
-    try:
-        return FoundObject.of(cluster.get(resource, name, namespace))
-    except ItemNotFoundError:
-        return None

@@ -27,7 +27,6 @@ from kbackup.models import (
     Backup,
     EngineSettings,
     ObjectMeta,
-    ResourceIdentifier,
     Restore,
     RestoreOptions,
     RestoreSpec,
@@ -96,22 +95,13 @@ def look(
     backup: Backup,
     *,
     asked: Asked,
-    extras: list[ResourceIdentifier] | None = None,
 ) -> tuple[RestoreRequest, Planned]:
-    """Read backup and target and decide about every item.
-
-    Args:
-        session: Of the call.
-        run: Of the restore.
-        backup: What is restored.
-        asked: What was asked for.
-        extras: Collects the objects that only the target has.
-    """
+    """Read backup and target and decide about every item."""
     with opened(session, run, backup, asked.options) as contents:
         request = resolve(session, run, backup, contents, asked=asked)
         with run.phase("plan", total=len(contents)):
             maker = make_maker(session, request, run)
-            planned = Planner(request, contents, maker, run, extras=extras).plan()
+            planned = Planner(request, contents, maker, run).plan()
         if asked.options.validate:
             with run.phase("validate", total=len(planned.entries)):
                 planned = _validated(session, run, request, contents, planned)

@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 import attrs
 
+from kbackup.cluster import Cluster
+from kbackup.errors import ItemNotFoundError
 from kbackup.models import APIResource, GroupResource, Item
 from kbackup.restore._reset import reset
 
@@ -47,6 +49,16 @@ class FoundObject:
     def json(self) -> bytes:
         """The whole object."""
         return self.body
+
+
+def find(
+    cluster: Cluster, resource: APIResource, name: str, namespace: str
+) -> FoundObject | None:
+    """Read one object by itself; None: there is none."""
+    try:
+        return FoundObject.of(cluster.get(resource, name, namespace))
+    except ItemNotFoundError:
+        return None
 
 
 @attrs.frozen(kw_only=True)
