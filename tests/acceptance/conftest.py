@@ -12,20 +12,6 @@ from kbackup.testing import SimulatedCluster, load_sample_shop
 HERE = Path(__file__).parent
 
 
-def creator(cluster):
-    """Return a function that creates an object of any type in *cluster*."""
-
-    def create(item):
-        kind = (item["apiVersion"], item["kind"])
-        resource = cluster.discover().by_kind(*kind)
-        if resource is None:
-            resource = cluster.discover(refresh=True).by_kind(*kind)
-        namespace = item["metadata"].get("namespace", "")
-        return cluster.create(resource, item, namespace=namespace)
-
-    return create
-
-
 @pytest.fixture(name="simulated")
 def fixture_simulated():
     """An empty simulated cluster."""
@@ -37,7 +23,7 @@ def fixture_simulated():
 def fixture_cluster(simulated):
     """A connection to the simulated cluster, in which the shop runs."""
     with simulated.connect() as cluster:
-        load_sample_shop(creator(cluster))
+        load_sample_shop(cluster)
         yield cluster
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from kbackup.restore import Difference
 
 _NAMESPACE = "shop"
+_VOLUME = "pv-orders"
 _SECONDS_TO_DELETE = 30
 
 
@@ -79,16 +80,19 @@ class _Story:
         self._step(1, "A cluster with a web shop in it")
         number = plural(load_sample_shop(self._cluster), "object")
         self._say(
-            f"{number}: a Deployment with its ReplicaSet and two Pods, a Service,",
-            "settings, a Secret, a volume and its claim, a custom resource, rights.",
-            f"The cluster is a simulated one at {self._cluster.server}.",
+            f"{number} in a simulated cluster: a Deployment with its ReplicaSet and Pods,",
+            "a Service, a Secret, a volume and its claim, a custom resource, rights...",
         )
         backup = self._back_up()
         self._step(3, "Lose the namespace")
         _delete_namespace(self._cluster)
-        self._say("Namespace shop is deleted, with everything in it, and its volume.")
+        self._say(
+            "Namespace shop is deleted, with everything in it. Its volume pv-orders has the",
+            "policy Retain: it is still there, Released, with the orders on it.",
+        )
         restore = self._restore()
         difference = self._compare()
+        self._tell_of_the_data()
         self._closing_words()
         whole = difference.is_empty
         return document(
@@ -114,7 +118,7 @@ class _Story:
         spec = RestoreSpec(backup_name="shop-1")
         plan = self._restores.plan("shop-back", spec)
         self._say(*str(plan).splitlines())
-        self._step(5, "Carry out exactly that plan")
+        self._step(5, "Carry out exactly that plan, and compare cluster and backup")
         result = self._restores.apply(plan)
         counts = Counter(outcome.action for outcome in result.outcomes)
         done = ", ".join(f"{n} {action}" for action, n in sorted(counts.items()))
@@ -122,7 +126,6 @@ class _Story:
         return result
 
     def _compare(self) -> Difference:
-        self._step(6, "Compare the cluster with the backup")
         difference = self._restores.compare("shop-1")
         if difference.is_empty:
             same = plural(difference.same, "object")
@@ -130,26 +133,34 @@ class _Story:
         else:
             self._say(*str(difference).splitlines())
         self._say(
-            "The two Pods are not among them: their ReplicaSet makes new ones. In a real",
-            "cluster that takes a moment; this simulated one has no controllers.",
+            "Left out: the ReplicaSet and its Pods. Controllers make them, and here are none."
         )
         return difference
+
+    def _tell_of_the_data(self) -> None:
+        self._step(6, "And the orders?")
+        self._say(
+            f"They are still on {_VOLUME}. The backup has no data of a volume, so the claim gets",
+            "a new, empty one, as the plan said. This would have given it the old one again:",
+            "kbackup restore create --from-backup shop-1 --released-volumes reattach",
+        )
 
     def _closing_words(self) -> None:
         self._echo("\nNow with a cluster of yours:", bold=True)
         create = "kbackup backup create first --include-namespaces default"
+        settings = "KBACKUP_LOCATION=./backups"
         if shutil.which("kbackup") is None:  # in a virtual environment not activated
-            self._say(f'export PATH="{Path(sys.executable).parent}:$PATH"')
+            settings += f' PATH="{Path(sys.executable).parent}:$PATH"'
         self._say(
-            "export KBACKUP_LOCATION=./backups",
+            f"export {settings}",
             "kbackup doctor",
             create,
-            "kbackup backup describe first",
             "kbackup restore plan --from-backup first",
         )
 
     def _step(self, number: int, title: str) -> None:
-        self._echo(f"\n{number}. {title}", bold=True)
+        gap = "\n" if number > 1 else ""
+        self._echo(f"{gap}{number}. {title}", bold=True)
 
     def _say(self, *lines: str) -> None:
         for line in lines:
@@ -160,16 +171,20 @@ class _Story:
 
 
 def _delete_namespace(cluster: Cluster) -> None:
-    """Delete the namespace and the volume, and wait until they are gone."""
+    """Delete the namespace, wait until it is gone, and release its volume.
+
+    The latter is what the volume controller of a real cluster does.
+    """
     discovery = cluster.discover()
     namespaces = discovery.resolve("namespaces")
     volumes = discovery.resolve("persistentvolumes")
     if namespaces is None or volumes is None:
         raise click.ClickException("the cluster serves no namespaces")
     cluster.delete(namespaces, _NAMESPACE)
-    cluster.delete(volumes, "pv-orders")
     deadline = time.monotonic() + _SECONDS_TO_DELETE
     while any(item.name == _NAMESPACE for item in cluster.list(namespaces)):
         if time.monotonic() > deadline:
             raise click.ClickException("the namespace is still being deleted")
         time.sleep(0.1)
+    released = {"status": {"phase": "Released"}}
+    cluster.patch(volumes, _VOLUME, released, subresource="status")

@@ -7,53 +7,61 @@ its definition, and rights.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from kbackup.models import load_all_yaml
+from kbackup.models import APIResource, load_all_yaml
 
 if TYPE_CHECKING:
     from kbackup.cluster import Cluster
 
-Create = Callable[[Mapping[str, Any]], Mapping[str, Any]]
-
 
 def sample_shop() -> list[dict[str, Any]]:
-    """Return the objects of the shop, owners before what they own."""
+    """Return the objects of the shop, each after those that it names by UID."""
     text = files(__package__).joinpath("sample_shop.yaml").read_text()
     return [dict(document) for document in load_all_yaml(text)]
 
 
-def load_sample_shop(target: Cluster | Create) -> int:
-    """Create the shop, link owners by their new UIDs; return the number of objects.
+def load_sample_shop(cluster: Cluster) -> int:
+    """Create the shop in *cluster* as it looks once the controllers have worked.
 
-    Args:
-        target: A cluster, or a function that takes an object and returns it as the
-            server stored it.
+    Owners and the volume's claim are linked by their new UIDs, and what a controller or
+    a kubelet would report goes to the status sub-resource: a server does not take it
+    with the object. Returns the number of objects.
     """
-    create = target if callable(target) else _creator(target)
     uids: dict[tuple[str, str], str] = {}
     shop = sample_shop()
     for item in shop:
-        for owner in item["metadata"].get("ownerReferences", []):
-            owner["uid"] = uids[owner["kind"], owner["name"]]
-        made = create(item)
-        uids[item["kind"], item["metadata"]["name"]] = made["metadata"]["uid"]
+        for reference in _references(item):
+            reference["uid"] = uids[reference["kind"], reference["name"]]
+        resource = _resource_of(item, cluster)
+        name, namespace = (
+            item["metadata"]["name"],
+            item["metadata"].get("namespace", ""),
+        )
+        made = cluster.create(resource, item, namespace=namespace)
+        uids[item["kind"], name] = made["metadata"]["uid"]
+        if "status" in item:
+            status = {"status": item["status"]}
+            cluster.patch(
+                resource, name, status, namespace=namespace, subresource="status"
+            )
     return len(shop)
 
 
-def _creator(cluster: Cluster) -> Create:
-    """Return a function that creates an object in *cluster*."""
+def _references(item: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The references of an object that name another one by its UID."""
+    claim = item.get("spec", {}).get("claimRef")
+    owners: list[dict[str, Any]] = item["metadata"].get("ownerReferences", [])
+    return [*owners, claim] if claim else owners
 
-    def create(item: Mapping[str, Any]) -> Mapping[str, Any]:
-        kind = (item["apiVersion"], item["kind"])
-        resource = cluster.discover().by_kind(*kind)
-        if resource is None:  # its definition was created a moment ago
-            resource = cluster.discover(refresh=True).by_kind(*kind)
-        if resource is None:
-            raise LookupError(f"the cluster does not serve {item['kind']}")
-        namespace = item["metadata"].get("namespace", "")
-        return cluster.create(resource, item, namespace=namespace)
 
-    return create
+def _resource_of(item: Mapping[str, Any], cluster: Cluster) -> APIResource:
+    kind = (item["apiVersion"], item["kind"])
+    resource = cluster.discover().by_kind(*kind)
+    if resource is None:  # its definition was created a moment ago
+        resource = cluster.discover(refresh=True).by_kind(*kind)
+    if resource is None:
+        raise LookupError(f"the cluster does not serve {item['kind']}")
+    return resource

@@ -67,8 +67,7 @@ class Scene:
 
     def load_shop(self):
         """Put the sample shop into the cluster, owners linked."""
-        writer = self.cluster.writer()
-        load_sample_shop(writer.create)
+        load_sample_shop(self.cluster)
 
     def stored(self, name="b"):
         """Return what a backup holds, as text such as ``pods/shop/web``."""

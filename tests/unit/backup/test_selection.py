@@ -12,6 +12,7 @@ SHOP_ITEMS = [
     "deployments.apps/shop/web",
     "namespaces/shop",
     "persistentvolumeclaims/shop/orders",
+    "persistentvolumes/pv-orders",
     "pods/shop/web-6d4b8c9f7-2fk8x",
     "pods/shop/web-6d4b8c9f7-9qv4r",
     "replicasets.apps/shop/web-6d4b8c9f7",
@@ -45,7 +46,6 @@ def test_the_whole_cluster(scene):
 
     found = scene.stored()
     assert set(SHOP_ITEMS) < set(found)
-    assert "persistentvolumes/pv-orders" in found
     assert "storageclasses.storage.k8s.io/standard" in found
     assert "namespaces/kube-system" in found
 

@@ -24,7 +24,7 @@ def test_create_says_how_it_ended_and_what_comes_next(kbackup):
     done = kbackup("backup", "create", "shop-1", "--include-namespaces", "shop")
 
     assert done.code == 0
-    assert "Backup shop-1: Completed, 14 items" in done.out
+    assert "Backup shop-1: Completed, 15 items" in done.out
     assert "1 volume has no data in this backup" in done.err
     assert done.next == "Next: kbackup backup describe shop-1"
 
@@ -106,7 +106,7 @@ def test_dry_run_writes_nothing(kbackup, directory):
     done = kbackup("backup", "create", "a", "--include-namespaces", "shop", "--dry-run")
 
     assert done.code == 0
-    assert "14 objects would be stored" in done.out
+    assert "15 objects would be stored" in done.out
     assert not directory.exists() or contents(directory) == {}
 
 
@@ -201,7 +201,7 @@ def test_describe_tells_what_is_not_covered(backed_up):
     assert done.code == 0
     assert "Phase:        Completed" in done.out
     assert "1 volume has no data in this backup:\n  shop/orders" in done.out
-    assert "persistentvolumes/pv-orders" in done.out
+    assert "storageclasses.storage.k8s.io standard" in done.out
     assert done.next == "Next: kbackup restore plan --from-backup shop-1"
 
 
@@ -241,7 +241,7 @@ def test_logs(backed_up):
     done = backed_up("backup", "logs", "shop-1")
 
     assert done.code == 0
-    assert 'msg="Completed: 14 items' in done.out
+    assert 'msg="Completed: 15 items' in done.out
 
 
 def test_ls_lists_every_object(backed_up):
@@ -250,7 +250,7 @@ def test_ls_lists_every_object(backed_up):
 
     rows = [line.split() for line in done.out.splitlines()[1:]]
     assert ["shop", "deployments.apps", "web"] in rows
-    assert len(rows) == 14
+    assert len(rows) == 15
 
 
 @pytest.mark.parametrize("word", ["deployments", "Deployment", "deployments.apps"])
@@ -348,7 +348,7 @@ def test_verify_of_a_whole_backup(backed_up):
     done = backed_up("backup", "verify", "shop-1")
 
     assert done.code == 0
-    assert "Backup shop-1 is whole: 10 objects, 14 items read" in done.out
+    assert "Backup shop-1 is whole: 10 objects, 15 items read" in done.out
 
 
 @pytest.mark.parametrize("name", ["shop-1.tar.gz", "kbackup-manifest.json"])

@@ -171,13 +171,15 @@ def test_demo_tells_the_whole_story(offline, monkeypatch):
 
     assert done.code == 0, done.err
     for text in (
-        "Backup shop-1: Completed, 14 items.",
+        "Backup shop-1: Completed, 15 items.",
         "made by ReplicaSet/web-6d4b8c9f7",
+        "PV pv-orders is Released: --released-volumes reattach takes it",
         "Restore shop-back: Completed",
         "12 objects compared: every one is as it was in the backup.",
         "kbackup backup create first",
     ):
         assert text in done.out
+    assert len(done.out.splitlines()) < 60  # to be read at one go
 
 
 def test_demo_as_a_document(offline):

@@ -96,7 +96,7 @@ def test_create_shows_head_and_numbers_and_what_was_done(backed_up, simulated):
     assert done.code == 0
     assert f"writes to {simulated.url}" in done.err
     assert "comes back empty" in done.err
-    assert "Completed, 11 created, 2 skipped, 1 unchanged" in done.out
+    assert "Completed, 11 created, 3 skipped, 1 unchanged" in done.out
     assert done.next.startswith("Next: kbackup restore describe shop-1-")
 
 
@@ -306,5 +306,5 @@ def test_plan_as_json_has_no_secret(backed_up):
 
     document = json.loads(done.out)
     assert document["kind"] == "RestorePlan"
-    assert document["summary"] == {"create": 11, "skip": 2, "unchanged": 1}
+    assert document["summary"] == {"create": 11, "skip": 3, "unchanged": 1}
     assert "api-key" not in done.out

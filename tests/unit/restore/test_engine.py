@@ -443,7 +443,6 @@ def _retained():
     """A claim and its Retain volume."""
     claim = next(x for x in sample_shop() if x["kind"] == "PersistentVolumeClaim")
     volume = next(x for x in sample_shop() if x["kind"] == "PersistentVolume")
-    volume["spec"]["persistentVolumeReclaimPolicy"] = "Retain"
     return [_namespace(), claim, volume]
 
 
