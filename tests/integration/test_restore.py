@@ -233,3 +233,135 @@ def test_under_another_name_on_another_cluster(
         _check_workloads(target, copy)
         assert engine.plan("r-1", spec).is_empty
         _drop(target, copy, wait_for)
+
+
+def _change(cluster, namespace):
+    """Change, delete and add objects by hand."""
+    discovery = cluster.discover()
+
+    def kind(version, name):
+        return discovery.by_kind(version, name)
+
+    patch = {"metadata": {"labels": {"more": "x"}}}
+    accounts, settings = kind("v1", "ServiceAccount"), kind("v1", "ConfigMap")
+    cluster.patch(accounts, "runner", patch, namespace=namespace)
+    cluster.patch(settings, "settings", {"data": {"mode": "slow"}}, namespace=namespace)
+    secret = {"data": {"key": "b3RoZXI="}}
+    cluster.patch(kind("v1", "Secret"), "key", secret, namespace=namespace)
+    scaled = {"spec": {"replicas": 1}}
+    cluster.patch(kind("apps/v1", "Deployment"), "web", scaled, namespace=namespace)
+    cluster.delete(kind("v1", "Service"), "web", namespace=namespace)
+    cluster.delete(
+        kind("batch/v1", "Job"), "work", namespace=namespace, propagation="Background"
+    )
+    for version, name in (
+        ("v1", "ConfigMap"),
+        ("policy/v1beta1", "PodDisruptionBudget"),
+    ):
+        body = {"apiVersion": version, "kind": name, "metadata": {"name": "new"}}
+        cluster.create(kind(version, name), body, namespace=namespace)
+
+
+def test_compare_names_what_was_changed(source, backed_up, namespace, wait_for):
+    """After a restore nothing differs; then exactly what was changed by hand does.
+
+    What the controllers do about it (Pods that go and come, Endpoints, slices) is none
+    of it.
+    """
+    engine = RestoreEngine(source, backed_up)
+    assert engine.compare("b-1").is_empty, str(engine.compare("b-1"))
+    _drop(source, namespace, wait_for)
+    gone = engine.compare("b-1")
+    assert f"namespaces/{namespace}" in [str(x) for x in gone.only_in_backup]
+    assert gone.same == len(gone.changed) == len(gone.only_in_cluster) == 0
+    engine.run("r-1", RestoreSpec(backup_name="b-1"))
+    wait_for("all Pods", lambda: _is_settled(source, namespace))
+    restored = engine.compare("b-1")
+    assert restored.is_empty, str(restored)
+    assert restored.same == len(gone.only_in_backup)
+
+    _change(source, namespace)
+
+    wait_for("the end of a Pod", lambda: not _is_settled(source, namespace))
+    found = engine.compare("b-1")
+    assert [str(x) for x in found.only_in_backup] == [
+        f"jobs.batch/{namespace}/work",
+        f"services/{namespace}/web",
+    ]
+    assert [str(x) for x in found.only_in_cluster] == [
+        f"configmaps/{namespace}/new",
+        f"poddisruptionbudgets.policy/{namespace}/new",
+    ]
+    changed = {
+        str(item.identifier): [difference.path for difference in item.differences]
+        for item in found.changed
+    }
+    assert changed == {
+        f"configmaps/{namespace}/settings": ["data.mode"],
+        f"deployments.apps/{namespace}/web": ["spec.replicas"],
+        f"secrets/{namespace}/key": ["data.key"],
+        f"serviceaccounts/{namespace}/runner": ["metadata.labels"],
+    }
+    assert found.unknown == ()
+    assert "b3RoZXI=" not in f"{found!r}{found.to_json()}"
+
+
+def _statics(namespace):
+    """A volume made by hand and the claim that takes it."""
+    word = f"static-{namespace}"
+    common = {"accessModes": ["ReadWriteOnce"], "storageClassName": word}
+    volume = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": word},
+        "spec": {
+            **common,
+            "capacity": {"storage": "1Gi"},
+            "persistentVolumeReclaimPolicy": "Retain",
+            "hostPath": {"path": f"/tmp/kbackup-test-{word}"},  # noqa: S108 - never used
+        },
+    }
+    claim = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "static", "namespace": namespace},
+        "spec": {**common, "resources": {"requests": {"storage": "1Gi"}}},
+    }
+    return volume, claim
+
+
+def test_compare_names_a_lost_volume(source, namespace, tmp_path, wait_for):
+    """A volume that is Released is the same object; a deleted one is missing."""
+    volume, claim = _statics(namespace)
+    discovery = source.discover()
+    volumes = discovery.by_kind("v1", "PersistentVolume")
+    claims = discovery.by_kind("v1", "PersistentVolumeClaim")
+    name = volume["metadata"]["name"]
+
+    def phase():
+        return source.get(volumes, name).content["status"]["phase"]
+
+    _create(source, namespace, [claim])
+    source.create(volumes, volume)
+    wait_for("binding", lambda: phase() == "Bound")
+    with BackupStore.open(f"file://{tmp_path}/store") as store:
+        spec = BackupSpec(included_namespaces=[namespace])
+        BackupEngine(source, store).run("b-1", spec)
+        engine = RestoreEngine(source, store)
+
+        source.delete(claims, "static", namespace=namespace)
+        wait_for("the release", lambda: phase() == "Released")
+        released = engine.compare("b-1")
+        source.delete(volumes, name)
+        wait_for("its end", lambda: name not in _names(source, "v1", volumes.kind, ""))
+        lost = engine.compare("b-1")
+
+    assert [str(x) for x in released.only_in_backup] == [
+        f"persistentvolumeclaims/{namespace}/static"
+    ]
+    assert not released.changed
+    assert [str(x) for x in lost.only_in_backup] == [
+        f"persistentvolumeclaims/{namespace}/static",
+        f"persistentvolumes/{name}",
+    ]
+    _drop(source, namespace, wait_for)
