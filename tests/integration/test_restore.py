@@ -17,6 +17,7 @@ TEMPLATE = {
     "metadata": {"labels": {"app": "web"}},
     "spec": {"containers": [{"name": "web", "image": "example.com/web:1"}]},
 }
+INGRESS = {"defaultBackend": {"service": {"name": "web", "port": {"number": 80}}}}
 SETTLED_SECONDS = 15
 
 
@@ -38,6 +39,7 @@ def _objects(namespace):
         ("v1", "ConfigMap", "settings"): {"data": {"mode": "fast"}},
         ("v1", "Secret", "key"): {"data": {"key": "bm90LXJlYWw="}},
         ("v1", "ServiceAccount", "runner"): {},
+        ("networking.k8s.io/v1", "Ingress", "web"): {"spec": INGRESS},
         ("v1", "Service", "web"): {
             "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]}
         },
@@ -251,6 +253,10 @@ def _change(cluster, namespace):
     scaled = {"spec": {"replicas": 1}}
     cluster.patch(kind("apps/v1", "Deployment"), "web", scaled, namespace=namespace)
     cluster.delete(kind("v1", "Service"), "web", namespace=namespace)
+    ingresses = kind("networking.k8s.io/v1", "Ingress")  # also served as extensions
+    cluster.delete(ingresses, "web", namespace=namespace)
+    body = {"metadata": {"name": "new"}, "spec": INGRESS}
+    cluster.create(ingresses, body, namespace=namespace)
     cluster.delete(
         kind("batch/v1", "Job"), "work", namespace=namespace, propagation="Background"
     )
@@ -285,11 +291,13 @@ def test_compare_names_what_was_changed(source, backed_up, namespace, wait_for):
     wait_for("the end of a Pod", lambda: not _is_settled(source, namespace))
     found = engine.compare("b-1")
     assert [str(x) for x in found.only_in_backup] == [
+        f"ingresses.networking.k8s.io/{namespace}/web",
         f"jobs.batch/{namespace}/work",
         f"services/{namespace}/web",
     ]
     assert [str(x) for x in found.only_in_cluster] == [
         f"configmaps/{namespace}/new",
+        f"ingresses.networking.k8s.io/{namespace}/new",
         f"poddisruptionbudgets.policy/{namespace}/new",
     ]
     changed = {

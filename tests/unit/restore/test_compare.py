@@ -342,6 +342,16 @@ def test_what_the_selection_leaves_out_is_not_new(world):
     assert world.new() == ["configmaps/shop/a"]
 
 
+def test_what_is_being_deleted_is_not_new(world):
+    """An object that only waits for its finalizer is on its way out, not new."""
+    world.back_up()
+    held = {"finalizers": ["example.com/hold"]}
+    world.load(made("ConfigMap", "a", metadata=held), made("ConfigMap", "b"))
+    world.delete("v1", "ConfigMap", "a")
+
+    assert world.new() == ["configmaps/shop/b"]
+
+
 def test_nothing_is_new_to_a_function(world):
     """What a function would have chosen is not known, so nothing is called new."""
     world.back_up(BackupOptions(where=lambda _item: True))
