@@ -849,6 +849,45 @@ def test_status_sub_resource_of_a_custom_resource(
     api.request("DELETE", f"{CRDS}/gadgets.{group}")
 
 
+def test_conversion_webhook_that_is_not_there(api, namespace, in_namespace, wait_for):
+    """Objects are served in the storage version; another one fails by its webhook."""
+    group = f"{namespace}.example.com"
+    made = definition("pumps", group)
+    (stored,) = made["spec"]["versions"]
+    made["spec"]["versions"].append({**stored, "name": "v2", "storage": False})
+    service = {"namespace": namespace, "name": "hook"}
+    made["spec"]["conversion"] = {
+        "strategy": "Webhook",
+        "webhook": {
+            "clientConfig": {"service": service},
+            "conversionReviewVersions": ["v1"],
+        },
+    }
+    api.request("POST", CRDS, made)
+    root = f"/apis/{group}/{{}}/namespaces/{namespace}/pumps"
+    v1, v2 = root.format("v1"), root.format("v2")
+    body = {"apiVersion": f"{group}/v1", "kind": "Pump", "metadata": {"name": "p"}}
+    wait_for("the type", lambda: api.status("POST", v1, body) == 201)
+    newer = {**body, "apiVersion": f"{group}/v2", "metadata": {"name": "q"}}
+
+    absent = api.status("GET", f"{v2}/nobody")
+    refused = [
+        api.request("GET", f"{v2}/p"),
+        api.request("GET", v2),
+        api.request("PATCH", f"{v2}/p", {"spec": {}}, content_type=MERGE),
+        api.request("POST", v2, newer),
+    ]
+
+    assert api.status("GET", v1) == 200
+    assert absent == 404
+    assert [status for status, _ in refused] == [500] * 4
+    for _, answer in refused:
+        assert answer["message"].startswith(f"conversion webhook for {group}/")
+        assert f"https://hook.{namespace}.svc:443/" in answer["message"]
+    assert api.status("GET", f"{v1}/q") == 404
+    api.request("DELETE", f"{CRDS}/pumps.{group}")
+
+
 def test_namespace_ends_with_its_content(api, namespace, wait_for):
     """A namespace is Terminating until nothing is left in it; it takes no more."""
     path = f"/api/v1/namespaces/{namespace}"

@@ -14,6 +14,7 @@ import attrs
 from kbackup._kits.globs import is_glob
 from kbackup.backup._filters import NEVER_LISTED, Filters
 from kbackup.backup._order import plan_types
+from kbackup.backup._versions import at_storage_versions
 from kbackup.cluster import Cluster, Discovery
 from kbackup.errors import InvalidSpecError
 from kbackup.models import (
@@ -47,7 +48,7 @@ class BackupRequest:
         backup: The record so far: metadata and completed spec, no outcome.
         options: What only kbackup knows.
         cluster: Bound to the run: it asks the run's cancel token.
-        discovery: What the cluster serves.
+        discovery: What the cluster serves; ``resources`` is as it is read.
         filters: What is wanted.
         types: What is listed, in order; without Namespaces.
         cluster_uid: Empty when it may not be read.
@@ -131,7 +132,8 @@ def make_request(
         ClusterError: The cluster cannot be read at all.
     """
     version = cluster.version()
-    discovery = cluster.discover(refresh=True)  # a CRD may be new
+    served = cluster.discover(refresh=True)  # a CRD may be new
+    discovery = at_storage_versions(cluster, served)
     filters = Filters(record.spec, discovery.resolve)
     _refuse_hollow_includes(record.spec, discovery)
     annotations = {

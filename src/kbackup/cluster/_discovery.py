@@ -69,6 +69,27 @@ class Discovery:
         """Return a type in its preferred version."""
         return self._by_type.get(group_resource)
 
+    def preferring(self, versions: Mapping[GroupResource, str]) -> Discovery:
+        """Return the same types, but those of *versions* preferred in these.
+
+        A version in which a type is not served changes nothing for it.
+        """
+        chosen = {
+            (each.group_resource, each.version)
+            for each in self.all_versions
+            if versions.get(each.group_resource) == each.version
+        }
+        moved = {group_resource for group_resource, _ in chosen}
+        if not moved:
+            return self
+        marked = (
+            attrs.evolve(each, preferred=(each.group_resource, each.version) in chosen)
+            if each.group_resource in moved
+            else each
+            for each in self.all_versions
+        )
+        return Discovery(marked, self.failures)
+
     def by_kind(self, api_version: str, kind: str) -> APIResource | None:
         """Return the type of objects that say this of themselves."""
         return self._by_kind.get((api_version, kind))

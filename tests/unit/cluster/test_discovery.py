@@ -189,3 +189,33 @@ def test_plural_wins_over_short_name():
     )
 
     assert Discovery([short, plural]).resolve("bs") is plural
+
+
+def served_in(*versions):
+    """Return one type as its versions serve it, the first preferred."""
+    return [
+        APIResource(
+            group="g", version=name, resource="things", kind="Thing", namespaced=True,
+            preferred=name == versions[0],
+        )
+        for name in versions
+    ]  # fmt: skip
+
+
+def test_preferring_another_version():
+    """A type is then found in that version, and in that one alone among the types."""
+    things = GroupResource("g", "things")
+    found = Discovery(served_in("v2", "v1")).preferring({things: "v1"})
+
+    assert [each.version for each in found.resources] == ["v1"]
+    assert found.get(things) is found.by_kind("g/v1", "Thing")
+    assert found.resolve("things").version == "v1"
+    assert found.by_kind("g/v2", "Thing") is not None
+
+
+def test_preferring_a_version_that_is_not_served():
+    """The server's own preference stays."""
+    things = GroupResource("g", "things")
+    found = Discovery(served_in("v2", "v1")).preferring({things: "v3"})
+
+    assert found.get(things).version == "v2"

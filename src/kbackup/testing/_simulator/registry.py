@@ -11,6 +11,7 @@ from typing import Any
 
 import attrs
 
+from kbackup._kits.crds import conversion_webhook
 from kbackup.testing._simulator.resources import BUILT_IN, SUBRESOURCES
 
 StorageKey = tuple[str, str]
@@ -45,6 +46,8 @@ class ServedType:
         unconditional: Whether an update may come without resourceVersion.
         custom: Whether a CustomResourceDefinition defines it.
         columns: What a table shows of it, as the definition says.
+        converter: Why its objects cannot be converted to this version; empty: nothing
+            has to be converted.
     """
 
     group: str
@@ -61,6 +64,7 @@ class ServedType:
     unconditional: bool = True
     custom: bool = False
     columns: tuple[Mapping[str, Any], ...] = ()
+    converter: str = ""
     list_kind: str = attrs.field(
         default=attrs.Factory(lambda self: f"{self.kind}List", takes_self=True)
     )
@@ -170,9 +174,22 @@ def types_of_definition(definition: Mapping[str, Any]) -> list[ServedType]:
                 unconditional=False,
                 custom=True,
                 columns=tuple(version.get("additionalPrinterColumns") or ()),
+                converter="" if version.get("storage") else _absent_webhook(definition),
             )
         )
     return found
+
+
+def _absent_webhook(definition: Mapping[str, Any]) -> str:
+    """Return what asking the definition's webhook ends with; empty: there is none."""
+    called = conversion_webhook(definition)
+    if not called:
+        return ""
+    if "://" in called:
+        return f'Post "{called}?timeout=30s": dial tcp: no such host'
+    namespace, _, name = called.partition("/")
+    url = f"https://{name}.{namespace}.svc:443/?timeout=30s"
+    return f'Post "{url}": service "{name}" not found'
 
 
 def version_rank(version: str) -> tuple[int, int, int, str]:

@@ -19,6 +19,7 @@ from kbackup.testing._simulator import (
     tables,
     writing,
 )
+from kbackup.testing._simulator.conversion import check_conversion
 from kbackup.testing._simulator.execution import (
     ExecHandler,
     refuse_commands,
@@ -157,6 +158,7 @@ class Server:
             return await self._serve_subresource(request, served, target, verb)
         if verb not in served.verbs:
             raise _not_allowed()
+        check_conversion(self._state, served, target, verb)
         if verb == "watch":
             return await self._watch(request, served, target)
         if verb == "list":

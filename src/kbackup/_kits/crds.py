@@ -1,0 +1,38 @@
+"""What a CustomResourceDefinition says of its versions, in v1 as in v1beta1. Pure.
+
+Objects of a type lie in etcd in one version, the storage version. Whoever reads or
+writes them in another one makes the API server convert them, by a webhook where the
+definition names one; in the storage version they need no webhook.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+Definition = Mapping[str, Any]
+
+
+def storage_version(definition: Definition) -> str:
+    """Return the version in which new objects are stored; empty: it does not say."""
+    spec = definition.get("spec") or {}
+    versions = spec.get("versions") or ()
+    stored = (each.get("name") for each in versions if each.get("storage"))
+    # Before there were several, v1beta1 had one version beside the list.
+    return str(next(stored, None) or ("" if versions else spec.get("version")) or "")
+
+
+def conversion_webhook(definition: Definition) -> str:
+    """Return who converts between versions; empty: nobody has to be asked.
+
+    A Service as ``namespace/name``, or a URL.
+    """
+    conversion = (definition.get("spec") or {}).get("conversion") or {}
+    if conversion.get("strategy") != "Webhook":
+        return ""
+    nested = (conversion.get("webhook") or {}).get("clientConfig")
+    config = nested or conversion.get("webhookClientConfig") or {}  # v1, v1beta1
+    service = config.get("service")
+    if service:
+        return f"{service.get('namespace', '')}/{service.get('name', '')}"
+    return str(config.get("url") or "that it does not name")

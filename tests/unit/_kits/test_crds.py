@@ -1,0 +1,51 @@
+"""What a CustomResourceDefinition says of its versions."""
+
+import pytest
+
+from kbackup._kits.crds import conversion_webhook, storage_version
+
+VERSIONS = [{"name": "v2", "storage": False}, {"name": "v1", "storage": True}]
+SERVICE = {"service": {"namespace": "shop", "name": "hook"}}
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        pytest.param({"versions": VERSIONS}, "v1", id="several"),
+        pytest.param({"version": "v2", "versions": VERSIONS}, "v1", id="v1beta1, both"),
+        pytest.param({"version": "v1"}, "v1", id="v1beta1, only one"),
+        pytest.param({}, "", id="nothing"),
+    ],
+)
+def test_storage_version(spec, expected):
+    """It is the marked one of the list, or the single one of an old definition."""
+    assert storage_version({"spec": spec}) == expected
+
+
+@pytest.mark.parametrize(
+    ("conversion", "expected"),
+    [
+        pytest.param(
+            {"strategy": "Webhook", "webhook": {"clientConfig": SERVICE}},
+            "shop/hook",
+            id="v1",
+        ),
+        pytest.param(
+            {"strategy": "Webhook", "webhookClientConfig": SERVICE},
+            "shop/hook",
+            id="v1beta1",
+        ),
+        pytest.param(
+            {"strategy": "Webhook", "webhookClientConfig": {"url": "https://hook/"}},
+            "https://hook/",
+            id="url",
+        ),
+        pytest.param(
+            {"strategy": "None", "webhookClientConfig": SERVICE}, "", id="none"
+        ),
+        pytest.param(None, "", id="nothing"),
+    ],
+)
+def test_conversion_webhook(conversion, expected):
+    """Who converts is named where, and only where, the strategy is Webhook."""
+    assert conversion_webhook({"spec": {"conversion": conversion}}) == expected
