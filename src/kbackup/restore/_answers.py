@@ -32,6 +32,9 @@ class Answer(StrEnum):
     FAIL = "fail"
 
 
+# Of a webhook that cannot be asked: before a write, and between two versions.
+_CONVERSION = "conversion webhook for"
+_WEBHOOKS = ("failed calling webhook", "failed to call webhook", _CONVERSION)
 # What passes by itself, by the words of the API server. It has no reason codes for
 # these: quota not yet counted, admission that cannot be asked, the account controller
 # that has not caught up with a new namespace, a namespace on its way out, a class that
@@ -41,8 +44,7 @@ _PASSING = (
     "because it is being terminated",
     "error looking up service account",
     "no api token found for service account",
-    "failed calling webhook",
-    "failed to call webhook",
+    *_WEBHOOKS,
     "object is being deleted",
     "not yet ready to handle request",
     "no priorityclass with name",
@@ -87,8 +89,18 @@ def meaning(error: ClusterError, *, create: bool) -> Answer:
 
 
 def is_push_back(error: ClusterError) -> bool:
-    """Whether the server says that it has too much to do."""
-    return isinstance(error, ThrottledError | ServerFaultError)
+    """Whether the server says that it has too much to do.
+
+    A webhook that is not there yet says nothing of the server.
+    """
+    if isinstance(error, ServerFaultError):
+        return not any(words in f"{error}".lower() for words in _WEBHOOKS)
+    return isinstance(error, ThrottledError)
+
+
+def is_about_conversion(error: ClusterError) -> bool:
+    """Whether a conversion webhook could not convert between two versions."""
+    return _CONVERSION in f"{error}".lower()
 
 
 def explain(error: ClusterError, kind: str) -> str:

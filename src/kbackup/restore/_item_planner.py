@@ -206,6 +206,7 @@ class ItemPlanner:
                 owners=case.lost_owners,
                 had_status=case.had_status,
                 resource=case.view.resource,
+                converted=bool(case.view.conversion),
             )
         return entry
 
@@ -446,9 +447,10 @@ class _Case(msgspec.Struct):
 
     def reason(self, action: PlanAction, first: str) -> str:
         """What to know about an item that is written."""
-        if self.line is None and not self.owned.owners:
+        conversion = self.view.conversion
+        if self.line is None and not self.owned.owners and not conversion:
             return first
-        parts = [first] if first else []
+        parts = [part for part in (first, conversion) if part]
         if self.line is not None:
             parts += [self.line.text, *self.line.problems]
         if self.owned.owners and action is PlanAction.CREATE and not self.relinks:

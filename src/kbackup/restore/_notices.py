@@ -22,6 +22,7 @@ _INGRESS = "claims host names (Ingress)"
 _DNS = "claims DNS names (annotation)"
 _STARTS = "starts work (Jobs, CronJobs that are not suspended)"
 _FINALIZER = "custom resources with a finalizer: without its controller they cannot go"
+_CONVERTED = "needs a conversion webhook that answers"
 _NO_STATUS = "its status is not restored: the type has no status sub-resource"
 _OWNERLESS = "created without the owner that the backup names"
 _EMPTY = "comes back empty where its source had data"
@@ -36,6 +37,7 @@ _ORDER = (
     _DNS,
     _STARTS,
     _FINALIZER,
+    _CONVERTED,
     _OWNERLESS,
     _NO_STATUS,
     _EMPTY,
@@ -71,6 +73,7 @@ class NoticeBook:
         owners: Iterable[Owner] = (),
         had_status: bool = False,
         resource: APIResource | None = None,
+        converted: bool = False,
     ) -> None:
         """Look at an item that would be written.
 
@@ -80,12 +83,15 @@ class NoticeBook:
             owners: Whom the backup names as its owners and the restore never does.
             had_status: The backup has a status for it.
             resource: Its type in the target, where it is served.
+            converted: A webhook has to convert it to the version that is stored.
         """
         target = entry.target
         if entry.cluster_wide:
             self._note(_CLUSTER_WIDE, target)
         if any(owners):
             self._note(_OWNERLESS, target)
+        if converted:
+            self._note(_CONVERTED, target)
         if entry.kind in _QUIET:
             return
         if (

@@ -21,7 +21,13 @@ from kbackup.errors import (
 )
 from kbackup.models import APIResource, Item, ResourceIdentifier
 from kbackup.plugins import Run
-from kbackup.restore._answers import Answer, explain, is_push_back, meaning
+from kbackup.restore._answers import (
+    Answer,
+    explain,
+    is_about_conversion,
+    is_push_back,
+    meaning,
+)
 from kbackup.restore._claims import ClaimLine, is_offered, rebind_patch
 from kbackup.restore._desired import Desired, DesiredMaker
 from kbackup.restore._dropped import dropped_fields, name_some
@@ -182,7 +188,7 @@ class ObjectWriter:
     ) -> Attempt:
         if is_push_back(error):
             self._gate.push_back()
-        reason = explain(error, entry.kind)
+        reason = _last_answer(entry, error)
         answer = meaning(error, create=True)
         if answer is Answer.RETRY:
             return Attempt(reason=reason)
@@ -278,7 +284,7 @@ class ObjectWriter:
     ) -> Attempt:
         if is_push_back(error):
             self._gate.push_back()
-        reason = explain(error, entry.kind)
+        reason = _last_answer(entry, error)
         answer = meaning(error, create=False)
         if answer is Answer.FAIL:
             return Attempt(action=FAILED, reason=reason)
@@ -397,6 +403,14 @@ def _tied(desired: Desired, owners: Resolved) -> Mapping[str, Any] | bytes:
     content = desired.content
     metadata = {**content["metadata"], "ownerReferences": list(owners.found)}
     return {**content, "metadata": metadata}
+
+
+def _last_answer(entry: PlanEntry, error: ClusterError) -> str:
+    """What the server said; of a conversion the plan knows more than the server says."""
+    reason = explain(error, entry.kind)
+    if is_about_conversion(error) and entry.reason:
+        return f"{reason}; {entry.reason}"
+    return reason
 
 
 def _is_as_seen(entry: PlanEntry, live: Mapping[str, Any]) -> bool:

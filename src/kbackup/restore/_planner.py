@@ -28,6 +28,7 @@ from kbackup.restore._claims import (
     ClaimVerdict,
     VolumeFacts,
 )
+from kbackup.restore._conversion import needed_conversion
 from kbackup.restore._desired import DesiredMaker
 from kbackup.restore._item_planner import ENDPOINTS, TWINS, ItemPlanner, PlanState
 from kbackup.restore._namespaces import is_terminating, plan_namespaces, waiting_for
@@ -268,9 +269,16 @@ class Planner:
                 is_volume=resource == VOLUMES,
                 is_endpoints=resource == ENDPOINTS,
                 is_ground=resource in (NAMESPACES, CRDS),
+                conversion=self._conversion(item),
                 newer=TWINS.get(resource),
             )
         return view
+
+    def _conversion(self, item: Item) -> str:
+        request = self._request
+        return needed_conversion(
+            item, self._contents, request.discovery, request.reader
+        )
 
     def _use(self, item: Item, view: TypeView) -> None:
         """Let *view* hold from now on for items like this one."""

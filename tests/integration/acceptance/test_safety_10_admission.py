@@ -156,45 +156,66 @@ def thing(namespace, version):
     }
 
 
-def test_crd_with_a_conversion_webhook(source, target, space, store):
-    """Its objects are written at the storage version, which needs no conversion."""
-    definition = conversion(space, storage="v2")
-    source.create(definition)
-    source.create(thing(space, "v2"))
-    result = source.backup(store, "converted", space)
-    assert result.results.errors == ()
+@pytest.fixture(name="converted")
+def fixture_converted(source, target, space, store):
+    """A backup ``converted`` of a thing whose type got its dead webhook afterwards.
 
-    restored = target.restorer(store).run(
-        "back", RestoreSpec(backup_name="converted"), SOON
-    )
-
-    assert restored.results.errors == ()
-    assert target.get(thing(space, "v2"))["spec"] == {"a": 1}
-    target.remove_namespace(space, wait=False)
-    for world in (source, target):
-        world.delete(definition)
-
-
-def test_crd_whose_objects_need_the_missing_webhook(source, target, space, store):
-    """What only the missing webhook could convert is an error by name, not a hang."""
+    The server prefers v2 and stores v1.
+    """
     plain = conversion(space, storage="v1")
     plain["spec"]["conversion"] = {"strategy": "None"}
     source.create(plain)
-    source.create(thing(space, "v1"))
-    source.backup(store, "converted", space)  # as v2, the version that is preferred
-    target.create(conversion(space, storage="v1"))
-    started = time.monotonic()
-
-    restored = target.restorer(store).run(
-        "back", RestoreSpec(backup_name="converted"), SOON
-    )
-
-    errors = [str(x) for x in restored.results.errors]
-    assert len(errors) == 1
-    assert "conversion webhook" in errors[0]
-    assert time.monotonic() - started < HANG
+    source.create(thing(space, "v2"))
+    source.backup(store, "preferred", space)  # as Velero would: in v2
+    hook = conversion(space, storage="v1")["spec"]["conversion"]
+    source.patch(plain, {"spec": {"conversion": hook}})
+    result = source.backup(store, "converted", space)
+    assert result.results.errors == ()
+    yield space
+    for world in (source, target):  # or nothing of the type can be listed, or go
+        if world.get(plain) is not None:
+            unasked = {"strategy": "None", "webhook": None}
+            world.patch(plain, {"spec": {"conversion": unasked}})
+    for world, namespace in ((target, space), (source, f"{space}-copy")):
+        world.remove_namespace(namespace, wait=False)
     for world in (source, target):
         world.delete(plain)
+
+
+def test_crd_with_a_conversion_webhook(source, target, converted, store):
+    """Its objects are stored and written at the storage version: nobody converts."""
+    copy = f"{converted}-copy"
+    beside = RestoreSpec(backup_name="converted", namespace_mapping={converted: copy})
+
+    elsewhere = target.restorer(store).run(
+        "back", RestoreSpec(backup_name="converted"), SOON
+    )
+    beside_it = source.restorer(store).run("copy", beside, SOON)
+
+    assert elsewhere.results.errors == ()
+    assert target.get(thing(converted, "v1"))["spec"] == {"a": 1}
+    assert beside_it.results.errors == ()
+    copied = thing(converted, "v1")
+    copied["metadata"]["namespace"] = copy
+    assert source.get(copied)["spec"] == {"a": 1}
+
+
+def test_crd_whose_objects_need_the_missing_webhook(target, converted, store):
+    """What only the missing webhook could convert is an error by name, not a hang."""
+    target.create(conversion(converted, storage="v1"))
+    restorer, spec = target.restorer(store), RestoreSpec(backup_name="preferred")
+    started = time.monotonic()
+
+    plan = restorer.plan("back", spec, SOON)
+    restored = restorer.apply(plan)
+
+    webhook = f"the conversion webhook {converted}/hook of CRD things.{converted}"
+    (planned,) = [x.reason for x in plan.entries if x.kind == "Thing"]
+    (error,) = [str(x) for x in restored.results.errors]
+    assert f"written at v2, stored at v1 through {webhook}" in planned
+    assert "conversion webhook for" in error  # the server's own words
+    assert webhook in error
+    assert time.monotonic() - started < HANG
 
 
 def quota(namespace, count):

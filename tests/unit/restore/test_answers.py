@@ -54,6 +54,12 @@ from kbackup.restore._answers import Answer, explain, is_push_back, meaning
             Answer.RETRY,
             Answer.RETRY,
         ),
+        (
+            ServerFaultError,
+            "conversion webhook for example.com/v2, Kind=Widget failed: Post",
+            Answer.RETRY,
+            Answer.RETRY,
+        ),
         (AlreadyExistsError, "object is being deleted: x", Answer.RETRY, Answer.RETRY),
         (
             InvalidItemError,
@@ -76,6 +82,14 @@ def test_push_back():
     assert is_push_back(ThrottledError("create", "secrets"))
     assert is_push_back(ServerFaultError("create", "secrets"))
     assert not is_push_back(ForbiddenError("create", "secrets"))
+
+
+@pytest.mark.parametrize(
+    "what", ["failed calling webhook x", "conversion webhook for x"]
+)
+def test_an_absent_webhook_is_no_push_back(what):
+    """A webhook that is not there yet does not slow down all the other writes."""
+    assert not is_push_back(ServerFaultError("create", "secrets", "s", what))
 
 
 def test_a_refused_secret_is_explained_without_its_values():
