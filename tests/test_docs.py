@@ -7,6 +7,7 @@ import pytest
 
 from kbackup import actions
 from kbackup.plugins import PluginManager, hookspecs
+from kbackup.restore import _quiesce
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -44,6 +45,15 @@ def test_built_in_actions_are_documented():
 
     rows = [line.split("`")[1] for line in page.splitlines() if line.startswith("| `")]
     assert sorted(rows) == sorted(action.name for action in offered)
+
+
+def test_every_quiesced_kind_is_documented():
+    """The page about copies has each kind that quiesce changes or leaves out."""
+    page = (DOCS / "how-to" / "restore-a-copy.md").read_text()
+    table = page[page.index("## What is changed") : page.index("## What is not")]
+
+    kinds = {kind for _, kind in (*_quiesce.RULES, *_quiesce.LEFT_OUT)}
+    assert sorted(kind for kind in kinds if kind not in table) == []
 
 
 @pytest.mark.parametrize("page", ["cli.md", "settings.md"])

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from kbackup.catalog import BackupStore
-    from kbackup.models import RestoreResult
+    from kbackup.models import ItemTransform, RestoreResult
     from kbackup.plugins import Observer
     from kbackup.restore import RestoreEngine
 
@@ -88,6 +88,11 @@ _RESTORE_OPTIONS = (
     ),
     click.option(
         "--expect-cluster", metavar="UID|CONTEXT", help="Refuse any other target."
+    ),
+    click.option(
+        "--quiesce",
+        is_flag=True,
+        help="Let a copy run nothing and take no outside name or address.",
     ),
     click.option(
         "--include-system", is_flag=True, help="Also what belongs to the cluster."
@@ -236,6 +241,7 @@ def _request(
     )
     deadline: timedelta | None = flags["deadline"]
     options = RestoreOptions(
+        transforms=_transforms(quiet=flags["quiesce"]),
         existing_cluster_resource_policy=flags["existing_cluster_resource_policy"],
         released_volumes=flags["released_volumes"],
         retained_volumes=flags["retained_volumes"],
@@ -247,6 +253,15 @@ def _request(
     if deadline is not None:
         options = attrs.evolve(options, deadline=deadline)
     return flags["name"] or _default_name(backup), spec, options
+
+
+def _transforms(*, quiet: bool) -> tuple[ItemTransform, ...]:
+    """Return the transforms that the flags mean."""
+    if not quiet:
+        return ()
+    from kbackup.restore import quiesce  # noqa: PLC0415 - on demand
+
+    return (quiesce,)
 
 
 def _default_name(backup: str) -> str:

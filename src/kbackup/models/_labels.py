@@ -122,6 +122,10 @@ SKIPPED_NO_CSI_PV = "backup.velero.io/skipped-no-csi-pv"
 # Backups, by kbackup: the digest of the manifest, which makes the record the root of
 # trust; read whenever the backup is.
 MANIFEST_ANNOTATION = "kbackup.io/manifest"
+# Workloads, Jobs and CronJobs of a quiesced restore, by kbackup: what their fields were.
+ORIGINAL_REPLICAS = "kbackup.io/original-replicas"
+ORIGINAL_SUSPEND = "kbackup.io/original-suspend"
+ORIGINAL_PARALLELISM = "kbackup.io/original-parallelism"
 
 # --- tags of native snapshots ---------------------------------------------------------
 

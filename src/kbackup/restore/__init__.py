@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         Precondition,
         RestorePlan,
     )
+    from kbackup.restore._quiesce import quiesce
 
 _LATER = {
     "ChangedItem": "_compare",
@@ -34,6 +35,7 @@ _LATER = {
     "PlanHead": "_plan",
     "Precondition": "_plan",
     "RestorePlan": "_plan",
+    "quiesce": "_quiesce",
 }
 
 __all__ = [
@@ -48,6 +50,7 @@ __all__ = [
     "Precondition",
     "RestoreEngine",
     "RestorePlan",
+    "quiesce",
 ]
 
 

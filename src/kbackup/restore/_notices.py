@@ -23,6 +23,10 @@ _DNS = "claims DNS names (annotation)"
 _STARTS = "starts work (Jobs, CronJobs that are not suspended)"
 _FINALIZER = "custom resources with a finalizer: without its controller they cannot go"
 _CONVERTED = "needs a conversion webhook that answers"
+_COPY = (
+    "the original in this cluster does the same: --quiesce, or the transform "
+    "kbackup.restore.quiesce, keeps a copy still"
+)
 _NO_STATUS = "its status is not restored: the type has no status sub-resource"
 _OWNERLESS = "created without the owner that the backup names"
 _EMPTY = "comes back empty where its source had data"
@@ -43,6 +47,8 @@ _ORDER = (
     _EMPTY,
     _SOURCE_DISK,
 )
+# What an original beside its copy already does.
+_TWICE = frozenset({_BALANCER, _INGRESS, _DNS, _STARTS})
 _RBAC_KINDS = frozenset({"Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"})
 _WEBHOOK_KINDS = frozenset(
     {"ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"}
@@ -59,6 +65,7 @@ class NoticeBook:
     def __init__(self) -> None:
         self._found: dict[str, list[ResourceIdentifier]] = {}
         self._plain: list[str] = []
+        self._beside_original = False
 
     def say(self, sentence: str) -> None:
         """Add a notice that is about no item."""
@@ -103,6 +110,10 @@ class NoticeBook:
         for sentence in _sentences(entry, content):
             self._note(sentence, target)
 
+    def see_original(self) -> None:
+        """Note that what is restored is a copy beside its original."""
+        self._beside_original = True
+
     def see_ownerless(self, target: ResourceIdentifier) -> None:
         """Note an item that loses an owner, because that one does not come along."""
         self._note(_OWNERLESS, target)
@@ -122,6 +133,8 @@ class NoticeBook:
             for sentence in _ORDER
             if sentence in self._found
         ]
+        if self._beside_original and not _TWICE.isdisjoint(self._found):
+            found.append(Notice(what=_COPY))
         return (*(Notice(what=sentence) for sentence in self._plain), *found)
 
     def _note(self, sentence: str, item: ResourceIdentifier) -> None:

@@ -415,6 +415,9 @@ class Planner:
 
     def _finish_notices(self) -> None:
         lines = self._state.lines.values()
+        request = self._request
+        if request.same_cluster and request.spec.namespace_mapping:
+            self._book.see_original()
         self._book.see_claims(lines, same_cluster=self._request.same_cluster is True)
         if self._state.left_out:
             self._book.say(f"{self._state.left_out} items are left out by a function")

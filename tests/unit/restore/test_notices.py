@@ -132,3 +132,20 @@ def test_plain_sentences_are_said_once():
     book.say("one thing")
 
     assert [str(notice) for notice in book.notices()] == ["one thing"]
+
+
+def test_copy_that_starts_nothing_gets_no_hint():
+    """What a copy beside its original does not do twice is not spoken of."""
+    book = NoticeBook()
+    book.see_original()
+    book.see(_entry("Role", "roles.rbac.authorization.k8s.io"), {"metadata": {}})
+
+    assert not any("--quiesce" in str(notice) for notice in book.notices())
+
+
+def test_work_elsewhere_gets_no_hint():
+    """Without its original beside it, nothing is done twice."""
+    book = NoticeBook()
+    book.see(_entry("Job", "jobs.batch"), {"metadata": {}, "spec": {}})
+
+    assert not any("--quiesce" in str(notice) for notice in book.notices())

@@ -1,0 +1,127 @@
+"""A copy beside its original, made with `quiesce`: nothing of it runs.
+
+On a real API server with its controllers, which would otherwise do what the copy says:
+make Pods out of each workload, scale them up, give the Services ports of the nodes.
+"""
+
+import time
+
+import attrs
+import pytest
+
+from kbackup import BackupStore, RestoreOptions, RestoreSpec
+from kbackup.restore import quiesce
+
+SECONDS_OF_LOOKING = 20  # the autoscaler looks every 15
+WATCHED = {
+    ("apps/v1", "Deployment"),
+    ("apps/v1", "ReplicaSet"),
+    ("apps/v1", "StatefulSet"),
+    ("apps/v1", "DaemonSet"),
+    ("v1", "ReplicationController"),
+}
+
+
+@attrs.frozen
+class Copied:
+    """A rich namespace of the source cluster and its quiet copy, after a while.
+
+    Attributes:
+        space: The original.
+        copy: The copy.
+        before: The original's objects before the copy was made.
+        pods: The original's Pods then.
+        result: Of the restore.
+        again: The plan of the same restore, made afterwards.
+    """
+
+    space: str
+    copy: str
+    before: dict
+    pods: list
+    result: object
+    again: object
+
+
+@pytest.fixture(scope="module", name="copied")
+def fixture_copied(source, make_rich, tmp_path_factory):
+    """The copy, once for all tests of this module."""
+    space = f"quiet-{time.time_ns() % 10**8}"
+    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": space}}
+    source.create(node)  # so that a DaemonSet has something to do
+    make_rich(source, space)
+    copy = f"{space}-copy"
+    asked = (
+        "copy",
+        RestoreSpec(backup_name="rich", namespace_mapping={space: copy}),
+        RestoreOptions(transforms=(quiesce,)),
+    )
+    with BackupStore.open(tmp_path_factory.mktemp("store")) as store:
+        source.backup(store, "rich", space)
+        before, pods = source.objects(space), names(source.pods(space))
+        result = source.restorer(store).run(*asked)
+        time.sleep(SECONDS_OF_LOOKING)
+        again = source.restorer(store).plan(*asked)
+    yield Copied(space, copy, before, pods, result, again)
+    source.remove_namespace(copy, wait=False)
+    source.remove_namespace(space, wait=False)
+    source.delete(node)
+
+
+def names(items):
+    """Return the names of objects."""
+    return sorted(item["metadata"]["name"] for item in items)
+
+
+def test_nothing_of_it_runs(source, copied):
+    """The controllers have seen every workload, and there is no Pod."""
+    workloads = [
+        item
+        for api_version, kind in WATCHED
+        for item in source.items(api_version, kind, copied.copy)
+    ]
+
+    assert copied.result.results.errors == ()
+    assert len(workloads) >= len(WATCHED)
+    for item in workloads:
+        assert item["status"]["observedGeneration"] == item["metadata"]["generation"]
+    assert source.pods(copied.copy) == []
+
+
+def test_it_is_reached_from_nowhere(source, copied):
+    """No Service has a port of the nodes or asks for a balancer, no Ingress has a host."""
+    services = source.items("v1", "Service", copied.copy)
+    (ingress,) = source.items("networking.k8s.io/v1", "Ingress", copied.copy)
+
+    ports = [port for item in services for port in item["spec"].get("ports") or ()]
+    assert {x["spec"]["type"] for x in services} == {"ClusterIP", "ExternalName"}
+    assert not any(port.get("nodePort") for port in ports)
+    assert all("host" not in rule for rule in ingress["spec"]["rules"])
+    assert ingress["spec"]["ingressClassName"] == "quiesced.kbackup.io"
+
+
+def test_the_original_is_untouched(source, copied, compared):
+    """Its objects are as they were, and its Pods are the same."""
+    after = source.objects(copied.space)
+
+    assert compared(copied.before, after) == []
+    assert names(source.pods(copied.space)) == copied.pods
+
+
+def test_the_same_copy_again_writes_nothing(copied):
+    """The same restore, planned once more, has nothing left to write."""
+    assert [str(x) for x in copied.again.entries if x.action.writes] == []
+
+
+def test_it_can_be_woken(source, copied):
+    """A Deployment that gets its noted count back makes its Pods."""
+    (deployment,) = source.items("apps/v1", "Deployment", copied.copy)
+    count = deployment["metadata"]["annotations"]["kbackup.io/original-replicas"]
+    named = {**deployment, "apiVersion": "apps/v1", "kind": "Deployment"}
+
+    source.patch(named, {"spec": {"replicas": int(count)}})
+
+    deadline = time.monotonic() + 30
+    while len(source.pods(copied.copy, app="web")) != int(count):
+        assert time.monotonic() < deadline, source.pods(copied.copy)
+        time.sleep(0.2)
