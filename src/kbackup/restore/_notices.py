@@ -27,6 +27,7 @@ _COPY = (
     "the original in this cluster does the same: --quiesce, or the transform "
     "kbackup.restore.quiesce, keeps a copy still"
 )
+_ELSEWHERE = "still names the namespace that it was copied from"
 _NO_STATUS = "its status is not restored: the type has no status sub-resource"
 _OWNERLESS = "created without the owner that the backup names"
 _EMPTY = "comes back empty where its source had data"
@@ -42,6 +43,7 @@ _ORDER = (
     _STARTS,
     _FINALIZER,
     _CONVERTED,
+    _ELSEWHERE,
     _OWNERLESS,
     _NO_STATUS,
     _EMPTY,
@@ -53,6 +55,8 @@ _RBAC_KINDS = frozenset({"Role", "RoleBinding", "ClusterRole", "ClusterRoleBindi
 _WEBHOOK_KINDS = frozenset(
     {"ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"}
 )
+_SERVED_BY_SERVICE = _WEBHOOK_KINDS | {"APIService", "CustomResourceDefinition"}
+_NAME_LABEL = "kubernetes.io/metadata.name"
 _DNS_ANNOTATION = "external-dns.alpha.kubernetes.io/hostname"
 # Types whose items say nothing beyond themselves: most of a big backup.
 _QUIET = frozenset({"Secret", "ConfigMap"})
@@ -60,9 +64,14 @@ _BUILT_IN_SUFFIX = ".k8s.io"
 
 
 class NoticeBook:
-    """Collects, while a plan is made, what reaches beyond the namespace."""
+    """Collects, while a plan is made, what reaches beyond the namespace.
 
-    def __init__(self) -> None:
+    Args:
+        copied: Namespaces that are restored under another name.
+    """
+
+    def __init__(self, copied: Iterable[str] = ()) -> None:
+        self._copied = frozenset(copied)
         self._found: dict[str, list[ResourceIdentifier]] = {}
         self._plain: list[str] = []
         self._beside_original = False
@@ -109,6 +118,8 @@ class NoticeBook:
             self._note(_NO_STATUS, target)
         for sentence in _sentences(entry, content):
             self._note(sentence, target)
+        if not self._copied.isdisjoint(_named_namespaces(entry.kind, content)):
+            self._note(_ELSEWHERE, target)
 
     def see_original(self) -> None:
         """Note that what is restored is a copy beside its original."""
@@ -165,6 +176,42 @@ def _starts(entry: PlanEntry, spec: Content) -> bool:
     if entry.action is not PlanAction.CREATE:
         return False
     return entry.kind in ("Job", "CronJob") and not spec.get("suspend")
+
+
+def _named_namespaces(kind: str, content: Content) -> Iterable[str]:
+    """The namespaces in which an item looks for others, where no action maps them.
+
+    A policy selects namespaces by the label with their name; webhooks, APIServices and
+    CRDs name the Service that answers for them.
+    """
+    if kind == "NetworkPolicy":
+        yield from _selected_names(content)
+    elif kind in _SERVED_BY_SERVICE:
+        for service in _found(content, "service"):
+            if isinstance(service, Mapping):
+                yield str(service.get("namespace", ""))
+
+
+def _selected_names(policy: Content) -> Iterable[str]:
+    for selector in _found(policy, "namespaceSelector"):
+        if not isinstance(selector, Mapping):
+            continue
+        yield str((selector.get("matchLabels") or {}).get(_NAME_LABEL, ""))
+        for term in selector.get("matchExpressions") or ():
+            if term.get("key") == _NAME_LABEL:
+                yield from map(str, term.get("values") or ())
+
+
+def _found(value: Any, key: str) -> Iterable[Any]:
+    """Every value under *key*, however deep."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            if name == key:
+                yield inner
+            yield from _found(inner, key)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _found(inner, key)
 
 
 def _is_custom(entry: PlanEntry) -> bool:

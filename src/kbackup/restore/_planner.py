@@ -90,7 +90,7 @@ class Planner:
         self._maker = maker
         self._run = run
         self._state = PlanState()
-        self._book = NoticeBook()
+        self._book = NoticeBook(request.spec.namespace_mapping)
         self._bodies = contents.in_order()
         self._items = ItemPlanner(request, contents, maker, self._state, self._book)
         self._stored = tuple(contents.resources())

@@ -7,6 +7,9 @@ from kbackup.restore import ClaimLine, ClaimVerdict, PlanAction, PlanEntry
 from kbackup.restore._controlled import Owner
 from kbackup.restore._notices import NoticeBook
 
+X = {"kubernetes.io/metadata.name": "shop"}
+IN_X = {"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["shop"]}
+
 
 def _entry(kind, resource, namespace="shop", action=PlanAction.CREATE, **more):
     """A line of a plan that writes."""
@@ -149,3 +152,53 @@ def test_work_elsewhere_gets_no_hint():
     book.see(_entry("Job", "jobs.batch"), {"metadata": {}, "spec": {}})
 
     assert not any("--quiesce" in str(notice) for notice in book.notices())
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        (
+            "NetworkPolicy",
+            {
+                "spec": {
+                    "ingress": [{"from": [{"namespaceSelector": {"matchLabels": X}}]}]
+                }
+            },
+        ),
+        (
+            "NetworkPolicy",
+            {
+                "spec": {
+                    "egress": [
+                        {"to": [{"namespaceSelector": {"matchExpressions": [IN_X]}}]}
+                    ]
+                }
+            },
+        ),
+        (
+            "MutatingWebhookConfiguration",
+            {"webhooks": [{"clientConfig": {"service": {"namespace": "shop"}}}]},
+        ),
+        ("APIService", {"spec": {"service": {"namespace": "shop", "name": "api"}}}),
+        (
+            "CustomResourceDefinition",
+            {
+                "spec": {
+                    "conversion": {
+                        "webhook": {"clientConfig": {"service": {"namespace": "shop"}}}
+                    }
+                }
+            },
+        ),
+    ],
+    ids=["policy", "policy by expression", "webhook", "APIService", "CRD"],
+)
+def test_a_copy_that_still_points_at_its_original(kind, content):
+    """What names the namespace that was copied from is told; without a mapping it is not."""
+    entry = _entry(kind, f"{kind.lower()}s.example.k8s.io", namespace="shop-copy")
+    copy, at_home = NoticeBook(["shop"]), NoticeBook()
+    for book in (copy, at_home):
+        book.see(entry, {"metadata": {}, **content})
+
+    assert "still names the namespace" in str(copy.notices()[-1])
+    assert not any("still names" in str(each) for each in at_home.notices())
