@@ -387,7 +387,7 @@ class ItemPlanner:
     def _wants_second_write(self, case: "_Case") -> bool:
         wish = self._request.options.managed_fields
         fields = case.content["metadata"].get("managedFields")
-        if not fields or wish == "drop" or case.view.is_ground:
+        if not fields or wish == "drop":
             return False
         if wish == "restore":
             return True

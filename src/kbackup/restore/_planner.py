@@ -268,7 +268,6 @@ class Planner:
                 is_claim=resource == CLAIMS,
                 is_volume=resource == VOLUMES,
                 is_endpoints=resource == ENDPOINTS,
-                is_ground=resource in (NAMESPACES, CRDS),
                 conversion=self._conversion(item),
                 newer=TWINS.get(resource),
             )

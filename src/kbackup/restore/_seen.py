@@ -73,7 +73,6 @@ class TypeView:
         is_claim: The type is PersistentVolumeClaim.
         is_volume: The type is PersistentVolume.
         is_endpoints: The type is Endpoints.
-        is_ground: The type is Namespace or CustomResourceDefinition.
         conversion: What a webhook has to do to store its items; empty: nothing.
         newer: The type under which the API server shows the same objects again.
     """
@@ -85,7 +84,6 @@ class TypeView:
     is_claim: bool = False
     is_volume: bool = False
     is_endpoints: bool = False
-    is_ground: bool = False
     conversion: str = ""
     newer: GroupResource | None = None
 

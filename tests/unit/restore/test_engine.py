@@ -273,20 +273,31 @@ def test_fields_that_the_target_drops_are_named(make_shop, monkeypatch):
 
 
 def test_managers_of_server_side_apply_get_their_fields_back(make_shop):
-    """An object that was applied gets its manager back by a second, counted write."""
-    shop = make_shop([_namespace()])
-    shop.replace_backup([_namespace(), _applied()], as_is=True)
+    """What was applied gets its manager back by a second, counted write, Namespaces too."""
+    shop = make_shop([])
+    namespace = _namespace()
+    namespace["metadata"]["labels"] = {"team": "shop"}
+    namespace["metadata"]["managedFields"] = [
+        {
+            **_applied()["metadata"]["managedFields"][0],
+            "fieldsV1": {"f:metadata": {"f:labels": {"f:team": {}}}},
+        }
+    ]
+    shop.replace_backup([namespace, _applied()], as_is=True)
 
     plan = shop.engine.plan("try-1", SPEC)
     dropped = shop.engine.plan("try-1", SPEC, RestoreOptions(managed_fields="drop"))
     result = shop.engine.apply(plan)
 
-    assert plan.second_writes == 1
+    assert plan.second_writes == 2
     assert dropped.second_writes == 0
     assert result.results.warnings == ()
-    live = shop.object("configmaps", "shop", "settings")
-    managers = {x["manager"] for x in live["metadata"]["managedFields"]}
-    assert "argocd" in managers
+    for live in (
+        shop.object("configmaps", "shop", "settings"),
+        shop.object("namespaces", "", "shop"),
+    ):
+        managers = {x["manager"] for x in live["metadata"]["managedFields"]}
+        assert "argocd" in managers
 
 
 def test_validate_asks_the_server(shop):
