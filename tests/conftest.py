@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 
 import pytest
@@ -30,6 +31,11 @@ _KEPT = {
     "VIRTUAL_ENV",
 }
 _REAL_HOME = os.path.expanduser("~")  # noqa: PTH111 - asked before HOME is changed
+
+
+# A shell that starts the tests in the background lets them ignore Ctrl-C, and with them
+# whatever they start: some tests press it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
