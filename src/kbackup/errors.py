@@ -11,6 +11,7 @@ of a message.
     ├── ConfigError                      exit_code = 2
     │   ├── InvalidSpecError (violations)
     │   ├── InvalidConfigError
+    │   ├── InvalidPlanError (path)
     │   └── UnknownLocationError
     ├── PluginError (plugin)
     │   ├── PluginNotFoundError
@@ -110,6 +111,19 @@ class InvalidSpecError(ConfigError):
 
 class InvalidConfigError(ConfigError):
     """A setting, a file of settings or an option has no meaning."""
+
+
+class InvalidPlanError(ConfigError):
+    """A saved plan cannot be read, or not with the functions that were given.
+
+    Attributes:
+        path: Where, such as ``entries[3].action``; empty for the whole document.
+    """
+
+    def __init__(self, path: str, reason: str, *, hint: str = "") -> None:
+        where = f"{path}: " if path else ""
+        super().__init__(f"the saved plan cannot be used: {where}{reason}", hint=hint)
+        self.path = path
 
 
 class UnknownLocationError(ConfigError):

@@ -51,7 +51,7 @@ class Difference:
         path: Such as ``spec.containers[web].image``: lists whose elements all have a
             name are compared by it, others by position.
         op: What happens on the way from left to right.
-        left: None when absent; `HIDDEN` in a Secret.
+        left: None when absent; `HIDDEN` where values are not shown, as in a Secret.
     """
 
     path: str
@@ -238,15 +238,16 @@ def same(left: Content, right: Content, *, keep_node_ports: bool = False) -> boo
 
 
 def differences(
-    left: Content, right: Content, *, keep_node_ports: bool = False
+    left: Content, right: Content, *, keep_node_ports: bool = False, hide: bool = False
 ) -> list[Difference]:
     """Name every field in which the two objects differ, sorted by path.
 
-    The values of a Secret are hidden: only the key and that it differs come out.
+    The values of a Secret are hidden, and with *hide* those of any object: only the key
+    and that it differs come out.
     """
     a, b = _normalised_pair(left, right, keep_node_ports=keep_node_ports)
     found = sorted(_walk(a, b, ""), key=lambda difference: difference.path)
-    if "Secret" in (left.get("kind"), right.get("kind")):
+    if hide or "Secret" in (left.get("kind"), right.get("kind")):
         return [_hide(difference) for difference in found]
     return found
 

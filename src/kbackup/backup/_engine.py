@@ -7,9 +7,8 @@ for them.
 from __future__ import annotations
 
 import uuid
-from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from kbackup._kits.clock import Clock, SystemClock
 from kbackup._kits.workers import Cancelled, CancelToken
@@ -25,7 +24,6 @@ from kbackup.models import (
     BackupResult,
     BackupSpec,
     EngineSettings,
-    GroupResource,
     labels,
 )
 
@@ -34,6 +32,8 @@ if TYPE_CHECKING:
     from kbackup.catalog import BackupStore
     from kbackup.cluster import Cluster
     from kbackup.plugins import Observer, PluginManager, Run
+
+_R = TypeVar("_R", "BackupResult", "BackupPlan")
 
 
 class BackupEngine:
@@ -121,7 +121,7 @@ class BackupEngine:
                     plugins=self._plugins,
                 )
 
-        return self._ended(run, record, execute)
+        return self._ended(run, record, execute, kind="backup")
 
     def plan(
         self,
@@ -139,33 +139,24 @@ class BackupEngine:
             RunCancelledError: *cancel* was used.
             ClusterError: The cluster cannot be read at all.
         """
-        from kbackup.backup._pipeline import action_index  # noqa: PLC0415 - see the module
-        from kbackup.backup._plan import BackupPlan, planned_types  # noqa: PLC0415 - see the module
+        from kbackup.backup._plan import plan_backup  # noqa: PLC0415 - see the module
         from kbackup.backup._request import (  # noqa: PLC0415 - see the module
-            make_request,
             new_record,
             violations_of,
         )
-        from kbackup.backup._storing import store_selected  # noqa: PLC0415 - see the module
 
         _refuse(violations_of(spec))
-        options = options or BackupOptions()
+        given = options or BackupOptions()
         run = self._new_run("plan", cancel)
-        record = new_record(run.name, run.uid, spec, options, run.clock.now())
-        try:
-            with run.phase("discovery"):
-                request = make_request(record, options, self._bound(run))
-            sink = _CountingSink()
-            actions = action_index(request.cluster, self._plugins, run)
-            stored = store_selected(request, run, sink, actions)
-        except Cancelled as exc:
-            raise RunCancelledError(exc.reason) from exc
-        return BackupPlan(
-            items=planned_types(sink.counts),
-            not_covered=tuple(stored.ledger.not_covered),
-            missing=stored.missing,
-            results=run.results,
-        )
+        record = new_record(run.name, run.uid, spec, given, run.clock.now())
+
+        def execute() -> BackupPlan:
+            cluster = self._bound(run)
+            return plan_backup(
+                run, record, given, cluster=cluster, plugins=self._plugins
+            )
+
+        return self._ended(run, record, execute, kind="backup plan")
 
     def resume(self, name: str) -> BackupResult:
         """Return the result of a backup whose run has ended.
@@ -210,17 +201,19 @@ class BackupEngine:
         return self._cluster.for_run(run.cancel, settings=run.settings, count=run.count)
 
     def _ended(
-        self, run: Run, record: Backup, execute: Callable[[], BackupResult]
-    ) -> BackupResult:
+        self, run: Run, record: Backup, execute: Callable[[], _R], *, kind: str
+    ) -> _R:
         """Call *execute* between the events of a run; give its errors their result."""
         from kbackup.plugins import RunEnded, RunStarted  # noqa: PLC0415 - see the module
 
-        run.emit(RunStarted(kind=run.kind, name=run.name))
+        run.emit(RunStarted(kind=kind, name=run.name))
         phase = "Failed"
         try:
             run.cancel.check()
             result = execute()
-            phase = str(result.backup.status.phase)
+            phase = "Planned"
+            if isinstance(result, BackupResult):
+                phase = str(result.backup.status.phase)
         except Cancelled as exc:
             phase = "Cancelled"
             error = RunCancelledError(exc.reason)
@@ -232,26 +225,6 @@ class BackupEngine:
         finally:
             run.emit(RunEnded(phase=phase))
         return result
-
-
-class _CountingSink:
-    """Takes items as an archive does, and only counts them."""
-
-    def __init__(self) -> None:
-        self.counts: Counter[tuple[GroupResource, str]] = Counter()
-
-    def add(
-        self,
-        *,
-        resource: str,
-        version: str,  # noqa: ARG002 - an archive needs it
-        namespace: str,
-        name: str,  # noqa: ARG002 - an archive needs it
-        body: bytes,  # noqa: ARG002 - an archive needs it
-        preferred: bool = True,  # noqa: ARG002 - an archive needs it
-    ) -> None:
-        """Count one item."""
-        self.counts[GroupResource.parse(resource), namespace] += 1
 
 
 def _refuse(violations: list[str]) -> None:

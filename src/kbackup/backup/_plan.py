@@ -1,14 +1,20 @@
-"""What a backup would store, by type and namespace: to print and to send as JSON."""
+"""What a backup would store, by type and namespace: counted, printed, sent as JSON."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 import attrs
 
+from kbackup.backup._pipeline import action_index
+from kbackup.backup._request import make_request
+from kbackup.backup._storing import store_selected
 from kbackup.catalog import MissingReference, NotCovered
-from kbackup.models import GroupResource, Results
+from kbackup.cluster import Cluster
+from kbackup.models import Backup, BackupOptions, GroupResource, Results
+from kbackup.plugins import PluginManager, Run
 
 _API_VERSION = "kbackup.io/v1"
 
@@ -91,3 +97,50 @@ def planned_types(
         PlannedType(resource=resource, namespace=namespace, count=count)
         for (resource, namespace), count in sorted(counts.items())
     )
+
+
+def plan_backup(
+    run: Run,
+    record: Backup,
+    options: BackupOptions,
+    *,
+    cluster: Cluster,
+    plugins: PluginManager,
+) -> BackupPlan:
+    """Read what a backup would read, and only count it.
+
+    Raises:
+        Cancelled: The run is to stop.
+        KBackupError: The cluster cannot be read at all.
+    """
+    with run.phase("discovery"):
+        request = make_request(record, options, cluster)
+    sink = _CountingSink()
+    actions = action_index(request.cluster, plugins, run)
+    stored = store_selected(request, run, sink, actions)
+    return BackupPlan(
+        items=planned_types(sink.counts),
+        not_covered=tuple(stored.ledger.not_covered),
+        missing=stored.missing,
+        results=run.results,
+    )
+
+
+class _CountingSink:
+    """Takes items as an archive does, and only counts them."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[tuple[GroupResource, str]] = Counter()
+
+    def add(
+        self,
+        *,
+        resource: str,
+        version: str,  # noqa: ARG002 - an archive needs it
+        namespace: str,
+        name: str,  # noqa: ARG002 - an archive needs it
+        body: bytes,  # noqa: ARG002 - an archive needs it
+        preferred: bool = True,  # noqa: ARG002 - an archive needs it
+    ) -> None:
+        """Count one item."""
+        self.counts[GroupResource.parse(resource), namespace] += 1

@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import attrs
 
 from kbackup._kits.streams import sha256_of
+from kbackup._kits.versions import installed_version
 from kbackup.catalog._claim import BackupClaim
 from kbackup.catalog._fetch import UnreadableError, fetch
 from kbackup.catalog._manifest import Manifest, ManifestObject
@@ -116,7 +116,7 @@ def _completed(
         manifest,
         backup_name=backup.metadata.name,
         backup_uid=backup.metadata.uid,
-        writer_version=manifest.writer_version or _own_version(),
+        writer_version=manifest.writer_version or installed_version("kbackup"),
         objects=[_describe(name, named[name], known) for name in sorted(named)],
     )
 
@@ -264,10 +264,3 @@ def _look(store: ObjectStore, key: str) -> bytes | None:
         return fetch(store, key)
     except (StoreError, UnreadableError):
         return None
-
-
-def _own_version() -> str:
-    try:
-        return version("kbackup")
-    except PackageNotFoundError:
-        return "unknown"

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, Literal, get_type_hints
 
 import attrs
+import msgspec
 from attrs import validators
 
 from kbackup.models._model import mapping, sequence, strings
@@ -81,7 +82,8 @@ class RestoreOptions:
             back to such managers, ``restore`` all, ``drop`` none.
         convert: Items of a version that the target does not serve are converted.
         validate: The plan sends each write to the server as a dry-run.
-        redact: Secret values appear in no output.
+        redact: Types whose values no output shows, as never those of Secrets:
+            ``configmaps``, ``widgets.example.com``, ``*`` for all.
         include_system: What belongs to the cluster is restored as well.
         released_volumes: Whether claims take Released volumes again.
         retained_volumes: Whether volumes may point at the original disks.
@@ -108,7 +110,7 @@ class RestoreOptions:
     )
     convert: bool = False
     validate: bool = False
-    redact: bool = True
+    redact: tuple[str, ...] = attrs.field(default=(), converter=strings)
     include_system: bool = False
     released_volumes: Literal["leave", "reattach"] = attrs.field(
         default="leave", validator=validators.in_(("leave", "reattach"))
@@ -125,6 +127,31 @@ class RestoreOptions:
         """Return the options as plain JSON."""
         return _record(self)
 
+    @classmethod
+    def from_record(
+        cls,
+        record: Mapping[str, Any],
+        *,
+        transforms: Iterable[ItemTransform] = (),
+        where: ItemPredicate | None = None,
+    ) -> RestoreOptions:
+        """Read what `to_record` wrote; what the record lacks has its default.
+
+        Args:
+            record: Plain JSON.
+            transforms: The functions that the record names, in its order.
+            where: The function that the record names.
+
+        Raises:
+            ValueError: With the option's name: this version does not know it, it has
+                another type, or the functions are not those that the record names.
+        """
+        given: dict[str, Any] = {"transforms": tuple(transforms), "where": where}
+        for name, functions in given.items():
+            _check_names(name, record.get(name), functions)
+        values = {k: _typed(k, v) for k, v in record.items() if k not in given}
+        return cls(**values, **given)
+
 
 def _record(options: BackupOptions | RestoreOptions) -> dict[str, Any]:
     """Write every option, so that a record tells what was meant at its time."""
@@ -132,6 +159,32 @@ def _record(options: BackupOptions | RestoreOptions) -> dict[str, Any]:
         field.name: _plain(getattr(options, field.name))
         for field in attrs.fields(type(options))
     }
+
+
+def _check_names(name: str, named: Any, given: Any) -> None:
+    """Refuse other functions than a record names; names are all that it has."""
+    wanted, found = named or (), _plain(given) or ()
+    if wanted != found:
+        texts = [_sentence(value) for value in (wanted, found)]
+        raise ValueError(f"{name}: named is {texts[0]}, given is {texts[1]}")
+
+
+def _sentence(names: Any) -> str:
+    listed = ", ".join(map(str, names)) if isinstance(names, list) else names
+    return str(listed or "none")
+
+
+def _typed(name: str, value: Any) -> Any:
+    """Return an option's value from plain JSON, strictly."""
+    hint = get_type_hints(RestoreOptions).get(name)
+    if hint is None:
+        raise ValueError(f"{name}: this version has no such option")
+    is_time = hint is timedelta
+    try:
+        value = msgspec.convert(value, float if is_time else hint)
+        return timedelta(seconds=value) if is_time else value
+    except (msgspec.ValidationError, OverflowError) as exc:
+        raise ValueError(f"{name}: {exc}") from exc
 
 
 def _plain(value: Any) -> Any:

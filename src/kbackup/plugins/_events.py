@@ -24,7 +24,8 @@ class RunStarted(Event):
     """A run began.
 
     Attributes:
-        kind: ``backup`` or ``restore``.
+        kind: ``backup`` or ``restore``; ``backup plan`` and ``restore plan`` write
+            nothing.
         name: Of the backup or the restore.
     """
 
@@ -156,7 +157,8 @@ class RunEnded(Event):
     """A run ended.
 
     Attributes:
-        phase: The final phase, such as ``Completed``, or ``Cancelled``.
+        phase: The final phase, such as ``Completed``; ``Planned`` where nothing was to
+            be written, or ``Cancelled``.
     """
 
     phase: str

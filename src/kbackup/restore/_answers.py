@@ -3,6 +3,7 @@
 Pure; read by the writer.
 """
 
+import re
 from enum import StrEnum
 
 from kbackup.errors import (
@@ -51,6 +52,8 @@ _PASSING = (
     "pod rejected: runtimeclass",
 )
 _PORT_TAKEN = "provided port is already allocated"
+# What a webhook or a policy says after these words is its own and may quote anything.
+_DENIED = re.compile(r"(denied (?:the )?request)\b.*", re.DOTALL)
 
 
 _ON_CREATE: tuple[tuple[type[ClusterError], Answer], ...] = (
@@ -103,13 +106,17 @@ def is_about_conversion(error: ClusterError) -> bool:
     return _CONVERSION in f"{error}".lower()
 
 
-def explain(error: ClusterError, kind: str) -> str:
+def explain(error: ClusterError, *, hide: bool) -> str:
     """The last answer, as the result says it.
 
-    About a Secret the server's own words are left out: they may quote its values.
+    Args:
+        error: What the cluster room raised.
+        hide: Leave out the words about the object itself, which may quote its values.
     """
-    if kind != "Secret" or not isinstance(error, InvalidItemError):
+    if not hide:
         return str(error)
+    if not isinstance(error, InvalidItemError):
+        return _DENIED.sub(r"\1", str(error))
     details = (error.body or {}).get("details") or {}
     fields = [str(cause.get("field")) for cause in details.get("causes") or ()]
     named = f" ({', '.join(fields)})" if fields else ""

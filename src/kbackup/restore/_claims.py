@@ -5,6 +5,8 @@ volume comes out. Nothing is bound to an old disk unless the user asked for it, 
 never while another volume of the target has the same disk.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
@@ -234,6 +236,12 @@ def rebind_patch(target: ResourceIdentifier) -> dict[str, Any]:
             }
         }
     }
+
+
+def rebind_digest(target: ResourceIdentifier) -> str:
+    """SHA-256 of `rebind_patch`, in hexadecimal: a plan holds its writer to it."""
+    patch = json.dumps(rebind_patch(target), sort_keys=True)
+    return hashlib.sha256(patch.encode()).hexdigest()
 
 
 def is_offered(volume: Content, target: ResourceIdentifier) -> bool:

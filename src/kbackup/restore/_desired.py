@@ -46,6 +46,7 @@ from kbackup.restore._controlled import Role, ownership
 from kbackup.restore._filters import Filters
 from kbackup.restore._owners import Reference, references_of
 from kbackup.restore._priorities import NAMESPACES
+from kbackup.restore._redaction import Redaction
 from kbackup.restore._reset import label, reset, settle
 
 _BUILT_IN = "kbackup.actions"
@@ -115,6 +116,7 @@ class DesiredMaker:
         actions: ActionIndex[RestoreItemAction],
         cluster: ClusterReader,
         run: Run,
+        redaction: Redaction = Redaction(),  # noqa: B008 - frozen
     ) -> None:
         self._restore = restore
         self._backup = backup
@@ -123,6 +125,7 @@ class DesiredMaker:
         self._actions = actions
         self._cluster = cluster
         self._run = run
+        self._redaction = redaction
         self._backup_label = label_value(backup.name)
         self._restore_label = label_value(restore.name)
         self._stuck: set[str] = set()
@@ -206,6 +209,10 @@ class DesiredMaker:
             )
         return known
 
+    def has_actions(self, identifier: ResourceIdentifier) -> bool:
+        """Whether any action is asked about items of this type."""
+        return bool(self._actions.for_type(identifier.group_resource))
+
     def make_blank_namespace(self, target: ResourceIdentifier) -> Desired:
         """Make a Namespace that the backup does not have."""
         content = {
@@ -276,7 +283,9 @@ class DesiredMaker:
         except KBackupError:
             raise
         except (Exception, SystemExit) as exc:
-            raise ActionError(name, item, _fact(exc, given.item)) from exc
+            kind = str(given.item.get("kind"))
+            hide = self._redaction.hides(given.identifier.group_resource, kind)
+            raise ActionError(name, item, fact_of(exc, hide=hide)) from exc
         finally:
             self._run.spent(name, self._run.clock.monotonic() - started)
 
@@ -293,7 +302,9 @@ class DesiredMaker:
         """Apply the user's functions: the body, where it goes, why it is left out."""
         for transform in self._options.transforms:
             name = qualified_name(transform)
-            changed = _apply(transform, body, name, target)
+            kind = str(body.get("kind"))
+            hide = self._redaction.hides(target.group_resource, kind)
+            changed = _apply(transform, body, name, target, hide=hide)
             if changed is None:
                 return body, target, f"left out by {name}"
             body = changed
@@ -341,11 +352,13 @@ def _apply(
     body: dict[str, Any],
     name: str,
     target: ResourceIdentifier,
+    *,
+    hide: bool,
 ) -> dict[str, Any] | None:
     try:
         changed: Any = transform(body)
     except (Exception, SystemExit) as exc:
-        raise ActionError(name, str(target), _fact(exc, body)) from exc
+        raise ActionError(name, str(target), fact_of(exc, hide=hide)) from exc
     if changed is None:
         return None
     if not isinstance(changed, Mapping) or not _is_object(changed):
@@ -363,16 +376,18 @@ def _is_object(value: Mapping[str, Any]) -> bool:
     )
 
 
-def _fact(exc: BaseException, item: Mapping[str, Any]) -> str:
-    """What to say of a foreign error; about a Secret its text may quote a value."""
+def fact_of(exc: BaseException, *, hide: bool) -> str:
+    """What to say of a foreign error; with *hide* not its text: it may quote a value."""
     kind = type(exc).__name__
-    return kind if item.get("kind") == "Secret" or not str(exc) else f"{kind}: {exc}"
+    return kind if hide or not str(exc) else f"{kind}: {exc}"
 
 
-def is_wanted(where: ItemPredicate, item: Item, content: Mapping[str, Any]) -> bool:
+def is_wanted(
+    where: ItemPredicate, item: Item, content: Mapping[str, Any], *, hide: bool
+) -> bool:
     """Ask the user's function about an item; what it raises is its fault there."""
     try:
         return where(content)
     except (Exception, SystemExit) as exc:
-        name, fact = qualified_name(where), _fact(exc, content)
+        name, fact = qualified_name(where), fact_of(exc, hide=hide)
         raise ActionError(name, str(item.identifier), fact) from exc

@@ -40,7 +40,8 @@ def validate_entries(
         attempt = writer.write(entry)
         if attempt.action != FAILED:
             return entry
-        return replace(entry, action=PlanAction.CONFLICT, reason=attempt.reason)
+        reason = attempt.reason
+        return replace(entry, action=PlanAction.CONFLICT, reason=reason, digest="")
 
     checked = map_ordered(check, entries, workers=workers, name="kbackup-dry-run")
     return list(checked), len(waiting)

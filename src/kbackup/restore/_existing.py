@@ -110,13 +110,16 @@ class ExistingRules:
     keep_node_ports: bool = False
 
 
-def decide(desired: Content, live: Content, rules: ExistingRules) -> Verdict:
+def decide(
+    desired: Content, live: Content, rules: ExistingRules, *, hide: bool = False
+) -> Verdict:
     """Decide about an existing object.
 
     Args:
         desired: As it would be written.
         live: As the cluster has it, reset as the desired one was.
         rules: What the user allows.
+        hide: The differences show no values; of a Secret they never do.
     """
     # Written by this very restore, the two are mostly equal as they stand: that is
     # found out in a tenth of the time.
@@ -125,8 +128,9 @@ def decide(desired: Content, live: Content, rules: ExistingRules) -> Verdict:
         return Verdict(action=PlanAction.UNCHANGED)
     kind = desired.get("kind")
     if kind == "ServiceAccount":
-        return _decide_account(desired, live)
-    found = tuple(differences(live, desired, keep_node_ports=rules.keep_node_ports))
+        return _decide_account(desired, live, hide=hide)
+    keep = rules.keep_node_ports
+    found = tuple(differences(live, desired, keep_node_ports=keep, hide=hide))
     if kind == "Namespace":
         reason = "exists and differs; a Namespace that exists is never changed"
         return Verdict(action=PlanAction.SKIP, reason=reason, differences=found)
@@ -182,11 +186,11 @@ def merged_account(desired: Content, live: Content) -> dict[str, Any]:
     return merged
 
 
-def _decide_account(desired: Content, live: Content) -> Verdict:
+def _decide_account(desired: Content, live: Content, *, hide: bool) -> Verdict:
     merged = merged_account(desired, live)
     if same(merged, live):
         return Verdict(action=PlanAction.UNCHANGED, reason="the live one has it all")
-    found = tuple(differences(live, merged))
+    found = tuple(differences(live, merged, hide=hide))
     reason = "merged: what the live one lacks is added"
     return Verdict(action=PlanAction.UPDATE, reason=reason, differences=found)
 

@@ -104,6 +104,14 @@ class TypeNames:
         known = self._stored.get(name) or self._served.get(name)
         return known or GroupResource.parse(name)
 
+    def all_of(self, name: str) -> frozenset[GroupResource]:
+        """Every type that *name* may mean; without a group those of all groups."""
+        found = {self._stored.get(name), self._served.get(name)} - {None}
+        if "." not in name:
+            plurals = {type_.resource for type_ in found if type_ is not None}
+            found |= {x for x in self._stored.values() if x.resource in plurals}
+        return frozenset(type_ for type_ in found if type_ is not None)
+
 
 def make_filters(spec: RestoreSpec, names: TypeNames) -> Filters:
     """Resolve the filters of *spec* for one restore."""

@@ -151,7 +151,7 @@ class ItemPlanner:
         where = self._request.options.where
         if where is None or keeps_despite_where(item.identifier.group_resource):
             return True
-        if is_wanted(where, item, content):
+        if is_wanted(where, item, content, hide=self._request.hides(item)):
             return True
         self._state.left_out += 1
         return False
@@ -259,7 +259,8 @@ class ItemPlanner:
         )
         is_kept = case.owned.role is Role.ADOPTED and not case.view.is_claim
         keeper = ownership(live).maker if is_kept else None
-        verdict = decide(desired.content, cleaned(live), self._request.rules)
+        rules, hide = self._request.rules, self._request.hides(case.item)
+        verdict = decide(desired.content, cleaned(live), rules, hide=hide)
         writes = verdict.action.writes
         if keeper is not None and verdict.action is not PlanAction.UNCHANGED:
             # To scale a live Deployment's ReplicaSet is to work against the Deployment.

@@ -5,7 +5,8 @@ write that got lost is found by looking for our label.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import attrs
@@ -28,7 +29,14 @@ from kbackup.restore._answers import (
     is_push_back,
     meaning,
 )
-from kbackup.restore._claims import ClaimLine, is_offered, rebind_patch
+from kbackup.restore._claims import (
+    VOLUMES,
+    ClaimLine,
+    ClaimVerdict,
+    is_offered,
+    rebind_digest,
+    rebind_patch,
+)
 from kbackup.restore._desired import Desired, DesiredMaker
 from kbackup.restore._dropped import dropped_fields, name_some
 from kbackup.restore._existing import ExistingRules, decide, update_patch
@@ -36,6 +44,7 @@ from kbackup.restore._gate import Gate
 from kbackup.restore._owners import OwnerLinks, Resolved, without_blocks
 from kbackup.restore._plan import PlanAction, PlanEntry, Precondition
 from kbackup.restore._priorities import NAMESPACES
+from kbackup.restore._redaction import Redaction
 from kbackup.restore._reset import is_labelled
 from kbackup.restore._seen import cleaned
 from kbackup.restore._types import ServedTypes
@@ -54,6 +63,7 @@ _UNSEEN = "an object of this name exists"
 _DEFERRALS = 3  # for an owner that waits itself; it is tried before what it owns
 _BLOCKING = "blockownerdeletion"
 _DIGEST = "the item would be written differently than planned"
+_NOT_ALLOWED = "the plan says update, which it does not allow"
 
 
 class ObjectWriter:
@@ -71,6 +81,7 @@ class ObjectWriter:
         maker: DesiredMaker,
         lines: Mapping[ResourceIdentifier, ClaimLine],
         rules: ExistingRules,
+        redaction: Redaction,
         restore_label: str,
         gate: Gate,
         run: Run,
@@ -85,7 +96,13 @@ class ObjectWriter:
         self._contents = contents
         self._maker = maker
         self._lines = lines
+        self._offered = {
+            line.volume: line.target
+            for line in lines.values()
+            if line.verdict is ClaimVerdict.REATTACH
+        }
         self._rules = rules
+        self._redaction = redaction
         self._label = restore_label
         self._gate = gate
         self._run = run
@@ -101,7 +118,7 @@ class ObjectWriter:
             with self._gate.writing():
                 return self._write(entry)
         except ClusterError as exc:  # of a look, not of the write itself
-            reason = explain(exc, entry.kind)
+            reason = explain(exc, hide=self._hides(entry))
             retry = meaning(exc, create=True) in (Answer.RETRY, Answer.LOOK)
             return Attempt(action="" if retry else FAILED, reason=reason)
         except KBackupError as exc:
@@ -112,10 +129,12 @@ class ObjectWriter:
         if resource is None:
             reason = f"{entry.target.group_resource} is not served (yet)"
             return Attempt(reason=reason)
-        if entry.action is PlanAction.UPDATE and not entry.digest:
-            return self._rebind(entry, resource)
+        claim = self._offered.get(entry.target.name)
+        is_volume = entry.target.group_resource == VOLUMES
+        if entry.action is PlanAction.UPDATE and is_volume and claim is not None:
+            return self._rebind(entry, resource, claim)
         desired = self._desired(entry)
-        if desired.digest != entry.digest:
+        if not _is_planned(entry, desired):
             return Attempt(action=FAILED, reason=_DIGEST)
         if entry.action is PlanAction.UPDATE:
             return self._update(entry, resource, desired)
@@ -125,6 +144,19 @@ class ObjectWriter:
             if item is not None:
                 self._begin(item, desired)
         return attempt
+
+    def rehearse(self, entries: Iterable[PlanEntry]) -> None:
+        """Let every action see the target as it is before the first write.
+
+        What they ask it is remembered: what this very restore changes there must not
+        change what they make of the next item. What fails will fail again when it is
+        written, and is told then.
+        """
+        for entry in entries:
+            if entry.action.writes and self._maker.has_actions(entry.identifier):
+                self._run.cancel.check()
+                with suppress(KBackupError):
+                    self._desired(entry)
 
     def _desired(self, entry: PlanEntry) -> Desired:
         item = self._contents.get(entry.identifier)
@@ -188,7 +220,7 @@ class ObjectWriter:
     ) -> Attempt:
         if is_push_back(error):
             self._gate.push_back()
-        reason = _last_answer(entry, error)
+        reason = self._last_answer(entry, error)
         answer = meaning(error, create=True)
         if answer is Answer.RETRY:
             return Attempt(reason=reason)
@@ -240,7 +272,12 @@ class ObjectWriter:
         seen = Precondition(metadata["uid"], metadata["resourceVersion"])
         if seen != entry.precondition and not self._is_as_planned(entry, desired, live):
             return self._moved(desired, live)
-        return self._patch(entry, resource, desired, cleaned(live), seen)
+        live = cleaned(live)
+        verdict = decide(desired.content, live, self._rules, hide=True)
+        if verdict.action is not PlanAction.UPDATE:
+            reason = f"{_NOT_ALLOWED}: {verdict.reason or verdict.action}"
+            return Attempt(action=FAILED, reason=reason)
+        return self._patch(entry, resource, desired, live, seen)
 
     def _patch(
         self,
@@ -284,7 +321,7 @@ class ObjectWriter:
     ) -> Attempt:
         if is_push_back(error):
             self._gate.push_back()
-        reason = _last_answer(entry, error)
+        reason = self._last_answer(entry, error)
         answer = meaning(error, create=False)
         if answer is Answer.FAIL:
             return Attempt(action=FAILED, reason=reason)
@@ -306,11 +343,11 @@ class ObjectWriter:
         """Whether the update would change just what the plan shows, and nothing else.
 
         A controller that writes a status gives an object a new resourceVersion, often
-        because of what this very restore wrote before. Of a Secret nobody can tell: a
-        plan does not show its values.
+        because of what this very restore wrote before. Of a Secret, or what else is
+        redacted, nobody can tell: a plan does not show its values.
         """
         seen = entry.precondition
-        if entry.kind == "Secret" or seen is None or not entry.differences:
+        if self._hides(entry) or seen is None or not entry.differences:
             return False
         if live["metadata"]["uid"] != seen.uid:
             return False
@@ -327,17 +364,18 @@ class ObjectWriter:
             return Attempt(action=UPDATED)
         return Attempt(action=SKIPPED, reason=_MOVED, moved=True)
 
-    def _rebind(self, entry: PlanEntry, resource: APIResource) -> Attempt:
-        line = next(
-            (x for x in self._lines.values() if x.volume == entry.target.name), None
-        )
+    def _rebind(
+        self, entry: PlanEntry, resource: APIResource, claim: ResourceIdentifier
+    ) -> Attempt:
+        if rebind_digest(claim) != entry.digest:
+            return Attempt(action=FAILED, reason=_DIGEST)
         live = self._look(entry, resource)
-        if line is not None and live is not None and is_offered(live, line.target):
+        if live is not None and is_offered(live, claim):
             return Attempt(action=UPDATED, reason=entry.reason)  # its answer was lost
-        if line is None or live is None or not _is_as_seen(entry, live):
+        if live is None or not _is_as_seen(entry, live):
             return Attempt(action=SKIPPED, reason=_MOVED, moved=True)
         seen = live["metadata"]
-        patch = rebind_patch(line.target)
+        patch = rebind_patch(claim)
         patch["metadata"] = {
             "uid": seen["uid"],
             "resourceVersion": seen["resourceVersion"],
@@ -378,9 +416,19 @@ class ObjectWriter:
                 kind=PatchKind.MERGE,
             )
         except ClusterError as exc:
-            reason = explain(exc, entry.kind)
+            reason = explain(exc, hide=self._hides(entry))
             message = f"restored without its managedFields: {reason}"
             self._run.warning(message, item=target)
+
+    def _last_answer(self, entry: PlanEntry, error: ClusterError) -> str:
+        """What the server said; of a conversion the plan knows more than it says."""
+        reason = explain(error, hide=self._hides(entry))
+        if is_about_conversion(error) and entry.reason:
+            return f"{reason}; {entry.reason}"
+        return reason
+
+    def _hides(self, entry: PlanEntry) -> bool:
+        return self._redaction.hides(entry.identifier.group_resource, entry.kind)
 
     def _begin(self, item: Item, desired: Desired) -> None:
         """Let actions act that asked for it."""
@@ -405,12 +453,12 @@ def _tied(desired: Desired, owners: Resolved) -> Mapping[str, Any] | bytes:
     return {**content, "metadata": metadata}
 
 
-def _last_answer(entry: PlanEntry, error: ClusterError) -> str:
-    """What the server said; of a conversion the plan knows more than the server says."""
-    reason = explain(error, entry.kind)
-    if is_about_conversion(error) and entry.reason:
-        return f"{reason}; {entry.reason}"
-    return reason
+def _is_planned(entry: PlanEntry, desired: Desired) -> bool:
+    """Whether the item as it would be written is the one, and goes where, planned."""
+    content = desired.content
+    named = (content.get("apiVersion"), content.get("kind"), desired.target)
+    planned = (entry.api_version, entry.kind, entry.target)
+    return desired.digest == entry.digest and named == planned
 
 
 def _is_as_seen(entry: PlanEntry, live: Mapping[str, Any]) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 import attrs
 
 from kbackup._kits.log_capture import LogCapture
+from kbackup._kits.versions import installed_version
 from kbackup._kits.workers import Cancelled
 from kbackup.archive import ArchiveContents
 from kbackup.errors import (
@@ -22,16 +23,12 @@ from kbackup.errors import (
     RunCancelledError,
 )
 from kbackup.models import (
+    Backup,
     ItemOutcome,
-    ObjectMeta,
-    Restore,
     RestoreOptions,
     RestorePhase,
-    RestoreProgress,
     RestoreResult,
     RestoreSpec,
-    RestoreStatus,
-    labels,
 )
 from kbackup.plugins import (
     Run,
@@ -61,6 +58,7 @@ from kbackup.restore._request import (
     restore_uid,
     validate,
 )
+from kbackup.restore._result import result_of
 from kbackup.restore._types import ServedTypes
 from kbackup.restore._writer import Writer
 
@@ -70,21 +68,48 @@ def make_plan(
 ) -> RestorePlan:
     """Read backup and target, decide about every item; write nothing."""
     validate(name, spec, options)
-    with cancel_as_error():
-        target_uid = check_target(session.cluster, options)
-        backup = find_backup(session.store, spec)
-        uid = restore_uid(backup.metadata.uid, name, target_uid)
-        check_name(session.store, name, uid)
-        run = session.run(name, uid)
-        run.emit(RunStarted(kind="restore plan", name=name))
-        asked = Asked(
-            name=name,
-            uid=uid,
-            spec=attrs.evolve(spec, backup_name=backup.name, schedule_name=""),
-            options=options,
-            target_uid=target_uid,
-        )
-        return _plan_of(session, *look(session, run, backup, asked=asked))
+    started = now(session)
+    asked = Asked(name=name, uid="", spec=spec, options=options, target_uid="")
+    try:
+        with cancel_as_error():
+            asked, backup = _identify(session, asked)
+    except KBackupError as exc:  # before there is a run
+        exc.result = _unplanned(session, session.run(name, ""), spec, started)
+        raise
+    run = session.run(name, asked.uid)
+    run.emit(RunStarted(kind="restore plan", name=name))
+    phase = str(RestorePhase.FAILED)
+    try:
+        with cancel_as_error():
+            plan = _plan_of(session, *look(session, run, backup, asked=asked))
+        phase = "Planned"
+    except KBackupError as exc:
+        if isinstance(exc, RunCancelledError):
+            phase = "Cancelled"
+        exc.result = _unplanned(session, run, asked.spec, started)
+        raise
+    finally:
+        run.emit(RunEnded(phase=phase))
+    return plan
+
+
+def _unplanned(
+    session: Session, run: Run, spec: RestoreSpec, started: datetime
+) -> RestoreResult:
+    """The result of a restore that ended before it had a plan."""
+    ended = now(session)
+    return result_of(run, spec, started=started, ended=ended, failed=True)
+
+
+def _identify(session: Session, asked: Asked) -> tuple[Asked, Backup]:
+    """Find target and backup; from them follows the restore's uid."""
+    name, spec = asked.name, asked.spec
+    target_uid = check_target(session.cluster, asked.options)
+    backup = find_backup(session.store, spec)
+    uid = restore_uid(backup.metadata.uid, name, target_uid)
+    check_name(session.store, name, uid)
+    spec = attrs.evolve(spec, backup_name=backup.name, schedule_name="")
+    return attrs.evolve(asked, uid=uid, spec=spec, target_uid=target_uid), backup
 
 
 def _plan_of(
@@ -120,6 +145,7 @@ def _head(session: Session, request: RestoreRequest) -> PlanHead:
         backup_errors=backup.status.errors,
         not_covered=tuple(str(x) for x in manifest.not_covered) if manifest else (),
         archive_digest=request.archive_digest,
+        writer_version=installed_version("kbackup"),
     )
 
 
@@ -139,6 +165,7 @@ def run_restore(
 def apply_plan(session: Session, plan: RestorePlan) -> RestoreResult:
     """Write what *plan* says; nothing is written before the archive was read again."""
     head = plan.head
+    validate(head.restore_name, plan.spec, plan.options)  # it may come from a file
     run = session.run(head.restore_name, head.restore_uid)
     run.emit(RunStarted(kind="restore", name=head.restore_name))
     started = now(session)
@@ -147,18 +174,31 @@ def apply_plan(session: Session, plan: RestorePlan) -> RestoreResult:
     log = LogCapture(log_path, {"restore": f"velero/{head.restore_name}"})
     run.logger.addHandler(log)
     outcomes: list[ItemOutcome] = []
+    total = len(plan.entries)
+
+    def result(*, failed: bool) -> RestoreResult:
+        return result_of(
+            run,
+            plan.spec,
+            started=started,
+            ended=now(session),
+            outcomes=outcomes,
+            total=total,
+            failed=failed,
+        )
+
     try:
         _apply(session, run, plan, outcomes)
-        return _conclude(
-            session, run, plan, outcomes, started, log=log, log_path=log_path
-        )
+        ended = result(failed=False)
+        log.close()
+        return _keep(session, run, plan, ended, log_path)
     except Cancelled as exc:
         error = RunCancelledError(exc.reason)
-        error.result = _failed(session, run, plan, outcomes, started)
+        error.result = result(failed=True)
         run.emit(RunEnded(phase="Cancelled"))
         raise error from exc
     except KBackupError as exc:
-        exc.result = _failed(session, run, plan, outcomes, started)
+        exc.result = result(failed=True)
         run.emit(RunEnded(phase=str(RestorePhase.FAILED)))
         raise
     finally:
@@ -170,21 +210,14 @@ def _apply(
     session: Session, run: Run, plan: RestorePlan, outcomes: list[ItemOutcome]
 ) -> None:
     head, options = plan.head, plan.options
-    target_uid = check_target(session.cluster, options)
-    if target_uid != head.cluster_uid:
-        raise PlanOutdatedError("the plan was made for another cluster")
-    check_name(session.store, head.restore_name, head.restore_uid)
-    backup = session.store.get(head.backup_name)
-    digest = read_digest(session, backup, options)
-    if (backup.metadata.uid, digest) != (head.backup_uid, head.archive_digest):
-        raise PlanOutdatedError(f"backup {head.backup_name} is not the one planned")
+    backup = _check(session, plan)
     with opened(session, run, backup, options) as contents:
         asked = Asked(
             name=head.restore_name,
             uid=head.restore_uid,
             spec=plan.spec,
             options=options,
-            target_uid=target_uid,
+            target_uid=head.cluster_uid,
         )
         memory = plan.memory
         request = resolve(session, run, backup, contents, asked=asked, memory=memory)
@@ -192,20 +225,36 @@ def _apply(
             run.error("the backup was read as far as it goes, damaged or not")
         for damage in contents.damage:
             run.error(f"the backup is damaged: {damage}")
-        with run.phase("write", total=len(plan.entries)):
-            writer = _writer(session, run, plan, request, contents)
-            outcomes += writer.write(plan.entries, options.deadline)
+        outcomes += _write(session, run, plan, request, contents)
         finalize(plan, outcomes, run)
 
 
-def _writer(
+def _check(session: Session, plan: RestorePlan) -> Backup:
+    """The backup that was planned; another one, or another target, is refused."""
+    head, options = plan.head, plan.options
+    target_uid = check_target(session.cluster, options)
+    same = target_uid == head.cluster_uid
+    if not target_uid:  # then its address must do
+        same = same and session.cluster.server == head.server
+    if not same:
+        raise PlanOutdatedError("the plan was made for another cluster")
+    if restore_uid(head.backup_uid, head.restore_name, target_uid) != head.restore_uid:
+        raise PlanOutdatedError(f"the plan is not one of restore {head.restore_name}")
+    check_name(session.store, head.restore_name, head.restore_uid)
+    backup = session.store.get(head.backup_name)
+    digest = read_digest(session, backup, options)
+    if (backup.metadata.uid, digest) != (head.backup_uid, head.archive_digest):
+        raise PlanOutdatedError(f"backup {head.backup_name} is not the one planned")
+    return backup
+
+
+def _write(
     session: Session,
     run: Run,
     plan: RestorePlan,
     request: RestoreRequest,
     contents: ArchiveContents,
-) -> Writer:
-    workers = writers_of(session, request)
+) -> list[ItemOutcome]:
     types = ServedTypes(request.cluster, request.discovery, run)
     objects = make_object_writer(
         session,
@@ -216,86 +265,37 @@ def _writer(
         claims=plan.claims,
         entries=plan.entries,
     )
-    return Writer(
+    writer = Writer(
         run,
         write=objects.write,
         await_types=types.await_established,
-        workers=workers,
+        workers=writers_of(session, request),
         room=objects.room,
     )
+    if plan.memory is None:  # it was stored, without what its actions were answered
+        with run.phase("prepare", total=len(plan.entries)):
+            objects.rehearse(plan.entries)
+    with run.phase("write", total=len(plan.entries)):
+        return writer.write(plan.entries, plan.options.deadline)
 
 
-def _conclude(
+def _keep(
     session: Session,
     run: Run,
     plan: RestorePlan,
-    outcomes: list[ItemOutcome],
-    started: datetime,
-    *,
-    log: LogCapture,
+    result: RestoreResult,
     log_path: Path,
 ) -> RestoreResult:
-    """Put the restore on record and make the result."""
-    result = _result(session, run, plan, outcomes, started)
-    log.close()
+    """Put the restore on record; the result then tells also what that cost."""
     with run.phase("record"):
         keep(
             session.store,
             result.restore,
             results=result.results,
-            outcomes=outcomes,
+            outcomes=result.outcomes,
             kinds={entry.target: entry for entry in plan.entries},
             log=log_path,
             run=run,
         )
-    phase = result.restore.status.phase
-    run.emit(RunEnded(phase=str(phase)))
+    run.emit(RunEnded(phase=str(result.restore.status.phase)))
     return attrs.evolve(result, results=run.results, report=run.report())
-
-
-def _failed(
-    session: Session,
-    run: Run,
-    plan: RestorePlan,
-    outcomes: list[ItemOutcome],
-    started: datetime,
-) -> RestoreResult:
-    """The result of a run that was ended before its time; nothing is on record."""
-    result = _result(session, run, plan, outcomes, started)
-    status = attrs.evolve(result.restore.status, phase=RestorePhase.FAILED)
-    return attrs.evolve(result, restore=attrs.evolve(result.restore, status=status))
-
-
-def _result(
-    session: Session,
-    run: Run,
-    plan: RestorePlan,
-    outcomes: list[ItemOutcome],
-    started: datetime,
-) -> RestoreResult:
-    results, head = run.results, plan.head
-    phase = RestorePhase.PARTIALLY_FAILED if results.errors else RestorePhase.COMPLETED
-    status = RestoreStatus(
-        phase=phase,
-        warnings=len(results.warnings),
-        errors=len(results.errors),
-        start_timestamp=started,
-        completion_timestamp=now(session),
-        progress=RestoreProgress(
-            total_items=len(plan.entries), items_restored=len(outcomes)
-        ),
-    )
-    metadata = ObjectMeta(
-        name=head.restore_name,
-        namespace="velero",
-        uid=head.restore_uid,
-        creation_timestamp=started,
-        labels={labels.BACKUP_NAME: head.backup_name},
-    )
-    restore = Restore(metadata=metadata, spec=plan.spec, status=status)
-    return RestoreResult(
-        restore=restore,
-        results=results,
-        report=run.report(),
-        outcomes=tuple(outcomes),
-    )

@@ -5,7 +5,7 @@ and of each live object what was seen. Secret values are not in it to begin with
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
@@ -15,10 +15,15 @@ import msgspec
 
 from kbackup._kits.durations import format_duration
 from kbackup._kits.normalise import Difference
-from kbackup.models import ResourceIdentifier, RestoreOptions, RestoreSpec, to_json
+from kbackup.models import (
+    ItemPredicate,
+    ItemTransform,
+    ResourceIdentifier,
+    RestoreOptions,
+    RestoreSpec,
+)
 from kbackup.restore._claims import ClaimLine
 
-PLAN_FORMAT = "kbackup.io/v1"
 EXIT_NOTHING, EXIT_CHANGES, EXIT_CONFLICTS = 0, 4, 5
 
 
@@ -65,7 +70,8 @@ class PlanEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         action: What is done.
         reason: Why, or what to know about it.
         differences: From the live object to the desired one.
-        digest: SHA-256 of the desired item; empty where nothing is written.
+        digest: SHA-256 of what is sent: the desired item, or the patch that offers a
+            volume again; empty where nothing is written.
         precondition: The live object that was seen; None: there was none.
         cluster_wide: It changes something that is not confined to a namespace.
         second_write: A second request gives the object its managedFields back.
@@ -115,6 +121,7 @@ class PlanHead:
         backup_errors: How many it had.
         not_covered: What the backup itself says it lacks.
         archive_digest: SHA-256 of the archive that was read.
+        writer_version: Of the kbackup that made the plan.
     """
 
     server: str
@@ -132,6 +139,7 @@ class PlanHead:
     backup_errors: int
     not_covered: tuple[str, ...]
     archive_digest: str
+    writer_version: str = ""
 
     def lines(self) -> list[str]:
         """The head, for people."""
@@ -251,21 +259,38 @@ class RestorePlan:
         return f"RestorePlan({self.head.restore_name}: {self.numbers()})"
 
     def to_json(self) -> dict[str, Any]:
-        """The plan as a document without bodies and without any value of a Secret."""
-        return {
-            "apiVersion": PLAN_FORMAT,
-            "kind": "RestorePlan",
-            "head": _head_json(self.head),
-            "spec": to_json(self.spec),
-            "options": self.options.to_record(),
-            "notices": [
-                {"what": notice.what, "items": [str(item) for item in notice.items]}
-                for notice in self.notices
-            ],
-            "claims": [_claim_json(line) for line in self.claims],
-            "entries": [_entry_json(entry) for entry in self.entries],
-            "summary": {str(action): n for action, n in sorted(self.counts.items())},
-        }
+        """The plan as a document without bodies and without any value of a Secret.
+
+        It holds all that `from_json` needs to make the same plan again.
+        """
+        from kbackup.restore._plan_document import (  # noqa: PLC0415 - it imports this
+            write_plan,
+        )
+
+        return write_plan(self)
+
+    @classmethod
+    def from_json(
+        cls,
+        document: Mapping[str, Any] | bytes | str,
+        *,
+        transforms: Iterable[ItemTransform] = (),
+        where: ItemPredicate | None = None,
+    ) -> "RestorePlan":
+        """Make a plan of what `to_json` returned, parsed or as JSON text.
+
+        A document has the names of functions only: those that it names must be given
+        again, the same and in the same order.
+
+        Raises:
+            InvalidPlanError: It is no such document, or of another major version, or
+                other functions were given; the message names the place.
+        """
+        from kbackup.restore._plan_document import (  # noqa: PLC0415 - it imports this
+            read_plan,
+        )
+
+        return read_plan(document, transforms=transforms, where=where)
 
 
 def _whole_seconds(value: timedelta) -> timedelta:
@@ -324,63 +349,3 @@ _WIDTH = 80
 def _claim(line: ClaimLine) -> str:
     problems = "".join(f"; {problem}" for problem in line.problems)
     return f"{line.target.qualified_name}: {line.text}{problems}"
-
-
-def _head_json(head: PlanHead) -> dict[str, Any]:
-    age = head.backup_age
-    return {
-        "server": head.server,
-        "context": head.context,
-        "cluster": {"uid": head.cluster_uid, "gitVersion": head.cluster_version},
-        "sameCluster": head.same_cluster,
-        "restore": {"name": head.restore_name, "uid": head.restore_uid},
-        "backup": {
-            "name": head.backup_name,
-            "uid": head.backup_uid,
-            "phase": head.backup_phase,
-            "ageSeconds": None if age is None else int(age.total_seconds()),
-            "warnings": head.backup_warnings,
-            "errors": head.backup_errors,
-            "notCovered": list(head.not_covered),
-            "archive": f"sha256:{head.archive_digest}" if head.archive_digest else "",
-        },
-    }
-
-
-def _claim_json(line: ClaimLine) -> dict[str, Any]:
-    return {
-        "claim": line.target.qualified_name,
-        "source": line.claim.qualified_name,
-        "verdict": str(line.verdict),
-        "volume": line.volume,
-        "text": line.text,
-        "problems": list(line.problems),
-    }
-
-
-def _entry_json(entry: PlanEntry) -> dict[str, Any]:
-    seen = entry.precondition
-    document: dict[str, Any] = {
-        "item": str(entry.identifier),
-        "target": str(entry.target),
-        "wave": entry.wave,
-        "action": str(entry.action),
-    }
-    optional = {
-        "reason": entry.reason,
-        "digest": f"sha256:{entry.digest}" if entry.digest else "",
-        "seen": seen and {"uid": seen.uid, "resourceVersion": seen.resource_version},
-        "clusterWide": entry.cluster_wide,
-        "secondWrite": entry.second_write,
-        "differences": [_difference_json(x) for x in entry.differences],
-    }
-    return document | {key: value for key, value in optional.items() if value}
-
-
-def _difference_json(difference: Difference) -> dict[str, Any]:
-    document: dict[str, Any] = {"path": difference.path, "op": difference.op}
-    if difference.op != "add":
-        document["from"] = difference.left
-    if difference.op != "remove":
-        document["to"] = difference.right
-    return document

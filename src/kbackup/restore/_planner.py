@@ -27,6 +27,7 @@ from kbackup.restore._claims import (
     VOLUMES,
     ClaimVerdict,
     VolumeFacts,
+    rebind_digest,
 )
 from kbackup.restore._conversion import needed_conversion
 from kbackup.restore._desired import DesiredMaker
@@ -389,6 +390,7 @@ class Planner:
                 action=PlanAction.UPDATE,
                 wave=self._waves[VOLUMES],
                 reason=f"{REBIND} {line.target.qualified_name}",
+                digest=rebind_digest(line.target),
                 precondition=Precondition(metadata["uid"], metadata["resourceVersion"]),
                 cluster_wide=True,
                 api_version="v1",

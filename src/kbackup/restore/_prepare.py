@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import chain
 
 import attrs
 
@@ -48,6 +49,7 @@ from kbackup.restore._plan import PlanEntry
 from kbackup.restore._planner import Planned, Planner
 from kbackup.restore._priorities import Priorities
 from kbackup.restore._reads import MemoReader
+from kbackup.restore._redaction import make_redaction
 from kbackup.restore._request import (
     RestoreRequest,
     existing_rules,
@@ -184,7 +186,8 @@ def resolve(
         session.cancel, settings=session.settings, count=run.count
     )
     discovery = cluster.discover(refresh=True)  # CRDs come and go
-    filters = make_filters(spec, _type_names(spec, discovery, contents))
+    names = _type_names(spec, options, discovery, contents)
+    filters = make_filters(spec, names)
     manifest = read_manifest(session, backup, options)
     source_uid = manifest.cluster_uid if manifest is not None else ""
     known = bool(source_uid and target_uid)
@@ -216,15 +219,20 @@ def resolve(
         ),
         priorities=Priorities.of(options.priorities),
         rules=existing_rules(spec, options),
+        redaction=make_redaction(options.redact, names),
     )
 
 
 def _type_names(
-    spec: RestoreSpec, discovery: Discovery, contents: ArchiveContents
+    spec: RestoreSpec,
+    options: RestoreOptions,
+    discovery: Discovery,
+    contents: ArchiveContents,
 ) -> TypeNames:
-    """What the types that the spec names mean, in the target and in the backup."""
+    """What the types that the user names mean, in the target and in the backup."""
     served = {}
-    for text in (*spec.included_resources, *spec.excluded_resources):
+    listed = (spec.included_resources, spec.excluded_resources, options.redact)
+    for text in chain.from_iterable(listed):
         found = discovery.resolve(text)
         if found is not None:
             served[text] = found.group_resource
@@ -250,6 +258,7 @@ def make_object_writer(
         maker=make_maker(session, request, run),
         lines={line.claim: line for line in claims},
         rules=request.rules,
+        redaction=request.redaction,
         restore_label=request.restore_label,
         gate=Gate(
             writers_of(session, request),
@@ -327,6 +336,7 @@ def make_maker(session: Session, request: RestoreRequest, run: Run) -> DesiredMa
         actions=actions,
         cluster=request.reader,
         run=run,
+        redaction=request.redaction,
     )
 
 

@@ -16,6 +16,7 @@ from kbackup.errors import InvalidSpecError
 from kbackup.models import (
     Backup,
     ExistingResourcePolicy,
+    Item,
     Restore,
     RestoreOptions,
     RestoreSpec,
@@ -28,6 +29,7 @@ from kbackup.restore._existing import ExistingRules
 from kbackup.restore._filters import Filters
 from kbackup.restore._priorities import Priorities
 from kbackup.restore._reads import MemoReader
+from kbackup.restore._redaction import Redaction
 from kbackup.restore._system import SystemObjects
 
 # Of the names of all restores; any fixed value does where a backup has no uid.
@@ -54,6 +56,7 @@ class RestoreRequest:
         system: Which items belong to the cluster.
         priorities: The order of the types.
         rules: What may happen to objects that exist.
+        redaction: Whose values no output shows.
     """
 
     restore: Restore
@@ -71,6 +74,7 @@ class RestoreRequest:
     system: SystemObjects
     priorities: Priorities
     rules: ExistingRules
+    redaction: Redaction = attrs.field(factory=Redaction)
 
     @property
     def spec(self) -> RestoreSpec:
@@ -81,6 +85,10 @@ class RestoreRequest:
     def restore_label(self) -> str:
         """The value of the label that every restored object carries."""
         return label_value(self.restore.name)
+
+    def hides(self, item: Item) -> bool:
+        """Whether the values of an item may not be shown."""
+        return self.redaction.hides(item.identifier.group_resource, item.kind)
 
 
 def validate(name: str, spec: RestoreSpec, options: RestoreOptions) -> None:

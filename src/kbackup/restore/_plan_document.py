@@ -1,0 +1,404 @@
+"""A plan as a JSON document, to be stored, reviewed and read again.
+
+It has digests and what was seen of each live object, but no bodies, no value of a
+Secret, and functions by their names only. Reading trusts nothing: types are checked
+here, and applying holds every body against its digest. Called by `RestorePlan`.
+"""
+
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import timedelta
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+
+from kbackup._kits.normalise import Difference
+from kbackup.errors import InvalidPlanError
+from kbackup.models import (
+    GroupResource,
+    ItemPredicate,
+    ItemTransform,
+    ResourceIdentifier,
+    RestoreOptions,
+    RestoreSpec,
+    from_json,
+    to_json,
+)
+from kbackup.restore._claims import CLAIMS, ClaimLine, ClaimVerdict
+from kbackup.restore._plan import (
+    Notice,
+    PlanAction,
+    PlanEntry,
+    PlanHead,
+    Precondition,
+    RestorePlan,
+)
+
+PLAN_FORMAT = "kbackup.io/v1"
+PLAN_KIND = "RestorePlan"
+
+_L = TypeVar("_L")
+_R = TypeVar("_R")
+_ALGORITHM = "sha256:"
+_AGES = 100 * 366 * 24 * 3600  # seconds; what a backup's age can be, either way
+
+# --- out ------------------------------------------------------------------------------
+
+
+def write_plan(plan: RestorePlan) -> dict[str, Any]:
+    """Return the document of a plan, plain JSON values."""
+    return {
+        "apiVersion": PLAN_FORMAT,
+        "kind": PLAN_KIND,
+        "writer": {"version": plan.head.writer_version},
+        "head": _head_json(plan.head),
+        "spec": to_json(plan.spec),
+        "options": plan.options.to_record(),
+        "notices": [
+            {"what": notice.what, "items": [str(item) for item in notice.items]}
+            for notice in plan.notices
+        ],
+        "claims": [_claim_json(line) for line in plan.claims],
+        "entries": [_entry_json(entry) for entry in plan.entries],
+        "summary": {str(action): n for action, n in sorted(plan.counts.items())},
+    }
+
+
+def _head_json(head: PlanHead) -> dict[str, Any]:
+    age = head.backup_age
+    return {
+        "server": head.server,
+        "context": head.context,
+        "cluster": {"uid": head.cluster_uid, "gitVersion": head.cluster_version},
+        "sameCluster": head.same_cluster,
+        "restore": {"name": head.restore_name, "uid": head.restore_uid},
+        "backup": {
+            "name": head.backup_name,
+            "uid": head.backup_uid,
+            "phase": head.backup_phase,
+            "ageSeconds": None if age is None else int(age.total_seconds()),
+            "warnings": head.backup_warnings,
+            "errors": head.backup_errors,
+            "notCovered": list(head.not_covered),
+            "archive": _prefixed(head.archive_digest),
+        },
+    }
+
+
+def _claim_json(line: ClaimLine) -> dict[str, Any]:
+    return {
+        "claim": line.target.qualified_name,
+        "source": line.claim.qualified_name,
+        "verdict": str(line.verdict),
+        "volume": line.volume,
+        "text": line.text,
+        "problems": list(line.problems),
+        "losesData": line.loses_data,
+    }
+
+
+def _entry_json(entry: PlanEntry) -> dict[str, Any]:
+    seen = entry.precondition
+    document: dict[str, Any] = {
+        "item": str(entry.identifier),
+        "target": str(entry.target),
+        "wave": entry.wave,
+        "action": str(entry.action),
+    }
+    optional = {
+        "apiVersion": entry.api_version,
+        "kind": entry.kind,
+        "reason": entry.reason,
+        "digest": _prefixed(entry.digest),
+        "seen": seen and {"uid": seen.uid, "resourceVersion": seen.resource_version},
+        "clusterWide": entry.cluster_wide,
+        "secondWrite": entry.second_write,
+        "differences": [_difference_json(x) for x in entry.differences],
+    }
+    return document | {key: value for key, value in optional.items() if value}
+
+
+def _difference_json(difference: Difference) -> dict[str, Any]:
+    document: dict[str, Any] = {"path": difference.path, "op": difference.op}
+    if difference.op != "add":
+        document["from"] = difference.left
+    if difference.op != "remove":
+        document["to"] = difference.right
+    return document
+
+
+def _prefixed(digest: str) -> str:
+    return f"{_ALGORITHM}{digest}" if digest else ""
+
+
+# --- what a document looks like -------------------------------------------------------
+
+_Digest = Annotated[str, msgspec.Meta(pattern=f"^({_ALGORITHM}[0-9a-f]{{64}})?$")]
+
+
+class _Part(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+    """One object of the document; keys that it does not name are ignored."""
+
+
+class _Change(_Part, frozen=True):
+    path: str
+    op: Literal["add", "remove", "change"]
+    left: Any = msgspec.field(name="from", default=None)
+    right: Any = msgspec.field(name="to", default=None)
+
+
+class _Seen(_Part, frozen=True):
+    uid: str
+    resource_version: str
+
+
+class _Entry(_Part, frozen=True):
+    item: str
+    target: str
+    wave: int
+    action: PlanAction
+    api_version: str = ""
+    kind: str = ""
+    reason: str = ""
+    digest: _Digest = ""
+    seen: _Seen | None = None
+    cluster_wide: bool = False
+    second_write: bool = False
+    differences: tuple[_Change, ...] = ()
+
+
+class _Claim(_Part, frozen=True):
+    claim: str
+    source: str
+    verdict: ClaimVerdict
+    volume: str
+    text: str
+    problems: tuple[str, ...]
+    loses_data: bool = False
+
+
+class _Notice(_Part, frozen=True):
+    what: str
+    items: tuple[str, ...]
+
+
+class _Writer(_Part, frozen=True):
+    version: str
+
+
+class _Cluster(_Part, frozen=True):
+    uid: str
+    git_version: str
+
+
+class _Restore(_Part, frozen=True):
+    name: str
+    uid: str
+
+
+class _Backup(_Part, frozen=True):
+    name: str
+    uid: str
+    phase: str
+    age_seconds: Annotated[int, msgspec.Meta(ge=-_AGES, le=_AGES)] | None
+    warnings: int
+    errors: int
+    not_covered: tuple[str, ...]
+    archive: _Digest
+
+
+class _Head(_Part, frozen=True):
+    server: str
+    context: str
+    cluster: _Cluster
+    same_cluster: bool | None
+    restore: _Restore
+    backup: _Backup
+
+
+class _Document(_Part, frozen=True):
+    writer: _Writer
+    head: _Head
+    spec: dict[str, Any]
+    options: dict[str, Any]
+    notices: tuple[_Notice, ...]
+    claims: tuple[_Claim, ...]
+    entries: tuple[_Entry, ...]
+
+
+# --- in -------------------------------------------------------------------------------
+
+
+def read_plan(
+    document: Mapping[str, Any] | bytes | str,
+    *,
+    transforms: Iterable[ItemTransform] = (),
+    where: ItemPredicate | None = None,
+) -> RestorePlan:
+    """Make a plan of its document; `RestorePlan.from_json` says how."""
+    read = _converted(_checked(document))
+    return RestorePlan(
+        head=_head(read.head, read.writer),
+        entries=tuple(_each("entries", read.entries, _Reader().entry)),
+        claims=tuple(_each("claims", read.claims, _claim)),
+        notices=tuple(_each("notices", read.notices, _Reader().notice)),
+        spec=_spec(read.spec, read.head.backup.name),
+        options=_options(read.options, transforms, where),
+    )
+
+
+def _checked(document: Any) -> Mapping[str, Any]:
+    """The parsed document; another kind or major version is refused."""
+    if isinstance(document, bytes | str):
+        document = _parse(document)
+    if not isinstance(document, Mapping):
+        raise InvalidPlanError("", "it is no JSON object")
+    for key, expected in (("kind", PLAN_KIND), ("apiVersion", PLAN_FORMAT)):
+        if document.get(key) != expected:
+            got = document.get(key)
+            raise InvalidPlanError(key, f"expected {expected}, got {got!r}")
+    return document
+
+
+def _parse(text: bytes | str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as exc:
+        raise InvalidPlanError("", f"it is no JSON: {exc}") from exc
+
+
+def _converted(document: Mapping[str, Any]) -> _Document:
+    try:
+        return msgspec.convert(document, _Document)
+    except msgspec.ValidationError as exc:
+        fact, _, path = str(exc).partition(" - at `$")
+        raise InvalidPlanError(path.strip("`."), fact) from exc
+
+
+def _head(head: _Head, writer: _Writer) -> PlanHead:
+    backup, age = head.backup, head.backup.age_seconds
+    return PlanHead(
+        server=head.server,
+        context=head.context,
+        cluster_uid=head.cluster.uid,
+        cluster_version=head.cluster.git_version,
+        same_cluster=head.same_cluster,
+        restore_name=head.restore.name,
+        restore_uid=head.restore.uid,
+        backup_name=backup.name,
+        backup_uid=backup.uid,
+        backup_phase=backup.phase,
+        backup_age=None if age is None else timedelta(seconds=age),
+        backup_warnings=backup.warnings,
+        backup_errors=backup.errors,
+        not_covered=backup.not_covered,
+        archive_digest=backup.archive.removeprefix(_ALGORITHM),
+        writer_version=writer.version,
+    )
+
+
+def _spec(data: Mapping[str, Any], backup_name: str) -> RestoreSpec:
+    try:
+        spec = from_json(RestoreSpec, data)
+    except ValueError as exc:
+        raise InvalidPlanError("spec", str(exc)) from exc
+    if spec.backup_name != backup_name:
+        raise InvalidPlanError("spec.backupName", f"the head names {backup_name}")
+    return spec
+
+
+def _options(
+    record: Mapping[str, Any],
+    transforms: Iterable[ItemTransform],
+    where: ItemPredicate | None,
+) -> RestoreOptions:
+    try:
+        return RestoreOptions.from_record(record, transforms=transforms, where=where)
+    except ValueError as exc:
+        hint = "give the functions that the plan names, in its order"
+        raise InvalidPlanError("options", str(exc), hint=hint) from exc
+
+
+def _claim(line: _Claim) -> ClaimLine:
+    return ClaimLine(
+        claim=_claim_ref(line.source),
+        target=_claim_ref(line.claim),
+        verdict=line.verdict,
+        volume=line.volume,
+        text=line.text,
+        problems=line.problems,
+        loses_data=line.loses_data,
+    )
+
+
+def _claim_ref(text: str) -> ResourceIdentifier:
+    namespace, _, name = text.partition("/")
+    if not namespace or not name or "/" in name:
+        raise ValueError(f"{text!r} is no claim such as shop/data")
+    return ResourceIdentifier(CLAIMS, namespace, name)
+
+
+class _Reader:
+    """Reads lines; items of one type share its identity, as when they were planned."""
+
+    def __init__(self) -> None:
+        self._type = functools.cache(GroupResource.parse)
+
+    def entry(self, line: _Entry) -> PlanEntry:
+        """Read one line of the plan."""
+        _check_write(line)
+        identifier = self._ref(line.item)
+        seen = line.seen
+        return PlanEntry(
+            identifier=identifier,
+            target=identifier if line.target == line.item else self._ref(line.target),
+            action=line.action,
+            wave=line.wave,
+            reason=line.reason,
+            differences=tuple(_difference(change) for change in line.differences),
+            digest=line.digest.removeprefix(_ALGORITHM),
+            precondition=Precondition(seen.uid, seen.resource_version)
+            if seen is not None
+            else None,
+            cluster_wide=line.cluster_wide,
+            second_write=line.second_write,
+            api_version=line.api_version,
+            kind=line.kind,
+        )
+
+    def notice(self, notice: _Notice) -> Notice:
+        """Read one notice."""
+        return Notice(what=notice.what, items=tuple(map(self._ref, notice.items)))
+
+    def _ref(self, text: str) -> ResourceIdentifier:
+        kind, _, rest = text.partition("/")
+        namespace, slash, name = rest.rpartition("/")
+        is_odd = bool(slash) != bool(namespace) or "/" in namespace
+        if not kind or not name or is_odd:
+            raise ValueError(f"{text!r} is no item such as configmaps/shop/settings")
+        return ResourceIdentifier(self._type(kind), namespace, name)
+
+
+def _check_write(line: _Entry) -> None:
+    """Refuse a write of which the document does not say what it was planned as."""
+    needed = {"digest": line.digest, "apiVersion": line.api_version, "kind": line.kind}
+    if line.action is PlanAction.UPDATE:
+        needed["seen"] = str(line.seen or "")
+    missing = [key for key, value in needed.items() if not value]
+    if line.action.writes and missing:
+        raise ValueError(f"action {line.action} without {missing[0]}")
+
+
+def _difference(change: _Change) -> Difference:
+    return Difference(
+        path=change.path, op=change.op, left=change.left, right=change.right
+    )
+
+
+def _each(path: str, lines: Iterable[_L], read: Callable[[_L], _R]) -> Iterator[_R]:
+    """Read every line; an error names the one that it is about."""
+    for index, line in enumerate(lines):
+        try:
+            yield read(line)
+        except ValueError as exc:
+            raise InvalidPlanError(f"{path}[{index}]", str(exc)) from exc

@@ -1,0 +1,63 @@
+"""What a restore ended with, made of what its run collected."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from kbackup.models import (
+    ItemOutcome,
+    ObjectMeta,
+    Restore,
+    RestorePhase,
+    RestoreProgress,
+    RestoreResult,
+    RestoreSpec,
+    RestoreStatus,
+    labels,
+)
+from kbackup.plugins import Run
+
+
+def result_of(
+    run: Run,
+    spec: RestoreSpec,
+    *,
+    started: datetime,
+    ended: datetime,
+    outcomes: Sequence[ItemOutcome] = (),
+    total: int = 0,
+    failed: bool = False,
+) -> RestoreResult:
+    """Make the result of a run.
+
+    Args:
+        run: Of the restore; it has the warnings, the errors and the costs.
+        spec: What was asked for.
+        started: When the run began.
+        ended: When it ended.
+        outcomes: What was done with each item.
+        total: How many items the plan has.
+        failed: The run was ended before its time; nothing is on record.
+    """
+    results = run.results
+    phase = RestorePhase.PARTIALLY_FAILED if results.errors else RestorePhase.COMPLETED
+    status = RestoreStatus(
+        phase=RestorePhase.FAILED if failed else phase,
+        warnings=len(results.warnings),
+        errors=len(results.errors),
+        start_timestamp=started,
+        completion_timestamp=ended,
+        progress=RestoreProgress(total_items=total, items_restored=len(outcomes)),
+    )
+    metadata = ObjectMeta(
+        name=run.name,
+        namespace="velero",
+        uid=run.uid,
+        creation_timestamp=started,
+        labels={labels.BACKUP_NAME: spec.backup_name} if spec.backup_name else {},
+    )
+    return RestoreResult(
+        restore=Restore(metadata=metadata, spec=spec, status=status),
+        results=results,
+        report=run.report(),
+        outcomes=tuple(outcomes),
+    )
