@@ -11,7 +11,7 @@ of a message.
     ├── ConfigError                      exit_code = 2
     │   ├── InvalidSpecError (violations)
     │   ├── InvalidConfigError
-    │   ├── InvalidPlanError (path)
+    │   ├── InvalidPlanError
     │   └── UnknownLocationError
     ├── PluginError (plugin)
     │   ├── PluginNotFoundError
@@ -114,16 +114,7 @@ class InvalidConfigError(ConfigError):
 
 
 class InvalidPlanError(ConfigError):
-    """A saved plan cannot be read, or not with the functions that were given.
-
-    Attributes:
-        path: Where, such as ``entries[3].action``; empty for the whole document.
-    """
-
-    def __init__(self, path: str, reason: str, *, hint: str = "") -> None:
-        where = f"{path}: " if path else ""
-        super().__init__(f"the saved plan cannot be used: {where}{reason}", hint=hint)
-        self.path = path
+    """A saved plan cannot be read, or not with the functions that were given."""
 
 
 class UnknownLocationError(ConfigError):

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import attrs
 
-from kbackup._kits.times import format_time, parse_time
+from kbackup._kits.times import parse_time
 from kbackup.models import GroupResource, ListRecord, ResourceIdentifier
 
 API_VERSION = "kbackup.io/v1"
@@ -164,7 +164,7 @@ class Manifest:
             "objects": [attrs.asdict(each) for each in self.objects],
             "archive": {"items": self.items, "entries": self.entries},
             "consistent": self.consistent,
-            "lists": [_list_to_json(record) for record in self.lists],
+            "lists": [record.to_json() for record in self.lists],
             "notCovered": [_gap_to_json(gap) for gap in self.not_covered],
             "volumes": [attrs.asdict(volume) for volume in self.volumes],
             "missing": [_reference_to_json(each) for each in self.missing],
@@ -222,27 +222,6 @@ class Manifest:
 
 
 # --- out ------------------------------------------------------------------------------
-
-
-def _list_to_json(record: ListRecord) -> dict[str, Any]:
-    return {
-        "resource": str(record.resource),
-        "version": record.version,
-        "namespace": record.namespace,
-        "resourceVersion": record.resource_version,
-        "startedAt": _time_to_json(record.started_at),
-        "endedAt": _time_to_json(record.ended_at),
-        "listed": record.listed,
-        "stored": record.stored,
-        "skipped": dict(record.skipped),
-        "failed": record.failed,
-        "restarts": record.restarts,
-        "exact": record.exact,
-    }
-
-
-def _time_to_json(instant: datetime | None) -> str | None:
-    return None if instant is None else format_time(instant)
 
 
 def _gap_to_json(gap: NotCovered) -> dict[str, Any]:

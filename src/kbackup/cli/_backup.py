@@ -91,6 +91,7 @@ def create(session: Session, /, name: str, **flags: Any) -> int:
         "BackupResult",
         backup=to_json(result.backup),
         results=results_json(result.results),
+        report=result.report.to_json(),
         manifest=result.manifest_digest,
         exitCode=result.exit_code,
     )

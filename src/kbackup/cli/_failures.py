@@ -28,6 +28,10 @@ _NEXT: tuple[tuple[type[errors.KBackupError], str], ...] = (
     (errors.StoreError, "kbackup location validate"),
     (errors.ClusterError, "kbackup doctor"),
     (errors.PlanOutdatedError, "kbackup restore plan --from-backup {backup}"),
+    (
+        errors.InvalidPlanError,
+        "kbackup restore plan --from-backup {backup} --save FILE",
+    ),
     (errors.RunCancelledError, "{again}"),
     (errors.ConfigError, "{verb} --help"),
 )

@@ -7,6 +7,7 @@ import shlex
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
@@ -19,6 +20,7 @@ from kbackup.cli._options import (
     Group,
     filter_options,
     global_options,
+    list_option,
     pairs_option,
     switch_option,
 )
@@ -33,6 +35,7 @@ from kbackup.cli._output import (
     say,
     say_next,
 )
+from kbackup.cli._plan_file import load_plan, refuse_beside_plan, save_plan
 from kbackup.cli._progress import show_progress
 from kbackup.cli._session import (
     Session,
@@ -48,16 +51,14 @@ if TYPE_CHECKING:
     from kbackup.catalog import BackupStore
     from kbackup.models import ItemTransform, RestoreResult
     from kbackup.plugins import Observer
-    from kbackup.restore import RestoreEngine
+    from kbackup.restore import RestoreEngine, RestorePlan
 
 F = TypeVar("F", bound=Callable[..., Any])
 _POLICIES = click.Choice(["none", "update"])
 
 _RESTORE_OPTIONS = (
     click.argument("name", required=False),
-    click.option(
-        "--from-backup", required=True, metavar="NAME|latest", help="What to restore."
-    ),
+    click.option("--from-backup", metavar="NAME|latest", help="What to restore."),
     filter_options,
     pairs_option(
         "--namespace-mappings", separator=":", text="Restore namespace a as b: a:b."
@@ -103,8 +104,11 @@ _RESTORE_OPTIONS = (
     click.option(
         "--damaged", is_flag=True, help="Read what is readable of a damaged backup."
     ),
+    list_option("--redact", text="Types whose values are not shown, as Secrets'."),
     click.option("--deadline", type=Duration(), help="For what may pass; default 10m."),
 )
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_FOUND_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 
 def restore_options(command: F) -> F:
@@ -125,37 +129,52 @@ def restore() -> None:
 @click.option(
     "--detailed-exitcode", is_flag=True, help="0 nothing to do, 4 changes, 5 conflicts."
 )
+@click.option("--save", type=_FILE, help="Keep the plan for `restore create --plan`.")
 @global_options
 @click.pass_obj
-def plan(session: Session, /, *, detailed_exitcode: bool, **flags: Any) -> int:
-    """Show what a restore would do; nothing is written."""
-    store = session.store()
-    name, spec, options = _request(session, flags, store)
-    with show_progress() as observer, cancel_on_signal() as token:
-        engine = _engine(session, store, observer)
-        planned = engine.plan(name, spec, options, cancel=token)
-    print_document(session, planned.to_json(), lambda: click.echo(str(planned)))
-    say_next(session, f"kbackup restore create {_as_typed(session, flags)}")
+def plan(
+    session: Session, /, *, detailed_exitcode: bool, save: Path | None, **flags: Any
+) -> int:
+    """Show what a restore would do; nothing is written to cluster or store."""
+    _require_backup(flags)
+    planned = _plan(session, flags, session.store())
+    content = planned.to_json()
+    again = _as_typed(session, flags)
+    if save is not None:
+        save_plan(save, content)
+        again = f"--plan {shlex.quote(str(save))}"
+    print_document(session, content, lambda: click.echo(str(planned)))
+    say_next(session, f"kbackup restore create {again}")
     return planned.exit_code if detailed_exitcode else 0
 
 
 @restore.command()
 @restore_options
+@click.option(
+    "--plan", type=_FOUND_FILE, help="Carry out what `restore plan --save` has kept."
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @global_options
 @click.pass_obj
-def create(session: Session, /, *, yes: bool, **flags: Any) -> int:
+def create(session: Session, /, *, plan: Path | None, yes: bool, **flags: Any) -> int:
     """Plan a restore, show its head, ask, and carry exactly that plan out."""
+    if plan is None:
+        _require_backup(flags)
+    else:
+        refuse_beside_plan(click.get_current_context())
     require_somebody_to_ask(yes=yes)
     store = session.store()
-    name, spec, options = _request(session, flags, store)
-    with show_progress() as observer, cancel_on_signal() as token:
-        engine = _engine(session, store, observer)
-        planned = engine.plan(name, spec, options, cancel=token)
-    say(planned.summary())
+    if plan is None:
+        planned = _plan(session, flags, store)
+        again = f"plan {_as_typed(session, flags)}"
+    else:
+        planned = load_plan(plan)
+        session.backup = planned.head.backup_name
+        again = f"create --plan {shlex.quote(str(plan))}"
+    say(_aimed(session, planned).summary())
     if not agreed("Carry this plan out?", yes=yes or planned.is_empty):
         say("Nothing was written.")
-        say_next(session, f"kbackup restore plan {_as_typed(session, flags)}")
+        say_next(session, f"kbackup restore {again}")
         return 1
     with show_progress() as observer, cancel_on_signal() as token:
         engine = _engine(session, store, observer)
@@ -164,6 +183,7 @@ def create(session: Session, /, *, yes: bool, **flags: Any) -> int:
         "RestoreResult",
         restore=to_json(result.restore),
         results=results_json(result.results),
+        report=result.report.to_json(),
         outcomes=[
             {"item": str(o.identifier), "action": o.action, "reason": o.reason}
             for o in result.outcomes
@@ -171,8 +191,30 @@ def create(session: Session, /, *, yes: bool, **flags: Any) -> int:
         exitCode=result.exit_code,
     )
     print_document(session, content, lambda: _print_restored(result))
-    say_next(session, f"kbackup restore describe {name}")
+    say_next(session, f"kbackup restore describe {planned.head.restore_name}")
     return result.exit_code
+
+
+def _require_backup(flags: Mapping[str, Any]) -> None:
+    """Refuse a restore of nothing; a plan in a file names its backup itself."""
+    if not flags["from_backup"]:
+        context = click.get_current_context()
+        raise click.UsageError("Missing option '--from-backup'.", context)
+
+
+def _aimed(session: Session, planned: RestorePlan) -> RestorePlan:
+    """Return the plan as it is shown: it is written where this call connects to."""
+    target = session.cluster()
+    head = attrs.evolve(planned.head, server=target.server, context=target.context)
+    return attrs.evolve(planned, head=head)
+
+
+def _plan(session: Session, flags: dict[str, Any], store: BackupStore) -> RestorePlan:
+    """Plan what the flags ask for."""
+    name, spec, options = _request(session, flags, store)
+    with show_progress() as observer, cancel_on_signal() as token:
+        engine = _engine(session, store, observer)
+        return engine.plan(name, spec, options, cancel=token)
 
 
 def _engine(session: Session, store: BackupStore, observer: Observer) -> RestoreEngine:
@@ -249,6 +291,7 @@ def _request(
         include_system=flags["include_system"],
         validate=flags["validate"],
         salvage=flags["damaged"],
+        redact=flags["redact"],
     )
     if deadline is not None:
         options = attrs.evolve(options, deadline=deadline)

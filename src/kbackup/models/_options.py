@@ -82,8 +82,8 @@ class RestoreOptions:
             back to such managers, ``restore`` all, ``drop`` none.
         convert: Items of a version that the target does not serve are converted.
         validate: The plan sends each write to the server as a dry-run.
-        redact: Types whose values no output shows, as never those of Secrets:
-            ``configmaps``, ``widgets.example.com``, ``*`` for all.
+        redact: Types whose values no output shows, such as ``configmaps`` or
+            ``widgets.example.com``; ``*`` is all. Those of Secrets never appear.
         include_system: What belongs to the cluster is restored as well.
         released_volumes: Whether claims take Released volumes again.
         retained_volumes: Whether volumes may point at the original disks.

@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 
+from kbackup._kits.times import format_time
 from kbackup.models._backup import Backup, BackupPhase
 from kbackup.models._meta import GroupResource, ResourceIdentifier
 from kbackup.models._model import mapping, sequence
@@ -140,6 +141,27 @@ class ListRecord:
     restarts: int = 0
     exact: bool = True
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the record as the manifest and documents have it."""
+        return {
+            "resource": str(self.resource),
+            "version": self.version,
+            "namespace": self.namespace,
+            "resourceVersion": self.resource_version,
+            "startedAt": _time(self.started_at),
+            "endedAt": _time(self.ended_at),
+            "listed": self.listed,
+            "stored": self.stored,
+            "skipped": dict(self.skipped),
+            "failed": self.failed,
+            "restarts": self.restarts,
+            "exact": self.exact,
+        }
+
+
+def _time(instant: datetime | None) -> str | None:
+    return None if instant is None else format_time(instant)
+
 
 @attrs.frozen(kw_only=True)
 class RunReport:
@@ -158,6 +180,20 @@ class RunReport:
     plugin_seconds: Mapping[str, float] = attrs.field(factory=dict, converter=mapping)
     bytes_written: int = 0
     lists: tuple[ListRecord, ...] = attrs.field(default=(), converter=sequence)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as plain JSON; seconds to the microsecond."""
+        return {
+            "seconds": _rounded(self.seconds),
+            "calls": dict(sorted(self.calls.items())),
+            "pluginSeconds": _rounded(self.plugin_seconds),
+            "bytesWritten": self.bytes_written,
+            "lists": [record.to_json() for record in self.lists],
+        }
+
+
+def _rounded(seconds: Mapping[str, float]) -> dict[str, float]:
+    return {key: round(value, 6) for key, value in seconds.items()}
 
 
 @attrs.frozen(kw_only=True)

@@ -288,7 +288,7 @@ def _keep(
 ) -> RestoreResult:
     """Put the restore on record; the result then tells also what that cost."""
     with run.phase("record"):
-        keep(
+        written = keep(
             session.store,
             result.restore,
             results=result.results,
@@ -298,4 +298,5 @@ def _keep(
             run=run,
         )
     run.emit(RunEnded(phase=str(result.restore.status.phase)))
-    return attrs.evolve(result, results=run.results, report=run.report())
+    report = run.report(bytes_written=written)
+    return attrs.evolve(result, results=run.results, report=report)

@@ -40,6 +40,7 @@ PLAN_KIND = "RestorePlan"
 _L = TypeVar("_L")
 _R = TypeVar("_R")
 _ALGORITHM = "sha256:"
+_FUNCTIONS = "functions that a plan names have to be given again, in its order"
 _AGES = 100 * 366 * 24 * 3600  # seconds; what a backup's age can be, either way
 
 # --- out ------------------------------------------------------------------------------
@@ -252,11 +253,11 @@ def _checked(document: Any) -> Mapping[str, Any]:
     if isinstance(document, bytes | str):
         document = _parse(document)
     if not isinstance(document, Mapping):
-        raise InvalidPlanError("", "it is no JSON object")
+        raise _refusal("", "it is no JSON object")
     for key, expected in (("kind", PLAN_KIND), ("apiVersion", PLAN_FORMAT)):
         if document.get(key) != expected:
             got = document.get(key)
-            raise InvalidPlanError(key, f"expected {expected}, got {got!r}")
+            raise _refusal(key, f"expected {expected}, got {got!r}")
     return document
 
 
@@ -264,7 +265,7 @@ def _parse(text: bytes | str) -> Any:
     try:
         return msgspec.json.decode(text)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as exc:
-        raise InvalidPlanError("", f"it is no JSON: {exc}") from exc
+        raise _refusal("", f"it is no JSON: {exc}") from exc
 
 
 def _converted(document: Mapping[str, Any]) -> _Document:
@@ -272,7 +273,7 @@ def _converted(document: Mapping[str, Any]) -> _Document:
         return msgspec.convert(document, _Document)
     except msgspec.ValidationError as exc:
         fact, _, path = str(exc).partition(" - at `$")
-        raise InvalidPlanError(path.strip("`."), fact) from exc
+        raise _refusal(path.strip("`."), fact) from exc
 
 
 def _head(head: _Head, writer: _Writer) -> PlanHead:
@@ -301,9 +302,9 @@ def _spec(data: Mapping[str, Any], backup_name: str) -> RestoreSpec:
     try:
         spec = from_json(RestoreSpec, data)
     except ValueError as exc:
-        raise InvalidPlanError("spec", str(exc)) from exc
+        raise _refusal("spec", str(exc)) from exc
     if spec.backup_name != backup_name:
-        raise InvalidPlanError("spec.backupName", f"the head names {backup_name}")
+        raise _refusal("spec.backupName", f"the head names {backup_name}")
     return spec
 
 
@@ -315,8 +316,7 @@ def _options(
     try:
         return RestoreOptions.from_record(record, transforms=transforms, where=where)
     except ValueError as exc:
-        hint = "give the functions that the plan names, in its order"
-        raise InvalidPlanError("options", str(exc), hint=hint) from exc
+        raise _refusal("options", str(exc), hint=_FUNCTIONS) from exc
 
 
 def _claim(line: _Claim) -> ClaimLine:
@@ -336,6 +336,13 @@ def _claim_ref(text: str) -> ResourceIdentifier:
     if not namespace or not name or "/" in name:
         raise ValueError(f"{text!r} is no claim such as shop/data")
     return ResourceIdentifier(CLAIMS, namespace, name)
+
+
+def _refusal(path: str, reason: str, *, hint: str = "") -> InvalidPlanError:
+    where = f"{path}: " if path else ""
+    return InvalidPlanError(
+        f"the saved plan cannot be used: {where}{reason}", hint=hint
+    )
 
 
 class _Reader:
@@ -401,4 +408,4 @@ def _each(path: str, lines: Iterable[_L], read: Callable[[_L], _R]) -> Iterator[
         try:
             yield read(line)
         except ValueError as exc:
-            raise InvalidPlanError(f"{path}[{index}]", str(exc)) from exc
+            raise _refusal(f"{path}[{index}]", str(exc)) from exc

@@ -46,8 +46,12 @@ def keep(
     kinds: Mapping[object, PlanEntry],
     log: Path | None,
     run: Run,
-) -> None:
-    """Write the restore's files, the record last; what fails becomes a warning."""
+) -> int:
+    """Write the restore's files, the record last; what fails becomes a warning.
+
+    Returns:
+        The bytes that were stored.
+    """
     names = RestoreFiles(restore.name)
     files: dict[str, Path | bytes] = {
         names.results: compress(msgspec.json.encode(results.to_json())),
@@ -55,12 +59,18 @@ def keep(
     }
     if log is not None:
         files[names.logs] = log
+    sizes = [
+        len(x) if isinstance(x, bytes) else x.stat().st_size for x in files.values()
+    ]
     try:
         store.put_restore(restore, files)
     except RestoreExistsError:
         run.warning("the store has the record of this restore already; it stays")
     except StoreError as exc:
         run.warning(f"the record of the restore could not be stored: {exc}")
+    else:
+        return sum(sizes)
+    return 0
 
 
 def resource_list(

@@ -353,6 +353,21 @@ def test_secret_values_are_hidden():
     assert "c2VjcmV0" not in repr(found)
 
 
+def test_values_of_any_object_can_be_hidden():
+    """Asked to hide, a comparison names paths and shows no value of any kind."""
+    left = _item("v1", "ConfigMap", data={"password": "pw-1", "old": "pw-1"})
+    right = _item("v1", "ConfigMap", data={"password": "pw-2", "new": {"a": ["pw-2"]}})
+
+    found = differences(left, right, hide=True)
+
+    assert [(x.path, x.op) for x in found] == [
+        ("data.new", "add"),
+        ("data.old", "remove"),
+        ("data.password", "change"),
+    ]
+    assert "pw-" not in f"{found}"
+
+
 def test_a_whole_missing_part_of_a_secret_shows_its_keys_only():
     """Where all data is new, its keys are named and its values hidden."""
     left = _item("v1", "Secret")

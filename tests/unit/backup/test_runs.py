@@ -284,6 +284,27 @@ def test_what_an_observer_is_told(scene):
     assert not [e for e in events if isinstance(e, WarningRecorded)]
 
 
+def test_what_an_observer_is_told_of_a_plan(scene):
+    """A plan begins and ends as a run does, also where it fails or is cancelled."""
+    events, token = [], CancelToken()
+    engine = scene.engine(observer=events.append)
+
+    engine.plan(SHOP)
+    token.cancel("enough")
+    with pytest.raises(RunCancelledError) as caught:
+        engine.plan(SHOP, cancel=token)
+
+    runs = [e for e in events if isinstance(e, RunStarted | RunEnded)]
+    started = RunStarted(kind="backup plan", name="plan")
+    assert runs == [
+        started,
+        RunEnded(phase="Planned"),
+        started,
+        RunEnded(phase="Cancelled"),
+    ]
+    assert caught.value.result.backup.status.phase is BackupPhase.FAILED
+
+
 def test_an_observer_that_fails(scene):
     """What an observer raises is logged, and the backup is made."""
     scene.load(scene.secret("s"))

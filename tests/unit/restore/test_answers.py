@@ -106,3 +106,22 @@ def test_a_refused_secret_is_explained_without_its_values():
         "cannot create secrets shop/tls: refused as invalid (data[key])"
     )
     assert "c2VjcmV0" in explain(error, hide=False)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        'admission webhook "w.io" denied the request: c2VjcmV0 is weak',
+        "ValidatingAdmissionPolicy 'p' with binding 'b' denied request: c2VjcmV0",
+    ],
+    ids=["webhook", "policy"],
+)
+def test_who_denied_a_secret_is_told_but_not_why(words):
+    """A webhook is named; what it says about the object's values is left out."""
+    error = ForbiddenError("create", "secrets", "shop/tls", words)
+
+    said = explain(error, hide=True)
+
+    assert words.partition(":")[0] in said
+    assert "c2VjcmV0" not in said
+    assert "c2VjcmV0" in explain(error, hide=False)

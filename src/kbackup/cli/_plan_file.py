@@ -1,0 +1,64 @@
+"""Plans in files: written whole and for their owner alone, read and refused by name."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+if TYPE_CHECKING:
+    from kbackup.restore import RestorePlan
+
+_BESIDE = frozenset({"plan", "yes"})  # what may stand beside a plan that has the rest
+
+
+def save_plan(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a plan's document; it appears whole or not at all, mode 0600."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".kbackup-")
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(content, file, indent=2)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def load_plan(path: Path) -> RestorePlan:
+    """Read a plan.
+
+    Raises:
+        InvalidPlanError: The file holds none, or one that names functions.
+    """
+    from kbackup.restore import RestorePlan  # noqa: PLC0415 - on demand
+
+    return RestorePlan.from_json(path.read_bytes())
+
+
+def refuse_beside_plan(context: click.Context) -> None:
+    """Refuse what a plan has already: name, specification and options are its own.
+
+    Raises:
+        UsageError: Something of it was given as well.
+    """
+    given = [
+        max(param.opts, key=len) if isinstance(param, click.Option) else "NAME"
+        for param in context.command.params
+        if param.expose_value
+        and param.name not in _BESIDE
+        and context.get_parameter_source(param.name or "")
+        is ParameterSource.COMMANDLINE
+    ]
+    if given:
+        names = ", ".join(given)
+        raise click.UsageError(f"the plan has its own; leave out: {names}", context)

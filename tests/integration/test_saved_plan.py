@@ -1,0 +1,159 @@
+"""A plan that is kept in a file, and carried out by another process on a real server."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from kbackup.backup import BackupEngine
+from kbackup.catalog import BackupStore
+from kbackup.cluster import Cluster
+from kbackup.models import BackupSpec
+
+pytestmark = pytest.mark.integration
+
+MOVED = "the live object changed since the plan was made"
+
+
+def _objects(namespace):
+    """A workload, what it is configured by, and a Secret."""
+    labels = {"app": "web"}
+    template = {
+        "metadata": {"labels": labels},
+        "spec": {"containers": [{"name": "web", "image": "example.com/web:1"}]},
+    }
+    bodies = {
+        ("v1", "ConfigMap", "settings"): {"data": {"mode": "fast"}},
+        ("v1", "ConfigMap", "limits"): {"data": {"most": "7"}},
+        ("v1", "Secret", "key"): {"data": {"key": "bm90LXJlYWw="}},
+        ("v1", "Service", "web"): {
+            "spec": {"selector": labels, "ports": [{"port": 80}]}
+        },
+        ("apps/v1", "Deployment", "web"): {
+            "spec": {
+                "replicas": 2,
+                "selector": {"matchLabels": labels},
+                "template": template,
+            }
+        },
+    }
+    return [
+        {
+            "apiVersion": version,
+            "kind": kind,
+            "metadata": {"name": name, "namespace": namespace},
+            **body,
+        }
+        for (version, kind, name), body in bodies.items()
+    ]
+
+
+@pytest.fixture(name="cluster")
+def fixture_cluster(real_cluster):
+    """The real cluster."""
+    with Cluster.connect(real_cluster.kubeconfig) as cluster:
+        yield cluster
+
+
+@pytest.fixture(name="kbackup")
+def fixture_kbackup(cluster, real_cluster, namespace, tmp_path):
+    """The command line, each call a process of its own, beside a backup."""
+    discovery = cluster.discover()
+    blank = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+    cluster.create(discovery.by_kind("v1", "Namespace"), blank)
+    for item in _objects(namespace):
+        resource = discovery.by_kind(item["apiVersion"], item["kind"])
+        cluster.create(resource, item, namespace=namespace)
+    directory = tmp_path / "store"
+    with BackupStore.open(directory) as store:
+        spec = BackupSpec(included_namespaces=[namespace])
+        assert BackupEngine(cluster, store).run("b-1", spec).exit_code == 0
+    (tmp_path / "home").mkdir()
+    environment = {
+        "HOME": str(tmp_path / "home"),
+        "PATH": os.environ["PATH"],
+        "KUBECONFIG": str(real_cluster.kubeconfig),
+        "KBACKUP_LOCATION": str(directory),
+    }
+
+    def call(*words):
+        done = subprocess.run(
+            [sys.executable, "-m", "kbackup", *map(str, words), "-o", "json"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    yield call
+    for name in (namespace, f"{namespace}-b"):
+        cluster.delete(discovery.by_kind("v1", "Namespace"), name)
+
+
+def _actions(lines, key):
+    """Item to action."""
+    return {line[key]: line["action"] for line in lines}
+
+
+def test_kept_plans_are_carried_out(cluster, kbackup, namespace, wait_for, tmp_path):
+    """What was planned is done by another process; what moved meanwhile is not."""
+    where, file = {"namespace": f"{namespace}-b"}, tmp_path / "plan.json"
+    backup = (
+        "--from-backup",
+        "b-1",
+        "--namespace-mappings",
+        f"{namespace}:{namespace}-b",
+    )
+    maps = cluster.discover().by_kind("v1", "ConfigMap")
+    deployments = cluster.discover().by_kind("apps/v1", "Deployment")
+
+    plan = kbackup("restore", "plan", "r-1", *backup, "--save", file)
+    result = kbackup("restore", "create", "--plan", file, "--yes")
+
+    done = {"create": "created", "skip": "skipped", "unchanged": "unchanged"}
+    expected = _actions(plan["entries"], "target")
+    assert "create" in expected.values()
+    found = _actions(result["outcomes"], "item")
+    for made in ("serviceaccounts", "default"), ("configmaps", "kube-root-ca.crt"):
+        target = f"{made[0]}/{namespace}-b/{made[1]}"  # by controllers, meanwhile
+        expected.pop(target, None)
+        found.pop(target, None)
+    assert found == {item: done[action] for item, action in expected.items()}
+    assert result["results"]["errors"] == []
+
+    cluster.patch(maps, "settings", {"data": {"mode": "slow"}}, **where)
+    cluster.patch(maps, "limits", {"data": {"most": "9"}}, **where)
+    cluster.patch(deployments, "web", {"spec": {"replicas": 3}}, **where)
+    update = ("--existing-resource-policy", "update", "--save", file)
+    kbackup("restore", "plan", "r-2", *backup, *update)
+    cluster.patch(maps, "settings", {"data": {"mode": "slower"}}, **where)
+    wait_for(
+        "the controller",
+        lambda: (
+            cluster.get(deployments, "web", **where).content["status"].get("replicas")
+            == 3
+        ),
+    )
+    result = kbackup("restore", "create", "--plan", file, "--yes")
+
+    changed = {
+        outcome["item"].partition("/")[2]: (outcome["action"], outcome["reason"])
+        for outcome in result["outcomes"]
+        if outcome["action"] != "unchanged"
+    }
+    assert changed[f"{namespace}-b/settings"] == ("skipped", MOVED)
+    assert changed[f"{namespace}-b/limits"] == ("updated", "")
+    assert changed[f"{namespace}-b/web"] == ("updated", "")
+    assert MOVED in str(result["results"]["warnings"])
+    live = {
+        name: cluster.get(maps, name, **where).content
+        for name in ("settings", "limits")
+    }
+    assert live["settings"]["data"] == {"mode": "slower"}
+    assert live["limits"]["data"] == {"most": "7"}
+    assert cluster.get(deployments, "web", **where).content["spec"]["replicas"] == 2

@@ -1,0 +1,253 @@
+"""``kbackup restore plan --save`` and ``restore create --plan``."""
+
+import json
+import stat
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from kbackup.cli._app import run
+from kbackup.testing import SimulatedCluster, load_sample_shop
+
+COPY = ("--from-backup", "shop-1", "--namespace-mappings", "shop:copy")
+SCHEMA = json.loads(
+    Path(__file__)
+    .parents[3]
+    .joinpath("docs/formats/schemas/plan.json")
+    .read_text(encoding="utf-8")
+)
+
+
+def names(simulated, resource, namespace):
+    """The names of what the cluster holds of a type in a namespace."""
+    found = simulated.objects(resource, namespace)
+    return sorted(item["metadata"]["name"] for item in found)
+
+
+@pytest.fixture(name="file")
+def fixture_file(tmp_path):
+    """Where the plan goes."""
+    return tmp_path / "plan.json"
+
+
+@pytest.fixture(name="planned")
+def fixture_planned(backed_up, file):
+    """The command line after ``restore plan r --save plan.json``."""
+    done = backed_up("restore", "plan", "r", *COPY, "--save", file)
+    assert done.code == 0, done.err
+    return backed_up
+
+
+def test_saved_plan_is_carried_out(planned, simulated, file):
+    """What was kept is shown again and done: name and options come from the file."""
+    done = planned("restore", "create", "--plan", file, "--yes")
+
+    assert done.code == 0, done.err
+    assert f"writes to {simulated.url}" in done.err
+    assert "Restore r: Completed, 11 created, 2 skipped, 1 unchanged" in done.out
+    assert done.next == "Next: kbackup restore describe r"
+    assert names(simulated, "configmaps", "copy") == ["settings"]
+
+
+def test_next_command_carries_the_file_out(backed_up, file):
+    """A plan is shown as without --save; what follows is its file."""
+    done = backed_up("restore", "plan", "r", *COPY, "--save", file)
+
+    assert "create    namespaces/shop -> copy" in done.out
+    assert done.next == f"Next: kbackup restore create --plan {file}"
+
+
+@pytest.mark.usefixtures("planned")
+def test_saved_plan_is_its_owners_alone(file):
+    """The file is whole, fits its schema, and nobody else may read it."""
+    jsonschema.validate(json.loads(file.read_text()), SCHEMA)
+
+    if sys.platform != "win32":
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert list(file.parent.glob(".kbackup-*")) == []
+
+
+def test_saving_replaces_an_older_plan(planned, file):
+    """A plan that was kept before is replaced, whoever might read that one."""
+    file.chmod(0o644)
+
+    done = planned("restore", "plan", "later", *COPY, "--save", file)
+
+    assert done.code == 0
+    assert json.loads(file.read_text())["head"]["restore"]["name"] == "later"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_printed_plan_is_a_plan_as_well(backed_up, simulated, file):
+    """What -o json prints can be kept and carried out."""
+    file.write_text(backed_up("restore", "plan", "r", *COPY, "-o", "json").out)
+
+    done = backed_up("restore", "create", "--plan", file, "--yes", "-o", "json")
+
+    assert json.loads(done.out)["restore"]["metadata"]["name"] == "r"
+    assert names(simulated, "configmaps", "copy") == ["settings"]
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        (["r"], "NAME"),
+        (["--from-backup", "shop-1"], "--from-backup"),
+        (["-l", "app=web", "--validate"], "--selector, --validate"),
+        (["--released-volumes", "leave"], "--released-volumes"),
+        (["--redact", "configmaps"], "--redact"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_options_beside_a_plan_are_wrong_use(planned, simulated, file, given, named):
+    """A plan is carried out as it is: what would change it is refused by name."""
+    before = simulated.calls
+
+    done = planned("restore", "create", "--plan", file, "--yes", *given)
+
+    assert done.code == 2
+    assert f"the plan has its own; leave out: {named}" in done.err
+    assert simulated.calls == before
+
+
+def test_global_options_may_stand_beside_a_plan(planned, directory, file):
+    """Where the backup is, and how to print, is not in the plan."""
+    words = ("--plan", file, "--yes", "--location", directory, "--output", "yaml")
+
+    done = planned("restore", "create", *words)
+
+    assert done.code == 0, done.err
+    assert "kind: RestoreResult" in done.out
+
+
+@pytest.mark.parametrize("verb", ["plan", "create"])
+def test_backup_is_needed_without_a_plan(offline, verb):
+    """A restore of nothing is wrong use."""
+    done = offline("restore", verb, "--include-namespaces", "shop")
+
+    assert done.code == 2
+    assert "Missing option '--from-backup'" in done.err
+
+
+def _truncated(text):
+    """Cut the file in the middle."""
+    return text[: len(text) // 2]
+
+
+def _unknown_action(text):
+    """Ask for what nobody can do."""
+    return text.replace('"action": "create"', '"action": "erase"', 1)
+
+
+def _another_document(_text):
+    """Give the result of something else."""
+    return '{"apiVersion": "kbackup.io/v1", "kind": "RestoreResult"}'
+
+
+def _with_a_function(text):
+    """Name a function, as a plan that a program made does."""
+    return text.replace('"transforms": []', '"transforms": ["shop.quiet"]')
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (_truncated, "it is no JSON"),
+        (_unknown_action, "entries[1].action: Invalid enum value 'erase'"),
+        (_another_document, "kind: expected RestorePlan, got 'RestoreResult'"),
+        (_with_a_function, "transforms: named is shop.quiet, given is none"),
+    ],
+)
+def test_spoilt_plan_is_refused(planned, simulated, file, spoil, said):
+    """A file that is no plan is one clear error, and nothing is asked or written."""
+    file.write_text(spoil(file.read_text()))
+    before = simulated.calls
+
+    done = planned("restore", "create", "--plan", file, "--yes")
+
+    assert done.code == 2
+    assert "Error: the saved plan cannot be used: " in done.err
+    assert said in done.err
+    assert done.next.startswith("Next: kbackup restore plan --from-backup NAME --save")
+    assert simulated.calls == before
+
+
+def test_file_that_is_not_there(offline, file):
+    """A plan that is not there is wrong use."""
+    done = offline("restore", "create", "--plan", file, "--yes")
+
+    assert done.code == 2
+    assert "does not exist" in done.err
+
+
+def test_directory_that_is_not_there(backed_up, file):
+    """A plan that cannot be kept is an error, and the plan was not printed as done."""
+    done = backed_up("restore", "plan", *COPY, "--save", file.parent / "no" / "p.json")
+
+    assert done.code == 1
+    assert "No such file or directory" in done.err
+    assert done.out == ""
+
+
+def test_plan_of_another_cluster_is_refused(planned, file, monkeypatch, tmp_path):
+    """The head names where this call would write; the plan is not for there."""
+    with SimulatedCluster() as other:
+        with other.connect() as cluster:
+            load_sample_shop(cluster)
+        kubeconfig = other.kubeconfig(tmp_path / "other")
+        monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+
+        done = planned("restore", "create", "--plan", file, "--yes")
+
+        assert f"writes to {other.url}" in done.err
+        assert names(other, "configmaps", "copy") == []
+    assert done.code == 1
+    assert "Error: the plan was made for another cluster" in done.err
+    assert done.next == "Next: kbackup restore plan --from-backup shop-1"
+
+
+@pytest.fixture(name="say")
+def fixture_say(monkeypatch):
+    """A terminal, and somebody at it who gives the answer."""
+
+    def say(answer):
+        monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+        monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+        monkeypatch.setattr("click.termui.visible_prompt_func", lambda _: answer)
+
+    return say
+
+
+@pytest.mark.usefixtures("planned")
+@pytest.mark.parametrize(("answer", "code"), [("n", 1), ("y", 0)])
+def test_plan_is_asked_about(simulated, file, say, answer, code):
+    """On a terminal a kept plan is shown and asked about as a new one is."""
+    say(answer)
+
+    assert run(["restore", "create", "--plan", str(file)]) == code
+    made = "copy" in names(simulated, "namespaces", "")
+    assert made == (answer == "y")
+
+
+def test_redacted_types_show_no_value(backed_up, simulated, file):
+    """Of what --redact names only keys are shown, on the screen and in the file."""
+    changed = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "settings", "namespace": "shop"},
+        "data": {"currency": "a-live-password"},
+    }
+    with simulated.connect() as cluster:
+        resource = cluster.discover().resolve("configmaps")
+        cluster.replace(resource, "settings", changed, namespace="shop")
+    words = ("--from-backup", "shop-1", "--existing-resource-policy", "update")
+
+    shown = backed_up("restore", "plan", *words)
+    hidden = backed_up("restore", "plan", *words, "--redact", "cm", "--save", file)
+
+    assert "a-live-password" in shown.out
+    assert "data.currency: differs" in hidden.out
+    assert "a-live-password" not in hidden.out + hidden.err + file.read_text()
+    assert "EUR" not in hidden.out + file.read_text()

@@ -1,0 +1,124 @@
+"""What a host learns of a run: its events, and its result where it raised."""
+
+import pytest
+
+from kbackup._kits.workers import CancelToken
+from kbackup.errors import (
+    BackupNotFoundError,
+    ClusterError,
+    KBackupError,
+    RunCancelledError,
+    TargetMismatchError,
+)
+from kbackup.models import RestoreOptions, RestorePhase, RestoreSpec
+from kbackup.plugins import RunEnded, RunStarted
+
+SPEC = RestoreSpec(backup_name="shop-1")
+
+
+@pytest.fixture(name="events")
+def fixture_events():
+    """What the observer was told."""
+    return []
+
+
+@pytest.fixture(name="watched")
+def fixture_watched(make_shop, events):
+    """The sample shop and an engine that is observed."""
+    return make_shop(observer=events.append)
+
+
+def _runs(events):
+    """The beginnings and ends of runs."""
+    return [event for event in events if isinstance(event, RunStarted | RunEnded)]
+
+
+def test_a_plan_begins_and_ends(watched, events):
+    """Whoever is told that planning began is told that it ended."""
+    watched.engine.plan("try-1", SPEC)
+
+    assert _runs(events) == [
+        RunStarted(kind="restore plan", name="try-1"),
+        RunEnded(phase="Planned"),
+    ]
+
+
+def test_a_run_is_a_plan_and_a_restore(watched, events):
+    """Planning and applying are told one after the other."""
+    watched.engine.run("try-1", SPEC)
+
+    assert _runs(events) == [
+        RunStarted(kind="restore plan", name="try-1"),
+        RunEnded(phase="Planned"),
+        RunStarted(kind="restore", name="try-1"),
+        RunEnded(phase="Completed"),
+    ]
+
+
+@pytest.mark.parametrize("verb", ["plan", "run"])
+def test_planning_that_fails_has_a_result(watched, events, verb):
+    """The error that ends planning carries what was known, and the run is ended."""
+    faults = watched.simulated.faults
+    faults.fail(verb="get", resource="secrets", status=401, times=None)
+
+    with pytest.raises(ClusterError) as caught:
+        getattr(watched.engine, verb)("try-1", SPEC)
+
+    result = caught.value.result
+    assert result.restore.name == "try-1"
+    assert result.restore.status.phase is RestorePhase.FAILED
+    assert result.restore.spec.backup_name == "shop-1"
+    assert result.restore.metadata.uid
+    assert result.exit_code == 1
+    assert result.outcomes == ()
+    assert "read the backup" in result.report.seconds
+    assert result.report.calls
+    assert _runs(events)[-1] == RunEnded(phase="Failed")
+
+
+def test_a_cancelled_plan_has_a_result(watched, events):
+    """A cancel while planning ends as one while applying does."""
+    token = CancelToken()
+
+    def stop(event):
+        events.append(event)
+        token.cancel("enough")
+
+    watched.engine._observer = stop
+
+    with pytest.raises(RunCancelledError) as caught:
+        watched.engine.run("try-1", SPEC, cancel=token)
+
+    assert caught.value.result.restore.status.phase is RestorePhase.FAILED
+    assert _runs(events)[-1] == RunEnded(phase="Cancelled")
+
+
+@pytest.mark.parametrize(
+    ("spec", "options", "kind"),
+    [
+        (RestoreSpec(backup_name="gone"), None, BackupNotFoundError),
+        (SPEC, RestoreOptions(expect_cluster="another"), TargetMismatchError),
+    ],
+    ids=["no backup", "another cluster"],
+)
+def test_what_fails_before_the_run_has_a_result_too(
+    watched, events, spec, options, kind
+):
+    """Backup or target that are not what was meant end `run` with a failed result."""
+    with pytest.raises(kind) as caught:
+        watched.engine.run("try-1", spec, options)
+
+    assert isinstance(caught.value, KBackupError)
+    assert caught.value.result.restore.name == "try-1"
+    assert caught.value.result.restore.status.phase is RestorePhase.FAILED
+    assert events == []
+
+
+def test_the_report_counts_what_was_stored(watched):
+    """Requests, seconds by step and the bytes of the record's files are reported."""
+    report = watched.engine.run("try-1", SPEC).report
+
+    assert set(report.seconds) == {"write", "record"}
+    assert report.calls["create configmaps"] == 1
+    assert report.bytes_written > 0
+    assert report.to_json()["bytesWritten"] == report.bytes_written

@@ -1,0 +1,421 @@
+"""A plan that was stored is carried out as the plan that was made, and no other."""
+
+import json
+from datetime import timedelta
+
+import attrs
+import pytest
+from msgspec.structs import replace
+
+from kbackup.errors import InvalidSpecError, PlanOutdatedError
+from kbackup.models import (
+    GroupResource,
+    ResourceSelector,
+    RestoreOptions,
+    RestoreSpec,
+)
+from kbackup.plugins import PluginManager, RestoreOutput, hookimpl
+from kbackup.restore import PlanAction, RestoreEngine, RestorePlan
+from kbackup.testing import SimulatedCluster, sample_shop
+
+SPEC = RestoreSpec(backup_name="shop-1")
+UPDATE = RestoreSpec(backup_name="shop-1", existing_resource_policy="update")
+DIFFERENTLY = "the item would be written differently than planned"
+
+
+def _config_map(name="settings", namespace="shop", **data):
+    """A ConfigMap."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": name, "namespace": namespace},
+        "data": data,
+    }
+
+
+def _namespace(name="shop"):
+    """A Namespace."""
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+
+
+def _stored(plan):
+    """The document as a file has it."""
+    return json.loads(json.dumps(plan.to_json()))
+
+
+def _line(document, name, kind="ConfigMap"):
+    """The line of an item."""
+    return next(
+        entry
+        for entry in document["entries"]
+        if entry["item"].endswith(f"/{name}") and entry["kind"] == kind
+    )
+
+
+def _outcome(result, name, kind="configmaps"):
+    """What was done with an item."""
+    (found,) = [
+        outcome
+        for outcome in result.outcomes
+        if outcome.identifier.name == name
+        and str(outcome.identifier.group_resource) == kind
+    ]
+    return found.action, found.reason
+
+
+def _done(result):
+    """Everything that was done."""
+    return {str(o.identifier): (o.action, o.reason) for o in result.outcomes}
+
+
+def test_a_loaded_plan_does_what_the_plan_does(shop, tmp_path):
+    """Every item ends as it ends where the plan itself is applied."""
+    file = tmp_path / "plan.json"
+    file.write_text(json.dumps(shop.engine.plan("try-1", SPEC).to_json()))
+    with SimulatedCluster() as other, other.connect() as cluster:
+        expected = RestoreEngine(cluster, shop.store).run("try-2", SPEC)
+
+    result = shop.engine.apply(RestorePlan.from_json(file.read_bytes()))
+
+    assert result.exit_code == 0
+    assert _done(result) == _done(expected)
+    assert [w.message for w in result.results.warnings] == [
+        w.message for w in expected.results.warnings
+    ]
+
+
+def test_a_loaded_plan_can_be_applied_again(shop):
+    """What is done counts as done: nothing is there twice, nothing is an error."""
+    document = _stored(shop.engine.plan("try-1", SPEC))
+    shop.engine.apply(RestorePlan.from_json(document))
+
+    result = shop.engine.apply(RestorePlan.from_json(document))
+
+    assert result.results.errors == ()
+    assert shop.engine.plan("try-1", SPEC).is_empty
+
+
+class Counting:
+    """An action that writes into each ConfigMap how many Secrets the target has."""
+
+    name = "example.com/counting"
+    applies_to = ResourceSelector(included_resources=("configmaps",))
+
+    def execute(self, given):
+        """Count what is there."""
+        found = len(list(given.cluster.list(GroupResource.parse("secrets"))))
+        return RestoreOutput(item={**given.item, "data": {"found": str(found)}})
+
+    @hookimpl
+    def kbackup_register_restore_item_actions(self):
+        """Offer itself."""
+        return {self.name: self}
+
+
+def test_actions_see_the_target_as_it_was_before_the_first_write(make_shop):
+    """What a restore itself creates does not change what actions make of the rest."""
+    secret = {"apiVersion": "v1", "kind": "Secret"} | {
+        "metadata": {"name": "key", "namespace": "shop"}
+    }
+    objects = [_namespace(), secret, _config_map()]
+    shop = make_shop(objects, plugins=PluginManager([Counting()]))
+    document = _stored(shop.engine.plan("try-1", SPEC))
+
+    result = shop.engine.apply(RestorePlan.from_json(document))
+
+    assert result.results.errors == ()
+    assert shop.names("secrets") == ["key"]  # written before the ConfigMap
+    live = shop.object("configmaps", "shop", "settings")
+    assert live["data"] == {"found": "0"}
+
+
+# --- what moved since -----------------------------------------------------------------
+
+
+def test_an_object_that_moved_is_left_alone(shop):
+    """A loaded update is not sent over an object that changed since the plan."""
+    shop.simulated.load([_namespace(), _config_map(currency="USD")])
+    document = _stored(shop.engine.plan("try-1", UPDATE))
+    resource = shop.cluster.discover().by_kind("v1", "ConfigMap")
+    patch = {"data": {"currency": "CHF"}}
+    shop.cluster.patch(resource, "settings", patch, namespace="shop")
+
+    result = shop.engine.apply(RestorePlan.from_json(document))
+
+    moved = "the live object changed since the plan was made"
+    assert _outcome(result, "settings") == ("skipped", moved)
+    live = shop.object("configmaps", "shop", "settings")
+    assert live["data"]["currency"] == "CHF"
+
+
+def test_an_object_whose_status_moved_is_updated(shop):
+    """The differences of a loaded plan still tell that only a status moved."""
+    shop.engine.run("try-0", SPEC)
+    resource = shop.cluster.discover().by_kind("apps/v1", "Deployment")
+    where = {"namespace": "shop"}
+    shop.cluster.patch(resource, "web", {"spec": {"replicas": 7}}, **where)
+    document = _stored(shop.engine.plan("try-1", UPDATE))
+    status = {"status": {"observedGeneration": 2}}
+    shop.cluster.patch(resource, "web", status, subresource="status", **where)
+
+    result = shop.engine.apply(RestorePlan.from_json(document))
+
+    assert _outcome(result, "web", "deployments.apps")[0] == "updated"
+
+
+def test_another_archive_is_refused(shop):
+    """When the archive was replaced nothing of a loaded plan is written."""
+    document = _stored(shop.engine.plan("try-1", SPEC))
+    shop.replace_backup([_namespace("other")])
+
+    with pytest.raises(PlanOutdatedError, match="is not the one planned"):
+        shop.engine.apply(RestorePlan.from_json(document))
+    assert shop.writes() == 0
+
+
+def test_another_cluster_is_refused(shop):
+    """A plan for one cluster is not carried out on another."""
+    document = _stored(shop.engine.plan("try-1", SPEC))
+    with SimulatedCluster() as other, other.connect() as cluster:
+        engine = RestoreEngine(cluster, shop.store)
+
+        with pytest.raises(PlanOutdatedError, match="another cluster") as caught:
+            engine.apply(RestorePlan.from_json(document))
+
+        assert caught.value.result.restore.status.phase == "Failed"
+        assert other.objects("configmaps") == []
+
+
+def test_without_a_uid_the_address_has_to_be_the_same(shop):
+    """Where no uid of the cluster is readable another address is another cluster."""
+    shop.simulated.faults.forbid(verb="get", resource="namespaces")
+    document = _stored(shop.engine.plan("try-1", SPEC))
+    assert document["head"]["cluster"]["uid"] == ""
+    document["head"]["server"] = "https://elsewhere:6443"
+
+    with pytest.raises(PlanOutdatedError, match="another cluster"):
+        shop.engine.apply(RestorePlan.from_json(document))
+
+
+# --- functions ------------------------------------------------------------------------
+
+
+def _labelled(value):
+    """A transform that sets a label; all of them have one name."""
+
+    def transform(item):
+        item["metadata"].setdefault("labels", {})["team"] = value
+        return item
+
+    return transform
+
+
+def test_transforms_given_again_make_the_same(shop):
+    """With its functions a loaded plan writes what was planned."""
+    options = RestoreOptions(transforms=[_labelled("a")])
+    document = _stored(shop.engine.plan("try-1", SPEC, options))
+
+    plan = RestorePlan.from_json(document, transforms=[_labelled("a")])
+    result = shop.engine.apply(plan)
+
+    assert result.results.errors == ()
+    live = shop.object("configmaps", "shop", "settings")
+    assert live["metadata"]["labels"]["team"] == "a"
+
+
+def test_a_transform_of_the_same_name_that_does_otherwise_is_refused(shop):
+    """A body that is not the planned one is not written, and is an error by name."""
+    shop.simulated.load([_namespace()])
+    options = RestoreOptions(transforms=[_labelled("a")])
+    document = _stored(shop.engine.plan("try-1", SPEC, options))
+
+    plan = RestorePlan.from_json(document, transforms=[_labelled("b")])
+    result = shop.engine.apply(plan)
+
+    assert _outcome(result, "settings") == ("failed", DIFFERENTLY)
+    assert shop.writes() == 0
+
+
+# --- edited by hand -------------------------------------------------------------------
+
+
+def test_a_skip_made_a_create_is_not_written(shop):
+    """What was not planned has no digest of its own: another's does not help it."""
+    document = _stored(shop.engine.plan("try-1", SPEC))
+    pod = next(x for x in document["entries"] if x["kind"] == "Pod")
+    pod["action"] = "create"
+    pod["digest"] = _line(document, "settings")["digest"]
+
+    result = shop.engine.apply(RestorePlan.from_json(document))
+
+    assert _outcome(result, pod["item"].rpartition("/")[2], "pods") == (
+        "failed",
+        DIFFERENTLY,
+    )
+    assert shop.names("pods") == []
+    assert _outcome(result, "settings")[0] == "created"
+
+
+def test_a_write_without_a_digest_is_never_sent(shop):
+    """Even a plan that never was a document writes nothing that it has no digest of."""
+    plan = shop.engine.plan("try-1", SPEC)
+    bare = [replace(entry, digest="") for entry in plan.entries]
+
+    shop.engine.apply(attrs.evolve(plan, entries=bare))
+
+    assert shop.writes() == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"target": "configmaps/shop/other"},
+        {"target": "configmaps/default/settings"},
+        {"target": "secrets/shop/settings"},
+        {"item": "configmaps/shop/other"},
+        {"kind": "ServiceAccount"},
+        {"apiVersion": "v2"},
+        {"digest": f"sha256:{'0' * 64}"},
+    ],
+    ids=str,
+)
+def test_an_edited_line_is_not_written(make_shop, change):
+    """A line that is not as it was planned is not written, here or elsewhere."""
+    shop = make_shop([_namespace(), _config_map(a="1")])
+    document = _stored(shop.engine.plan("try-1", SPEC))
+    _line(document, "settings").update(change)
+
+    options = RestoreOptions(deadline=timedelta(0))
+    document["options"] = options.to_record()
+    result = shop.engine.apply(RestorePlan.from_json(document))
+
+    (failed,) = [o for o in result.outcomes if o.action == "failed"]
+    assert failed.identifier.name in ("settings", "other")
+    assert not {"settings", "other"} & {
+        *shop.names("configmaps"),
+        *shop.names("secrets"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("namespaceMapping", {"shop": "copy"}),
+        ("preserveNodePorts", True),
+    ],
+)
+def test_an_edited_specification_writes_nothing_else(shop, field, value):
+    """What another specification would make is not what the digests say."""
+    document = _stored(shop.engine.plan("try-1", SPEC))
+    planned = {entry["target"] for entry in document["entries"]}
+    document["spec"][field] = value
+
+    shop.engine.apply(RestorePlan.from_json(document))
+
+    assert shop.names("configmaps", "copy") == []
+    assert {f"services/shop/{x}" for x in shop.names("services", "shop")} <= planned
+
+
+def test_an_update_that_the_policy_does_not_allow_is_refused(shop):
+    """A skip made an update of the live object stays undone without its policy."""
+    shop.simulated.load([_namespace(), _config_map(currency="USD")])
+    allowed = _stored(shop.engine.plan("try-1", UPDATE))
+    document = _stored(shop.engine.plan("try-1", SPEC))
+    _line(document, "settings").update(_line(allowed, "settings"))
+
+    result = shop.engine.apply(RestorePlan.from_json(document))
+
+    action, reason = _outcome(result, "settings")
+    assert action == "failed"
+    assert "which it does not allow: exists and differs" in reason
+    live = shop.object("configmaps", "shop", "settings")
+    assert live["data"] == {"currency": "USD"}
+
+
+def test_another_uid_is_another_object(shop):
+    """An update of an object that the plan did not see is not sent."""
+    shop.simulated.load([_namespace(), _config_map(currency="USD")])
+    document = _stored(shop.engine.plan("try-1", UPDATE))
+    _line(document, "settings")["seen"]["uid"] = "another"
+
+    result = shop.engine.apply(RestorePlan.from_json(document))
+
+    assert _outcome(result, "settings")[0] == "skipped"
+    live = shop.object("configmaps", "shop", "settings")
+    assert live["data"] == {"currency": "USD"}
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "error"),
+    [
+        ("restore", {"name": "../../backups/shop-1", "uid": "x"}, InvalidSpecError),
+        ("restore", {"name": "try-2"}, PlanOutdatedError),
+        ("restore", {"uid": "another"}, PlanOutdatedError),
+        ("backup", {"uid": "another"}, PlanOutdatedError),
+        ("backup", {"archive": f"sha256:{'0' * 64}"}, PlanOutdatedError),
+        ("cluster", {"uid": "another"}, PlanOutdatedError),
+    ],
+    ids=["path", "name", "restore uid", "backup uid", "archive", "cluster"],
+)
+def test_an_edited_head_is_refused(shop, part, value, error):
+    """A plan that is of no restore, backup or cluster any more writes nothing."""
+    document = _stored(shop.engine.plan("try-1", SPEC))
+    document["head"][part].update(value)
+
+    with pytest.raises(error):
+        shop.engine.apply(RestorePlan.from_json(document))
+    assert shop.writes() == 0
+
+
+def _released(make_shop):
+    """A claim whose Retain volume is Released in the target."""
+    claim = next(x for x in sample_shop() if x["kind"] == "PersistentVolumeClaim")
+    volume = next(x for x in sample_shop() if x["kind"] == "PersistentVolume")
+    volume["spec"]["persistentVolumeReclaimPolicy"] = "Retain"
+    shop = make_shop([_namespace(), claim, volume])
+    volume["spec"]["claimRef"]["uid"] = "8d3c7e10"
+    volume["status"] = {"phase": "Released"}
+    shop.simulated.load([_namespace(), volume])
+    return shop
+
+
+def test_a_released_volume_is_offered_as_planned(make_shop):
+    """A loaded plan binds a Released volume again, and holds itself to its digest."""
+    shop = _released(make_shop)
+    options = RestoreOptions(released_volumes="reattach")
+    document = _stored(shop.engine.plan("try-1", SPEC, options))
+    edited = json.loads(json.dumps(document))
+    edited["claims"][0]["claim"] = "shop/thief"
+
+    refused = shop.engine.apply(RestorePlan.from_json(edited))
+    result = shop.engine.apply(RestorePlan.from_json(document))
+
+    failed = ("failed", DIFFERENTLY)
+    assert _outcome(refused, "pv-orders", "persistentvolumes") == failed
+    assert _outcome(result, "pv-orders", "persistentvolumes")[0] == "updated"
+    claim = shop.object("persistentvolumeclaims", "shop", "orders")
+    assert claim["spec"]["volumeName"] == "pv-orders"
+
+
+def test_a_claim_made_to_keep_its_volume_is_not_written(make_shop):
+    """A claim line that was edited makes another claim than was planned."""
+    shop = _released(make_shop)
+    document = _stored(shop.engine.plan("try-1", SPEC))
+    document["claims"][0].update(verdict="reuse", volume="pv-orders")
+
+    result = shop.engine.apply(RestorePlan.from_json(document))
+
+    failed = ("failed", DIFFERENTLY)
+    assert _outcome(result, "orders", "persistentvolumeclaims") == failed
+    assert shop.names("persistentvolumeclaims") == []
+
+
+def test_what_the_server_would_refuse_keeps_no_digest(shop):
+    """A write that became a conflict cannot be made one again."""
+    shop.simulated.faults.fail(verb="create", resource="namespaces", status=403)
+    plan = shop.engine.plan("try-1", SPEC, RestoreOptions(validate=True))
+
+    (entry,) = [x for x in plan.entries if x.kind == "Namespace"]
+
+    assert entry.action is PlanAction.CONFLICT
+    assert entry.digest == ""
