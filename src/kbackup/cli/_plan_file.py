@@ -13,6 +13,7 @@ import click
 from click.core import ParameterSource
 
 if TYPE_CHECKING:
+    from kbackup.models import ItemTransform
     from kbackup.restore import RestorePlan
 
 _BESIDE = frozenset({"plan", "yes"})  # what may stand beside a plan that has the rest
@@ -35,14 +36,27 @@ def save_plan(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def load_plan(path: Path) -> RestorePlan:
-    """Read a plan.
+    """Read a plan; of functions it may name those that the command line sets.
 
     Raises:
-        InvalidPlanError: The file holds none, or one that names functions.
+        InvalidPlanError: The file holds none, or one that names other functions.
     """
     from kbackup.restore import RestorePlan  # noqa: PLC0415 - on demand
 
-    return RestorePlan.from_json(path.read_bytes())
+    text = path.read_bytes()
+    return RestorePlan.from_json(text, transforms=_transforms_of(text))
+
+
+def _transforms_of(text: bytes) -> tuple[ItemTransform, ...]:
+    """Return what ``--quiesce`` had set; of anything else the reader complains."""
+    from kbackup.models import qualified_name  # noqa: PLC0415 - on demand
+    from kbackup.restore import quiesce  # noqa: PLC0415 - on demand
+
+    try:
+        names = json.loads(text)["options"]["transforms"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return ()
+    return (quiesce,) if names == [qualified_name(quiesce)] else ()
 
 
 def refuse_beside_plan(context: click.Context) -> None:

@@ -46,9 +46,21 @@ def test_saved_plan_is_carried_out(planned, simulated, file):
 
     assert done.code == 0, done.err
     assert f"writes to {simulated.url}" in done.err
-    assert "Restore r: Completed, 11 created, 2 skipped, 1 unchanged" in done.out
+    assert "Restore r: Completed, 11 created, 3 skipped, 1 unchanged" in done.out
     assert done.next == "Next: kbackup restore describe r"
     assert names(simulated, "configmaps", "copy") == ["settings"]
+
+
+def test_quiesced_plan_is_carried_out_quiesced(backed_up, simulated, file):
+    """What --quiesce keeps still is kept still by a plan from a file as well."""
+    done = backed_up("restore", "plan", "r", *COPY, "--quiesce", "--save", file)
+    assert done.code == 0, done.err
+
+    done = backed_up("restore", "create", "--plan", file, "--yes")
+
+    assert done.code == 0, done.err
+    (web,) = simulated.objects("deployments.apps", "copy")
+    assert web["spec"]["replicas"] == 0
 
 
 def test_next_command_carries_the_file_out(backed_up, file):
