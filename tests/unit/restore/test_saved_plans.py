@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from importlib.metadata import version
 
 import attrs
 import pytest
@@ -82,6 +83,17 @@ def test_a_loaded_plan_does_what_the_plan_does(shop, tmp_path):
     assert [w.message for w in result.results.warnings] == [
         w.message for w in expected.results.warnings
     ]
+
+
+def test_a_loaded_plan_is_the_plan_that_was_made(shop):
+    """All of what the engine decided is in the document, and whose decision it was."""
+    plan = shop.engine.plan("try-1", SPEC, RestoreOptions(redact=["configmaps"]))
+
+    document = _stored(plan)
+
+    assert RestorePlan.from_json(document) == plan
+    assert document["writer"] == {"version": version("kbackup")}
+    assert document["options"]["redact"] == ["configmaps"]
 
 
 def test_a_loaded_plan_can_be_applied_again(shop):
