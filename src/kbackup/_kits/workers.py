@@ -12,12 +12,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
+from contextlib import suppress
 from datetime import timedelta
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import ParamSpec, Self, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
 S = TypeVar("S")
+
+_LOOK_EVERY = 0.2  # seconds: how late somebody else's cancel may be seen
 
 
 class Cancelled(BaseException):
@@ -85,6 +88,28 @@ class CancelToken:
         if self._deadline is not None:
             seconds = min(seconds, max(0.0, self._deadline - time.monotonic()))
         self._event.wait(seconds)
+        self.check()
+
+
+class ChildToken(CancelToken):
+    """A token that is cancelled with another one, and can be cancelled alone."""
+
+    def __init__(self, parent: CancelToken) -> None:
+        super().__init__()
+        self._parent = parent
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether this token or the other one was cancelled."""
+        if self._parent.cancelled:
+            self.cancel(self._parent.reason)
+        return super().cancelled
+
+    def wait(self, seconds: float) -> None:
+        """Sleep *seconds*, or raise `Cancelled` soon after either was cancelled."""
+        until = time.monotonic() + seconds
+        while not self.cancelled and (left := until - time.monotonic()) > 0:
+            self._event.wait(min(left, _LOOK_EVERY))
         self.check()
 
 
@@ -163,18 +188,43 @@ def call_with_timeout(
         StuckCallError: It did not come back. The thread goes on, as Python cannot stop
             it; whatever it returns later is thrown away.
     """
-    outcome: Future[Any] = Future()
-
-    def call() -> None:
-        try:
-            outcome.set_result(function(*args, **kwargs))
-        except BaseException as exc:  # noqa: BLE001 - handed to whoever waits
-            outcome.set_exception(exc)
-
-    threading.Thread(target=call, name="kbackup-bounded-call", daemon=True).start()
+    outcome = _call_apart(lambda: function(*args, **kwargs))
     try:
         outcome.exception(timeout=seconds)  # waits; what the call raised comes below
     except TimeoutError as exc:
         raise StuckCallError(seconds) from exc
-    result: T = outcome.result()
-    return result
+    return outcome.result()
+
+
+def call_watched(function: Callable[[], T], seconds: float, cancel: CancelToken) -> T:
+    """Call *function* as `call_with_timeout` does, and leave it when cancelled.
+
+    Raises:
+        StuckCallError: It did not come back.
+        Cancelled: Somebody cancelled meanwhile; the thread goes on all the same.
+    """
+    outcome = _call_apart(function)
+    until = time.monotonic() + seconds
+    while not outcome.done():
+        left = until - time.monotonic()
+        if left <= 0:
+            raise StuckCallError(seconds)
+        with suppress(TimeoutError):  # the call's own comes with its result
+            outcome.exception(timeout=min(left, _LOOK_EVERY))
+        if not outcome.done():
+            cancel.check()
+    return outcome.result()
+
+
+def _call_apart(function: Callable[[], T]) -> Future[T]:
+    """Start a call on a daemon thread; its outcome is the future's."""
+    outcome: Future[T] = Future()
+
+    def call() -> None:
+        try:
+            outcome.set_result(function())
+        except BaseException as exc:  # noqa: BLE001 - handed to whoever waits
+            outcome.set_exception(exc)
+
+    threading.Thread(target=call, name="kbackup-bounded-call", daemon=True).start()
+    return outcome

@@ -49,14 +49,17 @@ class ActionOutcome:
         additional: What else is wanted, each with whether the filters do not count.
         skip: Why it is not to be stored; empty: it is.
         error: What an action failed with; the item is then not stored.
-        unbegun: Actions that want to act, which this version does not let them.
+        begins: Actions that want to act once it is stored, each with what it wants to
+            be stored again afterwards.
     """
 
     item: Mapping[str, Any]
     additional: list[tuple[ResourceIdentifier, bool]] = attrs.field(factory=list)
     skip: str = ""
     error: PluginError | None = None
-    unbegun: list[str] = attrs.field(factory=list)
+    begins: list[tuple[BackupItemAction, tuple[ResourceIdentifier, ...]]] = attrs.field(
+        factory=list
+    )
 
 
 class _Batch:
@@ -83,7 +86,6 @@ class ActionRunner:
         self._cluster = cluster
         self._limit = run.settings.action_timeout.total_seconds()
         self._pool: WorkerPool | None = None
-        self._hung: set[str] = set()
         self.passed_over: Counter[str] = Counter()
 
     def execute(self, calls: Sequence[ActionCall]) -> list[ActionOutcome]:
@@ -132,7 +134,7 @@ class ActionRunner:
         self.close()
         done = batch.done[:position]  # what the late worker still adds is not ours
         name = batch.action
-        self._hung.add(name)
+        self._run.stuck.add(name)
         call = batch.calls[position]
         error = ActionTimeoutError(name, str(call.identifier), self._limit)
         return [*done, ActionOutcome(item=call.item, error=error)]
@@ -148,12 +150,12 @@ class ActionRunner:
         """Run one item's actions, each on what the one before returned."""
         outcome = ActionOutcome(item=call.item)
         for action in call.actions:
-            if action.name in self._hung:
+            if action.name in self._run.stuck:
                 self.passed_over[action.name] += 1
                 continue
             batch.action, batch.since = action.name, time.monotonic()
             try:
-                output = action.execute(self._given(call, outcome.item))
+                output = action.execute(self.given(call.identifier, outcome.item))
                 _take(outcome, action, output)
             except (Exception, SystemExit) as exc:  # noqa: BLE001 - foreign code
                 name, text = action.name, f"{type(exc).__name__}: {exc}"
@@ -165,10 +167,13 @@ class ActionRunner:
         batch.since = time.monotonic()
         return outcome
 
-    def _given(self, call: ActionCall, item: Mapping[str, Any]) -> BackupInput:
+    def given(
+        self, identifier: ResourceIdentifier, item: Mapping[str, Any]
+    ) -> BackupInput:
+        """Return what an action is given about an item."""
         return BackupInput(
             item=item,
-            identifier=call.identifier,
+            identifier=identifier,
             backup=self._backup,
             cluster=self._cluster,
             logger=self._run.logger,
@@ -191,4 +196,4 @@ def _take(
         for identifier in output.additional_items
     ]
     if output.wants_begin:
-        outcome.unbegun.append(action.name)
+        outcome.begins.append((action, output.post_operation_items))

@@ -29,7 +29,13 @@ from kbackup.models import (
     ResourceIdentifier,
     labels,
 )
-from kbackup.plugins import ActionIndex, BackupItemAction, ItemFailed, Run
+from kbackup.plugins import (
+    ActionIndex,
+    BackupItemAction,
+    ItemFailed,
+    Operations,
+    Run,
+)
 
 BEING_DELETED = "being deleted"
 EXCLUDED_BY_LABEL = "excluded by label"
@@ -84,6 +90,7 @@ class ItemBackupper:
         references: Told of everything stored.
         actions: Of the run.
         runner: Runs them.
+        operations: Lets them begin; None: they may not, as for a plan.
         options: For `where`.
         is_excluded: Tells of a namespace whether its items are left out of
             cluster-wide lists; None: no namespace is.
@@ -98,6 +105,7 @@ class ItemBackupper:
         references: References,
         actions: ActionIndex[BackupItemAction],
         runner: ActionRunner,
+        operations: Operations | None,
         options: BackupOptions,
         is_excluded: Callable[[str], bool] | None = None,
     ) -> None:
@@ -108,6 +116,7 @@ class ItemBackupper:
         self._references = references
         self._actions = actions
         self._runner = runner
+        self._operations = operations
         self._where = options.where
         self._is_excluded = is_excluded
         self.overlong: list[ResourceIdentifier] = []
@@ -354,18 +363,22 @@ class ItemBackupper:
         page.stored.add(identifier.qualified_name)
         tally.stored += 1
         self._note(identifier, outcome)
+        self._begin(identifier, outcome)
+
+    def _begin(self, identifier: ResourceIdentifier, outcome: ActionOutcome) -> None:
+        """Let actions act on a stored item: what is lost gets no operation."""
+        if self._operations is None or not outcome.begins:
+            return
+        given = self._runner.given(identifier, outcome.item)
+        for action, again in outcome.begins:
+            self._operations.begin(
+                action, given, identifier, post_operation_items=again
+            )
 
     def _note(self, identifier: ResourceIdentifier, outcome: ActionOutcome) -> None:
         """Keep what a stored item asks for and refers to."""
         for wanted, unfiltered in outcome.additional:
             self._ledger.want(wanted, unfiltered=unfiltered)
-        for name in outcome.unbegun:
-            self._run.error(
-                f"{name} wants to start an operation, which this version of kbackup "
-                "does not let it do: the object was stored without it",
-                item=identifier,
-                plugin=name,
-            )
         if len(identifier.name) > LONGEST_NAME_FOR_VELERO:
             self.overlong.append(identifier)
         finder = finder_for(identifier.group_resource)

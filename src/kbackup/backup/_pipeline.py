@@ -23,11 +23,18 @@ from kbackup.backup._status import finished_record
 from kbackup.backup._storing import Stored, store_selected
 from kbackup.catalog import BackupClaim, BackupStore, Manifest, ManifestObject
 from kbackup.cluster import Cluster
-from kbackup.models import Backup, BackupOptions, BackupResult, labels
+from kbackup.models import (
+    Backup,
+    BackupOptions,
+    BackupResult,
+    ItemOperation,
+    labels,
+)
 from kbackup.plugins import (
     ActionIndex,
     BackupItemAction,
     BytesUploaded,
+    Operations,
     PluginManager,
     Run,
 )
@@ -65,15 +72,17 @@ def run_backup(
         with _logged(log_path, record, run):
             with run.phase("discovery"):
                 request = make_request(record, options, cluster)
-            stored, archive = _write_archive(request, run, archive_path, plugins)
+            stored, archive, begun = _write_archive(request, run, archive_path, plugins)
             now = run.clock.now()
-            record = finished_record(request.backup, stored.ledger, run.results, now)
+            record = finished_record(
+                request.backup, stored.ledger, run.results, now, operations=begun
+            )
             _log_end(run, record, stored)
         names = BackupFiles(record.metadata.name)
         files: dict[str, Path | bytes] = {
             file_name(names.archive): archive_path,
             file_name(names.logs): log_path,
-            **side_files(record.metadata.name, stored.ledger, run.results),
+            **side_files(record.metadata.name, stored.ledger, run.results, begun),
         }
         manifest = _manifest(request, stored, archive)
         with run.phase("upload"):
@@ -131,15 +140,17 @@ class _Archive:
 
 def _write_archive(
     request: BackupRequest, run: Run, path: Path, plugins: PluginManager
-) -> tuple[Stored, _Archive]:
+) -> tuple[Stored, _Archive, tuple[ItemOperation, ...]]:
+    """Store everything, and wait for what actions began meanwhile."""
     actions = action_index(request.cluster, plugins, run)
     started = request.backup.status.start_timestamp or run.clock.now()
-    with spool_file(path) as out:
+    timeout = request.backup.spec.item_operation_timeout
+    with spool_file(path) as out, Operations(run, request.cluster, timeout) as begun:
         with ArchiveWriter(out, mtime=int(started.timestamp())) as archive:
-            stored = store_selected(request, run, archive, actions)
-        return stored, _Archive(
-            archive.size, archive.sha256, archive.items, archive.entries
-        )
+            stored = store_selected(request, run, archive, actions, begun)
+            begun.follow()
+        written = _Archive(archive.size, archive.sha256, archive.items, archive.entries)
+        return stored, written, begun.records
 
 
 def _manifest(request: BackupRequest, stored: Stored, archive: _Archive) -> Manifest:

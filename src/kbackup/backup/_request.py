@@ -31,13 +31,13 @@ from kbackup.models import (
     validate_backup_name,
     validate_backup_spec,
 )
+from kbackup.plugins import OPERATION_TIMEOUT
 
 FORMAT_VERSION = "1.1.0"  # of the archive; Velero 1.8 to 1.18
 _NAMESPACE = "velero"  # where a Velero server looks for its backups
 
 # What Velero fills in, so that a record reads as one of its own.
 _SNAPSHOT_TIMEOUT = timedelta(minutes=10)
-_OPERATION_TIMEOUT = timedelta(hours=4)
 
 
 @attrs.frozen(kw_only=True)
@@ -94,7 +94,7 @@ def new_record(
         included_namespaces=spec.included_namespaces or ("*",),
         storage_location=location,
         csi_snapshot_timeout=spec.csi_snapshot_timeout or _SNAPSHOT_TIMEOUT,
-        item_operation_timeout=spec.item_operation_timeout or _OPERATION_TIMEOUT,
+        item_operation_timeout=spec.item_operation_timeout or OPERATION_TIMEOUT,
         volume_group_snapshot_label_key=(
             spec.volume_group_snapshot_label_key or labels.VOLUME_GROUP
         ),

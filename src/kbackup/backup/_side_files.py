@@ -12,14 +12,19 @@ import msgspec
 
 from kbackup._kits.streams import compress
 from kbackup.backup._ledger import Ledger
-from kbackup.models import Results
+from kbackup.models import ItemOperation, Results, to_json
 from kbackup.stores import BackupFiles
 
 
-def side_files(name: str, ledger: Ledger, results: Results) -> dict[str, bytes]:
+def side_files(
+    name: str,
+    ledger: Ledger,
+    results: Results,
+    operations: tuple[ItemOperation, ...] = (),
+) -> dict[str, bytes]:
     """Return every side file but the log, by its name in the backup's directory.
 
-    This version keeps no volume's data and starts no operation: those lists are empty.
+    This version keeps no volume's data: those lists are empty.
     In particular no volume is described: a Velero server then treats each by its
     reclaim policy, which is what holds for a volume without data.
     """
@@ -27,7 +32,7 @@ def side_files(name: str, ledger: Ledger, results: Results) -> dict[str, bytes]:
     contents: dict[str, Any] = {
         files.pod_volume_backups: [],
         files.volume_snapshots: [],
-        files.item_operations: [],
+        files.item_operations: to_json(operations),
         files.volume_info: [],
         files.resource_list: resource_list(ledger),
         files.results: results.to_json(),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
 
 import attrs
@@ -10,13 +12,20 @@ from kbackup.backup._ledger import Ledger
 from kbackup.models import (
     Backup,
     BackupPhase,
+    ItemOperation,
+    OperationPhase,
     Progress,
     Results,
 )
 
 
 def finished_record(
-    record: Backup, ledger: Ledger, results: Results, now: datetime
+    record: Backup,
+    ledger: Ledger,
+    results: Results,
+    now: datetime,
+    *,
+    operations: Sequence[ItemOperation] = (),
 ) -> Backup:
     """Return the record of a run that reached its end.
 
@@ -28,6 +37,7 @@ def finished_record(
     labelled = sorted(ledger.excluded_namespaces - set(excluded))
     spec = attrs.evolve(record.spec, excluded_namespaces=(*excluded, *labelled))
     failed = sum(len(page.failed) for page in ledger.types())
+    ended = Counter(operation.status.phase for operation in operations)
     status = attrs.evolve(
         record.status,
         phase=BackupPhase.PARTIALLY_FAILED if results.errors else BackupPhase.COMPLETED,
@@ -37,6 +47,9 @@ def finished_record(
         progress=Progress(
             total_items=ledger.items + failed, items_backed_up=ledger.items
         ),
+        backup_item_operations_attempted=len(operations),
+        backup_item_operations_completed=ended[OperationPhase.COMPLETED],
+        backup_item_operations_failed=ended[OperationPhase.FAILED],
     )
     return attrs.evolve(record, spec=spec, status=status)
 

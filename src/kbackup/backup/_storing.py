@@ -42,6 +42,7 @@ from kbackup.plugins import (
     BackupItemAction,
     ItemsListed,
     ItemsProgressed,
+    Operations,
     Run,
 )
 
@@ -74,8 +75,11 @@ def store_selected(
     run: Run,
     sink: ItemSink,
     actions: ActionIndex[BackupItemAction],
+    operations: Operations | None = None,
 ) -> Stored:
     """Give everything that *request* selects to *sink*.
+
+    Without *operations* no action begins anything.
 
     Raises:
         Cancelled: The run is to stop.
@@ -83,7 +87,10 @@ def store_selected(
     """
     runner = ActionRunner(run, request.backup, request.cluster.reader())
     try:
-        return _Storing(request, run, sink, actions, runner).execute()
+        storing = _Storing(
+            request, run, sink, actions, runner=runner, operations=operations
+        )
+        return storing.execute()
     finally:
         runner.close()
 
@@ -97,7 +104,9 @@ class _Storing:
         run: Run,
         sink: ItemSink,
         actions: ActionIndex[BackupItemAction],
+        *,
         runner: ActionRunner,
+        operations: Operations | None,
     ) -> None:
         self._request = request
         self._run = run
@@ -105,6 +114,7 @@ class _Storing:
         self._references = References()
         self._refusals = coverage.Refusals(request, run, self._ledger)
         self._runner = runner
+        self._operations = operations
         self._sink = sink
         self._actions = actions
         self._lists: list[ListRecord] = []
@@ -137,6 +147,7 @@ class _Storing:
             references=self._references,
             actions=self._actions,
             runner=self._runner,
+            operations=self._operations,
             options=self._request.options,
             is_excluded=_exclusion(self._request, namespaces),
         )

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from kbackup._kits.workers import Cancelled, CancelToken
 from kbackup.cluster._errors import Subject
 from kbackup.cluster._objects import Objects
 from kbackup.errors import (
@@ -25,6 +27,7 @@ from kbackup.models import APIResource, GroupResource, ResourceIdentifier, Serve
 if TYPE_CHECKING:
     from kbackup.cluster._cluster import Cluster
 
+_REVOKED = "the writer was revoked: an action may act only while it is asked to"
 _REVIEWS = "/apis/authentication.k8s.io"
 _REVIEW_VERSIONS = ("v1", "v1beta1", "v1alpha1")  # none before 1.26
 _ACCESS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
@@ -73,54 +76,83 @@ class Reader:
 
 
 class Writer(Reader):
-    """The cluster, for reading and writing, until it is revoked."""
+    """The cluster, for reading and writing, until it is revoked or the run cancelled.
 
-    def __init__(self, cluster: Cluster) -> None:
+    Args:
+        cluster: Bound to *token*.
+        token: Belongs to this writer alone; cancelled by revoking.
+    """
+
+    def __init__(self, cluster: Cluster, token: CancelToken) -> None:
         super().__init__(cluster)
+        self._token = token
         self._revoked = threading.Event()
 
     def revoke(self) -> None:
-        """Refuse every write from now on; one on its way is not called back."""
+        """Refuse every use from now on.
+
+        A request that the server has is not called back; it is not sent again.
+        """
         self._revoked.set()
+        self._token.cancel(_REVOKED)
+
+    def get(self, identifier: ResourceIdentifier) -> Mapping[str, Any] | None:
+        """Return one object, or None where there is none or no such type."""
+        with self._using("get", identifier):
+            return super().get(identifier)
+
+    def list(
+        self,
+        group_resource: GroupResource,
+        *,
+        namespace: str = "",
+        label_selector: str = "",
+    ) -> Iterator[Mapping[str, Any]]:
+        """Yield the objects of a type; none where the server has no such type."""
+        with self._using("list", group_resource):
+            yield from super().list(
+                group_resource, namespace=namespace, label_selector=label_selector
+            )
+
+    def resolve(self, text: str) -> APIResource | None:
+        """Return the type that a plural, short, singular or full name means."""
+        with self._using("resolve", text):
+            return super().resolve(text)
 
     def create(self, item: Mapping[str, Any]) -> Mapping[str, Any]:
         """Create an object and return what the server stored."""
         metadata = item.get("metadata") or {}
         name = str(metadata.get("name") or metadata.get("generateName") or "")
         api_version, kind = str(item.get("apiVersion")), str(item.get("kind"))
-        self._check("create", kind, name)
-        discovery = self._cluster.discover()
-        resource = discovery.by_kind(api_version, kind)
-        if resource is None:  # perhaps of a CRD that is younger than the discovery
-            discovery = self._cluster.discover(refresh=True)
+        with self._using("create", kind, name):
+            discovery = self._cluster.discover()
             resource = discovery.by_kind(api_version, kind)
-        if resource is None:
-            reason = f"no {api_version} {kind}"
-            raise UnsupportedByServerError("create", kind, name, reason)
-        return self._cluster.create(resource, item)
+            if resource is None:  # perhaps of a CRD that is younger than the discovery
+                discovery = self._cluster.discover(refresh=True)
+                resource = discovery.by_kind(api_version, kind)
+            if resource is None:
+                reason = f"no {api_version} {kind}"
+                raise UnsupportedByServerError("create", kind, name, reason)
+            return self._cluster.create(resource, item)
 
     def patch(
         self, identifier: ResourceIdentifier, patch: Mapping[str, Any]
     ) -> Mapping[str, Any]:
         """Send a merge patch and return what the server stored."""
-        resource = self._writable("patch", identifier)
-        namespace = identifier.namespace
-        return self._cluster.patch(
-            resource, identifier.name, patch, namespace=namespace
-        )
+        name, namespace = identifier.name, identifier.namespace
+        with self._using("patch", identifier):
+            resource = self._served("patch", identifier)
+            return self._cluster.patch(resource, name, patch, namespace=namespace)
 
     def delete(self, identifier: ResourceIdentifier) -> None:
         """Delete an object; deleting what is gone is success."""
-        resource = self._writable("delete", identifier)
-        try:
-            namespace = identifier.namespace
-            self._cluster.delete(resource, identifier.name, namespace=namespace)
-        except ItemNotFoundError:
-            return
+        name, namespace = identifier.name, identifier.namespace
+        with self._using("delete", identifier), suppress(ItemNotFoundError):
+            resource = self._served("delete", identifier)
+            self._cluster.delete(resource, name, namespace=namespace)
 
-    def _writable(self, verb: str, identifier: ResourceIdentifier) -> APIResource:
+    def _served(self, verb: str, identifier: ResourceIdentifier) -> APIResource:
         group_resource = identifier.group_resource
-        self._check(verb, str(group_resource), identifier.qualified_name)
         resource = self._cluster.discover().get(group_resource)
         if resource is None:
             raise UnsupportedByServerError(
@@ -128,9 +160,26 @@ class Writer(Reader):
             )
         return resource
 
-    def _check(self, verb: str, resource: str, item: str) -> None:
+    @contextmanager
+    def _using(
+        self, verb: str, what: ResourceIdentifier | GroupResource | str, name: str = ""
+    ) -> Iterator[None]:
+        """Hold a use against the revocation, before each of its requests.
+
+        Raises:
+            ClusterError: The writer was revoked.
+        """
+        if isinstance(what, ResourceIdentifier):
+            name = what.qualified_name
+            what = what.group_resource
         if self._revoked.is_set():
-            raise ClusterError(verb, resource, item, "the writer was revoked")
+            raise ClusterError(verb, str(what), name, _REVOKED)
+        try:
+            yield
+        except Cancelled as exc:
+            if not self._revoked.is_set():  # it was the run
+                raise
+            raise ClusterError(verb, str(what), name, _REVOKED) from exc
 
 
 # --- questions about the caller -------------------------------------------------------

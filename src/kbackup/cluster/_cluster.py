@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import attrs
 
-from kbackup._kits.workers import CancelToken
+from kbackup._kits.workers import CancelToken, ChildToken
 from kbackup.cluster import _access
 from kbackup.cluster._access import Reader, Writer
 from kbackup.cluster._auth import Authorization
@@ -230,7 +230,8 @@ class Cluster:
 
     def writer(self) -> Writer:
         """Return what item actions are given to act with; each can be revoked."""
-        return Writer(self)
+        token = ChildToken(self._bound.cancel)
+        return Writer(self.for_run(token), token)
 
     # --- objects ----------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from kbackup.plugins._events import (
     ItemsListed,
     ItemsProgressed,
     Observer,
+    OperationProgressed,
     PhaseChanged,
     RunEnded,
     RunStarted,
@@ -40,6 +41,7 @@ from kbackup.plugins._item_actions import (
     DeleteItemAction,
     FollowsOperations,
     ItemBlockAction,
+    OperationInput,
     RestoreInput,
     RestoreItemAction,
     RestoreOutput,
@@ -47,11 +49,14 @@ from kbackup.plugins._item_actions import (
 from kbackup.plugins._manager import PluginManager
 from kbackup.plugins._names import qualify
 from kbackup.plugins._offers import PluginInfo, PluginKind
+from kbackup.plugins._operations import OPERATION_TIMEOUT, Operations
 from kbackup.plugins._run import Run, RunLogger
 from kbackup.plugins._selectors import ActionIndex, ResolvedAction
+from kbackup.plugins._watchdog import call_action, fact_of
 from kbackup.plugins.hookspecs import hookimpl
 
 __all__ = [
+    "OPERATION_TIMEOUT",
     "ActionIndex",
     "BackupInput",
     "BackupItemAction",
@@ -77,6 +82,9 @@ __all__ = [
     "ObjectStore",
     "ObjectStoreFactory",
     "Observer",
+    "OperationInput",
+    "OperationProgressed",
+    "Operations",
     "PhaseChanged",
     "PluginInfo",
     "PluginKind",
@@ -94,6 +102,8 @@ __all__ = [
     "VolumeSnapshotterFactory",
     "WaitingFor",
     "WarningRecorded",
+    "call_action",
+    "fact_of",
     "hookimpl",
     "qualify",
 ]

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import attrs
 
-from kbackup.models import GroupResource, ResourceIdentifier
+from kbackup.models import GroupResource, OperationPhase, ResourceIdentifier
 
 
 @attrs.frozen(kw_only=True)
@@ -100,6 +100,31 @@ class ItemRestored(Event):
 
     identifier: ResourceIdentifier
     action: str
+
+
+@attrs.frozen(kw_only=True)
+class OperationProgressed(Event):
+    """Something that an item action began got further, or ended.
+
+    Attributes:
+        identifier: The item; of a restore that in the target.
+        action: The name of the action.
+        operation_id: The action's own name of the operation.
+        phase: Where it is.
+        n_completed: In *units*.
+        n_total: In *units*; 0 while unknown.
+        units: What is counted, such as ``Bytes``.
+        description: What the action says of it.
+    """
+
+    identifier: ResourceIdentifier
+    action: str
+    operation_id: str
+    phase: OperationPhase
+    n_completed: int = 0
+    n_total: int = 0
+    units: str = ""
+    description: str = ""
 
 
 @attrs.frozen(kw_only=True)

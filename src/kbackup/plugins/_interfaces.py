@@ -278,9 +278,10 @@ class ClusterReader(Protocol):
 
 
 class ClusterWriter(ClusterReader, Protocol):
-    """The cluster, for reading and writing; given to `begin` only.
+    """The cluster, for reading and writing; given to `begin` and `cancel` only.
 
-    A run revokes it when the action that holds it did not come back in time.
+    It is revoked as soon as the call that it was given to returns or takes too long,
+    or the run is cancelled: every later use is a `ClusterError`.
     """
 
     def create(self, item: Mapping[str, Any]) -> Mapping[str, Any]:

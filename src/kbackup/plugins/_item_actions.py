@@ -57,8 +57,9 @@ class BackupOutput:
         additional_items: What must be in the backup as well; the filters decide.
         must_include_additional_items: The filters do not decide about those.
         skip: Why this object shall not be stored; empty: it shall.
-        wants_begin: Whether `begin` is to be called.
-        post_operation_items: What to store again after the operation ended.
+        wants_begin: Whether `begin` is to be called once the object is stored.
+        post_operation_items: What to store again after the operation ended. This
+            version does not store it: a backup says so in an error.
     """
 
     item: Mapping[str, Any]
@@ -105,13 +106,38 @@ class RestoreOutput:
         item: The object to write; the one given where nothing changes.
         additional_items: What must be restored before it; the filters decide.
         skip: Why this object shall not be restored; empty: it shall.
-        wants_begin: Whether `begin` is to be called when the plan is applied.
+        wants_begin: Whether `begin` is to be called when the plan is applied, just
+            before the object is written.
     """
 
     item: Mapping[str, Any]
     additional_items: tuple[ResourceIdentifier, ...] = ()
     skip: str = ""
     wants_begin: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class OperationInput:
+    """What an action is given about an operation that it began.
+
+    It says all that there is to know: an action that keeps nothing of its own between
+    `begin` and `progress` can be asked by another process, too.
+
+    Attributes:
+        operation: As far as it is known; ``spec.operation_id`` is the action's own.
+        cluster: The cluster in which it goes on, read anew each time.
+        logger: Writes to the log of the run.
+        backup: The backup that runs or is restored.
+        restore: The restore, where it is one.
+        run: The run that waits for it.
+    """
+
+    operation: ItemOperation
+    cluster: ClusterReader
+    logger: logging.Logger | logging.LoggerAdapter[logging.Logger]
+    backup: Backup
+    restore: Restore | None = None
+    run: Run | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -138,10 +164,9 @@ class BackupItemAction(Protocol):
     """Looks at each item it applies to while a backup runs.
 
     `execute` is pure: it changes neither the item nor the cluster, may be called more
-    than once, from any worker thread. An action that starts something has a method
-    ``begin(given: BackupInput, cluster: ClusterWriter) -> ItemOperation | None`` and,
-    for what goes on by itself, ``progress(operation) -> OperationProgress`` and
-    ``cancel(operation)``.
+    than once, from any worker thread. An action that starts something has `begin`, as
+    `BeginsBackup` states it, and for what goes on by itself `progress` and `cancel`, as
+    `FollowsOperations` does.
     """
 
     name: str
@@ -156,8 +181,9 @@ class BackupItemAction(Protocol):
 class RestoreItemAction(Protocol):
     """Looks at each item it applies to while a restore is planned.
 
-    `execute` is pure, as for `BackupItemAction`; ``begin``, ``progress`` and ``cancel``
-    alike, called while the plan is applied.
+    `execute` is pure, as for `BackupItemAction`. What is to be started is started by
+    `begin`, as `BeginsRestore` states it, while the plan is applied; `progress` and
+    `cancel` follow it, as `FollowsOperations` does.
     """
 
     name: str
@@ -196,7 +222,13 @@ class BeginsBackup(Protocol):
     """The part of a BackupItemAction that acts."""
 
     def begin(self, given: BackupInput, cluster: ClusterWriter) -> ItemOperation | None:
-        """Start what is to be started; return what to wait for."""
+        """Start what is to be started; return what to wait for.
+
+        Called once for each item whose `execute` wanted it, after the item was stored;
+        never for a plan. ``given.item`` is what was stored. Of the operation only
+        ``spec.operation_id`` is for the action to fill in. The writer is revoked as
+        soon as this returns, takes too long or the run is cancelled.
+        """
         ...
 
 
@@ -206,17 +238,27 @@ class BeginsRestore(Protocol):
     def begin(
         self, given: RestoreInput, cluster: ClusterWriter
     ) -> ItemOperation | None:
-        """Start what is to be started; return what to wait for."""
+        """Start what is to be started; return what to wait for.
+
+        Called once for each item whose `execute` wanted it, just before the item is
+        written to where the plan saw nothing, or what it will update; never for a plan,
+        and not where nothing is to be written. ``given.item`` is what will be written.
+        The rest is as for backups.
+        """
         ...
 
 
 class FollowsOperations(Protocol):
     """The part of an action whose operations go on by themselves."""
 
-    def progress(self, operation: ItemOperation) -> OperationProgress:
-        """Return how far an operation is."""
+    def progress(self, given: OperationInput) -> OperationProgress:
+        """Return how far an operation is; asked until it says that it has ended."""
         ...
 
-    def cancel(self, operation: ItemOperation) -> None:
-        """Stop an operation as soon as possible."""
+    def cancel(self, given: OperationInput, cluster: ClusterWriter) -> None:
+        """Stop an operation as soon as possible: nobody waits for it any more.
+
+        Called where it did not end in time, or the run was cancelled or failed. The
+        writer is revoked as `begin`'s is.
+        """
         ...

@@ -197,7 +197,7 @@ def _action_fault(method: str, name: str, value: object) -> str:
 
 
 _ACTION_VERSIONS = (1, 2)  # Velero's; in kbackup they differ in their order only
-_OPTIONAL_METHODS = {"begin": 2, "progress": 1, "cancel": 1}  # and their arguments
+_OPTIONAL_METHODS = {"begin": 2, "progress": 1, "cancel": 2}  # and their arguments
 
 
 def _methods_fault(name: str, value: object, method: str) -> str:

@@ -76,6 +76,7 @@ class Run:
         clock: Where the time comes from.
         cancel: Asked between items and before every request.
         logger: Writes to the run's log and to ``kbackup.<kind>``.
+        stuck: Names of the actions that did not come back once: not called again.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class Run:
         self.clock: Clock = clock or SystemClock()
         self.cancel = cancel or CancelToken()
         self.logger = RunLogger(f"kbackup.{kind}", uid)
+        self.stuck: set[str] = set()
         self._observer = observer
         self._broadcast = broadcast
         self._emitting = threading.RLock()

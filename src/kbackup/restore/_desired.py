@@ -7,14 +7,13 @@ again to write: both get the same bytes, which the digest in the plan holds them
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import attrs
 import msgspec
 
-from kbackup._kits.workers import StuckCallError, call_with_timeout
-from kbackup.errors import ActionError, ActionTimeoutError, KBackupError
+from kbackup.errors import ActionError, KBackupError
 from kbackup.models import (
     Backup,
     GroupResource,
@@ -34,6 +33,8 @@ from kbackup.plugins import (
     RestoreItemAction,
     RestoreOutput,
     Run,
+    call_action,
+    fact_of,
 )
 from kbackup.restore._claims import (
     CLAIMS,
@@ -128,7 +129,6 @@ class DesiredMaker:
         self._redaction = redaction
         self._backup_label = label_value(backup.name)
         self._restore_label = label_value(restore.name)
-        self._stuck: set[str] = set()
         self._last = _TypeFacts()
 
     def make(
@@ -270,31 +270,21 @@ class DesiredMaker:
         return outcome
 
     def _call(self, action: RestoreItemAction, given: RestoreInput) -> RestoreOutput:
-        name, item = action.name, str(given.identifier)
-        if name in self._stuck:
-            raise ActionError(name, item, "not called again: it did not come back once")
+        """Our own actions are trusted to come back; a thread each costs 70 us."""
+        ref, kind = given.identifier, str(given.item.get("kind"))
+        hide = self._redaction.hides(ref.group_resource, kind)
+        if not type(action).__module__.startswith(_BUILT_IN):
+            call = partial(action.execute, given)
+            return call_action(self._run, action.name, ref, call, hide=hide)
         started = self._run.clock.monotonic()
         try:
-            return self._bounded(action, given)
-        except StuckCallError as exc:
-            self._stuck.add(name)
-            seconds = self._run.settings.action_timeout.total_seconds()
-            raise ActionTimeoutError(name, item, seconds) from exc
+            return action.execute(given)
         except KBackupError:
             raise
         except (Exception, SystemExit) as exc:
-            kind = str(given.item.get("kind"))
-            hide = self._redaction.hides(given.identifier.group_resource, kind)
-            raise ActionError(name, item, fact_of(exc, hide=hide)) from exc
+            raise ActionError(action.name, str(ref), fact_of(exc, hide=hide)) from exc
         finally:
-            self._run.spent(name, self._run.clock.monotonic() - started)
-
-    def _bounded(self, action: RestoreItemAction, given: RestoreInput) -> RestoreOutput:
-        """Our own actions are trusted to come back; a thread each costs 70 us."""
-        if type(action).__module__.startswith(_BUILT_IN):
-            return action.execute(given)
-        limit = self._run.settings.action_timeout.total_seconds()
-        return call_with_timeout(action.execute, limit, given)
+            self._run.spent(action.name, self._run.clock.monotonic() - started)
 
     def _transform(
         self, body: dict[str, Any], target: ResourceIdentifier
@@ -374,12 +364,6 @@ def _is_object(value: Mapping[str, Any]) -> bool:
         and isinstance(metadata, Mapping)
         and metadata.get("name")
     )
-
-
-def fact_of(exc: BaseException, *, hide: bool) -> str:
-    """What to say of a foreign error; with *hide* not its text: it may quote a value."""
-    kind = type(exc).__name__
-    return kind if hide or not str(exc) else f"{kind}: {exc}"
 
 
 def is_wanted(

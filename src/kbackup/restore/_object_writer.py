@@ -20,8 +20,8 @@ from kbackup.errors import (
     ItemNotFoundError,
     KBackupError,
 )
-from kbackup.models import APIResource, Item, ResourceIdentifier
-from kbackup.plugins import Run
+from kbackup.models import APIResource, ResourceIdentifier
+from kbackup.plugins import Operations, Run
 from kbackup.restore._answers import (
     Answer,
     explain,
@@ -70,6 +70,7 @@ class ObjectWriter:
     """Writes single entries; its `write` may be called from any thread.
 
     With *dry_run* the server is asked what it would answer, and nothing is stored.
+    Without *operations* no action begins anything.
     """
 
     def __init__(
@@ -86,8 +87,11 @@ class ObjectWriter:
         gate: Gate,
         run: Run,
         owners: OwnerLinks,
+        operations: Operations | None = None,
         dry_run: bool = False,
     ) -> None:
+        self._operations = operations
+        self._begun: set[ResourceIdentifier] = set()
         self._owners = owners
         self._deferred: Counter[ResourceIdentifier] = Counter()
         self._dry_run = dry_run
@@ -114,9 +118,7 @@ class ObjectWriter:
     def write(self, entry: PlanEntry) -> Attempt:
         """Try to carry out one entry; an error becomes part of the attempt."""
         try:
-            # Within the gate from the start: whoever waits holds no body in memory.
-            with self._gate.writing():
-                return self._write(entry)
+            return self._begin_and_write(entry)
         except ClusterError as exc:  # of a look, not of the write itself
             reason = explain(exc, hide=self._hides(entry))
             retry = meaning(exc, create=True) in (Answer.RETRY, Answer.LOOK)
@@ -124,7 +126,18 @@ class ObjectWriter:
         except KBackupError as exc:
             return Attempt(action=FAILED, reason=str(exc))
 
-    def _write(self, entry: PlanEntry) -> Attempt:
+    def _begin_and_write(self, entry: PlanEntry) -> Attempt:
+        while (attempt := self._at_gate(entry)) is None:
+            self._begin(entry)  # not at the gate: it says nothing about the server
+        return attempt
+
+    def _at_gate(self, entry: PlanEntry) -> Attempt | None:
+        # Within the gate from the start: whoever waits holds no body in memory.
+        with self._gate.writing():
+            return self._write(entry)
+
+    def _write(self, entry: PlanEntry) -> Attempt | None:
+        """Try to write one entry; None: first its actions are to begin."""
         resource = self._types.find(entry)
         if resource is None:
             reason = f"{entry.target.group_resource} is not served (yet)"
@@ -136,14 +149,11 @@ class ObjectWriter:
         desired = self._desired(entry)
         if not _is_planned(entry, desired):
             return Attempt(action=FAILED, reason=_DIGEST)
+        if desired.begins and self._operations and entry.identifier not in self._begun:
+            return None
         if entry.action is PlanAction.UPDATE:
             return self._update(entry, resource, desired)
-        attempt = self._create(entry, resource, desired)
-        if desired.begins and attempt.action == CREATED and not self._dry_run:
-            item = self._contents.get(entry.identifier)
-            if item is not None:
-                self._begin(item, desired)
-        return attempt
+        return self._create(entry, resource, desired)
 
     def rehearse(self, entries: Iterable[PlanEntry]) -> None:
         """Let every action see the target as it is before the first write.
@@ -164,6 +174,36 @@ class ObjectWriter:
             return self._maker.make_blank_namespace(entry.target)
         line = self._lines.get(entry.identifier)
         return self._maker.make(item, item.content, line)
+
+    # --- begin ------------------------------------------------------------------------
+
+    def _begin(self, entry: PlanEntry) -> None:
+        """Let actions act once; nothing is done to an object that moved."""
+        resource = self._types.find(entry)
+        item, desired = self._contents.get(entry.identifier), self._desired(entry)
+        if resource is None or item is None or self._operations is None:
+            return
+        as_planned = self._is_to_be_written(entry, resource, desired)
+        self._begun.add(entry.identifier)
+        for action in desired.begins:
+            if as_planned:
+                given = self._maker.given(item, desired.content)
+                self._operations.begin(action, given, entry.target)
+            else:
+                message = f"{action.name} did not begin: {_MOVED}"
+                self._run.warning(message, item=entry.target, plugin=action.name)
+
+    def _is_to_be_written(
+        self, entry: PlanEntry, resource: APIResource, desired: Desired
+    ) -> bool:
+        """Whether the target has what the plan saw; what nobody may read counts."""
+        try:
+            live = self._look(entry, resource)
+        except ForbiddenError:
+            return entry.action is PlanAction.UNKNOWN
+        if live is None or entry.action is not PlanAction.UPDATE:
+            return live is None and entry.action is not PlanAction.UPDATE
+        return _is_as_seen(entry, live) or self._is_as_planned(entry, desired, live)
 
     # --- create -----------------------------------------------------------------------
 
@@ -429,19 +469,6 @@ class ObjectWriter:
 
     def _hides(self, entry: PlanEntry) -> bool:
         return self._redaction.hides(entry.identifier.group_resource, entry.kind)
-
-    def _begin(self, item: Item, desired: Desired) -> None:
-        """Let actions act that asked for it."""
-        for action in desired.begins:
-            begin = getattr(action, "begin", None)
-            if begin is None:
-                continue
-            writer = self._cluster.writer()
-            try:
-                begin(self._maker.given(item, desired.content), writer)
-            except Exception as exc:  # noqa: BLE001 - a plugin may raise anything
-                message = f"{action.name} failed to begin: {type(exc).__name__}"
-                self._run.error(message, item=desired.target, plugin=action.name)
 
 
 def _tied(desired: Desired, owners: Resolved) -> Mapping[str, Any] | bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from kbackup.errors import (
 )
 from kbackup.models import (
     Backup,
+    ItemOperation,
     ItemOutcome,
     RestoreOptions,
     RestorePhase,
@@ -31,6 +33,7 @@ from kbackup.models import (
     RestoreSpec,
 )
 from kbackup.plugins import (
+    Operations,
     Run,
     RunEnded,
     RunStarted,
@@ -175,6 +178,8 @@ def apply_plan(session: Session, plan: RestorePlan) -> RestoreResult:
     run.logger.addHandler(log)
     outcomes: list[ItemOutcome] = []
     total = len(plan.entries)
+    limit = plan.spec.item_operation_timeout
+    operations = Operations(run, session.bound(run), limit)
 
     def result(*, failed: bool) -> RestoreResult:
         return result_of(
@@ -183,15 +188,17 @@ def apply_plan(session: Session, plan: RestorePlan) -> RestoreResult:
             started=started,
             ended=now(session),
             outcomes=outcomes,
+            operations=operations.records,
             total=total,
             failed=failed,
         )
 
     try:
-        _apply(session, run, plan, outcomes)
+        with operations:
+            _apply(session, run, plan, outcomes, operations)
         ended = result(failed=False)
         log.close()
-        return _keep(session, run, plan, ended, log_path)
+        return _keep(session, run, plan, ended, operations.records, log=log_path)
     except Cancelled as exc:
         error = RunCancelledError(exc.reason)
         error.result = result(failed=True)
@@ -207,7 +214,11 @@ def apply_plan(session: Session, plan: RestorePlan) -> RestoreResult:
 
 
 def _apply(
-    session: Session, run: Run, plan: RestorePlan, outcomes: list[ItemOutcome]
+    session: Session,
+    run: Run,
+    plan: RestorePlan,
+    outcomes: list[ItemOutcome],
+    operations: Operations,
 ) -> None:
     head, options = plan.head, plan.options
     backup = _check(session, plan)
@@ -225,7 +236,8 @@ def _apply(
             run.error("the backup was read as far as it goes, damaged or not")
         for damage in contents.damage:
             run.error(f"the backup is damaged: {damage}")
-        outcomes += _write(session, run, plan, request, contents)
+        outcomes += _write(session, run, plan, request, contents, operations=operations)
+        operations.follow()
         finalize(plan, outcomes, run)
 
 
@@ -254,6 +266,8 @@ def _write(
     plan: RestorePlan,
     request: RestoreRequest,
     contents: ArchiveContents,
+    *,
+    operations: Operations,
 ) -> list[ItemOutcome]:
     types = ServedTypes(request.cluster, request.discovery, run)
     objects = make_object_writer(
@@ -264,6 +278,7 @@ def _write(
         types=types,
         claims=plan.claims,
         entries=plan.entries,
+        operations=operations,
     )
     writer = Writer(
         run,
@@ -284,7 +299,9 @@ def _keep(
     run: Run,
     plan: RestorePlan,
     result: RestoreResult,
-    log_path: Path,
+    operations: Sequence[ItemOperation],
+    *,
+    log: Path,
 ) -> RestoreResult:
     """Put the restore on record; the result then tells also what that cost."""
     with run.phase("record"):
@@ -293,8 +310,9 @@ def _keep(
             result.restore,
             results=result.results,
             outcomes=result.outcomes,
+            operations=operations,
             kinds={entry.target: entry for entry in plan.entries},
-            log=log_path,
+            log=log,
             run=run,
         )
     run.emit(RunEnded(phase=str(result.restore.status.phase)))

@@ -35,6 +35,7 @@ from kbackup.models import (
 from kbackup.plugins import (
     ActionIndex,
     Observer,
+    Operations,
     PluginManager,
     Run,
 )
@@ -76,6 +77,12 @@ class Session:
     clock: Clock
     cancel: CancelToken
     kept: dict[str, ArchiveContents] | None = None
+
+    def bound(self, run: Run) -> Cluster:
+        """The cluster on behalf of a run."""
+        return self.cluster.for_run(
+            self.cancel, settings=self.settings, count=run.count
+        )
 
     def run(self, name: str, uid: str) -> Run:
         """Make the run that belongs to a restore."""
@@ -182,9 +189,7 @@ def resolve(
     """Hold what was asked for against backup and target."""
     name, uid, spec = asked.name, asked.uid, asked.spec
     options, target_uid = asked.options, asked.target_uid
-    cluster = session.cluster.for_run(
-        session.cancel, settings=session.settings, count=run.count
-    )
+    cluster = session.bound(run)
     discovery = cluster.discover(refresh=True)  # CRDs come and go
     names = _type_names(spec, options, discovery, contents)
     filters = make_filters(spec, names)
@@ -248,6 +253,7 @@ def make_object_writer(
     types: ServedTypes,
     claims: Iterable[ClaimLine],
     entries: Iterable[PlanEntry],
+    operations: Operations | None = None,
     dry_run: bool = False,
 ) -> ObjectWriter:
     """Make what writes the single entries of a plan."""
@@ -268,6 +274,7 @@ def make_object_writer(
         ),
         run=run,
         owners=OwnerLinks(request.cluster, types.by_kind, entries),
+        operations=operations,
         dry_run=dry_run,
     )
 

@@ -1,10 +1,10 @@
-"""What stays of a restore in the store: record, log, results and list of resources.
+"""What stays of a restore in the store: record, log, results, lists of what was done.
 
 The record is written last and never again. A store that cannot be written keeps
 nobody from restoring: then the result says so and nothing is kept.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import msgspec
 from kbackup._kits.streams import compress
 from kbackup.catalog import BackupStore
 from kbackup.errors import RestoreExistsError, StoreError
-from kbackup.models import ItemOutcome, Restore, Results
+from kbackup.models import ItemOperation, ItemOutcome, Restore, Results, dump_json
 from kbackup.plugins import Run
 from kbackup.restore._plan import PlanEntry
 from kbackup.stores import RestoreFiles
@@ -43,6 +43,7 @@ def keep(
     *,
     results: Results,
     outcomes: Iterable[ItemOutcome],
+    operations: Sequence[ItemOperation],
     kinds: Mapping[object, PlanEntry],
     log: Path | None,
     run: Run,
@@ -57,6 +58,9 @@ def keep(
         names.results: compress(msgspec.json.encode(results.to_json())),
         names.resource_list: compress(resource_list(outcomes, kinds)),
     }
+    if operations:
+        listed = dump_json(operations, pretty=False)
+        files[names.item_operations] = compress(listed)
     if log is not None:
         files[names.logs] = log
     sizes = [

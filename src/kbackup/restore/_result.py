@@ -1,11 +1,14 @@
 """What a restore ended with, made of what its run collected."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
 from kbackup.models import (
+    ItemOperation,
     ItemOutcome,
     ObjectMeta,
+    OperationPhase,
     Restore,
     RestorePhase,
     RestoreProgress,
@@ -24,6 +27,7 @@ def result_of(
     started: datetime,
     ended: datetime,
     outcomes: Sequence[ItemOutcome] = (),
+    operations: Sequence[ItemOperation] = (),
     total: int = 0,
     failed: bool = False,
 ) -> RestoreResult:
@@ -35,10 +39,12 @@ def result_of(
         started: When the run began.
         ended: When it ended.
         outcomes: What was done with each item.
+        operations: What item actions began.
         total: How many items the plan has.
         failed: The run was ended before its time; nothing is on record.
     """
     results = run.results
+    phases = Counter(operation.status.phase for operation in operations)
     phase = RestorePhase.PARTIALLY_FAILED if results.errors else RestorePhase.COMPLETED
     status = RestoreStatus(
         phase=RestorePhase.FAILED if failed else phase,
@@ -47,6 +53,9 @@ def result_of(
         start_timestamp=started,
         completion_timestamp=ended,
         progress=RestoreProgress(total_items=total, items_restored=len(outcomes)),
+        restore_item_operations_attempted=len(operations),
+        restore_item_operations_completed=phases[OperationPhase.COMPLETED],
+        restore_item_operations_failed=phases[OperationPhase.FAILED],
     )
     metadata = ObjectMeta(
         name=run.name,

@@ -1,0 +1,421 @@
+"""What item actions began in a run: started, followed until it has ended, or given up.
+
+Both engines let actions begin through an `Operations` and wait with it before they
+publish anything. Nothing is written here: the run's events and result, and in the end
+`records`, are all that is known of an operation.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import partial
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import attrs
+
+from kbackup._kits.workers import Cancelled, CancelToken
+from kbackup.errors import ActionError, KBackupError, OperationTimeoutError
+from kbackup.models import (
+    Backup,
+    BackupPhase,
+    ItemOperation,
+    OperationPhase,
+    OperationProgress,
+    OperationStatus,
+    ResourceIdentifier,
+    Restore,
+)
+from kbackup.plugins._events import ItemsProgressed, OperationProgressed, WaitingFor
+from kbackup.plugins._interfaces import ClusterReader, ClusterWriter
+from kbackup.plugins._item_actions import (
+    BackupInput,
+    BackupItemAction,
+    OperationInput,
+    RestoreInput,
+    RestoreItemAction,
+)
+from kbackup.plugins._run import Run
+from kbackup.plugins._watchdog import call_action
+
+OPERATION_TIMEOUT = timedelta(hours=4)  # Velero's --default-item-operation-timeout
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0  # seconds; Velero looks every 10
+_GRACE = timedelta(seconds=10)  # for the cancels of a run that is over already
+_SHOWN = 3  # objects named in a message
+
+
+class RevocableWriter(ClusterWriter, Protocol):
+    """A `ClusterWriter` as the run sees it."""
+
+    def revoke(self) -> None:
+        """Refuse every use from now on."""
+        ...
+
+
+class ActingCluster(Protocol):
+    """The cluster on behalf of the run."""
+
+    def reader(self) -> ClusterReader:
+        """Return what reads it anew each time."""
+        ...
+
+    def writer(self) -> RevocableWriter:
+        """Return what may write to it until it is revoked."""
+        ...
+
+    def for_run(self, cancel: CancelToken) -> ActingCluster:
+        """Return the cluster under another token."""
+        ...
+
+
+@attrs.define(eq=False, kw_only=True)
+class _Begun:
+    """One operation; the run follows it while it is open."""
+
+    action: Any
+    item: ResourceIdentifier
+    backup: Backup
+    restore: Restore | None
+    operation: ItemOperation
+    deadline: float
+
+    @property
+    def id(self) -> str:
+        return self.operation.spec.operation_id
+
+    @property
+    def is_open(self) -> bool:
+        return self.operation.status.phase not in _ENDED
+
+
+_ENDED = (OperationPhase.COMPLETED, OperationPhase.FAILED)
+
+
+class Operations:
+    """The operations of one run; leaving its context cancels those still open.
+
+    `begin` may be called from several threads; everything else is for one.
+
+    Args:
+        run: Gets errors and events; its clock and cancel token count.
+        cluster: Bound to the run.
+        timeout: How long one operation may take; None: `OPERATION_TIMEOUT`.
+    """
+
+    def __init__(
+        self, run: Run, cluster: ActingCluster, timeout: timedelta | None
+    ) -> None:
+        self._run = run
+        self._cluster = cluster
+        self._timeout = timeout or OPERATION_TIMEOUT
+        self._begun: list[_Begun] = []
+
+    @property
+    def records(self) -> tuple[ItemOperation, ...]:
+        """What was begun, as it is now, in the order of items."""
+        ordered = sorted(self._begun, key=lambda each: (each.item, each.id))
+        return tuple(each.operation for each in ordered)
+
+    # --- begin ------------------------------------------------------------------------
+
+    def begin(
+        self,
+        action: BackupItemAction | RestoreItemAction,
+        given: BackupInput | RestoreInput,
+        item: ResourceIdentifier,
+        *,
+        post_operation_items: tuple[ResourceIdentifier, ...] = (),
+    ) -> None:
+        """Let an action act on one item; whatever goes wrong is an error of both.
+
+        Args:
+            action: Whose `execute` wanted it.
+            given: What it is given.
+            item: What errors and records name.
+            post_operation_items: What `execute` wants to be stored again.
+
+        Raises:
+            Cancelled: The run is to stop.
+        """
+        run, writer = self._run, self._cluster.writer()
+        try:
+            call = partial(_begin, action, given, writer, item)
+            operation = call_action(run, action.name, item, call)
+        except KBackupError as exc:
+            run.error(
+                f"could not begin: {exc}", item=item, plugin=action.name, cause=exc
+            )
+            return
+        finally:
+            writer.revoke()
+        if operation is not None:
+            self._report_unstored(action.name, item, operation, post_operation_items)
+            self._add(action, given, item, operation)
+
+    def _add(
+        self,
+        action: BackupItemAction | RestoreItemAction,
+        given: BackupInput | RestoreInput,
+        item: ResourceIdentifier,
+        operation: ItemOperation,
+    ) -> None:
+        """Put an operation on the books; all but its id is for the run to say."""
+        run = self._run
+        filled: dict[str, Any] = {
+            f"{run.kind}_name": run.name,
+            f"{run.kind}_uid": run.uid,
+            f"{run.kind}_item_action": action.name,
+            "resource_identifier": item,
+            "post_operation_items": (),  # or a reader would look for them
+        }
+        now = run.clock.now()
+        started = ItemOperation(
+            spec=attrs.evolve(operation.spec, **filled),
+            status=OperationStatus(phase=OperationPhase.NEW, created=now),
+        )
+        begun = _Begun(
+            action=action,
+            item=item,
+            backup=given.backup,
+            restore=given.restore if isinstance(given, RestoreInput) else None,
+            operation=started,
+            deadline=run.deadline(self._timeout),
+        )
+        self._begun.append(begun)
+        self._tell(begun)
+
+    def _report_unstored(
+        self,
+        action: str,
+        item: ResourceIdentifier,
+        operation: ItemOperation,
+        asked: tuple[ResourceIdentifier, ...],
+    ) -> None:
+        late = [each.identifier for each in operation.spec.post_operation_items]
+        wanted = sorted({*asked, *late})
+        if not wanted:
+            return
+        names = ", ".join(str(each) for each in wanted[:_SHOWN])
+        if len(wanted) > _SHOWN:
+            names += f" and {len(wanted) - _SHOWN} more"
+        self._run.error(
+            f"not stored after operation {operation.spec.operation_id}, as asked for: "
+            f"{names}; this version of kbackup does not store them",
+            item=item,
+            plugin=action,
+        )
+
+    # --- follow -----------------------------------------------------------------------
+
+    def follow(self) -> None:
+        """Wait until every operation has ended or its time is over.
+
+        Raises:
+            Cancelled: The run is to stop.
+        """
+        if not self._open():
+            return
+        failed = bool(self._run.results.errors)
+        phase = _WAITING_PARTIALLY_FAILED if failed else _WAITING
+        with self._run.phase(str(phase), total=len(self._begun)):
+            self._poll()
+
+    def _poll(self) -> None:
+        """Ask each one, then pause: longer and longer while none of them ends."""
+        run, pause, before = self._run, _FIRST_PAUSE, 0
+        while waiting := self._open():
+            if len(waiting) != before:
+                pause, before = _FIRST_PAUSE, len(waiting)
+                run.emit(WaitingFor(what=_waiting_text(waiting)))
+            for each in waiting:
+                self._look_after(each)
+            left = self._open()
+            run.emit(
+                ItemsProgressed(
+                    done=len(self._begun) - len(left), total=len(self._begun)
+                )
+            )
+            if left:
+                until = min(each.deadline for each in left) - run.clock.monotonic()
+                run.cancel.wait(max(0.0, min(pause, until)))
+                pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def _look_after(self, begun: _Begun) -> None:
+        """Ask for one operation's progress; end it where it failed or is overdue."""
+        run, name = self._run, begun.action.name
+        given = self._input(begun, self._cluster)
+        try:
+            call = partial(_progress, begun.action, given, begun.item)
+            progress = call_action(run, name, begun.item, call)
+        except KBackupError as exc:
+            self._fail(begun, str(exc))
+            return
+        self._learn(begun, progress)
+        if begun.is_open and run.clock.monotonic() >= begun.deadline:
+            self._cancel(begun, self._cluster, run.cancel)
+            seconds = self._timeout.total_seconds()
+            self._fail(begun, str(OperationTimeoutError("it", seconds)))
+
+    def _learn(self, begun: _Begun, progress: OperationProgress) -> None:
+        known = begun.operation.status
+        status = attrs.evolve(
+            known,
+            phase=_phase_of(progress, known.phase),
+            n_completed=progress.n_completed,
+            n_total=progress.n_total,
+            operation_units=progress.operation_units,
+            description=progress.description,
+            started=progress.started or known.started,
+            updated=progress.updated or known.updated,
+        )
+        if status.phase is OperationPhase.FAILED:
+            self._fail(begun, progress.error, status)
+        elif status != known:
+            begun.operation = attrs.evolve(begun.operation, status=status)
+            self._tell(begun)
+
+    def _fail(
+        self, begun: _Begun, text: str, status: OperationStatus | None = None
+    ) -> None:
+        """End an operation badly."""
+        status = status or begun.operation.status
+        status = attrs.evolve(status, phase=OperationPhase.FAILED, error=text)
+        begun.operation = attrs.evolve(begun.operation, status=status)
+        self._run.error(
+            f"operation {begun.id} failed: {text}",
+            item=begun.item,
+            plugin=begun.action.name,
+        )
+        self._tell(begun)
+
+    def _tell(self, begun: _Begun) -> None:
+        status = begun.operation.status
+        self._run.emit(
+            OperationProgressed(
+                identifier=begun.item,
+                action=begun.action.name,
+                operation_id=begun.id,
+                phase=status.phase or OperationPhase.NEW,
+                n_completed=status.n_completed,
+                n_total=status.n_total,
+                units=status.operation_units,
+                description=status.description,
+            )
+        )
+
+    # --- give up ----------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Cancel what is still open: nobody will ask about it any more."""
+        token = CancelToken().after(_GRACE)  # the run's own may be cancelled
+        cluster = self._cluster.for_run(token)
+        for each in self._open():
+            try:
+                self._cancel(each, cluster, token)
+            except Cancelled as late:  # the grace is over
+                self._warn_uncancelled(each, late)
+            self._fail(each, "the run ended before it")
+
+    def _cancel(
+        self, begun: _Begun, cluster: ActingCluster, token: CancelToken
+    ) -> None:
+        """Ask the action to stop an operation; that it cannot is a warning."""
+        run, name, writer = self._run, begun.action.name, cluster.writer()
+        given = self._input(begun, cluster)
+        try:
+            call = partial(_cancel, begun.action, given, writer, begun.item)
+            call_action(run, name, begun.item, call, cancel=token)
+        except KBackupError as exc:
+            self._warn_uncancelled(begun, exc)
+        finally:
+            writer.revoke()
+
+    def _warn_uncancelled(self, begun: _Begun, exc: BaseException) -> None:
+        message = f"operation {begun.id} was not cancelled and may go on: {exc}"
+        self._run.warning(message, item=begun.item, plugin=begun.action.name, cause=exc)
+
+    def _input(self, begun: _Begun, cluster: ActingCluster) -> OperationInput:
+        return OperationInput(
+            operation=begun.operation,
+            cluster=cluster.reader(),
+            logger=self._run.logger,
+            backup=begun.backup,
+            restore=begun.restore,
+            run=self._run,
+        )
+
+    def _open(self) -> list[_Begun]:
+        return [each for each in self._begun if each.is_open]
+
+
+_WAITING = BackupPhase.WAITING_FOR_PLUGIN_OPERATIONS  # a restore's phase is alike
+_WAITING_PARTIALLY_FAILED = BackupPhase.WAITING_FOR_PLUGIN_OPERATIONS_PARTIALLY_FAILED
+
+
+def _begin(
+    action: Any,
+    given: BackupInput | RestoreInput,
+    writer: ClusterWriter,
+    item: ResourceIdentifier,
+) -> ItemOperation | None:
+    begin = _method(action, "begin", item)
+    operation = begin(given, writer)
+    if operation is None:
+        return None
+    if not isinstance(operation, ItemOperation):
+        kind = type(operation).__name__
+        raise TypeError(f"begin returned a {kind}, not an ItemOperation")
+    if not operation.spec.operation_id:
+        raise ValueError("begin returned an operation without an id")
+    return operation
+
+
+def _progress(
+    action: Any, given: OperationInput, item: ResourceIdentifier
+) -> OperationProgress:
+    progress = _method(action, "progress", item)(given)
+    if not isinstance(progress, OperationProgress):
+        kind = type(progress).__name__
+        raise TypeError(f"progress returned a {kind}, not an OperationProgress")
+    return progress
+
+
+def _cancel(
+    action: Any,
+    given: OperationInput,
+    writer: ClusterWriter,
+    item: ResourceIdentifier,
+) -> None:
+    _method(action, "cancel", item)(given, writer)
+
+
+def _method(action: Any, name: str, item: ResourceIdentifier) -> Any:
+    method = getattr(action, name, None)
+    if method is None:
+        raise ActionError(action.name, str(item), f"it has no method {name}")
+    return method
+
+
+def _phase_of(
+    progress: OperationProgress, known: OperationPhase | None
+) -> OperationPhase | None:
+    """Return the phase that an answer means; nothing goes back to New."""
+    if progress.completed:
+        return OperationPhase.FAILED if progress.error else OperationPhase.COMPLETED
+    if progress.started or progress.n_completed:
+        return OperationPhase.IN_PROGRESS
+    return known
+
+
+def _waiting_text(waiting: list[_Begun]) -> str:
+    first = f"operation {waiting[0].id} of {waiting[0].item}"
+    return f"{first} and {len(waiting) - 1} more" if len(waiting) > 1 else first
