@@ -223,23 +223,22 @@ class Operations:
 
     def _poll(self) -> None:
         """Ask each one, then pause: longer and longer while none of them ends."""
-        run, pause, before = self._run, _FIRST_PAUSE, 0
-        while waiting := self._open():
-            if len(waiting) != before:
-                pause, before = _FIRST_PAUSE, len(waiting)
+        run, pause, total = self._run, _FIRST_PAUSE, len(self._begun)
+        waiting, told = self._open(), total + 1
+        while waiting:
+            if len(waiting) < told:
+                told = len(waiting)
+                run.emit(ItemsProgressed(done=total - told, total=total))
                 run.emit(WaitingFor(what=_waiting_text(waiting)))
             for each in waiting:
                 self._look_after(each)
             left = self._open()
-            run.emit(
-                ItemsProgressed(
-                    done=len(self._begun) - len(left), total=len(self._begun)
-                )
-            )
             if left:
+                pause = _FIRST_PAUSE if len(left) < len(waiting) else pause
                 until = min(each.deadline for each in left) - run.clock.monotonic()
                 run.cancel.wait(max(0.0, min(pause, until)))
                 pause = min(pause * 2, _LONGEST_PAUSE)
+            waiting = left
 
     def _look_after(self, begun: _Begun) -> None:
         """Ask for one operation's progress; end it where it failed or is overdue."""

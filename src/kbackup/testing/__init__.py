@@ -10,6 +10,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kbackup.testing._action_clusters import (
+        RecordingCluster,
+        RecordingWriter,
+        operation_input,
+    )
     from kbackup.testing._action_contracts import (
         BackupItemActionContract,
         RestoreItemActionContract,
@@ -37,9 +42,12 @@ _MODULES = {
     "FailingStore": "_stores",
     "MemoryStore": "_stores",
     "ObjectStoreContract": "_store_contract",
+    "RecordingCluster": "_action_clusters",
+    "RecordingWriter": "_action_clusters",
     "RestoreItemActionContract": "_action_contracts",
     "StaticClusterReader": "_action_inputs",
     "backup_input": "_action_inputs",
+    "operation_input": "_action_clusters",
     "restore_input": "_action_inputs",
 }
 
@@ -51,11 +59,14 @@ __all__ = [
     "Faults",
     "MemoryStore",
     "ObjectStoreContract",
+    "RecordingCluster",
+    "RecordingWriter",
     "RestoreItemActionContract",
     "SimulatedCluster",
     "StaticClusterReader",
     "backup_input",
     "load_sample_shop",
+    "operation_input",
     "restore_input",
     "sample_shop",
 ]

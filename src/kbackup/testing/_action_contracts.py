@@ -13,7 +13,8 @@ fixtures::
             return restore_input("services", {...})
 
 Give several inputs: those on which the action does something, one on which it does
-nothing, and one with nothing but metadata.
+nothing, and one with nothing but metadata. An action that begins something is let do so
+on a `RecordingCluster`, which holds the objects of the input's cluster.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from kbackup.models import ResourceIdentifier
+import attrs
+
+from kbackup.models import ItemOperation, OperationProgress, ResourceIdentifier
 from kbackup.plugins import (
     ActionIndex,
     BackupInput,
@@ -35,6 +38,7 @@ from kbackup.plugins import (
     RestoreOutput,
     hookimpl,
 )
+from kbackup.testing._action_clusters import RecordingCluster, operation_input
 
 
 class _BackupPlugin:
@@ -59,7 +63,33 @@ class _RestorePlugin:
         return {self._action.name: self._action}
 
 
-class BackupItemActionContract:
+class _BeginContract:
+    """What holds for actions that begin something, and for all others by itself."""
+
+    def test_begins_only_when_it_is_asked_to(
+        self, action: Any, given: BackupInput | RestoreInput
+    ) -> None:
+        """What `begin` starts can be followed and stopped without its writer.
+
+        An engine asks `execute` as often as it likes, also for a plan, and calls
+        `begin` once; afterwards the writer that it gave is revoked.
+        """
+        cluster = RecordingCluster(given.cluster)
+        given = attrs.evolve(given, cluster=cluster.reader())
+        wants_begin = action.execute(given).wants_begin
+        assert cluster.writes == []
+        if not wants_begin:
+            return
+
+        writer = cluster.writer()
+        operation = action.begin(given, writer)
+        writer.revoke()
+
+        if operation is not None:
+            _assert_followed(action, operation, given, cluster)
+
+
+class BackupItemActionContract(_BeginContract):
     """Every `BackupItemAction` keeps these promises; fixtures: ``action``, ``given``."""
 
     def test_can_be_registered(self, action: BackupItemAction) -> None:
@@ -101,7 +131,7 @@ class BackupItemActionContract:
         _assert_acts_on_wish(action, wants_begin=output.wants_begin)
 
 
-class RestoreItemActionContract:
+class RestoreItemActionContract(_BeginContract):
     """Every `RestoreItemAction` keeps these promises; fixtures: ``action``, ``given``."""
 
     def test_can_be_registered(self, action: RestoreItemAction) -> None:
@@ -140,6 +170,21 @@ class RestoreItemActionContract:
         _assert_same_object(output.item, given.item)
         _assert_others(output.additional_items, given.identifier)
         _assert_acts_on_wish(action, wants_begin=output.wants_begin)
+
+
+def _assert_followed(
+    action: Any,
+    operation: Any,
+    given: BackupInput | RestoreInput,
+    cluster: RecordingCluster,
+) -> None:
+    """Fail where an operation has no name, or cannot be asked about or stopped."""
+    assert isinstance(operation, ItemOperation)
+    assert operation.spec.operation_id
+    about = operation_input(operation, given)
+    assert isinstance(action.progress(about), OperationProgress)
+    if getattr(action, "cancel", None) is not None:
+        action.cancel(about, cluster.writer())
 
 
 def _wanted(

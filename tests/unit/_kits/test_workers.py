@@ -10,8 +10,10 @@ import pytest
 from kbackup._kits.workers import (
     Cancelled,
     CancelToken,
+    ChildToken,
     StuckCallError,
     WorkerPool,
+    call_watched,
     call_with_timeout,
     map_ordered,
 )
@@ -119,6 +121,48 @@ def test_a_timeout_of_the_call_itself_is_no_stuck_call():
         call_with_timeout(call, 5)
 
     assert not isinstance(caught.value, StuckCallError)
+
+
+def test_a_watched_call_is_left_when_cancelled():
+    """A cancel does not wait for foreign code that hangs."""
+    token, release = CancelToken(), threading.Event()
+
+    def call():
+        token.cancel("enough")
+        release.wait(30)
+
+    with pytest.raises(Cancelled, match="enough"):
+        call_watched(call, 30, token)
+
+    release.set()
+
+
+def test_a_watched_call_is_bounded():
+    """A watched call that hangs is given up, and one that ends gives its outcome."""
+    release = threading.Event()
+
+    with pytest.raises(StuckCallError):
+        call_watched(release.wait, 0.05, CancelToken())
+    release.set()
+
+    assert call_watched(lambda: "done", 5, CancelToken()) == "done"
+    with pytest.raises(ZeroDivisionError):
+        call_watched(lambda: 1 / 0, 5, CancelToken())
+
+
+def test_a_child_token_is_cancelled_with_its_parent_and_alone():
+    """Who holds a child stops with everybody, and can be stopped without the others."""
+    parent = CancelToken()
+    alone, other = ChildToken(parent), ChildToken(parent)
+
+    alone.cancel("only this one")
+
+    assert alone.cancelled
+    assert not parent.cancelled
+    assert not other.cancelled
+    parent.cancel("all")
+    with pytest.raises(Cancelled, match="all"):
+        other.wait(30)
 
 
 def test_a_stuck_thread_does_not_keep_the_interpreter():

@@ -2,10 +2,18 @@
 
 import itertools
 
+import attrs
 import pytest
 
-from kbackup.errors import PluginLoadError
-from kbackup.models import GroupResource, ResourceIdentifier, ResourceSelector
+from kbackup.errors import ClusterError, PluginLoadError
+from kbackup.models import (
+    GroupResource,
+    ItemOperation,
+    ItemOperationSpec,
+    OperationProgress,
+    ResourceIdentifier,
+    ResourceSelector,
+)
 from kbackup.plugins import BackupOutput, RestoreOutput
 from kbackup.testing import (
     BackupItemActionContract,
@@ -137,6 +145,68 @@ def test_misnamed_actions_are_caught(contract, action):
 
     with pytest.raises(PluginLoadError, match="has no prefix"):
         contract.test_can_be_registered(action)
+
+
+class Starter(Action):
+    """An action that makes a ConfigMap and says when it is there."""
+
+    def __init__(self, **more):
+        """Keep what the test wants otherwise."""
+        super().__init__(same, wants_begin=True)
+        vars(self).update(more)
+
+    def begin(self, given, cluster):
+        """Make the ConfigMap."""
+        self.writer = cluster
+        cluster.create({**fresh(), "metadata": {"name": "new", "namespace": "shop"}})
+        return ItemOperation(spec=ItemOperationSpec(operation_id="o-1"))
+
+    def progress(self, given):
+        """Look whether it is there."""
+        new = attrs.evolve(SELF, name="new")
+        return OperationProgress(completed=given.cluster.get(new) is not None)
+
+    def cancel(self, given, cluster):
+        """Remove it."""
+        cluster.delete(attrs.evolve(SELF, name="new"))
+
+
+def test_an_action_that_begins_keeps_the_contract():
+    """An action that reads by what it is given, and not by its old writer, passes."""
+    given = restore_input("configmaps", fresh())
+
+    RestoreItemActionContract().test_begins_only_when_it_is_asked_to(Starter(), given)
+
+
+@pytest.mark.parametrize(
+    ("faulty", "error"),
+    [
+        ({"begin": lambda given, cluster: "o-1"}, AssertionError),
+        ({"begin": lambda given, cluster: ItemOperation()}, AssertionError),
+        ({"progress": lambda given: True}, AssertionError),
+        ({"progress": None}, TypeError),
+        ({"cancel": lambda given: None}, TypeError),
+    ],
+    ids=["no operation", "no id", "no progress", "progress missing", "cancel"],
+)
+def test_actions_that_begin_badly_are_caught(faulty, error):
+    """What an engine could not follow or stop fails the suite."""
+    given = restore_input("configmaps", fresh())
+
+    with pytest.raises(error):
+        RestoreItemActionContract().test_begins_only_when_it_is_asked_to(
+            Starter(**faulty), given
+        )
+
+
+def test_a_writer_that_is_kept_is_caught():
+    """An action that asks its revoked writer while it is followed fails the suite."""
+    action = Starter()
+    action.progress = lambda given: action.writer.get(SELF)
+    given = restore_input("configmaps", fresh())
+
+    with pytest.raises(ClusterError, match="revoked"):
+        RestoreItemActionContract().test_begins_only_when_it_is_asked_to(action, given)
 
 
 def test_inputs_of_another_type_are_caught():

@@ -1,0 +1,432 @@
+"""What actions begin is followed to its end, whatever the action does."""
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+import attrs
+import pytest
+
+from kbackup._kits.clock import FrozenClock
+from kbackup._kits.workers import Cancelled, CancelToken
+from kbackup.errors import ClusterError
+from kbackup.models import (
+    EngineSettings,
+    GroupResource,
+    ItemOperation,
+    ItemOperationSpec,
+    OperationPhase,
+    OperationProgress,
+    ResourceIdentifier,
+    ResourceSelector,
+)
+from kbackup.plugins import OperationProgressed, Operations, PhaseChanged, Run
+from kbackup.testing import RecordingCluster, backup_input
+
+NAME = "example.com/copy"
+MINUTE = timedelta(minutes=1)
+
+
+class QuickToken(CancelToken):
+    """Waits by moving the clock; remembers for how long."""
+
+    def __init__(self, clock):
+        """Use *clock*."""
+        super().__init__()
+        self._clock = clock
+        self.pauses = []
+
+    def wait(self, seconds):
+        """Move the clock on."""
+        self.pauses.append(seconds)
+        self._clock.sleep(seconds)
+        self.check()
+
+
+class Action:
+    """Begins an operation; its progress is what the test says."""
+
+    name = NAME
+    applies_to = ResourceSelector(included_resources=("secrets",))
+
+    def __init__(self, *answers, **more):
+        """Give these answers one after the other, the last one for ever."""
+        self.answers = list(answers) or [OperationProgress(completed=True)]
+        self.writers, self.cancelled = [], []
+        vars(self).update(more)
+
+    def begin(self, given, cluster):
+        """Begin under the name of the item."""
+        self.writers.append(cluster)
+        return ItemOperation(
+            spec=ItemOperationSpec(operation_id=f"o-{given.identifier.name}")
+        )
+
+    def progress(self, given):
+        """Answer as told."""
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def cancel(self, given, cluster):
+        """Note it, and write."""
+        cluster.delete(given.operation.spec.resource_identifier.identifier)
+        self.cancelled.append(given.operation.spec.operation_id)
+
+
+def _given(name="a", kind="Secret"):
+    """What begin is given about an item."""
+    item = {"apiVersion": "v1", "kind": kind, "metadata": {"name": name}}
+    return backup_input(f"{kind.lower()}s", item)
+
+
+class Scene:
+    """A run, a cluster, operations.
+
+    Attributes:
+        events: What observers were told.
+    """
+
+    def __init__(self, *, timeout=MINUTE, settings=None):
+        self.clock = FrozenClock(datetime(2026, 1, 1, tzinfo=UTC))
+        self.token = QuickToken(self.clock)
+        self.events = []
+        self.run = Run(
+            uid="u-1",
+            kind="backup",
+            name="nightly",
+            clock=self.clock,
+            cancel=self.token,
+            observer=self.events.append,
+            settings=settings,
+        )
+        self.cluster = RecordingCluster()
+        self.operations = Operations(self.run, self.cluster, timeout)
+
+    def begin(self, action, name="a", kind="Secret", **more):
+        """Let an action begin for an item."""
+        given = _given(name, kind)
+        self.operations.begin(action, given, given.identifier, **more)
+
+    def follow(self, action, *names):
+        """Begin for each name and wait."""
+        for name in names or ["a"]:
+            self.begin(action, name)
+        with self.operations:
+            self.operations.follow()
+
+    @property
+    def errors(self):
+        """The errors so far, as text."""
+        return [str(entry) for entry in self.run.results.errors]
+
+    @property
+    def phases(self):
+        """The phases of all operations."""
+        return [each.status.phase for each in self.operations.records]
+
+
+@pytest.fixture
+def scene():
+    """Everything, with a minute for each operation."""
+    return Scene()
+
+
+def test_an_operation_is_followed_to_its_end(scene):
+    """The run waits until the action says that it has ended; its record says it all."""
+    half = OperationProgress(
+        n_completed=1, n_total=2, operation_units="Bytes", description="half"
+    )
+    done = OperationProgress(
+        completed=True, n_completed=2, n_total=2, operation_units="Bytes"
+    )
+
+    scene.follow(Action(OperationProgress(), half, done))
+
+    (record,) = scene.operations.records
+    assert scene.errors == []
+    assert attrs.asdict(record.spec, recurse=False) == attrs.asdict(
+        ItemOperationSpec(
+            backup_name="nightly",
+            backup_uid="u-1",
+            backup_item_action=NAME,
+            resource_identifier=_given().identifier,
+            operation_id="o-a",
+        ),
+        recurse=False,
+    )
+    assert record.status.phase is OperationPhase.COMPLETED
+    assert (record.status.n_completed, record.status.n_total) == (2, 2)
+    assert record.status.created == datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def test_observers_see_how_far_an_operation_is(scene):
+    """Each change is an event; that a run waits is a phase of its own."""
+    half = OperationProgress(n_completed=1, n_total=2, operation_units="Bytes")
+
+    scene.follow(Action(half, half, OperationProgress(completed=True)))
+
+    seen = [e for e in scene.events if isinstance(e, OperationProgressed)]
+    assert [(e.phase, e.n_completed, e.operation_id) for e in seen] == [
+        (OperationPhase.NEW, 0, "o-a"),
+        (OperationPhase.IN_PROGRESS, 1, "o-a"),
+        (OperationPhase.COMPLETED, 0, "o-a"),
+    ]
+    (phase,) = [e for e in scene.events if isinstance(e, PhaseChanged)]
+    assert (phase.phase, phase.total) == ("WaitingForPluginOperations", 1)
+
+
+def test_a_run_with_errors_waits_under_the_phase_of_its_errors(scene):
+    """As in Velero, the phase says that something has failed already."""
+    scene.run.error("lost")
+
+    scene.follow(Action())
+
+    (phase,) = [e for e in scene.events if isinstance(e, PhaseChanged)]
+    assert phase.phase == "WaitingForPluginOperationsPartiallyFailed"
+
+
+def test_without_operations_nobody_waits(scene):
+    """Where no action began anything there is no phase and no pause."""
+    scene.begin(Action(begin=lambda given, cluster: None))
+
+    with scene.operations:
+        scene.operations.follow()
+
+    assert scene.events == []
+    assert scene.token.pauses == []
+    assert scene.operations.records == ()
+
+
+def test_pauses_grow_until_an_operation_ends():
+    """Long work is not asked about often; after an end the next is looked for soon."""
+    scene = Scene(timeout=timedelta(hours=4))
+    waiting, done = OperationProgress(), OperationProgress(completed=True)
+    one, other = Action(*[waiting] * 7, done), Action(*[waiting] * 8, done)
+    scene.begin(one, "a")
+    scene.begin(other, "b")
+
+    scene.operations.follow()
+
+    assert scene.token.pauses == [0.5, 1, 2, 4, 8, 10, 10, 0.5]
+
+
+def test_a_failed_operation_is_an_error_by_item_plugin_and_name(scene):
+    """What the action says of a failure stands in the result and in the record."""
+    scene.follow(Action(OperationProgress(completed=True, error="disk full")))
+
+    (entry,) = scene.run.results.errors
+    assert entry.message == "operation o-a failed: disk full"
+    assert (entry.item, entry.plugin) == (_given().identifier, NAME)
+    (record,) = scene.operations.records
+    assert (record.status.phase, record.status.error) == ("Failed", "disk full")
+
+
+def test_an_operation_that_does_not_end_in_time_is_cancelled():
+    """At its deadline it is asked for once more, then stopped and failed."""
+    scene, action = Scene(), Action(OperationProgress())
+
+    scene.follow(action)
+
+    assert sum(scene.token.pauses) == MINUTE.total_seconds()
+    assert action.cancelled == ["o-a"]
+    assert scene.cluster.writes == ["delete secrets/a"]
+    assert scene.errors == [
+        f"secrets/a: operation o-a failed: it: not done within 60 s (plugin {NAME})"
+    ]
+
+
+def test_one_that_ends_at_the_last_moment_has_ended(scene):
+    """An operation that is done when its time is over is done."""
+    pauses = [OperationProgress()] * 9
+
+    scene.follow(Action(*pauses, OperationProgress(completed=True)))
+
+    assert scene.phases == [OperationPhase.COMPLETED]
+
+
+@pytest.mark.parametrize(
+    ("faulty", "text"),
+    [
+        ({"cancel": None}, "it has no method cancel"),
+        ({"cancel": lambda given, cluster: 1 / 0}, "ZeroDivisionError"),
+    ],
+    ids=["missing", "raises"],
+)
+def test_what_cannot_be_cancelled_may_go_on(scene, faulty, text):
+    """That an overdue operation could not be stopped is a warning by its name."""
+    scene.follow(Action(OperationProgress(), **faulty))
+
+    (warning,) = scene.run.results.warnings
+    assert "operation o-a was not cancelled and may go on" in warning.message
+    assert text in warning.message
+    assert scene.phases == [OperationPhase.FAILED]
+
+
+@pytest.mark.parametrize(
+    ("faulty", "text"),
+    [
+        ({"answers": [ValueError("broken")]}, "ValueError"),
+        ({"answers": [None]}, "TypeError"),
+        ({"progress": None}, "it has no method progress"),
+    ],
+    ids=["raises", "nonsense", "missing"],
+)
+def test_a_broken_progress_fails_its_operation(scene, faulty, text):
+    """An action that cannot say how far it is costs its operation, not the run."""
+    scene.follow(Action(**faulty))
+
+    (error,) = scene.errors
+    assert "operation o-a failed" in error
+    assert text in error
+
+
+@pytest.mark.parametrize(
+    ("begin", "text"),
+    [
+        (None, "it has no method begin"),
+        (lambda given, cluster: 1 / 0, "ZeroDivisionError"),
+        (lambda given, cluster: "o-1", "returned a str, not an ItemOperation"),
+        (lambda given, cluster: ItemOperation(), "an operation without an id"),
+    ],
+    ids=["missing", "raises", "nonsense", "nameless"],
+)
+def test_a_broken_begin_is_an_error_of_item_and_plugin(scene, begin, text):
+    """Whatever begin does wrong is told by name, and nothing is waited for."""
+    scene.begin(Action(begin=begin), kind="ConfigMap")
+
+    (entry,) = scene.run.results.errors
+    assert entry.message.startswith("could not begin: ")
+    assert text in entry.message
+    assert (entry.item.name, entry.plugin) == ("a", NAME)
+    assert scene.operations.records == ()
+
+
+def test_an_error_about_a_secret_quotes_nothing(scene):
+    """What an action raises about a Secret may hold its values: only the kind is kept."""
+
+    def begin(given, cluster):
+        raise ValueError("hunter2")
+
+    scene.begin(Action(begin=begin))
+
+    assert "ValueError" in scene.errors[0]
+    assert "hunter2" not in scene.errors[0]
+
+
+def test_the_writer_is_revoked_when_begin_returns(scene):
+    """An action that keeps its writer cannot act later."""
+    action = Action()
+
+    scene.begin(action)
+
+    with pytest.raises(ClusterError, match="revoked"):
+        action.writers[0].create({"kind": "ConfigMap", "metadata": {"name": "late"}})
+    assert scene.cluster.writes == []
+
+
+def test_a_begin_that_hangs_is_left_behind():
+    """Its writer is revoked, its late operation thrown away, it is not called again."""
+    scene = Scene(settings=EngineSettings(action_timeout=timedelta(milliseconds=50)))
+    release, late = threading.Event(), []
+
+    def begin(given, cluster):
+        release.wait(30)
+        try:
+            cluster.create({"kind": "ConfigMap", "metadata": {"name": "late"}})
+        except ClusterError as exc:
+            late.append(exc)
+        return ItemOperation(spec=ItemOperationSpec(operation_id="late"))
+
+    action = Action(begin=begin)
+    scene.begin(action)
+    scene.begin(action, "b")
+    release.set()
+    while not late:
+        threading.Event().wait(0.01)
+
+    assert [entry.plugin for entry in scene.run.results.errors] == [NAME, NAME]
+    assert "did not come back" in scene.errors[0]
+    assert "not called again" in scene.errors[1]
+    assert scene.cluster.writes == []
+    assert scene.operations.records == ()
+
+
+def test_a_progress_that_hangs_ends_all_operations_of_its_action():
+    """A plugin that hangs is not asked again; the operations of others go on."""
+    scene = Scene(settings=EngineSettings(action_timeout=timedelta(milliseconds=50)))
+    release = threading.Event()
+    stuck = Action(progress=lambda given: release.wait(30))
+    fine = Action(name="example.com/fine")
+    scene.begin(stuck, "a")
+    scene.begin(stuck, "b")
+    scene.begin(fine, "c")
+
+    scene.operations.follow()
+    release.set()
+
+    assert scene.phases == ["Failed", "Failed", "Completed"]
+    assert "did not come back from secrets/a within" in scene.errors[0]
+    assert "not called again" in scene.errors[1]
+
+
+def test_a_cancel_while_waiting_cancels_the_operations(scene):
+    """A cancelled run stops what it began, with a writer of its own."""
+    action = Action(OperationProgress())
+    scene.begin(action, "a")
+    scene.begin(action, "b")
+    scene.token.wait = lambda seconds: (
+        scene.token.cancel("enough"),
+        scene.token.check(),
+    )
+
+    with pytest.raises(Cancelled, match="enough"), scene.operations:
+        scene.operations.follow()
+
+    assert action.cancelled == ["o-a", "o-b"]
+    assert scene.phases == ["Failed", "Failed"]
+    assert all("the run ended before it" in e for e in scene.errors)
+
+
+def test_a_run_that_fails_cancels_what_it_began(scene):
+    """An error that ends the run leaves no operation behind, and stays the error."""
+    action = Action()
+    scene.begin(action)
+
+    with pytest.raises(ZeroDivisionError), scene.operations:
+        _ = 1 / 0
+
+    assert action.cancelled == ["o-a"]
+
+
+def test_post_operation_items_are_not_stored_in_silence(scene):
+    """What was to be stored again afterwards is an error by name, and no promise."""
+    late = ResourceIdentifier(GroupResource("velero.io", "datauploads"), "velero", "x")
+    asked = ResourceIdentifier(GroupResource("", "secrets"), "", "y")
+    spec = ItemOperationSpec(operation_id="o-1", post_operation_items=[late])
+    action = Action(begin=lambda given, cluster: ItemOperation(spec=spec))
+
+    scene.begin(action, post_operation_items=(asked,))
+
+    (error,) = scene.errors
+    assert "datauploads.velero.io/velero/x" in error
+    assert "secrets/y" in error
+    assert "this version of kbackup does not store them" in error
+    assert scene.operations.records[0].spec.post_operation_items == ()
+
+
+def test_an_action_is_told_all_about_its_operation(scene):
+    """What progress is given suffices for another process: names, backup, cluster."""
+    told = []
+    action = Action(
+        progress=lambda g: told.append(g) or OperationProgress(completed=True)
+    )
+
+    scene.follow(action)
+
+    (given,) = told
+    assert given.operation.spec.backup_name == "nightly"
+    assert given.backup.name == "nightly"
+    assert given.restore is None
+    assert given.run is scene.run
+    assert not hasattr(given.cluster, "create")
