@@ -211,6 +211,7 @@ def delete(
     store = session.store()
     for name in names:
         store.entry(name)  # nothing is deleted if one of them is not there
+    _warn_of_unrun(session)
     what = ", ".join(names)
     if not agreed(f"Delete {what} from {store.url} for good?", yes=yes):
         say("Nothing was deleted.")
@@ -223,3 +224,16 @@ def delete(
         content = document("Deletion", location=store.url, deleted=list(names))
         print_document(session, content, lambda: None)
     return 0
+
+
+def _warn_of_unrun(session: Session) -> None:
+    """Say which plugins would clean up after a backup and are not called."""
+    from kbackup.plugins import PluginKind  # noqa: PLC0415 - on demand
+
+    kind = PluginKind.DELETE_ITEM_ACTION
+    names = [info.name for info in session.plugins.list_plugins() if info.kind is kind]
+    if names:
+        say(
+            f"warning: not run: {', '.join(names)}; this version of kbackup deletes "
+            "the files of a backup only"
+        )

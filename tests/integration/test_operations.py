@@ -1,0 +1,211 @@
+"""Actions that act on a real API server: a run waits for what they began, or gives up."""
+
+from datetime import timedelta
+
+import pytest
+
+from kbackup import actions
+from kbackup.backup import BackupEngine
+from kbackup.catalog import BackupStore, EntryState, RestoreFile, SideFile
+from kbackup.cluster import Cluster
+from kbackup.errors import ClusterError
+from kbackup.models import (
+    BackupPhase,
+    BackupSpec,
+    GroupResource,
+    ItemOperation,
+    ItemOperationSpec,
+    OperationProgress,
+    ResourceIdentifier,
+    ResourceSelector,
+    RestorePhase,
+    RestoreSpec,
+)
+from kbackup.plugins import BackupOutput, PluginManager, RestoreOutput, hookimpl
+from kbackup.restore import RestoreEngine
+
+pytestmark = pytest.mark.integration
+
+SECRETS = GroupResource("", "secrets")
+SHORT = timedelta(seconds=2)
+
+
+class CopyAction:
+    """Leaves a Secret beside each ConfigMap labelled ``copy`` and marks each poll on it.
+
+    What it knows of an operation lies in the cluster, as with a data mover.
+    """
+
+    applies_to = ResourceSelector(
+        included_resources=("configmaps",), label_selector="copy"
+    )
+
+    def __init__(self, name, output, *, polls):
+        """Answer with *output*; end at the poll of that number."""
+        self.name = name
+        self._output = output
+        self._polls = polls
+        self.asked = 0
+        self.writer = None
+
+    def execute(self, given):
+        """Want to begin."""
+        return self._output(item=given.item, wants_begin=True)
+
+    def begin(self, given, cluster):
+        """Create the Secret; its name is that of the operation."""
+        self.writer = cluster
+        metadata = given.item["metadata"]
+        name = f"{given.run.name}-{metadata['name']}"
+        cluster.create(
+            {
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": {"name": name, "namespace": metadata["namespace"]},
+            }
+        )
+        return ItemOperation(spec=ItemOperationSpec(operation_id=name))
+
+    def progress(self, given):
+        """Read the Secret, count."""
+        assert given.cluster.get(_secret(given)) is not None
+        self.asked += 1
+        ended = self.asked >= self._polls
+        return OperationProgress(
+            completed=ended, n_completed=self.asked, n_total=self._polls
+        )
+
+    def cancel(self, given, cluster):
+        """Remove the Secret."""
+        cluster.delete(_secret(given))
+
+
+def _secret(given):
+    """The Secret of an operation."""
+    spec = given.operation.spec
+    namespace = spec.resource_identifier.namespace
+    return ResourceIdentifier(SECRETS, namespace, spec.operation_id)
+
+
+def _plugins(*, backup=None, restore=None):
+    """The built-in actions and one more."""
+
+    class Module:
+        __name__ = "test_plugin"
+
+        @staticmethod
+        @hookimpl
+        def kbackup_register_backup_item_actions():
+            return {backup.name: backup} if backup else {}
+
+        @staticmethod
+        @hookimpl
+        def kbackup_register_restore_item_actions():
+            return {restore.name: restore} if restore else {}
+
+    return PluginManager(plugins=[actions, Module])
+
+
+@pytest.fixture
+def cluster(real_cluster):
+    """A real cluster."""
+    with Cluster.connect(real_cluster.kubeconfig) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def store(tmp_path):
+    """An empty store."""
+    with BackupStore.open(f"file://{tmp_path}/store") as store:
+        yield store
+
+
+@pytest.fixture
+def settings_map(cluster, namespace):
+    """A namespace with one labelled ConfigMap; its names are given."""
+    writer = cluster.writer()
+    metadata = {"name": "settings", "namespace": namespace, "labels": {"copy": "yes"}}
+    writer.create(
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+    )
+    writer.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata})
+    spaces = GroupResource("", "namespaces")
+    yield namespace
+    writer.delete(ResourceIdentifier(spaces, "", namespace))
+
+
+def _left(cluster, namespace):
+    """The Secrets that actions left in a namespace."""
+    found = cluster.reader().list(SECRETS, namespace=namespace)
+    names = (each["metadata"]["name"] for each in found)
+    return sorted(name for name in names if name.endswith("-settings"))
+
+
+def test_backup_and_restore_wait(cluster, store, settings_map):
+    """Both runs end after the second poll of what their actions made in the cluster."""
+    copy = f"{settings_map}-copy"
+    backup = CopyAction("example.com/copy", BackupOutput, polls=2)
+    restore = CopyAction("example.com/fill", RestoreOutput, polls=2)
+    spec = RestoreSpec(backup_name="b-1", namespace_mapping={settings_map: copy})
+
+    made = BackupEngine(cluster, store, plugins=_plugins(backup=backup)).run(
+        "b-1", BackupSpec(included_namespaces=[settings_map])
+    )
+    engine = RestoreEngine(cluster, store, plugins=_plugins(restore=restore))
+    plan = engine.plan("r-1", spec)
+    assert _left(cluster, copy) == []
+    applied = engine.apply(plan)
+
+    assert made.backup.status.phase is BackupPhase.COMPLETED
+    assert made.backup.status.backup_item_operations_completed == 1
+    assert applied.restore.status.phase is RestorePhase.COMPLETED
+    assert applied.restore.status.restore_item_operations_completed == 1
+    assert (backup.asked, restore.asked) == (2, 2)
+    assert _left(cluster, settings_map) == ["b-1-settings"]
+    assert _left(cluster, copy) == ["r-1-settings"]
+    for listed in (
+        store.side_file("b-1", SideFile.ITEM_OPERATIONS),
+        store.restore_file("r-1", RestoreFile.ITEM_OPERATIONS),
+    ):
+        assert [each["status"]["phase"] for each in listed] == ["Completed"]
+    with pytest.raises(ClusterError, match="revoked"):
+        restore.writer.delete(ResourceIdentifier(SECRETS, copy, "r-1-settings"))
+    cluster.writer().delete(
+        ResourceIdentifier(GroupResource("", "namespaces"), "", copy)
+    )
+
+
+def test_what_never_ends_times_out(cluster, store, settings_map):
+    """An operation without end costs its run the deadline of the spec, and no more."""
+    copy = f"{settings_map}-copy"
+    backup = CopyAction("example.com/copy", BackupOutput, polls=1_000_000)
+    restore = CopyAction("example.com/fill", RestoreOutput, polls=1_000_000)
+
+    made = BackupEngine(cluster, store, plugins=_plugins(backup=backup)).run(
+        "b-1",
+        BackupSpec(included_namespaces=[settings_map], item_operation_timeout=SHORT),
+    )
+    engine = RestoreEngine(cluster, store, plugins=_plugins(restore=restore))
+    applied = engine.run(
+        "r-1",
+        RestoreSpec(
+            backup_name="b-1",
+            namespace_mapping={settings_map: copy},
+            item_operation_timeout=SHORT,
+        ),
+    )
+
+    assert made.backup.status.phase is BackupPhase.PARTIALLY_FAILED
+    assert made.backup.status.backup_item_operations_failed == 1
+    assert applied.restore.status.phase is RestorePhase.PARTIALLY_FAILED
+    assert applied.restore.status.restore_item_operations_failed == 1
+    assert store.entry("b-1").state is EntryState.COMPLETE
+    for result, plugin in ((made, backup.name), (applied, restore.name)):
+        (error,) = result.results.errors
+        assert "not done within 2 s" in error.message
+        assert (error.plugin, error.item.name) == (plugin, "settings")
+    assert _left(cluster, settings_map) == []  # they were cancelled
+    assert _left(cluster, copy) == []
+    cluster.writer().delete(
+        ResourceIdentifier(GroupResource("", "namespaces"), "", copy)
+    )
