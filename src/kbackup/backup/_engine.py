@@ -161,8 +161,8 @@ class BackupEngine:
     def resume(self, name: str) -> BackupResult:
         """Return the result of a backup whose run has ended.
 
-        This version starts nothing that goes on by itself, so there is never anything
-        left to continue: a backup is published whole or not at all.
+        There is never anything left to continue: a backup is published whole or not at
+        all, and what the actions of a killed run began is not followed any more.
 
         Raises:
             BackupNotFoundError: There is no such backup; its run published nothing and

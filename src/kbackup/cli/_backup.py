@@ -18,6 +18,7 @@ from kbackup.cli._options import (
     filter_options,
     global_options,
     list_option,
+    operations_option,
     pairs_option,
     switch_option,
 )
@@ -62,6 +63,7 @@ _contents.add_commands(backup)
 @list_option("--include-namespace-scoped-resources", text="Namespaced types.")
 @list_option("--exclude-namespace-scoped-resources", text="Namespaced types not.")
 @click.option("--ttl", type=Duration(), help="Expire after this; default never.")
+@operations_option
 @pairs_option("--labels", text="Labels of the backup.")
 @pairs_option("--annotations", text="Annotations of the backup.")
 @switch_option("--snapshot-volumes", text="Recorded; no volume data is taken yet.")
@@ -117,6 +119,7 @@ def _request(flags: dict[str, Any]) -> tuple[BackupSpec, BackupOptions]:
         or_label_selectors=flags["or_selector"],
         snapshot_volumes=flags["snapshot_volumes"],
         ttl=ttl,
+        item_operation_timeout=flags["item_operation_timeout"],
     )
     options = BackupOptions(
         skip_forbidden=flags["skip_forbidden"],

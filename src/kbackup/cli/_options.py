@@ -137,6 +137,15 @@ class Duration(click.ParamType):  # type: ignore[type-arg, unused-ignore] # gene
             self.fail(str(exc), param, ctx)
 
 
+def operations_option(command: F) -> F:
+    """Add Velero's limit for what item actions begin."""
+    return click.option(
+        "--item-operation-timeout",
+        type=Duration(),
+        help="For each thing that a plugin began; default 4h.",
+    )(command)
+
+
 def list_option(*names: str, text: str) -> Callable[[F], F]:
     """Return an option that takes a list, comma-separated and repeatable."""
     return click.option(

@@ -21,6 +21,7 @@ from kbackup.cli._options import (
     filter_options,
     global_options,
     list_option,
+    operations_option,
     pairs_option,
     switch_option,
 )
@@ -106,6 +107,7 @@ _RESTORE_OPTIONS = (
     ),
     list_option("--redact", text="Types whose values are not shown, as Secrets'."),
     click.option("--deadline", type=Duration(), help="For what may pass; default 10m."),
+    operations_option,
 )
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _FOUND_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
@@ -280,6 +282,7 @@ def _request(
         existing_resource_policy=flags["existing_resource_policy"] or None,
         restore_pvs=flags["restore_volumes"],
         preserve_node_ports=flags["preserve_nodeports"],
+        item_operation_timeout=flags["item_operation_timeout"],
     )
     deadline: timedelta | None = flags["deadline"]
     options = RestoreOptions(

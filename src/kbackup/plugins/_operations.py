@@ -15,7 +15,7 @@ from typing import Any, Protocol, Self
 import attrs
 
 from kbackup._kits.workers import Cancelled, CancelToken
-from kbackup.errors import ActionError, KBackupError, OperationTimeoutError
+from kbackup.errors import ActionError, KBackupError
 from kbackup.models import (
     Backup,
     BackupPhase,
@@ -254,7 +254,7 @@ class Operations:
         if begun.is_open and run.clock.monotonic() >= begun.deadline:
             self._cancel(begun, self._cluster, run.cancel)
             seconds = self._timeout.total_seconds()
-            self._fail(begun, str(OperationTimeoutError("it", seconds)))
+            self._fail(begun, f"not done within {seconds:g} s")
 
     def _learn(self, begun: _Begun, progress: OperationProgress) -> None:
         known = begun.operation.status

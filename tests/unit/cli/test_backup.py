@@ -145,10 +145,11 @@ def test_switch_stands_before_a_name(kbackup, flag, classes):
     assert names.count("standard") == classes
 
 
-def test_labels_annotations_and_ttl_are_recorded(kbackup):
+def test_labels_annotations_and_times_are_recorded(kbackup):
     """What Velero's flags say ends up in the record."""
     kbackup(
         *("backup", "create", "a", "--include-namespaces", "shop", "--ttl", "1h30m"),
+        *("--item-operation-timeout", "20m"),
         *("--labels", "team=storefront,tier=1", "--annotations", "why=test"),
     )
 
@@ -156,6 +157,7 @@ def test_labels_annotations_and_ttl_are_recorded(kbackup):
     assert shown["metadata"]["labels"]["team"] == "storefront"
     assert shown["metadata"]["annotations"]["why"] == "test"
     assert shown["spec"]["ttl"] == "1h30m0s"
+    assert shown["spec"]["itemOperationTimeout"] == "20m0s"
     assert shown["status"]["expiration"]
 
 

@@ -36,6 +36,7 @@ def test_plan_ends_with_the_command_that_carries_it_out(backed_up):
         *("restore", "plan", "r", "--from-backup", "latest"),
         *("--namespace-mappings", "shop:copy", "--selector", "app=web"),
         *("--existing-resource-policy", "update", "--include-cluster-resources=false"),
+        *("--item-operation-timeout", "20m"),
     )
 
     assert done.code == 0, done.err
@@ -43,7 +44,8 @@ def test_plan_ends_with_the_command_that_carries_it_out(backed_up):
         "Next: kbackup restore create r --from-backup shop-1 "
         "--include-cluster-resources=false --selector app=web "
         "--namespace-mappings shop:copy "
-        "--existing-resource-policy update"
+        "--existing-resource-policy update "
+        "--item-operation-timeout 20m0s"
     )
 
 

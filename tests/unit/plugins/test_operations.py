@@ -232,7 +232,7 @@ def test_an_operation_that_does_not_end_in_time_is_cancelled():
     assert action.cancelled == ["o-a"]
     assert scene.cluster.writes == ["delete secrets/a"]
     assert scene.errors == [
-        f"secrets/a: operation o-a failed: it: not done within 60 s (plugin {NAME})"
+        f"secrets/a: operation o-a failed: not done within 60 s (plugin {NAME})"
     ]
 
 

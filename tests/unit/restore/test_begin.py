@@ -87,17 +87,23 @@ def make(make_shop):
     """Makes a shop of two ConfigMaps whose engine uses one action."""
 
     def make(action, **more):
-        class Module:
-            __name__ = "test_plugin"
-
-            @staticmethod
-            @hookimpl
-            def kbackup_register_restore_item_actions():
-                return {action.name: action}
-
-        return make_shop(OBJECTS, plugins=PluginManager(plugins=[Module]), **more)
+        return make_shop(OBJECTS, plugins=_plugins(action), **more)
 
     return make
+
+
+def _plugins(action):
+    """One action and nothing else."""
+
+    class Module:
+        __name__ = "test_plugin"
+
+        @staticmethod
+        @hookimpl
+        def kbackup_register_restore_item_actions():
+            return {action.name: action}
+
+    return PluginManager(plugins=[Module])
 
 
 def test_a_restore_waits_for_what_its_actions_began(make):
@@ -226,6 +232,18 @@ def test_a_write_that_is_tried_again_begins_once(make):
         "configmaps/shop/a",
         "configmaps/shop/b",
     ]
+
+
+def test_actions_act_beside_the_writes(make_shop):
+    """What an action takes does not slow the writes: it needs no place among them."""
+    together = threading.Barrier(12, timeout=20)  # more than the first writes at once
+    action = Action(begin=lambda given, cluster: together.wait() and None)
+    plugins = _plugins(action)
+    maps = [_config_map(f"m{n}") for n in range(12)]
+
+    result = make_shop([NAMESPACE, *maps], plugins=plugins).engine.run("try-1", SPEC)
+
+    assert result.results.errors == ()
 
 
 def test_a_begin_that_fails_leaves_the_item_restored(make):
