@@ -388,6 +388,25 @@ def test_a_cancel_while_waiting_cancels_the_operations(scene):
     assert all("the run ended before it" in e for e in scene.errors)
 
 
+def test_a_cancel_that_hangs_keeps_nobody(scene, monkeypatch):
+    """A run that is over waits for the cancels of its actions for a short time only."""
+    grace = timedelta(milliseconds=50)
+    monkeypatch.setattr("kbackup.plugins._operations._GRACE", grace)
+    release = threading.Event()
+    action = Action(cancel=lambda given, cluster: release.wait(30))
+    scene.begin(action, "a")
+    scene.begin(action, "b")
+
+    with scene.operations:
+        pass
+    release.set()
+
+    told = [entry.message for entry in scene.run.results.warnings]
+    assert len(told) == 2
+    assert all("was not cancelled and may go on" in message for message in told)
+    assert scene.phases == ["Failed", "Failed"]
+
+
 def test_a_run_that_fails_cancels_what_it_began(scene):
     """An error that ends the run leaves no operation behind, and stays the error."""
     action = Action()

@@ -156,10 +156,13 @@ def test_a_plan_begins_nothing(make):
     """Neither a plan nor the server-side validation of one lets an action act."""
     action = Action()
     shop = make(action)
+    shop.simulated.load([NAMESPACE])  # or nothing in it could be validated
 
     shop.engine.plan("try-1", SPEC)
-    shop.engine.plan("try-1", SPEC, RestoreOptions(validate=True))
+    plan = shop.engine.plan("try-1", SPEC, RestoreOptions(validate=True))
 
+    assert shop.writes() == 2  # dry runs of both
+    assert not any("not tried" in notice for notice in map(str, plan.notices))
     assert action.begun == []
 
 
@@ -237,8 +240,11 @@ def test_a_write_that_is_tried_again_begins_once(make):
 def test_actions_act_beside_the_writes(make_shop):
     """What an action takes does not slow the writes: it needs no place among them."""
     together = threading.Barrier(12, timeout=20)  # more than the first writes at once
-    action = Action(begin=lambda given, cluster: together.wait() and None)
-    plugins = _plugins(action)
+
+    def begin(given, cluster):
+        together.wait()
+
+    plugins = _plugins(Action(begin=begin))
     maps = [_config_map(f"m{n}") for n in range(12)]
 
     result = make_shop([NAMESPACE, *maps], plugins=plugins).engine.run("try-1", SPEC)
