@@ -2,7 +2,6 @@
 
 import itertools
 
-import attrs
 import pytest
 
 from kbackup.errors import ClusterError, PluginLoadError
@@ -29,6 +28,7 @@ ITEM = {
     "data": {"key": "value"},
 }
 SELF = ResourceIdentifier(GroupResource("", "configmaps"), "shop", "a")
+NEW = ResourceIdentifier(GroupResource("", "configmaps"), "shop", "new")
 NAMELESS = ResourceIdentifier(GroupResource("", "pods"), "shop", "")
 
 
@@ -163,12 +163,11 @@ class Starter(Action):
 
     def progress(self, given):
         """Look whether it is there."""
-        new = attrs.evolve(SELF, name="new")
-        return OperationProgress(completed=given.cluster.get(new) is not None)
+        return OperationProgress(completed=given.cluster.get(NEW) is not None)
 
     def cancel(self, given, cluster):
         """Remove it."""
-        cluster.delete(attrs.evolve(SELF, name="new"))
+        cluster.delete(NEW)
 
 
 def test_an_action_that_begins_keeps_the_contract():
