@@ -25,6 +25,7 @@ from kbackup.models import (
     OperationStatus,
     ResourceIdentifier,
     Restore,
+    dump_json,
 )
 from kbackup.plugins._events import ItemsProgressed, OperationProgressed, WaitingFor
 from kbackup.plugins._interfaces import ClusterReader, ClusterWriter
@@ -246,31 +247,20 @@ class Operations:
         given = self._input(begun, self._cluster)
         try:
             call = partial(_progress, begun.action, given, begun.item)
-            progress = call_action(run, name, begun.item, call)
+            status = call_action(run, name, begun.item, call)
         except KBackupError as exc:
             self._fail(begun, str(exc))
             return
-        self._learn(begun, progress)
+        self._learn(begun, status)
         if begun.is_open and run.clock.monotonic() >= begun.deadline:
             self._cancel(begun, self._cluster, run.cancel)
             seconds = self._timeout.total_seconds()
             self._fail(begun, f"not done within {seconds:g} s")
 
-    def _learn(self, begun: _Begun, progress: OperationProgress) -> None:
-        known = begun.operation.status
-        status = attrs.evolve(
-            known,
-            phase=_phase_of(progress, known.phase),
-            n_completed=progress.n_completed,
-            n_total=progress.n_total,
-            operation_units=progress.operation_units,
-            description=progress.description,
-            started=progress.started or known.started,
-            updated=progress.updated or known.updated,
-        )
+    def _learn(self, begun: _Begun, status: OperationStatus) -> None:
         if status.phase is OperationPhase.FAILED:
-            self._fail(begun, progress.error, status)
-        elif status != known:
+            self._fail(begun, status.error, status)
+        elif status != begun.operation.status:
             begun.operation = attrs.evolve(begun.operation, status=status)
             self._tell(begun)
 
@@ -375,17 +365,20 @@ def _begin(
         raise TypeError(f"begin returned a {kind}, not an ItemOperation")
     if not operation.spec.operation_id:
         raise ValueError("begin returned an operation without an id")
+    dump_json(operation)  # what no file can hold would cost the record of all
     return operation
 
 
 def _progress(
     action: Any, given: OperationInput, item: ResourceIdentifier
-) -> OperationProgress:
+) -> OperationStatus:
     progress = _method(action, "progress", item)(given)
     if not isinstance(progress, OperationProgress):
         kind = type(progress).__name__
         raise TypeError(f"progress returned a {kind}, not an OperationProgress")
-    return progress
+    status = _advanced(given.operation.status, progress)
+    dump_json(status)
+    return status
 
 
 def _cancel(
@@ -404,15 +397,25 @@ def _method(action: Any, name: str, item: ResourceIdentifier) -> Any:
     return method
 
 
-def _phase_of(
-    progress: OperationProgress, known: OperationPhase | None
-) -> OperationPhase | None:
-    """Return the phase that an answer means; nothing goes back to New."""
+def _advanced(known: OperationStatus, progress: OperationProgress) -> OperationStatus:
+    """Return the status that an answer means; nothing goes back to New."""
+    phase = known.phase
     if progress.completed:
-        return OperationPhase.FAILED if progress.error else OperationPhase.COMPLETED
-    if progress.started or progress.n_completed:
-        return OperationPhase.IN_PROGRESS
-    return known
+        failed = bool(progress.error)
+        phase = OperationPhase.FAILED if failed else OperationPhase.COMPLETED
+    elif progress.started or progress.n_completed:
+        phase = OperationPhase.IN_PROGRESS
+    return attrs.evolve(
+        known,
+        phase=phase,
+        error=progress.error if progress.completed else "",
+        n_completed=progress.n_completed,
+        n_total=progress.n_total,
+        operation_units=progress.operation_units,
+        description=progress.description,
+        started=progress.started or known.started,
+        updated=progress.updated or known.updated,
+    )
 
 
 def _waiting_text(waiting: list[_Begun]) -> str:

@@ -74,6 +74,11 @@ class Action:
         self.cancelled.append(given.operation.spec.operation_id)
 
 
+def _named(operation_id):
+    """An operation."""
+    return ItemOperation(spec=ItemOperationSpec(operation_id=operation_id))
+
+
 def _given(name="a", kind="Secret"):
     """What begin is given about an item."""
     item = {"apiVersion": "v1", "kind": kind, "metadata": {"name": name}}
@@ -268,9 +273,10 @@ def test_what_cannot_be_cancelled_may_go_on(scene, faulty, text):
     [
         ({"answers": [ValueError("broken")]}, "ValueError"),
         ({"answers": [None]}, "TypeError"),
+        ({"answers": [OperationProgress(n_completed="half")]}, "CodecError"),
         ({"progress": None}, "it has no method progress"),
     ],
-    ids=["raises", "nonsense", "missing"],
+    ids=["raises", "nothing", "nonsense", "missing"],
 )
 def test_a_broken_progress_fails_its_operation(scene, faulty, text):
     """An action that cannot say how far it is costs its operation, not the run."""
@@ -288,8 +294,9 @@ def test_a_broken_progress_fails_its_operation(scene, faulty, text):
         (lambda given, cluster: 1 / 0, "ZeroDivisionError"),
         (lambda given, cluster: "o-1", "returned a str, not an ItemOperation"),
         (lambda given, cluster: ItemOperation(), "an operation without an id"),
+        (lambda given, cluster: _named(5), "expected a string"),
     ],
-    ids=["missing", "raises", "nonsense", "nameless"],
+    ids=["missing", "raises", "nonsense", "nameless", "number"],
 )
 def test_a_broken_begin_is_an_error_of_item_and_plugin(scene, begin, text):
     """Whatever begin does wrong is told by name, and nothing is waited for."""
