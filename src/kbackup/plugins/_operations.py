@@ -15,7 +15,7 @@ from typing import Any, Protocol, Self
 import attrs
 
 from kbackup._kits.workers import Cancelled, CancelToken
-from kbackup.errors import ActionError, KBackupError
+from kbackup.errors import ActionError, ActionTimeoutError, KBackupError
 from kbackup.models import (
     Backup,
     BackupPhase,
@@ -37,7 +37,7 @@ from kbackup.plugins._item_actions import (
     RestoreItemAction,
 )
 from kbackup.plugins._run import Run
-from kbackup.plugins._watchdog import call_action
+from kbackup.plugins._watchdog import call_action, fact_of, is_secret
 
 OPERATION_TIMEOUT = timedelta(hours=4)  # Velero's --default-item-operation-timeout
 
@@ -80,6 +80,7 @@ class _Begun:
     restore: Restore | None
     operation: ItemOperation
     deadline: float
+    hide: bool
 
     @property
     def id(self) -> str:
@@ -127,6 +128,7 @@ class Operations:
         item: ResourceIdentifier,
         *,
         post_operation_items: tuple[ResourceIdentifier, ...] = (),
+        hide: bool = False,
     ) -> None:
         """Let an action act on one item; whatever goes wrong is an error of both.
 
@@ -135,24 +137,25 @@ class Operations:
             given: What it is given.
             item: What errors and records name.
             post_operation_items: What `execute` wants to be stored again.
+            hide: Nothing is told that might quote the item, as of a Secret.
 
         Raises:
             Cancelled: The run is to stop.
         """
         run, writer = self._run, self._cluster.writer()
+        hide = hide or is_secret(item)
         try:
             call = partial(_begin, action, given, writer, item)
-            operation = call_action(run, action.name, item, call)
+            operation = call_action(run, action.name, item, call, hide=hide)
         except KBackupError as exc:
-            run.error(
-                f"could not begin: {exc}", item=item, plugin=action.name, cause=exc
-            )
+            message = f"could not begin: {_text(exc, hide=hide)}"
+            run.error(message, item=item, plugin=action.name)
             return
         finally:
             writer.revoke()
         if operation is not None:
             self._report_unstored(action.name, item, operation, post_operation_items)
-            self._add(action, given, item, operation)
+            self._add(action, given, item, operation, hide=hide)
 
     def _add(
         self,
@@ -160,6 +163,8 @@ class Operations:
         given: BackupInput | RestoreInput,
         item: ResourceIdentifier,
         operation: ItemOperation,
+        *,
+        hide: bool,
     ) -> None:
         """Put an operation on the books; all but its id is for the run to say."""
         run = self._run
@@ -182,6 +187,7 @@ class Operations:
             restore=given.restore if isinstance(given, RestoreInput) else None,
             operation=started,
             deadline=run.deadline(self._timeout),
+            hide=hide,
         )
         self._begun.append(begun)
         self._tell(begun)
@@ -247,9 +253,9 @@ class Operations:
         given = self._input(begun, self._cluster)
         try:
             call = partial(_progress, begun.action, given, begun.item)
-            status = call_action(run, name, begun.item, call)
+            status = call_action(run, name, begun.item, call, hide=begun.hide)
         except KBackupError as exc:
-            self._fail(begun, str(exc))
+            self._fail(begun, _text(exc, hide=begun.hide))
             return
         self._learn(begun, status)
         if begun.is_open and run.clock.monotonic() >= begun.deadline:
@@ -322,15 +328,16 @@ class Operations:
         given = self._input(begun, cluster)
         try:
             call = partial(_cancel, begun.action, given, writer, begun.item)
-            call_action(run, name, begun.item, call, cancel=token)
+            call_action(run, name, begun.item, call, hide=begun.hide, cancel=token)
         except KBackupError as exc:
             self._warn_uncancelled(begun, exc)
         finally:
             writer.revoke()
 
     def _warn_uncancelled(self, begun: _Begun, exc: BaseException) -> None:
-        message = f"operation {begun.id} was not cancelled and may go on: {exc}"
-        self._run.warning(message, item=begun.item, plugin=begun.action.name, cause=exc)
+        text = _text(exc, hide=begun.hide)
+        message = f"operation {begun.id} was not cancelled and may go on: {text}"
+        self._run.warning(message, item=begun.item, plugin=begun.action.name)
 
     def _input(self, begun: _Begun, cluster: ActingCluster) -> OperationInput:
         return OperationInput(
@@ -416,6 +423,12 @@ def _advanced(known: OperationStatus, progress: OperationProgress) -> OperationS
         started=progress.started or known.started,
         updated=progress.updated or known.updated,
     )
+
+
+def _text(exc: BaseException, *, hide: bool) -> str:
+    """Say what went wrong; what a server or an action says may quote a value."""
+    ours = isinstance(exc, (ActionError, ActionTimeoutError, Cancelled))
+    return str(exc) if ours or not hide else fact_of(exc, hide=True)
 
 
 def _waiting_text(waiting: list[_Begun]) -> str:

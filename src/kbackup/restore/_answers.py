@@ -4,7 +4,9 @@ Pure; read by the writer.
 """
 
 import re
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import Any
 
 from kbackup.errors import (
     AlreadyExistsError,
@@ -121,3 +123,18 @@ def explain(error: ClusterError, *, hide: bool) -> str:
     fields = [str(cause.get("field")) for cause in details.get("causes") or ()]
     named = f" ({', '.join(fields)})" if fields else ""
     return f"cannot {error.verb} {error.resource} {error.item}: {error.fact}{named}"
+
+
+def leaving(live: Mapping[str, Any]) -> str:
+    """Why a live object that is being deleted stays, as far as it says so."""
+    conditions = (live.get("status") or {}).get("conditions") or ()
+    held = [
+        f"{condition.get('type')}: {condition.get('message', '')}"
+        for condition in conditions
+        if condition.get("status") == "True"
+    ]
+    finalizers = ", ".join(live["metadata"].get("finalizers") or ())
+    text = "the live one is being deleted"
+    if finalizers:
+        text += f" (finalizers: {finalizers})"
+    return "; ".join([text, *held])

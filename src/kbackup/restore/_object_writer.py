@@ -27,6 +27,7 @@ from kbackup.restore._answers import (
     explain,
     is_about_conversion,
     is_push_back,
+    leaving,
     meaning,
 )
 from kbackup.restore._claims import (
@@ -41,7 +42,7 @@ from kbackup.restore._desired import Desired, DesiredMaker
 from kbackup.restore._dropped import dropped_fields, name_some
 from kbackup.restore._existing import ExistingRules, decide, update_patch
 from kbackup.restore._gate import Gate
-from kbackup.restore._owners import OwnerLinks, Resolved, without_blocks
+from kbackup.restore._owners import OwnerLinks, tied, without_blocks
 from kbackup.restore._plan import PlanAction, PlanEntry, Precondition
 from kbackup.restore._priorities import NAMESPACES
 from kbackup.restore._redaction import Redaction
@@ -188,7 +189,8 @@ class ObjectWriter:
         for action in desired.begins:
             if as_planned:
                 given = self._maker.given(item, desired.content)
-                self._operations.begin(action, given, entry.target)
+                hide = self._hides(entry)
+                self._operations.begin(action, given, entry.target, hide=hide)
             else:
                 message = f"{action.name} did not begin: {_MOVED}"
                 self._run.warning(message, item=entry.target, plugin=action.name)
@@ -218,7 +220,7 @@ class ObjectWriter:
             if owners.may_come and self._deferred[entry.identifier] < _DEFERRALS:
                 self._deferred[entry.identifier] += 1
                 return Attempt(reason=f"its owner {lost} is not there")
-            body = _tied(desired, owners)
+            body = tied(desired.content, owners) if owners.found else body
         try:
             stored = self._post(entry, resource, body)
         except ClusterError as exc:
@@ -271,7 +273,7 @@ class ObjectWriter:
             fails = answer is Answer.EXISTS
             return Attempt(action=FAILED if fails else "", reason=reason)
         if live["metadata"].get("deletionTimestamp"):
-            return Attempt(reason=_leaving(live))
+            return Attempt(reason=leaving(live))
         return self._meet(entry, resource, desired, live)
 
     def _meet(
@@ -471,15 +473,6 @@ class ObjectWriter:
         return self._redaction.hides(entry.identifier.group_resource, entry.kind)
 
 
-def _tied(desired: Desired, owners: Resolved) -> Mapping[str, Any] | bytes:
-    """The body with the new UIDs of its owners."""
-    if not owners.found:
-        return desired.body
-    content = desired.content
-    metadata = {**content["metadata"], "ownerReferences": list(owners.found)}
-    return {**content, "metadata": metadata}
-
-
 def _is_planned(entry: PlanEntry, desired: Desired) -> bool:
     """Whether the item as it would be written is the one, and goes where, planned."""
     content = desired.content
@@ -494,18 +487,3 @@ def _is_as_seen(entry: PlanEntry, live: Mapping[str, Any]) -> bool:
         metadata["uid"],
         metadata["resourceVersion"],
     )
-
-
-def _leaving(live: Mapping[str, Any]) -> str:
-    """Why a live object that is being deleted stays, as far as it says so."""
-    conditions = (live.get("status") or {}).get("conditions") or ()
-    held = [
-        f"{condition.get('type')}: {condition.get('message', '')}"
-        for condition in conditions
-        if condition.get("status") == "True"
-    ]
-    finalizers = ", ".join(live["metadata"].get("finalizers") or ())
-    text = "the live one is being deleted"
-    if finalizers:
-        text += f" (finalizers: {finalizers})"
-    return "; ".join([text, *held])

@@ -109,6 +109,12 @@ class Resolved:
     may_come: bool
 
 
+def tied(content: Mapping[str, Any], owners: Resolved) -> dict[str, Any]:
+    """The object with the new UIDs of its owners."""
+    metadata = {**content["metadata"], "ownerReferences": list(owners.found)}
+    return {**content, "metadata": metadata}
+
+
 class OwnerLinks:
     """The new UIDs of owners; may be asked from any thread.
 

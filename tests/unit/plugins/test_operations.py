@@ -8,7 +8,7 @@ import pytest
 
 from kbackup._kits.clock import FrozenClock
 from kbackup._kits.workers import Cancelled, CancelToken
-from kbackup.errors import ClusterError
+from kbackup.errors import ClusterError, InvalidItemError
 from kbackup.models import (
     EngineSettings,
     GroupResource,
@@ -319,6 +319,24 @@ def test_an_error_about_a_secret_quotes_nothing(scene):
 
     assert "ValueError" in scene.errors[0]
     assert "hunter2" not in scene.errors[0]
+
+
+@pytest.mark.parametrize("kind", ["Secret", "ConfigMap"])
+def test_an_answer_of_the_server_about_what_is_hidden_quotes_nothing(scene, kind):
+    """A server repeats what it refuses: of a hidden item that is not told."""
+
+    def fail(*_):
+        raise InvalidItemError("create", "secrets", "a", "invalid value: hunter2")
+
+    scene.begin(Action(begin=fail), "a", kind, hide=kind == "ConfigMap")
+    scene.begin(
+        Action(OperationProgress(), cancel=fail), "b", kind, hide=kind == "ConfigMap"
+    )
+    scene.operations.follow()
+
+    told = [*scene.run.results.errors, *scene.run.results.warnings]
+    assert [entry.message.count("InvalidItemError") for entry in told] == [1, 0, 1]
+    assert "hunter2" not in str(told)
 
 
 def test_the_writer_is_revoked_when_begin_returns(scene):
