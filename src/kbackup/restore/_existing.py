@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
+import msgspec
 
 from kbackup._kits.normalise import Difference, differences, normalise, same
 from kbackup._kits.patches import create_merge_patch
@@ -80,8 +81,7 @@ _MUTABLE_SPEC: Mapping[tuple[str, str], tuple[str, ...]] = {
 """Kinds of which only these parts of the spec may change."""
 
 
-@attrs.frozen(kw_only=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What becomes of an existing object.
 
     Attributes:
@@ -110,6 +110,9 @@ class ExistingRules:
     keep_node_ports: bool = False
 
 
+_EQUAL = Verdict(action=PlanAction.UNCHANGED)
+
+
 def decide(
     desired: Content, live: Content, rules: ExistingRules, *, hide: bool = False
 ) -> Verdict:
@@ -125,7 +128,7 @@ def decide(
     # found out in a tenth of the time.
     equal = desired == live
     if equal or same(desired, live, keep_node_ports=rules.keep_node_ports):
-        return Verdict(action=PlanAction.UNCHANGED)
+        return _EQUAL
     kind = desired.get("kind")
     if kind == "ServiceAccount":
         return _decide_account(desired, live, hide=hide)

@@ -261,8 +261,10 @@ class ItemPlanner:
         keeper = ownership(live).maker if is_kept else None
         rules, hide = self._request.rules, self._request.hides(case.item)
         verdict = decide(desired.content, cleaned(live), rules, hide=hide)
+        if verdict.action is PlanAction.UNCHANGED:
+            return case.entry(verdict.action, verdict.reason, precondition=seen)
         writes = verdict.action.writes
-        if keeper is not None and verdict.action is not PlanAction.UNCHANGED:
+        if keeper is not None:
             # To scale a live Deployment's ReplicaSet is to work against the Deployment.
             reason = f"exists; it is left to {keeper}"
             return case.entry(PlanAction.SKIP, reason, precondition=seen)

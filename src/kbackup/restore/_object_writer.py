@@ -9,8 +9,6 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
-import attrs
-
 from kbackup._kits.normalise import same
 from kbackup.archive import ArchiveContents
 from kbackup.cluster import Cluster, PatchKind
@@ -483,7 +481,4 @@ def _is_planned(entry: PlanEntry, desired: Desired) -> bool:
 
 def _is_as_seen(entry: PlanEntry, live: Mapping[str, Any]) -> bool:
     metadata, seen = live["metadata"], entry.precondition
-    return seen is not None and attrs.astuple(seen) == (
-        metadata["uid"],
-        metadata["resourceVersion"],
-    )
+    return seen == Precondition(metadata["uid"], metadata["resourceVersion"])

@@ -49,8 +49,7 @@ _WRITING = frozenset(
 )
 
 
-@attrs.frozen
-class Precondition:
+class Precondition(msgspec.Struct, frozen=True, gc=False):
     """The live object that a plan saw; its update is refused once it has moved."""
 
     uid: str
