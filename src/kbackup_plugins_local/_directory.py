@@ -25,12 +25,21 @@ import attrs
 from kbackup.errors import (
     ObjectNotFoundError,
     StoreAccessError,
+    StoreError,
     UnsupportedCapabilityError,
 )
 from kbackup.plugins import ObjectInfo
-from kbackup.stores import key_fault, translate_store_errors, validate_key
+from kbackup.stores import (
+    UnfinishedWrite,
+    key_fault,
+    translate_store_errors,
+    validate_key,
+)
 
 TEMPORARY = ".kbackup-tmp-"
+
+Peeked = tuple[ObjectInfo, bytes | None]
+"""An object, with its bytes where they are few."""
 
 _BLOCK = 1 << 20
 _FILE_MODE = 0o600  # a backup holds Secrets
@@ -99,6 +108,39 @@ class Directory:
                 left -= len(block)
             return info
 
+    def peek(self, key: str, most: int) -> Peeked:
+        """Describe an object, and read it if it has *most* bytes or fewer."""
+        with self._opened(key) as (file, info):
+            if info.size > most:
+                return info, None
+            with translate_store_errors(key):
+                content = file.read(most + 1)
+        if len(content) != info.size:
+            raise StoreAccessError(key, "the file was changed while it was read")
+        return info, content
+
+    def glance(
+        self, identity: str, most: int, path: str, key: str
+    ) -> tuple[bytes | None, list[str], Peeked | StoreError | None]:
+        """Look at all that an operation wants to know of a directory, in one call.
+
+        Returns:
+            What the object *identity* begins with, the names of the files in *path*,
+            and what `peek` returns or raises for *key*, if that is given.
+        """
+        names = [name for name, info in self.children(path) if info is not None]
+        found: Peeked | StoreError | None = None
+        if key:
+            try:
+                found = self.peek(key, most)
+            except StoreError as exc:
+                found = exc
+        try:
+            with self._opened(identity) as (file, _), translate_store_errors(identity):
+                return file.read(most), names, found
+        except ObjectNotFoundError:
+            return None, names, found
+
     def stat(self, key: str) -> ObjectInfo:
         """Describe an object."""
         with translate_store_errors(key):
@@ -117,15 +159,7 @@ class Directory:
                 place.unlink()
             except (FileNotFoundError, NotADirectoryError):
                 return
-            _sync_directory(place.parent)
-            for parent in place.parents:
-                if parent == self.root:
-                    return
-                try:
-                    _remove_leftovers(parent)
-                    parent.rmdir()
-                except OSError:  # not empty, or gone
-                    return
+            self._remove_empty(place)
 
     def children(self, path: str) -> list[tuple[str, ObjectInfo | None]]:
         """Return what lies in ``""`` or ``a/b/``; None is a directory."""
@@ -145,6 +179,34 @@ class Directory:
             except (FileNotFoundError, NotADirectoryError):
                 return []
 
+    def temporaries(self, path: str) -> tuple[list[UnfinishedWrite], list[str]]:
+        """Return the temporary files in ``""`` or ``a/b/``, and what lies below it."""
+        directories = [f"{path}{n}/" for n, info in self.children(path) if info is None]
+        place = self.path_of(path.rstrip("/")) if path else self.root
+        found: list[UnfinishedWrite] = []
+        if place.is_symlink():
+            return found, []
+        with translate_store_errors(path), suppress(FileNotFoundError):
+            for file in sorted(place.glob(f"{TEMPORARY}*")):
+                with suppress(FileNotFoundError):  # its writer has just ended
+                    since = datetime.fromtimestamp(file.lstat().st_mtime, UTC)
+                    key = f"{path}{file.name}"
+                    found.append(UnfinishedWrite(key=key, id=file.name, since=since))
+        return found, directories
+
+    def discard(self, write: UnfinishedWrite) -> None:
+        """Remove a temporary file that was not written to since it was looked at."""
+        parent, _, name = write.key.rpartition("/")
+        with translate_store_errors(write.key):
+            place = (self.path_of(parent) if parent else self.root) / name
+            if not name.startswith(TEMPORARY) or place.parent.is_symlink():
+                raise StoreAccessError(write.key, "it is no temporary file")
+            with suppress(FileNotFoundError):
+                modified = datetime.fromtimestamp(place.lstat().st_mtime, UTC)
+                if modified <= write.since:
+                    place.unlink()
+                    self._remove_empty(place)
+
     def path_of(self, key: str) -> Path:
         """Return the file of a key; no part of the way to it may be a link.
 
@@ -157,14 +219,26 @@ class Directory:
             raise StoreAccessError(key, f"names with {TEMPORARY} are for our own use")
         if os.sep != "/" and any(mark in key for mark in (os.sep, ":")):
             raise StoreAccessError(key, "not the name of a file on this system")
-        place = self.root
+        place = str(self.root)  # joined as text: a Path for each part costs more
         for part in parts[:-1]:
-            place /= part
-            if place.is_symlink():
+            place = f"{place}{os.sep}{part}"
+            if os.path.islink(place):  # noqa: PTH114
                 raise StoreAccessError(key, f"{place} is a symbolic link")
-        return place / parts[-1]
+        return Path(place, parts[-1])
 
     # --- inside -----------------------------------------------------------------------
+
+    def _remove_empty(self, gone: Path) -> None:
+        """Remove the directories that a file which is gone has left empty."""
+        _sync_directory(gone.parent)
+        for parent in gone.parents:
+            if parent == self.root:
+                return
+            try:
+                _remove_leftovers(parent)
+                parent.rmdir()
+            except OSError:  # not empty, or gone
+                return
 
     def _write_temporary(self, parent: Path, source: Path | bytes) -> Path:
         """Write *source* beside its final place and bring it to the disk."""
@@ -215,11 +289,15 @@ class Directory:
             for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"):
                 flags |= getattr(os, name, 0)
             descriptor = os.open(self.path_of(key), flags)
-            file = open(descriptor, "rb", buffering=0)  # noqa: PTH123, SIM115 - below
+            try:
+                found = os.fstat(descriptor)
+                if not stat.S_ISREG(found.st_mode):
+                    raise ObjectNotFoundError(key, "what is there is no file")
+                file = open(descriptor, "rb", buffering=0)  # noqa: PTH123, SIM115 - below
+            except BaseException:
+                os.close(descriptor)
+                raise
         with file:
-            found = os.fstat(descriptor)
-            if not stat.S_ISREG(found.st_mode):
-                raise ObjectNotFoundError(key, "what is there is no file")
             yield file, _info(key, found)
 
 

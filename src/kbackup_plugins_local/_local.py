@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO, ClassVar
 
+import attrs
+
 from kbackup.errors import (
     DigestMismatchError,
     ObjectNotFoundError,
@@ -20,18 +22,37 @@ from kbackup.plugins import Capability, Digest, ObjectInfo
 from kbackup.stores import (
     Copies,
     DirectoryState,
+    DirectoryStore,
     LocationRecord,
     LocationState,
     Timeouts,
+    UnfinishedWrite,
     bounded,
     common_prefixes,
     layout,
     translate_store_errors,
     walk_in_key_order,
 )
-from kbackup_plugins_local._directory import Directory
+from kbackup_plugins_local._directory import Directory, Peeked
 
-_MOST_IDENTITY = 1 << 16  # bytes
+# Bytes that are read together with what describes them, within the time of a request:
+# records are smaller, and a disk that cannot do it in 30 s hangs.
+_SMALL = 1 << 18
+
+
+@attrs.frozen
+class Glance:
+    """What one directory of several looks like at one moment.
+
+    Attributes:
+        record: Its identity, or None.
+        tombstones: Their names.
+        peeked: The object that was asked for, or why it cannot be read.
+    """
+
+    record: LocationRecord | None
+    tombstones: Sequence[str]
+    peeked: Peeked | StoreError | None = None
 
 
 class LocalStore:
@@ -54,7 +75,9 @@ class LocalStore:
     ) -> None:
         self.capabilities = frozenset({Capability.ATOMIC_CREATE, Capability.RANGE})
         self.root = root
-        self.location_key = f"{prefix}/{layout.LOCATION}" if prefix else layout.LOCATION
+        below = f"{prefix}/" if prefix else ""
+        self.location_key = f"{below}{layout.LOCATION}"
+        self.tombstones_path = f"{below}{layout.TOMBSTONES}"
         self._directory = Directory(root)
         self._timeouts = timeouts or Timeouts()
         self._closed = False
@@ -90,17 +113,20 @@ class LocalStore:
     ) -> ObjectInfo:
         """Read an object; see `ObjectStore.get`.
 
-        *expect* is held against the bytes that are delivered. *target* is written from
-        another thread, while this one waits.
+        *expect* is held against the bytes that are delivered. *target* may be written
+        from another thread, while this one waits.
         """
-        self._check_open(key)
-        size = self.stat(key).size
+        found, content = self.peek(key)
+        if content is not None:
+            end = None if length is None else start + length
+            deliver(key, content[start:end], target, expect)
+            return found
         hashing = _Hashing(target) if expect is not None else target
         stop = threading.Event()
         try:
             info = bounded(
                 key,
-                self._timeouts.for_transfer(size),
+                self._timeouts.for_transfer(found.size),
                 self._directory.read,
                 key,
                 hashing,
@@ -113,6 +139,12 @@ class LocalStore:
         if isinstance(hashing, _Hashing) and expect is not None:
             hashing.check(key, expect)
         return info
+
+    def peek(self, key: str) -> Peeked:
+        """Describe an object, and return its bytes where they are few."""
+        self._check_open(key)
+        seconds = self._timeouts.for_request()
+        return bounded(key, seconds, self._directory.peek, key, _SMALL)
 
     def stat(self, key: str) -> ObjectInfo:
         """Describe an object; see `ObjectStore.stat`."""
@@ -176,6 +208,10 @@ class LocalStore:
             )
         return LocationState(directories=(state,))
 
+    def directories(self) -> tuple[DirectoryStore, ...]:
+        """Return nothing: there is one directory, and it is the store."""
+        return ()
+
     def problems(self) -> tuple[str, ...]:
         """Return nothing: every failure of the one directory is raised."""
         return ()
@@ -186,14 +222,47 @@ class LocalStore:
             return record.uuid
         return self.write_location(LocationRecord()).uuid
 
+    def unfinished(self, prefix: str) -> Iterator[UnfinishedWrite]:
+        """Yield the temporary files of writers; see `TidyStore.unfinished`."""
+        waiting = [prefix[: prefix.rfind("/") + 1]]
+        while waiting:
+            path = waiting.pop()
+            files, directories = bounded(
+                path, self._timeouts.for_request(), self._directory.temporaries, path
+            )
+            waiting += [each for each in directories if _leads_to(each, prefix)]
+            yield from (each for each in files if each.key.startswith(prefix))
+
+    def discard(self, write: UnfinishedWrite) -> None:
+        """Remove a temporary file; see `TidyStore.discard`."""
+        self._check_open(write.key)
+        bounded(
+            write.key, self._timeouts.for_request(), self._directory.discard, write
+        )
+
     def read_location(self) -> LocationRecord | None:
         """Return the identity that the directory carries, or None."""
         target = io.BytesIO()
         try:
-            self.get(self.location_key, target, length=_MOST_IDENTITY)
+            self.get(self.location_key, target, length=_SMALL)
         except ObjectNotFoundError:
             return None
         return LocationRecord.decode(target.getvalue())
+
+    def glance(self, key: str = "") -> Glance:
+        """Look at identity and tombstones, and at an object, in one call."""
+        self._check_open(self.location_key)
+        content, tombstones, peeked = bounded(
+            self.location_key,
+            self._timeouts.for_request(),
+            self._directory.glance,
+            self.location_key,
+            _SMALL,
+            self.tombstones_path,
+            key,
+        )
+        record = None if content is None else LocationRecord.decode(content)
+        return Glance(record, tombstones, peeked)
 
     def write_location(self, record: LocationRecord) -> LocationRecord:
         """Give the directory its identity and return it."""
@@ -219,6 +288,28 @@ class LocalStore:
     def _check_open(self, key: str) -> None:
         if self._closed:
             raise StoreError(key, "the store was closed")
+
+
+def deliver(
+    key: str, content: bytes, target: BinaryIO, expect: Digest | None
+) -> None:
+    """Write what was read to *target*, if it is what was expected.
+
+    Raises:
+        DigestMismatchError: It is not; nothing was written.
+    """
+    if expect is not None and (digest := digest_of(content)) != expect:
+        raise DigestMismatchError(key, f"it is {digest}")
+    target.write(content)
+
+
+def digest_of(content: bytes) -> Digest:
+    """Return the digest of bytes."""
+    return Digest(hashlib.sha256(content).hexdigest())
+
+
+def _leads_to(path: str, prefix: str) -> bool:
+    return path.startswith(prefix) or prefix.startswith(path)
 
 
 class _Hashing(io.BytesIO):

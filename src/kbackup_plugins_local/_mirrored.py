@@ -19,6 +19,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import BinaryIO, ClassVar
 
+import attrs
+
 from kbackup.errors import (
     DigestMismatchError,
     ObjectExistsError,
@@ -32,15 +34,24 @@ from kbackup.errors import (
 from kbackup.plugins import Capability, Digest, ObjectInfo
 from kbackup.stores import (
     Copies,
+    DirectoryStore,
     LocationRecord,
     LocationState,
+    PendingDeletion,
+    UnfinishedWrite,
     common_prefixes,
-    layout,
     translate_store_errors,
     validate_key,
 )
 from kbackup_plugins_local._local import LocalStore
-from kbackup_plugins_local._mirrors_view import Mirror, View, Viewer, right_copies
+from kbackup_plugins_local._mirrors_view import (
+    Held,
+    Mirror,
+    OneDirectory,
+    View,
+    Viewer,
+    right_copies,
+)
 from kbackup_plugins_local._tombstones import Tombstone, Tombstones
 
 _MAX_PROBLEMS = 100
@@ -48,7 +59,6 @@ _MAX_PROBLEMS = 100
 # directory after the other; they get half a second to become equal.
 _ATTEMPTS = 10
 _PAUSE = 0.05  # seconds
-_RECENT = timedelta(seconds=10)
 
 
 class MirroredLocalStore:
@@ -56,19 +66,13 @@ class MirroredLocalStore:
 
     Args:
         stores: One for each directory, in the order in which they are asked.
-        prefix: The location's prefix, below which its identity lies.
     """
 
     api_version: ClassVar[int] = 1
 
-    def __init__(self, stores: Sequence[LocalStore], *, prefix: str = "") -> None:
+    def __init__(self, stores: Sequence[LocalStore]) -> None:
         self.capabilities = frozenset({Capability.ATOMIC_CREATE, Capability.RANGE})
-        self._mirrors = tuple(
-            Mirror(store, Tombstones(store, prefix)) for store in stores
-        )
-        self._tombstones = (
-            f"{prefix}/{layout.TOMBSTONES}" if prefix else layout.TOMBSTONES
-        )
+        self._mirrors = tuple(Mirror(store, Tombstones(store)) for store in stores)
         self._viewer = Viewer(self._mirrors)
         self._problems: dict[str, None] = {}  # an ordered set
         self._lock = threading.Lock()
@@ -104,7 +108,7 @@ class MirroredLocalStore:
         holders = self._find(view, key)
         if create and holders:
             raise ObjectExistsError(key)
-        old = {digest for _, digest in self._digests(holders, key)}
+        old = {digest for _, digest in self._digests(holders)}
         info, written = self._put_everywhere(view, key, source, create=create)
         if old and len(written) < len(self._mirrors):
             # Whoever was not reached must not come back with what this replaces.
@@ -119,7 +123,7 @@ class MirroredLocalStore:
         self._apply_tombstones(view)
         holders = self._find(view, key)
         if holders and view.away:
-            digests = {digest for _, digest in self._digests(holders, key)}
+            digests = {digest for _, digest in self._digests(holders)}
             try:
                 self._bury(view.mirrors, key, digests)
             except StoreFullError:  # deleting makes room for the tombstone
@@ -148,31 +152,27 @@ class MirroredLocalStore:
                 was written to *target* then.
         """
         validate_key(key)
-        holders = self._holders(key)
-        if len(holders) == 1:
-            return holders[0].store.get(
-                key, target, start=start, length=length, expect=expect
-            )
         for _ in range(_ATTEMPTS):
-            digests = self._digests(holders, key, start, length)
+            holders = self._holders(self._look(key), key)
+            if len(holders) == 1:
+                return holders[0].deliver(target, start, length, expect)
+            digests = self._digests(holders, start, length)
             right = right_copies(digests, expect)
-            if right or not self._may_be_replaced(holders, key):
+            if right or not any(held.is_recent for held in holders):
                 break
             time.sleep(_PAUSE)
         if not right:
-            found = ", ".join(f"{mirror.path} has {d}" for mirror, d in digests)
+            found = ", ".join(f"{held.mirror.path} has {d}" for held, d in digests)
             raise DigestMismatchError(key, f"its copies: {found}")
-        for mirror, _ in digests:
-            if mirror not in right:
-                self._notice(f"{mirror.path}: its copy of {key} is damaged")
-        return right[0].store.get(
-            key, target, start=start, length=length, expect=expect
-        )
+        for held, _ in digests:
+            if held not in right:
+                self._notice(f"{held.mirror.path}: its copy of {key} is damaged")
+        return right[0].deliver(target, start, length, expect)
 
     def stat(self, key: str) -> ObjectInfo:
         """Describe the first copy; see `ObjectStore.stat`."""
         validate_key(key)
-        infos = [mirror.store.stat(key) for mirror in self._holders(key)]
+        infos = [held.info for held in self._holders(self._look(), key)]
         if len({info.size for info in infos}) > 1:
             self._notice(f"the copies of {key} differ in size")
         return infos[0]
@@ -243,13 +243,66 @@ class MirroredLocalStore:
                 mirror.store.write_location(wanted)
         return wanted.uuid
 
-    def repair(self) -> tuple[str, ...]:
-        """Apply the tombstones, then copy what is missing; see `RepairableStore`."""
+    # --- repair -----------------------------------------------------------------------
+
+    def directories(self) -> tuple[DirectoryStore, ...]:
+        """Return those that are there; see `MirroredStore.directories`."""
+        view = self._look()
+        return tuple(
+            DirectoryStore(mirror.path, OneDirectory(view, mirror))
+            for mirror in view.mirrors
+        )
+
+    def pending_deletions(self) -> tuple[PendingDeletion, ...]:
+        """Tell what tombstones speak of; see `RepairableStore.pending_deletions`."""
+        view = self._look()
+        found = []
+        for mirror in view.mirrors:
+            for key in sorted(view.deleted):
+                with self._noticed(), suppress(ObjectNotFoundError):
+                    if view.is_deleted(mirror, key):
+                        found.append(PendingDeletion(mirror.path, key))
+        return tuple(found)
+
+    def apply_deletions(self) -> None:
+        """Apply the tombstones; see `RepairableStore.apply_deletions`."""
+        self._apply_tombstones(self._look())
+
+    def make_copy(self, key: str, digest: Digest, path: str) -> bool:
+        """Copy from a right directory; see `RepairableStore.make_copy`."""
+        validate_key(key)
         view = self._look()
         self._apply_tombstones(view)
-        keys = [info.key for info in self.list("")]
-        wanted = [key for key in keys if not key.startswith(self._tombstones)]
-        return tuple(key for key in wanted if self._repair(view, key))
+        target = view.mirror(path)
+        holders = self._find(view, key)
+        right = right_copies(self._digests(holders), digest) if holders else []
+        if not holders or target in [held.mirror for held in right]:
+            return False
+        if not right:
+            raise DigestMismatchError(key, f"no directory has {digest}")
+        source = right[0].mirror
+        is_new = target not in [held.mirror for held in holders]
+        target.store.put(key, source.store.path_of(key), create=is_new)
+        if not self._viewer.is_present(target):
+            raise StoreUnavailableError(key, "unmounted while it was written")
+        if target.store.digest(key) != digest:
+            target.store.delete(key)
+            raise DigestMismatchError(key, "it changed while it was copied")
+        if view.find(source, key) is None:  # deleted meanwhile: it must not come back
+            target.store.delete(key)
+            return False
+        return True
+
+    def unfinished(self, prefix: str) -> Iterator[UnfinishedWrite]:
+        """Yield what lies in any directory; see `TidyStore.unfinished`."""
+        for mirror in self._look().mirrors:
+            with self._noticed():
+                for each in mirror.store.unfinished(prefix):
+                    yield attrs.evolve(each, path=mirror.path)
+
+    def discard(self, write: UnfinishedWrite) -> None:
+        """Remove it where it lies; see `TidyStore.discard`."""
+        self._look().mirror(write.path).store.discard(write)
 
     # --- inside: writing --------------------------------------------------------------
 
@@ -328,31 +381,11 @@ class MirroredLocalStore:
             if tombstone in view.tombstones:
                 mirror.tombstones.remove([tombstone])
 
-    def _repair(self, view: View, key: str) -> bool:
-        """Copy an object to where it lacks; tell whether anything was copied."""
-        holders = self._find(view, key)
-        lacking = [mirror for mirror in view.mirrors if mirror not in holders]
-        if not lacking or not holders:
-            return False
-        digests = {digest for _, digest in self._digests(holders, key)}
-        if len(digests) > 1:
-            self._notice(f"the copies of {key} differ; none was copied")
-            return False
-        copied = False
-        for mirror in lacking:
-            with self._noticed():
-                mirror.store.put(key, holders[0].store.path_of(key), create=True)
-                if {mirror.store.digest(key)} != digests:
-                    mirror.store.delete(key)
-                    raise DigestMismatchError(key, "it changed while it was copied")
-                copied = True
-        return copied
-
     # --- inside: reading --------------------------------------------------------------
 
-    def _look(self) -> View:
-        """Take a view, and tell who is away."""
-        view = self._viewer.look()
+    def _look(self, key: str = "") -> View:
+        """Take a view, of an object as well, and tell who is away."""
+        view = self._viewer.look(key)
         for state in view.away:
             self._notice(f"{state.path} is away: {state.reason}")
             # What comes back may be another disk, or an older copy of this one.
@@ -360,13 +393,12 @@ class MirroredLocalStore:
                 self._applied = {p for p in self._applied if p[0] != state.path}
         return view
 
-    def _find(self, view: View, key: str) -> Sequence[Mirror]:
-        """Return the directories that hold an object; those that fail do not."""
+    def _find(self, view: View, key: str) -> Sequence[Held]:
+        """Return the copies of an object; directories that fail have none."""
         return self._try_to_find(view, key)[0]
 
-    def _holders(self, key: str) -> Sequence[Mirror]:
-        """Return the directories that hold an object, at least one."""
-        view = self._look()
+    def _holders(self, view: View, key: str) -> Sequence[Held]:
+        """Return the copies of an object, at least one."""
         holders, failures = self._try_to_find(view, key)
         if not holders and failures:
             raise failures[0]
@@ -377,46 +409,32 @@ class MirroredLocalStore:
 
     def _try_to_find(
         self, view: View, key: str
-    ) -> tuple[Sequence[Mirror], Sequence[StoreError]]:
+    ) -> tuple[Sequence[Held], Sequence[StoreError]]:
         holders, failures = [], []
         for mirror in view.mirrors:
             try:
-                if view.holds(mirror, key):
-                    holders.append(mirror)
+                if held := view.find(mirror, key):
+                    holders.append(held)
             except StoreError as exc:
                 failures.append(exc)
                 self._notice(f"{mirror.path}: {exc}")
         return holders, failures
 
     def _digests(
-        self,
-        holders: Sequence[Mirror],
-        key: str,
-        start: int = 0,
-        length: int | None = None,
-    ) -> Sequence[tuple[Mirror, Digest]]:
+        self, holders: Sequence[Held], start: int = 0, length: int | None = None
+    ) -> Sequence[tuple[Held, Digest]]:
         """Return what each copy is; one that cannot be read is told and left out."""
         found = []
         failures = []
-        for mirror in holders:
+        for held in holders:
             try:
-                digest = mirror.store.digest(key, start=start, length=length)
-                found.append((mirror, digest))
+                found.append((held, held.digest(start, length)))
             except StoreError as exc:
                 failures.append(exc)
-                self._notice(f"{mirror.path}: {exc}")
+                self._notice(f"{held.mirror.path}: {exc}")
         if failures and not found:
             raise failures[0]
         return found
-
-    def _may_be_replaced(self, holders: Sequence[Mirror], key: str) -> bool:
-        """Tell whether a copy was written only now, so that another will follow."""
-        for mirror in holders:
-            with suppress(StoreError):
-                modified = mirror.store.stat(key).modified
-                if modified and abs(datetime.now(UTC) - modified) < _RECENT:
-                    return True
-        return False
 
     def _listed(
         self, mirror: Mirror, prefix: str, after: str

@@ -26,4 +26,4 @@ def open_local_store(config: Mapping[str, str]) -> LocalStore | MirroredLocalSto
         LocalStore(path, prefix=prefix, timeouts=timeouts)
         for path in directories(config)
     ]
-    return stores[0] if len(stores) == 1 else MirroredLocalStore(stores, prefix=prefix)
+    return stores[0] if len(stores) == 1 else MirroredLocalStore(stores)

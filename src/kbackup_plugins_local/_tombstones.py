@@ -16,7 +16,7 @@ import attrs
 
 from kbackup.errors import StoreError
 from kbackup.plugins import Digest
-from kbackup.stores import key_fault, layout
+from kbackup.stores import key_fault
 from kbackup_plugins_local._local import LocalStore
 
 _API_VERSION = "kbackup.io/v1"
@@ -69,24 +69,26 @@ class Tombstone:
 class Tombstones:
     """The tombstones of one directory; what was read once is remembered."""
 
-    def __init__(self, store: LocalStore, prefix: str) -> None:
+    def __init__(self, store: LocalStore) -> None:
         self._store = store
-        self._directory = (
-            f"{prefix}/{layout.TOMBSTONES}" if prefix else layout.TOMBSTONES
-        )
+        self._directory = store.tombstones_path
         self._known: dict[str, Tombstone | None] = {}
 
     def load(self) -> frozenset[Tombstone]:
         """Return what lies there now; a damaged one counts as none."""
-        names = {info.key for info in self._store.list(self._directory)}
-        for key in names - self._known.keys():
+        return self.read(self._store.glance().tombstones)
+
+    def read(self, names: Iterable[str]) -> frozenset[Tombstone]:
+        """Return the tombstones of these names; a damaged one counts as none."""
+        keys = {self._directory + name for name in names}
+        for key in keys - self._known.keys():
             target = io.BytesIO()
             try:
                 self._store.get(key, target)
             except StoreError:
                 continue
             self._known[key] = Tombstone.decode(target.getvalue())
-        found = (self._known.get(key) for key in names)
+        found = (self._known.get(key) for key in keys)
         return frozenset(tombstone for tombstone in found if tombstone is not None)
 
     def add(self, tombstones: Iterable[Tombstone]) -> None:

@@ -6,6 +6,7 @@ those of `concurrent.futures.ThreadPoolExecutor` are joined at exit, these are d
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 import time
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import ParamSpec, Self, TypeVar
 
 P = ParamSpec("P")
@@ -179,10 +181,61 @@ def map_ordered(
             yield waiting.popleft().result()
 
 
+_Call = Callable[[], Callable[[], None]]  # does the work, returns what delivers it
+
+
+class _Helpers:
+    """Daemon threads that wait for a call each; one is made when none is idle.
+
+    To start a thread for every call costs several times what handing over does. One
+    that is stuck is simply not idle; one that is idle for a while ends.
+    """
+
+    def __init__(self, patience: float) -> None:
+        self._patience = patience  # seconds
+        self._idle: deque[queue.SimpleQueue[_Call]] = deque()
+
+    def submit(self, call: _Call) -> None:
+        """Have *call*, which raises nothing, done on another thread."""
+        try:
+            calls = self._idle.pop()
+        except IndexError:
+            calls = queue.SimpleQueue()
+            threading.Thread(
+                target=self._work, args=(calls,), name="kbackup-helper", daemon=True
+            ).start()
+        calls.put(call)
+
+    def forget(self) -> None:
+        """Forget the threads that a fork did not take along."""
+        self._idle.clear()
+
+    def _work(self, calls: queue.SimpleQueue[_Call]) -> None:
+        while True:
+            try:
+                call = calls.get(timeout=self._patience)
+            except queue.Empty:
+                try:
+                    self._idle.remove(calls)
+                except ValueError:  # taken just now: its call is on its way
+                    call = calls.get()
+                else:
+                    return
+            deliver = call()
+            self._idle.append(calls)  # ahead of the caller's next call
+            deliver()
+            del call, deliver  # what they hold must not live as long as this thread
+
+
+_helpers = _Helpers(patience=5.0)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_helpers.forget)
+
+
 def call_with_timeout(
     function: Callable[P, T], seconds: float, *args: P.args, **kwargs: P.kwargs
 ) -> T:
-    """Call *function* on a thread of its own and wait at most *seconds*.
+    """Call *function* on another thread and wait at most *seconds*.
 
     Raises:
         StuckCallError: It did not come back. The thread goes on, as Python cannot stop
@@ -220,11 +273,11 @@ def _call_apart(function: Callable[[], T]) -> Future[T]:
     """Start a call on a daemon thread; its outcome is the future's."""
     outcome: Future[T] = Future()
 
-    def call() -> None:
+    def call() -> Callable[[], None]:
         try:
-            outcome.set_result(function())
+            return partial(outcome.set_result, function())
         except BaseException as exc:  # noqa: BLE001 - handed to whoever waits
-            outcome.set_exception(exc)
+            return partial(outcome.set_exception, exc)
 
-    threading.Thread(target=call, name="kbackup-bounded-call", daemon=True).start()
+    _helpers.submit(call)
     return outcome

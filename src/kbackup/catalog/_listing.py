@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -35,7 +36,14 @@ from kbackup.models import (
     from_json,
 )
 from kbackup.plugins import ObjectInfo, ObjectStore
-from kbackup.stores import BackupFiles, copies_of, layout, state_of
+from kbackup.stores import (
+    BackupFiles,
+    Copies,
+    copies_of,
+    directories_of,
+    layout,
+    state_of,
+)
 
 _Objects = dict[str, ObjectInfo]  # by key
 
@@ -95,11 +103,10 @@ class Listing:
     def list(self) -> list[BackupEntry]:
         """Return an entry for every directory and every live claim, newest first."""
         claims = self._live_claims()
-        found = self._directories()
-        has_mirrors = self._has_mirrors()
+        found, copies = self._look_around()
         entries = map_ordered(
             lambda name: self._look_again(
-                self._entry(name, claims, found.get(name, {}), count_copies=has_mirrors)
+                self._entry(name, claims, found.get(name, {}), copies.get(name))
             ),
             sorted(found.keys() | claims.keys()),
             workers=_WORKERS,
@@ -109,28 +116,32 @@ class Listing:
         there = [entry for entry in entries if entry != _nothing(entry.name)]
         return sorted(there, key=_newest_first)
 
-    def _directories(self) -> Mapping[str, _Objects | None]:
-        """Return what lies in each directory; None: that is still to be looked up.
+    def _look_around(self) -> tuple[Mapping[str, _Objects | None], Mapping[str, Copies]]:
+        """Return what lies in each backup's directory, and the copies of each record.
 
         One list of all is a hundredth of the requests of a list of each. It fails as a
-        whole where one directory cannot be read, and that one is then to be named.
+        whole where one directory cannot be read, and that one is then to be named: None
+        is still to be looked up.
         """
-        found: dict[str, _Objects | None] = {}
+        mirrors = directories_of(self._store)
+        found: dict[str, _Objects] = {}
+        counts = Counter[str]()
         try:
-            for info in self._store.list(layout.BACKUPS):
-                name, slash, _ = info.key.removeprefix(layout.BACKUPS).partition("/")
-                if slash:
-                    objects = found.setdefault(name, {})
-                    if objects is not None and layout.is_valid_name(name):
-                        objects[info.key] = info
+            for store in [each.store for each in mirrors] or [self._store]:
+                for name, objects in _directories(store).items():
+                    counts[name] += f"{layout.BACKUPS}{name}/{layout.METADATA}" in objects
+                    found[name] = {**objects, **found.get(name, {})}
         except StoreError:
             prefixes = self._store.list_prefixes(layout.BACKUPS)
             names = (prefix.removeprefix(layout.BACKUPS) for prefix in prefixes)
-            return dict.fromkeys(name.rstrip("/") for name in names)
-        return found
+            return dict.fromkeys(name.rstrip("/") for name in names), {}
+        expected = len(state_of(self._store).directories) if mirrors else 1
+        return found, {name: Copies(counts[name], expected) for name in found}
 
-    def _has_mirrors(self) -> bool:
-        return len(state_of(self._store).directories) > 1
+    def _count_copies(self, name: str) -> Copies:
+        if len(state_of(self._store).directories) <= 1:
+            return Copies(1, 1)  # to ask would cost a request for what is known
+        return copies_of(self._store, BackupFiles(name).metadata)
 
     def entry(self, name: str) -> BackupEntry:
         """Return the entry of one backup.
@@ -145,7 +156,7 @@ class Listing:
 
     def _entry_now(self, name: str) -> BackupEntry:
         claims = self._live_claims(name)
-        return self._entry(name, claims, count_copies=self._has_mirrors())
+        return self._entry(name, claims)
 
     def _look_again(self, entry: BackupEntry) -> BackupEntry:
         """Ask once more about what seems to be left of a dead run.
@@ -171,8 +182,7 @@ class Listing:
         name: str,
         claims: Mapping[str, ClaimRecord],
         objects: _Objects | None = None,
-        *,
-        count_copies: bool,
+        copies: Copies | None = None,
     ) -> BackupEntry:
         if not layout.is_valid_name(name):
             reason = "its name is not that of a backup"
@@ -182,8 +192,8 @@ class Listing:
                 found = self._store.list(BackupFiles(name).directory)
                 objects = {info.key: info for info in found}
             entry = self._look(name, claims.get(name), objects)
-            if count_copies and entry.backup is not None:
-                copies = copies_of(self._store, BackupFiles(name).metadata)
+            if entry.backup is not None:
+                copies = copies or self._count_copies(name)
                 counted = (copies.present, copies.expected)
                 entry = attrs.evolve(entry, copies=counted)
         except BackupDamagedError as exc:
@@ -287,6 +297,18 @@ class Listing:
         with self._lock:
             self._missing[version] = missing
         return missing
+
+
+def _directories(store: ObjectStore) -> Mapping[str, _Objects]:
+    """Return the objects in each backup's directory, none where its name is none."""
+    found: dict[str, _Objects] = {}
+    for info in store.list(layout.BACKUPS):
+        name, slash, _ = info.key.removeprefix(layout.BACKUPS).partition("/")
+        if slash:
+            objects = found.setdefault(name, {})
+            if layout.is_valid_name(name):
+                objects[info.key] = info
+    return found
 
 
 def operation_items(name: str, operations: object) -> set[ResourceIdentifier]:

@@ -20,16 +20,20 @@ from kbackup.stores._memory import kbackup_register_object_stores
 from kbackup.stores._mirrors import (
     Copies,
     DirectoryState,
+    DirectoryStore,
     LocationState,
     MirroredStore,
+    PendingDeletion,
     PreparableStore,
     RepairableStore,
     copies_of,
+    directories_of,
     problems_of,
     state_of,
 )
 from kbackup.stores._prefixed import PrefixedStore, ReadOnlyStore
 from kbackup.stores._timeouts import RetryPolicy, Timeouts, bounded
+from kbackup.stores._unfinished import TidyStore, UnfinishedWrite, unfinished_writes
 from kbackup.stores._validate import StoreCheck, validate_object_store
 from kbackup.stores._walk import common_prefixes, walk_in_key_order
 
@@ -37,10 +41,12 @@ __all__ = [
     "BackupFiles",
     "Copies",
     "DirectoryState",
+    "DirectoryStore",
     "FsspecObjectStore",
     "LocationRecord",
     "LocationState",
     "MirroredStore",
+    "PendingDeletion",
     "PrefixedStore",
     "PreparableStore",
     "ReadOnlyStore",
@@ -48,11 +54,14 @@ __all__ = [
     "RestoreFiles",
     "RetryPolicy",
     "StoreCheck",
+    "TidyStore",
     "Timeouts",
+    "UnfinishedWrite",
     "bounded",
     "check_layout",
     "common_prefixes",
     "copies_of",
+    "directories_of",
     "ensure_location_record",
     "kbackup_register_object_stores",
     "key_fault",
@@ -64,6 +73,7 @@ __all__ = [
     "read_location_record",
     "state_of",
     "translate_store_errors",
+    "unfinished_writes",
     "validate_key",
     "validate_object_store",
     "walk_in_key_order",

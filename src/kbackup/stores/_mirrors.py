@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 import attrs
 
 from kbackup.errors import ObjectNotFoundError
-from kbackup.plugins import ObjectStore
+from kbackup.plugins import Digest, ObjectStore
 
 
 @attrs.frozen
@@ -63,6 +63,33 @@ class LocationState:
         return tuple(state for state in self.directories if not state.present)
 
 
+@attrs.frozen
+class DirectoryStore:
+    """One of a location's directories, as a store of its own.
+
+    Attributes:
+        path: The directory.
+        store: What lies in it, less what was deleted in the others; for reading, and
+            not to be closed.
+    """
+
+    path: str
+    store: ObjectStore
+
+
+@attrs.frozen
+class PendingDeletion:
+    """A copy that was deleted elsewhere while its directory was away.
+
+    Attributes:
+        path: The directory.
+        key: The object.
+    """
+
+    path: str
+    key: str
+
+
 @runtime_checkable
 class MirroredStore(Protocol):
     """An `ObjectStore` that may keep several copies has these methods as well."""
@@ -73,6 +100,10 @@ class MirroredStore(Protocol):
 
     def location_state(self) -> LocationState:
         """Look at the directories now; never raises for one that is away."""
+        ...
+
+    def directories(self) -> tuple[DirectoryStore, ...]:
+        """Return those that are there now, in order; none where there is but one."""
         ...
 
     def problems(self) -> tuple[str, ...]:
@@ -98,14 +129,33 @@ class PreparableStore(Protocol):
 
 @runtime_checkable
 class RepairableStore(Protocol):
-    """An `ObjectStore` that can make missing copies again."""
+    """A `MirroredStore` that can make its directories equal again.
 
-    def repair(self) -> tuple[str, ...]:
-        """Apply pending deletions, then copy what is missing.
+    It decides nothing: which copy is right is known to whoever reads manifests.
+    """
+
+    def pending_deletions(self) -> tuple[PendingDeletion, ...]:
+        """Return what `apply_deletions` would remove."""
+        ...
+
+    def apply_deletions(self) -> None:
+        """Remove what was deleted while its directory was away; ahead of any copy."""
+        ...
+
+    def make_copy(self, key: str, digest: Digest, path: str) -> bool:
+        """Give a directory its copy of an object, in place of a damaged one.
+
+        Args:
+            key: The object.
+            digest: What it must be; it is read from a directory that holds just that.
+            path: The directory, one of `MirroredStore.directories`.
 
         Returns:
-            The keys that were copied. Copies that differ are left alone and told by
-            `MirroredStore.problems`.
+            Whether anything was written: not where the copy is right already, or the
+            object was deleted in the meantime.
+
+        Raises:
+            StoreError: The directory is away or full, or no copy has that digest.
         """
         ...
 
@@ -131,3 +181,8 @@ def state_of(store: ObjectStore) -> LocationState:
     return (
         store.location_state() if isinstance(store, MirroredStore) else LocationState()
     )
+
+
+def directories_of(store: ObjectStore) -> tuple[DirectoryStore, ...]:
+    """Return the directories of any store that are there; none for most."""
+    return store.directories() if isinstance(store, MirroredStore) else ()

@@ -14,19 +14,27 @@ from typing import BinaryIO, ClassVar
 
 import attrs
 
-from kbackup.errors import ReadOnlyLocationError, StoreError
+from kbackup.errors import (
+    ReadOnlyLocationError,
+    StoreError,
+    UnsupportedCapabilityError,
+)
 from kbackup.plugins import Capability, Digest, ObjectInfo, ObjectStore
 from kbackup.stores._keys import validate_key
 from kbackup.stores._location_file import ensure_location_record
 from kbackup.stores._mirrors import (
     Copies,
+    DirectoryStore,
     LocationState,
+    PendingDeletion,
     PreparableStore,
     RepairableStore,
     copies_of,
+    directories_of,
     problems_of,
     state_of,
 )
+from kbackup.stores._unfinished import TidyStore, UnfinishedWrite, unfinished_writes
 
 
 class PrefixedStore:
@@ -129,11 +137,52 @@ class PrefixedStore:
             return self._store.initialise()
         return ensure_location_record(self).uuid
 
-    def repair(self) -> tuple[str, ...]:
-        """Make missing copies again; see `RepairableStore.repair`."""
+    # --- copies -----------------------------------------------------------------------
+
+    def directories(self) -> tuple[DirectoryStore, ...]:
+        """Return the store's directories; see `MirroredStore.directories`."""
+        prefix = self._prefix.rstrip("/")
+        return tuple(
+            DirectoryStore(each.path, PrefixedStore(each.store, prefix))
+            for each in directories_of(self._store)
+        )
+
+    def pending_deletions(self) -> tuple[PendingDeletion, ...]:
+        """Return those below the prefix; see `RepairableStore.pending_deletions`."""
+        if not isinstance(self._store, RepairableStore):
+            return ()
+        return tuple(
+            PendingDeletion(each.path, each.key.removeprefix(self._prefix))
+            for each in self._store.pending_deletions()
+            if each.key.startswith(self._prefix)
+        )
+
+    def apply_deletions(self) -> None:
+        """Apply them; see `RepairableStore.apply_deletions`."""
         if isinstance(self._store, RepairableStore):
-            return self._store.repair()
-        return ()
+            self._store.apply_deletions()
+
+    def make_copy(self, key: str, digest: Digest, path: str) -> bool:
+        """Make a copy again; see `RepairableStore.make_copy`."""
+        if not isinstance(self._store, RepairableStore):
+            raise UnsupportedCapabilityError(key, "it keeps one copy only")
+        with self._outer_errors():
+            return self._store.make_copy(self._inner(key), digest, path)
+
+    # --- unfinished writes ------------------------------------------------------------
+
+    def unfinished(self, prefix: str) -> Iterator[UnfinishedWrite]:
+        """Yield unfinished writes; see `TidyStore.unfinished`."""
+        for each in unfinished_writes(self._store, self._prefix + prefix):
+            yield attrs.evolve(each, key=each.key[len(self._prefix) :])
+
+    def discard(self, write: UnfinishedWrite) -> None:
+        """Remove what a write left; see `TidyStore.discard`."""
+        if isinstance(self._store, TidyStore):
+            with self._outer_errors():
+                self._store.discard(attrs.evolve(write, key=self._inner(write.key)))
+
+    # --- inside -----------------------------------------------------------------------
 
     def _inner(self, key: str) -> str:
         return self._prefix + validate_key(key)
@@ -178,6 +227,14 @@ class ReadOnlyStore(PrefixedStore):
         """Refuse with `ReadOnlyLocationError`."""
         raise ReadOnlyLocationError("")
 
-    def repair(self) -> tuple[str, ...]:
+    def apply_deletions(self) -> None:
         """Refuse with `ReadOnlyLocationError`."""
         raise ReadOnlyLocationError("")
+
+    def make_copy(self, key: str, digest: Digest, path: str) -> bool:  # noqa: ARG002
+        """Refuse with `ReadOnlyLocationError`."""
+        raise ReadOnlyLocationError(key)
+
+    def discard(self, write: UnfinishedWrite) -> None:
+        """Refuse with `ReadOnlyLocationError`."""
+        raise ReadOnlyLocationError(write.key)
