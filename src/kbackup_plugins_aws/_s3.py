@@ -30,6 +30,7 @@ _PARTS_AT_ONCE = 4
 _MAX_PARTS = 9_000  # S3 allows 10,000
 _CLOSING = 5.0  # seconds
 _VERSION_MARK = "?versionId="
+_NO_SUCH_RANGE = ("(InvalidRange)", "(416)")  # of an empty object, or past its end
 
 
 class S3ObjectStore(FsspecObjectStore):
@@ -104,12 +105,29 @@ class S3ObjectStore(FsspecObjectStore):
         else:
             self._call(key, seconds, "put_file", str(source), path, **options)
 
+    def _begin(
+        self, key: str, start: int, most: int, seconds: float
+    ) -> tuple[ObjectInfo, bytes]:
+        """Describe and read in one request: a list of backups is of small objects."""
+        if most > 0:
+            wanted = {"Key": key, "Range": f"bytes={start}-{start + most - 1}"}
+            try:
+                answer, body = self._await(key, seconds, self._get, wanted)
+            except StoreError as exc:
+                if not exc.reason.endswith(_NO_SUCH_RANGE):
+                    raise
+            else:
+                if "ContentRange" in answer:  # "bytes 0-99/1234"
+                    size = int(answer["ContentRange"].rpartition("/")[2])
+                    return self._info(key, {**answer, "size": size}), body
+        return super()._begin(key, start, most, seconds)
+
     def _read(self, info: ObjectInfo, start: int, end: int, seconds: float) -> bytes:
         """Read a part of the very version that was described."""
         condition = {"IfMatch": f'"{info.etag}"'} if info.etag else {}
         wanted = {"Key": info.key, "Range": f"bytes={start}-{end - 1}", **condition}
         try:
-            return self._await(info.key, seconds, self._get_body, wanted)
+            return self._await(info.key, seconds, self._get, wanted)[1]
         except ObjectExistsError as exc:  # the precondition: it is another version now
             raise StoreUnavailableError(
                 info.key, "it was replaced while it was read"
@@ -163,12 +181,14 @@ class S3ObjectStore(FsspecObjectStore):
     ) -> Any:
         return self._ask(prefix, seconds, "list_objects_v2", **parameters)
 
-    async def _get_body(self, parameters: Mapping[str, str]) -> bytes:
+    async def _get(
+        self, parameters: Mapping[str, str]
+    ) -> tuple[Mapping[str, Any], bytes]:
         answer = await self._fs._call_s3(  # noqa: SLF001 - call_s3 is for other threads
             "get_object", Bucket=self._root, **parameters
         )
         async with answer["Body"] as body:
-            return bytes(await body.read())
+            return answer, bytes(await body.read())
 
     def _refuse_existing(self, key: str, seconds: float) -> None:
         """Raise `ObjectExistsError` for a key that is taken just now."""

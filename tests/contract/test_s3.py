@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import io
+import json
+import time
 import urllib.request
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from botocore.session import Session
 
+from kbackup.catalog import BackupStore
 from kbackup.errors import (
     ObjectExistsError,
     StoreAccessError,
@@ -98,6 +102,54 @@ def test_a_large_create_is_conditional_too(store, requests_of, tmp_path):
     assert calls["complete_multipart_upload"]["IfNoneMatch"] == "*"
     assert "abort_multipart_upload" in calls
     assert store.stat("backups/b/x").size == len(b"first")
+
+
+def test_a_small_object_is_read_in_one_request(store, requests_of):
+    """What describes an object comes with its bytes; nothing is asked ahead."""
+    store.put("backups/b/x", b"content")
+    requests_of.clear()
+    target = io.BytesIO()
+
+    info = store.get("backups/b/x", target)
+
+    assert target.getvalue() == b"content"
+    assert (info.size, info.etag) == (7, store.stat("backups/b/x").etag)
+    assert [method for method, _ in requests_of][:-1] == ["get_object"]
+
+
+def test_a_list_takes_one_request_for_each_backup(store, requests_of, monkeypatch):
+    """A long list is one request for the names and one for each record, in parallel."""
+    record = {"apiVersion": "velero.io/v1", "kind": "Backup"}
+    for number in range(20):
+        name = f"b{number:02}"
+        content = {
+            **record,
+            "metadata": {"name": name, "namespace": "velero"},
+            "status": {"phase": "Completed"},
+        }
+        store.put(f"backups/{name}/{name}.tar.gz", b"archive")
+        store.put(f"backups/{name}/velero-backup.json", json.dumps(content).encode())
+    requests_of.clear()
+    real, under_way, most = store.get, [], []
+
+    def counted(key, target, **options):
+        """Count the reads that are under way at once."""
+        under_way.append(key)
+        most.append(len(under_way))
+        time.sleep(0.01)  # as an answer takes
+        try:
+            return real(key, target, **options)
+        finally:
+            under_way.remove(key)
+
+    monkeypatch.setattr(store, "get", counted)
+
+    entries = BackupStore(store).list()
+
+    asked = Counter(method for method, _ in requests_of)
+    assert [entry.state for entry in entries] == ["complete"] * 20
+    assert asked == {"get_object": 20 + 1, "list_objects_v2": 2}  # identity, claims
+    assert 1 < max(most) <= 8
 
 
 def test_parts_are_of_a_known_size(store, requests_of, tmp_path):

@@ -132,10 +132,12 @@ class FsspecObjectStore:
 
         *expect* is held against the bytes that are delivered.
         """
-        info = self.stat(key)
+        validate_key(key)
+        most = PIECE if length is None else min(length, PIECE)
+        info, first = self._request(lambda left: self._begin(key, start, most, left))
         end = info.size if length is None else min(info.size, start + length)
         digest = hashlib.sha256()
-        for piece in self._pieces(info, start, end):
+        for piece in self._pieces(info, start, end, first):
             digest.update(piece)
             target.write(piece)
         if expect is not None and digest.hexdigest() != expect.hex:
@@ -200,6 +202,13 @@ class FsspecObjectStore:
             # fsspec's own put_file writes block by block into what readers see.
             data = source.read_bytes()
             self._call(key, seconds, "pipe_file", path, data, **mode)
+
+    def _begin(
+        self, key: str, start: int, most: int, seconds: float
+    ) -> tuple[ObjectInfo, bytes]:
+        """Describe an object, perhaps with bytes from *start* on, *most* at most."""
+        del start, most
+        return self._stat(key, seconds), b""
 
     def _read(self, info: ObjectInfo, start: int, end: int, seconds: float) -> bytes:
         """Return the bytes of an object from *start* to *end*, which is in it."""
@@ -278,11 +287,15 @@ class FsspecObjectStore:
     def _request(self, attempt: Callable[[float], T]) -> T:
         return self._retry.run(self._timeouts.for_request(), attempt)
 
-    def _pieces(self, info: ObjectInfo, start: int, end: int) -> Iterator[bytes]:
+    def _pieces(
+        self, info: ObjectInfo, start: int, end: int, first: bytes = b""
+    ) -> Iterator[bytes]:
         """Read piece by piece, all within one time, and all of the same object."""
         size = max(end - start, 0)
         deadline = time.monotonic() + self._timeouts.for_transfer(size)
-        for begin in range(start, end, PIECE):
+        if first:
+            yield first
+        for begin in range(start + len(first), end, PIECE):
             stop = min(begin + PIECE, end)
             left = deadline - time.monotonic()
             if left <= 0:
