@@ -38,20 +38,26 @@ class Archives:
     ) -> ArchiveReader:
         """Return a reader over a private copy without a name.
 
+        With *salvage* one that is not what the manifest says is read as well, where no
+        other copy is right.
+
         Raises:
             BackupDamagedError: The archive is missing or not what the manifest says.
         """
         spool = self._spool()
         try:
-            key = BackupFiles(name).archive
-            expected = None if salvage else _expected(name, manifest)
-            info = self._store.stat(key) if expected is None else None
-            digest = copy_checked(self._store, name, key, _Kept(spool), expected)
+            try:
+                self._bring(name, spool, _expected(name, manifest))
+            except BackupDamagedError:
+                if not salvage or manifest is None:
+                    raise
+                with _kept():
+                    spool.seek(0)
+                    spool.truncate()
+                self._bring(name, spool, None)
             with _kept():
                 spool.flush()
                 spool.seek(0)
-            if info is not None:
-                self._remember(name, info, digest)
         except BaseException:
             spool.close()
             raise
@@ -84,6 +90,15 @@ class Archives:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+
+    def _bring(
+        self, name: str, spool: BinaryIO, expected: ManifestObject | None
+    ) -> None:
+        key = BackupFiles(name).archive
+        info = self._store.stat(key) if expected is None else None
+        digest = copy_checked(self._store, name, key, _Kept(spool), expected)
+        if info is not None:
+            self._remember(name, info, digest)
 
     def _remember(self, name: str, info: ObjectInfo, digest: str) -> None:
         with self._lock:

@@ -15,11 +15,17 @@ from kbackup._kits.workers import map_ordered
 from kbackup.archive import ArchiveReader
 from kbackup.catalog._archives import Archives
 from kbackup.catalog._claim import ClaimRecord, read_claims
-from kbackup.catalog._fetch import UnreadableError, fetch
+from kbackup.catalog._fetch import UnreadableError
 from kbackup.catalog._manifest import Manifest
 from kbackup.catalog._reading import read_side_file
 from kbackup.catalog._side_files import SideFile, known_files
-from kbackup.catalog._trust import Record, is_foreign, parse_record, unknown_phase
+from kbackup.catalog._trust import (
+    Record,
+    fetch_record,
+    is_foreign,
+    parse_record,
+    unknown_phase,
+)
 from kbackup.errors import (
     ArchiveError,
     BackupDamagedError,
@@ -213,7 +219,7 @@ class Listing:
         if files.metadata not in objects:
             return _without_record(name, claim, objects)
         try:
-            content = fetch(self._store, files.metadata)
+            content = fetch_record(self._store, name)
         except ObjectNotFoundError:  # it was deleted while we looked
             return _without_record(name, claim, {})
         except UnreadableError as exc:

@@ -8,6 +8,8 @@ no byte of a whole backup can change unseen.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import suppress
 
 import attrs
 
@@ -18,10 +20,11 @@ from kbackup.errors import (
     BackupNotFoundError,
     DigestMismatchError,
     ObjectNotFoundError,
+    StoreError,
 )
 from kbackup.models import Backup, BackupPhase, CodecError, dump_json, labels, load_json
 from kbackup.plugins import Digest, ObjectStore
-from kbackup.stores import BackupFiles, layout
+from kbackup.stores import BackupFiles, directories_of, layout
 
 _NO_DIGEST = "0" * 64
 
@@ -43,6 +46,35 @@ class Record:
         """The digest of the manifest, or empty: the record states none."""
         return self.backup.metadata.annotations.get(labels.MANIFEST_ANNOTATION, "")
 
+    @property
+    def digest(self) -> Digest:
+        """The digest of its bytes."""
+        return Digest(_sha256(self.content))
+
+
+def fetch_record(store: ObjectStore, name: str) -> bytes:
+    """Return the bytes of a record; of copies that differ, those its manifest binds.
+
+    Raises:
+        ObjectNotFoundError: There is none.
+        UnreadableError: It is too large.
+        DigestMismatchError: Its copies differ, and no manifest decides.
+    """
+    try:
+        return fetch(store, BackupFiles(name).metadata)
+    except DigestMismatchError:
+        copies = set(_copies(store, name))
+        sound = [each for each in copies if _is_bound(store, name, each)]
+        if len(sound) != 1:
+            raise
+        return sound.pop()
+
+
+def _copies(store: ObjectStore, name: str) -> Iterator[bytes]:
+    for directory in directories_of(store):
+        with suppress(StoreError, UnreadableError):
+            yield fetch(directory.store, BackupFiles(name).metadata)
+
 
 def read_record(store: ObjectStore, name: str) -> Record:
     """Return the record of a backup.
@@ -52,7 +84,7 @@ def read_record(store: ObjectStore, name: str) -> Record:
         BackupDamagedError: It cannot be read, or is that of another backup.
     """
     try:
-        content = fetch(store, BackupFiles(name).metadata)
+        content = fetch_record(store, name)
     except ObjectNotFoundError as exc:
         raise BackupNotFoundError(name) from exc
     except UnreadableError as exc:
@@ -142,6 +174,14 @@ def read_manifest(store: ObjectStore, record: Record) -> Manifest | None:
         raise BackupDamagedError(name, f"{layout.MANIFEST}: {exc}") from exc
     _check_binding(record, manifest)
     return manifest
+
+
+def _is_bound(store: ObjectStore, name: str, content: bytes) -> bool:
+    """Tell whether these bytes are a record that a manifest in the store is about."""
+    try:
+        return read_manifest(store, parse_record(name, content)) is not None
+    except (BackupDamagedError, StoreError):
+        return False
 
 
 def _check_binding(record: Record, manifest: Manifest) -> None:

@@ -1,9 +1,13 @@
-"""Is a stored backup whole? Everything is read; every fault is told."""
+"""Is a stored backup whole? Everything is read; every fault is told.
+
+In a mirrored location every copy that is there is read: a backup is as safe as the copy
+that will be left.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import attrs
@@ -11,6 +15,7 @@ import attrs
 from kbackup._kits.streams import HashingWriter
 from kbackup.archive import ArchiveContents, ArchiveSummary
 from kbackup.catalog._archives import Archives, Nothing
+from kbackup.catalog._copies import expected_digests, faults_of_copies
 from kbackup.catalog._listing import EntryState, Listing, operation_items
 from kbackup.catalog._manifest import Manifest
 from kbackup.catalog._reading import (
@@ -23,8 +28,8 @@ from kbackup.catalog._side_files import SideFile
 from kbackup.catalog._trust import Record, read_manifest, read_record
 from kbackup.errors import ArchiveError, BackupDamagedError, StoreError
 from kbackup.models import GroupResource, ResourceIdentifier
-from kbackup.plugins import ObjectStore
-from kbackup.stores import BackupFiles, layout
+from kbackup.plugins import Digest, ObjectStore
+from kbackup.stores import BackupFiles, directories_of, layout, state_of
 
 _CLAIMS = GroupResource("", "persistentvolumeclaims")
 _UNNAMED = frozenset({layout.METADATA, layout.MANIFEST, layout.SIGNATURE})
@@ -36,13 +41,15 @@ class VerifyReport:
 
     Attributes:
         problems: Each a sentence; none: the backup is whole.
-        objects: How many objects of the store were read.
+        objects: How many objects of the store were read; each copy counts.
         items: How many items the archive holds.
+        away: The directories of a mirrored location that were not looked at, and why.
     """
 
     problems: tuple[str, ...] = ()
     objects: int = 0
     items: int = 0
+    away: tuple[str, ...] = ()
 
 
 class Verifier:
@@ -59,6 +66,7 @@ class Verifier:
         self._problems: list[str] = []
         self._objects = 0
         self._items = 0
+        self._directories = directories_of(store)
 
     def run(self) -> VerifyReport:
         """Read all of the backup.
@@ -80,6 +88,10 @@ class Verifier:
             problems=tuple(dict.fromkeys(self._problems)),
             objects=self._objects,
             items=self._items,
+            away=tuple(
+                f"{state.path} is away: {state.reason}"
+                for state in state_of(self._store).away
+            ),
         )
 
     def _check(self, names: list[str]) -> None:
@@ -94,8 +106,12 @@ class Verifier:
             manifest = read_manifest(self._store, record)
         if manifest is not None:
             self._objects += 1
-            self._check_objects(manifest, names)
+            self._name_strangers(manifest, names)
+            if not self._directories:
+                self._check_objects(manifest)
             self._check_lists(manifest)
+        if self._directories:
+            self._check_copies(record, manifest, names)
         self._check_side_files(manifest, names)
         if f"{self._name}.tar.gz" in names:
             with self._told():
@@ -120,11 +136,28 @@ class Verifier:
                 raise
             self._say(str(exc))
 
-    def _check_objects(self, manifest: Manifest, names: list[str]) -> None:
-        """Read every object that the manifest names, and name the others."""
+    def _name_strangers(self, manifest: Manifest, names: list[str]) -> None:
+        """Name the objects that the manifest does not."""
         named = {each.name for each in manifest.objects}
         for extra in sorted(set(names) - named - _UNNAMED):
             self._say(f"{extra} is not named by the manifest and is not read")
+
+    def _check_copies(
+        self, record: Record, manifest: Manifest | None, names: list[str]
+    ) -> None:
+        """Read every copy of every object, and name the directory of a wrong one."""
+        if manifest is None:
+            keys = {self._files.directory + name: None for name in names}
+            expected: Mapping[str, Digest | None] = keys
+        else:
+            expected = expected_digests(record, manifest)
+        for key, digest in expected.items():
+            self._objects += len(self._directories)
+            for fault in faults_of_copies(self._directories, key, digest):
+                self._say(str(fault))
+
+    def _check_objects(self, manifest: Manifest) -> None:
+        """Read every object that the manifest names."""
         for each in manifest.objects:
             key = self._files.directory + each.name
             sizes = HashingWriter(Nothing())
@@ -168,7 +201,7 @@ class Verifier:
     def _check_archive(self, record: Record, manifest: Manifest | None) -> None:
         """Every item parses, counts agree, references lead to what is there."""
         # A damaged one was named above; what else is wrong is still told.
-        with self._archives.open(self._name, None, salvage=True) as reader:
+        with self._archives.open(self._name, manifest, salvage=True) as reader:
             summary = reader.check()
             damage = list(reader.damage)
             with reader.index() as contents:
