@@ -23,7 +23,12 @@ from kbackup.errors import (
     StoreUnavailableError,
 )
 from kbackup.plugins import Capability, ObjectInfo
-from kbackup.stores import FsspecObjectStore, Timeouts
+from kbackup.stores import (
+    FsspecObjectStore,
+    Timeouts,
+    UnfinishedWrite,
+    validate_key,
+)
 
 _PART = 8 << 20  # with four at once: 134 MiB for 512 MiB; s3fs's defaults took 1,070
 _PARTS_AT_ONCE = 4
@@ -74,6 +79,54 @@ class S3ObjectStore(FsspecObjectStore):
                 self._await("", _CLOSING, _close, self._fs)
         super().close()
         self._remove_bundle()
+
+    # --- unfinished uploads -----------------------------------------------------------
+
+    def unfinished(self, prefix: str) -> Iterator[UnfinishedWrite]:
+        """Yield uploads whose parts are kept, and paid for, until somebody aborts them.
+
+        Such is every upload that was cancelled or killed; see `TidyStore.unfinished`.
+        """
+        token: dict[str, str] = {}
+        while True:
+            page = self._send(prefix, "list_multipart_uploads", Prefix=prefix, **token)
+            for entry in page.get("Uploads", ()):
+                key, upload = entry["Key"], entry["UploadId"]
+                since = self._last_part(key, upload) or entry["Initiated"]
+                yield UnfinishedWrite(key=key, id=upload, since=since)
+            if not page.get("IsTruncated"):
+                return
+            token = {
+                "KeyMarker": page["NextKeyMarker"],
+                "UploadIdMarker": page["NextUploadIdMarker"],
+            }
+
+    def discard(self, write: UnfinishedWrite) -> None:
+        """Abort an upload; see `TidyStore.discard`."""
+        validate_key(write.key)
+        with suppress(ObjectNotFoundError):
+            self._send(
+                write.key, "abort_multipart_upload", Key=write.key, UploadId=write.id
+            )
+
+    def _last_part(self, key: str, upload: str) -> datetime | None:
+        """Return when the newest part came; None: there is none, or no upload."""
+        newest: datetime | None = None
+        token: dict[str, int] = {}
+        while True:
+            try:
+                page = self._send(key, "list_parts", Key=key, UploadId=upload, **token)
+            except ObjectNotFoundError:  # it has just ended
+                return newest
+            for part in page.get("Parts", ()):
+                newest = max(newest or part["LastModified"], part["LastModified"])
+            if not page.get("IsTruncated"):
+                return newest
+            token = {"PartNumberMarker": page["NextPartNumberMarker"]}
+
+    def _send(self, key: str, method: str, **parameters: Any) -> Any:
+        """Send a request, tried again where that may help, and return the answer."""
+        return self._request(lambda left: self._ask(key, left, method, **parameters))
 
     # --- what S3 knows better ---------------------------------------------------------
 

@@ -17,6 +17,8 @@ from kbackup.catalog._manifest import (
     NotCovered,
     VolumeRecord,
 )
+from kbackup.catalog._repair import RepairOutcome, RepairReport, RepairResult
+from kbackup.catalog._repair_plan import RepairKind, RepairPlan, RepairStep
 from kbackup.catalog._side_files import RestoreFile, SideFile
 from kbackup.catalog._verify import VerifyReport
 
@@ -32,6 +34,12 @@ __all__ = [
     "ManifestObject",
     "MissingReference",
     "NotCovered",
+    "RepairKind",
+    "RepairOutcome",
+    "RepairPlan",
+    "RepairReport",
+    "RepairResult",
+    "RepairStep",
     "RestoreFile",
     "SideFile",
     "VerifyReport",

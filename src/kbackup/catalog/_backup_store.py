@@ -22,6 +22,8 @@ from kbackup.catalog._listing import BackupEntry, EntryState, Listing
 from kbackup.catalog._manifest import Manifest
 from kbackup.catalog._publish import Content, has_record, publish, sweep
 from kbackup.catalog._reading import log_lines, read_object, read_side_file
+from kbackup.catalog._repair import Repairer, RepairReport
+from kbackup.catalog._repair_plan import RepairPlan, RepairPlanner
 from kbackup.catalog._side_files import RestoreFile, SideFile
 from kbackup.catalog._trust import read_manifest, read_record
 from kbackup.catalog._verify import Verifier, VerifyReport
@@ -345,6 +347,25 @@ class BackupStore:
         """
         self._require_writable(BackupFiles(name).metadata)
         delete_backup(self._store, name, files_only=files_only, clock=self._clock)
+
+    def plan_repair(self) -> RepairPlan:
+        """Find what is to be repaired; nothing is written.
+
+        In a mirrored location every copy of every object is read.
+        """
+        return RepairPlanner(self._store, self._clock.now()).plan()
+
+    def repair(self, plan: RepairPlan) -> RepairReport:
+        """Do what a plan says and nothing else; a second time finds nothing to do.
+
+        Each step is looked at once more: what has changed since is skipped.
+
+        Raises:
+            ReadOnlyLocationError: Nothing may be written here.
+        """
+        self._require_writable("")
+        outcomes = tuple(Repairer(self._store, self._clock).run(plan))
+        return RepairReport(outcomes=outcomes, damage=plan.damage)
 
     def journal(self, uid: str) -> Journal:
         """Return the journal of a run."""

@@ -127,11 +127,15 @@ class ClaimRecord:
 
     def is_stale(self, now: datetime) -> bool:
         """Tell whether the run behind the claim is dead."""
-        if now - self._last_heard(now) > STALE_AFTER:
+        if self.silent_for(now) > STALE_AFTER:
             return True
         if not self.machine or self.machine != machine() or self.pid == os.getpid():
             return False
         return not _is_alive(self.pid)
+
+    def silent_for(self, now: datetime) -> timedelta:
+        """Return how long nothing was heard of the run."""
+        return now - self._last_heard(now)
 
     def _last_heard(self, now: datetime) -> datetime:
         """Return the later of heartbeat and writing that can be true.

@@ -41,15 +41,15 @@ class CopyFault:
 
 
 def expected_digests(record: Record, manifest: Manifest) -> Mapping[str, Digest]:
-    """Return what every object of a backup must be, by key."""
+    """Return what every object of a backup must be, by key; the record is last."""
     files = BackupFiles(record.backup.metadata.name)
     named = {
         files.directory + each.name: Digest(each.sha256) for each in manifest.objects
     }
     return {
-        files.metadata: record.digest,
-        files.manifest: Digest.parse(record.annotation),
         **named,
+        files.manifest: Digest.parse(record.annotation),
+        files.metadata: record.digest,
     }
 
 

@@ -134,7 +134,7 @@ class Listing:
         counts = Counter[str]()
         try:
             for store in [each.store for each in mirrors] or [self._store]:
-                for name, objects in _directories(store).items():
+                for name, objects in objects_by_backup(store).items():
                     counts[name] += f"{layout.BACKUPS}{name}/{layout.METADATA}" in objects
                     found[name] = {**objects, **found.get(name, {})}
         except StoreError:
@@ -305,7 +305,7 @@ class Listing:
         return missing
 
 
-def _directories(store: ObjectStore) -> Mapping[str, _Objects]:
+def objects_by_backup(store: ObjectStore) -> Mapping[str, _Objects]:
     """Return the objects in each backup's directory, none where its name is none."""
     found: dict[str, _Objects] = {}
     for info in store.list(layout.BACKUPS):

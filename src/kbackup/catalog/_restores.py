@@ -171,6 +171,20 @@ def read_logs(store: ObjectStore, name: str) -> Iterator[str]:
         raise RestoreError(name, exc.reason) from exc
 
 
+def awaits_completion(store: ObjectStore, uid: str) -> bool:
+    """Tell whether a journal speaks of a restore whose upload was broken off.
+
+    The same run, started again, needs the journal to know its own files.
+    """
+    names = {str(entry.get(_UPLOAD, "")) for entry in Journal(store, uid).entries()}
+    return any(
+        layout.is_valid_name(name)
+        and not _is_empty(store, name)
+        and not _exists(store, RestoreFiles(name).record)
+        for name in names
+    )
+
+
 def _is_ours(store: ObjectStore, name: str, uid: str) -> bool:
     """Tell whether a dead process of this very run was writing the name."""
     return any(entry.get(_UPLOAD) == name for entry in Journal(store, uid).entries())

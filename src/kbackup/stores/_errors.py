@@ -61,6 +61,7 @@ ERRORS_BY_ERRNO: Mapping[int, type[StoreError]] = {
 ERRORS_BY_CODE: Mapping[str, type[StoreError]] = {
     "NoSuchKey": ObjectNotFoundError,
     "NoSuchVersion": ObjectNotFoundError,
+    "NoSuchUpload": ObjectNotFoundError,
     "404": ObjectNotFoundError,  # HEAD has no body, so no code but the status
     "NoSuchBucket": StoreAccessError,
     "PreconditionFailed": ObjectExistsError,

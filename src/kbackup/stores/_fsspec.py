@@ -7,6 +7,7 @@ the first store is opened, not with this room.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
@@ -276,8 +277,16 @@ class FsspecObjectStore:
         from fsspec.asyn import sync  # noqa: PLC0415 - loaded with the filesystem
 
         self._check_open(key)
+
+        async def call() -> T:
+            try:
+                return await function(*args, **kwargs)
+            except asyncio.CancelledError as exc:
+                # fsspec makes a return of None of it, as if all had gone well.
+                raise StoreUnavailableError(key, "it was cancelled") from exc
+
         with translate_store_errors(key):
-            found: T = sync(self._fs.loop, function, *args, timeout=seconds, **kwargs)
+            found: T = sync(self._fs.loop, call, timeout=seconds)
             return found
 
     def _check_open(self, key: str) -> None:

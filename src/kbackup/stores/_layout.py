@@ -62,8 +62,13 @@ def validate_name(name: str, *, what: str = "backup") -> str:
     raise InvalidSpecError([violation])
 
 
+def is_valid_uid(uid: str) -> bool:
+    """Tell whether *uid* can be that of a run."""
+    return _UID.fullmatch(uid) is not None
+
+
 def _validate_uid(uid: str) -> str:
-    if _UID.fullmatch(uid):
+    if is_valid_uid(uid):
         return uid
     raise InvalidSpecError([f"{uid[:80]!r} is no uid"])
 

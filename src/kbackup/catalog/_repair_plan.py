@@ -1,0 +1,334 @@
+"""What is to be repaired in a location: found by looking, decided, nothing written.
+
+Three kinds of things: what runs left that did not end, what was deleted while a mirrored
+directory was away, and copies that are missing or damaged. Nothing is removed that may
+still be somebody's: not before it is a day old, not while a claim on its backup lives,
+and never what a list shows as a backup.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+import attrs
+
+from kbackup._kits.times import format_time
+from kbackup.catalog._claim import ClaimRecord, read_claims
+from kbackup.catalog._copies import expected_digests, faults_of_copies
+from kbackup.catalog._listing import objects_by_backup
+from kbackup.catalog._restores import awaits_completion
+from kbackup.catalog._side_files import known_files
+from kbackup.catalog._trust import Record, read_manifest, read_record
+from kbackup.errors import BackupError, StoreError
+from kbackup.plugins import Digest, ObjectInfo, ObjectStore
+from kbackup.stores import (
+    BackupFiles,
+    RepairableStore,
+    UnfinishedWrite,
+    directories_of,
+    layout,
+    state_of,
+    unfinished_writes,
+)
+
+SAFE_AGE = timedelta(hours=24)
+"""What was written to later than this ago may be somebody's: a large upload on a slow
+line takes hours, and clocks differ."""
+
+_OURS = (layout.BACKUPS, layout.RESTORES, layout.PRIVATE)
+
+
+class RepairKind(StrEnum):
+    """What a step does, in the order in which steps are done."""
+
+    APPLY_DELETION = "apply deletion"  # a copy that was deleted while it was away
+    DISCARD = "discard"  # an upload or a file that was never finished
+    SWEEP = "sweep"  # a directory of a backup without a record, and its claim
+    FREE = "free"  # a stale claim
+    REMOVE = "remove"  # the journal of a dead run, an object of a trial
+    COPY = "copy"  # a copy that is missing or damaged
+
+
+@attrs.frozen(kw_only=True)
+class RepairStep:
+    """One thing to do.
+
+    Attributes:
+        kind: What.
+        key: The object, or what the keys of several begin with.
+        reason: Why.
+        path: The directory, in a mirrored location.
+        digest: What a copy must be.
+        write: The unfinished write to discard.
+    """
+
+    kind: RepairKind
+    key: str
+    reason: str
+    path: str = ""
+    digest: Digest | None = None
+    write: UnfinishedWrite | None = None
+
+    def __str__(self) -> str:
+        where = f" in {self.path}" if self.path else ""
+        return f"{self.kind} {self.key}{where}: {self.reason}"
+
+
+@attrs.frozen(kw_only=True)
+class RepairPlan:
+    """What a repair would do; text says it.
+
+    Attributes:
+        steps: In their order.
+        damage: What cannot be repaired, sentences.
+        left: What is left alone, and why; sentences.
+    """
+
+    steps: tuple[RepairStep, ...] = ()
+    damage: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        lines = [str(step) for step in self.steps] or ["nothing to repair"]
+        lines += [f"cannot be repaired: {text}" for text in self.damage]
+        lines += [f"left alone: {text}" for text in self.left]
+        return "\n".join(lines)
+
+
+class RepairPlanner:
+    """Looks at a location once."""
+
+    def __init__(self, store: ObjectStore, now: datetime) -> None:
+        self._store = store
+        self._now = now
+        self._steps: list[RepairStep] = []
+        self._damage: list[str] = []
+        self._left: list[str] = []
+        self._claims = list(read_claims(store, layout.is_valid_name))
+        self._live = live_names([claim for _, claim in self._claims], now)
+        self._directories = directories_of(store)
+
+    def plan(self) -> RepairPlan:
+        """Return what is to be done.
+
+        Raises:
+            StoreError: The store cannot be read.
+        """
+        self._plan_deletions()
+        self._plan_discards()
+        backups = objects_by_backup(self._store)
+        self._plan_names(backups)
+        self._plan_journals()
+        self._plan_probes()
+        self._plan_copies(backups)
+        return RepairPlan(
+            steps=tuple(self._steps),
+            damage=tuple(dict.fromkeys(self._damage)),
+            left=tuple(dict.fromkeys(self._left)),
+        )
+
+    # --- what was deleted, and what was never finished ---------------------------------
+
+    def _plan_deletions(self) -> None:
+        for state in state_of(self._store).away:
+            self._left.append(f"{state.path} is away: {state.reason}")
+        if isinstance(self._store, RepairableStore):
+            for each in self._store.pending_deletions():
+                self._do(
+                    RepairKind.APPLY_DELETION,
+                    each.key,
+                    "deleted while the directory was away",
+                    path=each.path,
+                )
+
+    def _plan_discards(self) -> None:
+        for prefix in _OURS:
+            for write in unfinished_writes(self._store, prefix):
+                name = layout.backup_of(write.key)
+                reason = f"never finished, last touched {format_time(write.since)}"
+                if name in self._live:
+                    self._leave(write.key, f"backup {name} is being written")
+                elif self._is_old(write.since, write.key):
+                    self._do(
+                        RepairKind.DISCARD,
+                        write.key,
+                        reason,
+                        path=write.path,
+                        write=write,
+                    )
+
+    # --- what dead runs left ----------------------------------------------------------
+
+    def _plan_names(self, backups: Mapping[str, Mapping[str, ObjectInfo]]) -> None:
+        """Decide on directories without a record, and on claims that nobody holds."""
+        swept = {name for name in backups if self._plan_sweep(name, backups[name])}
+        silent = {
+            claim.backup: claim
+            for _, claim in self._claims
+            if claim.backup not in swept | self._live
+        }
+        for name, claim in sorted(silent.items()):
+            if claim.silent_for(self._now) > SAFE_AGE:
+                key = f"{layout.CLAIMS}{name}"
+                self._do(RepairKind.FREE, key, f"held {claim}, which is dead")
+            else:
+                self._leave(f"{layout.CLAIMS}{name}", "not silent for a day yet")
+
+    def _plan_sweep(self, name: str, objects: Mapping[str, ObjectInfo]) -> bool:
+        if not is_leftover(name, objects):
+            return False
+        directory = BackupFiles(name).directory
+        if name in self._live:
+            self._leave(directory, "it is being written")
+            return False
+        if is_log_alone(name, objects):
+            self._leave(directory, "the log alone of a Velero backup that failed")
+            return False
+        newest = newest_of(objects.values())
+        if not self._is_old(newest, directory):
+            return False
+        count = f"{len(objects)} object{'' if len(objects) == 1 else 's'}"
+        self._do(RepairKind.SWEEP, directory, f"{count} without {layout.METADATA}")
+        return True
+
+    def _plan_journals(self) -> None:
+        runs = {c.run for _, c in self._claims if not c.is_stale(self._now)}
+        for prefix in self._store.list_prefixes(layout.JOURNALS):
+            uid = prefix.removeprefix(layout.JOURNALS).rstrip("/")
+            entries = list(self._store.list(prefix))
+            if not layout.is_valid_uid(uid):
+                self._leave(prefix, "not the name of a run")
+            elif uid in runs:
+                self._leave(prefix, "its run lives")
+            elif self._is_old(newest_of(entries), prefix):
+                if awaits_completion(self._store, uid):
+                    self._leave(prefix, "a restore that can still be completed")
+                else:
+                    self._do(RepairKind.REMOVE, prefix, "the journal of a dead run")
+
+    def _plan_probes(self) -> None:
+        for info in self._store.list(layout.PROBES):
+            if self._is_old(info.modified, info.key):
+                self._do(RepairKind.REMOVE, info.key, "left by a trial of the store")
+
+    # --- copies -----------------------------------------------------------------------
+
+    def _plan_copies(self, backups: Collection[str]) -> None:
+        """Read every copy of everything that is to stay."""
+        if not self._directories:
+            return
+        for name in backups:
+            if name in self._live:
+                self._leave(BackupFiles(name).directory, "it is being written")
+            elif layout.is_valid_name(name):
+                for key, digest in self._expected(name).items():
+                    self._judge(key, digest)
+        others = (info.key for info in self._store.list(""))
+        for key in others:
+            if not key.startswith((layout.BACKUPS, layout.PRIVATE)):
+                self._judge(key, None)
+
+    def _expected(self, name: str) -> Mapping[str, Digest | None]:
+        """Return what a backup's objects must be; None: what all copies are."""
+        files = BackupFiles(name)
+        try:
+            record = read_record(self._store, name)
+            manifest = read_manifest(self._store, record)
+        except (BackupError, StoreError) as exc:
+            if any(info.key == files.metadata for info in self._store.list(files.directory)):
+                self._damage.append(str(exc))
+            return {}
+        if not is_ended(record):
+            self._leave(files.directory, f"phase {record.backup.status.phase}")
+            return {}
+        if manifest is not None:
+            return expected_digests(record, manifest)
+        keys = (info.key for info in self._store.list(files.directory))
+        return dict.fromkeys(sorted(keys, key=lambda key: (key == files.metadata, key)))
+
+    def _judge(self, key: str, digest: Digest | None) -> None:
+        """Copy what one directory at least has right."""
+        faults = list(faults_of_copies(self._directories, key, digest))
+        for fault in faults:
+            if fault.digest is None or len(faults) == len(self._directories):
+                self._damage.append(str(fault))
+            else:
+                self._do(
+                    RepairKind.COPY,
+                    fault.key,
+                    fault.reason,
+                    path=fault.path,
+                    digest=fault.digest,
+                )
+
+    # --- inside -----------------------------------------------------------------------
+
+    def _do(
+        self,
+        kind: RepairKind,
+        key: str,
+        reason: str,
+        *,
+        path: str = "",
+        digest: Digest | None = None,
+        write: UnfinishedWrite | None = None,
+    ) -> None:
+        step = RepairStep(
+            kind=kind, key=key, reason=reason, path=path, digest=digest, write=write
+        )
+        self._steps.append(step)
+
+    def _leave(self, key: str, reason: str) -> None:
+        self._left.append(f"{key}: {reason}")
+
+    def _is_old(self, written: datetime | None, key: str) -> bool:
+        if is_safe(written, self._now):
+            return True
+        self._leave(key, "it may still be written: less than a day old")
+        return False
+
+
+# --- decisions ------------------------------------------------------------------------
+
+
+def is_safe(written: datetime | None, now: datetime) -> bool:
+    """Tell whether what was last written then is nobody's any more."""
+    return written is not None and now - written > SAFE_AGE
+
+
+def live_names(claims: Iterable[ClaimRecord], now: datetime) -> frozenset[str]:
+    """Return the backups that are being written."""
+    return frozenset(claim.backup for claim in claims if not claim.is_stale(now))
+
+
+def is_leftover(name: str, objects: Mapping[str, ObjectInfo]) -> bool:
+    """Tell whether a directory holds files of a backup and none that shows it."""
+    if not layout.is_valid_name(name) or BackupFiles(name).metadata in objects:
+        return False
+    directory = BackupFiles(name).directory
+    names = {key.removeprefix(directory) for key in objects}
+    return not names.isdisjoint(known_files(name))
+
+
+def is_log_alone(name: str, objects: Mapping[str, ObjectInfo]) -> bool:
+    """Tell whether there is a log and nothing else.
+
+    Source: Velero's ``PutBackup`` uploads the log first, and keeps it where the backup
+    itself failed: ``velero backup logs`` shows it. We write the archive first.
+    """
+    return set(objects) == {BackupFiles(name).logs}
+
+
+def is_ended(record: Record) -> bool:
+    """Tell whether nobody writes the backup any more."""
+    phase = record.backup.status.phase
+    return phase is not None and phase.is_terminal
+
+
+def newest_of(infos: Iterable[ObjectInfo]) -> datetime | None:
+    """Return when the last was written; None: the store does not say of all."""
+    times = [info.modified for info in infos]
+    known = [time for time in times if time is not None]
+    return max(known) if known and len(known) == len(times) else None
