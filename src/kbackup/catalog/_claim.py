@@ -18,6 +18,7 @@ import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -31,12 +32,13 @@ from kbackup._kits.times import format_time, parse_time
 from kbackup.catalog._fetch import UnreadableError, fetch, parse_json
 from kbackup.errors import (
     BackupInProgressError,
+    DigestMismatchError,
     ObjectExistsError,
     ObjectNotFoundError,
     StoreError,
 )
 from kbackup.plugins import Capability, ObjectStore
-from kbackup.stores import layout
+from kbackup.stores import directories_of, layout
 
 HEARTBEAT = timedelta(seconds=30)
 STALE_AFTER = timedelta(minutes=5)
@@ -217,7 +219,7 @@ def _read(store: ObjectStore, key: str) -> ClaimRecord | None:
     """
     record = None
     try:
-        record = ClaimRecord.decode(fetch(store, key, limit=_MOST_BYTES))
+        record = _decode(store, key)
     except ObjectNotFoundError:
         return None
     except UnreadableError as exc:
@@ -230,6 +232,25 @@ def _read(store: ObjectStore, key: str) -> ClaimRecord | None:
     if record is not None:  # whatever it says, it is about the name of its key
         return attrs.evolve(record, backup=backup, written=written)
     return ClaimRecord(backup=backup, run="unreadable", started=since, heartbeat=since)
+
+
+def _decode(store: ObjectStore, key: str) -> ClaimRecord:
+    """Read a claim; of copies that differ the one that was heard of last counts.
+
+    They differ while a heartbeat is being written to one mirrored directory after the
+    other, and for ever where its run was killed just then.
+    """
+    try:
+        return ClaimRecord.decode(fetch(store, key, limit=_MOST_BYTES))
+    except DigestMismatchError as exc:
+        found = []
+        for directory in directories_of(store):
+            with suppress(StoreError, UnreadableError):
+                content = fetch(directory.store, key, limit=_MOST_BYTES)
+                found.append(ClaimRecord.decode(content))
+        if not found:
+            raise UnreadableError(exc.reason) from exc
+        return max(found, key=lambda record: record.heartbeat)
 
 
 class BackupClaim:

@@ -1,6 +1,8 @@
 """A small whole backup, and programs that write it: also run as processes of their own.
 
 ``python catalog_samples.py kill ROOT N`` ends itself at the N-th write to the store;
+``python catalog_samples.py repair ROOT N`` damages a location of two directories and ends
+itself at the N-th write of its repair;
 ``python catalog_samples.py race ROOT NAME BARRIER`` writes one backup when the file is there.
 """
 
@@ -9,13 +11,15 @@ import os
 import sys
 import time
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from kbackup._kits.clock import FrozenClock
 from kbackup._kits.streams import compress
 from kbackup.archive import ArchiveWriter
 from kbackup.catalog import (
     BackupStore,
+    ClaimRecord,
     Manifest,
     MissingReference,
     NotCovered,
@@ -191,6 +195,53 @@ def _die_at(root, number):
     make(BackupStore(Watched(local, count)), "shop")
 
 
+def open_mirrored(root):
+    """Open a location of two directories below *root*, made where it is new."""
+    store = open_local_store({"path": f"{root}/a#{root}/b"})
+    store.initialise()
+    return store
+
+
+def _damage(root):
+    """Leave one of everything that a repair repairs."""
+    store = open_mirrored(root)
+    make(BackupStore(store), "shop")
+    make(BackupStore(store), "gone")
+    away, mounted = Path(root, "disk"), Path(root, "b")
+    mounted.rename(away)
+    BackupStore(store).delete("gone")
+    away.rename(mounted)
+    store = open_mirrored(root)
+    old = START - timedelta(days=400)
+    claim = ClaimRecord(backup="dead", run="r", started=old, heartbeat=old, machine="o")
+    for key in ("backups/dead/dead.tar.gz", "plugins/kbackup.io/probe/x"):
+        store.put(key, b"half")
+    store.put("plugins/kbackup.io/journal/r/00000000.json", b'{"entry": {}}')
+    store.put("plugins/kbackup.io/claims/dead.json", claim.encode())
+    (mounted / "backups/shop/.kbackup-tmp-1").write_bytes(b"half")
+    (mounted / "backups/shop/shop.tar.gz").unlink()
+    (mounted / "backups/shop/velero-backup.json").write_bytes(b"rubbish")
+    return store
+
+
+def _die_in_repair(root, number):
+    """Repair, and end the process at the *number*-th change of a directory."""
+    late = FrozenClock(datetime.now(UTC) + timedelta(days=2))
+    backups = BackupStore(_damage(root), clock=late)
+    plan = backups.plan_repair()
+    seen = 0
+
+    def count(event, arguments):
+        nonlocal seen
+        if event in {"os.rename", "os.link", "os.remove"}:
+            seen += 1
+            if seen == number:
+                os._exit(9)
+
+    sys.addaudithook(count)
+    backups.repair(plan)
+
+
 def _race(root, name, barrier):
     """Wait for the file *barrier*, then write a backup; print how it ended."""
     store = BackupStore(open_local_store({"path": root}))
@@ -208,5 +259,7 @@ def _race(root, name, barrier):
 if __name__ == "__main__":
     if sys.argv[1] == "kill":
         _die_at(sys.argv[2], int(sys.argv[3]))
+    elif sys.argv[1] == "repair":
+        _die_in_repair(sys.argv[2], int(sys.argv[3]))
     else:
         _race(*sys.argv[2:5])

@@ -1,9 +1,13 @@
 """A backup in mirrored directories is verified and read copy by copy."""
 
+import os
+from datetime import UTC, datetime, timedelta
+
+import attrs
 import catalog_samples as samples
 import pytest
 
-from kbackup.catalog import BackupStore
+from kbackup.catalog import BackupStore, ClaimRecord
 from kbackup.errors import DigestMismatchError
 from kbackup.models import dump_json
 from kbackup_plugins_local import open_local_store
@@ -174,3 +178,33 @@ def test_copies_are_counted_from_one_list_of_each_directory(shop, roots, objects
     roots[1].with_suffix(".disk").rename(roots[1])
     (roots[1] / RECORD).write_bytes((roots[0] / RECORD).read_bytes())
     assert [entry.copies for entry in shop.list()] == [(2, 2)]
+
+
+def test_claim_whose_heartbeat_was_broken_off(shop, roots, objects):
+    """A run killed between two directories breaks no list, and its name is free again."""
+    now = datetime.now(UTC)
+    for root, minutes in zip(roots, (10, 11), strict=True):
+        heartbeat = now - timedelta(minutes=minutes)
+        record = ClaimRecord(
+            backup="new", run="dead", started=heartbeat, heartbeat=heartbeat, machine="o"
+        )
+        path = root / "plugins/kbackup.io/claims/new.json"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(record.encode())
+        os.utime(path, (heartbeat.timestamp(), heartbeat.timestamp()))
+    store = BackupStore(objects)
+
+    assert [entry.name for entry in store.list()] == ["shop"]
+    samples.make(store, "new")
+    assert store.verify("new").problems == ()
+
+
+def test_claim_that_is_being_renewed(shop, roots, objects):
+    """While a heartbeat reaches one directory after the other the run counts as alive."""
+    with shop.claim("new", run_uid="alive") as claim:
+        key = "plugins/kbackup.io/claims/new.json"
+        late = claim._record.heartbeat + timedelta(seconds=30)
+        (roots[0] / key).write_bytes(attrs.evolve(claim._record, heartbeat=late).encode())
+
+        assert claim.is_ours()
+        assert [e.state for e in shop.list() if e.name == "new"] == ["in_progress"]

@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 import shutil
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,19 @@ from kbackup.errors import (
     DigestMismatchError,
     ObjectExistsError,
     ObjectNotFoundError,
+    ReadOnlyLocationError,
     StoreAccessError,
     StoreFullError,
     StoreUnavailableError,
 )
 from kbackup.plugins import Digest
-from kbackup.stores import MirroredStore, RepairableStore, layout
+from kbackup.stores import (
+    MirroredStore,
+    RepairableStore,
+    TidyStore,
+    UnfinishedWrite,
+    layout,
+)
 from kbackup_plugins_local import open_local_store
 
 KEY = "backups/b/b.tar.gz"
@@ -70,6 +78,17 @@ def read(store, key, **options):
     return target.getvalue()
 
 
+def repair(store):
+    """Apply deletions, then copy whatever some directory lacks, as the catalog does."""
+    store.apply_deletions()
+    copied = []
+    for key in keys(store):
+        for each in store.directories():
+            if store.make_copy(key, digest(read(store, key)), each.path):
+                copied.append(key)
+    return tuple(copied)
+
+
 def keys(store):
     """All keys but the store's own."""
     return [i.key for i in store.list("") if not i.key.startswith(layout.PRIVATE)]
@@ -105,6 +124,7 @@ def test_offers_what_the_catalog_asks(store):
     """A mirrored store counts copies, tells problems and can be repaired."""
     assert isinstance(store, MirroredStore)
     assert isinstance(store, RepairableStore)
+    assert isinstance(store, TidyStore)
 
 
 def test_both_directories_get_the_same_identity(store, a, b):
@@ -152,12 +172,12 @@ def test_what_lies_in_the_first_directory_only_is_repaired(store, a, b):
     fresh = open_both(a, b)
     assert str(fresh.copies(KEY)) == "1 of 2 copies"
 
-    copied = fresh.repair()
+    copied = repair(fresh)
 
     assert copied == (KEY,)
     assert str(fresh.copies(KEY)) == "2 of 2 copies"
     assert (b / KEY).read_bytes() == b"data"
-    assert fresh.repair() == ()
+    assert repair(fresh) == ()
 
 
 def test_the_first_directory_may_be_away(store, a, b):
@@ -204,7 +224,7 @@ def test_a_single_directory_becomes_one_of_two(a, b):
     store = open_both(a, b)
 
     assert store.initialise() == uuid
-    assert store.repair() == (KEY,)
+    assert repair(store) == (KEY,)
     assert (b / KEY).read_bytes() == b"data"
 
 
@@ -289,7 +309,7 @@ def test_a_deletion_reaches_a_directory_that_was_away(store, a, b):
         fresh.stat(KEY)
     with pytest.raises(ObjectNotFoundError):
         read(fresh, KEY)
-    assert fresh.repair() == ()
+    assert repair(fresh) == ()
     assert not (b / KEY).exists()
     assert not (a / KEY).exists()
 
@@ -331,7 +351,7 @@ def test_a_new_object_under_a_deleted_key_stays(store, a, b):
     fresh = open_both(a, b)
 
     assert read(fresh, KEY) == b"second"
-    assert fresh.repair() == (KEY,)
+    assert repair(fresh) == (KEY,)
     assert (b / KEY).read_bytes() == b"second"
     assert (a / KEY).read_bytes() == b"second"
 
@@ -419,15 +439,133 @@ def test_no_copy_is_right(differing):
     assert target.getvalue() == b""
 
 
-def test_differing_copies_are_not_repaired(differing, a, b, tmp_path):
-    """A repair leaves copies that differ as they are and goes on with the others."""
-    differing.put("backups/c/x", b"x")
-    (b / "backups/c/x").unlink()
+def test_a_damaged_copy_is_replaced_by_the_right_one(differing, a, b):
+    """A copy is made from whichever directory holds what it must be."""
+    assert differing.make_copy(KEY, digest(b"right"), str(a))
 
-    assert differing.repair() == ("backups/c/x",)
+    assert (a / KEY).read_bytes() == b"right"
+    assert not differing.make_copy(KEY, digest(b"right"), str(a))
+
+
+def test_no_copy_is_made_from_a_wrong_one(differing, a, b):
+    """Where no directory holds what a copy must be nothing is written."""
+    with pytest.raises(DigestMismatchError):
+        differing.make_copy(KEY, digest(b"else"), str(b))
 
     assert (a / KEY).read_bytes() == b"wrong"
     assert (b / KEY).read_bytes() == b"right"
+
+
+def test_no_copy_is_made_in_a_directory_that_is_away(store, a, b):
+    """A mount point without its disk is given no copy."""
+    store.put(KEY, b"data")
+    unmount(b)
+
+    with pytest.raises(StoreUnavailableError, match="away"):
+        store.make_copy(KEY, digest(b"data"), str(b))
+
+    assert list(b.iterdir()) == []
+
+
+def test_no_copy_is_made_of_what_is_deleted_meanwhile(store, a, b, monkeypatch):
+    """An object that is deleted while it is copied does not come back."""
+    store.put(KEY, b"data")
+    (b / KEY).unlink()
+    target = store._mirrors[1].store
+    real = target.put
+
+    def overtaken(key, source, **options):
+        """Write the copy after the object was deleted everywhere."""
+        info = real(key, source, **options)
+        (a / KEY).unlink()
+        return info
+
+    monkeypatch.setattr(target, "put", overtaken)
+
+    assert not store.make_copy(KEY, digest(b"data"), str(b))
+    assert not (b / KEY).exists()
+
+
+def test_pending_deletions_are_told(store, a, b):
+    """What a repair would remove is named with its directory, and only that."""
+    store.put(KEY, b"data")
+    unmount(b)
+    store.delete(KEY)
+    mount(b)
+    fresh = open_both(a, b)
+
+    (pending,) = fresh.pending_deletions()
+
+    assert (pending.path, pending.key) == (str(b), KEY)
+    fresh.apply_deletions()
+    assert fresh.pending_deletions() == ()
+    assert not (b / KEY).exists()
+
+
+def test_directories_are_stores_of_their_own(store, a, b):
+    """Each directory that is there shows what lies in it, and takes no writes."""
+    store.put(KEY, b"data")
+    (b / KEY).unlink()
+    first, second = store.directories()
+
+    assert (first.path, second.path) == (str(a), str(b))
+    assert [keys(each.store) for each in (first, second)] == [[KEY], []]
+    assert list(first.store.list_prefixes("backups/")) == ["backups/b/"]
+    with pytest.raises(ReadOnlyLocationError):
+        first.store.put(KEY, b"x")
+    first.store.close()
+    assert read(store, KEY) == b"data"
+
+
+# --- unfinished writes ---------------------------------------------------------------
+
+
+def test_temporary_files_are_found_in_every_directory(store, a, b):
+    """What dead writers left is told with its directory, and removed with it."""
+    for path in (a / "backups/dead", b / "backups/b"):
+        path.mkdir(parents=True)
+        (path / ".kbackup-tmp-1").write_bytes(b"half")
+    store.put(KEY, b"data")
+
+    found = list(store.unfinished("backups/"))
+    for write in found:
+        store.discard(write)
+
+    assert {(write.path, write.key) for write in found} == {
+        (str(a), "backups/dead/.kbackup-tmp-1"),
+        (str(b), "backups/b/.kbackup-tmp-1"),
+    }
+    assert not (a / "backups/dead").exists()
+    assert list(store.unfinished("")) == []
+    assert str(store.copies(KEY)) == "2 of 2 copies"
+
+
+def test_a_temporary_file_that_grows_is_kept(store, a):
+    """A file that was written to since it was found belongs to a writer that lives."""
+    path = a / "backups/b/.kbackup-tmp-1"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"half")
+    os.utime(path, (0, 0))
+    (write,) = store.unfinished("backups/")
+    path.write_bytes(b"more")
+
+    store.discard(write)
+
+    assert path.read_bytes() == b"more"
+
+
+def test_nothing_but_temporary_files_is_discarded(store, a):
+    """A write that names another file, or leads through a link, removes nothing."""
+    store.put(KEY, b"data")
+    (a / "link").symlink_to(a / "backups")
+    now = datetime.now(UTC) + timedelta(days=1)
+
+    for key in (KEY, "link/.kbackup-tmp-1", "../.kbackup-tmp-1"):
+        write = UnfinishedWrite(key=key, id="x", since=now, path=str(a))
+        with pytest.raises(StoreAccessError):
+            store.discard(write)
+
+    assert (a / KEY).exists()
 
 
 def test_one_directory_that_holds_rubbish_does_not_hide_the_other(store, a, b):

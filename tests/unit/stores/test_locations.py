@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import attrs
@@ -21,8 +22,8 @@ from kbackup.models import (
     ObjectStorage,
     SecretKeySelector,
 )
-from kbackup.plugins import ObjectStoreFactory, PluginManager
-from kbackup.stores import location_from, open_object_store
+from kbackup.plugins import Digest, ObjectStoreFactory, PluginManager
+from kbackup.stores import UnfinishedWrite, location_from, open_object_store
 from kbackup.testing import MemoryStore
 
 
@@ -219,7 +220,9 @@ def test_a_read_only_location():
         lambda: store.put("k", b""),
         lambda: store.delete("backups/b/x"),
         store.initialise,
-        store.repair,
+        store.apply_deletions,
+        lambda: store.make_copy("backups/b/x", Digest("0" * 64), "/a"),
+        lambda: store.discard(UnfinishedWrite(key="k", id="1", since=datetime.now(UTC))),
     ):
         with pytest.raises(ReadOnlyLocationError):
             call()

@@ -19,8 +19,9 @@ from kbackup.errors import (
     StoreAccessError,
     StoreError,
     StoreUnavailableError,
+    UnsupportedCapabilityError,
 )
-from kbackup.plugins import Capability, ObjectInfo
+from kbackup.plugins import Capability, Digest, ObjectInfo
 from kbackup.stores import (
     FsspecObjectStore,
     LocationRecord,
@@ -133,7 +134,12 @@ def test_plain_stores_have_one_copy():
     assert copies_of(store, "backups/b/y").missing == 1
     assert problems_of(store) == ()
     assert state_of(store).directories == ()
-    assert store.repair() == ()
+    assert store.directories() == ()
+    assert store.pending_deletions() == ()
+    assert list(store.unfinished("")) == []
+    store.apply_deletions()
+    with pytest.raises(UnsupportedCapabilityError):
+        store.make_copy("backups/b/x", Digest("0" * 64), "/a")
     assert store.initialise() == read_location_record(store).uuid
 
 
