@@ -145,9 +145,7 @@ class Directory:
         """Describe an object."""
         with translate_store_errors(key):
             found = os.stat(self.path_of(key), follow_symlinks=False)  # noqa: PTH116
-            if not stat.S_ISREG(found.st_mode):
-                raise ObjectNotFoundError(key, "what is there is no file")
-            return _info(key, found)
+            return _info(key, _regular(key, found))
 
     def delete(self, key: str) -> None:
         """Remove an object and the directories that are empty then."""
@@ -290,15 +288,20 @@ class Directory:
                 flags |= getattr(os, name, 0)
             descriptor = os.open(self.path_of(key), flags)
             try:
-                found = os.fstat(descriptor)
-                if not stat.S_ISREG(found.st_mode):
-                    raise ObjectNotFoundError(key, "what is there is no file")
+                found = _regular(key, os.fstat(descriptor))
                 file = open(descriptor, "rb", buffering=0)  # noqa: PTH123, SIM115 - below
             except BaseException:
                 os.close(descriptor)
                 raise
         with file:
             yield file, _info(key, found)
+
+
+def _regular(key: str, found: os.stat_result) -> os.stat_result:
+    """Return *found* if it describes a file; raises `ObjectNotFoundError`."""
+    if not stat.S_ISREG(found.st_mode):
+        raise ObjectNotFoundError(key, "what is there is no file")
+    return found
 
 
 def _link(key: str, temporary: Path, target: Path) -> None:

@@ -236,9 +236,7 @@ class LocalStore:
     def discard(self, write: UnfinishedWrite) -> None:
         """Remove a temporary file; see `TidyStore.discard`."""
         self._check_open(write.key)
-        bounded(
-            write.key, self._timeouts.for_request(), self._directory.discard, write
-        )
+        bounded(write.key, self._timeouts.for_request(), self._directory.discard, write)
 
     def read_location(self) -> LocationRecord | None:
         """Return the identity that the directory carries, or None."""
@@ -290,9 +288,7 @@ class LocalStore:
             raise StoreError(key, "the store was closed")
 
 
-def deliver(
-    key: str, content: bytes, target: BinaryIO, expect: Digest | None
-) -> None:
+def deliver(key: str, content: bytes, target: BinaryIO, expect: Digest | None) -> None:
     """Write what was read to *target*, if it is what was expected.
 
     Raises:

@@ -47,11 +47,13 @@ from kbackup.models import (
 from kbackup.plugins import ObjectStore, PluginManager
 from kbackup.stores import (
     BackupFiles,
+    DirectoryState,
     ensure_location_record,
     layout,
     location_from,
     open_object_store,
     problems_of,
+    state_of,
     validate_object_store,
 )
 
@@ -269,6 +271,10 @@ class BackupStore:
         except StoreError as exc:
             return (str(exc),)
         return check.problems
+
+    def directories(self) -> tuple[DirectoryState, ...]:
+        """Tell which of its directories are there; none: it has no directories."""
+        return state_of(self._store).directories
 
     def problems(self) -> tuple[str, ...]:
         """Say what one of several mirrored directories missed since this was opened."""

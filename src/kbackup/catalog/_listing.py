@@ -122,7 +122,9 @@ class Listing:
         there = [entry for entry in entries if entry != _nothing(entry.name)]
         return sorted(there, key=_newest_first)
 
-    def _look_around(self) -> tuple[Mapping[str, _Objects | None], Mapping[str, Copies]]:
+    def _look_around(
+        self,
+    ) -> tuple[Mapping[str, _Objects | None], Mapping[str, Copies]]:
         """Return what lies in each backup's directory, and the copies of each record.
 
         One list of all is a hundredth of the requests of a list of each. It fails as a
@@ -135,7 +137,9 @@ class Listing:
         try:
             for store in [each.store for each in mirrors] or [self._store]:
                 for name, objects in objects_by_backup(store).items():
-                    counts[name] += f"{layout.BACKUPS}{name}/{layout.METADATA}" in objects
+                    counts[name] += (
+                        f"{layout.BACKUPS}{name}/{layout.METADATA}" in objects
+                    )
                     found[name] = {**objects, **found.get(name, {})}
         except StoreError:
             prefixes = self._store.list_prefixes(layout.BACKUPS)

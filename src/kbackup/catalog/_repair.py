@@ -100,7 +100,8 @@ class Repairer:
         # Deletions are applied ahead of every copy, or the deleted would come back.
         order = list(RepairKind)
         steps = sorted(plan.steps, key=lambda step: order.index(step.kind))
-        for (kind, name), group in groupby(steps, key=_kind_and_backup):
+        for (kind, name), grouped in groupby(steps, key=_kind_and_backup):
+            group = iter(list(grouped))  # what it yields, no handler yields again
             if kind is not RepairKind.COPY or not name:
                 yield from map(self._do, group)
                 continue
@@ -207,7 +208,5 @@ def _kind_and_backup(step: RepairStep) -> tuple[RepairKind, str]:
     return step.kind, layout.backup_of(step.key)
 
 
-def _ended(
-    step: RepairStep, result: RepairResult, exc: BaseException
-) -> RepairOutcome:
+def _ended(step: RepairStep, result: RepairResult, exc: BaseException) -> RepairOutcome:
     return RepairOutcome(step=step, result=result, reason=str(exc))

@@ -237,7 +237,9 @@ class RepairPlanner:
             record = read_record(self._store, name)
             manifest = read_manifest(self._store, record)
         except (BackupError, StoreError) as exc:
-            if any(info.key == files.metadata for info in self._store.list(files.directory)):
+            if any(
+                info.key == files.metadata for info in self._store.list(files.directory)
+            ):
                 self._damage.append(str(exc))
             return {}
         if not is_ended(record):

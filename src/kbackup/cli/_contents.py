@@ -179,13 +179,15 @@ def download(session: Session, name: str, target: Path | None, *, force: bool) -
 def verify(session: Session, name: str) -> int:
     """Read the whole of backup NAME: digests, every item, counts, references."""
     session.backup = name
-    report = session.store().verify(name)
+    store = session.store()
+    report = store.verify(name)
     content = document(
         "VerifyReport",
         backup=name,
         objects=report.objects,
         items=report.items,
         problems=list(report.problems),
+        away=list(report.away),
     )
 
     def table() -> None:
@@ -194,8 +196,12 @@ def verify(session: Session, name: str) -> int:
         click.echo(f"Backup {name} is {verdict}: {seen} read")
         for problem in report.problems:
             click.echo(f"  {problem}")
+        for text in report.away:
+            click.echo(f"  not read: {text}")
 
     print_document(session, content, table)
-    if report.problems:
+    if report.problems and len(store.directories()) > 1:
+        say_next(session, "kbackup location repair --dry-run")
+    elif report.problems:
         say_next(session, f"kbackup backup ls {name} --damaged")
     return _FAILED if report.problems else 0

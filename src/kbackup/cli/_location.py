@@ -1,19 +1,24 @@
-"""``kbackup location``: validate and prepare places for backups."""
+"""``kbackup location``: validate, prepare and repair places for backups."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from kbackup.cli._options import Group, global_options
-from kbackup.cli._output import document, print_document, say_next
-from kbackup.cli._session import Session
+from kbackup.cli._output import document, print_document, say, say_next
+from kbackup.cli._session import Session, agreed, require_somebody_to_ask
 from kbackup.errors import UnsupportedCapabilityError
+
+if TYPE_CHECKING:
+    from kbackup.catalog import RepairPlan, RepairReport, RepairStep
 
 
 @click.group(cls=Group)
 @global_options
 def location() -> None:
-    """Validate and prepare places for backups."""
+    """Validate, prepare and repair places for backups."""
 
 
 @location.command()
@@ -23,9 +28,20 @@ def validate(session: Session) -> int:
     """Check that the location can be listed, written, read and deleted from."""
     store = session.store()
     problems = store.validate()
-    content = document("LocationReport", location=store.url, problems=list(problems))
+    directories = store.directories()
+    content = document(
+        "LocationReport",
+        location=store.url,
+        problems=list(problems),
+        directories=[
+            {"path": each.path, "present": each.present, "reason": each.reason}
+            for each in directories
+        ],
+    )
 
     def table() -> None:
+        for each in directories if len(directories) > 1 else ():
+            click.echo(f"{each.path}: {each.reason if not each.present else 'there'}")
         if not problems:
             done = "listed" if store.read_only else "listed, written, read, deleted"
             click.echo(f"{store.url} is available: {done}")
@@ -62,18 +78,67 @@ def init(session: Session) -> None:
 
 
 @location.command()
+@click.option("--dry-run", is_flag=True, help="Only show what would be done.")
+@click.option("--confirm", "--yes", "yes", is_flag=True, help="Do not ask.")
 @global_options
 @click.pass_obj
-def repair(session: Session) -> None:
-    """Copy what is missing in one directory of a mirrored location from another."""
-    from kbackup.stores import RepairableStore  # noqa: PLC0415 - on demand
+def repair(session: Session, *, dry_run: bool, yes: bool) -> int:
+    """Remove what dead runs left, and copy what one of several directories lacks.
 
-    with session.object_store() as store:
-        if not isinstance(store, RepairableStore):
-            raise UnsupportedCapabilityError("", "it keeps one copy only")
-        store.repair()
-    _print_done(session, "repaired")
-    say_next(session, "kbackup backup get")
+    Shows what it would do, asks, and does that. Nothing younger than a day is removed,
+    and nothing that is listed as a backup.
+    """
+    if not dry_run:
+        require_somebody_to_ask(yes=yes)
+    store = session.store()
+    plan = store.plan_repair()
+    if dry_run or not plan.steps:
+        content = document("RepairPlan", location=store.url, **_plan_json(plan))
+        print_document(session, content, lambda: click.echo(str(plan)))
+        if plan.steps:
+            say_next(session, "kbackup location repair")
+        return 1 if plan.damage else 0
+    click.echo(str(plan), err=True)
+    if not agreed(f"Repair {store.url} so?", yes=yes):
+        say("Nothing was changed.")
+        return 1
+    report = store.repair(plan)
+    content = document(
+        "RepairReport",
+        location=store.url,
+        outcomes=[
+            {**_step_json(each.step), "result": str(each.result), "why": each.reason}
+            for each in report.outcomes
+        ],
+        damage=list(report.damage),
+    )
+    print_document(session, content, lambda: _print_repaired(report))
+    say_next(session, f"kbackup {'backup get' if report.ok else 'location validate'}")
+    return 0 if report.ok else 1
+
+
+def _print_repaired(report: RepairReport) -> None:
+    for outcome in report.outcomes:
+        click.echo(str(outcome))
+    for text in report.damage:
+        click.echo(f"cannot be repaired: {text}")
+
+
+def _plan_json(plan: RepairPlan) -> dict[str, Any]:
+    return {
+        "steps": [_step_json(step) for step in plan.steps],
+        "damage": list(plan.damage),
+        "left": list(plan.left),
+    }
+
+
+def _step_json(step: RepairStep) -> dict[str, str]:
+    return {
+        "kind": str(step.kind),
+        "key": step.key,
+        "directory": step.path,
+        "reason": step.reason,
+    }
 
 
 def _print_done(session: Session, what: str) -> None:

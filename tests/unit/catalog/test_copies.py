@@ -52,9 +52,7 @@ def fixture_velero(objects):
 
 def keys(root):
     """The objects of the backup in one directory."""
-    return [
-        path.relative_to(root).as_posix() for path in root.glob("backups/shop/*")
-    ]
+    return [path.relative_to(root).as_posix() for path in root.glob("backups/shop/*")]
 
 
 def test_whole_copies_are_whole(shop, roots):
@@ -147,7 +145,9 @@ def test_deleted_copies_that_came_back_are_not_read(shop, roots, objects):
 
 def test_record_is_decided_by_the_manifest(shop, roots):
     """A damaged copy of the record hides no backup: the one that is bound is read."""
-    (roots[0] / RECORD).write_bytes((roots[0] / RECORD).read_bytes().replace(b"shop", b"shap"))
+    (roots[0] / RECORD).write_bytes(
+        (roots[0] / RECORD).read_bytes().replace(b"shop", b"shap")
+    )
 
     (entry,) = shop.list()
 
@@ -186,7 +186,11 @@ def test_claim_whose_heartbeat_was_broken_off(shop, roots, objects):
     for root, minutes in zip(roots, (10, 11), strict=True):
         heartbeat = now - timedelta(minutes=minutes)
         record = ClaimRecord(
-            backup="new", run="dead", started=heartbeat, heartbeat=heartbeat, machine="o"
+            backup="new",
+            run="dead",
+            started=heartbeat,
+            heartbeat=heartbeat,
+            machine="o",
         )
         path = root / "plugins/kbackup.io/claims/new.json"
         path.parent.mkdir(parents=True)
@@ -204,7 +208,9 @@ def test_claim_that_is_being_renewed(shop, roots, objects):
     with shop.claim("new", run_uid="alive") as claim:
         key = "plugins/kbackup.io/claims/new.json"
         late = claim._record.heartbeat + timedelta(seconds=30)
-        (roots[0] / key).write_bytes(attrs.evolve(claim._record, heartbeat=late).encode())
+        (roots[0] / key).write_bytes(
+            attrs.evolve(claim._record, heartbeat=late).encode()
+        )
 
         assert claim.is_ours()
         assert [e.state for e in shop.list() if e.name == "new"] == ["in_progress"]

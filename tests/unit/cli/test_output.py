@@ -29,6 +29,7 @@ VERBS = [
     (["restore", "logs", "copy-1"], "RestoreLog"),
     (["plugin", "get"], "PluginList"),
     (["location", "validate"], "LocationReport"),
+    (["location", "repair", "--dry-run"], "RepairPlan"),
     (["doctor", "--from-backup", "latest"], "DoctorReport"),
     (["version"], "Version"),
 ]

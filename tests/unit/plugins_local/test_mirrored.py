@@ -81,12 +81,12 @@ def read(store, key, **options):
 def repair(store):
     """Apply deletions, then copy whatever some directory lacks, as the catalog does."""
     store.apply_deletions()
-    copied = []
-    for key in keys(store):
-        for each in store.directories():
-            if store.make_copy(key, digest(read(store, key)), each.path):
-                copied.append(key)
-    return tuple(copied)
+    return tuple(
+        key
+        for key in keys(store)
+        for each in store.directories()
+        if store.make_copy(key, digest(read(store, key)), each.path)
+    )
 
 
 def keys(store):

@@ -222,7 +222,9 @@ def test_a_read_only_location():
         store.initialise,
         store.apply_deletions,
         lambda: store.make_copy("backups/b/x", Digest("0" * 64), "/a"),
-        lambda: store.discard(UnfinishedWrite(key="k", id="1", since=datetime.now(UTC))),
+        lambda: store.discard(
+            UnfinishedWrite(key="k", id="1", since=datetime.now(UTC))
+        ),
     ):
         with pytest.raises(ReadOnlyLocationError):
             call()
