@@ -117,6 +117,21 @@ def test_a_small_object_is_read_in_one_request(store, requests_of):
     assert [method for method, _ in requests_of][:-1] == ["get_object"]
 
 
+@pytest.mark.parametrize("size", [0, 1, (1 << 20), (1 << 20) + 1, (17 << 20) + 3])
+def test_objects_of_all_sizes_come_whole(store, size):
+    """What does not come with the first request comes with the next ones."""
+    content = bytes(range(251)) * (size // 251 + 1)
+    store.put("backups/b/x", content[:size])
+    target, part = io.BytesIO(), io.BytesIO()
+
+    info = store.get("backups/b/x", target)
+    store.get("backups/b/x", part, start=size // 2, length=100)
+
+    assert info.size == size
+    assert target.getvalue() == content[:size]
+    assert part.getvalue() == content[:size][size // 2 : size // 2 + 100]
+
+
 def test_a_list_takes_one_request_for_each_backup(store, requests_of, monkeypatch):
     """A long list is one request for the names and one for each record, in parallel."""
     record = {"apiVersion": "velero.io/v1", "kind": "Backup"}

@@ -32,6 +32,7 @@ from kbackup.stores._walk import common_prefixes
 T = TypeVar("T")
 
 PIECE = 16 << 20  # what one request reads, and so what a get holds in memory
+_FIRST = 1 << 20  # what may come with the description, within the time of a request
 
 
 def open_filesystem(protocol: str, **options: Any) -> Any:
@@ -133,7 +134,7 @@ class FsspecObjectStore:
         *expect* is held against the bytes that are delivered.
         """
         validate_key(key)
-        most = PIECE if length is None else min(length, PIECE)
+        most = min(PIECE, _FIRST) if length is None else min(length, PIECE, _FIRST)
         info, first = self._request(lambda left: self._begin(key, start, most, left))
         end = info.size if length is None else min(info.size, start + length)
         digest = hashlib.sha256()
@@ -314,7 +315,8 @@ class FsspecObjectStore:
             if len(piece) != stop - begin:
                 raise StoreUnavailableError(info.key, "it ended before its size")
             yield piece
-        if size > PIECE and not _is_same(info, self.stat(info.key)):
+        in_one_go = size <= (len(first) or PIECE)
+        if not in_one_go and not _is_same(info, self.stat(info.key)):
             raise StoreUnavailableError(info.key, "it was replaced while it was read")
 
     def _holds(self, key: str, source: Path | bytes) -> bool:

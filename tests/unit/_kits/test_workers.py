@@ -1,5 +1,7 @@
 """Worker threads are bounded, keep the order, and can be cancelled."""
 
+import os
+import queue
 import subprocess
 import sys
 import threading
@@ -13,6 +15,7 @@ from kbackup._kits.workers import (
     ChildToken,
     StuckCallError,
     WorkerPool,
+    _Helpers,
     call_watched,
     call_with_timeout,
     map_ordered,
@@ -163,6 +166,63 @@ def test_a_child_token_is_cancelled_with_its_parent_and_alone():
     parent.cancel("all")
     with pytest.raises(Cancelled, match="all"):
         other.wait(30)
+
+
+def test_calls_one_after_the_other_start_one_thread():
+    """Thousands of small calls do not start a thread each."""
+    threads = {call_with_timeout(threading.get_ident, 5) for _ in range(50)}
+
+    assert len(threads) == 1
+    assert threading.get_ident() not in threads
+
+
+def test_a_stuck_call_holds_up_no_other():
+    """While one call hangs others are made, and its late result reaches nobody."""
+    release = threading.Event()
+    with pytest.raises(StuckCallError):
+        call_with_timeout(lambda: release.wait(5), 0.01)
+
+    assert call_with_timeout(lambda: "other", 5) == "other"
+
+    release.set()
+    assert call_with_timeout(lambda: "later", 5) == "later"
+
+
+def test_a_thread_that_was_idle_for_long_is_replaced():
+    """Idle threads end, and the next call is made all the same."""
+    helpers = _Helpers(patience=0.01)
+    answers = queue.SimpleQueue()
+
+    def call():
+        ident = threading.current_thread()
+        return lambda: answers.put(ident)
+
+    helpers.submit(call)
+    first = answers.get(timeout=5)
+    first.join(5)
+    helpers.submit(call)
+
+    assert not first.is_alive()
+    assert answers.get(timeout=5) is not first
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_process_makes_its_own_threads():
+    """A process that was forked after a call does not wait for threads it has not."""
+    code = (
+        "import os\n"
+        "from kbackup._kits.workers import call_with_timeout\n"
+        "call_with_timeout(int, 5)\n"
+        "if (child := os.fork()) == 0:\n"
+        "    os._exit(call_with_timeout(lambda: 7, 5))\n"
+        "raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], timeout=30, check=False
+    )
+
+    assert done.returncode == 7
 
 
 def test_a_stuck_thread_does_not_keep_the_interpreter():
