@@ -144,7 +144,7 @@ class Directory:
     def stat(self, key: str) -> ObjectInfo:
         """Describe an object."""
         with translate_store_errors(key):
-            found = os.stat(self.path_of(key), follow_symlinks=False)  # noqa: PTH116
+            found = os.stat(self._place(key), follow_symlinks=False)  # noqa: PTH116
             return _info(key, _regular(key, found))
 
     def delete(self, key: str) -> None:
@@ -162,11 +162,11 @@ class Directory:
     def children(self, path: str) -> list[tuple[str, ObjectInfo | None]]:
         """Return what lies in ``""`` or ``a/b/``; None is a directory."""
         with translate_store_errors(path):
-            place = self.root
+            place = str(self.root)
             if path:
-                place = self.path_of(path.rstrip("/"))
-            if path and place.is_symlink():
-                return []
+                place = self._place(path.rstrip("/"))
+                if os.path.islink(place):  # noqa: PTH114
+                    return []
             try:
                 with os.scandir(place) as entries:
                     return [
@@ -211,20 +211,24 @@ class Directory:
         Raises:
             StoreAccessError: The key leads out of the directory.
         """
+        return Path(self._place(key))
+
+    # --- inside -----------------------------------------------------------------------
+
+    def _place(self, key: str) -> str:
+        """Return the file of a key as text: a `Path` for each part costs more."""
         validate_key(key)
         parts = key.split("/")
         if any(part.startswith(TEMPORARY) for part in parts):
             raise StoreAccessError(key, f"names with {TEMPORARY} are for our own use")
         if os.sep != "/" and any(mark in key for mark in (os.sep, ":")):
             raise StoreAccessError(key, "not the name of a file on this system")
-        place = str(self.root)  # joined as text: a Path for each part costs more
+        place = str(self.root)
         for part in parts[:-1]:
             place = f"{place}{os.sep}{part}"
             if os.path.islink(place):  # noqa: PTH114
                 raise StoreAccessError(key, f"{place} is a symbolic link")
-        return Path(place, parts[-1])
-
-    # --- inside -----------------------------------------------------------------------
+        return f"{place}{os.sep}{parts[-1]}"
 
     def _remove_empty(self, gone: Path) -> None:
         """Remove the directories that a file which is gone has left empty."""
@@ -286,7 +290,7 @@ class Directory:
             flags = os.O_RDONLY
             for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"):
                 flags |= getattr(os, name, 0)
-            descriptor = os.open(self.path_of(key), flags)
+            descriptor = os.open(self._place(key), flags)
             try:
                 found = _regular(key, os.fstat(descriptor))
                 file = open(descriptor, "rb", buffering=0)  # noqa: PTH123, SIM115 - below

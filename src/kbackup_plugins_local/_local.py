@@ -81,6 +81,7 @@ class LocalStore:
         self._directory = Directory(root)
         self._timeouts = timeouts or Timeouts()
         self._closed = False
+        self._identity: tuple[bytes, LocationRecord | None] = (b"", None)  # seen last
 
     def __repr__(self) -> str:
         return f"LocalStore({str(self.root)!r})"
@@ -259,8 +260,11 @@ class LocalStore:
             self.tombstones_path,
             key,
         )
-        record = None if content is None else LocationRecord.decode(content)
-        return Glance(record, tombstones, peeked)
+        if content is None:
+            return Glance(None, tombstones, peeked)
+        if content != self._identity[0]:
+            self._identity = (content, LocationRecord.decode(content))
+        return Glance(self._identity[1], tombstones, peeked)
 
     def write_location(self, record: LocationRecord) -> LocationRecord:
         """Give the directory its identity and return it."""

@@ -222,6 +222,12 @@ class Viewer:
         return state, glance
 
 
+def are_equal(copies: Sequence[Held]) -> bool:
+    """Tell whether copies that were read at once are the same bytes."""
+    first = copies[0].content
+    return first is not None and all(held.content == first for held in copies)
+
+
 def right_copies(
     digests: Sequence[tuple[Held, Digest]], expect: Digest | None
 ) -> Sequence[Held]:

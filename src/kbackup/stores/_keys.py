@@ -7,6 +7,9 @@ import re
 from kbackup.errors import StoreAccessError
 
 _UNWANTED = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+# Nearly every key: nothing can be wrong with it but its length. A list asks for thousands.
+_PLAIN_PART = "[A-Za-z0-9_][A-Za-z0-9_.-]*"
+_PLAIN = re.compile(f"{_PLAIN_PART}(?:/{_PLAIN_PART})*")
 _MAX_BYTES = 1024  # of an S3 key, in UTF-8; the smallest limit of the stores we know
 
 
@@ -24,6 +27,8 @@ def validate_key(key: str) -> str:
 
 def key_fault(key: str) -> str:
     """Say what keeps *key* from being one, or nothing."""
+    if len(key) <= _MAX_BYTES and _PLAIN.fullmatch(key):
+        return ""
     parts = key.split("/")
     faults = (
         (not key, "it is empty"),

@@ -188,6 +188,8 @@ class PrefixedStore:
         return self._prefix + validate_key(key)
 
     def _outer(self, info: ObjectInfo) -> ObjectInfo:
+        if not self._prefix:
+            return info
         return attrs.evolve(info, key=info.key[len(self._prefix) :])
 
     @contextmanager
