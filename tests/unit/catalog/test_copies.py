@@ -214,3 +214,17 @@ def test_claim_that_is_being_renewed(shop, roots, objects):
 
         assert claim.is_ours()
         assert [e.state for e in shop.list() if e.name == "new"] == ["in_progress"]
+
+
+def test_claim_that_is_being_taken_over(shop, roots):
+    """Whoever has written the first copy of a claim has it; the second follows."""
+    with shop.claim("new", run_uid="alive") as claim:
+        key = "plugins/kbackup.io/claims/new.json"
+        dead = attrs.evolve(
+            claim._record,
+            run="dead",
+            heartbeat=claim._record.heartbeat - timedelta(hours=1),
+        )
+        (roots[1] / key).write_bytes(dead.encode())
+
+        assert claim.is_ours()

@@ -181,6 +181,16 @@ def test_stale_claims_are_freed(objects, store, late):
     assert late.verify("shop").problems == ()
 
 
+def test_marker_of_a_broken_take_over_is_removed(objects, late):
+    """A marker whose claim is long gone is no claim, and goes as well."""
+    marker = claim_of("shop", heartbeat=NOW, run="dead-too")
+    objects.put("plugins/kbackup.io/claims/shop/dead.json", marker)
+
+    assert repair(late) == [("free", "plugins/kbackup.io/claims/shop")]
+
+    assert objects_in(objects) == []
+
+
 def test_journals_and_probes_of_dead_runs_are_removed(objects, late):
     """A day later journals of dead runs and objects of trials are removed."""
     objects.put("plugins/kbackup.io/probe/abc", b"")
@@ -504,6 +514,46 @@ def test_a_backup_that_is_deleted_before_the_act_does_not_come_back(shop, roots)
     assert [each.result for each in report.outcomes] == [RepairResult.SKIPPED]
     assert shop.list() == []
     assert not (roots[1] / "backups/shop").exists()
+
+
+def test_nothing_is_copied_under_somebody_elses_claim(shop, mirrored, roots):
+    """A backup that somebody claimed since the plan, as to delete it, is left to him."""
+    (roots[1] / "backups/shop/shop.tar.gz").unlink()
+    plan = shop.plan_repair()
+    claim = claim_of("shop", heartbeat=NOW, run="deleting")
+    mirrored.put("plugins/kbackup.io/claims/shop.json", claim)
+
+    report = shop.repair(plan)
+
+    assert [each.result for each in report.outcomes] == [RepairResult.SKIPPED]
+    assert not (roots[1] / "backups/shop/shop.tar.gz").exists()
+
+
+def test_a_backup_that_was_made_anew_keeps_its_copies(shop, roots):
+    """A plan for a backup does nothing to another one that has its name by now."""
+    archive = roots[1] / "backups/shop/shop.tar.gz"
+    archive.write_bytes(b"rubbish")
+    plan = shop.plan_repair()
+    shop.delete("shop")
+    files = samples.files_of("shop", **{".tar.gz": samples.archive_bytes(mtime=9)})
+    samples.make(shop, "shop", files=files)
+
+    report = shop.repair(plan)
+
+    assert [each.result for each in report.outcomes] == [RepairResult.SKIPPED]
+    assert shop.verify("shop").problems == ()
+
+
+def test_what_velero_is_writing_is_not_copied(shop, mirrored, roots):
+    """A backup whose run has not ended may still change, and is left."""
+    record = samples.record_of("new", "uid", phase=BackupPhase.IN_PROGRESS)
+    mirrored.put("backups/new/velero-backup.json", dump_json(record))
+    (roots[1] / "backups/new/velero-backup.json").unlink()
+
+    plan = shop.plan_repair()
+
+    assert plan.steps == ()
+    assert "backups/new/: phase InProgress" in plan.left
 
 
 def test_what_is_being_written_is_not_copied(shop, mirrored, roots):
