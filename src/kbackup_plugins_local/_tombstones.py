@@ -15,11 +15,11 @@ from datetime import UTC, datetime
 import attrs
 
 from kbackup.errors import StoreError
+from kbackup.models import API_VERSION
 from kbackup.plugins import Digest
 from kbackup.stores import key_fault
 from kbackup_plugins_local._local import LocalStore
 
-_API_VERSION = "kbackup.io/v1"
 _KIND = "Tombstone"
 
 
@@ -45,7 +45,7 @@ class Tombstone:
     def encode(self) -> bytes:
         """Return the document."""
         document = {
-            "apiVersion": _API_VERSION,
+            "apiVersion": API_VERSION,
             "kind": _KIND,
             "key": self.key,
             "digest": str(self.digest),

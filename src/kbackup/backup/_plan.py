@@ -13,10 +13,8 @@ from kbackup.backup._request import make_request
 from kbackup.backup._storing import store_selected
 from kbackup.catalog import MissingReference, NotCovered
 from kbackup.cluster import Cluster
-from kbackup.models import Backup, BackupOptions, GroupResource, Results
+from kbackup.models import API_VERSION, Backup, BackupOptions, GroupResource, Results
 from kbackup.plugins import PluginManager, Run
-
-_API_VERSION = "kbackup.io/v1"
 
 
 @attrs.frozen(kw_only=True)
@@ -56,7 +54,7 @@ class BackupPlan:
     def to_json(self) -> dict[str, Any]:
         """Return the plan as one JSON document."""
         return {
-            "apiVersion": _API_VERSION,
+            "apiVersion": API_VERSION,
             "kind": "BackupPlan",
             "total": self.total,
             "items": [

@@ -37,13 +37,13 @@ from kbackup.errors import (
     ObjectNotFoundError,
     StoreError,
 )
+from kbackup.models import API_VERSION
 from kbackup.plugins import Capability, ObjectStore
 from kbackup.stores import directories_of, layout
 
 HEARTBEAT = timedelta(seconds=30)
 STALE_AFTER = timedelta(minutes=5)
 
-_API_VERSION = "kbackup.io/v1"
 _KIND = "Claim"
 _MOST_BYTES = 1 << 16
 _MOST_PID = (1 << 31) - 1
@@ -96,7 +96,7 @@ class ClaimRecord:
     def encode(self) -> bytes:
         """Return the document."""
         document = {
-            "apiVersion": _API_VERSION,
+            "apiVersion": API_VERSION,
             "kind": _KIND,
             "backup": self.backup,
             "run": self.run,

@@ -13,10 +13,10 @@ from typing import Any
 
 from kbackup.catalog._fetch import UnreadableError, fetch, parse_json
 from kbackup.errors import ObjectExistsError, ObjectNotFoundError, StoreError
+from kbackup.models import API_VERSION
 from kbackup.plugins import ObjectStore
 from kbackup.stores import layout
 
-_API_VERSION = "kbackup.io/v1"
 _KIND = "JournalEntry"
 
 
@@ -41,7 +41,7 @@ class Journal:
         Args:
             entry: Plain JSON values.
         """
-        document = {"apiVersion": _API_VERSION, "kind": _KIND, "entry": dict(entry)}
+        document = {"apiVersion": API_VERSION, "kind": _KIND, "entry": dict(entry)}
         content = json.dumps(document, sort_keys=True).encode() + b"\n"
         with self._lock:
             if self._next is None:

@@ -14,9 +14,8 @@ from typing import Any, TypeVar
 import attrs
 
 from kbackup._kits.times import parse_time
-from kbackup.models import GroupResource, ListRecord, ResourceIdentifier
+from kbackup.models import API_VERSION, GroupResource, ListRecord, ResourceIdentifier
 
-API_VERSION = "kbackup.io/v1"
 KIND = "BackupManifest"
 
 T = TypeVar("T")

@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from kbackup.cli._session import Session
     from kbackup.models import Results
 
-API_VERSION = "kbackup.io/v1"
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 _GAP = "   "  # between columns, as kubectl
 
 
 def document(kind: str, **fields: Any) -> dict[str, Any]:
     """Return a document of ours, with its kind and version in front."""
+    from kbackup.models import API_VERSION  # noqa: PLC0415 - with what is printed
+
     return {"apiVersion": API_VERSION, "kind": kind, **fields}
 
 

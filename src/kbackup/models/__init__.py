@@ -22,6 +22,7 @@ from kbackup.models._backup import (
     Progress,
     TemplateMetadata,
 )
+from kbackup.models._documents import API_VERSION
 from kbackup.models._hooks import (
     BackupHooks,
     BackupResourceHook,
@@ -289,6 +290,7 @@ _LATER = {
 }
 
 __all__ = [
+    "API_VERSION",
     "CLUSTER_AREA",
     "NON_RESTORABLE_RESOURCES",
     "VELERO_AREA",

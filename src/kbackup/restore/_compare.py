@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from kbackup._kits.normalise import Difference as FieldDifference
-from kbackup.models import ResourceIdentifier
+from kbackup.models import API_VERSION, ResourceIdentifier
 
 
 @attrs.frozen(kw_only=True)
@@ -82,7 +82,7 @@ class Difference:
     def to_json(self) -> dict[str, Any]:
         """The comparison as a document."""
         return {
-            "apiVersion": "kbackup.io/v1",
+            "apiVersion": API_VERSION,
             "kind": "ClusterDifference",
             "onlyInBackup": [str(ref) for ref in self.only_in_backup],
             "onlyInCluster": [str(ref) for ref in self.only_in_cluster],

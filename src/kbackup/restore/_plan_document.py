@@ -15,6 +15,7 @@ import msgspec
 from kbackup._kits.normalise import Difference
 from kbackup.errors import InvalidPlanError
 from kbackup.models import (
+    API_VERSION,
     GroupResource,
     ItemPredicate,
     ItemTransform,
@@ -34,7 +35,6 @@ from kbackup.restore._plan import (
     RestorePlan,
 )
 
-PLAN_FORMAT = "kbackup.io/v1"
 PLAN_KIND = "RestorePlan"
 
 _L = TypeVar("_L")
@@ -49,7 +49,7 @@ _AGES = 100 * 366 * 24 * 3600  # seconds; what a backup's age can be, either way
 def write_plan(plan: RestorePlan) -> dict[str, Any]:
     """Return the document of a plan, plain JSON values."""
     return {
-        "apiVersion": PLAN_FORMAT,
+        "apiVersion": API_VERSION,
         "kind": PLAN_KIND,
         "writer": {"version": plan.head.writer_version},
         "head": _head_json(plan.head),
@@ -254,7 +254,7 @@ def _checked(document: Any) -> Mapping[str, Any]:
         document = _parse(document)
     if not isinstance(document, Mapping):
         raise _refusal("", "it is no JSON object")
-    for key, expected in (("kind", PLAN_KIND), ("apiVersion", PLAN_FORMAT)):
+    for key, expected in (("kind", PLAN_KIND), ("apiVersion", API_VERSION)):
         if document.get(key) != expected:
             got = document.get(key)
             raise _refusal(key, f"expected {expected}, got {got!r}")

@@ -15,13 +15,13 @@ from typing import Any
 import attrs
 
 from kbackup.errors import ObjectExistsError, ObjectNotFoundError, StoreAccessError
+from kbackup.models import API_VERSION
 from kbackup.plugins import ObjectStore
 from kbackup.stores import _layout as layout
 
 LAYOUT = 1
 """The version of the layout that this kbackup writes, and the highest that it reads."""
 
-_API_VERSION = "kbackup.io/v1"
 _KIND = "Location"
 _MOST_BYTES = 1 << 16
 
@@ -45,7 +45,7 @@ class LocationRecord:
     def encode(self) -> bytes:
         """Return the document."""
         document = {
-            "apiVersion": _API_VERSION,
+            "apiVersion": API_VERSION,
             "kind": _KIND,
             "uuid": self.uuid,
             "layout": self.layout,
