@@ -62,6 +62,14 @@ class Ownership:
     maker: Owner | None = None
     owners: tuple[Owner, ...] = ()
 
+    @property
+    def is_of_pods(self) -> bool:
+        """Whether it was made for Pods: it comes and goes with them.
+
+        Such as a generated ResourceClaim, or what a network keeps about a Pod.
+        """
+        return self.role is Role.OWNED and all(map(_is_pod, self.owners))
+
 
 FREE = Ownership()
 
@@ -117,6 +125,10 @@ def _role(kind: str, maker: Owner) -> Role:
     if kind in _CHILDREN_FIRST:
         return Role.ADOPTED
     return Role.OWNED
+
+
+def _is_pod(owner: Owner) -> bool:
+    return (owner.api_version, owner.kind) == ("v1", "Pod")
 
 
 def _owner(reference: Mapping[str, Any]) -> Owner:

@@ -2,13 +2,12 @@
 
 Called by the planner with the item and the live object of the same name; writes
 nothing. What one item means for others (who is present, which claims there are) is
-kept in `PlanState`.
+kept in `PlanState`; who is left to its controller, `Makers` says.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-import attrs
 import msgspec
 
 from kbackup.archive import ArchiveContents
@@ -33,12 +32,14 @@ from kbackup.restore._controlled import (
 from kbackup.restore._desired import Desired, DesiredMaker, is_wanted
 from kbackup.restore._existing import decide
 from kbackup.restore._filters import keeps_despite_where
+from kbackup.restore._makers import Makers
 from kbackup.restore._namespaces import is_terminating
 from kbackup.restore._notices import NoticeBook
 from kbackup.restore._plan import PlanAction, PlanEntry, Precondition
+from kbackup.restore._plan_state import PlanState
 from kbackup.restore._priorities import NAMESPACES
 from kbackup.restore._request import RestoreRequest
-from kbackup.restore._seen import LiveObject, TypeView, cleaned
+from kbackup.restore._seen import FoundObject, LiveObject, TypeView, cleaned
 from kbackup.restore._system import (
     ENDPOINTS_ROW,
     SystemRow,
@@ -53,42 +54,8 @@ TWINS = {
         "ingresses.networking.k8s.io"
     ),
 }
-_NEVER_OWNERS = frozenset({"Secret", "ConfigMap"})
+_NOWHERE = "which is neither in this restore nor in the target"
 _decode = msgspec.json.decode
-
-
-@attrs.define
-class PlanState:
-    """What the items planned so far mean for those that follow.
-
-    Attributes:
-        entries: The lines of the plan, in the order of planning.
-        present: (kind, namespace, name) of what the target will have.
-        lines: What becomes of each claim, by its identity in the backup.
-        edges: (item, additional item that it asked for), in the backup.
-        wanted: Additional items, each with who asked for it.
-        facts: The target's volumes, for the claims; None until a claim is met.
-        left_out: How many items the user's function left out.
-        taken: Targets of items that were renamed or merged into one namespace.
-        owned: Items that are created and tied to their owners again.
-    """
-
-    entries: list[PlanEntry] = attrs.field(factory=list)
-    present: set[tuple[str, str, str]] = attrs.field(factory=set)
-    lines: dict[ResourceIdentifier, ClaimLine] = attrs.field(factory=dict)
-    edges: list[tuple[ResourceIdentifier, ResourceIdentifier]] = attrs.field(
-        factory=list
-    )
-    wanted: dict[ResourceIdentifier, ResourceIdentifier] = attrs.field(factory=dict)
-    facts: VolumeFacts | None = None
-    left_out: int = 0
-    taken: dict[ResourceIdentifier, ResourceIdentifier] = attrs.field(factory=dict)
-    owned: dict[ResourceIdentifier, tuple[Owner, ...]] = attrs.field(factory=dict)
-
-    def want(self, asks: ResourceIdentifier, wanted: ResourceIdentifier) -> None:
-        """Note that *asks* needs *wanted* written before it."""
-        self.edges.append((asks, wanted))
-        self.wanted.setdefault(wanted, asks)
 
 
 class ItemPlanner:
@@ -107,12 +74,13 @@ class ItemPlanner:
         self._maker = maker
         self._state = state
         self._book = book
+        self._makers = Makers(request, state, book)
         self._selects = bool(request.filters.selectors or request.options.where)
 
     def plan(
         self, item: Item, view: TypeView, live: LiveObject | None, *, additional: bool
     ) -> PlanEntry | None:
-        """Decide about one item; None: the selection leaves it out.
+        """Decide about one item; None: the selection leaves it out, or it must wait.
 
         Args:
             item: Of the backup.
@@ -132,7 +100,8 @@ class ItemPlanner:
             return self.plan_unreachable(item.identifier, str(exc))
         target = self._request.filters.target(item.identifier)
         entry = self._decide(_Case(item, content, view, live, target))
-        self._remember(entry)
+        if entry is not None:
+            self._state.remember(entry)
         return entry
 
     def plan_unreachable(self, ref: ResourceIdentifier, reason: str) -> PlanEntry:
@@ -158,7 +127,7 @@ class ItemPlanner:
 
     # --- the verdict ------------------------------------------------------------------
 
-    def _decide(self, case: "_Case") -> PlanEntry:
+    def _decide(self, case: "_Case") -> PlanEntry | None:
         reason = self._belongs_to_cluster(case) or finished(case.content)
         if case.view.newer is not None:
             reason = reason or self._is_twin(case.ref, case.view.newer)
@@ -166,12 +135,12 @@ class ItemPlanner:
             return case.entry(PlanAction.SKIP, reason)
         case.owned = ownership(case.content)
         if case.owned is not FREE:
-            is_owned = case.owned.role is Role.OWNED
-            case.relinks = is_owned and self._request.options.relink_owners
-            made = self._made_by_controller(case.owned, case.target)
-            if made:
-                self._ask_for_more(case)
-                return case.entry(PlanAction.SKIP, made)
+            if case.owned.is_of_pods and not self._state.pods_planned:
+                self._wait_for_pods(case)
+                return None
+            left = self._left_to_maker(case)
+            if left is not None:
+                return left
         if case.view.is_claim:
             case.line = self._claim_line(case)
             if case.line.verdict is ClaimVerdict.CONFLICT:
@@ -181,6 +150,28 @@ class ItemPlanner:
             if verdict is not None:
                 return verdict
         return self._decide_own(case)
+
+    def _left_to_maker(self, case: "_Case") -> PlanEntry | None:
+        """The line of an item that something else makes; None: it is written."""
+        owned, target = case.owned, case.target
+        is_owned = owned.role is Role.OWNED
+        case.relinks = is_owned and self._request.options.relink_owners
+        reason = self._makers.left_to(owned, target, lives=case.lives)
+        if not reason:
+            case.orphan = self._makers.is_orphan(owned, target.namespace)
+            return None
+        if owned.role is Role.MADE or owned.role is Role.NEVER:
+            self._ask_for_more(case)
+        self._state.left.add((case.item.kind, target.namespace, target.name))
+        return case.entry(PlanAction.SKIP, reason)
+
+    def _wait_for_pods(self, case: "_Case") -> None:
+        """What Pods own is decided about when it is known which of them come."""
+        live = case.live
+        if live is not None:  # a copy: it is a slice of a whole page
+            body = bytes(live.json())
+            live = FoundObject(name=live.name, deleting=live.deleting, body=body)
+        self._state.waiting.append((case.ref, live))
 
     def _decide_own(self, case: "_Case") -> PlanEntry:
         """Decide about an item that is the user's own."""
@@ -215,6 +206,7 @@ class ItemPlanner:
         if case.view.problem:
             return case.entry(PlanAction.CONFLICT, case.view.problem)
         seen: Mapping[str, Any] | None = None
+        unreadable = case.view.unreadable
         moved = desired.target is not case.target  # comparing all of it is dear
         if moved and desired.target != case.target:  # a transform moved it
             first = self._state.taken.setdefault(desired.target, case.ref)
@@ -222,7 +214,8 @@ class ItemPlanner:
                 reason = f"{first} becomes {desired.target.qualified_name} as well"
                 return case.entry(PlanAction.CONFLICT, reason)
             case.target = desired.target
-            seen = self._request.reader.get(desired.target)
+            found = self._request.reader.find(desired.target)
+            seen, unreadable = found.content, found.unreadable
             if is_terminating(self._request.reader, desired.target.namespace):
                 seen = None  # it will be gone by then
         elif case.live is not None:
@@ -230,13 +223,13 @@ class ItemPlanner:
         if seen is not None:
             return self._meet(case, desired, dict(seen))
         view, item, target = case.view, case.item, case.target
-        action = PlanAction.UNKNOWN if view.unreadable else PlanAction.CREATE
+        action = PlanAction.UNKNOWN if unreadable else PlanAction.CREATE
         return PlanEntry(  # not by case.entry(): most lines of most plans are made here
             identifier=item.identifier,
             target=target,
             action=action,
             wave=view.wave,
-            reason=case.reason(action, view.unreadable),
+            reason=case.reason(action, unreadable),
             digest=desired.digest,
             cluster_wide=not target.namespace and target.group_resource != NAMESPACES,
             second_write=case.second_write,
@@ -291,7 +284,7 @@ class ItemPlanner:
 
     def _claim_line(self, case: "_Case") -> ClaimLine:
         ref, content, target = case.ref, case.content, case.target
-        if case.live is not None and not case.live.deleting:
+        if case.lives:
             text = "exists in the target; its volume stays"
             verdict = ClaimVerdict.EXISTS
             line = ClaimLine(claim=ref, target=target, verdict=verdict, text=text)
@@ -348,35 +341,12 @@ class ItemPlanner:
         if stored is not None:
             found = stored.content
         else:
-            found = self._request.reader.get(self._request.filters.target(service))
+            target = self._request.filters.target(service)
+            answer = self._request.reader.find(target)
+            found = answer.content
+            if answer.unreadable:
+                self._book.see_unreadable(target)
         return ENDPOINTS_ROW if is_endpoints_of_selector(found) else None
-
-    def _made_by_controller(self, owned: Ownership, target: ResourceIdentifier) -> str:
-        maker = owned.maker
-        if maker is None or owned.role not in (Role.MADE, Role.NEVER):
-            return ""
-        if owned.role is Role.NEVER:
-            return f"made by {maker}"
-        if self._request.options.controlled == "adopt" and _is_pod(target):
-            return ""
-        return f"made by {maker}" if self._is_present(maker, target.namespace) else ""
-
-    def _is_present(self, owner: Owner, namespace: str) -> bool:
-        """Whether an owner is in the restore or lives in the target."""
-        key = (owner.kind, namespace, owner.name)
-        if key in self._state.present or (owner.kind, "", owner.name) in (
-            self._state.present
-        ):
-            return True
-        resource = self._request.discovery.by_kind(owner.api_version, owner.kind)
-        if resource is None:
-            return False
-        where = namespace if resource.namespaced else ""
-        ref = ResourceIdentifier(resource.group_resource, where, owner.name)
-        live = self._request.reader.get(ref)
-        if live is None or live["metadata"].get("deletionTimestamp"):
-            return False
-        return not is_terminating(self._request.reader, where)
 
     def _ask_for_more(self, case: "_Case") -> None:
         """What a controller makes anew still needs its claims."""
@@ -396,18 +366,6 @@ class ItemPlanner:
             return True
         return any(field.get("operation") == "Apply" for field in fields)
 
-    def _remember(self, entry: PlanEntry) -> None:
-        if entry.kind in _NEVER_OWNERS:
-            return
-        there = entry.action.writes or entry.action is PlanAction.UNCHANGED
-        if there or entry.precondition is not None:
-            target = entry.target
-            self._state.present.add((entry.kind, target.namespace, target.name))
-
-
-def _is_pod(target: ResourceIdentifier) -> bool:
-    return str(target.group_resource) == "pods"
-
 
 class _Case(msgspec.Struct):
     """One item while it is decided about; a msgspec value as `PlanEntry`."""
@@ -422,6 +380,12 @@ class _Case(msgspec.Struct):
     had_status: bool = False
     second_write: bool = False
     relinks: bool = False
+    orphan: bool = False
+
+    @property
+    def lives(self) -> bool:
+        """Whether the target has it, and it stays."""
+        return self.live is not None and not self.live.deleting
 
     @property
     def ref(self) -> ResourceIdentifier:
@@ -431,7 +395,7 @@ class _Case(msgspec.Struct):
     @property
     def lost_owners(self) -> tuple[Owner, ...]:
         """Owners that the item will not have again, whatever else the plan has."""
-        if self.relinks or self.owned.role is not Role.OWNED:
+        if self.relinks or not (self.orphan or self.owned.role is Role.OWNED):
             return ()
         return self.owned.owners
 
@@ -459,9 +423,10 @@ class _Case(msgspec.Struct):
         if self.owned.owners and action is PlanAction.CREATE and not self.relinks:
             named = ", ".join(str(owner) for owner in self.owned.owners)
             adopted = self.owned.role in (Role.ADOPTED, Role.MADE)
-            parts.append(
-                f"without owner, adopted by {named}"
-                if adopted
-                else f"without owner {named}"
-            )
+            if self.orphan:
+                parts.append(f"without owner {named}, {_NOWHERE}")
+            elif adopted:
+                parts.append(f"without owner, adopted by {named}")
+            else:
+                parts.append(f"without owner {named}")
         return "; ".join(parts)

@@ -31,6 +31,7 @@ _ELSEWHERE = "still names the namespace that it was copied from"
 _NO_STATUS = "its status is not restored: the type has no status sub-resource"
 _OWNERLESS = "created without the owner that the backup names"
 _EMPTY = "comes back empty where its source had data"
+_UNREADABLE = "whether it is there cannot be read"
 _SOURCE_DISK = "uses the original disk: the source may still be writing to it"
 
 _ORDER = (
@@ -48,6 +49,7 @@ _ORDER = (
     _NO_STATUS,
     _EMPTY,
     _SOURCE_DISK,
+    _UNREADABLE,
 )
 # What an original beside its copy already does.
 _TWICE = frozenset({_BALANCER, _INGRESS, _DNS, _STARTS})
@@ -129,12 +131,17 @@ class NoticeBook:
         """Note an item that loses an owner, because that one does not come along."""
         self._note(_OWNERLESS, target)
 
+    def see_unreadable(self, target: ResourceIdentifier) -> None:
+        """Note an object that a decision hung on and that may not be read."""
+        if target not in self._found.get(_UNREADABLE, ()):
+            self._note(_UNREADABLE, target)
+
     def see_claims(self, lines: Iterable[ClaimLine], *, same_cluster: bool) -> None:
         """Look at what becomes of the claims."""
         for line in lines:
             if line.loses_data:
                 self._note(_EMPTY, line.target)
-            elif line.verdict == "reuse" and not same_cluster:
+            elif line.keeps_volume and not same_cluster:
                 self._note(_SOURCE_DISK, line.target)
 
     def notices(self) -> tuple[Notice, ...]:

@@ -12,11 +12,7 @@ import attrs
 from msgspec.structs import replace
 
 from kbackup.archive import ArchiveContents
-from kbackup.errors import (
-    ClusterError,
-    ClusterUnreachableError,
-    UnauthorizedError,
-)
+from kbackup.errors import ClusterError
 from kbackup.models import APIResource, GroupResource, Item, ResourceIdentifier
 from kbackup.plugins import ItemsProgressed, Run
 from kbackup.restore._ahead import read_ahead
@@ -31,12 +27,14 @@ from kbackup.restore._claims import (
 )
 from kbackup.restore._conversion import needed_conversion
 from kbackup.restore._desired import DesiredMaker
-from kbackup.restore._item_planner import ENDPOINTS, TWINS, ItemPlanner, PlanState
+from kbackup.restore._item_planner import ENDPOINTS, TWINS, ItemPlanner
 from kbackup.restore._namespaces import is_terminating, plan_namespaces, waiting_for
 from kbackup.restore._notices import NoticeBook
 from kbackup.restore._owners import link_plan
 from kbackup.restore._plan import PlanAction, PlanEntry, Precondition
+from kbackup.restore._plan_state import PlanState
 from kbackup.restore._priorities import CRDS, NAMESPACES, pull_forward, type_waves
+from kbackup.restore._reads import bears_on_everything
 from kbackup.restore._request import RestoreRequest
 from kbackup.restore._seen import LiveObject, TypeView, find
 
@@ -53,6 +51,7 @@ _PLANNING_ORDER = {
     STORAGE_CLASSES: 0,
     GroupResource.parse("jobs.batch"): 2,
     GroupResource.parse("replicasets.apps"): 2,
+    GroupResource.parse("controllerrevisions.apps"): 2,
     GroupResource.parse("secrets"): 2,
     ENDPOINTS: 2,
     GroupResource.parse("pods"): 3,
@@ -108,6 +107,7 @@ class Planner:
             self._run.cancel.check()
             if self._request.filters.wants_type(resource):
                 self._plan_type(resource)
+        self._plan_waiting()
         self._plan_additional()
         self._plan_rebinding()
         wave = self._waves[NAMESPACES]
@@ -198,7 +198,7 @@ class Planner:
             try:
                 self._join(view.resource, namespace, names)
             except ClusterError as exc:
-                if isinstance(exc, ClusterUnreachableError | UnauthorizedError):
+                if bears_on_everything(exc):
                     raise
                 unknown = attrs.evolve(view, unreadable=f"not readable: {exc}")
                 self._use(item, unknown)
@@ -340,6 +340,14 @@ class Planner:
 
     # --- what follows from the items --------------------------------------------------
 
+    def _plan_waiting(self) -> None:
+        """Plan what Pods own: now it is known which of them come."""
+        self._state.pods_planned = True
+        for ref, live in self._state.waiting:
+            item = self._contents.get(ref)
+            if item is not None:
+                self._plan_item(item, live)
+
     def _plan_additional(self) -> None:
         """Plan what actions asked for and the filters had not collected."""
         while pending := self._pending():
@@ -364,13 +372,21 @@ class Planner:
             return
         item = self._contents.get(ref)
         if item is None:
-            if self._request.reader.get(filters.target(ref)) is None:
-                asker = self._state.wanted[ref]
-                self._book.say(f"{asker} needs {ref}, which the backup does not have")
+            self._see_absent(ref)
             return
         if ref.group_resource == CLAIMS:
             self._learn_volumes()
         self._plan_group(ref.group_resource, {filters.target(ref).name: ref})
+
+    def _see_absent(self, ref: ResourceIdentifier) -> None:
+        """Look for what an item needs and the backup does not have."""
+        target = self._request.filters.target(ref)
+        found = self._request.reader.find(target)
+        if found.unreadable:
+            self._book.see_unreadable(target)
+        elif found.content is None:
+            asker = self._state.wanted[ref]
+            self._book.say(f"{asker} needs {ref}, which the backup does not have")
 
     def _plan_rebinding(self) -> None:
         """Offer each Released volume that is asked for to its claim again."""

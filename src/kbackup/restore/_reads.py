@@ -9,7 +9,14 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from kbackup.errors import ForbiddenError
+import attrs
+
+from kbackup.errors import (
+    ClusterError,
+    ClusterUnreachableError,
+    ForbiddenError,
+    UnauthorizedError,
+)
 from kbackup.models import (
     APIResource,
     GroupResource,
@@ -19,6 +26,19 @@ from kbackup.models import (
 from kbackup.plugins import ClusterReader
 
 T = TypeVar("T")
+
+
+@attrs.frozen
+class Found:
+    """What is known of one object of the target.
+
+    Attributes:
+        content: The object; None: there is none, or nobody may know.
+        unreadable: Why that cannot be told; empty: it can.
+    """
+
+    content: Mapping[str, Any] | None = None
+    unreadable: str = ""
 
 
 class MemoReader:
@@ -35,6 +55,20 @@ class MemoReader:
             identifier, lambda: self._reader.get(identifier)
         )
         return found
+
+    def find(self, identifier: ResourceIdentifier) -> Found:
+        """Look for one object, as far as it may be read.
+
+        Raises:
+            ClusterUnreachableError: Nothing can be read.
+            UnauthorizedError: Nothing may be read.
+        """
+        try:
+            return Found(self.get(identifier))
+        except ClusterError as exc:
+            if bears_on_everything(exc):
+                raise
+            return Found(unreadable=str(exc))
 
     def list(
         self,
@@ -66,7 +100,9 @@ class MemoReader:
         """The names of all objects of a cluster-scoped type; None: not readable."""
         try:
             found = self.list(group_resource)
-        except ForbiddenError:
+        except ClusterError as exc:
+            if bears_on_everything(exc):
+                raise
             return None
         return frozenset(item["metadata"]["name"] for item in found)
 
@@ -77,6 +113,16 @@ class MemoReader:
     def _once(self, key: Any, ask: Callable[[], T]) -> T:
         with self._asking:
             if key not in self._answers:
-                self._answers[key] = ask()
-            answer: T = self._answers[key]
+                try:
+                    self._answers[key] = ask()
+                except ForbiddenError as exc:
+                    self._answers[key] = exc  # one refusal for each thing is enough
+            answer: T | ForbiddenError = self._answers[key]
+            if isinstance(answer, ForbiddenError):
+                raise answer.with_traceback(None)
             return answer
+
+
+def bears_on_everything(exc: ClusterError) -> bool:
+    """Whether an error is about the cluster as a whole, and not about one thing in it."""
+    return isinstance(exc, ClusterUnreachableError | UnauthorizedError)

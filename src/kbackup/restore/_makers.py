@@ -1,0 +1,111 @@
+"""Which items of a backup are left to what makes them, in this restore and this target.
+
+`_controlled` tells how an item stands to its owners; here that is held against what is
+planned so far and what lives in the target. Reads only; asked by the item planner.
+"""
+
+from kbackup.models import ResourceIdentifier
+from kbackup.restore._claims import CLAIMS
+from kbackup.restore._controlled import Owner, Ownership, Role
+from kbackup.restore._namespaces import is_terminating
+from kbackup.restore._notices import NoticeBook
+from kbackup.restore._plan_state import Key, PlanState
+from kbackup.restore._request import RestoreRequest
+
+_UNREADABLE = "if it is there: that cannot be read"
+
+
+class Makers:
+    """Answers for the items of one restore."""
+
+    def __init__(
+        self, request: RestoreRequest, state: PlanState, book: NoticeBook
+    ) -> None:
+        self._request = request
+        self._state = state
+        self._book = book
+
+    def left_to(
+        self, owned: Ownership, target: ResourceIdentifier, *, lives: bool
+    ) -> str:
+        """Why an item is left to what makes it; empty: it is not.
+
+        Args:
+            owned: How it stands to its owners.
+            target: Where it would be written.
+            lives: The target has it already.
+        """
+        maker, where = owned.maker, target.namespace
+        if owned.is_of_pods:
+            return self._made_for_pods(owned, where)
+        if maker is None or owned.role is Role.OWNED:
+            return ""
+        if owned.role is Role.NEVER:
+            return f"made by {maker}"
+        if owned.role is Role.ADOPTED:
+            is_data = target.group_resource == CLAIMS
+            return "" if lives or is_data else self._left_to_keeper(maker, where)
+        if self._request.options.controlled == "adopt" and _is_pod(target):
+            return ""
+        key = (maker.kind, where, maker.name)
+        if self._is_planned(maker, where) or key in self._state.left:
+            return f"made by {maker}"
+        return self._if_it_lives(maker, where, f"made by {maker}")
+
+    def is_orphan(self, owned: Ownership, namespace: str) -> bool:
+        """Whether an item is created whose controller will not be there to take it."""
+        if owned.maker is None or owned.role not in (Role.ADOPTED, Role.MADE):
+            return False
+        if self._is_planned(owned.maker, namespace):
+            return False
+        return not self._if_it_lives(owned.maker, namespace, "it lives")
+
+    def _left_to_keeper(self, keeper: Owner, namespace: str) -> str:
+        """Leave an old ReplicaSet to a Deployment that lives.
+
+        It would start Pods of the old version beside those of the new one.
+        """
+        keys = _keys(keeper, namespace)
+        if not self._state.living.isdisjoint(keys):
+            return f"left to {keeper}, which lives in the target"
+        if not self._state.unsure.isdisjoint(keys):
+            return f"left to {keeper}, {_UNREADABLE}"
+        if self._is_planned(keeper, namespace):
+            return ""
+        found = self._if_it_lives(keeper, namespace, f"left to {keeper}")
+        readable = found and not found.endswith(_UNREADABLE)
+        return f"{found}, which lives in the target" if readable else found
+
+    def _made_for_pods(self, owned: Ownership, namespace: str) -> str:
+        """What belongs to a Pod that is made anew is made anew with it."""
+        if any(self._is_planned(pod, namespace) for pod in owned.owners):
+            return ""
+        return f"made for {', '.join(str(pod) for pod in owned.owners)}"
+
+    def _is_planned(self, owner: Owner, namespace: str) -> bool:
+        return not self._state.present.isdisjoint(_keys(owner, namespace))
+
+    def _if_it_lives(self, owner: Owner, namespace: str, reason: str) -> str:
+        """The reason where an owner lives in the target, or nobody may know."""
+        resource = self._request.discovery.by_kind(owner.api_version, owner.kind)
+        if resource is None:
+            return ""
+        where = namespace if resource.namespaced else ""
+        ref = ResourceIdentifier(resource.group_resource, where, owner.name)
+        found = self._request.reader.find(ref)
+        if found.unreadable:
+            self._book.see_unreadable(ref)
+            return f"{reason}, {_UNREADABLE}"
+        live = found.content
+        if live is None or live["metadata"].get("deletionTimestamp"):
+            return ""
+        return "" if is_terminating(self._request.reader, where) else reason
+
+
+def _keys(owner: Owner, namespace: str) -> tuple[Key, Key]:
+    """What an owner is known by: in its item's namespace, or cluster-scoped."""
+    return (owner.kind, namespace, owner.name), (owner.kind, "", owner.name)
+
+
+def _is_pod(target: ResourceIdentifier) -> bool:
+    return str(target.group_resource) == "pods"
