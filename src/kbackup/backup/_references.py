@@ -35,6 +35,14 @@ _JSON = Mapping[str, Any]
 _Target = tuple[GroupResource, str, str]  # type, namespace, name
 _Finder = Callable[[_JSON, str], Iterable[_Target]]
 
+# Of a claim that is not bound yet; a bound one is stored without its source. The plural
+# of any other kind cannot be told from a claim.
+_CLAIM_SOURCES = {
+    ("", "PersistentVolumeClaim"): CLAIMS,
+    ("snapshot.storage.k8s.io", "VolumeSnapshot"): GroupResource(
+        "snapshot.storage.k8s.io", "volumesnapshots"
+    ),
+}
 _IN_EVERY_NAMESPACE = {
     (_ACCOUNTS, "default"),
     (_CONFIG_MAPS, "kube-root-ca.crt"),
@@ -85,8 +93,12 @@ def _is_everywhere(target: _Target) -> bool:
     return group_resource == _PRIORITY_CLASSES and name.startswith("system-")
 
 
-def _of_claim(claim: _JSON, _: str) -> Iterator[_Target]:
+def _of_claim(claim: _JSON, namespace: str) -> Iterator[_Target]:
     spec = _at(claim, "spec")
+    source = _at(spec, "dataSourceRef") or _at(spec, "dataSource")
+    kind = _CLAIM_SOURCES.get((source.get("apiGroup") or "", source.get("kind", "")))
+    if kind is not None and (name := source.get("name")):
+        yield kind, source.get("namespace") or namespace, name
     if volume := spec.get("volumeName"):
         yield _VOLUMES, "", volume
     if storage_class := spec.get("storageClassName"):

@@ -19,7 +19,7 @@ from kbackup.catalog._delete import delete_backup
 from kbackup.catalog._guard import GuardedStore
 from kbackup.catalog._journal import Journal
 from kbackup.catalog._listing import BackupEntry, EntryState, Listing
-from kbackup.catalog._manifest import Manifest
+from kbackup.catalog._manifest import Manifest, VolumeRecord
 from kbackup.catalog._publish import Content, has_record, publish, sweep
 from kbackup.catalog._reading import log_lines, read_object, read_side_file
 from kbackup.catalog._repair import Repairer, RepairReport
@@ -27,6 +27,7 @@ from kbackup.catalog._repair_plan import RepairPlan, RepairPlanner
 from kbackup.catalog._side_files import RestoreFile, SideFile
 from kbackup.catalog._trust import read_manifest, read_record
 from kbackup.catalog._verify import Verifier, VerifyReport
+from kbackup.catalog._volumes import read_volumes
 from kbackup.errors import (
     BackupDamagedError,
     BackupExistsError,
@@ -241,6 +242,15 @@ class BackupStore:
             BackupDamagedError: It is not what the manifest says.
         """
         return read_side_file(self._store, name, self.manifest(name), side)
+
+    def volumes(self, name: str) -> tuple[VolumeRecord, ...]:
+        """Return what a backup holds of its volumes' data, also one of Velero's.
+
+        Raises:
+            BackupNotFoundError: There is no such backup.
+            BackupDamagedError: What should tell cannot be read.
+        """
+        return read_volumes(self._store, name, self.manifest(name))
 
     def logs(self, name: str) -> Iterator[str]:
         """Yield the lines of a backup's log; raises as `side_file`."""

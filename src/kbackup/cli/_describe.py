@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
+
+import attrs
 
 from kbackup._kits.times import format_time
 from kbackup.cli._output import age, document, plural, results_json, span
@@ -13,7 +16,7 @@ from kbackup.errors import BackupDamagedError, StoreError
 from kbackup.models import to_json
 
 if TYPE_CHECKING:
-    from kbackup.catalog import BackupEntry, BackupStore, Manifest
+    from kbackup.catalog import BackupEntry, BackupStore, Manifest, VolumeRecord
     from kbackup.models import Backup, Restore, Results
 
 _MANY = 10  # lines of one kind without --details
@@ -84,6 +87,7 @@ def _describe_backup(
     name, backup = entry.name, store.get(entry.name)
     present, expected = entry.copies
     manifest, damage = _manifest(store, name)
+    volumes, unknown = _volumes(store, name)
     results = _results(store, name)
     content = document(
         "BackupDescription",
@@ -94,14 +98,16 @@ def _describe_backup(
         backup=to_json(backup),
         manifest=manifest.to_json() if manifest is not None else None,
         results=results_json(results),
+        volumes=[attrs.asdict(volume) for volume in volumes],
         damage=damage,
     )
     lines = [
         *_backup_lines(backup, store.url),
         *([f"State:        {entry.state}: {entry.reason}"] if entry.reason else []),
         *([f"Copies:       {present} of {expected}"] if expected > 1 else []),
+        *_volume_lines(volumes, details=details),
         *_coverage_lines(manifest, details=details),
-        *([f"Damaged:      {damage}"] if damage else []),
+        *([f"Damaged:      {damage or unknown}"] if damage or unknown else []),
         *_result_lines(results, details=details),
     ]
     return content, "\n".join(lines)
@@ -158,16 +164,34 @@ def _list(included: Iterable[str], excluded: Iterable[str]) -> str:
     return f"{wanted} (without {unwanted})" if unwanted else wanted
 
 
+def _volumes(store: BackupStore, name: str) -> tuple[tuple[VolumeRecord, ...], str]:
+    """Return what is told of the volumes, and why nothing is."""
+    try:
+        return store.volumes(name), ""
+    except (BackupDamagedError, StoreError) as exc:
+        return (), str(exc)
+
+
+def _volume_lines(volumes: Iterable[VolumeRecord], *, details: bool) -> list[str]:
+    """Return which volumes have data, and which have none."""
+    lines = []
+    by_data = sorted(volumes, key=lambda volume: (volume.data == "none", volume.data))
+    for data, group in groupby(by_data, key=lambda volume: volume.data):
+        names = [volume.claim or volume.volume for volume in group]
+        have = "has" if len(names) == 1 else "have"
+        what = "no data in this backup:"
+        if data != "none":
+            what = f"data in this backup ({data}), not restored by this version:"
+        lines.append(f"{plural(len(names), 'volume')} {have} {what}")
+        lines += _some((f"  {each}" for each in names), details=details)
+    return lines
+
+
 def _coverage_lines(manifest: Manifest | None, *, details: bool) -> list[str]:
     """Return what the backup does not cover, and with *details* what it does."""
     if manifest is None:
         return ["Manifest:     none (not written by kbackup)"]
     lines = []
-    empty = [volume for volume in manifest.volumes if volume.data == "none"]
-    if empty:
-        have = "has" if len(empty) == 1 else "have"
-        lines.append(f"{plural(len(empty), 'volume')} {have} no data in this backup:")
-        lines += _some((f"  {volume.claim}" for volume in empty), details=details)
     if manifest.not_covered:
         lines.append("Not covered:")
         lines += _some((f"  {gap}" for gap in manifest.not_covered), details=details)

@@ -105,8 +105,11 @@ class VolumeFacts:
         nodes: Live node names; None: not readable.
         reattach: Bind Released volumes again (``--released-volumes``).
         reuse: Point at the original disks again (``--retained-volumes``).
+        takes_volumes: The restore takes PersistentVolumes of the backup.
         same_cluster: Whether the backup is of this very cluster; None: unknown.
         data: What the backup says it has, by ``namespace/claim``.
+        volume_data: The same by volume: a provider's snapshots know no claim.
+        data_unknown: What the backup has cannot be read.
     """
 
     volumes: Mapping[str, Content] = attrs.field(factory=dict)
@@ -114,8 +117,11 @@ class VolumeFacts:
     nodes: frozenset[str] | None = None
     reattach: bool = False
     reuse: bool = False
+    takes_volumes: bool = True
     same_cluster: bool | None = None
     data: Mapping[str, str] = attrs.field(factory=dict)
+    volume_data: Mapping[str, str] = attrs.field(factory=dict)
+    data_unknown: bool = False
 
 
 def disk_of(volume: Content) -> str:
@@ -156,10 +162,11 @@ def plan_claim(
         line = ClaimLine(
             claim=source, target=target, verdict=ClaimVerdict.NEVER_BOUND, text=text
         )
-        return attrs.evolve(line, problems=_class_problems(claim, facts))
+        waits = (*_class_problems(claim, facts), *_selector_problems(claim))
+        return attrs.evolve(line, problems=waits)
     live = facts.volumes.get(name)
     if facts.reattach and live is not None and not _is_bound(live):
-        verdict, text = _try_reattach(name, live, source, target, facts)
+        verdict, text = _try_reattach(name, live, archived, source, target, facts=facts)
     elif facts.reuse and _is_retained(archived):
         verdict, text = _try_reuse(name, archived or {}, live, facts)
     else:
@@ -200,13 +207,37 @@ def plan_volume(
     return _conflict_text(*other) if other else ""
 
 
-def reset_claim(claim: dict[str, Any], *, keep_volume: bool) -> None:
-    """Untie a claim from its old volume, in place, or leave it tied to it."""
+def reset_claim(claim: dict[str, Any], line: ClaimLine | None = None) -> None:
+    """Untie a claim from its old volume, in place, or leave it tied to it.
+
+    Args:
+        claim: As it would be written.
+        line: What becomes of it, where that is decided.
+    """
+    keep_volume = line is not None and line.keeps_volume
+    exists = line is not None and line.verdict is ClaimVerdict.EXISTS
     annotations = claim["metadata"].get("annotations")
     for name in BIND_ANNOTATIONS if annotations else ():
         annotations.pop(name, None)
+    spec = claim.get("spec") or {}
+    if spec.get("volumeName") and not exists:  # a live one's origin cannot be changed
+        _forget_origin(spec)
     if not keep_volume:
-        (claim.get("spec") or {}).pop("volumeName", None)
+        spec.pop("volumeName", None)
+
+
+def _forget_origin(spec: dict[str, Any]) -> None:
+    """Drop what only made the volume that a bound claim had: it has done its work.
+
+    The target has neither that snapshot nor that volume, and the claim would wait for it
+    for ever. A claim without storage class is never provisioned for: there the selector
+    chooses the volume.
+    Source: Velero 1.18 ``pkg/backup/actions/backup_pv_action.go``.
+    """
+    spec.pop("dataSource", None)
+    spec.pop("dataSourceRef", None)
+    if spec.get("storageClassName") != "":
+        spec.pop("selector", None)
 
 
 def reset_volume(volume: dict[str, Any], namespaces: Mapping[str, str]) -> None:
@@ -255,13 +286,18 @@ def is_offered(volume: Content, target: ResourceIdentifier) -> bool:
 def _try_reattach(
     name: str,
     live: Content,
+    archived: Content | None,
     source: ResourceIdentifier,
     target: ResourceIdentifier,
+    *,
     facts: VolumeFacts,
 ) -> tuple[ClaimVerdict, str]:
-    other = _same_disk(live, name, facts)
-    if other is not None:
-        return ClaimVerdict.CONFLICT, _conflict_text(*other)
+    other = _another_disk(name, live, archived)
+    if other:
+        return ClaimVerdict.CONFLICT, other
+    user = _same_disk(live, name, facts)
+    if user is not None:
+        return ClaimVerdict.CONFLICT, _conflict_text(*user)
     reference = (live.get("spec") or {}).get("claimRef") or {}
     owner = f"{reference.get('namespace', '')}/{reference.get('name', '')}"
     # Without a uid it was never bound to that claim: this very restore, killed since,
@@ -275,7 +311,18 @@ def _try_reattach(
         return ClaimVerdict.CONFLICT, text
     phase = (live.get("status") or {}).get("phase", "unbound")
     text = f"reattach: the volume of the live PV {name}, {phase}, is bound again"
-    return ClaimVerdict.REATTACH, text
+    return ClaimVerdict.REATTACH, text + _other_writer(facts)
+
+
+def _another_disk(name: str, live: Content, archived: Content | None) -> str:
+    """Why a live volume is not the claim's for all its name; empty: it may be."""
+    disk, found = disk_of(archived or {}), disk_of(live)
+    if not disk or disk == found:
+        return ""
+    return (
+        f"conflict: the live PV {name} is another disk ({found or 'of unknown kind'}) "
+        f"than in the backup ({disk})"
+    )
 
 
 def _try_reuse(
@@ -287,24 +334,31 @@ def _try_reuse(
     if other is not None:
         return ClaimVerdict.CONFLICT, _conflict_text(*other)
     text = f"reuse: PV {name} points at the original disk ({disk_of(archived)})"
-    if facts.same_cluster is not True:
-        text += "; the source cluster may still be writing to it"
-    return ClaimVerdict.REUSE, text
+    return ClaimVerdict.REUSE, text + _other_writer(facts)
+
+
+def _other_writer(facts: VolumeFacts) -> str:
+    if facts.same_cluster is True:
+        return ""
+    return "; the source cluster may still be writing to it"
 
 
 def _empty_text(
     source: ResourceIdentifier, name: str, archived: Content | None, facts: VolumeFacts
 ) -> str:
-    data = facts.data.get(source.qualified_name, "none")
-    if data in ("", "none"):
+    data = facts.data.get(source.qualified_name) or facts.volume_data.get(name)
+    if facts.data_unknown:
+        text = "data: what this backup has cannot be read, a new empty volume"
+    elif data in (None, "", "none"):
         text = "data: none in this backup, a new empty volume"
     else:
-        text = f"data: {data} in this backup, not restored, a new empty volume"
+        text = f"data: {data} in this backup, not restored by this version"
+        text += ", a new empty volume"
     live = facts.volumes.get(name)
     if live is not None and not _is_bound(live) and _is_retained(live):
         phase = (live.get("status") or {}).get("phase", "unbound")
         return f"{text} (PV {name} is {phase}: --released-volumes reattach takes it)"
-    if live is None and _is_retained(archived):
+    if live is None and facts.takes_volumes and _is_retained(archived):
         return f"{text} (--retained-volumes reuse takes the original disk)"
     return text
 
@@ -320,6 +374,14 @@ def _class_problems(claim: Content, facts: VolumeFacts) -> tuple[str, ...]:
     if wanted is None or known is None or wanted in known:
         return ()
     return (f"storage class {wanted} not in target",)
+
+
+def _selector_problems(claim: Content) -> tuple[str, ...]:
+    """A claim with a selector is never provisioned for."""
+    spec = claim.get("spec") or {}
+    if not spec.get("selector") or spec.get("storageClassName") == "":
+        return ()
+    return ("its selector waits for a volume made by hand",)
 
 
 def _node_problems(volume: Content, facts: VolumeFacts) -> tuple[str, ...]:

@@ -160,7 +160,7 @@ class DesiredMaker:
             outcome = self._execute(item, content, kind.actions)
             content = outcome.content
         if kind.is_claim:
-            reset_claim(content, keep_volume=line is not None and line.keeps_volume)
+            reset_claim(content, line)
         elif kind.is_volume:
             reset_volume(content, self._filters.mapping)
         if target is None:

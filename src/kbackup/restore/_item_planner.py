@@ -8,11 +8,13 @@ kept in `PlanState`; who is left to its controller, `Makers` says.
 from collections.abc import Mapping
 from typing import Any
 
+import attrs
 import msgspec
 
 from kbackup.archive import ArchiveContents
 from kbackup.errors import ActionError, KBackupError
 from kbackup.models import GroupResource, Item, ResourceIdentifier
+from kbackup.restore._claim_sources import ClaimSources
 from kbackup.restore._claims import (
     VOLUMES,
     ClaimLine,
@@ -75,6 +77,7 @@ class ItemPlanner:
         self._state = state
         self._book = book
         self._makers = Makers(request, state, book)
+        self._sources = ClaimSources(request, contents, state, book)
         self._selects = bool(request.filters.selectors or request.options.where)
 
     def plan(
@@ -293,19 +296,17 @@ class ItemPlanner:
             name = (content.get("spec") or {}).get("volumeName", "")
             archived = self._archived_volume(name) if name else None
             line = plan_claim(content, ref, target, archived, facts)
+            if line.verdict is ClaimVerdict.NEVER_BOUND:
+                problems = self._sources.problems(content, ref, target)
+                line = attrs.evolve(line, problems=(*line.problems, *problems))
             if line.verdict is ClaimVerdict.REUSE:
                 self._state.want(ref, ResourceIdentifier(VOLUMES, "", name))
         self._state.lines[ref] = line
         return line
 
     def _archived_volume(self, name: str) -> Mapping[str, Any] | None:
-        """A claim's volume in the backup, unless the selection leaves it out."""
-        ref = ResourceIdentifier(VOLUMES, "", name)
-        filters = self._request.filters
-        allowed = filters.wants_type(VOLUMES)
-        if not allowed or not filters.wants_scope(ref, additional=True):
-            return None
-        item = self._contents.get(ref)
+        """A claim's volume in the backup, also where the selection leaves it out."""
+        item = self._contents.get(ResourceIdentifier(VOLUMES, "", name))
         return item.content if item is not None else None
 
     def _volume_verdict(self, case: "_Case") -> PlanEntry | None:

@@ -40,17 +40,10 @@ class Makers:
             return self._made_for_pods(owned, where)
         if maker is None or owned.role is Role.OWNED:
             return ""
-        if owned.role is Role.NEVER:
-            return f"made by {maker}"
         if owned.role is Role.ADOPTED:
             is_data = target.group_resource == CLAIMS
             return "" if lives or is_data else self._left_to_keeper(maker, where)
-        if self._request.options.controlled == "adopt" and _is_pod(target):
-            return ""
-        key = (maker.kind, where, maker.name)
-        if self._is_planned(maker, where) or key in self._state.left:
-            return f"made by {maker}"
-        return self._if_it_lives(maker, where, f"made by {maker}")
+        return self._made_by(maker, owned.role, target)
 
     def is_orphan(self, owned: Ownership, namespace: str) -> bool:
         """Whether an item is created whose controller will not be there to take it."""
@@ -59,6 +52,18 @@ class Makers:
         if self._is_planned(owned.maker, namespace):
             return False
         return not self._if_it_lives(owned.maker, namespace, "it lives")
+
+    def _made_by(self, maker: Owner, role: Role, target: ResourceIdentifier) -> str:
+        """Leave a Pod or a Job to its controller, wherever that is."""
+        made, where = f"made by {maker}", target.namespace
+        if role is Role.NEVER:
+            return made
+        if self._request.options.controlled == "adopt" and _is_pod(target):
+            return ""
+        is_left = (maker.kind, where, maker.name) in self._state.left
+        if is_left or self._is_planned(maker, where):
+            return made
+        return self._if_it_lives(maker, where, made)
 
     def _left_to_keeper(self, keeper: Owner, namespace: str) -> str:
         """Leave an old ReplicaSet to a Deployment that lives.

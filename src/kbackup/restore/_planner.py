@@ -18,11 +18,9 @@ from kbackup.plugins import ItemsProgressed, Run
 from kbackup.restore._ahead import read_ahead
 from kbackup.restore._claims import (
     CLAIMS,
-    NODES,
     STORAGE_CLASSES,
     VOLUMES,
     ClaimVerdict,
-    VolumeFacts,
     rebind_digest,
 )
 from kbackup.restore._conversion import needed_conversion
@@ -37,6 +35,7 @@ from kbackup.restore._priorities import CRDS, NAMESPACES, pull_forward, type_wav
 from kbackup.restore._reads import bears_on_everything
 from kbackup.restore._request import RestoreRequest
 from kbackup.restore._seen import LiveObject, TypeView, find
+from kbackup.restore._volume_facts import learn_volumes
 
 _ViewKey = tuple[str, str, GroupResource]  # apiVersion, kind, type
 
@@ -311,32 +310,10 @@ class Planner:
 
     def _learn_volumes(self) -> None:
         """Read once what the claims' verdicts depend on."""
-        if self._state.facts is not None:
-            return
-        request, reader = self._request, self._request.reader
-        options, manifest = request.options, request.manifest
-        reattach = options.released_volumes == "reattach"
-        reuse = options.retained_volumes == "reuse"
-        try:
-            volumes = {x["metadata"]["name"]: x for x in reader.list(VOLUMES)}
-        except ClusterError as exc:
-            self._book.say(f"the target's volumes are not readable: {exc}")
-            volumes, reattach, reuse = {}, False, False
-        classes = reader.names(STORAGE_CLASSES)
-        if classes is not None:
-            planned = {name for kind, _, name in self._state.present if kind == _CLASS}
-            classes |= planned
-        records = manifest.volumes if manifest is not None else ()
-        wanted = request.spec.restore_pvs is not False
-        self._state.facts = VolumeFacts(
-            volumes=volumes,
-            storage_classes=classes,
-            nodes=reader.names(NODES) if reattach or reuse else None,
-            reattach=reattach and wanted,
-            reuse=reuse and wanted,
-            same_cluster=request.same_cluster,
-            data={record.claim: record.data for record in records},
-        )
+        if self._state.facts is None:
+            self._state.facts = learn_volumes(
+                self._request, self._book, self._state.present
+            )
 
     # --- what follows from the items --------------------------------------------------
 
@@ -455,7 +432,6 @@ class Planner:
 
 
 REBIND = "reattach: offered again to claim"
-_CLASS = "StorageClass"
 
 
 def _planning_rank(resource: GroupResource) -> tuple[int, str]:

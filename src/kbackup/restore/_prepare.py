@@ -16,7 +16,7 @@ import attrs
 from kbackup._kits.clock import Clock
 from kbackup._kits.workers import Cancelled, CancelToken
 from kbackup.archive import ArchiveContents
-from kbackup.catalog import BackupStore, Manifest
+from kbackup.catalog import BackupStore, Manifest, VolumeRecord
 from kbackup.cluster import Cluster, Discovery
 from kbackup.errors import (
     BackupDamagedError,
@@ -209,6 +209,7 @@ def resolve(
         options=options,
         backup=backup,
         manifest=manifest,
+        volumes=read_volumes(session, backup, manifest),
         archive_digest=read_digest(session, backup, options),
         cluster=cluster,
         discovery=discovery,
@@ -319,6 +320,21 @@ def read_manifest(
         if options.salvage:
             return None
         raise
+
+
+def read_volumes(
+    session: Session, backup: Backup, manifest: Manifest | None
+) -> tuple[VolumeRecord, ...] | None:
+    """What the backup says of its volumes; None: the file that tells is damaged.
+
+    No data is restored from it: the objects are not lost for that.
+    """
+    if manifest is not None:
+        return manifest.volumes
+    try:
+        return session.store.volumes(backup.name)
+    except BackupDamagedError:
+        return None
 
 
 def read_digest(session: Session, backup: Backup, options: RestoreOptions) -> str:

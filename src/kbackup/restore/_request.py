@@ -10,7 +10,7 @@ from datetime import UTC
 
 import attrs
 
-from kbackup.catalog import Manifest
+from kbackup.catalog import Manifest, VolumeRecord
 from kbackup.cluster import Cluster, Discovery
 from kbackup.errors import InvalidSpecError
 from kbackup.models import (
@@ -45,6 +45,7 @@ class RestoreRequest:
         options: What only kbackup knows.
         backup: The backup's record.
         manifest: Its manifest; None: another tool wrote it.
+        volumes: What it says it holds of volumes' data; None: that cannot be read.
         archive_digest: SHA-256 of the archive.
         cluster: The target, bound to the run.
         discovery: What the target serves.
@@ -63,6 +64,7 @@ class RestoreRequest:
     options: RestoreOptions
     backup: Backup
     manifest: Manifest | None
+    volumes: tuple[VolumeRecord, ...] | None
     archive_digest: str
     cluster: Cluster
     discovery: Discovery

@@ -28,6 +28,9 @@ TYPES = {
     "PersistentVolumeClaim": "persistentvolumeclaims",
     "Deployment": "deployments.apps",
     "ReplicaSet": "replicasets.apps",
+    "ControllerRevision": "controllerrevisions.apps",
+    "DaemonSet": "daemonsets.apps",
+    "PriorityClass": "priorityclasses.scheduling.k8s.io",
     "StatefulSet": "statefulsets.apps",
     "Pod": "pods",
     "Service": "services",
@@ -177,10 +180,15 @@ def make_shop(simulated, tmp_path):
     """Makes a `Shop` whose backup holds the given objects."""
     opened = []
 
-    def make(objects: Iterable[Mapping[str, Any]] | None = None, **more: Any) -> Shop:
+    def make(
+        objects: Iterable[Mapping[str, Any]] | None = None,
+        *,
+        as_is: bool = False,
+        **more: Any,
+    ) -> Shop:
         """Make it; without objects the backup holds the sample shop."""
         store = BackupStore.open(f"file://{tmp_path}/store-{len(opened)}")
-        put_backup(store, sample_shop() if objects is None else objects)
+        put_backup(store, sample_shop() if objects is None else objects, as_is=as_is)
         cluster = simulated.connect()
         opened.extend((store, cluster))
         return Shop(simulated, store, RestoreEngine(cluster, store, **more), cluster)

@@ -1,5 +1,6 @@
 """Every claim has a line that says what becomes of its data."""
 
+import attrs
 import pytest
 
 from kbackup.models import GroupResource, ResourceIdentifier
@@ -80,10 +81,17 @@ def test_a_claim_that_never_had_a_volume_loses_nothing():
 
 def test_data_that_is_not_restored_is_named():
     """A backup with data that this restore does not bring back says so."""
-    line = _line(None, data={"shop/data": "native"})
+    line = _line(None, data={"shop/data": "fs"})
+    snapshot = _line(None, volume_data={"pv-1": "native"})
+    unknown = _line(None, data_unknown=True)
 
-    assert line.text.startswith("data: native in this backup, not restored")
+    words = "data: {} in this backup, not restored by this version, a new empty volume"
+    assert line.text == words.format("fs")
+    assert snapshot.text == words.format("native")
+    assert "cannot be read" in unknown.text
     assert line.loses_data
+    assert snapshot.loses_data
+    assert unknown.loses_data
 
 
 def test_a_released_volume_is_left_unless_asked_for():
@@ -135,6 +143,39 @@ def test_a_released_volume_whose_disk_another_volume_has_is_a_conflict():
     assert line.verdict is ClaimVerdict.CONFLICT
     assert "pv-2" in line.text
     assert "other/data" in line.text
+
+
+@pytest.mark.parametrize(
+    "disk",
+    [
+        {"nfs": {"server": "filer-b", "path": "/x"}},
+        {"csi": {"driver": "ebs", "volumeHandle": "vol-2"}},
+        {"unheardOf": {"id": "vol-1"}},
+    ],
+    ids=["another kind", "another disk", "of unknown kind"],
+)
+def test_a_volume_of_the_same_name_is_another_disk(disk):
+    """Bound by its name alone, the claim had another application's files."""
+    live = {"pv-1": _volume(phase="Released", **disk)}
+
+    line = _line(_volume(), volumes=live, reattach=True)
+
+    assert line.verdict is ClaimVerdict.CONFLICT
+    assert "is another disk" in line.text
+    assert "csi ebs vol-1" in line.text
+
+
+@pytest.mark.parametrize("same_cluster", [False, None])
+def test_reattach_of_another_clusters_backup_warns_of_the_source(same_cluster):
+    """Reattached without a word, one disk had the source for a second writer."""
+    live = {"pv-1": _volume(phase="Released")}
+
+    line = _line(_volume(), volumes=live, reattach=True, same_cluster=same_cluster)
+    own = _line(_volume(), volumes=live, reattach=True, same_cluster=True)
+
+    assert line.verdict is ClaimVerdict.REATTACH
+    assert "may still be writing" in line.text
+    assert "may still be writing" not in own.text
 
 
 def test_a_volume_that_a_killed_restore_offered_is_reattached():
@@ -278,12 +319,64 @@ def test_reset_claim_unties_it():
     """The notes of the old binding go, and the volume's name unless it is kept."""
     claim, kept = _claim(), _claim()
 
-    reset_claim(claim, keep_volume=False)
-    reset_claim(kept, keep_volume=True)
+    reset_claim(claim)
+    reset_claim(kept, _line(_volume(), reuse=True))
 
     assert claim["metadata"]["annotations"] == {"note": "keep"}
     assert "volumeName" not in claim["spec"]
     assert kept["spec"]["volumeName"] == "pv-1"
+
+
+ORIGIN = {
+    "dataSource": {"kind": "VolumeSnapshot", "name": "gone"},
+    "dataSourceRef": {"kind": "VolumeSnapshot", "name": "gone"},
+    "selector": {"matchLabels": {"disk": "7"}},
+}
+
+
+def _with_origin(claim):
+    """A claim whose volume was made from a snapshot."""
+    claim["spec"] |= ORIGIN
+    return claim
+
+
+def test_a_bound_claim_does_not_wait_for_what_made_its_volume():
+    """Velero 1.8 stores the source of a bound claim: it was Pending for ever."""
+    bound, by_hand = _with_origin(_claim()), _with_origin(_claim(storage_class=""))
+
+    reset_claim(bound, _line(None))
+    reset_claim(by_hand, _line(None))
+
+    assert ORIGIN.keys().isdisjoint(bound["spec"])
+    assert by_hand["spec"].keys() & ORIGIN.keys() == {"selector"}
+
+
+def test_a_claim_that_was_never_bound_keeps_its_source():
+    """It still has to be filled."""
+    claim = _with_origin(_claim(volume=""))
+
+    reset_claim(claim, _line(None, claim=_claim(volume="")))
+
+    assert claim["spec"].keys() >= ORIGIN.keys()
+
+
+def test_a_claim_that_lives_keeps_its_source():
+    """The server forbids to change it: without it an update was a conflict."""
+    claim = _with_origin(_claim())
+    line = attrs.evolve(_line(None), verdict=ClaimVerdict.EXISTS)
+
+    reset_claim(claim, line)
+
+    assert claim["spec"].keys() >= ORIGIN.keys()
+
+
+def test_a_selector_waits_for_a_volume_made_by_hand():
+    """A claim with a selector is never provisioned for, and the line says so."""
+    claim = _with_origin(_claim(volume=""))
+
+    line = _line(None, claim=claim)
+
+    assert line.problems == ("its selector waits for a volume made by hand",)
 
 
 def test_reset_volume_points_at_the_claim_in_the_target():
