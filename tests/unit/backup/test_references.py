@@ -80,6 +80,38 @@ def _missing(group_resource, item, namespace="shop", stored=()):
         ),
         ("persistentvolumeclaims", {"spec": {"storageClassName": ""}}, set()),
         (
+            "persistentvolumeclaims",
+            {
+                "spec": {
+                    "dataSource": {
+                        "apiGroup": "snapshot.storage.k8s.io",
+                        "kind": "VolumeSnapshot",
+                        "name": "nightly",
+                    }
+                }
+            },
+            {"volumesnapshots.snapshot.storage.k8s.io/shop/nightly"},
+        ),
+        (
+            "persistentvolumeclaims",
+            {
+                "spec": {
+                    "dataSourceRef": {
+                        "kind": "PersistentVolumeClaim",
+                        "name": "old",
+                        "namespace": "far",
+                    },
+                    "dataSource": {"kind": "Populator", "name": "x"},
+                }
+            },
+            {"persistentvolumeclaims/far/old"},
+        ),
+        (
+            "persistentvolumeclaims",
+            {"spec": {"dataSource": {"apiGroup": "a.b", "kind": "C", "name": "x"}}},
+            set(),
+        ),
+        (
             f"rolebindings.{RBAC}",
             {"roleRef": {"kind": "Role", "name": "reader"}},
             {f"roles.{RBAC}/shop/reader"},

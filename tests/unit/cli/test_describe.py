@@ -1,5 +1,6 @@
 """What ``describe`` and ``get`` tell of backups in unusual states."""
 
+import gzip
 import json
 
 import pytest
@@ -43,6 +44,73 @@ def test_backup_in_the_middle_of_another_writer(velero, directory):
     assert "incomplete: phase InProgress" in listed.out
     assert "State:        incomplete" in described.out
     assert planned.code == 1
+
+
+def _side_file(directory, side, content):
+    """Put a side file beside the archive, as Velero does."""
+    path = directory / f"backups/shop-1/shop-1-{side}.json.gz"
+    path.write_bytes(gzip.compress(content))
+
+
+def test_volume_data_of_another_writer(velero, directory):
+    """A Velero backup with files of volumes was described as if it had none."""
+    volumes = [
+        {
+            "pvcNamespace": "shop",
+            "pvcName": name,
+            "backupMethod": method,
+            "skipped": not method,
+        }
+        for name, method in (("a", "CSISnapshot"), ("b", "NativeSnapshot"), ("c", ""))
+    ]
+    _side_file(directory, "volumeinfo", json.dumps(volumes).encode())
+
+    described = velero("backup", "describe", "shop-1")
+    shown = json.loads(velero("backup", "describe", "shop-1", "-o", "json").out)
+
+    words = "1 volume has data in this backup ({}), not restored by this version:"
+    assert words.format("csi") in described.out
+    assert words.format("native") in described.out
+    assert "1 volume has no data in this backup:" in described.out
+    assert [each["data"] for each in shown["volumes"]] == ["csi", "native", "none"]
+
+
+PLAN_COPY = (
+    "restore",
+    "plan",
+    "--from-backup",
+    "shop-1",
+    "--namespace-mappings",
+    "shop:copy",
+)
+
+
+def test_plan_of_another_writers_volume_data(velero, directory):
+    """A plan of a Velero backup with data of a claim said that there was none."""
+    backup = {
+        "metadata": {"annotations": {"velero.io/pvc-name": "orders"}},
+        "spec": {"pod": {"namespace": "shop"}},
+        "status": {"phase": "Completed", "snapshotID": "1a2b"},
+    }
+    _side_file(directory, "podvolumebackups", json.dumps([backup]).encode())
+
+    planned = velero(*PLAN_COPY)
+
+    assert "data: fs in this backup, not restored by this version" in planned.out
+    assert "comes back empty where its source had data" in planned.out
+
+
+def test_volume_data_that_cannot_be_told(velero, directory):
+    """A damaged side file is named, by describe and by every claim of a plan."""
+    _side_file(directory, "volumeinfo", b"{}")
+
+    described = velero("backup", "describe", "shop-1")
+    planned = velero(*PLAN_COPY)
+
+    assert "Damaged:" in described.out
+    assert "is no list" in described.out
+    assert planned.code == 0
+    assert "data: what this backup has cannot be read" in planned.out
 
 
 def test_expiring_backup(kbackup):
