@@ -248,8 +248,11 @@ class RestoreResult:
 
     @property
     def exit_code(self) -> int:
-        """0 for a whole restore, 3 if items failed, else 1."""
-        return {
-            RestorePhase.COMPLETED: _DONE,
-            RestorePhase.PARTIALLY_FAILED: _WITH_FAILURES,
-        }.get(self.restore.status.phase or RestorePhase.NEW, _NOT_DONE)
+        """0 for a whole restore, 3 if items failed or none was selected, else 1."""
+        status = self.restore.status
+        if status.phase is RestorePhase.PARTIALLY_FAILED:
+            return _WITH_FAILURES
+        if status.phase is not RestorePhase.COMPLETED:
+            return _NOT_DONE
+        items = status.progress.total_items if status.progress is not None else 0
+        return _DONE if items else _WITH_FAILURES

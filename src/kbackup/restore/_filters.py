@@ -5,11 +5,12 @@ follow ``includeClusterResources``, labels select collected but not additional i
 Pure; made once for a restore by `make_filters`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 
 import attrs
 
-from kbackup._kits.globs import IncludesExcludes
+from kbackup._kits.globs import IncludesExcludes, is_glob
 from kbackup.models import (
     GroupResource,
     LabelSelector,
@@ -112,6 +113,12 @@ class TypeNames:
             found |= {x for x in self._stored.values() if x.resource in plurals}
         return frozenset(type_ for type_ in found if type_ is not None)
 
+    def matching(self, pattern: str) -> Iterator[GroupResource]:
+        """The types in the archive whose full name a pattern with wildcards matches."""
+        for name, resource in self._stored.items():
+            if name == str(resource) and fnmatchcase(name, pattern):
+                yield resource
+
 
 def make_filters(spec: RestoreSpec, names: TypeNames) -> Filters:
     """Resolve the filters of *spec* for one restore."""
@@ -139,4 +146,10 @@ def keeps_despite_where(resource: GroupResource) -> bool:
 def _types(names: Sequence[str], types: TypeNames) -> frozenset[GroupResource] | None:
     if not names or "*" in names:
         return None
-    return frozenset(types.resolve(name) for name in names)
+    found: set[GroupResource] = set()
+    for name in names:
+        if is_glob(name):
+            found.update(types.matching(name))
+        else:
+            found.add(types.resolve(name))
+    return frozenset(found)

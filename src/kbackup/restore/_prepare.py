@@ -56,6 +56,7 @@ from kbackup.restore._request import (
     existing_rules,
     newest_of_schedule,
 )
+from kbackup.restore._selection import check_selection
 from kbackup.restore._system import SystemObjects
 from kbackup.restore._types import ServedTypes
 
@@ -108,12 +109,17 @@ def look(
     """Read backup and target and decide about every item."""
     with opened(session, run, backup, asked.options) as contents:
         request = resolve(session, run, backup, contents, asked=asked)
+        told = check_selection(
+            request.spec, contents, request.discovery, lenient=asked.options.salvage
+        )
         with run.phase("plan", total=len(contents)):
             maker = make_maker(session, request, run)
             planned = Planner(request, contents, maker, run).plan()
         if asked.options.validate:
             with run.phase("validate", total=len(planned.entries)):
                 planned = _validated(session, run, request, contents, planned)
+        for sentence in told:
+            planned.book.say(sentence)
         for damage in contents.damage:
             planned.book.say(f"the backup is damaged: {damage}")
     return request, planned

@@ -93,6 +93,7 @@ def test_plan_of_another_writers_volume_data(velero, directory):
         "status": {"phase": "Completed", "snapshotID": "1a2b"},
     }
     _side_file(directory, "podvolumebackups", json.dumps([backup]).encode())
+    (directory / "backups/shop-1/shop-1-volumeinfo.json.gz").unlink(missing_ok=True)
 
     planned = velero(*PLAN_COPY)
 

@@ -24,6 +24,7 @@ from kbackup.models import (
     Restore,
     RestoreOptions,
     RestorePhase,
+    RestoreProgress,
     RestoreResult,
     RestoreStatus,
     ResultEntry,
@@ -245,17 +246,19 @@ def test_a_backup_ends_with_the_code_of_its_phase(phase, items, code):
 
 
 @pytest.mark.parametrize(
-    ("phase", "code"),
+    ("phase", "items", "code"),
     [
-        (RestorePhase.COMPLETED, 0),
-        (RestorePhase.PARTIALLY_FAILED, 3),
-        (RestorePhase.FAILED, 1),
-        (None, 1),
+        (RestorePhase.COMPLETED, 5, 0),
+        (RestorePhase.COMPLETED, 0, 3),
+        (RestorePhase.PARTIALLY_FAILED, 5, 3),
+        (RestorePhase.FAILED, 5, 1),
+        (None, 0, 1),
     ],
 )
-def test_a_restore_ends_with_the_code_of_its_phase(phase, code):
-    """A script sees that items failed."""
-    restore = Restore(status=RestoreStatus(phase=phase))
+def test_a_restore_ends_with_the_code_of_its_phase(phase, items, code):
+    """A script sees that items failed, and that nothing was selected."""
+    progress = RestoreProgress(total_items=items) if items else None
+    restore = Restore(status=RestoreStatus(phase=phase, progress=progress))
 
     assert RestoreResult(restore=restore).exit_code == code
 

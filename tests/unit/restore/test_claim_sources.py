@@ -57,7 +57,9 @@ def test_the_result_warns_of_it(make_shop):
 
     result = shop.engine.run("try-1", RestoreSpec(backup_name="shop-1"))
 
-    assert any("VolumeSnapshot nightly" in str(each) for each in result.results.warnings)
+    assert any(
+        "VolumeSnapshot nightly" in str(each) for each in result.results.warnings
+    )
 
 
 def test_a_claim_that_is_copied_from_another_one(make_shop):

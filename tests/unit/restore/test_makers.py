@@ -256,13 +256,3 @@ def test_what_pods_own_is_held_against_the_live_one(make_shop):
     assert {entry.action for entry in plan.entries if entry.kind == "ConfigMap"} == {
         PlanAction.UNCHANGED
     }
-
-
-def test_compare_tells_nothing_of_what_live_pods_own(make_shop):
-    """What a controller keeps about each Pod is not news of the users' own."""
-    shop = make_shop([NAMESPACE, thing("settings")])
-    shop.simulated.load([NAMESPACE, thing("settings"), thing("endpoint", of_pod("x"))])
-
-    found = shop.engine.compare("shop-1")
-
-    assert found.only_in_cluster == ()

@@ -1,0 +1,136 @@
+"""Does what a restore names exist in the backup? A typo must not be silent.
+
+A mapping without its source restores into the original namespace, an exclude without
+its type restores what was not wanted: both are refused. What is merely included may be
+absent from one backup of many, which is worth a sentence. Pure but for `check_selection`,
+which asks the archive; called before the first decision.
+"""
+
+from collections.abc import Collection, Iterator
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+
+import attrs
+
+from kbackup._kits.globs import is_glob
+from kbackup.archive import ArchiveContents
+from kbackup.cluster import Discovery
+from kbackup.errors import InvalidSpecError
+from kbackup.models import RestoreSpec
+from kbackup.restore._priorities import CRDS, NAMESPACES
+from kbackup.restore._system import SYSTEM_NAMESPACES, SYSTEM_TABLE
+
+_SYSTEM_TYPES = frozenset(str(type_) for row in SYSTEM_TABLE for type_ in row.resources)
+
+
+@attrs.frozen(kw_only=True)
+class KnownNames:
+    """What the names of a selection may mean.
+
+    Attributes:
+        namespaces: Of the backup.
+        types: Full names of the types that the backup has items or definitions of.
+        discovery: What the target serves.
+    """
+
+    namespaces: Collection[str]
+    types: Collection[str]
+    discovery: Discovery
+
+    def has_namespace(self, name: str) -> bool:
+        """Whether the backup has a namespace, or one that a wildcard means."""
+        if is_glob(name):
+            return any(fnmatchcase(each, name) for each in self.namespaces)
+        return name in self.namespaces
+
+    def has_type(self, name: str) -> bool:
+        """Whether backup or target knows a type, by whatever name."""
+        if is_glob(name):
+            return any(fnmatchcase(each, name) for each in self.types)
+        if self.discovery.resolve(name) is not None or name in _SYSTEM_TYPES:
+            return True
+        return name in self.types or any(x.split(".")[0] == name for x in self.types)
+
+
+def check_selection(
+    spec: RestoreSpec, contents: ArchiveContents, discovery: Discovery, *, lenient: bool
+) -> tuple[str, ...]:
+    """Return what is worth a sentence about the names in *spec*.
+
+    Args:
+        spec: What was asked for.
+        contents: The backup.
+        discovery: The target's types.
+        lenient: Refuse nothing: the archive is read as far as it goes.
+
+    Raises:
+        InvalidSpecError: Something would be written that was not wanted.
+    """
+    if not _names_anything(spec):
+        return ()
+    namespaces = {ref.name for ref in contents.identifiers(NAMESPACES)}
+    defined = {ref.name for ref in contents.identifiers(CRDS)}
+    known = KnownNames(
+        namespaces=namespaces.union(contents.namespaces()),
+        types=defined.union(map(str, contents.resources())),
+        discovery=discovery,
+    )
+    sources = tuple(absent_sources(spec, known))
+    types = tuple(unknown_excludes(spec, known))
+    # A type of a group that the target could not tell of may be what was meant.
+    broken = sources if discovery.failures else (*sources, *types)
+    if broken and not lenient:
+        raise InvalidSpecError(list(broken))
+    return (*sources, *types, *unmatched(spec, known))
+
+
+def absent_sources(spec: RestoreSpec, known: KnownNames) -> Iterator[str]:
+    """Say which mappings have no source: what they were meant for would not move."""
+    for source in spec.namespace_mapping:
+        if not known.has_namespace(source):
+            maybe = _similar(source, known.namespaces)
+            yield f"namespace mapping: the backup has no namespace {source!r}{maybe}"
+
+
+def unknown_excludes(spec: RestoreSpec, known: KnownNames) -> Iterator[str]:
+    """Say which excludes are no type: what they were meant for would be written."""
+    for name in spec.excluded_resources:
+        if not is_glob(name) and not known.has_type(name):
+            maybe = _similar(name, known.types)
+            yield f"excluded resources: neither backup nor target knows {name!r}{maybe}"
+
+
+def unmatched(spec: RestoreSpec, known: KnownNames) -> Iterator[str]:
+    """Say which names select or exclude nothing of this backup."""
+    for name in spec.included_namespaces:
+        if name != "*" and not known.has_namespace(name):
+            maybe = _similar(name, known.namespaces)
+            yield f"included namespaces: the backup has none called {name!r}{maybe}"
+    for name in spec.excluded_namespaces:
+        if name not in SYSTEM_NAMESPACES and not known.has_namespace(name):
+            maybe = _similar(name, known.namespaces)
+            yield f"excluded namespaces: the backup has none called {name!r}{maybe}"
+    for name in spec.included_resources:
+        if name != "*" and not known.has_type(name):
+            maybe = _similar(name, known.types)
+            yield f"included resources: neither backup nor target knows {name!r}{maybe}"
+    for name in spec.excluded_resources:
+        if is_glob(name) and not known.has_type(name):
+            yield f"excluded resources: {name!r} matches no type of the backup"
+
+
+def _names_anything(spec: RestoreSpec) -> bool:
+    return bool(
+        spec.namespace_mapping
+        or spec.included_namespaces
+        or spec.excluded_namespaces
+        or spec.included_resources
+        or spec.excluded_resources
+    )
+
+
+def _similar(name: str, known: Collection[str]) -> str:
+    """Guess what was meant, for the end of a sentence."""
+    plain = {each if "." in name else each.split(".")[0] for each in known}
+    found = get_close_matches(name, sorted(plain), n=1, cutoff=0.7)
+    return f"; is {found[0]!r} meant?" if found else ""
