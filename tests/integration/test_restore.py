@@ -373,3 +373,60 @@ def test_compare_names_a_lost_volume(source, namespace, tmp_path, wait_for):
         f"persistentvolumes/{name}",
     ]
     _drop(source, namespace, wait_for)
+
+
+def _images(cluster, namespace):
+    """The images of all Pods."""
+    kind = cluster.discover().by_kind("v1", "Pod").group_resource
+    pods = cluster.reader().list(kind, namespace=namespace)
+    return {pod["spec"]["containers"][0]["image"] for pod in pods}
+
+
+def test_a_deployment_that_was_rolled_on_since(source, backed_up, namespace, wait_for):
+    """With its old ReplicaSet gone, a restore started Pods of the old version."""
+    discovery = source.discover()
+    deployments = discovery.by_kind("apps/v1", "Deployment")
+    sets = discovery.by_kind("apps/v1", "ReplicaSet")
+    pods = discovery.by_kind("v1", "Pod")
+    (old,) = _names(source, "apps/v1", "ReplicaSet", namespace)
+    container = {**TEMPLATE["spec"]["containers"][0], "image": "example.com/web:2"}
+    patch = {
+        "spec": {
+            "strategy": {"type": "Recreate", "rollingUpdate": None},
+            "template": {"spec": {"containers": [container]}},
+        }
+    }
+    source.patch(deployments, "web", patch, namespace=namespace)
+    wait_for(
+        "the new version",
+        lambda: (
+            len(_names(source, "apps/v1", "ReplicaSet", namespace)) == 2
+            and "example.com/web:2" in _images(source, namespace)
+            and _is_settled(source, namespace)
+        ),
+    )
+    source.delete(sets, old, namespace=namespace)
+    wait_for(
+        "the end of the old ReplicaSet",
+        lambda: old not in _names(source, "apps/v1", "ReplicaSet", namespace),
+    )
+    listing = source.list(pods, namespace=namespace)
+    before = sorted(item.name for item in listing)
+    engine = RestoreEngine(source, backed_up)
+
+    plan = engine.plan("r-1", RestoreSpec(backup_name="b-1"))
+    result = engine.apply(plan)
+
+    events = source.watch(
+        pods,
+        namespace=namespace,
+        resource_version=listing.resource_version,
+        timeout=timedelta(seconds=8),
+    )
+    started = [e.item["metadata"]["name"] for e in events if e.type == "ADDED"]
+    (entry,) = [x for x in plan.entries if x.target.name == old]
+    assert entry.reason == "left to Deployment/web, which lives in the target"
+    assert result.results.errors == ()
+    assert started == []
+    assert _names(source, "v1", "Pod", namespace) == before
+    assert old not in _names(source, "apps/v1", "ReplicaSet", namespace)
