@@ -193,8 +193,7 @@ def resolve(
     memory: MemoReader | None = None,
 ) -> RestoreRequest:
     """Hold what was asked for against backup and target."""
-    name, uid, spec = asked.name, asked.uid, asked.spec
-    options, target_uid = asked.options, asked.target_uid
+    spec, options, target_uid = asked.spec, asked.options, asked.target_uid
     cluster = session.bound(run)
     discovery = cluster.discover(refresh=True)  # CRDs come and go
     names = _type_names(spec, options, discovery, contents)
@@ -202,16 +201,10 @@ def resolve(
     manifest = read_manifest(session, backup, options)
     source_uid = manifest.cluster_uid if manifest is not None else ""
     known = bool(source_uid and target_uid)
-    restore = Restore(
-        metadata=ObjectMeta(
-            name=name, uid=uid, creation_timestamp=now(session), namespace="velero"
-        ),
-        spec=spec,
-    )
     reader = memory or MemoReader(cluster.reader())
     reader.rebind(cluster.reader())
     return RestoreRequest(
-        restore=restore,
+        restore=_record_of(session, asked),
         options=options,
         backup=backup,
         manifest=manifest,
@@ -233,6 +226,17 @@ def resolve(
         rules=existing_rules(spec, options),
         redaction=make_redaction(options.redact, names),
     )
+
+
+def _record_of(session: Session, asked: Asked) -> Restore:
+    """The record of a restore that has just begun."""
+    metadata = ObjectMeta(
+        name=asked.name,
+        uid=asked.uid,
+        creation_timestamp=now(session),
+        namespace="velero",
+    )
+    return Restore(metadata=metadata, spec=asked.spec)
 
 
 def _type_names(
