@@ -83,6 +83,16 @@ def test_a_copy_under_another_name(make_shop):
     assert found == {"a": (), "b": (words,), "z": ()}
 
 
+def test_a_claim_of_another_namespace(make_shop):
+    """One of the same name beside it is not what it is copied from."""
+    far = {"kind": "PersistentVolumeClaim", "name": "z", "namespace": "far"}
+    shop = make_shop([claim("a", dataSourceRef=far), claim("z")], as_is=True)
+
+    found = problems(shop)
+
+    assert found["a"] == ("waits for PersistentVolumeClaim z, which is not there",)
+
+
 @pytest.mark.parametrize(
     ("spec", "source"),
     [

@@ -104,16 +104,26 @@ def test_a_pod_with_a_priority_class(limited):
 
 
 def test_one_refusal_for_each_thing_is_enough(limited):
-    """A hundred Pods of one class ask once whether it is there."""
-    pods = [pod(priorityClassName="urgent") for _ in range(20)]
+    """Twenty Pods of one maker ask once whether it is there."""
+    maker = {
+        "apiVersion": "apps/v1",
+        "kind": "ReplicaSet",
+        "name": "web",
+        "uid": "old",
+        "controller": True,
+    }
+    pods = [pod() for _ in range(20)]
     for number, each in enumerate(pods):
-        each["metadata"] = {**each["metadata"], "name": f"bare-{number}"}
+        more = {"name": f"web-{number}", "ownerReferences": [maker]}
+        each["metadata"] = {**each["metadata"], **more}
     shop = limited(pods)
+    shop.simulated.faults.forbid(verb="get", resource="replicasets.apps")
 
-    shop.engine.plan("try-1", SPEC)
+    plan = shop.engine.plan("try-1", SPEC)
 
-    asked = shop.simulated.calls.get("get priorityclasses.scheduling.k8s.io", 0)
-    assert asked == 1
+    assert list(actions(plan).values()).count("skip") == 20
+    assert shop.simulated.calls["get replicasets.apps"] == 1
+    assert said(plan).count("replicasets.apps/shop/web") == 1
 
 
 def test_a_claim_from_a_snapshot_that_may_not_be_read(limited):

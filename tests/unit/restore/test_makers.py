@@ -170,12 +170,16 @@ def test_revisions_of_a_live_daemon_set(make_shop):
         "revision": 1,
     }
     shop = make_shop([workload("DaemonSet", "web"), revision])
-    shop.simulated.load([NAMESPACE, workload("DaemonSet", "web", image="x:2")])
 
+    empty = shop.engine.plan("try-1", spec())
+    shop.simulated.load([NAMESPACE, workload("DaemonSet", "web", image="x:2")])
     plan = shop.engine.plan("try-1", spec())
 
+    name = "ControllerRevision/web-1"
+    adopted = "without owner, adopted by DaemonSet/web"
     reason = "left to DaemonSet/web, which lives in the target"
-    assert lines(plan)["ControllerRevision/web-1"] == ("skip", reason)
+    assert lines(empty)[name] == ("create", adopted)
+    assert lines(plan)[name] == ("skip", reason)
 
 
 def test_a_pod_whose_maker_may_not_be_read(make_shop):

@@ -117,13 +117,14 @@ def test_claims():
     lines = [
         ClaimLine(claim=ref, target=ref, verdict=ClaimVerdict.NONE, loses_data=True),
         ClaimLine(claim=ref, target=ref, verdict=ClaimVerdict.REUSE),
+        ClaimLine(claim=ref, target=ref, verdict=ClaimVerdict.REATTACH),
     ]
     book, at_home = NoticeBook(), NoticeBook()
 
     book.see_claims(lines, same_cluster=False)
     at_home.see_claims(lines, same_cluster=True)
 
-    assert len(book.notices()) == 2
+    assert [len(notice.items) for notice in book.notices()] == [1, 2]
     assert len(at_home.notices()) == 1
 
 
