@@ -8,7 +8,7 @@ sides.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 import attrs
@@ -39,6 +39,8 @@ BIND_ANNOTATIONS = (
     "volume.kubernetes.io/storage-provisioner",
     "volume.kubernetes.io/selected-node",
 )
+CLAIM_SOURCES = ("dataSource", "dataSourceRef", "selector")
+"""What a claim says about the volume it wants: once bound, nobody asks any more."""
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _ABSENT = object()
 
@@ -92,6 +94,10 @@ def _health_port_was_chosen(item: Content, value: Any) -> bool:
 def _bound_by_controller(item: Content, _value: Any) -> bool:
     annotations = (item.get("metadata") or {}).get("annotations") or {}
     return BOUND_BY_CONTROLLER in annotations
+
+
+def _is_bound(claim: Content, _value: Any = None) -> bool:
+    return bool((claim.get("spec") or {}).get("volumeName"))
 
 
 def _is_token(item: Content, _value: Any) -> bool:
@@ -157,6 +163,7 @@ IGNORED_BY_KIND: Mapping[tuple[str, str], tuple[Ignored, ...]] = {
     ),
     ("", "PersistentVolumeClaim"): (
         Ignored(path=("spec", "volumeName"), when=_bound_by_controller),
+        *(Ignored(path=("spec", x), when=_is_bound) for x in CLAIM_SOURCES),
         *(
             Ignored(path=("metadata", "annotations", x), prune=True)
             for x in BIND_ANNOTATIONS
@@ -291,19 +298,21 @@ def _normalised_pair(
     a = normalise(left, keep_node_ports=keep_node_ports)
     b = normalise(right, keep_node_ports=keep_node_ports)
     if a.get("kind") == "PersistentVolumeClaim":
-        a, b = _without_lone_volume_name(a, b)
+        if _is_bound(left) or _is_bound(right):
+            a, b = _without_both(a, b, CLAIM_SOURCES)
+        if not (_is_bound(a) and _is_bound(b)):
+            # A claim that names no volume is content with the one it was given.
+            a, b = _without_both(a, b, ("volumeName",))
     return a, b
 
 
-def _without_lone_volume_name(
-    a: dict[str, Any], b: dict[str, Any]
+def _without_both(
+    a: dict[str, Any], b: dict[str, Any], fields: Iterable[str]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A claim that names no volume is content with the one it was given."""
-    names = [(x.get("spec") or {}).get("volumeName") for x in (a, b)]
-    if all(names):
-        return a, b
-    row = Ignored(path=("spec", "volumeName"))
-    return _without(a, row.path, row, a), _without(b, row.path, row, b)
+    for field in fields:
+        row = Ignored(path=("spec", field))
+        a, b = _without(a, row.path, row, a), _without(b, row.path, row, b)
+    return a, b
 
 
 def _without(value: Any, path: tuple[str, ...], row: Ignored, item: Content) -> Any:

@@ -378,6 +378,25 @@ def test_a_whole_missing_part_of_a_secret_shows_its_keys_only():
     assert found.right == {"password": HIDDEN}
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"dataSource": {"kind": "VolumeSnapshot", "name": "s"}},
+        {"dataSourceRef": {"kind": "VolumeSnapshot", "name": "s"}},
+        {"selector": {"matchLabels": {"tier": "fast"}}},
+    ],
+    ids=str,
+)
+def test_where_a_bound_claim_came_from(source):
+    """What a claim was made of counts until it is bound: a backup keeps it no longer."""
+    kind, size = ("v1", "PersistentVolumeClaim"), {"storageClassName": "fast"}
+    bound = _item(*kind, spec={**size, **source, "volumeName": "pv-1"})
+
+    assert same(bound, _item(*kind, spec=size))
+    assert same(bound, _item(*kind, spec={**size, **source}))
+    assert not same(_item(*kind, spec={**size, **source}), _item(*kind, spec=size))
+
+
 def test_lists_of_named_elements_are_compared_by_name():
     """An added container is one addition, not a change of all that follow."""
     left = _item("v1", "Pod", spec={"containers": [{"name": "b", "image": "x"}]})
