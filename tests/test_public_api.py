@@ -1,7 +1,10 @@
 """What the front door offers is a promise: a change of it is a visible change here."""
 
+import ast
+import importlib
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -35,6 +38,8 @@ PUBLIC_NAMES = [
     "__version__",
     "hookimpl",
 ]
+ROOMS = "archive backup catalog cluster models plugins restore stores testing"
+DOORS = ["kbackup", *(f"kbackup.{room}" for room in ROOMS.split())]
 HEAVY = ("aiobotocore", "aiohttp", "boto3", "fsspec", "kubernetes", "pluggy", "s3fs")
 
 
@@ -53,6 +58,29 @@ def test_unknown_name_is_an_attribute_error():
     """A name that is not promised fails as it does on any module."""
     with pytest.raises(AttributeError, match="nothing_of_the_kind"):
         _ = kbackup.nothing_of_the_kind
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_type_checkers_know_every_name(door):
+    """A name that is resolved on demand is imported for type checkers: none is Any.
+
+    That the types are right is what tests/typing says, which mypy checks.
+    """
+    module = importlib.import_module(door)
+    tree = ast.parse(Path(module.__file__).read_text())
+    known = {
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    known |= {
+        node.target.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+    }
+
+    assert set(module.__all__) <= known
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from kbackup.plugins import PluginManager, hookimpl
     from kbackup.restore import RestoreEngine, RestorePlan
 
+    __version__: str
+
 _ROOMS = {
     "Backup": "models",
     "BackupEngine": "backup",
