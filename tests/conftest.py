@@ -1,10 +1,16 @@
 """What holds for every test: a clean environment and no network but loopback."""
 
+import json
 import os
 import shutil
 import signal
 import socket
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
 
+import attrs
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -85,3 +91,52 @@ def need_tool():
 def real_home():
     """The home directory of whoever runs the tests: caches of real components."""
     return _REAL_HOME
+
+
+@attrs.frozen
+class Ended:
+    """How a run ended that was to die.
+
+    Attributes:
+        through: Whether it got through to its end instead.
+        writes: How many writes that took.
+    """
+
+    through: bool
+    writes: int
+
+
+@pytest.fixture(scope="session")
+def killed_runs(tmp_path_factory):
+    """A context manager: runs against a cluster and a store that die as by kill -9.
+
+    Entered it gives a function that does a run, of an engine's name for its verb, in a
+    process of its own which ends just before its n-th write; see ``killed_run.py``.
+    """
+
+    @contextmanager
+    def started(kubeconfig, directory):
+        errors = tmp_path_factory.mktemp("killed") / "errors"
+        program = [sys.executable, Path(__file__).with_name("killed_run.py")]
+        with (
+            errors.open("w") as out,
+            subprocess.Popen(
+                [*program, kubeconfig, directory],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=out,
+                text=True,
+            ) as process,
+        ):
+
+            def run(verb, name, spec, *, where="store", number=0):
+                line = f"{verb} {name} {where} {number} {json.dumps(spec)}"
+                process.stdin.write(f"{line}\n")
+                process.stdin.flush()
+                code, _, writes = process.stdout.readline().partition(" ")
+                assert code in {"0", "9"}, errors.read_text()
+                return Ended(code == "0", int(writes))
+
+            yield run
+
+    return started

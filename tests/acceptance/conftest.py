@@ -1,15 +1,9 @@
 """A simulated cluster with the sample shop in it, and a store beside it."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from kbackup import BackupEngine, BackupSpec, BackupStore
 from kbackup.testing import SimulatedCluster, load_sample_shop
-
-HERE = Path(__file__).parent
 
 
 @pytest.fixture(name="simulated")
@@ -50,29 +44,13 @@ def fixture_backup(cluster, store):
 
 
 @pytest.fixture(name="killed")
-def fixture_killed(simulated, directory, tmp_path):
-    """A function that does a run in a process which dies before its n-th write.
-
-    It returns whether the run got through to its end.
-    """
-    kubeconfig = simulated.kubeconfig(tmp_path / "kubeconfig")
-    errors = tmp_path / "errors"
-    with (
-        errors.open("w") as out,
-        subprocess.Popen(
-            [sys.executable, HERE / "killed_run.py", kubeconfig, directory],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=out,
-            text=True,
-        ) as process,
-    ):
-
-        def run(verb, name, where="never", number=0):
-            process.stdin.write(f"{verb} {name} {where} {number}\n")
-            process.stdin.flush()
-            answer = process.stdout.readline().strip()
-            assert answer in {"0", "9"}, errors.read_text()
-            return answer == "0"
-
-        yield run
+def fixture_killed(simulated, directory, tmp_path, killed_runs):
+    """A function that does a run in a process which dies before its n-th write."""
+    with killed_runs(simulated.kubeconfig(tmp_path / "kubeconfig"), directory) as run:
+        specs = {
+            "backup": {"included_namespaces": ["shop"]},
+            "restore": {"backup_name": "shop-1"},
+        }
+        yield lambda verb, name, where="store", number=0: run(
+            verb, name, specs[verb], where=where, number=number
+        )

@@ -34,7 +34,7 @@ def test_backup_killed_at_every_store_write(cluster, directory, killed):
     """What is listed is whole; the next backup of that name has nothing of the dead."""
     number, through = 1, False
     while not through:
-        through = killed("backup", "shop-1", "store", number)
+        through = killed("backup", "shop-1", "store", number).through
         with BackupStore.open(directory) as store:
             (state,) = [str(each.state) for each in store.list()] or [""]
             assert state == "complete" or not through
@@ -43,7 +43,8 @@ def test_backup_killed_at_every_store_write(cluster, directory, killed):
                     RestoreEngine(cluster, store).plan(
                         "r", RestoreSpec(backup_name="shop-1")
                     )
-                assert killed("backup", "shop-1"), f"not after write {number}"
+                again = killed("backup", "shop-1")
+                assert again.through, f"not after write {number}"
             assert store.verify("shop-1").problems == ()
             manifest = store.manifest("shop-1")
             named = {each.name for each in manifest.objects}
@@ -60,14 +61,14 @@ def test_backup_killed_at_every_store_write(cluster, directory, killed):
 def test_restore_killed_at_every_cluster_write(backup, cluster, store, killed):
     """Running a dead restore again completes it: the same objects, none twice."""
     restart(cluster, store)
-    assert killed("restore", "back")
+    assert killed("restore", "back").through
     expected = set(live_objects(cluster))
     number, through = 2, False
     while not through:
         restart(cluster, store)
-        through = killed("restore", "back", "cluster", number)
+        through = killed("restore", "back", "cluster", number).through
         before = live_objects(cluster)
-        assert killed("restore", "back")
+        assert killed("restore", "back").through
         after = live_objects(cluster)
         assert set(after) == expected
         assert {key: after[key] for key in before} == before  # nothing was made again
@@ -86,8 +87,8 @@ def test_restore_killed_at_every_store_write(backup, cluster, store, killed):
     number, through = 1, False
     while not through:
         restart(cluster, store)
-        through = killed("restore", "back", "store", number)
-        assert killed("restore", "back")
+        through = killed("restore", "back", "store", number).through
+        assert killed("restore", "back").through
         assert [str(r.status.phase) for r in store.list_restores()] == ["Completed"]
         assert store.restore_results("back").errors == ()
         number += STRIDE

@@ -12,6 +12,7 @@ from kbackup._kits import workers
 
 
 def engines(
+    *,
     backups: kbackup.BackupEngine,
     restores: kbackup.RestoreEngine,
     manager: kbackup.PluginManager,
@@ -27,6 +28,7 @@ def engines(
 
 
 def backups(
+    *,
     record: kbackup.Backup,
     options: kbackup.BackupOptions,
     phase: kbackup.BackupPhase,
@@ -44,6 +46,7 @@ def backups(
 
 
 def restores(
+    *,
     record: kbackup.Restore,
     options: kbackup.RestoreOptions,
     phase: kbackup.RestorePhase,
@@ -61,6 +64,7 @@ def restores(
 
 
 def values(
+    *,
     backups_at: kbackup.BackupStorageLocation,
     snapshots_at: kbackup.VolumeSnapshotLocation,
     schedule: kbackup.Schedule,

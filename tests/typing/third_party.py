@@ -230,25 +230,20 @@ def values_are_frozen(given: RestoreInput) -> None:
     given.item = {}  # type: ignore[misc]
 
 
-def they_fit() -> None:
-    """What fits is taken, where a Protocol is asked for and by what takes one."""
-    stores: list[ObjectStore] = [Bucket(), PrefixedStore(Bucket(), "prefix")]
-    assert_type(BackupStore(stores[0]), BackupStore)
-    snapshotter: VolumeSnapshotter = Disks()
-    on_backup: BackupItemAction = OnBackup()
-    on_restore: RestoreItemAction = OnRestore()
-    begins: BeginsRestore = OnRestore()
-    follows: FollowsOperations = OnRestore()
-    on_delete: DeleteItemAction = OnDelete()
-    together: ItemBlockAction = Together()
-    print(snapshotter, on_backup, on_restore, begins, follows, on_delete, together)
+# What fits is taken, where a Protocol is asked for and by what takes one.
+STORES: list[ObjectStore] = [Bucket(), PrefixedStore(Bucket(), "prefix")]
+OPENED: BackupStore = BackupStore(Bucket())
+SNAPSHOTTER: VolumeSnapshotter = Disks()
+ON_BACKUP: BackupItemAction = OnBackup()
+ON_RESTORE: RestoreItemAction = OnRestore()
+BEGINS: BeginsRestore = OnRestore()
+FOLLOWS: FollowsOperations = OnRestore()
+ON_DELETE: DeleteItemAction = OnDelete()
+TOGETHER: ItemBlockAction = Together()
 
-
-def they_do_not_fit() -> None:
-    """What does not fit is refused by the type checker, not by the first run."""
-    action: RestoreItemAction = WrongAnswer()  # type: ignore[assignment]
-    store: ObjectStore = OnBackup()  # type: ignore[assignment]
-    print(action, store)
+# What does not fit is refused by the type checker, not by the first run.
+WRONG_ACTION: RestoreItemAction = WrongAnswer()  # type: ignore[assignment]
+WRONG_STORE: ObjectStore = OnBackup()  # type: ignore[assignment]
 
 
 @hookimpl

@@ -2,14 +2,16 @@
 
     python killed_run.py KUBECONFIG STORE
 
-It reads one run per line, ``backup|restore NAME WHERE N``, does it in a fork of itself
-and answers with the exit code: 9 when the run died, 0 when it got through. WHERE is
-``store`` (each call that changes a directory), ``cluster`` (each request that is not a
-GET) or ``never``. The process ends at once, without any clean-up, just before write
-number N: which is also just after write N - 1.
+It reads one run per line, ``backup|restore NAME WHERE N SPEC``, does it in a fork of
+itself and answers with the exit code and the number of writes: 9 when the run died, 0
+when it got through. WHERE is ``store`` (each call that changes a directory) or
+``cluster`` (each request that is not a GET), SPEC the arguments of the specification as
+JSON. The process ends at once, without any clean-up, just before write number N, which
+is also just after write N - 1; with N = 0 it does not die.
 """
 
 import importlib
+import json
 import os
 import sys
 
@@ -20,34 +22,35 @@ ROOMS = ("backup", "restore", "catalog", "cluster", "stores", "archive", "action
 DIED = 9
 
 
-class Countdown:
+class Counter:
     """Counts writes and ends the process before the chosen one."""
 
-    def __init__(self, last: int) -> None:
-        self.left = last
+    def __init__(self, fatal: int) -> None:
+        self.fatal = fatal
+        self.seen = 0
 
     def before(self, function):
         """Return *function*, counted."""
 
         def counted(*args, **kwargs):
-            self.left -= 1
-            if self.left == 0:
+            self.seen += 1
+            if self.seen == self.fatal:
                 os._exit(DIED)
             return function(*args, **kwargs)
 
         return counted
 
 
-def count_store_writes(countdown: Countdown) -> None:
+def count_store_writes(counter: Counter) -> None:
     """Count every call that changes a directory."""
     for name in STORE_CALLS:
-        setattr(os, name, countdown.before(getattr(os, name)))
+        setattr(os, name, counter.before(getattr(os, name)))
 
 
-def count_cluster_writes(countdown: Countdown) -> None:
+def count_cluster_writes(counter: Counter) -> None:
     """Count every request that is not a GET."""
     plain = HTTPConnectionPool.urlopen
-    writing = countdown.before(plain)
+    writing = counter.before(plain)
 
     def urlopen(self, method, *args, **kwargs):
         function = plain if method == "GET" else writing
@@ -56,15 +59,11 @@ def count_cluster_writes(countdown: Countdown) -> None:
     HTTPConnectionPool.urlopen = urlopen
 
 
-WATCHES = {
-    "store": count_store_writes,
-    "cluster": count_cluster_writes,
-    "never": lambda countdown: None,
-}
+WATCHES = {"store": count_store_writes, "cluster": count_cluster_writes}
 
 
-def do(kubeconfig, directory, *run):
-    """Do one run."""
+def do(kubeconfig, directory, run):
+    """Do one run; return how many writes it took."""
     from kbackup import (  # noqa: PLC0415 - loaded by `main` before the first fork
         BackupEngine,
         BackupSpec,
@@ -74,24 +73,29 @@ def do(kubeconfig, directory, *run):
         RestoreSpec,
     )
 
-    verb, name, where, number = run
+    verb, name, where, number, spec = run.split(maxsplit=4)
+    counter = Counter(int(number))
     with Cluster.connect(kubeconfig) as cluster, BackupStore.open(directory) as store:
-        WATCHES[where](Countdown(int(number)))
+        WATCHES[where](counter)
         if verb == "backup":
-            spec = BackupSpec(included_namespaces=["shop"])
-            BackupEngine(cluster, store).run(name, spec)
+            BackupEngine(cluster, store).run(name, BackupSpec(**json.loads(spec)))
         else:
-            RestoreEngine(cluster, store).run(name, RestoreSpec(backup_name="shop-1"))
+            RestoreEngine(cluster, store).run(name, RestoreSpec(**json.loads(spec)))
+        return counter.seen
 
 
 def forked(*run):
-    """Do one run in a fork; return its exit code."""
+    """Do one run in a fork; return its exit code and its number of writes."""
+    reader, writer = os.pipe()
     child = os.fork()
     if child:
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        os.close(writer)
+        with os.fdopen(reader) as pipe:
+            writes = pipe.read()
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), writes or "0"
     code = 1
     try:
-        do(*run)
+        os.write(writer, str(do(*run)).encode())
         code = 0
     except BaseException:  # noqa: BLE001 - told, and the fork ends here whatever it was
         sys.excepthook(*sys.exc_info())
@@ -108,8 +112,8 @@ def main() -> None:
         for name in door.__all__:
             getattr(door, name)
     for line in sys.stdin:
-        code = forked(kubeconfig, directory, *line.split())
-        print(code, flush=True)  # noqa: T201 - this is its answer
+        answer = forked(kubeconfig, directory, line)
+        print(*answer, flush=True)  # noqa: T201 - this is its answer
 
 
 if __name__ == "__main__":
