@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -131,10 +132,8 @@ class ArchiveContents:
         self, group_resource: GroupResource, namespace: str | None = None
     ) -> Iterator[Item]:
         """Yield the items of a type, by namespace and name; arguments as above."""
-        get = self.in_order().get
-        for identifier in self.identifiers(group_resource, namespace):
-            if (item := get(identifier)) is not None:
-                yield item
+        identifiers = self.identifiers(group_resource, namespace)
+        return filter(None, map(self.in_order().get, identifiers))
 
     def in_order(self) -> SideBySide:
         """Return a reader of items that are asked for mostly in key order."""
@@ -307,7 +306,8 @@ class IndexBuilder:
 
     def close(self) -> None:
         """Drop what was kept."""
-        self._file.close()
+        with suppress(OSError):  # a full disk says once more that it is full
+            self._file.close()
 
     def _flush(self) -> None:
         try:

@@ -62,10 +62,6 @@ class Cursor(io.RawIOBase):
         self._at = file
         self.position = 0
 
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
     def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override] # Buffer
         """Fill *buffer* as far as the file goes."""
         data = self._at.read_at(self.position, len(buffer))

@@ -145,13 +145,20 @@ def _inflate_little(source: Cursor) -> Callable[[int], bytes]:
     inflater = zlib.decompressobj(wbits=_GZIP)
 
     def read(_: int) -> bytes:
-        while not inflater.eof:
-            data = inflater.unconsumed_tail or source.read(_READ)
+        nonlocal inflater
+        plain = b""
+        while not plain:
+            ended = inflater.eof
+            data = inflater.unused_data if ended else inflater.unconsumed_tail
+            data = data or source.read(_READ)
+            if not data and ended:
+                return b""
             if not data:
                 raise EOFError("it ends before its end mark")
-            if plain := inflater.decompress(data, _LITTLE):
-                return plain
-        return b""
+            if ended:  # large items are members of their own
+                inflater = zlib.decompressobj(wbits=_GZIP)
+            plain = inflater.decompress(data, _LITTLE)
+        return plain
 
     return read
 
@@ -176,10 +183,9 @@ def scan(
     stream = Inflated(source, limits, salvage=damage is not None)
     tar = _Tar(stream, limits)
     while True:
-        if tar.is_plain:
-            for path, body in stream.plain_entries(limits.item):
-                tar.path = path
-                yield path, body
+        for path, body in stream.plain_entries(limits.item):
+            tar.path = path
+            yield path, body
         try:
             entry = tar.next()
         except ArchiveCorruptError as exc:
@@ -204,11 +210,6 @@ class _Tar:
         self._size: int | None = None
         self.path = b""  # of the entry before, to say where the damage is
         self._at_end = False
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether nothing was announced for the next entry."""
-        return self._name is None and self._size is None
 
     def next(self) -> Entry | None:
         """Return the next regular file, or None after the end mark."""

@@ -205,3 +205,22 @@ def test_damage_leaves_no_index(write):
 
     with pytest.raises(ArchiveCorruptError):
         ArchiveReader(io.BytesIO(content[:-9])).index()
+
+
+def test_spool_directory_that_is_not_there(write, tmp_path):
+    """A directory for temporary files that is missing is our error, and says so."""
+    reader = ArchiveReader(io.BytesIO(write([("pods", "a", "x")])))
+
+    with pytest.raises(ArchiveError, match="cannot be spooled"):
+        reader.index(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("size", [10, 2 << 20], ids=["at the end", "while it reads"])
+def test_spool_on_a_full_disk(write, body, monkeypatch, size):
+    """Where the temporary file does not fit, there is an error and no index."""
+    content = write([("pods", "a", "x", body("x", "a", data="x" * size))])
+    full = open("/dev/full", "w+b")  # noqa: PTH123, SIM115 - the index closes it
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: full)
+
+    with pytest.raises(ArchiveError, match="No space left"):
+        ArchiveReader(io.BytesIO(content)).index()

@@ -13,7 +13,7 @@ MTIME = 1_700_000_000
 ASCII = st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="/")
 PARTS = st.lists(st.text(ASCII, min_size=1, max_size=120), min_size=1, max_size=6)
 PATHS = st.text(min_size=1, max_size=300).filter(
-    lambda text: "\0" not in text and text.strip("/")  # tarfile keeps "/" as it is
+    lambda text: "\0" not in text and not text.endswith("/")  # no directories
 )
 SIZES = st.integers(0, 8**11 - 1)
 
@@ -48,7 +48,7 @@ def test_any_path_reads_back(path, size):
 
     member = tarfile.TarFile(fileobj=io.BytesIO(header + bytes(1024))).next()
     assert member is not None
-    assert member.name == path.rstrip("/")
+    assert member.name == path
     assert (member.mode, member.mtime, member.type) == (0o755, MTIME, b"0")
 
 

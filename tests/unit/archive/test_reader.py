@@ -119,6 +119,37 @@ def test_other_tools_habits(build):
     assert names(archive.reader()) == ["pods/a/x"]
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "resources/pods/namespaces/a/deeper/x.json",
+        "resources/pods/namespaces//x.json",
+        "resources/pods/elsewhere/x.json",
+        "resources/pods/namespaces/a/",  # a directory as old tars write it
+        "resources/pods/namespaces/a/x.yaml",
+    ],
+)
+def test_what_is_no_item_is_passed_over(build, path):
+    """A file that lies elsewhere than items do is no item, first or in the middle."""
+    first = build().file(path, b"").item("pods", "a", "x")
+    middle = build().item("pods", "a", "x").file(path, b"").item("pods", "a", "y")
+
+    assert names(first.reader()) == ["pods/a/x"]
+    assert names(middle.reader()) == ["pods/a/x", "pods/a/y"]
+
+
+def test_versions_that_are_no_versions(build, body):
+    """A directory that is no Kubernetes version counts less than any that is one."""
+    archive = build()
+    for version in ("v1alpha1", "2024-01-01"):
+        content = body("a", "n", api_version=f"example.com/{version}")
+        archive.item("wishes.example.com", "n", "a", content, version=version)
+
+    (item,) = archive.reader()
+
+    assert item.api_version == "example.com/v1alpha1"
+
+
 def _member(path, name, namespace):
     """Return what `TarFile.addfile` takes."""
     content = (
@@ -139,6 +170,39 @@ def test_long_names_of_other_writers(build, tar_format):
     archive = build(tar_format).item("configmaps", "m" * 63, name).item("pods", "", "é")
 
     assert names(archive.reader()) == [f"configmaps/{'m' * 63}/{name}", "pods/é"]
+
+
+def test_paths_split_by_ustar(build):
+    """A path over 100 bytes that USTAR splits in two is put together again."""
+    namespace, name = "n" * 63, "p" * 80
+    archive = build(tarfile.USTAR_FORMAT)
+    archive.item("pods", namespace, name).item("pods", namespace, "q" * 80)
+
+    assert names(archive.reader()) == [
+        f"pods/{namespace}/{name}",
+        f"pods/{namespace}/{'q' * 80}",
+    ]
+
+
+@pytest.mark.parametrize(
+    "path", ["resources/pods/namespaces/a\0/x.json", "resources/pods/cluster/x\0.json"]
+)
+def test_paths_with_a_nul(body, path):
+    """A PAX path with a NUL, which other tools would cut there, is refused."""
+    content = headed("x", body("x"), pax={"path": path})
+
+    with pytest.raises(ArchiveCorruptError, match="NUL"):
+        list(ArchiveReader(io.BytesIO(gzip.compress(content + bytes(1024)))))
+
+
+def test_pax_records_that_say_nothing_here(body):
+    """Records about times and owners do not disturb."""
+    path = "resources/pods/namespaces/n/a.json"
+    content = headed(path, body("a", "n"), pax={"mtime": "1.5", "uname": "me"})
+
+    (item,) = ArchiveReader(io.BytesIO(gzip.compress(content + bytes(1024))))
+
+    assert item.identifier.name == "a"
 
 
 def test_pax_size_wins(body):
@@ -269,6 +333,19 @@ def test_tar_without_its_end(build):
             list(ArchiveReader(io.BytesIO(gzip.compress(end))))
 
 
+@pytest.mark.parametrize("end", [100, 600], ids=["header", "body"])
+def test_tar_cut_in_the_middle(build, end):
+    """A whole gzip of half a tar is refused; with salvage it ends what was read."""
+    archive = build().item("pods", "a", "x")
+    content = gzip.compress(archive.plain()[:1024] + archive.plain()[:end])
+
+    with pytest.raises(ArchiveCorruptError, match=r"x\.json"):
+        list(ArchiveReader(io.BytesIO(content)))
+    reader = ArchiveReader(io.BytesIO(content), salvage=True)
+    assert names(reader) == ["pods/a/x"]
+    assert len(reader.damage) == 1
+
+
 def test_data_after_the_end(build):
     """What hides behind the end mark is refused, not ignored."""
     tar = build().item("pods", "a", "x").plain() + b"x" * 512
@@ -365,6 +442,8 @@ def test_salvage_reads_around_the_damage(build, body):
 
     assert names(reader) == ["pods/a/one", "pods/a/three"]
     assert [line.partition(":")[0] for line in reader.damage] == ["pods/a/two", "link"]
+    with reader.index() as contents:
+        assert len(contents) == 2
 
 
 def test_salvage_skips_a_broken_header(build):
@@ -397,6 +476,38 @@ def test_salvage_of_a_cut_archive(write, body):
 
     assert 50 < len(list(reader)) < 250
     assert any("damaged" in line or "ends" in line for line in reader.damage)
+
+
+@pytest.mark.parametrize("large", [0, 1, 3])
+def test_salvage_of_a_whole_archive(write, body, large):
+    """With salvage a whole archive gives all its items, large ones among them too."""
+    items = [
+        (
+            "pods",
+            "a",
+            f"p{n}",
+            body(f"p{n}", "a", x="x" * (1 << 20 if n < large else 1)),
+        )
+        for n in range(4)
+    ]
+    reader = ArchiveReader(io.BytesIO(write(items)), salvage=True)
+
+    assert [item.raw for item in reader] == [item[3] for item in items]
+    assert reader.damage == ()
+
+
+@pytest.mark.parametrize("cut", [1 << 15, 0], ids=["cut", "whole"])
+def test_salvage_without_another_whole_header(build, cut):
+    """Where after a broken header no whole one follows, salvage ends there."""
+    archive = build().item("pods", "a", "one").item("pods", "a", "two")
+    tar = bytearray(archive.file("rest", os.urandom(1 << 16)).plain())
+    for header in (1024, 2048):
+        tar[header] ^= 1
+    content = gzip.compress(bytes(tar))
+    reader = ArchiveReader(io.BytesIO(content[: len(content) - cut]), salvage=True)
+
+    assert names(reader) == ["pods/a/one"]
+    assert "damaged header follows" in reader.damage[0]
 
 
 def test_missing_file_is_an_archive_error(tmp_path):
@@ -487,11 +598,12 @@ def test_binary_size_and_global_headers(body):
 
 def test_old_headers_without_a_magic(body):
     """What lies where USTAR has its prefix is none in an older header."""
-    content = body("a", "n")
-    entry = headed("resources/pods/namespaces/n/a.json", content)
-    entry = resummed(entry, 257, bytes(8))
-    entry = resummed(entry, 345, b"junk")
+    tar = b""
+    for name in "ab":
+        entry = headed(f"resources/pods/namespaces/n/{name}.json", body(name, "n"))
+        entry = resummed(entry, 257, bytes(8))
+        tar += resummed(entry, 345, b"junk")
 
-    (item,) = ArchiveReader(io.BytesIO(gzip.compress(entry + bytes(1024))))
+    reader = ArchiveReader(io.BytesIO(gzip.compress(tar + bytes(1024))))
 
-    assert item.identifier.name == "a"
+    assert names(reader) == ["pods/n/a", "pods/n/b"]

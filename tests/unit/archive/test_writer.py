@@ -170,3 +170,16 @@ def test_gzip_finds_it_whole(archive):
     done = subprocess.run(["gzip", "-t", archive], capture_output=True, check=False)
 
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_closing_twice():
+    """A second close changes nothing: the archive has one end."""
+    out = io.BytesIO()
+    writer = ArchiveWriter(out, mtime=0)
+    writer.close()
+    content = out.getvalue()
+
+    writer.close()
+
+    assert out.getvalue() == content
+    assert list(ArchiveReader(io.BytesIO(content))) == []
