@@ -3,14 +3,34 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 TESTS ?=
+COVERAGE ?=
 
-.PHONY: demo test lint bench clean
+QUICK := tests/test_*.py tests/unit tests/contract
+SLOW := tests/acceptance tests/integration
+# What must be covered whole; all else as pyproject.toml says.
+WHOLE := */kbackup/archive/*,*/kbackup/models/*,*/kbackup/restore/_plan.py
+
+.PHONY: demo test coverage test-lowest lint bench clean
 
 demo: .venv/.demo
 	@$(BIN)/kbackup demo
 
-test: .venv/.test
-	$(BIN)/python -m pytest $(TESTS)
+# With COVERAGE=1 the quick tests run first, under coverage, and the slow ones after.
+test: .venv/.test $(if $(COVERAGE),coverage)
+	$(BIN)/python -m pytest $(or $(TESTS),$(if $(COVERAGE),$(SLOW)))
+
+coverage: .venv/.test
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(QUICK)
+	$(BIN)/coverage run -m pytest tests/integration/test_api_conformance.py -k simulated
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+	$(BIN)/coverage report --include "$(WHOLE)" --fail-under 100
+
+# The lowest versions that pyproject.toml allows do, all of them together.
+test-lowest: build/lowest/.ready
+	build/lowest/bin/kbackup demo
+	build/lowest/bin/python -m pytest $(or $(TESTS),$(QUICK))
 
 lint: .venv/.lint
 	$(BIN)/ruff check .
@@ -33,6 +53,16 @@ clean:
 
 .venv/.test: pyproject.toml | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --editable . --group test
+	@touch $@
+
+build/lowest/.ready: pyproject.toml | .venv/.lint
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python build/lowest
+	$(BIN)/uv pip install --quiet --python build/lowest --resolution lowest-direct \
+	  --editable ".[aws,simulator]"
+	$(BIN)/uv pip freeze --quiet --python build/lowest --exclude-editable \
+	  > build/lowest/versions.txt
+	$(BIN)/uv pip install --quiet --python build/lowest --group test \
+	  --constraint build/lowest/versions.txt
 	@touch $@
 
 .venv/.lint: pyproject.toml | .venv/.test

@@ -418,11 +418,12 @@ def _as_stored(
     if outcome.item is candidate.item:
         return candidate.identifier, candidate.body
     metadata = outcome.item.get("metadata")
-    name = metadata.get("name") if isinstance(metadata, Mapping) else None
-    if not name or not outcome.item.get("kind") or not outcome.item.get("apiVersion"):
-        text = "what it returned has no kind, apiVersion or name"
+    parts = metadata if isinstance(metadata, Mapping) else {}
+    name, namespace = parts.get("name", ""), parts.get("namespace", "")
+    needed = (outcome.item.get("apiVersion"), outcome.item.get("kind"), name)
+    if not all(needed) or not all(isinstance(x, str) for x in (*needed, namespace)):
+        text = "what it returned has no apiVersion, kind, name or namespace that is one"
         raise ActionError("an item action", str(candidate.identifier), text)
-    namespace = metadata.get("namespace", "") if metadata is not None else ""
     try:
         body = msgspec.json.encode(outcome.item)
     except (TypeError, msgspec.MsgspecError) as exc:
