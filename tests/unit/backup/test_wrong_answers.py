@@ -38,24 +38,24 @@ def with_metadata(**metadata):
     return lambda item: {**item, "metadata": {**item["metadata"], **metadata}}
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        with_metadata(name=""),
-        with_metadata(name=5),
-        with_metadata(name="x/y"),
-        with_metadata(name=".."),
-        with_metadata(namespace=None),
-        with_metadata(namespace=["x"]),
-        with_metadata(namespace=".."),
-        lambda item: {**item, "metadata": "a"},
-        lambda item: {**item, "kind": ""},
-        lambda item: {**item, "apiVersion": 1},
-        lambda item: {**item, "data": object()},
-        lambda item: None,
-        lambda item: [item],
-    ],
-)
+CHANGES = {
+    "no name": with_metadata(name=""),
+    "a number for a name": with_metadata(name=5),
+    "a name with a slash": with_metadata(name="x/y"),
+    "a name that climbs": with_metadata(name=".."),
+    "null for a namespace": with_metadata(namespace=None),
+    "a list for a namespace": with_metadata(namespace=["x"]),
+    "a namespace that climbs": with_metadata(namespace=".."),
+    "text for metadata": lambda item: {**item, "metadata": "a"},
+    "no kind": lambda item: {**item, "kind": ""},
+    "a number for a version": lambda item: {**item, "apiVersion": 1},
+    "what is no JSON": lambda item: {**item, "data": object()},
+    "nothing": lambda item: None,
+    "a list": lambda item: [item],
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_an_answer_that_is_no_object(scene, change):
     """The item is an error that names it; the others are stored."""
     scene.plugins = plugin(change)
