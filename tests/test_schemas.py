@@ -18,10 +18,7 @@ SCHEMAS = {
     for path in (ROOT / "docs" / "formats" / "schemas").glob("*.json")
 }
 OURS = "kbackup.io/v1"
-PAGES = "\n".join(
-    (ROOT / "docs" / page).read_text()
-    for page in ("formats/manifest.md", "formats/store-layout.md", "reference/cli.md")
-)
+PAGES = "\n".join(path.read_text() for path in (ROOT / "docs").rglob("*.md"))
 
 
 def kinds_of(schema):

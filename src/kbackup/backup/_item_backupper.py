@@ -45,6 +45,7 @@ NOT_IN_WHERE = "not wanted by where"
 
 _BATCH = 64  # items handed to the action worker at once: a hand-over costs 70 us
 _EXCLUDE = labels.EXCLUDE_FROM_BACKUP
+_NO_JSON = (TypeError, ValueError, RecursionError, msgspec.MsgspecError)
 _HOOKS = (
     labels.PRE_BACKUP_HOOK_PREFIX,
     labels.POST_BACKUP_HOOK_PREFIX,
@@ -426,7 +427,7 @@ def _as_stored(
         raise ActionError("an item action", str(candidate.identifier), text)
     try:
         body = msgspec.json.encode(outcome.item)
-    except (TypeError, msgspec.MsgspecError) as exc:
+    except _NO_JSON as exc:
         text = f"what it returned is no JSON: {exc}"
         raise ActionError("an item action", str(candidate.identifier), text) from exc
     identifier = candidate.identifier

@@ -52,6 +52,7 @@ from kbackup.restore._reset import label, reset, settle
 
 _BUILT_IN = "kbackup.actions"
 _encode = msgspec.json.Encoder().encode
+_NO_JSON = (TypeError, ValueError, RecursionError, msgspec.MsgspecError)
 
 
 class Desired(msgspec.Struct, frozen=True, kw_only=True):
@@ -245,7 +246,7 @@ class DesiredMaker:
         """Ask the actions, one after the other; each sees what the last one made."""
         namespace, labels = item.identifier.namespace, content["metadata"].get("labels")
         outcome = _Outcome(content)
-        given, changed = None, False
+        given, changed = None, ""
         for resolved in actions:
             if not resolved.wants(namespace, labels):
                 continue
@@ -258,7 +259,8 @@ class DesiredMaker:
                 given = attrs.evolve(given, item=outcome.content)
             answer = self._call(resolved.action, given)
             if answer.item is not given.item:
-                outcome.content, changed = dict(answer.item), True
+                changed = resolved.action.name
+                outcome.content = _checked(answer.item, changed, item.identifier)
             outcome.additional += answer.additional_items
             if answer.wants_begin:
                 outcome.begins += (resolved.action,)
@@ -266,7 +268,7 @@ class DesiredMaker:
                 outcome.skip = answer.skip
                 break
         if changed:  # what an action returns may share parts with its input
-            outcome.content = msgspec.json.decode(_encode(outcome.content))
+            outcome.content = _copied(outcome.content, changed, item.identifier)
         return outcome
 
     def _call(self, action: RestoreItemAction, given: RestoreInput) -> RestoreOutput:
@@ -297,7 +299,7 @@ class DesiredMaker:
             changed = _apply(transform, body, name, target, hide=hide)
             if changed is None:
                 return body, target, f"left out by {name}"
-            body = changed
+            body = _copied(changed, name, target)
         metadata = body["metadata"]
         moved = ResourceIdentifier(
             target.group_resource, metadata.get("namespace", ""), metadata["name"]
@@ -351,19 +353,34 @@ def _apply(
         raise ActionError(name, str(target), fact_of(exc, hide=hide)) from exc
     if changed is None:
         return None
-    if not isinstance(changed, Mapping) or not _is_object(changed):
-        raise ActionError(name, str(target), "it did not return a Kubernetes object")
-    return dict(changed)
+    return _checked(changed, name, target)
+
+
+def _checked(value: Any, name: str, ref: ResourceIdentifier) -> dict[str, Any]:
+    """Return what foreign code answered, if that can be an object at all."""
+    if not isinstance(value, Mapping) or not _is_object(value):
+        raise ActionError(name, str(ref), "it did not return a Kubernetes object")
+    return dict(value)
+
+
+def _copied(
+    content: dict[str, Any], name: str, ref: ResourceIdentifier
+) -> dict[str, Any]:
+    """Return a copy that nobody else holds, of plain JSON values."""
+    try:
+        copied: dict[str, Any] = msgspec.json.decode(_encode(content))
+    except _NO_JSON as exc:
+        raise ActionError(name, str(ref), "what it returned is no JSON") from exc
+    return copied
 
 
 def _is_object(value: Mapping[str, Any]) -> bool:
     metadata = value.get("metadata")
-    return bool(
-        value.get("kind")
-        and value.get("apiVersion")
-        and isinstance(metadata, Mapping)
-        and metadata.get("name")
-    )
+    if not isinstance(metadata, Mapping):
+        return False
+    needed = (value.get("apiVersion"), value.get("kind"), metadata.get("name"))
+    texts = (*needed, metadata.get("namespace", ""))
+    return all(needed) and all(isinstance(each, str) for each in texts)
 
 
 def is_wanted(

@@ -50,6 +50,7 @@ CHANGES = {
     "no kind": lambda item: {**item, "kind": ""},
     "a number for a version": lambda item: {**item, "apiVersion": 1},
     "what is no JSON": lambda item: {**item, "data": object()},
+    "half a character": lambda item: {**item, "data": {"a": "\ud800"}},
     "nothing": lambda item: None,
     "a list": lambda item: [item],
 }
