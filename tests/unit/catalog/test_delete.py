@@ -12,6 +12,7 @@ from kbackup.errors import (
     BackupOwnsDataError,
     StoreUnavailableError,
 )
+from kbackup.models import dump_json
 
 RECORD = "backups/shop/velero-backup.json"
 
@@ -106,6 +107,31 @@ def test_damaged_backup_may_own_anything(store, root):
         store.delete("shop")
 
     store.delete("shop", files_only=True)
+
+
+def test_side_file_of_another_shape(store):
+    """A list of operations that is no list may mean anything: only files go."""
+    files = samples.files_of("shop", **{"-itemoperations.json.gz": compress(b"{}")})
+    samples.make(store, "shop", files=files)
+
+    with pytest.raises(BackupOwnsDataError, match="is no list"):
+        store.delete("shop")
+
+    store.delete("shop", files_only=True)
+
+
+@pytest.mark.parametrize("uid", ["", "../../backups/other", "a/b"])
+def test_a_uid_that_names_no_journal(objects, store, uid):
+    """A record of others may have any uid: nothing beside its backup is deleted."""
+    samples.make(store, "other")
+    record = dump_json(samples.record_of("shop", uid))
+    objects.put("backups/shop/velero-backup.json", record)
+    objects.put("backups/shop/shop.tar.gz", samples.archive_bytes())
+
+    store.delete("shop")
+
+    assert [entry.name for entry in store.list()] == ["other"]
+    assert store.verify("other").problems == ()
 
 
 def test_running_backup(store):

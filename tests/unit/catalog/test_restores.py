@@ -12,6 +12,7 @@ from kbackup.errors import (
     RestoreError,
     RestoreExistsError,
     RestoreNotFoundError,
+    StoreError,
     StoreUnavailableError,
 )
 from kbackup.models import ObjectMeta, Restore, RestorePhase, RestoreSpec, RestoreStatus
@@ -155,6 +156,82 @@ def test_damaged_record(store, root):
     with pytest.raises(RestoreError, match=r"kbackup-restore\.json"):
         store.get_restore("bad")
     assert [r.metadata.name for r in store.list_restores()] == ["good"]
+
+
+def test_record_of_another_restore(store, root):
+    """A record that was copied under another name is not that restore."""
+    store.put_restore(restore_of("try"), {})
+    copy = root / "restores" / "copy"
+    copy.mkdir()
+    record = root / "restores" / "try" / "kbackup-restore.json"
+    (copy / record.name).write_bytes(record.read_bytes())
+
+    with pytest.raises(RestoreError, match="'try'"):
+        store.get_restore("copy")
+    assert [each.name for each in store.list_restores()] == ["try"]
+
+
+def test_directories_that_are_no_restores(store, root):
+    """What lies beside the restores and cannot be one is no line of the list."""
+    store.put_restore(restore_of("try"), {})
+    (root / "restores" / "Not_A_Name").mkdir()
+    (root / "restores" / "Not_A_Name" / "x").write_bytes(b"x")
+
+    assert [each.name for each in store.list_restores()] == ["try"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"no gzip", compress(b"{"), compress(b"[1]"), compress(b'{"errors": [1]}')],
+    ids=["no gzip", "no JSON", "a list", "another shape"],
+)
+def test_damaged_results(store, root, content):
+    """Results that cannot be read are an error that names the file, never none."""
+    store.put_restore(restore_of("try"), files_of("try"))
+    (root / "restores/try/restore-try-results.gz").write_bytes(content)
+
+    with pytest.raises(RestoreError, match=r"restore-try-results\.gz"):
+        store.restore_results("try")
+
+
+def test_damaged_log(store, root):
+    """Of a log that is cut the lines before the cut come, then an error."""
+    store.put_restore(restore_of("try"), files_of("try"))
+    path = root / "restores/try/restore-try-logs.gz"
+    path.write_bytes(path.read_bytes()[:-6])
+
+    with pytest.raises(RestoreError, match="try"):
+        list(store.restore_logs("try"))
+
+
+@pytest.mark.parametrize(
+    "content", [b"{", b"[]", b'{"entry": 1}'], ids=["cut", "a list", "no entry"]
+)
+def test_damaged_journal(store, root, content):
+    """An entry that cannot be read is an error: what it said may have mattered."""
+    journal = store.journal("run-1")
+    journal.append({"n": 1})
+    (root / "plugins/kbackup.io/journal/run-1/00000000.json").write_bytes(content)
+
+    with pytest.raises(StoreError, match="00000000"):
+        journal.entries()
+
+
+def test_journal_that_ends_while_it_is_read(objects, store):
+    """Entries that their run removes meanwhile are passed over."""
+    store.journal("run-1").append({"n": 1})
+
+    class Vanishing(samples.Watched):
+        """A store in which the run ends between the list and the reading."""
+
+        def get(self, key, target, **options):
+            """Delete, then read."""
+            objects.delete(key)
+            return objects.get(key, target, **options)
+
+    late = BackupStore(Vanishing(objects, lambda verb, key: None))
+
+    assert late.journal("run-1").entries() == []
 
 
 def test_journal(store, objects):
