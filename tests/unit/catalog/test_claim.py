@@ -13,12 +13,14 @@ import catalog_samples as samples
 import pytest
 
 from kbackup._kits.clock import SystemClock
-from kbackup.catalog import BackupStore
+from kbackup.catalog import BackupStore, ClaimRecord
 from kbackup.errors import (
     BackupExistsError,
     BackupInProgressError,
     InvalidSpecError,
+    ObjectExistsError,
     ReadOnlyLocationError,
+    StoreUnavailableError,
 )
 from kbackup.models import (
     AccessMode,
@@ -252,6 +254,144 @@ def test_take_over_has_one_winner(objects, clock):
 
     assert len([n for n in outcomes if n is not None]) == 1
     assert len(outcomes) == 8
+
+
+def test_take_over_that_was_broken_off(objects, clock):
+    """Whoever died while it took a claim over holds the name no longer than a claim."""
+    store = BackupStore(objects, clock=clock)
+    store.claim("shop", run_uid="dead")
+    clock.advance(timedelta(minutes=6))
+
+    marked = []
+
+    def die(verb, key):
+        """Fail after the marker was written, and leave it there."""
+        if marked:
+            raise StoreUnavailableError(key)
+        marked.extend([key] if key.endswith("/dead.json") else [])
+
+    with pytest.raises(StoreUnavailableError):
+        BackupStore(samples.Watched(objects, die), clock=clock).claim(
+            "shop", run_uid="half"
+        )
+    with pytest.raises(BackupInProgressError, match="half"):
+        store.claim("shop", run_uid="early")
+    clock.advance(timedelta(minutes=6))
+    with pytest.raises(BackupInProgressError, match="broken off; try again"):
+        store.claim("shop", run_uid="next")
+
+    store.claim("shop", run_uid="next").release()
+
+
+def test_claim_that_comes_and_goes(objects, clock):
+    """Where the claim of others is there whenever we write, and never when we look."""
+
+    def taken(verb, key):
+        """Say that the key is taken."""
+        raise ObjectExistsError(key)
+
+    store = BackupStore(samples.Watched(objects, taken), clock=clock)
+
+    with pytest.raises(BackupInProgressError, match="comes and goes"):
+        store.claim("shop", run_uid="a")
+
+
+def test_store_that_fails_while_contending(objects, clock, root):
+    """A contender that cannot go on takes back what it wrote."""
+    writes = []
+
+    def fail(verb, key):
+        """Fail the second write of the contender."""
+        writes.append(verb)
+        if writes.count("put") > 1 and verb == "put":
+            raise StoreUnavailableError(key)
+
+    store = Listed(objects)
+    store._before = fail
+
+    with pytest.raises(StoreUnavailableError):
+        BackupStore(store, clock=clock).claim("shop", run_uid="a")
+    assert not list((root / "plugins/kbackup.io/claims").rglob("*.json"))
+
+
+@pytest.mark.parametrize("ends", ["holds", "dies"])
+def test_contender_with_a_lower_uid(objects, clock, root, ends):
+    """A contender waits for the decision of a lower one, or until that is dead."""
+    lower = root / "plugins/kbackup.io/claims/shop/a.json"
+    waited = []
+
+    class Contending(Listed):
+        """A store in which the lower one writes right after our first look."""
+
+        def put(self, key, source, **options):
+            """Write; before our second object the lower one writes its first."""
+            if not lower.exists() and json.loads(source).get("held"):
+                self._write(held=False)
+            return super().put(key, source, **options)
+
+        def _write(self, *, held):
+            record = ClaimRecord(
+                backup="shop",
+                run="a",
+                started=clock.now(),
+                heartbeat=clock.now(),
+                held=held,
+            )
+            objects.put(
+                f"plugins/kbackup.io/claims/shop/{record.run}.json", record.encode()
+            )
+
+    store = Contending(objects)
+
+    def sleep(seconds):
+        """Let the lower one decide, or let the time pass that makes it dead."""
+        waited.append(seconds)
+        if ends == "holds":
+            store._write(held=True)
+        else:
+            clock.advance(timedelta(minutes=6))
+            os.utime(lower, (1, 1))
+
+    clock.sleep = sleep
+    backups = BackupStore(store, clock=clock)
+
+    if ends == "holds":
+        with pytest.raises(BackupInProgressError, match="run a"):
+            backups.claim("shop", run_uid="b")
+    else:
+        backups.claim("shop", run_uid="b").release()
+    assert len(waited) == 1
+
+
+def test_heartbeat_that_fails_is_tried_again(objects, clock, monkeypatch):
+    """A store that fails for a while costs a heartbeat, not the claim."""
+    monkeypatch.setattr("kbackup.catalog._claim.HEARTBEAT", timedelta(milliseconds=1))
+    beats = []
+    alive = threading.Event()
+
+    def fail(verb, key):
+        """Fail the first two heartbeats."""
+        beats.extend([verb] if key == CLAIM else [])
+        if 1 < len(beats) < 4:
+            raise StoreUnavailableError(key)
+        if len(beats) > 4:
+            alive.set()
+
+    store = BackupStore(samples.Watched(objects, fail), clock=clock)
+
+    with store.claim("shop", run_uid="a") as claim:
+        assert alive.wait(30)
+        claim.check()
+
+
+def test_system_that_tells_no_boot(objects, monkeypatch):
+    """Where the system does not say which machine it is, only heartbeats count."""
+    monkeypatch.setattr("kbackup.catalog._claim.machine", lambda: "")
+    store = BackupStore(objects, clock=SystemClock())
+    store.claim("shop", run_uid="a")
+
+    with pytest.raises(BackupInProgressError):
+        store.claim("shop", run_uid="b")
 
 
 def test_listed_contenders_have_at_most_one_winner(objects, clock):
