@@ -214,20 +214,19 @@ def _run_plugin(user: Any, config: Any, context: str) -> datetime | None:
     return _take_plugin_answer(user, command, status)
 
 
-def _take_plugin_answer(
-    user: Any, command: str, status: dict[str, Any]
-) -> datetime | None:
-    certificate, key = (
-        status.get("clientCertificateData"),
-        status.get("clientKeyData"),
+def _take_plugin_answer(user: Any, command: str, answer: Any) -> datetime | None:
+    status = answer if isinstance(answer, dict) else {}
+    token, certificate, key = (
+        value if isinstance(value := status.get(name), str) else ""
+        for name in ("token", "clientCertificateData", "clientKeyData")
     )
-    if not status.get("token") and not (certificate and key):
+    if not token and not (certificate and key):
         raise InvalidConfigError(
             f"login plugin {command}: gave neither a token nor a certificate with key"
         )
     del user.value["exec"]
-    if status.get("token"):
-        user.value["token"] = status["token"]
+    if token:
+        user.value["token"] = token
     if certificate and key:
         user.value["client-certificate-data"] = _encoded(certificate)
         user.value["client-key-data"] = _encoded(key)

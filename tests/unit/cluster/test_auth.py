@@ -140,6 +140,43 @@ def test_plugin_fails(server, write_kubeconfig):
         Cluster.connect(write_kubeconfig(server.url, user))
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {},
+        [],
+        "text",
+        None,
+        {"clientCertificateData": "x"},
+        {"token": ["x"]},
+        {"token": "s3cret", "expirationTimestamp": "soon"},
+        {"token": "s3cret", "expirationTimestamp": 1700000000},
+    ],
+    ids=str,
+)
+def test_plugin_that_answers_nonsense(server, write_kubeconfig, plugin, answer):
+    """A login plugin whose answer cannot be used is named; its secrets are not."""
+    path = write_kubeconfig(server.url, plugin(answer))
+
+    with pytest.raises(InvalidConfigError, match="login plugin") as caught:
+        Cluster.connect(path)
+
+    assert "s3cret" not in f"{caught.value}{caught.value.__cause__}"
+    assert server.requests == []
+
+
+def test_token_whose_end_has_no_zone(server, write_kubeconfig, plugin):
+    """A time without a zone is one in UTC."""
+    end = ends(3600).removesuffix("Z")
+    user = plugin({"token": "one", "expirationTimestamp": end})
+    server.answer = only("one")
+
+    with Cluster.connect(write_kubeconfig(server.url, user)) as cluster:
+        cluster.get(PODS, "a", "x")
+
+    assert plugin.starts() == 1
+
+
 def test_token_file_changes(server, write_kubeconfig, tmp_path):
     """A token file that was rotated is read again after a 401, newline and all."""
     token = tmp_path / "token"
