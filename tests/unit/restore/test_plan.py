@@ -67,6 +67,24 @@ def _plan(*entries, **more):
     )
 
 
+def test_head_that_knows_little():
+    """What neither cluster nor backup tells is said to be unknown, never left empty."""
+    head = attrs.evolve(
+        HEAD,
+        **dict.fromkeys(("context", "cluster_uid", "cluster_version"), ""),
+        **dict.fromkeys(("same_cluster", "backup_age")),
+        backup_phase="",
+        not_covered=(),
+    )
+
+    assert head.lines()[1:] == [
+        "writes to https://10.0.0.1:6443, version unknown",
+        "cluster   uid not readable",
+        "backup    of a cluster that it does not name, without a phase, of unknown age",
+        "          2 warnings, 1 errors",
+    ]
+
+
 @pytest.mark.parametrize(
     ("actions", "code"),
     [
