@@ -34,6 +34,7 @@ from kbackup.plugins import (
     ObjectInfo,
     ObjectStore,
     ObjectStoreFactory,
+    OperationInput,
     RestoreInput,
     RestoreItemAction,
     RestoreOutput,
@@ -178,11 +179,11 @@ class OnRestore:
         assert_type(cluster.create(given.item), Mapping[str, Any])
         return None
 
-    def progress(self, operation: ItemOperation) -> OperationProgress:
+    def progress(self, given: OperationInput) -> OperationProgress:
         """Tell."""
         raise NotImplementedError
 
-    def cancel(self, operation: ItemOperation) -> None:
+    def cancel(self, given: OperationInput, cluster: ClusterWriter) -> None:
         """Stop."""
 
 
