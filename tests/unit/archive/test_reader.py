@@ -564,6 +564,15 @@ def test_headers_that_make_no_sense(at, field, words):
         list(ArchiveReader(io.BytesIO(gzip.compress(entry + bytes(1024)))))
 
 
+def test_a_sum_that_is_no_number(body):
+    """A header whose sum is no number is a damaged one."""
+    entry = bytearray(headed("resources/pods/namespaces/n/a.json", body("a", "n")))
+    entry[148:156] = b"letters "
+
+    with pytest.raises(ArchiveCorruptError, match="damaged header"):
+        list(ArchiveReader(io.BytesIO(gzip.compress(bytes(entry) + bytes(1024)))))
+
+
 @pytest.mark.parametrize(
     ("records", "words"),
     [
