@@ -22,6 +22,7 @@ _BLOCK = 512
 _ZEROS = bytes(_BLOCK)
 _LITTLE = 1 << 12  # at most so much is lost before a damaged place
 _GZIP = 16 + zlib.MAX_WBITS  # zlib's way to ask for gzip's header and check
+_OUR_MEMBER = b"\x1f\x8b\x08" + bytes(5)  # gzip, deflate, no name, no time
 _READ = 1 << 18  # larger blocks leave the processor's cache
 # name, size and its last byte, sum, type, magic, prefix
 _FIELDS = struct.Struct("100s24x11ss12x6s2xs100x6s82x155s12x")
@@ -55,7 +56,7 @@ class Inflated:
         stream: Any = gzip_reader(self._cursor)  # type: ignore[arg-type] # raw
         # A whole block at a time is fast; where it ends in an error, all of it is lost.
         self._next: Callable[[int], bytes] = (
-            _inflate_little(self._cursor) if salvage else stream.read
+            _Salvager(self._cursor).read if salvage else stream.read
         )
         self._limits = limits
         self._buffer = b""
@@ -77,9 +78,9 @@ class Inflated:
             missing -= self._at
         return b"".join(parts)
 
-    def back(self, size: int) -> None:
-        """Give back the last *size* bytes, at most those of the current block."""
-        self._at -= size
+    def back(self, piece: bytes) -> None:
+        """Give back what was taken last."""
+        self._buffer, self._at = piece + self._buffer[self._at :], 0
 
     def plain_entries(self, largest: int) -> Iterator[Entry]:
         """Yield entries while they are whole, in the current block, and plain USTAR.
@@ -140,27 +141,62 @@ class Inflated:
             )
 
 
-def _inflate_little(source: Cursor) -> Callable[[int], bytes]:
-    """Return a reader that has given all but a little before it meets an error."""
-    inflater = zlib.decompressobj(wbits=_GZIP)
+class _Salvager:
+    """Inflates so that nearly all is given before an error, and goes on behind it.
 
-    def read(_: int) -> bytes:
-        nonlocal inflater
-        plain = b""
-        while not plain:
-            ended = inflater.eof
-            data = inflater.unused_data if ended else inflater.unconsumed_tail
-            data = data or source.read(_READ)
-            if not data and ended:
-                return b""
-            if not data:
-                raise EOFError("it ends before its end mark")
-            if ended:  # large items are members of their own
-                inflater = zlib.decompressobj(wbits=_GZIP)
-            plain = inflater.decompress(data, _LITTLE)
-        return plain
+    A gzip may have any number of members. Where one is damaged, the next call goes on
+    at the next one that begins as ours do.
+    """
 
-    return read
+    def __init__(self, source: Cursor) -> None:
+        self._source = source
+        self._data = b""  # compressed, and not yet looked at
+        self._inflater = zlib.decompressobj(wbits=_GZIP)
+        self._is_lost = False
+
+    def read(self, _: int) -> bytes:
+        """Return some plain bytes, or none at the end."""
+        if self._is_lost and not self._find_member():
+            return b""
+        while self._data or self._refill():
+            if self._inflater.eof and not self._enter_member():
+                continue
+            try:
+                plain = self._inflater.decompress(self._data, _LITTLE)
+            except zlib.error:
+                self._is_lost = True
+                raise
+            # Of these two one is always empty.
+            self._data = self._inflater.unconsumed_tail or self._inflater.unused_data
+            if plain:
+                return plain
+        if not self._inflater.eof:
+            raise EOFError("it ends before its end mark")
+        return b""
+
+    def _refill(self) -> bool:
+        self._data += self._source.read(_READ)
+        return bool(self._data)
+
+    def _enter_member(self) -> bool:
+        """Begin the next member; False where only padding has come so far."""
+        self._data = self._data.lstrip(b"\0")
+        if self._data:
+            self._inflater = zlib.decompressobj(wbits=_GZIP)
+        return bool(self._data)
+
+    def _find_member(self) -> bool:
+        """Skip to where a member begins as ours do; False where none does."""
+        self._data = self._data[1:]  # what was damaged may have begun right here
+        while (at := self._data.find(_OUR_MEMBER)) < 0:
+            self._data = self._data[1 - len(_OUR_MEMBER) :]
+            before = len(self._data)
+            if not self._refill() or len(self._data) == before:
+                return False
+        self._data = self._data[at:]
+        self._inflater = zlib.decompressobj(wbits=_GZIP)
+        self._is_lost = False
+        return True
 
 
 def scan(
@@ -233,7 +269,7 @@ class _Tar:
         try:
             while len(header := self._stream.take(_BLOCK)) == _BLOCK:
                 if header[_MAGIC].startswith(b"ustar") and _sum_is_right(header):
-                    self._stream.back(_BLOCK)
+                    self._stream.back(header)
                     return True
         except ArchiveError:
             return False  # said once already

@@ -1,6 +1,7 @@
 """Verify tells every fault of a backup's content."""
 
 import json
+import os
 
 import catalog_samples as samples
 import pytest
@@ -79,6 +80,44 @@ def test_files_that_were_bad_when_written(store, suffix, content, words):
     samples.make(store, "shop", files=samples.files_of("shop", **{suffix: content}))
 
     assert any(words in problem for problem in store.verify("shop").problems)
+
+
+@pytest.fixture
+def large(monkeypatch):
+    """Make every item of the samples one of 64 KiB and more."""
+    small = samples.item_body
+
+    def item_body(resource, namespace, name):
+        """Return the JSON of a large object."""
+        data = os.urandom(40_000).hex()
+        return small(resource, namespace, name)[:-1] + f',"x":"{data}"}}'.encode()
+
+    monkeypatch.setattr(samples, "item_body", item_body)
+
+
+@pytest.mark.usefixtures("large")
+def test_sound_backup_of_large_items_is_whole(store):
+    """A sound backup with objects of 64 KiB used to be reported as damaged."""
+    samples.make(store, "shop")
+
+    report = store.verify("shop")
+
+    assert report.problems == ()
+    assert report.items == len(samples.ITEMS)
+
+
+@pytest.mark.usefixtures("large")
+def test_flipped_bytes_among_large_items(store, root):
+    """A wrong byte anywhere in an archive of large items is told."""
+    samples.make(store, "shop")
+    path = root / "backups/shop/shop.tar.gz"
+    content = path.read_bytes()
+
+    for at in range(0, len(content), len(content) // 16):
+        changed = bytearray(content)
+        changed[at] ^= 1
+        path.write_bytes(bytes(changed))
+        assert store.verify("shop").problems
 
 
 def test_record_and_archive_disagree(store, monkeypatch):
