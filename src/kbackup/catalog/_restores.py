@@ -47,10 +47,19 @@ def check_name(store: ObjectStore, name: str, uid: str) -> None:
     else:
         if found.metadata.uid == uid:
             return
-        raise RestoreExistsError(name, f"it is that of run {found.metadata.uid}")
+        raise RestoreExistsError(
+            name,
+            f"it is run {found.metadata.uid}, of another backup or cluster, or with "
+            f"another specification or other options",
+            hint="choose another name, or ask for the same as that restore did",
+        )
     if _is_empty(store, name) or _is_ours(store, name, uid):
         return
-    raise RestoreExistsError(name, "another run left files under this name")
+    raise RestoreExistsError(
+        name,
+        "another run left files under this name",
+        hint="choose another name",
+    )
 
 
 def put_restore(

@@ -59,7 +59,8 @@ class RestoreEngine:
         """Predict what a restore would do; nothing is written anywhere.
 
         Args:
-            name: The restore's name: the same name makes the same restore.
+            name: The restore's name. The same name, backup and target, specification
+                and options make the same restore, which may be run again.
             spec: What to restore.
             options: What only kbackup knows.
             cancel: Ends it early.
@@ -70,7 +71,7 @@ class RestoreEngine:
             BackupNotFoundError: There is no such backup.
             BackupDamagedError: The backup is not what its manifest says.
             ArchiveCorruptError: Its archive cannot be read to the end.
-            RestoreExistsError: Another run has used the name.
+            RestoreExistsError: Another restore has used the name.
             ClusterError: The target could not be read.
             RunCancelledError: *cancel* was cancelled.
         """

@@ -109,9 +109,9 @@ def _identify(session: Session, asked: Asked) -> tuple[Asked, Backup]:
     name, spec = asked.name, asked.spec
     target_uid = check_target(session.cluster, asked.options)
     backup = find_backup(session.store, spec)
-    uid = restore_uid(backup.metadata.uid, name, target_uid)
-    check_name(session.store, name, uid)
     spec = attrs.evolve(spec, backup_name=backup.name, schedule_name="")
+    uid = restore_uid(backup.metadata.uid, name, target_uid, spec, asked.options)
+    check_name(session.store, name, uid)
     return attrs.evolve(asked, uid=uid, spec=spec, target_uid=target_uid), backup
 
 
@@ -250,7 +250,10 @@ def _check(session: Session, plan: RestorePlan) -> Backup:
         same = same and session.cluster.server == head.server
     if not same:
         raise PlanOutdatedError("the plan was made for another cluster")
-    if restore_uid(head.backup_uid, head.restore_name, target_uid) != head.restore_uid:
+    uid = restore_uid(
+        head.backup_uid, head.restore_name, target_uid, plan.spec, options
+    )
+    if uid != head.restore_uid:
         raise PlanOutdatedError(f"the plan is not one of restore {head.restore_name}")
     check_name(session.store, head.restore_name, head.restore_uid)
     backup = session.store.get(head.backup_name)

@@ -4,6 +4,7 @@
 changes while they run.
 """
 
+import json
 import uuid
 from collections.abc import Sequence
 from datetime import UTC
@@ -22,6 +23,7 @@ from kbackup.models import (
     RestoreSpec,
     ServerVersion,
     label_value,
+    to_json,
     validate_restore_name,
     validate_restore_spec,
 )
@@ -32,6 +34,18 @@ from kbackup.restore._reads import MemoReader
 from kbackup.restore._redaction import Redaction
 from kbackup.restore._system import SystemObjects
 
+# How a restore is done, not what it writes: whoever completes a killed one may want it
+# slower, or checked. What is not named here, new options too, makes another restore.
+_MANNER = frozenset(
+    {
+        "deadline",
+        "expect_cluster",
+        "max_in_flight",
+        "priorities",
+        "redact",
+        "validate",
+    }
+)
 # Of the names of all restores; any fixed value does where a backup has no uid.
 _NO_UID = uuid.UUID("6e5c1a0e-2f0b-5d53-9d0c-0c7e9a3f6d11")
 
@@ -122,13 +136,38 @@ def existing_rules(spec: RestoreSpec, options: RestoreOptions) -> ExistingRules:
     )
 
 
-def restore_uid(backup_uid: str, name: str, target_uid: str) -> str:
-    """The uid of a restore: the same when it is run again after it was killed."""
+def restore_uid(
+    backup_uid: str,
+    name: str,
+    target_uid: str,
+    spec: RestoreSpec,
+    options: RestoreOptions,
+) -> str:
+    """The uid of a restore: the same when it is run again after it was killed.
+
+    Whatever decides what is written makes it another one. Functions count by their
+    qualified names, which is all that can be told of them in another process.
+
+    Args:
+        backup_uid: Of the backup.
+        name: Of the restore.
+        target_uid: Of the target cluster.
+        spec: With the backup's name in it, not that of a schedule.
+        options: Those of `_MANNER` make no difference.
+    """
     try:
         namespace = uuid.UUID(backup_uid)
     except ValueError:
         namespace = uuid.uuid5(_NO_UID, backup_uid)
-    return str(uuid.uuid5(namespace, f"{name}/{target_uid}"))
+    # Defaults are left out: options that a later version adds change no uid.
+    defaults = RestoreOptions().to_record()
+    asked = {
+        key: value
+        for key, value in options.to_record().items()
+        if key not in _MANNER and value != defaults[key]
+    }
+    parts = [name, target_uid, to_json(spec), asked]
+    return str(uuid.uuid5(namespace, json.dumps(parts, sort_keys=True)))
 
 
 def newest_of_schedule(backups: Sequence[Backup], schedule: str) -> Backup | None:

@@ -3,6 +3,7 @@
 import json
 from datetime import timedelta
 
+import attrs
 import pytest
 
 from kbackup._kits.workers import CancelToken
@@ -22,7 +23,9 @@ from kbackup.models import (
     RestorePhase,
     RestoreSpec,
 )
+from kbackup.plugins import ItemRestored
 from kbackup.restore import ClaimVerdict, PlanAction
+from kbackup.restore._request import _MANNER
 from kbackup.testing import sample_shop
 
 SPEC = RestoreSpec(backup_name="shop-1")
@@ -623,15 +626,89 @@ def test_a_plan_of_another_archive_is_refused(shop):
     assert shop.writes() == 0
 
 
-def test_a_name_of_another_restore_is_refused(make_shop):
-    """A restore name that another run has on record is refused."""
-    shop = make_shop()
-    shop.engine.run("try-1", SPEC)
-    other = shop.store.get_restore("try-1")
+def _keep(item):
+    """A transform that changes nothing."""
+    return item
 
-    assert other.metadata.uid
-    with pytest.raises(RestoreExistsError):
-        shop.store.check_restore("try-1", "another-run")
+
+def _drop(item):
+    """A transform that leaves everything out."""
+
+
+@pytest.mark.parametrize(
+    ("spec", "options"),
+    [
+        ({"namespace_mapping": {"shop": "copy"}}, {}),
+        ({"included_resources": ("configmaps",)}, {}),
+        ({}, {"include_system": True}),
+        ({}, {"transforms": (_drop,)}),
+        ({}, {"where": bool}),
+        ({}, {"salvage": True}),
+    ],
+)
+def test_a_name_of_another_restore_is_refused(shop, spec, options):
+    """A second restore under a used name wrote to the cluster and left no record."""
+    first = RestoreOptions(transforms=(_keep,))
+    shop.engine.run("try-1", SPEC, first)
+    before, writes = shop.store.get_restore("try-1"), shop.writes()
+    other = _spec(**spec), attrs.evolve(first, **options)
+
+    for act in (shop.engine.plan, shop.engine.run):
+        with pytest.raises(RestoreExistsError, match="another specification or other"):
+            act("try-1", *other)
+
+    assert shop.writes() == writes
+    assert shop.store.get_restore("try-1") == before
+
+
+def test_a_restore_may_be_done_in_another_manner(shop):
+    """Pace, patience and checks may change when a restore is run again."""
+    shop.engine.run("try-1", SPEC, RestoreOptions(transforms=(_keep,)))
+    manner = RestoreOptions(
+        transforms=(_keep,),
+        priorities=("secrets",),
+        validate=True,
+        redact=False,
+        expect_cluster="simulated",
+        max_in_flight=1,
+        deadline=timedelta(minutes=1),
+    )
+
+    assert shop.engine.plan("try-1", SPEC, manner).is_empty
+
+
+def test_every_option_is_in_one_of_two_lists():
+    """An option whose name is mistyped among those of manner would be without effect."""
+    assert {field.name for field in attrs.fields(RestoreOptions)} > _MANNER
+
+
+def test_another_restore_under_the_name_of_a_killed_one(make_shop):
+    """To another restore, what a killed one of its name wrote are objects that exist."""
+    token = CancelToken()
+
+    def kill(event):
+        """Cancel as soon as the ConfigMap is written."""
+        if isinstance(event, ItemRestored) and event.identifier.name == "settings":
+            token.cancel("killed")
+
+    shop = make_shop([_namespace(), _config_map(a="1")], observer=kill)
+    plan = shop.engine.plan("try-1", SPEC)
+    with pytest.raises(RunCancelledError):
+        shop.engine.apply(plan, cancel=token)
+    live = shop.object("configmaps", "shop", "settings")
+
+    result = shop.engine.run("try-1", SPEC, RestoreOptions(transforms=(_change,)))
+
+    outcomes = {str(o.identifier): o.action for o in result.outcomes}
+    assert outcomes["configmaps/shop/settings"] == "skipped"
+    assert shop.object("configmaps", "shop", "settings") == live
+    uid = shop.store.get_restore("try-1").metadata.uid
+    assert uid == result.restore.metadata.uid != plan.head.restore_uid
+
+
+def _change(item):
+    """A transform that changes ConfigMaps."""
+    return {**item, "data": {"a": "2"}} if item["kind"] == "ConfigMap" else item
 
 
 # --- faults ---------------------------------------------------------------------------
