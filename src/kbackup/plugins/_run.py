@@ -143,8 +143,9 @@ class Run:
 
     @contextmanager
     def phase(self, name: str, *, total: int | None = None) -> Iterator[None]:
-        """Do a step of the run: asked for a cancel, announced, timed."""
+        """Do a step of the run: asked for a cancel, logged, announced, timed."""
         self.cancel.check()
+        self.logger.info("phase: %s", name, stacklevel=3)
         self.emit(PhaseChanged(phase=name, total=total))
         started = self.clock.monotonic()
         try:

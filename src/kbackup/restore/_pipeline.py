@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -176,6 +177,7 @@ def apply_plan(session: Session, plan: RestorePlan) -> RestoreResult:
     log_path = spool / "log.gz"
     log = LogCapture(log_path, {"restore": f"velero/{head.restore_name}"})
     run.logger.addHandler(log)
+    _log_beginning(run, head)
     outcomes: list[ItemOutcome] = []
     total = len(plan.entries)
     limit = plan.spec.item_operation_timeout
@@ -197,6 +199,7 @@ def apply_plan(session: Session, plan: RestorePlan) -> RestoreResult:
         with operations:
             _apply(session, run, plan, outcomes, operations)
         ended = result(failed=False)
+        _log_end(run, ended)
         log.close()
         return _keep(session, run, plan, ended, operations.records, log=log_path)
     except Cancelled as exc:
@@ -321,3 +324,27 @@ def _keep(
     run.emit(RunEnded(phase=str(result.restore.status.phase)))
     report = run.report(bytes_written=written)
     return attrs.evolve(result, results=run.results, report=report)
+
+
+def _log_beginning(run: Run, head: PlanHead) -> None:
+    run.logger.info(
+        "restoring backup %s (uid %s, archive %s) into %s (cluster uid %s)",
+        head.backup_name,
+        head.backup_uid,
+        head.archive_digest or "of unknown digest",
+        head.server,
+        head.cluster_uid or "unknown",
+    )
+
+
+def _log_end(run: Run, result: RestoreResult) -> None:
+    status = result.restore.status
+    counts = Counter(outcome.action for outcome in result.outcomes)
+    done = ", ".join(f"{n} {action}" for action, n in sorted(counts.items()))
+    run.logger.info(
+        "%s: %s; %d warnings, %d errors",
+        status.phase,
+        done or "no items",
+        status.warnings,
+        status.errors,
+    )

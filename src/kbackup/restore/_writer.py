@@ -6,6 +6,7 @@ looking. Called by the engine; `_object_writer` does the single writes.
 """
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from itertools import groupby
@@ -97,13 +98,16 @@ class Writer:
         for entry in entries:
             if not entry.action.writes:
                 self._note_unwritten(entry)
+        told = self._log("not to be written", 0)
         writing = [entry for entry in entries if entry.action.writes]
         with WorkerPool(self._workers, "kbackup-restore") as pool:
-            for _, wave in groupby(writing, key=attrgetter("wave")):
+            for number, wave in groupby(writing, key=attrgetter("wave")):
                 members = list(wave)
                 self._write_all(pool, members)
                 self._settle_ground(pool, members, patience)
+                told = self._log(f"wave {number}", told)
             self._drain(pool, self._run.deadline(patience))
+            self._log("after waiting", told)
         return self._outcomes
 
     # --- one wave ---------------------------------------------------------------------
@@ -203,6 +207,29 @@ class Writer:
             self._lost_types.add(GroupResource.parse(entry.target.name))
         self._run.error(f"not restored: {reason}", item=entry.target)
         self._note(entry.target, FAILED, reason)
+
+    def _log(self, when: str, told: int) -> int:
+        """Write a line for each type: lines for each item would cost too much.
+
+        Args:
+            when: What the lines begin with.
+            told: How many outcomes have their line already.
+
+        Returns:
+            How many have it now.
+        """
+        counts = Counter(
+            (outcome.identifier.group_resource, outcome.action)
+            for outcome in self._outcomes[told:]
+        )
+        for resource, of_type in groupby(
+            sorted(counts.items()), lambda pair: pair[0][0]
+        ):
+            done = ", ".join(f"{number} {action}" for (_, action), number in of_type)
+            self._run.logger.info("%s: %s: %s", when, resource, done)
+        if self._later:
+            self._run.logger.info("%s: %d to be tried again", when, len(self._later))
+        return len(self._outcomes)
 
     def _note(self, target: ResourceIdentifier, action: str, reason: str) -> None:
         outcome = ItemOutcome(identifier=target, action=action, reason=reason)

@@ -1,6 +1,7 @@
 """The engine over a simulated API server: shown before it is done, and done once."""
 
 import json
+import re
 from datetime import timedelta
 
 import attrs
@@ -874,6 +875,38 @@ def test_the_record_tells_what_was_done(shop):
     assert record.spec.backup_name == "shop-1"
     assert "new empty volume" in log
     assert SECRET not in log
+
+
+def test_the_log_tells_the_run(make_shop):
+    """The log of a restore in which all went well used to be empty."""
+    shop = make_shop([_namespace(), _config_map(a="1"), _config_map("more", b="2")])
+    shop.simulated.faults.fail(verb="create", resource="configmaps", status=422)
+
+    shop.engine.run("try-1", SPEC)
+
+    lines = list(shop.store.restore_logs("try-1"))
+    told = [re.search('msg="(.*?)" ', line).group(1) for line in lines]
+    assert told[0].startswith("restoring backup shop-1 (uid ")
+    assert told[1:3] == ["phase: write", "wave 20: namespaces: 1 created"]
+    assert told[3].startswith("not restored: ")
+    assert re.fullmatch(r"wave \d+: configmaps: 1 created, 1 failed", told[4])
+    assert told[5] == "PartiallyFailed: 2 created, 1 failed; 0 warnings, 1 errors"
+    assert len(told) == 6
+    assert all(" restore=velero/try-1" in line for line in lines)
+
+
+def test_the_log_has_no_line_for_each_item(make_shop):
+    """The log of a large restore grows with its types, not with its items."""
+    many = [_config_map(f"c{n}") for n in range(60)]
+    shop = make_shop([_namespace(), *many])
+
+    shop.engine.run("try-1", SPEC)
+    shop.engine.run("try-2", SPEC)
+
+    first, second = (list(shop.store.restore_logs(name)) for name in ("try-1", "try-2"))
+    assert len(first) == 5
+    assert any("configmaps: 60 created" in line for line in first)
+    assert any("not to be written: configmaps: 60 unchanged" in line for line in second)
 
 
 def test_a_store_that_cannot_be_written_is_a_warning(shop, tmp_path):
