@@ -17,7 +17,7 @@ def back_up(cluster: Cluster, namespace: str, directory: str) -> int:
 
     print(f"{name}: {result.backup.status.phase}")
     for entry in (*result.results.warnings, *result.results.errors):
-        print(f"  {entry.area}: {entry.message}")
+        print(f"  {entry.namespace or entry.area}: {entry.message}")
     return result.exit_code
 
 

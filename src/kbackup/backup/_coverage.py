@@ -70,19 +70,19 @@ def report_namespaces(
 ) -> None:
     """Record namespaces that were named and are not, or not wholly, in the backup."""
     for name in found.missing:
-        run.error(f"namespace {name} does not exist", area=name)
+        run.error(f"namespace {name} does not exist", namespace=name)
         ledger.not_covered.append(
             NotCovered(resource=NAMESPACES, namespace=name, reason="does not exist")
         )
     for name, error in found.failed.items():
         gap = NotCovered(resource=NAMESPACES, namespace=name, reason=str(error))
         ledger.not_covered.append(gap)
-        run.error(f"not covered: {gap}", area=name, cause=error)
+        run.error(f"not covered: {gap}", namespace=name, cause=error)
     for name in request.filters.named_namespaces & found.objects.keys():
         if found.objects[name].is_excluded:
-            run.warning(f"namespace {name} {_LABELLED}", area=name)
+            run.warning(f"namespace {name} {_LABELLED}", namespace=name)
         elif found.objects[name].deleting:
-            run.warning(f"namespace {name} {_DELETED}", area=name)
+            run.warning(f"namespace {name} {_DELETED}", namespace=name)
     for pattern in found.empty_patterns:
         if is_glob(pattern):
             run.warning(f"included namespaces {pattern!r}: there is none like that")
@@ -115,7 +115,7 @@ class Refusals:
             not self._filters.named_namespaces
         )
         if wanted and not self._lenient:
-            self._run.error(f"not covered: {error}", area=namespace, cause=error)
+            self._run.error(f"not covered: {error}", namespace=namespace, cause=error)
         else:
             self._types[group_resource].add(namespace)
 
@@ -140,7 +140,7 @@ def report_failed_list(
         reason=f"the list ended early{early}: {error}" if early else str(error),
     )
     ledger.not_covered.append(gap)
-    run.error(f"not covered: {gap}", area=task.namespace, cause=error)
+    run.error(f"not covered: {gap}", namespace=task.namespace, cause=error)
 
 
 def record_of(
@@ -165,7 +165,7 @@ def record_of(
             reason=f"{listed} items were listed, {done} are accounted for",
         )
         ledger.not_covered.append(gap)
-        run.error(f"not covered: {gap}", area=task.namespace)
+        run.error(f"not covered: {gap}", namespace=task.namespace)
     return attrs.evolve(
         base,
         listed=listed,

@@ -100,6 +100,7 @@ def results_json(results: Results) -> dict[str, Any]:
             {
                 "message": entry.message,
                 "area": entry.area,
+                "namespace": entry.namespace,
                 "item": str(entry.item) if entry.item is not None else "",
                 "plugin": entry.plugin,
                 "cause": entry.cause,

@@ -94,6 +94,7 @@ from kbackup.models._restore import (
 )
 from kbackup.models._results import (
     CLUSTER_AREA,
+    NAMESPACES_AREA,
     VELERO_AREA,
     BackupResult,
     ItemOutcome,
@@ -292,6 +293,7 @@ _LATER = {
 __all__ = [
     "API_VERSION",
     "CLUSTER_AREA",
+    "NAMESPACES_AREA",
     "NON_RESTORABLE_RESOURCES",
     "VELERO_AREA",
     "APIResource",

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import attrs
+from attrs import validators
 
 from kbackup._kits.times import format_time
 from kbackup.models._backup import Backup, BackupPhase
@@ -14,8 +15,10 @@ from kbackup.models._meta import GroupResource, ResourceIdentifier
 from kbackup.models._model import mapping, sequence
 from kbackup.models._restore import Restore, RestorePhase
 
+# The keys of Velero's results; below the last one there is a key for each namespace.
 VELERO_AREA = "velero"
 CLUSTER_AREA = "cluster"
+NAMESPACES_AREA = "namespaces"
 
 _DONE, _NOT_DONE, _WITH_FAILURES = 0, 1, 3
 
@@ -26,18 +29,27 @@ class ResultEntry:
 
     Attributes:
         message: What happened.
+        namespace: The item's, or the one that it is about (for restores that of the
+            target).
         area: ``velero`` for the run itself, ``cluster`` for cluster-scoped items,
-            else the item's namespace (for restores that of the target).
+            ``namespaces`` for what has a namespace, whatever that is called.
         item: What it happened to, where it was one item.
         plugin: Whose fault it is, where it is a plugin's.
         cause: The text of the error behind it, or empty.
     """
 
     message: str
-    area: str = VELERO_AREA
+    namespace: str = ""
+    area: str = attrs.field(
+        validator=validators.in_((VELERO_AREA, CLUSTER_AREA, NAMESPACES_AREA))
+    )
     item: ResourceIdentifier | None = None
     plugin: str = ""
     cause: str = ""
+
+    @area.default
+    def _default_area(self) -> str:
+        return NAMESPACES_AREA if self.namespace else VELERO_AREA
 
     def __str__(self) -> str:
         parts = [str(self.item)] if self.item is not None else []
@@ -77,15 +89,16 @@ class Results:
 
 
 def _by_area(entries: Iterable[ResultEntry]) -> dict[str, Any]:
-    areas: dict[str, list[str]] = {}
+    areas: dict[str, list[str]] = {VELERO_AREA: [], CLUSTER_AREA: []}
+    namespaces: dict[str, list[str]] = {}
     for entry in entries:
-        areas.setdefault(entry.area, []).append(str(entry))
-    shaped: dict[str, Any] = {}
-    for area in (VELERO_AREA, CLUSTER_AREA):
-        if area in areas:
-            shaped[area] = areas.pop(area)
-    if areas:
-        shaped["namespaces"] = dict(sorted(areas.items()))
+        if entry.area == NAMESPACES_AREA:
+            namespaces.setdefault(entry.namespace, []).append(str(entry))
+        else:
+            areas[entry.area].append(str(entry))
+    shaped: dict[str, Any] = {area: texts for area, texts in areas.items() if texts}
+    if namespaces:
+        shaped[NAMESPACES_AREA] = dict(sorted(namespaces.items()))
     return shaped
 
 
@@ -93,10 +106,14 @@ def _entries(data: Any, path: str) -> Iterable[ResultEntry]:
     """Yield the entries of one of the two keys."""
     areas = _object(data, path)
     for area in (VELERO_AREA, CLUSTER_AREA):
-        yield from _texts(areas.get(area), area, f"{path}.{area}")
-    namespaces = _object(areas.get("namespaces"), f"{path}.namespaces")
-    for namespace, messages in namespaces.items():
-        yield from _texts(messages, namespace, f"{path}.namespaces.{namespace}")
+        for message in _texts(areas.get(area), f"{path}.{area}"):
+            yield ResultEntry(message=message, area=area)
+    below = f"{path}.{NAMESPACES_AREA}"
+    for namespace, messages in _object(areas.get(NAMESPACES_AREA), below).items():
+        for message in _texts(messages, f"{below}.{namespace}"):
+            yield ResultEntry(
+                message=message, area=NAMESPACES_AREA, namespace=namespace
+            )
 
 
 def _object(data: Any, path: str) -> Mapping[str, Any]:
@@ -107,11 +124,11 @@ def _object(data: Any, path: str) -> Mapping[str, Any]:
     return data
 
 
-def _texts(data: Any, area: str, path: str) -> Iterable[ResultEntry]:
+def _texts(data: Any, path: str) -> list[str]:
     messages = [] if data is None else data
     if not isinstance(messages, list) or any(not isinstance(m, str) for m in messages):
         raise ValueError(f"{path}: expected a list of strings")
-    return [ResultEntry(message=message, area=area) for message in messages]
+    return messages
 
 
 @attrs.frozen(kw_only=True)

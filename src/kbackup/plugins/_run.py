@@ -17,6 +17,9 @@ from typing import Any
 from kbackup._kits.clock import Clock, SystemClock
 from kbackup._kits.workers import CancelToken
 from kbackup.models import (
+    CLUSTER_AREA,
+    NAMESPACES_AREA,
+    VELERO_AREA,
     EngineSettings,
     ListRecord,
     ResourceIdentifier,
@@ -31,9 +34,6 @@ from kbackup.plugins._events import (
     PhaseChanged,
     WarningRecorded,
 )
-
-_CLUSTER = "cluster"  # the results' area of what has no namespace
-_VELERO = "velero"  # the results' area of what is about no item
 
 
 class RunLogger(logging.Logger):
@@ -158,12 +158,12 @@ class Run:
         message: str,
         *,
         item: ResourceIdentifier | None = None,
-        area: str = "",
+        namespace: str = "",
         plugin: str = "",
         cause: BaseException | None = None,
     ) -> None:
         """Record something that leaves the run usable; log it and tell observers."""
-        entry = _entry(message, item, area, plugin, cause)
+        entry = _entry(message, item, namespace, plugin, cause)
         with self._collecting:
             self._warnings.append(entry)
         self.logger.warning(
@@ -176,12 +176,12 @@ class Run:
         message: str,
         *,
         item: ResourceIdentifier | None = None,
-        area: str = "",
+        namespace: str = "",
         plugin: str = "",
         cause: BaseException | None = None,
     ) -> None:
         """Record something that was lost; log it and tell observers."""
-        entry = _entry(message, item, area, plugin, cause)
+        entry = _entry(message, item, namespace, plugin, cause)
         with self._collecting:
             self._errors.append(entry)
         self.logger.error("%s", message, extra={"fields": _fields(entry)}, stacklevel=2)
@@ -227,16 +227,18 @@ class Run:
 def _entry(
     message: str,
     item: ResourceIdentifier | None,
-    area: str,
+    namespace: str,
     plugin: str,
     cause: BaseException | None,
 ) -> ResultEntry:
-    """Make the entry; without *area* the item's namespace or scope decides."""
-    if not area:
-        area = (item.namespace or _CLUSTER) if item is not None else _VELERO
+    """Make the entry; without *namespace* the item's own or its scope decides."""
+    if item is not None:
+        namespace = namespace or item.namespace
+    where = VELERO_AREA if item is None else CLUSTER_AREA
     return ResultEntry(
         message=message,
-        area=area,
+        namespace=namespace,
+        area=NAMESPACES_AREA if namespace else where,
         item=item,
         plugin=plugin,
         cause=str(cause) if cause is not None else "",

@@ -178,9 +178,9 @@ def test_results_are_written_in_two_keys_by_area():
     results = Results(
         warnings=[ResultEntry(message="slow", area="cluster")],
         errors=[
-            ResultEntry(message="lost", area="shop", item=POD, plugin="p", cause="eof"),
+            ResultEntry(message="lost", namespace="shop", item=POD, plugin="p", cause="eof"),
             ResultEntry(message="store full"),
-            ResultEntry(message="late", area="books"),
+            ResultEntry(message="late", namespace="books"),
         ],
     )
 
@@ -198,6 +198,23 @@ def test_results_are_written_in_two_keys_by_area():
     }
     assert list(document["errors"]["namespaces"]) == ["books", "shop"]
     assert Results.from_json(document).to_json() == document
+
+
+@pytest.mark.parametrize("name", ["velero", "cluster", "namespaces"])
+def test_namespaces_called_like_an_area(name):
+    """Messages about a namespace called ``velero`` stood among those of the run."""
+    entries = [ResultEntry(message="lost", namespace=name), ResultEntry(message="run")]
+    results = Results(errors=entries)
+
+    document = results.to_json()
+
+    assert document["errors"] == {"velero": ["run"], "namespaces": {name: ["lost"]}}
+    read = Results.from_json(document)
+    assert sorted((e.area, e.namespace) for e in read.errors) == [
+        ("namespaces", name),
+        ("velero", ""),
+    ]
+    assert read.to_json() == document
 
 
 def test_a_cause_that_the_message_tells_is_not_told_twice():

@@ -54,12 +54,25 @@ def test_results_say_where_and_whose():
     run.error("store")
 
     (warning,) = run.results.warnings
-    assert (warning.area, warning.plugin, warning.cause) == (
+    assert (warning.namespace, warning.plugin, warning.cause) == (
         "shop",
         "example.com/a",
         "why",
     )
+    assert warning.area == "namespaces"
     assert [error.area for error in run.results.errors] == ["cluster", "velero"]
+
+
+def test_results_of_a_namespace_called_as_velero_is():
+    """What is about a namespace is kept with it, also where it is called ``velero``."""
+    run = make_run()
+
+    run.error("gone", namespace="velero")
+    run.error("lost", item=ResourceIdentifier(POD.group_resource, "cluster", "web-0"))
+
+    assert run.results.to_json()["errors"] == {
+        "namespaces": {"cluster": ["pods/cluster/web-0: lost"], "velero": ["gone"]}
+    }
 
 
 def test_entries_are_told_as_events():
