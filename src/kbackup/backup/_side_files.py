@@ -8,10 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from kbackup._kits.streams import compress
 from kbackup.backup._ledger import Ledger
+from kbackup.catalog import encode_side_file
 from kbackup.models import ItemOperation, Results, to_json
 from kbackup.stores import BackupFiles
 
@@ -37,7 +35,7 @@ def side_files(
         files.resource_list: resource_list(ledger),
         files.results: results.to_json(),
     }
-    return {file_name(key): _encoded(value) for key, value in contents.items()}
+    return {file_name(key): encode_side_file(value) for key, value in contents.items()}
 
 
 def file_name(key: str) -> str:
@@ -58,7 +56,3 @@ def resource_list(ledger: Ledger) -> dict[str, list[str]]:
 def size_of(source: Path | bytes) -> int:
     """Return how many bytes a file or a value has."""
     return len(source) if isinstance(source, bytes) else source.stat().st_size
-
-
-def _encoded(value: Any) -> bytes:
-    return compress(msgspec.json.encode(value) + b"\n")

@@ -19,7 +19,7 @@ from kbackup.catalog._manifest import (
 )
 from kbackup.catalog._repair import RepairOutcome, RepairReport, RepairResult
 from kbackup.catalog._repair_plan import RepairKind, RepairPlan, RepairStep
-from kbackup.catalog._side_files import RestoreFile, SideFile
+from kbackup.catalog._side_files import RestoreFile, SideFile, encode_side_file
 from kbackup.catalog._verify import VerifyReport
 
 __all__ = [
@@ -44,4 +44,5 @@ __all__ = [
     "SideFile",
     "VerifyReport",
     "VolumeRecord",
+    "encode_side_file",
 ]

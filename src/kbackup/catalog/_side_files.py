@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import StrEnum
+from typing import Any
 
+import msgspec
+
+from kbackup._kits.streams import compress
 from kbackup.stores import BackupFiles, RestoreFiles
 
 
@@ -40,6 +44,14 @@ class RestoreFile(StrEnum):
         """Return the key of the file in restore *name*."""
         key: str = getattr(RestoreFiles(name), self.value)
         return key
+
+
+def encode_side_file(value: Any) -> bytes:
+    """Return the content of a side file: one compact JSON value, one newline, gzip.
+
+    Source: Velero's store format.
+    """
+    return compress(msgspec.json.encode(value) + b"\n")
 
 
 def known_files(name: str) -> Iterator[str]:

@@ -8,12 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-import msgspec
-
-from kbackup._kits.streams import compress
-from kbackup.catalog import BackupStore
+from kbackup.catalog import BackupStore, encode_side_file
 from kbackup.errors import RestoreExistsError, StoreError
-from kbackup.models import ItemOperation, ItemOutcome, Restore, Results, dump_json
+from kbackup.models import ItemOperation, ItemOutcome, Restore, Results, to_json
 from kbackup.plugins import Run
 from kbackup.restore._plan import PlanEntry
 from kbackup.stores import RestoreFiles
@@ -55,12 +52,11 @@ def keep(
     """
     names = RestoreFiles(restore.name)
     files: dict[str, Path | bytes] = {
-        names.results: compress(msgspec.json.encode(results.to_json())),
-        names.resource_list: compress(resource_list(outcomes, kinds)),
+        names.results: encode_side_file(results.to_json()),
+        names.resource_list: encode_side_file(resource_list(outcomes, kinds)),
     }
     if operations:
-        listed = dump_json(operations, pretty=False)
-        files[names.item_operations] = compress(listed)
+        files[names.item_operations] = encode_side_file(to_json(operations))
     if log is not None:
         files[names.logs] = log
     sizes = [
@@ -79,7 +75,7 @@ def keep(
 
 def resource_list(
     outcomes: Iterable[ItemOutcome], kinds: Mapping[object, PlanEntry]
-) -> bytes:
+) -> dict[str, list[str]]:
     """Velero's list: by version and kind, each with what was done to it."""
     listed: dict[str, list[str]] = {}
     for outcome in outcomes:
@@ -87,5 +83,4 @@ def resource_list(
         name = outcome.identifier.qualified_name
         key = f"{entry.api_version}/{entry.kind}"
         listed.setdefault(key, []).append(f"{name}({_WORDS[outcome.action]})")
-    ordered = {key: sorted(names) for key, names in sorted(listed.items())}
-    return msgspec.json.encode(ordered)
+    return {key: sorted(names) for key, names in sorted(listed.items())}

@@ -178,7 +178,9 @@ def test_results_are_written_in_two_keys_by_area():
     results = Results(
         warnings=[ResultEntry(message="slow", area="cluster")],
         errors=[
-            ResultEntry(message="lost", namespace="shop", item=POD, plugin="p", cause="eof"),
+            ResultEntry(
+                message="lost", namespace="shop", item=POD, plugin="p", cause="eof"
+            ),
             ResultEntry(message="store full"),
             ResultEntry(message="late", namespace="books"),
         ],

@@ -1,5 +1,6 @@
 """The engine over a simulated API server: shown before it is done, and done once."""
 
+import gzip
 import json
 import re
 from datetime import timedelta
@@ -875,6 +876,18 @@ def test_the_record_tells_what_was_done(shop):
     assert record.spec.backup_name == "shop-1"
     assert "new empty volume" in log
     assert SECRET not in log
+
+
+def test_files_beside_the_record_end_with_a_newline(shop, tmp_path):
+    """Results and list of resources lacked the newline that closes Velero's files."""
+    shop.engine.run("try-1", SPEC)
+
+    for name in ("results.gz", "resource-list.json.gz"):
+        path = tmp_path / f"store-0/restores/try-1/restore-try-1-{name}"
+        content = gzip.decompress(path.read_bytes())
+        assert json.loads(content)
+        assert content.count(b"\n") == 1
+        assert content.endswith(b"\n")
 
 
 def test_the_log_tells_the_run(make_shop):
