@@ -28,6 +28,7 @@ from kbackup.models import (
     BackupOptions,
     BackupResult,
     ItemOperation,
+    label_value,
     labels,
 )
 from kbackup.plugins import (
@@ -70,6 +71,7 @@ def run_backup(
     with spool_directory(run.settings.spool_directory) as spool:
         archive_path, log_path = spool / "archive.tar.gz", spool / "log.gz"
         with _logged(log_path, record, run):
+            _warn_of_long_name(run, record.metadata.name)
             with run.phase("discovery"):
                 request = make_request(record, options, cluster)
             stored, archive, begun = _write_archive(request, run, archive_path, plugins)
@@ -116,6 +118,15 @@ def _logged(path: Path, record: Backup, run: Run) -> Iterator[None]:
     finally:
         run.logger.removeHandler(log)
         log.close()
+
+
+def _warn_of_long_name(run: Run, name: str) -> None:
+    """Whoever looks for a backup's objects by label would not find the name there."""
+    if (value := label_value(name)) != name:
+        run.warning(
+            f"the backup's name has {len(name)} characters, more than a label holds: on "
+            f"restored objects {labels.BACKUP_NAME} is {value}"
+        )
 
 
 def _log_end(run: Run, record: Backup, stored: Stored) -> None:

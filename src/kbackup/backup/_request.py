@@ -32,6 +32,7 @@ from kbackup.models import (
     validate_backup_spec,
 )
 from kbackup.plugins import OPERATION_TIMEOUT
+from kbackup.stores import BackupFiles, layout
 
 FORMAT_VERSION = "1.1.0"  # of the archive; Velero 1.8 to 1.18
 _NAMESPACE = "velero"  # where a Velero server looks for its backups
@@ -72,7 +73,10 @@ def violations_of(spec: BackupSpec, *, name: str | None = None) -> list[str]:
         spec: What was asked for.
         name: Of the backup; None where only a plan is asked for.
     """
-    named = [] if name is None else validate_backup_name(name)
+    named = []
+    if name is not None:
+        named += validate_backup_name(name)
+        named += layout.name_violations(name, BackupFiles)
     return [*named, *validate_backup_spec(spec), *_unsupported(spec)]
 
 

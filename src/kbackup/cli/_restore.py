@@ -311,8 +311,15 @@ def _transforms(*, quiet: bool) -> tuple[ItemTransform, ...]:
 
 
 def _default_name(backup: str) -> str:
-    """Return a name that no other restore has: UTC seconds and four random digits."""
-    return f"{backup}-{datetime.now(UTC):%Y%m%d%H%M%S}-{secrets.token_hex(2)}"
+    """Return a name that no other restore has: UTC seconds and four random digits.
+
+    Of a long backup name only the beginning is in it, so that the store can hold it.
+    """
+    from kbackup.stores import RestoreFiles, layout  # noqa: PLC0415 - loads slowly
+
+    end = f"-{datetime.now(UTC):%Y%m%d%H%M%S}-{secrets.token_hex(2)}"
+    beginning = backup[: layout.longest_name(RestoreFiles) - len(end)]
+    return beginning.rstrip("-.") + end
 
 
 def _print_restored(result: RestoreResult) -> None:

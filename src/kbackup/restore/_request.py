@@ -33,6 +33,7 @@ from kbackup.restore._priorities import Priorities
 from kbackup.restore._reads import MemoReader
 from kbackup.restore._redaction import Redaction
 from kbackup.restore._system import SystemObjects
+from kbackup.stores import RestoreFiles, layout
 
 # How a restore is done, not what it writes: whoever completes a killed one may want it
 # slower, or checked. What is not named here, new options too, makes another restore.
@@ -113,7 +114,11 @@ def validate(name: str, spec: RestoreSpec, options: RestoreOptions) -> None:
     Raises:
         InvalidSpecError: With every rule that is broken.
     """
-    broken = [*validate_restore_name(name), *validate_restore_spec(spec)]
+    broken = [
+        *validate_restore_name(name),
+        *layout.name_violations(name, RestoreFiles),
+        *validate_restore_spec(spec),
+    ]
     if spec.resource_modifier is not None:
         broken.append("resource modifiers are not supported by this version")
     if spec.hooks.resources:

@@ -36,6 +36,7 @@ INDEX = "kbackup-index.jsonl.gz"  # reserved
 RESTORE_RECORD = "kbackup-restore.json"
 
 _MAX_NAME = 253
+_MAX_FILE_NAME = 255  # bytes, of every common file system
 _LABEL = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
 _NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 _UID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
@@ -74,10 +75,16 @@ def _validate_uid(uid: str) -> str:
 
 
 class _Key:
-    """The key of one file of a backup or a restore, from the name of that."""
+    """The key of one file of a backup or a restore, from the name of that.
 
-    def __init__(self, template: str) -> None:
+    Args:
+        template: The file's name.
+        read_only: Nothing written today has it.
+    """
+
+    def __init__(self, template: str, *, read_only: bool = False) -> None:
         self._template = template
+        self.added = 0 if read_only else len(template.format(name=""))
 
     def __get__(self, files: BackupFiles | RestoreFiles, _: object = None) -> str:
         return files.directory + self._template.format(name=files.name)
@@ -104,10 +111,14 @@ class BackupFiles:
     pod_volume_backups = _Key("{name}-podvolumebackups.json.gz")
     volume_snapshots = _Key("{name}-volumesnapshots.json.gz")
     resource_list = _Key("{name}-resource-list.json.gz")
-    csi_volume_snapshots = _Key("{name}-csi-volumesnapshots.json.gz")
-    csi_volume_snapshot_contents = _Key("{name}-csi-volumesnapshotcontents.json.gz")
-    csi_volume_snapshot_classes = _Key("{name}-csi-volumesnapshotclasses.json.gz")
-    item_snapshots = _Key("{name}-itemsnapshots.json.gz")
+    csi_volume_snapshots = _Key("{name}-csi-volumesnapshots.json.gz", read_only=True)
+    csi_volume_snapshot_contents = _Key(
+        "{name}-csi-volumesnapshotcontents.json.gz", read_only=True
+    )
+    csi_volume_snapshot_classes = _Key(
+        "{name}-csi-volumesnapshotclasses.json.gz", read_only=True
+    )
+    item_snapshots = _Key("{name}-itemsnapshots.json.gz", read_only=True)
     results = _Key("{name}-results.gz")
     item_operations = _Key("{name}-itemoperations.json.gz")
     volume_info = _Key("{name}-volumeinfo.json.gz")
@@ -153,6 +164,27 @@ class RestoreFiles:
     def directory(self) -> str:
         """What all its keys begin with, the slash included."""
         return f"{RESTORES}{self.name}/"
+
+
+def longest_name(files: type[BackupFiles | RestoreFiles]) -> int:
+    """Return how many characters a name may have for a directory to hold its files.
+
+    It is kept to in every store: what is in one may be moved to a directory.
+    """
+    keys = [key for key in vars(files).values() if isinstance(key, _Key)]
+    return _MAX_FILE_NAME - max(key.added for key in keys)
+
+
+def name_violations(name: str, files: type[BackupFiles | RestoreFiles]) -> list[str]:
+    """Return why nothing new is written under a name, or nothing."""
+    most = longest_name(files)
+    if len(name) <= most:
+        return []
+    violation = (
+        f"name {name[:20]!r}... has {len(name)} characters; a directory can hold the "
+        f"files of one with at most {most}"
+    )
+    return [violation]
 
 
 def backup_key(name: str, file: str) -> str:

@@ -12,6 +12,7 @@ import pytest
 from kbackup._kits.clock import FrozenClock
 from kbackup._kits.times import parse_time
 from kbackup._kits.workers import CancelToken
+from kbackup.backup import BackupEngine
 from kbackup.catalog import BackupStore, EntryState
 from kbackup.errors import (
     BackupExistsError,
@@ -21,7 +22,7 @@ from kbackup.errors import (
     RunCancelledError,
     StoreError,
 )
-from kbackup.models import BackupPhase, BackupSpec, EngineSettings
+from kbackup.models import BackupPhase, BackupSpec, EngineSettings, label_value
 from kbackup.plugins import (
     ErrorRecorded,
     ItemsListed,
@@ -30,6 +31,7 @@ from kbackup.plugins import (
     RunStarted,
     WarningRecorded,
 )
+from kbackup.stores import BackupFiles, layout
 from kbackup.testing import FailingStore, MemoryStore
 
 SHOP = BackupSpec(included_namespaces=["shop"])
@@ -51,6 +53,50 @@ def _visible(objects):
 def _claims(objects):
     """Return the keys of claims."""
     return [key for key in objects.objects if "/claims/" in key]
+
+
+# --- names ----------------------------------------------------------------------------
+
+
+def test_the_longest_name_fits_into_a_directory(scene, tmp_path):
+    """Names up to the limit are stored in a directory and read from it."""
+    scene.load_shop()
+    name = "x" * layout.longest_name(BackupFiles)
+    with BackupStore.open(f"file://{tmp_path}") as store:
+        result = BackupEngine(scene.cluster, store).run(name, SHOP)
+
+        assert result.backup.status.phase is BackupPhase.COMPLETED
+        assert store.verify(name).problems == ()
+
+
+def test_a_longer_name_is_refused_before_anything_is_read(scene):
+    """Names of 231 characters and more were refused only when all had been listed."""
+    scene.load_shop()
+    before = dict(scene.server.calls)
+    name = "x" * (layout.longest_name(BackupFiles) + 1)
+
+    with pytest.raises(InvalidSpecError, match="a directory can hold"):
+        scene.back_up(name=name, included_namespaces=["shop"])
+
+    assert scene.server.calls == before
+    assert not scene.objects.objects
+
+
+def test_a_name_too_long_for_a_label_is_a_warning(scene):
+    """A name that labels hold only as a hash is told, and is no more than a warning."""
+    scene.load_shop()
+    names = ["x" * 63, "x" * 64]
+
+    short, long = (
+        scene.back_up(name=name, included_namespaces=["shop"]) for name in names
+    )
+
+    told = [entry.message for entry in long.results.warnings]
+    assert len(told) == len(short.results.warnings) + 1
+    assert told[0].startswith("the backup's name has 64 characters")
+    assert label_value(names[1]) in told[0]
+    assert long.backup.status.warnings == len(told)
+    assert long.exit_code == 0
 
 
 # --- repeated -------------------------------------------------------------------------

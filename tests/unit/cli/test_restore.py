@@ -1,6 +1,7 @@
 """``kbackup restore`` on a simulated cluster and a directory."""
 
 import json
+import re
 
 import pytest
 
@@ -100,6 +101,22 @@ def test_create_shows_head_and_numbers_and_what_was_done(backed_up, simulated):
     assert "comes back empty" in done.err
     assert "Completed, 11 created, 3 skipped, 1 unchanged" in done.out
     assert done.next.startswith("Next: kbackup restore describe shop-1-")
+
+
+def test_create_of_a_long_backup_name(kbackup):
+    """The name that a restore gets by itself fits, however long that of its backup."""
+    backup = "shop." * 45 + "shop"
+    assert kbackup("backup", "create", backup, "--include-namespaces", "shop").code == 0
+
+    done = kbackup(
+        *("restore", "create", "--from-backup", backup, "--yes"),
+        *("--namespace-mappings", "shop:copy"),
+    )
+
+    assert done.code == 0, done.err
+    name = done.next.rpartition(" ")[2]
+    assert re.fullmatch(r"(shop\.)+shop-\d{14}-[0-9a-f]{4}", name)
+    assert kbackup("restore", "describe", name).code == 0
 
 
 def test_create_without_a_terminal_needs_yes(backed_up, simulated):

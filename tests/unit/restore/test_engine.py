@@ -28,6 +28,7 @@ from kbackup.models import (
 from kbackup.plugins import ItemRestored
 from kbackup.restore import ClaimVerdict, PlanAction
 from kbackup.restore._request import _MANNER
+from kbackup.stores import RestoreFiles, layout
 from kbackup.testing import sample_shop
 
 SPEC = RestoreSpec(backup_name="shop-1")
@@ -888,6 +889,18 @@ def test_files_beside_the_record_end_with_a_newline(shop, tmp_path):
         assert json.loads(content)
         assert content.count(b"\n") == 1
         assert content.endswith(b"\n")
+
+
+def test_the_longest_name_is_kept_on_record(shop):
+    """A restore under the longest name is recorded; a longer one was not, once done."""
+    most = layout.longest_name(RestoreFiles)
+
+    result = shop.engine.run("x" * most, SPEC)
+
+    assert not any("be stored" in w.message for w in result.results.warnings)
+    assert shop.store.get_restore("x" * most).status.phase is RestorePhase.COMPLETED
+    with pytest.raises(InvalidSpecError, match=f"at most {most}"):
+        shop.engine.plan("x" * (most + 1), SPEC)
 
 
 def test_the_log_tells_the_run(make_shop):

@@ -74,6 +74,25 @@ def test_good_names(name):
     assert layout.restore_of(RestoreFiles(name).logs) == name
 
 
+@pytest.mark.parametrize("files", [BackupFiles, RestoreFiles])
+def test_longest_name(files):
+    """A directory can hold every file that is written under the longest name."""
+    most = layout.longest_name(files)
+    older = {key for key in vars(files) if key.startswith(("csi_", "item_snapshots"))}
+
+    def longest_file(name):
+        """Return the length of the longest file's name."""
+        made = files(name)
+        keys = [getattr(made, key) for key in vars(files) if key not in older]
+        texts = [key for key in keys if isinstance(key, str) and "." in key]
+        return max(len(key.rpartition("/")[2]) for key in texts)
+
+    assert longest_file("x" * most) == 255
+    assert layout.name_violations("x" * most, files) == []
+    (violation,) = layout.name_violations("x" * (most + 1), files)
+    assert f"at most {most}" in violation
+
+
 @pytest.mark.parametrize(
     "key", ["backups/", "backups/x", "backups/X/", "restores/x/", "backups/../", ""]
 )
