@@ -671,7 +671,7 @@ def test_a_restore_may_be_done_in_another_manner(shop):
         transforms=(_keep,),
         priorities=("secrets",),
         validate=True,
-        redact=False,
+        redact=("configmaps",),
         expect_cluster="simulated",
         max_in_flight=1,
         deadline=timedelta(minutes=1),

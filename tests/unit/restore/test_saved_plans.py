@@ -17,6 +17,7 @@ from kbackup.models import (
 )
 from kbackup.plugins import PluginManager, RestoreOutput, hookimpl
 from kbackup.restore import PlanAction, RestoreEngine, RestorePlan
+from kbackup.restore._request import restore_uid
 from kbackup.testing import SimulatedCluster, sample_shop
 
 SPEC = RestoreSpec(backup_name="shop-1")
@@ -318,10 +319,18 @@ def test_an_edited_line_is_not_written(make_shop, change):
 )
 def test_an_edited_specification_writes_nothing_else(shop, field, value):
     """What another specification would make is not what the digests say."""
-    document = _stored(shop.engine.plan("try-1", SPEC))
+    plan = shop.engine.plan("try-1", SPEC)
+    document = _stored(plan)
     planned = {entry["target"] for entry in document["entries"]}
     document["spec"][field] = value
 
+    with pytest.raises(PlanOutdatedError, match="not one of restore try-1"):
+        shop.engine.apply(RestorePlan.from_json(document))
+    assert shop.writes() == 0
+    edited = RestorePlan.from_json(document)
+    ids = plan.head.backup_uid, "try-1", plan.head.cluster_uid
+    uid = restore_uid(*ids, edited.spec, edited.options)
+    document["head"]["restore"]["uid"] = uid
     shop.engine.apply(RestorePlan.from_json(document))
 
     assert shop.names("configmaps", "copy") == []
