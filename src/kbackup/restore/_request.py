@@ -171,6 +171,7 @@ def restore_uid(
         for key, value in options.to_record().items()
         if key not in _MANNER and value != defaults[key]
     }
+    spec = attrs.evolve(spec, item_operation_timeout=None)  # patience, too
     parts = [name, target_uid, to_json(spec), asked]
     return str(uuid.uuid5(namespace, json.dumps(parts, sort_keys=True)))
 

@@ -677,7 +677,9 @@ def test_a_restore_may_be_done_in_another_manner(shop):
         deadline=timedelta(minutes=1),
     )
 
-    assert shop.engine.plan("try-1", SPEC, manner).is_empty
+    spec = _spec(item_operation_timeout=timedelta(hours=1))
+
+    assert shop.engine.plan("try-1", spec, manner).is_empty
 
 
 def test_every_option_is_in_one_of_two_lists():
