@@ -71,7 +71,6 @@ def run_backup(
     with spool_directory(run.settings.spool_directory) as spool:
         archive_path, log_path = spool / "archive.tar.gz", spool / "log.gz"
         with _logged(log_path, record, run):
-            _warn_of_long_name(run, record.metadata.name)
             with run.phase("discovery"):
                 request = make_request(record, options, cluster)
             stored, archive, begun = _write_archive(request, run, archive_path, plugins)
@@ -153,6 +152,7 @@ def _write_archive(
     request: BackupRequest, run: Run, path: Path, plugins: PluginManager
 ) -> tuple[Stored, _Archive, tuple[ItemOperation, ...]]:
     """Store everything, and wait for what actions began meanwhile."""
+    _warn_of_long_name(run, request.backup.metadata.name)
     actions = action_index(request.cluster, plugins, run)
     started = request.backup.status.start_timestamp or run.clock.now()
     timeout = request.backup.spec.item_operation_timeout
