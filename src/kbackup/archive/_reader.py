@@ -16,6 +16,7 @@ from kbackup.archive._contents import ArchiveContents, IndexBuilder
 from kbackup.archive._files import PositionedFile
 from kbackup.archive._items import ItemFactory, check_whole
 from kbackup.archive._layout import (
+    PREFERRED_SUFFIX,
     VERSION_ENTRY,
     Key,
     PathReader,
@@ -41,7 +42,8 @@ class ArchiveSummary:
         items: How many items there are.
         entries: How many files, versioned copies and ``metadata/version`` included.
         by_type: Items of each type.
-        differing: Items whose copies are not the same bytes.
+        differing: Items whose un-versioned copy and that of the preferred version are
+            not the same bytes. Velero can keep further versions, which are not either.
     """
 
     items: int
@@ -132,16 +134,20 @@ class ArchiveReader:
         Raises:
             ArchiveCorruptError: Something is damaged.
         """
-        digests: dict[Key, int] = {}
+        digests: dict[Key, int | None] = {}  # None: only other versions so far
         differing: set[Key] = set()
         entries = itertools.count()
-        for resource, _, namespace, name, body in self._entries(entries):
+        for resource, version, namespace, name, body in self._entries(entries):
             try:
                 check_whole(resource, namespace, name, body)
             except ArchiveCorruptError as exc:
                 self._report(exc)
             key = (resource, namespace, name)
-            if digests.setdefault(key, hash(body)) != hash(body):
+            held = digests.setdefault(key, None)
+            if version and not version.endswith(PREFERRED_SUFFIX):
+                continue
+            digests[key] = hash(body)
+            if held not in (None, hash(body)):
                 differing.add(key)
         by_type = Counter(resource for resource, _, _ in digests)
         return ArchiveSummary(

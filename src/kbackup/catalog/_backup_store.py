@@ -404,11 +404,15 @@ class BackupStore:
         restores.put_restore(self._store, restore, files)
 
     def list_restores(self) -> _Restores:
-        """Return the recorded restores, newest first; Velero records none."""
+        """Return the restores, newest first; Velero's as far as their files tell."""
         return restores.list_restores(self._store)
 
     def get_restore(self, name: str) -> Restore:
-        """Return the record of a restore; raises `RestoreNotFoundError`."""
+        """Return a restore; raises `RestoreNotFoundError`.
+
+        Velero keeps no record in the store: its restores have no uid, and of their spec
+        the backup's name at most.
+        """
         return restores.get_restore(self._store, name)
 
     def delete_restore(self, name: str) -> None:

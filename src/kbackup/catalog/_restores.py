@@ -1,4 +1,4 @@
-"""The records of restores, which Velero does not keep, and the files beside them."""
+"""The records of restores, and the files beside them, which are all that Velero keeps."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from kbackup.catalog._journal import Journal
 from kbackup.catalog._publish import Content, file_names
 from kbackup.catalog._reading import log_lines
 from kbackup.catalog._side_files import RestoreFile
+from kbackup.catalog._velero_restores import velero_restore
 from kbackup.errors import (
     BackupDamagedError,
     ObjectExistsError,
@@ -41,7 +42,7 @@ def check_name(store: ObjectStore, name: str, uid: str) -> None:
         RestoreExistsError: There are files of another run.
     """
     try:
-        found = get_restore(store, name)
+        found = _recorded(store, name)
     except RestoreNotFoundError:
         pass
     else:
@@ -95,12 +96,25 @@ def put_restore(
 
 
 def get_restore(store: ObjectStore, name: str) -> Restore:
-    """Return the record of a restore.
+    """Return the record of a restore; of one that Velero made, what its files tell.
 
     Raises:
-        RestoreNotFoundError: There is none.
+        RestoreNotFoundError: There is neither.
         RestoreError: It cannot be read.
     """
+    try:
+        return _recorded(store, name)
+    except RestoreNotFoundError:
+        data = read_file(store, name, RestoreFile.RESULTS)
+        results = None if data is None else read_results(store, name)
+        found = velero_restore(store, name, results)
+        if found is None:
+            raise
+        return found
+
+
+def _recorded(store: ObjectStore, name: str) -> Restore:
+    """Return the record that kbackup wrote."""
     try:
         content = fetch(store, RestoreFiles(name).record)
         restore = load_json(Restore, content)
@@ -115,7 +129,7 @@ def get_restore(store: ObjectStore, name: str) -> Restore:
 
 
 def list_restores(store: ObjectStore) -> list[Restore]:
-    """Return the recorded restores, newest first; what cannot be read is left out."""
+    """Return the restores, newest first; what cannot be read is left out."""
     found = []
     for prefix in store.list_prefixes(layout.RESTORES):
         if not (name := layout.restore_of(prefix)):

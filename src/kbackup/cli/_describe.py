@@ -244,22 +244,31 @@ def describe_restore(
     restore: Restore, results: Results, *, details: bool
 ) -> tuple[dict[str, Any], str]:
     """Return the document and the text that describe a restore."""
-    spec, status = restore.spec, restore.status
-    mapping = ", ".join(f"{a} to {b}" for a, b in spec.namespace_mapping.items())
-    items = status.progress.items_restored if status.progress else 0
+    status = restore.status
     start, end = status.start_timestamp, status.completion_timestamp
     lines = [
         f"Name:         {restore.metadata.name}",
-        f"Backup:       {spec.backup_name}",
-        f"Phase:        {status.phase}",
-        f"Items:        {items}",
+        f"Backup:       {restore.spec.backup_name or 'unknown'}",
+        f"Phase:        {status.phase or 'unknown'}",
         f"Started:      {format_time(start) if start else 'n/a'}",
         f"Completed:    {format_time(end) if end else 'n/a'}",
-        f"Namespaces:   {_list(spec.included_namespaces, spec.excluded_namespaces)}",
-        f"Renamed:      {mapping or 'nothing'}",
+        *_asked_lines(restore),
         *_result_lines(results, details=details),
     ]
     content = document(
         "RestoreDescription", restore=to_json(restore), results=results_json(results)
     )
     return content, "\n".join(lines)
+
+
+def _asked_lines(restore: Restore) -> list[str]:
+    """Return what was asked for, and how many items that were."""
+    if not restore.metadata.uid:
+        return ["Record:       none (made by Velero, which stores log and results)"]
+    spec, progress = restore.spec, restore.status.progress
+    mapping = ", ".join(f"{a} to {b}" for a, b in spec.namespace_mapping.items())
+    return [
+        f"Items:        {progress.items_restored if progress else 0}",
+        f"Namespaces:   {_list(spec.included_namespaces, spec.excluded_namespaces)}",
+        f"Renamed:      {mapping or 'nothing'}",
+    ]

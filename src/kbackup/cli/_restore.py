@@ -336,7 +336,7 @@ def _print_restored(result: RestoreResult) -> None:
 @global_options
 @click.pass_obj
 def get(session: Session, names: tuple[str, ...]) -> int:
-    """List the restores recorded in the location, newest first."""
+    """List the restores in the location, newest first, Velero's too."""
     restores = session.store().list_restores()
     if names:
         restores = [each for each in restores if each.metadata.name in names]
@@ -349,8 +349,8 @@ def get(session: Session, names: tuple[str, ...]) -> int:
             (
                 (
                     each.metadata.name,
-                    each.spec.backup_name,
-                    str(each.status.phase),
+                    each.spec.backup_name or "unknown",
+                    str(each.status.phase or "unknown"),
                     str(each.status.errors),
                     str(each.status.warnings),
                     f"{age(each.status.start_timestamp, now)} ago",
@@ -393,6 +393,6 @@ def describe(session: Session, name: str, *, details: bool) -> None:
 def logs(session: Session, name: str) -> None:
     """Print the log of restore NAME."""
     store = session.store()
-    store.get_restore(name)  # a name without a record is an error, not an empty log
+    store.get_restore(name)  # a name that is not there is an error, not an empty log
     lines = store.restore_logs(name)
     print_lines(session, lines, kind="RestoreLog", name=name)
