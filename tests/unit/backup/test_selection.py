@@ -138,6 +138,22 @@ def test_objects_that_their_owner_keeps_out(scene):
     }
 
 
+def test_a_label_on_a_namespace_costs_nothing_cluster_scoped(scene):
+    """A namespace kept out by its label does not empty a backup of the whole cluster."""
+    label = {"velero.io/exclude-from-backup": "true"}
+    scene.load(
+        scene.made("Namespace", "private", metadata={"labels": label}),
+        scene.made(
+            "StorageClass", "fast", api_version="storage.k8s.io/v1", provisioner="x"
+        ),
+    )
+
+    result = scene.back_up()
+
+    assert "private" in result.backup.spec.excluded_namespaces
+    assert "storageclasses.storage.k8s.io/fast" in scene.stored()
+
+
 def test_a_named_namespace_with_the_exclude_label(scene):
     """Naming a namespace does not overrule its owner's label."""
     label = {"velero.io/exclude-from-backup": "true"}
