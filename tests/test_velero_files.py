@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from kbackup import BackupStore
+from kbackup._kits.streams import compress
 from kbackup.catalog import RestoreFile
 from kbackup.cli._app import run
 from kbackup.errors import RestoreExistsError, RestoreNotFoundError
@@ -68,7 +70,7 @@ def test_items(store, name):
 
 
 def test_restore_is_told_by_its_files(store):
-    """A restore of Velero has backup, start, end and counts, and its log and outcomes."""
+    """A restore of Velero has backup, start, phase, counts, log and outcomes."""
     (restore,) = store.list_restores()
 
     assert restore == store.get_restore("till-r")
@@ -97,6 +99,25 @@ def test_restore_without_results(store, location):
         0,
         False,
     )
+
+
+def test_restore_with_a_log_in_json(store, location):
+    """A server with --log-format json is understood as well."""
+    lines = (
+        {"level": "info", "msg": text, "time": "2026-11-25T21:00:00Z"}
+        for text in ("starting restore", "Starting restore of backup velero/till-g")
+    )
+    log = Path(location[7:]) / "restores/till-r/restore-till-r-logs.gz"
+    log.write_bytes(compress("\n".join(map(_compact, lines)).encode()))
+
+    restore = store.get_restore("till-r")
+
+    assert restore.spec.backup_name == "till-g"
+    assert restore.status.start_timestamp == datetime(2026, 11, 25, 21, tzinfo=UTC)
+
+
+def _compact(line):
+    return json.dumps(line, separators=(",", ":"))
 
 
 @pytest.mark.parametrize("damage", [b"", b"no gzip", b"\x1f\x8b\x08\x00half"])
