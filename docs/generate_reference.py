@@ -70,7 +70,8 @@ Providers read those of their SDKs, such as `AWS_PROFILE`.
 ## The file of settings
 
 `~/.config/kbackup/config.toml` gives locations names. A word without `://` and without a
-slash is such a name; a directory beside you is written `./name`.
+slash is such a name; a directory beside you is written `./name`. A directory in the file
+is an absolute path, or one below `~`, your home directory.
 
 ```toml
 default-location = "prod"

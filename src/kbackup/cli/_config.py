@@ -81,7 +81,7 @@ def choose_location(
     """Return the addresses or the location that the user means.
 
     A word with ``://`` or a path separator is an address; any other is a name in the
-    file of settings.
+    file of settings. A ``~`` that no shell has replaced is the home directory here.
 
     Raises:
         UnknownLocationError: None was given, or the name is not in the file.
@@ -94,7 +94,7 @@ def choose_location(
             f"or default-location in {config.path}",
         )
     if len(words) > 1 or is_address(words[0]):
-        return words
+        return [_at_home(word) for word in words]
     name = words[0]
     if name not in config.locations:
         known = ", ".join(sorted(config.locations)) or "none"
@@ -107,7 +107,16 @@ def choose_location(
 
 def is_address(text: str) -> bool:
     """Tell an address, such as ``s3://b/p``, ``/mnt/b`` or ``./b``, from a name."""
-    return "://" in text or "/" in text or text in {".", ".."} or os.sep in text
+    return "://" in text or "/" in text or text in {".", "..", "~"} or os.sep in text
+
+
+def _at_home(address: str) -> str:
+    """Put the home directory for ``~``; of several directories for each."""
+    if "://" in address:
+        return address
+    parts = address.split("#")  # which stands between mirrored directories
+    # Unlike pathlib's, this one leaves the home of an unknown user as it is.
+    return "#".join(map(os.path.expanduser, parts))
 
 
 def _location(name: str, config: Config) -> Sequence[str] | BackupStorageLocation:
@@ -128,9 +137,9 @@ def _location(name: str, config: Config) -> Sequence[str] | BackupStorageLocatio
             hint="what a url cannot say needs provider, bucket, prefix, config",
         )
     if isinstance(url, str):
-        return [url]
+        return [_settled(url, name, config)]
     if isinstance(url, list) and url and all(isinstance(each, str) for each in url):
-        return url
+        return [_settled(each, name, config) for each in url]
     provider, settings = table.get("provider"), table.get("config", {})
     read_only = bool(table.get("read-only", False))
     if not isinstance(provider, str) or not isinstance(settings, dict):
@@ -141,10 +150,30 @@ def _location(name: str, config: Config) -> Sequence[str] | BackupStorageLocatio
         metadata=ObjectMeta(name=name),
         spec=BackupStorageLocationSpec(
             provider=provider,
-            config={key: str(value) for key, value in settings.items()},
+            config={
+                key: _at_home(str(value)) if key == "path" else str(value)
+                for key, value in settings.items()
+            },
             object_storage=ObjectStorage(
                 bucket=str(table.get("bucket", "")), prefix=str(table.get("prefix", ""))
             ),
             access_mode=AccessMode.READ_ONLY if read_only else None,
         ),
     )
+
+
+def _settled(url: str, name: str, config: Config) -> str:
+    """Return an address of the file of settings, the same from every directory.
+
+    Raises:
+        InvalidConfigError: It is the path of a directory and not absolute.
+    """
+    address = _at_home(url)
+    if "://" not in address and not all(
+        Path(part).is_absolute() for part in address.split("#")
+    ):
+        raise InvalidConfigError(
+            f"{config.path}: the url of location {name!r} is no absolute path: {url!r}",
+            hint="begin it with / or ~/, or write an address such as s3://bucket/prefix",
+        )
+    return address

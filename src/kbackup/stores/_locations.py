@@ -61,7 +61,7 @@ def location_from(
 
     Raises:
         UnknownLocationError: No plugin knows addresses of this kind.
-        InvalidConfigError: The location breaks a rule.
+        InvalidConfigError: The location breaks a rule, or a path begins with ``~``.
     """
     if isinstance(source, BackupStorageLocation):
         return attrs.evolve(source, spec=checked_spec(source.spec))
@@ -182,6 +182,11 @@ def _spec_of(
     parts = text.split(_SEPARATOR)
     if not all(parts):
         raise InvalidConfigError(f"the location {text!r} names an empty path")
+    if any(part.startswith("~") for part in parts):  # HOME is none of a library's
+        raise InvalidConfigError(
+            f"the location {text!r} begins with '~', which only a shell replaces",
+            hint="give Path(...).expanduser(), or write ./~ for a directory so named",
+        )
     return _local([str(Path(part).absolute()) for part in parts])
 
 

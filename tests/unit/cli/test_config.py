@@ -113,3 +113,44 @@ def test_location_that_means_nothing(config, text):
     """A location needs a url alone, or a provider."""
     with pytest.raises(InvalidConfigError, match="location 'a'"):
         choose_location(["a"], config(f"[locations.a]\n{text}\n"))
+
+
+@pytest.fixture(name="home")
+def fixture_home(tmp_path, monkeypatch):
+    """A home directory."""
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    return home
+
+
+@pytest.mark.parametrize("text", ["~", "~/backups", "~/a#~/b"])
+def test_tilde_is_the_home_directory(home, tmp_path, text):
+    """A quoted ``~`` means the home directory, not a directory of that name."""
+    (address,) = choose_location([text], Config(path=tmp_path))
+
+    assert address == text.replace("~", str(home))
+
+
+@pytest.mark.parametrize("url", ['"~/backups"', '["~/backups"]'])
+def test_tilde_in_the_settings(home, config, url):
+    """The file of settings may name a directory below the home directory."""
+    settings = config(f"[locations.a]\nurl = {url}\n")
+
+    assert choose_location(["a"], settings) == [f"{home}/backups"]
+
+
+def test_tilde_in_a_path_field(home, config):
+    """The path among Velero's fields may begin with the home directory, too."""
+    settings = config(
+        '[locations.a]\nprovider = "local"\n[locations.a.config]\npath = "~/b"\n'
+    )
+
+    assert choose_location(["a"], settings).spec.config == {"path": f"{home}/b"}
+
+
+@pytest.mark.parametrize("url", ['"backups"', '"./backups"', '["/a", "b"]', '"/a#b"'])
+def test_relative_path_in_the_settings(config, url):
+    """A path that means another place in every directory is refused."""
+    with pytest.raises(InvalidConfigError, match="location 'a' is no absolute path"):
+        choose_location(["a"], config(f"[locations.a]\nurl = {url}\n"))
