@@ -32,6 +32,7 @@ from kbackup.cli._output import (
     say,
     say_next,
 )
+from kbackup.cli._place import place_of, refuse_memory, telling_if_made
 from kbackup.cli._progress import show_progress
 from kbackup.cli._session import (
     Session,
@@ -75,10 +76,22 @@ def create(session: Session, /, name: str, **flags: Any) -> int:
     """Make backup NAME and wait for it; exit code 3 if some items failed."""
     from kbackup.backup import BackupEngine  # noqa: PLC0415 - on demand
 
+    if name == "latest":
+        raise click.BadParameter(
+            "'latest' means the newest backup in --from-backup; choose another name",
+            param_hint="NAME",
+        )
     session.backup = name
     spec, options = _request(flags)
-    store, cluster = session.store(), session.cluster()
-    with show_progress() as observer, cancel_on_signal() as token:
+    store = session.store()
+    if not flags["dry_run"]:
+        refuse_memory(store)
+    cluster = session.cluster()
+    with (
+        telling_if_made(store),
+        show_progress() as observer,
+        cancel_on_signal() as token,
+    ):
         engine = BackupEngine(
             cluster, store, plugins=session.plugins, observer=observer
         )
@@ -144,7 +157,8 @@ def _print_created(result: BackupResult, url: str) -> None:
 @click.pass_obj
 def get(session: Session, names: tuple[str, ...]) -> int:
     """List the backups of the location, newest first."""
-    entries = session.store().list()
+    store = session.store()
+    entries = store.list()
     if names:
         entries = [entry for entry in entries if entry.name in names]
     content = document("BackupList", items=[_entry_json(e) for e in entries])
@@ -153,13 +167,13 @@ def get(session: Session, names: tuple[str, ...]) -> int:
     def table() -> None:
         print_table(headers, (entry_row(entry) for entry in entries))
         if not entries and not names:
-            say("No backups yet.")
+            say(f"No backups in {place_of(store)}.")
             say_next(session, "kbackup backup create NAME")
 
     print_document(session, content, table)
     missing = sorted(set(names) - {entry.name for entry in entries})
     for name in missing:
-        say(f"Error: backup {name}: not found")
+        say(f"Error: backup {name}: not found in {place_of(store)}")
     if missing:
         say_next(session, "kbackup backup get")
     return 1 if missing else 0

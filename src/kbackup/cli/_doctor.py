@@ -11,6 +11,7 @@ import click
 
 from kbackup.cli._options import Command, global_options
 from kbackup.cli._output import document, print_document, print_table, say_next
+from kbackup.cli._place import latest_of
 from kbackup.cli._session import Session
 from kbackup.errors import (
     ClusterError,
@@ -88,7 +89,7 @@ def _needs_findings(session: Session, name: str) -> Iterator[Finding]:
     try:
         cluster, store = session.cluster(), session.store()
         if name == "latest":
-            name = store.latest().metadata.name
+            name = latest_of(store)
         session.backup = name
         with store.open_archive(name) as archive:
             needs = needs_of(archive)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kbackup import errors
+from kbackup.cli._place import place_of
 from kbackup.cli._session import NobodyToAskError
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ _NEXT: tuple[tuple[type[errors.KBackupError], str], ...] = (
     (errors.RunCancelledError, "{again}"),
     (errors.ConfigError, "{verb} --help"),
 )
+_NOT_FOUND = (errors.BackupNotFoundError, errors.RestoreNotFoundError)
+_OWN = "plugins/kbackup.io/"  # keys that nobody but kbackup knows
 
 
 def explain(
@@ -45,13 +48,27 @@ def explain(
         facts = "".join(f"\n  - {violation}" for violation in error.violations)
         lines = [f"Error: the request breaks these rules:{facts}"]
     else:
-        lines = [f"Error: {error}"]
+        lines = [f"Error: {_fact(error, session)}"]
     if isinstance(error, errors.ClusterError) and session.target:
         lines.append(f"Cluster: {session.target}")
+    store = session.opened_store
+    if store is not None and isinstance(error, _NOT_FOUND):
+        lines.append(f"Location: {place_of(store)}")
     if error.hint:
         lines.append(f"Hint: {error.hint}")
     lines.append(f"Next: {next_command(error, arguments, session)}")
     return "\n".join(lines)
+
+
+def _fact(error: errors.KBackupError, session: Session) -> str:
+    """Return what happened; of a store first where, and no key that is our own."""
+    store = session.opened_store
+    if store is None or not isinstance(error, errors.StoreError):
+        return str(error)
+    text = str(error)
+    if error.key.startswith(_OWN):
+        text = text.removeprefix(f"{error.key}: ")
+    return f"{store.url}: {text}"
 
 
 def next_command(

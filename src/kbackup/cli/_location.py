@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kbackup.cli._options import Group, global_options
-from kbackup.cli._output import document, print_document, say, say_next
+from kbackup.cli._output import document, print_document, say, say_next, say_once_mended
+from kbackup.cli._place import telling_if_made
 from kbackup.cli._session import Session, agreed, require_somebody_to_ask
 from kbackup.errors import UnsupportedCapabilityError
 
@@ -27,7 +28,8 @@ def location() -> None:
 def validate(session: Session) -> int:
     """Check that the location can be listed, written, read and deleted from."""
     store = session.store()
-    problems = store.validate()
+    with telling_if_made(store):
+        problems = store.validate()
     directories = store.directories()
     content = document(
         "LocationReport",
@@ -49,10 +51,10 @@ def validate(session: Session) -> int:
             click.echo(f"{store.url}: {problem}")
 
     print_document(session, content, table)
-    if problems:
-        never_made = any("never made" in problem for problem in problems)
-        verb = "init" if never_made else "validate"
-        say_next(session, f"kbackup location {verb} --help")
+    if any("never made" in problem for problem in problems):
+        say_next(session, "kbackup location init --help")
+    elif problems:
+        say_once_mended(session, "kbackup location validate")
     else:
         say_next(session, "kbackup backup get")
     return 1 if problems else 0
@@ -69,6 +71,7 @@ def init(session: Session) -> None:
     """
     from kbackup.stores import PreparableStore  # noqa: PLC0415 - on demand
 
+    session.store()  # a failure is told with its address
     with session.object_store() as store:
         if not isinstance(store, PreparableStore):
             raise UnsupportedCapabilityError("", "it needs no preparation")

@@ -119,6 +119,12 @@ def say_next(session: Session, command: str) -> None:
     click.echo(f"Next: {session.complete(command)}", err=True)
 
 
+def say_once_mended(session: Session, command: str) -> None:
+    """Tell what to type after what no command of ours can do."""
+    say("Once that is mended:")
+    say_next(session, command)
+
+
 def say(message: str = "") -> None:
     """Tell the person something that is not the result."""
     click.echo(message, err=True)

@@ -37,6 +37,7 @@ from kbackup.cli._output import (
     say_next,
 )
 from kbackup.cli._plan_file import load_plan, refuse_beside_plan, save_plan
+from kbackup.cli._place import latest_of, place_of
 from kbackup.cli._progress import show_progress
 from kbackup.cli._session import (
     Session,
@@ -267,7 +268,7 @@ def _request(
     """Make the name, the specification and the options that the flags mean."""
     backup = flags["from_backup"]
     if backup == "latest":
-        backup = store.latest().metadata.name
+        backup = latest_of(store)
     session.backup = backup
     spec = RestoreSpec(
         backup_name=backup,
@@ -337,7 +338,8 @@ def _print_restored(result: RestoreResult) -> None:
 @click.pass_obj
 def get(session: Session, names: tuple[str, ...]) -> int:
     """List the restores in the location, newest first, Velero's too."""
-    restores = session.store().list_restores()
+    store = session.store()
+    restores = store.list_restores()
     if names:
         restores = [each for each in restores if each.metadata.name in names]
     now = datetime.now(UTC)
@@ -359,13 +361,13 @@ def get(session: Session, names: tuple[str, ...]) -> int:
             ),
         )
         if not restores and not names:
-            say("No restores yet.")
+            say(f"No restores in {place_of(store)}.")
             say_next(session, "kbackup restore plan --from-backup latest")
 
     print_document(session, content, table)
     missing = sorted(set(names) - {each.metadata.name for each in restores})
     for name in missing:
-        say(f"Error: restore {name}: not found")
+        say(f"Error: restore {name}: not found in {place_of(store)}")
     if missing:
         say_next(session, "kbackup restore get")
     return 1 if missing else 0

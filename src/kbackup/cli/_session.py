@@ -59,6 +59,7 @@ class Session:
     backup: str = ""
     _plugins: PluginManager | None = None
     _cluster: Cluster | None = None
+    _store: BackupStore | None = None
     _opened: ExitStack = attrs.field(factory=ExitStack)
 
     @property
@@ -92,11 +93,18 @@ class Session:
         return f"{self._cluster.server}{f' (context {context})' if context else ''}"
 
     def store(self) -> BackupStore:
-        """Open the chosen location; closed with the session."""
-        from kbackup.catalog import BackupStore  # noqa: PLC0415 - on demand
+        """Open the chosen location, once; closed with the session."""
+        if self._store is None:
+            from kbackup.catalog import BackupStore  # noqa: PLC0415 - on demand
 
-        store = BackupStore.open(self._chosen(), plugins=self.plugins)
-        return self._opened.enter_context(store)
+            store = BackupStore.open(self._chosen(), plugins=self.plugins)
+            self._store = self._opened.enter_context(store)
+        return self._store
+
+    @property
+    def opened_store(self) -> BackupStore | None:
+        """The chosen location, if the command has come to open it."""
+        return self._store
 
     def object_store(self) -> closing[ObjectStore]:
         """Open what lies below the backups of the chosen location."""

@@ -1,0 +1,75 @@
+"""What a person is told of the location itself: which it is, and whether it is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kbackup.cli._output import say
+from kbackup.errors import InvalidConfigError
+
+if TYPE_CHECKING:
+    from kbackup.catalog import BackupEntry, BackupStore
+
+_MEMORY = "kbackup.io/memory"
+
+
+def is_absent(store: BackupStore) -> bool:
+    """Tell whether none of its directories exists; a bucket counts as there."""
+    paths = [Path(each.path) for each in store.directories()]
+    return bool(paths) and not any(path.exists() for path in paths)
+
+
+def place_of(store: BackupStore) -> str:
+    """Return its address, and that it is not there yet: it may be mistyped."""
+    return store.url + (", which does not exist yet" if is_absent(store) else "")
+
+
+@contextmanager
+def telling_if_made(store: BackupStore) -> Iterator[None]:
+    """Say it if the location is made meanwhile: nobody may have meant a new one."""
+    absent = is_absent(store)
+    try:
+        yield
+    finally:
+        if absent and not is_absent(store):
+            say(f"Made new location {store.url}")
+
+
+def refuse_memory(store: BackupStore) -> None:
+    """Refuse to write where nothing outlives the command.
+
+    Raises:
+        InvalidConfigError: The location is in this process's memory.
+    """
+    if store.location.spec.provider == _MEMORY:
+        raise InvalidConfigError(
+            f"{store.url} lives in memory and ends with this command: "
+            "what is written there is lost",
+            hint="give a directory or a bucket; memory:// is for programs",
+        )
+
+
+def latest_of(store: BackupStore) -> str:
+    """Return which backup ``latest`` means, and say which newer ones it does not.
+
+    Raises:
+        BackupNotFoundError: There is none that can be restored from.
+    """
+    chosen = store.latest()
+    name = chosen.metadata.name
+    for entry in store.list():
+        if entry.name == name:
+            break
+        say(f"Not taken as latest: {entry.name}, {_fault(entry)}")
+    say(f"The latest backup is {name}, {chosen.status.phase}")
+    return name
+
+
+def _fault(entry: BackupEntry) -> str:
+    """Return why a backup is not taken."""
+    if entry.reason or entry.backup is None:
+        return f"{entry.state}: {entry.reason}"
+    return f"phase {entry.backup.status.phase}"

@@ -1,0 +1,107 @@
+"""A location is named in what is said of it, above all one that is mistyped."""
+
+import pytest
+
+
+@pytest.mark.parametrize("kind", ["backup", "restore"])
+def test_mistyped_location_is_named(offline, directory, kind):
+    """An empty list says of where, and that the place does not exist."""
+    done = offline(kind, "get")
+
+    assert done.code == 0
+    assert f"in file://{directory}, which does not exist yet." in done.err
+
+
+def test_empty_location_is_there(offline, directory):
+    """An empty directory is not said to be absent."""
+    directory.mkdir()
+
+    done = offline("backup", "get")
+
+    assert f"No backups in file://{directory}.\n" in done.err
+
+
+def test_not_found_names_the_location(offline, directory):
+    """Whoever asks for one backup at a mistyped place sees the place."""
+    done = offline("backup", "describe", "shop-1")
+
+    assert f"Location: file://{directory}, which does not exist yet" in done.err
+
+
+def test_first_write_tells_of_the_new_location(kbackup, directory):
+    """A backup that makes its location says so, and the next one does not."""
+    made = f"Made new location file://{directory}\n"
+
+    first = kbackup("backup", "create", "a", "--include-namespaces", "shop")
+    second = kbackup("backup", "create", "b", "--include-namespaces", "shop")
+
+    assert made in first.err
+    assert made not in second.err
+
+
+@pytest.mark.parametrize("verb", ["get", "create"])
+def test_store_errors_begin_with_the_address(kbackup, tmp_path, monkeypatch, verb):
+    """What a store refuses is told with the location, not with a key of our own."""
+    file = tmp_path / "file"
+    file.touch()
+    monkeypatch.setenv("KBACKUP_LOCATION", str(file))
+    names = {"get": (), "create": ("a",)}[verb]
+
+    done = kbackup("backup", verb, *names)
+
+    assert done.code == 1
+    assert f"Error: file://{file}: access refused: Not a directory\n" in done.err
+    assert "location.json" not in done.err
+    assert done.next.startswith("Next: kbackup location validate")
+
+
+def test_validate_leads_to_itself_only_once_mended(offline, tmp_path):
+    """A location that cannot be used is to be mended first, and then tried again."""
+    file = tmp_path / "file"
+    file.touch()
+
+    done = offline("location", "validate", "--location", file)
+
+    assert done.code == 1
+    assert (
+        f"Once that is mended:\nNext: kbackup location validate --location {file}"
+        in (done.err)
+    )
+    assert "--help" not in done.err
+
+
+def test_backup_into_memory_is_refused(kbackup):
+    """A backup that would be gone with the command is not called Completed."""
+    done = kbackup("backup", "create", "a", "--location", "memory://a")
+
+    assert done.code == 2
+    assert "memory://a lives in memory" in done.err
+    assert done.out == ""
+
+
+def test_dry_run_with_memory(kbackup):
+    """Only to look, a location in memory is as good as any."""
+    assert (
+        kbackup("backup", "create", "a", "--location", "memory://a", "--dry-run").code
+        == 0
+    )
+
+
+def test_no_backup_is_named_latest(kbackup):
+    """The word that means the newest backup is no name of one."""
+    done = kbackup("backup", "create", "latest")
+
+    assert done.code == 2
+    assert "'latest' means the newest backup in --from-backup" in done.err
+
+
+def test_latest_says_what_it_passed_over(backed_up, directory):
+    """A damaged newest backup is named where an older one is taken for it."""
+    backed_up("backup", "create", "later", "--include-namespaces", "shop")
+    (directory / "backups/later/later.tar.gz").unlink()
+
+    done = backed_up("restore", "plan", "--from-backup", "latest")
+
+    assert done.code == 0, done.err
+    assert "Not taken as latest: later, damaged: its archive is missing\n" in done.err
+    assert "The latest backup is shop-1, Completed\n" in done.err
