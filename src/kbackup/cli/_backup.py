@@ -196,20 +196,23 @@ def _entry_json(entry: BackupEntry) -> dict[str, Any]:
 @click.option("--details", is_flag=True, help="Also lists, volumes, references, files.")
 @global_options
 @click.pass_obj
-def describe(session: Session, names: tuple[str, ...], *, details: bool) -> None:
-    """Tell what a backup is, what it covers and what it does not."""
+def describe(session: Session, names: tuple[str, ...], *, details: bool) -> int:
+    """Tell what a backup is, what it covers and what it does not.
+
+    Exit code 1 if one of them is damaged.
+    """
     store = session.store()
     found = [describe_entry(store, name, details=details) for name in names]
-    contents = [content for content, _, _ in found]
+    contents = [each.content for each in found]
     content = (
         contents[0]
         if len(contents) == 1
         else document("BackupDescriptionList", items=contents)
     )
-    texts = "\n\n".join(text for _, text, _ in found)
+    texts = "\n\n".join(each.text for each in found)
     print_document(session, content, lambda: click.echo(texts))
-    for _, _, command in found[-1:]:
-        say_next(session, command)
+    say_next(session, found[-1].next_command)
+    return 1 if any(each.state == "damaged" for each in found) else 0
 
 
 @backup.command()

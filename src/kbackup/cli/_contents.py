@@ -20,10 +20,10 @@ from kbackup.cli._output import (
     say_next,
 )
 from kbackup.cli._session import Session
+from kbackup.cli._types import without_twins, words_for
 
 if TYPE_CHECKING:
     from kbackup.archive import ArchiveReader
-    from kbackup.models import Item
 
 _FAILED, _WITH_FAILURES = 1, 3
 _damaged = click.option(
@@ -64,7 +64,7 @@ def logs(session: Session, name: str) -> None:
 
 @click.command(cls=Command)
 @click.argument("name")
-@list_option("--resources", text="Only these types: kinds, plurals or full names.")
+@list_option("--resources", text="Only these types: kinds, short or full names.")
 @_damaged
 @global_options
 @click.pass_obj
@@ -74,7 +74,7 @@ def ls(
     """List every object in backup NAME."""
     wanted = {word.lower() for word in resources}
     with _opened(session, name, damaged=damaged) as archive:
-        found = [item for item in archive if not wanted or wanted & _names_of(item)]
+        found = [item for item in archive if not wanted or wanted & words_for(item)]
     rows = sorted(
         (ref.namespace, str(ref.group_resource), ref.name)
         for ref in (item.identifier for item in found)
@@ -104,7 +104,9 @@ def ls(
 def show(session: Session, name: str, item: str, *, damaged: bool) -> int:
     """Print one object of backup NAME as YAML, as it was stored.
 
-    KIND is a kind, a plural or a full name: deployment, deployments, deployments.apps.
+    KIND is a kind, a plural, a short or a full name: deployment, deployments, deploy,
+    deployments.apps. Of one object that was stored under two groups, such as an Ingress
+    of Kubernetes 1.20, the newer group's is printed.
     A Secret is printed with its values, because it was asked for by name; no other
     command prints them.
     """
@@ -113,13 +115,14 @@ def show(session: Session, name: str, item: str, *, damaged: bool) -> int:
     if not kind or not own:
         raise click.BadParameter(f"{item!r} is not KIND/[NS/]NAME", param_hint="ITEM")
     with _opened(session, name, damaged=damaged) as archive:
-        found = [
+        named = [
             each
             for each in archive
             if each.identifier.name == own
-            and kind.lower() in _names_of(each)
+            and kind.lower() in words_for(each)
             and (not namespace or each.identifier.namespace == namespace)
         ]
+    found = without_twins(named)
     if len(found) != 1:
         several = ", ".join(str(each.identifier) for each in found)
         say(
@@ -132,12 +135,6 @@ def show(session: Session, name: str, item: str, *, damaged: bool) -> int:
     content = found[0].content
     print_document(session, content, None)
     return _damage(archive)
-
-
-def _names_of(item: Item) -> set[str]:
-    """Return the words that mean the item's type."""
-    group_resource = item.identifier.group_resource
-    return {str(group_resource), group_resource.resource, item.kind.lower()}
 
 
 @click.command(cls=Command)

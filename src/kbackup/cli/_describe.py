@@ -54,27 +54,44 @@ def _expires(instant: datetime | None, now: datetime) -> str:
     return f"in {span(instant - now)}"
 
 
-def describe_entry(
-    store: BackupStore, name: str, *, details: bool
-) -> tuple[dict[str, Any], str, str]:
-    """Return the document, the text and the next command for what *name* is."""
+@attrs.frozen
+class Description:
+    """What a name is.
+
+    Attributes:
+        content: The document.
+        text: For people.
+        state: As the location's list has it, or ``damaged`` where more was read.
+    """
+
+    content: dict[str, Any]
+    text: str
+    state: str
+
+    @property
+    def next_command(self) -> str:
+        """The command that goes on from there."""
+        command = _NEXT.get(self.state, "kbackup backup get")
+        return command.format(name=self.content["name"])
+
+
+def describe_entry(store: BackupStore, name: str, *, details: bool) -> Description:
+    """Describe what *name* is; what is damaged is told, not raised."""
     entry = store.entry(name)
-    state, next_command = str(entry.state), f"kbackup restore plan --from-backup {name}"
-    if state != "complete":
-        next_command = _NEXT.get(state, "kbackup backup get").format(name=name)
+    state = str(entry.state)
     if entry.backup is not None:
-        content, text = _describe_backup(store, entry, details=details)
-        return content, text, next_command
+        return _describe_backup(store, entry, details=details)
     content = document("BackupDescription", name=name, state=state, reason=entry.reason)
     lines = [
         f"Name:         {name}",
         f"Location:     {store.url}",
         f"State:        {state}: {entry.reason}",
     ]
-    return content, "\n".join(lines), next_command
+    return Description(content, "\n".join(lines), state)
 
 
 _NEXT = {
+    "complete": "kbackup restore plan --from-backup {name}",
     "damaged": "kbackup backup verify {name}",
     "incomplete": "kbackup backup delete {name}",
 }
@@ -82,18 +99,19 @@ _NEXT = {
 
 def _describe_backup(
     store: BackupStore, entry: BackupEntry, *, details: bool
-) -> tuple[dict[str, Any], str]:
-    """Return the document and the text that describe a backup with a record."""
+) -> Description:
+    """Describe a backup with a record."""
     name, backup = entry.name, store.get(entry.name)
     present, expected = entry.copies
     manifest, damage = _manifest(store, name)
     volumes, unknown = _volumes(store, name)
     results = _results(store, name)
+    state = "damaged" if damage else str(entry.state)
     content = document(
         "BackupDescription",
         name=name,
-        state=str(entry.state),
-        reason=entry.reason,
+        state=state,
+        reason=entry.reason or damage,
         copies={"present": present, "expected": expected},
         backup=to_json(backup),
         manifest=manifest.to_json() if manifest is not None else None,
@@ -106,11 +124,11 @@ def _describe_backup(
         *([f"State:        {entry.state}: {entry.reason}"] if entry.reason else []),
         *([f"Copies:       {present} of {expected}"] if expected > 1 else []),
         *_volume_lines(volumes, details=details),
-        *_coverage_lines(manifest, details=details),
+        *(() if damage else _coverage_lines(manifest, details=details)),
         *([f"Damaged:      {damage or unknown}"] if damage or unknown else []),
         *_result_lines(results, details=details),
     ]
-    return content, "\n".join(lines)
+    return Description(content, "\n".join(lines), state)
 
 
 def _manifest(store: BackupStore, name: str) -> tuple[Manifest | None, str]:

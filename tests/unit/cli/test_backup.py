@@ -256,7 +256,9 @@ def test_ls_lists_every_object(backed_up):
     assert len(rows) == 15
 
 
-@pytest.mark.parametrize("word", ["deployments", "Deployment", "deployments.apps"])
+@pytest.mark.parametrize(
+    "word", ["deployments", "Deployment", "deployments.apps", "deploy"]
+)
 def test_ls_by_type(backed_up, word):
     """A type may be named by kind, plural or full name."""
     done = backed_up("backup", "ls", "shop-1", "--resources", word)
@@ -265,7 +267,13 @@ def test_ls_by_type(backed_up, word):
 
 
 @pytest.mark.parametrize(
-    "item", ["deployment/web", "deployments/shop/web", "deployments.apps/shop/web"]
+    "item",
+    [
+        "deployment/web",
+        "deploy/web",
+        "deployments/shop/web",
+        "deployments.apps/shop/web",
+    ],
 )
 def test_show_prints_one_object(backed_up, item):
     """An object is printed as it was stored, as YAML."""

@@ -156,8 +156,11 @@ def test_damaged_manifest_is_told(backed_up, directory):
 
     done = backed_up("backup", "describe", "shop-1")
 
+    assert done.code == 1
     assert "Damaged:" in done.out
     assert "kbackup-manifest.json" in done.out
+    assert "not written by kbackup" not in done.out
+    assert done.next == "Next: kbackup backup verify shop-1"
 
 
 def test_many_gaps_are_cut_and_counted(kbackup, simulated):
