@@ -10,7 +10,13 @@ import attrs
 import click
 
 from kbackup.cli._options import Command, global_options
-from kbackup.cli._output import document, print_document, print_table, say_next
+from kbackup.cli._output import (
+    document,
+    print_document,
+    print_table,
+    say_next,
+    say_once_mended,
+)
 from kbackup.cli._place import latest_of
 from kbackup.cli._session import Session
 from kbackup.errors import (
@@ -36,6 +42,7 @@ _WEBHOOKS = (
     GroupResource("admissionregistration.k8s.io", "validatingwebhookconfigurations"),
     GroupResource("admissionregistration.k8s.io", "mutatingwebhookconfigurations"),
 )
+_PROVIDERS = frozenset({"ObjectStore", "VolumeSnapshotter"})
 
 
 @attrs.frozen
@@ -78,7 +85,12 @@ def doctor(session: Session, name: str | None) -> int:
         ),
     )
     failed = any(f.status == "error" for f in findings)
-    say_next(session, "kbackup doctor --help" if failed else "kbackup backup get")
+    if failed:
+        say_once_mended(session, "kbackup doctor")
+    elif session.opened_store is None:
+        say_next(session, "kbackup doctor --location URL")
+    else:
+        say_next(session, "kbackup backup get")
     return 1 if failed else 0
 
 
@@ -224,7 +236,11 @@ def _is_readable(store: BackupStore) -> bool:
 
 
 def _plugin_findings(session: Session) -> Iterator[Finding]:
-    """Name the plugins that cannot be used."""
+    """Name the plugins that cannot be used.
+
+    A provider whose packages are not installed is no fault: nobody may want it, and a
+    location that does has an error of its own.
+    """
     for info in session.plugins.list_plugins():
-        if not info.available:
+        if not info.available and str(info.kind) not in _PROVIDERS:
             yield Finding(f"plugin {info.name}", "warning", info.cause)

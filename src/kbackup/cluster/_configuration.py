@@ -88,13 +88,18 @@ def _kubeconfig_source(paths: str, context: str | None) -> Source:
     config = _read_kubeconfig(paths)
     name = context or config.value.get("current-context") or ""
     contexts = [each["name"] for each in _values(config, "contexts")]
+    if not contexts:
+        raise InvalidConfigError(
+            f"kubeconfig {paths} has no contexts",
+            hint="Name another kubeconfig file, or set KUBECONFIG.",
+        )
     if not name:
         raise InvalidConfigError(
             f"kubeconfig {paths} has no current context",
             hint=f"Name one of its contexts: {', '.join(sorted(contexts))}.",
         )
     if name not in contexts:
-        known = ", ".join(sorted(contexts)) or "none"
+        known = ", ".join(sorted(contexts))
         raise InvalidConfigError(
             f"kubeconfig {paths} has no context {name}", hint=f"It has: {known}."
         )

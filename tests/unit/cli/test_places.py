@@ -108,6 +108,36 @@ def test_doctor_without_anything(offline, monkeypatch):
     assert done.code == 1
     assert found["cluster"][0] == "error"
     assert found["location"][0] == "warning"
+    assert done.err.endswith("Once that is mended:\nNext: kbackup doctor\n")
+
+
+def test_doctor_without_a_location(kbackup, monkeypatch):
+    """A good cluster without a location leads to giving one, not to a failing list."""
+    monkeypatch.delenv("KBACKUP_LOCATION")
+
+    done = kbackup("doctor")
+
+    assert done.code == 0
+    assert done.next == "Next: kbackup doctor --location URL"
+
+
+def test_doctor_of_another_context(kbackup):
+    """An unknown context is to be mended, and then the doctor is asked again."""
+    done = kbackup("doctor", "--context", "none")
+
+    assert done.code == 1
+    assert "It has: simulated" in done.out
+    assert done.next == "Next: kbackup doctor --context none"
+
+
+def test_doctor_is_silent_of_providers_that_nobody_chose(kbackup, monkeypatch):
+    """That the packages of another provider are not installed is no warning."""
+    monkeypatch.setattr("kbackup.plugins._offers.find_spec", lambda _name: None)
+
+    done = kbackup("doctor", "-o", "json")
+
+    assert not [check for check in findings(done) if "velero.io/aws" in check]
+    assert "unavailable" in kbackup("plugin", "get").out
 
 
 def test_doctor_names_missing_rights(kbackup, simulated):

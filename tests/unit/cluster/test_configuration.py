@@ -309,7 +309,8 @@ def test_auth_providers_without_token(server, write_kubeconfig, name, config):
         ({"users": [{"name": "other", "user": {}}]}, "no user u"),
         ({"clusters": []}, "config"),
         ({"current-context": ""}, "no current context"),
-        ({"contexts": []}, "no context here"),
+        ({"contexts": []}, "has no contexts"),
+        ({"contexts": [], "current-context": ""}, "has no contexts"),
     ],
 )
 def test_incomplete_kubeconfigs(server, write_kubeconfig, change, words):
