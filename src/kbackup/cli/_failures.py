@@ -90,6 +90,8 @@ def next_command(
 
 def explain_usage(error: click.ClickException, arguments: Sequence[str]) -> str:
     """Return what to print for a command that cannot be meant."""
+    if isinstance(error, NobodyToAskError) and error.first:
+        return f"Error: {error.format_message()}\nNext: {error.first}"
     if isinstance(error, NobodyToAskError):
         return explain_words(error.format_message(), [*arguments, error.option])
     context = getattr(error, "ctx", None)

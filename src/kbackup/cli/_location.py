@@ -92,7 +92,8 @@ def repair(session: Session, *, dry_run: bool, yes: bool) -> int:
     and nothing that is listed as a backup.
     """
     if not dry_run:
-        require_somebody_to_ask(yes=yes)
+        shown = session.complete("kbackup location repair --dry-run")
+        require_somebody_to_ask(yes=yes, first=shown)
     store = session.store()
     plan = store.plan_repair()
     if dry_run or not plan.steps:

@@ -19,6 +19,21 @@ if TYPE_CHECKING:
 _BESIDE = frozenset({"plan", "yes"})  # what may stand beside a plan that has the rest
 
 
+def refuse_unwritable(path: Path) -> None:
+    """Refuse, before anything is planned, a file that cannot be written.
+
+    Raises:
+        BadParameter: Its directory is not there, or is not the caller's to write.
+    """
+    fault = ""
+    if not path.parent.is_dir():
+        fault = "is no directory"
+    elif not os.access(path.parent, os.W_OK | os.X_OK):
+        fault = "may not be written"
+    if fault:
+        raise click.BadParameter(f"{path.parent} {fault}", param_hint="--save")
+
+
 def save_plan(path: Path, content: Mapping[str, Any]) -> None:
     """Write a plan's document; it appears whole or not at all, mode 0600."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".kbackup-")

@@ -36,8 +36,13 @@ from kbackup.cli._output import (
     say,
     say_next,
 )
-from kbackup.cli._plan_file import load_plan, refuse_beside_plan, save_plan
 from kbackup.cli._place import latest_of, place_of
+from kbackup.cli._plan_file import (
+    load_plan,
+    refuse_beside_plan,
+    refuse_unwritable,
+    save_plan,
+)
 from kbackup.cli._progress import show_progress
 from kbackup.cli._session import (
     Session,
@@ -45,6 +50,7 @@ from kbackup.cli._session import (
     cancel_on_signal,
     require_somebody_to_ask,
 )
+from kbackup.errors import KBackupError
 from kbackup.models import RestoreOptions, RestoreSpec, to_json
 
 if TYPE_CHECKING:
@@ -133,13 +139,29 @@ def restore() -> None:
     "--detailed-exitcode", is_flag=True, help="0 nothing to do, 4 changes, 5 conflicts."
 )
 @click.option("--save", type=_FILE, help="Keep the plan for `restore create --plan`.")
+@click.option("--force", is_flag=True, help="Overwrite the file of --save.")
 @global_options
 @click.pass_obj
 def plan(
-    session: Session, /, *, detailed_exitcode: bool, save: Path | None, **flags: Any
+    session: Session,
+    /,
+    *,
+    detailed_exitcode: bool,
+    save: Path | None,
+    force: bool,
+    **flags: Any,
 ) -> int:
     """Show what a restore would do; nothing is written to cluster or store."""
-    _require_backup(flags)
+    _require_backup(session, flags)
+    if save is not None:
+        refuse_unwritable(save)
+        if save.exists() and not force:
+            kept = f"--save {shlex.quote(str(save))} --force"
+            say(f"Error: {save} exists already")
+            say_next(
+                session, f"kbackup restore plan {_as_typed(session, flags)} {kept}"
+            )
+            return 1
     planned = _plan(session, flags, session.store())
     content = planned.to_json()
     again = _as_typed(session, flags)
@@ -162,10 +184,12 @@ def plan(
 def create(session: Session, /, *, plan: Path | None, yes: bool, **flags: Any) -> int:
     """Plan a restore, show its head, ask, and carry exactly that plan out."""
     if plan is None:
-        _require_backup(flags)
+        _require_backup(session, flags)
+        shown = f"kbackup restore plan {_as_typed(session, flags)}"
+        require_somebody_to_ask(yes=yes, first=session.complete(shown))
     else:
         refuse_beside_plan(click.get_current_context())
-    require_somebody_to_ask(yes=yes)
+        require_somebody_to_ask(yes=yes)
     store = session.store()
     if plan is None:
         planned = _plan(session, flags, store)
@@ -194,12 +218,25 @@ def create(session: Session, /, *, plan: Path | None, yes: bool, **flags: Any) -
         exitCode=result.exit_code,
     )
     print_document(session, content, lambda: _print_restored(result))
-    say_next(session, f"kbackup restore describe {planned.head.restore_name}")
+    if _is_recorded(store, planned.head.restore_name):
+        say_next(session, f"kbackup restore describe {planned.head.restore_name}")
+    else:
+        say_next(session, f"kbackup backup describe {planned.head.backup_name}")
     return result.exit_code
 
 
-def _require_backup(flags: Mapping[str, Any]) -> None:
+def _is_recorded(store: BackupStore, name: str) -> bool:
+    """Tell whether a restore can be described: not where nothing could be written."""
+    try:
+        store.get_restore(name)
+    except KBackupError:
+        return False
+    return True
+
+
+def _require_backup(session: Session, flags: Mapping[str, Any]) -> None:
     """Refuse a restore of nothing; a plan in a file names its backup itself."""
+    session.backup = flags["from_backup"] or ""
     if not flags["from_backup"]:
         context = click.get_current_context()
         raise click.UsageError("Missing option '--from-backup'.", context)

@@ -173,21 +173,34 @@ def cancel_on_signal() -> Iterator[CancelToken]:
 
 
 class NobodyToAskError(click.UsageError):
-    """A command would have to ask, and there is no terminal."""
+    """A command would have to ask, and there is no terminal.
 
-    def __init__(self, option: str) -> None:
+    Attributes:
+        option: What spares the question.
+        first: The command that shows what would be done; empty: there is none.
+    """
+
+    def __init__(self, option: str, first: str = "") -> None:
         super().__init__(f"there is no terminal to ask on: give {option}")
         self.option = option
+        self.first = first
 
 
-def require_somebody_to_ask(*, yes: bool, option: str = "--yes") -> None:
+def require_somebody_to_ask(
+    *, yes: bool, option: str = "--yes", first: str = ""
+) -> None:
     """Refuse to begin what will have to ask where nobody can answer.
+
+    Args:
+        yes: Whether the question was answered beforehand.
+        option: What answers it.
+        first: The command that shows what the question would have shown.
 
     Raises:
         NobodyToAskError: There is no terminal and *yes* was not given.
     """
     if not yes and not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise NobodyToAskError(option)
+        raise NobodyToAskError(option, first)
 
 
 def agreed(question: str, *, yes: bool) -> bool:

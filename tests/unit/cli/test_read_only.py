@@ -105,3 +105,17 @@ def test_validating_what_is_declared(declared):
 
     assert done.code == 0
     assert "is available: listed" in done.out
+
+
+@pytest.mark.parametrize("place", ["declared", "unwritable"])
+def test_restore_leads_to_what_is_there(request, place):
+    """After a restore that could not be recorded nothing leads to its record."""
+    kbackup = request.getfixturevalue(place)
+
+    done = kbackup(
+        *("restore", "create", "r", "--from-backup", "shop-1", "--yes"),
+        *("--namespace-mappings", "shop:copy"),
+    )
+
+    assert done.code == 0, done.err
+    assert done.next == "Next: kbackup backup describe shop-1"

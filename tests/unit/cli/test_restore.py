@@ -126,7 +126,8 @@ def test_create_without_a_terminal_needs_yes(backed_up, simulated):
     done = backed_up("restore", "create", "--from-backup", "shop-1")
 
     assert done.code == 2
-    assert done.next == "Next: kbackup restore create --from-backup shop-1 --yes"
+    assert "give --yes" in done.err
+    assert done.next == "Next: kbackup restore plan --from-backup shop-1"
     assert simulated.calls == before
 
 

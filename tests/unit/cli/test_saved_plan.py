@@ -82,10 +82,10 @@ def test_saved_plan_is_its_owners_alone(file):
 
 
 def test_saving_replaces_an_older_plan(planned, file):
-    """A plan that was kept before is replaced, whoever might read that one."""
+    """With --force a plan that was kept is replaced, whoever might read that one."""
     file.chmod(0o644)
 
-    done = planned("restore", "plan", "later", *COPY, "--save", file)
+    done = planned("restore", "plan", "later", *COPY, "--save", file, "--force")
 
     assert done.code == 0
     assert json.loads(file.read_text())["head"]["restore"]["name"] == "later"
@@ -194,15 +194,6 @@ def test_file_that_is_not_there(offline, file):
     assert "does not exist" in done.err
 
 
-def test_directory_that_is_not_there(backed_up, file):
-    """A plan that cannot be kept is an error, and the plan was not printed as done."""
-    done = backed_up("restore", "plan", *COPY, "--save", file.parent / "no" / "p.json")
-
-    assert done.code == 1
-    assert "No such file or directory" in done.err
-    assert done.out == ""
-
-
 def test_plan_of_another_cluster_is_refused(planned, file, monkeypatch, tmp_path):
     """The head names where this call would write; the plan is not for there."""
     with SimulatedCluster() as other:
@@ -263,3 +254,29 @@ def test_redacted_types_show_no_value(backed_up, simulated, file):
     assert "data.currency: differs" in hidden.out
     assert "a-live-password" not in hidden.out + hidden.err + file.read_text()
     assert "EUR" not in hidden.out + file.read_text()
+
+
+def test_plan_that_is_there_is_not_lost(planned, simulated, file):
+    """A reviewed plan is overwritten only with --force, and nothing is read before."""
+    kept, before = file.read_bytes(), simulated.calls
+
+    refused = planned("restore", "plan", *COPY, "--save", file)
+
+    assert refused.code == 1
+    assert f"Error: {file} exists already" in refused.err
+    assert refused.next.endswith(f"--save {file} --force")
+    assert file.read_bytes() == kept
+    assert simulated.calls == before
+    assert planned("restore", "plan", *COPY, "--save", file, "--force").code == 0
+    assert file.read_bytes() != kept
+
+
+def test_plan_without_a_place_is_not_computed(backed_up, simulated, tmp_path):
+    """A file in a directory that is not there is refused before the cluster is asked."""
+    before = simulated.calls
+
+    done = backed_up("restore", "plan", *COPY, "--save", tmp_path / "none/p.json")
+
+    assert done.code == 2
+    assert f"{tmp_path}/none is no directory" in done.err
+    assert simulated.calls == before
