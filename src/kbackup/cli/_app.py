@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from importlib.metadata import version as installed_version
 from typing import Any
 
 import click
 
 from kbackup.cli._failures import explain, explain_usage, explain_words
-from kbackup.cli._options import global_options
+from kbackup.cli._options import Group, global_options
 from kbackup.cli._session import Session
 from kbackup.errors import KBackupError
 
@@ -26,7 +27,7 @@ _GROUPS = {
 _CANCELLED = 130
 
 
-class _LazyGroup(click.Group):
+class _LazyGroup(Group):
     """A group whose commands are imported when they are called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's
@@ -49,8 +50,23 @@ class _LazyGroup(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in _GROUPS.items()])
 
 
+def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's
+    """Print the version alone, and end."""
+    if value and not ctx.resilient_parsing:
+        click.echo(f"kbackup {installed_version('kbackup')}")
+        ctx.exit()
+
+
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @global_options
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Print the version of kbackup.",
+)
 @click.pass_context
 def app(ctx: click.Context) -> None:
     """Back up, restore and migrate what runs in Kubernetes.

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import click
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from kbackup.archive import ArchiveReader
 
 _FAILED, _WITH_FAILURES = 1, 3
+_STDOUT = Path("-")
 _damaged = click.option(
     "--damaged", is_flag=True, help="Read what is readable of a damaged backup."
 )
@@ -143,8 +147,8 @@ def show(session: Session, name: str, item: str, *, damaged: bool) -> int:
     "-f",
     "--file",
     "target",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Where to; default NAME-data.tar.gz.",
+    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+    help="Where to, - for stdout; default NAME-data.tar.gz.",
 )
 @click.option("--force", is_flag=True, help="Overwrite the file.")
 @global_options
@@ -152,6 +156,9 @@ def show(session: Session, name: str, item: str, *, damaged: bool) -> int:
 def download(session: Session, name: str, target: Path | None, *, force: bool) -> int:
     """Save the archive of backup NAME, checked against its digest."""
     session.backup = name
+    if target == _STDOUT:
+        _print_archive(session, name)
+        return 0
     target = target or Path(f"{name}-data.tar.gz")
     if not target.parent.is_dir():
         raise click.BadParameter(
@@ -167,6 +174,21 @@ def download(session: Session, name: str, target: Path | None, *, force: bool) -
     )
     print_document(session, content, lambda: click.echo(f"Saved {target}"))
     return 0
+
+
+def _print_archive(session: Session, name: str) -> None:
+    """Write the archive to stdout, once the whole of it has been checked."""
+    stdout = sys.stdout.buffer
+    if session.output != "table" or stdout.isatty():
+        raise click.BadParameter(
+            "stdout is for the archive alone, and no terminal", param_hint="--file"
+        )
+    with TemporaryDirectory() as directory:
+        path = Path(directory) / "archive"
+        session.store().download(name, path)
+        with path.open("rb") as archive:
+            shutil.copyfileobj(archive, stdout)
+    stdout.flush()
 
 
 @click.command(cls=Command)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -36,6 +36,8 @@ _NEXT: tuple[tuple[type[errors.KBackupError], str], ...] = (
     (errors.RunCancelledError, "{again}"),
     (errors.ConfigError, "{verb} --help"),
 )
+# Older click prints the help by itself.
+_WITHOUT_VERB: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
 _NOT_FOUND = (errors.BackupNotFoundError, errors.RestoreNotFoundError)
 _OWN = "plugins/kbackup.io/"  # keys that nobody but kbackup knows
 
@@ -90,6 +92,8 @@ def next_command(
 
 def explain_usage(error: click.ClickException, arguments: Sequence[str]) -> str:
     """Return what to print for a command that cannot be meant."""
+    if isinstance(error, _WITHOUT_VERB):
+        return error.format_message()  # the help itself, which is no error
     if isinstance(error, NobodyToAskError) and error.first:
         return f"Error: {error.format_message()}\nNext: {error.first}"
     if isinstance(error, NobodyToAskError):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
+from difflib import get_close_matches
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 _TRUTHS = frozenset({"true", "false", "t", "f", "1", "0", "yes", "no", "y", "n"})
+_UNCUT = 1000  # letters of a command's short help
+_DAYS = re.compile(r"(\d{1,6})([dw])")  # which people write and Go does not know
+_HOURS = {"d": 24, "w": 7 * 24}
 
 
 class Switch(click.Option):
@@ -46,6 +51,33 @@ class Group(click.Group):
     """A group of such commands."""
 
     command_class = Command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or name the one that may be meant, in every click."""
+        name, known = args[0], self.list_commands(ctx)
+        if name in known or name.startswith("-") or ctx.resilient_parsing:
+            return super().resolve_command(ctx, args)
+        near = get_close_matches(name, known, n=1)
+        meant = f" Did you mean {near[0]!r}?" if near else ""
+        raise click.UsageError(f"No such command {name!r}.{meant}", ctx)
+
+    def format_commands(
+        self, ctx: click.Context, formatter: click.HelpFormatter
+    ) -> None:
+        """List the commands with their whole first sentences."""
+        found = [
+            (name, self.get_command(ctx, name)) for name in self.list_commands(ctx)
+        ]
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [
+                    (name, command.get_short_help_str(_UNCUT))
+                    for name, command in found
+                    if command is not None
+                ]
+            )
 
 
 class CommaSeparated(click.ParamType):  # type: ignore[type-arg, unused-ignore] # generic since 8.5
@@ -134,7 +166,9 @@ class Duration(click.ParamType):  # type: ignore[type-arg, unused-ignore] # gene
         try:
             return parse_duration(value)
         except DurationError as exc:
-            self.fail(str(exc), param, ctx)
+            days = _DAYS.fullmatch(value)
+            hint = f"; write {int(days[1]) * _HOURS[days[2]]}h" if days else ""
+            self.fail(f"{exc}{hint}", param, ctx)
 
 
 def operations_option(command: F) -> F:

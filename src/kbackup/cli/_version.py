@@ -16,7 +16,7 @@ from kbackup.cli._session import Session
 @global_options
 @click.pass_obj
 def version(session: Session) -> None:
-    """Print the version of kbackup and of Python."""
+    """Print the version of kbackup and of Python; --version prints the first alone."""
     content = document(
         "Version",
         version=installed_version("kbackup"),
