@@ -35,8 +35,14 @@ Lists are comma-separated, and their options may be repeated. Exit codes are in
 [settings.md](settings.md).
 
 Ctrl-C and SIGTERM end a run cleanly: nothing of it is published, its name is free again,
-the exit code is 130. A restore that was cancelled is completed by the same command under
-the same name. A second Ctrl-C aborts.
+the exit code is 130. A restore that was cancelled says how much of its plan it has written,
+and is completed by the same command under the same name. A second Ctrl-C aborts.
+
+`--from-backup latest` is the newest backup that is whole and ended as Completed or
+PartiallyFailed; newer ones that are damaged, incomplete or failed are named as not taken.
+No backup is made under the name `latest`.
+
+A location in memory (`memory://`) ends with the command, so `backup create` refuses it.
 
 Values of Secrets are printed by one command only, `backup show`, when a Secret is asked
 for by its name.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kbackup import errors
+from kbackup.cli._output import plural
 from kbackup.cli._place import place_of
 from kbackup.cli._session import NobodyToAskError
 
@@ -38,6 +39,7 @@ _NEXT: tuple[tuple[type[errors.KBackupError], str], ...] = (
 )
 # Older click prints the help by itself.
 _WITHOUT_VERB: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
+_WRITTEN = frozenset({"created", "updated", "recreated"})
 _NOT_FOUND = (errors.BackupNotFoundError, errors.RestoreNotFoundError)
 _OWN = "plugins/kbackup.io/"  # keys that nobody but kbackup knows
 
@@ -51,6 +53,8 @@ def explain(
         lines = [f"Error: the request breaks these rules:{facts}"]
     else:
         lines = [f"Error: {_fact(error, session)}"]
+    if isinstance(error, errors.RunCancelledError):
+        lines += _left(error.result)
     if isinstance(error, errors.ClusterError) and session.target:
         lines.append(f"Cluster: {session.target}")
     store = session.opened_store
@@ -60,6 +64,20 @@ def explain(
         lines.append(f"Hint: {error.hint}")
     lines.append(f"Next: {next_command(error, arguments, session)}")
     return "\n".join(lines)
+
+
+def _left(result: Any) -> list[str]:
+    """Return how much a cancelled restore has written, which stays."""
+    outcomes = getattr(result, "outcomes", ())
+    if not outcomes:  # of a backup, or before the first write
+        return []
+    written = sum(outcome.action in _WRITTEN for outcome in outcomes)
+    progress = result.restore.status.progress
+    total = max(progress.total_items if progress else 0, len(outcomes))
+    return [
+        f"Written: {written} of the plan's {plural(total, 'item')}; they stay",
+        f"To complete it: the same restore again, {result.restore.metadata.name}",
+    ]
 
 
 def _fact(error: errors.KBackupError, session: Session) -> str:
@@ -80,7 +98,7 @@ def next_command(
     parts = {
         "name": getattr(error, "name", ""),
         "backup": session.backup or "NAME",
-        "again": shlex.join(("kbackup", *arguments)),
+        "again": session.again or shlex.join(("kbackup", *arguments)),
         "verb": session.verb,
     }
     for kind, command in _NEXT:

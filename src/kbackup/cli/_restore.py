@@ -194,6 +194,8 @@ def create(session: Session, /, *, plan: Path | None, yes: bool, **flags: Any) -
     if plan is None:
         planned = _plan(session, flags, store)
         again = f"plan {_as_typed(session, flags)}"
+        named = _as_typed(session, {**flags, "name": planned.head.restore_name})
+        session.again = session.complete(f"kbackup restore create {named} --yes")
     else:
         planned = load_plan(plan)
         session.backup = planned.head.backup_name

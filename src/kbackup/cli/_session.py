@@ -49,6 +49,7 @@ class Session:
         output: ``table``, ``json`` or ``yaml``.
         verb: The command as it was called, such as ``kbackup backup get``.
         backup: Which backup it is about, once that is known.
+        again: What does the same once more, where that is not the command as typed.
     """
 
     kubeconfig: Path | None = None
@@ -57,6 +58,7 @@ class Session:
     output: str = "table"
     verb: str = "kbackup"
     backup: str = ""
+    again: str = ""
     _plugins: PluginManager | None = None
     _cluster: Cluster | None = None
     _store: BackupStore | None = None

@@ -5,6 +5,17 @@ import pytest
 from kbackup import errors
 from kbackup.cli._failures import explain
 from kbackup.cli._session import Session
+from kbackup.models import (
+    GroupResource,
+    ItemOutcome,
+    ObjectMeta,
+    ResourceIdentifier,
+    Restore,
+    RestoreProgress,
+    RestoreResult,
+    RestoreSpec,
+    RestoreStatus,
+)
 
 CREATE = Session(verb="kbackup backup create")
 
@@ -76,3 +87,36 @@ def test_context_is_repeated_where_a_cluster_is_asked(tmp_path):
     text = explain(errors.ClusterUnreachableError("get", "version"), [], session)
 
     assert text.endswith(f"--kubeconfig {tmp_path}/k --context staging")
+
+
+def cancelled(*actions, total):
+    """The error of a cancelled restore that did so much of its plan."""
+    error = errors.RunCancelledError("stopped by SIGINT")
+    item = ResourceIdentifier(GroupResource("", "configmaps"), "shop", "a")
+    error.result = RestoreResult(
+        restore=Restore(
+            metadata=ObjectMeta(name="r"),
+            spec=RestoreSpec(backup_name="shop-1"),
+            status=RestoreStatus(progress=RestoreProgress(total_items=total)),
+        ),
+        outcomes=[ItemOutcome(identifier=item, action=action) for action in actions],
+    )
+    return error
+
+
+def test_cancelled_restore_says_what_it_wrote():
+    """After Ctrl-C it is told how many objects are there, and what completes the rest."""
+    session = Session(again="kbackup restore create r --from-backup shop-1 --yes")
+    error = cancelled("created", "skipped", "updated", total=7)
+
+    lines = explain(error, ["restore", "create"], session).splitlines()
+
+    assert lines[1].startswith("Written: 2 of the plan's 7 items; they stay")
+    assert lines[-1] == f"Next: {session.again}"
+
+
+def test_cancelled_before_the_first_write():
+    """A restore that was ended before it wrote says nothing of objects."""
+    text = explain(cancelled(total=7), ["restore", "create"], Session())
+
+    assert "Written" not in text

@@ -73,13 +73,40 @@ def test_restore_create(simulated, directory, kbackup, tmp_path):
 
     assert process.returncode == 130
     assert "Traceback" not in said
-    assert said.strip().endswith("--namespace-mappings shop:copy")
+    assert said.strip().endswith("--namespace-mappings shop:copy --yes")
     assert kbackup("restore", "get").out == ""
     simulated.faults.clear()
     again = kbackup(*arguments)
     assert again.code == 0, again.err
     assert len(simulated.objects("deployments.apps", "copy")) == 1
     assert "r   " in kbackup("restore", "get").out
+
+
+def test_restore_create_without_a_name(simulated, directory, kbackup, tmp_path):
+    """The command that completes a cancelled restore names it, as nobody had done."""
+    kbackup("backup", "create", "shop-1", "--include-namespaces", "shop")
+    kubeconfig = simulated.kubeconfig(tmp_path / "kubeconfig")
+    arguments = (
+        *("restore", "create", "--from-backup", "latest", "--yes"),
+        *("--namespace-mappings", "shop:copy"),
+    )
+    slow = simulated.faults.delay(0.5, verb="create")
+    process = start(kubeconfig, directory, *arguments)
+    wait_until(lambda: slow.happened >= 2)
+
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=SECONDS)
+
+    assert process.returncode == 130
+    following = said.strip().splitlines()[-1].removeprefix("Next: kbackup ").split()
+    assert following[2].startswith("shop-1-2")
+    assert following[3:] == [
+        *("--from-backup", "shop-1", "--namespace-mappings", "shop:copy", "--yes")
+    ]
+    simulated.faults.clear()
+    done = kbackup(*following)
+    assert done.code == 0, done.err
+    assert done.next == f"Next: kbackup restore describe {following[2]}"
 
 
 def test_reading_verb(kbackup, monkeypatch):
