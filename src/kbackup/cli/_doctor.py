@@ -17,7 +17,7 @@ from kbackup.cli._output import (
     say_next,
     say_once_mended,
 )
-from kbackup.cli._place import latest_of
+from kbackup.cli._place import latest_of, without_own_key
 from kbackup.cli._session import Session
 from kbackup.errors import (
     ClusterError,
@@ -224,7 +224,8 @@ def _location_findings(session: Session) -> Iterator[Finding]:
         yield Finding("location", "ok", store.url + only)
     for problem in problems:  # what cannot be written can still be restored from
         status = "warning" if _is_readable(store) else "error"
-        yield Finding("location", status, f"{store.url}: {problem}")
+        fault = without_own_key(problem)
+        yield Finding("location", status, f"{store.url}: {fault}")
 
 
 def _is_readable(store: BackupStore) -> bool:

@@ -10,7 +10,7 @@ import click
 
 from kbackup import errors
 from kbackup.cli._output import plural
-from kbackup.cli._place import place_of
+from kbackup.cli._place import place_of, without_own_key
 from kbackup.cli._session import NobodyToAskError
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ _NEXT: tuple[tuple[type[errors.KBackupError], str], ...] = (
 _WITHOUT_VERB: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
 _WRITTEN = frozenset({"created", "updated", "recreated"})
 _NOT_FOUND = (errors.BackupNotFoundError, errors.RestoreNotFoundError)
-_OWN = "plugins/kbackup.io/"  # keys that nobody but kbackup knows
 
 
 def explain(
@@ -85,10 +84,7 @@ def _fact(error: errors.KBackupError, session: Session) -> str:
     store = session.opened_store
     if store is None or not isinstance(error, errors.StoreError):
         return str(error)
-    text = str(error)
-    if error.key.startswith(_OWN):
-        text = text.removeprefix(f"{error.key}: ")
-    return f"{store.url}: {text}"
+    return f"{store.url}: {without_own_key(str(error))}"
 
 
 def next_command(
@@ -111,7 +107,7 @@ def next_command(
 def explain_usage(error: click.ClickException, arguments: Sequence[str]) -> str:
     """Return what to print for a command that cannot be meant."""
     if isinstance(error, _WITHOUT_VERB):
-        return error.format_message()  # the help itself, which is no error
+        return str(error.message)  # the help itself, which is no error
     if isinstance(error, NobodyToAskError) and error.first:
         return f"Error: {error.format_message()}\nNext: {error.first}"
     if isinstance(error, NobodyToAskError):

@@ -8,7 +8,7 @@ import click
 
 from kbackup.cli._options import Group, global_options
 from kbackup.cli._output import document, print_document, say, say_next, say_once_mended
-from kbackup.cli._place import telling_if_made
+from kbackup.cli._place import telling_if_made, without_own_key
 from kbackup.cli._session import Session, agreed, require_somebody_to_ask
 from kbackup.errors import UnsupportedCapabilityError
 
@@ -29,7 +29,7 @@ def validate(session: Session) -> int:
     """Check that the location can be listed, written, read and deleted from."""
     store = session.store()
     with telling_if_made(store):
-        problems = store.validate()
+        problems = tuple(map(without_own_key, store.validate()))
     directories = store.directories()
     content = document(
         "LocationReport",

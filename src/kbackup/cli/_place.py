@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from kbackup.catalog import BackupEntry, BackupStore
 
 _MEMORY = "kbackup.io/memory"
+_OWN = "plugins/kbackup.io/"  # keys that nobody but kbackup knows
 
 
 def is_absent(store: BackupStore) -> bool:
@@ -25,6 +26,11 @@ def is_absent(store: BackupStore) -> bool:
 def place_of(store: BackupStore) -> str:
     """Return its address, and that it is not there yet: it may be mistyped."""
     return store.url + (", which does not exist yet" if is_absent(store) else "")
+
+
+def without_own_key(text: str) -> str:
+    """Return what a store said without the key in front, where that is our own."""
+    return text.partition(": ")[2] if text.startswith(_OWN) else text
 
 
 @contextmanager

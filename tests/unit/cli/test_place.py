@@ -68,6 +68,7 @@ def test_validate_leads_to_itself_only_once_mended(offline, tmp_path):
         in (done.err)
     )
     assert "--help" not in done.err
+    assert done.out == f"file://{file}: access refused: Not a directory\n"
 
 
 def test_backup_into_memory_is_refused(kbackup):

@@ -28,7 +28,7 @@ def test_version_option(offline):
 @pytest.mark.parametrize(
     ("words", "meant"),
     [
-        (["versoin"], "version"),
+        (["vershun"], "version"),
         (["backups"], "backup"),
         (["backup", "creat"], "create"),
     ],
