@@ -185,7 +185,8 @@ def _spec_of(
     if any(part.startswith("~") for part in parts):  # HOME is none of a library's
         raise InvalidConfigError(
             f"the location {text!r} begins with '~', which only a shell replaces",
-            hint="give Path(...).expanduser(), or write ./~ for a directory so named",
+            hint="give the whole path, as Path.expanduser makes it; "
+            "a directory of that name is written ./~",
         )
     return _local([str(Path(part).absolute()) for part in parts])
 
