@@ -197,6 +197,7 @@ class ItemPlanner:
             self._book.see(
                 entry,
                 desired.content,
+                live=case.met,
                 owners=case.lost_owners,
                 had_status=case.had_status,
                 resource=case.view.resource,
@@ -256,7 +257,8 @@ class ItemPlanner:
         is_kept = case.owned.role is Role.ADOPTED and not case.view.is_claim
         keeper = ownership(live).maker if is_kept else None
         rules, hide = self._request.rules, self._request.hides(case.item)
-        verdict = decide(desired.content, cleaned(live), rules, hide=hide)
+        case.met = cleaned(live)
+        verdict = decide(desired.content, case.met, rules, hide=hide)
         if verdict.action is PlanAction.UNCHANGED:
             return case.entry(verdict.action, verdict.reason, precondition=seen)
         writes = verdict.action.writes
@@ -382,6 +384,7 @@ class _Case(msgspec.Struct):
     second_write: bool = False
     relinks: bool = False
     orphan: bool = False
+    met: dict[str, Any] | None = None
 
     @property
     def lives(self) -> bool:

@@ -11,6 +11,7 @@ from kbackup.models import APIResource, ResourceIdentifier
 from kbackup.restore._claims import ClaimLine
 from kbackup.restore._controlled import Owner
 from kbackup.restore._plan import Notice, PlanAction, PlanEntry
+from kbackup.restore._quiesce import QUIET_NODE
 
 Content = Mapping[str, Any]
 
@@ -20,7 +21,7 @@ _WEBHOOK = "lets a webhook see or refuse what others write"
 _BALANCER = "asks the cloud for a load balancer"
 _INGRESS = "claims host names (Ingress)"
 _DNS = "claims DNS names (annotation)"
-_STARTS = "starts work (Jobs, CronJobs that are not suspended)"
+_STARTS = "starts work (Jobs, CronJobs that are not suspended, what was kept still)"
 _FINALIZER = "custom resources with a finalizer: without its controller they cannot go"
 _CONVERTED = "needs a conversion webhook that answers"
 _COPY = (
@@ -88,6 +89,7 @@ class NoticeBook:
         entry: PlanEntry,
         content: Content,
         *,
+        live: Content | None = None,
         owners: Iterable[Owner] = (),
         had_status: bool = False,
         resource: APIResource | None = None,
@@ -98,6 +100,8 @@ class NoticeBook:
         Args:
             entry: The line of the plan.
             content: As it would be written.
+            live: The object that is updated, where there is one: what it does already
+                is nothing new.
             owners: Whom the backup names as its owners and the restore never does.
             had_status: The backup has a status for it.
             resource: Its type in the target, where it is served.
@@ -118,7 +122,7 @@ class NoticeBook:
             and "status" not in resource.subresources
         ):
             self._note(_NO_STATUS, target)
-        for sentence in _sentences(entry, content):
+        for sentence in _sentences(entry, content, live or {}):
             self._note(sentence, target)
         if not self._copied.isdisjoint(_named_namespaces(entry.kind, content)):
             self._note(_ELSEWHERE, target)
@@ -159,30 +163,55 @@ class NoticeBook:
         self._found.setdefault(sentence, []).append(item)
 
 
-def _sentences(entry: PlanEntry, content: Content) -> Iterable[str]:
-    kind, spec = entry.kind, content.get("spec")
-    spec = spec if isinstance(spec, Mapping) else {}
-    metadata = content.get("metadata") or {}
+def _sentences(entry: PlanEntry, content: Content, live: Content) -> Iterable[str]:
+    kind, spec, before = entry.kind, _spec_of(content), _spec_of(live)
     if kind in _RBAC_KINDS:
         yield _RBAC
     elif kind in _WEBHOOK_KINDS:
         yield _WEBHOOK
-    elif kind == "Service" and spec.get("type") == "LoadBalancer":
+    elif kind == "Service" and _is_balanced(spec) and not _is_balanced(before):
         yield _BALANCER
-    elif kind == "Ingress" and any(r.get("host") for r in spec.get("rules") or ()):
+    elif kind == "Ingress" and _hosts(spec) - _hosts(before):
         yield _INGRESS
-    elif _starts(entry, spec):
+    elif _starts(entry, spec, before):
         yield _STARTS
-    if _DNS_ANNOTATION in (metadata.get("annotations") or {}):
+    if _dns_names(content) not in ("", _dns_names(live)):
         yield _DNS
-    if metadata.get("finalizers") and _is_custom(entry):
+    if content["metadata"].get("finalizers") and _is_custom(entry):
         yield _FINALIZER
 
 
-def _starts(entry: PlanEntry, spec: Content) -> bool:
+def _starts(entry: PlanEntry, spec: Content, before: Content) -> bool:
+    if entry.action is PlanAction.UPDATE:
+        return _is_still(before) and not _is_still(spec)
     if entry.action is not PlanAction.CREATE:
         return False
     return entry.kind in ("Job", "CronJob") and not spec.get("suspend")
+
+
+def _is_still(spec: Content) -> bool:
+    """Whether a workload of any kind runs nothing, as `quiesce` leaves it."""
+    nodes = _spec_of(spec.get("template")).get("nodeSelector") or {}
+    idle = 0 in (spec.get("replicas"), spec.get("parallelism"))
+    return bool(spec.get("suspend")) or idle or QUIET_NODE in nodes
+
+
+def _spec_of(content: Any) -> Content:
+    spec = content.get("spec") if isinstance(content, Mapping) else None
+    return spec if isinstance(spec, Mapping) else {}
+
+
+def _is_balanced(service: Content) -> bool:
+    return bool(service.get("type") == "LoadBalancer")
+
+
+def _hosts(ingress: Content) -> set[str]:
+    return {rule["host"] for rule in ingress.get("rules") or () if rule.get("host")}
+
+
+def _dns_names(content: Content) -> str:
+    annotations = (content.get("metadata") or {}).get("annotations") or {}
+    return str(annotations.get(_DNS_ANNOTATION, ""))
 
 
 def _named_namespaces(kind: str, content: Content) -> Iterable[str]:

@@ -203,3 +203,45 @@ def test_a_copy_that_still_points_at_its_original(kind, content):
 
     assert "still names the namespace" in str(copy.notices()[-1])
     assert not any("still names" in str(each) for each in at_home.notices())
+
+
+QUIET_POD = {"template": {"spec": {"nodeSelector": {"kbackup.io/quiesced": "true"}}}}
+HOST = {"rules": [{"host": "shop.example.com"}]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "after", "words"),
+    [
+        ("CronJob", {"suspend": True}, {"suspend": False}, "starts work"),
+        ("Job", {"suspend": True, "parallelism": 0}, {"parallelism": 1}, "starts work"),
+        ("Deployment", {"replicas": 0}, {"replicas": 2}, "starts work"),
+        ("StatefulSet", {"replicas": 0}, {}, "starts work"),
+        ("DaemonSet", QUIET_POD, {"template": {"spec": {}}}, "starts work"),
+        ("Service", {"type": "ClusterIP"}, {"type": "LoadBalancer"}, "load balancer"),
+        ("Ingress", {"rules": [{}]}, HOST, "host names"),
+    ],
+)
+def test_an_update_that_wakes_something_is_told(kind, before, after, words):
+    """What was kept still and is to act again is announced like what is created."""
+    entry = _entry(kind, f"{kind.lower()}s", action=PlanAction.UPDATE)
+
+    [told] = _told(entry, {"spec": after}, live={"spec": before})
+
+    assert words in told
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "after"),
+    [
+        ("CronJob", {"suspend": False}, {"schedule": "@daily"}),
+        ("CronJob", {"suspend": True}, {"suspend": True, "schedule": "@daily"}),
+        ("Deployment", {"replicas": 1}, {"replicas": 2}),
+        ("Service", {"type": "LoadBalancer"}, {"type": "LoadBalancer", "ports": []}),
+        ("Ingress", HOST, HOST),
+    ],
+)
+def test_an_update_of_what_acts_already_is_not(kind, before, after):
+    """An update that starts nothing new needs no notice."""
+    entry = _entry(kind, f"{kind.lower()}s", action=PlanAction.UPDATE)
+
+    assert _told(entry, {"spec": after}, live={"spec": before}) == []
