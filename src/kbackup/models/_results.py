@@ -247,11 +247,14 @@ class ItemOutcome:
         identifier: In the target.
         action: Such as ``created``, ``updated``, ``unchanged``, ``skipped``, ``failed``.
         reason: Why, where it was not simply done.
+        left_alone: It was to be written, and was not: the live object appeared or
+            changed since the plan was made.
     """
 
     identifier: ResourceIdentifier
     action: str
     reason: str = ""
+    left_alone: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -265,11 +268,16 @@ class RestoreResult:
 
     @property
     def exit_code(self) -> int:
-        """0 for a whole restore, 3 if items failed or none was selected, else 1."""
+        """0 for a whole restore, 3 if not all that was to be written was, else 1.
+
+        It is 3 if items failed, were left alone because they had moved since the plan
+        was made, or if none was selected.
+        """
         status = self.restore.status
         if status.phase is RestorePhase.PARTIALLY_FAILED:
             return _WITH_FAILURES
         if status.phase is not RestorePhase.COMPLETED:
             return _NOT_DONE
         items = status.progress.total_items if status.progress is not None else 0
-        return _DONE if items else _WITH_FAILURES
+        is_whole = items and not any(each.left_alone for each in self.outcomes)
+        return _DONE if is_whole else _WITH_FAILURES

@@ -40,6 +40,7 @@ from kbackup.restore._desired import Desired, DesiredMaker
 from kbackup.restore._dropped import dropped_fields, name_some
 from kbackup.restore._existing import ExistingRules, decide, update_patch
 from kbackup.restore._gate import Gate
+from kbackup.restore._managed_fields import ownership_patch
 from kbackup.restore._owners import OwnerLinks, tied, without_blocks
 from kbackup.restore._plan import PlanAction, PlanEntry, Precondition
 from kbackup.restore._priorities import NAMESPACES
@@ -59,6 +60,8 @@ from kbackup.restore._writer import (
 _MOVED = "the live object changed since the plan was made"
 _APPEARED = "an object of this name appeared since the plan was made"
 _UNSEEN = "an object of this name exists"
+_DONE = "done already"
+_OURS_CHANGED = "this restore made it before, and it changed since"
 _DEFERRALS = 3  # for an owner that waits itself; it is tried before what it owns
 _BLOCKING = "blockownerdeletion"
 _DIGEST = "the item would be written differently than planned"
@@ -91,6 +94,7 @@ class ObjectWriter:
     ) -> None:
         self._operations = operations
         self._begun: set[ResourceIdentifier] = set()
+        self._unanswered: set[ResourceIdentifier] = set()
         self._owners = owners
         self._deferred: Counter[ResourceIdentifier] = Counter()
         self._dry_run = dry_run
@@ -262,6 +266,8 @@ class ObjectWriter:
             self._gate.push_back()
         reason = self._last_answer(entry, error)
         answer = meaning(error, create=True)
+        if answer is Answer.LOOK:
+            self._unanswered.add(entry.identifier)
         if answer is Answer.RETRY:
             return Attempt(reason=reason)
         if answer is Answer.FAIL:
@@ -282,23 +288,28 @@ class ObjectWriter:
         live: dict[str, Any],
     ) -> Attempt:
         """An object of that name is there, though the plan saw none."""
-        metadata = live["metadata"]
-        ours = is_labelled(metadata.get("labels"), self._label)
-        seen = Precondition(metadata["uid"], metadata["resourceVersion"])
+        ours, seen = (
+            is_labelled(live["metadata"].get("labels"), self._label),
+            _seen(live),
+        )
         verdict = decide(desired.content, cleaned(live), self._rules)
-        if ours:  # the answer to our own create got lost
-            if entry.second_write:
-                self._give_back_fields(entry, resource, seen.uid)
+        is_as_desired = verdict.action is PlanAction.UNCHANGED
+        answered = entry.identifier not in self._unanswered
+        if ours and entry.second_write and (is_as_desired or not answered):
+            self._give_back_fields(entry, resource, seen.uid)
+        if ours and not answered:
             return Attempt(action=CREATED, reason=entry.reason)
-        if verdict.action is PlanAction.UNCHANGED:
-            return Attempt(action=UNCHANGED, reason=verdict.reason)
+        if is_as_desired:
+            return Attempt(action=UNCHANGED, reason=_DONE if ours else verdict.reason)
         if entry.target.group_resource == NAMESPACES:
             return Attempt(action=SKIPPED, reason=verdict.reason)
-        if entry.kind == "ServiceAccount":  # the target makes `default` by itself
+        if (
+            entry.kind == "ServiceAccount" and not ours
+        ):  # the target makes `default` by itself
             return self._patch(entry, resource, desired, live, seen)
-        if entry.action is PlanAction.UNKNOWN:
-            return Attempt(action=SKIPPED, reason=_UNSEEN, moved=True)
-        return Attempt(action=SKIPPED, reason=_APPEARED, moved=True)
+        reason = _UNSEEN if entry.action is PlanAction.UNKNOWN else _APPEARED
+        reason = _OURS_CHANGED if ours else reason
+        return Attempt(action=SKIPPED, reason=reason, moved=True)
 
     # --- update -----------------------------------------------------------------------
 
@@ -308,10 +319,9 @@ class ObjectWriter:
         live = self._look(entry, resource)
         if live is None:
             return Attempt(action=SKIPPED, reason=_MOVED, moved=True)
-        metadata = live["metadata"]
-        seen = Precondition(metadata["uid"], metadata["resourceVersion"])
+        seen = _seen(live)
         if seen != entry.precondition and not self._is_as_planned(entry, desired, live):
-            return self._moved(desired, live)
+            return self._moved(entry, desired, live)
         live = cleaned(live)
         verdict = decide(desired.content, live, self._rules, hide=True)
         if verdict.action is not PlanAction.UPDATE:
@@ -363,6 +373,8 @@ class ObjectWriter:
             self._gate.push_back()
         reason = self._last_answer(entry, error)
         answer = meaning(error, create=False)
+        if answer is Answer.LOOK:
+            self._unanswered.add(entry.identifier)
         if answer is Answer.FAIL:
             return Attempt(action=FAILED, reason=reason)
         # A volume that is bound again has no body: its next try looks first.
@@ -375,7 +387,7 @@ class ObjectWriter:
             return Attempt(reason=reason)  # it did not take place
         if self._is_as_planned(entry, desired, live):
             return Attempt(reason=reason)  # only its status moved: once more
-        return self._moved(desired, live)
+        return self._moved(entry, desired, live)
 
     def _is_as_planned(
         self, entry: PlanEntry, desired: Desired, live: dict[str, Any]
@@ -397,12 +409,20 @@ class ObjectWriter:
             and verdict.differences == entry.differences
         )
 
-    def _moved(self, desired: Desired, live: dict[str, Any]) -> Attempt:
+    def _moved(
+        self, entry: PlanEntry, desired: Desired, live: dict[str, Any]
+    ) -> Attempt:
         """The live object is another than the plan saw: done, or left alone."""
         keep = self._rules.keep_node_ports
         if same(desired.content, cleaned(live), keep_node_ports=keep):
-            return Attempt(action=UPDATED)
+            return self._done(entry)
         return Attempt(action=SKIPPED, reason=_MOVED, moved=True)
+
+    def _done(self, entry: PlanEntry) -> Attempt:
+        """An update that is there: by a write whose answer was lost, or from before."""
+        if entry.identifier in self._unanswered:
+            return Attempt(action=UPDATED, reason=entry.reason)
+        return Attempt(action=UNCHANGED, reason=_DONE)
 
     def _rebind(
         self, entry: PlanEntry, resource: APIResource, claim: ResourceIdentifier
@@ -411,7 +431,7 @@ class ObjectWriter:
             return Attempt(action=FAILED, reason=_DIGEST)
         live = self._look(entry, resource)
         if live is not None and is_offered(live, claim):
-            return Attempt(action=UPDATED, reason=entry.reason)  # its answer was lost
+            return self._done(entry)
         if live is None or not _is_as_seen(entry, live):
             return Attempt(action=SKIPPED, reason=_MOVED, moved=True)
         seen = live["metadata"]
@@ -436,17 +456,10 @@ class ObjectWriter:
         self, entry: PlanEntry, resource: APIResource, uid: str
     ) -> None:
         """The second write: managers of server-side apply own their fields again."""
-        item = self._contents.get(entry.identifier)
-        fields = item.content["metadata"].get("managedFields") if item else None
-        if not fields:
+        patch = ownership_patch(self._contents.get(entry.identifier), uid)
+        if patch is None:
             return
         target = entry.target
-        patch = {
-            "metadata": {
-                "uid": uid,
-                "managedFields": [x for x in fields if not x.get("subresource")],
-            }
-        }
         try:
             self._cluster.patch(
                 resource,
@@ -480,5 +493,9 @@ def _is_planned(entry: PlanEntry, desired: Desired) -> bool:
 
 
 def _is_as_seen(entry: PlanEntry, live: Mapping[str, Any]) -> bool:
-    metadata, seen = live["metadata"], entry.precondition
-    return seen == Precondition(metadata["uid"], metadata["resourceVersion"])
+    return _seen(live) == entry.precondition
+
+
+def _seen(live: Mapping[str, Any]) -> Precondition:
+    metadata = live["metadata"]
+    return Precondition(metadata["uid"], metadata["resourceVersion"])

@@ -150,6 +150,7 @@ def _head(session: Session, request: RestoreRequest) -> PlanHead:
         not_covered=tuple(str(x) for x in manifest.not_covered) if manifest else (),
         archive_digest=request.archive_digest,
         writer_version=installed_version("kbackup"),
+        made_at=now(session).replace(microsecond=0),
     )
 
 
@@ -239,7 +240,15 @@ def _apply(
             run.error("the backup was read as far as it goes, damaged or not")
         for damage in contents.damage:
             run.error(f"the backup is damaged: {damage}")
-        outcomes += _write(session, run, plan, request, contents, operations=operations)
+        _write(
+            session,
+            run,
+            plan,
+            request,
+            contents,
+            outcomes=outcomes,
+            operations=operations,
+        )
         operations.follow()
         finalize(plan, outcomes, run)
 
@@ -252,7 +261,11 @@ def _check(session: Session, plan: RestorePlan) -> Backup:
     if not target_uid:  # then its address must do
         same = same and session.cluster.server == head.server
     if not same:
-        raise PlanOutdatedError("the plan was made for another cluster")
+        planned = _named_cluster(head.server, head.cluster_uid)
+        found = _named_cluster(session.cluster.server, target_uid)
+        raise PlanOutdatedError(
+            f"the plan was made for another cluster: {planned}, and this is {found}"
+        )
     uid = restore_uid(
         head.backup_uid, head.restore_name, target_uid, plan.spec, options
     )
@@ -266,6 +279,10 @@ def _check(session: Session, plan: RestorePlan) -> Backup:
     return backup
 
 
+def _named_cluster(server: str, uid: str) -> str:
+    return f"{server} (uid {uid or 'unknown'})"
+
+
 def _write(
     session: Session,
     run: Run,
@@ -273,8 +290,9 @@ def _write(
     request: RestoreRequest,
     contents: ArchiveContents,
     *,
+    outcomes: list[ItemOutcome],
     operations: Operations,
-) -> list[ItemOutcome]:
+) -> None:
     types = ServedTypes(request.cluster, request.discovery, run)
     objects = make_object_writer(
         session,
@@ -292,12 +310,13 @@ def _write(
         await_types=types.await_established,
         workers=writers_of(session, request),
         room=objects.room,
+        outcomes=outcomes,
     )
     if plan.memory is None:  # it was stored, without what its actions were answered
         with run.phase("prepare", total=len(plan.entries)):
             objects.rehearse(plan.entries)
     with run.phase("write", total=len(plan.entries)):
-        return writer.write(plan.entries, plan.options.deadline)
+        writer.write(plan.entries, plan.options.deadline)
 
 
 def _keep(

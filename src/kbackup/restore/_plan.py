@@ -6,7 +6,7 @@ and of each live object what was seen. Secret values are not in it to begin with
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -15,6 +15,7 @@ import msgspec
 
 from kbackup._kits.durations import format_duration
 from kbackup._kits.normalise import Difference
+from kbackup._kits.times import format_time
 from kbackup.models import (
     ItemPredicate,
     ItemTransform,
@@ -121,6 +122,7 @@ class PlanHead:
         not_covered: What the backup itself says it lacks.
         archive_digest: SHA-256 of the archive that was read.
         writer_version: Of the kbackup that made the plan.
+        made_at: When, to the second; None: a kept plan of an earlier version.
     """
 
     server: str
@@ -139,6 +141,7 @@ class PlanHead:
     not_covered: tuple[str, ...]
     archive_digest: str
     writer_version: str = ""
+    made_at: datetime | None = None
 
     def lines(self) -> list[str]:
         """The head, for people."""
@@ -159,6 +162,9 @@ class PlanHead:
             f"backup    of {origin}, {self.backup_phase or 'without a phase'}, {age}",
             f"          {self.backup_warnings} warnings, {self.backup_errors} errors",
         ]
+        if self.made_at is not None:  # a plan may be kept, and ages then
+            made = format_time(self.made_at)
+            lines.insert(1, f"planned   at {made}; ages are those of then")
         return lines + [f"          not covered: {text}" for text in self.not_covered]
 
 
@@ -230,9 +236,10 @@ class RestorePlan:
         return EXIT_NOTHING if self.is_empty else EXIT_CHANGES
 
     def summary(self) -> str:
-        """The head, what reaches beyond the namespace, and the numbers."""
+        """The head, what reaches beyond the namespace, what stands in the way, numbers."""
         notices = [f"! {notice}" for notice in self.notices]
-        return "\n".join([*self.head.lines(), *notices, self.numbers()])
+        problems = _problem_lines(self.entries)
+        return "\n".join([*self.head.lines(), *notices, *problems, self.numbers()])
 
     def numbers(self) -> str:
         """One sentence with the numbers."""
@@ -315,6 +322,18 @@ def _entry_lines(entries: Sequence[PlanEntry]) -> list[str]:
         lines.append(str(entry))
         lines += [f"            {_change(x)}" for x in entry.differences]
     return lines
+
+
+def _problem_lines(entries: Sequence[PlanEntry]) -> list[str]:
+    """The first lines that tell of a conflict or of what nobody knows."""
+    found = [entry for entry in entries if entry.action in _PROBLEMS]
+    lines = [str(entry) for entry in found[:_PROBLEMS_SHOWN]]
+    more = len(found) - len(lines)
+    return [*lines, f"          and {more} more"] if more else lines
+
+
+_PROBLEMS = (PlanAction.CONFLICT, PlanAction.UNKNOWN)
+_PROBLEMS_SHOWN = 10
 
 
 def _skip_key(entry: PlanEntry) -> tuple[Any, ...] | None:

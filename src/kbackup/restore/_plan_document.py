@@ -7,12 +7,13 @@ here, and applying holds every body against its digest. Called by `RestorePlan`.
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
 from kbackup._kits.normalise import Difference
+from kbackup._kits.times import format_time
 from kbackup.errors import InvalidPlanError
 from kbackup.models import (
     API_VERSION,
@@ -71,6 +72,7 @@ def _head_json(head: PlanHead) -> dict[str, Any]:
         "server": head.server,
         "context": head.context,
         "cluster": {"uid": head.cluster_uid, "gitVersion": head.cluster_version},
+        "madeAt": None if head.made_at is None else format_time(head.made_at),
         "sameCluster": head.same_cluster,
         "restore": {"name": head.restore_name, "uid": head.restore_uid},
         "backup": {
@@ -215,6 +217,7 @@ class _Head(_Part, frozen=True):
     same_cluster: bool | None
     restore: _Restore
     backup: _Backup
+    made_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
 
 
 class _Document(_Part, frozen=True):
@@ -295,6 +298,7 @@ def _head(head: _Head, writer: _Writer) -> PlanHead:
         not_covered=backup.not_covered,
         archive_digest=backup.archive.removeprefix(_ALGORITHM),
         writer_version=writer.version,
+        made_at=head.made_at,
     )
 
 

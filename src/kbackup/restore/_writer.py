@@ -60,6 +60,7 @@ class Writer:
         await_types: Waits until new types are served; yields those that are not.
         workers: Threads.
         room: How many of them may write at this moment.
+        outcomes: Takes what was done, item by item: who ends the run has it as well.
     """
 
     def __init__(
@@ -70,13 +71,14 @@ class Writer:
         await_types: Await,
         workers: int,
         room: Callable[[], int],
+        outcomes: list[ItemOutcome] | None = None,
     ) -> None:
         self._run = run
         self._write = write
         self._await_types = await_types
         self._workers = workers
         self._room = room
-        self._outcomes: list[ItemOutcome] = []
+        self._outcomes = [] if outcomes is None else outcomes
         self._later: list[tuple[PlanEntry, str]] = []
         self._noting = threading.Lock()
         self._lost_namespaces: set[str] = set()
@@ -141,7 +143,9 @@ class Writer:
             return
         if attempt.moved:
             self._run.warning(f"not written: {attempt.reason}", item=entry.target)
-        self._note(entry.target, attempt.action, attempt.reason)
+        self._note(
+            entry.target, attempt.action, attempt.reason, left_alone=attempt.moved
+        )
 
     def _settle_ground(
         self, pool: WorkerPool, wave: Sequence[PlanEntry], patience: timedelta
@@ -231,8 +235,17 @@ class Writer:
             self._run.logger.info("%s: %d to be tried again", when, len(self._later))
         return len(self._outcomes)
 
-    def _note(self, target: ResourceIdentifier, action: str, reason: str) -> None:
-        outcome = ItemOutcome(identifier=target, action=action, reason=reason)
+    def _note(
+        self,
+        target: ResourceIdentifier,
+        action: str,
+        reason: str,
+        *,
+        left_alone: bool = False,
+    ) -> None:
+        outcome = ItemOutcome(
+            identifier=target, action=action, reason=reason, left_alone=left_alone
+        )
         with self._noting:
             self._outcomes.append(outcome)
             done = len(self._outcomes)

@@ -26,7 +26,7 @@ from kbackup.models import (
     RestoreSpec,
 )
 from kbackup.plugins import ItemRestored
-from kbackup.restore import ClaimVerdict, PlanAction
+from kbackup.restore import ClaimVerdict, PlanAction, quiesce
 from kbackup.restore._request import _MANNER
 from kbackup.stores import RestoreFiles, layout
 from kbackup.testing import sample_shop
@@ -551,6 +551,7 @@ def test_an_object_that_moved_is_left_alone(shop):
     live = shop.object("configmaps", "shop", "settings")
     assert live["data"]["currency"] == "CHF"
     assert any("changed since the plan" in w.message for w in result.results.warnings)
+    assert result.exit_code == 3
 
 
 def test_an_object_whose_status_moved_is_updated(shop):
@@ -617,6 +618,8 @@ def test_an_object_that_appeared_is_left_alone(shop):
 
     assert shop.object("configmaps", "shop", "settings")["data"]["currency"] == "CHF"
     assert any("appeared since the plan" in w.message for w in result.results.warnings)
+    assert result.restore.status.phase is RestorePhase.COMPLETED
+    assert result.exit_code == 3
 
 
 def test_a_plan_of_another_archive_is_refused(shop):
@@ -866,6 +869,34 @@ def test_a_cancelled_restore_leaves_no_record(shop):
     assert caught.value.result.restore.status.phase is RestorePhase.FAILED
 
     assert shop.store.list_restores() == []
+
+
+def test_a_run_cancelled_while_it_writes_tells_what_was_written(make_shop):
+    """Everything that the target has by then is among the outcomes of the error."""
+    shop = make_shop(settings=EngineSettings(workers=2))
+    plan = shop.engine.plan("try-1", SPEC)
+
+    with pytest.raises(RunCancelledError) as caught:
+        shop.engine.apply(plan, cancel=KillToken(40))
+
+    result = caught.value.result
+    made = [o for o in result.outcomes if o.action == "created"]
+    assert 0 < len(made) < plan.counts[PlanAction.CREATE]
+    assert len(made) == shop.writes()
+    progress = result.restore.status.progress
+    assert progress.items_restored == len(result.outcomes)
+
+
+def test_waking_a_copy_is_announced(shop):
+    """What was restored quiet and is to start work now is told before it does."""
+    spec = _spec(namespace_mapping={"shop": "copy"})
+    shop.engine.run("asleep", spec, RestoreOptions(transforms=(quiesce,)))
+
+    spec = attrs.evolve(spec, existing_resource_policy="update")
+    plan = shop.engine.plan("awake", spec)
+
+    [told] = [notice for notice in plan.notices if "starts work" in notice.what]
+    assert "deployments.apps/copy/web" in {str(item) for item in told.items}
 
 
 def test_the_record_tells_what_was_done(shop):

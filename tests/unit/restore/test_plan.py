@@ -1,7 +1,7 @@
 """A plan is a value that can be read, printed and stored, without any secret."""
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import attrs
 import pytest
@@ -224,6 +224,38 @@ def test_the_summary_counts():
     assert plan.numbers() == "1 create, 1 skip; 1 second writes for managedFields"
     assert "writes to https://10.0.0.1:6443" in plan.summary()
     assert not plan.is_empty
+
+
+def test_the_summary_names_conflicts():
+    """Who is asked to agree reads the first conflicts and unknowns, each with its reason."""
+    conflicts = [
+        _entry(PlanAction.CONFLICT, _ref(name=f"c{n}"), reason=f"why {n}")
+        for n in range(9)
+    ]
+    unknown = [
+        _entry(PlanAction.UNKNOWN, _ref(name=f"u{n}"), reason="forbidden")
+        for n in range(3)
+    ]
+    plan = _plan(*conflicts, _entry(PlanAction.CREATE), *unknown)
+
+    text = plan.summary()
+
+    assert "conflict  secrets/shop/c8: why 8" in text
+    assert "unknown   secrets/shop/u0: forbidden" in text
+    assert "secrets/shop/u1" not in text
+    assert "and 2 more" in text
+    assert "create" not in text.replace(plan.numbers(), "")
+
+
+def test_the_head_says_when_the_plan_was_made():
+    """A kept plan tells its time: the age of its backup is that of then."""
+    made = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    plan = attrs.evolve(_plan(), head=attrs.evolve(HEAD, made_at=made))
+
+    kept = RestorePlan.from_json(json.dumps(plan.to_json()))
+
+    assert "planned   at 2026-01-02T03:04:05Z" in kept.summary()
+    assert kept.head.made_at == made
 
 
 def test_origin_unknown():

@@ -105,7 +105,52 @@ def test_a_loaded_plan_can_be_applied_again(shop):
     result = shop.engine.apply(RestorePlan.from_json(document))
 
     assert result.results.errors == ()
+    assert result.exit_code == 0
+    assert {o.action for o in result.outcomes} == {"unchanged", "skipped"}
+    assert _outcome(result, "settings") == ("unchanged", "done already")
     assert shop.engine.plan("try-1", SPEC).is_empty
+
+
+def test_updates_that_are_there_are_not_done_again(shop):
+    """A plan applied a second time does not claim to have updated what it left alone."""
+    shop.simulated.load([_namespace(), _config_map(currency="USD")])
+    update = attrs.evolve(SPEC, existing_resource_policy="update")
+    document = _stored(shop.engine.plan("try-1", update))
+    first = shop.engine.apply(RestorePlan.from_json(document))
+
+    again = shop.engine.apply(RestorePlan.from_json(document))
+
+    assert _outcome(first, "settings")[0] == "updated"
+    assert _outcome(again, "settings") == ("unchanged", "done already")
+
+
+def test_an_update_whose_answer_was_lost_is_an_update(shop):
+    """What this very run wrote is told as written, though no answer came."""
+    shop.simulated.load([_namespace(), _config_map(currency="USD")])
+    update = attrs.evolve(SPEC, existing_resource_policy="update")
+    plan = shop.engine.plan("try-1", update)
+    shop.simulated.faults.drop(verb="patch", resource="configmaps", after=True, times=1)
+
+    result = shop.engine.apply(plan)
+
+    assert _outcome(result, "settings")[0] == "updated"
+
+
+def test_an_own_object_that_changed_since_is_named(shop):
+    """What an earlier run of the plan made and somebody changed is no second success."""
+    document = _stored(shop.engine.plan("try-1", SPEC))
+    shop.engine.apply(RestorePlan.from_json(document))
+    resource = shop.cluster.discover().by_kind("v1", "ConfigMap")
+    patch = {"data": {"currency": "CHF"}}
+    shop.cluster.patch(resource, "settings", patch, namespace="shop")
+
+    result = shop.engine.apply(RestorePlan.from_json(document))
+
+    assert _outcome(result, "settings")[0] == "skipped"
+    assert [str(w.item) for w in result.results.warnings if "since" in w.message] == [
+        "configmaps/shop/settings"
+    ]
+    assert result.exit_code == 3
 
 
 class Counting:
@@ -194,6 +239,8 @@ def test_another_cluster_is_refused(shop):
 
         with pytest.raises(PlanOutdatedError, match="another cluster") as caught:
             engine.apply(RestorePlan.from_json(document))
+        for one, uid in ((shop.cluster, shop.cluster.uid()), (cluster, cluster.uid())):
+            assert f"{one.server} (uid {uid})" in str(caught.value)
 
         assert caught.value.result.restore.status.phase == "Failed"
         assert other.objects("configmaps") == []
