@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ import attrs
 from kbackup._kits.times import format_time
 from kbackup.cli._output import age, document, plural, results_json, span
 from kbackup.errors import BackupDamagedError, StoreError
-from kbackup.models import to_json
+from kbackup.models import labels, to_json
 
 if TYPE_CHECKING:
     from kbackup.catalog import BackupEntry, BackupStore, Manifest, VolumeRecord
@@ -268,6 +269,7 @@ def describe_restore(
         f"Name:         {restore.metadata.name}",
         f"Backup:       {restore.spec.backup_name or 'unknown'}",
         f"Phase:        {status.phase or 'unknown'}",
+        *_target_lines(restore),
         f"Started:      {format_time(start) if start else 'n/a'}",
         f"Completed:    {format_time(end) if end else 'n/a'}",
         *_asked_lines(restore),
@@ -290,3 +292,26 @@ def _asked_lines(restore: Restore) -> list[str]:
         f"Namespaces:   {_list(spec.included_namespaces, spec.excluded_namespaces)}",
         f"Renamed:      {mapping or 'nothing'}",
     ]
+
+
+def _target_lines(restore: Restore) -> Iterable[str]:
+    """Return what kbackup notes of its restores: where to, how many, which options."""
+    notes = restore.metadata.annotations
+    if outcomes := _noted(notes, labels.OUTCOMES):
+        done = ", ".join(f"{number} {action}" for action, number in outcomes.items())
+        yield f"Outcome:      {done}"
+    if server := notes.get(labels.TARGET_SERVER):
+        uid = notes.get(labels.TARGET_CLUSTER, "unknown")
+        yield f"Target:       {server} (cluster uid {uid})"
+    for name, value in _noted(notes, labels.OPTIONS).items():
+        text = ", ".join(map(str, value)) if isinstance(value, list) else value
+        yield f"Option:       {name}: {text}"
+
+
+def _noted(notes: Mapping[str, str], key: str) -> dict[str, Any]:
+    """Return what an annotation says as JSON; nothing where it is something else."""
+    try:
+        found = json.loads(notes.get(key, "{}"))
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}

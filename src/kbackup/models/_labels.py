@@ -122,6 +122,12 @@ SKIPPED_NO_CSI_PV = "backup.velero.io/skipped-no-csi-pv"
 # Backups, by kbackup: the digest of the manifest, which makes the record the root of
 # trust; read whenever the backup is.
 MANIFEST_ANNOTATION = "kbackup.io/manifest"
+# Restores, by kbackup, read to describe them: the server they wrote to and the uid of
+# its cluster; as JSON how many items ended how, and the options that are no defaults.
+TARGET_SERVER = "kbackup.io/target-server"
+TARGET_CLUSTER = "kbackup.io/target-cluster"
+OUTCOMES = "kbackup.io/outcomes"
+OPTIONS = "kbackup.io/options"
 # Workloads, Jobs and CronJobs of a quiesced restore, by kbackup: what their fields were.
 ORIGINAL_REPLICAS = "kbackup.io/original-replicas"
 ORIGINAL_SUSPEND = "kbackup.io/original-suspend"

@@ -290,7 +290,7 @@ class ObjectWriter:
         """An object of that name is there, though the plan saw none."""
         ours, seen = (
             is_labelled(live["metadata"].get("labels"), self._label),
-            _seen(live),
+            Precondition.of(live),
         )
         verdict = decide(desired.content, cleaned(live), self._rules)
         is_as_desired = verdict.action is PlanAction.UNCHANGED
@@ -319,7 +319,7 @@ class ObjectWriter:
         live = self._look(entry, resource)
         if live is None:
             return Attempt(action=SKIPPED, reason=_MOVED, moved=True)
-        seen = _seen(live)
+        seen = Precondition.of(live)
         if seen != entry.precondition and not self._is_as_planned(entry, desired, live):
             return self._moved(entry, desired, live)
         live = cleaned(live)
@@ -493,9 +493,4 @@ def _is_planned(entry: PlanEntry, desired: Desired) -> bool:
 
 
 def _is_as_seen(entry: PlanEntry, live: Mapping[str, Any]) -> bool:
-    return _seen(live) == entry.precondition
-
-
-def _seen(live: Mapping[str, Any]) -> Precondition:
-    metadata = live["metadata"]
-    return Precondition(metadata["uid"], metadata["resourceVersion"])
+    return Precondition.of(live) == entry.precondition

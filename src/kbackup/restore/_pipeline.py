@@ -56,7 +56,7 @@ from kbackup.restore._prepare import (
     resolve,
     writers_of,
 )
-from kbackup.restore._record import check_name, keep
+from kbackup.restore._record import annotations_of, check_name, keep
 from kbackup.restore._request import (
     RestoreRequest,
     restore_uid,
@@ -193,6 +193,7 @@ def apply_plan(session: Session, plan: RestorePlan) -> RestoreResult:
             outcomes=outcomes,
             operations=operations.records,
             total=total,
+            annotations=annotations_of(session.cluster.server, plan, outcomes),
             failed=failed,
         )
 

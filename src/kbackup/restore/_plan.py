@@ -56,6 +56,12 @@ class Precondition(msgspec.Struct, frozen=True, gc=False):
     uid: str
     resource_version: str
 
+    @classmethod
+    def of(cls, live: Mapping[str, Any]) -> "Precondition":
+        """What is seen of a live object."""
+        metadata = live["metadata"]
+        return cls(metadata["uid"], metadata["resourceVersion"])
+
 
 class PlanEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One line of a plan.

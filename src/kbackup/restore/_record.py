@@ -4,15 +4,25 @@ The record is written last and never again. A store that cannot be written keeps
 nobody from restoring: then the result says so and nothing is kept.
 """
 
+import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from kbackup.catalog import BackupStore, encode_side_file
 from kbackup.errors import RestoreExistsError, StoreError
-from kbackup.models import ItemOperation, ItemOutcome, Restore, Results, to_json
+from kbackup.models import (
+    ItemOperation,
+    ItemOutcome,
+    Restore,
+    Results,
+    labels,
+    to_json,
+)
 from kbackup.plugins import Run
-from kbackup.restore._plan import PlanEntry
+from kbackup.restore._plan import PlanEntry, RestorePlan
+from kbackup.restore._request import given_options
 from kbackup.stores import RestoreFiles
 
 _WORDS = {
@@ -32,6 +42,26 @@ def check_name(store: BackupStore, name: str, uid: str) -> None:
     """
     with suppress(StoreError):
         store.check_restore(name, uid)
+
+
+def annotations_of(
+    server: str, plan: RestorePlan, outcomes: Iterable[ItemOutcome]
+) -> dict[str, str]:
+    """What the record says beyond Velero's fields: where to, how many, which options.
+
+    Args:
+        server: That was written to.
+        plan: That was applied.
+        outcomes: What was done with each item.
+    """
+    counts = Counter(outcome.action for outcome in outcomes)
+    texts = {
+        labels.TARGET_SERVER: server,
+        labels.TARGET_CLUSTER: plan.head.cluster_uid,
+        labels.OUTCOMES: json.dumps(counts, sort_keys=True),
+        labels.OPTIONS: json.dumps(given_options(plan.options), sort_keys=True),
+    }
+    return {key: text for key, text in texts.items() if text not in ("", "{}")}
 
 
 def keep(

@@ -8,6 +8,7 @@ import json
 import uuid
 from collections.abc import Sequence
 from datetime import UTC
+from typing import Any
 
 import attrs
 
@@ -165,15 +166,18 @@ def restore_uid(
     except ValueError:
         namespace = uuid.uuid5(_NO_UID, backup_uid)
     # Defaults are left out: options that a later version adds change no uid.
-    defaults = RestoreOptions().to_record()
-    asked = {
-        key: value
-        for key, value in options.to_record().items()
-        if key not in _MANNER and value != defaults[key]
-    }
+    given = given_options(options)
+    asked = {key: value for key, value in given.items() if key not in _MANNER}
     spec = attrs.evolve(spec, item_operation_timeout=None)  # patience, too
     parts = [name, target_uid, to_json(spec), asked]
     return str(uuid.uuid5(namespace, json.dumps(parts, sort_keys=True)))
+
+
+def given_options(options: RestoreOptions) -> dict[str, Any]:
+    """The options that are not as they are by default, as plain JSON."""
+    defaults = RestoreOptions().to_record()
+    record = options.to_record()
+    return {key: value for key, value in record.items() if value != defaults[key]}
 
 
 def newest_of_schedule(backups: Sequence[Backup], schedule: str) -> Backup | None:

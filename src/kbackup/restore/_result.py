@@ -1,8 +1,9 @@
 """What a restore ended with, made of what its run collected."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 
 from kbackup.models import (
     ItemOperation,
@@ -19,6 +20,8 @@ from kbackup.models import (
 )
 from kbackup.plugins import Run
 
+_NONE: Mapping[str, str] = MappingProxyType({})
+
 
 def result_of(
     run: Run,
@@ -29,6 +32,7 @@ def result_of(
     outcomes: Sequence[ItemOutcome] = (),
     operations: Sequence[ItemOperation] = (),
     total: int = 0,
+    annotations: Mapping[str, str] = _NONE,
     failed: bool = False,
 ) -> RestoreResult:
     """Make the result of a run.
@@ -41,6 +45,7 @@ def result_of(
         outcomes: What was done with each item.
         operations: What item actions began.
         total: How many items the plan has.
+        annotations: Of the record.
         failed: The run was ended before its time; nothing is on record.
     """
     results = run.results
@@ -57,16 +62,26 @@ def result_of(
         restore_item_operations_completed=phases[OperationPhase.COMPLETED],
         restore_item_operations_failed=phases[OperationPhase.FAILED],
     )
-    metadata = ObjectMeta(
+    return RestoreResult(
+        restore=Restore(
+            metadata=_metadata(run, spec, started, annotations),
+            spec=spec,
+            status=status,
+        ),
+        results=results,
+        report=run.report(),
+        outcomes=tuple(outcomes),
+    )
+
+
+def _metadata(
+    run: Run, spec: RestoreSpec, started: datetime, annotations: Mapping[str, str]
+) -> ObjectMeta:
+    return ObjectMeta(
         name=run.name,
         namespace="velero",
         uid=run.uid,
         creation_timestamp=started,
         labels={labels.BACKUP_NAME: spec.backup_name} if spec.backup_name else {},
-    )
-    return RestoreResult(
-        restore=Restore(metadata=metadata, spec=spec, status=status),
-        results=results,
-        report=run.report(),
-        outcomes=tuple(outcomes),
+        annotations=annotations,
     )

@@ -279,6 +279,22 @@ def test_taken_name_of_a_restore_is_refused(restored):
     assert done.next == "Next: kbackup restore describe copy-1"
 
 
+def test_describe_tells_where_and_how(backed_up, simulated):
+    """Afterwards one can see which cluster was written to, how much, with which options."""
+    backed_up(
+        *("restore", "create", "copy-1", "--from-backup", "shop-1", "--yes"),
+        *("--namespace-mappings", "shop:copy", "--quiesce", "--deadline", "1m"),
+    )
+
+    described = backed_up("restore", "describe", "copy-1").out
+
+    assert f"Target:       {simulated.url} (cluster uid " in described
+    assert "Outcome:      11 created, 3 skipped, 1 unchanged" in described
+    assert "Option:       deadline: 60.0" in described
+    assert "Option:       transforms: kbackup.restore.quiesce" in described
+    assert described.count("Option: ") == 2
+
+
 def test_get_describe_and_logs(restored):
     """What a restore did can be looked up afterwards."""
     listed = restored("restore", "get")

@@ -908,6 +908,12 @@ def test_the_record_tells_what_was_done(shop):
 
     assert record.status.phase is RestorePhase.COMPLETED
     assert record.spec.backup_name == "shop-1"
+    assert (
+        record.metadata.annotations["kbackup.io/target-server"] == shop.cluster.server
+    )
+    assert (
+        record.metadata.annotations["kbackup.io/target-cluster"] == shop.cluster.uid()
+    )
     assert "new empty volume" in log
     assert SECRET not in log
 
