@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
+from kbackup._kits.arguments import require, require_able
 from kbackup._kits.clock import Clock, SystemClock
 from kbackup._kits.workers import Cancelled, CancelToken
 from kbackup.errors import (
@@ -65,6 +66,8 @@ class BackupEngine:
     ) -> None:
         from kbackup.plugins import PluginManager  # noqa: PLC0415 - see the module
 
+        require_able("cluster", cluster, "Cluster", to="for_run")
+        require_able("store", store, "BackupStore", to="claim")
         self._cluster = cluster
         self._store = store
         self._plugins = plugins if plugins is not None else PluginManager()
@@ -104,8 +107,9 @@ class BackupEngine:
             violations_of,
         )
 
+        require("name", name, str)
+        options = _checked(spec, options)
         _refuse(violations_of(spec, name=name))
-        options = options or BackupOptions()
         run = self._new_run(name, cancel)
         record = new_record(name, run.uid, spec, options, run.clock.now())
 
@@ -145,8 +149,8 @@ class BackupEngine:
             violations_of,
         )
 
+        given = _checked(spec, options)
         _refuse(violations_of(spec))
-        given = options or BackupOptions()
         run = self._new_run("plan", cancel)
         record = new_record(run.name, run.uid, spec, given, run.clock.now())
 
@@ -182,6 +186,9 @@ class BackupEngine:
                 labels.MANIFEST_ANNOTATION, ""
             ),
         )
+
+    def __repr__(self) -> str:
+        return f"BackupEngine({self._cluster!r}, {self._store!r})"
 
     def _new_run(self, name: str, cancel: CancelToken | None) -> Run:
         from kbackup.plugins import Run  # noqa: PLC0415 - see the module
@@ -225,6 +232,14 @@ class BackupEngine:
         finally:
             run.emit(RunEnded(phase=phase))
         return result
+
+
+def _checked(spec: BackupSpec, options: BackupOptions | None) -> BackupOptions:
+    """Return the options, given or not; what is of another type is refused by name."""
+    require("spec", spec, BackupSpec)
+    options = options if options is not None else BackupOptions()
+    require("options", options, BackupOptions)
+    return options
 
 
 def _refuse(violations: list[str]) -> None:

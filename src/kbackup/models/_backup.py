@@ -16,6 +16,7 @@ from kbackup.models._model import (
     Model,
     instant,
     mapping,
+    name_fields,
     sequence,
     strings,
 )
@@ -73,7 +74,7 @@ class BackupUploaderConfig(Model):
     parallel_files_upload: int = 0
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=name_fields)
 class BackupSpec(Model):
     """What to back up: Velero's fields and no others.
 

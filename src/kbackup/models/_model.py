@@ -6,7 +6,8 @@ spelling a field has in a document is for `_names`, how it gets there for `_code
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import functools
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -49,7 +50,7 @@ def strings(values: Iterable[str]) -> tuple[str, ...]:
     """Keep a list of strings; one string is not a list of its letters."""
     if isinstance(values, str):
         raise TypeError(f"expected a list of strings, got the string {values!r}")
-    kept = tuple(values)
+    kept = _elements(values, "a list of strings")
     if any(not isinstance(value, str) for value in kept):
         raise TypeError("expected a list of strings, got something else in it")
     return kept
@@ -60,12 +61,20 @@ def sequence(values: Iterable[Any]) -> tuple[Any, ...]:
     """Keep a list; a string is none."""
     if isinstance(values, str | bytes | Mapping):
         raise TypeError(f"expected a list, got a {type(values).__name__}")
-    return tuple(values)
+    return _elements(values, "a list")
 
 
 def mapping(values: Mapping[str, Any]) -> dict[str, Any]:
     """Keep a mapping, as a dict of our own."""
+    if not isinstance(values, Mapping):
+        raise TypeError(f"expected a mapping, got a {type(values).__name__}")
     return dict(values)
+
+
+def _elements(values: Iterable[Any], expected: str) -> tuple[Any, ...]:
+    if not isinstance(values, Iterable):
+        raise TypeError(f"expected {expected}, got a {type(values).__name__}")
+    return tuple(values)
 
 
 def instant(value: datetime | None) -> datetime | None:
@@ -79,3 +88,44 @@ def instant(value: datetime | None) -> datetime | None:
     if value.tzinfo is None:
         raise ValueError(f"{value} has no time zone")
     return value.astimezone(UTC).replace(microsecond=0)
+
+
+def name_fields(
+    _: type, fields: list[attrs.Attribute[Any]]
+) -> list[attrs.Attribute[Any]]:
+    """Let what a converter refuses name its field; for attrs' ``field_transformer``.
+
+    Of what people write themselves: in a document, the codec knows the whole path.
+    """
+    return [
+        field.evolve(converter=_naming(field.name, field.converter))
+        if field.converter is not None
+        else field
+        for field in fields
+    ]
+
+
+def _naming(name: str, convert: Any) -> Callable[[Any], Any]:
+    @functools.wraps(convert)
+    def converted(value: Any) -> Any:
+        try:
+            return convert(value)
+        except TypeError as exc:
+            raise TypeError(f"{name}: {exc}") from exc
+        except ValueError as exc:
+            raise ValueError(f"{name}: {exc}") from exc
+
+    return converted
+
+
+def one_of(
+    *allowed: str,
+) -> Callable[[object, attrs.Attribute[Any], object], None]:
+    """Make a validator that names the field, what it may be, and what came."""
+
+    def check(_: object, field: attrs.Attribute[Any], value: object) -> None:
+        if value not in allowed:
+            expected = " or ".join(map(repr, allowed))
+            raise ValueError(f"{field.name}: expected {expected}, got {value!r}")
+
+    return check

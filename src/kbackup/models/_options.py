@@ -14,7 +14,7 @@ import attrs
 import msgspec
 from attrs import validators
 
-from kbackup.models._model import mapping, sequence, strings
+from kbackup.models._model import mapping, name_fields, one_of, sequence, strings
 from kbackup.models._restore import ExistingResourcePolicy
 
 ItemPredicate = Callable[[Mapping[str, Any]], bool]
@@ -35,7 +35,7 @@ def qualified_name(function: Callable[..., Any]) -> str:
     return f"{named.__module__}.{named.__qualname__}"
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=name_fields)
 class BackupOptions:
     """How a backup is made, beyond what Velero's spec can say.
 
@@ -52,7 +52,7 @@ class BackupOptions:
     where: ItemPredicate | None = None
     skip_forbidden: bool = False
     consistency: Literal["exact", "newest"] = attrs.field(
-        default="exact", validator=validators.in_(("exact", "newest"))
+        default="exact", validator=one_of("exact", "newest")
     )
     labels: Mapping[str, str] = attrs.field(factory=dict, converter=mapping)
     annotations: Mapping[str, str] = attrs.field(factory=dict, converter=mapping)
@@ -63,7 +63,7 @@ class BackupOptions:
         return _record(self)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=name_fields)
 class RestoreOptions:
     """How a restore is made, beyond what Velero's spec can say.
 
@@ -80,7 +80,8 @@ class RestoreOptions:
         relink_owners: Owner references are set to the new objects.
         managed_fields: Who owns fields by server-side apply: ``auto`` gives objects
             back to such managers, ``restore`` all, ``drop`` none.
-        convert: Items of a version that the target does not serve are converted.
+        convert: Reserved: items of a version that the target does not serve would be
+            converted. This version refuses it.
         validate: The plan sends each write to the server as a dry-run.
         redact: Types whose values no output shows, such as ``configmaps`` or
             ``widgets.example.com``; ``*`` is all. Those of Secrets never appear.
@@ -102,21 +103,21 @@ class RestoreOptions:
         default=None, converter=_policy
     )
     controlled: Literal["recreate", "adopt"] = attrs.field(
-        default="recreate", validator=validators.in_(("recreate", "adopt"))
+        default="recreate", validator=one_of("recreate", "adopt")
     )
     relink_owners: bool = True
     managed_fields: Literal["auto", "restore", "drop"] = attrs.field(
-        default="auto", validator=validators.in_(("auto", "restore", "drop"))
+        default="auto", validator=one_of("auto", "restore", "drop")
     )
     convert: bool = False
     validate: bool = False
     redact: tuple[str, ...] = attrs.field(default=(), converter=strings)
     include_system: bool = False
     released_volumes: Literal["leave", "reattach"] = attrs.field(
-        default="leave", validator=validators.in_(("leave", "reattach"))
+        default="leave", validator=one_of("leave", "reattach")
     )
     retained_volumes: Literal["skip", "reuse"] = attrs.field(
-        default="skip", validator=validators.in_(("skip", "reuse"))
+        default="skip", validator=one_of("skip", "reuse")
     )
     expect_cluster: str | None = None
     salvage: bool = False

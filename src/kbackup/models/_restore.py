@@ -16,6 +16,7 @@ from kbackup.models._model import (
     Model,
     instant,
     mapping,
+    name_fields,
     sequence,
     strings,
 )
@@ -62,7 +63,7 @@ class RestoreUploaderConfig(Model):
     parallel_files_download: int = 0
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=name_fields)
 class RestoreSpec(Model):
     """What to restore: Velero's fields and no others.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kbackup._kits.arguments import require, require_able
 from kbackup._kits.clock import Clock, SystemClock
 from kbackup._kits.workers import CancelToken
 from kbackup.models import EngineSettings, RestoreOptions, RestoreResult, RestoreSpec
@@ -41,6 +42,8 @@ class RestoreEngine:
     ) -> None:
         from kbackup.plugins import PluginManager  # noqa: PLC0415 - see the module
 
+        require_able("cluster", cluster, "Cluster", to="for_run")
+        require_able("store", store, "BackupStore", to="claim")
         self._cluster = cluster
         self._store = store
         self._plugins = plugins or PluginManager()
@@ -77,7 +80,8 @@ class RestoreEngine:
         """
         from kbackup.restore._pipeline import make_plan  # noqa: PLC0415 - see the module
 
-        return make_plan(self._session(cancel), name, spec, options or RestoreOptions())
+        options = _checked(name, spec, options)
+        return make_plan(self._session(cancel), name, spec, options)
 
     def apply(
         self, plan: RestorePlan, *, cancel: CancelToken | None = None
@@ -95,7 +99,9 @@ class RestoreEngine:
             RunCancelledError: *cancel* was cancelled; what was written stays.
         """
         from kbackup.restore._pipeline import apply_plan  # noqa: PLC0415 - see the module
+        from kbackup.restore._plan import RestorePlan  # noqa: PLC0415 - see the module
 
+        require("plan", plan, RestorePlan)
         return apply_plan(self._session(cancel), plan)
 
     def run(
@@ -111,8 +117,8 @@ class RestoreEngine:
             run_restore,
         )
 
-        session = self._session(cancel)
-        return run_restore(session, name, spec, options or RestoreOptions())
+        options = _checked(name, spec, options)
+        return run_restore(self._session(cancel), name, spec, options)
 
     def compare(
         self, backup_name: str, *, cancel: CancelToken | None = None
@@ -139,6 +145,9 @@ class RestoreEngine:
 
         return compare_backup(self._session(cancel), backup_name)
 
+    def __repr__(self) -> str:
+        return f"RestoreEngine({self._cluster!r}, {self._store!r})"
+
     def _session(self, cancel: CancelToken | None) -> Session:
         from kbackup.restore._prepare import Session  # noqa: PLC0415 - see the module
 
@@ -151,3 +160,14 @@ class RestoreEngine:
             clock=self._clock,
             cancel=cancel or CancelToken(),
         )
+
+
+def _checked(
+    name: str, spec: RestoreSpec, options: RestoreOptions | None
+) -> RestoreOptions:
+    """The options, given or not; what is of another type is refused by name."""
+    require("name", name, str)
+    require("spec", spec, RestoreSpec)
+    options = options if options is not None else RestoreOptions()
+    require("options", options, RestoreOptions)
+    return options

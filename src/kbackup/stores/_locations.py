@@ -68,9 +68,24 @@ def location_from(
     if isinstance(source, str | os.PathLike):
         spec = _spec_of(source, plugins)
     else:
+        _require_paths(source)
         spec = _mirrored([_spec_of(part, plugins) for part in source])
     return BackupStorageLocation(
         metadata=ObjectMeta(name=DEFAULT_NAME), spec=checked_spec(spec)
+    )
+
+
+def _require_paths(source: object) -> None:
+    """Refuse what is no sequence of paths; what came is told by its type alone."""
+    if isinstance(source, Sequence) and not isinstance(source, bytes):
+        odd = [part for part in source if not isinstance(part, str | os.PathLike)]
+        if not odd:
+            return
+        source = odd[0]
+    came = "None" if source is None else f"a {type(source).__name__}"
+    raise TypeError(
+        f"location: expected an address, a path, several paths or a "
+        f"BackupStorageLocation, got {came}"
     )
 
 

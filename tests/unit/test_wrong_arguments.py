@@ -1,0 +1,121 @@
+"""What is given in the wrong place, or as another type, is refused by its name."""
+
+import pytest
+
+from kbackup.backup import BackupEngine
+from kbackup.catalog import BackupStore
+from kbackup.models import (
+    BackupOptions,
+    BackupSpec,
+    RestoreOptions,
+    RestoreSpec,
+)
+from kbackup.restore import RestoreEngine
+from kbackup.testing import SimulatedCluster
+
+
+@pytest.fixture(name="cluster", scope="module")
+def fixture_cluster():
+    """A connection to a simulated cluster."""
+    with SimulatedCluster() as simulated, simulated.connect() as cluster:
+        yield cluster
+
+
+@pytest.fixture(name="store")
+def fixture_store(tmp_path):
+    """A store in a directory."""
+    with BackupStore.open(tmp_path / "store") as store:
+        yield store
+
+
+def _ignore(item):
+    """Return *item*; a transform that was not put into a list."""
+    return item
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "text"),
+    [
+        (
+            lambda: RestoreOptions(transforms=_ignore),
+            TypeError,
+            "transforms: expected a list, got a function",
+        ),
+        (
+            lambda: RestoreOptions(existing_cluster_resource_policy="all"),
+            ValueError,
+            "existing_cluster_resource_policy: 'all'",
+        ),
+        (
+            lambda: RestoreOptions(priorities="pods"),
+            TypeError,
+            "priorities: expected a list of strings, got the string 'pods'",
+        ),
+        (
+            lambda: BackupOptions(consistency="exakt"),
+            ValueError,
+            "consistency: expected 'exact' or 'newest', got 'exakt'",
+        ),
+        (
+            lambda: BackupOptions(labels="team"),
+            TypeError,
+            "labels: expected a mapping, got a str",
+        ),
+        (
+            lambda: BackupSpec(included_namespaces="shop"),
+            TypeError,
+            "included_namespaces: expected a list of strings, got the string 'shop'",
+        ),
+        (
+            lambda: RestoreSpec(included_namespaces=3),
+            TypeError,
+            "included_namespaces: expected a list of strings, got a int",
+        ),
+    ],
+)
+def test_fields_are_named(make, error, text):
+    """An option or a field of a specification that cannot be meant is named at once."""
+    with pytest.raises(error) as caught:
+        make()
+
+    assert str(caught.value).startswith(text)
+
+
+@pytest.mark.parametrize("location", [None, 7, [None], b"/tmp"])
+def test_a_location_that_is_none(location):
+    """What is no location is told what one is, not how it failed inside."""
+    with pytest.raises(TypeError, match=r"^location: expected an address, a path"):
+        BackupStore.open(location)
+
+
+@pytest.mark.parametrize("engine", [BackupEngine, RestoreEngine])
+def test_engines_name_what_they_need(engine, cluster, store):
+    """Cluster and store the other way round, or a path for a store, are refused."""
+    with pytest.raises(TypeError, match=r"^cluster: expected a Cluster, got a Backup"):
+        engine(store, cluster)
+    with pytest.raises(TypeError, match=r"^store: expected a BackupStore, got a str$"):
+        engine(cluster, "/backups")
+
+
+@pytest.mark.parametrize("verb", ["run", "plan"])
+def test_runs_name_what_they_need(verb, cluster, store):
+    """A document where a specification is meant is refused, and so are odd options."""
+    back_up = getattr(BackupEngine(cluster, store), verb)
+    restore = getattr(RestoreEngine(cluster, store), verb)
+    name = ("q",) if verb == "run" else ()
+
+    for start, given in ((back_up, name), (restore, ("q",))):
+        with pytest.raises(TypeError, match=r"^spec: expected a .*Spec, got a dict"):
+            start(*given, {"includedNamespaces": ["shop"]})
+    with pytest.raises(TypeError, match=r"^options: expected a BackupOptions, got a d"):
+        back_up(*name, BackupSpec(), {})
+    with pytest.raises(
+        TypeError, match=r"^options: expected a RestoreOptions, got a B"
+    ):
+        restore("q", RestoreSpec(backup_name="b"), BackupOptions())
+
+
+def test_apply_needs_a_plan(cluster, store):
+    """The document of a plan is not the plan."""
+    with pytest.raises(TypeError, match=r"^plan: expected a RestorePlan, got a dict"):
+        RestoreEngine(cluster, store).apply({"kind": "RestorePlan"})
