@@ -172,6 +172,9 @@ class ArchiveContents:
         held = self.of_type(identifier.group_resource)
         return (identifier.namespace, identifier.name) in held.places
 
+    def __repr__(self) -> str:
+        return f"ArchiveContents({len(self)} items of {len(self._types)} types)"
+
     def __len__(self) -> int:
         return sum(len(held.places) for held in self._types.values())
 

@@ -77,6 +77,7 @@ class ArchiveReader:
             stream = source.open("rb") if isinstance(source, Path) else source
         except OSError as exc:
             raise ArchiveError(f"the archive cannot be opened: {exc}") from exc
+        self._name = str(getattr(stream, "name", ""))
         self._file = PositionedFile(stream)
         self._limits = limits or ArchiveLimits()
         self._damage: list[str] | None = [] if salvage else None
@@ -85,6 +86,9 @@ class ArchiveReader:
     def damage(self) -> tuple[str, ...]:
         """What could not be read; empty unless reading was to pass over it."""
         return tuple(dict.fromkeys(self._damage or ()))
+
+    def __repr__(self) -> str:
+        return f"ArchiveReader({self._name!r})"
 
     def __iter__(self) -> Iterator[Item]:
         """Yield every item, in the archive's order.

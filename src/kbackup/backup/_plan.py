@@ -30,7 +30,7 @@ class PlannedType:
     count: int
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class BackupPlan:
     """What a backup would store if it ran now; nothing was written anywhere.
 
@@ -85,6 +85,10 @@ class BackupPlan:
         lines += [f"warning: {entry}" for entry in self.results.warnings]
         lines += [f"error: {entry}" for entry in self.results.errors]
         return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        warnings, errors = len(self.results.warnings), len(self.results.errors)
+        return f"BackupPlan({self.total} objects, {warnings} warnings, {errors} errors)"
 
 
 def planned_types(

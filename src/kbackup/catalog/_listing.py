@@ -67,7 +67,7 @@ class EntryState(StrEnum):
     FOREIGN = "foreign"  # not a backup
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class BackupEntry:
     """One line of the list.
 
@@ -93,6 +93,14 @@ class BackupEntry:
     def expires(self) -> datetime | None:
         """When a Velero server on the same store deletes it; None: never."""
         return self.backup.status.expiration if self.backup is not None else None
+
+    def __str__(self) -> str:
+        phase = self.backup.status.phase if self.backup is not None else None
+        parts = [str(self.state), *([str(phase)] if phase else []), self.reason]
+        return f"{self.name}: {', '.join(part for part in parts if part)}"
+
+    def __repr__(self) -> str:
+        return f"BackupEntry({self})"
 
 
 class Listing:

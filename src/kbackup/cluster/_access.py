@@ -39,6 +39,9 @@ class Reader:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._cluster!r})"
+
     def get(self, identifier: ResourceIdentifier) -> Mapping[str, Any] | None:
         """Return one object, or None where there is none or no such type."""
         resource = self._cluster.discover().get(identifier.group_resource)

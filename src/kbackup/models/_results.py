@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -20,6 +21,7 @@ VELERO_AREA = "velero"
 CLUSTER_AREA = "cluster"
 NAMESPACES_AREA = "namespaces"
 
+_SHOWN = 5  # of each kind, where a result is printed
 _DONE, _NOT_DONE, _WITH_FAILURES = 0, 1, 3
 
 
@@ -213,7 +215,19 @@ def _rounded(seconds: Mapping[str, float]) -> dict[str, float]:
     return {key: round(value, 6) for key, value in seconds.items()}
 
 
-@attrs.frozen(kw_only=True)
+def _sums(results: Results) -> str:
+    return f"{len(results.warnings)} warnings, {len(results.errors)} errors"
+
+
+def _first_entries(results: Results) -> Iterable[str]:
+    """Tell of the first errors, then of the first warnings, a line for each."""
+    for word, entries in (("error", results.errors), ("warning", results.warnings)):
+        yield from (f"{word}: {entry}" for entry in entries[:_SHOWN])
+        if (more := len(entries) - _SHOWN) > 0:
+            yield f"and {more} more {word}s"
+
+
+@attrs.frozen(kw_only=True, repr=False)
 class BackupResult:
     """What a backup ended with.
 
@@ -226,6 +240,19 @@ class BackupResult:
     results: Results = attrs.field(factory=Results)
     report: RunReport = attrs.field(factory=RunReport)
     manifest_digest: str = ""
+
+    def __str__(self) -> str:
+        return "\n".join([self._told(), *_first_entries(self.results)])
+
+    def __repr__(self) -> str:
+        return f"BackupResult({self._told()})"
+
+    def _told(self) -> str:
+        status = self.backup.status
+        items = status.progress.items_backed_up if status.progress is not None else 0
+        return (
+            f"{self.backup.name}: {status.phase}, {items} items, {_sums(self.results)}"
+        )
 
     @property
     def exit_code(self) -> int:
@@ -257,7 +284,7 @@ class ItemOutcome:
     left_alone: bool = False
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class RestoreResult:
     """What a restore ended with."""
 
@@ -265,6 +292,18 @@ class RestoreResult:
     results: Results = attrs.field(factory=Results)
     report: RunReport = attrs.field(factory=RunReport)
     outcomes: tuple[ItemOutcome, ...] = attrs.field(default=(), converter=sequence)
+
+    def __str__(self) -> str:
+        return "\n".join([self._told(), *_first_entries(self.results)])
+
+    def __repr__(self) -> str:
+        return f"RestoreResult({self._told()})"
+
+    def _told(self) -> str:
+        counts = Counter(outcome.action for outcome in self.outcomes)
+        done = [f"{number} {action}" for action, number in sorted(counts.items())]
+        parts = [str(self.restore.status.phase), *done, _sums(self.results)]
+        return f"{self.restore.name}: {', '.join(parts)}"
 
     @property
     def exit_code(self) -> int:

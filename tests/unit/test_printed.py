@@ -1,0 +1,86 @@
+"""What is printed in a shell or a notebook: a few lines, never pages, never a secret."""
+
+import pytest
+
+from kbackup.backup import BackupEngine
+from kbackup.catalog import BackupStore
+from kbackup.models import (
+    BackupSpec,
+    ObjectMeta,
+    Restore,
+    RestoreResult,
+    RestoreSpec,
+    ResultEntry,
+    Results,
+)
+from kbackup.restore import RestoreEngine
+from kbackup.testing import SimulatedCluster, load_sample_shop
+
+SPEC = BackupSpec(included_namespaces=("shop",))
+COPY = RestoreSpec(backup_name="shop-1", namespace_mapping={"shop": "copy"})
+
+
+@pytest.fixture(name="rooms")
+def fixture_rooms(tmp_path):
+    """Two engines, over one cluster with the sample shop and one store."""
+    with SimulatedCluster() as simulated, simulated.connect() as cluster:
+        load_sample_shop(cluster)
+        with BackupStore.open(tmp_path / "store") as store:
+            yield BackupEngine(cluster, store), RestoreEngine(cluster, store)
+
+
+def test_results_are_a_few_lines(rooms):
+    """A result is printed as its phase, its numbers and its first warnings by name."""
+    back_up, restore = rooms
+
+    backup = back_up.run("shop-1", SPEC)
+    restored = restore.run("try-1", COPY)
+
+    head, *more = str(backup).splitlines()
+    assert head.startswith("shop-1: Completed, ")
+    assert head.endswith(" items, 2 warnings, 0 errors")
+    assert more[0] == "warning: 1 volume has no data in this backup: shop/orders"
+    assert repr(backup) == f"BackupResult({head})"
+    head, *more = str(restored).splitlines()
+    assert head.startswith("try-1: Completed, 11 created, ")
+    assert more[0].startswith("warning: persistentvolumeclaims/copy/orders: ")
+    assert repr(restored) == f"RestoreResult({head})"
+
+
+def test_many_warnings_are_counted():
+    """Of a hundred warnings the first are printed, and how many more there are."""
+    warnings = [ResultEntry(message=f"w{number}") for number in range(100)]
+    results = Results(warnings=warnings, errors=[ResultEntry(message="broken")])
+    record = Restore(metadata=ObjectMeta(name="try-1"))
+
+    lines = str(RestoreResult(restore=record, results=results)).splitlines()
+
+    assert lines[1:3] == ["error: broken", "warning: w0"]
+    assert lines[-1] == "and 95 more warnings"
+    assert len(lines) == 8
+
+
+def test_plans_and_entries_are_one_line(rooms):
+    """In a list of backups each is one line, and a plan names its numbers."""
+    back_up, restore = rooms
+    back_up.run("shop-1", SPEC)
+    [entry] = restore._store.list()
+
+    assert repr(entry) == "BackupEntry(shop-1: complete, Completed)"
+    assert str(entry) == "shop-1: complete, Completed"
+    planned = back_up.plan(SPEC)
+    assert repr(planned) == f"BackupPlan({planned.total} objects, 2 warnings, 0 errors)"
+
+
+def test_engines_and_readers_say_what_they_are_connected_to(rooms, tmp_path):
+    """Which cluster and which store is meant can be seen before anything is run."""
+    back_up, restore = rooms
+    back_up.run("shop-1", SPEC)
+    store, cluster = restore._store, restore._cluster
+
+    for engine in rooms:
+        assert cluster.server in repr(engine)
+        assert str(tmp_path / "store") in repr(engine)
+    with store.open_archive("shop-1") as reader, reader.index() as contents:
+        assert repr(reader).startswith("ArchiveReader(")
+        assert " items of " in repr(contents)
