@@ -9,7 +9,7 @@ from kbackup.backup import BackupEngine
 from kbackup.catalog import BackupStore
 from kbackup.cluster import Cluster
 from kbackup.models import BackupSpec, RestoreSpec
-from kbackup.restore import RestoreEngine
+from kbackup.restore import RestoreEngine, RestorePlan
 
 pytestmark = pytest.mark.integration
 
@@ -186,6 +186,23 @@ def test_delete_and_restore(source, backed_up, namespace, wait_for):
     changed = [entry for entry in again.entries if entry.differences]
     assert changed == [], str(again)
     assert engine.compare("b-1").is_empty, str(engine.compare("b-1"))
+
+
+def test_a_kept_plan_is_carried_out_twice(source, backed_up, namespace, wait_for):
+    """Controllers at work, the second time finds all that the first time wrote as it was."""
+    engine = RestoreEngine(source, backed_up)
+    _drop(source, namespace, wait_for)
+    document = engine.plan("r-1", RestoreSpec(backup_name="b-1")).to_json()
+    first = engine.apply(RestorePlan.from_json(document))
+    wait_for("all Pods", lambda: _is_settled(source, namespace))
+    time.sleep(2)
+
+    again = engine.apply(RestorePlan.from_json(document))
+
+    assert first.exit_code == again.exit_code == 0, str(again)
+    made = {o.identifier for o in first.outcomes if o.action == "created"}
+    actions = {str(o.identifier): o.action for o in again.outcomes}
+    assert {actions[str(identifier)] for identifier in made} == {"unchanged"}
 
 
 def test_restore_over_the_live_namespace(source, backed_up):

@@ -159,8 +159,11 @@ class PlanHead:
         age = "of unknown age"
         if self.backup_age is not None:
             age = f"{format_duration(_whole_seconds(self.backup_age))} old"
+        made = ""
+        if self.made_at is not None:  # a plan may be kept, and its backup ages
+            made, age = f", planned at {format_time(self.made_at)}", f"{age} then"
         lines = [
-            f"restore   {self.restore_name} of backup {self.backup_name}",
+            f"restore   {self.restore_name} of backup {self.backup_name}{made}",
             f"writes to {self.server}"
             + (f" (context {self.context})" if self.context else "")
             + f", {self.cluster_version or 'version unknown'}",
@@ -168,9 +171,6 @@ class PlanHead:
             f"backup    of {origin}, {self.backup_phase or 'without a phase'}, {age}",
             f"          {self.backup_warnings} warnings, {self.backup_errors} errors",
         ]
-        if self.made_at is not None:  # a plan may be kept, and ages then
-            made = format_time(self.made_at)
-            lines.insert(1, f"planned   at {made}; ages are those of then")
         return lines + [f"          not covered: {text}" for text in self.not_covered]
 
 

@@ -254,7 +254,8 @@ def test_the_head_says_when_the_plan_was_made():
 
     kept = RestorePlan.from_json(json.dumps(plan.to_json()))
 
-    assert "planned   at 2026-01-02T03:04:05Z" in kept.summary()
+    assert "of backup shop-1, planned at 2026-01-02T03:04:05Z" in kept.summary()
+    assert "3h0m1s old then" in kept.summary()
     assert kept.head.made_at == made
 
 
