@@ -301,7 +301,8 @@ class BackupStore:
             A context manager; leaving it gives the name back.
 
         Raises:
-            BackupExistsError: The name is taken; nothing was touched.
+            BackupExistsError: The name is taken, or its directory holds what is no
+                file of a backup; nothing was touched.
             BackupInProgressError: Another run is writing it.
             ReadOnlyLocationError: Nothing may be written here.
         """
@@ -348,21 +349,26 @@ class BackupStore:
         """
         return publish(self._store, claim, backup, files, manifest, ask=ask)
 
-    def delete(self, name: str, *, files_only: bool = False) -> None:
+    def delete(self, name: str, *, files_only: bool = False) -> tuple[str, ...]:
         """Remove a backup, its record first.
 
         Args:
             name: The backup, or what a dead run left of one.
             files_only: Leave behind what it owns outside its directory.
 
+        Returns:
+            What lies in its directory, is no file of a backup and was left: keys.
+
         Raises:
-            BackupNotFoundError: There is nothing of that name.
+            BackupNotFoundError: There is nothing of that name, or nothing of a backup.
             BackupInProgressError: It is being written.
             BackupOwnsDataError: It owns something outside, and *files_only* is False.
             ReadOnlyLocationError: Nothing may be written here.
         """
         self._require_writable(BackupFiles(name).metadata)
-        delete_backup(self._store, name, files_only=files_only, clock=self._clock)
+        return delete_backup(
+            self._store, name, files_only=files_only, clock=self._clock
+        )
 
     def plan_repair(self) -> RepairPlan:
         """Find what is to be repaired; nothing is written.

@@ -1,5 +1,7 @@
 """Removing a backup: its record first, so that half a backup is never offered.
 
+Only the files of a backup go: what somebody else put beside them is not ours.
+
 What a backup owns outside its directory - snapshots, data in repositories, pending
 operations - cannot be removed from here, and must not be forgotten.
 """
@@ -12,25 +14,33 @@ from typing import Any
 
 from kbackup._kits.clock import Clock
 from kbackup.catalog._claim import BackupClaim
+from kbackup.catalog._fetch import UnreadableError
 from kbackup.catalog._journal import Journal
 from kbackup.catalog._manifest import Manifest
 from kbackup.catalog._reading import read_side_file
-from kbackup.catalog._side_files import SideFile
-from kbackup.catalog._trust import Record, read_manifest, read_record
+from kbackup.catalog._side_files import SideFile, some_of, strangers
+from kbackup.catalog._trust import (
+    Record,
+    fetch_record,
+    is_foreign,
+    read_manifest,
+    read_record,
+)
 from kbackup.errors import (
     BackupDamagedError,
     BackupNotFoundError,
     BackupOwnsDataError,
     InvalidSpecError,
+    ObjectNotFoundError,
 )
 from kbackup.plugins import ObjectStore
-from kbackup.stores import BackupFiles
+from kbackup.stores import BackupFiles, layout
 
 
 def delete_backup(
     store: ObjectStore, name: str, *, files_only: bool, clock: Clock
-) -> None:
-    """Remove all of a backup's objects.
+) -> tuple[str, ...]:
+    """Remove all of a backup's objects, and return what else lies beside them.
 
     Args:
         store: Where.
@@ -39,18 +49,19 @@ def delete_backup(
         clock: For the claim that keeps others from writing the name meanwhile.
 
     Raises:
-        BackupNotFoundError: There is nothing of that name.
+        BackupNotFoundError: There is nothing of that name, or nothing of a backup.
         BackupInProgressError: A run is writing it.
         BackupOwnsDataError: It owns something, and *files_only* was not given.
     """
     files = BackupFiles(name)
-    if next(iter(store.list(files.directory)), None) is None:
-        raise BackupNotFoundError(name)
+    _require_backup(store, files)
     record: Record | None = None
+    manifest: Manifest | None = None
     owned: list[str] = []
     try:
         record = read_record(store, name)
-        owned = list(_owned(store, name, read_manifest(store, record)))
+        manifest = read_manifest(store, record)
+        owned = list(_owned(store, name, manifest))
     except BackupNotFoundError:
         pass  # leftovers: what they own was never published
     except BackupDamagedError as exc:
@@ -62,12 +73,41 @@ def delete_backup(
             hint="--files-only removes its files and leaves the rest behind",
         )
     claim = BackupClaim(store, name, run_uid=str(uuid.uuid4()), clock=clock)
+    named = [each.name for each in manifest.objects] if manifest is not None else []
     with claim.acquire():
         store.delete(files.metadata)
-        for info in list(store.list(files.directory)):
-            store.delete(info.key)
+        keys = [info.key for info in store.list(files.directory)]
+        left = tuple(files.directory + each for each in strangers(name, keys, named))
+        for key in keys:
+            if key not in left:
+                store.delete(key)
     if record is not None:
         _remove_journal(store, record)
+    return left
+
+
+def _require_backup(store: ObjectStore, files: BackupFiles) -> None:
+    """Refuse a directory that nobody's backup is in."""
+    name = files.name
+    keys = [info.key for info in store.list(files.directory)]
+    if not keys:
+        raise BackupNotFoundError(name)
+    others = strangers(name, keys)
+    if len(others) == len(keys):
+        raise BackupNotFoundError(
+            name, f"{files.directory} holds no file of a backup: {some_of(others)}"
+        )
+    if files.metadata in keys and _is_foreign(store, name):
+        raise BackupNotFoundError(
+            name, f"its {layout.METADATA} is that of something else"
+        )
+
+
+def _is_foreign(store: ObjectStore, name: str) -> bool:
+    try:
+        return is_foreign(fetch_record(store, name))
+    except (ObjectNotFoundError, UnreadableError):
+        return False  # gone, or damaged: that is said later
 
 
 def _remove_journal(store: ObjectStore, record: Record) -> None:

@@ -18,6 +18,7 @@ from kbackup._kits.versions import installed_version
 from kbackup.catalog._claim import BackupClaim
 from kbackup.catalog._fetch import UnreadableError, fetch
 from kbackup.catalog._manifest import Manifest, ManifestObject
+from kbackup.catalog._side_files import some_of, strangers
 from kbackup.catalog._trust import seal
 from kbackup.errors import (
     BackupExistsError,
@@ -49,12 +50,19 @@ def sweep(store: ObjectStore, name: str) -> None:
     """Remove what a dead run left; a store that locks objects refuses the name.
 
     Raises:
-        BackupExistsError: There is a record: its run is not dead.
+        BackupExistsError: There is a record: its run is not dead. Or there is what no
+            run has written, and nothing was removed.
     """
     files = BackupFiles(name)
     found = list(store.list(files.directory))
     if any(info.key == files.metadata for info in found):
         raise BackupExistsError(name, "another run was first")
+    if others := strangers(name, (info.key for info in found)):
+        raise BackupExistsError(
+            name,
+            f"{files.directory} holds what is no file of a backup: {some_of(others)}",
+            hint="choose another name, or move that away",
+        )
     for info in found:
         _log.warning("removing %s, left behind by a run that did not end", info.key)
         store.delete(info.key)

@@ -19,7 +19,7 @@ from kbackup.catalog._claim import ClaimRecord, read_claims
 from kbackup.catalog._copies import expected_digests, faults_of_copies
 from kbackup.catalog._listing import objects_by_backup
 from kbackup.catalog._restores import awaits_completion
-from kbackup.catalog._side_files import known_files
+from kbackup.catalog._side_files import known_files, some_of, strangers
 from kbackup.catalog._trust import Record, read_manifest, read_record
 from kbackup.errors import BackupError, StoreError
 from kbackup.plugins import Digest, ObjectInfo, ObjectStore
@@ -185,6 +185,9 @@ class RepairPlanner:
             return False
         if is_log_alone(name, objects):
             self._leave(directory, "the log alone of a Velero backup that failed")
+            return False
+        if others := strangers(name, objects):
+            self._leave(directory, f"no file of a backup: {some_of(others)}")
             return False
         newest = newest_of(objects.values())
         if not self._is_old(newest, directory):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from enum import StrEnum
 from typing import Any
 
@@ -10,6 +10,8 @@ import msgspec
 
 from kbackup._kits.streams import compress
 from kbackup.stores import BackupFiles, RestoreFiles
+
+_SHOWN = 3  # names in one message
 
 
 class SideFile(StrEnum):
@@ -59,5 +61,29 @@ def known_files(name: str) -> Iterator[str]:
     files = BackupFiles(name)
     keys = [side.key(name) for side in SideFile]
     keys += [files.metadata, files.archive, files.logs, files.manifest]
+    keys += [files.signature, files.index]
     for key in keys:
         yield key.removeprefix(files.directory)
+
+
+def strangers(
+    name: str, keys: Iterable[str], named: Collection[str] = ()
+) -> tuple[str, ...]:
+    """Return the names of what lies in a backup's directory and is no file of it.
+
+    Args:
+        name: The backup.
+        keys: What lies there.
+        named: What the backup's manifest names beside the files of the format.
+    """
+    directory = BackupFiles(name).directory
+    known = {*known_files(name), *named}
+    found = (key.removeprefix(directory) for key in keys)
+    return tuple(each for each in found if each not in known)
+
+
+def some_of(names: Collection[str]) -> str:
+    """Return the first few names, and how many more there are."""
+    shown = ", ".join(sorted(names)[:_SHOWN])
+    more = len(names) - _SHOWN
+    return f"{shown} and {more} more" if more > 0 else shown

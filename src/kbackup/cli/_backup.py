@@ -40,6 +40,7 @@ from kbackup.cli._session import (
     cancel_on_signal,
     require_somebody_to_ask,
 )
+from kbackup.errors import BackupNotFoundError
 from kbackup.models import BackupOptions, BackupSpec, to_json
 
 if TYPE_CHECKING:
@@ -230,20 +231,28 @@ def delete(
     require_somebody_to_ask(yes=yes, option="--confirm")
     store = session.store()
     for name in names:
-        store.entry(name)  # nothing is deleted if one of them is not there
+        _require_backup(store.entry(name))  # nothing is deleted if one is not there
     _warn_of_unrun(session)
     what = ", ".join(names)
     if not agreed(f"Delete {what} from {store.url} for good?", yes=yes):
         say("Nothing was deleted.")
         return 1
     for name in names:
-        store.delete(name, files_only=files_only)
+        left = store.delete(name, files_only=files_only)
         if session.output == "table":
             click.echo(f"Deleted {name}")
+        for key in left:
+            say(f"warning: left, for it is no file of a backup: {key}")
     if session.output != "table":
         content = document("Deletion", location=store.url, deleted=list(names))
         print_document(session, content, lambda: None)
     return 0
+
+
+def _require_backup(entry: BackupEntry) -> None:
+    """Refuse to ask whether to delete what is nobody's backup."""
+    if entry.state == "foreign":
+        raise BackupNotFoundError(entry.name, entry.reason)
 
 
 def _warn_of_unrun(session: Session) -> None:

@@ -427,6 +427,20 @@ def test_leftovers_are_swept(store, root):
         assert not list(directory.glob("*"))
 
 
+def test_a_directory_with_something_else_is_no_free_name(store, root):
+    """Where a strange file lies the name is refused, and nothing there is removed."""
+    directory = root / "backups/shop"
+    directory.mkdir(parents=True)
+    (directory / "shop-volumeinfo.json.gz").write_bytes(b"old")
+    (directory / "holiday.jpg").write_bytes(b"hi")
+
+    with pytest.raises(BackupExistsError, match=r"no file of a backup: holiday\.jpg"):
+        store.claim("shop", run_uid="next")
+
+    assert len(list(directory.iterdir())) == 2
+    store.claim("other", run_uid="next").release()
+
+
 @pytest.mark.parametrize("name", ["", "Shop", "a/b", "..", "a_b", "x" * 254])
 def test_names(store, name):
     """A name that is no DNS-1123 subdomain never becomes a key."""

@@ -9,6 +9,7 @@ from kbackup._kits.streams import compress
 from kbackup.catalog import BackupStore, VolumeRecord
 from kbackup.errors import (
     BackupInProgressError,
+    BackupNotFoundError,
     BackupOwnsDataError,
     StoreUnavailableError,
 )
@@ -143,3 +144,49 @@ def test_running_backup(store):
         store.delete("shop")
 
     claim.release()
+
+
+def test_a_directory_that_is_no_backup(store, objects):
+    """What somebody else keeps below ``backups/`` is refused by name, and stays."""
+    objects.put("backups/photos/holiday.jpg", b"hi")
+
+    with pytest.raises(BackupNotFoundError, match=r"no file of a backup: holiday\.jpg"):
+        store.delete("photos", files_only=True)
+
+    assert [info.key for info in objects.list("")] == ["backups/photos/holiday.jpg"]
+
+
+def test_a_record_of_something_else(store, objects):
+    """A document that only has the name of a record is not deleted."""
+    keys = ["backups/shop/shop.tar.gz", "backups/shop/velero-backup.json"]
+    objects.put(keys[0], b"x")
+    objects.put(keys[1], b'{"kind": "Album"}')
+
+    with pytest.raises(BackupNotFoundError, match="that of something else"):
+        store.delete("shop", files_only=True)
+
+    assert [info.key for info in objects.list("")] == keys
+
+
+def test_a_strange_file_beside_a_backup(store, objects):
+    """Of a backup's directory only the backup goes; what else lies there is named."""
+    named = {**samples.files_of("shop"), "shop-more.json": b"{}"}  # in the manifest
+    samples.make(store, "shop", files=named)
+    objects.put("backups/shop/holiday.jpg", b"hi")
+    objects.put("backups/shop/album/shop.tar.gz", b"hi")
+
+    left = store.delete("shop")
+
+    assert left == ("backups/shop/album/shop.tar.gz", "backups/shop/holiday.jpg")
+    assert [info.key for info in objects.list("backups/")] == list(left)
+
+
+def test_leftovers_beside_a_strange_file(store, objects):
+    """What a dead run left can be deleted, whatever lies beside it."""
+    objects.put("backups/shop/shop.tar.gz", b"half")
+    objects.put("backups/shop/holiday.jpg", b"hi")
+
+    assert store.delete("shop") == ("backups/shop/holiday.jpg",)
+    assert [info.key for info in objects.list("backups/")] == [
+        "backups/shop/holiday.jpg"
+    ]

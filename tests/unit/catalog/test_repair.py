@@ -141,6 +141,18 @@ def test_what_is_not_ours_is_left(objects, late, key):
     assert objects_in(objects) == [key]
 
 
+def test_leftovers_beside_a_strange_file_are_left(objects, late):
+    """A directory in which somebody keeps something else is left, and that is said."""
+    keys = ["backups/dead/dead.tar.gz", "backups/dead/holiday.jpg"]
+    for key in keys:
+        objects.put(key, b"x")
+
+    plan = late.plan_repair()
+
+    assert plan.steps == ()
+    assert plan.left == ("backups/dead/: no file of a backup: holiday.jpg",)
+
+
 @pytest.mark.parametrize(
     ("phase", "archive"),
     [

@@ -447,3 +447,28 @@ def test_delete_asks_on_a_terminal(backed_up, monkeypatch, answer, code):
     assert run(["backup", "delete", "shop-1"]) == code
 
     assert backed_up("backup", "get", "shop-1").code == 1 - code
+
+
+def test_delete_refuses_what_is_no_backup(offline, directory):
+    """A directory that holds no backup is refused by name, with what is in it."""
+    photo = directory / "backups/photos/holiday.jpg"
+    photo.parent.mkdir(parents=True)
+    photo.write_bytes(b"hi")
+
+    done = offline("backup", "delete", "photos", "--yes")
+
+    assert done.code == 1
+    assert "holds no file of a backup: holiday.jpg" in done.err
+    assert photo.read_bytes() == b"hi"
+
+
+def test_delete_names_what_it_leaves(backed_up, directory):
+    """A strange file in a backup's directory stays, and whoever deletes is told."""
+    photo = directory / "backups/shop-1/holiday.jpg"
+    photo.write_bytes(b"hi")
+
+    done = backed_up("backup", "delete", "shop-1", "--yes")
+
+    assert done.code == 0
+    assert "no file of a backup: backups/shop-1/holiday.jpg" in done.err
+    assert [path.name for path in photo.parent.iterdir()] == ["holiday.jpg"]
