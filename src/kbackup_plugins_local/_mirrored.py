@@ -447,8 +447,9 @@ class MirroredLocalStore:
 
     def _notice(self, problem: str) -> None:
         with self._lock:
-            if len(self._problems) < _MAX_PROBLEMS:
-                self._problems[problem] = None
+            self._problems[problem] = None
+            if len(self._problems) > _MAX_PROBLEMS:  # a run waits for the newest
+                del self._problems[next(iter(self._problems))]
 
     @contextmanager
     def _noticed(self) -> Iterator[None]:

@@ -16,6 +16,7 @@ import attrs
 from kbackup._kits.log_capture import LogCapture
 from kbackup.archive import ArchiveWriter
 from kbackup.backup._coverage import report_unasked
+from kbackup.backup._mirrors import MirrorWatch
 from kbackup.backup._request import BackupRequest, make_request
 from kbackup.backup._side_files import file_name, side_files, size_of
 from kbackup.backup._spool import spool_directory, spool_file
@@ -70,28 +71,28 @@ def run_backup(
     """
     with spool_directory(run.settings.spool_directory) as spool:
         archive_path, log_path = spool / "archive.tar.gz", spool / "log.gz"
+        mirrors = MirrorWatch(store, run)
         with _logged(log_path, record, run):
             with run.phase("discovery"):
                 request = make_request(record, options, cluster)
             stored, archive, begun = _write_archive(request, run, archive_path, plugins)
+            mirrors.report()  # what is known by now is in the record as well
             now = run.clock.now()
             record = finished_record(
                 request.backup, stored.ledger, run.results, now, operations=begun
             )
             _log_end(run, record, stored)
-        names = BackupFiles(record.metadata.name)
+        side = side_files(record.metadata.name, stored.ledger, run.results, begun)
         files: dict[str, Path | bytes] = {
-            file_name(names.archive): archive_path,
-            file_name(names.logs): log_path,
-            **side_files(record.metadata.name, stored.ledger, run.results, begun),
+            **_streams(record, archive_path, log_path),
+            **side,
         }
         manifest = _manifest(request, stored, archive)
         with run.phase("upload"):
-            known = store.problems()
-            record = store.publish(claim, record, files, manifest, ask=run.cancel.check)
-            for problem in store.problems():  # of one of several mirrored directories
-                if problem not in known:
-                    run.warning(problem)
+            record = store.publish(
+                claim, record, files, manifest, ask=mirrors.look_and_check
+            )
+            mirrors.report()
         return _result(run, record, stored, files)
 
 
@@ -103,6 +104,12 @@ def action_index(
     return ActionIndex(
         plugins.backup_item_actions(), request_cluster.discover().resolve
     )
+
+
+def _streams(record: Backup, archive: Path, log: Path) -> dict[str, Path | bytes]:
+    """Return by name the files that were written as the run went on."""
+    names = BackupFiles(record.metadata.name)
+    return {file_name(names.archive): archive, file_name(names.logs): log}
 
 
 @contextmanager

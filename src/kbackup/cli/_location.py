@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +16,7 @@ from kbackup.errors import UnsupportedCapabilityError
 
 if TYPE_CHECKING:
     from kbackup.catalog import RepairPlan, RepairReport, RepairStep
+    from kbackup.stores import DirectoryState
 
 
 @click.group(cls=Group)
@@ -51,7 +54,10 @@ def validate(session: Session) -> int:
             click.echo(f"{store.url}: {problem}")
 
     print_document(session, content, table)
-    if any("never made" in problem for problem in problems):
+    unmarked = [each for each in directories if _is_unmarked(each)]
+    if unmarked:
+        _say_unmarked(unmarked)
+    if unmarked and len(unmarked) == len(directories):
         say_next(session, "kbackup location init --help")
     elif problems:
         say_once_mended(session, "kbackup location validate")
@@ -60,24 +66,63 @@ def validate(session: Session) -> int:
     return 1 if problems else 0
 
 
+def _is_unmarked(state: DirectoryState) -> bool:
+    """Tell whether a directory lacks the location's mark, for whatever reason."""
+    return not state.present and "never made" in state.reason
+
+
+def _say_unmarked(states: Sequence[DirectoryState]) -> None:
+    """Say what a directory without a mark may be: mostly a disk that is not mounted."""
+    paths = ", ".join(state.path for state in states)
+    say(
+        f"If {paths} should be a mounted disk, mount it and validate again. "
+        "Only what really is a new directory is for: kbackup location init"
+    )
+
+
 @location.command()
+@click.option("--confirm", "--yes", "yes", is_flag=True, help="Do not ask.")
 @global_options
 @click.pass_obj
-def init(session: Session) -> None:
+def init(session: Session, *, yes: bool) -> int:
     """Prepare the directories of a mirrored location, or of a new single one.
 
     A directory without the location's mark is taken for an unmounted disk and never
-    written; this makes the mark.
+    written; this makes the mark. Beside directories that have it, it asks first.
     """
-    from kbackup.stores import PreparableStore  # noqa: PLC0415 - on demand
+    from kbackup.stores import PreparableStore, state_of  # noqa: PLC0415 - on demand
 
     session.store()  # a failure is told with its address
     with session.object_store() as store:
         if not isinstance(store, PreparableStore):
             raise UnsupportedCapabilityError("", "it needs no preparation")
+        states = state_of(store).directories
+        new = [each for each in states if not each.present]
+        if len(states) > 1:
+            _say_plan(states)
+        if new and len(new) < len(states):
+            require_somebody_to_ask(yes=yes)
+            if not agreed(f"Mark {', '.join(each.path for each in new)}?", yes=yes):
+                say("Nothing was changed.")
+                return 1
         store.initialise()
     _print_done(session, "prepared")
     say_next(session, "kbackup location validate")
+    return 0
+
+
+def _say_plan(states: Sequence[DirectoryState]) -> None:
+    """Say what would be done to each directory."""
+    for each in states:
+        if each.present:
+            say(f"{each.path}: belongs to the location, is left as it is")
+        elif Path(each.path).is_dir():
+            say(
+                f"{each.path}: is marked as the location's; the mount point of a disk "
+                "that is not mounted looks just so"
+            )
+        else:
+            say(f"{each.path}: is made and marked as the location's")
 
 
 @location.command()

@@ -16,6 +16,12 @@ SCHEMA = json.loads(
 ARCHIVE = "backups/shop-1/shop-1.tar.gz"
 
 
+def _unmount(root):
+    """Leave an empty mount point where the directory was."""
+    root.rename(root.with_suffix(".disk"))
+    root.mkdir()
+
+
 @pytest.fixture(name="roots")
 def fixture_roots(tmp_path):
     """The two directories."""
@@ -74,6 +80,55 @@ def test_validate_tells_each_directory(mirrored, roots):
     assert "not mounted" in second["reason"]
     assert any("is away" in problem for problem in document["problems"])
     assert list(roots[1].iterdir()) == []
+
+
+def test_validate_takes_a_directory_without_mark_for_a_disk(mirrored, roots):
+    """For a disk that is not mounted the advice is to mount it, not to mark the place."""
+    _unmount(roots[1])
+
+    done = mirrored("location", "validate")
+
+    assert done.code == 1
+    assert f"If {roots[1]} should be a mounted disk, mount it" in done.err
+    assert done.next == "Next: kbackup location validate"
+
+
+def test_init_does_not_mark_a_mount_point_without_consent(mirrored, roots):
+    """Beside a marked directory another is marked only by who says so, having been told."""
+    _unmount(roots[1])
+
+    refused = mirrored("location", "init")
+    untouched = list(roots[1].iterdir())
+    done = mirrored("location", "init", "--yes")
+
+    assert refused.code == 2
+    assert "--yes" in refused.err
+    assert f"{roots[0]}: belongs to the location" in refused.err
+    assert f"{roots[1]}: is marked as the location's" in refused.err
+    assert untouched == []
+    assert done.code == 0
+    assert (roots[1] / "plugins/kbackup.io/location.json").exists()
+
+
+def test_init_that_is_not_agreed_to_changes_nothing(mirrored, roots, monkeypatch):
+    """Whoever says no on the terminal has marked nothing."""
+    _unmount(roots[1])
+    roots[1].rmdir()
+    monkeypatch.setattr(
+        "kbackup.cli._location.require_somebody_to_ask", lambda **_: None
+    )
+    monkeypatch.setattr("kbackup.cli._location.agreed", lambda *_, **__: False)
+
+    done = mirrored("location", "init")
+
+    assert done.code == 1
+    assert f"{roots[1]}: is made and marked" in done.err
+    assert not roots[1].exists()
+
+
+def test_init_of_what_is_made_already(mirrored):
+    """Where every directory is marked nothing is asked, and nothing is changed."""
+    assert mirrored("location", "init").code == 0
 
 
 def test_verify_names_the_directory_and_the_repair(mirrored, roots):
