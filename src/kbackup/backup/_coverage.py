@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 import attrs
 
-from kbackup._kits.globs import is_glob
+from kbackup._kits.globs import IncludesExcludes, is_glob
 from kbackup.backup._collector import ListTask
 from kbackup.backup._filters import NAMESPACES
 from kbackup.backup._ledger import Ledger, Tally
@@ -36,10 +36,34 @@ def report_filters(request: BackupRequest, run: Run) -> None:
     filters = request.filters
     for text in filters.unknown:
         run.warning(f"included resource {text!r}: the cluster serves no such type")
+    for text in filters.unknown_excludes:
+        run.warning(f"excluded resource {text!r}: the cluster serves no such type")
+    for what, text in _idle_globs(request):
+        run.warning(f"{what} resources {text!r}: the cluster serves none like that")
     for text in filters.misplaced:
         run.warning(f"resource {text!r} is listed under the wrong scope: ignored")
     if request.backup.spec.ordered_resources:
         run.warning("orderedResources has no effect in this version of kbackup")
+
+
+def _idle_globs(request: BackupRequest) -> Iterable[tuple[str, str]]:
+    """Yield the wildcards that fit no type, and whether they are to include."""
+    spec = request.backup.spec
+    served = [str(each) for each in request.discovery.resources]
+    included = (
+        *spec.included_resources,
+        *spec.included_namespace_scoped_resources,
+        *spec.included_cluster_scoped_resources,
+    )
+    excluded = (
+        *spec.excluded_resources,
+        *spec.excluded_namespace_scoped_resources,
+        *spec.excluded_cluster_scoped_resources,
+    )
+    for what, texts in (("included", included), ("excluded", excluded)):
+        for text in texts:
+            if is_glob(text) and not IncludesExcludes((text,)).expand(served):
+                yield what, text
 
 
 def report_unasked(plugins: PluginManager, run: Run) -> None:
@@ -86,6 +110,15 @@ def report_namespaces(
     for pattern in found.empty_patterns:
         if is_glob(pattern):
             run.warning(f"included namespaces {pattern!r}: there is none like that")
+    for name in found.idle_excludes:
+        run.warning(f"excluded namespaces {name!r}: {_among(found)} like that")
+
+
+def _among(found: Namespaces) -> str:
+    """Return where an excluded namespace was looked for; only a list shows them all."""
+    if found.record is not None:
+        return "there is none"
+    return "none of the included ones is"
 
 
 class Refusals:

@@ -129,7 +129,8 @@ class Filters:
     Attributes:
         namespaces: The specification's own lists, unexpanded.
         selectors: Label queries, one LIST each; one empty query where all is wanted.
-        unknown: Names of types that the cluster does not serve.
+        unknown: Names of included types that the cluster does not serve.
+        unknown_excludes: Names of excluded ones.
         misplaced: Names in the list of the other scope; Velero ignores them.
     """
 
@@ -141,6 +142,7 @@ class Filters:
         self._resolve = resolve
         self._named: set[GroupResource] = set()
         self.unknown: tuple[str, ...] = ()
+        self.unknown_excludes: tuple[str, ...] = ()
         self.misplaced: tuple[str, ...] = ()
         self._rules: _TypeRules = (
             self._scoped_rules(spec) if _has_scoped_filters(spec) else _old(self, spec)
@@ -198,13 +200,19 @@ class Filters:
             resource = None if is_glob(text) else self._resolve(text)
             if resource is None:
                 found.append(text)
-                if named and text and not is_glob(text):
-                    self.unknown += (text,)
+                if text and not is_glob(text):
+                    self._keep_unknown(text, named=named)
                 continue
             found.append(str(resource))
             if named:
                 self._named.add(resource.group_resource)
         return tuple(found)
+
+    def _keep_unknown(self, text: str, *, named: bool) -> None:
+        if named:
+            self.unknown += (text,)
+        else:
+            self.unknown_excludes += (text,)
 
     def _scoped_rules(self, spec: BackupSpec) -> _ScopedRules:
         namespaced = (

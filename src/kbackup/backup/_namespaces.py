@@ -61,6 +61,7 @@ class Namespaces:
         refused: Why the objects cannot be read, if they cannot.
         failed: Named, and reading the object failed: with what.
         empty_patterns: Wildcards that no namespace fits.
+        idle_excludes: Excludes, names and wildcards, that leave nothing out.
         record: Of the LIST of namespaces, where there was one.
         resource: How the cluster serves namespaces; None: not at all.
     """
@@ -72,6 +73,7 @@ class Namespaces:
     refused: ForbiddenError | None = None
     failed: Mapping[str, ClusterError] = attrs.field(factory=dict)
     empty_patterns: tuple[str, ...] = ()
+    idle_excludes: tuple[str, ...] = ()
     record: ListRecord | None = None
     resource: APIResource | None = None
 
@@ -117,7 +119,12 @@ def _list_all(request: BackupRequest, resource: APIResource) -> Namespaces:
                 labels=dict(item.labels or {}),
                 deleting=bool(item.deleting),
             )
-    return Namespaces(objects=objects, record=listing.record, resource=resource)
+    return Namespaces(
+        objects=objects,
+        idle_excludes=_idle(request.filters, objects),
+        record=listing.record,
+        resource=resource,
+    )
 
 
 def _matching(
@@ -133,6 +140,12 @@ def _matching(
         missing=tuple(sorted(set(plain) - set(found.objects))),
         empty_patterns=tuple(p for p in patterns if not _fits_any(p, found.objects)),
     )
+
+
+def _idle(filters: Filters, names: Iterable[str]) -> tuple[str, ...]:
+    known = list(names)
+    excludes = filters.namespaces.excludes
+    return tuple(each for each in excludes if each and not _fits_any(each, known))
 
 
 def _fits_any(pattern: str, names: Iterable[str]) -> bool:
@@ -186,6 +199,7 @@ def _read_each(
         unread=tuple(unread),
         refused=refused,
         failed=failed,
+        idle_excludes=_idle(filters, includes),
         resource=resource,
     )
 

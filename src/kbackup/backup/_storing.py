@@ -14,6 +14,7 @@ import attrs
 
 from kbackup._kits.workers import map_ordered
 from kbackup.backup import _coverage as coverage
+from kbackup.backup._absent import refuse_missing_namespaces, refuse_unknown_types
 from kbackup.backup._action_runner import ActionRunner
 from kbackup.backup._collector import Listing, ListTask, collect, plan_lists
 from kbackup.backup._crds import definitions_of
@@ -83,6 +84,7 @@ def store_selected(
 
     Raises:
         Cancelled: The run is to stop.
+        InvalidSpecError: The cluster has nothing of what was named.
         ClusterError: What is selected could not even be found out.
     """
     runner = ActionRunner(run, request.backup, request.cluster.reader())
@@ -125,7 +127,10 @@ class _Storing:
         with run.phase("namespaces"):
             coverage.report_filters(request, run)
             coverage.report_discovery(request, run, ledger)
+            if not ledger.not_covered:  # an unread group may serve what is unknown
+                refuse_unknown_types(request)
             namespaces = resolve_namespaces(request)
+            refuse_missing_namespaces(request, namespaces)
             coverage.report_namespaces(request, namespaces, run, ledger)
             ledger.excluded_namespaces = namespaces.excluded_by_label
             self._backupper = self._new_backupper(namespaces)

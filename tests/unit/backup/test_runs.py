@@ -334,6 +334,7 @@ def test_what_an_observer_is_told_of_a_plan(scene):
     """A plan begins and ends as a run does, also where it fails or is cancelled."""
     events, token = [], CancelToken()
     engine = scene.engine(observer=events.append)
+    scene.load(scene.secret("s"))
 
     engine.plan(SHOP)
     token.cancel("enough")

@@ -369,13 +369,161 @@ def test_nothing_was_selected(scene):
     """A backup without any item is published with a warning and exit code 3."""
     scene.load(scene.secret("s"))
 
-    result = scene.back_up(included_resources=["widgets"])
+    result = scene.back_up(included_resources=["configmaps", "widgets"])
 
     assert result.backup.status.phase is BackupPhase.COMPLETED
     assert result.exit_code == 3
     texts = [str(each) for each in result.results.warnings]
     assert "included resource 'widgets': the cluster serves no such type" in texts
     assert "nothing was selected: this backup holds no item" in texts
+
+
+@pytest.mark.parametrize(
+    ("spec", "nearest"),
+    [
+        (
+            {"included_resources": ["deploymnts", "secretes.v1"]},
+            "the nearest types are deployments.apps, secrets",
+        ),
+        (
+            {"included_namespace_scoped_resources": ["deploymnts.apps"]},
+            "the nearest type is deployments.apps",
+        ),
+        ({"included_resources": ["zzz"], "include_cluster_resources": True}, ""),
+    ],
+    ids=["old", "scoped", "nothing alike"],
+)
+def test_types_of_which_the_cluster_knows_none(scene, spec, nearest):
+    """A slip in every included type is refused, with what was meant; the name stays free."""
+    scene.load(scene.secret("s"))
+
+    for call in (
+        lambda: scene.back_up(**spec),
+        lambda: scene.engine().plan(scene.spec(**spec)),
+    ):
+        with pytest.raises(InvalidSpecError, match="serves no such type") as caught:
+            call()
+        assert caught.value.hint == nearest
+
+    assert scene.store.list() == []
+
+
+def test_cluster_scoped_slips_beside_all_namespaced_types(scene):
+    """A slip that leaves something to store is a warning, not the end."""
+    scene.load(scene.secret("s"))
+
+    result = scene.back_up(included_cluster_scoped_resources=["nodez"])
+
+    assert "secrets/shop/s" in scene.stored()
+    texts = [str(each) for each in result.results.warnings]
+    assert "included resource 'nodez': the cluster serves no such type" in texts
+
+
+def test_namespaces_of_which_none_exists(scene):
+    """A slip in every named namespace is refused by name, with what was meant."""
+    scene.load(scene.secret("s"))
+
+    with pytest.raises(InvalidSpecError) as caught:
+        scene.back_up(included_namespaces=["shp", "q-*", "zzz"])
+
+    assert caught.value.violations == (
+        "included namespace 'shp' does not exist",
+        "included namespace 'zzz' does not exist",
+    )
+    assert caught.value.hint == "the nearest namespace is shop"
+    assert scene.store.list() == []
+
+
+def test_a_missing_namespace_without_the_right_to_list(scene):
+    """Who may not list namespaces is told of the slip alone."""
+    scene.load(scene.secret("s"))
+    scene.server.faults.forbid(verb="list", resource="namespaces")
+
+    with pytest.raises(InvalidSpecError, match="'shp' does not exist") as caught:
+        scene.back_up(included_namespaces=["shp"])
+
+    assert caught.value.hint == ""
+
+
+def test_a_missing_namespace_beside_cluster_scoped_objects(scene):
+    """Where cluster-scoped objects were asked for they are stored, and the slip is an error."""
+    scene.load(scene.secret("s"))
+
+    result = scene.back_up(included_namespaces=["shp"], include_cluster_resources=True)
+
+    assert result.backup.status.phase is BackupPhase.PARTIALLY_FAILED
+    assert "namespace shp does not exist" in str(result.results.errors[0])
+
+
+def test_an_empty_namespace_is_backed_up(scene):
+    """A namespace that exists and holds nothing is no slip."""
+    scene.load(scene.made("Namespace", "empty"))
+
+    result = scene.back_up(included_namespaces=["empty"])
+
+    assert scene.stored() == ["namespaces/empty"]
+    assert result.exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("spec", "warning"),
+    [
+        (
+            {"excluded_resources": ["seccrets"]},
+            "excluded resource 'seccrets': the cluster serves no such type",
+        ),
+        (
+            {"excluded_resources": ["secrets.*.io"]},
+            "excluded resources 'secrets.*.io': the cluster serves none like that",
+        ),
+        (
+            {"excluded_namespace_scoped_resources": ["seccrets"]},
+            "excluded resource 'seccrets': the cluster serves no such type",
+        ),
+        (
+            {"included_resources": ["secrets", "zz*"]},
+            "included resources 'zz*': the cluster serves none like that",
+        ),
+        (
+            {"excluded_namespaces": ["kube-sytem"]},
+            "excluded namespaces 'kube-sytem': there is none like that",
+        ),
+        (
+            {"excluded_namespaces": ["kub?-sytem"]},
+            "excluded namespaces 'kub?-sytem': there is none like that",
+        ),
+        (
+            {"included_namespaces": ["s*"], "excluded_namespaces": ["shp"]},
+            "excluded namespaces 'shp': there is none like that",
+        ),
+        (
+            {"included_namespaces": ["shop"], "excluded_namespaces": ["shp"]},
+            "excluded namespaces 'shp': none of the included ones is like that",
+        ),
+    ],
+    ids=str,
+)
+def test_names_that_change_nothing(scene, spec, warning):
+    """A slip in what is excluded is a warning by name, and the backup is Completed."""
+    scene.load(scene.secret("s"))
+
+    result = scene.back_up(**spec)
+
+    assert [str(each) for each in result.results.warnings] == [warning]
+    assert result.backup.status.phase is BackupPhase.COMPLETED
+    assert "secrets/shop/s" in scene.stored()
+
+
+def test_excludes_that_leave_something_out(scene):
+    """Names and wildcards that fit something are no reason to warn."""
+    scene.load(scene.secret("s"), scene.secret("t", "bank"))
+
+    result = scene.back_up(
+        excluded_namespaces=["bank", "kube-*"],
+        excluded_resources=["events", "*.coordination.k8s.io", "po"],
+    )
+
+    assert list(result.results.warnings) == []
 
 
 def test_a_named_namespace_that_is_not_there(scene):
