@@ -126,7 +126,7 @@ class Refusals:
 
     A backup of the whole cluster that lacks a type is not what it says: an error each.
     With rights in some namespaces, and those named, it is an error if the type was
-    named; of all others there is one warning.
+    named; of all others there is one warning. With ``skip_forbidden`` all are in it.
     """
 
     def __init__(self, request: BackupRequest, run: Run, ledger: Ledger) -> None:

@@ -69,7 +69,9 @@ _contents.add_commands(backup)
 @pairs_option("--labels", text="Labels of the backup.")
 @pairs_option("--annotations", text="Annotations of the backup.")
 @switch_option("--snapshot-volumes", text="Recorded; no volume data is taken yet.")
-@click.option("--skip-forbidden", is_flag=True, help="Types you may not read: warn.")
+@click.option(
+    "--skip-forbidden", is_flag=True, help="Types you may not read: one warning."
+)
 @click.option("--dry-run", is_flag=True, help="Only show what would be stored.")
 @global_options
 @click.pass_obj

@@ -41,7 +41,9 @@ class BackupOptions:
 
     Attributes:
         where: Given an item, tells whether it is wanted; called from any thread.
-        skip_forbidden: Types that the caller may not list are warnings, not errors.
+        skip_forbidden: All types that the caller may not list are one warning. Without it
+            each is an error in a backup of the whole cluster, and where namespaces are
+            named each that was named, while the others are one warning.
         consistency: ``exact``: all lists at one resourceVersion where the server can;
             ``newest``: each as it is when it is read.
         labels: For the backup's record.
