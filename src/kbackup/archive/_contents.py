@@ -14,6 +14,7 @@ from typing import Self
 
 import attrs
 
+from kbackup._kits.temporary import place_of
 from kbackup.archive._files import PositionedFile, temporary_file
 from kbackup.archive._items import check_body
 from kbackup.archive._layout import (
@@ -249,10 +250,11 @@ class IndexBuilder:
         directory: Path | None,
         report: Callable[[ArchiveCorruptError], None],
     ) -> None:
+        self._directory = directory
         try:
             self._file = temporary_file(directory)
         except OSError as exc:
-            raise ArchiveError(f"the archive cannot be spooled: {exc}") from exc
+            raise self._full(exc) from exc
         self._report = report
         self._types: dict[str, TypeItems] = {}
         self._versions: dict[str, set[str]] = {}
@@ -303,7 +305,7 @@ class IndexBuilder:
         try:
             self._file.flush()
         except OSError as exc:
-            raise ArchiveError(f"the archive cannot be spooled: {exc}") from exc
+            raise self._full(exc) from exc
         spool = PositionedFile(self._file)
         return ArchiveContents(self._types, self._versions, spool, damage)
 
@@ -316,9 +318,16 @@ class IndexBuilder:
         try:
             self._file.write(b"".join(self._waiting))
         except OSError as exc:
-            raise ArchiveError(f"the archive cannot be spooled: {exc}") from exc
+            raise self._full(exc) from exc
         self._waiting.clear()
         self._written = self._end
+
+    def _full(self, cause: OSError) -> ArchiveError:
+        place, reason = place_of(self._directory), cause.strerror or cause
+        return ArchiveError(
+            f"the archive cannot be spooled in {place}: {reason}",
+            hint="EngineSettings(spool_directory=...) or TMPDIR names another place",
+        )
 
 
 def _in_order(directories: set[str]) -> list[str]:

@@ -19,7 +19,6 @@ from kbackup.backup._coverage import report_unasked
 from kbackup.backup._mirrors import MirrorWatch
 from kbackup.backup._request import BackupRequest, make_request
 from kbackup.backup._side_files import file_name, side_files, size_of
-from kbackup.backup._spool import spool_directory, spool_file
 from kbackup.backup._status import finished_record
 from kbackup.backup._storing import Stored, store_selected
 from kbackup.catalog import BackupClaim, BackupStore, Manifest, ManifestObject
@@ -69,7 +68,7 @@ def run_backup(
         KBackupError: The cluster cannot be read at all, or the store failed; nothing
             was published.
     """
-    with spool_directory(run.settings.spool_directory) as spool:
+    with run.temporary_directory() as spool:
         archive_path, log_path = spool / "archive.tar.gz", spool / "log.gz"
         mirrors = MirrorWatch(store, run)
         with _logged(log_path, record, run):
@@ -163,7 +162,10 @@ def _write_archive(
     actions = action_index(request.cluster, plugins, run)
     started = request.backup.status.start_timestamp or run.clock.now()
     timeout = request.backup.spec.item_operation_timeout
-    with spool_file(path) as out, Operations(run, request.cluster, timeout) as begun:
+    with (
+        run.temporary_file(path) as out,
+        Operations(run, request.cluster, timeout) as begun,
+    ):
         with ArchiveWriter(out, mtime=int(started.timestamp())) as archive:
             stored = store_selected(request, run, archive, actions, begun)
             begun.follow()

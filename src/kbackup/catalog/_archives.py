@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from kbackup._kits.temporary import place_of
 from kbackup.archive import ArchiveReader
 from kbackup.catalog._manifest import Manifest, ManifestObject
 from kbackup.catalog._reading import copy_checked
@@ -51,11 +52,11 @@ class Archives:
             except BackupDamagedError:
                 if not salvage or manifest is None:
                     raise
-                with _kept():
+                with _kept(self._place):
                     spool.seek(0)
                     spool.truncate()
                 self._bring(name, spool, None)
-            with _kept():
+            with _kept(self._place):
                 spool.flush()
                 spool.seek(0)
         except BaseException:
@@ -79,13 +80,15 @@ class Archives:
     def download(self, name: str, manifest: Manifest | None, target: Path) -> None:
         """Copy an archive to *target*, which appears whole or not at all, mode 0600."""
         key, expected = BackupFiles(name).archive, _expected(name, manifest)
-        with _kept():
+        with _kept(target.parent):
             descriptor, path = tempfile.mkstemp(dir=target.parent, prefix=".kbackup-")
         temporary = Path(path)
         try:
-            with _kept(), os.fdopen(descriptor, "wb") as file:
-                copy_checked(self._store, name, key, _Kept(file), expected)
-            with _kept():
+            with _kept(target.parent), os.fdopen(descriptor, "wb") as file:
+                copy_checked(
+                    self._store, name, key, _Kept(file, target.parent), expected
+                )
+            with _kept(target.parent):
                 temporary.replace(target)
         except BaseException:
             temporary.unlink(missing_ok=True)
@@ -96,7 +99,9 @@ class Archives:
     ) -> None:
         key = BackupFiles(name).archive
         info = self._store.stat(key) if expected is None else None
-        digest = copy_checked(self._store, name, key, _Kept(spool), expected)
+        digest = copy_checked(
+            self._store, name, key, _Kept(spool, self._place), expected
+        )
         if info is not None:
             self._remember(name, info, digest)
 
@@ -104,32 +109,41 @@ class Archives:
         with self._lock:
             self._digests[name] = (_version(info), digest)
 
+    @property
+    def _place(self) -> Path:
+        return place_of(self._spool_directory)
+
     def _spool(self) -> BinaryIO:
         try:  # closed by the reader that gets it
             file = tempfile.TemporaryFile(dir=self._spool_directory)  # noqa: SIM115
         except OSError as exc:
-            raise StoreError("", f"no temporary file can be made: {exc}") from exc
+            reason = exc.strerror or str(exc)
+            raise StoreError(
+                "", f"no temporary file can be made in {self._place}: {reason}"
+            ) from exc
         return cast("BinaryIO", file)
 
 
 @contextmanager
-def _kept() -> Iterator[None]:
+def _kept(place: Path) -> Iterator[None]:
     """Make our error of what this machine's own disk does not take."""
     try:
         yield
     except OSError as exc:
-        raise ArchiveError(f"the archive cannot be kept here: {exc}") from exc
+        reason = exc.strerror or exc
+        raise ArchiveError(f"the archive cannot be kept in {place}: {reason}") from exc
 
 
 class _Kept:
     """A file that fails with our error, which a store passes on as it is."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, place: Path) -> None:
         self._file = file
+        self._place = place
 
     def write(self, data: bytes, /) -> int:
         """Write *data*."""
-        with _kept():
+        with _kept(self._place):
             return self._file.write(data)
 
 

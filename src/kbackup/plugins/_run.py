@@ -10,9 +10,10 @@ import logging
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 
 from kbackup._kits.clock import Clock, SystemClock
 from kbackup._kits.workers import CancelToken
@@ -34,6 +35,7 @@ from kbackup.plugins._events import (
     PhaseChanged,
     WarningRecorded,
 )
+from kbackup.plugins._temporary import temporary_directory, temporary_file
 
 
 class RunLogger(logging.Logger):
@@ -215,6 +217,25 @@ class Run:
                 bytes_written=bytes_written,
                 lists=lists,
             )
+
+    def temporary_directory(self) -> AbstractContextManager[Path]:
+        """Make a directory in the settings' place, and remove it at the end.
+
+        Only its owner may look into it. What a killed process of the same account left
+        beside it is removed as well.
+
+        Raises:
+            KBackupError: There is no room for it, or, later, for what is written there.
+        """
+        return temporary_directory(self.settings.spool_directory)
+
+    def temporary_file(self, path: Path) -> AbstractContextManager[BinaryIO]:
+        """Write a new file there that only its owner may read.
+
+        Raises:
+            KBackupError: It cannot be written, such as for want of space.
+        """
+        return temporary_file(path)
 
     def deadline(self, limit: timedelta) -> float:
         """Return the monotonic instant *limit* from now."""

@@ -6,8 +6,6 @@ the cancel token before each request. Called by the engine.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
@@ -172,10 +170,17 @@ def apply_plan(session: Session, plan: RestorePlan) -> RestoreResult:
     head = plan.head
     validate(head.restore_name, plan.spec, plan.options)  # it may come from a file
     run = session.run(head.restore_name, head.restore_uid)
+    with run.temporary_directory() as spool:
+        return _apply_logged(session, run, plan, spool / "log.gz")
+
+
+def _apply_logged(
+    session: Session, run: Run, plan: RestorePlan, log_path: Path
+) -> RestoreResult:
+    """Apply *plan* and write the log to *log_path*; errors get the result so far."""
+    head = plan.head
     run.emit(RunStarted(kind="restore", name=head.restore_name))
     started = now(session)
-    spool = Path(tempfile.mkdtemp(dir=session.settings.spool_directory))
-    log_path = spool / "log.gz"
     log = LogCapture(log_path, {"restore": f"velero/{head.restore_name}"})
     run.logger.addHandler(log)
     _log_beginning(run, head)
@@ -215,7 +220,6 @@ def apply_plan(session: Session, plan: RestorePlan) -> RestoreResult:
         raise
     finally:
         log.close()
-        shutil.rmtree(spool, ignore_errors=True)
 
 
 def _apply(

@@ -211,8 +211,10 @@ def test_spool_directory_that_is_not_there(write, tmp_path):
     """A directory for temporary files that is missing is our error, and says so."""
     reader = ArchiveReader(io.BytesIO(write([("pods", "a", "x")])))
 
-    with pytest.raises(ArchiveError, match="cannot be spooled"):
+    with pytest.raises(ArchiveError, match=r"cannot be spooled in .*nothing") as caught:
         reader.index(tmp_path / "nothing")
+
+    assert "spool_directory" in caught.value.hint
 
 
 @pytest.mark.parametrize("size", [10, 2 << 20], ids=["at the end", "while it reads"])

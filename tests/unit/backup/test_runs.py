@@ -267,6 +267,7 @@ def test_temporary_files_are_private(scene, tmp_path):
 
     assert modes.pop("archive.tar.gz") == 0o600
     assert modes.pop("log.gz") == 0o600
+    assert modes.pop(".lock") == 0o600  # tells that the run lives
     assert set(modes.values()) == {0o700}
     assert list(tmp_path.iterdir()) == []
 

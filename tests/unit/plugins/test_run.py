@@ -1,5 +1,6 @@
 """What belongs to one run stays with it: log, results, events, times."""
 
+import errno
 import logging
 import threading
 from datetime import UTC, datetime, timedelta
@@ -8,7 +9,8 @@ import pytest
 
 from kbackup._kits.clock import FrozenClock
 from kbackup._kits.workers import Cancelled, CancelToken
-from kbackup.models import GroupResource, ResourceIdentifier
+from kbackup.errors import KBackupError
+from kbackup.models import EngineSettings, GroupResource, ResourceIdentifier
 from kbackup.plugins import (
     ErrorRecorded,
     PhaseChanged,
@@ -40,6 +42,47 @@ class Collecting(logging.Handler):
     def emit(self, record):
         """Keep the record."""
         self.records.append(record)
+
+
+# --- temporary files ------------------------------------------------------------------
+
+
+def test_a_full_place_for_temporary_files(tmp_path):
+    """Where there is no room the error names the place, and how to name another."""
+    run = make_run(settings=EngineSettings(spool_directory=tmp_path))
+
+    with pytest.raises(KBackupError) as caught, run.temporary_directory():
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    assert str(caught.value) == (
+        f"cannot write temporary files in {tmp_path}: No space left on device"
+    )
+    assert "TMPDIR" in caught.value.hint
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_system_without_any_place(monkeypatch):
+    """Where every place of the system is full the error is ours, and names TMPDIR."""
+
+    def fail(**_):
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    monkeypatch.setattr("tempfile.mkdtemp", fail)
+    monkeypatch.setattr("tempfile.gettempdir", fail)
+
+    with (
+        pytest.raises(KBackupError, match="in TMPDIR: No usable temporary"),
+        make_run().temporary_directory(),
+    ):
+        pass
+
+
+def test_an_error_that_is_none_of_the_place(tmp_path):
+    """What else fails meanwhile is not taken for a lack of room."""
+    run = make_run(settings=EngineSettings(spool_directory=tmp_path))
+
+    with pytest.raises(ConnectionError), run.temporary_directory():
+        raise ConnectionResetError(errno.ECONNRESET, "reset")
 
 
 # --- results --------------------------------------------------------------------------

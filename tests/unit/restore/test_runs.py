@@ -1,5 +1,7 @@
 """What a host learns of a run: its events, and its result where it raised."""
 
+import errno
+
 import pytest
 
 from kbackup._kits.workers import CancelToken
@@ -122,3 +124,23 @@ def test_the_report_counts_what_was_stored(watched):
     assert report.calls["create configmaps"] == 1
     assert report.bytes_written > 0
     assert report.to_json()["bytesWritten"] == report.bytes_written
+
+
+def test_no_room_for_temporary_files(shop, tmp_path, monkeypatch):
+    """A restore that cannot keep its log says where, and has written nothing."""
+
+    def fail(**_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    plan = shop.engine.plan("try-1", SPEC)
+    monkeypatch.setattr("tempfile.mkdtemp", fail)
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+
+    with pytest.raises(KBackupError) as caught:
+        shop.engine.apply(plan)
+
+    assert str(caught.value) == (
+        f"cannot write temporary files in {tmp_path}: No space left on device"
+    )
+    assert "TMPDIR" in caught.value.hint
+    assert shop.writes() == 0
