@@ -10,9 +10,13 @@ from weakref import WeakKeyDictionary
 import attrs
 
 from kbackup.actions._edit import objects_at, text_at
-from kbackup.actions._references import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES
 from kbackup.errors import ClusterError, ForbiddenError, UnsupportedByServerError
-from kbackup.models import GroupResource, ResourceIdentifier, ResourceSelector
+from kbackup.models import (
+    GroupResource,
+    ResourceIdentifier,
+    ResourceSelector,
+    well_known,
+)
 from kbackup.plugins import BackupInput, BackupOutput, Run
 
 _Account = tuple[str, str]  # namespace, name
@@ -81,7 +85,7 @@ class _Bindings:
 
 def _bindings(given: BackupInput) -> _Bindings:
     try:
-        return _Bindings(tuple(given.cluster.list(CLUSTER_ROLE_BINDINGS)))
+        return _Bindings(tuple(given.cluster.list(well_known.CLUSTER_ROLE_BINDINGS)))
     except UnsupportedByServerError:  # a cluster without RBAC grants nothing by it
         return _Bindings()
     except ClusterError as exc:
@@ -101,9 +105,15 @@ def _by_account(bindings: Iterable[Mapping[str, Any]]) -> _Grants:
     """Group bindings, each followed by its role, by the accounts they are for."""
     grants: dict[_Account, dict[ResourceIdentifier, None]] = {}
     for binding in bindings:
-        granted = [_named(CLUSTER_ROLE_BINDINGS, text_at(binding, "metadata", "name"))]
+        granted = [
+            _named(
+                well_known.CLUSTER_ROLE_BINDINGS, text_at(binding, "metadata", "name")
+            )
+        ]
         if text_at(binding, "roleRef", "kind") == "ClusterRole":
-            granted.append(_named(CLUSTER_ROLES, text_at(binding, "roleRef", "name")))
+            granted.append(
+                _named(well_known.CLUSTER_ROLES, text_at(binding, "roleRef", "name"))
+            )
         for subject in objects_at(binding, "subjects"):
             if text_at(subject, "kind") != "ServiceAccount":
                 continue

@@ -1,4 +1,4 @@
-"""The types that actions name, and what a Pod or a claim refers to.
+"""What a Pod or a claim refers to.
 
 Shared by actions of backup and restore, which follow the same references.
 """
@@ -6,15 +6,7 @@ Shared by actions of backup and restore, which follow the same references.
 from __future__ import annotations
 
 from kbackup.actions._edit import JSONObject, objects_at, text_at
-from kbackup.models import GroupResource, ResourceIdentifier
-
-CLUSTER_ROLE_BINDINGS = GroupResource(
-    "rbac.authorization.k8s.io", "clusterrolebindings"
-)
-CLUSTER_ROLES = GroupResource("rbac.authorization.k8s.io", "clusterroles")
-PERSISTENT_VOLUMES = GroupResource("", "persistentvolumes")
-PERSISTENT_VOLUME_CLAIMS = GroupResource("", "persistentvolumeclaims")
-PRIORITY_CLASSES = GroupResource("scheduling.k8s.io", "priorityclasses")
+from kbackup.models import ResourceIdentifier, well_known
 
 
 def claims_of_pod(pod: JSONObject, namespace: str) -> tuple[ResourceIdentifier, ...]:
@@ -24,7 +16,7 @@ def claims_of_pod(pod: JSONObject, namespace: str) -> tuple[ResourceIdentifier, 
         for volume in objects_at(pod, "spec", "volumes")
     )
     return tuple(
-        ResourceIdentifier(PERSISTENT_VOLUME_CLAIMS, namespace, name)
+        ResourceIdentifier(well_known.PERSISTENT_VOLUME_CLAIMS, namespace, name)
         for name in dict.fromkeys(filter(None, names))
     )
 
@@ -32,7 +24,7 @@ def claims_of_pod(pod: JSONObject, namespace: str) -> tuple[ResourceIdentifier, 
 def priority_class_of_pod(pod: JSONObject) -> tuple[ResourceIdentifier, ...]:
     """Return the PriorityClass of a Pod, if it names one."""
     name = text_at(pod, "spec", "priorityClassName")
-    return (ResourceIdentifier(PRIORITY_CLASSES, "", name),) if name else ()
+    return (ResourceIdentifier(well_known.PRIORITY_CLASSES, "", name),) if name else ()
 
 
 def volume_of_claim(claim: JSONObject) -> tuple[ResourceIdentifier, ...]:
@@ -40,4 +32,4 @@ def volume_of_claim(claim: JSONObject) -> tuple[ResourceIdentifier, ...]:
     name = text_at(claim, "spec", "volumeName")
     if not name or text_at(claim, "status", "phase") != "Bound":
         return ()
-    return (ResourceIdentifier(PERSISTENT_VOLUMES, "", name),)
+    return (ResourceIdentifier(well_known.PERSISTENT_VOLUMES, "", name),)

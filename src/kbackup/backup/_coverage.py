@@ -13,13 +13,18 @@ import attrs
 
 from kbackup._kits.globs import IncludesExcludes, is_glob
 from kbackup.backup._collector import ListTask
-from kbackup.backup._filters import NAMESPACES
 from kbackup.backup._ledger import Ledger, Tally
 from kbackup.backup._namespaces import Namespaces
 from kbackup.backup._request import BackupRequest
 from kbackup.catalog import MissingReference, NotCovered
 from kbackup.errors import ForbiddenError, KBackupError
-from kbackup.models import GroupResource, ListRecord, ResourceIdentifier, labels
+from kbackup.models import (
+    GroupResource,
+    ListRecord,
+    ResourceIdentifier,
+    labels,
+    well_known,
+)
 from kbackup.plugins import PluginManager, Run
 
 # They serve numbers about objects, nothing that could be stored; often out of order.
@@ -96,10 +101,14 @@ def report_namespaces(
     for name in found.missing:
         run.error(f"namespace {name} does not exist", namespace=name)
         ledger.not_covered.append(
-            NotCovered(resource=NAMESPACES, namespace=name, reason="does not exist")
+            NotCovered(
+                resource=well_known.NAMESPACES, namespace=name, reason="does not exist"
+            )
         )
     for name, error in found.failed.items():
-        gap = NotCovered(resource=NAMESPACES, namespace=name, reason=str(error))
+        gap = NotCovered(
+            resource=well_known.NAMESPACES, namespace=name, reason=str(error)
+        )
         ledger.not_covered.append(gap)
         run.error(f"not covered: {gap}", namespace=name, cause=error)
     for name in request.filters.named_namespaces & found.objects.keys():

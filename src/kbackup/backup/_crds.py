@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from kbackup.backup._filters import CRDS
-from kbackup.models import GroupResource, ResourceIdentifier
+from kbackup.models import GroupResource, ResourceIdentifier, well_known
 
 # Groups that the API server itself serves: their types have no definition.
 _BUILT_IN = frozenset(
@@ -48,7 +47,7 @@ def definitions_of(
 ) -> tuple[ResourceIdentifier, ...]:
     """Return the definitions that the stored types may have, by name."""
     return tuple(
-        ResourceIdentifier(CRDS, "", str(group_resource))
+        ResourceIdentifier(well_known.CRDS, "", str(group_resource))
         for group_resource in sorted(set(stored), key=str)
         if group_resource.group not in _BUILT_IN
     )

@@ -13,16 +13,19 @@ from typing import Protocol
 import attrs
 
 from kbackup._kits.globs import IncludesExcludes, is_glob
-from kbackup.models import APIResource, BackupSpec, GroupResource, LabelSelector
-
-NAMESPACES = GroupResource("", "namespaces")
-CRDS = GroupResource("apiextensions.k8s.io", "customresourcedefinitions")
+from kbackup.models import (
+    APIResource,
+    BackupSpec,
+    GroupResource,
+    LabelSelector,
+    well_known,
+)
 
 # Their objects belong to snapshots: an action brings in those of a backup's own volumes.
 NEVER_LISTED = frozenset(
     {
-        GroupResource("snapshot.storage.k8s.io", "volumesnapshots"),
-        GroupResource("snapshot.storage.k8s.io", "volumesnapshotcontents"),
+        well_known.VOLUME_SNAPSHOTS,
+        well_known.VOLUME_SNAPSHOT_CONTENTS,
     }
 )
 
@@ -64,7 +67,7 @@ class _OldRules:
             return False
         if resource.namespaced:
             return True
-        if resource.group_resource == NAMESPACES:
+        if resource.group_resource == well_known.NAMESPACES:
             return self.cluster_resources is not False
         if self.cluster_resources is None:
             return self.all_namespaces
@@ -97,7 +100,7 @@ class _ScopedRules:
             return self.namespaced.wants(str(resource))
         if _excludes(self.cluster, resource):
             return False
-        if resource.group_resource == NAMESPACES or self._whole_cluster:
+        if resource.group_resource == well_known.NAMESPACES or self._whole_cluster:
             return True
         return bool(self.cluster.includes) and self.cluster.wants(str(resource))
 

@@ -18,7 +18,7 @@ from kbackup._kits.workers import CancelToken
 from kbackup.archive import LONGEST_NAME_FOR_VELERO
 from kbackup.backup._action_runner import ActionCall, ActionOutcome, ActionRunner
 from kbackup.backup._ledger import Ledger, Tally, TypeLedger, qualified
-from kbackup.backup._references import CLAIMS, PODS, References, finder_for
+from kbackup.backup._references import References, finder_for
 from kbackup.catalog import VolumeRecord
 from kbackup.cluster import ListedItem
 from kbackup.errors import ActionError, ArchiveError, KBackupError
@@ -28,6 +28,7 @@ from kbackup.models import (
     Item,
     ResourceIdentifier,
     labels,
+    well_known,
 )
 from kbackup.plugins import (
     ActionIndex,
@@ -385,9 +386,9 @@ class ItemBackupper:
         finder = finder_for(identifier.group_resource)
         if finder is not None:
             self._references.note(finder, outcome.item, identifier)
-        if identifier.group_resource == CLAIMS:
+        if identifier.group_resource == well_known.PERSISTENT_VOLUME_CLAIMS:
             self._ledger.volumes.append(_volume_of(identifier, outcome.item))
-        elif identifier.group_resource == PODS and _has_hooks(outcome.item):
+        elif identifier.group_resource == well_known.PODS and _has_hooks(outcome.item):
             self._ledger.hooked_pods += 1
 
     def _lose(

@@ -14,7 +14,7 @@ import msgspec
 
 from kbackup._kits.globs import IncludesExcludes, is_glob
 from kbackup._kits.workers import map_ordered
-from kbackup.backup._filters import NAMESPACES, Filters
+from kbackup.backup._filters import Filters
 from kbackup.backup._request import BackupRequest
 from kbackup.cluster import Cluster
 from kbackup.errors import (
@@ -29,6 +29,7 @@ from kbackup.models import (
     LabelSelector,
     ListRecord,
     labels,
+    well_known,
 )
 
 _MAX_READERS = 8
@@ -90,7 +91,7 @@ def resolve_namespaces(request: BackupRequest) -> Namespaces:
         ForbiddenError: Wildcards are to be expanded and namespaces cannot be listed.
         ClusterError: Reading all of them failed, or the server is gone.
     """
-    resource = request.discovery.get(NAMESPACES)
+    resource = request.discovery.get(well_known.NAMESPACES)
     wanted = request.filters.namespaces
     includes = tuple(name for name in wanted.includes if name and name != "*")
     if resource is None:

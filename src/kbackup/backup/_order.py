@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from kbackup.backup._filters import NAMESPACES, Filters
-from kbackup.models import APIResource, GroupResource
+from kbackup.backup._filters import Filters
+from kbackup.models import APIResource, GroupResource, well_known
 
 _CORE_FIRST = ("pods", "persistentvolumeclaims", "persistentvolumes")
 _LAST_GROUP = "extensions"
@@ -44,7 +44,7 @@ def plan_types(
         resource
         for resource in served
         if resource.supports(*_STORABLE)
-        and resource.group_resource != NAMESPACES
+        and resource.group_resource != well_known.NAMESPACES
         and filters.lists(resource)
     ]
     return tuple(_without_twins(_ordered(wanted)))

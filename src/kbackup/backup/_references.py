@@ -10,22 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from kbackup.catalog import MissingReference
-from kbackup.models import GroupResource, ResourceIdentifier
+from kbackup.models import GroupResource, ResourceIdentifier, well_known
 
-PODS = GroupResource("", "pods")
-CLAIMS = GroupResource("", "persistentvolumeclaims")
-_VOLUMES = GroupResource("", "persistentvolumes")
-_CLASSES = GroupResource("storage.k8s.io", "storageclasses")
-_SECRETS = GroupResource("", "secrets")
-_CONFIG_MAPS = GroupResource("", "configmaps")
-_ACCOUNTS = GroupResource("", "serviceaccounts")
-_SERVICES = GroupResource("", "services")
-_PRIORITY_CLASSES = GroupResource("scheduling.k8s.io", "priorityclasses")
 _POD_CLASSES = {
-    "priorityClassName": _PRIORITY_CLASSES,
-    "runtimeClassName": GroupResource("node.k8s.io", "runtimeclasses"),
+    "priorityClassName": well_known.PRIORITY_CLASSES,
+    "runtimeClassName": well_known.RUNTIME_CLASSES,
 }
-_INGRESS_CLASSES = GroupResource("networking.k8s.io", "ingressclasses")
 _RBAC = "rbac.authorization.k8s.io"
 _ROLES = GroupResource(_RBAC, "roles")
 _CLUSTER_ROLES = GroupResource(_RBAC, "clusterroles")
@@ -38,15 +28,13 @@ _Finder = Callable[[_JSON, str], Iterable[_Target]]
 # Of a claim that is not bound yet; a bound one is stored without its source. The plural
 # of any other kind cannot be told from a claim.
 _CLAIM_SOURCES = {
-    ("", "PersistentVolumeClaim"): CLAIMS,
-    ("snapshot.storage.k8s.io", "VolumeSnapshot"): GroupResource(
-        "snapshot.storage.k8s.io", "volumesnapshots"
-    ),
+    ("", "PersistentVolumeClaim"): well_known.PERSISTENT_VOLUME_CLAIMS,
+    ("snapshot.storage.k8s.io", "VolumeSnapshot"): well_known.VOLUME_SNAPSHOTS,
 }
 _IN_EVERY_NAMESPACE = {
-    (_ACCOUNTS, "default"),
-    (_CONFIG_MAPS, "kube-root-ca.crt"),
-    (_CONFIG_MAPS, "openshift-service-ca.crt"),
+    (well_known.SERVICE_ACCOUNTS, "default"),
+    (well_known.CONFIG_MAPS, "kube-root-ca.crt"),
+    (well_known.CONFIG_MAPS, "openshift-service-ca.crt"),
 }
 _BUILT_IN_ROLES = frozenset({"admin", "cluster-admin", "edit", "view"})
 
@@ -90,7 +78,7 @@ def _is_everywhere(target: _Target) -> bool:
         return True
     if group_resource == _CLUSTER_ROLES:
         return name in _BUILT_IN_ROLES or name.startswith("system:")
-    return group_resource == _PRIORITY_CLASSES and name.startswith("system-")
+    return group_resource == well_known.PRIORITY_CLASSES and name.startswith("system-")
 
 
 def _of_claim(claim: _JSON, namespace: str) -> Iterator[_Target]:
@@ -100,26 +88,26 @@ def _of_claim(claim: _JSON, namespace: str) -> Iterator[_Target]:
     if kind is not None and (name := source.get("name")):
         yield kind, source.get("namespace") or namespace, name
     if volume := spec.get("volumeName"):
-        yield _VOLUMES, "", volume
+        yield well_known.PERSISTENT_VOLUMES, "", volume
     if storage_class := spec.get("storageClassName"):
-        yield _CLASSES, "", storage_class
+        yield well_known.STORAGE_CLASSES, "", storage_class
 
 
 def _of_volume(volume: _JSON, _: str) -> Iterator[_Target]:
     if storage_class := _at(volume, "spec").get("storageClassName"):
-        yield _CLASSES, "", storage_class
+        yield well_known.STORAGE_CLASSES, "", storage_class
 
 
 def _of_pod(pod: _JSON, namespace: str) -> Iterator[_Target]:
     spec = _at(pod, "spec")
     if account := spec.get("serviceAccountName"):
-        yield _ACCOUNTS, namespace, account
+        yield well_known.SERVICE_ACCOUNTS, namespace, account
     for key, classes in _POD_CLASSES.items():
         if name := spec.get(key):
             yield classes, "", name
     for pull_secret in _list(spec, "imagePullSecrets"):
         if name := pull_secret.get("name"):
-            yield _SECRETS, namespace, name
+            yield well_known.SECRETS, namespace, name
     for volume in _list(spec, "volumes"):
         for group_resource, name in _of_pod_volume(volume):
             yield group_resource, namespace, name
@@ -130,22 +118,26 @@ def _of_pod(pod: _JSON, namespace: str) -> Iterator[_Target]:
 
 def _of_pod_volume(volume: _JSON) -> Iterator[tuple[GroupResource, str]]:
     if name := _at(volume, "persistentVolumeClaim").get("claimName"):
-        yield CLAIMS, name
-    yield from _required(_at(volume, "secret"), _SECRETS, "secretName")
-    yield from _required(_at(volume, "configMap"), _CONFIG_MAPS, "name")
+        yield well_known.PERSISTENT_VOLUME_CLAIMS, name
+    yield from _required(_at(volume, "secret"), well_known.SECRETS, "secretName")
+    yield from _required(_at(volume, "configMap"), well_known.CONFIG_MAPS, "name")
     for source in _list(_at(volume, "projected"), "sources"):
-        yield from _required(_at(source, "secret"), _SECRETS, "name")
-        yield from _required(_at(source, "configMap"), _CONFIG_MAPS, "name")
+        yield from _required(_at(source, "secret"), well_known.SECRETS, "name")
+        yield from _required(_at(source, "configMap"), well_known.CONFIG_MAPS, "name")
 
 
 def _of_environment(container: _JSON) -> Iterator[tuple[GroupResource, str]]:
     for source in _list(container, "envFrom"):
-        yield from _required(_at(source, "secretRef"), _SECRETS, "name")
-        yield from _required(_at(source, "configMapRef"), _CONFIG_MAPS, "name")
+        yield from _required(_at(source, "secretRef"), well_known.SECRETS, "name")
+        yield from _required(
+            _at(source, "configMapRef"), well_known.CONFIG_MAPS, "name"
+        )
     for variable in _list(container, "env"):
         value = _at(variable, "valueFrom")
-        yield from _required(_at(value, "secretKeyRef"), _SECRETS, "name")
-        yield from _required(_at(value, "configMapKeyRef"), _CONFIG_MAPS, "name")
+        yield from _required(_at(value, "secretKeyRef"), well_known.SECRETS, "name")
+        yield from _required(
+            _at(value, "configMapKeyRef"), well_known.CONFIG_MAPS, "name"
+        )
 
 
 def _required(
@@ -170,14 +162,14 @@ def _of_binding(binding: _JSON, namespace: str) -> Iterator[_Target]:
 
 def _of_ingress(ingress: _JSON, _: str) -> Iterator[_Target]:
     if name := _at(ingress, "spec").get("ingressClassName"):
-        yield _INGRESS_CLASSES, "", name
+        yield well_known.INGRESS_CLASSES, "", name
 
 
 def _of_webhooks(configuration: _JSON, _: str) -> Iterator[_Target]:
     for webhook in _list(configuration, "webhooks"):
         service = _at(webhook, "clientConfig", "service")
         if name := service.get("name"):
-            yield _SERVICES, service.get("namespace", ""), name
+            yield well_known.SERVICES, service.get("namespace", ""), name
 
 
 def _at(value: _JSON, *path: str) -> _JSON:
@@ -196,12 +188,12 @@ def _list(value: _JSON, key: str) -> list[_JSON]:
 
 
 _FINDERS: dict[GroupResource, _Finder] = {
-    CLAIMS: _of_claim,
-    _VOLUMES: _of_volume,
-    PODS: _of_pod,
+    well_known.PERSISTENT_VOLUME_CLAIMS: _of_claim,
+    well_known.PERSISTENT_VOLUMES: _of_volume,
+    well_known.PODS: _of_pod,
     GroupResource(_RBAC, "rolebindings"): _of_binding,
     GroupResource(_RBAC, "clusterrolebindings"): _of_binding,
-    GroupResource("networking.k8s.io", "ingresses"): _of_ingress,
+    well_known.INGRESSES: _of_ingress,
     GroupResource("extensions", "ingresses"): _of_ingress,
     GroupResource(_WEBHOOKS, "mutatingwebhookconfigurations"): _of_webhooks,
     GroupResource(_WEBHOOKS, "validatingwebhookconfigurations"): _of_webhooks,

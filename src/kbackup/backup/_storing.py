@@ -18,7 +18,6 @@ from kbackup.backup._absent import refuse_missing_namespaces, refuse_unknown_typ
 from kbackup.backup._action_runner import ActionRunner
 from kbackup.backup._collector import Listing, ListTask, collect, plan_lists
 from kbackup.backup._crds import definitions_of
-from kbackup.backup._filters import CRDS, NAMESPACES
 from kbackup.backup._item_backupper import NOT_IN_WHERE, ItemBackupper, ItemSink
 from kbackup.backup._ledger import Ledger, Tally
 from kbackup.backup._namespaces import (
@@ -37,6 +36,7 @@ from kbackup.models import (
     LabelSelector,
     ListRecord,
     ResourceIdentifier,
+    well_known,
 )
 from kbackup.plugins import (
     ActionIndex,
@@ -315,7 +315,7 @@ class _Storing:
 
     def _store_definitions(self) -> None:
         """Store the CRDs of the custom resources that were stored."""
-        crds = self._request.discovery.get(CRDS)
+        crds = self._request.discovery.get(well_known.CRDS)
         if crds is None or self._request.filters.excludes_crds(crds):
             return
         wanted = definitions_of(self._ledger.stored_types())
@@ -330,9 +330,9 @@ class _Storing:
             return
         for name in found.unread:
             if found.refused is not None:
-                self._refusals.add(NAMESPACES, name, found.refused)
+                self._refusals.add(well_known.NAMESPACES, name, found.refused)
         if found.refused is not None and not found.unread:
-            self._refusals.add(NAMESPACES, "", found.refused)
+            self._refusals.add(well_known.NAMESPACES, "", found.refused)
         in_use = self._ledger.namespaces_in_use()
         chosen, skipped = chosen_objects(
             found, self._request.filters, _selectors(self._request), in_use
@@ -341,8 +341,8 @@ class _Storing:
         tally.skipped.update(skipped)
         resource = found.resource
         for each in chosen:
-            identifier = ResourceIdentifier(NAMESPACES, "", each.name)
-            if self._ledger.has(NAMESPACES, "", each.name):
+            identifier = ResourceIdentifier(well_known.NAMESPACES, "", each.name)
+            if self._ledger.has(well_known.NAMESPACES, "", each.name):
                 tally.stored += 1  # an action asked for it
                 continue
             item = Item(
@@ -377,7 +377,7 @@ class _Storing:
 
     def _missing_definitions(self) -> tuple[MissingReference, ...]:
         """Return the CRDs that were kept out although custom resources are in."""
-        crds = self._request.discovery.get(CRDS)
+        crds = self._request.discovery.get(well_known.CRDS)
         if crds is None or not self._request.filters.excludes_crds(crds):
             return ()
         gaps = []
@@ -388,7 +388,9 @@ class _Storing:
                 continue  # the type of an aggregated API has none
             first = self._ledger.any_of(GroupResource.parse(definition.name))
             gaps.append(
-                MissingReference(item=first, refers_to=definition, kind=str(CRDS))
+                MissingReference(
+                    item=first, refers_to=definition, kind=str(well_known.CRDS)
+                )
             )
         return tuple(gaps)
 

@@ -13,10 +13,9 @@ from collections import Counter
 from kbackup._kits.crds import conversion_webhook, storage_version
 from kbackup._kits.workers import map_ordered
 from kbackup.backup._crds import definitions_of
-from kbackup.backup._filters import CRDS
 from kbackup.cluster import Cluster, Discovery
 from kbackup.errors import ClusterError
-from kbackup.models import APIResource, GroupResource, ResourceIdentifier
+from kbackup.models import APIResource, GroupResource, ResourceIdentifier, well_known
 
 _READERS = 8  # GETs of definitions in flight
 
@@ -27,7 +26,7 @@ def at_storage_versions(cluster: Cluster, discovery: Discovery) -> Discovery:
     Only types that are served in several versions are asked about. One whose definition
     may not be read, or whose storage version is not served, stays at its preferred one.
     """
-    crds = discovery.get(CRDS)
+    crds = discovery.get(well_known.CRDS)
     asked = definitions_of(_with_several_versions(discovery))
     if crds is None or not asked:
         return discovery

@@ -27,11 +27,10 @@ from kbackup.catalog._reading import (
 from kbackup.catalog._side_files import SideFile
 from kbackup.catalog._trust import Record, read_manifest, read_record
 from kbackup.errors import ArchiveError, BackupDamagedError, StoreError
-from kbackup.models import GroupResource, ResourceIdentifier
+from kbackup.models import GroupResource, ResourceIdentifier, well_known
 from kbackup.plugins import Digest, ObjectStore
 from kbackup.stores import BackupFiles, directories_of, layout, state_of
 
-_CLAIMS = GroupResource("", "persistentvolumeclaims")
 _UNNAMED = frozenset({layout.METADATA, layout.MANIFEST, layout.SIGNATURE})
 
 
@@ -228,7 +227,10 @@ class Verifier:
             return
         for volume in manifest.volumes:
             namespace, _, name = volume.claim.rpartition("/")
-            if ResourceIdentifier(_CLAIMS, namespace, name) not in contents:
+            if (
+                ResourceIdentifier(well_known.PERSISTENT_VOLUME_CLAIMS, namespace, name)
+                not in contents
+            ):
                 yield f"claim {volume.claim}: in the manifest, not in the archive"
         for reference in manifest.missing:
             if reference.item not in contents:

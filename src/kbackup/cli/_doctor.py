@@ -25,7 +25,7 @@ from kbackup.errors import (
     KBackupError,
     UnknownLocationError,
 )
-from kbackup.models import GroupResource
+from kbackup.models import GroupResource, well_known
 
 if TYPE_CHECKING:
     from kbackup.catalog import BackupStore
@@ -37,10 +37,9 @@ _WRITES = (
     "deployments.apps",
     "clusterroles.rbac.authorization.k8s.io",
 )
-_CLASSES = GroupResource("storage.k8s.io", "storageclasses")
 _WEBHOOKS = (
-    GroupResource("admissionregistration.k8s.io", "validatingwebhookconfigurations"),
-    GroupResource("admissionregistration.k8s.io", "mutatingwebhookconfigurations"),
+    well_known.VALIDATING_WEBHOOKS,
+    well_known.MUTATING_WEBHOOKS,
 )
 _PROVIDERS = frozenset({"ObjectStore", "VolumeSnapshotter"})
 
@@ -171,7 +170,7 @@ def _rights(cluster: Cluster) -> Iterator[Finding]:
 
 def _storage(cluster: Cluster) -> Iterator[Finding]:
     """Name the storage classes; without any, claims stay Pending."""
-    resource = cluster.discover().get(_CLASSES)
+    resource = cluster.discover().get(well_known.STORAGE_CLASSES)
     names = [item.name for item in cluster.list(resource)] if resource else []
     yield Finding(
         "storage classes", "ok" if names else "warning", ", ".join(names) or "none"
@@ -196,7 +195,7 @@ def _webhooks(cluster: Cluster) -> Iterator[Finding]:
 
 def _absent_services(cluster: Cluster, configuration: dict[str, Any]) -> Iterator[str]:
     """Yield the Services that a webhook configuration calls and nobody has."""
-    resource = cluster.discover().get(GroupResource("", "services"))
+    resource = cluster.discover().get(well_known.SERVICES)
     for webhook in configuration.get("webhooks") or ():
         service = (webhook.get("clientConfig") or {}).get("service")
         if not service or resource is None:

@@ -10,14 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from kbackup.models import GroupResource, Item
+from kbackup.models import GroupResource, Item, well_known
 
 if TYPE_CHECKING:
     from kbackup.cluster import Cluster
 
-_CLASSES = GroupResource("storage.k8s.io", "storageclasses")
-_CLAIMS = GroupResource("", "persistentvolumeclaims")
-_DEFINITIONS = GroupResource("apiextensions.k8s.io", "customresourcedefinitions")
 _DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 
 
@@ -40,7 +37,7 @@ class Needs:
         discovery = cluster.discover()
         unserved = (each for each in self.types if discovery.get(each) is None)
         yield "types", sorted(map(str, unserved))
-        resource = discovery.get(_CLASSES)
+        resource = discovery.get(well_known.STORAGE_CLASSES)
         there = [_json(item) for item in cluster.list(resource)] if resource else []
         names = {each["metadata"]["name"] for each in there}
         missing = sorted(self.storage_classes - names)
@@ -58,12 +55,12 @@ def needs_of(items: Iterable[Item]) -> Needs:
     for item in items:
         group_resource = item.identifier.group_resource
         types.add(group_resource)
-        if group_resource == _CLASSES:
+        if group_resource == well_known.STORAGE_CLASSES:
             in_backup.add(item.identifier.name)
-        elif group_resource == _DEFINITIONS:
+        elif group_resource == well_known.CRDS:
             spec = item.content["spec"]
             brought.add(GroupResource(spec["group"], spec["names"]["plural"]))
-        elif group_resource == _CLAIMS:
+        elif group_resource == well_known.PERSISTENT_VOLUME_CLAIMS:
             wanted.add(item.content.get("spec", {}).get("storageClassName"))
     return Needs(
         types=frozenset(types - brought),

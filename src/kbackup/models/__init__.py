@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from kbackup.models import _labels as labels
+from kbackup.models import _well_known as well_known
 from kbackup.models._backup import (
     Backup,
     BackupPhase,
@@ -450,6 +451,7 @@ __all__ = [
     "validate_backup_spec",
     "validate_restore_name",
     "validate_restore_spec",
+    "well_known",
 ]
 
 

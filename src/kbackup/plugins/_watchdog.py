@@ -11,12 +11,10 @@ from typing import TypeVar
 
 from kbackup._kits.workers import CancelToken, StuckCallError, call_watched
 from kbackup.errors import ActionError, ActionTimeoutError, KBackupError
-from kbackup.models import GroupResource, ResourceIdentifier
+from kbackup.models import ResourceIdentifier, well_known
 from kbackup.plugins._run import Run
 
 T = TypeVar("T")
-
-_SECRETS = GroupResource("", "secrets")
 
 
 def call_action(
@@ -68,7 +66,7 @@ def call_action(
 
 def is_secret(item: ResourceIdentifier) -> bool:
     """Whether an object is a Secret, whose values nobody may see."""
-    return item.group_resource == _SECRETS
+    return item.group_resource == well_known.SECRETS
 
 
 def fact_of(exc: BaseException, *, hide: bool) -> str:

@@ -10,8 +10,7 @@ from typing import Any
 import attrs
 
 from kbackup.archive import ArchiveContents
-from kbackup.models import ResourceIdentifier
-from kbackup.restore._claims import CLAIMS
+from kbackup.models import ResourceIdentifier, well_known
 from kbackup.restore._notices import NoticeBook
 from kbackup.restore._plan_state import PlanState
 from kbackup.restore._request import RestoreRequest
@@ -87,7 +86,9 @@ class ClaimSources:
             return True
         if source.kind == "PersistentVolumeClaim":
             # Claims are planned one after the other: it may be this one's turn first.
-            sibling = ResourceIdentifier(CLAIMS, ref.namespace, source.name)
+            sibling = ResourceIdentifier(
+                well_known.PERSISTENT_VOLUME_CLAIMS, ref.namespace, source.name
+            )
             if source.namespace == target.namespace and sibling in self._contents:
                 return True
         return self._lives(source)

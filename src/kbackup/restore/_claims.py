@@ -14,14 +14,10 @@ from typing import Any
 import attrs
 
 from kbackup._kits.normalise import BIND_ANNOTATIONS, BOUND_BY_CONTROLLER
-from kbackup.models import GroupResource, ResourceIdentifier
+from kbackup.models import ResourceIdentifier
 
 Content = Mapping[str, Any]
 
-CLAIMS = GroupResource.parse("persistentvolumeclaims")
-VOLUMES = GroupResource.parse("persistentvolumes")
-STORAGE_CLASSES = GroupResource.parse("storageclasses.storage.k8s.io")
-NODES = GroupResource.parse("nodes")
 
 _CLASS_ANNOTATION = "volume.beta.kubernetes.io/storage-class"
 _HOSTNAME = "kubernetes.io/hostname"

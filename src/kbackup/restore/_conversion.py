@@ -9,9 +9,8 @@ from kbackup._kits.crds import conversion_webhook, storage_version
 from kbackup.archive import ArchiveContents
 from kbackup.cluster import Discovery
 from kbackup.errors import ClusterError
-from kbackup.models import Item, ResourceIdentifier
+from kbackup.models import Item, ResourceIdentifier, well_known
 from kbackup.plugins import ClusterReader
-from kbackup.restore._priorities import CRDS
 
 
 def needed_conversion(
@@ -27,7 +26,7 @@ def needed_conversion(
     served = [x for x in discovery.all_versions if x.group_resource == resource]
     if len(served) == 1:
         return ""
-    ref = ResourceIdentifier(CRDS, "", str(resource))
+    ref = ResourceIdentifier(well_known.CRDS, "", str(resource))
     try:
         definition = reader.get(ref) if served else None
     except ClusterError:

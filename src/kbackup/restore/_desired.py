@@ -24,6 +24,7 @@ from kbackup.models import (
     RestoreOptions,
     label_value,
     qualified_name,
+    well_known,
 )
 from kbackup.plugins import (
     ActionIndex,
@@ -37,8 +38,6 @@ from kbackup.plugins import (
     fact_of,
 )
 from kbackup.restore._claims import (
-    CLAIMS,
-    VOLUMES,
     ClaimLine,
     reset_claim,
     reset_volume,
@@ -46,7 +45,6 @@ from kbackup.restore._claims import (
 from kbackup.restore._controlled import Role, ownership
 from kbackup.restore._filters import Filters
 from kbackup.restore._owners import Reference, references_of
-from kbackup.restore._priorities import NAMESPACES
 from kbackup.restore._redaction import Redaction
 from kbackup.restore._reset import label, reset, settle
 
@@ -204,9 +202,9 @@ class DesiredMaker:
                 resource=resource,
                 actions=actions,
                 looks=() if None in looks else tuple(look for look in looks if look),
-                is_claim=resource == CLAIMS,
-                is_volume=resource == VOLUMES,
-                is_namespace=resource == NAMESPACES,
+                is_claim=resource == well_known.PERSISTENT_VOLUME_CLAIMS,
+                is_volume=resource == well_known.PERSISTENT_VOLUMES,
+                is_namespace=resource == well_known.NAMESPACES,
             )
         return known
 

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from msgspec.structs import replace
 
 from kbackup._kits.workers import map_ordered
+from kbackup.models import well_known
 from kbackup.restore._object_writer import ObjectWriter
 from kbackup.restore._plan import PlanAction, PlanEntry
-from kbackup.restore._priorities import CRDS, NAMESPACES
 from kbackup.restore._writer import FAILED
 
 NOT_TRIED = "items were not tried: their namespace or type is not there yet"
@@ -53,13 +53,13 @@ def _not_yet_there(entries: Sequence[PlanEntry]) -> Iterable[int]:
         (entry.target.group_resource, entry.target.name)
         for entry in entries
         if entry.action is PlanAction.CREATE
-        and entry.target.group_resource in (NAMESPACES, CRDS)
+        and entry.target.group_resource in (well_known.NAMESPACES, well_known.CRDS)
     }
     for entry in entries:
         target = entry.target
         needs = (
-            (NAMESPACES, target.namespace),
-            (CRDS, str(target.group_resource)),
+            (well_known.NAMESPACES, target.namespace),
+            (well_known.CRDS, str(target.group_resource)),
         )
         if entry.action.writes and not made.isdisjoint(needs):
             yield id(entry)

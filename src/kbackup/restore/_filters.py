@@ -16,8 +16,8 @@ from kbackup.models import (
     LabelSelector,
     ResourceIdentifier,
     RestoreSpec,
+    well_known,
 )
-from kbackup.restore._priorities import CRDS, NAMESPACES
 
 
 @attrs.frozen(kw_only=True)
@@ -77,7 +77,7 @@ class Filters:
             if mapped is None:
                 return ref
             return ResourceIdentifier(ref.group_resource, mapped, ref.name)
-        if self.mapping and ref.group_resource == NAMESPACES:
+        if self.mapping and ref.group_resource == well_known.NAMESPACES:
             name = self.mapping.get(ref.name, ref.name)
             return ResourceIdentifier(ref.group_resource, "", name)
         return ref
@@ -140,7 +140,7 @@ def keeps_despite_where(resource: GroupResource) -> bool:
 
     Without its CRD or Namespace what the function kept could not be written.
     """
-    return resource in (CRDS, NAMESPACES)
+    return resource in (well_known.CRDS, well_known.NAMESPACES)
 
 
 def _types(names: Sequence[str], types: TypeNames) -> frozenset[GroupResource] | None:

@@ -13,10 +13,9 @@ import msgspec
 
 from kbackup.archive import ArchiveContents
 from kbackup.errors import ActionError, KBackupError
-from kbackup.models import GroupResource, Item, ResourceIdentifier
+from kbackup.models import GroupResource, Item, ResourceIdentifier, well_known
 from kbackup.restore._claim_sources import ClaimSources
 from kbackup.restore._claims import (
-    VOLUMES,
     ClaimLine,
     ClaimVerdict,
     VolumeFacts,
@@ -39,7 +38,6 @@ from kbackup.restore._namespaces import is_terminating
 from kbackup.restore._notices import NoticeBook
 from kbackup.restore._plan import PlanAction, PlanEntry, Precondition
 from kbackup.restore._plan_state import PlanState
-from kbackup.restore._priorities import NAMESPACES
 from kbackup.restore._request import RestoreRequest
 from kbackup.restore._seen import FoundObject, LiveObject, TypeView, cleaned
 from kbackup.restore._system import (
@@ -48,13 +46,9 @@ from kbackup.restore._system import (
     is_endpoints_of_selector,
 )
 
-ENDPOINTS = GroupResource.parse("endpoints")
-SERVICES = GroupResource.parse("services")
 TWINS = {
     # One object that the API server shows under two groups.
-    GroupResource.parse("ingresses.extensions"): GroupResource.parse(
-        "ingresses.networking.k8s.io"
-    ),
+    GroupResource.parse("ingresses.extensions"): well_known.INGRESSES,
 }
 _NOWHERE = "which is neither in this restore nor in the target"
 _decode = msgspec.json.decode
@@ -235,7 +229,8 @@ class ItemPlanner:
             wave=view.wave,
             reason=case.reason(action, unreadable),
             digest=desired.digest,
-            cluster_wide=not target.namespace and target.group_resource != NAMESPACES,
+            cluster_wide=not target.namespace
+            and target.group_resource != well_known.NAMESPACES,
             second_write=case.second_write,
             api_version=item.api_version,
             kind=item.kind,
@@ -302,13 +297,17 @@ class ItemPlanner:
                 problems = self._sources.problems(content, ref, target)
                 line = attrs.evolve(line, problems=(*line.problems, *problems))
             if line.verdict is ClaimVerdict.REUSE:
-                self._state.want(ref, ResourceIdentifier(VOLUMES, "", name))
+                self._state.want(
+                    ref, ResourceIdentifier(well_known.PERSISTENT_VOLUMES, "", name)
+                )
         self._state.lines[ref] = line
         return line
 
     def _archived_volume(self, name: str) -> Mapping[str, Any] | None:
         """A claim's volume in the backup, also where the selection leaves it out."""
-        item = self._contents.get(ResourceIdentifier(VOLUMES, "", name))
+        item = self._contents.get(
+            ResourceIdentifier(well_known.PERSISTENT_VOLUMES, "", name)
+        )
         return item.content if item is not None else None
 
     def _volume_verdict(self, case: "_Case") -> PlanEntry | None:
@@ -338,7 +337,7 @@ class ItemPlanner:
     def _endpoints_row(self, ref: ResourceIdentifier) -> SystemRow | None:
         if self._request.system.include:
             return None
-        service = ResourceIdentifier(SERVICES, ref.namespace, ref.name)
+        service = ResourceIdentifier(well_known.SERVICES, ref.namespace, ref.name)
         stored = self._contents.get(service)
         found: Mapping[str, Any] | None
         if stored is not None:

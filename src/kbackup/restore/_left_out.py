@@ -12,12 +12,10 @@ from typing import Any
 from kbackup.archive import ArchiveContents
 from kbackup.cluster import Discovery
 from kbackup.errors import ClusterError
-from kbackup.models import ResourceIdentifier, labels
+from kbackup.models import ResourceIdentifier, labels, well_known
 from kbackup.plugins import ClusterReader
-from kbackup.restore._claims import CLAIMS
 from kbackup.restore._controlled import Owner, Ownership, Role, ownership
-from kbackup.restore._item_planner import ENDPOINTS, SERVICES, TWINS
-from kbackup.restore._priorities import NAMESPACES
+from kbackup.restore._item_planner import TWINS
 from kbackup.restore._system import (
     SYSTEM_NAMESPACES,
     SystemObjects,
@@ -60,7 +58,10 @@ class LeftOut:
 
         What it was made of lives, too, or it would soon be gone.
         """
-        if ref.group_resource == NAMESPACES and ref.name in _OF_EVERY_CLUSTER:
+        if (
+            ref.group_resource == well_known.NAMESPACES
+            and ref.name in _OF_EVERY_CLUSTER
+        ):
             return True
         if ref.namespace and self._is_kept_out(ref.namespace):
             return True
@@ -72,14 +73,16 @@ class LeftOut:
     def _is_systems(self, ref: ResourceIdentifier, content: Content) -> bool:
         if self._system.row_for(ref, content) is not None:
             return True
-        if ref.group_resource != ENDPOINTS:
+        if ref.group_resource != well_known.ENDPOINTS:
             return False
-        service = ResourceIdentifier(SERVICES, ref.namespace, ref.name)
+        service = ResourceIdentifier(well_known.SERVICES, ref.namespace, ref.name)
         return is_endpoints_of_selector(self._find(service))
 
     def _is_kept_out(self, namespace: str) -> bool:
         """Whether a label keeps a namespace, with all that is in it, out of backups."""
-        found = self._find(ResourceIdentifier(NAMESPACES, "", namespace)) or {}
+        found = (
+            self._find(ResourceIdentifier(well_known.NAMESPACES, "", namespace)) or {}
+        )
         given = (found.get("metadata") or {}).get("labels") or {}
         return bool(given.get(labels.EXCLUDE_FROM_BACKUP) == "true")
 
@@ -114,6 +117,9 @@ class LeftOut:
 
 def _is_made(ref: ResourceIdentifier, owned: Ownership) -> bool:
     """Whether a controller made an object; a claim it keeps holds somebody's data."""
-    if owned.role is Role.ADOPTED and ref.group_resource == CLAIMS:
+    if (
+        owned.role is Role.ADOPTED
+        and ref.group_resource == well_known.PERSISTENT_VOLUME_CLAIMS
+    ):
         return False
     return owned.role in _MADE

@@ -4,8 +4,7 @@
 planned so far and what lives in the target. Reads only; asked by the item planner.
 """
 
-from kbackup.models import ResourceIdentifier
-from kbackup.restore._claims import CLAIMS
+from kbackup.models import ResourceIdentifier, well_known
 from kbackup.restore._controlled import Owner, Ownership, Role
 from kbackup.restore._namespaces import is_terminating
 from kbackup.restore._notices import NoticeBook
@@ -41,7 +40,7 @@ class Makers:
         if maker is None or owned.role is Role.OWNED:
             return ""
         if owned.role is Role.ADOPTED:
-            is_data = target.group_resource == CLAIMS
+            is_data = target.group_resource == well_known.PERSISTENT_VOLUME_CLAIMS
             return "" if lives or is_data else self._left_to_keeper(maker, where)
         return self._made_by(maker, owned.role, target)
 

@@ -10,12 +10,11 @@ from collections.abc import Iterable
 
 from kbackup.archive import ArchiveContents
 from kbackup.errors import ClusterError
-from kbackup.models import Item, ResourceIdentifier
+from kbackup.models import Item, ResourceIdentifier, well_known
 from kbackup.plugins import ClusterReader
 from kbackup.restore._desired import DesiredMaker
 from kbackup.restore._notices import NoticeBook
 from kbackup.restore._plan import PlanAction, PlanEntry
-from kbackup.restore._priorities import NAMESPACES
 from kbackup.restore._request import RestoreRequest
 
 
@@ -38,7 +37,7 @@ def plan_namespaces(
     for entry in entries:
         if entry.action.writes and entry.target.namespace:
             writing.add(entry.target.namespace)
-        elif entry.target.group_resource == NAMESPACES:
+        elif entry.target.group_resource == well_known.NAMESPACES:
             known.add(entry.target.name)
     planner = _NamespacePlanner(request, contents, maker, book, wave)
     planned = (planner.plan(name) for name in sorted(writing - known))
@@ -51,7 +50,11 @@ def is_terminating(reader: ClusterReader, name: str) -> bool:
     Its objects do not say so themselves until their turn has come.
     """
     try:
-        live = reader.get(ResourceIdentifier(NAMESPACES, "", name)) if name else None
+        live = (
+            reader.get(ResourceIdentifier(well_known.NAMESPACES, "", name))
+            if name
+            else None
+        )
     except ClusterError:
         return False
     return live is not None and bool(live["metadata"].get("deletionTimestamp"))
@@ -81,7 +84,7 @@ class _NamespacePlanner:
 
     def plan(self, name: str) -> PlanEntry | None:
         """The line of a namespace; None where it is there, or may not be looked at."""
-        target = ResourceIdentifier(NAMESPACES, "", name)
+        target = ResourceIdentifier(well_known.NAMESPACES, "", name)
         try:
             live = self._request.reader.get(target)
         except ClusterError as exc:
@@ -117,7 +120,9 @@ class _NamespacePlanner:
         if target not in mapping:
             sources.append(target)
         for name in sources:
-            item = self._contents.get(ResourceIdentifier(NAMESPACES, "", name))
+            item = self._contents.get(
+                ResourceIdentifier(well_known.NAMESPACES, "", name)
+            )
             if item is not None:
                 return item
         return None

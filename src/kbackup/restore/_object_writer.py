@@ -18,7 +18,7 @@ from kbackup.errors import (
     ItemNotFoundError,
     KBackupError,
 )
-from kbackup.models import APIResource, ResourceIdentifier
+from kbackup.models import APIResource, ResourceIdentifier, well_known
 from kbackup.plugins import Operations, Run
 from kbackup.restore._answers import (
     Answer,
@@ -29,7 +29,6 @@ from kbackup.restore._answers import (
     meaning,
 )
 from kbackup.restore._claims import (
-    VOLUMES,
     ClaimLine,
     ClaimVerdict,
     is_offered,
@@ -43,7 +42,6 @@ from kbackup.restore._gate import Gate
 from kbackup.restore._managed_fields import ownership_patch
 from kbackup.restore._owners import OwnerLinks, tied, without_blocks
 from kbackup.restore._plan import PlanAction, PlanEntry, Precondition
-from kbackup.restore._priorities import NAMESPACES
 from kbackup.restore._redaction import Redaction
 from kbackup.restore._reset import is_labelled
 from kbackup.restore._seen import cleaned
@@ -146,7 +144,7 @@ class ObjectWriter:
             reason = f"{entry.target.group_resource} is not served (yet)"
             return Attempt(reason=reason)
         claim = self._offered.get(entry.target.name)
-        is_volume = entry.target.group_resource == VOLUMES
+        is_volume = entry.target.group_resource == well_known.PERSISTENT_VOLUMES
         if entry.action is PlanAction.UPDATE and is_volume and claim is not None:
             return self._rebind(entry, resource, claim)
         desired = self._desired(entry)
@@ -301,7 +299,7 @@ class ObjectWriter:
             return Attempt(action=CREATED, reason=entry.reason)
         if is_as_desired:
             return Attempt(action=UNCHANGED, reason=_DONE if ours else verdict.reason)
-        if entry.target.group_resource == NAMESPACES:
+        if entry.target.group_resource == well_known.NAMESPACES:
             return Attempt(action=SKIPPED, reason=verdict.reason)
         if (
             entry.kind == "ServiceAccount" and not ours

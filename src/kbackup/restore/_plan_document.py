@@ -25,8 +25,9 @@ from kbackup.models import (
     RestoreSpec,
     from_json,
     to_json,
+    well_known,
 )
-from kbackup.restore._claims import CLAIMS, ClaimLine, ClaimVerdict
+from kbackup.restore._claims import ClaimLine, ClaimVerdict
 from kbackup.restore._plan import (
     Notice,
     PlanAction,
@@ -339,7 +340,7 @@ def _claim_ref(text: str) -> ResourceIdentifier:
     namespace, _, name = text.partition("/")
     if not namespace or not name or "/" in name:
         raise ValueError(f"{text!r} is no claim such as shop/data")
-    return ResourceIdentifier(CLAIMS, namespace, name)
+    return ResourceIdentifier(well_known.PERSISTENT_VOLUME_CLAIMS, namespace, name)
 
 
 def _refusal(path: str, reason: str, *, hint: str = "") -> InvalidPlanError:

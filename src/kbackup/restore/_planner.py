@@ -13,25 +13,28 @@ from msgspec.structs import replace
 
 from kbackup.archive import ArchiveContents
 from kbackup.errors import ClusterError
-from kbackup.models import APIResource, GroupResource, Item, ResourceIdentifier
+from kbackup.models import (
+    APIResource,
+    GroupResource,
+    Item,
+    ResourceIdentifier,
+    well_known,
+)
 from kbackup.plugins import ItemsProgressed, Run
 from kbackup.restore._ahead import read_ahead
 from kbackup.restore._claims import (
-    CLAIMS,
-    STORAGE_CLASSES,
-    VOLUMES,
     ClaimVerdict,
     rebind_digest,
 )
 from kbackup.restore._conversion import needed_conversion
 from kbackup.restore._desired import DesiredMaker
-from kbackup.restore._item_planner import ENDPOINTS, TWINS, ItemPlanner
+from kbackup.restore._item_planner import TWINS, ItemPlanner
 from kbackup.restore._namespaces import is_terminating, plan_namespaces, waiting_for
 from kbackup.restore._notices import NoticeBook
 from kbackup.restore._owners import link_plan
 from kbackup.restore._plan import PlanAction, PlanEntry, Precondition
 from kbackup.restore._plan_state import PlanState
-from kbackup.restore._priorities import CRDS, NAMESPACES, pull_forward, type_waves
+from kbackup.restore._priorities import pull_forward, type_waves
 from kbackup.restore._reads import bears_on_everything
 from kbackup.restore._request import RestoreRequest
 from kbackup.restore._seen import LiveObject, TypeView, find
@@ -45,17 +48,17 @@ _ENTRIES_BETWEEN_LOOKS = 64
 _PLANNING_ORDER = {
     # Whoever is asked about is planned first: makers before what they make, claims
     # before their volumes.
-    CRDS: 0,
-    NAMESPACES: 0,
-    STORAGE_CLASSES: 0,
-    GroupResource.parse("jobs.batch"): 2,
-    GroupResource.parse("replicasets.apps"): 2,
-    GroupResource.parse("controllerrevisions.apps"): 2,
-    GroupResource.parse("secrets"): 2,
-    ENDPOINTS: 2,
-    GroupResource.parse("pods"): 3,
-    CLAIMS: 4,
-    VOLUMES: 5,
+    well_known.CRDS: 0,
+    well_known.NAMESPACES: 0,
+    well_known.STORAGE_CLASSES: 0,
+    well_known.JOBS: 2,
+    well_known.REPLICA_SETS: 2,
+    well_known.CONTROLLER_REVISIONS: 2,
+    well_known.SECRETS: 2,
+    well_known.ENDPOINTS: 2,
+    well_known.PODS: 3,
+    well_known.PERSISTENT_VOLUME_CLAIMS: 4,
+    well_known.PERSISTENT_VOLUMES: 5,
 }
 
 
@@ -94,7 +97,13 @@ class Planner:
         self._items = ItemPlanner(request, contents, maker, self._state, self._book)
         self._stored = tuple(contents.resources())
         self._waves = type_waves(
-            {*self._stored, CRDS, NAMESPACES, VOLUMES}, request.priorities
+            {
+                *self._stored,
+                well_known.CRDS,
+                well_known.NAMESPACES,
+                well_known.PERSISTENT_VOLUMES,
+            },
+            request.priorities,
         )
         self._views: dict[_ViewKey, TypeView] = {}
         self._seen: set[ResourceIdentifier] = set()
@@ -109,7 +118,7 @@ class Planner:
         self._plan_waiting()
         self._plan_additional()
         self._plan_rebinding()
-        wave = self._waves[NAMESPACES]
+        wave = self._waves[well_known.NAMESPACES]
         self._state.entries += plan_namespaces(
             self._state.entries,
             self._request,
@@ -126,7 +135,7 @@ class Planner:
     # --- type by type -----------------------------------------------------------------
 
     def _plan_type(self, resource: GroupResource) -> None:
-        if resource == CLAIMS:
+        if resource == well_known.PERSISTENT_VOLUME_CLAIMS:
             self._learn_volumes()
         covers_all = self._request.system.covers_type(resource)
         for group in self._groups(resource):
@@ -265,9 +274,9 @@ class Planner:
         if view is None:
             view = self._views[key] = attrs.evolve(
                 self._make_view(resource, item),
-                is_claim=resource == CLAIMS,
-                is_volume=resource == VOLUMES,
-                is_endpoints=resource == ENDPOINTS,
+                is_claim=resource == well_known.PERSISTENT_VOLUME_CLAIMS,
+                is_volume=resource == well_known.PERSISTENT_VOLUMES,
+                is_endpoints=resource == well_known.ENDPOINTS,
                 conversion=self._conversion(item),
                 newer=TWINS.get(resource),
             )
@@ -304,7 +313,10 @@ class Planner:
             )
             return TypeView(resource=None, wave=wave, problem=problem)
         problem = f"the target does not serve {item.api_version} {item.kind}"
-        if self._contents.get(ResourceIdentifier(CRDS, "", str(resource))) is not None:
+        if (
+            self._contents.get(ResourceIdentifier(well_known.CRDS, "", str(resource)))
+            is not None
+        ):
             problem += "; its CRD is in the backup, but not in this restore"
         return TypeView(resource=None, wave=wave, problem=problem)
 
@@ -351,7 +363,7 @@ class Planner:
         if item is None:
             self._see_absent(ref)
             return
-        if ref.group_resource == CLAIMS:
+        if ref.group_resource == well_known.PERSISTENT_VOLUME_CLAIMS:
             self._learn_volumes()
         self._plan_group(ref.group_resource, {filters.target(ref).name: ref})
 
@@ -372,7 +384,7 @@ class Planner:
             if line.verdict is not ClaimVerdict.REATTACH or facts is None:
                 continue
             live = facts.volumes[line.volume]
-            ref = ResourceIdentifier(VOLUMES, "", line.volume)
+            ref = ResourceIdentifier(well_known.PERSISTENT_VOLUMES, "", line.volume)
             self._drop_entry(ref)
             if not ((live.get("spec") or {}).get("claimRef") or {}).get("uid"):
                 continue  # an unbound volume takes the claim that names it
@@ -381,7 +393,7 @@ class Planner:
                 identifier=ref,
                 target=ref,
                 action=PlanAction.UPDATE,
-                wave=self._waves[VOLUMES],
+                wave=self._waves[well_known.PERSISTENT_VOLUMES],
                 reason=f"{REBIND} {line.target.qualified_name}",
                 digest=rebind_digest(line.target),
                 precondition=Precondition(metadata["uid"], metadata["resourceVersion"]),

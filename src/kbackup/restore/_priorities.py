@@ -8,10 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
-from kbackup.models import GroupResource, ResourceIdentifier
-
-CRDS = GroupResource.parse("customresourcedefinitions.apiextensions.k8s.io")
-NAMESPACES = GroupResource.parse("namespaces")
+from kbackup.models import GroupResource, ResourceIdentifier, well_known
 
 HIGH: tuple[str, ...] = (
     "customresourcedefinitions.apiextensions.k8s.io",
@@ -88,7 +85,12 @@ class Priorities:
     def _make_ranks(self) -> dict[str, tuple[int, int, str]]:
         low = {name: (2, index, "") for index, name in enumerate(self.low)}
         high = {name: (0, index + 1, "") for index, name in enumerate(self.high)}
-        return {**low, **high, str(CRDS): (0, -1, ""), str(NAMESPACES): (0, 0, "")}
+        return {
+            **low,
+            **high,
+            str(well_known.CRDS): (0, -1, ""),
+            str(well_known.NAMESPACES): (0, 0, ""),
+        }
 
     @classmethod
     def of(cls, names: Sequence[str] | None) -> "Priorities":

@@ -16,8 +16,7 @@ from kbackup._kits.globs import is_glob
 from kbackup.archive import ArchiveContents
 from kbackup.cluster import Discovery
 from kbackup.errors import InvalidSpecError
-from kbackup.models import RestoreSpec
-from kbackup.restore._priorities import CRDS, NAMESPACES
+from kbackup.models import RestoreSpec, well_known
 from kbackup.restore._system import SYSTEM_NAMESPACES, SYSTEM_TABLE
 
 _SYSTEM_TYPES = frozenset(str(type_) for row in SYSTEM_TABLE for type_ in row.resources)
@@ -68,8 +67,8 @@ def check_selection(
     """
     if not _names_anything(spec):
         return ()
-    namespaces = {ref.name for ref in contents.identifiers(NAMESPACES)}
-    defined = {ref.name for ref in contents.identifiers(CRDS)}
+    namespaces = {ref.name for ref in contents.identifiers(well_known.NAMESPACES)}
+    defined = {ref.name for ref in contents.identifiers(well_known.CRDS)}
     known = KnownNames(
         namespaces=namespaces.union(contents.namespaces()),
         types=defined.union(map(str, contents.resources())),

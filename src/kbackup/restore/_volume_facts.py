@@ -7,8 +7,8 @@ says it holds of each claim's data. Called by the planner when it meets a claim.
 from collections.abc import Set as AbstractSet
 
 from kbackup.errors import ClusterError
-from kbackup.models import ResourceIdentifier
-from kbackup.restore._claims import NODES, STORAGE_CLASSES, VOLUMES, VolumeFacts
+from kbackup.models import ResourceIdentifier, well_known
+from kbackup.restore._claims import VolumeFacts
 from kbackup.restore._notices import NoticeBook
 from kbackup.restore._plan_state import Key
 from kbackup.restore._reads import bears_on_everything
@@ -31,13 +31,15 @@ def learn_volumes(
     reattach = options.released_volumes == "reattach"
     reuse = options.retained_volumes == "reuse"
     try:
-        volumes = {x["metadata"]["name"]: x for x in reader.list(VOLUMES)}
+        volumes = {
+            x["metadata"]["name"]: x for x in reader.list(well_known.PERSISTENT_VOLUMES)
+        }
     except ClusterError as exc:
         if bears_on_everything(exc):
             raise
         book.say(f"the target's volumes are not readable: {exc}")
         volumes, reattach, reuse = {}, False, False
-    classes = reader.names(STORAGE_CLASSES)
+    classes = reader.names(well_known.STORAGE_CLASSES)
     if classes is not None:
         classes |= {name for kind, _, name in present if kind == _CLASS}
     wanted = request.spec.restore_pvs is not False
@@ -46,7 +48,7 @@ def learn_volumes(
     return VolumeFacts(
         volumes=volumes,
         storage_classes=classes,
-        nodes=reader.names(NODES) if reattach or reuse else None,
+        nodes=reader.names(well_known.NODES) if reattach or reuse else None,
         reattach=reattach and wanted,
         reuse=reuse and wanted and takes,
         takes_volumes=takes,
@@ -60,6 +62,6 @@ def learn_volumes(
 def _takes_volumes(request: RestoreRequest) -> bool:
     """Whether the selection leaves PersistentVolumes of the backup in."""
     filters = request.filters
-    any_volume = ResourceIdentifier(VOLUMES, "", "")
-    allowed = filters.wants_type(VOLUMES)
+    any_volume = ResourceIdentifier(well_known.PERSISTENT_VOLUMES, "", "")
+    allowed = filters.wants_type(well_known.PERSISTENT_VOLUMES)
     return allowed and filters.wants_scope(any_volume, additional=True)

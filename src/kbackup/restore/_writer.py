@@ -15,10 +15,9 @@ from operator import attrgetter
 import attrs
 
 from kbackup._kits.workers import WorkerPool
-from kbackup.models import GroupResource, ItemOutcome, ResourceIdentifier
+from kbackup.models import GroupResource, ItemOutcome, ResourceIdentifier, well_known
 from kbackup.plugins import ItemRestored, ItemsProgressed, Run, WaitingFor
 from kbackup.restore._plan import PlanAction, PlanEntry
-from kbackup.restore._priorities import CRDS, NAMESPACES
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0
 _SECONDS_BETWEEN_EVENTS = 0.2
@@ -151,12 +150,18 @@ class Writer:
         self, pool: WorkerPool, wave: Sequence[PlanEntry], patience: timedelta
     ) -> None:
         """Nothing else can be written before namespaces and types are there."""
-        ground = [e for e in wave if e.target.group_resource in (NAMESPACES, CRDS)]
+        ground = [
+            e
+            for e in wave
+            if e.target.group_resource in (well_known.NAMESPACES, well_known.CRDS)
+        ]
         if not ground:
             return
         deadline = self._run.deadline(patience)
         self._drain(pool, deadline)
-        types = [entry for entry in ground if entry.target.group_resource == CRDS]
+        types = [
+            entry for entry in ground if entry.target.group_resource == well_known.CRDS
+        ]
         for entry, reason in self._await_types(types, deadline) if types else ():
             self._lost_types.add(GroupResource.parse(entry.target.name))
             self._run.error(reason, item=entry.target)
@@ -205,9 +210,9 @@ class Writer:
         self._note(entry.target, UNCHANGED if unchanged else SKIPPED, entry.reason)
 
     def _fail(self, entry: PlanEntry, reason: str) -> None:
-        if entry.target.group_resource == NAMESPACES:
+        if entry.target.group_resource == well_known.NAMESPACES:
             self._lost_namespaces.add(entry.target.name)
-        elif entry.target.group_resource == CRDS:
+        elif entry.target.group_resource == well_known.CRDS:
             self._lost_types.add(GroupResource.parse(entry.target.name))
         self._run.error(f"not restored: {reason}", item=entry.target)
         self._note(entry.target, FAILED, reason)

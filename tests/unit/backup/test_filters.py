@@ -2,8 +2,14 @@
 
 import pytest
 
-from kbackup.backup._filters import CRDS, Filters
-from kbackup.models import APIResource, BackupSpec, GroupResource, LabelSelector
+from kbackup.backup._filters import Filters
+from kbackup.models import (
+    APIResource,
+    BackupSpec,
+    GroupResource,
+    LabelSelector,
+    well_known,
+)
 
 
 def _type(resource, *, group="", namespaced=True, version="v1"):
@@ -23,7 +29,9 @@ DEPLOYMENTS = _type("deployments", group="apps")
 NAMESPACES = _type("namespaces", namespaced=False)
 VOLUMES = _type("persistentvolumes", namespaced=False)
 ROLES = _type("clusterroles", group="rbac.authorization.k8s.io", namespaced=False)
-DEFINITIONS = _type("customresourcedefinitions", group=CRDS.group, namespaced=False)
+DEFINITIONS = _type(
+    "customresourcedefinitions", group=well_known.CRDS.group, namespaced=False
+)
 SNAPSHOTS = _type("volumesnapshots", group="snapshot.storage.k8s.io")
 SERVED = {
     "po": PODS,
