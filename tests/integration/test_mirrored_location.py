@@ -46,3 +46,24 @@ def test_restore_from_the_copy_that_a_repair_made(real_cluster, namespace, tmp_p
         "GET", f"/api/v1/namespaces/{copy}/configmaps/settings"
     )
     assert (status, restored["data"]) == (200, settings["data"])
+
+
+def test_a_backup_while_one_directory_is_away(real_cluster, namespace, tmp_path):
+    """It is Completed with a warning by name, each time, until the disk is back."""
+    api = real_cluster.api()
+    api.request("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
+    a, b = tmp_path / "a", tmp_path / "b"
+    open_local_store({"path": f"{a}#{b}"}).initialise()
+    spec = BackupSpec(included_namespaces=[namespace])
+    b.rename(b.with_suffix(".disk"))
+    with (
+        Cluster.connect(real_cluster.kubeconfig) as cluster,
+        BackupStore.open([a, b]) as store,
+    ):
+        engine = BackupEngine(cluster, store)
+        away = [engine.run(name, spec).results.warnings for name in ("one", "two")]
+        b.with_suffix(".disk").rename(b)
+        whole = engine.run("three", spec).results.warnings
+
+    assert [str(each).partition(":")[0] for (each,) in away] == [f"{b} is away"] * 2
+    assert not whole
