@@ -576,3 +576,19 @@ def test_one_directory_that_holds_rubbish_does_not_hide_the_other(store, a, b):
 
     assert read(store, KEY) == b"data"
     assert str(store.copies(KEY)) == "1 of 2 copies"
+
+
+def test_the_newest_problems_are_kept(store, monkeypatch):
+    """A store that is open for long and has much to tell still tells what is new."""
+
+    def fail(key, *_, **__):
+        raise StoreFullError(key)
+
+    monkeypatch.setattr(store._mirrors[1].store, "put", fail)
+    for number in range(150):
+        store.put(f"backups/b/{number}", b"x")
+
+    problems = store.problems()
+
+    assert len(problems) == 100
+    assert "backups/b/149" in problems[-1]
