@@ -109,8 +109,8 @@ class MirroredStore(Protocol):
     def problems(self) -> tuple[str, ...]:
         """Return what kept copies from being written or read since the store opened.
 
-        Sentences, each once, oldest first, the newest of them. An operation that succeeded in one directory
-        at least succeeds; what the others missed is told here.
+        Sentences, each once, oldest first; of very many the newest. An operation that
+        succeeded in one directory at least succeeds; what the others missed is told here.
         """
         ...
 
