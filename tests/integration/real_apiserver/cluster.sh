@@ -118,10 +118,15 @@ start() {
   done
   [ "$(try GET /readyz)" = 200 ] || fail "kube-apiserver did not become ready"
   if [ "${WITH_CONTROLLERS:-1}" = 1 ]; then
+    # Up to 1.23 there is a second, insecure port; later ones do not know the flag.
+    insecure_port=
+    if "$BIN/kube-controller-manager" --help 2>/dev/null | grep -q -- '--port int'; then
+      insecure_port=--port=0
+    fi
     # At the default of 20 requests a second, ending a namespace takes five seconds.
     spawn kcm "$BIN/kube-controller-manager" --kubeconfig="$dir/kcm.kubeconfig" \
       --service-account-private-key-file=pki/sa.key --root-ca-file=pki/ca.crt \
-      --use-service-account-credentials=false --leader-elect=false --secure-port=0 --port=0 \
+      --use-service-account-credentials=false --leader-elect=false --secure-port=0 $insecure_port \
       --kube-api-qps=1000 --kube-api-burst=2000 \
       --controllers='*,-nodeipam,-route,-service,-cloud-node-lifecycle'
   fi
