@@ -152,6 +152,8 @@ class FakeKubelet:
             "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
             "daemonEndpoints": {"kubeletEndpoint": {"Port": self._port}},
             "conditions": [ready],
+            # Or a current API server translates WebSockets to SPDY on the way here.
+            "declaredFeatures": ["ExtendWebSocketsToKubelet"],
         }
         path = f"/api/v1/nodes/{NODE}/status"
         return self._api.request("PATCH", path, {"status": status}, content_type=MERGE)

@@ -8,7 +8,7 @@ import pytest
 from kbackup.backup import BackupEngine
 from kbackup.catalog import BackupStore
 from kbackup.cluster import Cluster
-from kbackup.models import BackupSpec, RestoreSpec
+from kbackup.models import BackupSpec, GroupResource, RestoreSpec
 from kbackup.restore import RestoreEngine, RestorePlan
 
 pytestmark = pytest.mark.integration
@@ -277,12 +277,11 @@ def _change(cluster, namespace):
     cluster.delete(
         kind("batch/v1", "Job"), "work", namespace=namespace, propagation="Background"
     )
-    for version, name in (
-        ("v1", "ConfigMap"),
-        ("policy/v1beta1", "PodDisruptionBudget"),
-    ):
+    budgets = GroupResource.parse("poddisruptionbudgets.policy")
+    for resource in (kind("v1", "ConfigMap"), discovery.get(budgets)):
+        version, name = resource.api_version, resource.kind
         body = {"apiVersion": version, "kind": name, "metadata": {"name": "new"}}
-        cluster.create(kind(version, name), body, namespace=namespace)
+        cluster.create(resource, body, namespace=namespace)
 
 
 def test_compare_names_what_was_changed(source, backed_up, namespace, wait_for):

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 import attrs
 
+from kbackup._kits.later_fields import without_lone_defaults
 from kbackup._kits.service_tokens import ACCOUNT_UID, is_generated_name, is_token
 
 Content: TypeAlias = Mapping[str, Any]
@@ -22,6 +23,7 @@ HIDDEN = "(hidden)"
 """Stands in a difference where the value of a Secret would be."""
 
 METADATA_IGNORED = (
+    "generateName",  # used up: the object has its name
     "uid",
     "resourceVersion",
     "generation",
@@ -41,6 +43,11 @@ BIND_ANNOTATIONS = (
 )
 CLAIM_SOURCES = ("dataSource", "dataSourceRef", "selector")
 """What a claim says about the volume it wants: once bound, nobody asks any more."""
+AUTOSCALER_STATUS = (
+    "autoscaling.alpha.kubernetes.io/conditions",
+    "autoscaling.alpha.kubernetes.io/current-metrics",
+)
+METADATA_NAME = "kubernetes.io/metadata.name"
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _ABSENT = object()
 
@@ -155,6 +162,10 @@ IGNORED_EVERYWHERE: tuple[Ignored, ...] = (
 """The rows that hold for objects of every kind."""
 
 IGNORED_BY_KIND: Mapping[tuple[str, str], tuple[Ignored, ...]] = {
+    ("", "Namespace"): (
+        # The API server writes its name there, since 1.21.
+        Ignored(path=("metadata", "labels", METADATA_NAME), prune=True),
+    ),
     ("", "Service"): (
         Ignored(path=("spec", "clusterIP"), when=_cluster_ip_was_chosen),
         Ignored(path=("spec", "clusterIPs"), when=_cluster_ip_was_chosen),
@@ -209,10 +220,7 @@ IGNORED_BY_KIND: Mapping[tuple[str, str], tuple[Ignored, ...]] = {
     ("autoscaling", "HorizontalPodAutoscaler"): tuple(
         # autoscaling/v1 shows what later versions have in the status
         Ignored(path=("metadata", "annotations", x), prune=True)
-        for x in (
-            "autoscaling.alpha.kubernetes.io/conditions",
-            "autoscaling.alpha.kubernetes.io/current-metrics",
-        )
+        for x in AUTOSCALER_STATUS
     ),
 }
 """The rows by (API group, kind); a kind that is not here has none of its own."""
@@ -303,7 +311,7 @@ def _normalised_pair(
         if not (_is_bound(a) and _is_bound(b)):
             # A claim that names no volume is content with the one it was given.
             a, b = _without_both(a, b, ("volumeName",))
-    return a, b
+    return (a, b) if a == b else without_lone_defaults(a, b)
 
 
 def _without_both(

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from kbackup.actions._edit import JSONObject, each_changed, mapping_at, replaced
+from kbackup.actions._edit import (
+    JSONObject,
+    each_changed,
+    mapping_at,
+    replaced,
+    without,
+)
 from kbackup.models import ResourceSelector
 from kbackup.plugins import RestoreInput, RestoreOutput
 
@@ -29,7 +35,7 @@ class CRDPreserveFieldsAction:
         preserves = mapping_at(item, "spec").get("preserveUnknownFields") is True
         if item.get("apiVersion") != _V1 or not preserves:
             return RestoreOutput(item=item)
-        item = replaced(item, ("spec", "preserveUnknownFields"), value=False)
+        item = without(item, ("spec",), ("preserveUnknownFields",))
         return RestoreOutput(item=each_changed(item, ("spec", "versions"), _preserving))
 
 

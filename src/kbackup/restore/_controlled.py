@@ -12,6 +12,7 @@ import attrs
 
 from kbackup._kits.service_tokens import generated_for, is_token
 
+_CLAIMS_OF_PODS = frozenset({"PersistentVolumeClaim", "ResourceClaim"})
 _CHILDREN_FIRST = frozenset({"ReplicaSet", "ControllerRevision"})
 
 
@@ -66,7 +67,7 @@ class Ownership:
     def is_of_pods(self) -> bool:
         """Whether it was made for Pods: it comes and goes with them.
 
-        Such as a generated ResourceClaim, or what a network keeps about a Pod.
+        Such as what a network keeps about a Pod.
         """
         return self.role is Role.OWNED and all(map(_is_pod, self.owners))
 
@@ -118,9 +119,10 @@ def _role(kind: str, maker: Owner) -> Role:
         return Role.NEVER if maker.kind == "Job" else Role.MADE
     if kind == "Job" and maker.kind == "CronJob":
         return Role.MADE
-    if kind == "PersistentVolumeClaim" and maker.kind == "Pod":
+    if kind in _CLAIMS_OF_PODS and maker.kind == "Pod":
         # A generic ephemeral volume lives and dies with its Pod, and a Pod whose claim
-        # exists already, owned by nobody, never starts.
+        # exists already, owned by nobody, never starts. A claim of devices that is made
+        # out of a template gets another name each time.
         return Role.NEVER
     if kind in _CHILDREN_FIRST:
         return Role.ADOPTED

@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 import msgspec
 
+from kbackup._kits.later_fields import without_lone_defaults
 from kbackup._kits.normalise import Difference, differences, normalise, same
 from kbackup._kits.patches import create_merge_patch
 from kbackup.models import labels
@@ -158,8 +159,10 @@ def update_patch(
     """
     goal = merged_account(desired, live) if _is_account(desired) else desired
     patch: dict[str, Any] = create_merge_patch(
-        normalise(live, keep_node_ports=keep_node_ports),
-        normalise(goal, keep_node_ports=keep_node_ports),
+        *without_lone_defaults(
+            normalise(live, keep_node_ports=keep_node_ports),
+            normalise(goal, keep_node_ports=keep_node_ports),
+        )
     )
     metadata = patch.setdefault(_METADATA, {})
     given = (desired.get(_METADATA) or {}).get("labels") or {}

@@ -7,6 +7,7 @@ objects before they are compared with one.
 from collections.abc import Mapping
 from typing import Any
 
+from kbackup._kits.normalise import AUTOSCALER_STATUS
 from kbackup._kits.service_tokens import ACCOUNT_UID, is_token
 from kbackup.models import labels
 
@@ -47,6 +48,8 @@ def reset(content: dict[str, Any]) -> dict[str, Any]:
             del metadata["finalizers"]
     if is_token(content):
         _reset_token(content)
+    elif content.get("kind") == "HorizontalPodAutoscaler":
+        _reset_autoscaler(metadata)
     return content
 
 
@@ -79,6 +82,14 @@ def is_labelled(content_labels: Mapping[str, str] | None, restore: str) -> bool:
     return bool(content_labels) and (
         (content_labels or {}).get(labels.RESTORE_NAME) == restore
     )
+
+
+def _reset_autoscaler(metadata: dict[str, Any]) -> None:
+    """In autoscaling/v1 part of the status stands in annotations; no server takes it."""
+    annotations = metadata.get("annotations")
+    if annotations:
+        for name in AUTOSCALER_STATUS:
+            annotations.pop(name, None)
 
 
 def _reset_token(secret: dict[str, Any]) -> None:

@@ -49,6 +49,7 @@ _PUBLISHED_CONFIG_MAPS = (
     "openshift-service-ca.crt",
     "istio-ca-root-cert",
 )
+_OLD_TOKENS_SINCE = "kube-apiserver-legacy-service-account-token-tracking"
 
 
 @attrs.frozen(kw_only=True)
@@ -169,7 +170,9 @@ SYSTEM_TABLE: tuple[SystemRow, ...] = (
     SystemRow(
         what="Leases",
         why="a lease says who leads now",
-        resources=_types("leases.coordination.k8s.io"),
+        resources=_types(
+            "leases.coordination.k8s.io", "leasecandidates.coordination.k8s.io"
+        ),
         by_type=True,
     ),
     SystemRow(
@@ -177,8 +180,10 @@ SYSTEM_TABLE: tuple[SystemRow, ...] = (
         why="the target makes its own",
         resources=_types(
             "certificatesigningrequests.certificates.k8s.io",
+            "podcertificaterequests.certificates.k8s.io",
             "csistoragecapacities.storage.k8s.io",
             "resourceslices.resource.k8s.io",
+            "resourcepoolstatusrequests.resource.k8s.io",
             "ipaddresses.networking.k8s.io",
             "servicecidrs.networking.k8s.io",
             "storageversions.internal.apiserver.k8s.io",
@@ -209,6 +214,18 @@ SYSTEM_TABLE: tuple[SystemRow, ...] = (
         why="the target publishes its own certificates under these names",
         resources=_types("configmaps"),
         test=_named(*_PUBLISHED_CONFIG_MAPS),
+    ),
+    SystemRow(
+        what=f"ConfigMap {_OLD_TOKENS_SINCE}",
+        why="the API server notes there since when it looks at old tokens",
+        resources=_types("configmaps"),
+        test=_named(_OLD_TOKENS_SINCE),
+    ),
+    SystemRow(
+        what="ClusterTrustBundles kubernetes.io:*",
+        why="the target publishes its own certificates under these names",
+        resources=_types("clustertrustbundles.certificates.k8s.io"),
+        test=_with_prefix("kubernetes.io:"),
     ),
     SystemRow(
         what="Service, Endpoints and EndpointSlices of default/kubernetes",

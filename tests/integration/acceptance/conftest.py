@@ -49,15 +49,29 @@ class World:
 
     def path(self, api_version, kind, namespace="", name=""):
         """Return the URL path of a type, a namespace's collection or an object."""
-        resource = self.cluster.discover().by_kind(api_version, kind)
-        deadline = time.monotonic() + 20
-        while resource is None:
-            assert time.monotonic() < deadline, f"{api_version} {kind} is not served"
-            time.sleep(0.2)
-            resource = self.cluster.discover(refresh=True).by_kind(api_version, kind)
-        root = "/api/v1" if api_version == "v1" else f"/apis/{api_version}"
+        resource = self.served(api_version, kind)
+        version = resource.api_version
+        root = "/api/v1" if version == "v1" else f"/apis/{version}"
         where = f"/namespaces/{namespace}" if namespace else ""
         return f"{root}{where}/{resource.resource}" + (f"/{name}" if name else "")
+
+    def served(self, api_version, kind):
+        """Return a type in the version asked for, or in the one that is served instead.
+
+        What an old API server serves as a beta, a current one serves as stable only.
+        """
+        group = api_version.rpartition("/")[0]
+        deadline = time.monotonic() + 20
+        discovery = self.cluster.discover()
+        while True:
+            if found := discovery.by_kind(api_version, kind):
+                return found
+            for other in discovery.resources:
+                if (other.group, other.kind) == (group, kind):
+                    return other
+            assert time.monotonic() < deadline, f"{api_version} {kind} is not served"
+            time.sleep(0.2)
+            discovery = self.cluster.discover(refresh=True)
 
     def path_of(self, item):
         """Return the URL path of an object."""
@@ -71,6 +85,8 @@ class World:
 
     def create(self, item, *, retry_for=20):
         """Create an object; a type or an account may be a moment late."""
+        version = self.served(item["apiVersion"], item["kind"]).api_version
+        item = {**item, "apiVersion": version}
         collection = self.path_of(item).rpartition("/")[0]
         deadline = time.monotonic() + retry_for
         while True:
@@ -375,14 +391,12 @@ def roll_out(world, deployment, wait_for, namespace):
 
 
 def finish(world, job, condition):
-    """Let a Job be over."""
-    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    status = {
-        "conditions": [{"type": condition, "status": "True"}],
-        "startTime": now,
-        "active": 0,
-    }
+    """Let a Job be over, as its controller does: with the condition that precedes."""
+    before = {"Complete": "SuccessCriteriaMet", "Failed": "FailureTarget"}[condition]
+    conditions = [{"type": each, "status": "True"} for each in (before, condition)]
+    status = {"conditions": conditions, "active": 0, "ready": 0}
     if condition == "Complete":
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         status |= {"completionTime": now, "succeeded": 1}
     world.patch(job, {"status": status}, "status")
 

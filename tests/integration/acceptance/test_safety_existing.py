@@ -60,7 +60,7 @@ def drift(world, namespace, versions_of):
         "autoscaling/v1", "HorizontalPodAutoscaler", "web", {"spec": {"maxReplicas": 7}}
     )
     remove("v1", "ConfigMap", "kube-root-ca.crt")
-    remove("batch/v1beta1", "CronJob", "yearly")
+    remove("batch/v1", "CronJob", "yearly")
     remove("rbac.authorization.k8s.io/v1", "RoleBinding", "reader")
     deadline, before = time.monotonic() + 30, None
     while before != (now := versions_of(world, namespace)):

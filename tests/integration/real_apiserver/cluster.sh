@@ -43,6 +43,10 @@ spawn() { # NAME COMMAND...: in a session of its own, so that Ctrl-C does not re
   echo $! >"$dir/$what.pid"
 }
 
+knows() { # BINARY WORD: whether its help has the word; grep reads all of it
+  "$BIN/$1" --help 2>/dev/null | grep -c -e "$2" >/dev/null
+}
+
 try() { # METHOD PATH [BODY]: prints the HTTP code
   curl -sk -o /dev/null -w '%{http_code}' -X "$1" -H 'Authorization: Bearer admintoken' \
     -H 'Content-Type: application/json' "https://127.0.0.1:$port$2" ${3:+-d "$3"} || true
@@ -93,6 +97,11 @@ start() {
     --listen-client-urls "http://127.0.0.1:$etcd_port" \
     --advertise-client-urls "http://127.0.0.1:$etcd_port" \
     --listen-peer-urls "http://127.0.0.1:$peer_port" --unsafe-no-fsync
+  # A current server answers from its cache what etcd has compacted away, for a minute.
+  gates=
+  if knows kube-apiserver ListFromCacheSnapshot; then
+    gates=--feature-gates=ListFromCacheSnapshot=false
+  fi
   # shellcheck disable=SC2086 # the flags are words
   spawn apiserver "$BIN/kube-apiserver" --etcd-servers="http://127.0.0.1:$etcd_port" \
     --secure-port="$port" --bind-address=127.0.0.1 --advertise-address=127.0.0.1 \
@@ -104,7 +113,7 @@ start() {
     --service-account-key-file=pki/sa.key --service-account-signing-key-file=pki/sa.key \
     --disable-admission-plugins="${DISABLE_ADMISSION:-ServiceAccount}" \
     --allow-privileged=true --max-requests-inflight=3000 \
-    --max-mutating-requests-inflight=1000 ${APISERVER_FLAGS:-}
+    --max-mutating-requests-inflight=1000 $gates ${APISERVER_FLAGS:-}
   if [ -n "${OWNER_PID:-}" ]; then
     # shellcheck disable=SC2016 # expanded by the inner shell
     setsid bash -c 'while kill -0 "$1" 2>/dev/null && [ -d "$4" ]; do sleep 1; done
@@ -120,7 +129,7 @@ start() {
   if [ "${WITH_CONTROLLERS:-1}" = 1 ]; then
     # Up to 1.23 there is a second, insecure port; later ones do not know the flag.
     insecure_port=
-    if "$BIN/kube-controller-manager" --help 2>/dev/null | grep -q -- '--port int'; then
+    if knows kube-controller-manager '--port int'; then
       insecure_port=--port=0
     fi
     # At the default of 20 requests a second, ending a namespace takes five seconds.

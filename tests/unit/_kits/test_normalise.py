@@ -451,6 +451,23 @@ def test_the_rules_of_an_aggregated_role_are_a_controllers():
     assert not same(_item(version, kind, rules=[]), _item(version, kind, rules=[{}]))
 
 
+def test_a_name_that_was_generated_is_a_name_like_another():
+    """A restored object has its name and is not asked how it came by it."""
+    left, right = _item("v1", "ConfigMap"), _item("v1", "ConfigMap")
+    left["metadata"]["generateName"] = "web-"
+
+    assert same(left, right)
+
+
+def test_a_namespace_labelled_with_its_name_is_the_same():
+    """What API servers write on every namespace since 1.21 is no difference."""
+    left, right = _item("v1", "Namespace"), _item("v1", "Namespace")
+    left["metadata"]["labels"] = {"kubernetes.io/metadata.name": "web"}
+    del right["metadata"]["labels"]
+
+    assert same(left, right)
+
+
 def test_the_table_is_closed():
     """No kind has rows beyond those that the safety rules allow."""
     assert {kind for _, kind in IGNORED_BY_KIND} == {
@@ -458,6 +475,7 @@ def test_the_table_is_closed():
         "Deployment",
         "HorizontalPodAutoscaler",
         "Job",
+        "Namespace",
         "PersistentVolume",
         "PersistentVolumeClaim",
         "Pod",
@@ -466,4 +484,4 @@ def test_the_table_is_closed():
         "Service",
         "ServiceAccount",
     }
-    assert len(IGNORED_EVERYWHERE) == 10
+    assert len(IGNORED_EVERYWHERE) == 11

@@ -24,6 +24,7 @@ def _owned(kind, by, *, controller=True, version="v1"):
         ("Pod", "Job", Role.NEVER),
         ("Job", "CronJob", Role.MADE),
         ("PersistentVolumeClaim", "Pod", Role.NEVER),
+        ("ResourceClaim", "Pod", Role.NEVER),
         ("PersistentVolumeClaim", "StatefulSet", Role.ADOPTED),
         ("ReplicaSet", "Deployment", Role.ADOPTED),
         ("ControllerRevision", "DaemonSet", Role.ADOPTED),

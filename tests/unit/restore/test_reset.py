@@ -110,3 +110,24 @@ def test_labels_say_where_an_object_came_from():
     assert is_labelled(item["metadata"]["labels"], "try-1")
     assert not is_labelled(item["metadata"]["labels"], "try-2")
     assert not is_labelled(None, "try-1")
+
+
+def test_the_status_of_an_autoscaler_is_stripped_from_its_annotations():
+    """What autoscaling/v1 tells there of the old cluster is not written anew."""
+    prefix = "autoscaling.alpha.kubernetes.io/"
+    item = reset(
+        {
+            "apiVersion": "autoscaling/v1",
+            "kind": "HorizontalPodAutoscaler",
+            "metadata": {
+                "name": "web",
+                "annotations": {
+                    f"{prefix}conditions": "[]",
+                    f"{prefix}current-metrics": "[]",
+                    f"{prefix}metrics": "[]",
+                },
+            },
+        }
+    )
+
+    assert item["metadata"]["annotations"] == {f"{prefix}metrics": "[]"}
