@@ -19,13 +19,14 @@ import attrs
 
 from kbackup._kits.workers import WorkerPool
 from kbackup.errors import ActionError, ActionTimeoutError, PluginError
-from kbackup.models import Backup, ResourceIdentifier
+from kbackup.models import Backup, ResourceIdentifier, well_known
 from kbackup.plugins import (
     BackupInput,
     BackupItemAction,
     BackupOutput,
     ClusterReader,
     Run,
+    fact_of,
 )
 
 _LOOK_EVERY = 0.2  # seconds: how late a cancel or an overdue action may be seen
@@ -158,8 +159,9 @@ class ActionRunner:
                 output = action.execute(self.given(call.identifier, outcome.item))
                 _take(outcome, action, output)
             except (Exception, SystemExit) as exc:  # noqa: BLE001 - foreign code
-                name, text = action.name, f"{type(exc).__name__}: {exc}"
-                outcome.error = ActionError(name, str(call.identifier), text)
+                hide = call.identifier.group_resource == well_known.SECRETS
+                fact = fact_of(exc, hide=hide)
+                outcome.error = ActionError(action.name, str(call.identifier), fact)
                 outcome.error.__cause__ = exc
             self._run.spent(action.name, time.monotonic() - batch.since)
             if outcome.error is not None or outcome.skip or batch.abandoned:

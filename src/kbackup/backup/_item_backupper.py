@@ -36,6 +36,7 @@ from kbackup.plugins import (
     ItemFailed,
     Operations,
     Run,
+    fact_of,
 )
 
 BEING_DELETED = "being deleted"
@@ -298,8 +299,9 @@ class ItemBackupper:
             return True
         try:
             wanted = bool(self._where(candidate.item))
-        except Exception as exc:  # noqa: BLE001 - the caller's code, whatever it does
-            error = KBackupError(f"where raised {type(exc).__name__}: {exc}")
+        except (Exception, SystemExit) as exc:  # noqa: BLE001 - the caller's code
+            hide = candidate.identifier.group_resource == well_known.SECRETS
+            error = KBackupError(f"where raised {fact_of(exc, hide=hide)}")
             error.__cause__ = exc
             self._lose(page, candidate.identifier, error, tally)
             return False

@@ -305,7 +305,8 @@ def _plugin(**action):
 
 def test_a_broken_action_costs_its_item(scene):
     """What an action raises is an error with its name; the other items are stored."""
-    scene.load(scene.secret("good"), scene.secret("bad"))
+    good, bad = (scene.made("ConfigMap", x, "shop") for x in ("good", "bad"))
+    scene.load(good, bad)
 
     def execute(given):
         if given.identifier.name == "bad":
@@ -313,14 +314,35 @@ def test_a_broken_action_costs_its_item(scene):
         return BackupOutput(item=given.item)
 
     scene.plugins = _plugin(execute=execute)
-    result = scene.back_up(included_resources=["secrets"])
+    result = scene.back_up(included_resources=["configmaps"])
 
-    assert scene.stored() == ["secrets/shop/good"]
+    assert scene.stored() == ["configmaps/shop/good"]
     (error,) = result.results.errors
     assert error.plugin == "example.com/test"
     assert "no idea" in str(error)
     assert error.item.name == "bad"
     assert _sums_hold(result)
+
+
+@pytest.mark.parametrize("by", ["action", "where"])
+def test_what_fails_on_a_secret_is_not_quoted(scene, by):
+    """The text of an error about a Secret, which may quote a value, is nowhere to be read."""
+    scene.load(scene.secret("s"))
+
+    def fail(*_):
+        raise ValueError("hunter2 is no password")
+
+    if by == "action":
+        scene.plugins = _plugin(execute=fail)
+    where = fail if by == "where" else None
+    result = scene.back_up(
+        included_resources=["secrets"], options=BackupOptions(where=where)
+    )
+
+    (error,) = result.results.errors
+    assert "ValueError" in str(error)
+    assert "hunter2" not in repr(result) + str(error) + str(error.cause)
+    assert "hunter2" not in "".join(scene.store.logs("b"))
 
 
 def test_a_hanging_action_costs_its_item(scene):
