@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 import attrs
 
 from kbackup._kits.globs import IncludesExcludes, is_glob
+from kbackup._kits.words import first_few
 from kbackup.backup._collector import ListTask
 from kbackup.backup._ledger import Ledger, Tally
 from kbackup.backup._namespaces import Namespaces
@@ -33,7 +34,6 @@ _NOTHING_STORABLE = frozenset(
 )
 _LABELLED = f"is labelled {labels.EXCLUDE_FROM_BACKUP}=true: nothing of it is stored"
 _DELETED = "is being deleted: it is not stored"
-_SHOWN = 5  # names in one message; the manifest has them all
 
 
 def report_filters(request: BackupRequest, run: Run) -> None:
@@ -76,7 +76,7 @@ def report_unasked(plugins: PluginManager, run: Run) -> None:
     names = [action.name for action in plugins.item_block_actions()]
     if names:
         run.warning(
-            f"not asked which items belong together: {_some(names)}; "
+            f"not asked which items belong together: {first_few(names)}; "
             "this version of kbackup backs up item by item"
         )
 
@@ -222,7 +222,7 @@ def report_volumes(ledger: Ledger, run: Run) -> None:
     empty = [x.claim for x in ledger.volumes if x.data == "none" and x.volume]
     if empty:
         have = "volume has" if len(empty) == 1 else "volumes have"
-        run.warning(f"{len(empty)} {have} no data in this backup: {_some(empty)}")
+        run.warning(f"{len(empty)} {have} no data in this backup: {first_few(empty)}")
     if ledger.hooked_pods:
         run.warning(
             f"hook annotations of {ledger.hooked_pods} Pods were not followed: "
@@ -245,10 +245,4 @@ def report_missing(missing: Iterable[MissingReference], run: Run) -> None:
     for reference in missing:
         by_type[reference.kind].append(reference.refers_to.qualified_name)
     for kind, names in sorted(by_type.items()):
-        run.warning(f"referred to, but not in this backup: {kind} {_some(names)}")
-
-
-def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_SHOWN])
-    more = len(names) - _SHOWN
-    return f"{shown} and {more} more" if more > 0 else shown
+        run.warning(f"referred to, but not in this backup: {kind} {first_few(names)}")

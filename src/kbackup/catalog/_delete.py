@@ -13,12 +13,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from kbackup._kits.clock import Clock
+from kbackup._kits.words import first_few
 from kbackup.catalog._claim import BackupClaim
 from kbackup.catalog._fetch import UnreadableError
 from kbackup.catalog._journal import Journal
 from kbackup.catalog._manifest import Manifest
 from kbackup.catalog._reading import read_side_file
-from kbackup.catalog._side_files import SideFile, some_of, strangers
+from kbackup.catalog._side_files import SHOWN, SideFile, strangers
 from kbackup.catalog._trust import (
     Record,
     fetch_record,
@@ -94,8 +95,9 @@ def _require_backup(store: ObjectStore, files: BackupFiles) -> None:
         raise BackupNotFoundError(name)
     others = strangers(name, keys)
     if len(others) == len(keys):
+        named = first_few(others, SHOWN)
         raise BackupNotFoundError(
-            name, f"{files.directory} holds no file of a backup: {some_of(others)}"
+            name, f"{files.directory} holds no file of a backup: {named}"
         )
     if files.metadata in keys and _is_foreign(store, name):
         raise BackupNotFoundError(

@@ -11,6 +11,7 @@ from enum import StrEnum
 import attrs
 
 from kbackup._kits.clock import Clock
+from kbackup._kits.words import first_few
 from kbackup._kits.workers import map_ordered
 from kbackup.archive import ArchiveReader
 from kbackup.catalog._archives import Archives
@@ -18,7 +19,7 @@ from kbackup.catalog._claim import ClaimRecord, read_claims
 from kbackup.catalog._fetch import UnreadableError
 from kbackup.catalog._manifest import Manifest
 from kbackup.catalog._reading import read_side_file
-from kbackup.catalog._side_files import SideFile, known_files, some_of
+from kbackup.catalog._side_files import SHOWN, SideFile, known_files
 from kbackup.catalog._trust import (
     Record,
     fetch_record,
@@ -386,7 +387,7 @@ def _without_record(
     directory = BackupFiles(name).directory
     names = {key.removeprefix(directory) for key in objects}
     if names.isdisjoint(known_files(name)):
-        reason = f"it holds no file of a backup: {some_of(names)}"
+        reason = f"it holds no file of a backup: {first_few(sorted(names), SHOWN)}"
         return BackupEntry(name=name, state=EntryState.FOREIGN, reason=reason)
     return BackupEntry(
         name=name,

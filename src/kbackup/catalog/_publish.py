@@ -15,10 +15,11 @@ import attrs
 
 from kbackup._kits.streams import sha256_of
 from kbackup._kits.versions import installed_version
+from kbackup._kits.words import first_few
 from kbackup.catalog._claim import BackupClaim
 from kbackup.catalog._fetch import UnreadableError, fetch
 from kbackup.catalog._manifest import Manifest, ManifestObject
-from kbackup.catalog._side_files import some_of, strangers
+from kbackup.catalog._side_files import SHOWN, strangers
 from kbackup.catalog._trust import seal
 from kbackup.errors import (
     BackupExistsError,
@@ -58,9 +59,10 @@ def sweep(store: ObjectStore, name: str) -> None:
     if any(info.key == files.metadata for info in found):
         raise BackupExistsError(name, "another run was first")
     if others := strangers(name, (info.key for info in found)):
+        named = first_few(others, SHOWN)
         raise BackupExistsError(
             name,
-            f"{files.directory} holds what is no file of a backup: {some_of(others)}",
+            f"{files.directory} holds what is no file of a backup: {named}",
             hint="choose another name, or move that away",
         )
     for info in found:

@@ -15,11 +15,12 @@ from enum import StrEnum
 import attrs
 
 from kbackup._kits.times import format_time
+from kbackup._kits.words import first_few, plural
 from kbackup.catalog._claim import ClaimRecord, read_claims
 from kbackup.catalog._copies import expected_digests, faults_of_copies
 from kbackup.catalog._listing import objects_by_backup
 from kbackup.catalog._restores import awaits_completion
-from kbackup.catalog._side_files import known_files, some_of, strangers
+from kbackup.catalog._side_files import SHOWN, known_files, strangers
 from kbackup.catalog._trust import Record, read_manifest, read_record
 from kbackup.errors import BackupError, StoreError
 from kbackup.plugins import Digest, ObjectInfo, ObjectStore
@@ -187,12 +188,13 @@ class RepairPlanner:
             self._leave(directory, "the log alone of a Velero backup that failed")
             return False
         if others := strangers(name, objects):
-            self._leave(directory, f"no file of a backup: {some_of(others)}")
+            named = first_few(others, SHOWN)
+            self._leave(directory, f"no file of a backup: {named}")
             return False
         newest = newest_of(objects.values())
         if not self._is_old(newest, directory):
             return False
-        count = f"{len(objects)} object{'' if len(objects) == 1 else 's'}"
+        count = plural(len(objects), "object")
         self._do(RepairKind.SWEEP, directory, f"{count} without {layout.METADATA}")
         return True
 

@@ -11,7 +11,7 @@ import msgspec
 from kbackup._kits.streams import compress
 from kbackup.stores import BackupFiles, RestoreFiles
 
-_SHOWN = 3  # names in one message
+SHOWN = 3  # strangers in one message
 
 
 class SideFile(StrEnum):
@@ -69,7 +69,7 @@ def known_files(name: str) -> Iterator[str]:
 def strangers(
     name: str, keys: Iterable[str], named: Collection[str] = ()
 ) -> tuple[str, ...]:
-    """Return the names of what lies in a backup's directory and is no file of it.
+    """Return, sorted, what lies in a backup's directory and is no file of it.
 
     Args:
         name: The backup.
@@ -79,11 +79,4 @@ def strangers(
     directory = BackupFiles(name).directory
     known = {*known_files(name), *named}
     found = (key.removeprefix(directory) for key in keys)
-    return tuple(each for each in found if each not in known)
-
-
-def some_of(names: Collection[str]) -> str:
-    """Return the first few names, and how many more there are."""
-    shown = ", ".join(sorted(names)[:_SHOWN])
-    more = len(names) - _SHOWN
-    return f"{shown} and {more} more" if more > 0 else shown
+    return tuple(sorted(each for each in found if each not in known))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kbackup._kits.words import plural
 from kbackup.cli import _contents
 from kbackup.cli._describe import describe_entry, entry_row
 from kbackup.cli._options import (
@@ -24,7 +25,6 @@ from kbackup.cli._options import (
 )
 from kbackup.cli._output import (
     document,
-    plural,
     print_document,
     print_results,
     print_table,

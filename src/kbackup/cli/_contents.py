@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kbackup._kits.words import plural
 from kbackup.cli._options import Command, global_options, list_option
 from kbackup.cli._output import (
     document,
-    plural,
     print_document,
     print_lines,
     print_table,

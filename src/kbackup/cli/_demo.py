@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kbackup._kits.words import plural
 from kbackup.cli._options import global_options
-from kbackup.cli._output import document, plural, print_document
+from kbackup.cli._output import document, print_document
 from kbackup.cli._session import Session
 from kbackup.errors import PluginLoadError
 from kbackup.models import BackupSpec, RestoreSpec

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from kbackup._kits.times import format_time
-from kbackup.cli._output import age, document, plural, results_json, span
+from kbackup._kits.words import and_more, plural
+from kbackup.cli._output import age, document, results_json, span
 from kbackup.errors import BackupDamagedError, StoreError
 from kbackup.models import labels, to_json
 
@@ -256,7 +257,7 @@ def _some(lines: Iterable[str], *, details: bool) -> list[str]:
     every = list(lines)
     if details or len(every) <= _MANY:
         return every
-    return [*every[:_MANY], f"  ... and {len(every) - _MANY} more: --details"]
+    return [*every[:_MANY], f"  ... {and_more(every, _MANY)}: --details"]
 
 
 def describe_restore(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kbackup import errors
-from kbackup.cli._output import plural
+from kbackup._kits.words import plural
 from kbackup.cli._place import place_of, without_own_key
 from kbackup.cli._session import NobodyToAskError
 

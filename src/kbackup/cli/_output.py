@@ -88,11 +88,6 @@ def span(duration: timedelta) -> str:
     return "0s"
 
 
-def plural(number: int, word: str) -> str:
-    """Return ``1 item``, ``2 items``."""
-    return f"{number} {word}{'' if number == 1 else 's'}"
-
-
 def results_json(results: Results) -> dict[str, Any]:
     """Return every warning and error with what it is about."""
     return {

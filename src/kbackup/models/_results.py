@@ -11,6 +11,7 @@ import attrs
 from attrs import validators
 
 from kbackup._kits.times import format_time
+from kbackup._kits.words import and_more
 from kbackup.models._backup import Backup, BackupPhase
 from kbackup.models._meta import GroupResource, ResourceIdentifier
 from kbackup.models._model import mapping, sequence
@@ -223,8 +224,8 @@ def _first_entries(results: Results) -> Iterable[str]:
     """Tell of the first errors, then of the first warnings, a line for each."""
     for word, entries in (("error", results.errors), ("warning", results.warnings)):
         yield from (f"{word}: {entry}" for entry in entries[:_SHOWN])
-        if (more := len(entries) - _SHOWN) > 0:
-            yield f"and {more} more {word}s"
+        if more := and_more(entries, _SHOWN):
+            yield f"{more} {word}s"
 
 
 @attrs.frozen(kw_only=True, repr=False)

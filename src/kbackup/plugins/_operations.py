@@ -14,6 +14,7 @@ from typing import Any, Protocol, Self
 
 import attrs
 
+from kbackup._kits.words import first_few
 from kbackup._kits.workers import Cancelled, CancelToken
 from kbackup.errors import ActionError, ActionTimeoutError, KBackupError
 from kbackup.models import (
@@ -203,12 +204,9 @@ class Operations:
         wanted = sorted({*asked, *late})
         if not wanted:
             return
-        names = ", ".join(str(each) for each in wanted[:_SHOWN])
-        if len(wanted) > _SHOWN:
-            names += f" and {len(wanted) - _SHOWN} more"
         self._run.error(
             f"not stored after operation {operation.spec.operation_id}, as asked for: "
-            f"{names}; this version of kbackup does not store them",
+            f"{first_few(wanted, _SHOWN)}; this version of kbackup does not store them",
             item=item,
             plugin=action,
         )
@@ -236,7 +234,8 @@ class Operations:
             if len(waiting) < told:
                 told = len(waiting)
                 run.emit(ItemsProgressed(done=total - told, total=total))
-                run.emit(WaitingFor(what=_waiting_text(waiting)))
+                texts = [f"operation {each.id} of {each.item}" for each in waiting]
+                run.emit(WaitingFor(what=first_few(texts, 1)))
             for each in waiting:
                 self._look_after(each)
             left = self._open()
@@ -429,8 +428,3 @@ def _text(exc: BaseException, *, hide: bool) -> str:
     """Say what went wrong; what a server or an action says may quote a value."""
     ours = isinstance(exc, (ActionError, ActionTimeoutError, Cancelled))
     return str(exc) if ours or not hide else fact_of(exc, hide=True)
-
-
-def _waiting_text(waiting: list[_Begun]) -> str:
-    first = f"operation {waiting[0].id} of {waiting[0].item}"
-    return f"{first} and {len(waiting) - 1} more" if len(waiting) > 1 else first

@@ -4,13 +4,12 @@ A field that an API server does not know is dropped without a word: an older one
 a suspended Job. Pure; the writer asks after each create.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 Content = Mapping[str, Any]
 
 _NEVER_STORED = frozenset({"status"})  # it has a request of its own
-_SHOWN = 5
 
 
 def dropped_fields(sent: Content, stored: Content) -> list[str]:
@@ -26,13 +25,6 @@ def dropped_fields(sent: Content, stored: Content) -> list[str]:
             continue
         _compare(value, stored.get(key), key, found)
     return found
-
-
-def name_some(fields: Sequence[str]) -> str:
-    """The first few fields, and how many more there are."""
-    more = len(fields) - _SHOWN
-    tail = f" and {more} more" if more > 0 else ""
-    return ", ".join(fields[:_SHOWN]) + tail
 
 
 def _compare(sent: Any, stored: Any, path: str, found: list[str]) -> None:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from kbackup._kits.normalise import same
+from kbackup._kits.words import first_few
 from kbackup.archive import ArchiveContents
 from kbackup.cluster import Cluster, PatchKind
 from kbackup.errors import (
@@ -36,7 +37,7 @@ from kbackup.restore._claims import (
     rebind_patch,
 )
 from kbackup.restore._desired import Desired, DesiredMaker
-from kbackup.restore._dropped import dropped_fields, name_some
+from kbackup.restore._dropped import dropped_fields
 from kbackup.restore._existing import ExistingRules, decide, update_patch
 from kbackup.restore._gate import Gate
 from kbackup.restore._managed_fields import ownership_patch
@@ -230,7 +231,7 @@ class ObjectWriter:
         if lost:
             self._run.warning(f"restored without its owner {lost}", item=entry.target)
         if dropped := dropped_fields(desired.content, stored):
-            message = f"the target dropped {name_some(dropped)}"
+            message = f"the target dropped {first_few(dropped)}"
             self._run.warning(message, item=entry.target)
         return Attempt(action=CREATED, reason=entry.reason)
 

@@ -16,6 +16,7 @@ import msgspec
 from kbackup._kits.durations import format_duration
 from kbackup._kits.normalise import Difference
 from kbackup._kits.times import format_time
+from kbackup._kits.words import and_more, first_few
 from kbackup.models import (
     ItemPredicate,
     ItemTransform,
@@ -187,13 +188,7 @@ class Notice:
     items: tuple[ResourceIdentifier, ...] = ()
 
     def __str__(self) -> str:
-        shown = ", ".join(str(item) for item in self.items[:_SHOWN])
-        more = len(self.items) - _SHOWN
-        tail = f" and {more} more" if more > 0 else ""
-        return f"{self.what}: {shown}{tail}" if shown else self.what
-
-
-_SHOWN = 5
+        return f"{self.what}: {first_few(self.items)}" if self.items else self.what
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -334,8 +329,8 @@ def _problem_lines(entries: Sequence[PlanEntry]) -> list[str]:
     """The first lines that tell of a conflict or of what nobody knows."""
     found = [entry for entry in entries if entry.action in _PROBLEMS]
     lines = [str(entry) for entry in found[:_PROBLEMS_SHOWN]]
-    more = len(found) - len(lines)
-    return [*lines, f"          and {more} more"] if more else lines
+    more = and_more(found, _PROBLEMS_SHOWN)
+    return [*lines, f"          {more}"] if more else lines
 
 
 _PROBLEMS = (PlanAction.CONFLICT, PlanAction.UNKNOWN)

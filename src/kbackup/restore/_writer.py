@@ -14,6 +14,7 @@ from operator import attrgetter
 
 import attrs
 
+from kbackup._kits.words import first_few
 from kbackup._kits.workers import WorkerPool
 from kbackup.models import GroupResource, ItemOutcome, ResourceIdentifier, well_known
 from kbackup.plugins import ItemRestored, ItemsProgressed, Run, WaitingFor
@@ -297,6 +298,5 @@ class _Crew:
 
 
 def _waiting_text(waiting: Sequence[tuple[PlanEntry, str]]) -> str:
-    entry, reason = waiting[0]
-    more = f" and {len(waiting) - 1} more" if len(waiting) > 1 else ""
-    return f"{entry.target}{more}: {reason}"
+    targets = [entry.target for entry, _ in waiting]
+    return f"{first_few(targets, 1)}: {waiting[0][1]}"

@@ -11,6 +11,7 @@ import os
 
 import attrs
 
+from kbackup._kits.words import first_few
 from kbackup.errors import ObjectExistsError, StoreError
 from kbackup.plugins import Capability, Digest, ObjectStore
 from kbackup.stores import _layout as layout
@@ -87,8 +88,7 @@ def foreign_directories(store: ObjectStore) -> list[str]:
     foreign = [name for name in found if name not in layout.TOP_LEVEL]
     if not foreign:
         return []
-    more = " and others" if len(foreign) > _NAMED else ""
-    names = f"{', '.join(foreign[:_NAMED])}{more}"
+    names = first_few(foreign, _NAMED)
     return [f"directories that Velero does not know lie below the prefix: {names}"]
 
 

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from kbackup.restore._dropped import dropped_fields, name_some
+from kbackup.restore._dropped import dropped_fields
 
 POD = {
     "apiVersion": "v1",
@@ -63,8 +63,3 @@ def test_what_was_dropped(change, fields):
 def test_the_status_is_not_missed():
     """A status has a request of its own: that a create drops it is known."""
     assert dropped_fields({"status": {"phase": "Running"}}, {}) == []
-
-
-def test_many_fields_are_named_in_few_words():
-    """A message names five fields and how many more there are."""
-    assert name_some(list("abcdefg")) == "a, b, c, d, e and 2 more"

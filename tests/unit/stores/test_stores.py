@@ -378,7 +378,7 @@ def test_foreign_directories():
 
     (problem,) = validate_object_store(store).problems
 
-    assert problem.endswith("index, kbackup, locks and others")
+    assert problem.endswith("index, kbackup, locks and 1 more")
 
 
 def test_a_store_that_cannot_be_written():

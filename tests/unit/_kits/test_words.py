@@ -1,0 +1,37 @@
+"""Messages name a few of many, and count in words."""
+
+import pytest
+
+from kbackup._kits.words import and_more, first_few, plural
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        ("", ""),
+        ("a", "a"),
+        ("abcde", "a, b, c, d, e"),
+        ("abcdefg", "a, b, c, d, e and 2 more"),
+    ],
+)
+def test_many_names_are_told_by_the_first_few(names: str, text: str) -> None:
+    """A message names a handful and counts the others."""
+    assert first_few(list(names)) == text
+
+
+def test_as_few_are_named_as_asked_for() -> None:
+    """A line may have room for one name only."""
+    assert first_few([1, 2, 3], 1) == "1 and 2 more"
+
+
+def test_what_is_left_out_is_counted() -> None:
+    """Where each has a line of its own, the last line counts the others."""
+    assert (and_more("abc", 3), and_more("abcd", 3)) == ("", "and 1 more")
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(0, "0 items"), (1, "1 item"), (2, "2 items")]
+)
+def test_a_number_has_its_noun(number: int, text: str) -> None:
+    """One is singular, none and many are plural."""
+    assert plural(number, "item") == text
