@@ -1,8 +1,8 @@
-"""The words of messages: the first few of many names, a number with its noun."""
+"""The words of messages: a few of many names, what was meant, a number with its noun."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
 def first_few(names: Sequence[object], most: int = 5) -> str:
@@ -20,3 +20,24 @@ def and_more(names: Sequence[object], most: int = 5) -> str:
 def plural(number: int, word: str) -> str:
     """Return ``1 item``, ``2 items``."""
     return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return the one of *known* that *name* may be a slip for, or nothing."""
+    from difflib import get_close_matches  # noqa: PLC0415 - for slips of the pen only
+
+    return next(iter(get_close_matches(name, known, n=1)), "")
+
+
+def suggestion(what: str, names: Iterable[str]) -> str:
+    """Return the hint that names what `nearest` found, or nothing.
+
+    Args:
+        what: The noun, such as ``namespace``.
+        names: One for each slip, perhaps empty, perhaps the same ones.
+    """
+    known = list(dict.fromkeys(filter(None, names)))
+    if not known:
+        return ""
+    each = f"the nearest {what} is" if len(known) == 1 else f"the nearest {what}s are"
+    return f"{each} {', '.join(known)}"

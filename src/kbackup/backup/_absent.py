@@ -6,9 +6,7 @@ all is a slip, and a backup of it would only occupy the name.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from difflib import get_close_matches
-
+from kbackup._kits.words import nearest, suggestion
 from kbackup.backup._filters import Filters
 from kbackup.backup._namespaces import Namespaces
 from kbackup.backup._request import BackupRequest
@@ -27,9 +25,7 @@ def refuse_unknown_types(request: BackupRequest) -> None:
             f"included resource {text!r}: the cluster serves no such type"
             for text in unknown
         ],
-        hint=_suggestion(
-            "type", (_nearest_type(t, request.discovery) for t in unknown)
-        ),
+        hint=suggestion("type", (_nearest_type(t, request.discovery) for t in unknown)),
     )
 
 
@@ -47,8 +43,7 @@ def _nearest_type(text: str, discovery: Discovery) -> str:
     """Return the full name of the type that was probably meant, or nothing."""
     name = text.partition(".")[0].lower()
     names = {each.resource: str(each) for each in reversed(discovery.resources)}
-    found = get_close_matches(name, names, n=1)
-    return names[found[0]] if found else ""
+    return names.get(nearest(name, names), "")
 
 
 def refuse_missing_namespaces(request: BackupRequest, found: Namespaces) -> None:
@@ -58,10 +53,9 @@ def refuse_missing_namespaces(request: BackupRequest, found: Namespaces) -> None
     absent = {*found.missing, *found.empty_patterns}
     if not request.filters.named_namespaces <= absent:
         return
-    nearest = _nearest_namespaces(request, found)
     raise InvalidSpecError(
         [f"included namespace {name!r} does not exist" for name in found.missing],
-        hint=_suggestion("namespace", nearest),
+        hint=suggestion("namespace", _nearest_namespaces(request, found)),
     )
 
 
@@ -74,16 +68,4 @@ def _nearest_namespaces(request: BackupRequest, found: Namespaces) -> list[str]:
         names = [item.name for page in listing.pages() for item in page.items]
     except ClusterError:
         return []
-    return [
-        each
-        for missing in found.missing
-        for each in get_close_matches(missing, names, n=1)
-    ]
-
-
-def _suggestion(what: str, names: Iterable[str]) -> str:
-    known = list(dict.fromkeys(filter(None, names)))
-    if not known:
-        return ""
-    each = f"the nearest {what} is" if len(known) == 1 else f"the nearest {what}s are"
-    return f"{each} {', '.join(known)}"
+    return [nearest(missing, names) for missing in found.missing]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import timedelta
-from difflib import get_close_matches
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from kbackup._kits.durations import DurationError, parse_duration
+from kbackup._kits.words import nearest
 from kbackup.cli._session import Session
 
 if TYPE_CHECKING:
@@ -59,8 +59,8 @@ class Group(click.Group):
         name, known = args[0], self.list_commands(ctx)
         if name in known or name.startswith("-") or ctx.resilient_parsing:
             return super().resolve_command(ctx, args)
-        near = get_close_matches(name, known, n=1)
-        meant = f" Did you mean {near[0]!r}?" if near else ""
+        near = nearest(name, known)
+        meant = f" Did you mean {near!r}?" if near else ""
         raise click.UsageError(f"No such command {name!r}.{meant}", ctx)
 
     def format_commands(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pluggy
 
+from kbackup._kits.words import nearest, suggestion
 from kbackup.errors import PluginLoadError
 from kbackup.plugins import hookspecs
 from kbackup.plugins._names import qualify
@@ -243,11 +244,9 @@ def _collect(implementation: pluggy.HookImpl, origin: Origin) -> list[Offer]:
 
 def _no_such_hook(name: str) -> str:
     """Say that a hook does not exist, and which one may have been meant."""
-    from difflib import get_close_matches  # noqa: PLC0415 - for slips of the pen only
-
     known = [spec for spec in dir(hookspecs) if spec.startswith(_PREFIX)]
-    near = get_close_matches(name, known, n=1)
-    return f"there is no hook {name}" + (f"; did you mean {near[0]}?" if near else "")
+    meant = suggestion("hook", [nearest(name, known)])
+    return "; ".join(filter(None, (f"there is no hook {name}", meant)))
 
 
 def _installed() -> list[_Candidate]:

@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 import attrs
 
 from kbackup._kits.globs import IncludesExcludes, is_glob
+from kbackup._kits.words import nearest
 from kbackup.models import (
     GroupResource,
     LabelSelector,
@@ -112,6 +113,10 @@ class TypeNames:
             plurals = {type_.resource for type_ in found if type_ is not None}
             found |= {x for x in self._stored.values() if x.resource in plurals}
         return frozenset(type_ for type_ in found if type_ is not None)
+
+    def nearest(self, name: str) -> str:
+        """The name of a type that *name* may be a slip for, or nothing."""
+        return nearest(name, {*self._stored, *self._served})
 
     def matching(self, pattern: str) -> Iterator[GroupResource]:
         """The types in the archive whose full name a pattern with wildcards matches."""

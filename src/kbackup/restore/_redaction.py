@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 import attrs
 
+from kbackup._kits.words import suggestion
 from kbackup.errors import InvalidSpecError
 from kbackup.models import GroupResource
 from kbackup.restore._filters import TypeNames
@@ -46,7 +47,10 @@ def make_redaction(names: Iterable[str], types: TypeNames) -> Redaction:
         meant = types.all_of(name)
         found |= meant
         if not meant and name != "*":
-            unknown.append(f"redact: neither target nor backup has a type {name}")
+            unknown.append(name)
     if unknown:
-        raise InvalidSpecError(unknown)
+        raise InvalidSpecError(
+            [f"redact: neither target nor backup has a type {x}" for x in unknown],
+            hint=suggestion("type", map(types.nearest, unknown)),
+        )
     return Redaction(frozenset(found), everything="*" in names)

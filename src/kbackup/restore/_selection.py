@@ -6,13 +6,13 @@ absent from one backup of many, which is worth a sentence. Pure but for `check_s
 which asks the archive; called before the first decision.
 """
 
-from collections.abc import Collection, Iterator
-from difflib import get_close_matches
+from collections.abc import Collection, Iterator, Sequence
 from fnmatch import fnmatchcase
 
 import attrs
 
 from kbackup._kits.globs import is_glob
+from kbackup._kits.words import nearest, suggestion
 from kbackup.archive import ArchiveContents
 from kbackup.cluster import Discovery
 from kbackup.errors import InvalidSpecError
@@ -50,6 +50,33 @@ class KnownNames:
             return True
         return name in self.types or any(x.split(".")[0] == name for x in self.types)
 
+    def no_namespace(self, name: str, fact: str) -> "Slip":
+        """A name that means no namespace, with the one that may be meant."""
+        return Slip(f"{fact} {name!r}", "namespace", nearest(name, self.namespaces))
+
+    def no_type(self, name: str, fact: str) -> "Slip":
+        """A name that means no type; without a group it is held against plain ones."""
+        plain = {x if "." in name else x.split(".")[0] for x in self.types}
+        return Slip(f"{fact} {name!r}", "type", nearest(name, plain))
+
+
+@attrs.frozen
+class Slip:
+    """A name that means nothing in this backup.
+
+    Attributes:
+        fact: The sentence.
+        what: ``namespace`` or ``type``.
+        meant: The nearest name, or empty.
+    """
+
+    fact: str
+    what: str
+    meant: str = ""
+
+    def __str__(self) -> str:
+        return "; ".join(filter(None, (self.fact, suggestion(self.what, [self.meant]))))
+
 
 def check_selection(
     spec: RestoreSpec, contents: ArchiveContents, discovery: Discovery, *, lenient: bool
@@ -79,43 +106,44 @@ def check_selection(
     # A type of a group that the target could not tell of may be what was meant.
     broken = sources if discovery.failures else (*sources, *types)
     if broken and not lenient:
-        raise InvalidSpecError(list(broken))
-    return (*sources, *types, *unmatched(spec, known))
+        raise InvalidSpecError([slip.fact for slip in broken], hint=_hint(broken))
+    return tuple(map(str, (*sources, *types, *unmatched(spec, known))))
 
 
-def absent_sources(spec: RestoreSpec, known: KnownNames) -> Iterator[str]:
+def absent_sources(spec: RestoreSpec, known: KnownNames) -> Iterator[Slip]:
     """Say which mappings have no source: what they were meant for would not move."""
     for source in spec.namespace_mapping:
         if not known.has_namespace(source):
-            maybe = _similar(source, known.namespaces)
-            yield f"namespace mapping: the backup has no namespace {source!r}{maybe}"
+            fact = "namespace mapping: the backup has no namespace"
+            yield known.no_namespace(source, fact)
 
 
-def unknown_excludes(spec: RestoreSpec, known: KnownNames) -> Iterator[str]:
+def unknown_excludes(spec: RestoreSpec, known: KnownNames) -> Iterator[Slip]:
     """Say which excludes are no type: what they were meant for would be written."""
     for name in spec.excluded_resources:
         if not is_glob(name) and not known.has_type(name):
-            maybe = _similar(name, known.types)
-            yield f"excluded resources: neither backup nor target knows {name!r}{maybe}"
+            fact = "excluded resources: neither backup nor target knows"
+            yield known.no_type(name, fact)
 
 
-def unmatched(spec: RestoreSpec, known: KnownNames) -> Iterator[str]:
+def unmatched(spec: RestoreSpec, known: KnownNames) -> Iterator[Slip]:
     """Say which names select or exclude nothing of this backup."""
     for name in spec.included_namespaces:
         if name != "*" and not known.has_namespace(name):
-            maybe = _similar(name, known.namespaces)
-            yield f"included namespaces: the backup has none called {name!r}{maybe}"
+            fact = "included namespaces: the backup has none called"
+            yield known.no_namespace(name, fact)
     for name in spec.excluded_namespaces:
         if name not in SYSTEM_NAMESPACES and not known.has_namespace(name):
-            maybe = _similar(name, known.namespaces)
-            yield f"excluded namespaces: the backup has none called {name!r}{maybe}"
+            fact = "excluded namespaces: the backup has none called"
+            yield known.no_namespace(name, fact)
     for name in spec.included_resources:
         if name != "*" and not known.has_type(name):
-            maybe = _similar(name, known.types)
-            yield f"included resources: neither backup nor target knows {name!r}{maybe}"
+            fact = "included resources: neither backup nor target knows"
+            yield known.no_type(name, fact)
     for name in spec.excluded_resources:
         if is_glob(name) and not known.has_type(name):
-            yield f"excluded resources: {name!r} matches no type of the backup"
+            fact = f"excluded resources: {name!r} matches no type of the backup"
+            yield Slip(fact, "type")
 
 
 def _names_anything(spec: RestoreSpec) -> bool:
@@ -128,8 +156,11 @@ def _names_anything(spec: RestoreSpec) -> bool:
     )
 
 
-def _similar(name: str, known: Collection[str]) -> str:
-    """Guess what was meant, for the end of a sentence."""
-    plain = {each if "." in name else each.split(".")[0] for each in known}
-    found = get_close_matches(name, sorted(plain), n=1, cutoff=0.7)
-    return f"; is {found[0]!r} meant?" if found else ""
+def _hint(slips: Sequence[Slip]) -> str:
+    """Name what was probably meant, namespaces apart from types."""
+    kinds = dict.fromkeys(slip.what for slip in slips)
+    meant = (
+        suggestion(what, (slip.meant for slip in slips if slip.what == what))
+        for what in kinds
+    )
+    return "; ".join(filter(None, meant))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kbackup._kits.words import and_more, first_few, plural
+from kbackup._kits.words import and_more, first_few, nearest, plural, suggestion
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,23 @@ def test_what_is_left_out_is_counted() -> None:
 def test_a_number_has_its_noun(number: int, text: str) -> None:
     """One is singular, none and many are plural."""
     assert plural(number, "item") == text
+
+
+def test_a_slip_is_held_against_what_is_known() -> None:
+    """The likeliest name is found; nothing, where none is alike."""
+    assert nearest("shp", ["stock", "shop", "sharp"]) == "shop"
+    assert nearest("zzz", ["stock", "shop"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        ([], ""),
+        ([""], ""),
+        (["shop", "", "shop"], "the nearest namespace is shop"),
+        (["shop", "stock"], "the nearest namespaces are shop, stock"),
+    ],
+)
+def test_what_was_meant_is_advice(names: list[str], text: str) -> None:
+    """Each name that was probably meant is given once."""
+    assert suggestion("namespace", names) == text

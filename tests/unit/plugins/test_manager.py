@@ -554,7 +554,7 @@ def test_misspelt_hook():
 
     assert info.cause == (
         "there is no hook kbackup_register_object_store; "
-        "did you mean kbackup_register_object_stores?"
+        "the nearest hook is kbackup_register_object_stores"
     )
 
 

@@ -138,6 +138,7 @@ def test_a_name_that_means_nothing_is_refused(changed):
         "redact: neither target nor backup has a type confgmaps",
         "redact: neither target nor backup has a type wigets.example.com",
     )
+    assert caught.value.hint == "the nearest type is configmaps"
 
 
 def test_a_plural_hides_its_type_in_every_group():

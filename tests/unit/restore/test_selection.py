@@ -35,16 +35,32 @@ def test_a_mapping_of_a_namespace_that_the_backup_lacks(shop):
     """Mistyped, it restored into the original namespace without a word."""
     before = shop.versions()
 
-    with pytest.raises(InvalidSpecError, match="no namespace 'shp'; is 'shop' meant"):
+    with pytest.raises(InvalidSpecError, match=r"no namespace 'shp'$") as refused:
         shop.engine.run("try-1", spec(namespace_mapping={"shp": "copy"}))
 
+    assert refused.value.hint == "the nearest namespace is shop"
     assert shop.versions() == before
 
 
 def test_an_excluded_type_that_nobody_knows(shop):
     """Mistyped, it left the Secrets in the restore."""
-    with pytest.raises(InvalidSpecError, match="knows 'secretz'; is 'secrets' meant"):
+    with pytest.raises(InvalidSpecError, match=r"knows 'secretz'$") as refused:
         shop.engine.plan("try-1", spec(excluded_resources=("events", "secretz")))
+
+    assert refused.value.hint == "the nearest type is secrets"
+
+
+def test_slips_of_both_kinds(shop):
+    """The advice names what was meant of either kind, in one line."""
+    wanted = spec(namespace_mapping={"shp": "x"}, excluded_resources=("secretz", "q9"))
+
+    with pytest.raises(InvalidSpecError) as refused:
+        shop.engine.plan("try-1", wanted)
+
+    assert len(refused.value.violations) == 3
+    assert refused.value.hint == (
+        "the nearest namespace is shop; the nearest type is secrets"
+    )
 
 
 @pytest.mark.parametrize(
@@ -112,7 +128,10 @@ def test_a_fixed_list_of_namespaces(shop):
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ({"included_namespaces": ("shp",)}, "none called 'shp'; is 'shop' meant?"),
+        (
+            {"included_namespaces": ("shp",)},
+            "none called 'shp'; the nearest namespace is shop",
+        ),
         ({"included_namespaces": ("x-*",)}, "none called 'x-*'"),
         ({"included_resources": ("nosuch",)}, "neither backup nor target knows"),
     ],
