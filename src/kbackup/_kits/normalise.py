@@ -32,6 +32,7 @@ METADATA_IGNORED = (
     "selfLink",
 )
 RESTORE_LABELS = ("velero.io/backup-name", "velero.io/restore-name")
+# Both are the uid of a Job in its cluster, written by the API server.
 CONTROLLER_UID_LABELS = ("controller-uid", "batch.kubernetes.io/controller-uid")
 BOUND_BY_CONTROLLER = "pv.kubernetes.io/bound-by-controller"
 BIND_ANNOTATIONS = (

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from kbackup.actions._edit import JSONObject, mapping_at, without
 from kbackup.actions._references import volume_of_claim
-from kbackup.models import ResourceSelector, label_value
+from kbackup.models import ResourceSelector, label_value, labels
 from kbackup.plugins import BackupInput, BackupOutput
 
 _OURS = "velero.io/"
-_BACKUP_NAME = "velero.io/backup-name"
-_STALE = ("velero.io/restore-name", "velero.io/volume-snapshot-name")
+_STALE = (labels.RESTORE_NAME, labels.VOLUME_SNAPSHOT_NAME)
 
 
 class PVAction:
@@ -48,8 +47,8 @@ def _without_selector(claim: JSONObject) -> JSONObject:
 
 
 def _without_stale_labels(claim: JSONObject, backup_name: str) -> JSONObject:
-    labels = mapping_at(claim, "metadata", "labels")
+    given = mapping_at(claim, "metadata", "labels")
     stale = set(_STALE)
-    if labels.get(_BACKUP_NAME) != label_value(backup_name):
-        stale.add(_BACKUP_NAME)
+    if given.get(labels.BACKUP_NAME) != label_value(backup_name):
+        stale.add(labels.BACKUP_NAME)
     return without(claim, ("metadata", "labels"), stale)

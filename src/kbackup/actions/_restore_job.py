@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+from kbackup._kits.normalise import CONTROLLER_UID_LABELS
 from kbackup.actions._edit import mapping_at, without
 from kbackup.models import ResourceSelector
 from kbackup.plugins import RestoreInput, RestoreOutput
-
-# Both are the uid of the Job in the source cluster, written by the API server.
-_UID_LABELS = ("controller-uid", "batch.kubernetes.io/controller-uid")
 
 
 class JobAction:
@@ -25,6 +23,8 @@ class JobAction:
         item = given.item
         if mapping_at(item, "spec").get("manualSelector") is True:
             return RestoreOutput(item=item)
-        item = without(item, ("spec", "selector", "matchLabels"), _UID_LABELS)
-        item = without(item, ("spec", "template", "metadata", "labels"), _UID_LABELS)
+        item = without(item, ("spec", "selector", "matchLabels"), CONTROLLER_UID_LABELS)
+        item = without(
+            item, ("spec", "template", "metadata", "labels"), CONTROLLER_UID_LABELS
+        )
         return RestoreOutput(item=item)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+from kbackup._kits.normalise import BIND_ANNOTATIONS
 from kbackup.actions._edit import without
 from kbackup.actions._references import volume_of_claim
-from kbackup.models import ResourceSelector
+from kbackup.models import ResourceSelector, labels
 from kbackup.plugins import RestoreInput, RestoreOutput
 
 # Notes of the source's controllers about a binding and a node that are not the target's.
 _NOTES_OF_THE_SOURCE = (
-    "pv.kubernetes.io/bind-completed",
-    "pv.kubernetes.io/bound-by-controller",
-    "velero.io/data-upload-name",
-    "velero.io/volume-snapshot-name",
-    "volume.beta.kubernetes.io/storage-provisioner",
-    "volume.kubernetes.io/selected-node",
-    "volume.kubernetes.io/storage-provisioner",
+    *BIND_ANNOTATIONS,
+    labels.DATA_UPLOAD_NAME,
+    labels.VOLUME_SNAPSHOT_NAME,
 )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from kbackup._kits.normalise import LAST_APPLIED
 from kbackup.actions._edit import (
     JSONObject,
     each_changed,
@@ -19,7 +20,6 @@ from kbackup.models import ResourceSelector
 from kbackup.plugins import RestoreInput, RestoreOutput
 
 _HEADLESS = "None"  # the API's word for a Service that has no address
-_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 _Asked = Callable[[JSONObject], bool]
 
@@ -118,7 +118,7 @@ _HEALTH_CHECK = "healthCheckNodePort"
 
 def _last_applied(stored: JSONObject) -> JSONObject | None:
     """Return what kubectl applied last; None where it says nothing readable."""
-    text = text_at(stored, "metadata", "annotations", _LAST_APPLIED)
+    text = text_at(stored, "metadata", "annotations", LAST_APPLIED)
     if not text:
         return None
     try:

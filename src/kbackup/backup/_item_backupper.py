@@ -46,7 +46,6 @@ SELECTED_TWICE = "selected twice"
 NOT_IN_WHERE = "not wanted by where"
 
 _BATCH = 64  # items handed to the action worker at once: a hand-over costs 70 us
-_EXCLUDE = labels.EXCLUDE_FROM_BACKUP
 _NO_JSON = (TypeError, ValueError, RecursionError, msgspec.MsgspecError)
 _HOOKS = (
     labels.PRE_BACKUP_HOOK_PREFIX,
@@ -182,7 +181,7 @@ class ItemBackupper:
         found = metadata.get("labels") or {}
         if "deletionTimestamp" in metadata:
             tally.skipped[BEING_DELETED] += 1
-        elif found.get(_EXCLUDE) == "true":
+        elif labels.is_excluded(found):
             tally.skipped[EXCLUDED_BY_LABEL] += 1
         else:
             return _Candidate(
@@ -236,7 +235,7 @@ class ItemBackupper:
         """Return why a listed item is left out, or nothing."""
         if item.deleting:
             return BEING_DELETED
-        if item.labels and item.labels.get(_EXCLUDE) == "true":
+        if item.labels and labels.is_excluded(item.labels):
             return EXCLUDED_BY_LABEL
         if self._is_excluded is not None and self._is_excluded(item.namespace):
             return OTHER_NAMESPACE

@@ -47,7 +47,7 @@ class NamespaceObject:
     @property
     def is_excluded(self) -> bool:
         """Whether its owner keeps it and all that is in it out of backups."""
-        return self.labels.get(labels.EXCLUDE_FROM_BACKUP) == "true"
+        return labels.is_excluded(self.labels)
 
 
 @attrs.frozen(kw_only=True)

@@ -30,12 +30,12 @@ from kbackup.models import (
     labels,
     validate_backup_name,
     validate_backup_spec,
+    well_known,
 )
 from kbackup.plugins import OPERATION_TIMEOUT
 from kbackup.stores import BackupFiles, layout
 
 FORMAT_VERSION = "1.1.0"  # of the archive; Velero 1.8 to 1.18
-_NAMESPACE = "velero"  # where a Velero server looks for its backups
 
 # What Velero fills in, so that a record reads as one of its own.
 _SNAPSHOT_TIMEOUT = timedelta(minutes=10)
@@ -105,7 +105,7 @@ def new_record(
     )
     metadata = ObjectMeta(
         name=name,
-        namespace=_NAMESPACE,
+        namespace=well_known.VELERO_NAMESPACE,
         uid=uid,
         creation_timestamp=now,
         labels={

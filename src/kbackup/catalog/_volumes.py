@@ -14,6 +14,7 @@ from kbackup.catalog._manifest import Manifest, VolumeRecord
 from kbackup.catalog._reading import read_side_file
 from kbackup.catalog._side_files import SideFile
 from kbackup.errors import BackupDamagedError
+from kbackup.models import labels
 from kbackup.plugins import ObjectStore
 
 _METHODS = {
@@ -21,7 +22,6 @@ _METHODS = {
     "PodVolumeBackup": "fs",
     "CSISnapshot": "csi",
 }
-_CLAIM_NAME = "velero.io/pvc-name"
 
 
 def read_volumes(
@@ -68,7 +68,9 @@ def _from_each_way(store: ObjectStore, name: str) -> Iterator[VolumeRecord]:
     """Read the files that Velero wrote before there was a summary."""
     for each in _side(store, name, SideFile.POD_VOLUME_BACKUPS) or ():
         namespace = _text(each, "spec", "pod", "namespace")
-        claim = _claim(namespace, _text(each, "metadata", "annotations", _CLAIM_NAME))
+        claim = _claim(
+            namespace, _text(each, "metadata", "annotations", labels.PVC_NAME)
+        )
         kept = bool(_text(each, "status", "snapshotID"))
         yield VolumeRecord(claim=claim, data="fs" if kept else "none")
     for each in _side(store, name, SideFile.VOLUME_SNAPSHOTS) or ():

@@ -155,7 +155,7 @@ def _backup_lines(backup: Backup, url: str) -> list[str]:
     """Return the head: what, when, where from."""
     spec, status = backup.spec, backup.status
     annotations = backup.metadata.annotations
-    version = annotations.get("velero.io/source-cluster-k8s-gitversion", "unknown")
+    version = annotations.get(labels.SOURCE_CLUSTER_GIT_VERSION, "unknown")
     items = status.progress.items_backed_up if status.progress else 0
     start, end = status.start_timestamp, status.completion_timestamp
     lines = [

@@ -7,6 +7,7 @@ what it stands, who writes it, who reads it. Public as ``kbackup.models.labels``
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 
 _LONGEST = 63  # characters of a label value, by Kubernetes' rule
 _KEPT, _HASHED = 57, 6  # together the longest
@@ -148,3 +149,8 @@ def label_value(name: str) -> str:
     if len(name) <= _LONGEST:
         return name
     return name[:_KEPT] + hashlib.sha256(name.encode()).hexdigest()[:_HASHED]
+
+
+def is_excluded(given: Mapping[str, str]) -> bool:
+    """Tell whether an object with these labels is to stay out of every backup."""
+    return given.get(EXCLUDE_FROM_BACKUP) == "true"

@@ -1,4 +1,4 @@
-"""The types of Kubernetes that kbackup knows by name.
+"""The types of Kubernetes that kbackup knows by name, and Velero's namespace.
 
 Those of groups that are gone (``extensions``) stand where they are treated as twins.
 Public as ``kbackup.models.well_known``.
@@ -41,3 +41,5 @@ VOLUME_SNAPSHOTS = GroupResource("snapshot.storage.k8s.io", "volumesnapshots")
 VOLUME_SNAPSHOT_CONTENTS = GroupResource(
     "snapshot.storage.k8s.io", "volumesnapshotcontents"
 )
+
+VELERO_NAMESPACE = "velero"  # where a Velero server looks for backups and restores

@@ -84,7 +84,7 @@ class LeftOut:
             self._find(ResourceIdentifier(well_known.NAMESPACES, "", namespace)) or {}
         )
         given = (found.get("metadata") or {}).get("labels") or {}
-        return bool(given.get(labels.EXCLUDE_FROM_BACKUP) == "true")
+        return labels.is_excluded(given)
 
     def _has_twin(self, ref: ResourceIdentifier) -> bool:
         """Whether the backup has the same object under a newer group."""

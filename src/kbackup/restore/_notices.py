@@ -7,6 +7,7 @@ what its user should know before agreeing.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from kbackup._kits.normalise import METADATA_NAME
 from kbackup.models import APIResource, ResourceIdentifier
 from kbackup.restore._claims import ClaimLine
 from kbackup.restore._controlled import Owner
@@ -59,7 +60,6 @@ _WEBHOOK_KINDS = frozenset(
     {"ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"}
 )
 _SERVED_BY_SERVICE = _WEBHOOK_KINDS | {"APIService", "CustomResourceDefinition"}
-_NAME_LABEL = "kubernetes.io/metadata.name"
 _DNS_ANNOTATION = "external-dns.alpha.kubernetes.io/hostname"
 # Types whose items say nothing beyond themselves: most of a big backup.
 _QUIET = frozenset({"Secret", "ConfigMap"})
@@ -232,9 +232,9 @@ def _selected_names(policy: Content) -> Iterable[str]:
     for selector in _found(policy, "namespaceSelector"):
         if not isinstance(selector, Mapping):
             continue
-        yield str((selector.get("matchLabels") or {}).get(_NAME_LABEL, ""))
+        yield str((selector.get("matchLabels") or {}).get(METADATA_NAME, ""))
         for term in selector.get("matchExpressions") or ():
-            if term.get("key") == _NAME_LABEL:
+            if term.get("key") == METADATA_NAME:
                 yield from map(str, term.get("values") or ())
 
 

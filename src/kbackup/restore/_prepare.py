@@ -31,6 +31,7 @@ from kbackup.models import (
     Restore,
     RestoreOptions,
     RestoreSpec,
+    well_known,
 )
 from kbackup.plugins import (
     ActionIndex,
@@ -234,7 +235,7 @@ def _record_of(session: Session, asked: Asked) -> Restore:
         name=asked.name,
         uid=asked.uid,
         creation_timestamp=now(session),
-        namespace="velero",
+        namespace=well_known.VELERO_NAMESPACE,
     )
     return Restore(metadata=metadata, spec=asked.spec)
 

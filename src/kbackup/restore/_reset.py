@@ -7,7 +7,7 @@ objects before they are compared with one.
 from collections.abc import Mapping
 from typing import Any
 
-from kbackup._kits.normalise import AUTOSCALER_STATUS
+from kbackup._kits.normalise import AUTOSCALER_STATUS, METADATA_NAME
 from kbackup._kits.service_tokens import ACCOUNT_UID, is_token
 from kbackup.models import labels
 
@@ -26,7 +26,6 @@ _REMOVED = frozenset(
     }
 )
 _OLD_DELETIONS = frozenset({"foregroundDeletion", "orphan"})
-_METADATA_NAME = "kubernetes.io/metadata.name"
 
 
 def reset(content: dict[str, Any]) -> dict[str, Any]:
@@ -63,8 +62,8 @@ def settle(content: dict[str, Any], *, namespace: str, name: str) -> None:
         metadata.pop("namespace", None)
     if content.get("kind") == "Namespace" and content.get("apiVersion") == "v1":
         given = metadata.get("labels")
-        if given and _METADATA_NAME in given:
-            given[_METADATA_NAME] = name
+        if given and METADATA_NAME in given:
+            given[METADATA_NAME] = name
 
 
 def label(content: dict[str, Any], *, backup: str, restore: str) -> None:

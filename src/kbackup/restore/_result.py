@@ -17,6 +17,7 @@ from kbackup.models import (
     RestoreSpec,
     RestoreStatus,
     labels,
+    well_known,
 )
 from kbackup.plugins import Run
 
@@ -79,7 +80,7 @@ def _metadata(
 ) -> ObjectMeta:
     return ObjectMeta(
         name=run.name,
-        namespace="velero",
+        namespace=well_known.VELERO_NAMESPACE,
         uid=run.uid,
         creation_timestamp=started,
         labels={labels.BACKUP_NAME: spec.backup_name} if spec.backup_name else {},

@@ -76,7 +76,7 @@ class Scopes:
             found: Its labels.
         """
         given = found or {}
-        if self.by_function or given.get(labels.EXCLUDE_FROM_BACKUP) == "true":
+        if self.by_function or labels.is_excluded(given):
             return False
         namespace = ref.name if _is_namespace(ref) else ref.namespace
         if namespace and not self.namespaces.wants(namespace):

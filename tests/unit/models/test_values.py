@@ -54,6 +54,14 @@ def test_a_long_name_ends_in_its_hash():
     assert label_value(name) != label_value(name + "y")
 
 
+@pytest.mark.parametrize("value", ["", "True", "yes", "false"])
+def test_only_the_word_true_keeps_an_object_out(value):
+    """As with Velero, any other value of the label leaves the object in the backup."""
+    assert labels.is_excluded({labels.EXCLUDE_FROM_BACKUP: "true"})
+    assert not labels.is_excluded({labels.EXCLUDE_FROM_BACKUP: value})
+    assert not labels.is_excluded({})
+
+
 def test_label_names_are_unique():
     """No two constants name the same label by mistake, but for what is both."""
     names = [
