@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -47,7 +46,6 @@ STALE_AFTER = timedelta(minutes=5)
 _KIND = "Claim"
 _MOST_BYTES = 1 << 16
 _MOST_PID = (1 << 31) - 1
-_RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _SETTLE_SECONDS = 0.2  # between two looks at a contender that has not decided yet
 _MOST_LOOKS = 100
@@ -158,7 +156,7 @@ class ClaimRecord:
 
 def _checked_run(value: object) -> str:
     # It becomes part of a key.
-    if isinstance(value, str) and _RUN.fullmatch(value):
+    if isinstance(value, str) and layout.is_valid_uid(value):
         return value
     raise ValueError(f"{str(value)[:80]!r} is no run")
 

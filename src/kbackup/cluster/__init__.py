@@ -6,7 +6,7 @@ room does not import the `kubernetes` client, connecting does.
 
 from kbackup.cluster._cluster import Cluster
 from kbackup.cluster._discovery import Discovery, DiscoveryFailure
-from kbackup.cluster._errors import causes
+from kbackup.cluster._errors import causes, denial
 from kbackup.cluster._exec import ExecResult
 from kbackup.cluster._lists import ItemList, ListedItem, ListPage
 from kbackup.cluster._objects import PatchKind
@@ -23,4 +23,5 @@ __all__ = [
     "PatchKind",
     "WatchEvent",
     "causes",
+    "denial",
 ]

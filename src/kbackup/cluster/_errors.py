@@ -47,7 +47,7 @@ _BY_STATUS: dict[int, type[ClusterError]] = {
 _FIRST_FAULT = 500
 _NOT_FOUND, _CONFLICT = 404, 409
 _LONGEST_TEXT = 300  # of an answer that is no Status: a proxy's page, say
-_DENIED = re.compile(r".*? denied (the )?request", re.DOTALL)
+_DENIED = re.compile(r".*?denied (?:the )?request", re.DOTALL)
 _MAY_QUOTE = {400, 413, 422}  # statuses whose messages may hold parts of the body
 
 
@@ -120,8 +120,8 @@ def _reason(
 def _without_values(status: int, body: Mapping[str, Any]) -> dict[str, Any]:
     """Cut what may quote values of a Secret; field names and reasons stay."""
     message = str(body.get("message", ""))
-    if denied := _DENIED.match(message):  # what a webhook or policy says is its prose
-        return {**body, "message": denied[0], "details": None}
+    if denied := denial(message):
+        return {**body, "message": denied, "details": None}
     if status not in _MAY_QUOTE:
         return dict(body)
     details = dict(body.get("details") or {})
@@ -132,6 +132,15 @@ def _without_values(status: int, body: Mapping[str, Any]) -> dict[str, Any]:
     named = "; ".join(f"{c.get('field', '')}: {c.get('reason', '')}" for c in causes)
     told = named or str(body.get("reason") or f"HTTP {status}")
     return {**body, "message": told, "details": {**details, "causes": causes}}
+
+
+def denial(message: str) -> str:
+    """Return *message* up to the words that admission denied it, or nothing.
+
+    What a webhook or a policy says after them is its own and may quote anything.
+    """
+    denied = _DENIED.match(message)
+    return denied[0] if denied else ""
 
 
 def causes(error: ClusterError) -> tuple[Mapping[str, Any], ...]:

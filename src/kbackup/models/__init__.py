@@ -23,6 +23,7 @@ from kbackup.models._backup import (
     Progress,
     TemplateMetadata,
 )
+from kbackup.models._dns import is_dns_subdomain
 from kbackup.models._documents import API_VERSION
 from kbackup.models._hooks import (
     BackupHooks,
@@ -438,6 +439,7 @@ __all__ = [
     "dump_json",
     "dump_yaml",
     "from_json",
+    "is_dns_subdomain",
     "label_value",
     "labels",
     "load_all_yaml",

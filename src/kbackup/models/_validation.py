@@ -13,6 +13,13 @@ from datetime import timedelta
 
 from kbackup._kits.globs import IncludesExcludes, is_glob
 from kbackup.models._backup import BackupSpec
+from kbackup.models._dns import (
+    DNS_LABEL,
+    DNS_SUBDOMAIN,
+    LONGEST_LABEL,
+    LONGEST_NAME,
+    is_dns_subdomain,
+)
 from kbackup.models._hooks import InitRestoreHook, RestoreHooks
 from kbackup.models._meta import LabelRequirement, LabelSelector
 from kbackup.models._objects import TypedLocalObjectReference
@@ -32,10 +39,6 @@ NON_RESTORABLE_RESOURCES = (
     "backuprepositories.velero.io",
 )
 
-_LONGEST_NAME, _LONGEST_LABEL = 253, 63
-_LABEL = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
-_SUBDOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
-_DNS_LABEL = re.compile(_LABEL)
 _NAME_PART = r"[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?"
 _LABEL_KEY = re.compile(rf"(?:(?P<prefix>[^/]+)/)?(?P<name>{_NAME_PART})")
 _LABEL_VALUE = re.compile(rf"(?:{_NAME_PART})?")
@@ -88,14 +91,14 @@ def _name_violations(name: str, what: str) -> list[str]:
     if not name:
         return [f"the {what} has no name"]
     broken = []
-    if len(name) > _LONGEST_NAME:
+    if len(name) > LONGEST_NAME:
         broken.append(
             f"{what} name {name[:20]!r}... has {len(name)} characters, "
-            f"at most {_LONGEST_NAME} are allowed"
+            f"at most {LONGEST_NAME} are allowed"
         )
-    if not _SUBDOMAIN.fullmatch(name):
+    if not DNS_SUBDOMAIN.fullmatch(name):
         broken.append(
-            f"{what} name {name[:_LONGEST_LABEL]!r} must consist of lower-case letters, "
+            f"{what} name {name[:LONGEST_LABEL]!r} must consist of lower-case letters, "
             "digits, '-' and '.', and begin and end with a letter or digit"
         )
     return broken
@@ -106,7 +109,7 @@ def _namespace_name_violations(name: str) -> list[str]:
     if not name or name == "*":
         return []
     plain = re.sub(r"\[[^\]]*\]|[*?]", "x", name) if is_glob(name) else name
-    if len(plain) <= _LONGEST_LABEL and _DNS_LABEL.fullmatch(plain):
+    if len(plain) <= LONGEST_LABEL and DNS_LABEL.fullmatch(plain):
         return []
     return [f"namespaces: {name!r} is not a namespace's name"]
 
@@ -194,15 +197,15 @@ def _requirement_violations(requirement: LabelRequirement) -> list[str]:
 
 def _label_violations(key: str, values: Iterable[str]) -> list[str]:
     match = _LABEL_KEY.fullmatch(key)
-    valid = match is not None and len(match["name"]) <= _LONGEST_LABEL
+    valid = match is not None and len(match["name"]) <= LONGEST_LABEL
     if match is not None and match["prefix"] is not None:
         prefix = match["prefix"]
-        valid &= len(prefix) <= _LONGEST_NAME and bool(_SUBDOMAIN.fullmatch(prefix))
+        valid &= is_dns_subdomain(prefix)
     broken = [] if valid else [f"label selector: {key!r} is not a label's name"]
     return broken + [
         f"label selector: {value!r} is not a label's value"
         for value in values
-        if len(value) > _LONGEST_LABEL or not _LABEL_VALUE.fullmatch(value)
+        if len(value) > LONGEST_LABEL or not _LABEL_VALUE.fullmatch(value)
     ]
 
 
@@ -241,7 +244,7 @@ def _mapping_violations(spec: RestoreSpec) -> list[str]:
         f"namespaceMapping: {name!r} is not a namespace's name"
         for pair in spec.namespace_mapping.items()
         for name in pair
-        if not _DNS_LABEL.fullmatch(name) or len(name) > _LONGEST_LABEL
+        if not DNS_LABEL.fullmatch(name) or len(name) > LONGEST_LABEL
     ]
 
 

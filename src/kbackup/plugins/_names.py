@@ -5,13 +5,9 @@ Pure functions over text; called by the loader and the manager.
 
 from __future__ import annotations
 
-import re
+from kbackup.models import is_dns_subdomain
 
 DEFAULT_PREFIX = "velero.io"
-
-_MAX_PREFIX = 253  # a DNS-1123 subdomain, RFC 1123 and RFC 1035
-_LABEL = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
-_SUBDOMAIN = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 
 
 def qualify(name: str) -> str:
@@ -33,7 +29,7 @@ def name_fault(name: object) -> str:
         return (
             f"the name {name!r} has no prefix: write it <dns-prefix>/{name or 'name'}"
         )
-    if len(prefix) > _MAX_PREFIX or not _SUBDOMAIN.fullmatch(prefix):
+    if not is_dns_subdomain(prefix):
         return f"the prefix of the name {name!r} is not a DNS name in lower case"
     if not rest or "/" in rest:
         return f"the name {name!r} must have exactly one part after its prefix"

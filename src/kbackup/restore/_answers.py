@@ -3,11 +3,11 @@
 Pure; read by the writer.
 """
 
-import re
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
+from kbackup.cluster import denial
 from kbackup.errors import (
     AlreadyExistsError,
     ClusterError,
@@ -54,8 +54,6 @@ _PASSING = (
     "pod rejected: runtimeclass",
 )
 _PORT_TAKEN = "provided port is already allocated"
-# What a webhook or a policy says after these words is its own and may quote anything.
-_DENIED = re.compile(r"(denied (?:the )?request)\b.*", re.DOTALL)
 
 
 _ON_CREATE: tuple[tuple[type[ClusterError], Answer], ...] = (
@@ -118,7 +116,7 @@ def explain(error: ClusterError, *, hide: bool) -> str:
     if not hide:
         return str(error)
     if not isinstance(error, InvalidItemError):
-        return _DENIED.sub(r"\1", str(error))
+        return denial(str(error)) or str(error)
     details = (error.body or {}).get("details") or {}
     fields = [str(cause.get("field")) for cause in details.get("causes") or ()]
     named = f" ({', '.join(fields)})" if fields else ""

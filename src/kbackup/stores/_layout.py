@@ -13,6 +13,7 @@ import uuid
 import attrs
 
 from kbackup.errors import InvalidSpecError
+from kbackup.models import is_dns_subdomain
 
 BACKUPS = "backups/"
 RESTORES = "restores/"
@@ -35,16 +36,13 @@ SIGNATURE = "kbackup-manifest.sig"  # reserved
 INDEX = "kbackup-index.jsonl.gz"  # reserved
 RESTORE_RECORD = "kbackup-restore.json"
 
-_MAX_NAME = 253
 _MAX_FILE_NAME = 255  # bytes, of every common file system
-_LABEL = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
-_NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 _UID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
 
 
 def is_valid_name(name: str) -> bool:
     """Tell whether *name* can be a backup's or a restore's: a DNS-1123 subdomain."""
-    return len(name) <= _MAX_NAME and _NAME.fullmatch(name) is not None
+    return is_dns_subdomain(name)
 
 
 def validate_name(name: str, *, what: str = "backup") -> str:
@@ -57,8 +55,8 @@ def validate_name(name: str, *, what: str = "backup") -> str:
         return name
     violation = (
         f"{name[:300]!r} is no name of a {what}: it must be lower-case letters, "
-        f"digits, '-' and '.', begin and end with a letter or a digit, and have at "
-        f"most {_MAX_NAME} characters"
+        "digits, '-' and '.', begin and end with a letter or a digit, and have at "
+        "most 253 characters"
     )
     raise InvalidSpecError([violation])
 
