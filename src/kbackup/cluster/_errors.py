@@ -29,6 +29,7 @@ from kbackup.errors import (
     UnauthorizedError,
     UnsupportedByServerError,
 )
+from kbackup.models import well_known
 
 _BY_STATUS: dict[int, type[ClusterError]] = {
     400: InvalidItemError,
@@ -72,7 +73,7 @@ def error_from_answer(
     """Return our error for an answer of the API server that is no success."""
     body = _status_object(data)
     kind = _kind_of_error(status, body)
-    if subject.resource == "secrets" and body is not None:
+    if well_known.is_secret(subject.resource) and body is not None:
         body = _without_values(status, body)
     return kind(
         subject.verb,
@@ -112,7 +113,7 @@ def _reason(
     if body is not None:
         return str(body.get("message") or body.get("reason") or f"HTTP {status}")
     text = data[:_LONGEST_TEXT].decode(errors="replace").strip()
-    if subject.resource == "secrets" or not text or "<" in text:
+    if well_known.is_secret(subject.resource) or not text or "<" in text:
         return f"HTTP {status}"
     return f"HTTP {status}: {' '.join(text.split())}"
 

@@ -43,3 +43,14 @@ VOLUME_SNAPSHOT_CONTENTS = GroupResource(
 )
 
 VELERO_NAMESPACE = "velero"  # where a Velero server looks for backups and restores
+
+
+def is_secret(resource: GroupResource | str, kind: str = "") -> bool:
+    """Tell whether values of a type are never shown: those of Secrets.
+
+    Args:
+        resource: The type, or its full name.
+        kind: Where it is known. Another group may call a kind of its own Secret: that
+            holds secrets too.
+    """
+    return str(resource) == str(SECRETS) or kind == "Secret"

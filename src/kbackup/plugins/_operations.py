@@ -27,6 +27,7 @@ from kbackup.models import (
     ResourceIdentifier,
     Restore,
     dump_json,
+    well_known,
 )
 from kbackup.plugins._events import ItemsProgressed, OperationProgressed, WaitingFor
 from kbackup.plugins._interfaces import ClusterReader, ClusterWriter
@@ -38,7 +39,7 @@ from kbackup.plugins._item_actions import (
     RestoreItemAction,
 )
 from kbackup.plugins._run import Run
-from kbackup.plugins._watchdog import call_action, fact_of, is_secret
+from kbackup.plugins._watchdog import call_action, fact_of
 
 OPERATION_TIMEOUT = timedelta(hours=4)  # Velero's --default-item-operation-timeout
 
@@ -144,7 +145,7 @@ class Operations:
             Cancelled: The run is to stop.
         """
         run, writer = self._run, self._cluster.writer()
-        hide = hide or is_secret(item)
+        hide = hide or well_known.is_secret(item.group_resource)
         try:
             call = partial(_begin, action, given, writer, item)
             operation = call_action(run, action.name, item, call, hide=hide)

@@ -58,15 +58,10 @@ def call_action(
     except KBackupError:
         raise
     except (Exception, SystemExit) as exc:
-        fact = fact_of(exc, hide=hide or is_secret(item))
+        fact = fact_of(exc, hide=hide or well_known.is_secret(item.group_resource))
         raise ActionError(action, str(item), fact) from exc
     finally:
         run.spent(action, run.clock.monotonic() - started)
-
-
-def is_secret(item: ResourceIdentifier) -> bool:
-    """Whether an object is a Secret, whose values nobody may see."""
-    return item.group_resource == well_known.SECRETS
 
 
 def fact_of(exc: BaseException, *, hide: bool) -> str:

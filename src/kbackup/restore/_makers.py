@@ -57,7 +57,8 @@ class Makers:
         made, where = f"made by {maker}", target.namespace
         if role is Role.NEVER:
             return made
-        if self._request.options.controlled == "adopt" and _is_pod(target):
+        is_pod = target.group_resource == well_known.PODS
+        if is_pod and self._request.options.controlled == "adopt":
             return ""
         is_left = (maker.kind, where, maker.name) in self._state.left
         if is_left or self._is_planned(maker, where):
@@ -109,7 +110,3 @@ class Makers:
 def _keys(owner: Owner, namespace: str) -> tuple[Key, Key]:
     """What an owner is known by: in its item's namespace, or cluster-scoped."""
     return (owner.kind, namespace, owner.name), (owner.kind, "", owner.name)
-
-
-def _is_pod(target: ResourceIdentifier) -> bool:
-    return str(target.group_resource) == "pods"

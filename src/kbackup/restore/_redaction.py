@@ -10,10 +10,8 @@ import attrs
 
 from kbackup._kits.words import suggestion
 from kbackup.errors import InvalidSpecError
-from kbackup.models import GroupResource
+from kbackup.models import GroupResource, well_known
 from kbackup.restore._filters import TypeNames
-
-_SECRET = "Secret"  # noqa: S105 - the name of a kind
 
 
 @attrs.frozen
@@ -30,7 +28,9 @@ class Redaction:
 
     def hides(self, resource: GroupResource, kind: str) -> bool:
         """Whether the values of an object may not be shown."""
-        return kind == _SECRET or self.everything or resource in self.types
+        if self.everything or resource in self.types:
+            return True
+        return well_known.is_secret(resource, kind)
 
 
 def make_redaction(names: Iterable[str], types: TypeNames) -> Redaction:

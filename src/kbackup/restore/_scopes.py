@@ -21,6 +21,7 @@ from kbackup.models import (
     LabelSelector,
     ResourceIdentifier,
     labels,
+    well_known,
 )
 
 EVERYWHERE = ""
@@ -78,7 +79,8 @@ class Scopes:
         given = found or {}
         if self.by_function or labels.is_excluded(given):
             return False
-        namespace = ref.name if _is_namespace(ref) else ref.namespace
+        is_namespace = ref.group_resource == well_known.NAMESPACES
+        namespace = ref.name if is_namespace else ref.namespace
         if namespace and not self.namespaces.wants(namespace):
             return False
         return not self.selectors or any(x.matches(given) for x in self.selectors)
@@ -110,7 +112,3 @@ def _frozen(
     listed: Mapping[GroupResource, set[str]],
 ) -> Mapping[GroupResource, frozenset[str]]:
     return {resource: frozenset(found) for resource, found in listed.items()}
-
-
-def _is_namespace(ref: ResourceIdentifier) -> bool:
-    return str(ref.group_resource) == "namespaces"

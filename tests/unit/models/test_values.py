@@ -32,6 +32,7 @@ from kbackup.models import (
     label_value,
     labels,
     qualified_name,
+    well_known,
 )
 
 # --- labels ---------------------------------------------------------------------------
@@ -60,6 +61,21 @@ def test_only_the_word_true_keeps_an_object_out(value):
     assert labels.is_excluded({labels.EXCLUDE_FROM_BACKUP: "true"})
     assert not labels.is_excluded({labels.EXCLUDE_FROM_BACKUP: value})
     assert not labels.is_excluded({})
+
+
+@pytest.mark.parametrize(
+    ("resource", "kind", "secret"),
+    [
+        (GroupResource("", "secrets"), "", True),
+        ("secrets", "", True),
+        (GroupResource("vault.example.com", "secrets"), "Secret", True),
+        (GroupResource("", "configmaps"), "ConfigMap", False),
+        ("secretproviderclasses.example.com", "", False),
+    ],
+)
+def test_what_is_a_secret(resource, kind, secret):
+    """Its values are never shown, whichever group calls a kind of its own Secret."""
+    assert well_known.is_secret(resource, kind) is secret
 
 
 def test_label_names_are_unique():
