@@ -388,7 +388,7 @@ class MirroredLocalStore:
         """Take a view, of an object as well, and tell who is away."""
         view = self._viewer.look(key)
         for state in view.away:
-            self._notice(f"{state.path} is away: {state.reason}")
+            self._notice(str(state))
             # What comes back may be another disk, or an older copy of this one.
             with self._lock:
                 self._applied = {p for p in self._applied if p[0] != state.path}

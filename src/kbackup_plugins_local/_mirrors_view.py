@@ -154,6 +154,19 @@ class OneDirectory(ReadOnlyStore):
         return super()._inner(key)
 
 
+@attrs.frozen
+class _Hung:
+    """A directory that did not answer is not asked again for a while.
+
+    Attributes:
+        until: By the monotonic clock.
+        reason: What it was away for when it was asked.
+    """
+
+    until: float
+    reason: str
+
+
 class Viewer:
     """Looks at the directories; shared between threads.
 
@@ -163,7 +176,7 @@ class Viewer:
 
     def __init__(self, mirrors: Sequence[Mirror]) -> None:
         self._mirrors = tuple(mirrors)
-        self._hung_until: dict[str, float] = {}
+        self._hung: dict[str, _Hung] = {}
 
     def states(self) -> list[DirectoryState]:
         """Describe every directory, in the configured order."""
@@ -204,20 +217,24 @@ class Viewer:
     def _glance(self, mirror: Mirror, key: str = "") -> tuple[DirectoryState, Glance]:
         """Return a directory's state, and what was seen there."""
 
-        def away(reason: str) -> tuple[DirectoryState, Glance]:
-            state = DirectoryState(path=mirror.path, present=False, reason=reason)
+        def away(reason: str, *, marked: bool = True) -> tuple[DirectoryState, Glance]:
+            state = DirectoryState(
+                path=mirror.path, present=False, reason=reason, marked=marked
+            )
             return state, Glance(None, ())
 
-        if time.monotonic() < self._hung_until.get(mirror.path, 0.0):
-            return away("it did not answer")
+        hung = self._hung.get(mirror.path)
+        if hung is not None and time.monotonic() < hung.until:
+            return away(hung.reason)
         try:
             glance = mirror.store.glance(key)
         except StoreError as exc:
             if isinstance(exc, StoreUnavailableError):
-                self._hung_until[mirror.path] = time.monotonic() + _PATIENCE
+                self._hung[mirror.path] = _Hung(time.monotonic() + _PATIENCE, str(exc))
             return away(str(exc))
         if glance.record is None:
-            return away(f"it has no {layout.LOCATION}: not mounted, or never made")
+            reason = f"it has no {layout.LOCATION}: not mounted, or never made"
+            return away(reason, marked=False)
         state = DirectoryState(path=mirror.path, present=True, uuid=glance.record.uuid)
         return state, glance
 

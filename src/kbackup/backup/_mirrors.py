@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from kbackup.catalog import BackupStore
 from kbackup.plugins import Run
+from kbackup.stores import DirectoryState
 
 
 class MirrorWatch:
@@ -22,7 +23,8 @@ class MirrorWatch:
         self._store = store
         self._run = run
         self._known = set(store.problems())
-        self._away: dict[str, str] = {}  # what it is away for, by path
+        self._away: dict[str, DirectoryState] = {}  # the first time, by path
+        self._seen: set[str] = set()  # what the store says of it as well
         self._told: set[str] = set()
         self.look()
 
@@ -30,7 +32,8 @@ class MirrorWatch:
         """Keep in mind who is away now."""
         for state in self._store.directories():
             if not state.present:
-                self._away.setdefault(state.path, state.reason)
+                self._away.setdefault(state.path, state)
+                self._seen.add(str(state))
 
     def look_and_check(self) -> None:
         """Look, unless the run is to stop; called with each object."""
@@ -42,10 +45,10 @@ class MirrorWatch:
         self.look()
         problems = [text for text in self._store.problems() if text not in self._known]
         self._known.update(problems)
-        for path, reason in self._away.items():
+        for path, state in self._away.items():
             if path not in self._told:
                 self._told.add(path)
-                self._run.warning(f"{path} is away: {reason}; it gets no whole copy")
+                self._run.warning(f"{state}; it gets no whole copy")
         for text in problems:
-            if not text.startswith(tuple(f"{path} is away" for path in self._told)):
+            if text not in self._seen:
                 self._run.warning(text)

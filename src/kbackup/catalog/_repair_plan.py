@@ -133,8 +133,7 @@ class RepairPlanner:
     # --- what was deleted, and what was never finished ---------------------------------
 
     def _plan_deletions(self) -> None:
-        for state in state_of(self._store).away:
-            self._left.append(f"{state.path} is away: {state.reason}")
+        self._left += map(str, state_of(self._store).away)
         if isinstance(self._store, RepairableStore):
             for each in self._store.pending_deletions():
                 self._do(

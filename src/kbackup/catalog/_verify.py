@@ -87,10 +87,7 @@ class Verifier:
             problems=tuple(dict.fromkeys(self._problems)),
             objects=self._objects,
             items=self._items,
-            away=tuple(
-                f"{state.path} is away: {state.reason}"
-                for state in state_of(self._store).away
-            ),
+            away=tuple(map(str, state_of(self._store).away)),
         )
 
     def _check(self, names: list[str]) -> None:

@@ -54,7 +54,7 @@ def validate(session: Session) -> int:
             click.echo(f"{store.url}: {problem}")
 
     print_document(session, content, table)
-    unmarked = [each for each in directories if _is_unmarked(each)]
+    unmarked = [each for each in directories if not each.marked]
     if unmarked:
         _say_unmarked(unmarked)
     if unmarked and len(unmarked) == len(directories):
@@ -64,11 +64,6 @@ def validate(session: Session) -> int:
     else:
         say_next(session, "kbackup backup get")
     return 1 if problems else 0
-
-
-def _is_unmarked(state: DirectoryState) -> bool:
-    """Tell whether a directory lacks the location's mark, for whatever reason."""
-    return not state.present and "never made" in state.reason
 
 
 def _say_unmarked(states: Sequence[DirectoryState]) -> None:

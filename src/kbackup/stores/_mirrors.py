@@ -43,12 +43,20 @@ class DirectoryState:
         present: Whether it is there and belongs to the location.
         reason: Why it is *away*, or empty.
         uuid: The location that it belongs to, where it says so.
+        marked: False where it was looked at and lacks the location's mark: it is not
+            mounted, or was never made.
     """
 
     path: str
     present: bool
     reason: str = ""
     uuid: str = ""
+    marked: bool = True
+
+    def __str__(self) -> str:
+        if self.present:
+            return f"{self.path} is there"
+        return f"{self.path} is away: {self.reason}"
 
 
 @attrs.frozen(kw_only=True)

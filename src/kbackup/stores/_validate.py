@@ -52,9 +52,7 @@ def validate_object_store(store: ObjectStore, *, write: bool = True) -> StoreChe
     Raises:
         StoreError: It cannot even be listed, or its layout is of a newer kbackup.
     """
-    problems = [
-        f"{state.path} is away: {state.reason}" for state in state_of(store).away
-    ]
+    problems = [str(state) for state in state_of(store).away]
     problems += foreign_directories(store)
     read_location_record(store)
     capabilities = store.capabilities

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from kbackup.catalog import BackupStore
-from kbackup.errors import StoreFullError
+from kbackup.errors import StoreFullError, StoreUnavailableError
 from kbackup_plugins_local import open_local_store
 
 
@@ -99,6 +99,23 @@ def test_a_directory_that_was_told_of_before_and_goes_again(
     result = mirrored.back_up(name="c", included_namespaces=["shop"])
 
     assert len([t for t in _warnings(result) if str(roots[1]) in t]) == 1
+
+
+def test_a_directory_that_hangs_is_told_once(mirrored, roots, monkeypatch):
+    """It is asked once and not again; the one warning says what it was away for."""
+    asked = []
+
+    def hang(key=""):
+        asked.append(key)
+        raise StoreUnavailableError("location.json", "no answer within 30 s")
+
+    monkeypatch.setattr(mirrored.objects._mirrors[1].store, "glance", hang)
+
+    (told,) = _warnings(mirrored.back_up(included_namespaces=["shop"]))
+
+    assert told.startswith(f"{roots[1]} is away: ")
+    assert "no answer within 30 s" in told
+    assert len(asked) == 1
 
 
 def test_a_directory_that_fails(mirrored, roots, monkeypatch):
