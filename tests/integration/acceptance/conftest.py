@@ -164,9 +164,9 @@ class World:
         """Return a watch of all types, from now on."""
         return Watched(self)
 
-    def backup(self, store, name, namespace, **spec):
-        """Back up one namespace."""
-        spec = BackupSpec(included_namespaces=[namespace], **spec)
+    def backup(self, store, name, *namespaces, **spec):
+        """Back up namespaces, mostly one."""
+        spec = BackupSpec(included_namespaces=namespaces, **spec)
         return BackupEngine(self.cluster, store).run(name, spec)
 
     def restorer(self, store):

@@ -252,8 +252,10 @@ def test_record_of_a_failed_backup_is_accepted_whole(
     source.create(
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
     )
-    result = source.backup(store, namespace, namespace, included_resources=["nonsense"])
-    assert result.results.errors or result.results.warnings
+    wish = {"included_resources": ["nonsense", "serviceaccounts"]}
+    result = source.backup(store, namespace, namespace, "never-there", **wish)
+    assert result.results.errors
+    assert result.results.warnings
     path = tmp_path / "store" / "backups" / namespace / "velero-backup.json"
     document = json.loads(path.read_bytes())
 
