@@ -53,7 +53,8 @@ of a message.
     │   └── BackupOwnsDataError
     ├── RestoreError (name)
     │   ├── RestoreExistsError
-    │   └── RestoreNotFoundError
+    │   ├── RestoreNotFoundError
+    │   └── RestoreDamagedError
     ├── PlanOutdatedError
     ├── RunCancelledError                exit_code = 130
     ├── ArchiveError (entry)
@@ -63,7 +64,8 @@ of a message.
     │   ├── SnapshotFailedError
     │   ├── NoSnapshotterError
     │   └── DataMoverError
-    └── OperationTimeoutError (what, seconds)
+    ├── OperationTimeoutError (what, seconds)
+    └── SpoolError (place)
 """
 
 from __future__ import annotations
@@ -98,11 +100,7 @@ class ConfigError(KBackupError):
 
 
 class InvalidSpecError(ConfigError):
-    """A backup or restore specification breaks its rules.
-
-    Attributes:
-        violations: Every rule broken, each a sentence.
-    """
+    """A specification breaks its rules; `violations` has a sentence for each."""
 
     def __init__(self, violations: Sequence[str], *, hint: str = "") -> None:
         super().__init__("; ".join(violations), hint=hint)
@@ -362,11 +360,7 @@ class UnsupportedCapabilityError(StoreError):
 
 
 class BackupError(KBackupError):
-    """Something about one backup.
-
-    Attributes:
-        name: The backup.
-    """
+    """Something about the backup `name`."""
 
     fact: ClassVar[str] = "failed"
 
@@ -409,11 +403,7 @@ class BackupOwnsDataError(BackupError):
 
 
 class RestoreError(KBackupError):
-    """Something about one restore.
-
-    Attributes:
-        name: The restore.
-    """
+    """Something about the restore `name`."""
 
     fact: ClassVar[str] = "failed"
 
@@ -436,22 +426,24 @@ class RestoreNotFoundError(RestoreError):
     fact = "not found"
 
 
+class RestoreDamagedError(RestoreError):
+    """A file of the restore's record is not what was written, or cannot be read."""
+
+    fact = "is damaged"
+
+
 class PlanOutdatedError(KBackupError):
     """The plan was made for another archive, another cluster or another state."""
 
 
 class RunCancelledError(KBackupError):
-    """The caller cancelled; nothing of the run was published."""
+    """The caller cancelled: nothing is published; what a restore wrote stays."""
 
     exit_code = 130
 
 
 class ArchiveError(KBackupError):
-    """A backup's archive cannot be read.
-
-    Attributes:
-        entry: The path inside the archive, or empty.
-    """
+    """A backup's archive cannot be read; `entry` is the path inside it, or empty."""
 
     def __init__(self, reason: str, *, entry: str = "", hint: str = "") -> None:
         super().__init__(f"{entry}: {reason}" if entry else reason, hint=hint)
@@ -484,14 +476,20 @@ class DataMoverError(VolumeError):
 
 
 class OperationTimeoutError(KBackupError):
-    """Something did not end in time.
-
-    Attributes:
-        what: What was waited for.
-        seconds: How long.
-    """
+    """What was waited for did not end within so many seconds."""
 
     def __init__(self, what: str, seconds: float, *, hint: str = "") -> None:
         super().__init__(f"{what}: not done within {seconds:g} s", hint=hint)
         self.what = what
         self.seconds = seconds
+
+
+class SpoolError(KBackupError):
+    """This machine has no room, or no place, for temporary files."""
+
+    def __init__(self, place: object, reason: str, *, hint: str = "") -> None:
+        message = f"cannot write temporary files in {place}: {reason}"
+        elsewhere = "EngineSettings(spool_directory=...) or TMPDIR names another place"
+        super().__init__(message, hint=hint or elsewhere)
+        self.place = str(place)
+        self.reason = reason

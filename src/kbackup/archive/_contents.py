@@ -23,7 +23,7 @@ from kbackup.archive._layout import (
     keep_best,
     version_rank,
 )
-from kbackup.errors import ArchiveCorruptError, ArchiveError
+from kbackup.errors import ArchiveCorruptError, ArchiveError, SpoolError
 from kbackup.models import GroupResource, Item, ResourceIdentifier
 
 _Place = int  # offset << 32 | size: one integer, as there may be 300,000 of them
@@ -322,12 +322,8 @@ class IndexBuilder:
         self._waiting.clear()
         self._written = self._end
 
-    def _full(self, cause: OSError) -> ArchiveError:
-        place, reason = place_of(self._directory), cause.strerror or cause
-        return ArchiveError(
-            f"the archive cannot be spooled in {place}: {reason}",
-            hint="EngineSettings(spool_directory=...) or TMPDIR names another place",
-        )
+    def _full(self, cause: OSError) -> SpoolError:
+        return SpoolError(place_of(self._directory), cause.strerror or str(cause))
 
 
 def _in_order(directories: set[str]) -> list[str]:

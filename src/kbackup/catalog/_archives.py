@@ -14,7 +14,7 @@ from kbackup._kits.temporary import place_of
 from kbackup.archive import ArchiveReader
 from kbackup.catalog._manifest import Manifest, ManifestObject
 from kbackup.catalog._reading import copy_checked
-from kbackup.errors import ArchiveError, BackupDamagedError, StoreError
+from kbackup.errors import BackupDamagedError, SpoolError
 from kbackup.plugins import ObjectInfo, ObjectStore
 from kbackup.stores import BackupFiles
 
@@ -44,6 +44,7 @@ class Archives:
 
         Raises:
             BackupDamagedError: The archive is missing or not what the manifest says.
+            SpoolError: There is no room for the copy.
         """
         spool = self._spool()
         try:
@@ -78,17 +79,22 @@ class Archives:
         return digest
 
     def download(self, name: str, manifest: Manifest | None, target: Path) -> None:
-        """Copy an archive to *target*, which appears whole or not at all, mode 0600."""
+        """Copy an archive to *target*, which appears whole or not at all, mode 0600.
+
+        Raises:
+            BackupDamagedError: The archive is missing or not what the manifest says.
+            SpoolError: The directory of *target* does not take it.
+        """
         key, expected = BackupFiles(name).archive, _expected(name, manifest)
-        with _kept(target.parent):
+        with _asked_for(target):
             descriptor, path = tempfile.mkstemp(dir=target.parent, prefix=".kbackup-")
         temporary = Path(path)
         try:
-            with _kept(target.parent), os.fdopen(descriptor, "wb") as file:
+            with _asked_for(target), os.fdopen(descriptor, "wb") as file:
                 copy_checked(
                     self._store, name, key, _Kept(file, target.parent), expected
                 )
-            with _kept(target.parent):
+            with _asked_for(target):
                 temporary.replace(target)
         except BaseException:
             temporary.unlink(missing_ok=True)
@@ -114,13 +120,8 @@ class Archives:
         return place_of(self._spool_directory)
 
     def _spool(self) -> BinaryIO:
-        try:  # closed by the reader that gets it
+        with _kept(self._place):  # closed by the reader that gets it
             file = tempfile.TemporaryFile(dir=self._spool_directory)  # noqa: SIM115
-        except OSError as exc:
-            reason = exc.strerror or str(exc)
-            raise StoreError(
-                "", f"no temporary file can be made in {self._place}: {reason}"
-            ) from exc
         return cast("BinaryIO", file)
 
 
@@ -130,8 +131,18 @@ def _kept(place: Path) -> Iterator[None]:
     try:
         yield
     except OSError as exc:
-        reason = exc.strerror or exc
-        raise ArchiveError(f"the archive cannot be kept in {place}: {reason}") from exc
+        raise SpoolError(place, exc.strerror or str(exc)) from exc
+
+
+@contextmanager
+def _asked_for(target: Path) -> Iterator[None]:
+    """Advise on the file that the caller named, whose place is no setting."""
+    try:
+        with _kept(target.parent):
+            yield
+    except SpoolError as exc:
+        exc.hint = f"choose another place than that of {target.name}"
+        raise
 
 
 class _Kept:

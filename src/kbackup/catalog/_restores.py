@@ -22,6 +22,7 @@ from kbackup.errors import (
     BackupDamagedError,
     ObjectExistsError,
     ObjectNotFoundError,
+    RestoreDamagedError,
     RestoreError,
     RestoreExistsError,
     RestoreNotFoundError,
@@ -100,7 +101,7 @@ def get_restore(store: ObjectStore, name: str) -> Restore:
 
     Raises:
         RestoreNotFoundError: There is neither.
-        RestoreError: It cannot be read.
+        RestoreDamagedError: It cannot be read.
     """
     try:
         return _recorded(store, name)
@@ -121,10 +122,10 @@ def _recorded(store: ObjectStore, name: str) -> Restore:
     except ObjectNotFoundError as exc:
         raise RestoreNotFoundError(name) from exc
     except (CodecError, UnreadableError) as exc:
-        raise RestoreError(name, f"{layout.RESTORE_RECORD}: {exc}") from exc
+        raise RestoreDamagedError(name, f"{layout.RESTORE_RECORD}: {exc}") from exc
     if restore.metadata.name != name:
         other = restore.metadata.name
-        raise RestoreError(name, f"its record is that of restore {other!r}")
+        raise RestoreDamagedError(name, f"its record is that of restore {other!r}")
     return restore
 
 
@@ -159,7 +160,7 @@ def read_file(store: ObjectStore, name: str, file: RestoreFile) -> Any:
     """Return the JSON of a restore's file; None: there is none.
 
     Raises:
-        RestoreError: It cannot be read.
+        RestoreDamagedError: It cannot be read.
     """
     key = file.key(name)
     try:
@@ -167,7 +168,7 @@ def read_file(store: ObjectStore, name: str, file: RestoreFile) -> Any:
     except ObjectNotFoundError:
         return None
     except UnreadableError as exc:
-        raise RestoreError(name, f"{key}: {exc}") from exc
+        raise RestoreDamagedError(name, f"{key}: {exc}") from exc
 
 
 def read_results(store: ObjectStore, name: str) -> Results:
@@ -176,7 +177,7 @@ def read_results(store: ObjectStore, name: str) -> Results:
         return Results.from_json(read_file(store, name, RestoreFile.RESULTS))
     except ValueError as exc:
         key = RestoreFile.RESULTS.key(name)
-        raise RestoreError(name, f"{key}: {exc}") from exc
+        raise RestoreDamagedError(name, f"{key}: {exc}") from exc
 
 
 def read_logs(store: ObjectStore, name: str) -> Iterator[str]:
@@ -187,11 +188,11 @@ def read_logs(store: ObjectStore, name: str) -> Iterator[str]:
     except ObjectNotFoundError:
         return
     except UnreadableError as exc:
-        raise RestoreError(name, f"{key}: {exc}") from exc
+        raise RestoreDamagedError(name, f"{key}: {exc}") from exc
     try:
         yield from log_lines(name, key, content)
     except BackupDamagedError as exc:
-        raise RestoreError(name, exc.reason) from exc
+        raise RestoreDamagedError(name, exc.reason) from exc
 
 
 def awaits_completion(store: ObjectStore, uid: str) -> bool:

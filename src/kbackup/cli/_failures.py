@@ -24,6 +24,7 @@ _NEXT: tuple[tuple[type[errors.KBackupError], str], ...] = (
     (errors.BackupOwnsDataError, "kbackup backup describe {name} --details"),
     (errors.RestoreExistsError, "kbackup restore describe {name}"),
     (errors.RestoreNotFoundError, "kbackup restore get"),
+    (errors.RestoreDamagedError, "kbackup restore get"),
     (errors.ArchiveError, "kbackup backup verify {backup}"),
     (errors.PluginError, "kbackup plugin get"),
     (errors.UnknownLocationError, "kbackup plugin get"),
@@ -35,6 +36,7 @@ _NEXT: tuple[tuple[type[errors.KBackupError], str], ...] = (
         "kbackup restore plan --from-backup {backup} --save FILE",
     ),
     (errors.RunCancelledError, "{again}"),
+    (errors.SpoolError, "{again}"),
     (errors.ConfigError, "{verb} --help"),
 )
 # Older click prints the help by itself.

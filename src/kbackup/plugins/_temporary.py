@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from kbackup._kits.temporary import place_of, private_directory
-from kbackup.errors import KBackupError
+from kbackup.errors import SpoolError
 
 _PREFIX = "kbackup-"
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_HINT = "EngineSettings(spool_directory=...) or TMPDIR names another place"
 
 
 @contextmanager
@@ -46,8 +45,5 @@ def temporary_file(path: Path) -> Iterator[BinaryIO]:
         raise _error(path.parent.parent, exc) from exc
 
 
-def _error(where: Path | None, cause: OSError) -> KBackupError:
-    reason = cause.strerror or str(cause)
-    return KBackupError(
-        f"cannot write temporary files in {place_of(where)}: {reason}", hint=_HINT
-    )
+def _error(where: Path | None, cause: OSError) -> SpoolError:
+    return SpoolError(place_of(where), cause.strerror or str(cause))

@@ -64,6 +64,8 @@ from kbackup.restore._result import result_of
 from kbackup.restore._types import ServedTypes
 from kbackup.restore._writer import Writer
 
+_AGAIN = "plan again, and look at the new plan"
+
 
 def make_plan(
     session: Session, name: str, spec: RestoreSpec, options: RestoreOptions
@@ -269,18 +271,23 @@ def _check(session: Session, plan: RestorePlan) -> Backup:
         planned = _named_cluster(head.server, head.cluster_uid)
         found = _named_cluster(session.cluster.server, target_uid)
         raise PlanOutdatedError(
-            f"the plan was made for another cluster: {planned}, and this is {found}"
+            f"the plan was made for another cluster: {planned}, and this is {found}",
+            hint=_AGAIN,
         )
     uid = restore_uid(
         head.backup_uid, head.restore_name, target_uid, plan.spec, options
     )
     if uid != head.restore_uid:
-        raise PlanOutdatedError(f"the plan is not one of restore {head.restore_name}")
+        raise PlanOutdatedError(
+            f"the plan is not one of restore {head.restore_name}", hint=_AGAIN
+        )
     check_name(session.store, head.restore_name, head.restore_uid)
     backup = session.store.get(head.backup_name)
     digest = read_digest(session, backup, options)
     if (backup.metadata.uid, digest) != (head.backup_uid, head.archive_digest):
-        raise PlanOutdatedError(f"backup {head.backup_name} is not the one planned")
+        raise PlanOutdatedError(
+            f"backup {head.backup_name} is not the one planned", hint=_AGAIN
+        )
     return backup
 
 

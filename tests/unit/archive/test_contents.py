@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from kbackup.archive import ArchiveReader
-from kbackup.errors import ArchiveCorruptError, ArchiveError
+from kbackup.errors import ArchiveCorruptError, ArchiveError, SpoolError
 from kbackup.models import GroupResource, ResourceIdentifier
 
 PODS = GroupResource.parse("pods")
@@ -211,7 +211,7 @@ def test_spool_directory_that_is_not_there(write, tmp_path):
     """A directory for temporary files that is missing is our error, and says so."""
     reader = ArchiveReader(io.BytesIO(write([("pods", "a", "x")])))
 
-    with pytest.raises(ArchiveError, match=r"cannot be spooled in .*nothing") as caught:
+    with pytest.raises(SpoolError, match=r"files in .*nothing: ") as caught:
         reader.index(tmp_path / "nothing")
 
     assert "spool_directory" in caught.value.hint
@@ -224,5 +224,5 @@ def test_spool_on_a_full_disk(write, body, monkeypatch, size):
     full = open("/dev/full", "w+b")  # noqa: PTH123, SIM115 - the index closes it
     monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: full)
 
-    with pytest.raises(ArchiveError, match="No space left"):
+    with pytest.raises(SpoolError, match="No space left"):
         ArchiveReader(io.BytesIO(content)).index()

@@ -9,7 +9,7 @@ import catalog_samples as samples
 import pytest
 
 from kbackup._kits.streams import compress
-from kbackup.errors import ArchiveError
+from kbackup.errors import SpoolError
 
 
 @pytest.fixture
@@ -88,13 +88,17 @@ def test_no_room_for_the_archive(store):
     """A full temporary directory is our error, and says what is full."""
     samples.make(store, "shop")
 
-    with pytest.raises(ArchiveError, match=r"cannot be kept in /.*: No space left"):
+    with pytest.raises(SpoolError, match=r"files in /.*: No space left") as caught:
         store.open_archive("shop")
+
+    assert "spool_directory" in caught.value.hint
 
 
 def test_download_to_nowhere(store, tmp_path):
     """A directory that is not there is our error."""
     samples.make(store, "shop")
 
-    with pytest.raises(ArchiveError, match="cannot be kept in /"):
+    with pytest.raises(SpoolError, match=r"files in /.*missing: ") as caught:
         store.download("shop", tmp_path / "missing" / "a.tar.gz")
+
+    assert caught.value.hint == "choose another place than that of a.tar.gz"

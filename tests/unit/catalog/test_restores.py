@@ -9,7 +9,7 @@ import pytest
 from kbackup._kits.streams import compress
 from kbackup.catalog import BackupStore, RestoreFile
 from kbackup.errors import (
-    RestoreError,
+    RestoreDamagedError,
     RestoreExistsError,
     RestoreNotFoundError,
     StoreError,
@@ -153,7 +153,7 @@ def test_damaged_record(store, root):
     store.put_restore(restore_of("bad", "u2"), {})
     (root / "restores/bad/kbackup-restore.json").write_bytes(b"{")
 
-    with pytest.raises(RestoreError, match=r"kbackup-restore\.json"):
+    with pytest.raises(RestoreDamagedError, match=r"kbackup-restore\.json"):
         store.get_restore("bad")
     assert [r.metadata.name for r in store.list_restores()] == ["good"]
 
@@ -166,7 +166,7 @@ def test_record_of_another_restore(store, root):
     record = root / "restores" / "try" / "kbackup-restore.json"
     (copy / record.name).write_bytes(record.read_bytes())
 
-    with pytest.raises(RestoreError, match="'try'"):
+    with pytest.raises(RestoreDamagedError, match="'try'"):
         store.get_restore("copy")
     assert [each.name for each in store.list_restores()] == ["try"]
 
@@ -190,7 +190,7 @@ def test_damaged_results(store, root, content):
     store.put_restore(restore_of("try"), files_of("try"))
     (root / "restores/try/restore-try-results.gz").write_bytes(content)
 
-    with pytest.raises(RestoreError, match=r"restore-try-results\.gz"):
+    with pytest.raises(RestoreDamagedError, match=r"restore-try-results\.gz"):
         store.restore_results("try")
 
 
@@ -200,7 +200,7 @@ def test_damaged_log(store, root):
     path = root / "restores/try/restore-try-logs.gz"
     path.write_bytes(path.read_bytes()[:-6])
 
-    with pytest.raises(RestoreError, match="try"):
+    with pytest.raises(RestoreDamagedError, match="try"):
         list(store.restore_logs("try"))
 
 

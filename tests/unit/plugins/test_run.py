@@ -9,7 +9,7 @@ import pytest
 
 from kbackup._kits.clock import FrozenClock
 from kbackup._kits.workers import Cancelled, CancelToken
-from kbackup.errors import KBackupError
+from kbackup.errors import SpoolError
 from kbackup.models import EngineSettings, GroupResource, ResourceIdentifier
 from kbackup.plugins import (
     ErrorRecorded,
@@ -51,7 +51,7 @@ def test_a_full_place_for_temporary_files(tmp_path):
     """Where there is no room the error names the place, and how to name another."""
     run = make_run(settings=EngineSettings(spool_directory=tmp_path))
 
-    with pytest.raises(KBackupError) as caught, run.temporary_directory():
+    with pytest.raises(SpoolError) as caught, run.temporary_directory():
         raise OSError(errno.ENOSPC, "No space left on device")
 
     assert str(caught.value) == (
@@ -71,7 +71,7 @@ def test_a_system_without_any_place(monkeypatch):
     monkeypatch.setattr("tempfile.gettempdir", fail)
 
     with (
-        pytest.raises(KBackupError, match="in TMPDIR: No usable temporary"),
+        pytest.raises(SpoolError, match="in TMPDIR: No usable temporary"),
         make_run().temporary_directory(),
     ):
         pass

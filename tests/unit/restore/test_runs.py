@@ -10,6 +10,7 @@ from kbackup.errors import (
     ClusterError,
     KBackupError,
     RunCancelledError,
+    SpoolError,
     TargetMismatchError,
 )
 from kbackup.models import RestoreOptions, RestorePhase, RestoreSpec
@@ -136,7 +137,7 @@ def test_no_room_for_temporary_files(shop, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.mkdtemp", fail)
     monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
 
-    with pytest.raises(KBackupError) as caught:
+    with pytest.raises(SpoolError) as caught:
         shop.engine.apply(plan)
 
     assert str(caught.value) == (

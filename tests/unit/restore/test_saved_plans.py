@@ -226,9 +226,10 @@ def test_another_archive_is_refused(shop):
     document = _stored(shop.engine.plan("try-1", SPEC))
     shop.replace_backup([_namespace("other")])
 
-    with pytest.raises(PlanOutdatedError, match="is not the one planned"):
+    with pytest.raises(PlanOutdatedError, match="is not the one planned") as caught:
         shop.engine.apply(RestorePlan.from_json(document))
     assert shop.writes() == 0
+    assert caught.value.hint.startswith("plan again")
 
 
 def test_another_cluster_is_refused(shop):
@@ -242,6 +243,7 @@ def test_another_cluster_is_refused(shop):
         for one, uid in ((shop.cluster, shop.cluster.uid()), (cluster, cluster.uid())):
             assert f"{one.server} (uid {uid})" in str(caught.value)
 
+        assert caught.value.hint.startswith("plan again")
         assert caught.value.result.restore.status.phase == "Failed"
         assert other.objects("configmaps") == []
 
@@ -371,9 +373,10 @@ def test_an_edited_specification_writes_nothing_else(shop, field, value):
     planned = {entry["target"] for entry in document["entries"]}
     document["spec"][field] = value
 
-    with pytest.raises(PlanOutdatedError, match="not one of restore try-1"):
+    with pytest.raises(PlanOutdatedError, match="not one of restore try-1") as caught:
         shop.engine.apply(RestorePlan.from_json(document))
     assert shop.writes() == 0
+    assert caught.value.hint.startswith("plan again")
     edited = RestorePlan.from_json(document)
     ids = plan.head.backup_uid, "try-1", plan.head.cluster_uid
     uid = restore_uid(*ids, edited.spec, edited.options)
