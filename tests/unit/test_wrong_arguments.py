@@ -119,3 +119,39 @@ def test_apply_needs_a_plan(cluster, store):
     """The document of a plan is not the plan."""
     with pytest.raises(TypeError, match=r"^plan: expected a RestorePlan, got a dict"):
         RestoreEngine(cluster, store).apply({"kind": "RestorePlan"})
+
+
+@pytest.mark.parametrize("name", [None, 7])
+def test_compare_and_resume_need_a_name(cluster, store, name):
+    """What is no name of a backup is told so, not how it failed inside."""
+    with pytest.raises(TypeError, match=r"^backup_name: expected a str, got "):
+        RestoreEngine(cluster, store).compare(name)
+    with pytest.raises(TypeError, match=r"^name: expected a str, got "):
+        BackupEngine(cluster, store).resume(name)
+
+
+@pytest.mark.parametrize("engine", [BackupEngine, RestoreEngine])
+def test_engines_name_what_they_may_be_given(engine, cluster, store):
+    """A list of plugins where their manager is meant is refused, and odd settings."""
+    with pytest.raises(TypeError, match=r"^plugins: expected a PluginManager, got a l"):
+        engine(cluster, store, plugins=[])
+    with pytest.raises(TypeError, match=r"^settings: expected a EngineSettings, got a"):
+        engine(cluster, store, settings={})
+
+
+def test_every_verb_names_a_cancel_that_is_none(cluster, store):
+    """A function, or a flag, where a token is meant is refused before anything is done."""
+    backup, restore = BackupEngine(cluster, store), RestoreEngine(cluster, store)
+    spec = RestoreSpec(backup_name="b")
+
+    for start, given in (
+        (backup.run, ("q", BackupSpec())),
+        (backup.plan, (BackupSpec(),)),
+        (restore.run, ("q", spec)),
+        (restore.plan, ("q", spec)),
+        (restore.compare, ("b",)),
+    ):
+        with pytest.raises(
+            TypeError, match=r"^cancel: expected a CancelToken, got a b"
+        ):
+            start(*given, cancel=False)

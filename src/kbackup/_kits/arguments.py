@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
+_T = TypeVar("_T")
+
 
 def require(name: str, value: object, wanted: type) -> None:
     """Refuse an argument of another type; the value itself is not shown.
@@ -11,6 +15,18 @@ def require(name: str, value: object, wanted: type) -> None:
     """
     if not isinstance(value, wanted):
         raise _wrong(name, wanted.__name__, value)
+
+
+def given_or_new(name: str, value: _T | None, default: type[_T]) -> _T:
+    """Return an optional argument, or a new one of its type where None was given.
+
+    Raises:
+        TypeError: As `require` does.
+    """
+    if value is None:
+        return default()
+    require(name, value, default)
+    return value
 
 
 def require_able(name: str, value: object, wanted: str, *, to: str) -> None:

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from kbackup._kits.arguments import require, require_able
+from kbackup._kits.arguments import given_or_new, require, require_able
 from kbackup._kits.clock import Clock, SystemClock
 from kbackup._kits.workers import Cancelled, CancelToken
 from kbackup.errors import (
@@ -70,9 +70,9 @@ class BackupEngine:
         require_able("store", store, "BackupStore", to="claim")
         self._cluster = cluster
         self._store = store
-        self._plugins = plugins if plugins is not None else PluginManager()
+        self._plugins = given_or_new("plugins", plugins, PluginManager)
         self._observer = observer
-        self._settings = settings if settings is not None else EngineSettings()
+        self._settings = given_or_new("settings", settings, EngineSettings)
         self._clock = clock if clock is not None else SystemClock()
 
     def run(
@@ -101,17 +101,15 @@ class BackupEngine:
             RunCancelledError: *cancel* was used.
             KBackupError: Cluster or store failed; ``error.result`` has what was known.
         """
+        from kbackup.backup import _request  # noqa: PLC0415 - see the module
         from kbackup.backup._pipeline import run_backup  # noqa: PLC0415 - see the module
-        from kbackup.backup._request import (  # noqa: PLC0415 - see the module
-            new_record,
-            violations_of,
-        )
 
         require("name", name, str)
-        options = _checked(spec, options)
-        _refuse(violations_of(spec, name=name))
+        require("spec", spec, BackupSpec)
+        options = given_or_new("options", options, BackupOptions)
+        _refuse(_request.violations_of(spec, name=name))
         run = self._new_run(name, cancel)
-        record = new_record(name, run.uid, spec, options, run.clock.now())
+        record = _request.new_record(name, run.uid, spec, options, run.clock.now())
 
         def execute() -> BackupResult:
             with self._store.claim(name, run_uid=run.uid, clock=self._clock) as claim:
@@ -143,16 +141,14 @@ class BackupEngine:
             RunCancelledError: *cancel* was used.
             ClusterError: The cluster cannot be read at all.
         """
+        from kbackup.backup import _request  # noqa: PLC0415 - see the module
         from kbackup.backup._plan import plan_backup  # noqa: PLC0415 - see the module
-        from kbackup.backup._request import (  # noqa: PLC0415 - see the module
-            new_record,
-            violations_of,
-        )
 
-        given = _checked(spec, options)
-        _refuse(violations_of(spec))
+        require("spec", spec, BackupSpec)
+        given = given_or_new("options", options, BackupOptions)
+        _refuse(_request.violations_of(spec))
         run = self._new_run("plan", cancel)
-        record = new_record(run.name, run.uid, spec, given, run.clock.now())
+        record = _request.new_record(run.name, run.uid, spec, given, run.clock.now())
 
         def execute() -> BackupPlan:
             cluster = self._bound(run)
@@ -172,6 +168,7 @@ class BackupEngine:
             BackupNotFoundError: There is no such backup; its run published nothing and
                 can simply be started again.
         """
+        require("name", name, str)
         try:
             record = self._store.get(name)
         except BackupNotFoundError as exc:
@@ -199,7 +196,7 @@ class BackupEngine:
             name=name,
             settings=self._settings,
             clock=self._clock,
-            cancel=cancel,
+            cancel=given_or_new("cancel", cancel, CancelToken),
             observer=self._observer,
             broadcast=self._plugins.emit if self._plugins.observed else None,
         )
@@ -232,14 +229,6 @@ class BackupEngine:
         finally:
             run.emit(RunEnded(phase=phase))
         return result
-
-
-def _checked(spec: BackupSpec, options: BackupOptions | None) -> BackupOptions:
-    """Return the options, given or not; what is of another type is refused by name."""
-    require("spec", spec, BackupSpec)
-    options = options if options is not None else BackupOptions()
-    require("options", options, BackupOptions)
-    return options
 
 
 def _refuse(violations: list[str]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kbackup._kits.arguments import require, require_able
+from kbackup._kits.arguments import given_or_new, require, require_able
 from kbackup._kits.clock import Clock, SystemClock
 from kbackup._kits.workers import CancelToken
 from kbackup.models import EngineSettings, RestoreOptions, RestoreResult, RestoreSpec
@@ -46,10 +46,10 @@ class RestoreEngine:
         require_able("store", store, "BackupStore", to="claim")
         self._cluster = cluster
         self._store = store
-        self._plugins = plugins or PluginManager()
+        self._plugins = given_or_new("plugins", plugins, PluginManager)
         self._observer = observer
-        self._settings = settings or EngineSettings()
-        self._clock = clock or SystemClock()
+        self._settings = given_or_new("settings", settings, EngineSettings)
+        self._clock = clock if clock is not None else SystemClock()
 
     def plan(
         self,
@@ -80,7 +80,9 @@ class RestoreEngine:
         """
         from kbackup.restore._pipeline import make_plan  # noqa: PLC0415 - see the module
 
-        options = _checked(name, spec, options)
+        require("name", name, str)
+        require("spec", spec, RestoreSpec)
+        options = given_or_new("options", options, RestoreOptions)
         return make_plan(self._session(cancel), name, spec, options)
 
     def apply(
@@ -117,7 +119,9 @@ class RestoreEngine:
             run_restore,
         )
 
-        options = _checked(name, spec, options)
+        require("name", name, str)
+        require("spec", spec, RestoreSpec)
+        options = given_or_new("options", options, RestoreOptions)
         return run_restore(self._session(cancel), name, spec, options)
 
     def compare(
@@ -143,6 +147,7 @@ class RestoreEngine:
             compare_backup,
         )
 
+        require("backup_name", backup_name, str)
         return compare_backup(self._session(cancel), backup_name)
 
     def __repr__(self) -> str:
@@ -158,16 +163,5 @@ class RestoreEngine:
             observer=self._observer,
             settings=self._settings,
             clock=self._clock,
-            cancel=cancel or CancelToken(),
+            cancel=given_or_new("cancel", cancel, CancelToken),
         )
-
-
-def _checked(
-    name: str, spec: RestoreSpec, options: RestoreOptions | None
-) -> RestoreOptions:
-    """The options, given or not; what is of another type is refused by name."""
-    require("name", name, str)
-    require("spec", spec, RestoreSpec)
-    options = options if options is not None else RestoreOptions()
-    require("options", options, RestoreOptions)
-    return options
