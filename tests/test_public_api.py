@@ -60,6 +60,14 @@ def test_unknown_name_is_an_attribute_error():
         _ = kbackup.nothing_of_the_kind
 
 
+def test_plugins_promise_nothing_of_the_engines():
+    """What the engines share of the plugins' room is no name that authors rely on."""
+    inside = importlib.import_module("kbackup.plugins.engine")
+
+    assert {"Operations", "call_action"} <= set(inside.__all__)
+    assert not any(hasattr(kbackup.plugins, name) for name in inside.__all__)
+
+
 @pytest.mark.parametrize("door", DOORS)
 def test_type_checkers_know_every_name(door):
     """A name that is resolved on demand is imported for type checkers: none is Any.

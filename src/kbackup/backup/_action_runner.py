@@ -26,8 +26,8 @@ from kbackup.plugins import (
     BackupOutput,
     ClusterReader,
     Run,
-    fact_of,
 )
+from kbackup.plugins.engine import fact_of
 
 _LOOK_EVERY = 0.2  # seconds: how late a cancel or an overdue action may be seen
 

@@ -31,13 +31,11 @@ from kbackup.models import (
     well_known,
 )
 from kbackup.plugins import (
-    ActionIndex,
     BackupItemAction,
     ItemFailed,
-    Operations,
     Run,
-    fact_of,
 )
+from kbackup.plugins.engine import ActionIndex, Operations, fact_of
 
 BEING_DELETED = "being deleted"
 EXCLUDED_BY_LABEL = "excluded by label"

@@ -32,13 +32,12 @@ from kbackup.models import (
     labels,
 )
 from kbackup.plugins import (
-    ActionIndex,
     BackupItemAction,
     BytesUploaded,
-    Operations,
     PluginManager,
     Run,
 )
+from kbackup.plugins.engine import ActionIndex, Operations
 from kbackup.stores import BackupFiles
 
 

@@ -32,7 +32,7 @@ from kbackup.models import (
     validate_backup_spec,
     well_known,
 )
-from kbackup.plugins import OPERATION_TIMEOUT
+from kbackup.plugins.engine import OPERATION_TIMEOUT
 from kbackup.stores import BackupFiles, layout
 
 FORMAT_VERSION = "1.1.0"  # of the archive; Velero 1.8 to 1.18

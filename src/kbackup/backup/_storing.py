@@ -39,13 +39,12 @@ from kbackup.models import (
     well_known,
 )
 from kbackup.plugins import (
-    ActionIndex,
     BackupItemAction,
     ItemsListed,
     ItemsProgressed,
-    Operations,
     Run,
 )
+from kbackup.plugins.engine import ActionIndex, Operations
 
 _MAX_READERS = 8  # GETs of additional items in flight
 _TELL_EVERY = 0.25  # seconds between two events of progress

@@ -1,6 +1,7 @@
 """The door to plugins: what authors implement, and the manager that hosts use.
 
-The only room that opens pluggy. Importing it is cheap: no SDK, no cluster client.
+The only room that opens pluggy. Importing it is cheap: no SDK, no cluster client. What
+only the engines need is not offered here: see `kbackup.plugins.engine`.
 """
 
 from kbackup.plugins._events import (
@@ -47,17 +48,11 @@ from kbackup.plugins._item_actions import (
     RestoreOutput,
 )
 from kbackup.plugins._manager import PluginManager
-from kbackup.plugins._names import qualify
 from kbackup.plugins._offers import PluginInfo, PluginKind
-from kbackup.plugins._operations import OPERATION_TIMEOUT, Operations
 from kbackup.plugins._run import Run, RunLogger
-from kbackup.plugins._selectors import ActionIndex, ResolvedAction
-from kbackup.plugins._watchdog import call_action, fact_of
 from kbackup.plugins.hookspecs import hookimpl
 
 __all__ = [
-    "OPERATION_TIMEOUT",
-    "ActionIndex",
     "BackupInput",
     "BackupItemAction",
     "BackupOutput",
@@ -84,12 +79,10 @@ __all__ = [
     "Observer",
     "OperationInput",
     "OperationProgressed",
-    "Operations",
     "PhaseChanged",
     "PluginInfo",
     "PluginKind",
     "PluginManager",
-    "ResolvedAction",
     "RestoreInput",
     "RestoreItemAction",
     "RestoreOutput",
@@ -102,8 +95,5 @@ __all__ = [
     "VolumeSnapshotterFactory",
     "WaitingFor",
     "WarningRecorded",
-    "call_action",
-    "fact_of",
     "hookimpl",
-    "qualify",
 ]

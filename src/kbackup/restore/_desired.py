@@ -27,16 +27,13 @@ from kbackup.models import (
     well_known,
 )
 from kbackup.plugins import (
-    ActionIndex,
     ClusterReader,
-    ResolvedAction,
     RestoreInput,
     RestoreItemAction,
     RestoreOutput,
     Run,
-    call_action,
-    fact_of,
 )
+from kbackup.plugins.engine import ActionIndex, ResolvedAction, call_action, fact_of
 from kbackup.restore._claims import (
     ClaimLine,
     reset_claim,

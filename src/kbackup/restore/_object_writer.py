@@ -20,7 +20,8 @@ from kbackup.errors import (
     KBackupError,
 )
 from kbackup.models import APIResource, ResourceIdentifier, well_known
-from kbackup.plugins import Operations, Run
+from kbackup.plugins import Run
+from kbackup.plugins.engine import Operations
 from kbackup.restore._answers import (
     Answer,
     explain,

@@ -32,11 +32,11 @@ from kbackup.models import (
     RestoreSpec,
 )
 from kbackup.plugins import (
-    Operations,
     Run,
     RunEnded,
     RunStarted,
 )
+from kbackup.plugins.engine import Operations
 from kbackup.restore._finalizer import finalize
 from kbackup.restore._plan import PlanHead, RestorePlan
 from kbackup.restore._planner import Planned

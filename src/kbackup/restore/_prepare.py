@@ -34,12 +34,11 @@ from kbackup.models import (
     well_known,
 )
 from kbackup.plugins import (
-    ActionIndex,
     Observer,
-    Operations,
     PluginManager,
     Run,
 )
+from kbackup.plugins.engine import ActionIndex, Operations
 from kbackup.restore._claims import ClaimLine
 from kbackup.restore._desired import DesiredMaker
 from kbackup.restore._dry_run import NOT_TRIED, validate_entries

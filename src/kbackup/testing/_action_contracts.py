@@ -28,7 +28,6 @@ import attrs
 
 from kbackup.models import ItemOperation, OperationProgress, ResourceIdentifier
 from kbackup.plugins import (
-    ActionIndex,
     BackupInput,
     BackupItemAction,
     BackupOutput,
@@ -38,6 +37,7 @@ from kbackup.plugins import (
     RestoreOutput,
     hookimpl,
 )
+from kbackup.plugins.engine import ActionIndex
 from kbackup.testing._action_clusters import RecordingCluster, operation_input
 
 

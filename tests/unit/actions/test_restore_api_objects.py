@@ -6,7 +6,7 @@ from kbackup.actions._restore_admission_webhook import AdmissionWebhookAction
 from kbackup.actions._restore_apiservice import APIServiceAction
 from kbackup.actions._restore_crd_preserve_fields import CRDPreserveFieldsAction
 from kbackup.models import GroupResource
-from kbackup.plugins import ActionIndex
+from kbackup.plugins.engine import ActionIndex
 from kbackup.testing import restore_input
 
 CRDS = "customresourcedefinitions.apiextensions.k8s.io"

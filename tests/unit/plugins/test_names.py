@@ -2,8 +2,7 @@
 
 import pytest
 
-from kbackup.plugins import qualify
-from kbackup.plugins._names import name_fault
+from kbackup.plugins._names import name_fault, qualify
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,8 @@ from kbackup.models import (
     ResourceIdentifier,
     ResourceSelector,
 )
-from kbackup.plugins import OperationProgressed, Operations, PhaseChanged, Run
+from kbackup.plugins import OperationProgressed, PhaseChanged, Run
+from kbackup.plugins.engine import Operations
 from kbackup.testing import RecordingCluster, backup_input
 
 NAME = "example.com/copy"

@@ -4,7 +4,7 @@ import attrs
 import pytest
 
 from kbackup.models import APIResource, GroupResource, ResourceSelector
-from kbackup.plugins import ActionIndex
+from kbackup.plugins.engine import ActionIndex
 
 PODS = GroupResource("", "pods")
 JOBS = GroupResource("batch", "jobs")

@@ -17,7 +17,8 @@ from kbackup.models import (
     RestoreOptions,
     RestoreSpec,
 )
-from kbackup.plugins import ActionIndex, RestoreOutput, Run
+from kbackup.plugins import RestoreOutput, Run
+from kbackup.plugins.engine import ActionIndex
 from kbackup.restore._claims import ClaimLine, ClaimVerdict
 from kbackup.restore._desired import DesiredMaker
 from kbackup.restore._filters import Filters
