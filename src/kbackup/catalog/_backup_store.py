@@ -383,11 +383,12 @@ class BackupStore:
         Each step is looked at once more: what has changed since is skipped.
 
         Raises:
-            ReadOnlyLocationError: Nothing may be written here.
+            ReadOnlyLocationError: Nothing may be written here, and something is to be.
         """
-        self._require_writable("")
+        if plan.steps:
+            self._require_writable("")
         outcomes = tuple(Repairer(self._store, self._clock).run(plan))
-        return RepairReport(outcomes=outcomes, damage=plan.damage)
+        return RepairReport(outcomes=outcomes, damage=plan.damage, left=plan.left)
 
     def journal(self, uid: str) -> Journal:
         """Return the journal of a run."""

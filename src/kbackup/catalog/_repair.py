@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from itertools import groupby
+from typing import Any
 
 import attrs
 
@@ -46,34 +47,56 @@ class RepairOutcome:
     """What became of one step.
 
     Attributes:
-        reason: Why it was not done; empty: it was.
+        message: Why it was not done; empty: it was.
     """
 
     step: RepairStep
     result: RepairResult
-    reason: str = ""
+    message: str = ""
 
     def __str__(self) -> str:
-        return f"{self.result}: {self.step}{f': {self.reason}' if self.reason else ''}"
+        why = f": {self.message}" if self.message else ""
+        return f"{self.result}: {self.step}{why}"
+
+    def to_json(self) -> dict[str, str]:
+        """Return what a document tells of it: the step, and how it ended."""
+        ended = {"result": str(self.result), "message": self.message}
+        return {**self.step.to_json(), **ended}
 
 
 @attrs.frozen(kw_only=True)
 class RepairReport:
-    """What a repair did.
+    """What a repair did; text says it.
 
     Attributes:
         outcomes: One for each step of the plan, in the order in which they were done.
         damage: What cannot be repaired, as the plan says it.
+        left: What was left alone, likewise.
     """
 
     outcomes: tuple[RepairOutcome, ...] = ()
     damage: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
         """Whether nothing failed and nothing is left that is damaged."""
         failed = any(each.result is RepairResult.FAILED for each in self.outcomes)
         return not failed and not self.damage
+
+    def __str__(self) -> str:
+        lines = [str(each) for each in self.outcomes] or ["nothing to repair"]
+        lines += [f"cannot be repaired: {text}" for text in self.damage]
+        lines += [f"left alone: {text}" for text in self.left]
+        return "\n".join(lines)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields of a document."""
+        return {
+            "outcomes": [each.to_json() for each in self.outcomes],
+            "damage": list(self.damage),
+            "left": list(self.left),
+        }
 
 
 class _OvertakenError(Exception):
@@ -209,4 +232,4 @@ def _kind_and_backup(step: RepairStep) -> tuple[RepairKind, str]:
 
 
 def _ended(step: RepairStep, result: RepairResult, exc: BaseException) -> RepairOutcome:
-    return RepairOutcome(step=step, result=result, reason=str(exc))
+    return RepairOutcome(step=step, result=result, message=str(exc))

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 import attrs
 
@@ -76,6 +77,15 @@ class RepairStep:
         where = f" in {self.path}" if self.path else ""
         return f"{self.kind} {self.key}{where}: {self.reason}"
 
+    def to_json(self) -> dict[str, str]:
+        """Return what a document tells of it."""
+        return {
+            "kind": str(self.kind),
+            "key": self.key,
+            "directory": self.path,
+            "reason": self.reason,
+        }
+
 
 @attrs.frozen(kw_only=True)
 class RepairPlan:
@@ -96,6 +106,14 @@ class RepairPlan:
         lines += [f"cannot be repaired: {text}" for text in self.damage]
         lines += [f"left alone: {text}" for text in self.left]
         return "\n".join(lines)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields of a document."""
+        return {
+            "steps": [step.to_json() for step in self.steps],
+            "damage": list(self.damage),
+            "left": list(self.left),
+        }
 
 
 class RepairPlanner:

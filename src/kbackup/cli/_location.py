@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,6 @@ from kbackup.cli._session import Session, agreed, require_somebody_to_ask
 from kbackup.errors import UnsupportedCapabilityError
 
 if TYPE_CHECKING:
-    from kbackup.catalog import RepairPlan, RepairReport, RepairStep
     from kbackup.stores import DirectoryState
 
 
@@ -34,15 +33,7 @@ def validate(session: Session) -> int:
     with telling_if_made(store):
         problems = tuple(map(without_own_key, store.validate()))
     directories = store.directories()
-    content = document(
-        "LocationReport",
-        location=store.url,
-        problems=list(problems),
-        directories=[
-            {"path": each.path, "present": each.present, "reason": each.reason}
-            for each in directories
-        ],
-    )
+    content = _report(store.url, directories, problems)
 
     def table() -> None:
         for each in directories if len(directories) > 1 else ():
@@ -66,6 +57,20 @@ def validate(session: Session) -> int:
     return 1 if problems else 0
 
 
+def _report(
+    url: str, directories: Iterable[DirectoryState], problems: Iterable[str] = ()
+) -> dict[str, Any]:
+    return document(
+        "LocationReport",
+        location=url,
+        problems=list(problems),
+        directories=[
+            {"path": each.path, "present": each.present, "reason": each.reason}
+            for each in directories
+        ],
+    )
+
+
 def _say_unmarked(states: Sequence[DirectoryState]) -> None:
     """Say what a directory without a mark may be: mostly a disk that is not mounted."""
     paths = ", ".join(state.path for state in states)
@@ -87,7 +92,7 @@ def init(session: Session, *, yes: bool) -> int:
     """
     from kbackup.stores import PreparableStore, state_of  # noqa: PLC0415 - on demand
 
-    session.store()  # a failure is told with its address
+    url = session.store().url  # a failure is told with its address
     with session.object_store() as store:
         if not isinstance(store, PreparableStore):
             raise UnsupportedCapabilityError("", "it needs no preparation")
@@ -101,7 +106,8 @@ def init(session: Session, *, yes: bool) -> int:
                 say("Nothing was changed.")
                 return 1
         store.initialise()
-    _print_done(session, "prepared")
+        content = _report(url, state_of(store).directories)
+    print_document(session, content, lambda: click.echo("The location is prepared"))
     say_next(session, "kbackup location validate")
     return 0
 
@@ -136,55 +142,19 @@ def repair(session: Session, *, dry_run: bool, yes: bool) -> int:
         require_somebody_to_ask(yes=yes, first=shown)
     store = session.store()
     plan = store.plan_repair()
-    if dry_run or not plan.steps:
-        content = document("RepairPlan", location=store.url, **_plan_json(plan))
+    if dry_run:
+        content = document("RepairPlan", location=store.url, **plan.to_json())
         print_document(session, content, lambda: click.echo(str(plan)))
         if plan.steps:
             say_next(session, "kbackup location repair")
         return 1 if plan.damage else 0
-    click.echo(str(plan), err=True)
-    if not agreed(f"Repair {store.url} so?", yes=yes):
-        say("Nothing was changed.")
-        return 1
+    if plan.steps:
+        click.echo(str(plan), err=True)
+        if not agreed(f"Repair {store.url} so?", yes=yes):
+            say("Nothing was changed.")
+            return 1
     report = store.repair(plan)
-    content = document(
-        "RepairReport",
-        location=store.url,
-        outcomes=[
-            {**_step_json(each.step), "result": str(each.result), "why": each.reason}
-            for each in report.outcomes
-        ],
-        damage=list(report.damage),
-    )
-    print_document(session, content, lambda: _print_repaired(report))
+    content = document("RepairReport", location=store.url, **report.to_json())
+    print_document(session, content, lambda: click.echo(str(report)))
     say_next(session, f"kbackup {'backup get' if report.ok else 'location validate'}")
     return 0 if report.ok else 1
-
-
-def _print_repaired(report: RepairReport) -> None:
-    for outcome in report.outcomes:
-        click.echo(str(outcome))
-    for text in report.damage:
-        click.echo(f"cannot be repaired: {text}")
-
-
-def _plan_json(plan: RepairPlan) -> dict[str, Any]:
-    return {
-        "steps": [_step_json(step) for step in plan.steps],
-        "damage": list(plan.damage),
-        "left": list(plan.left),
-    }
-
-
-def _step_json(step: RepairStep) -> dict[str, str]:
-    return {
-        "kind": str(step.kind),
-        "key": step.key,
-        "directory": step.path,
-        "reason": step.reason,
-    }
-
-
-def _print_done(session: Session, what: str) -> None:
-    content = document("LocationReport", action=what, problems=[])
-    print_document(session, content, lambda: click.echo(f"The location is {what}"))

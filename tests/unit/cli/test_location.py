@@ -127,8 +127,12 @@ def test_init_that_is_not_agreed_to_changes_nothing(mirrored, roots, monkeypatch
 
 
 def test_init_of_what_is_made_already(mirrored):
-    """Where every directory is marked nothing is asked, and nothing is changed."""
-    assert mirrored("location", "init").code == 0
+    """Nothing is asked where all is marked; the document is that of validate."""
+    done = mirrored("location", "init", "-o", "json")
+    validated = mirrored("location", "validate", "-o", "json")
+
+    assert done.code == 0
+    assert json.loads(done.out) == json.loads(validated.out)
 
 
 def test_verify_names_the_directory_and_the_repair(mirrored, roots):
@@ -184,15 +188,19 @@ def test_repair_does_what_it_showed(mirrored, roots):
     shown = mirrored("location", "repair", "--dry-run", "-o", "json")
     done = mirrored("location", "repair", "--yes", "-o", "json")
     again = mirrored("location", "repair", "--yes")
+    nothing = mirrored("location", "repair", "--yes", "-o", "json")
 
     assert [step["key"] for step in json.loads(shown.out)["steps"]] == [ARCHIVE]
     document = json.loads(done.out)
     jsonschema.validate(document, SCHEMA)
     assert document["kind"] == "RepairReport"
-    assert [each["result"] for each in document["outcomes"]] == ["done"]
+    (outcome,) = document["outcomes"]
+    assert (outcome["result"], outcome["message"]) == ("done", "")
+    assert outcome["reason"] == "is not what its manifest says"
     assert (roots[1] / ARCHIVE).read_bytes() == right
     assert again.out.strip() == "nothing to repair"
     assert again.code == 0
+    assert json.loads(nothing.out) == {**document, "outcomes": []}
 
 
 def test_damage_that_cannot_be_repaired_is_exit_code_one(mirrored, roots):
