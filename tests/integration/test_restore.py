@@ -188,7 +188,7 @@ def test_delete_and_restore(source, backed_up, namespace, wait_for):
     assert engine.compare("b-1").is_empty, str(engine.compare("b-1"))
 
 
-def test_a_kept_plan_is_carried_out_twice(source, backed_up, namespace, wait_for):
+def test_a_saved_plan_is_carried_out_twice(source, backed_up, namespace, wait_for):
     """Controllers at work, the second time finds all that the first time wrote as it was."""
     engine = RestoreEngine(source, backed_up)
     _drop(source, namespace, wait_for)

@@ -138,7 +138,7 @@ def restore() -> None:
 @click.option(
     "--detailed-exitcode", is_flag=True, help="0 nothing to do, 4 changes, 5 conflicts."
 )
-@click.option("--save", type=_FILE, help="Keep the plan for `restore create --plan`.")
+@click.option("--save", type=_FILE, help="Save the plan for `restore create --plan`.")
 @click.option("--force", is_flag=True, help="Overwrite the file of --save.")
 @global_options
 @click.pass_obj
@@ -156,10 +156,10 @@ def plan(
     if save is not None:
         refuse_unwritable(save)
         if save.exists() and not force:
-            kept = f"--save {shlex.quote(str(save))} --force"
+            saved = f"--save {shlex.quote(str(save))} --force"
             say(f"Error: {save} exists already")
             say_next(
-                session, f"kbackup restore plan {_as_typed(session, flags)} {kept}"
+                session, f"kbackup restore plan {_as_typed(session, flags)} {saved}"
             )
             return 1
     planned = _plan(session, flags, session.store())
@@ -176,7 +176,7 @@ def plan(
 @restore.command()
 @restore_options
 @click.option(
-    "--plan", type=_FOUND_FILE, help="Carry out what `restore plan --save` has kept."
+    "--plan", type=_FOUND_FILE, help="Carry out what `restore plan --save` has saved."
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @global_options

@@ -92,11 +92,11 @@ class RestoreEngine:
 
         An object that moved since the plan was made is left alone, and the result says
         so. A killed restore is completed by planning and applying it again under the
-        same name. A plan that was kept (`RestorePlan.from_json`) is applied alike; what
+        same name. A plan that was saved (`RestorePlan.from_json`) is applied alike; what
         would be written differently by now is an error by name.
 
         Raises:
-            InvalidSpecError: A kept plan's name or specification breaks rules.
+            InvalidSpecError: A saved plan's name or specification breaks rules.
             PlanOutdatedError: The archive or the target is not what the plan saw.
             RunCancelledError: *cancel* was cancelled; what was written stays.
         """

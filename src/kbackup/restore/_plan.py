@@ -129,7 +129,7 @@ class PlanHead:
         not_covered: What the backup itself says it lacks.
         archive_digest: SHA-256 of the archive that was read.
         writer_version: Of the kbackup that made the plan.
-        made_at: When, to the second; None: a kept plan of an earlier version.
+        made_at: When, to the second; None: a saved plan of an earlier version.
     """
 
     server: str
@@ -161,7 +161,7 @@ class PlanHead:
         if self.backup_age is not None:
             age = f"{format_duration(_whole_seconds(self.backup_age))} old"
         made = ""
-        if self.made_at is not None:  # a plan may be kept, and its backup ages
+        if self.made_at is not None:  # a plan may be saved, and its backup ages
             made, age = f", planned at {format_time(self.made_at)}", f"{age} then"
         lines = [
             f"restore   {self.restore_name} of backup {self.backup_name}{made}",
@@ -202,7 +202,7 @@ class RestorePlan:
         notices: What reaches beyond the namespace.
         spec: What was asked for.
         options: What only kbackup knows.
-        memory: What the planner learned and apply needs again; never stored.
+        memory: What the planner learned and apply needs again; never saved.
     """
 
     head: PlanHead

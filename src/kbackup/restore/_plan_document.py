@@ -1,4 +1,4 @@
-"""A plan as a JSON document, to be stored, reviewed and read again.
+"""A plan as a JSON document, to be saved, reviewed and read again.
 
 It has digests and what was seen of each live object, but no bodies, no value of a
 Secret, and functions by their names only. Reading trusts nothing: types are checked

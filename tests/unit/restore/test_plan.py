@@ -1,4 +1,4 @@
-"""A plan is a value that can be read, printed and stored, without any secret."""
+"""A plan is a value that can be read, printed and saved, without any secret."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -190,7 +190,7 @@ def test_no_value_of_a_secret_comes_out():
 
 
 def test_json_has_identity_and_no_bodies():
-    """A stored plan names digests and what was seen of each object."""
+    """A saved plan names digests and what was seen of each object."""
     entry = _entry(
         PlanAction.UPDATE,
         digest="cd" * 32,
@@ -248,15 +248,15 @@ def test_the_summary_names_conflicts():
 
 
 def test_the_head_says_when_the_plan_was_made():
-    """A kept plan tells its time: the age of its backup is that of then."""
+    """A saved plan tells its time: the age of its backup is that of then."""
     made = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     plan = attrs.evolve(_plan(), head=attrs.evolve(HEAD, made_at=made))
 
-    kept = RestorePlan.from_json(json.dumps(plan.to_json()))
+    saved = RestorePlan.from_json(json.dumps(plan.to_json()))
 
-    assert "of backup shop-1, planned at 2026-01-02T03:04:05Z" in kept.summary()
-    assert "3h0m1s old then" in kept.summary()
-    assert kept.head.made_at == made
+    assert "of backup shop-1, planned at 2026-01-02T03:04:05Z" in saved.summary()
+    assert "3h0m1s old then" in saved.summary()
+    assert saved.head.made_at == made
 
 
 def test_origin_unknown():

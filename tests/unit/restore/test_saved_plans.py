@@ -1,4 +1,4 @@
-"""A plan that was stored is carried out as the plan that was made, and no other."""
+"""A plan that was saved is carried out as the plan that was made, and no other."""
 
 import json
 from datetime import timedelta
@@ -40,7 +40,7 @@ def _namespace(name="shop"):
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
 
 
-def _stored(plan):
+def _saved(plan):
     """The document as a file has it."""
     return json.loads(json.dumps(plan.to_json()))
 
@@ -90,7 +90,7 @@ def test_a_loaded_plan_is_the_plan_that_was_made(shop):
     """All of what the engine decided is in the document, and whose decision it was."""
     plan = shop.engine.plan("try-1", SPEC, RestoreOptions(redact=["configmaps"]))
 
-    document = _stored(plan)
+    document = _saved(plan)
 
     assert RestorePlan.from_json(document) == plan
     assert document["writer"] == {"version": version("kbackup")}
@@ -99,7 +99,7 @@ def test_a_loaded_plan_is_the_plan_that_was_made(shop):
 
 def test_a_loaded_plan_can_be_applied_again(shop):
     """What is done counts as done: nothing is there twice, nothing is an error."""
-    document = _stored(shop.engine.plan("try-1", SPEC))
+    document = _saved(shop.engine.plan("try-1", SPEC))
     shop.engine.apply(RestorePlan.from_json(document))
 
     result = shop.engine.apply(RestorePlan.from_json(document))
@@ -115,7 +115,7 @@ def test_updates_that_are_there_are_not_done_again(shop):
     """A plan applied a second time does not claim to have updated what it left alone."""
     shop.simulated.load([_namespace(), _config_map(currency="USD")])
     update = attrs.evolve(SPEC, existing_resource_policy="update")
-    document = _stored(shop.engine.plan("try-1", update))
+    document = _saved(shop.engine.plan("try-1", update))
     first = shop.engine.apply(RestorePlan.from_json(document))
 
     again = shop.engine.apply(RestorePlan.from_json(document))
@@ -138,7 +138,7 @@ def test_an_update_whose_answer_was_lost_is_an_update(shop):
 
 def test_an_own_object_that_changed_since_is_named(shop):
     """What an earlier run of the plan made and somebody changed is no second success."""
-    document = _stored(shop.engine.plan("try-1", SPEC))
+    document = _saved(shop.engine.plan("try-1", SPEC))
     shop.engine.apply(RestorePlan.from_json(document))
     resource = shop.cluster.discover().by_kind("v1", "ConfigMap")
     patch = {"data": {"currency": "CHF"}}
@@ -177,7 +177,7 @@ def test_actions_see_the_target_as_it_was_before_the_first_write(make_shop):
     }
     objects = [_namespace(), secret, _config_map()]
     shop = make_shop(objects, plugins=PluginManager([Counting()]))
-    document = _stored(shop.engine.plan("try-1", SPEC))
+    document = _saved(shop.engine.plan("try-1", SPEC))
 
     result = shop.engine.apply(RestorePlan.from_json(document))
 
@@ -193,7 +193,7 @@ def test_actions_see_the_target_as_it_was_before_the_first_write(make_shop):
 def test_an_object_that_moved_is_left_alone(shop):
     """A loaded update is not sent over an object that changed since the plan."""
     shop.simulated.load([_namespace(), _config_map(currency="USD")])
-    document = _stored(shop.engine.plan("try-1", UPDATE))
+    document = _saved(shop.engine.plan("try-1", UPDATE))
     resource = shop.cluster.discover().by_kind("v1", "ConfigMap")
     patch = {"data": {"currency": "CHF"}}
     shop.cluster.patch(resource, "settings", patch, namespace="shop")
@@ -212,7 +212,7 @@ def test_an_object_whose_status_moved_is_updated(shop):
     resource = shop.cluster.discover().by_kind("apps/v1", "Deployment")
     where = {"namespace": "shop"}
     shop.cluster.patch(resource, "web", {"spec": {"replicas": 7}}, **where)
-    document = _stored(shop.engine.plan("try-1", UPDATE))
+    document = _saved(shop.engine.plan("try-1", UPDATE))
     status = {"status": {"observedGeneration": 2}}
     shop.cluster.patch(resource, "web", status, subresource="status", **where)
 
@@ -223,7 +223,7 @@ def test_an_object_whose_status_moved_is_updated(shop):
 
 def test_another_archive_is_refused(shop):
     """When the archive was replaced nothing of a loaded plan is written."""
-    document = _stored(shop.engine.plan("try-1", SPEC))
+    document = _saved(shop.engine.plan("try-1", SPEC))
     shop.replace_backup([_namespace("other")])
 
     with pytest.raises(PlanOutdatedError, match="is not the one planned") as caught:
@@ -234,7 +234,7 @@ def test_another_archive_is_refused(shop):
 
 def test_another_cluster_is_refused(shop):
     """A plan for one cluster is not carried out on another."""
-    document = _stored(shop.engine.plan("try-1", SPEC))
+    document = _saved(shop.engine.plan("try-1", SPEC))
     with SimulatedCluster() as other, other.connect() as cluster:
         engine = RestoreEngine(cluster, shop.store)
 
@@ -251,7 +251,7 @@ def test_another_cluster_is_refused(shop):
 def test_without_a_uid_the_address_has_to_be_the_same(shop):
     """Where no uid of the cluster is readable another address is another cluster."""
     shop.simulated.faults.forbid(verb="get", resource="namespaces")
-    document = _stored(shop.engine.plan("try-1", SPEC))
+    document = _saved(shop.engine.plan("try-1", SPEC))
     assert document["head"]["cluster"]["uid"] == ""
     document["head"]["server"] = "https://elsewhere:6443"
 
@@ -275,7 +275,7 @@ def _labelled(value):
 def test_transforms_given_again_make_the_same(shop):
     """With its functions a loaded plan writes what was planned."""
     options = RestoreOptions(transforms=[_labelled("a")])
-    document = _stored(shop.engine.plan("try-1", SPEC, options))
+    document = _saved(shop.engine.plan("try-1", SPEC, options))
 
     plan = RestorePlan.from_json(document, transforms=[_labelled("a")])
     result = shop.engine.apply(plan)
@@ -289,7 +289,7 @@ def test_a_transform_of_the_same_name_that_does_otherwise_is_refused(shop):
     """A body that is not the planned one is not written, and is an error by name."""
     shop.simulated.load([_namespace()])
     options = RestoreOptions(transforms=[_labelled("a")])
-    document = _stored(shop.engine.plan("try-1", SPEC, options))
+    document = _saved(shop.engine.plan("try-1", SPEC, options))
 
     plan = RestorePlan.from_json(document, transforms=[_labelled("b")])
     result = shop.engine.apply(plan)
@@ -303,7 +303,7 @@ def test_a_transform_of_the_same_name_that_does_otherwise_is_refused(shop):
 
 def test_a_skip_made_a_create_is_not_written(shop):
     """What was not planned has no digest of its own: another's does not help it."""
-    document = _stored(shop.engine.plan("try-1", SPEC))
+    document = _saved(shop.engine.plan("try-1", SPEC))
     pod = next(x for x in document["entries"] if x["kind"] == "Pod")
     pod["action"] = "create"
     pod["digest"] = _line(document, "settings")["digest"]
@@ -344,7 +344,7 @@ def test_a_write_without_a_digest_is_never_sent(shop):
 def test_an_edited_line_is_not_written(make_shop, change):
     """A line that is not as it was planned is not written, here or elsewhere."""
     shop = make_shop([_namespace(), _config_map(a="1")])
-    document = _stored(shop.engine.plan("try-1", SPEC))
+    document = _saved(shop.engine.plan("try-1", SPEC))
     _line(document, "settings").update(change)
 
     options = RestoreOptions(deadline=timedelta(0))
@@ -369,7 +369,7 @@ def test_an_edited_line_is_not_written(make_shop, change):
 def test_an_edited_specification_writes_nothing_else(shop, field, value):
     """What another specification would make is not what the digests say."""
     plan = shop.engine.plan("try-1", SPEC)
-    document = _stored(plan)
+    document = _saved(plan)
     planned = {entry["target"] for entry in document["entries"]}
     document["spec"][field] = value
 
@@ -390,8 +390,8 @@ def test_an_edited_specification_writes_nothing_else(shop, field, value):
 def test_an_update_that_the_policy_does_not_allow_is_refused(shop):
     """A skip made an update of the live object stays undone without its policy."""
     shop.simulated.load([_namespace(), _config_map(currency="USD")])
-    allowed = _stored(shop.engine.plan("try-1", UPDATE))
-    document = _stored(shop.engine.plan("try-1", SPEC))
+    allowed = _saved(shop.engine.plan("try-1", UPDATE))
+    document = _saved(shop.engine.plan("try-1", SPEC))
     _line(document, "settings").update(_line(allowed, "settings"))
 
     result = shop.engine.apply(RestorePlan.from_json(document))
@@ -406,7 +406,7 @@ def test_an_update_that_the_policy_does_not_allow_is_refused(shop):
 def test_another_uid_is_another_object(shop):
     """An update of an object that the plan did not see is not sent."""
     shop.simulated.load([_namespace(), _config_map(currency="USD")])
-    document = _stored(shop.engine.plan("try-1", UPDATE))
+    document = _saved(shop.engine.plan("try-1", UPDATE))
     _line(document, "settings")["seen"]["uid"] = "another"
 
     result = shop.engine.apply(RestorePlan.from_json(document))
@@ -430,7 +430,7 @@ def test_another_uid_is_another_object(shop):
 )
 def test_an_edited_head_is_refused(shop, part, value, error):
     """A plan that is of no restore, backup or cluster any more writes nothing."""
-    document = _stored(shop.engine.plan("try-1", SPEC))
+    document = _saved(shop.engine.plan("try-1", SPEC))
     document["head"][part].update(value)
 
     with pytest.raises(error):
@@ -454,7 +454,7 @@ def test_a_released_volume_is_offered_as_planned(make_shop):
     """A loaded plan binds a Released volume again, and holds itself to its digest."""
     shop = _released(make_shop)
     options = RestoreOptions(released_volumes="reattach")
-    document = _stored(shop.engine.plan("try-1", SPEC, options))
+    document = _saved(shop.engine.plan("try-1", SPEC, options))
     edited = json.loads(json.dumps(document))
     edited["claims"][0]["claim"] = "shop/thief"
 
@@ -471,7 +471,7 @@ def test_a_released_volume_is_offered_as_planned(make_shop):
 def test_a_claim_made_to_keep_its_volume_is_not_written(make_shop):
     """A claim line that was edited makes another claim than was planned."""
     shop = _released(make_shop)
-    document = _stored(shop.engine.plan("try-1", SPEC))
+    document = _saved(shop.engine.plan("try-1", SPEC))
     document["claims"][0].update(verdict="reuse", volume="pv-orders")
 
     result = shop.engine.apply(RestorePlan.from_json(document))

@@ -41,7 +41,7 @@ def fixture_planned(backed_up, file):
 
 
 def test_saved_plan_is_carried_out(planned, simulated, file):
-    """What was kept is shown again and done: name and options come from the file."""
+    """What was saved is shown again and done: name and options come from the file."""
     done = planned("restore", "create", "--plan", file, "--yes")
 
     assert done.code == 0, done.err
@@ -82,7 +82,7 @@ def test_saved_plan_is_its_owners_alone(file):
 
 
 def test_saving_replaces_an_older_plan(planned, file):
-    """With --force a plan that was kept is replaced, whoever might read that one."""
+    """With --force a plan that was saved is replaced, whoever might read that one."""
     file.chmod(0o644)
 
     done = planned("restore", "plan", "later", *COPY, "--save", file, "--force")
@@ -93,7 +93,7 @@ def test_saving_replaces_an_older_plan(planned, file):
 
 
 def test_printed_plan_is_a_plan_as_well(backed_up, simulated, file):
-    """What -o json prints can be kept and carried out."""
+    """What -o json prints can be saved and carried out."""
     file.write_text(backed_up("restore", "plan", "r", *COPY, "-o", "json").out)
 
     done = backed_up("restore", "create", "--plan", file, "--yes", "-o", "json")
@@ -226,7 +226,7 @@ def fixture_say(monkeypatch):
 @pytest.mark.usefixtures("planned")
 @pytest.mark.parametrize(("answer", "code"), [("n", 1), ("y", 0)])
 def test_plan_is_asked_about(simulated, file, say, answer, code):
-    """On a terminal a kept plan is shown and asked about as a new one is."""
+    """On a terminal a saved plan is shown and asked about as a new one is."""
     say(answer)
 
     assert run(["restore", "create", "--plan", str(file)]) == code
@@ -258,17 +258,17 @@ def test_redacted_types_show_no_value(backed_up, simulated, file):
 
 def test_plan_that_is_there_is_not_lost(planned, simulated, file):
     """A reviewed plan is overwritten only with --force, and nothing is read before."""
-    kept, before = file.read_bytes(), simulated.calls
+    saved, before = file.read_bytes(), simulated.calls
 
     refused = planned("restore", "plan", *COPY, "--save", file)
 
     assert refused.code == 1
     assert f"Error: {file} exists already" in refused.err
     assert refused.next.endswith(f"--save {file} --force")
-    assert file.read_bytes() == kept
+    assert file.read_bytes() == saved
     assert simulated.calls == before
     assert planned("restore", "plan", *COPY, "--save", file, "--force").code == 0
-    assert file.read_bytes() != kept
+    assert file.read_bytes() != saved
 
 
 def test_plan_without_a_place_is_not_computed(backed_up, simulated, tmp_path):

@@ -1,0 +1,76 @@
+"""``backup ls`` and ``backup show`` of what a real API server held."""
+
+import json
+
+import pytest
+
+from kbackup.backup import BackupEngine
+from kbackup.catalog import BackupStore
+from kbackup.cli._app import run
+from kbackup.cluster import Cluster
+from kbackup.models import BackupSpec
+
+pytestmark = pytest.mark.integration
+
+LABELS = {"app": "web"}
+TEMPLATE = {
+    "metadata": {"labels": LABELS},
+    "spec": {"containers": [{"name": "web", "image": "example.com/web:1"}]},
+}
+SPECS = {
+    ("networking.k8s.io/v1", "Ingress"): {
+        "defaultBackend": {"service": {"name": "web", "port": {"number": 80}}}
+    },
+    ("apps/v1", "Deployment"): {
+        "selector": {"matchLabels": LABELS},
+        "template": TEMPLATE,
+    },
+}
+
+
+@pytest.fixture(name="cluster")
+def fixture_cluster(real_cluster, namespace):
+    """The real cluster with an Ingress and a Deployment in a namespace."""
+    with Cluster.connect(real_cluster.kubeconfig) as cluster:
+        discovery = cluster.discover()
+        spaces = discovery.by_kind("v1", "Namespace")
+        meta = {"name": namespace}
+        made = {"apiVersion": "v1", "kind": "Namespace", "metadata": meta}
+        cluster.create(spaces, made)
+        for (version, kind), spec in SPECS.items():
+            head = {"apiVersion": version, "kind": kind, "metadata": {"name": "web"}}
+            resource = discovery.by_kind(version, kind)
+            cluster.create(resource, {**head, "spec": spec}, namespace=namespace)
+        yield cluster
+        cluster.delete(spaces, namespace)
+
+
+@pytest.fixture(name="kbackup")
+def fixture_kbackup(cluster, namespace, tmp_path, monkeypatch, capsys):
+    """The command line beside a backup of the namespace."""
+    with BackupStore.open(tmp_path / "store") as store:
+        spec = BackupSpec(included_namespaces=[namespace])
+        assert BackupEngine(cluster, store).run("b-1", spec).exit_code == 0
+    monkeypatch.setenv("KBACKUP_LOCATION", str(tmp_path / "store"))
+
+    def call(*words):
+        capsys.readouterr()
+        code = run([*words, "-o", "json"])
+        out, err = capsys.readouterr()
+        assert code == 0, err
+        return json.loads(out)
+
+    return call
+
+
+def test_object_of_two_groups_is_shown_once(kbackup, namespace, cluster):
+    """What a real server serves under two groups is printed in its newer version."""
+    listed = kbackup("backup", "ls", "b-1", "--resources", "ing")["items"]
+    shown = kbackup("backup", "show", "b-1", f"ingresses/{namespace}/web")
+
+    kind = cluster.discover().by_kind("extensions/v1beta1", "Ingress")
+    assert len(listed) == (1 if kind is None else 2)
+    assert shown["apiVersion"] == "networking.k8s.io/v1"
+    assert kbackup("backup", "show", "b-1", f"deploy/{namespace}/web")["kind"] == (
+        "Deployment"
+    )
