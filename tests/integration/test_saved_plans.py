@@ -85,7 +85,7 @@ def fixture_kbackup(cluster, real_cluster, namespace, tmp_path):
         "KBACKUP_LOCATION": str(directory),
     }
 
-    def call(*words):
+    def call(*words, code=0):
         done = subprocess.run(
             [sys.executable, "-m", "kbackup", *map(str, words), "-o", "json"],
             env=environment,
@@ -94,7 +94,7 @@ def fixture_kbackup(cluster, real_cluster, namespace, tmp_path):
             timeout=120,
             check=False,
         )
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == code, done.stderr
         return json.loads(done.stdout)
 
     yield call
@@ -147,7 +147,7 @@ def test_saved_plans_are_carried_out(cluster, kbackup, namespace, wait_for, tmp_
             == 3
         ),
     )
-    result = kbackup("restore", "create", "--plan", file, "--yes")
+    result = kbackup("restore", "create", "--plan", file, "--yes", code=3)
 
     changed = {
         outcome["item"].partition("/")[2]: (outcome["action"], outcome["reason"])
