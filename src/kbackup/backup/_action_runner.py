@@ -159,7 +159,7 @@ class ActionRunner:
                 output = action.execute(self.given(call.identifier, outcome.item))
                 _take(outcome, action, output)
             except (Exception, SystemExit) as exc:  # noqa: BLE001 - foreign code
-                hide = call.identifier.group_resource == well_known.SECRETS
+                hide = well_known.is_secret(call.identifier.group_resource)
                 fact = fact_of(exc, hide=hide)
                 outcome.error = ActionError(action.name, str(call.identifier), fact)
                 outcome.error.__cause__ = exc

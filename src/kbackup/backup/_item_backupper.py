@@ -297,7 +297,7 @@ class ItemBackupper:
         try:
             wanted = bool(self._where(candidate.item))
         except (Exception, SystemExit) as exc:  # noqa: BLE001 - the caller's code
-            hide = candidate.identifier.group_resource == well_known.SECRETS
+            hide = well_known.is_secret(candidate.identifier.group_resource)
             error = KBackupError(f"where raised {fact_of(exc, hide=hide)}")
             error.__cause__ = exc
             self._lose(page, candidate.identifier, error, tally)
