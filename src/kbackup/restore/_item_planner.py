@@ -46,10 +46,6 @@ from kbackup.restore._system import (
     is_endpoints_of_selector,
 )
 
-TWINS = {
-    # One object that the API server shows under two groups.
-    GroupResource.parse("ingresses.extensions"): well_known.INGRESSES,
-}
 _NOWHERE = "which is neither in this restore nor in the target"
 _decode = msgspec.json.decode
 

@@ -15,12 +15,12 @@ from kbackup.errors import ClusterError
 from kbackup.models import ResourceIdentifier, labels, well_known
 from kbackup.plugins import ClusterReader
 from kbackup.restore._controlled import Owner, Ownership, Role, ownership
-from kbackup.restore._item_planner import TWINS
 from kbackup.restore._system import (
     SYSTEM_NAMESPACES,
     SystemObjects,
     is_endpoints_of_selector,
 )
+from kbackup.restore._types import TWINS
 
 Content = Mapping[str, Any]
 

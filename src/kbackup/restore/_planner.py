@@ -28,7 +28,7 @@ from kbackup.restore._claims import (
 )
 from kbackup.restore._conversion import needed_conversion
 from kbackup.restore._desired import DesiredMaker
-from kbackup.restore._item_planner import TWINS, ItemPlanner
+from kbackup.restore._item_planner import ItemPlanner
 from kbackup.restore._namespaces import is_terminating, plan_namespaces, waiting_for
 from kbackup.restore._notices import NoticeBook
 from kbackup.restore._owners import link_plan
@@ -38,6 +38,7 @@ from kbackup.restore._priorities import pull_forward, type_waves
 from kbackup.restore._reads import bears_on_everything
 from kbackup.restore._request import RestoreRequest
 from kbackup.restore._seen import LiveObject, TypeView, find
+from kbackup.restore._types import TWINS, misfiled
 from kbackup.restore._volume_facts import learn_volumes
 
 _ViewKey = tuple[str, str, GroupResource]  # apiVersion, kind, type
@@ -298,7 +299,10 @@ class Planner:
         wave = self._waves[resource]
         served = discovery.by_kind(item.api_version, item.kind)
         if served is not None:
-            return TypeView(resource=served, wave=wave)
+            problem = misfiled(resource, served)
+            if problem:  # the live objects to look at are those of the other items
+                served = discovery.get(resource)
+            return TypeView(resource=served, wave=wave, problem=problem)
         if ("CustomResourceDefinition", "", str(resource)) in self._state.present:
             return TypeView(resource=None, wave=wave)
         for failure in discovery.failures:

@@ -8,13 +8,33 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from kbackup.cluster import Cluster, Discovery
-from kbackup.errors import ClusterError, ItemNotFoundError
-from kbackup.models import APIResource
+from kbackup.errors import ArchiveCorruptError, ClusterError, ItemNotFoundError
+from kbackup.models import APIResource, GroupResource, well_known
 from kbackup.plugins import Run, WaitingFor
 from kbackup.restore._plan import PlanEntry
 
 _PAUSE_SECONDS = 0.2
 _WANTED = frozenset({"Established", "NamesAccepted"})
+TWINS = {
+    # One object that the API server shows under two groups.
+    GroupResource.parse("ingresses.extensions"): well_known.INGRESSES,
+}
+
+
+def misfiled(stored: GroupResource, served: APIResource) -> str:
+    """Why an item is not of the type it is filed under; empty: it is.
+
+    The filters go by the type under which the archive files an item, the write goes by
+    the item's body: where the two differ, what is written is not what was selected.
+
+    Args:
+        stored: Its type in the archive.
+        served: The endpoint to which its body would be written.
+    """
+    found = served.group_resource
+    if TWINS.get(found, found) == TWINS.get(stored, stored):
+        return ""
+    return f"the archive files it under {stored}, it is a {served.kind} ({found})"
 
 
 class ServedTypes:
@@ -29,8 +49,16 @@ class ServedTypes:
         self._refreshed = 0.0
 
     def find(self, entry: PlanEntry) -> APIResource | None:
-        """The endpoint in the entry's version; None: it is not served now."""
-        return self.by_kind(entry.api_version, entry.kind)
+        """The endpoint in the entry's version; None: it is not served now.
+
+        Raises:
+            ArchiveCorruptError: The entry's item is not of the type it is filed under.
+        """
+        found = self.by_kind(entry.api_version, entry.kind)
+        stored = entry.identifier.group_resource
+        if found is not None and (reason := misfiled(stored, found)):
+            raise ArchiveCorruptError(reason, entry=str(entry.identifier))
+        return found
 
     def by_kind(self, api_version: str, kind: str) -> APIResource | None:
         """The endpoint of a type in one version; None: it is not served now."""
@@ -55,7 +83,7 @@ class ServedTypes:
             self._refresh()
 
     def _await_one(self, entry: PlanEntry, deadline: float) -> str:
-        resource = self.find(entry)
+        resource = self.by_kind(entry.api_version, entry.kind)
         reason = "CRDs are not served"
         while resource is not None:
             try:
