@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 import msgspec
 
+from kbackup.errors import ArchiveCorruptError
 from kbackup.models._model import Model, sequence, strings
 
 
@@ -297,8 +298,16 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def content(self) -> dict[str, Any]:
-        """The parsed object: a new dict at every access, the caller's to keep."""
-        content: dict[str, Any] = msgspec.json.decode(self.raw)
+        """The parsed object: a new dict at every access, the caller's to keep.
+
+        Raises:
+            ArchiveCorruptError: A value in it is none that JSON can hold.
+        """
+        try:
+            content: dict[str, Any] = msgspec.json.decode(self.raw)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+            reason = "it is not a JSON object"
+            raise ArchiveCorruptError(reason, entry=str(self.identifier)) from exc
         return content
 
     def __repr__(self) -> str:  # never the body: it may be a Secret

@@ -18,6 +18,7 @@ from kbackup._kits.normalise import differences
 from kbackup.archive import ArchiveContents
 from kbackup.cluster import Cluster, Discovery
 from kbackup.errors import (
+    ArchiveCorruptError,
     ClusterError,
     ClusterUnreachableError,
     UnauthorizedError,
@@ -32,6 +33,7 @@ from kbackup.plugins import ItemsProgressed, Run
 from kbackup.restore._ahead import read_ahead
 from kbackup.restore._compare import ChangedItem, Difference
 from kbackup.restore._left_out import LeftOut
+from kbackup.restore._oddity import ODD, oddity
 from kbackup.restore._prepare import (
     Session,
     cancel_as_error,
@@ -134,7 +136,7 @@ class Comparer:
                 ref = ResourceIdentifier(resource, *key)
                 if key in left:
                     left.discard(key)
-                    self._meet(ref, live)
+                    self._meet_any(ref, live)
                 elif self._is_new(ref, live):
                     self._found.new.append(ref)
         except ClusterError as exc:
@@ -183,6 +185,15 @@ class Comparer:
 
     # --- one object -------------------------------------------------------------------
 
+    def _meet_any(self, ref: ResourceIdentifier, live: LiveObject) -> None:
+        """As `_meet`; what cannot be compared is unknown."""
+        try:
+            self._meet(ref, live)
+        except ArchiveCorruptError as exc:
+            self._found.unknown.append((ref, str(exc)))
+        except ODD as exc:
+            self._found.unknown.append((ref, oddity(exc)))
+
     def _meet(self, ref: ResourceIdentifier, live: LiveObject) -> None:
         """Hold an item against the object of its name."""
         item = self._bodies.get(ref)
@@ -222,7 +233,10 @@ class Comparer:
             item = self._bodies.get(ref)
             if item is None:
                 continue
-            if self._left_out.in_backup(ref, item.content):
-                self._found.left_out += 1
-            else:
-                yield ref
+            try:
+                if self._left_out.in_backup(ref, item.content):
+                    self._found.left_out += 1
+                    continue
+            except (ArchiveCorruptError, *ODD):
+                pass  # it is in the backup, and not in the cluster, whatever it is
+            yield ref

@@ -12,7 +12,7 @@ import attrs
 import msgspec
 
 from kbackup.archive import ArchiveContents
-from kbackup.errors import ActionError, KBackupError
+from kbackup.errors import ActionError, ArchiveCorruptError, KBackupError
 from kbackup.models import GroupResource, Item, ResourceIdentifier, well_known
 from kbackup.restore._claim_sources import ClaimSources
 from kbackup.restore._claims import (
@@ -36,6 +36,7 @@ from kbackup.restore._filters import keeps_despite_where
 from kbackup.restore._makers import Makers
 from kbackup.restore._namespaces import is_terminating
 from kbackup.restore._notices import NoticeBook
+from kbackup.restore._oddity import ODD, oddity
 from kbackup.restore._plan import PlanAction, PlanEntry, Precondition
 from kbackup.restore._plan_state import PlanState
 from kbackup.restore._request import RestoreRequest
@@ -81,18 +82,23 @@ class ItemPlanner:
             live: The target's object of that name.
             additional: An action asked for it: selectors do not apply.
         """
-        content = item.content
         try:
+            content = item.content
             if (
                 self._selects
                 and not additional
                 and not self._is_selected(item, content)
             ):
                 return None
-        except ActionError as exc:  # of the user's function
+        except (ActionError, ArchiveCorruptError) as exc:
             return self.plan_unreachable(item.identifier, str(exc))
+        except ODD as exc:
+            return self.plan_unreachable(item.identifier, oddity(exc))
         target = self._request.filters.target(item.identifier)
-        entry = self._decide(_Case(item, content, view, live, target))
+        try:
+            entry = self._decide(_Case(item, content, view, live, target))
+        except ODD as exc:
+            return self.plan_unreachable(item.identifier, oddity(exc))
         if entry is not None:
             self._state.remember(entry)
         return entry
