@@ -253,10 +253,11 @@ class DesiredMaker:
             else:
                 given = attrs.evolve(given, item=outcome.content)
             answer = self._call(resolved.action, given)
+            _check_answer(answer, resolved.action.name, item.identifier)
             if answer.item is not given.item:
                 changed = resolved.action.name
                 outcome.content = _checked(answer.item, changed, item.identifier)
-            outcome.additional += answer.additional_items
+            outcome.additional += tuple(answer.additional_items)
             if answer.wants_begin:
                 outcome.begins += (resolved.action,)
             if answer.skip:
@@ -349,6 +350,24 @@ def _apply(
     if changed is None:
         return None
     return _checked(changed, name, target)
+
+
+def _check_answer(answer: Any, name: str, ref: ResourceIdentifier) -> None:
+    """Refuse what an action answered, if it is not what an action answers."""
+    wrong = ""
+    if not isinstance(answer, RestoreOutput):
+        wrong = f"it returned a {type(answer).__name__}, not a RestoreOutput"
+    elif not isinstance(answer.skip, str):
+        wrong = f"it returned a {type(answer.skip).__name__} as the reason to skip"
+    elif not isinstance(answer.additional_items, tuple | list):
+        found = type(answer.additional_items).__name__
+        wrong = f"it returned a {found} as the additional items"
+    else:
+        for wanted in answer.additional_items:
+            if not isinstance(wanted, ResourceIdentifier):
+                wrong = f"it returned a {type(wanted).__name__} as an additional item"
+    if wrong:
+        raise ActionError(name, str(ref), wrong)
 
 
 def _checked(value: Any, name: str, ref: ResourceIdentifier) -> dict[str, Any]:

@@ -162,6 +162,24 @@ def test_an_action_that_fails_is_named():
         _make(_item(), Action(fail))
 
 
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda item: None, "a NoneType, not a RestoreOutput"),
+        (lambda item: {"x": item}, "a dict, not a RestoreOutput"),
+        (lambda item: "x", "a str, not a RestoreOutput"),
+        (lambda item: RestoreOutput(item=item, skip=5), "an? int as the reason"),
+        (lambda item: RestoreOutput(item=item, additional_items=None), "NoneType as"),
+        (lambda item: RestoreOutput(item=item, additional_items="ab"), "a str as the"),
+        (lambda item: RestoreOutput(item=item, additional_items=("a",)), "str as an"),
+    ],
+)
+def test_an_answer_that_is_none_fails_its_item(answer, said):
+    """An action that answers something else is named, with what it answered."""
+    with pytest.raises(ActionError, match=f"example.com/test failed on .*{said}"):
+        _make(_item(), Action(lambda given: answer(given.item)))
+
+
 @pytest.mark.parametrize("error", [SystemExit(1), TimeoutError("of a socket")])
 def test_an_action_that_ends_or_times_out_by_itself_fails_its_item(error):
     """An action may neither end the host nor be taken for hung by what it raises."""
