@@ -261,7 +261,7 @@ class DesiredMaker:
             if answer.wants_begin:
                 outcome.begins += (resolved.action,)
             if answer.skip:
-                outcome.skip = answer.skip
+                outcome.skip = self._told(answer.skip, resolved.action, given)
                 break
         if changed:  # what an action returns may share parts with its input
             outcome.content = _copied(outcome.content, changed, item.identifier)
@@ -269,9 +269,8 @@ class DesiredMaker:
 
     def _call(self, action: RestoreItemAction, given: RestoreInput) -> RestoreOutput:
         """Our own actions are trusted to come back; a thread each costs 70 us."""
-        ref, kind = given.identifier, str(given.item.get("kind"))
-        hide = self._redaction.hides(ref.group_resource, kind)
-        if not type(action).__module__.startswith(_BUILT_IN):
+        ref, hide = given.identifier, self._hides(given)
+        if not _is_built_in(action):
             call = partial(action.execute, given)
             return call_action(self._run, action.name, ref, call, hide=hide)
         started = self._run.clock.monotonic()
@@ -283,6 +282,16 @@ class DesiredMaker:
             raise ActionError(action.name, str(ref), fact_of(exc, hide=hide)) from exc
         finally:
             self._run.spent(action.name, self._run.clock.monotonic() - started)
+
+    def _hides(self, given: RestoreInput) -> bool:
+        kind = str(given.item.get("kind"))
+        return self._redaction.hides(given.identifier.group_resource, kind)
+
+    def _told(self, skip: str, action: RestoreItemAction, given: RestoreInput) -> str:
+        """Why an action skips an item; a foreign text may quote what is hidden."""
+        if _is_built_in(action) or not self._hides(given):
+            return skip
+        return f"left out by action {action.name}"
 
     def _transform(
         self, body: dict[str, Any], target: ResourceIdentifier
@@ -333,6 +342,10 @@ class _Outcome:
 
 
 _NOTHING_DONE = _Outcome({})
+
+
+def _is_built_in(action: RestoreItemAction) -> bool:
+    return type(action).__module__.startswith(_BUILT_IN)
 
 
 def _apply(

@@ -152,6 +152,16 @@ def test_a_skip_ends_the_actions():
     assert _make(_item(), skip, never).skip == "not here"
 
 
+def test_why_a_secret_is_skipped_does_not_quote_it():
+    """A foreign action's words about a Secret may quote it: only who skips is told."""
+    skip = Action(
+        lambda given: RestoreOutput(item=given.item, skip=str(given.item["data"]))
+    )
+    item = _item("Secret", "secrets", data={"password": "c2VjcmV0"})
+
+    assert _make(item, skip).skip == "left out by action example.com/test"
+
+
 def test_an_action_that_fails_is_named():
     """Whatever an action raises becomes an error with its name and the item."""
 
