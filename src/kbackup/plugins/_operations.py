@@ -45,6 +45,7 @@ OPERATION_TIMEOUT = timedelta(hours=4)  # Velero's --default-item-operation-time
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0  # seconds; Velero looks every 10
 _GRACE = timedelta(seconds=10)  # for the cancels of a run that is over already
+_FAULTS = 5  # of progress in a row are none that passes
 _SHOWN = 3  # objects named in a message
 
 
@@ -83,6 +84,7 @@ class _Begun:
     operation: ItemOperation
     deadline: float
     hide: bool
+    faults: int = 0  # of progress, in a row
 
     @property
     def id(self) -> str:
@@ -248,20 +250,37 @@ class Operations:
             waiting = left
 
     def _look_after(self, begun: _Begun) -> None:
-        """Ask for one operation's progress; end it where it failed or is overdue."""
+        """Ask for one operation's progress; end it where that cannot go on."""
         run, name = self._run, begun.action.name
         given = self._input(begun, self._cluster)
         try:
             call = partial(_progress, begun.action, given, begun.item)
             status = call_action(run, name, begun.item, call, hide=begun.hide)
         except KBackupError as exc:
-            self._fail(begun, _text(exc, hide=begun.hide))
+            self._bear(begun, _text(exc, hide=begun.hide))
             return
+        begun.faults = 0
         self._learn(begun, status)
-        if begun.is_open and run.clock.monotonic() >= begun.deadline:
-            self._cancel(begun, self._cluster, run.cancel)
-            seconds = self._timeout.total_seconds()
-            self._fail(begun, f"not done within {seconds:g} s")
+        if begun.is_open and self._is_overdue(begun):
+            self._give_up(begun, f"not done within {self._timeout.total_seconds():g} s")
+
+    def _bear(self, begun: _Begun, text: str) -> None:
+        """Take a fault of progress for one that passes, unless it cannot be one."""
+        run, name = self._run, begun.action.name
+        begun.faults += 1
+        lasts = begun.faults >= _FAULTS or name in run.stuck
+        if lasts or self._is_overdue(begun):
+            self._give_up(begun, text)
+        else:
+            run.logger.warning("operation %s is asked for again: %s", begun.id, text)
+
+    def _is_overdue(self, begun: _Begun) -> bool:
+        return self._run.clock.monotonic() >= begun.deadline
+
+    def _give_up(self, begun: _Begun, text: str) -> None:
+        """Stop an operation that may well go on, and end it badly."""
+        self._cancel(begun, self._cluster, self._run.cancel)
+        self._fail(begun, text)
 
     def _learn(self, begun: _Begun, status: OperationStatus) -> None:
         if status.phase is OperationPhase.FAILED:

@@ -288,6 +288,40 @@ def test_a_broken_progress_fails_its_operation(scene, faulty, text):
     assert text in error
 
 
+def test_a_passing_fault_of_progress_costs_nothing(scene):
+    """An operation is asked for again after a fault; only those in a row count."""
+    fault, fine = ConnectionError("blip"), OperationProgress()
+    done = OperationProgress(completed=True)
+
+    scene.follow(Action(*[fault] * 4, fine, *[fault] * 4, done))
+
+    assert scene.errors == []
+    assert scene.phases == [OperationPhase.COMPLETED]
+
+
+def test_a_progress_that_keeps_failing_has_its_operation_cancelled(scene):
+    """Of what nobody can ask about any more the action is told to stop it."""
+    action = Action(ConnectionError("gone"))
+
+    scene.follow(action)
+
+    assert len(scene.token.pauses) == 4
+    assert action.cancelled == ["o-a"]
+    assert scene.phases == [OperationPhase.FAILED]
+    assert "operation o-a failed" in scene.errors[0]
+
+
+def test_faults_of_progress_do_not_prolong_an_operation():
+    """At its deadline an operation that cannot be asked for is stopped."""
+    scene = Scene(timeout=timedelta(seconds=1))
+    action = Action(ConnectionError("gone"))
+
+    scene.follow(action)
+
+    assert sum(scene.token.pauses) == 1
+    assert action.cancelled == ["o-a"]
+
+
 @pytest.mark.parametrize(
     ("begin", "text"),
     [
@@ -394,6 +428,11 @@ def test_a_progress_that_hangs_ends_all_operations_of_its_action():
     assert scene.phases == ["Failed", "Failed", "Completed"]
     assert "did not come back from secrets/a within" in scene.errors[0]
     assert "not called again" in scene.errors[1]
+    told = [entry.message for entry in scene.run.results.warnings]
+    assert [text.partition(":")[0] for text in told] == [
+        "operation o-a was not cancelled and may go on",
+        "operation o-b was not cancelled and may go on",
+    ]
 
 
 def test_a_cancel_while_waiting_cancels_the_operations(scene):
