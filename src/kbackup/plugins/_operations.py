@@ -7,6 +7,10 @@ publish anything. Nothing is written here: the run's events and result, and in t
 
 from __future__ import annotations
 
+import threading
+import time
+from concurrent.futures import Future, as_completed
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from types import TracebackType
@@ -22,13 +26,12 @@ from kbackup.models import (
     BackupPhase,
     ItemOperation,
     OperationPhase,
-    OperationProgress,
     OperationStatus,
     ResourceIdentifier,
     Restore,
-    dump_json,
     well_known,
 )
+from kbackup.plugins import _operation_calls as calls
 from kbackup.plugins._events import ItemsProgressed, OperationProgressed, WaitingFor
 from kbackup.plugins._interfaces import ClusterReader, ClusterWriter
 from kbackup.plugins._item_actions import (
@@ -95,6 +98,17 @@ class _Begun:
         return self.operation.status.phase not in _ENDED
 
 
+@attrs.define(eq=False, kw_only=True)
+class _Beginning:
+    """One call of begin, until it is known what it began."""
+
+    action: Any
+    given: BackupInput | RestoreInput
+    item: ResourceIdentifier
+    hide: bool
+    outcome: Future[ItemOperation | None] = attrs.field(factory=Future)
+
+
 _ENDED = (OperationPhase.COMPLETED, OperationPhase.FAILED)
 
 
@@ -116,6 +130,8 @@ class Operations:
         self._cluster = cluster
         self._timeout = timeout or OPERATION_TIMEOUT
         self._begun: list[_Begun] = []
+        self._beginning: list[_Beginning] = []
+        self._booking = threading.Lock()  # of both lists
 
     @property
     def records(self) -> tuple[ItemOperation, ...]:
@@ -148,35 +164,50 @@ class Operations:
         """
         run, writer = self._run, self._cluster.writer()
         hide = hide or well_known.is_secret(item.group_resource)
+        one = _Beginning(action=action, given=given, item=item, hide=hide)
+        self._beginning.append(one)
         try:
-            call = partial(_begin, action, given, writer, item)
+            call = partial(calls.begin, action, given, writer, item)
+            call = partial(calls.keep, one.outcome, call)
             operation = call_action(run, action.name, item, call, hide=hide)
         except KBackupError as exc:
+            self._book(one, None)
             message = f"could not begin: {_text(exc, hide=hide)}"
+            if isinstance(exc, ActionTimeoutError):
+                message += "; what it began may go on"
             run.error(message, item=item, plugin=action.name)
-            return
+        except Cancelled:
+            if one.outcome.cancel():  # it was not called yet, and will not be
+                self._book(one, None)
+            raise
+        else:
+            if operation is not None:
+                name = action.name
+                self._report_unstored(name, item, operation, post_operation_items)
+            self._book(one, operation)
         finally:
             writer.revoke()
-        if operation is not None:
-            self._report_unstored(action.name, item, operation, post_operation_items)
-            self._add(action, given, item, operation, hide=hide)
 
-    def _add(
-        self,
-        action: BackupItemAction | RestoreItemAction,
-        given: BackupInput | RestoreInput,
-        item: ResourceIdentifier,
-        operation: ItemOperation,
-        *,
-        hide: bool,
-    ) -> None:
-        """Put an operation on the books; all but its id is for the run to say."""
-        run = self._run
+    def _book(self, one: _Beginning, operation: ItemOperation | None) -> None:
+        """Put what was begun on the books, unless that was done already."""
+        begun = self._filled(one, operation) if operation is not None else None
+        with self._booking:
+            if one not in self._beginning:
+                return
+            self._beginning.remove(one)
+            if begun is not None:
+                self._begun.append(begun)
+        if begun is not None:
+            self._tell(begun)
+
+    def _filled(self, one: _Beginning, operation: ItemOperation) -> _Begun:
+        """Return an operation to follow; all but its id is for the run to say."""
+        run, given = self._run, one.given
         filled: dict[str, Any] = {
             f"{run.kind}_name": run.name,
             f"{run.kind}_uid": run.uid,
-            f"{run.kind}_item_action": action.name,
-            "resource_identifier": item,
+            f"{run.kind}_item_action": one.action.name,
+            "resource_identifier": one.item,
             "post_operation_items": (),  # or a reader would look for them
         }
         now = run.clock.now()
@@ -184,17 +215,15 @@ class Operations:
             spec=attrs.evolve(operation.spec, **filled),
             status=OperationStatus(phase=OperationPhase.NEW, created=now),
         )
-        begun = _Begun(
-            action=action,
-            item=item,
+        return _Begun(
+            action=one.action,
+            item=one.item,
             backup=given.backup,
             restore=given.restore if isinstance(given, RestoreInput) else None,
             operation=started,
             deadline=run.deadline(self._timeout),
-            hide=hide,
+            hide=one.hide,
         )
-        self._begun.append(begun)
-        self._tell(begun)
 
     def _report_unstored(
         self,
@@ -254,7 +283,7 @@ class Operations:
         run, name = self._run, begun.action.name
         given = self._input(begun, self._cluster)
         try:
-            call = partial(_progress, begun.action, given, begun.item)
+            call = partial(calls.progress, begun.action, given, begun.item)
             status = call_action(run, name, begun.item, call, hide=begun.hide)
         except KBackupError as exc:
             self._bear(begun, _text(exc, hide=begun.hide))
@@ -330,7 +359,24 @@ class Operations:
         traceback: TracebackType | None,
     ) -> None:
         """Cancel what is still open: nobody will ask about it any more."""
+        until = time.monotonic() + _GRACE.total_seconds()
         token = CancelToken().after(_GRACE)  # the run's own may be cancelled
+        late = {one.outcome: one for one in tuple(self._beginning)}
+        self._cancel_open(token)
+        with suppress(TimeoutError):
+            for outcome in as_completed(late, max(0.0, until - time.monotonic())):
+                if outcome.exception() is None:
+                    self._book(late[outcome], outcome.result())
+                    self._cancel_open(token)
+        for one in tuple(self._beginning):
+            self._book(one, None)
+            self._run.warning(
+                "begin was left behind; what it began may go on",
+                item=one.item,
+                plugin=one.action.name,
+            )
+
+    def _cancel_open(self, token: CancelToken) -> None:
         cluster = self._cluster.for_run(token)
         for each in self._open():
             try:
@@ -346,7 +392,7 @@ class Operations:
         run, name, writer = self._run, begun.action.name, cluster.writer()
         given = self._input(begun, cluster)
         try:
-            call = partial(_cancel, begun.action, given, writer, begun.item)
+            call = partial(calls.cancel, begun.action, given, writer, begun.item)
             call_action(run, name, begun.item, call, hide=begun.hide, cancel=token)
         except KBackupError as exc:
             self._warn_uncancelled(begun, exc)
@@ -374,74 +420,6 @@ class Operations:
 
 _WAITING = BackupPhase.WAITING_FOR_PLUGIN_OPERATIONS  # a restore's phase is alike
 _WAITING_PARTIALLY_FAILED = BackupPhase.WAITING_FOR_PLUGIN_OPERATIONS_PARTIALLY_FAILED
-
-
-def _begin(
-    action: Any,
-    given: BackupInput | RestoreInput,
-    writer: ClusterWriter,
-    item: ResourceIdentifier,
-) -> ItemOperation | None:
-    begin = _method(action, "begin", item)
-    operation = begin(given, writer)
-    if operation is None:
-        return None
-    if not isinstance(operation, ItemOperation):
-        kind = type(operation).__name__
-        raise TypeError(f"begin returned a {kind}, not an ItemOperation")
-    if not operation.spec.operation_id:
-        raise ValueError("begin returned an operation without an id")
-    dump_json(operation)  # what no file can hold would cost the record of all
-    return operation
-
-
-def _progress(
-    action: Any, given: OperationInput, item: ResourceIdentifier
-) -> OperationStatus:
-    progress = _method(action, "progress", item)(given)
-    if not isinstance(progress, OperationProgress):
-        kind = type(progress).__name__
-        raise TypeError(f"progress returned a {kind}, not an OperationProgress")
-    status = _advanced(given.operation.status, progress)
-    dump_json(status)
-    return status
-
-
-def _cancel(
-    action: Any,
-    given: OperationInput,
-    writer: ClusterWriter,
-    item: ResourceIdentifier,
-) -> None:
-    _method(action, "cancel", item)(given, writer)
-
-
-def _method(action: Any, name: str, item: ResourceIdentifier) -> Any:
-    method = getattr(action, name, None)
-    if method is None:
-        raise ActionError(action.name, str(item), f"it has no method {name}")
-    return method
-
-
-def _advanced(known: OperationStatus, progress: OperationProgress) -> OperationStatus:
-    """Return the status that an answer means; nothing goes back to New."""
-    phase = known.phase
-    if progress.completed:
-        failed = bool(progress.error)
-        phase = OperationPhase.FAILED if failed else OperationPhase.COMPLETED
-    elif progress.started or progress.n_completed:
-        phase = OperationPhase.IN_PROGRESS
-    return attrs.evolve(
-        known,
-        phase=phase,
-        error=progress.error if progress.completed else "",
-        n_completed=progress.n_completed,
-        n_total=progress.n_total,
-        operation_units=progress.operation_units,
-        description=progress.description,
-        started=progress.started or known.started,
-        updated=progress.updated or known.updated,
-    )
 
 
 def _text(exc: BaseException, *, hide: bool) -> str:

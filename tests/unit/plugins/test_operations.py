@@ -1,6 +1,7 @@
 """What actions begin is followed to its end, whatever the action does."""
 
 import threading
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import attrs
@@ -407,9 +408,72 @@ def test_a_begin_that_hangs_is_left_behind():
 
     assert [entry.plugin for entry in scene.run.results.errors] == [NAME, NAME]
     assert "did not come back" in scene.errors[0]
+    assert "what it began may go on" in scene.errors[0]
     assert "not called again" in scene.errors[1]
+    assert "go on" not in scene.errors[1]
     assert scene.cluster.writes == []
     assert scene.operations.records == ()
+
+
+class _SlowBegin(Action):
+    """Begins only when released, and has the run cancelled meanwhile."""
+
+    def __init__(self, scene):
+        """Cancel the run of *scene*."""
+        super().__init__(OperationProgress())
+        self.scene, self.released = scene, threading.Event()
+
+    def begin(self, given, cluster):
+        """Wait, then begin."""
+        self.scene.token.cancel("enough")
+        self.released.wait(30)
+        return super().begin(given, cluster)
+
+    @contextmanager
+    def released_at_the_end(self):
+        """Let it begin once the context is left."""
+        try:
+            yield
+        finally:
+            self.released.set()
+
+
+def test_what_a_begin_began_after_the_cancel_is_cancelled(scene):
+    """A run that is cancelled while an action begins stops what that begins later."""
+    action = _SlowBegin(scene)
+
+    with pytest.raises(Cancelled), scene.operations, action.released_at_the_end():
+        scene.begin(action)
+
+    assert action.cancelled == ["o-a"]
+    assert "operation o-a failed: the run ended before it" in scene.errors[0]
+    assert scene.run.results.warnings == ()
+
+
+def test_a_begin_that_a_cancelled_run_leaves_behind_is_told(scene, monkeypatch):
+    """A begin that is still under way when the run is over is a warning by name."""
+    grace = timedelta(milliseconds=50)
+    monkeypatch.setattr("kbackup.plugins._operations._GRACE", grace)
+    action = _SlowBegin(scene)
+
+    with pytest.raises(Cancelled), scene.operations:
+        scene.begin(action)
+    action.released.set()
+
+    (warning,) = scene.run.results.warnings
+    assert warning.message == "begin was left behind; what it began may go on"
+    assert (warning.item, warning.plugin) == (_given().identifier, NAME)
+    assert scene.operations.records == ()
+
+
+def test_a_begin_that_was_not_called_leaves_nothing_behind(scene):
+    """After the cancel nothing begins, so there is nothing to warn of."""
+    scene.token.cancel("enough")
+
+    with pytest.raises(Cancelled), scene.operations:
+        scene.begin(Action())
+
+    assert scene.run.results.warnings == ()
 
 
 def test_a_progress_that_hangs_ends_all_operations_of_its_action():
