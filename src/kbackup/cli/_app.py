@@ -12,6 +12,7 @@ import click
 
 from kbackup.cli._failures import explain, explain_usage, explain_words
 from kbackup.cli._options import Group, global_options
+from kbackup.cli._output import echo
 from kbackup.cli._session import Session
 from kbackup.errors import KBackupError
 
@@ -53,7 +54,7 @@ class _LazyGroup(Group):
 def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's
     """Print the version alone, and end."""
     if value and not ctx.resilient_parsing:
-        click.echo(f"kbackup {installed_version('kbackup')}")
+        echo(f"kbackup {installed_version('kbackup')}")
         ctx.exit()
 
 
@@ -98,7 +99,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return 0
     except OSError as exc:  # a file of this machine: a full disk, no rights
         text, code = explain_words(str(exc), words), 1
-    click.echo(text, err=True)
+    echo(text, err=True)
     return code
 
 

@@ -25,6 +25,7 @@ from kbackup.cli._options import (
 )
 from kbackup.cli._output import (
     document,
+    echo,
     print_document,
     print_results,
     print_table,
@@ -103,7 +104,7 @@ def create(session: Session, /, name: str, **flags: Any) -> int:
         else:
             result = engine.run(name, spec, options, cancel=token)
     if flags["dry_run"]:
-        print_document(session, plan.to_json(), lambda: click.echo(str(plan)))
+        print_document(session, plan.to_json(), lambda: echo(str(plan)))
         return 0
     content = document(
         "BackupResult",
@@ -151,7 +152,7 @@ def _print_created(result: BackupResult, url: str) -> None:
     items = status.progress.items_backed_up if status.progress else 0
     name = backup_.metadata.name
     print_results(result.results)
-    click.echo(f"Backup {name}: {status.phase}, {plural(items, 'item')}, in {url}")
+    echo(f"Backup {name}: {status.phase}, {plural(items, 'item')}, in {url}")
 
 
 @backup.command()
@@ -213,7 +214,7 @@ def describe(session: Session, names: tuple[str, ...], *, details: bool) -> int:
         else document("BackupDescriptionList", items=contents)
     )
     texts = "\n\n".join(each.text for each in found)
-    print_document(session, content, lambda: click.echo(texts))
+    print_document(session, content, lambda: echo(texts))
     say_next(session, found[-1].next_command)
     return 1 if any(each.state == "damaged" for each in found) else 0
 
@@ -242,7 +243,7 @@ def delete(
     for name in names:
         left = store.delete(name, files_only=files_only)
         if session.output == "table":
-            click.echo(f"Deleted {name}")
+            echo(f"Deleted {name}")
         for key in left:
             say(f"warning: left, for it is no file of a backup: {key}")
     if session.output != "table":

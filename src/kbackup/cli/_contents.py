@@ -16,6 +16,7 @@ from kbackup._kits.words import plural
 from kbackup.cli._options import Command, global_options, list_option
 from kbackup.cli._output import (
     document,
+    echo,
     print_document,
     print_lines,
     print_table,
@@ -172,7 +173,7 @@ def download(session: Session, name: str, target: Path | None, *, force: bool) -
     content = document(
         "Download", backup=name, file=str(target), size=target.stat().st_size
     )
-    print_document(session, content, lambda: click.echo(f"Saved {target}"))
+    print_document(session, content, lambda: echo(f"Saved {target}"))
     return 0
 
 
@@ -212,11 +213,11 @@ def verify(session: Session, name: str) -> int:
     def table() -> None:
         seen = f"{plural(report.objects, 'object')}, {plural(report.items, 'item')}"
         verdict = "damaged" if report.problems else "whole"
-        click.echo(f"Backup {name} is {verdict}: {seen} read")
+        echo(f"Backup {name} is {verdict}: {seen} read")
         for problem in report.problems:
-            click.echo(f"  {problem}")
+            echo(f"  {problem}")
         for text in report.away:
-            click.echo(f"  not read: {text}")
+            echo(f"  not read: {text}")
 
     print_document(session, content, table)
     if report.problems and len(store.directories()) > 1:

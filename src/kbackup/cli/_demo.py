@@ -14,7 +14,7 @@ import click
 
 from kbackup._kits.words import plural
 from kbackup.cli._options import global_options
-from kbackup.cli._output import document, print_document
+from kbackup.cli._output import document, echo, print_document
 from kbackup.cli._session import Session
 from kbackup.errors import PluginLoadError
 from kbackup.models import BackupSpec, RestoreSpec
@@ -168,7 +168,7 @@ class _Story:
             self._echo(f"   {line}".rstrip())
 
     def _echo(self, text: str, *, bold: bool = False) -> None:
-        click.secho(text, bold=bold, err=self._to_stderr)
+        echo(text, bold=bold, err=self._to_stderr)
 
 
 def _delete_namespace(cluster: Cluster) -> None:

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kbackup.cli._options import Group, global_options
-from kbackup.cli._output import document, print_document, say, say_next, say_once_mended
+from kbackup.cli._output import (
+    document,
+    echo,
+    print_document,
+    say,
+    say_next,
+    say_once_mended,
+)
 from kbackup.cli._place import telling_if_made, without_own_key
 from kbackup.cli._session import Session, agreed, require_somebody_to_ask
 from kbackup.errors import UnsupportedCapabilityError
@@ -37,12 +44,12 @@ def validate(session: Session) -> int:
 
     def table() -> None:
         for each in directories if len(directories) > 1 else ():
-            click.echo(f"{each.path}: {each.reason if not each.present else 'there'}")
+            echo(f"{each.path}: {each.reason if not each.present else 'there'}")
         if not problems:
             done = "listed" if store.read_only else "listed, written, read, deleted"
-            click.echo(f"{store.url} is available: {done}")
+            echo(f"{store.url} is available: {done}")
         for problem in problems:
-            click.echo(f"{store.url}: {problem}")
+            echo(f"{store.url}: {problem}")
 
     print_document(session, content, table)
     unmarked = [each for each in directories if not each.marked]
@@ -107,7 +114,7 @@ def init(session: Session, *, yes: bool) -> int:
                 return 1
         store.initialise()
         content = _report(url, state_of(store).directories)
-    print_document(session, content, lambda: click.echo("The location is prepared"))
+    print_document(session, content, lambda: echo("The location is prepared"))
     say_next(session, "kbackup location validate")
     return 0
 
@@ -144,17 +151,17 @@ def repair(session: Session, *, dry_run: bool, yes: bool) -> int:
     plan = store.plan_repair()
     if dry_run:
         content = document("RepairPlan", location=store.url, **plan.to_json())
-        print_document(session, content, lambda: click.echo(str(plan)))
+        print_document(session, content, lambda: echo(str(plan)))
         if plan.steps:
             say_next(session, "kbackup location repair")
         return 1 if plan.damage else 0
     if plan.steps:
-        click.echo(str(plan), err=True)
+        echo(str(plan), err=True)
         if not agreed(f"Repair {store.url} so?", yes=yes):
             say("Nothing was changed.")
             return 1
     report = store.repair(plan)
     content = document("RepairReport", location=store.url, **report.to_json())
-    print_document(session, content, lambda: click.echo(str(report)))
+    print_document(session, content, lambda: echo(str(report)))
     say_next(session, f"kbackup {'backup get' if report.ok else 'location validate'}")
     return 0 if report.ok else 1

@@ -1,11 +1,13 @@
 """How results are printed: tables for people, JSON and YAML for programs.
 
-What was asked for goes to stdout; messages, questions and progress go to stderr.
+What was asked for goes to stdout; messages, questions and progress go to stderr. All of
+it goes through `echo`: what a store, a file or a cluster says may be anybody's.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -17,7 +19,24 @@ if TYPE_CHECKING:
     from kbackup.models import Results
 
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
+_COMMANDS = re.compile(r"[^\n\t -~\u00a0-\ud7ff\ue000-\U0010ffff]")
 _GAP = "   "  # between columns, as kubectl
+
+
+def printable(text: str) -> str:
+    """Write what a terminal would obey, or could not print, as JSON does.
+
+    These are the control characters, but for line end and tab, and lone surrogates.
+    """
+    return _COMMANDS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def echo(
+    text: str = "", *, bold: bool = False, err: bool = False, nl: bool = True
+) -> None:
+    """Print text of anybody; nothing is printed in another way."""
+    text = printable(text)
+    click.echo(click.style(text, bold=True) if bold else text, err=err, nl=nl)
 
 
 def document(kind: str, **fields: Any) -> dict[str, Any]:
@@ -33,11 +52,11 @@ def print_document(
     """Print *content* in the chosen format; *table* prints it for people, else YAML."""
     text = json.dumps(content, indent=2, default=str)
     if session.output == "json":
-        click.echo(text)
+        echo(text)
     elif session.output == "yaml" or table is None:
         from kbackup.models import dump_yaml  # noqa: PLC0415 - costs 20 ms
 
-        click.echo(dump_yaml(json.loads(text)), nl=False)  # plain values only
+        echo(dump_yaml(json.loads(text)), nl=False)  # plain values only
     else:
         table()
 
@@ -48,7 +67,7 @@ def print_lines(
     """Print the lines of a log as they come, or as one document."""
     if session.output == "table":
         for line in lines:
-            click.echo(line.rstrip("\n"))
+            echo(line.rstrip("\r\n"))
         return
     kept = [line.rstrip("\n") for line in lines]
     print_document(session, document(kind, name=name, lines=kept), None)
@@ -62,14 +81,14 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for number, row in enumerate(cells):
         padded = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        click.secho(_GAP.join(padded).rstrip(), bold=number == 0)
+        echo(_GAP.join(padded).rstrip(), bold=number == 0)
 
 
 def print_results(results: Results) -> None:
     """Print every warning and error of a run, errors last."""
     for word, entries in (("warning", results.warnings), ("error", results.errors)):
         for entry in entries:
-            click.echo(f"  {word}: {entry}", err=True)
+            echo(f"  {word}: {entry}", err=True)
 
 
 def age(instant: datetime | None, now: datetime) -> str:
@@ -111,7 +130,7 @@ def results_json(results: Results) -> dict[str, Any]:
 
 def say_next(session: Session, command: str) -> None:
     """Tell what to type next, with the global options of this call."""
-    click.echo(f"Next: {session.complete(command)}", err=True)
+    echo(f"Next: {session.complete(command)}", err=True)
 
 
 def say_once_mended(session: Session, command: str) -> None:
@@ -122,4 +141,4 @@ def say_once_mended(session: Session, command: str) -> None:
 
 def say(message: str = "") -> None:
     """Tell the person something that is not the result."""
-    click.echo(message, err=True)
+    echo(message, err=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from kbackup.cli._output import say
+from kbackup.cli._output import printable, say
 from kbackup.plugins import (
     Event,
     ItemsProgressed,
@@ -38,7 +38,7 @@ def show_progress() -> Iterator[Observer]:
 
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -62,7 +62,9 @@ class _Bar:
         elif isinstance(event, ItemsProgressed):
             self._progress.update(self._task, completed=event.done, total=event.total)
         elif isinstance(event, WaitingFor):
-            self._progress.update(self._task, description=f"waiting for {event.what}")
+            self._progress.update(
+                self._task, description=printable(f"waiting for {event.what}")
+            )
 
 
 def _print_line(event: Event) -> None:

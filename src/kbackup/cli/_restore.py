@@ -28,6 +28,7 @@ from kbackup.cli._options import (
 from kbackup.cli._output import (
     age,
     document,
+    echo,
     print_document,
     print_lines,
     print_results,
@@ -168,7 +169,7 @@ def plan(
     if save is not None:
         save_plan(save, content)
         again = f"--plan {shlex.quote(str(save))}"
-    print_document(session, content, lambda: click.echo(str(planned)))
+    print_document(session, content, lambda: echo(str(planned)))
     say_next(session, f"kbackup restore create {again}")
     return planned.exit_code if detailed_exitcode else 0
 
@@ -368,7 +369,7 @@ def _print_restored(result: RestoreResult) -> None:
     done = ", ".join(f"{n} {action}" for action, n in sorted(counts.items()))
     print_results(result.results)
     restored = result.restore
-    click.echo(f"Restore {restored.metadata.name}: {restored.status.phase}, {done}")
+    echo(f"Restore {restored.metadata.name}: {restored.status.phase}, {done}")
 
 
 @restore.command()
@@ -423,7 +424,7 @@ def describe(session: Session, name: str, *, details: bool) -> None:
     content, text = describe_restore(
         store.get_restore(name), store.restore_results(name), details=details
     )
-    print_document(session, content, lambda: click.echo(text))
+    print_document(session, content, lambda: echo(text))
     say_next(session, f"kbackup restore logs {name}")
 
 

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 import attrs
 import click
 
+from kbackup.cli._output import printable, say
+
 if TYPE_CHECKING:  # heavy rooms are imported by the command that needs them
     from kbackup._kits.workers import CancelToken
     from kbackup.catalog import BackupStore
@@ -163,7 +165,7 @@ def cancel_on_signal() -> Iterator[CancelToken]:
         if token.cancelled:
             raise KeyboardInterrupt
         name = signal.Signals(number).name
-        click.echo(f"\n{name}: ending cleanly; once more to abort.", err=True)
+        say(f"\n{name}: ending cleanly; once more to abort.")
         token.cancel(f"stopped by {name}")
 
     kept = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
@@ -207,4 +209,4 @@ def require_somebody_to_ask(
 
 def agreed(question: str, *, yes: bool) -> bool:
     """Ask on a terminal, unless *yes* was given beforehand."""
-    return yes or click.confirm(question, err=True)
+    return yes or click.confirm(printable(question), err=True)

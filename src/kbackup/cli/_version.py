@@ -8,7 +8,7 @@ from importlib.metadata import version as installed_version
 import click
 
 from kbackup.cli._options import global_options
-from kbackup.cli._output import document, print_document
+from kbackup.cli._output import document, echo, print_document
 from kbackup.cli._session import Session
 
 
@@ -25,5 +25,5 @@ def version(session: Session) -> None:
     print_document(
         session,
         content,
-        lambda: click.echo(f"kbackup {content['version']}, Python {content['python']}"),
+        lambda: echo(f"kbackup {content['version']}, Python {content['python']}"),
     )

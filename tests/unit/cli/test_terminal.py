@@ -1,0 +1,65 @@
+"""What is printed may be anybody's text; a terminal obeys none of it."""
+
+import ast
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from kbackup import cli
+from kbackup.cli._output import printable
+
+CLEAR = "\x1b[2J\x07"  # clears the screen, and rings
+TOLD = "\\u001b[2J\\u0007"
+MODULES = sorted(Path(cli.__file__).parent.glob("*.py"))
+
+
+@pytest.mark.parametrize(
+    ("text", "printed"),
+    [
+        ("größe → 1\tkB\n日本 🎉", "größe → 1\tkB\n日本 🎉"),
+        (CLEAR, TOLD),
+        ("\r\x00\x7f\x9b\x85", "\\u000d\\u0000\\u007f\\u009b\\u0085"),
+        ("\ud800", "\\ud800"),
+    ],
+    ids=["plain", "escape", "others", "surrogate"],
+)
+def test_control_characters_are_shown_not_obeyed(text, printed):
+    """Letters of all scripts stay; what a terminal would obey is written out."""
+    assert printable(text) == printed
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
+def test_nothing_is_printed_past_it(module):
+    """Only the one function prints, so that no verb can forget to write it out."""
+    tree = ast.parse(module.read_text(encoding="utf-8"))
+    called = [ast.unparse(n.func) for n in ast.walk(tree) if isinstance(n, ast.Call)]
+
+    past = [x for x in called if x in {"click.echo", "click.secho", "print"}]
+
+    assert past == (["click.echo"] if module.stem == "_output" else [])
+
+
+def test_a_saved_plan_commands_no_terminal(backed_up, tmp_path):
+    """What a plan file says in the place of a phase or a reason is only shown."""
+    file = tmp_path / "plan.json"
+    backed_up("restore", "plan", "--from-backup", "shop-1", "--save", file)
+    document = json.loads(file.read_text())
+    document["head"]["backup"]["phase"] += CLEAR
+    file.write_text(json.dumps(document))
+
+    done = backed_up("restore", "create", "--plan", file, "--yes")
+
+    assert TOLD in done.out + done.err
+    assert "\x1b" not in done.out + done.err
+
+
+def test_a_log_commands_no_terminal(restored, directory):
+    """A line of a log, whoever wrote it, is only shown; its line end is no character."""
+    (log,) = directory.glob("restores/copy-1/*-logs.gz")
+    log.write_bytes(gzip.compress(f"level=info msg={CLEAR}\r\n".encode()))
+
+    done = restored("restore", "logs", "copy-1")
+
+    assert done.out == f"level=info msg={TOLD}\n"
