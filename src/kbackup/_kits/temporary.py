@@ -35,7 +35,8 @@ def place_of(parent: Path | None) -> Path:
 def private_directory(parent: Path | None, prefix: str) -> Iterator[Path]:
     """Make a directory (0700), and remove it at the end with all that is in it.
 
-    Those of the same account and prefix whose process was killed are removed as well.
+    Those of the same account and prefix whose process was killed are removed as well. A
+    forked child that leaves the context leaves the directory to its parent.
 
     Raises:
         OSError: It cannot be made.
@@ -43,12 +44,13 @@ def private_directory(parent: Path | None, prefix: str) -> Iterator[Path]:
     with suppress(OSError):  # to tidy up is no reason to fail
         _remove_dead(place_of(parent), prefix)
     path = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
-    lock = -1
+    lock, maker = -1, os.getpid()
     try:
         lock = _lock(path)
         yield path
     finally:
-        shutil.rmtree(path, ignore_errors=True)
+        if os.getpid() == maker:
+            shutil.rmtree(path, ignore_errors=True)
         if lock >= 0:
             os.close(lock)
 

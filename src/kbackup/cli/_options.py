@@ -164,11 +164,14 @@ class Duration(click.ParamType):  # type: ignore[type-arg, unused-ignore] # gene
         if isinstance(value, timedelta):
             return value
         try:
-            return parse_duration(value)
+            duration = parse_duration(value)
         except DurationError as exc:
             days = _DAYS.fullmatch(value)
             hint = f"; write {int(days[1]) * _HOURS[days[2]]}h" if days else ""
             self.fail(f"{exc}{hint}", param, ctx)
+        if duration < timedelta(0):
+            self.fail(f"{value} is negative", param, ctx)
+        return duration
 
 
 def operations_option(command: F) -> F:

@@ -93,7 +93,7 @@ class RestoreOptions:
         expect_cluster: The uid or the context of the only cluster that is meant.
         salvage: A damaged backup is read as far as it goes.
         max_in_flight: Writes at the same time, at most.
-        deadline: How long a write that may still succeed is tried again.
+        deadline: How long a write that may still succeed is tried again; not negative.
     """
 
     transforms: tuple[ItemTransform, ...] = attrs.field(default=(), converter=sequence)
@@ -124,7 +124,9 @@ class RestoreOptions:
     expect_cluster: str | None = None
     salvage: bool = False
     max_in_flight: int = attrs.field(default=32, validator=validators.ge(1))
-    deadline: timedelta = timedelta(minutes=10)
+    deadline: timedelta = attrs.field(
+        default=timedelta(minutes=10), validator=validators.ge(timedelta(0))
+    )
 
     def to_record(self) -> dict[str, Any]:
         """Return the options as plain JSON."""

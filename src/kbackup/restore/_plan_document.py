@@ -278,6 +278,8 @@ def _converted(document: Mapping[str, Any]) -> _Document:
     except msgspec.ValidationError as exc:
         fact, _, path = str(exc).partition(" - at `$")
         raise _refusal(path.strip("`."), fact) from exc
+    except UnicodeEncodeError as exc:
+        raise _refusal("", f"a text is no Unicode: {exc}") from exc
 
 
 def _head(head: _Head, writer: _Writer) -> PlanHead:

@@ -46,6 +46,34 @@ def test_it_is_private_and_goes(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+FORK = """
+import os, sys
+from pathlib import Path
+from kbackup._kits.temporary import private_directory
+with private_directory(Path(sys.argv[1]), "kbackup-") as path:
+    (path / "log").touch()
+    child = os.fork()
+    if not child:
+        sys.exit()
+    os.waitpid(child, 0)
+    print((path / "log").exists())
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_child_leaves_it_to_its_parent(tmp_path):
+    """A child that unwinds what it inherited does not remove what its parent uses."""
+    done = subprocess.run(
+        [sys.executable, "-c", FORK, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout == "True\n"
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_a_killed_process_left_is_removed(tmp_path, other):
     """The next one in the same place removes what a killed process left there."""
     process, left = other

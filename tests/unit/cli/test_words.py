@@ -85,3 +85,13 @@ def test_download_to_stdout_is_no_document(backed_up):
 
     assert done.code == 2
     assert "stdout is for the archive alone" in done.err
+
+
+@pytest.mark.parametrize("option", ["--deadline", "--item-operation-timeout"])
+def test_a_negative_duration_is_refused(offline, option):
+    """No time is less than none: the option is named, before anything begins."""
+    done = offline("restore", "plan", "--from-backup", "latest", f"{option}=-5s")
+
+    assert done.code == 2
+    assert option in done.err
+    assert "-5s is negative" in done.err

@@ -171,6 +171,7 @@ def test_the_name_of_a_function_is_qualified():
         {"retained_volumes": "leave"},
         {"existing_cluster_resource_policy": "recreate"},
         {"max_in_flight": 0},
+        {"deadline": timedelta(seconds=-1)},
     ],
     ids=lambda options: next(iter(options)),
 )

@@ -263,6 +263,7 @@ _GONE = object()
         ("options.max_in_flight", 0, "max_in_flight"),
         ("options.deadline", "10m", "options: deadline: "),
         ("options.deadline", 1e300, "options: deadline: "),
+        ("options.deadline", -5, "options: 'deadline' must be >= "),
         ("options.transforms", 5, "options: transforms: named is 5, given is none"),
         ("notices", None, "notices: "),
         ("notices.0.items.0", "secrets", "notices[0]: 'secrets' is no item"),
@@ -306,6 +307,15 @@ def test_what_is_no_plan_is_refused_by_its_place(path, value, said):
     assert str(caught.value).startswith("the saved plan cannot be used: ")
     assert said in str(caught.value)
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("key", ["spec", "options", "entries"])
+def test_a_text_that_is_no_unicode_is_no_plan(key):
+    """A lone surrogate in a parsed document is refused as every other nonsense."""
+    document = {**_plan().to_json(), key: "\ud800"}
+
+    with pytest.raises(InvalidPlanError, match="a text is no Unicode"):
+        RestorePlan.from_json(document)
 
 
 @pytest.mark.parametrize(
