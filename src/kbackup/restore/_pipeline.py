@@ -37,6 +37,7 @@ from kbackup.plugins import (
     RunStarted,
 )
 from kbackup.plugins.engine import Operations
+from kbackup.restore._claims import ClaimVerdict
 from kbackup.restore._finalizer import finalize
 from kbackup.restore._plan import PlanHead, RestorePlan
 from kbackup.restore._planner import Planned
@@ -243,6 +244,7 @@ def _apply(
         )
         memory = plan.memory
         request = resolve(session, run, backup, contents, asked=asked, memory=memory)
+        _refuse_unasked_volumes(plan, request, contents)
         if options.salvage:
             run.error("the backup was read as far as it goes, damaged or not")
         for damage in contents.damage:
@@ -258,6 +260,27 @@ def _apply(
         )
         operations.follow()
         finalize(plan, outcomes, run)
+
+
+def _refuse_unasked_volumes(
+    plan: RestorePlan, request: RestoreRequest, contents: ArchiveContents
+) -> None:
+    """A saved plan that was edited gives no claim a volume that it was not asked to."""
+    options = plan.options
+    for line in plan.claims:
+        if line.verdict is not ClaimVerdict.REATTACH:
+            continue
+        item = contents.get(line.claim)
+        spec = (item.content.get("spec") if item is not None else None) or {}
+        is_its_own = spec.get("volumeName") == line.volume
+        moved = line.target != request.filters.target(line.claim)
+        asked = options.released_volumes == "reattach"
+        if not (asked and is_its_own) or (moved and not options.transforms):
+            raise PlanOutdatedError(
+                f"the plan gives claim {line.target.qualified_name} volume "
+                f"{line.volume}, which neither its options nor the backup do",
+                hint=_AGAIN,
+            )
 
 
 def _check(session: Session, plan: RestorePlan) -> Backup:
