@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -19,6 +19,9 @@ from kbackup.errors import ServerFaultError
 from kbackup.models import APIResource, Item, ResourceIdentifier
 
 _MANAGER = "kbackup"
+_NO_JSON = "the answer is not JSON"
+_NO_OBJECT = "the answer is not the object: it lacks name, uid or resourceVersion"
+_Text = Annotated[str, msgspec.Meta(min_length=1)]
 
 
 class PatchKind(StrEnum):
@@ -45,6 +48,26 @@ class _Body(msgspec.Struct):
     metadata: _Meta = msgspec.field(default_factory=_Meta)
 
 
+class _TriedMeta(msgspec.Struct):
+    name: _Text
+
+
+class _Tried(msgspec.Struct):
+    """What every answer about an object has, also where nothing was stored."""
+
+    metadata: _TriedMeta
+
+
+class _StoredMeta(msgspec.Struct, rename="camel"):
+    name: _Text
+    uid: _Text
+    resource_version: _Text
+
+
+class _Stored(msgspec.Struct):
+    metadata: _StoredMeta
+
+
 class Objects:
     """The objects of one cluster, on behalf of one caller."""
 
@@ -66,6 +89,8 @@ class Objects:
             head = msgspec.json.decode(data, type=_Head)
         except msgspec.DecodeError as exc:
             raise _malformed(subject) from exc
+        if _keeps_objects(resource):
+            _check_object(data, _Stored, subject)
         identifier = ResourceIdentifier(resource.group_resource, namespace, name)
         return Item(
             identifier=identifier,
@@ -101,6 +126,7 @@ class Objects:
                 *_options(dry_run, field_manager),
                 ("fieldValidation", field_validation),
             ],
+            expected=_expected(resource, dry_run=dry_run),
         )
 
     def replace(
@@ -151,6 +177,7 @@ class Objects:
             patch,
             query=query,
             content_type=kind.value,
+            expected=None if subresource else _expected(resource, dry_run=dry_run),
         )
 
     def delete(
@@ -214,6 +241,7 @@ class Objects:
         query: list[tuple[str, str]] | None = None,
         content_type: str = "application/json",
         changes: bool = True,
+        expected: type[msgspec.Struct] | None = None,
     ) -> dict[str, Any]:
         data = body if isinstance(body, bytes) else msgspec.json.encode(body)
         call = Call(
@@ -225,7 +253,10 @@ class Objects:
             subject=subject,
             changes=changes,
         )
-        return _decoded(self._transport.send(call, self._bound).data, subject)
+        answer = self._transport.send(call, self._bound).data
+        if expected is not None:
+            _check_object(answer, expected, subject)
+        return _decoded(answer, subject)
 
 
 def _options(dry_run: bool, field_manager: str) -> list[tuple[str, str]]:  # noqa: FBT001 - passed on
@@ -256,7 +287,28 @@ def _decoded(data: bytes, subject: Subject) -> dict[str, Any]:
         raise _malformed(subject) from exc
 
 
-def _malformed(subject: Subject) -> ServerFaultError:
-    return ServerFaultError(
-        subject.verb, subject.resource, subject.item, "the answer is not JSON"
-    )
+def _keeps_objects(resource: APIResource) -> bool:
+    """Whether its objects are stored; a review is only answered, metrics only read."""
+    return resource.supports("get", "create")
+
+
+def _expected(resource: APIResource, *, dry_run: bool) -> type[msgspec.Struct] | None:
+    """What the answer to a write must have; None: it may be anything."""
+    if not _keeps_objects(resource):
+        return None
+    return _Tried if dry_run else _Stored
+
+
+def _check_object(
+    data: bytes, expected: type[msgspec.Struct], subject: Subject
+) -> None:
+    try:
+        msgspec.json.decode(data, type=expected)
+    except msgspec.ValidationError as exc:
+        raise _malformed(subject, _NO_OBJECT) from exc
+    except msgspec.DecodeError as exc:
+        raise _malformed(subject) from exc
+
+
+def _malformed(subject: Subject, reason: str = _NO_JSON) -> ServerFaultError:
+    return ServerFaultError(subject.verb, subject.resource, subject.item, reason)

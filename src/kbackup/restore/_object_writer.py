@@ -128,6 +128,9 @@ class ObjectWriter:
             return Attempt(action="" if retry else FAILED, reason=reason)
         except KBackupError as exc:
             return Attempt(action=FAILED, reason=str(exc))
+        except Exception as exc:  # noqa: BLE001 - one odd item must not end the restore
+            words = "" if self._hides(entry) else f": {exc}"
+            return Attempt(action=FAILED, reason=f"{type(exc).__name__}{words}")
 
     def _begin_and_write(self, entry: PlanEntry) -> Attempt:
         while (attempt := self._at_gate(entry)) is None:

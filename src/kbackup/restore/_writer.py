@@ -119,11 +119,15 @@ class Writer:
         crew = _Crew(entries, self._room)
 
         def work() -> None:
-            while (entry := crew.take()) is not None:
-                if crew.may_grow():
-                    futures.append(pool.submit(work))
-                self._run.cancel.check()
-                self._try(entry)
+            try:
+                while (entry := crew.take()) is not None:
+                    if crew.may_grow():
+                        futures.append(pool.submit(work))
+                    self._run.cancel.check()
+                    self._try(entry)
+            except BaseException:
+                crew.dismiss()
+                raise
 
         futures = [pool.submit(work)]
         # It grows while it is gone through: a worker is called before its caller ends.
@@ -277,12 +281,13 @@ class _Crew:
         self._waiting = iter(entries)
         self._room = room
         self._members = 1
+        self._dismissed = False
         self._changing = threading.Lock()
 
     def take(self) -> PlanEntry | None:
         """Return what to write next; None: the worker that asks is to go."""
         with self._changing:
-            if self._members <= max(1, self._room()):
+            if not self._dismissed and self._members <= max(1, self._room()):
                 entry = next(self._waiting, None)
                 if entry is not None:
                     return entry
@@ -292,9 +297,14 @@ class _Crew:
     def may_grow(self) -> bool:
         """Whether there is room for one worker more; then it is counted."""
         with self._changing:
-            grows = self._members < self._room()
+            grows = not self._dismissed and self._members < self._room()
             self._members += grows
             return grows
+
+    def dismiss(self) -> None:
+        """Let nobody begin anything more: an error ended one of the workers."""
+        with self._changing:
+            self._dismissed = True
 
 
 def _waiting_text(waiting: Sequence[tuple[PlanEntry, str]]) -> str:

@@ -107,6 +107,27 @@ def test_as_many_write_at_once_as_there_is_room_for():
     assert len(outcomes) == 120
 
 
+def test_nothing_more_is_written_once_a_worker_failed():
+    """What ends one worker ends the others: no write begins after it."""
+    began, failed = [], threading.Event()
+
+    def write(entry):
+        began.append(entry)
+        if entry.identifier.name == "s0":
+            failed.set()
+            raise RuntimeError("a fault")
+        failed.wait()
+        time.sleep(0.01)
+        return Attempt(action=CREATED)
+
+    with pytest.raises(RuntimeError, match="a fault"):
+        _writer(_run(), write).write(
+            [_entry(f"s{n}") for n in range(100)], timedelta(minutes=10)
+        )
+
+    assert len(began) < 20
+
+
 def test_what_may_pass_is_tried_again_after_everything_else():
     """A refused entry is tried again until it passes, and the others go first."""
     tries = []
