@@ -162,6 +162,8 @@ class Transport:
         self, call: Call, bound: Bound, take: Callable[[Any, CancelToken], Any]
     ) -> Any:
         begun, attempt, renewed = time.monotonic(), 0, False
+        # Whoever cancels wants to know what was written: an answer that comes is read.
+        reading = CancelToken() if call.changes else bound.cancel
         while True:
             bound.cancel.check()
             login = self._login(call)
@@ -170,11 +172,11 @@ class Transport:
             try:
                 response = self._send_once(call, bound, login)
                 if response.status < _FIRST_ERROR:
-                    taken = take(response, bound.cancel)
+                    taken = take(response, reading)
                     self._reached = True
                     self.authorization.accepted(login)
                     return taken
-                error = _refusal(call, response, bound.cancel)
+                error = _refusal(call, response, reading)
                 self._reached = True
             except _LOST as exc:
                 error, cause = error_from_exception(call.subject, exc), exc

@@ -375,9 +375,19 @@ def _keep(
             log=log,
             run=run,
         )
-    run.emit(RunEnded(phase=str(result.restore.status.phase)))
+    restore = result.restore
+    if run.results.errors:  # that there is no record may be the first
+        restore = attrs.evolve(
+            restore,
+            status=attrs.evolve(
+                restore.status,
+                phase=RestorePhase.PARTIALLY_FAILED,
+                errors=len(run.results.errors),
+            ),
+        )
+    run.emit(RunEnded(phase=str(restore.status.phase)))
     report = run.report(bytes_written=written)
-    return attrs.evolve(result, results=run.results, report=report)
+    return attrs.evolve(result, restore=restore, results=run.results, report=report)
 
 
 def _log_beginning(run: Run, head: PlanHead) -> None:

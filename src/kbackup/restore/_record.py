@@ -77,6 +77,8 @@ def keep(
 ) -> int:
     """Write the restore's files, the record last; what fails becomes a warning.
 
+    That another run took the name meanwhile is an error: both have written.
+
     Returns:
         The bytes that were stored.
     """
@@ -95,12 +97,22 @@ def keep(
     try:
         store.put_restore(restore, files)
     except RestoreExistsError:
-        run.warning("the store has the record of this restore already; it stays")
+        _tell_of_other_record(store, restore, run)
     except StoreError as exc:
         run.warning(f"the record of the restore could not be stored: {exc}")
     else:
         return sum(sizes)
     return 0
+
+
+def _tell_of_other_record(store: BackupStore, restore: Restore, run: Run) -> None:
+    """Say whose record stands under the name: this restore's, or another run's."""
+    try:
+        store.check_restore(restore.name, restore.metadata.uid)
+    except RestoreExistsError as exc:
+        run.error(f"this restore has no record: {exc}")
+    else:
+        run.warning("the store has the record of this restore already; it stays")
 
 
 def resource_list(

@@ -161,6 +161,24 @@ def test_cancelled_in_a_body(raw_server, cluster):
     assert raw_server.connections == 2
 
 
+def test_cancelled_in_the_answer_to_a_write(raw_server, cluster):
+    """A cancel does not hide what a write did: its answer is read, and counts."""
+    token = CancelToken()
+
+    def cancel():
+        token.cancel("enough")
+        return True
+
+    raw_server.halfway = cancel
+    bound = cluster.for_run(token)
+
+    bound.delete(MAPS, "a", namespace="x")
+
+    with pytest.raises(Cancelled, match="enough"):
+        bound.delete(MAPS, "b", namespace="x")
+    assert raw_server.requests == 1
+
+
 def test_interrupted_in_a_body(raw_server, cluster):
     """Ctrl-C in a page that never ends leaves at once, and leaves no half connection."""
 

@@ -25,8 +25,8 @@ from kbackup.models import (
     RestorePhase,
     RestoreSpec,
 )
-from kbackup.plugins import ItemRestored
-from kbackup.restore import ClaimVerdict, PlanAction, quiesce
+from kbackup.plugins import ItemRestored, PhaseChanged
+from kbackup.restore import ClaimVerdict, PlanAction, RestoreEngine, quiesce
 from kbackup.restore._request import _MANNER
 from kbackup.stores import RestoreFiles, layout
 from kbackup.testing import sample_shop
@@ -665,6 +665,26 @@ def test_a_name_of_another_restore_is_refused(shop, spec, options):
 
     assert shop.writes() == writes
     assert shop.store.get_restore("try-1") == before
+
+
+def test_two_restores_of_one_name_at_once(shop):
+    """Of two that write under one name, the one without a record says so, as an error."""
+    plan = shop.engine.plan("try-1", SPEC)
+    other = _spec(included_resources=("configmaps",))
+
+    def overtake(event):
+        if isinstance(event, PhaseChanged) and event.phase == "write":
+            overtaken.append(shop.engine.run("try-1", other))
+
+    overtaken = []
+    slow = RestoreEngine(shop.cluster, shop.store, observer=overtake)
+    result = slow.apply(plan)
+
+    assert overtaken[0].exit_code == 0
+    assert result.exit_code == 3
+    assert result.restore.status.phase is RestorePhase.PARTIALLY_FAILED
+    assert "this restore has no record" in str(result.results.errors[-1])
+    assert shop.store.get_restore("try-1") == overtaken[0].restore
 
 
 def test_a_restore_may_be_done_in_another_manner(shop):
