@@ -19,7 +19,6 @@ import io
 import json
 import os
 import queue
-import resource
 import statistics
 import subprocess
 import sys
@@ -33,6 +32,7 @@ from backup_secrets import (
     PAGE,
     TOKEN,
     make_pool,
+    peak_memory,
     post,
     started_cluster,
 )
@@ -291,7 +291,7 @@ def timed(work):
     return {
         "seconds": round(time.perf_counter() - began, 3),
         "cpu": round(time.process_time() - cpu, 3),
-        "mebibytes": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "mebibytes": round(peak_memory()),
     }
 
 
