@@ -22,8 +22,10 @@ def _optional(module: str) -> Any:
 # A C library without wheels for a few platforms; zlib does the same, slower.
 _igzip = _optional("isal.igzip")
 _igzip_lib = _optional("isal.igzip_lib")
+_inflate = _optional("isal.isal_zlib") or zlib
 
 _BLOCK = 1 << 20
+_GZIP = 16 + zlib.MAX_WBITS  # zlib's way to ask for gzip's header and check
 
 
 class Writable(Protocol):
@@ -137,6 +139,11 @@ def gzip_reader(source: BinaryIO) -> BinaryIO:
     module = _igzip if _igzip is not None else gzip
     opener = module.IGzipFile if _igzip is not None else gzip.GzipFile
     return cast("BinaryIO", opener(fileobj=source, mode="rb"))
+
+
+def inflater() -> Any:
+    """Return what inflates one gzip member, as `zlib.decompressobj` does."""
+    return _inflate.decompressobj(wbits=_GZIP)
 
 
 GZIP_ERRORS: tuple[type[Exception], ...] = (

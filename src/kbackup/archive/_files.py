@@ -55,7 +55,7 @@ class Cursor(io.RawIOBase):
     """A stream over a `PositionedFile` with a position of its own.
 
     Attributes:
-        position: Bytes read so far.
+        position: Where it reads on.
     """
 
     def __init__(self, file: PositionedFile) -> None:
@@ -68,6 +68,10 @@ class Cursor(io.RawIOBase):
         buffer[: len(data)] = data
         self.position += len(data)
         return len(data)
+
+    def peek(self, offset: int, size: int) -> bytes:
+        """Return a part, wherever it lies, and stay where this is."""
+        return self._at.read_at(offset, size)
 
 
 def temporary_file(directory: Path | None) -> BinaryIO:

@@ -10,20 +10,17 @@ from __future__ import annotations
 import re
 import struct
 import zlib
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
-from kbackup._kits.streams import GZIP_ERRORS, gzip_reader
+from kbackup._kits.streams import GZIP_ERRORS
 from kbackup.archive._files import Cursor, PositionedFile
 from kbackup.archive._limits import ArchiveLimits
+from kbackup.archive._members import Members
 from kbackup.errors import ArchiveCorruptError, ArchiveError
 
 _BLOCK = 512
 _ZEROS = bytes(_BLOCK)
-_LITTLE = 1 << 12  # at most so much is lost before a damaged place
-_GZIP = 16 + zlib.MAX_WBITS  # zlib's way to ask for gzip's header and check
-_OUR_MEMBER = b"\x1f\x8b\x08" + bytes(5)  # gzip, deflate, no name, no time
-_READ = 1 << 18  # larger blocks leave the processor's cache
+_READ = 1 << 18
 # name, size and its last byte, sum, type, magic, prefix
 _FIELDS = struct.Struct("100s24x11ss12x6s2xs100x6s82x155s12x")
 _NAME = slice(0, 100)
@@ -53,11 +50,7 @@ class Inflated:
         self, source: PositionedFile, limits: ArchiveLimits, *, salvage: bool = False
     ) -> None:
         self._cursor = Cursor(source)
-        stream: Any = gzip_reader(self._cursor)  # type: ignore[arg-type] # raw
-        # A whole block at a time is fast; where it ends in an error, all of it is lost.
-        self._next: Callable[[int], bytes] = (
-            _Salvager(self._cursor).read if salvage else stream.read
-        )
+        self._members = Members(self._cursor, salvage=salvage)
         self._limits = limits
         self._buffer = b""
         self._at = 0
@@ -118,7 +111,7 @@ class Inflated:
     def _fill(self) -> bool:
         """Read the next block; False at the end."""
         try:
-            self._buffer = self._next(_READ)
+            self._buffer = self._members.read()
         except GZIP_ERRORS as exc:
             self._buffer, self._at = b"", 0
             if isinstance(exc, OSError) and exc.errno is not None:
@@ -139,64 +132,6 @@ class Inflated:
             raise ArchiveCorruptError(
                 f"the archive inflates to more than {self._limits.ratio} times its size"
             )
-
-
-class _Salvager:
-    """Inflates so that nearly all is given before an error, and goes on behind it.
-
-    A gzip may have any number of members. Where one is damaged, the next call goes on
-    at the next one that begins as ours do.
-    """
-
-    def __init__(self, source: Cursor) -> None:
-        self._source = source
-        self._data = b""  # compressed, and not yet looked at
-        self._inflater = zlib.decompressobj(wbits=_GZIP)
-        self._is_lost = False
-
-    def read(self, _: int) -> bytes:
-        """Return some plain bytes, or none at the end."""
-        if self._is_lost and not self._find_member():
-            return b""
-        while self._data or self._refill():
-            if self._inflater.eof and not self._enter_member():
-                continue
-            try:
-                plain = self._inflater.decompress(self._data, _LITTLE)
-            except zlib.error:
-                self._is_lost = True
-                raise
-            # Of these two one is always empty.
-            self._data = self._inflater.unconsumed_tail or self._inflater.unused_data
-            if plain:
-                return plain
-        if not self._inflater.eof:
-            raise EOFError("it ends before its end mark")
-        return b""
-
-    def _refill(self) -> bool:
-        self._data += self._source.read(_READ)
-        return bool(self._data)
-
-    def _enter_member(self) -> bool:
-        """Begin the next member; False where only padding has come so far."""
-        self._data = self._data.lstrip(b"\0")
-        if self._data:
-            self._inflater = zlib.decompressobj(wbits=_GZIP)
-        return bool(self._data)
-
-    def _find_member(self) -> bool:
-        """Skip to where a member begins as ours do; False where none does."""
-        self._data = self._data[1:]  # what was damaged may have begun right here
-        while (at := self._data.find(_OUR_MEMBER)) < 0:
-            self._data = self._data[1 - len(_OUR_MEMBER) :]
-            before = len(self._data)
-            if not self._refill() or len(self._data) == before:
-                return False
-        self._data = self._data[at:]
-        self._inflater = zlib.decompressobj(wbits=_GZIP)
-        self._is_lost = False
-        return True
 
 
 def scan(

@@ -10,11 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from kbackup._kits.streams import Writable
 from kbackup._kits.temporary import place_of
-from kbackup.archive import ArchiveReader
+from kbackup._kits.workers import WorkerPool
+from kbackup.archive import ArchiveContents, ArchiveReader
+from kbackup.catalog._arriving import ArrivingFile
 from kbackup.catalog._manifest import Manifest, ManifestObject
 from kbackup.catalog._reading import copy_checked
-from kbackup.errors import BackupDamagedError, SpoolError
+from kbackup.errors import BackupDamagedError, KBackupError, SpoolError
 from kbackup.plugins import ObjectInfo, ObjectStore
 from kbackup.stores import BackupFiles
 
@@ -65,6 +68,43 @@ class Archives:
             raise
         return ArchiveReader(spool, salvage=salvage)
 
+    def contents(
+        self, name: str, manifest: Manifest | None, spool_directory: Path | None
+    ) -> ArchiveContents:
+        """Return the items by name: they are indexed while the archive comes.
+
+        What came is checked before any of it is returned. Of 100 MB from a directory
+        this takes half of the time of the two one after the other.
+
+        Args:
+            name: The backup.
+            manifest: Its own.
+            spool_directory: Where the items' file lies; None: the system's place.
+
+        Raises:
+            ArchiveError: The archive is damaged, though it is what the manifest says.
+            BackupDamagedError: It is missing or not what the manifest says.
+            SpoolError: There is no room for it.
+        """
+        spool = ArrivingFile(self._spool(buffering=0))
+        expected = _expected(name, manifest)
+        with (
+            WorkerPool(1, "kbackup-archive") as pool,
+            ArchiveReader(cast("BinaryIO", spool)) as archive,
+        ):
+            coming = pool.submit(self._bring_all, name, spool, expected)
+            try:
+                contents = archive.index(spool_directory)
+            except KBackupError:
+                coming.result()  # that what came is wrong says more than where
+                raise
+            try:
+                coming.result()
+            except BaseException:
+                contents.close()
+                raise
+        return contents
+
     def digest(self, name: str, manifest: Manifest | None) -> str:
         """Return the SHA-256 of an archive, 64 digits; read only where it must be."""
         if (expected := _expected(name, manifest)) is not None:
@@ -100,8 +140,16 @@ class Archives:
             temporary.unlink(missing_ok=True)
             raise
 
+    def _bring_all(
+        self, name: str, spool: ArrivingFile, expected: ManifestObject | None
+    ) -> None:
+        try:
+            self._bring(name, spool, expected)
+        finally:
+            spool.end()
+
     def _bring(
-        self, name: str, spool: BinaryIO, expected: ManifestObject | None
+        self, name: str, spool: Writable, expected: ManifestObject | None
     ) -> None:
         key = BackupFiles(name).archive
         info = self._store.stat(key) if expected is None else None
@@ -119,9 +167,11 @@ class Archives:
     def _place(self) -> Path:
         return place_of(self._spool_directory)
 
-    def _spool(self) -> BinaryIO:
+    def _spool(self, *, buffering: int = -1) -> BinaryIO:
         with _kept(self._place):  # closed by the reader that gets it
-            file = tempfile.TemporaryFile(dir=self._spool_directory)  # noqa: SIM115
+            file = tempfile.TemporaryFile(  # noqa: SIM115
+                dir=self._spool_directory, buffering=buffering
+            )
         return cast("BinaryIO", file)
 
 
@@ -148,14 +198,15 @@ def _asked_for(target: Path) -> Iterator[None]:
 class _Kept:
     """A file that fails with our error, which a store passes on as it is."""
 
-    def __init__(self, file: BinaryIO, place: Path) -> None:
+    def __init__(self, file: Writable, place: Path) -> None:
         self._file = file
         self._place = place
 
     def write(self, data: bytes, /) -> int:
         """Write *data*."""
         with _kept(self._place):
-            return self._file.write(data)
+            self._file.write(data)
+        return len(data)
 
 
 class Nothing:

@@ -11,7 +11,7 @@ from typing import Any, Self
 import attrs
 
 from kbackup._kits.clock import Clock, SystemClock
-from kbackup.archive import ArchiveReader
+from kbackup.archive import ArchiveContents, ArchiveReader
 from kbackup.catalog import _restores as restores
 from kbackup.catalog._archives import Archives
 from kbackup.catalog._claim import BackupClaim
@@ -205,16 +205,19 @@ class BackupStore:
         if salvage:
             layout.validate_name(name)
             return self._archives.open(name, None, salvage=True)
-        entry = self.entry(name)
-        if entry.state is EntryState.IN_PROGRESS:
-            raise BackupInProgressError(name, entry.reason)
-        if entry.state is not EntryState.COMPLETE:
-            raise BackupDamagedError(
-                name,
-                f"{entry.state}: {entry.reason}",
-                hint="--damaged reads what is readable of it",
-            )
+        self._require_complete(name)
         return self._archives.open(name, self.manifest(name))
+
+    def open_contents(
+        self, name: str, spool_directory: Path | None = None
+    ) -> ArchiveContents:
+        """Return the items of the archive by name, all of it read and checked.
+
+        As `open_archive` and `ArchiveReader.index`, but the archive is read while it
+        is fetched. Raises what those do.
+        """
+        self._require_complete(name)
+        return self._archives.contents(name, self.manifest(name), spool_directory)
 
     def archive_digest(self, name: str) -> str:
         """Return the SHA-256 of the archive, 64 hexadecimal digits.
@@ -448,6 +451,17 @@ class BackupStore:
     def _require_writable(self, key: str) -> None:
         if self.read_only:
             raise ReadOnlyLocationError(key)
+
+    def _require_complete(self, name: str) -> None:
+        entry = self.entry(name)
+        if entry.state is EntryState.IN_PROGRESS:
+            raise BackupInProgressError(name, entry.reason)
+        if entry.state is not EntryState.COMPLETE:
+            raise BackupDamagedError(
+                name,
+                f"{entry.state}: {entry.reason}",
+                hint="--damaged reads what is readable of it",
+            )
 
     def _require_free(self, name: str) -> None:
         if has_record(self._store, name):

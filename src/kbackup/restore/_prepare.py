@@ -6,6 +6,7 @@ the pipeline, for planning and for applying alike.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -14,7 +15,7 @@ from itertools import chain
 import attrs
 
 from kbackup._kits.clock import Clock
-from kbackup._kits.workers import Cancelled, CancelToken
+from kbackup._kits.workers import Cancelled, CancelToken, call_watched
 from kbackup.archive import ArchiveContents
 from kbackup.catalog import BackupStore, Manifest, VolumeRecord
 from kbackup.cluster import Cluster, Discovery
@@ -161,15 +162,28 @@ def opened(
         yield kept[backup.metadata.uid]  # read by this very call, and spooled since
         return
     with run.phase("read the backup"):
-        archive = session.store.open_archive(backup.name, salvage=options.salvage)
-        with archive:
-            contents = archive.index(session.settings.spool_directory)
+        contents = _read_archive(session, backup, options)
     if kept is not None:
         kept[backup.metadata.uid] = contents
         yield contents
         return
     with contents:
         yield contents
+
+
+def _read_archive(
+    session: Session, backup: Backup, options: RestoreOptions
+) -> ArchiveContents:
+    """Fetch and index it; a cancel leaves the store, which may be slow, behind."""
+    store, place = session.store, session.settings.spool_directory
+
+    def read() -> ArchiveContents:
+        if not options.salvage:
+            return store.open_contents(backup.name, place)
+        with store.open_archive(backup.name, salvage=True) as archive:
+            return archive.index(place)
+
+    return call_watched(read, math.inf, session.cancel)
 
 
 @attrs.frozen(kw_only=True)

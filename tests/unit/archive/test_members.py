@@ -1,4 +1,4 @@
-"""Archives with large items have many gzip members; salvage reads them all."""
+"""Archives with large items have many gzip members; all are read, whatever happens."""
 
 import io
 import os
@@ -6,7 +6,10 @@ import zlib
 
 import pytest
 
+from kbackup._kits.streams import inflater
 from kbackup.archive import ArchiveReader
+from kbackup.archive._files import Cursor, PositionedFile
+from kbackup.archive._members import Members
 from kbackup.errors import ArchiveCorruptError
 
 LARGE = 1 << 16
@@ -179,3 +182,76 @@ def test_broken_headers_in_a_long_archive(write, body):
     found = [item.identifier.name for item in reader]
 
     assert found == [name for name in names if name not in broken]
+
+
+# --- the same member once more --------------------------------------------------------
+
+
+@pytest.fixture
+def inflated(monkeypatch):
+    """Count the compressed bytes that are inflated."""
+    counts = []
+
+    class Counting:
+        def __init__(self):
+            self._inflater = inflater()
+
+        def decompress(self, data, most):
+            plain = self._inflater.decompress(data, most)
+            rest = self._inflater.unconsumed_tail or self._inflater.unused_data
+            counts.append(len(data) - len(rest))
+            return plain
+
+        def __getattr__(self, name):
+            return getattr(self._inflater, name)
+
+    monkeypatch.setattr("kbackup.archive._members.inflater", Counting)
+    return counts
+
+
+def test_second_copy_of_a_large_item_is_not_inflated(write, body, inflated):
+    """Both copies of a large item cost the inflating of one."""
+    large = body("a", "x", x=os.urandom(LARGE).hex())
+    content = write([("secrets", "x", "a", large)])
+
+    with ArchiveReader(io.BytesIO(content)) as reader:
+        assert [bytes(item.raw) for item in reader] == [large]
+
+    first, last = member(content, 1)
+    assert sum(inflated) == len(content) - (last - first)
+
+
+def plain_of(content):
+    """Return the plain bytes of a gzip, as an archive's reader takes them."""
+    members = Members(Cursor(PositionedFile(io.BytesIO(content))))
+    return b"".join(iter(members.read, b""))
+
+
+def test_large_member_that_begins_as_another_one():
+    """A large member that is nearly the one before it is read for what it is."""
+    start, rest = os.urandom(3 * LARGE), os.urandom(LARGE)
+    parts = [start + rest, start, start + rest[:-1] + b"x", start + rest, start]
+
+    content = b"".join(zlib.compress(part, level=0, wbits=31) for part in parts)
+
+    assert plain_of(content) == b"".join(parts)
+
+
+def test_second_copy_cut_off():
+    """Of a member that comes again and ends too early nothing is made up."""
+    whole = zlib.compress(os.urandom(3 * LARGE), wbits=31)
+
+    for missing in (1, 8, LARGE, len(whole) - 5):
+        with pytest.raises(EOFError):
+            plain_of(whole + whole[:-missing])
+
+
+@pytest.mark.parametrize("size", [0, 1, 1 << 18, (1 << 18) + 1, 3 << 18, 5 << 20])
+@pytest.mark.parametrize("level", [0, 9])
+def test_sizes_of_members(size, level):
+    """Any sizes of members come out whole, where a block ends with one, too."""
+    parts = [os.urandom(size // 2) + bytes(size - size // 2), b"", bytes(size)]
+
+    packed = [zlib.compress(part, level=level, wbits=31) for part in parts]
+
+    assert plain_of(b"".join(packed + packed) + bytes(9)) == b"".join(parts + parts)

@@ -1,6 +1,7 @@
 """What a host learns of a run: its events, and its result where it raised."""
 
 import errno
+import threading
 
 import pytest
 
@@ -93,6 +94,29 @@ def test_a_cancelled_plan_has_a_result(watched, events):
         watched.engine.run("try-1", SPEC, cancel=token)
 
     assert caught.value.result.restore.status.phase is RestorePhase.FAILED
+    assert _runs(events)[-1] == RunEnded(phase="Cancelled")
+
+
+@pytest.mark.parametrize("salvage", [False, True])
+def test_a_cancel_while_the_archive_is_fetched(watched, events, monkeypatch, salvage):
+    """A store that takes its time with the archive does not hold a cancelled run."""
+    token, release = CancelToken(), threading.Event()
+
+    def stuck(*_, **__):
+        token.cancel("enough")
+        release.wait(60)
+        raise OSError
+
+    way = "open_archive" if salvage else "open_contents"
+    monkeypatch.setattr(watched.store, way, stuck)
+    options = RestoreOptions(salvage=salvage)
+    try:
+        with pytest.raises(RunCancelledError, match="enough"):
+            watched.engine.plan("try-1", SPEC, options, cancel=token)
+        assert not release.is_set()
+    finally:
+        release.set()
+
     assert _runs(events)[-1] == RunEnded(phase="Cancelled")
 
 

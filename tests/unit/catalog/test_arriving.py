@@ -1,0 +1,184 @@
+"""An archive is indexed while it is fetched; nothing of it is handed out before its end."""
+
+import json
+import os
+import tempfile
+import threading
+import time
+import uuid
+
+import catalog_samples as samples
+import pytest
+
+from kbackup.catalog import BackupStore
+from kbackup.catalog._arriving import ArrivingFile
+from kbackup.errors import (
+    ArchiveCorruptError,
+    BackupDamagedError,
+    BackupInProgressError,
+    BackupNotFoundError,
+    SpoolError,
+    StoreUnavailableError,
+)
+from kbackup.testing import MemoryStore
+
+ARCHIVE = "backups/shop/shop.tar.gz"
+
+
+@pytest.fixture
+def memory():
+    """An object store with a backup."""
+    memory = MemoryStore()
+    samples.make(BackupStore(memory), "shop")
+    return memory
+
+
+# --- the file -------------------------------------------------------------------------
+
+
+def arriving():
+    """Return a file that is to be filled."""
+    return ArrivingFile(tempfile.TemporaryFile(buffering=0))
+
+
+def test_reader_gets_all_that_is_written_meanwhile():
+    """Whatever the sizes of writes and reads, the reader gets what was written."""
+    content = os.urandom(300_000)
+
+    def fill(file):
+        for start in range(0, len(content), 7_001):
+            file.write(content[start : start + 7_001])
+        file.end()
+
+    with arriving() as file:
+        writer = threading.Thread(target=fill, args=(file,))
+        writer.start()
+        found = b"".join(iter(lambda: file.read(9_973), b""))
+        writer.join()
+        file.seek(299_000)
+        again = file.read(5_000)
+
+    assert found == content
+    assert again == content[299_000:]
+
+
+def test_reader_waits_for_what_is_still_to_come():
+    """A read gives fewer bytes than it was asked for at the end only."""
+    with arriving() as file:
+        file.write(b"abc")
+        found = []
+        reader = threading.Thread(target=lambda: found.append(file.read(6)))
+        reader.start()
+        reader.join(0.05)
+        assert reader.is_alive()
+
+        file.write(b"de")
+        file.end()
+        reader.join(10)
+
+    assert found == [b"abcde"]
+
+
+# --- the contents ---------------------------------------------------------------------
+
+
+def test_contents_are_those_of_the_archive(memory):
+    """The items are the same as those that opening and indexing give."""
+    store = BackupStore(memory)
+
+    with (
+        store.open_archive("shop") as archive,
+        archive.index() as expected,
+        store.open_contents("shop") as found,
+    ):
+        for resource in expected.resources():
+            assert list(found.items(resource)) == list(expected.items(resource))
+        assert len(found) == len(expected) > 0
+
+
+def test_altered_archive_is_not_the_manifests(memory):
+    """An archive that reads well and is another one is refused, all of it."""
+    memory.objects[ARCHIVE] = samples.archive_bytes(mtime=1)
+
+    with pytest.raises(BackupDamagedError, match="not what its manifest says"):
+        BackupStore(memory).open_contents("shop")
+
+
+def test_damaged_archive_is_told_as_such(memory):
+    """That the archive is not the manifest's says more than where its gzip breaks."""
+    content = bytearray(memory.objects[ARCHIVE])
+    content[len(content) // 2] ^= 1
+    for damaged in (bytes(content), bytes(content[:-9]), b""):
+        memory.objects[ARCHIVE] = damaged
+        with pytest.raises(BackupDamagedError, match="not what its manifest says"):
+            BackupStore(memory).open_contents("shop")
+
+
+def test_missing_archive(memory):
+    """A backup whose archive is away is damaged."""
+    del memory.objects[ARCHIVE]
+
+    with pytest.raises(BackupDamagedError, match="missing"):
+        BackupStore(memory).open_contents("shop")
+
+
+def test_archive_of_someone_else_that_is_damaged():
+    """Where no manifest tells, the archive's own fault is the answer."""
+    record = {
+        "kind": "Backup",
+        "apiVersion": "velero.io/v1",
+        "metadata": {"name": "shop"},
+        "status": {"phase": "Completed"},
+    }
+    memory = MemoryStore()
+    memory.objects["backups/shop/velero-backup.json"] = json.dumps(record).encode()
+    memory.objects[ARCHIVE] = samples.archive_bytes()[:-9]
+
+    with pytest.raises(ArchiveCorruptError, match="gzip"):
+        BackupStore(memory).open_contents("shop")
+
+
+def test_only_complete_backups_have_contents(memory):
+    """What is absent, being written or half there is said so before it is fetched."""
+    store = BackupStore(memory)
+    with pytest.raises(BackupNotFoundError):
+        store.open_contents("nothing")
+    with (
+        store.claim("now", run_uid=str(uuid.uuid4())),
+        pytest.raises(BackupInProgressError),
+    ):
+        store.open_contents("now")
+
+
+def test_store_that_fails_in_the_middle(memory):
+    """An error of the store is the error, however far the reading had come."""
+
+    class Breaking(MemoryStore):
+        def get(self, key, target, **given):
+            if key == ARCHIVE:
+                target.write(self.objects[key][:100])
+                raise StoreUnavailableError(key, "the connection broke")
+            return super().get(key, target, **given)
+
+    breaking = Breaking()
+    breaking.objects = memory.objects
+    threads = threading.active_count()
+
+    with pytest.raises(StoreUnavailableError, match="broke"):
+        BackupStore(breaking).open_contents("shop")
+    while threading.active_count() > threads:  # the fetching one ends, too
+        time.sleep(0.001)
+
+
+def test_no_room_for_the_items(memory, tmp_path):
+    """A place that is not there is named, and the fetching ends."""
+    with pytest.raises(SpoolError, match="away"):
+        BackupStore(memory).open_contents("shop", tmp_path / "away")
+
+
+def test_no_room_for_the_archive(memory, tmp_path):
+    """A place for the archive that is not there is named."""
+    store = BackupStore(memory, spool_directory=tmp_path / "away")
+
+    with pytest.raises(SpoolError, match="away"):
+        store.open_contents("shop")
