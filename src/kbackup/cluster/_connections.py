@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import urllib3
 from urllib3.exceptions import ClosedPoolError, HTTPError
 
+from kbackup.cluster._exchange import Exchange, make_obedient
 from kbackup.errors import InvalidConfigError
 
 # urllib3 would sleep on Retry-After, deaf to the cancel token.
@@ -55,11 +56,14 @@ class Connections:
         *,
         body: bytes | None,
         headers: Mapping[str, str],
-        timeout: urllib3.Timeout,
+        exchange: Exchange,
     ) -> urllib3.BaseHTTPResponse:
         """Send one request, once; return the answer with its body unread.
 
         Goes past the pool manager, which would look for the pool of each URL again.
+
+        Raises:
+            Cancelled: The run is to stop; so may reading the body.
         """
         how: dict[str, Any] = {
             "body": body,
@@ -68,30 +72,34 @@ class Connections:
             "redirect": False,
             "assert_same_host": False,
             "preload_content": False,
-            "timeout": timeout,
+            "timeout": urllib3.Timeout(
+                connect=exchange.connect_timeout, read=exchange.read_timeout
+            ),
         }
-        try:
-            return self._pool.urlopen(method, self._prefix + target, **how)
-        except ClosedPoolError:  # cleared meanwhile; nothing was sent
-            self._pool = self._manager.connection_from_url(self.server)
-            return self._pool.urlopen(method, self._prefix + target, **how)
+        with exchange:
+            try:
+                return self._pool.urlopen(method, self._prefix + target, **how)
+            except ClosedPoolError:  # cleared meanwhile; nothing was sent
+                self._pool = self._manager.connection_from_url(self.server)
+                return self._pool.urlopen(method, self._prefix + target, **how)
 
-    def open_socket(self, connect_timeout: float) -> socket.socket:
+    def open_socket(self, exchange: Exchange) -> socket.socket:
         """Open a connection outside the pool, through TLS and proxies as in it.
 
-        The caller closes it.
+        The caller closes it. Only connecting obeys *exchange*.
         """
         pool = self._manager.connection_from_url(self.server)
         connection = pool._new_conn()  # noqa: SLF001 - all that is set for the pool
-        connection.timeout = connect_timeout
-        if pool.proxy is None:
-            connection.connect()
-        elif self._is_tls:
-            pool._prepare_proxy(connection)  # noqa: SLF001 - as the pool does
-        else:
-            host, port = self._address
-            connection.set_tunnel(host, port or 80)
-            connection.connect()
+        connection.timeout = exchange.connect_timeout
+        with exchange:
+            if pool.proxy is None:
+                connection.connect()
+            elif self._is_tls:
+                pool._prepare_proxy(connection)  # noqa: SLF001 - as the pool does
+            else:
+                host, port = self._address
+                connection.set_tunnel(host, port or 80)
+                connection.connect()
         opened: socket.socket = connection.sock  # type: ignore[attr-defined] # of http.client
         return opened
 
@@ -105,4 +113,5 @@ def _make_manager(configuration: Any) -> urllib3.PoolManager:
     from kubernetes.client.rest import RESTClientObject  # noqa: PLC0415 - 0.4 s
 
     manager: urllib3.PoolManager = RESTClientObject(configuration).pool_manager
+    make_obedient(manager)
     return manager

@@ -10,12 +10,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import attrs
 import msgspec
 
+from kbackup._kits.workers import call_watched
 from kbackup.cluster._auth import Login
 from kbackup.cluster._errors import (
     Subject,
@@ -23,6 +25,7 @@ from kbackup.cluster._errors import (
     error_from_answer,
     exec_error,
 )
+from kbackup.cluster._exchange import Exchange, wake_reader
 from kbackup.cluster._paths import path_of, qualified
 from kbackup.cluster._transport import Bound, Transport
 from kbackup.errors import (
@@ -124,16 +127,26 @@ def _open(
     path = path_of(_PODS, command.namespace, command.pod, "exec")
     url = f"{transport.server}{path}?{urlencode(_query(command))}"
     settings, connection = bound.settings, None
+    timeout = settings.read_timeout.total_seconds()
+    exchange = Exchange(
+        f"GET {path}",
+        bound.cancel,
+        connect_timeout=settings.connect_timeout.total_seconds(),
+        read_timeout=timeout,
+    )
     try:
-        connection = transport.connections(login).open_socket(
-            settings.connect_timeout.total_seconds()
+        connection = transport.connections(login).open_socket(exchange)
+        shake_hands = partial(
+            ChannelStream, connection, url, transport.identity(login), timeout
         )
-        timeout = settings.read_timeout.total_seconds()
-        return ChannelStream(connection, url, transport.identity(login), timeout)
-    except Exception as exc:
+        return call_watched(shake_hands, timeout, bound.cancel)
+    except BaseException as exc:
         if connection is not None:
+            wake_reader(connection)  # it may still be read on the other thread
             connection.close()
-        raise _handshake_error(subject, exc) from exc
+        if isinstance(exc, Exception):
+            raise _handshake_error(subject, exc) from exc
+        raise
 
 
 def _query(command: Command) -> list[tuple[str, str]]:

@@ -31,6 +31,7 @@ from kbackup.cluster._auth import Authorization, Login
 from kbackup.cluster._configuration import is_header_value
 from kbackup.cluster._connections import Connections
 from kbackup.cluster._errors import Subject, error_from_answer, error_from_exception
+from kbackup.cluster._exchange import Exchange
 from kbackup.errors import (
     ClusterError,
     ClusterUnreachableError,
@@ -53,7 +54,9 @@ _LOST = (HTTPError, OSError, http.client.HTTPException, ProxySchemeUnsupported)
 _NOT_SENT = (NewConnectionError, ConnectTimeoutError)
 _FIRST_ERROR = 300
 _UNAUTHORIZED = 401
-_PIECE = 128 * 1024  # of a body, at most: the cancel token is asked after each
+_PIECE = 128 * 1024  # of a body, at most
+# Whoever cancels wants to know what was written: an answer that comes soon is read.
+_GRACE_OF_WRITES = 2.0  # seconds
 
 
 def _uncounted(_: str) -> None:
@@ -65,7 +68,8 @@ class Bound:
     """What a request belongs to: whom it obeys and who counts it.
 
     Attributes:
-        cancel: Asked before each request, retry and sleep.
+        cancel: Asked before each request, retry and sleep, and while a server is
+            waited for.
         settings: Timeouts, page size and how long to try again.
         count: Called with ``<verb> <resource>`` for every request that is sent.
     """
@@ -89,7 +93,7 @@ class Call:
         subject: What errors name.
         changes: Whether sending it twice may do something twice.
         tries: At most so many when the server fails; None: the usual number.
-        read_timeout: Seconds between two bytes of the answer; None: the settings'.
+        read_timeout: Instead of the settings'.
     """
 
     method: str
@@ -159,11 +163,9 @@ class Transport:
     # --- the loop ---------------------------------------------------------------------
 
     def _try(
-        self, call: Call, bound: Bound, take: Callable[[Any, CancelToken], Any]
+        self, call: Call, bound: Bound, take: Callable[[urllib3.BaseHTTPResponse], Any]
     ) -> Any:
         begun, attempt, renewed = time.monotonic(), 0, False
-        # Whoever cancels wants to know what was written: an answer that comes is read.
-        reading = CancelToken() if call.changes else bound.cancel
         while True:
             bound.cancel.check()
             login = self._login(call)
@@ -172,11 +174,11 @@ class Transport:
             try:
                 response = self._send_once(call, bound, login)
                 if response.status < _FIRST_ERROR:
-                    taken = take(response, reading)
+                    taken = take(response)
                     self._reached = True
                     self.authorization.accepted(login)
                     return taken
-                error = _refusal(call, response, reading)
+                error = _refusal(call, response)
                 self._reached = True
             except _LOST as exc:
                 error, cause = error_from_exception(call.subject, exc), exc
@@ -220,9 +222,12 @@ class Transport:
             call.target,
             body=call.body,
             headers=self._headers(call, login),
-            timeout=urllib3.Timeout(
-                connect=settings.connect_timeout.total_seconds(),
-                read=call.read_timeout or settings.read_timeout.total_seconds(),
+            exchange=Exchange(
+                f"{call.method} {call.path}",
+                bound.cancel,
+                connect_timeout=settings.connect_timeout.total_seconds(),
+                read_timeout=call.read_timeout or settings.read_timeout.total_seconds(),
+                grace=_GRACE_OF_WRITES if call.changes else 0.0,
             ),
         )
 
@@ -311,31 +316,26 @@ def _login_failed(call: Call, error: InvalidConfigError) -> UnauthorizedError:
     )
 
 
-def _read_all(response: urllib3.BaseHTTPResponse, cancel: CancelToken) -> Answer:
-    data = _drain(response, cancel)
+def _read_all(response: urllib3.BaseHTTPResponse) -> Answer:
+    data = _drain(response)
     return Answer(status=response.status, headers=response.headers, data=data)
 
 
-def _keep_open(
-    response: urllib3.BaseHTTPResponse, _: CancelToken
-) -> urllib3.BaseHTTPResponse:
+def _keep_open(response: urllib3.BaseHTTPResponse) -> urllib3.BaseHTTPResponse:
     return response
 
 
-def _refusal(
-    call: Call, response: urllib3.BaseHTTPResponse, cancel: CancelToken
-) -> ClusterError:
-    data = _drain(response, cancel)
+def _refusal(call: Call, response: urllib3.BaseHTTPResponse) -> ClusterError:
+    data = _drain(response)
     return error_from_answer(call.subject, response.status, response.headers, data)
 
 
-def _drain(response: urllib3.BaseHTTPResponse, cancel: CancelToken) -> bytes:
+def _drain(response: urllib3.BaseHTTPResponse) -> bytes:
     """Read the body as it comes; a connection that broke is not used again."""
     pieces = []
     try:
         while piece := response.read1(_PIECE):
             pieces.append(piece)
-            cancel.check()
     except BaseException:
         response.close()
         raise

@@ -26,7 +26,7 @@ class EngineSettings:
         workers: Requests to the API server in flight at most.
         page_bytes: The size towards which pages of a list are kept.
         connect_timeout: For one connection to the API server.
-        read_timeout: Between two bytes of an answer.
+        read_timeout: For the head of an answer, and between two bytes of its body.
         retry_budget: How long one request may be tried again.
         max_writes_per_second: To the API server; None: as many as it takes.
         action_timeout: After this time an item action is given up.

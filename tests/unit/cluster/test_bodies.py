@@ -68,8 +68,11 @@ class RawServer:
     def _answer(self, connection):
         with suppress(OSError), connection, connection.makefile("rb") as lines:
             while lines.readline():
-                while lines.readline() != b"\r\n":
-                    pass
+                length = 0
+                while (line := lines.readline()) != b"\r\n":
+                    if line.lower().startswith(b"content-length:"):
+                        length = int(line.split(b":")[1])
+                lines.read(length)
                 self.requests += 1
                 head, body = self.encode(BODY)
                 connection.sendall(b"HTTP/1.1 200 OK\r\n" + head)

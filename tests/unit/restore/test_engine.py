@@ -897,7 +897,7 @@ def test_a_run_cancelled_while_it_writes_tells_what_was_written(make_shop):
     plan = shop.engine.plan("try-1", SPEC)
 
     with pytest.raises(RunCancelledError) as caught:
-        shop.engine.apply(plan, cancel=KillToken(40))
+        shop.engine.apply(plan, cancel=KillToken(24))
 
     result = caught.value.result
     made = [o for o in result.outcomes if o.action == "created"]

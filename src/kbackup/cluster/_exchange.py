@@ -1,0 +1,262 @@
+"""One request and its answer on a connection: whatever the server does, it ends.
+
+The standard library bounds the time between two bytes: a server that sends one now and
+then is read for ever, and a cancel is not seen meanwhile. Here every wait for a server
+is cut into short ones, between which it is asked whether to go on: the same way while
+a request is sent and while head and body of its answer are read. Connecting cannot be
+cut; it is done on another thread, which can be left. Used by `_connections`.
+"""
+
+from __future__ import annotations
+
+import errno
+import http.client
+import io
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache, partial
+from typing import Any
+
+import urllib3
+from urllib3.connection import HTTPConnection
+from urllib3.exceptions import ConnectTimeoutError
+
+from kbackup._kits.workers import CancelToken, StuckCallError, call_watched
+
+_LOOK_EVERY = 0.2  # seconds: how late a cancel may be seen
+# The server's name, each of its addresses, the proxy's answer and TLS may each take the
+# connect timeout.
+_PARTS_OF_CONNECTING = 4
+
+
+class Exchange:
+    """How long the parts of one request may take, and whose cancel ends it.
+
+    Args:
+        what: Method and path, for errors.
+        cancel: Asked while connecting, sending and reading.
+        connect_timeout: Seconds for each part of connecting.
+        read_timeout: Seconds for the whole head of the answer, and between two bytes
+            of its body or of what is sent.
+        grace: So many seconds after a cancel what was begun to be sent is still sent,
+            and the answer read.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        cancel: CancelToken,
+        *,
+        connect_timeout: float,
+        read_timeout: float,
+        grace: float = 0.0,
+    ) -> None:
+        self.connect_timeout = connect_timeout
+        self.read_timeout = read_timeout
+        self._what = what
+        self._cancel = cancel
+        self._grace = grace
+        self._cancelled_at: float | None = None
+        self._until = 0.0
+        self._otherwise, self._is_total = "", False
+
+    def __enter__(self) -> None:
+        """Let the connections that this thread uses meanwhile obey the exchange."""
+        _running.exchange = self
+
+    def __exit__(self, *_: object) -> None:
+        _running.exchange = None
+
+    def connect(self, connection: HTTPConnection, connect: Callable[[], None]) -> None:
+        """Have *connection* connected by *connect*; one that comes too late is closed.
+
+        Raises:
+            ConnectTimeoutError: It was not done in time.
+            Cancelled: The run is to stop.
+        """
+        given_up = threading.Event()
+
+        def call() -> None:
+            try:
+                connect()
+            finally:
+                if given_up.is_set():
+                    connection.close()
+
+        seconds = self.connect_timeout * _PARTS_OF_CONNECTING
+        try:
+            call_watched(call, seconds, self._cancel)
+        except BaseException as exc:
+            given_up.set()
+            wake_reader(connection.sock)
+            if isinstance(exc, StuckCallError):
+                told = f"not connected within {seconds:g} s"
+                raise ConnectTimeoutError(connection, told) from exc
+            raise
+
+    def send(self, connected: socket.socket, data: bytes) -> None:
+        """Send all of *data*.
+
+        Raises:
+            TimeoutError: The server does not take it.
+            Cancelled: The run is to stop.
+        """
+        self._expect("the server took nothing more of the request", total=False)
+        connected.settimeout(_LOOK_EVERY)
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._wait_for(partial(connected.send, rest)) :]
+
+    def expect_head(self) -> None:
+        """Note that the request is sent: the head of the answer comes now."""
+        self._expect("the head of the answer was not whole", total=True)
+
+    def expect_body(self) -> None:
+        """Note that the head is whole: the body comes now, however long it takes."""
+        self._expect("nothing more of the answer came", total=False)
+
+    def receive_into(self, connected: socket.socket, buffer: Any) -> int:
+        """Wait for some bytes of the answer; none: the server closed the connection.
+
+        Raises:
+            TimeoutError: They do not come.
+            Cancelled: The run is to stop.
+        """
+        return self._wait_for(partial(connected.recv_into, buffer))
+
+    def _wait_for(self, transfer: Callable[[], int]) -> int:
+        while True:
+            self._check()
+            try:
+                count = transfer()
+            except TimeoutError as exc:
+                if exc.errno is not None:  # of TCP, which has given up the connection
+                    raise
+                continue
+            if not self._is_total:
+                self._until = time.monotonic() + self.read_timeout
+            return count
+
+    def _expect(self, otherwise: str, *, total: bool) -> None:
+        self._otherwise, self._is_total = otherwise, total
+        self._until = time.monotonic() + self.read_timeout
+
+    def _check(self) -> None:
+        now = time.monotonic()
+        if self._cancel.cancelled:
+            if self._cancelled_at is None:
+                self._cancelled_at = now
+            if now - self._cancelled_at >= self._grace:
+                self._cancel.check()
+        if now >= self._until:
+            told = f"{self._what}: {self._otherwise} within {self.read_timeout:g} s"
+            raise TimeoutError(errno.ETIMEDOUT, told)
+
+
+class _Running(threading.local):
+    exchange: Exchange | None = None
+
+
+_running = _Running()
+
+
+def wake_reader(connected: Any) -> None:
+    """End the connection for a thread that waits for what comes on it."""
+    with suppress(OSError, AttributeError):  # not connected; TLS within TLS
+        connected.shutdown(socket.SHUT_RDWR)
+
+
+class _Answer(io.RawIOBase):
+    """What comes on a socket, as `http.client` reads it."""
+
+    def __init__(self, connected: socket.socket, exchange: Exchange) -> None:
+        connected.settimeout(_LOOK_EVERY)
+        self._socket = connected
+        self._exchange = exchange
+        # The socket counts its files, and is closed after the last of them.
+        self._counted = connected.makefile("rb", buffering=0)
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Wait for some bytes, as long as the exchange does."""
+        return self._exchange.receive_into(self._socket, buffer)
+
+    def close(self) -> None:
+        """Close; the socket, too, if nobody else has it."""
+        if not self.closed:
+            self._counted.close()
+        super().close()
+
+
+class _AnsweringSocket:
+    """Gives `http.client` the file that it asks a socket for."""
+
+    def __init__(self, connected: socket.socket, exchange: Exchange) -> None:
+        self._socket = connected
+        self._exchange = exchange
+
+    def makefile(self, _: str) -> io.BufferedReader:
+        """Return what comes, to be read."""
+        return io.BufferedReader(_Answer(self._socket, self._exchange))
+
+
+def _read_answer(
+    exchange: Exchange, connected: socket.socket, *args: Any, **kwargs: Any
+) -> http.client.HTTPResponse:
+    answering: Any = _AnsweringSocket(connected, exchange)
+    return http.client.HTTPResponse(answering, *args, **kwargs)
+
+
+class _ObedientConnection(HTTPConnection):
+    """A connection that obeys the exchange of the thread that uses it, if it has one."""
+
+    def connect(self) -> None:
+        """Connect, within the time of the exchange."""
+        exchange = _running.exchange
+        if exchange is None:
+            super().connect()
+        else:
+            exchange.connect(self, super().connect)
+
+    def send(self, data: Any) -> None:
+        """Send, for as long as the exchange waits."""
+        exchange = _running.exchange
+        if self.sock is None and exchange is not None:
+            self.connect()
+        # TLS within TLS loses what it could not send in time; such a proxy is near.
+        if exchange is None or not isinstance(self.sock, socket.socket):
+            super().send(data)
+        else:
+            exchange.send(self.sock, data)
+
+    def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override] # as above it
+        """Read the head of the answer; its body is read with the same exchange."""
+        exchange = _running.exchange
+        if exchange is None:
+            return super().getresponse()
+        # Only here: the answer of a proxy is read while connecting.
+        self.response_class = partial(_read_answer, exchange)  # type: ignore[assignment] # called only
+        exchange.expect_head()
+        response = super().getresponse()
+        exchange.expect_body()
+        return response
+
+
+def make_obedient(manager: urllib3.PoolManager) -> None:
+    """Let the connections of *manager* obey the exchanges of the threads using them."""
+    manager.pool_classes_by_scheme = {
+        scheme: _obedient_pool(pool)
+        for scheme, pool in manager.pool_classes_by_scheme.items()
+    }
+
+
+@cache
+def _obedient_pool(pool: type[Any]) -> type[Any]:
+    connection = type("Connection", (_ObedientConnection, pool.ConnectionCls), {})
+    return type(pool.__name__, (pool,), {"ConnectionCls": connection})
