@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kbackup._kits.normalise import METADATA_NAME
-from kbackup.models import APIResource, ResourceIdentifier
+from kbackup.models import APIResource, ResourceIdentifier, ServerVersion
 from kbackup.restore._claims import ClaimLine
 from kbackup.restore._controlled import Owner
 from kbackup.restore._plan import Notice, PlanAction, PlanEntry
@@ -23,6 +23,9 @@ _BALANCER = "asks the cloud for a load balancer"
 _INGRESS = "claims host names (Ingress)"
 _DNS = "claims DNS names (annotation)"
 _STARTS = "starts work (Jobs, CronJobs that are not suspended, what was kept still)"
+_NOT_HELD = (
+    "suspended in the backup, and runs at once: this server drops spec.suspend of Jobs"
+)
 _FINALIZER = "custom resources with a finalizer: without its controller they cannot go"
 _CONVERTED = "needs a conversion webhook that answers"
 _COPY = (
@@ -44,6 +47,7 @@ _ORDER = (
     _INGRESS,
     _DNS,
     _STARTS,
+    _NOT_HELD,
     _FINALIZER,
     _CONVERTED,
     _ELSEWHERE,
@@ -54,7 +58,9 @@ _ORDER = (
     _UNREADABLE,
 )
 # What an original beside its copy already does.
-_TWICE = frozenset({_BALANCER, _INGRESS, _DNS, _STARTS})
+_TWICE = frozenset({_BALANCER, _INGRESS, _DNS, _STARTS, _NOT_HELD})
+# Before 1.21 API servers do not know it, and 1.21 has it behind a gate that is closed.
+_FIRST_MINOR_TO_SUSPEND_JOBS = 22
 _RBAC_KINDS = frozenset({"Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"})
 _WEBHOOK_KINDS = frozenset(
     {"ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"}
@@ -71,10 +77,14 @@ class NoticeBook:
 
     Args:
         copied: Namespaces that are restored under another name.
+        version: Of the target's API server.
     """
 
-    def __init__(self, copied: Iterable[str] = ()) -> None:
+    def __init__(
+        self, copied: Iterable[str] = (), version: ServerVersion | None = None
+    ) -> None:
         self._copied = frozenset(copied)
+        self._suspends_jobs = _suspends_jobs(version or ServerVersion())
         self._found: dict[str, list[ResourceIdentifier]] = {}
         self._plain: list[str] = []
         self._beside_original = False
@@ -124,6 +134,8 @@ class NoticeBook:
             self._note(_NO_STATUS, target)
         for sentence in _sentences(entry, content, live or {}):
             self._note(sentence, target)
+        if not self._suspends_jobs and _is_job_to_hold(entry, _spec_of(content)):
+            self._note(_NOT_HELD, target)
         if not self._copied.isdisjoint(_named_namespaces(entry.kind, content)):
             self._note(_ELSEWHERE, target)
 
@@ -187,6 +199,19 @@ def _starts(entry: PlanEntry, spec: Content, before: Content) -> bool:
     if entry.action is not PlanAction.CREATE:
         return False
     return entry.kind in ("Job", "CronJob") and not spec.get("suspend")
+
+
+def _suspends_jobs(version: ServerVersion) -> bool:
+    """Whether an API server keeps ``spec.suspend`` of a Job; an unknown one does."""
+    minor = version.minor.rstrip("+")
+    is_old = version.major == "1" and minor.isdecimal()
+    return not (is_old and int(minor) < _FIRST_MINOR_TO_SUSPEND_JOBS)
+
+
+def _is_job_to_hold(entry: PlanEntry, spec: Content) -> bool:
+    """Whether nothing but `suspend` keeps a Job that would be made from running."""
+    is_made = entry.action is not PlanAction.UPDATE and entry.kind == "Job"
+    return is_made and bool(spec.get("suspend")) and spec.get("parallelism") != 0
 
 
 def _is_still(spec: Content) -> bool:

@@ -93,7 +93,9 @@ class Planner:
         self._maker = maker
         self._run = run
         self._state = PlanState()
-        self._book = NoticeBook(request.spec.namespace_mapping)
+        self._book = NoticeBook(
+            request.spec.namespace_mapping, version=request.target_version
+        )
         self._bodies = contents.in_order()
         self._items = ItemPlanner(request, contents, maker, self._state, self._book)
         self._stored = tuple(contents.resources())

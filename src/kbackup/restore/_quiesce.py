@@ -74,7 +74,7 @@ def _suspend(item: Content) -> None:
 
 
 def _hold(job: Content) -> None:
-    """Suspend a Job; before 1.21 servers drop that field, but they know parallelism."""
+    """Suspend a Job; before 1.22 servers drop that field, but they know parallelism."""
     _suspend(job)
     _set(job, "parallelism", to=0, otherwise=1, note=labels.ORIGINAL_PARALLELISM)
 

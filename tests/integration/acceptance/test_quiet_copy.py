@@ -125,3 +125,46 @@ def test_it_can_be_woken(source, copied):
     while len(source.pods(copied.copy, app="web")) != int(count):
         assert time.monotonic() < deadline, source.pods(copied.copy)
         time.sleep(0.2)
+
+
+def test_a_suspended_job_that_the_server_would_start(source, store, namespace):
+    """A plan says that an old server starts a suspended Job, and the server does."""
+    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+    container = {"name": "main", "image": "example.com/any:1"}
+    job = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "import", "namespace": namespace},
+        "spec": {
+            "template": {"spec": {"restartPolicy": "Never", "containers": [container]}}
+        },
+    }
+    source.create(body)
+    source.create(job)
+    source.backup(store, "b", namespace)
+    copy = f"{namespace}-copy"
+    spec = RestoreSpec(backup_name="b", namespace_mapping={namespace: copy})
+    engine = source.restorer(store)
+
+    plan = engine.plan("r", spec, RestoreOptions(transforms=(_suspend,)))
+
+    told = {
+        item.name
+        for notice in plan.notices
+        if "drops spec.suspend" in notice.what
+        for item in notice.items
+    }
+    engine.apply(plan)
+    moved = {**job["metadata"], "namespace": copy}
+    stored = source.get({**job, "metadata": moved})
+    for each in (namespace, copy):
+        source.remove_namespace(each, wait=False)
+    runs = not stored["spec"].get("suspend")
+    assert told == ({"import"} if runs else set())
+
+
+def _suspend(item):
+    """A transform: Jobs are suspended."""
+    if item["kind"] != "Job":
+        return item
+    return {**item, "spec": {**item["spec"], "suspend": True}}

@@ -2,7 +2,12 @@
 
 import pytest
 
-from kbackup.models import APIResource, GroupResource, ResourceIdentifier
+from kbackup.models import (
+    APIResource,
+    GroupResource,
+    ResourceIdentifier,
+    ServerVersion,
+)
 from kbackup.restore import ClaimLine, ClaimVerdict, PlanAction, PlanEntry
 from kbackup.restore._controlled import Owner
 from kbackup.restore._notices import NoticeBook
@@ -245,3 +250,39 @@ def test_an_update_of_what_acts_already_is_not(kind, before, after):
     entry = _entry(kind, f"{kind.lower()}s", action=PlanAction.UPDATE)
 
     assert _told(entry, {"spec": after}, live={"spec": before}) == []
+
+
+@pytest.mark.parametrize(
+    ("minor", "spec", "action", "is_told"),
+    [
+        ("20", {"suspend": True}, PlanAction.CREATE, True),
+        ("20+", {"suspend": True, "parallelism": 2}, PlanAction.UNKNOWN, True),
+        ("21", {"suspend": True}, PlanAction.CREATE, True),
+        ("22", {"suspend": True}, PlanAction.CREATE, False),
+        ("", {"suspend": True}, PlanAction.CREATE, False),
+        ("20", {"suspend": False}, PlanAction.CREATE, False),
+        ("20", {"suspend": True, "parallelism": 0}, PlanAction.CREATE, False),
+        ("20", {"suspend": True}, PlanAction.UPDATE, False),
+    ],
+)
+def test_suspended_job_that_would_run(minor, spec, action, is_told):
+    """A suspended Job that an old server would start is told, one held otherwise is not."""
+    book = NoticeBook(version=ServerVersion(major="1", minor=minor))
+
+    book.see(
+        _entry("Job", "jobs.batch", action=action), {"metadata": {}, "spec": spec}
+    )
+
+    told = [notice.what for notice in book.notices()]
+    assert any("drops spec.suspend" in each for each in told) is is_told
+
+
+def test_suspended_cron_job_is_held_everywhere():
+    """Every server knows that a CronJob is suspended."""
+    book = NoticeBook(version=ServerVersion(major="1", minor="20"))
+
+    book.see(
+        _entry("CronJob", "cronjobs.batch"), {"metadata": {}, "spec": {"suspend": True}}
+    )
+
+    assert book.notices() == ()
