@@ -908,6 +908,35 @@ def test_namespace_ends_with_its_content(api, namespace, wait_for):
     refused, body = api.request("POST", f"{path}/configmaps", config_map("new"))
     assert (refused, body["reason"]) == (403, "Forbidden")
     assert body["details"]["causes"][0]["reason"] == "NamespaceTerminating"
+    again = {"metadata": {"name": namespace}}
+    refused, body = api.request("POST", "/api/v1/namespaces", again)
+    assert (refused, body["reason"]) == (409, "AlreadyExists")
+    assert body["message"] == (
+        f'object is being deleted: namespaces "{namespace}" already exists'
+    )
+
+    def conditions():
+        found = api.request("GET", path)[1]["status"].get("conditions") or ()
+        return [
+            (each["type"], each["reason"], each["message"])
+            for each in found
+            if each["status"] == "True"
+        ]
+
+    wait_for("the conditions", conditions)
+    finalizers = "Some content in the namespace has finalizers remaining: "
+    assert conditions() == [
+        (
+            "NamespaceContentRemaining",
+            "SomeResourcesRemain",
+            "Some resources are remaining: configmaps. has 1 resource instances",
+        ),
+        (
+            "NamespaceFinalizersRemaining",
+            "SomeFinalizersRemain",
+            f"{finalizers}example.com/hold in 1 resource instances",
+        ),
+    ]
     patch = {"metadata": {"finalizers": None}}
     api.request("PATCH", f"{path}/configmaps/held", patch, content_type=MERGE)
     wait_for("the end", lambda: api.request("GET", path)[0] == 404)

@@ -3,7 +3,7 @@
 Pure; read by the writer.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -30,6 +30,8 @@ class Answer(StrEnum):
     """It may have been written: a GET tells."""
     EXISTS = "exists"
     """There is an object of this name."""
+    LEAVING = "leaving"
+    """There is one that is being deleted: a GET tells what holds it."""
     MOVED = "moved"
     """The live object is not the one that the plan saw."""
     FAIL = "fail"
@@ -38,6 +40,7 @@ class Answer(StrEnum):
 # Of a webhook that cannot be asked: before a write, and between two versions.
 _CONVERSION = "conversion webhook for"
 _WEBHOOKS = ("failed calling webhook", "failed to call webhook", _CONVERSION)
+_LEAVING = "object is being deleted"
 # What passes by itself, by the words of the API server. It has no reason codes for
 # these: quota not yet counted, admission that cannot be asked, the account controller
 # that has not caught up with a new namespace, a namespace on its way out, a class that
@@ -48,7 +51,7 @@ _PASSING = (
     "error looking up service account",
     "no api token found for service account",
     *_WEBHOOKS,
-    "object is being deleted",
+    _LEAVING,
     "not yet ready to handle request",
     "no priorityclass with name",
     "pod rejected: runtimeclass",
@@ -82,6 +85,8 @@ def meaning(error: ClusterError, *, create: bool) -> Answer:
         create: Whether the write was a create.
     """
     text = f"{error}".lower()
+    if create and _LEAVING in text:
+        return Answer.LEAVING
     if any(words in text for words in _PASSING):
         return Answer.RETRY
     if isinstance(error, InvalidItemError) and create and _PORT_TAKEN in text:
@@ -125,14 +130,15 @@ def explain(error: ClusterError, *, hide: bool) -> str:
 
 def leaving(live: Mapping[str, Any]) -> str:
     """Why a live object that is being deleted stays, as far as it says so."""
-    conditions = (live.get("status") or {}).get("conditions") or ()
-    held = [
-        f"{condition.get('type')}: {condition.get('message', '')}"
-        for condition in conditions
-        if condition.get("status") == "True"
-    ]
     finalizers = ", ".join(live["metadata"].get("finalizers") or ())
     text = "the live one is being deleted"
     if finalizers:
         text += f" (finalizers: {finalizers})"
-    return "; ".join([text, *held])
+    return "; ".join([text, *_true_conditions(live)])
+
+
+def _true_conditions(live: Mapping[str, Any]) -> Iterator[str]:
+    for condition in (live.get("status") or {}).get("conditions") or ():
+        if condition.get("status") == "True":
+            named = (str(condition.get(key) or "") for key in ("type", "reason"))
+            yield f"{' '.join(filter(None, named))}: {condition.get('message') or ''}"

@@ -1,7 +1,8 @@
 """The namespaces that a restore writes into and the target does not have.
 
 Reads only; called by the planner when it has decided about everything else. A namespace
-that is Terminating is planned, too: the writer waits for its end.
+that is Terminating is planned, too: the writer waits for its end, and asks here what
+holds it when it has waited long enough.
 """
 
 from __future__ import annotations
@@ -9,13 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from kbackup.archive import ArchiveContents
+from kbackup.cluster import Cluster
 from kbackup.errors import ClusterError
 from kbackup.models import Item, ResourceIdentifier, well_known
 from kbackup.plugins import ClusterReader
+from kbackup.restore._answers import leaving
 from kbackup.restore._desired import DesiredMaker
 from kbackup.restore._notices import NoticeBook
 from kbackup.restore._plan import PlanAction, PlanEntry
 from kbackup.restore._request import RestoreRequest
+from kbackup.restore._types import ServedTypes
 
 
 def plan_namespaces(
@@ -63,6 +67,19 @@ def is_terminating(reader: ClusterReader, name: str) -> bool:
 def waiting_for(name: str) -> str:
     """What a plan says of a namespace that has to be gone first."""
     return f"namespace {name} is Terminating: the restore waits for it"
+
+
+def what_holds(cluster: Cluster, types: ServedTypes, name: str) -> str:
+    """What keeps a live namespace that is going; nothing where it is not, or unknown."""
+    resource = types.by_kind("v1", "Namespace") if name else None
+    if resource is None:
+        return ""
+    try:
+        live = cluster.get(resource, name).content
+    except ClusterError:
+        return ""
+    is_going = "deletionTimestamp" in live["metadata"]
+    return f"namespace {name}: {leaving(live)}" if is_going else ""
 
 
 class _NamespacePlanner:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -39,6 +40,7 @@ from kbackup.plugins import (
 from kbackup.plugins.engine import Operations
 from kbackup.restore._claims import ClaimVerdict
 from kbackup.restore._finalizer import finalize
+from kbackup.restore._namespaces import what_holds
 from kbackup.restore._plan import PlanHead, RestorePlan
 from kbackup.restore._planner import Planned
 from kbackup.restore._prepare import (
@@ -343,6 +345,7 @@ def _write(
         run,
         write=objects.write,
         await_types=types.await_established,
+        what_holds=partial(what_holds, request.cluster, types),
         workers=writers_of(session, request),
         room=objects.room,
         outcomes=outcomes,

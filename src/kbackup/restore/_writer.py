@@ -9,6 +9,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
+from functools import cache
 from itertools import groupby
 from operator import attrgetter
 
@@ -58,6 +59,7 @@ class Writer:
         run: Of the restore.
         write: Tries to write one entry; called from many threads.
         await_types: Waits until new types are served; yields those that are not.
+        what_holds: Says what keeps a namespace of this name that is going; or nothing.
         workers: Threads.
         room: How many of them may write at this moment.
         outcomes: Takes what was done, item by item: who ends the run has it as well.
@@ -69,6 +71,7 @@ class Writer:
         *,
         write: Write,
         await_types: Await,
+        what_holds: Callable[[str], str],
         workers: int,
         room: Callable[[], int],
         outcomes: list[ItemOutcome] | None = None,
@@ -76,6 +79,7 @@ class Writer:
         self._run = run
         self._write = write
         self._await_types = await_types
+        self._what_holds = what_holds
         self._workers = workers
         self._room = room
         self._outcomes = [] if outcomes is None else outcomes
@@ -200,8 +204,10 @@ class Writer:
 
     def _give_up(self) -> None:
         waiting, self._later = self._later, []
+        what_holds = cache(self._what_holds)
         for entry, reason in waiting:
-            self._fail(entry, f"not done in time; the last answer was: {reason}")
+            last = "; ".join(filter(None, (reason, what_holds(entry.target.namespace))))
+            self._fail(entry, f"not done in time; the last answer was: {last}")
 
     # --- the books --------------------------------------------------------------------
 

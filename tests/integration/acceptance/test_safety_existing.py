@@ -6,6 +6,7 @@ touched (rule 3).
 
 import subprocess
 import time
+from datetime import timedelta
 
 import pytest
 
@@ -202,6 +203,41 @@ def test_restore_right_after_the_namespace_was_deleted(source, store, namespace)
     assert created >= {item["metadata"]["name"] for item in items}
     assert [item for item in items if source.get(item) is None] == []
     source.remove_namespace(namespace, wait=False)
+
+
+def test_restore_into_a_namespace_that_does_not_go(source, store, namespace):
+    """What keeps a namespace Terminating is told, down to the finalizer, at the deadline.
+
+    Planned while it was Terminating already, and while it was not. The namespace
+    controller begins five seconds after the deletion.
+    """
+    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+    held, other = (
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": name, "namespace": namespace},
+        }
+        for name in ("held", "other")
+    )
+    for item in (body, held, other):
+        source.create(item)
+    source.backup(store, "b", namespace)
+    source.delete(other)
+    source.patch(held, {"metadata": {"finalizers": ["example.com/hold"]}})
+    options = RestoreOptions(deadline=timedelta(seconds=12))
+    engine, spec = source.restorer(store), RestoreSpec(backup_name="b")
+
+    plan = engine.plan("before", spec, options)
+    source.delete(body)
+    results = [engine.apply(plan), engine.run("after", spec, options)]
+
+    source.remove_namespace(namespace, wait=False)
+    for result in results:
+        told = " ".join(error.message for error in result.results.errors)
+        assert "NamespaceContentRemaining SomeResourcesRemain: " in told
+        assert "NamespaceFinalizersRemaining SomeFinalizersRemain: " in told
+        assert "example.com/hold in 1 resource instances" in told
 
 
 def test_expected_cluster(source, target, store, namespace):

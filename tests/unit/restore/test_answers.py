@@ -60,7 +60,12 @@ from kbackup.restore._answers import Answer, explain, is_push_back, meaning
             Answer.RETRY,
             Answer.RETRY,
         ),
-        (AlreadyExistsError, "object is being deleted: x", Answer.RETRY, Answer.RETRY),
+        (
+            AlreadyExistsError,
+            "object is being deleted: x",
+            Answer.LEAVING,
+            Answer.RETRY,
+        ),
         (
             InvalidItemError,
             "spec.ports[0].nodePort: provided port is already allocated",

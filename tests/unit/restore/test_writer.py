@@ -56,6 +56,7 @@ def _writer(run, write, await_types=_no_types, workers=4, room=None):
         run,
         write=write,
         await_types=await_types,
+        what_holds=lambda _: "",
         workers=workers,
         room=room or (lambda: workers),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -122,37 +123,38 @@ def finish_namespace(state: State, name: str) -> bool:
     namespace = state.storage.get(NAMESPACES, name)
     if served is None or namespace is None:
         return True
-    held = [obj for _, obj in content_of(state, name)]
+    held = list(content_of(state, name))
     if not held:
         namespace["spec"] = {**namespace.get("spec", {}), "finalizers": []}
         writing.finish(state, served, namespace)
         return True
-    _explain(state, served, namespace, held)
+    before = copy.deepcopy(namespace.get("status"))
+    namespace["status"] = {"phase": "Terminating", "conditions": _conditions(held)}
+    if namespace["status"] != before:
+        state.put(served, namespace)
     return False
 
 
-def _explain(
-    state: State, served: ServedType, namespace: Object, held: list[Object]
-) -> None:
-    """Say in the conditions what keeps a namespace."""
-    kinds = sorted({obj["kind"] for obj in held})
-    message = f"Some content in the namespace has finalizers: {', '.join(kinds)}"
-    before = copy.deepcopy(namespace.get("status"))
-    conditions = [
-        {
-            "type": kind,
-            "status": "True",
-            "reason": reason,
-            "message": message,
-        }
-        for kind, reason in (
-            ("NamespaceContentRemaining", "SomeResourcesRemain"),
-            ("NamespaceFinalizersRemaining", "SomeFinalizersRemain"),
-        )
+def _conditions(held: list[tuple[ServedType, Object]]) -> list[Object]:
+    """Say what keeps a namespace, in the words of the namespace controller."""
+    types = Counter(f"{served.resource}.{served.group}" for served, _ in held)
+    finalizers = Counter(
+        name for _, obj in held for name in obj["metadata"].get("finalizers") or ()
+    )
+    left = [f"{each} has {number} resource instances" for each, number in types.items()]
+    by = [
+        f"{each} in {number} resource instances" for each, number in finalizers.items()
     ]
-    namespace["status"] = {"phase": "Terminating", "conditions": conditions}
-    if namespace["status"] != before:
-        state.put(served, namespace)
+    content = f"Some resources are remaining: {', '.join(left)}"
+    kept = f"Some content in the namespace has finalizers remaining: {', '.join(by)}"
+    return [
+        {"type": kind, "status": "True", "reason": reason, "message": message}
+        for kind, reason, message in (
+            ("NamespaceContentRemaining", "SomeResourcesRemain", content),
+            ("NamespaceFinalizersRemaining", "SomeFinalizersRemain", kept),
+        )
+        if finalizers or message is content
+    ]
 
 
 def _delete_instances(state: State, definition: Object) -> None:

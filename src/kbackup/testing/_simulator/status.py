@@ -80,11 +80,14 @@ def no_such_path() -> ApiError:
     return ApiError(404, message)
 
 
-def already_exists(group: str, resource: str, name: str) -> ApiError:
-    """An object of that name is there."""
+def already_exists(
+    group: str, resource: str, name: str, *, deleting: bool = False
+) -> ApiError:
+    """An object of that name is there, perhaps on its way out."""
+    going = "object is being deleted: " if deleting else ""
     return ApiError(
         409,
-        f'{_qualified(group, resource)} "{name}" already exists',
+        f'{going}{_qualified(group, resource)} "{name}" already exists',
         reason="AlreadyExists",
         details=_details(group, resource, name),
     )

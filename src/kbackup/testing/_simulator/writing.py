@@ -78,8 +78,11 @@ def create(
         metadata["generation"] = 1
     defaults.fill_in(served, obj, state.addresses)
     validation.check_new(served, obj)
-    if state.get(served, namespace, metadata["name"]) is not None:
-        raise already_exists(served.group, served.resource, metadata["name"])
+    there = state.get(served, namespace, metadata["name"])
+    if there is not None:
+        deleting = "deletionTimestamp" in there["metadata"]
+        name = metadata["name"]
+        raise already_exists(served.group, served.resource, name, deleting=deleting)
     if operation == "Update":
         _track(served, {"metadata": {}}, obj, options)
     if not options.dry_run:
