@@ -214,11 +214,54 @@ def test_no_proxy(server):
     from kubernetes.client import Configuration  # noqa: PLC0415 - slow
 
     server.script(FOUND)
-    configuration = Configuration(
-        host=server.url, proxy="http://127.0.0.1:1", no_proxy="127.0.0.1"
-    )
+    configuration = Configuration(host=server.url)
+    configuration.proxy = "http://127.0.0.1:1"
+    configuration.no_proxy = "127.0.0.1"
 
     with Cluster.from_configuration(configuration) as cluster:
+        cluster.get(PODS, "a", "x")
+
+    assert len(server.requests) == 1
+
+
+NOWHERE = "http://127.0.0.1:1"
+
+
+@pytest.mark.parametrize(
+    ("url", "environment"),
+    [
+        ("http://cluster.test", {"HTTP_PROXY": "here", "HTTPS_PROXY": NOWHERE}),
+        ("http://cluster.test", {"all_proxy": "here", "NO_PROXY": "other.test"}),
+        ("here", {"HTTPS_PROXY": NOWHERE}),
+        ("here", {"HTTP_PROXY": NOWHERE, "NO_PROXY": "other.test,127.0.0.1"}),
+    ],
+    ids=["of the scheme", "of all", "of another scheme", "none for the server"],
+)
+def test_proxy_of_the_environment(
+    server, write_kubeconfig, monkeypatch, url, environment
+):
+    """The proxy of the environment is the one that kubectl would take, or none."""
+    server.script(FOUND)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, server.url if value == "here" else value)
+    path = write_kubeconfig(server.url if url == "here" else url, {"token": "t"})
+
+    with Cluster.connect(path) as cluster:
+        cluster.get(PODS, "a", "x")
+
+    assert len(server.requests) == 1
+
+
+def test_a_cluster_s_own_proxy(server, write_kubeconfig, monkeypatch):
+    """A kubeconfig's proxy is used whatever the environment says, as by kubectl."""
+    server.script(FOUND)
+    monkeypatch.setenv("HTTP_PROXY", NOWHERE)
+    monkeypatch.setenv("NO_PROXY", "cluster.test")
+    path = write_kubeconfig(
+        "http://cluster.test", {"token": "t"}, **{"proxy-url": server.url}
+    )
+
+    with Cluster.connect(path) as cluster:
         cluster.get(PODS, "a", "x")
 
     assert len(server.requests) == 1
@@ -254,6 +297,19 @@ def test_unknown_authority(https_server, write_kubeconfig):
     assert https_server.requests == []
 
 
+def test_a_pod_that_needs_no_proxy(https_server, in_a_pod, monkeypatch):
+    """In a Pod whose environment has a proxy, what NO_PROXY names is asked without it."""
+    https_server.script(FOUND)
+    monkeypatch.setenv("HTTPS_PROXY", NOWHERE)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+    with Cluster.connect() as cluster:
+        cluster.get(PODS, "a", "x")
+
+    assert len(https_server.requests) == 1
+    assert in_a_pod.exists()
+
+
 # --- kubeconfigs ----------------------------------------------------------------------
 
 
@@ -283,17 +339,43 @@ def test_auth_providers(server, write_kubeconfig, name, config, token):
     assert server.requests[0].token == token
 
 
+def test_an_oidc_token_that_ended(server, write_kubeconfig, monkeypatch):
+    """A token of OIDC that has ended is made anew by its issuer."""
+    monkeypatch.setenv("OAUTHLIB_INSECURE_TRANSPORT", "1")  # the issuer is here
+    config = {
+        "id-token": json_web_token(exp=1),
+        "refresh-token": SECRET,
+        "client-id": "kbackup",
+        "client-secret": SECRET,
+        "idp-issuer-url": server.url,
+    }
+    token = {"id_token": OIDC["id-token"], "access_token": "t", "token_type": "bearer"}
+    server.script(
+        (200, {}, {"token_endpoint": f"{server.url}/token"}), (200, {}, token), FOUND
+    )
+    user = {"auth-provider": {"name": "oidc", "config": config}}
+
+    with Cluster.connect(write_kubeconfig(server.url, user)) as cluster:
+        cluster.get(PODS, "a", "x")
+
+    assert [request.method for request in server.requests] == ["GET", "POST", "GET"]
+    assert server.requests[-1].token == OIDC["id-token"]
+
+
 @pytest.mark.parametrize(
     ("name", "config"),
     [
-        ("azure", {"access-token": SECRET}),
+        ("openstack", {"access-token": SECRET}),
         ("oidc", {"id-token": SECRET}),
         ("gcp", {"access-token": SECRET, "expiry": "2001-01-01T00:00:00Z"}),
     ],
     ids=["unknown", "malformed", "ended"],
 )
-def test_auth_providers_without_token(server, write_kubeconfig, name, config):
+def test_auth_providers_without_token(
+    server, write_kubeconfig, monkeypatch, name, config
+):
     """A provider that gives no token is an error, not a caller without a name."""
+    monkeypatch.setenv("NO_GCE_CHECK", "true")  # where google-auth is installed
     user = {"auth-provider": {"name": name, "config": config}}
 
     with pytest.raises(InvalidConfigError) as caught:

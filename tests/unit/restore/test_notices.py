@@ -269,9 +269,7 @@ def test_suspended_job_that_would_run(minor, spec, action, is_told):
     """A suspended Job that an old server would start is told, one held otherwise is not."""
     book = NoticeBook(version=ServerVersion(major="1", minor=minor))
 
-    book.see(
-        _entry("Job", "jobs.batch", action=action), {"metadata": {}, "spec": spec}
-    )
+    book.see(_entry("Job", "jobs.batch", action=action), {"metadata": {}, "spec": spec})
 
     told = [notice.what for notice in book.notices()]
     assert any("drops spec.suspend" in each for each in told) is is_told
