@@ -112,7 +112,7 @@ class InvalidConfigError(ConfigError):
 
 
 class InvalidPlanError(ConfigError):
-    """A saved plan cannot be read, or not with the functions that were given."""
+    """A saved plan is none, was changed, or names other functions than were given."""
 
 
 class UnknownLocationError(ConfigError):

@@ -54,7 +54,8 @@ def load_plan(path: Path) -> RestorePlan:
     """Read a plan; of functions it may name those that the command line sets.
 
     Raises:
-        InvalidPlanError: The file holds none, or one that names other functions.
+        InvalidPlanError: The file holds none, one that was changed, or one that names
+            other functions.
     """
     from kbackup.restore import RestorePlan  # noqa: PLC0415 - on demand
 

@@ -291,7 +291,8 @@ class RestorePlan:
 
         Raises:
             InvalidPlanError: It is no such document, or of another major version, or
-                other functions were given; the message names the place.
+                it was changed after it was written, or other functions were given; the
+                message names the place.
         """
         from kbackup.restore._plan_document import (  # noqa: PLC0415 - it imports this
             read_plan,

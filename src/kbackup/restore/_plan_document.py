@@ -36,12 +36,17 @@ from kbackup.restore._plan import (
     Precondition,
     RestorePlan,
 )
+from kbackup.restore._plan_digest import ALGORITHM, DIGEST_KEY, plan_digest
 
 PLAN_KIND = "RestorePlan"
 
 _L = TypeVar("_L")
 _R = TypeVar("_R")
-_ALGORITHM = "sha256:"
+_CHANGED = "it was changed after it was saved, its digest does not fit"
+_NARROWER = (
+    "plan again; what is not wanted is left out when planning, with --include-resources, "
+    "--include-namespaces or --selector"
+)
 _FUNCTIONS = "functions that a plan names have to be given again, in its order"
 _AGES = 100 * 366 * 24 * 3600  # seconds; what a backup's age can be, either way
 
@@ -50,7 +55,7 @@ _AGES = 100 * 366 * 24 * 3600  # seconds; what a backup's age can be, either way
 
 def write_plan(plan: RestorePlan) -> dict[str, Any]:
     """Return the document of a plan, plain JSON values."""
-    return {
+    document: dict[str, Any] = {
         "apiVersion": API_VERSION,
         "kind": PLAN_KIND,
         "writer": {"version": plan.head.writer_version},
@@ -65,6 +70,8 @@ def write_plan(plan: RestorePlan) -> dict[str, Any]:
         "entries": [_entry_json(entry) for entry in plan.entries],
         "summary": {str(action): n for action, n in sorted(plan.counts.items())},
     }
+    document[DIGEST_KEY] = plan_digest(document)
+    return document
 
 
 def _head_json(head: PlanHead) -> dict[str, Any]:
@@ -102,13 +109,8 @@ def _claim_json(line: ClaimLine) -> dict[str, Any]:
 
 
 def _entry_json(entry: PlanEntry) -> dict[str, Any]:
-    seen = entry.precondition
-    document: dict[str, Any] = {
-        "item": str(entry.identifier),
-        "target": str(entry.target),
-        "wave": entry.wave,
-        "action": str(entry.action),
-    }
+    item, seen = str(entry.identifier), entry.precondition
+    in_place = entry.target is entry.identifier  # nearly all; spares the text
     optional = {
         "apiVersion": entry.api_version,
         "kind": entry.kind,
@@ -119,7 +121,13 @@ def _entry_json(entry: PlanEntry) -> dict[str, Any]:
         "secondWrite": entry.second_write,
         "differences": [_difference_json(x) for x in entry.differences],
     }
-    return document | {key: value for key, value in optional.items() if value}
+    return {
+        "item": item,
+        "target": item if in_place else str(entry.target),
+        "wave": entry.wave,
+        "action": str(entry.action),
+        **{key: value for key, value in optional.items() if value},
+    }
 
 
 def _difference_json(difference: Difference) -> dict[str, Any]:
@@ -132,12 +140,12 @@ def _difference_json(difference: Difference) -> dict[str, Any]:
 
 
 def _prefixed(digest: str) -> str:
-    return f"{_ALGORITHM}{digest}" if digest else ""
+    return f"{ALGORITHM}{digest}" if digest else ""
 
 
 # --- what a document looks like -------------------------------------------------------
 
-_Digest = Annotated[str, msgspec.Meta(pattern=f"^({_ALGORITHM}[0-9a-f]{{64}})?$")]
+_Digest = Annotated[str, msgspec.Meta(pattern=f"^({ALGORITHM}[0-9a-f]{{64}})?$")]
 
 
 class _Part(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
@@ -222,6 +230,7 @@ class _Head(_Part, frozen=True):
 
 
 class _Document(_Part, frozen=True):
+    digest: Annotated[str, msgspec.Meta(pattern=f"^{ALGORITHM}[0-9a-f]{{64}}$")]
     writer: _Writer
     head: _Head
     spec: dict[str, Any]
@@ -241,7 +250,9 @@ def read_plan(
     where: ItemPredicate | None = None,
 ) -> RestorePlan:
     """Make a plan of its document; `RestorePlan.from_json` says how."""
-    read = _converted(_checked(document))
+    content = _checked(document)
+    read = _converted(content)
+    _check_digest(content, read.digest)
     return RestorePlan(
         head=_head(read.head, read.writer),
         entries=tuple(_each("entries", read.entries, _Reader().entry)),
@@ -282,6 +293,16 @@ def _converted(document: Mapping[str, Any]) -> _Document:
         raise _refusal("", f"a text is no Unicode: {exc}") from exc
 
 
+def _check_digest(document: Mapping[str, Any], digest: str) -> None:
+    """Refuse a document of which lines were removed or changed: it is another plan."""
+    try:
+        found = plan_digest(document)
+    except (TypeError, RecursionError) as exc:
+        raise _refusal("", f"it is no JSON: {exc}") from exc
+    if found != digest:
+        raise _refusal("", _CHANGED, hint=_NARROWER)
+
+
 def _head(head: _Head, writer: _Writer) -> PlanHead:
     backup, age = head.backup, head.backup.age_seconds
     return PlanHead(
@@ -299,7 +320,7 @@ def _head(head: _Head, writer: _Writer) -> PlanHead:
         backup_warnings=backup.warnings,
         backup_errors=backup.errors,
         not_covered=backup.not_covered,
-        archive_digest=backup.archive.removeprefix(_ALGORITHM),
+        archive_digest=backup.archive.removeprefix(ALGORITHM),
         writer_version=writer.version,
         made_at=head.made_at,
     )
@@ -370,7 +391,7 @@ class _Reader:
             wave=line.wave,
             reason=line.reason,
             differences=tuple(_difference(change) for change in line.differences),
-            digest=line.digest.removeprefix(_ALGORITHM),
+            digest=line.digest.removeprefix(ALGORITHM),
             precondition=Precondition(seen.uid, seen.resource_version)
             if seen is not None
             else None,
@@ -395,12 +416,14 @@ class _Reader:
 
 def _check_write(line: _Entry) -> None:
     """Refuse a write of which the document does not say what it was planned as."""
+    if not line.action.writes:
+        return
     needed = {"digest": line.digest, "apiVersion": line.api_version, "kind": line.kind}
     if line.action is PlanAction.UPDATE:
         needed["seen"] = str(line.seen or "")
-    missing = [key for key, value in needed.items() if not value]
-    if line.action.writes and missing:
-        raise ValueError(f"action {line.action} without {missing[0]}")
+    for key, value in needed.items():
+        if not value:
+            raise ValueError(f"action {line.action} without {key}")
 
 
 def _difference(change: _Change) -> Difference:

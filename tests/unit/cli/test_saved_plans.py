@@ -9,6 +9,7 @@ import jsonschema
 import pytest
 
 from kbackup.cli._app import run
+from kbackup.restore._plan_digest import plan_digest
 from kbackup.testing import SimulatedCluster, load_sample_shop
 
 COPY = ("--from-backup", "shop-1", "--namespace-mappings", "shop:copy")
@@ -160,7 +161,16 @@ def _another_document(_text):
 
 def _with_a_function(text):
     """Name a function, as a plan that a program made does."""
-    return text.replace('"transforms": []', '"transforms": ["shop.quiet"]')
+    document = json.loads(text)
+    document["options"]["transforms"] = ["shop.quiet"]
+    return json.dumps({**document, "digest": plan_digest(document)})
+
+
+def _without_a_line(text):
+    """Remove what somebody does not want to be restored."""
+    document = json.loads(text)
+    del document["entries"][-1]
+    return json.dumps(document)
 
 
 @pytest.mark.parametrize(
@@ -169,6 +179,7 @@ def _with_a_function(text):
         (_truncated, "it is no JSON"),
         (_unknown_action, "entries[1].action: Invalid enum value 'erase'"),
         (_another_document, "kind: expected RestorePlan, got 'RestoreResult'"),
+        (_without_a_line, "it was changed after it was saved"),
         (_with_a_function, "transforms: named is shop.quiet, given is none"),
     ],
 )

@@ -17,6 +17,7 @@ from kbackup.models import (
 )
 from kbackup.plugins import PluginManager, RestoreOutput, hookimpl
 from kbackup.restore import PlanAction, RestoreEngine, RestorePlan
+from kbackup.restore._plan_digest import plan_digest
 from kbackup.restore._request import restore_uid
 from kbackup.testing import SimulatedCluster, sample_shop
 
@@ -43,6 +44,11 @@ def _namespace(name="shop"):
 def _saved(plan):
     """The document as a file has it."""
     return json.loads(json.dumps(plan.to_json()))
+
+
+def _sealed(document):
+    """The plan of a document that was edited, and its digest with it."""
+    return RestorePlan.from_json({**document, "digest": plan_digest(document)})
 
 
 def _line(document, name, kind="ConfigMap"):
@@ -256,7 +262,7 @@ def test_without_a_uid_the_address_has_to_be_the_same(shop):
     document["head"]["server"] = "https://elsewhere:6443"
 
     with pytest.raises(PlanOutdatedError, match="another cluster"):
-        shop.engine.apply(RestorePlan.from_json(document))
+        shop.engine.apply(_sealed(document))
 
 
 # --- functions ------------------------------------------------------------------------
@@ -298,7 +304,7 @@ def test_a_transform_of_the_same_name_that_does_otherwise_is_refused(shop):
     assert shop.writes() == 0
 
 
-# --- edited by hand -------------------------------------------------------------------
+# --- edited by hand, and the digest with it -------------------------------------------
 
 
 def test_a_skip_made_a_create_is_not_written(shop):
@@ -308,7 +314,7 @@ def test_a_skip_made_a_create_is_not_written(shop):
     pod["action"] = "create"
     pod["digest"] = _line(document, "settings")["digest"]
 
-    result = shop.engine.apply(RestorePlan.from_json(document))
+    result = shop.engine.apply(_sealed(document))
 
     assert _outcome(result, pod["item"].rpartition("/")[2], "pods") == (
         "failed",
@@ -349,7 +355,7 @@ def test_an_edited_line_is_not_written(make_shop, change):
 
     options = RestoreOptions(deadline=timedelta(0))
     document["options"] = options.to_record()
-    result = shop.engine.apply(RestorePlan.from_json(document))
+    result = shop.engine.apply(_sealed(document))
 
     (failed,) = [o for o in result.outcomes if o.action == "failed"]
     assert failed.identifier.name in ("settings", "other")
@@ -374,14 +380,14 @@ def test_an_edited_specification_writes_nothing_else(shop, field, value):
     document["spec"][field] = value
 
     with pytest.raises(PlanOutdatedError, match="not one of restore try-1") as caught:
-        shop.engine.apply(RestorePlan.from_json(document))
+        shop.engine.apply(_sealed(document))
     assert shop.writes() == 0
     assert caught.value.hint.startswith("plan again")
-    edited = RestorePlan.from_json(document)
+    edited = _sealed(document)
     ids = plan.head.backup_uid, "try-1", plan.head.cluster_uid
     uid = restore_uid(*ids, edited.spec, edited.options)
     document["head"]["restore"]["uid"] = uid
-    shop.engine.apply(RestorePlan.from_json(document))
+    shop.engine.apply(_sealed(document))
 
     assert shop.names("configmaps", "copy") == []
     assert {f"services/shop/{x}" for x in shop.names("services", "shop")} <= planned
@@ -394,7 +400,7 @@ def test_an_update_that_the_policy_does_not_allow_is_refused(shop):
     document = _saved(shop.engine.plan("try-1", SPEC))
     _line(document, "settings").update(_line(allowed, "settings"))
 
-    result = shop.engine.apply(RestorePlan.from_json(document))
+    result = shop.engine.apply(_sealed(document))
 
     action, reason = _outcome(result, "settings")
     assert action == "failed"
@@ -409,7 +415,7 @@ def test_another_uid_is_another_object(shop):
     document = _saved(shop.engine.plan("try-1", UPDATE))
     _line(document, "settings")["seen"]["uid"] = "another"
 
-    result = shop.engine.apply(RestorePlan.from_json(document))
+    result = shop.engine.apply(_sealed(document))
 
     assert _outcome(result, "settings")[0] == "skipped"
     live = shop.object("configmaps", "shop", "settings")
@@ -434,7 +440,7 @@ def test_an_edited_head_is_refused(shop, part, value, error):
     document["head"][part].update(value)
 
     with pytest.raises(error):
-        shop.engine.apply(RestorePlan.from_json(document))
+        shop.engine.apply(_sealed(document))
     assert shop.writes() == 0
 
 
@@ -459,7 +465,7 @@ def test_a_released_volume_is_offered_as_planned(make_shop):
     edited["claims"][0]["claim"] = "shop/thief"
 
     with pytest.raises(PlanOutdatedError, match="shop/thief"):
-        shop.engine.apply(RestorePlan.from_json(edited))
+        shop.engine.apply(_sealed(edited))
     result = shop.engine.apply(RestorePlan.from_json(document))
 
     assert _outcome(result, "pv-orders", "persistentvolumes")[0] == "updated"
@@ -480,7 +486,7 @@ def test_a_volume_that_nobody_asked_for_stays(make_shop, edit):
     before = shop.versions()
 
     with pytest.raises(PlanOutdatedError):
-        shop.engine.apply(RestorePlan.from_json(document))
+        shop.engine.apply(_sealed(document))
 
     assert shop.versions() == before
 
@@ -491,7 +497,7 @@ def test_a_claim_made_to_keep_its_volume_is_not_written(make_shop):
     document = _saved(shop.engine.plan("try-1", SPEC))
     document["claims"][0].update(verdict="reuse", volume="pv-orders")
 
-    result = shop.engine.apply(RestorePlan.from_json(document))
+    result = shop.engine.apply(_sealed(document))
 
     failed = ("failed", DIFFERENTLY)
     assert _outcome(result, "orders", "persistentvolumeclaims") == failed
