@@ -5,6 +5,7 @@ reader by the catalog, the restore engine and whoever wants to look into a backu
 """
 
 from kbackup.archive._contents import ArchiveContents
+from kbackup.archive._filing import TWINS, find_misfiled, misfiled
 from kbackup.archive._layout import LONGEST_NAME_FOR_VELERO
 from kbackup.archive._limits import ArchiveLimits
 from kbackup.archive._reader import ArchiveReader, ArchiveSummary
@@ -12,9 +13,12 @@ from kbackup.archive._writer import ArchiveWriter
 
 __all__ = [
     "LONGEST_NAME_FOR_VELERO",
+    "TWINS",
     "ArchiveContents",
     "ArchiveLimits",
     "ArchiveReader",
     "ArchiveSummary",
     "ArchiveWriter",
+    "find_misfiled",
+    "misfiled",
 ]

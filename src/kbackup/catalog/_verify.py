@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 
 import attrs
 
 from kbackup._kits.streams import HashingWriter
-from kbackup.archive import ArchiveContents, ArchiveSummary
+from kbackup._kits.words import plural
+from kbackup.archive import ArchiveContents, ArchiveSummary, find_misfiled
 from kbackup.catalog._archives import Archives, Nothing
 from kbackup.catalog._copies import expected_digests, faults_of_copies
 from kbackup.catalog._listing import EntryState, Listing, operation_items
@@ -31,6 +33,7 @@ from kbackup.models import GroupResource, ResourceIdentifier, well_known
 from kbackup.plugins import Digest, ObjectStore
 from kbackup.stores import BackupFiles, directories_of, layout, state_of
 
+_NAMED = 20  # of the items that lie under another type; all may
 _UNNAMED = frozenset({layout.METADATA, layout.MANIFEST, layout.SIGNATURE})
 
 
@@ -202,7 +205,8 @@ class Verifier:
             damage = list(reader.damage)
             with reader.index() as contents:
                 self._items = len(contents)
-                problems = list(self._references(manifest, contents))
+                problems = list(_misfiled(contents))
+                problems += self._references(manifest, contents)
         self._objects += manifest is None
         self._problems += damage
         self._problems += [
@@ -270,6 +274,15 @@ class Verifier:
                 kind = f"{item.api_version}/{item.kind}"
                 if f"{kind} {item.identifier.qualified_name}" not in named:
                     yield f"{item.identifier}: not in the list of resources"
+
+
+def _misfiled(contents: ArchiveContents) -> Iterator[str]:
+    """Name the items that no restore would write: they are of another type."""
+    found = find_misfiled(contents)
+    for identifier, reason in islice(found, _NAMED):
+        yield f"{identifier}: {reason}"
+    if more := sum(1 for _ in found):
+        yield f"{plural(more, 'more item')} filed under a type that is not theirs"
 
 
 def _counts(

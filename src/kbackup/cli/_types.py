@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kbackup.models import GroupResource, Item
+from kbackup._kits.kinds import is_built_in
+from kbackup.models import Item
 
 # Source: Kubernetes, `kubectl api-resources` of a server without custom resources.
 _SHORT_NAMES = {
@@ -46,7 +47,7 @@ def words_for(item: Item) -> set[str]:
     """
     type_ = item.identifier.group_resource
     words = {type_.resource, item.kind.lower()}
-    if _is_built_in(type_):
+    if is_built_in(type_.group):
         words.update(_SHORT_NAMES.get(type_.resource, ()))
     return words | {f"{word}.{type_.group}" for word in words if type_.group}
 
@@ -63,8 +64,3 @@ def _age_of_group(item: Item) -> tuple[bool, bool]:
     """Return what is greater for a group that others have replaced."""
     group = item.identifier.group_resource.group
     return group == "extensions", not group
-
-
-def _is_built_in(type_: GroupResource) -> bool:
-    """Tell a type of Kubernetes from one of a definition, as far as its group shows."""
-    return "." not in type_.group or type_.group.endswith(".k8s.io")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kbackup.archive import ArchiveContents
+from kbackup.archive import TWINS, ArchiveContents
 from kbackup.cluster import Discovery
 from kbackup.errors import ClusterError
 from kbackup.models import ResourceIdentifier, labels, well_known
@@ -20,7 +20,6 @@ from kbackup.restore._system import (
     SystemObjects,
     is_endpoints_of_selector,
 )
-from kbackup.restore._types import TWINS
 
 Content = Mapping[str, Any]
 

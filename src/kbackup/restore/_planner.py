@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 from msgspec.structs import replace
 
-from kbackup.archive import ArchiveContents
+from kbackup.archive import TWINS, ArchiveContents, misfiled
 from kbackup.errors import ClusterError
 from kbackup.models import (
     APIResource,
@@ -38,7 +38,6 @@ from kbackup.restore._priorities import pull_forward, type_waves
 from kbackup.restore._reads import bears_on_everything
 from kbackup.restore._request import RestoreRequest
 from kbackup.restore._seen import LiveObject, TypeView, find
-from kbackup.restore._types import TWINS, misfiled
 from kbackup.restore._volume_facts import learn_volumes
 
 _ViewKey = tuple[str, str, GroupResource]  # apiVersion, kind, type
@@ -301,7 +300,8 @@ class Planner:
         wave = self._waves[resource]
         served = discovery.by_kind(item.api_version, item.kind)
         if served is not None:
-            problem = misfiled(resource, served)
+            head = (item.api_version, item.kind)
+            problem = misfiled(resource, served.group_resource, head)
             if problem:  # the live objects to look at are those of the other items
                 served = discovery.get(resource)
             return TypeView(resource=served, wave=wave, problem=problem)

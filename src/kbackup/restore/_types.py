@@ -7,34 +7,15 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from kbackup.archive import misfiled
 from kbackup.cluster import Cluster, Discovery
 from kbackup.errors import ArchiveCorruptError, ClusterError, ItemNotFoundError
-from kbackup.models import APIResource, GroupResource, well_known
+from kbackup.models import APIResource
 from kbackup.plugins import Run, WaitingFor
 from kbackup.restore._plan import PlanEntry
 
 _PAUSE_SECONDS = 0.2
 _WANTED = frozenset({"Established", "NamesAccepted"})
-TWINS = {
-    # One object that the API server shows under two groups.
-    GroupResource.parse("ingresses.extensions"): well_known.INGRESSES,
-}
-
-
-def misfiled(stored: GroupResource, served: APIResource) -> str:
-    """Why an item is not of the type it is filed under; empty: it is.
-
-    The filters go by the type under which the archive files an item, the write goes by
-    the item's body: where the two differ, what is written is not what was selected.
-
-    Args:
-        stored: Its type in the archive.
-        served: The endpoint to which its body would be written.
-    """
-    found = served.group_resource
-    if TWINS.get(found, found) == TWINS.get(stored, stored):
-        return ""
-    return f"the archive files it under {stored}, it is a {served.kind} ({found})"
 
 
 class ServedTypes:
@@ -56,7 +37,10 @@ class ServedTypes:
         """
         found = self.by_kind(entry.api_version, entry.kind)
         stored = entry.identifier.group_resource
-        if found is not None and (reason := misfiled(stored, found)):
+        if found is None:
+            return None
+        head = (entry.api_version, entry.kind)
+        if reason := misfiled(stored, found.group_resource, head):
             raise ArchiveCorruptError(reason, entry=str(entry.identifier))
         return found
 

@@ -82,6 +82,64 @@ def test_files_that_were_bad_when_written(store, suffix, content, words):
     assert any(words in problem for problem in store.verify("shop").problems)
 
 
+def body_of(api_version, kind, name="a", namespace="shop"):
+    """The JSON of an object."""
+    metadata = {"name": name, "namespace": namespace}
+    document = {"apiVersion": api_version, "kind": kind, "metadata": metadata}
+    return json.dumps(document).encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (
+            body_of("v1", "ConfigMap"),
+            "secrets/shop/a: the archive files it under secrets, it is a ConfigMap of v1",
+        ),
+        (
+            body_of("example.com/v1", "Secret"),
+            "files it under secrets, it is a Secret of example.com/v1",
+        ),
+        (
+            body_of("v1", "Secret", name="b"),
+            "secrets/shop/a: the object in it is 'shop/b'",
+        ),
+        (
+            body_of("v1", "Secret", namespace="bar"),
+            "shop/a: the object in it is 'bar/a'",
+        ),
+    ],
+    ids=["kind", "group", "name", "namespace"],
+)
+def test_item_that_is_not_what_its_path_says(store, monkeypatch, body, words):
+    """What a restore would refuse to write is named before one is needed."""
+    right = samples.item_body
+    monkeypatch.setattr(
+        samples, "item_body", lambda *path: body if path[2] == "a" else right(*path)
+    )
+    samples.make(store, "shop")
+
+    problems = store.verify("shop").problems
+
+    assert any(words in problem for problem in problems), problems
+
+
+def test_many_misfiled_items_are_counted(store, monkeypatch):
+    """Of an archive in which nothing is right the first ones are named, the rest counted."""
+    items = [("secrets", "shop", f"s{number:03}") for number in range(123)]
+    monkeypatch.setitem(samples.KINDS, "secrets", "ConfigMap")
+    files = samples.files_of("shop", **{".tar.gz": samples.archive_bytes(items)})
+    samples.make(store, "shop", files=files)
+
+    problems = [x for x in store.verify("shop").problems if "under" in x]
+
+    assert len(problems) == 21
+    assert problems[0].startswith(
+        "secrets/shop/s000: the archive files it under secrets"
+    )
+    assert problems[-1] == "103 more items filed under a type that is not theirs"
+
+
 @pytest.fixture
 def large(monkeypatch):
     """Make every item of the samples one of 64 KiB and more."""

@@ -7,7 +7,6 @@ from msgspec.structs import replace
 
 from kbackup.errors import ArchiveCorruptError
 from kbackup.models import (
-    APIResource,
     GroupResource,
     ResourceIdentifier,
     RestoreSpec,
@@ -16,7 +15,7 @@ from kbackup.models import (
 from kbackup.plugins import Run
 from kbackup.restore import PlanAction, RestorePlan
 from kbackup.restore._redaction import Redaction
-from kbackup.restore._types import ServedTypes, misfiled
+from kbackup.restore._types import ServedTypes
 
 from .conftest import TYPES
 
@@ -63,8 +62,7 @@ def test_a_binding_does_not_pass_as_a_config_map(filed):
     (entry,) = [x for x in plan.entries if x.identifier.name == "a-binding"]
     assert entry.action is PlanAction.CONFLICT
     assert entry.reason == (
-        "the archive files it under configmaps, it is a RoleBinding "
-        f"(rolebindings.{RBAC})"
+        f"the archive files it under configmaps, it is a RoleBinding of {RBAC}/v1"
     )
     assert not shop.names(f"rolebindings.{RBAC}", "shop")
     assert [o.action for o in result.outcomes if o.identifier == entry.identifier] == [
@@ -114,17 +112,3 @@ def test_a_writer_finds_no_endpoint_for_it(filed):
 
     right = ResourceIdentifier(GroupResource(RBAC, "rolebindings"), "shop", "a-binding")
     assert types.find(replace(entry, identifier=right)) is not None
-
-
-def test_twins_are_of_one_type():
-    """One Ingress is shown under two groups: either may be in the archive."""
-    served = APIResource(
-        group="networking.k8s.io",
-        version="v1",
-        resource="ingresses",
-        kind="Ingress",
-        namespaced=True,
-    )
-
-    assert not misfiled(GroupResource("extensions", "ingresses"), served)
-    assert misfiled(GroupResource("serving.example.com", "ingresses"), served)

@@ -1,0 +1,41 @@
+"""What a name tells of a type is so for every type of Kubernetes."""
+
+import pytest
+
+from kbackup._kits.kinds import fits, is_built_in
+from kbackup.testing import SimulatedCluster
+
+
+def test_every_type_of_a_server_has_a_name_that_fits():
+    """A sound object of a type of Kubernetes is never taken for one of another type."""
+    with SimulatedCluster() as simulated, simulated.connect() as cluster:
+        served = cluster.discover().all_versions
+
+    assert served
+    odd = [each.kind for each in served if not fits(each.kind, each.resource)]
+    assert odd == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "plural"),
+    [
+        ("ConfigMap", "secrets"),
+        ("Role", "rolebindings"),
+        ("ClusterRole", "roles"),
+        ("Endpoints", "endpointslices"),
+        ("Ingress", "ingressclasses"),
+        ("", "secrets"),
+    ],
+)
+def test_another_kind_does_not_fit(kind, plural):
+    """Kinds that are nearly named alike are still told apart."""
+    assert not fits(kind, plural)
+
+
+def test_groups_of_definitions_are_told_by_their_dots():
+    """Only Kubernetes has groups without a dot, and those below k8s.io."""
+    own = ["", "apps", "rbac.authorization.k8s.io"]
+    defined = ["example.com", "cluster.x-k8s.io", "k8s.io.example.com"]
+
+    assert all(map(is_built_in, own))
+    assert not any(map(is_built_in, defined))
