@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from kbackup._kits.private_file import private_file
 from kbackup._kits.streams import Writable
 from kbackup._kits.temporary import place_of
 from kbackup._kits.workers import WorkerPool
@@ -126,19 +126,8 @@ class Archives:
             SpoolError: The directory of *target* does not take it.
         """
         key, expected = BackupFiles(name).archive, _expected(name, manifest)
-        with _asked_for(target):
-            descriptor, path = tempfile.mkstemp(dir=target.parent, prefix=".kbackup-")
-        temporary = Path(path)
-        try:
-            with _asked_for(target), os.fdopen(descriptor, "wb") as file:
-                copy_checked(
-                    self._store, name, key, _Kept(file, target.parent), expected
-                )
-            with _asked_for(target):
-                temporary.replace(target)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        with _asked_for(target), private_file(target) as file:
+            copy_checked(self._store, name, key, _Kept(file, target.parent), expected)
 
     def _bring_all(
         self, name: str, spool: ArrivingFile, expected: ManifestObject | None

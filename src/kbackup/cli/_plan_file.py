@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
+
+from kbackup._kits.private_file import private_file
 
 if TYPE_CHECKING:
     from kbackup.models import ItemTransform
@@ -36,18 +37,10 @@ def refuse_unwritable(path: Path) -> None:
 
 def save_plan(path: Path, content: Mapping[str, Any]) -> None:
     """Write a plan's document; it appears whole or not at all, mode 0600."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".kbackup-")
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(content, file, indent=2)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    pieces = json.JSONEncoder(indent=2).iterencode(content)  # a plan may be large
+    with private_file(path) as file:
+        file.writelines(piece.encode() for piece in pieces)
+        file.write(b"\n")
 
 
 def load_plan(path: Path) -> RestorePlan:

@@ -1,0 +1,33 @@
+"""A file that appears whole or not at all, for its owner alone."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+
+@contextmanager
+def private_file(path: Path) -> Iterator[BinaryIO]:
+    """Write *path* anew (0600): at the end of the context it is there, on the disk.
+
+    What is written lies beside it until then. Whoever reads an older file of that name
+    meanwhile reads that one to its end; where the context fails, it stays as it is.
+
+    Raises:
+        OSError: The directory does not take the file; also at the end of the context.
+    """
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".kbackup-")
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
