@@ -74,23 +74,28 @@ def s3_credentials(monkeypatch):
 
 
 @pytest.fixture
-def s3_bucket(s3_server, s3_credentials):
-    """Make an empty bucket of its own for each test."""
-    return make_bucket(s3_server)
-
-
-def make_bucket(server, **options):
-    """Make a bucket at the server and return its name."""
-    name = f"bucket-{uuid.uuid4()}"
+def s3_client(s3_server, s3_credentials):
+    """Speak plain S3 to the server, to look at what is there."""
     client = Session().create_client(
-        "s3", endpoint_url=server.url, region_name="us-east-1"
+        "s3", endpoint_url=s3_server.url, region_name="us-east-1"
     )
-    client.create_bucket(Bucket=name, **options)
+    yield client
     client.close()
-    return name
 
 
 @pytest.fixture
-def bucket_maker(s3_server, s3_credentials):
-    """Make buckets with options of their own."""
-    return lambda **options: make_bucket(s3_server, **options)
+def bucket_maker(s3_client):
+    """Make buckets with options of their own; each call returns the name of one."""
+
+    def make(**options):
+        name = f"bucket-{uuid.uuid4()}"
+        s3_client.create_bucket(Bucket=name, **options)
+        return name
+
+    return make
+
+
+@pytest.fixture
+def s3_bucket(bucket_maker):
+    """Make an empty bucket of its own for each test."""
+    return bucket_maker()

@@ -10,7 +10,6 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from botocore.session import Session
 
 from kbackup.catalog import BackupStore
 from kbackup.errors import (
@@ -27,24 +26,6 @@ from kbackup.stores import (
     validate_object_store,
 )
 from kbackup_plugins_aws import open_s3_store
-
-
-@pytest.fixture
-def store(s3_server, s3_bucket):
-    """A store of an empty bucket."""
-    store = open_s3_store(s3_server.config(s3_bucket))
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def client(s3_server, s3_credentials):
-    """A plain S3 client, to look at what is there."""
-    client = Session().create_client(
-        "s3", endpoint_url=s3_server.url, region_name="us-east-1"
-    )
-    yield client
-    client.close()
 
 
 @pytest.fixture
@@ -264,7 +245,7 @@ def test_signed_addresses(store):
 
 
 def test_an_archive_is_stored_without_content_encoding(
-    store, client, s3_bucket, tmp_path
+    store, s3_client, s3_bucket, tmp_path
 ):
     """A gzip payload is not marked as an encoding that clients would undo."""
     source = tmp_path / "b.tar.gz"
@@ -272,7 +253,7 @@ def test_an_archive_is_stored_without_content_encoding(
 
     store.put("backups/b/b.tar.gz", source)
 
-    head = client.head_object(Bucket=s3_bucket, Key="backups/b/b.tar.gz")
+    head = s3_client.head_object(Bucket=s3_bucket, Key="backups/b/b.tar.gz")
     assert "ContentEncoding" not in head
 
 
@@ -329,7 +310,7 @@ def test_an_object_replaced_while_it_is_read(store, monkeypatch):
     assert target.getvalue() == b"1111"
 
 
-def test_objects_are_locked(s3_server, bucket_maker, client):
+def test_objects_are_locked(s3_server, bucket_maker, s3_client):
     """With a lock mode an object is locked until the given time."""
     bucket = bucket_maker(ObjectLockEnabledForBucket=True)
     store = open_s3_store(s3_server.config(bucket, objectLockMode="GOVERNANCE"))
@@ -338,7 +319,7 @@ def test_objects_are_locked(s3_server, bucket_maker, client):
 
     store.put("backups/b/x", b"x", retain_until=until)
 
-    head = client.head_object(Bucket=bucket, Key="backups/b/x")
+    head = s3_client.head_object(Bucket=bucket, Key="backups/b/x")
     assert head["ObjectLockMode"] == "GOVERNANCE"
     assert head["ObjectLockRetainUntilDate"] == until
     store.close()
@@ -360,13 +341,13 @@ def test_without_a_conditional_create_a_taken_key_is_still_seen(store, requests_
     ]
 
 
-def test_encryption_goes_with_every_upload(s3_server, s3_bucket, client):
+def test_encryption_goes_with_every_upload(s3_server, s3_bucket, s3_client):
     """The encryption that the location asks for is asked of S3."""
     store = open_s3_store(s3_server.config(s3_bucket, serverSideEncryption="AES256"))
 
     store.put("backups/b/x", b"x")
 
-    head = client.head_object(Bucket=s3_bucket, Key="backups/b/x")
+    head = s3_client.head_object(Bucket=s3_bucket, Key="backups/b/x")
     assert head["ServerSideEncryption"] == "AES256"
     store.close()
 

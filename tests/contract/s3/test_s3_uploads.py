@@ -6,13 +6,11 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from botocore.session import Session
 
 from kbackup._kits.clock import FrozenClock
 from kbackup.catalog import BackupStore, RepairKind, RepairResult
 from kbackup.errors import StoreUnavailableError
 from kbackup.stores import PrefixedStore, RetryPolicy, TidyStore
-from kbackup_plugins_aws import open_s3_store
 
 NOW = datetime.now(UTC)
 TOMORROW = NOW + timedelta(hours=25)
@@ -20,42 +18,24 @@ KEY = "backups/shop/shop.tar.gz"
 
 
 @pytest.fixture
-def store(s3_server, s3_bucket):
-    """A store of an empty bucket."""
-    store = open_s3_store(s3_server.config(s3_bucket))
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def client(s3_server, s3_credentials):
-    """A plain S3 client, to begin uploads and to look at what is left."""
-    client = Session().create_client(
-        "s3", endpoint_url=s3_server.url, region_name="us-east-1"
-    )
-    yield client
-    client.close()
-
-
-@pytest.fixture
-def begin(client, s3_bucket):
+def begin(s3_client, s3_bucket):
     """Begin an upload with one part and do not end it."""
 
     def upload(key):
-        begun = client.create_multipart_upload(Bucket=s3_bucket, Key=key)
+        begun = s3_client.create_multipart_upload(Bucket=s3_bucket, Key=key)
         named = {"Bucket": s3_bucket, "Key": key, "UploadId": begun["UploadId"]}
-        client.upload_part(**named, PartNumber=1, Body=b"x" * 100)
+        s3_client.upload_part(**named, PartNumber=1, Body=b"x" * 100)
         return begun["UploadId"]
 
     return upload
 
 
 @pytest.fixture
-def left(client, s3_bucket):
+def left(s3_client, s3_bucket):
     """Return the keys of the uploads that have not ended."""
 
     def list_uploads():
-        found = client.list_multipart_uploads(Bucket=s3_bucket)
+        found = s3_client.list_multipart_uploads(Bucket=s3_bucket)
         return sorted(each["Key"] for each in found.get("Uploads", ()))
 
     return list_uploads
@@ -139,11 +119,11 @@ def test_only_uploads_of_ours_are_aborted(store, begin, left):
     assert left() == sorted(foreign)
 
 
-def test_an_upload_that_has_ended_meanwhile(store, begin, client, s3_bucket, left):
+def test_an_upload_that_has_ended_meanwhile(store, begin, s3_client, s3_bucket, left):
     """To abort an upload that is gone is success."""
     upload = begin(KEY)
     (found,) = store.unfinished("backups/")
-    client.abort_multipart_upload(Bucket=s3_bucket, Key=KEY, UploadId=upload)
+    s3_client.abort_multipart_upload(Bucket=s3_bucket, Key=KEY, UploadId=upload)
 
     store.discard(found)
 
