@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import time
+import threading
 import urllib.request
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -127,12 +127,16 @@ def test_a_list_takes_one_request_for_each_backup(store, requests_of, monkeypatc
         store.put(f"backups/{name}/velero-backup.json", json.dumps(content).encode())
     requests_of.clear()
     real, under_way, most = store.get, [], []
+    together = threading.Event()
 
     def counted(key, target, **options):
-        """Count the reads that are under way at once."""
+        """Count the reads that are under way at once; the first one waits for another."""
         under_way.append(key)
         most.append(len(under_way))
-        time.sleep(0.01)  # as an answer takes
+        if len(under_way) > 1:
+            together.set()
+        if key.endswith("velero-backup.json"):
+            together.wait(30)
         try:
             return real(key, target, **options)
         finally:

@@ -4,7 +4,9 @@ import json
 import stat
 import sys
 import threading
+import time
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
@@ -56,6 +58,19 @@ def ends(seconds):
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+@pytest.fixture
+def later(monkeypatch):
+    """Return a function that lets so many seconds pass for who looks after logins."""
+    real, passed = time.monotonic, [0.0]
+    clock = SimpleNamespace(monotonic=lambda: real() + passed[0])
+    monkeypatch.setattr("kbackup.cluster._auth.time", clock)
+
+    def let_pass(seconds):
+        passed[0] += seconds
+
+    return let_pass
+
+
 def only(*tokens):
     """Return an answering function that knows just these tokens."""
     return lambda request: FOUND if request.token in tokens else status(401)
@@ -104,14 +119,14 @@ def test_token_refused_in_the_middle(server, write_kubeconfig, plugin):
     assert server.requests[-1].token == "two"
 
 
-def test_token_expires(server, write_kubeconfig, plugin):
+def test_token_expires(server, write_kubeconfig, plugin, later):
     """A token whose time is over is replaced before the server refuses it."""
-    user = plugin({"token": "one", "expirationTimestamp": ends(1.5)}, {"token": "two"})
+    user = plugin({"token": "one", "expirationTimestamp": ends(3600)}, {"token": "two"})
     server.answer = only("one", "two")
 
     with Cluster.connect(write_kubeconfig(server.url, user)) as cluster:
         cluster.get(PODS, "a", "x")
-        threading.Event().wait(2)
+        later(3601)
         cluster.get(PODS, "a", "x")
 
     assert [r.token for r in server.requests] == ["one", "two"]
@@ -193,10 +208,8 @@ def test_token_file_changes(server, write_kubeconfig, tmp_path):
     assert [r.token for r in server.requests] == ["one", "one", "two"]
 
 
-def test_token_file_ages(server, write_kubeconfig, tmp_path, monkeypatch):
+def test_token_file_ages(server, write_kubeconfig, tmp_path, later):
     """A token file is read again by age, before the old token is refused."""
-    monkeypatch.setattr("kbackup.cluster._configuration._TOKEN_FILE_SECONDS", 0.1)
-    monkeypatch.setattr("kbackup.cluster._auth._SECONDS_BETWEEN_REFRESHES", 0.1)
     token = tmp_path / "token"
     token.write_text("one")
     path = write_kubeconfig(server.url, {"tokenFile": str(token)})
@@ -205,7 +218,7 @@ def test_token_file_ages(server, write_kubeconfig, tmp_path, monkeypatch):
     with Cluster.connect(path) as cluster:
         cluster.get(PODS, "a", "x")
         token.write_text("two")
-        threading.Event().wait(0.2)
+        later(3600)
         cluster.get(PODS, "a", "x")
 
     assert [r.token for r in server.requests] == ["one", "two"]

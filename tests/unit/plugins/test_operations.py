@@ -3,6 +3,7 @@
 import threading
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from queue import SimpleQueue
 
 import attrs
 import pytest
@@ -389,22 +390,21 @@ def test_the_writer_is_revoked_when_begin_returns(scene):
 def test_a_begin_that_hangs_is_left_behind():
     """Its writer is revoked, its late operation thrown away, it is not called again."""
     scene = Scene(settings=EngineSettings(action_timeout=timedelta(milliseconds=50)))
-    release, late = threading.Event(), []
+    release, late = threading.Event(), SimpleQueue()
 
     def begin(given, cluster):
         release.wait(30)
         try:
             cluster.create({"kind": "ConfigMap", "metadata": {"name": "late"}})
         except ClusterError as exc:
-            late.append(exc)
+            late.put(exc)
         return ItemOperation(spec=ItemOperationSpec(operation_id="late"))
 
     action = Action(begin=begin)
     scene.begin(action)
     scene.begin(action, "b")
     release.set()
-    while not late:
-        threading.Event().wait(0.01)
+    late.get(timeout=30)
 
     assert [entry.plugin for entry in scene.run.results.errors] == [NAME, NAME]
     assert "did not come back" in scene.errors[0]

@@ -256,17 +256,18 @@ def test_a_read_only_file_system(store, root, monkeypatch, number):
 def test_a_call_that_hangs_ends(root, monkeypatch):
     """A dead mount ends a call when its time is over, and the program goes on."""
     store = open_local_store({"path": str(root), "requestTimeout": "50ms"})
-    real = os.stat
+    real, alive = os.stat, threading.Event()
 
     def hang(path, **options):
         if str(path).endswith("hangs"):
-            time.sleep(5)
+            alive.wait(30)
         return real(path, **options)
 
     monkeypatch.setattr(os, "stat", hang)
 
     with pytest.raises(StoreUnavailableError, match="no answer within"):
         store.stat("backups/b/hangs")
+    alive.set()
 
 
 def test_one_winner_among_processes(root, store, tmp_path):
@@ -347,6 +348,7 @@ def test_killed_while_writing(root, store):
     )
     process.stdout.readline()
     while not (root / "backups/b/5").exists():
+        assert process.poll() is None
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=60)

@@ -3,6 +3,7 @@
 import threading
 from contextlib import contextmanager
 from datetime import timedelta
+from queue import SimpleQueue
 
 import pytest
 
@@ -286,22 +287,21 @@ def test_writers_are_of_no_use_after_begin(make):
 
 def test_a_begin_that_hangs_costs_no_restore(make):
     """Its item and those after it fail by name; what it writes late is refused."""
-    release, late = threading.Event(), []
+    release, late = threading.Event(), SimpleQueue()
 
     def begin(given, cluster):
         release.wait(30)
         try:
             cluster.create(_config_map("late"))
         except ClusterError as exc:
-            late.append(exc)
+            late.put(exc)
 
     settings = EngineSettings(action_timeout=timedelta(milliseconds=200), workers=1)
     shop = make(Action(begin=begin), settings=settings)
 
     result = shop.engine.run("try-1", SPEC)
     release.set()
-    while not late:
-        threading.Event().wait(0.01)
+    late.get(timeout=30)
 
     errors = [str(e) for e in result.results.errors]
     assert result.restore.status.phase is RestorePhase.PARTIALLY_FAILED
