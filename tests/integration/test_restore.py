@@ -1,6 +1,6 @@
 """Restores on a real API server with its controllers at work."""
 
-import time
+import uuid
 from datetime import timedelta
 
 import pytest
@@ -18,7 +18,6 @@ TEMPLATE = {
     "spec": {"containers": [{"name": "web", "image": "example.com/web:1"}]},
 }
 INGRESS = {"defaultBackend": {"service": {"name": "web", "port": {"number": 80}}}}
-SETTLED_SECONDS = 15
 
 
 def _objects(namespace):
@@ -91,6 +90,40 @@ def _names(cluster, version, kind, namespace):
 def _is_settled(cluster, namespace):
     """Whether the controllers made every Pod."""
     return len(_names(cluster, "v1", "Pod", namespace)) >= 4
+
+
+def _is_current(cluster, namespace):
+    """Whether the controller of each workload has done what it says."""
+    discovery = cluster.discover()
+    for kind in ("Deployment", "ReplicaSet", "StatefulSet"):
+        resource = discovery.by_kind("apps/v1", kind)
+        for item in cluster.list(resource, namespace=namespace):
+            body = cluster.get(resource, item.name, namespace=namespace).content
+            status = body["status"]
+            if status.get("observedGeneration") != body["metadata"]["generation"]:
+                return False
+            if status.get("replicas", 0) != body["spec"]["replicas"]:
+                return False
+    return _is_settled(cluster, namespace)
+
+
+def _come_to_rest(cluster, namespace, wait_for):
+    """Wait until the controllers, and then the garbage collector, have been there.
+
+    The collector removes what has an owner that is nowhere: once such an object is gone,
+    it has looked at those that came before.
+    """
+    wait_for("what controllers make", lambda: _is_current(cluster, namespace))
+    resource = cluster.discover().by_kind("v1", "ConfigMap")
+    nobody = {"apiVersion": "v1", "kind": "ConfigMap", "name": "nobody"}
+    owner = {**nobody, "uid": str(uuid.uuid4())}
+    metadata = {"name": "orphan", "namespace": namespace, "ownerReferences": [owner]}
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
+    cluster.create(resource, body, namespace=namespace)
+    wait_for(
+        "the garbage collector",
+        lambda: "orphan" not in _names(cluster, "v1", "ConfigMap", namespace),
+    )
 
 
 def _drop(cluster, namespace, wait_for):
@@ -177,8 +210,7 @@ def test_delete_and_restore(source, backed_up, namespace, wait_for):
     result = engine.run("r-1", RestoreSpec(backup_name="b-1"))
 
     assert result.results.errors == ()
-    wait_for("all Pods", lambda: _is_settled(source, namespace))
-    time.sleep(SETTLED_SECONDS)
+    _come_to_rest(source, namespace, wait_for)
     _check_workloads(source, namespace)
     assert _watch_deletions(source, namespace, since) == []
     again = engine.plan("r-1", RestoreSpec(backup_name="b-1"))
@@ -194,8 +226,7 @@ def test_a_saved_plan_is_carried_out_twice(source, backed_up, namespace, wait_fo
     _drop(source, namespace, wait_for)
     document = engine.plan("r-1", RestoreSpec(backup_name="b-1")).to_json()
     first = engine.apply(RestorePlan.from_json(document))
-    wait_for("all Pods", lambda: _is_settled(source, namespace))
-    time.sleep(2)
+    _come_to_rest(source, namespace, wait_for)
 
     again = engine.apply(RestorePlan.from_json(document))
 
@@ -205,7 +236,7 @@ def test_a_saved_plan_is_carried_out_twice(source, backed_up, namespace, wait_fo
     assert {actions[str(identifier)] for identifier in made} == {"unchanged"}
 
 
-def test_restore_over_the_live_namespace(source, backed_up):
+def test_restore_over_the_live_namespace(source, backed_up, namespace, wait_for):
     """With policy none nothing changes, no Pod starts."""
     resources = [
         resource
@@ -218,12 +249,11 @@ def test_restore_over_the_live_namespace(source, backed_up):
             (str(resource), item.name): item.resource_version
             for resource in resources
             if resource.resource not in ("events", "leases", "endpoints")
-            for item in source.list(resource, namespace="")
-            if item.namespace.startswith("t-")
+            for item in source.list(resource, namespace=namespace)
         }
 
     engine = RestoreEngine(source, backed_up)
-    time.sleep(2)
+    _come_to_rest(source, namespace, wait_for)
     before = versions()
 
     result = engine.run("r-1", RestoreSpec(backup_name="b-1"))
@@ -247,8 +277,7 @@ def test_under_another_name_on_another_cluster(
         result = engine.apply(plan)
 
         assert result.results.errors == ()
-        wait_for("all Pods", lambda: _is_settled(target, copy))
-        time.sleep(SETTLED_SECONDS)
+        _come_to_rest(target, copy, wait_for)
         _check_workloads(target, copy)
         assert engine.plan("r-1", spec).is_empty
         _drop(target, copy, wait_for)

@@ -1,6 +1,7 @@
 """Waves one after the other, a queue for what may pass, an outcome for everything."""
 
 import threading
+import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
@@ -98,6 +99,7 @@ def test_as_many_write_at_once_as_there_is_room_for():
             if inside[0] == 3:
                 full.set()
         full.wait(30)
+        time.sleep(0.002)  # so that a worker that ought to go, and does not, is seen
         with counting:
             inside[0] -= 1
         return Attempt(action=CREATED)
