@@ -12,7 +12,7 @@ import pytest
 from kbackup import BackupStore, RestoreOptions, RestoreSpec
 from kbackup.restore import quiesce
 
-SECONDS_OF_LOOKING = 20  # the autoscaler looks every 15
+CONDITIONS = "autoscaling.alpha.kubernetes.io/conditions"  # what v1 has of them
 WATCHED = {
     ("apps/v1", "Deployment"),
     ("apps/v1", "ReplicaSet"),
@@ -44,7 +44,7 @@ class Copied:
 
 
 @pytest.fixture(scope="module", name="copied")
-def fixture_copied(source, make_rich, tmp_path_factory):
+def fixture_copied(source, make_rich, wait_for, tmp_path_factory):
     """The copy, once for all tests of this module."""
     space = f"quiet-{time.time_ns() % 10**8}"
     node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": space}}
@@ -60,12 +60,26 @@ def fixture_copied(source, make_rich, tmp_path_factory):
         source.backup(store, "rich", space)
         before, pods = source.objects(space), names(source.pods(space))
         result = source.restorer(store).run(*asked)
-        time.sleep(SECONDS_OF_LOOKING)
+        wait_for("the controllers", lambda: all(seen(source, copy)))
         again = source.restorer(store).plan(*asked)
     yield Copied(space, copy, before, pods, result, again)
     source.remove_namespace(copy, wait=False)
     source.remove_namespace(space, wait=False)
     source.delete(node)
+
+
+def seen(world, namespace):
+    """Tell of each workload whether its controller, and the autoscaler, looked at it.
+
+    A controller makes Pods before it says that it has seen a workload.
+    """
+    for kind in WATCHED:
+        for item in world.items(*kind, namespace):
+            observed = item.get("status", {}).get("observedGeneration")
+            yield observed == item["metadata"]["generation"]
+    for item in world.items("autoscaling/v1", "HorizontalPodAutoscaler", namespace):
+        annotations = item["metadata"].get("annotations") or {}
+        yield "ScalingDisabled" in annotations.get(CONDITIONS, "")
 
 
 def names(items):
