@@ -1,0 +1,175 @@
+"""An object is created, or met: there is one of its name already.
+
+Each is written once. A second write goes only to those whose fields had owners by
+server-side apply. Whether a create whose answer was lost took place is found by our label.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from kbackup._kits.words import first_few
+from kbackup.archive import ArchiveContents
+from kbackup.errors import ClusterError, ForbiddenError
+from kbackup.models import APIResource, Item, ResourceIdentifier, well_known
+from kbackup.plugins import Run
+from kbackup.restore._answers import Answer, leaving
+from kbackup.restore._desired import Desired
+from kbackup.restore._dropped import dropped_fields
+from kbackup.restore._existing import ExistingRules, decide
+from kbackup.restore._owners import OwnerLinks, tied, without_blocks
+from kbackup.restore._plan import PlanAction, PlanEntry, Precondition
+from kbackup.restore._reset import is_labelled
+from kbackup.restore._seen import cleaned
+from kbackup.restore._server import Server
+from kbackup.restore._updating import DONE, Updater
+from kbackup.restore._writer import CREATED, FAILED, SKIPPED, UNCHANGED, Attempt
+
+_APPEARED = "an object of this name appeared since the plan was made"
+_UNSEEN = "an object of this name exists"
+_OURS_CHANGED = "this restore made it before, and it changed since"
+_DEFERRALS = 3  # for an owner that waits itself; it is tried before what it owns
+_BLOCKING = "blockownerdeletion"
+
+
+class Creator:
+    """Creates single objects; may be called from any thread."""
+
+    def __init__(
+        self,
+        server: Server,
+        updater: Updater,
+        *,
+        contents: ArchiveContents,
+        owners: OwnerLinks,
+        rules: ExistingRules,
+        restore_label: str,
+        run: Run,
+    ) -> None:
+        self._server = server
+        self._updater = updater
+        self._contents = contents
+        self._owners = owners
+        self._rules = rules
+        self._label = restore_label
+        self._run = run
+        self._deferred: Counter[ResourceIdentifier] = Counter()
+
+    def create(
+        self, entry: PlanEntry, resource: APIResource, desired: Desired
+    ) -> Attempt:
+        """Try to create an object, tied to those of its owners that are there."""
+        body: Mapping[str, Any] | bytes = desired.body
+        lost = ""
+        if desired.owners and not self._server.dry_run:
+            owners = self._owners.resolve(desired.owners, entry.target.namespace)
+            lost = ", ".join(owners.lost)
+            if owners.may_come and self._deferred[entry.identifier] < _DEFERRALS:
+                self._deferred[entry.identifier] += 1
+                return Attempt(reason=f"its owner {lost} is not there")
+            body = tied(desired.content, owners) if owners.found else body
+        try:
+            stored = self._post(entry, resource, body)
+        except ClusterError as exc:
+            return self._after_create(entry, resource, desired, exc)
+        if entry.second_write and not self._server.dry_run:
+            self._give_back_fields(entry, resource, stored["metadata"]["uid"])
+        if lost:
+            self._run.warning(f"restored without its owner {lost}", item=entry.target)
+        if dropped := dropped_fields(desired.content, stored):
+            message = f"the target dropped {first_few(dropped)}"
+            self._run.warning(message, item=entry.target)
+        return Attempt(action=CREATED, reason=entry.reason)
+
+    def _post(
+        self, entry: PlanEntry, resource: APIResource, body: Mapping[str, Any] | bytes
+    ) -> dict[str, Any]:
+        """Create it; an owner whose deletion we may not hold up is not held up."""
+        try:
+            return self._server.create(entry, resource, body)
+        except ForbiddenError as exc:
+            if isinstance(body, bytes) or _BLOCKING not in str(exc).lower():
+                raise
+        stored = self._server.create(entry, resource, without_blocks(body))
+        message = "restored without blockOwnerDeletion: the server forbids it"
+        self._run.warning(message, item=entry.target)
+        return stored
+
+    def _after_create(
+        self,
+        entry: PlanEntry,
+        resource: APIResource,
+        desired: Desired,
+        error: ClusterError,
+    ) -> Attempt:
+        answer, reason = self._server.take(entry, error, create=True)
+        if answer is Answer.RETRY:
+            return Attempt(reason=reason)
+        if answer is Answer.FAIL:
+            return Attempt(action=FAILED, reason=reason)
+        live = self._server.look(entry, resource)
+        if live is None:
+            fails = answer is Answer.EXISTS
+            return Attempt(action=FAILED if fails else "", reason=reason)
+        if live["metadata"].get("deletionTimestamp"):
+            return Attempt(reason=leaving(live))
+        return self._meet(entry, resource, desired, live)
+
+    def _meet(
+        self,
+        entry: PlanEntry,
+        resource: APIResource,
+        desired: Desired,
+        live: dict[str, Any],
+    ) -> Attempt:
+        """An object of that name is there, though the plan saw none."""
+        ours = is_labelled(live["metadata"].get("labels"), self._label)
+        seen = Precondition.of(live)  # before it is cleaned, which is done in place
+        verdict = decide(desired.content, cleaned(live), self._rules)
+        is_as_desired = verdict.action is PlanAction.UNCHANGED
+        answered = not self._server.lost_an_answer(entry)
+        if ours and entry.second_write and (is_as_desired or not answered):
+            self._give_back_fields(entry, resource, seen.uid)
+        if ours and not answered:
+            return Attempt(action=CREATED, reason=entry.reason)
+        if is_as_desired:
+            return Attempt(action=UNCHANGED, reason=DONE if ours else verdict.reason)
+        if entry.target.group_resource == well_known.NAMESPACES:
+            return Attempt(action=SKIPPED, reason=verdict.reason)
+        if entry.kind == "ServiceAccount" and not ours:
+            # The target makes `default` by itself.
+            return self._updater.patch(entry, resource, desired, live, seen)
+        reason = _UNSEEN if entry.action is PlanAction.UNKNOWN else _APPEARED
+        reason = _OURS_CHANGED if ours else reason
+        return Attempt(action=SKIPPED, reason=reason, moved=True)
+
+    def _give_back_fields(
+        self, entry: PlanEntry, resource: APIResource, uid: str
+    ) -> None:
+        """The second write: managers of server-side apply own their fields again."""
+        patch = _ownership_patch(self._contents.get(entry.identifier), uid)
+        if patch is None:
+            return
+        try:
+            self._server.patch(entry, resource, patch)
+        except ClusterError as exc:
+            reason = self._server.explain(entry, exc)
+            message = f"restored without its managedFields: {reason}"
+            self._run.warning(message, item=entry.target)
+
+
+def _ownership_patch(item: Item | None, uid: str) -> dict[str, Any] | None:
+    """A merge patch by which the managers of the backup own their fields again.
+
+    Args:
+        item: Of the backup.
+        uid: Of the object that was made of it.
+
+    Returns:
+        The patch; None where nobody owned anything.
+    """
+    fields = item.content["metadata"].get("managedFields") if item else None
+    if not fields:
+        return None
+    of_object = [x for x in fields if not x.get("subresource")]
+    return {"metadata": {"uid": uid, "managedFields": of_object}}

@@ -1,0 +1,101 @@
+"""The API server as the single writes of a restore see it.
+
+Here is how it is asked, and what is remembered of its answers: whether it has too much to
+do, and whose write may have taken place though the answer was lost. What to do about an
+answer is decided where the write is: `_creating`, `_updating`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from kbackup.cluster import Cluster, PatchKind
+from kbackup.errors import ClusterError, ItemNotFoundError
+from kbackup.models import APIResource, ResourceIdentifier
+from kbackup.restore._answers import (
+    Answer,
+    explain,
+    is_about_conversion,
+    is_push_back,
+    meaning,
+)
+from kbackup.restore._gate import Gate
+from kbackup.restore._plan import PlanEntry
+from kbackup.restore._redaction import Redaction
+
+
+class Server:
+    """What writes ask of one target; may be called from any thread.
+
+    Attributes:
+        dry_run: It is asked what it would answer, and nothing is stored.
+    """
+
+    def __init__(
+        self, cluster: Cluster, *, gate: Gate, redaction: Redaction, dry_run: bool
+    ) -> None:
+        self.dry_run = dry_run
+        self._cluster = cluster
+        self._gate = gate
+        self._redaction = redaction
+        self._unanswered: set[ResourceIdentifier] = set()
+
+    def look(self, entry: PlanEntry, resource: APIResource) -> dict[str, Any] | None:
+        """The live object of an entry; None: there is none."""
+        target = entry.target
+        try:
+            item = self._cluster.get(resource, target.name, target.namespace)
+        except ItemNotFoundError:
+            return None
+        return item.content
+
+    def create(
+        self, entry: PlanEntry, resource: APIResource, body: Mapping[str, Any] | bytes
+    ) -> dict[str, Any]:
+        """Create the object of an entry; what the server stored."""
+        namespace, dry_run = entry.target.namespace, self.dry_run
+        return self._cluster.create(
+            resource, body, namespace=namespace, dry_run=dry_run
+        )
+
+    def patch(
+        self, entry: PlanEntry, resource: APIResource, patch: Mapping[str, Any]
+    ) -> None:
+        """Send a merge patch to the object of an entry."""
+        self._cluster.patch(
+            resource,
+            entry.target.name,
+            patch,
+            namespace=entry.target.namespace,
+            kind=PatchKind.MERGE,
+            dry_run=self.dry_run,
+        )
+
+    def take(
+        self, entry: PlanEntry, error: ClusterError, *, create: bool
+    ) -> tuple[Answer, str]:
+        """What a failed write means, and what the result is to say of it."""
+        if is_push_back(error):
+            self._gate.push_back()
+        answer = meaning(error, create=create)
+        if answer is Answer.LOOK:
+            self._unanswered.add(entry.identifier)
+        return answer, self._last_answer(entry, error)
+
+    def _last_answer(self, entry: PlanEntry, error: ClusterError) -> str:
+        """What the server said; of a conversion the plan knows more than it says."""
+        reason = self.explain(entry, error)
+        if is_about_conversion(error) and entry.reason:
+            return f"{reason}; {entry.reason}"
+        return reason
+
+    def lost_an_answer(self, entry: PlanEntry) -> bool:
+        """Whether a write of the entry may have taken place though nobody said so."""
+        return entry.identifier in self._unanswered
+
+    def explain(self, entry: PlanEntry, error: ClusterError) -> str:
+        """An error in words that may be shown."""
+        return explain(error, hide=self.hides(entry))
+
+    def hides(self, entry: PlanEntry) -> bool:
+        """Whether the values of an entry's object may not be shown."""
+        return self._redaction.hides(entry.identifier.group_resource, entry.kind)

@@ -1,0 +1,162 @@
+"""An object that is there is changed as the plan shows, or found to be so, or left alone.
+
+An update names the version that it was made for. What moved since counts as planned
+where the same fields would change in the same way.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from kbackup._kits.normalise import same
+from kbackup.errors import ClusterError
+from kbackup.models import APIResource, ResourceIdentifier
+from kbackup.restore._answers import Answer
+from kbackup.restore._claims import is_offered, rebind_digest, rebind_patch
+from kbackup.restore._desired import Desired
+from kbackup.restore._existing import ExistingRules, decide, update_patch
+from kbackup.restore._plan import PlanAction, PlanEntry, Precondition
+from kbackup.restore._seen import cleaned
+from kbackup.restore._server import Server
+from kbackup.restore._writer import FAILED, SKIPPED, UNCHANGED, UPDATED, Attempt
+
+MOVED = "the live object changed since the plan was made"
+DONE = "done already"
+OTHER_DIGEST = "the item would be written differently than planned"
+_NOT_ALLOWED = "the plan says update, which it does not allow"
+
+
+class Updater:
+    """Updates single objects; may be called from any thread."""
+
+    def __init__(self, server: Server, rules: ExistingRules) -> None:
+        self._server = server
+        self._rules = rules
+
+    def update(
+        self, entry: PlanEntry, resource: APIResource, desired: Desired
+    ) -> Attempt:
+        """Try to update the object that the plan saw."""
+        live = self._server.look(entry, resource)
+        if live is None:
+            return Attempt(action=SKIPPED, reason=MOVED, moved=True)
+        seen = Precondition.of(live)  # before it is cleaned, which is done in place
+        if not self.fits(entry, desired, live):
+            return self._moved(entry, desired, live)
+        live = cleaned(live)
+        verdict = decide(desired.content, live, self._rules, hide=True)
+        if verdict.action is not PlanAction.UPDATE:
+            reason = f"{_NOT_ALLOWED}: {verdict.reason or verdict.action}"
+            return Attempt(action=FAILED, reason=reason)
+        return self.patch(entry, resource, desired, live, seen)
+
+    def patch(
+        self,
+        entry: PlanEntry,
+        resource: APIResource,
+        desired: Desired,
+        live: dict[str, Any],
+        seen: Precondition,
+    ) -> Attempt:
+        """Make the desired object of the live one, given `cleaned` and as seen."""
+        keep = self._rules.keep_node_ports
+        patch = update_patch(desired.content, live, seen, keep_node_ports=keep)
+        return self._send(entry, resource, patch, desired)
+
+    def rebind(
+        self, entry: PlanEntry, resource: APIResource, claim: ResourceIdentifier
+    ) -> Attempt:
+        """Offer a volume that is there to the claim that will have it again."""
+        if rebind_digest(claim) != entry.digest:
+            return Attempt(action=FAILED, reason=OTHER_DIGEST)
+        live = self._server.look(entry, resource)
+        if live is not None and is_offered(live, claim):
+            return self._done(entry)
+        if live is None or not _is_as_seen(entry, live):
+            return Attempt(action=SKIPPED, reason=MOVED, moved=True)
+        seen = live["metadata"]
+        patch = rebind_patch(claim)
+        patch["metadata"] = {
+            "uid": seen["uid"],
+            "resourceVersion": seen["resourceVersion"],
+        }
+        return self._send(entry, resource, patch, None)
+
+    def _send(
+        self,
+        entry: PlanEntry,
+        resource: APIResource,
+        patch: dict[str, Any],
+        desired: Desired | None,
+    ) -> Attempt:
+        try:
+            self._server.patch(entry, resource, patch)
+        except ClusterError as exc:
+            return self._after_patch(entry, resource, desired, exc)
+        return Attempt(action=UPDATED, reason=entry.reason)
+
+    def _after_patch(
+        self,
+        entry: PlanEntry,
+        resource: APIResource,
+        desired: Desired | None,
+        error: ClusterError,
+    ) -> Attempt:
+        answer, reason = self._server.take(entry, error, create=False)
+        if answer is Answer.FAIL:
+            return Attempt(action=FAILED, reason=reason)
+        # A volume that is bound again has no body: its next try looks first.
+        if answer is Answer.RETRY or desired is None:
+            return Attempt(reason=reason)
+        live = self._server.look(entry, resource)
+        if live is None:
+            return Attempt(action=SKIPPED, reason=MOVED, moved=True)
+        if answer is Answer.LOOK and _is_as_seen(entry, live):
+            return Attempt(reason=reason)  # it did not take place
+        if self._is_as_planned(entry, desired, live):
+            return Attempt(reason=reason)  # only its status moved: once more
+        return self._moved(entry, desired, live)
+
+    # --- what is there ----------------------------------------------------------------
+
+    def fits(self, entry: PlanEntry, desired: Desired, live: dict[str, Any]) -> bool:
+        """Whether the plan's update may be made of what is there now."""
+        return _is_as_seen(entry, live) or self._is_as_planned(entry, desired, live)
+
+    def _is_as_planned(
+        self, entry: PlanEntry, desired: Desired, live: dict[str, Any]
+    ) -> bool:
+        """Whether the update would change just what the plan shows, and nothing else.
+
+        A controller that writes a status gives an object a new resourceVersion, often
+        because of what this very restore wrote before. Of a Secret, or what else is
+        redacted, nobody can tell: a plan does not show its values.
+        """
+        seen = entry.precondition
+        if self._server.hides(entry) or seen is None or not entry.differences:
+            return False
+        if live["metadata"]["uid"] != seen.uid:
+            return False
+        verdict = decide(desired.content, cleaned(live), self._rules)
+        return (
+            verdict.action is PlanAction.UPDATE
+            and verdict.differences == entry.differences
+        )
+
+    def _moved(
+        self, entry: PlanEntry, desired: Desired, live: dict[str, Any]
+    ) -> Attempt:
+        """The live object is another than the plan saw: done, or left alone."""
+        keep = self._rules.keep_node_ports
+        if same(desired.content, cleaned(live), keep_node_ports=keep):
+            return self._done(entry)
+        return Attempt(action=SKIPPED, reason=MOVED, moved=True)
+
+    def _done(self, entry: PlanEntry) -> Attempt:
+        """An update that is there: by a write whose answer was lost, or from before."""
+        if self._server.lost_an_answer(entry):
+            return Attempt(action=UPDATED, reason=entry.reason)
+        return Attempt(action=UNCHANGED, reason=DONE)
+
+
+def _is_as_seen(entry: PlanEntry, live: Mapping[str, Any]) -> bool:
+    return Precondition.of(live) == entry.precondition
