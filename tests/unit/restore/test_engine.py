@@ -322,6 +322,31 @@ def test_validate_asks_the_server(shop):
     assert shop.versions() == before
 
 
+def test_validate_writes_nothing_to_what_it_meets(make_shop):
+    """What the same restore made meanwhile does not even get its managers back."""
+    shop = make_shop([_namespace(), _applied()], as_is=True)
+    shop.simulated.load([_namespace()])
+    made = _config_map(currency="EUR")
+    made["metadata"]["labels"] = {
+        "velero.io/backup-name": "shop-1",
+        "velero.io/restore-name": "try-1",
+    }
+    asked = []
+
+    def meanwhile(item):
+        asked.append(item["kind"])
+        if asked.count("ConfigMap") == 2:  # planned already, and now tried
+            shop.simulated.load([made])
+        return item
+
+    options = RestoreOptions(transforms=(meanwhile,), validate=True)
+    plan = shop.engine.plan("try-1", SPEC, options)
+
+    live = shop.object("configmaps", "shop", "settings")
+    assert plan.second_writes == 1
+    assert "argocd" not in {x["manager"] for x in live["metadata"]["managedFields"]}
+
+
 # --- restore --------------------------------------------------------------------------
 
 

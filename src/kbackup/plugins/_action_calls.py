@@ -1,0 +1,148 @@
+"""The one way to call an item action, so that none that hangs, fails or lies does harm.
+
+Whatever an action does wrong is an `ActionError` with its name and the item's, what it
+raised as the cause; what it says about a Secret is not repeated. Python cannot stop a
+call that hangs: it is left to its daemon thread, and whatever it returns later is thrown
+away. Used by both engines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, overload
+
+import attrs
+
+from kbackup._kits.workers import CancelToken, StuckCallError, call_watched
+from kbackup.errors import ActionError, ActionTimeoutError, KBackupError
+from kbackup.models import ResourceIdentifier, well_known
+from kbackup.plugins._action_outputs import WrongAnswerError, checked
+from kbackup.plugins._item_actions import (
+    BackupInput,
+    BackupItemAction,
+    BackupOutput,
+    RestoreInput,
+    RestoreItemAction,
+    RestoreOutput,
+)
+from kbackup.plugins._run import Run
+
+T = TypeVar("T")
+
+_BUILT_IN = "kbackup.actions"
+
+
+def is_built_in(action: object) -> bool:
+    """Whether an action is kbackup's own: it comes back, and quotes nothing hidden."""
+    return type(action).__module__.startswith(_BUILT_IN)
+
+
+@overload
+def execute(
+    run: Run,
+    action: BackupItemAction,
+    given: BackupInput,
+    *,
+    hide: bool = False,
+    apart: bool = True,
+) -> BackupOutput: ...
+
+
+@overload
+def execute(
+    run: Run,
+    action: RestoreItemAction,
+    given: RestoreInput,
+    *,
+    hide: bool = False,
+    apart: bool = True,
+) -> RestoreOutput: ...
+
+
+def execute(
+    run: Run,
+    action: Any,
+    given: BackupInput | RestoreInput,
+    *,
+    hide: bool = False,
+    apart: bool = True,
+) -> BackupOutput | RestoreOutput:
+    """Ask an action about an item, as `call_action` does.
+
+    Returns:
+        What it answered; where its words may quote what nobody may see, the reason to
+        skip says only who skips.
+
+    Raises:
+        ActionError: It failed, or answered something else.
+        ActionTimeoutError: It did not come back.
+        Cancelled: The run is to stop.
+    """
+    ref = given.identifier
+    hide = hide or well_known.is_secret(ref.group_resource)
+    expected = BackupOutput if isinstance(given, BackupInput) else RestoreOutput
+
+    def call() -> BackupOutput | RestoreOutput:
+        return checked(action.execute(given), expected, given.item)
+
+    answer = call_action(run, action.name, ref, call, hide=hide, apart=apart)
+    if answer.skip and hide and not is_built_in(action):
+        return attrs.evolve(answer, skip=f"left out by action {action.name}")
+    return answer
+
+
+def call_action(
+    run: Run,
+    action: str,
+    item: ResourceIdentifier,
+    function: Callable[[], T],
+    *,
+    hide: bool = False,
+    cancel: CancelToken | None = None,
+    apart: bool = True,
+) -> T:
+    """Call a method of an action, for no longer than the run's `action_timeout`.
+
+    Args:
+        run: Remembers who did not come back, and what each plugin took.
+        action: Its name.
+        item: What it is called about.
+        function: The call.
+        hide: The text of what it raises may quote what nobody may see; that of a Secret
+            may in any case.
+        cancel: Ends the waiting; None: the run's.
+        apart: On a thread of its own, which costs 70 us. Without, the caller watches the
+            time, or trusts the action to come back.
+
+    Raises:
+        ActionError: The action raised, or did not come back once and is not called.
+        ActionTimeoutError: It did not come back now.
+        Cancelled: The waiting is over.
+    """
+    if action in run.stuck:
+        text = "not called again: it did not come back once"
+        raise ActionError(action, str(item), text)
+    token = cancel or run.cancel
+    token.check()
+    limit = run.settings.action_timeout.total_seconds()
+    started = run.clock.monotonic()
+    try:
+        return call_watched(function, limit, token) if apart else function()
+    except StuckCallError as exc:
+        run.stuck.add(action)
+        raise ActionTimeoutError(action, str(item), limit) from exc
+    except (Exception, SystemExit) as exc:
+        fact = fact_of(exc, hide=hide or well_known.is_secret(item.group_resource))
+        raise ActionError(action, str(item), fact) from exc
+    finally:
+        run.spent(action, run.clock.monotonic() - started)
+
+
+def fact_of(exc: BaseException, *, hide: bool) -> str:
+    """What to say of a foreign error; with *hide* not its text: it may quote a value."""
+    kind, text = type(exc).__name__, str(exc)
+    if isinstance(exc, WrongAnswerError):
+        return text
+    if hide or not text:
+        return kind
+    return text if isinstance(exc, KBackupError) else f"{kind}: {text}"
