@@ -64,7 +64,7 @@ def test_plugins_promise_nothing_of_the_engines():
     """What the engines share of the plugins' room is no name that authors rely on."""
     inside = importlib.import_module("kbackup.plugins.engine")
 
-    assert {"Operations", "call_action"} <= set(inside.__all__)
+    assert {"Operations", "execute_action"} <= set(inside.__all__)
     assert not any(hasattr(kbackup.plugins, name) for name in inside.__all__)
 
 

@@ -3,8 +3,7 @@
 The item backupper hands over batches of items; a daemon worker runs each item's actions
 in order, and the calling thread watches the time of the one that runs. An action that
 does not come back costs its item, is not called again in the run, and whatever it
-returns later is thrown away. Actions are foreign code: anything they raise becomes an
-`ActionError` with their name and the item's.
+returns later is thrown away.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ import attrs
 
 from kbackup._kits.workers import WorkerPool
 from kbackup.errors import ActionError, ActionTimeoutError, PluginError
-from kbackup.models import Backup, ResourceIdentifier, well_known
+from kbackup.models import Backup, ResourceIdentifier
 from kbackup.plugins import (
     BackupInput,
     BackupItemAction,
@@ -27,7 +26,7 @@ from kbackup.plugins import (
     ClusterReader,
     Run,
 )
-from kbackup.plugins.engine import fact_of
+from kbackup.plugins.engine import execute_action
 
 _LOOK_EVERY = 0.2  # seconds: how late a cancel or an overdue action may be seen
 
@@ -48,6 +47,7 @@ class ActionOutcome:
     Attributes:
         item: To be stored; the very mapping given where nothing changed.
         additional: What else is wanted, each with whether the filters do not count.
+        changed_by: The last action that changed it; empty: none did.
         skip: Why it is not to be stored; empty: it is.
         error: What an action failed with; the item is then not stored.
         begins: Actions that want to act once it is stored, each with what it wants to
@@ -55,6 +55,7 @@ class ActionOutcome:
     """
 
     item: Mapping[str, Any]
+    changed_by: str = ""
     additional: list[tuple[ResourceIdentifier, bool]] = attrs.field(factory=list)
     skip: str = ""
     error: PluginError | None = None
@@ -156,14 +157,12 @@ class ActionRunner:
                 continue
             batch.action, batch.since = action.name, time.monotonic()
             try:
-                output = action.execute(self.given(call.identifier, outcome.item))
+                given = self.given(call.identifier, outcome.item)
+                output = execute_action(self._run, action, given, apart=False)
+            except ActionError as exc:
+                outcome.error = exc
+            else:
                 _take(outcome, action, output)
-            except (Exception, SystemExit) as exc:  # noqa: BLE001 - foreign code
-                hide = well_known.is_secret(call.identifier.group_resource)
-                fact = fact_of(exc, hide=hide)
-                outcome.error = ActionError(action.name, str(call.identifier), fact)
-                outcome.error.__cause__ = exc
-            self._run.spent(action.name, time.monotonic() - batch.since)
             if outcome.error is not None or outcome.skip or batch.abandoned:
                 break
         batch.since = time.monotonic()
@@ -187,11 +186,8 @@ def _take(
     outcome: ActionOutcome, action: BackupItemAction, output: BackupOutput
 ) -> None:
     """Add one action's output to the outcome of the item."""
-    if not isinstance(output, BackupOutput):
-        raise TypeError(f"returned a {type(output).__name__}, not a BackupOutput")
-    if not isinstance(output.item, Mapping):
-        raise TypeError(f"returned a {type(output.item).__name__} as the item")
-    outcome.item = output.item
+    if output.item is not outcome.item:
+        outcome.item, outcome.changed_by = output.item, action.name
     outcome.skip = output.skip
     outcome.additional += [
         (identifier, output.must_include_additional_items)

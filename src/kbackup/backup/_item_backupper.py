@@ -414,22 +414,17 @@ def _as_stored(
     As in Velero, an action decides on name and namespace too, and the type stays.
 
     Raises:
-        ActionError: What the actions left is no Kubernetes object.
+        ActionError: What the last of them left cannot be stored.
     """
-    if outcome.item is candidate.item:
+    if not outcome.changed_by:
         return candidate.identifier, candidate.body
-    metadata = outcome.item.get("metadata")
-    parts = metadata if isinstance(metadata, Mapping) else {}
-    name, namespace = parts.get("name", ""), parts.get("namespace", "")
-    needed = (outcome.item.get("apiVersion"), outcome.item.get("kind"), name)
-    if not all(needed) or not all(isinstance(x, str) for x in (*needed, namespace)):
-        text = "what it returned has no apiVersion, kind, name or namespace that is one"
-        raise ActionError("an item action", str(candidate.identifier), text)
     try:
         body = msgspec.json.encode(outcome.item)
     except _NO_JSON as exc:
-        text = f"what it returned is no JSON: {exc}"
-        raise ActionError("an item action", str(candidate.identifier), text) from exc
+        text = "what it returned is no JSON"
+        raise ActionError(outcome.changed_by, str(candidate.identifier), text) from exc
+    metadata = outcome.item["metadata"]
+    namespace, name = metadata.get("namespace", ""), metadata["name"]
     identifier = candidate.identifier
     if (namespace, name) != (identifier.namespace, identifier.name):
         identifier = ResourceIdentifier(identifier.group_resource, namespace, name)

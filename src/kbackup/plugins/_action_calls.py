@@ -38,7 +38,7 @@ def is_built_in(action: object) -> bool:
 
 
 @overload
-def execute(
+def execute_action(
     run: Run,
     action: BackupItemAction,
     given: BackupInput,
@@ -49,7 +49,7 @@ def execute(
 
 
 @overload
-def execute(
+def execute_action(
     run: Run,
     action: RestoreItemAction,
     given: RestoreInput,
@@ -59,7 +59,7 @@ def execute(
 ) -> RestoreOutput: ...
 
 
-def execute(
+def execute_action(
     run: Run,
     action: Any,
     given: BackupInput | RestoreInput,

@@ -9,15 +9,14 @@ from typing import Any, TypeVar
 import attrs
 
 from kbackup._kits.workers import Cancelled
-from kbackup.errors import ActionError
 from kbackup.models import (
     ItemOperation,
     OperationPhase,
     OperationProgress,
     OperationStatus,
-    ResourceIdentifier,
     dump_json,
 )
+from kbackup.plugins._action_outputs import WrongAnswerError
 from kbackup.plugins._interfaces import ClusterWriter
 from kbackup.plugins._item_actions import BackupInput, OperationInput, RestoreInput
 
@@ -41,29 +40,26 @@ def begin(
     action: Any,
     given: BackupInput | RestoreInput,
     writer: ClusterWriter,
-    item: ResourceIdentifier,
 ) -> ItemOperation | None:
     """Let an action begin; what it returns can be followed and kept in a file."""
-    operation = _method(action, "begin", item)(given, writer)
+    operation = _method(action, "begin")(given, writer)
     if operation is None:
         return None
     if not isinstance(operation, ItemOperation):
         kind = type(operation).__name__
-        raise TypeError(f"begin returned a {kind}, not an ItemOperation")
+        raise WrongAnswerError(f"begin returned a {kind}, not an ItemOperation")
     if not operation.spec.operation_id:
-        raise ValueError("begin returned an operation without an id")
+        raise WrongAnswerError("begin returned an operation without an id")
     dump_json(operation)  # what no file can hold would cost the record of all
     return operation
 
 
-def progress(
-    action: Any, given: OperationInput, item: ResourceIdentifier
-) -> OperationStatus:
+def progress(action: Any, given: OperationInput) -> OperationStatus:
     """Return the status of an operation, as far as it is now."""
-    answer = _method(action, "progress", item)(given)
+    answer = _method(action, "progress")(given)
     if not isinstance(answer, OperationProgress):
         kind = type(answer).__name__
-        raise TypeError(f"progress returned a {kind}, not an OperationProgress")
+        raise WrongAnswerError(f"progress returned a {kind}, not an OperationProgress")
     status = _advanced(given.operation.status, answer)
     dump_json(status)
     return status
@@ -73,16 +69,15 @@ def cancel(
     action: Any,
     given: OperationInput,
     writer: ClusterWriter,
-    item: ResourceIdentifier,
 ) -> None:
     """Let an action stop an operation."""
-    _method(action, "cancel", item)(given, writer)
+    _method(action, "cancel")(given, writer)
 
 
-def _method(action: Any, name: str, item: ResourceIdentifier) -> Any:
+def _method(action: Any, name: str) -> Any:
     method = getattr(action, name, None)
     if method is None:
-        raise ActionError(action.name, str(item), f"it has no method {name}")
+        raise WrongAnswerError(f"it has no method {name}")
     return method
 
 

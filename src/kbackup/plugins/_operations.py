@@ -20,7 +20,7 @@ import attrs
 
 from kbackup._kits.words import first_few
 from kbackup._kits.workers import Cancelled, CancelToken
-from kbackup.errors import ActionError, ActionTimeoutError, KBackupError
+from kbackup.errors import ActionTimeoutError, KBackupError
 from kbackup.models import (
     Backup,
     BackupPhase,
@@ -32,6 +32,7 @@ from kbackup.models import (
     well_known,
 )
 from kbackup.plugins import _operation_calls as calls
+from kbackup.plugins._action_calls import call_action
 from kbackup.plugins._events import ItemsProgressed, OperationProgressed, WaitingFor
 from kbackup.plugins._interfaces import ClusterReader, ClusterWriter
 from kbackup.plugins._item_actions import (
@@ -42,7 +43,6 @@ from kbackup.plugins._item_actions import (
     RestoreItemAction,
 )
 from kbackup.plugins._run import Run
-from kbackup.plugins._watchdog import call_action, fact_of
 
 OPERATION_TIMEOUT = timedelta(hours=4)  # Velero's --default-item-operation-timeout
 
@@ -167,12 +167,12 @@ class Operations:
         one = _Beginning(action=action, given=given, item=item, hide=hide)
         self._beginning.append(one)
         try:
-            call = partial(calls.begin, action, given, writer, item)
+            call = partial(calls.begin, action, given, writer)
             call = partial(calls.keep, one.outcome, call)
             operation = call_action(run, action.name, item, call, hide=hide)
         except KBackupError as exc:
             self._book(one, None)
-            message = f"could not begin: {_text(exc, hide=hide)}"
+            message = f"could not begin: {exc}"
             if isinstance(exc, ActionTimeoutError):
                 message += "; what it began may go on"
             run.error(message, item=item, plugin=action.name)
@@ -283,10 +283,10 @@ class Operations:
         run, name = self._run, begun.action.name
         given = self._input(begun, self._cluster)
         try:
-            call = partial(calls.progress, begun.action, given, begun.item)
+            call = partial(calls.progress, begun.action, given)
             status = call_action(run, name, begun.item, call, hide=begun.hide)
         except KBackupError as exc:
-            self._bear(begun, _text(exc, hide=begun.hide))
+            self._bear(begun, str(exc))
             return
         begun.faults = 0
         self._learn(begun, status)
@@ -392,7 +392,7 @@ class Operations:
         run, name, writer = self._run, begun.action.name, cluster.writer()
         given = self._input(begun, cluster)
         try:
-            call = partial(calls.cancel, begun.action, given, writer, begun.item)
+            call = partial(calls.cancel, begun.action, given, writer)
             call_action(run, name, begun.item, call, hide=begun.hide, cancel=token)
         except KBackupError as exc:
             self._warn_uncancelled(begun, exc)
@@ -400,7 +400,7 @@ class Operations:
             writer.revoke()
 
     def _warn_uncancelled(self, begun: _Begun, exc: BaseException) -> None:
-        text = _text(exc, hide=begun.hide)
+        text = str(exc)
         message = f"operation {begun.id} was not cancelled and may go on: {text}"
         self._run.warning(message, item=begun.item, plugin=begun.action.name)
 
@@ -420,9 +420,3 @@ class Operations:
 
 _WAITING = BackupPhase.WAITING_FOR_PLUGIN_OPERATIONS  # a restore's phase is alike
 _WAITING_PARTIALLY_FAILED = BackupPhase.WAITING_FOR_PLUGIN_OPERATIONS_PARTIALLY_FAILED
-
-
-def _text(exc: BaseException, *, hide: bool) -> str:
-    """Say what went wrong; what a server or an action says may quote a value."""
-    ours = isinstance(exc, (ActionError, ActionTimeoutError, Cancelled))
-    return str(exc) if ours or not hide else fact_of(exc, hide=True)

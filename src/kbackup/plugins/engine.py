@@ -4,15 +4,19 @@ It has a path without an underscore because rooms are entered through doors; wha
 and hosts may rely on is offered by `kbackup.plugins`.
 """
 
+from kbackup.plugins._action_calls import execute_action, fact_of, is_built_in
+from kbackup.plugins._action_outputs import NO_OBJECT, is_object
 from kbackup.plugins._operations import OPERATION_TIMEOUT, Operations
 from kbackup.plugins._selectors import ActionIndex, ResolvedAction
-from kbackup.plugins._watchdog import call_action, fact_of
 
 __all__ = [
+    "NO_OBJECT",
     "OPERATION_TIMEOUT",
     "ActionIndex",
     "Operations",
     "ResolvedAction",
-    "call_action",
+    "execute_action",
     "fact_of",
+    "is_built_in",
+    "is_object",
 ]

@@ -9,12 +9,14 @@ from typing import Any
 
 from kbackup.cluster import denial
 from kbackup.errors import (
+    ActionError,
     AlreadyExistsError,
     ClusterError,
     ClusterUnreachableError,
     ConflictError,
     InvalidItemError,
     ItemNotFoundError,
+    KBackupError,
     ServerFaultError,
     ThrottledError,
     UnsupportedByServerError,
@@ -94,6 +96,14 @@ def meaning(error: ClusterError, *, create: bool) -> Answer:
     table = _ON_CREATE if create else _ON_UPDATE
     found = (answer for kind, answer in table if isinstance(error, kind))
     return next(found, Answer.FAIL)
+
+
+def may_pass(error: KBackupError) -> bool:
+    """Whether what was asked before a write, also by an action, may be answered later."""
+    cause = error.__cause__ if isinstance(error, ActionError) else error
+    if not isinstance(cause, ClusterError):
+        return False
+    return meaning(cause, create=True) in (Answer.RETRY, Answer.LOOK)
 
 
 def is_push_back(error: ClusterError) -> bool:

@@ -7,13 +7,13 @@ again to write: both get the same bytes, which the digest in the plan holds them
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property, partial
-from typing import Any
+from functools import cached_property
+from typing import Any, cast
 
 import attrs
 import msgspec
 
-from kbackup.errors import ActionError, KBackupError
+from kbackup.errors import ActionError
 from kbackup.models import (
     Backup,
     GroupResource,
@@ -33,7 +33,15 @@ from kbackup.plugins import (
     RestoreOutput,
     Run,
 )
-from kbackup.plugins.engine import ActionIndex, ResolvedAction, call_action, fact_of
+from kbackup.plugins.engine import (
+    NO_OBJECT,
+    ActionIndex,
+    ResolvedAction,
+    execute_action,
+    fact_of,
+    is_built_in,
+    is_object,
+)
 from kbackup.restore._claims import (
     ClaimLine,
     reset_claim,
@@ -45,7 +53,7 @@ from kbackup.restore._owners import Reference, references_of
 from kbackup.restore._redaction import Redaction
 from kbackup.restore._reset import label, reset, settle
 
-_BUILT_IN = "kbackup.actions"
+_Look = Callable[[Mapping[str, Any]], bool]
 _encode = msgspec.json.Encoder().encode
 _NO_JSON = (TypeError, ValueError, RecursionError, msgspec.MsgspecError)
 
@@ -194,7 +202,7 @@ class DesiredMaker:
         known = self._last
         if known.resource is not resource:
             actions = self._actions.for_type(resource)
-            looks = [getattr(each.action, "concerns", None) for each in actions]
+            looks = [_look_of(each.action) for each in actions]
             known = self._last = _TypeFacts(
                 resource=resource,
                 actions=actions,
@@ -245,53 +253,33 @@ class DesiredMaker:
         for resolved in actions:
             if not resolved.wants(namespace, labels):
                 continue
-            concerns = getattr(resolved.action, "concerns", None)
-            if concerns is not None and not concerns(outcome.content):
+            look = _look_of(resolved.action)
+            if look is not None and not look(outcome.content):
                 continue
             if given is None:
                 given = self.given(item, outcome.content)
             else:
                 given = attrs.evolve(given, item=outcome.content)
-            answer = self._call(resolved.action, given)
-            _check_answer(answer, resolved.action.name, item.identifier)
+            answer = self._ask(resolved.action, given)
             if answer.item is not given.item:
                 changed = resolved.action.name
-                outcome.content = _checked(answer.item, changed, item.identifier)
+                outcome.content = cast("dict[str, Any]", answer.item)
             outcome.additional += tuple(answer.additional_items)
             if answer.wants_begin:
                 outcome.begins += (resolved.action,)
             if answer.skip:
-                outcome.skip = self._told(answer.skip, resolved.action, given)
+                outcome.skip = answer.skip
                 break
         if changed:  # what an action returns may share parts with its input
             outcome.content = _copied(outcome.content, changed, item.identifier)
         return outcome
 
-    def _call(self, action: RestoreItemAction, given: RestoreInput) -> RestoreOutput:
-        """Our own actions are trusted to come back; a thread each costs 70 us."""
-        ref, hide = given.identifier, self._hides(given)
-        if not _is_built_in(action):
-            call = partial(action.execute, given)
-            return call_action(self._run, action.name, ref, call, hide=hide)
-        started = self._run.clock.monotonic()
-        try:
-            return action.execute(given)
-        except KBackupError:
-            raise
-        except (Exception, SystemExit) as exc:
-            raise ActionError(action.name, str(ref), fact_of(exc, hide=hide)) from exc
-        finally:
-            self._run.spent(action.name, self._run.clock.monotonic() - started)
-
-    def _hides(self, given: RestoreInput) -> bool:
+    def _ask(self, action: RestoreItemAction, given: RestoreInput) -> RestoreOutput:
+        """Our own actions are trusted to come back: most items meet no other."""
         kind = str(given.item.get("kind"))
-        return self._redaction.hides(given.identifier.group_resource, kind)
-
-    def _told(self, skip: str, action: RestoreItemAction, given: RestoreInput) -> str:
-        """Why an action skips an item; a foreign text may quote what is hidden."""
-        if _is_built_in(action) or not self._hides(given):
-            return skip
-        return f"left out by action {action.name}"
+        hide = self._redaction.hides(given.identifier.group_resource, kind)
+        apart = not is_built_in(action)
+        return execute_action(self._run, action, given, hide=hide, apart=apart)
 
     def _transform(
         self, body: dict[str, Any], target: ResourceIdentifier
@@ -318,7 +306,7 @@ class _TypeFacts:
 
     resource: GroupResource | None = None
     actions: tuple[ResolvedAction[RestoreItemAction], ...] = ()
-    looks: tuple[Callable[[Mapping[str, Any]], bool], ...] = ()
+    looks: tuple[_Look, ...] = ()
     is_claim: bool = False
     is_volume: bool = False
     is_namespace: bool = False
@@ -344,8 +332,9 @@ class _Outcome:
 _NOTHING_DONE = _Outcome({})
 
 
-def _is_built_in(action: RestoreItemAction) -> bool:
-    return type(action).__module__.startswith(_BUILT_IN)
+def _look_of(action: RestoreItemAction) -> _Look | None:
+    """By what an action of our own tells cheaply that an item is not its concern."""
+    return getattr(action, "concerns", None) if is_built_in(action) else None
 
 
 def _apply(
@@ -365,28 +354,10 @@ def _apply(
     return _checked(changed, name, target)
 
 
-def _check_answer(answer: Any, name: str, ref: ResourceIdentifier) -> None:
-    """Refuse what an action answered, if it is not what an action answers."""
-    wrong = ""
-    if not isinstance(answer, RestoreOutput):
-        wrong = f"it returned a {type(answer).__name__}, not a RestoreOutput"
-    elif not isinstance(answer.skip, str):
-        wrong = f"it returned a {type(answer.skip).__name__} as the reason to skip"
-    elif not isinstance(answer.additional_items, tuple | list):
-        found = type(answer.additional_items).__name__
-        wrong = f"it returned a {found} as the additional items"
-    else:
-        for wanted in answer.additional_items:
-            if not isinstance(wanted, ResourceIdentifier):
-                wrong = f"it returned a {type(wanted).__name__} as an additional item"
-    if wrong:
-        raise ActionError(name, str(ref), wrong)
-
-
 def _checked(value: Any, name: str, ref: ResourceIdentifier) -> dict[str, Any]:
     """Return what foreign code answered, if that can be an object at all."""
-    if not isinstance(value, Mapping) or not _is_object(value):
-        raise ActionError(name, str(ref), "it did not return a Kubernetes object")
+    if not is_object(value):
+        raise ActionError(name, str(ref), NO_OBJECT)
     return dict(value)
 
 
@@ -399,15 +370,6 @@ def _copied(
     except _NO_JSON as exc:
         raise ActionError(name, str(ref), "what it returned is no JSON") from exc
     return copied
-
-
-def _is_object(value: Mapping[str, Any]) -> bool:
-    metadata = value.get("metadata")
-    if not isinstance(metadata, Mapping):
-        return False
-    needed = (value.get("apiVersion"), value.get("kind"), metadata.get("name"))
-    texts = (*needed, metadata.get("namespace", ""))
-    return all(needed) and all(isinstance(each, str) for each in texts)
 
 
 def is_wanted(

@@ -14,7 +14,7 @@ from kbackup.errors import ClusterError, ForbiddenError, KBackupError
 from kbackup.models import APIResource, ResourceIdentifier, well_known
 from kbackup.plugins import Run
 from kbackup.plugins.engine import Operations
-from kbackup.restore._answers import Answer, meaning
+from kbackup.restore._answers import may_pass
 from kbackup.restore._claims import ClaimLine, ClaimVerdict
 from kbackup.restore._creating import Creator
 from kbackup.restore._desired import Desired, DesiredMaker
@@ -88,10 +88,9 @@ class ObjectWriter:
             return self._begin_and_write(entry)
         except ClusterError as exc:  # of a look, not of the write itself
             reason = self._server.explain(entry, exc)
-            retry = meaning(exc, create=True) in (Answer.RETRY, Answer.LOOK)
-            return Attempt(action="" if retry else FAILED, reason=reason)
+            return Attempt(action="" if may_pass(exc) else FAILED, reason=reason)
         except KBackupError as exc:
-            return Attempt(action=FAILED, reason=str(exc))
+            return Attempt(action="" if may_pass(exc) else FAILED, reason=str(exc))
         except Exception as exc:  # noqa: BLE001 - one odd item must not end the restore
             words = "" if self._server.hides(entry) else f": {exc}"
             return Attempt(action=FAILED, reason=f"{type(exc).__name__}{words}")

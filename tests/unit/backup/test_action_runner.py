@@ -7,7 +7,7 @@ import pytest
 
 from kbackup._kits.workers import Cancelled, CancelToken
 from kbackup.backup._action_runner import ActionCall, ActionRunner
-from kbackup.errors import ActionError, ActionTimeoutError
+from kbackup.errors import ActionError, ActionTimeoutError, ForbiddenError
 from kbackup.models import (
     Backup,
     EngineSettings,
@@ -39,10 +39,17 @@ def _calls(*actions, names=("a", "b", "c")):
     """Return a call of the actions for each Pod."""
     return [
         ActionCall(
-            identifier=_pod(name), item={"metadata": {"name": name}}, actions=actions
+            identifier=_pod(name),
+            item={"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}},
+            actions=actions,
         )
         for name in names
     ]
+
+
+def _forbidden(given):
+    """Ask the cluster for something that may not be read."""
+    raise ForbiddenError("get", "secrets", "shop/x")
 
 
 @pytest.fixture
@@ -91,14 +98,34 @@ def test_an_unchanged_item_is_the_very_one_given(runner):
 
 
 @pytest.mark.parametrize(
-    "broken",
+    ("broken", "said"),
     [
-        pytest.param(lambda given: 1 / 0, id="raises"),
-        pytest.param(lambda given: None, id="nothing"),
-        pytest.param(lambda given: BackupOutput(item="x"), id="no-item"),
+        pytest.param(lambda given: 1 / 0, "ZeroDivisionError", id="raises"),
+        pytest.param(_forbidden, "cannot get secrets shop/x: forbidden", id="ours"),
+        pytest.param(
+            lambda given: None, "it returned a NoneType, not a Backup", id="nothing"
+        ),
+        pytest.param(
+            lambda given: BackupOutput(item="x"), "it did not return a", id="no-item"
+        ),
+        pytest.param(
+            lambda given: BackupOutput(item=given.item, skip=5),
+            "it returned a int as the reason",
+            id="no-reason",
+        ),
+        pytest.param(
+            lambda given: BackupOutput(item=given.item, additional_items=("a",)),
+            "it returned a str as an additional item",
+            id="no-identifier",
+        ),
+        pytest.param(
+            lambda given: BackupOutput(item=given.item, post_operation_items=None),
+            "it returned a NoneType as the post-operation items",
+            id="nothing-again",
+        ),
     ],
 )
-def test_a_broken_action_costs_its_item_and_no_other(runner, broken):
+def test_a_broken_action_costs_its_item_and_no_other(runner, broken, said):
     """Whatever an action does wrong is an error with its name and the item's."""
 
     def execute(given):
@@ -111,7 +138,22 @@ def test_a_broken_action_costs_its_item_and_no_other(runner, broken):
     assert [each.error is None for each in outcomes] == [True, False, True]
     assert isinstance(outcomes[1].error, ActionError)
     assert outcomes[1].error.plugin == "test/broken"
-    assert "pods/shop/b" in str(outcomes[1].error)
+    assert f"test/broken failed on pods/shop/b: {said}" in str(outcomes[1].error)
+
+
+def test_why_a_secret_is_skipped_does_not_quote_it(runner):
+    """An action's words about a Secret may quote it: only who skips it is told."""
+    secret = ResourceIdentifier(GroupResource("", "secrets"), "shop", "a")
+    skip = Action(
+        "test/skip",
+        lambda given: BackupOutput(item=given.item, skip=str(given.item["data"])),
+    )
+    item = {"kind": "Secret", "data": {"password": "c2VjcmV0"}}
+    call = ActionCall(identifier=secret, item=item, actions=(skip,))
+
+    (outcome,) = runner.execute([call])
+
+    assert outcome.skip == "left out by action test/skip"
 
 
 def test_an_action_that_exits_costs_its_item(runner):

@@ -383,15 +383,16 @@ def test_what_an_action_changes_is_stored(scene):
 
 def test_an_item_that_an_action_skips(scene):
     """What an action does not want stored is counted with its reason."""
-    scene.load(scene.secret("s"))
+    scene.load(scene.made("ConfigMap", "c", "shop"))
     scene.plugins = _plugin(
-        execute=lambda given: BackupOutput(item=given.item, skip="made anew")
+        applies_to=ResourceSelector(included_resources=("configmaps",)),
+        execute=lambda given: BackupOutput(item=given.item, skip="made anew"),
     )
 
-    result = scene.back_up(included_resources=["secrets"])
+    result = scene.back_up(included_resources=["configmaps"])
 
     assert scene.stored() == []
-    (record,) = (r for r in result.report.lists if str(r.resource) == "secrets")
+    (record,) = (r for r in result.report.lists if str(r.resource) == "configmaps")
     assert dict(record.skipped) == {"skipped by an action: made anew": 1}
 
 

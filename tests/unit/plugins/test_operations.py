@@ -10,7 +10,7 @@ import pytest
 
 from kbackup._kits.clock import FrozenClock
 from kbackup._kits.workers import Cancelled, CancelToken
-from kbackup.errors import ClusterError, InvalidItemError
+from kbackup.errors import ClusterError, ForbiddenError, InvalidItemError
 from kbackup.models import (
     EngineSettings,
     GroupResource,
@@ -275,7 +275,7 @@ def test_what_cannot_be_cancelled_may_go_on(scene, faulty, text):
     ("faulty", "text"),
     [
         ({"answers": [ValueError("broken")]}, "ValueError"),
-        ({"answers": [None]}, "TypeError"),
+        ({"answers": [None]}, "returned a NoneType, not an OperationProgress"),
         ({"answers": [OperationProgress(n_completed="half")]}, "CodecError"),
         ({"progress": None}, "it has no method progress"),
     ],
@@ -324,16 +324,22 @@ def test_faults_of_progress_do_not_prolong_an_operation():
     assert action.cancelled == ["o-a"]
 
 
+def _forbidden(given, cluster):
+    """Begin with something that may not be made."""
+    raise ForbiddenError("create", "configmaps", "b")
+
+
 @pytest.mark.parametrize(
     ("begin", "text"),
     [
         (None, "it has no method begin"),
         (lambda given, cluster: 1 / 0, "ZeroDivisionError"),
+        (_forbidden, f"{NAME} failed on configmaps/a: cannot create configmaps b"),
         (lambda given, cluster: "o-1", "returned a str, not an ItemOperation"),
         (lambda given, cluster: ItemOperation(), "an operation without an id"),
         (lambda given, cluster: _named(5), "expected a string"),
     ],
-    ids=["missing", "raises", "nonsense", "nameless", "number"],
+    ids=["missing", "raises", "forbidden", "nonsense", "nameless", "number"],
 )
 def test_a_broken_begin_is_an_error_of_item_and_plugin(scene, begin, text):
     """Whatever begin does wrong is told by name, and nothing is waited for."""

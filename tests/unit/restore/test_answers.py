@@ -3,6 +3,7 @@
 import pytest
 
 from kbackup.errors import (
+    ActionError,
     AlreadyExistsError,
     ClusterUnreachableError,
     ConflictError,
@@ -13,7 +14,7 @@ from kbackup.errors import (
     ThrottledError,
     UnsupportedByServerError,
 )
-from kbackup.restore._answers import Answer, explain, is_push_back, meaning
+from kbackup.restore._answers import Answer, explain, is_push_back, may_pass, meaning
 
 
 @pytest.mark.parametrize(
@@ -80,6 +81,23 @@ def test_meaning(error, reason, on_create, on_update):
 
     assert meaning(raised, create=True) is on_create
     assert meaning(raised, create=False) is on_update
+
+
+@pytest.mark.parametrize(
+    ("cause", "passes"),
+    [
+        (ServerFaultError("get", "secrets"), True),
+        (ForbiddenError("get", "secrets"), False),
+        (ValueError("broken"), False),
+        (None, False),
+    ],
+)
+def test_what_an_action_met_may_pass(cause, passes):
+    """An action that the server did not answer is asked again, a broken one is not."""
+    error = ActionError("example.com/test", "secrets/shop/x", "failed")
+    error.__cause__ = cause
+
+    assert may_pass(error) is passes
 
 
 def test_push_back():

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from kbackup.errors import ActionError, ActionTimeoutError
+from kbackup.errors import ActionError, ActionTimeoutError, ForbiddenError
 from kbackup.models import (
     Backup,
     EngineSettings,
@@ -170,6 +170,26 @@ def test_an_action_that_fails_is_named():
 
     with pytest.raises(ActionError, match=r"example.com/test failed on configmaps"):
         _make(_item(), Action(fail))
+
+
+def test_an_action_that_may_not_read_is_named():
+    """What the cluster answers an action is told as that action's failure."""
+
+    def fail(given):
+        raise ForbiddenError("get", "secrets", "shop/y")
+
+    with pytest.raises(ActionError, match="cannot get secrets shop/y") as caught:
+        _make(_item(), Action(fail))
+    assert str(caught.value).startswith("example.com/test failed on configmaps/shop/x")
+    assert isinstance(caught.value.__cause__, ForbiddenError)
+
+
+def test_only_actions_of_our_own_are_asked_whether_an_item_concerns_them():
+    """An attribute that a foreign action happens to have means nothing."""
+    action = Action(lambda given: RestoreOutput(item=given.item, skip="asked"))
+    action.concerns = lambda item: 1 / 0
+
+    assert _make(_item(), action).skip == "asked"
 
 
 @pytest.mark.parametrize(

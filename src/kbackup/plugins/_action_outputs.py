@@ -1,0 +1,69 @@
+"""What an item action answers, checked: an engine goes on with it without another look."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import attrs
+
+from kbackup.models import ResourceIdentifier
+from kbackup.plugins._item_actions import BackupOutput, RestoreOutput
+
+Output = TypeVar("Output", bound=BackupOutput | RestoreOutput)
+
+NO_OBJECT = "it did not return a Kubernetes object"
+
+
+class WrongAnswerError(TypeError):
+    """An action is not as its Protocol has it; the text is ours and quotes no value."""
+
+
+def checked(answer: Any, expected: type[Output], given: Mapping[str, Any]) -> Output:
+    """Return what an action answered, its item as a plain dictionary unless unchanged.
+
+    Args:
+        answer: Whatever it is.
+        expected: What it is to be.
+        given: The item that the action was given.
+
+    Raises:
+        WrongAnswerError: It is something else.
+    """
+    if not isinstance(answer, expected):
+        found = type(answer).__name__
+        raise WrongAnswerError(f"it returned a {found}, not a {expected.__name__}")
+    if not isinstance(answer.skip, str):
+        found = type(answer.skip).__name__
+        raise WrongAnswerError(f"it returned a {found} as the reason to skip")
+    _check_identifiers(answer.additional_items, "an additional item")
+    if isinstance(answer, BackupOutput):
+        _check_identifiers(answer.post_operation_items, "a post-operation item")
+    if answer.item is given:
+        return answer
+    if not is_object(answer.item):
+        raise WrongAnswerError(NO_OBJECT)
+    if isinstance(answer.item, dict):
+        return answer
+    return attrs.evolve(answer, item=dict(answer.item))
+
+
+def _check_identifiers(values: Any, one: str) -> None:
+    if not isinstance(values, tuple | list):
+        found, what = type(values).__name__, one.partition(" ")[2]
+        raise WrongAnswerError(f"it returned a {found} as the {what}s")
+    for value in values:
+        if not isinstance(value, ResourceIdentifier):
+            raise WrongAnswerError(f"it returned a {type(value).__name__} as {one}")
+
+
+def is_object(value: Any) -> bool:
+    """Whether what foreign code made can be a Kubernetes object at all."""
+    if not isinstance(value, Mapping):
+        return False
+    metadata = value.get("metadata")
+    if not isinstance(metadata, Mapping):
+        return False
+    needed = (value.get("apiVersion"), value.get("kind"), metadata.get("name"))
+    texts = (*needed, metadata.get("namespace", ""))
+    return all(needed) and all(isinstance(each, str) for each in texts)
