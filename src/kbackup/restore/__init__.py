@@ -13,7 +13,7 @@ from kbackup.restore._engine import RestoreEngine
 
 if TYPE_CHECKING:
     from kbackup.restore._claims import ClaimLine, ClaimVerdict
-    from kbackup.restore._compare import ChangedItem, Difference
+    from kbackup.restore._difference import ChangedItem, Difference
     from kbackup.restore._plan import (
         Notice,
         PlanAction,
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from kbackup.restore._quiesce import quiesce
 
 _LATER = {
-    "ChangedItem": "_compare",
+    "ChangedItem": "_difference",
     "ClaimLine": "_claims",
     "ClaimVerdict": "_claims",
-    "Difference": "_compare",
+    "Difference": "_difference",
     "Notice": "_plan",
     "PlanAction": "_plan",
     "PlanEntry": "_plan",

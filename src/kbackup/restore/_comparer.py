@@ -31,7 +31,7 @@ from kbackup.models import (
 )
 from kbackup.plugins import ItemsProgressed, Run
 from kbackup.restore._ahead import read_ahead
-from kbackup.restore._compare import ChangedItem, Difference
+from kbackup.restore._difference import ChangedItem, Difference
 from kbackup.restore._left_out import LeftOut
 from kbackup.restore._oddity import ODD, oddity
 from kbackup.restore._prepare import (

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kbackup.catalog import BackupStore
     from kbackup.cluster import Cluster
     from kbackup.plugins import Observer, PluginManager
-    from kbackup.restore._compare import Difference
+    from kbackup.restore._difference import Difference
     from kbackup.restore._plan import RestorePlan
     from kbackup.restore._prepare import Session
 

@@ -39,7 +39,6 @@ from kbackup.plugins import (
 )
 from kbackup.plugins.engine import Operations
 from kbackup.restore._claims import ClaimVerdict
-from kbackup.restore._finalizer import finalize
 from kbackup.restore._namespaces import what_holds
 from kbackup.restore._plan import PlanHead, RestorePlan
 from kbackup.restore._planner import Planned
@@ -63,7 +62,7 @@ from kbackup.restore._request import (
     restore_uid,
     validate,
 )
-from kbackup.restore._result import result_of
+from kbackup.restore._result import result_of, warn_at_the_end
 from kbackup.restore._types import ServedTypes
 from kbackup.restore._writer import Writer
 
@@ -261,7 +260,7 @@ def _apply(
             operations=operations,
         )
         operations.follow()
-        finalize(plan, outcomes, run)
+        warn_at_the_end(plan, outcomes, run)
 
 
 def _refuse_unasked_volumes(

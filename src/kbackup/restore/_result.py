@@ -1,4 +1,4 @@
-"""What a restore ended with, made of what its run collected."""
+"""How a restore ended: the last warnings, and the result of what its run collected."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -20,8 +20,26 @@ from kbackup.models import (
     well_known,
 )
 from kbackup.plugins import Run
+from kbackup.restore._plan import RestorePlan
+from kbackup.restore._writer import CREATED
 
 _NONE: Mapping[str, str] = MappingProxyType({})
+
+
+def warn_at_the_end(
+    plan: RestorePlan, outcomes: Sequence[ItemOutcome], run: Run
+) -> None:
+    """Warn by name of each claim that is empty, or that will wait for something."""
+    if not plan.entries:
+        run.warning("nothing was selected: no item of the backup is in this restore")
+    created = {x.identifier for x in outcomes if x.action == CREATED}
+    for line in plan.claims:
+        if line.target not in created:
+            continue
+        if line.loses_data:
+            run.warning(line.text, item=line.target)
+        for problem in line.problems:
+            run.warning(problem, item=line.target)
 
 
 def result_of(

@@ -1,6 +1,6 @@
 """A backup held against the live cluster: what is missing, what differs, what is new.
 
-Values only; `_comparer` makes them.
+Values only; `_comparer` finds them.
 """
 
 from __future__ import annotations
