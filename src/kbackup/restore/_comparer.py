@@ -14,6 +14,7 @@ from typing import Any
 import attrs
 import msgspec
 
+from kbackup._kits.ahead import read_ahead
 from kbackup._kits.normalise import differences
 from kbackup.archive import ArchiveContents
 from kbackup.cluster import Cluster, Discovery
@@ -30,7 +31,6 @@ from kbackup.models import (
     RestoreOptions,
 )
 from kbackup.plugins import ItemsProgressed, Run
-from kbackup.restore._ahead import read_ahead
 from kbackup.restore._difference import ChangedItem, Difference
 from kbackup.restore._left_out import LeftOut
 from kbackup.restore._oddity import ODD, oddity

@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 from msgspec.structs import replace
 
+from kbackup._kits.ahead import read_ahead
 from kbackup.archive import TWINS, ArchiveContents, misfiled
 from kbackup.errors import ClusterError
 from kbackup.models import (
@@ -21,7 +22,6 @@ from kbackup.models import (
     well_known,
 )
 from kbackup.plugins import ItemsProgressed, Run
-from kbackup.restore._ahead import read_ahead
 from kbackup.restore._claims import (
     ClaimVerdict,
     rebind_digest,
