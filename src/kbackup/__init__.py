@@ -12,8 +12,9 @@ is cheap and one room can be used without loading the others::
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from kbackup._kits.doors import loader
 
 if TYPE_CHECKING:
     from kbackup._kits.workers import CancelToken
@@ -101,17 +102,16 @@ __all__ = [
 ]
 
 
+_load = loader(__name__, _ROOMS)
+
+
 def __getattr__(name: str) -> Any:
     """Resolve a public name from its room, or the version from the installation."""
     if name == "__version__":
         from importlib.metadata import version  # noqa: PLC0415 - costs 20 ms
 
         return version("kbackup")
-    if name not in _ROOMS:
-        raise AttributeError(f"module 'kbackup' has no attribute {name!r}")
-    value = getattr(import_module(f"kbackup.{_ROOMS[name]}"), name)
-    globals()[name] = value
-    return value
+    return _load(name)
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""Pages of a LIST, read one ahead of whoever looks at them. Called by the planner."""
+"""Pages, read one ahead of whoever looks at them: those of a LIST, which take their time."""
 
 from collections.abc import Iterator
 from typing import TypeVar
@@ -21,7 +21,7 @@ def read_ahead(pages: Iterator[T]) -> Iterator[T]:
         if page is None:
             return
         yield page
-    with WorkerPool(1, "kbackup-plan-list") as pool:
+    with WorkerPool(1, "kbackup-ahead") as pool:
         coming = pool.submit(next, pages, None)
         while (page := coming.result()) is not None:
             coming = pool.submit(next, pages, None)

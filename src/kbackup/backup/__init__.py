@@ -5,8 +5,9 @@ What `BackupEngine.plan` returns is loaded with the first plan.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from kbackup._kits.doors import loader
 from kbackup.backup._engine import BackupEngine
 
 if TYPE_CHECKING:
@@ -15,13 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["BackupEngine", "BackupPlan", "PlannedType"]
 
 
-def __getattr__(name: str) -> Any:
-    """Load the plan's classes when they are asked for."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from kbackup.backup import _plan  # noqa: PLC0415 - on demand
-
-    return getattr(_plan, name)
+__getattr__ = loader(__name__, {"BackupPlan": "_plan", "PlannedType": "_plan"})
 
 
 def __dir__() -> list[str]:

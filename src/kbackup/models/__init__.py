@@ -9,9 +9,9 @@ What a backup or a restore does not need at once is loaded when it is first aske
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from kbackup._kits.doors import loader
 from kbackup.models import _labels as labels
 from kbackup.models import _well_known as well_known
 from kbackup.models._backup import (
@@ -457,13 +457,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Load the module that holds *name*, once."""
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = loader(__name__, _LATER)
 
 
 def __dir__() -> list[str]:

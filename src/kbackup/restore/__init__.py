@@ -6,9 +6,9 @@ values that it returns are loaded with the first plan.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from kbackup._kits.doors import loader
 from kbackup.restore._engine import RestoreEngine
 
 if TYPE_CHECKING:
@@ -54,13 +54,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Load the module that holds *name*, once."""
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = loader(__name__, _LATER)
 
 
 def __dir__() -> list[str]:

@@ -6,8 +6,9 @@ used, so that one of them does not load what another needs.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from kbackup._kits.doors import loader
 
 if TYPE_CHECKING:
     from kbackup.testing._action_clusters import (
@@ -72,13 +73,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Resolve a public name from its module."""
-    if name not in _MODULES:
-        raise AttributeError(f"module 'kbackup.testing' has no attribute {name!r}")
-    value = getattr(import_module(f"kbackup.testing.{_MODULES[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = loader(__name__, _MODULES)
 
 
 def __dir__() -> list[str]:

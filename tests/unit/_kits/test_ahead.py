@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from kbackup.restore._ahead import read_ahead
+from kbackup._kits.ahead import read_ahead
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 7])
