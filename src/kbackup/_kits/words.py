@@ -17,6 +17,16 @@ def and_more(names: Sequence[object], most: int = 5) -> str:
     return f"and {len(names) - most} more" if len(names) > most else ""
 
 
+def qualified(namespace: str, name: str) -> str:
+    """Return ``namespace/name``, or what there is of it."""
+    return f"{namespace}/{name}" if namespace and name else namespace or name
+
+
+def inside(namespace: str) -> str:
+    """Return `` in shop``, or nothing without a namespace."""
+    return f" in {namespace}" if namespace else ""
+
+
 def plural(number: int, word: str) -> str:
     """Return ``1 item``, ``2 items``."""
     return f"{number} {word}{'' if number == 1 else 's'}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
+from kbackup._kits.words import qualified
 from kbackup.errors import ArchiveCorruptError
 from kbackup.models import GroupResource, Item, ResourceIdentifier
 
@@ -95,5 +96,5 @@ def check_whole(resource: str, namespace: str, name: str, body: bytes) -> None:
 def _corrupt(
     resource: str, namespace: str, name: str, reason: str
 ) -> ArchiveCorruptError:
-    where = f"{namespace}/{name}" if namespace else name
-    return ArchiveCorruptError(reason, entry=f"{resource}/{where}")
+    entry = f"{resource}/{qualified(namespace, name)}"
+    return ArchiveCorruptError(reason, entry=entry)

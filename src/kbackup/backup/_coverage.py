@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 import attrs
 
 from kbackup._kits.globs import IncludesExcludes, is_glob
-from kbackup._kits.words import first_few
+from kbackup._kits.words import first_few, plural
 from kbackup.backup._collector import ListTask
 from kbackup.backup._ledger import Ledger, Tally
 from kbackup.backup._namespaces import Namespaces
@@ -166,8 +166,7 @@ class Refusals:
         if not self._types:
             return
         names = ", ".join(sorted(str(each) for each in self._types))
-        count = len(self._types)
-        what = "1 type" if count == 1 else f"{count} types"
+        what = plural(len(self._types), "type")
         self._run.warning(f"{what} may not be read and are not in this backup: {names}")
 
 

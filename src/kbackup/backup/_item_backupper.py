@@ -14,10 +14,11 @@ from typing import Any, Protocol
 import attrs
 import msgspec
 
+from kbackup._kits.words import qualified
 from kbackup._kits.workers import CancelToken
 from kbackup.archive import LONGEST_NAME_FOR_VELERO
 from kbackup.backup._action_runner import ActionCall, ActionOutcome, ActionRunner
-from kbackup.backup._ledger import Ledger, Tally, TypeLedger, qualified
+from kbackup.backup._ledger import Ledger, Tally, TypeLedger
 from kbackup.backup._references import References, finder_for
 from kbackup.catalog import VolumeRecord
 from kbackup.cluster import ListedItem

@@ -11,13 +11,9 @@ from collections.abc import Iterator
 
 import attrs
 
+from kbackup._kits.words import qualified
 from kbackup.catalog import NotCovered, VolumeRecord
 from kbackup.models import APIResource, GroupResource, ResourceIdentifier
-
-
-def qualified(namespace: str, name: str) -> str:
-    """Return ``namespace/name``, or ``name`` without a namespace."""
-    return f"{namespace}/{name}" if namespace else name
 
 
 @attrs.define(eq=False)

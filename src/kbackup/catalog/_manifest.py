@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import attrs
 
 from kbackup._kits.times import parse_time
+from kbackup._kits.words import inside
 from kbackup.models import API_VERSION, GroupResource, ListRecord, ResourceIdentifier
 
 KIND = "BackupManifest"
@@ -63,9 +64,8 @@ class NotCovered:
 
     def __str__(self) -> str:
         what = self.resource or "some types"
-        where = f" in {self.namespace}" if self.namespace else ""
         many = f" ({self.count})" if self.count is not None else ""
-        return f"{what}{where}{many}: {self.reason}"
+        return f"{what}{inside(self.namespace)}{many}: {self.reason}"
 
 
 @attrs.frozen(kw_only=True)

@@ -14,7 +14,7 @@ from itertools import islice
 import attrs
 
 from kbackup._kits.streams import HashingWriter
-from kbackup._kits.words import plural
+from kbackup._kits.words import inside, plural
 from kbackup.archive import ArchiveContents, ArchiveSummary, find_misfiled
 from kbackup.catalog._archives import Archives, Nothing
 from kbackup.catalog._copies import expected_digests, faults_of_copies
@@ -174,7 +174,7 @@ class Verifier:
         for record in manifest.lists:
             skipped = sum(record.skipped.values())
             if record.listed != record.stored + skipped + record.failed:
-                where = f" in {record.namespace}" if record.namespace else ""
+                where = inside(record.namespace)
                 self._say(
                     f"{record.resource}{where}: {record.listed} listed, but "
                     f"{record.stored} stored, {skipped} skipped and {record.failed} failed"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from kbackup._kits.times import format_time
-from kbackup._kits.words import and_more, plural
+from kbackup._kits.words import and_more, inside, plural
 from kbackup.cli._output import age, document, results_json, span
 from kbackup.errors import BackupDamagedError, StoreError
 from kbackup.models import labels, to_json
@@ -229,7 +229,7 @@ def _list_lines(manifest: Manifest) -> list[str]:
     told = [record for record in manifest.lists if record.listed or record.failed]
     for record in told:
         skipped = Counter(dict(record.skipped)).total()
-        where = f" in {record.namespace}" if record.namespace else ""
+        where = inside(record.namespace)
         lines.append(
             f"  {record.resource} {record.version}{where}: {record.listed} listed, "
             f"{record.stored} stored, {skipped} skipped, {record.failed} failed, "

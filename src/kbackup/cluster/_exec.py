@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 import attrs
 import msgspec
 
+from kbackup._kits.words import qualified
 from kbackup._kits.workers import call_watched
 from kbackup.cluster._auth import Login
 from kbackup.cluster._errors import (
@@ -26,7 +27,7 @@ from kbackup.cluster._errors import (
     exec_error,
 )
 from kbackup.cluster._exchange import Exchange, wake_reader
-from kbackup.cluster._paths import path_of, qualified
+from kbackup.cluster._paths import path_of
 from kbackup.cluster._transport import Bound, Transport
 from kbackup.errors import (
     ClusterError,
@@ -87,7 +88,7 @@ def run_command(transport: Transport, bound: Bound, command: Command) -> ExecRes
         ExecError: It could not be started, or the connection broke.
         OperationTimeoutError: It did not end in time; it may still run.
     """
-    subject = Subject("exec", "pods", qualified(command.pod, command.namespace))
+    subject = Subject("exec", "pods", qualified(command.namespace, command.pod))
     bound.cancel.check()
     deadline = None
     if command.timeout is not None:

@@ -14,6 +14,7 @@ from typing import Any
 import attrs
 import msgspec
 
+from kbackup._kits.words import qualified
 from kbackup.cluster._errors import Subject
 from kbackup.cluster._paths import path_of
 from kbackup.cluster._transport import Bound, Call, Transport
@@ -88,8 +89,7 @@ class ListedItem(msgspec.Struct, frozen=True, gc=False):
         return b"".join((self.prefix, memoryview(self.raw)[1:]))
 
     def __repr__(self) -> str:  # never the body: it may be a Secret
-        where = f"{self.namespace}/{self.name}" if self.namespace else self.name
-        return f"ListedItem({where})"
+        return f"ListedItem({qualified(self.namespace, self.name)})"
 
 
 @attrs.frozen(kw_only=True)

@@ -12,8 +12,9 @@ from typing import Annotated, Any
 
 import msgspec
 
+from kbackup._kits.words import qualified
 from kbackup.cluster._errors import Subject
-from kbackup.cluster._paths import path_of, qualified
+from kbackup.cluster._paths import path_of
 from kbackup.cluster._transport import Bound, Call, Transport
 from kbackup.errors import ServerFaultError
 from kbackup.models import APIResource, Item, ResourceIdentifier
@@ -264,7 +265,7 @@ def _options(dry_run: bool, field_manager: str) -> list[tuple[str, str]]:  # noq
 
 
 def _subject(verb: str, resource: APIResource, name: str, namespace: str) -> Subject:
-    return Subject(verb, str(resource), qualified(name, namespace))
+    return Subject(verb, str(resource), qualified(namespace, name))
 
 
 def _named(body: Mapping[str, Any] | bytes) -> tuple[str, str]:

@@ -33,8 +33,3 @@ def path_of(
     if subresource:
         parts.append(subresource)
     return "/".join(parts)
-
-
-def qualified(name: str, namespace: str) -> str:
-    """Return ``namespace/name``, or what there is of it."""
-    return "/".join(part for part in (namespace, name) if part)

@@ -15,9 +15,10 @@ import msgspec
 from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
 
+from kbackup._kits.words import qualified
 from kbackup.cluster._errors import Subject, error_from_answer
 from kbackup.cluster._lists import ItemList
-from kbackup.cluster._paths import path_of, qualified
+from kbackup.cluster._paths import path_of
 from kbackup.cluster._transport import Bound, Call, Transport
 from kbackup.errors import GoneError
 from kbackup.models import APIResource
@@ -83,7 +84,7 @@ class Watcher:
         if request.timeout is not None:
             self._deadline = time.monotonic() + request.timeout.total_seconds()
         self._subject = Subject(
-            "watch", str(request.resource), qualified(request.name, request.namespace)
+            "watch", str(request.resource), qualified(request.namespace, request.name)
         )
 
     def events(self) -> Iterator[WatchEvent]:

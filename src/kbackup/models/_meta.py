@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 import msgspec
 
+from kbackup._kits.words import qualified
 from kbackup.errors import ArchiveCorruptError
 from kbackup.models._model import Model, sequence, strings
 
@@ -84,7 +85,7 @@ class ResourceIdentifier(msgspec.Struct, frozen=True, order=True, gc=False):
     @property
     def qualified_name(self) -> str:
         """``namespace/name``, or ``name`` for cluster-scoped objects."""
-        return f"{self.namespace}/{self.name}" if self.namespace else self.name
+        return qualified(self.namespace, self.name)
 
 
 @attrs.frozen(kw_only=True)

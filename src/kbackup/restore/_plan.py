@@ -16,7 +16,7 @@ import msgspec
 from kbackup._kits.durations import format_duration
 from kbackup._kits.normalise import Difference
 from kbackup._kits.times import format_time
-from kbackup._kits.words import and_more, first_few
+from kbackup._kits.words import and_more, first_few, inside
 from kbackup.models import (
     ItemPredicate,
     ItemTransform,
@@ -315,9 +315,7 @@ def _entry_lines(entries: Sequence[PlanEntry]) -> list[str]:
         if key is not None and skipped[key] > _SKIPPED_SHOWN:
             if key not in told:
                 told.add(key)
-                where = (
-                    f" in {entry.target.namespace}" if entry.target.namespace else ""
-                )
+                where = inside(entry.target.namespace)
                 what = f"{skipped[key]} {entry.target.group_resource}{where}"
                 lines.append(f"{entry.action:<9} {what}: {entry.reason}")
             continue

@@ -2,7 +2,14 @@
 
 import pytest
 
-from kbackup._kits.words import and_more, first_few, nearest, plural, suggestion
+from kbackup._kits.words import (
+    and_more,
+    first_few,
+    nearest,
+    plural,
+    qualified,
+    suggestion,
+)
 
 
 @pytest.mark.parametrize(
@@ -55,3 +62,17 @@ def test_a_slip_is_held_against_what_is_known() -> None:
 def test_what_was_meant_is_advice(names: list[str], text: str) -> None:
     """Each name that was probably meant is given once."""
     assert suggestion("namespace", names) == text
+
+
+@pytest.mark.parametrize(
+    ("namespace", "name", "said"),
+    [
+        ("shop", "web", "shop/web"),
+        ("", "web", "web"),
+        ("shop", "", "shop"),
+        ("", "", ""),
+    ],
+)
+def test_a_name_with_its_namespace(namespace, name, said):
+    """What has no namespace, or stands for all of one, is named by what there is."""
+    assert qualified(namespace, name) == said
