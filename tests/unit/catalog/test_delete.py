@@ -1,6 +1,7 @@
 """Deleting removes the record first, and forgets nothing that lies elsewhere."""
 
 import json
+import uuid
 
 import catalog_samples as samples
 import pytest
@@ -11,6 +12,7 @@ from kbackup.errors import (
     BackupInProgressError,
     BackupNotFoundError,
     BackupOwnsDataError,
+    StoreFullError,
     StoreUnavailableError,
 )
 from kbackup.models import dump_json
@@ -190,3 +192,38 @@ def test_leftovers_beside_a_strange_file(store, objects):
     assert [info.key for info in objects.list("backups/")] == [
         "backups/shop/holiday.jpg"
     ]
+
+
+@pytest.mark.parametrize("room", [0, 1, 3])
+def test_deleting_needs_no_room(store, objects, room):
+    """In a store that is full a backup is deleted all the same, whatever that frees."""
+    samples.make(store, "shop")
+    done = []
+
+    def refuse(verb, key):
+        """Take something only once so many objects were removed."""
+        if verb == "put" and (not room or len(done) < room):
+            raise StoreFullError(key)
+        done.extend([key] if verb == "delete" else [])
+
+    BackupStore(samples.Watched(objects, refuse)).delete("shop")
+
+    assert done[0] == RECORD
+    assert store.list() == []
+    assert not [info.key for info in objects.list("") if "shop" in info.key]
+    samples.make(store, "shop")
+
+
+def test_a_full_store_does_not_delete_what_is_written(store, objects):
+    """A backup that somebody is writing is in the way, however full the store is."""
+
+    def refuse(verb, key):
+        """Take nothing."""
+        if verb == "put":
+            raise StoreFullError(key)
+
+    with store.claim("shop", run_uid=str(uuid.uuid4())):
+        objects.put("backups/shop/shop.tar.gz", samples.archive_bytes())
+        with pytest.raises(BackupInProgressError):
+            BackupStore(samples.Watched(objects, refuse)).delete("shop")
+        assert objects.stat("backups/shop/shop.tar.gz")
