@@ -7,6 +7,7 @@ import io
 import os
 import tempfile
 import threading
+import weakref
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -14,11 +15,13 @@ from typing import BinaryIO, cast
 class PositionedFile:
     """A file whose parts are read from any thread, without a shared position.
 
-    Owns *file* and closes it.
+    Owns *file* and closes it, at the latest when nobody has this any more: who reads an
+    archive in one ``for`` has no name for its reader.
     """
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
+        weakref.finalize(self, file.close)
         self._lock = threading.Lock()
         self._is_closed = False
         try:

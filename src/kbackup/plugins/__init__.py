@@ -4,6 +4,7 @@ The only room that opens pluggy. Importing it is cheap: no SDK, no cluster clien
 only the engines need is not offered here: see `kbackup.plugins.engine`.
 """
 
+from kbackup._kits.clock import Clock, SystemClock
 from kbackup.plugins._events import (
     BytesUploaded,
     ErrorRecorded,
@@ -60,6 +61,7 @@ __all__ = [
     "BeginsRestore",
     "BytesUploaded",
     "Capability",
+    "Clock",
     "ClusterReader",
     "ClusterWriter",
     "DeleteInput",
@@ -90,6 +92,7 @@ __all__ = [
     "RunEnded",
     "RunLogger",
     "RunStarted",
+    "SystemClock",
     "VolumeDescription",
     "VolumeSnapshotter",
     "VolumeSnapshotterFactory",

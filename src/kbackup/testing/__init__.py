@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         restore_input,
     )
     from kbackup.testing._api_server import SimulatedCluster
+    from kbackup.testing._clock import FrozenClock
     from kbackup.testing._sample import load_sample_shop, sample_shop
     from kbackup.testing._simulator.execution import ExecCall
     from kbackup.testing._simulator.faults import Fault, Faults
@@ -41,6 +42,7 @@ _MODULES = {
     "sample_shop": "_sample",
     "BackupItemActionContract": "_action_contracts",
     "FailingStore": "_stores",
+    "FrozenClock": "_clock",
     "MemoryStore": "_stores",
     "ObjectStoreContract": "_store_contract",
     "RecordingCluster": "_action_clusters",
@@ -58,6 +60,7 @@ __all__ = [
     "FailingStore",
     "Fault",
     "Faults",
+    "FrozenClock",
     "MemoryStore",
     "ObjectStoreContract",
     "RecordingCluster",

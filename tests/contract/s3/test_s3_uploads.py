@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from kbackup._kits.clock import FrozenClock
 from kbackup.catalog import BackupStore, RepairKind, RepairResult
 from kbackup.errors import StoreUnavailableError
 from kbackup.stores import PrefixedStore, RetryPolicy, TidyStore
+from kbackup.testing import FrozenClock
 
 NOW = datetime.now(UTC)
 TOMORROW = NOW + timedelta(hours=25)

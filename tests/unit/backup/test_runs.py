@@ -9,7 +9,6 @@ from datetime import timedelta
 
 import pytest
 
-from kbackup._kits.clock import FrozenClock
 from kbackup._kits.times import parse_time
 from kbackup._kits.workers import CancelToken
 from kbackup.backup import BackupEngine
@@ -32,7 +31,7 @@ from kbackup.plugins import (
     WarningRecorded,
 )
 from kbackup.stores import BackupFiles, layout
-from kbackup.testing import FailingStore, MemoryStore
+from kbackup.testing import FailingStore, FrozenClock, MemoryStore
 
 SHOP = BackupSpec(included_namespaces=["shop"])
 PHASES = [

@@ -14,7 +14,6 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from kbackup._kits.clock import FrozenClock
 from kbackup._kits.streams import compress
 from kbackup.archive import ArchiveWriter
 from kbackup.catalog import (
@@ -37,6 +36,7 @@ from kbackup.models import (
     ResourceIdentifier,
     dump_json,
 )
+from kbackup.testing import FrozenClock
 from kbackup_plugins_local import open_local_store
 
 START = datetime(2026, 5, 1, 2, 0, 0, tzinfo=UTC)

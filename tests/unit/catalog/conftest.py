@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from kbackup._kits.clock import FrozenClock
 from kbackup.catalog import BackupStore
+from kbackup.testing import FrozenClock
 from kbackup_plugins_local import open_local_store
 
 sys.path.insert(

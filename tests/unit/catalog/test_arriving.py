@@ -1,5 +1,6 @@
 """An archive is indexed while it is fetched; nothing of it is handed out before its end."""
 
+import gc
 import json
 import os
 import tempfile
@@ -182,3 +183,13 @@ def test_no_room_for_the_archive(memory, tmp_path):
 
     with pytest.raises(SpoolError, match="away"):
         store.open_contents("shop")
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_archive_read_in_one_loop_is_closed(tmp_path):
+    """Items can be read without a name for the reader; its file is closed behind them."""
+    store = BackupStore.open(tmp_path / "store")
+    samples.make(store, "shop")
+
+    assert sum(1 for _ in store.open_archive("shop")) == 2
+    gc.collect()

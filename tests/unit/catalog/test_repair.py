@@ -9,7 +9,6 @@ from pathlib import Path
 import catalog_samples as samples
 import pytest
 
-from kbackup._kits.clock import FrozenClock
 from kbackup.catalog import BackupStore, RepairKind, RepairPlan, RepairResult
 from kbackup.catalog._claim import ClaimRecord
 from kbackup.errors import ReadOnlyLocationError
@@ -20,7 +19,7 @@ from kbackup.models import (
     BackupStorageLocationSpec,
     dump_json,
 )
-from kbackup.testing import MemoryStore
+from kbackup.testing import FrozenClock, MemoryStore
 
 NOW = datetime.now(UTC)
 LATER = NOW + timedelta(hours=25)

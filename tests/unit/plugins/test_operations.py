@@ -8,7 +8,6 @@ from queue import SimpleQueue
 import attrs
 import pytest
 
-from kbackup._kits.clock import FrozenClock
 from kbackup._kits.workers import Cancelled, CancelToken
 from kbackup.errors import ClusterError, ForbiddenError, InvalidItemError
 from kbackup.models import (
@@ -23,7 +22,7 @@ from kbackup.models import (
 )
 from kbackup.plugins import OperationProgressed, PhaseChanged, Run
 from kbackup.plugins.engine import Operations
-from kbackup.testing import RecordingCluster, backup_input
+from kbackup.testing import FrozenClock, RecordingCluster, backup_input
 
 NAME = "example.com/copy"
 MINUTE = timedelta(minutes=1)

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from kbackup._kits.clock import FrozenClock
 from kbackup._kits.workers import Cancelled, CancelToken
 from kbackup.errors import SpoolError
 from kbackup.models import EngineSettings, GroupResource, ResourceIdentifier
@@ -20,6 +19,7 @@ from kbackup.plugins import (
     WarningRecorded,
     hookimpl,
 )
+from kbackup.testing import FrozenClock
 
 STARTED = RunStarted(kind="backup", name="shop-1")
 POD = ResourceIdentifier(GroupResource("", "pods"), "shop", "web-0")

@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from kbackup._kits.clock import FrozenClock
 from kbackup._kits.workers import Cancelled, CancelToken
 from kbackup.restore._gate import Gate
+from kbackup.testing import FrozenClock
 
 
 def _gate(clock, most=32, **more):

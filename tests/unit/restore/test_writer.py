@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from kbackup._kits.clock import FrozenClock
 from kbackup._kits.normalise import Difference
 from kbackup._kits.workers import Cancelled, CancelToken
 from kbackup.models import GroupResource, ResourceIdentifier
 from kbackup.plugins import ItemRestored, Run
 from kbackup.restore import PlanAction, PlanEntry
 from kbackup.restore._writer import CREATED, FAILED, Attempt, Writer, _Crew
+from kbackup.testing import FrozenClock
 
 CRDS = "customresourcedefinitions.apiextensions.k8s.io"
 

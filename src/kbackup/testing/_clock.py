@@ -1,0 +1,29 @@
+"""A clock that tests move."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+
+class FrozenClock:
+    """A clock that moves only when told: by `advance` or by somebody's `sleep`."""
+
+    def __init__(self, start: datetime) -> None:
+        self._start = start
+        self._now = start
+
+    def now(self) -> datetime:
+        """Return the frozen instant."""
+        return self._now
+
+    def monotonic(self) -> float:
+        """Return the seconds advanced so far."""
+        return (self._now - self._start).total_seconds()
+
+    def sleep(self, seconds: float) -> None:
+        """Advance by *seconds* at once."""
+        self.advance(timedelta(seconds=seconds))
+
+    def advance(self, by: timedelta) -> None:
+        """Move the clock."""
+        self._now += by
