@@ -1,7 +1,7 @@
 """Back up many Secrets from a real API server, against the bare LISTs of the same ones.
 
     python benchmarks/backup_secrets.py [--items 33000] [--size 600] [--rounds 3]
-    python benchmarks/backup_secrets.py --items 200 --size 1040000
+    python benchmarks/backup_secrets.py --items 200 --size 770000
 
 Starts etcd and kube-apiserver on loopback (see tests/integration/real_apiserver), makes
 the Secrets, and then takes turns: the floor (paged LISTs over raw HTTP, nothing parsed),
@@ -38,6 +38,7 @@ CONTINUE = re.compile(rb'"continue":"([^"]*)"')
 WALL_RATIO, WALL_EXTRA = 1.5, 0.5
 CPU_MICROSECONDS = 40
 MEMORY_MEBIBYTES = 256
+MANY, MEMORY_OF_MANY = 100_000, 512
 
 
 def main():
@@ -222,12 +223,13 @@ def report(items, floors, backups):
         f"CPU     {cpu:8.1f} us an item, {cpu - floor_cpu:.1f} us beyond the floor's;"
         f" budget {CPU_MICROSECONDS} us"
     )
-    print(f"memory  {memory:8.0f} MiB at most, budget {MEMORY_MEBIBYTES} MiB")
+    most = MEMORY_OF_MANY if items > MANY else MEMORY_MEBIBYTES
+    print(f"memory  {memory:8.0f} MiB at most, budget {most} MiB")
     for phase, seconds in backups[-1]["phases"].items():
         print(f"  {phase:18} {seconds:6.2f} s")
     print(f"  {backups[-1]['bytes'] / 2**20:.1f} MiB written")
     small = items >= 1000  # a fixed cost of milliseconds is no cost of an item
-    missed = wall > budget or memory > MEMORY_MEBIBYTES
+    missed = wall > budget or memory > most
     missed |= small and cpu - floor_cpu > CPU_MICROSECONDS
     print("budget missed" if missed else "within budget")
     return int(missed)
