@@ -6,7 +6,8 @@ what is read is checked against the record and its manifest. See
 """
 
 from kbackup.catalog._backup_store import BackupStore
-from kbackup.catalog._claim import BackupClaim, ClaimRecord
+from kbackup.catalog._claim import BackupClaim
+from kbackup.catalog._claim_record import ClaimRecord
 from kbackup.catalog._journal import Journal
 from kbackup.catalog._listing import BackupEntry, EntryState
 from kbackup.catalog._manifest import (

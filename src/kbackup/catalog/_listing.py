@@ -15,7 +15,7 @@ from kbackup._kits.words import first_few
 from kbackup._kits.workers import map_ordered
 from kbackup.archive import ArchiveReader
 from kbackup.catalog._archives import Archives
-from kbackup.catalog._claim import ClaimRecord, read_claims
+from kbackup.catalog._claim_record import BACKUPS, ClaimRecord, read_claims
 from kbackup.catalog._fetch import UnreadableError
 from kbackup.catalog._manifest import Manifest
 from kbackup.catalog._reading import read_side_file
@@ -191,9 +191,9 @@ class Listing:
         now = self._clock.now()
         wanted = only.__eq__ if only else layout.is_valid_name
         return {
-            claim.backup: claim
-            for _, claim in read_claims(self._store, wanted)
-            if not claim.is_stale(now) and layout.is_valid_name(claim.backup)
+            claim.name: claim
+            for _, claim in read_claims(self._store, BACKUPS, wanted)
+            if not claim.is_stale(now) and layout.is_valid_name(claim.name)
         }
 
     def _entry(

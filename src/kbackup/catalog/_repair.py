@@ -16,7 +16,8 @@ from typing import Any
 import attrs
 
 from kbackup._kits.clock import Clock
-from kbackup.catalog._claim import BackupClaim, read_claims
+from kbackup.catalog._claim import BackupClaim
+from kbackup.catalog._claim_record import BACKUPS, read_claims
 from kbackup.catalog._copies import expected_digests
 from kbackup.catalog._publish import sweep
 from kbackup.catalog._repair_plan import (
@@ -215,7 +216,7 @@ class Repairer:
         with _acquired(claim):
             yield
             now = self._clock.now()
-            for key, record in list(read_claims(self._store, name.__eq__)):
+            for key, record in list(read_claims(self._store, BACKUPS, name.__eq__)):
                 if record.run != claim.run_uid and record.is_stale(now):
                     self._store.delete(key)
 

@@ -17,7 +17,7 @@ import attrs
 
 from kbackup._kits.times import format_time
 from kbackup._kits.words import first_few, plural
-from kbackup.catalog._claim import ClaimRecord, read_claims
+from kbackup.catalog._claim_record import BACKUPS, ClaimRecord, read_claims
 from kbackup.catalog._copies import expected_digests, faults_of_copies
 from kbackup.catalog._listing import objects_by_backup
 from kbackup.catalog._restores import awaits_completion
@@ -125,7 +125,7 @@ class RepairPlanner:
         self._steps: list[RepairStep] = []
         self._damage: list[str] = []
         self._left: list[str] = []
-        self._claims = list(read_claims(store, layout.is_valid_name))
+        self._claims = list(read_claims(store, BACKUPS, layout.is_valid_name))
         self._live = live_names([claim for _, claim in self._claims], now)
         self._directories = directories_of(store)
 
@@ -183,9 +183,9 @@ class RepairPlanner:
         """Decide on directories without a record, and on claims that nobody holds."""
         swept = {name for name in backups if self._plan_sweep(name, backups[name])}
         silent = {
-            claim.backup: claim
+            claim.name: claim
             for _, claim in self._claims
-            if claim.backup not in swept | self._live
+            if claim.name not in swept | self._live
         }
         for name, claim in sorted(silent.items()):
             if claim.silent_for(self._now) > SAFE_AGE:
@@ -324,7 +324,7 @@ def is_safe(written: datetime | None, now: datetime) -> bool:
 
 def live_names(claims: Iterable[ClaimRecord], now: datetime) -> frozenset[str]:
     """Return the backups that are being written."""
-    return frozenset(claim.backup for claim in claims if not claim.is_stale(now))
+    return frozenset(claim.name for claim in claims if not claim.is_stale(now))
 
 
 def is_leftover(name: str, objects: Mapping[str, ObjectInfo]) -> bool:

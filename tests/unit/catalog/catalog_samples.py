@@ -213,7 +213,7 @@ def _damage(root):
     away.rename(mounted)
     store = open_mirrored(root)
     old = START - timedelta(days=400)
-    claim = ClaimRecord(backup="dead", run="r", started=old, heartbeat=old, machine="o")
+    claim = ClaimRecord(name="dead", run="r", started=old, heartbeat=old, machine="o")
     for key in ("backups/dead/dead.tar.gz", "plugins/kbackup.io/probe/x"):
         store.put(key, b"half")
     store.put("plugins/kbackup.io/journal/r/00000000.json", b'{"entry": {}}')

@@ -331,7 +331,7 @@ def test_contender_with_a_lower_uid(objects, clock, root, ends):
 
         def _write(self, *, held):
             record = ClaimRecord(
-                backup="shop",
+                name="shop",
                 run="a",
                 started=clock.now(),
                 heartbeat=clock.now(),
@@ -386,7 +386,7 @@ def test_heartbeat_that_fails_is_tried_again(objects, clock, monkeypatch):
 
 def test_system_that_tells_no_boot(objects, monkeypatch):
     """Where the system does not say which machine it is, only heartbeats count."""
-    monkeypatch.setattr("kbackup.catalog._claim.machine", lambda: "")
+    monkeypatch.setattr("kbackup.catalog._claim_record.machine", lambda: "")
     store = BackupStore(objects, clock=SystemClock())
     store.claim("shop", run_uid="a")
 

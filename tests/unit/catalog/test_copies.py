@@ -186,7 +186,7 @@ def test_claim_whose_heartbeat_was_broken_off(shop, roots, objects):
     for root, minutes in zip(roots, (10, 11), strict=True):
         heartbeat = now - timedelta(minutes=minutes)
         record = ClaimRecord(
-            backup="new",
+            name="new",
             run="dead",
             started=heartbeat,
             heartbeat=heartbeat,

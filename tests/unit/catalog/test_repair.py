@@ -9,8 +9,13 @@ from pathlib import Path
 import catalog_samples as samples
 import pytest
 
-from kbackup.catalog import BackupStore, RepairKind, RepairPlan, RepairResult
-from kbackup.catalog._claim import ClaimRecord
+from kbackup.catalog import (
+    BackupStore,
+    ClaimRecord,
+    RepairKind,
+    RepairPlan,
+    RepairResult,
+)
 from kbackup.errors import ReadOnlyLocationError
 from kbackup.models import (
     AccessMode,
@@ -61,7 +66,7 @@ def age(root):
 def claim_of(name, *, heartbeat, run="dead"):
     """The document of a claim that another machine holds."""
     record = ClaimRecord(
-        backup=name, run=run, started=heartbeat, heartbeat=heartbeat, machine="other"
+        name=name, run=run, started=heartbeat, heartbeat=heartbeat, machine="other"
     )
     return record.encode()
 
