@@ -185,26 +185,49 @@ class NameClaim:
 
     def _take_over(self, stale: ClaimRecord) -> None:
         """Replace a stale claim, as the only one of those who found it."""
-        marker = self._of.contender(self.name, stale.run)
-        try:
-            self._store.put(marker, self._record.encode(), create=True)
-        except ObjectExistsError:
-            if (other := read_claim(self._store, self._of, marker)) is not None:
-                self._refuse_live(other)
-                # Whoever took it over died in doing so: its marker is stale in turn.
-                self._store.delete(marker)
-            reason = "a take-over of its claim was broken off; try again"
-            raise self._of.error(self.name, reason) from None
+        marker = self._mark(stale.run)
         try:
             found = read_claim(self._store, self._of, self._key)
             if found is not None and found.run != stale.run:
                 raise self._of.error(self.name, str(found))
             _log.warning("taking over the claim on %s %s", self, stale)
             self._store.put(self._key, self._record.encode(), create=found is None)
+            self._remove_markers_of_the_dead()
         except ObjectExistsError:
             raise self._of.error(self.name, "another run was first") from None
         finally:
             self._store.delete(marker)
+
+    def _mark(self, dead: str) -> str:
+        """Create the marker of the take-over from run *dead*, and return its key.
+
+        Whoever died while it took over is succeeded in turn: its own marker stays until
+        the claim is ours, or another could begin anew with the first.
+        """
+        passed: set[str] = set()
+        while dead not in passed:
+            marker = self._of.contender(self.name, dead)
+            try:
+                self._store.put(marker, self._record.encode(), create=True)
+            except ObjectExistsError:
+                other = read_claim(self._store, self._of, marker)
+                if other is None:
+                    raise self._of.error(self.name, "another run was first") from None
+                self._refuse_live(other)
+                passed.add(dead)
+                dead = other.run
+            else:
+                return marker
+        # One that woke up and took its own claim back died in doing so.
+        self._store.delete(marker)
+        reason = "a take-over of its claim was broken off; try again"
+        raise self._of.error(self.name, reason)
+
+    def _remove_markers_of_the_dead(self) -> None:
+        """Tidy up: whoever comes late with one of them finds the claim to be ours."""
+        for key, record in read_claims(self._store, self._of, self.name.__eq__):
+            if key != self._key and record.is_stale(self._clock.now()):
+                self._store.delete(key)
 
     def _refuse_live(self, found: ClaimRecord) -> None:
         if not found.is_stale(self._clock.now()):

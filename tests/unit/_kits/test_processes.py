@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -60,4 +61,4 @@ def test_the_machine_is_told_apart():
     boot, pids, *_ = machine().split("/")
 
     assert len(boot) == 36
-    assert int(pids) == os.stat("/proc/self/ns/pid").st_ino
+    assert int(pids) == Path("/proc/self/ns/pid").stat().st_ino

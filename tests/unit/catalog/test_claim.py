@@ -256,7 +256,7 @@ def test_take_over_has_one_winner(objects, clock):
     assert len(outcomes) == 8
 
 
-def test_take_over_that_was_broken_off(objects, clock):
+def test_take_over_that_was_broken_off(objects, clock, root):
     """Whoever died while it took a claim over holds the name no longer than a claim."""
     store = BackupStore(objects, clock=clock)
     store.claim("shop", run_uid="dead")
@@ -277,6 +277,53 @@ def test_take_over_that_was_broken_off(objects, clock):
     with pytest.raises(BackupInProgressError, match="half"):
         store.claim("shop", run_uid="early")
     clock.advance(timedelta(minutes=6))
+
+    store.claim("shop", run_uid="next").release()
+    assert not list((root / "plugins/kbackup.io/claims").rglob("*.json"))
+
+
+def test_take_overs_that_were_broken_off_again_and_again(objects, clock, root):
+    """However many died while they took over, of those who come next one wins."""
+    store = BackupStore(objects, clock=clock)
+    holder, marks = store.claim("shop", run_uid="dead"), {"dead": "a", "a": "b"}
+    for dead, heir in marks.items():
+        record = ClaimRecord(
+            name="shop", run=heir, started=clock.now(), heartbeat=clock.now()
+        )
+        key = f"plugins/kbackup.io/claims/shop/{dead}.json"
+        objects.put(key, record.encode())
+    clock.advance(timedelta(minutes=6))
+    puts = []
+
+    def meanwhile(verb, key):
+        """Let another one come when the last of the dead has been succeeded."""
+        puts.extend([verb] if (verb, key) == ("put", CLAIM) else [])
+        if len(puts) == 2:  # the first found that somebody has the name
+            with pytest.raises(BackupInProgressError, match="run first"):
+                store.claim("shop", run_uid="second")
+
+    watched = BackupStore(samples.Watched(objects, meanwhile), clock=clock)
+
+    with watched.claim("shop", run_uid="first") as claim:
+        claim.check()
+        assert len(puts) == 2
+        with pytest.raises(BackupInProgressError, match="lost its claim"):
+            holder.check()
+        assert [path.name for path in (root / CLAIM).parent.rglob("*.json")] == [
+            "shop.json"
+        ]
+
+
+def test_take_over_from_oneself_that_was_broken_off(objects, clock):
+    """Who woke up, took its own claim back and died in doing so blocks one run only."""
+    store = BackupStore(objects, clock=clock)
+    store.claim("shop", run_uid="dead")
+    record = ClaimRecord(
+        name="shop", run="dead", started=clock.now(), heartbeat=clock.now()
+    )
+    objects.put("plugins/kbackup.io/claims/shop/dead.json", record.encode())
+    clock.advance(timedelta(minutes=6))
+
     with pytest.raises(BackupInProgressError, match="broken off; try again"):
         store.claim("shop", run_uid="next")
 
