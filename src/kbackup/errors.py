@@ -53,6 +53,7 @@ of a message.
     │   └── BackupOwnsDataError
     ├── RestoreError (name)
     │   ├── RestoreExistsError
+    │   ├── RestoreInProgressError       retryable
     │   ├── RestoreNotFoundError
     │   └── RestoreDamagedError
     ├── PlanOutdatedError
@@ -418,6 +419,13 @@ class RestoreExistsError(RestoreError):
     """Another run has used this name."""
 
     fact = "exists already"
+
+
+class RestoreInProgressError(RestoreError):
+    """Another run is restoring under this name."""
+
+    retryable = True
+    fact = "is running already"
 
 
 class RestoreNotFoundError(RestoreError):

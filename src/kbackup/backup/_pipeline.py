@@ -16,12 +16,17 @@ import attrs
 from kbackup._kits.log_capture import LogCapture
 from kbackup.archive import ArchiveWriter
 from kbackup.backup._coverage import report_unasked
-from kbackup.backup._mirrors import MirrorWatch
 from kbackup.backup._request import BackupRequest, make_request
 from kbackup.backup._side_files import file_name, side_files, size_of
 from kbackup.backup._status import finished_record
 from kbackup.backup._storing import Stored, store_selected
-from kbackup.catalog import BackupClaim, BackupStore, Manifest, ManifestObject
+from kbackup.catalog import (
+    BackupClaim,
+    BackupStore,
+    Manifest,
+    ManifestObject,
+    MirrorWatch,
+)
 from kbackup.cluster import Cluster
 from kbackup.models import (
     Backup,

@@ -6,7 +6,7 @@ what is read is checked against the record and its manifest. See
 """
 
 from kbackup.catalog._backup_store import BackupStore
-from kbackup.catalog._claim import BackupClaim
+from kbackup.catalog._claim import BackupClaim, RestoreClaim
 from kbackup.catalog._claim_record import ClaimRecord
 from kbackup.catalog._journal import Journal
 from kbackup.catalog._listing import BackupEntry, EntryState
@@ -18,6 +18,7 @@ from kbackup.catalog._manifest import (
     NotCovered,
     VolumeRecord,
 )
+from kbackup.catalog._mirror_watch import MirrorWatch
 from kbackup.catalog._repair import RepairOutcome, RepairReport, RepairResult
 from kbackup.catalog._repair_plan import RepairKind, RepairPlan, RepairStep
 from kbackup.catalog._side_files import RestoreFile, SideFile, encode_side_file
@@ -33,6 +34,7 @@ __all__ = [
     "Manifest",
     "ManifestError",
     "ManifestObject",
+    "MirrorWatch",
     "MissingReference",
     "NotCovered",
     "RepairKind",
@@ -41,6 +43,7 @@ __all__ = [
     "RepairReport",
     "RepairResult",
     "RepairStep",
+    "RestoreClaim",
     "RestoreFile",
     "SideFile",
     "VerifyReport",

@@ -13,14 +13,15 @@ import attrs
 from kbackup._kits.clock import Clock, SystemClock
 from kbackup.archive import ArchiveContents, ArchiveReader
 from kbackup.catalog import _restores as restores
+from kbackup.catalog._address import address_of
 from kbackup.catalog._archives import Archives
-from kbackup.catalog._claim import BackupClaim
+from kbackup.catalog._claim import BackupClaim, RestoreClaim
 from kbackup.catalog._delete import delete_backup
 from kbackup.catalog._guard import GuardedStore
 from kbackup.catalog._journal import Journal
 from kbackup.catalog._listing import BackupEntry, EntryState, Listing
 from kbackup.catalog._manifest import Manifest, VolumeRecord
-from kbackup.catalog._publish import Content, has_record, publish, sweep
+from kbackup.catalog._publish import Content, claim_backup, publish
 from kbackup.catalog._reading import log_lines, read_object, read_side_file
 from kbackup.catalog._repair import Repairer, RepairReport
 from kbackup.catalog._repair_plan import RepairPlan, RepairPlanner
@@ -30,7 +31,6 @@ from kbackup.catalog._verify import Verifier, VerifyReport
 from kbackup.catalog._volumes import read_volumes
 from kbackup.errors import (
     BackupDamagedError,
-    BackupExistsError,
     BackupInProgressError,
     BackupNotFoundError,
     ObjectNotFoundError,
@@ -49,7 +49,6 @@ from kbackup.plugins import ObjectStore, PluginManager
 from kbackup.stores import (
     BackupFiles,
     DirectoryState,
-    ensure_location_record,
     layout,
     location_from,
     open_object_store,
@@ -136,7 +135,7 @@ class BackupStore:
         return cls(
             open_object_store(known, manager),
             location=known,
-            url=_url(known, manager),
+            url=address_of(known, manager),
             clock=clock,
             spool_directory=spool_directory,
         )
@@ -309,20 +308,10 @@ class BackupStore:
             BackupInProgressError: Another run is writing it.
             ReadOnlyLocationError: Nothing may be written here.
         """
-        files = BackupFiles(name)
-        self._require_writable(files.metadata)
-        self._require_free(name)
-        ensure_location_record(self._store)
-        claim = BackupClaim(
+        self._require_writable(BackupFiles(name).metadata)
+        return claim_backup(
             self._store, name, run_uid=run_uid, clock=clock or self._clock
-        ).acquire()
-        try:
-            self._require_free(name)  # another run may just have ended
-            sweep(self._store, name)
-        except BaseException:
-            claim.release()
-            raise
-        return claim
+        )
 
     def publish(
         self,
@@ -403,15 +392,35 @@ class BackupStore:
         """Raise `RestoreExistsError` if a run other than *uid* has used the name."""
         restores.check_name(self._store, name, uid)
 
-    def put_restore(self, restore: Restore, files: Mapping[str, Content]) -> None:
+    def claim_restore(
+        self, name: str, *, run_uid: str, clock: Clock | None = None
+    ) -> RestoreClaim:
+        """Make the name of a restore ours, for as long as it runs; see `claim`.
+
+        Raises:
+            RestoreInProgressError: Another run is restoring under it.
+            ReadOnlyLocationError: Nothing may be written here.
+        """
+        self._require_writable(layout.RESTORES)
+        return restores.claim_restore(
+            self._store, name, run_uid=run_uid, clock=clock or self._clock
+        )
+
+    def put_restore(
+        self,
+        restore: Restore,
+        files: Mapping[str, Content],
+        claim: RestoreClaim | None = None,
+    ) -> None:
         """Write a restore's files, then its record; neither is written again.
 
         Raises:
             RestoreExistsError: The name is taken.
+            RestoreInProgressError: The claim was lost.
             ReadOnlyLocationError: Nothing may be written here.
         """
         self._require_writable(layout.RESTORES)
-        restores.put_restore(self._store, restore, files)
+        restores.put_restore(self._store, restore, files, claim)
 
     def list_restores(self) -> _Restores:
         """Return the restores, newest first; Velero's as far as their files tell."""
@@ -425,10 +434,14 @@ class BackupStore:
         """
         return restores.get_restore(self._store, name)
 
-    def delete_restore(self, name: str) -> None:
-        """Remove a restore's record and files; the cluster is not touched."""
+    def delete_restore(self, name: str) -> tuple[str, ...]:
+        """Remove a restore's record and files; the cluster is not touched.
+
+        Returns:
+            What lies beside them, is no file of a restore and was left: keys.
+        """
         self._require_writable(layout.RESTORES)
-        restores.delete_restore(self._store, name)
+        return restores.delete_restore(self._store, name, clock=self._clock)
 
     def restore_file(self, name: str, file: RestoreFile) -> Any:
         """Return the JSON of a restore's file; None: there is none."""
@@ -463,11 +476,6 @@ class BackupStore:
                 hint="--damaged reads what is readable of it",
             )
 
-    def _require_free(self, name: str) -> None:
-        if has_record(self._store, name):
-            hint = "choose another name, or delete it first"
-            raise BackupExistsError(name, hint=hint)
-
     def __repr__(self) -> str:
         return f"BackupStore({self.url!r})"
 
@@ -481,15 +489,3 @@ class BackupStore:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _url(location: BackupStorageLocation, plugins: PluginManager) -> str:
-    """Return an address to show: bucket and prefix or paths, never other settings."""
-    spec = location.spec
-    storage = spec.object_storage
-    below = "/".join(part for part in (storage.bucket, storage.prefix) if part)
-    if (path := spec.config.get("path")) is not None:
-        place = f"{path}/{below}" if below else path
-        return place if "#" in path else f"file://{place}"
-    schemes = plugins.object_store_factory(spec.provider).schemes
-    return f"{schemes[0] if schemes else spec.provider}://{below}"

@@ -1,8 +1,9 @@
 """The claim that a run holds on a name: who writes, and that it still lives.
 
-A claim is an object below ``plugins/kbackup.io/claims/``. Where the store creates
-atomically, ``claims/<backup>.json`` has one winner. Where it does not, each contender
-writes ``claims/<backup>/<run uid>.json`` and the lowest uid wins.
+A claim is an object below ``plugins/kbackup.io/``, of a backup in ``claims/``, of a
+restore in ``restore-claims/``. Where the store creates atomically, ``<name>.json`` there
+has one winner. Where it does not, each contender writes ``<name>/<run uid>.json`` and the
+lowest uid wins.
 
 A stale claim is taken over by whoever creates the marker of its take-over, so that two
 who find it stale at the same moment do not both win.
@@ -24,13 +25,19 @@ from kbackup._kits.clock import Clock
 from kbackup._kits.processes import began, machine
 from kbackup.catalog._claim_record import (
     BACKUPS,
+    RESTORES,
     STALE_AFTER,
     ClaimedNames,
     ClaimRecord,
     read_claim,
     read_claims,
 )
-from kbackup.errors import ObjectExistsError, StoreError
+from kbackup.errors import (
+    BackupInProgressError,
+    ObjectExistsError,
+    RestoreInProgressError,
+    StoreError,
+)
 from kbackup.plugins import Capability, ObjectStore
 
 HEARTBEAT = timedelta(seconds=30)
@@ -50,11 +57,12 @@ class NameClaim:
     holds the name, or has taken it over, the error is that of the kind of names.
 
     Attributes:
-        name: Of the backup.
+        name: Of the backup or restore.
         run_uid: Who claims.
+        of: What is claimed: names of backups, or of restores.
     """
 
-    _of: ClassVar[ClaimedNames]
+    of: ClassVar[ClaimedNames]
 
     def __init__(
         self, store: ObjectStore, name: str, *, run_uid: str, clock: Clock
@@ -65,7 +73,7 @@ class NameClaim:
         self._clock = clock
         now = clock.now()
         self._record = ClaimRecord(
-            what=self._of.what,
+            what=self.of.what,
             name=name,
             run=run_uid,
             host=socket.gethostname(),
@@ -77,7 +85,7 @@ class NameClaim:
         )
         self._atomic = Capability.ATOMIC_CREATE in store.capabilities
         self._key = (
-            self._of.key(name) if self._atomic else self._of.contender(name, run_uid)
+            self.of.key(name) if self._atomic else self.of.contender(name, run_uid)
         )
         self._lock = threading.Lock()  # a heartbeat must not revive what was released
         self._ended = threading.Event()
@@ -87,7 +95,8 @@ class NameClaim:
         """Make the name ours.
 
         Raises:
-            BackupInProgressError: A run that lives holds it; so for other names.
+            BackupInProgressError: A run that lives holds it; for a restore
+                `RestoreInProgressError`.
         """
         if self._atomic:
             self._create()
@@ -101,17 +110,17 @@ class NameClaim:
 
     def check(self) -> None:
         """Raise what `acquire` does if another run has taken the name over."""
-        found = read_claim(self._store, self._of, self._key)
+        found = read_claim(self._store, self.of, self._key)
         if found is not None and found.is_stale(self._clock.now()):
             self.renew()  # this process was stopped: whoever comes now takes it over
         if self._ended.is_set() or found is None or found.run != self.run_uid:
-            raise self._of.error(self.name, _LOST)
+            raise self._refusal(_LOST)
 
     def is_ours(self) -> bool:
         """Tell whether the name is surely still ours; a store that fails means no."""
         try:
             self.check()
-        except (self._of.error, StoreError):
+        except (self.of.error, StoreError):
             return False
         return True
 
@@ -122,15 +131,15 @@ class NameClaim:
                 return
             try:
                 self._renew()
-            except self._of.error:
+            except self.of.error:
                 _log.warning("the claim on %s was lost", self)
                 self._ended.set()
 
     def _renew(self) -> None:
         now = self._clock.now()
-        found = read_claim(self._store, self._of, self._key)
+        found = read_claim(self._store, self.of, self._key)
         if found is None or found.run != self.run_uid:
-            raise self._of.error(self.name, _LOST)
+            raise self._refusal(_LOST)
         self._record = attrs.evolve(self._record, heartbeat=now)
         if not found.is_stale(now):
             self._store.put(self._key, self._record.encode())
@@ -142,13 +151,13 @@ class NameClaim:
         if self._clock.now() - now > STALE_AFTER:
             # Stopped between the look and the heartbeat, which may have covered the
             # claim of a successor: who that was cannot be told any more.
-            raise self._of.error(self.name, _LOST)
+            raise self._refusal(_LOST)
 
     def _withdraw_before_others(self) -> None:
         """Give the name up to whoever came while this run was silent."""
         if others := self._others():
             self._store.delete(self._key)
-            raise self._of.error(self.name, str(others[0]))
+            raise self._refusal(str(others[0]))
 
     def release(self) -> None:
         """Give the name back; a second call does nothing."""
@@ -156,7 +165,7 @@ class NameClaim:
             if self._ended.is_set():
                 return
             self._ended.set()
-            found = read_claim(self._store, self._of, self._key)
+            found = read_claim(self._store, self.of, self._key)
             if found is not None and found.run == self.run_uid:
                 self._store.delete(self._key)
 
@@ -174,27 +183,29 @@ class NameClaim:
             try:
                 self._store.put(self._key, self._record.encode(), create=True)
             except ObjectExistsError:
-                found = read_claim(self._store, self._of, self._key)
+                found = read_claim(self._store, self.of, self._key)
             else:
                 return
-            if found is not None:
+            if found is None:
+                continue
+            if found.run != self.run_uid:  # else the answer to an earlier try was lost
                 self._refuse_live(found)
                 self._take_over(found)
-                return
-        raise self._of.error(self.name, "its claim comes and goes")
+            return
+        raise self._refusal("its claim comes and goes")
 
     def _take_over(self, stale: ClaimRecord) -> None:
         """Replace a stale claim, as the only one of those who found it."""
         marker = self._mark(stale.run)
         try:
-            found = read_claim(self._store, self._of, self._key)
+            found = read_claim(self._store, self.of, self._key)
             if found is not None and found.run != stale.run:
-                raise self._of.error(self.name, str(found))
+                raise self._refusal(str(found))
             _log.warning("taking over the claim on %s %s", self, stale)
             self._store.put(self._key, self._record.encode(), create=found is None)
             self._remove_markers_of_the_dead()
         except ObjectExistsError:
-            raise self._of.error(self.name, "another run was first") from None
+            raise self._refusal("another run was first") from None
         finally:
             self._store.delete(marker)
 
@@ -206,13 +217,13 @@ class NameClaim:
         """
         passed: set[str] = set()
         while dead not in passed:
-            marker = self._of.contender(self.name, dead)
+            marker = self.of.contender(self.name, dead)
             try:
                 self._store.put(marker, self._record.encode(), create=True)
             except ObjectExistsError:
-                other = read_claim(self._store, self._of, marker)
+                other = read_claim(self._store, self.of, marker)
                 if other is None:
-                    raise self._of.error(self.name, "another run was first") from None
+                    raise self._refusal("another run was first") from None
                 self._refuse_live(other)
                 passed.add(dead)
                 dead = other.run
@@ -221,17 +232,20 @@ class NameClaim:
         # One that woke up and took its own claim back died in doing so.
         self._store.delete(marker)
         reason = "a take-over of its claim was broken off; try again"
-        raise self._of.error(self.name, reason)
+        raise self._refusal(reason)
 
     def _remove_markers_of_the_dead(self) -> None:
         """Tidy up: whoever comes late with one of them finds the claim to be ours."""
-        for key, record in read_claims(self._store, self._of, self.name.__eq__):
+        for key, record in read_claims(self._store, self.of, self.name.__eq__):
             if key != self._key and record.is_stale(self._clock.now()):
                 self._store.delete(key)
 
+    def _refusal(self, reason: str) -> BackupInProgressError | RestoreInProgressError:
+        return self.of.error(self.name, reason, hint=self.of.hint)
+
     def _refuse_live(self, found: ClaimRecord) -> None:
         if not found.is_stale(self._clock.now()):
-            raise self._of.error(self.name, str(found))
+            raise self._refusal(str(found))
 
     # --- where it does not ------------------------------------------------------------
 
@@ -250,7 +264,7 @@ class NameClaim:
             raise
         if winner is not None:
             self._store.delete(self._key)
-            raise self._of.error(self.name, str(winner))
+            raise self._refusal(str(winner))
 
     def _look_twice(self) -> ClaimRecord | None:
         """Return who has the name; None: we have."""
@@ -272,7 +286,7 @@ class NameClaim:
     def _others(self) -> list[ClaimRecord]:
         """Return the live claims of others; remove the stale ones."""
         found = []
-        for key, record in read_claims(self._store, self._of, self.name.__eq__):
+        for key, record in read_claims(self._store, self.of, self.name.__eq__):
             if record.run == self.run_uid:
                 continue
             if record.is_stale(self._clock.now()):
@@ -282,7 +296,7 @@ class NameClaim:
         return found
 
     def __str__(self) -> str:
-        return f"{self._of.what} {self.name}"
+        return f"{self.of.what} {self.name}"
 
     def __enter__(self) -> Self:
         return self
@@ -306,4 +320,10 @@ class NameClaim:
 class BackupClaim(NameClaim):
     """A backup's name."""
 
-    _of = BACKUPS
+    of = BACKUPS
+
+
+class RestoreClaim(NameClaim):
+    """A restore's name."""
+
+    of = RESTORES

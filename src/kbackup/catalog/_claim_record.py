@@ -21,6 +21,7 @@ from kbackup.errors import (
     BackupInProgressError,
     DigestMismatchError,
     ObjectNotFoundError,
+    RestoreInProgressError,
     StoreError,
 )
 from kbackup.models import API_VERSION
@@ -46,12 +47,14 @@ class ClaimedNames:
         prefix: What the keys of its claims begin with.
         key: The key of the claim on a name; checks the name.
         error: For a name that another run holds.
+        hint: What to do then.
     """
 
     what: str
     prefix: str
     key: Callable[[str], str]
-    error: type[BackupInProgressError]
+    error: type[BackupInProgressError | RestoreInProgressError]
+    hint: str = ""
 
     def contender(self, name: str, run: str) -> str:
         """Return the key of a contender's own object, or of a take-over's marker."""
@@ -65,6 +68,14 @@ class ClaimedNames:
 
 
 BACKUPS = ClaimedNames("backup", layout.CLAIMS, layout.claim, BackupInProgressError)
+RESTORES = ClaimedNames(
+    "restore",
+    layout.RESTORE_CLAIMS,
+    layout.restore_claim,
+    RestoreInProgressError,
+    hint="wait until it has ended, or choose another name; a run that died holds its "
+    "name for 5 minutes at most",
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -72,7 +83,7 @@ class ClaimRecord:
     """What a claim says.
 
     Attributes:
-        what: Of what: a backup.
+        what: Of what: a backup, a restore.
         name: The name claimed.
         run: The run's uid; the lowest wins where the store cannot decide.
         written: When the store says that it was written, by the store's own clock.
@@ -116,7 +127,7 @@ class ClaimRecord:
         data = parse_json(content)
         try:
             return cls(
-                name=str(data["backup"]),
+                name=str(data.get("backup") or data["restore"]),
                 run=_checked_run(data["run"]),
                 host=str(data.get("host", "")),
                 machine=str(data.get("machine", "")),

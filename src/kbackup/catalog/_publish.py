@@ -13,6 +13,7 @@ from pathlib import Path
 
 import attrs
 
+from kbackup._kits.clock import Clock
 from kbackup._kits.streams import sha256_of
 from kbackup._kits.versions import installed_version
 from kbackup._kits.words import first_few
@@ -31,11 +32,33 @@ from kbackup.errors import (
 )
 from kbackup.models import Backup
 from kbackup.plugins import ObjectStore
-from kbackup.stores import BackupFiles, layout
+from kbackup.stores import BackupFiles, ensure_location_record, layout
 
 Content = Path | bytes
 
 _log = logging.getLogger("kbackup.catalog")
+
+
+def claim_backup(
+    store: ObjectStore, name: str, *, run_uid: str, clock: Clock
+) -> BackupClaim:
+    """Make a name ours, and remove what a dead run left; see `BackupStore.claim`."""
+    _require_free(store, name)
+    ensure_location_record(store)
+    claim = BackupClaim(store, name, run_uid=run_uid, clock=clock).acquire()
+    try:
+        _require_free(store, name)  # another run may just have ended
+        sweep(store, name)
+    except BaseException:
+        claim.release()
+        raise
+    return claim
+
+
+def _require_free(store: ObjectStore, name: str) -> None:
+    if has_record(store, name):
+        hint = "choose another name, or delete it first"
+        raise BackupExistsError(name, hint=hint)
 
 
 def has_record(store: ObjectStore, name: str) -> bool:

@@ -16,8 +16,8 @@ from typing import Any
 import attrs
 
 from kbackup._kits.clock import Clock
-from kbackup.catalog._claim import BackupClaim
-from kbackup.catalog._claim_record import BACKUPS, read_claims
+from kbackup.catalog._claim import BackupClaim, NameClaim, RestoreClaim
+from kbackup.catalog._claim_record import read_claims
 from kbackup.catalog._copies import expected_digests
 from kbackup.catalog._publish import sweep
 from kbackup.catalog._repair_plan import (
@@ -30,9 +30,16 @@ from kbackup.catalog._repair_plan import (
     newest_of,
 )
 from kbackup.catalog._trust import read_manifest, read_record
-from kbackup.errors import BackupError, BackupInProgressError, KBackupError
+from kbackup.errors import (
+    BackupError,
+    BackupInProgressError,
+    KBackupError,
+    RestoreInProgressError,
+)
 from kbackup.plugins import ObjectStore
 from kbackup.stores import BackupFiles, RepairableStore, TidyStore, layout
+
+_IN_PROGRESS = (BackupInProgressError, RestoreInProgressError)
 
 
 class RepairResult(StrEnum):
@@ -140,7 +147,7 @@ class Repairer:
     def _do(self, step: RepairStep) -> RepairOutcome:
         try:
             self._acts[step.kind](step)
-        except (_OvertakenError, BackupInProgressError) as exc:
+        except (_OvertakenError, *_IN_PROGRESS) as exc:
             return _ended(step, RepairResult.SKIPPED, exc)
         except KBackupError as exc:
             return _ended(step, RepairResult.FAILED, exc)
@@ -173,7 +180,13 @@ class Repairer:
             sweep(self._store, name)
 
     def _free(self, step: RepairStep) -> None:
-        with self._claim(step.key.removeprefix(layout.CLAIMS)):
+        if step.key.startswith(layout.RESTORE_CLAIMS):
+            held = self._claim(
+                step.key.removeprefix(layout.RESTORE_CLAIMS), RestoreClaim
+            )
+        else:
+            held = self._claim(step.key.removeprefix(layout.CLAIMS))
+        with held:
             return  # ours for a moment, then nobody's
 
     def _remove(self, step: RepairStep) -> None:
@@ -204,27 +217,26 @@ class Repairer:
         return expected_digests(record, manifest).get(step.key) != step.digest
 
     @contextmanager
-    def _claim(self, name: str) -> Iterator[None]:
+    def _claim(self, name: str, kind: type[NameClaim] = BackupClaim) -> Iterator[None]:
         """Hold the name as a run does, and leave no stale claim on it behind.
 
         Raises:
-            BackupInProgressError: A run that lives holds it.
+            BackupInProgressError: A run that lives holds it; for a restore's name
+                `RestoreInProgressError`.
         """
-        claim = BackupClaim(
-            self._store, name, run_uid=str(uuid.uuid4()), clock=self._clock
-        )
+        claim = kind(self._store, name, run_uid=str(uuid.uuid4()), clock=self._clock)
         with _acquired(claim):
             yield
             now = self._clock.now()
-            for key, record in list(read_claims(self._store, BACKUPS, name.__eq__)):
+            for key, record in list(read_claims(self._store, kind.of, name.__eq__)):
                 if record.run != claim.run_uid and record.is_stale(now):
                     self._store.delete(key)
 
 
-def _acquired(claim: BackupClaim) -> BackupClaim:
+def _acquired(claim: NameClaim) -> NameClaim:
     try:
         return claim.acquire()
-    except BackupInProgressError:  # a take-over that was broken off is cleared by that
+    except _IN_PROGRESS:  # a take-over that was broken off is cleared by that
         return claim.acquire()
 
 

@@ -17,7 +17,12 @@ import attrs
 
 from kbackup._kits.times import format_time
 from kbackup._kits.words import first_few, plural
-from kbackup.catalog._claim_record import BACKUPS, ClaimRecord, read_claims
+from kbackup.catalog._claim_record import (
+    BACKUPS,
+    RESTORES,
+    ClaimRecord,
+    read_claims,
+)
 from kbackup.catalog._copies import expected_digests, faults_of_copies
 from kbackup.catalog._listing import objects_by_backup
 from kbackup.catalog._restores import awaits_completion
@@ -28,6 +33,7 @@ from kbackup.plugins import Digest, ObjectInfo, ObjectStore
 from kbackup.stores import (
     BackupFiles,
     RepairableStore,
+    RestoreFiles,
     UnfinishedWrite,
     directories_of,
     layout,
@@ -127,6 +133,9 @@ class RepairPlanner:
         self._left: list[str] = []
         self._claims = list(read_claims(store, BACKUPS, layout.is_valid_name))
         self._live = live_names([claim for _, claim in self._claims], now)
+        restores = list(read_claims(store, RESTORES, layout.is_valid_name))
+        self._restore_claims = [claim for _, claim in restores]
+        self._live_restores = live_names(self._restore_claims, now)
         self._directories = directories_of(store)
 
     def plan(self) -> RepairPlan:
@@ -168,6 +177,8 @@ class RepairPlanner:
                 reason = f"never finished, last touched {format_time(write.since)}"
                 if name in self._live:
                     self._leave(write.key, f"backup {name} is being written")
+                elif (restore := layout.restore_of(write.key)) in self._live_restores:
+                    self._leave(write.key, f"restore {restore} is running")
                 elif self._is_old(write.since, write.key):
                     self._do(
                         RepairKind.DISCARD,
@@ -182,17 +193,22 @@ class RepairPlanner:
     def _plan_names(self, backups: Mapping[str, Mapping[str, ObjectInfo]]) -> None:
         """Decide on directories without a record, and on claims that nobody holds."""
         swept = {name for name in backups if self._plan_sweep(name, backups[name])}
-        silent = {
-            claim.name: claim
-            for _, claim in self._claims
-            if claim.name not in swept | self._live
-        }
+        claims = [claim for _, claim in self._claims]
+        self._plan_frees(layout.CLAIMS, claims, but=swept | self._live)
+        self._plan_frees(
+            layout.RESTORE_CLAIMS, self._restore_claims, but=self._live_restores
+        )
+
+    def _plan_frees(
+        self, prefix: str, claims: Iterable[ClaimRecord], *, but: Collection[str]
+    ) -> None:
+        silent = {claim.name: claim for claim in claims if claim.name not in but}
         for name, claim in sorted(silent.items()):
             if claim.silent_for(self._now) > SAFE_AGE:
-                key = f"{layout.CLAIMS}{name}"
-                self._do(RepairKind.FREE, key, f"held {claim}, which is dead")
+                reason = f"held {claim}, which is dead"
+                self._do(RepairKind.FREE, f"{prefix}{name}", reason)
             else:
-                self._leave(f"{layout.CLAIMS}{name}", "not silent for a day yet")
+                self._leave(f"{prefix}{name}", "not silent for a day yet")
 
     def _plan_sweep(self, name: str, objects: Mapping[str, ObjectInfo]) -> bool:
         if not is_leftover(name, objects):
@@ -249,7 +265,9 @@ class RepairPlanner:
                     self._judge(key, digest)
         others = (info.key for info in self._store.list(""))
         for key in others:
-            if not key.startswith((layout.BACKUPS, layout.PRIVATE)):
+            if (name := layout.restore_of(key)) in self._live_restores:
+                self._leave(RestoreFiles(name).directory, "it is running")
+            elif not key.startswith((layout.BACKUPS, layout.PRIVATE)):
                 self._judge(key, None)
 
     def _expected(self, name: str) -> Mapping[str, Digest | None]:

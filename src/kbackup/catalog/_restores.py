@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import uuid
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from kbackup._kits.clock import Clock
+from kbackup._kits.words import first_few
+from kbackup.catalog._claim import RestoreClaim
 from kbackup.catalog._fetch import (
     LARGEST_SIDE_FILE,
     UnreadableError,
@@ -16,7 +20,7 @@ from kbackup.catalog._fetch import (
 from kbackup.catalog._journal import Journal
 from kbackup.catalog._publish import Content, file_names
 from kbackup.catalog._reading import log_lines
-from kbackup.catalog._side_files import RestoreFile
+from kbackup.catalog._side_files import SHOWN, RestoreFile, known_restore_files
 from kbackup.catalog._velero_restores import velero_restore
 from kbackup.errors import (
     BackupDamagedError,
@@ -30,7 +34,7 @@ from kbackup.errors import (
 )
 from kbackup.models import CodecError, Restore, Results, dump_json, load_json
 from kbackup.plugins import ObjectStore
-from kbackup.stores import RestoreFiles, layout
+from kbackup.stores import RestoreFiles, ensure_location_record, layout
 
 _LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
 _UPLOAD = "uploadRestore"  # the journal's entry of a run that is about to write
@@ -55,8 +59,17 @@ def check_name(store: ObjectStore, name: str, uid: str) -> None:
             f"another specification or other options",
             hint="choose another name, or ask for the same as that restore did",
         )
-    if _is_empty(store, name) or _is_ours(store, name, uid):
+    keys = _keys(store, name)
+    if not keys or _is_ours(store, name, uid):
         return
+    if others := _strangers(name, keys):
+        named = first_few(others, SHOWN)
+        directory = RestoreFiles(name).directory
+        raise RestoreExistsError(
+            name,
+            f"{directory} holds what is no file of a restore: {named}",
+            hint="choose another name, or move that away",
+        )
     raise RestoreExistsError(
         name,
         "another run left files under this name",
@@ -64,8 +77,20 @@ def check_name(store: ObjectStore, name: str, uid: str) -> None:
     )
 
 
+def claim_restore(
+    store: ObjectStore, name: str, *, run_uid: str, clock: Clock
+) -> RestoreClaim:
+    """Make a name ours; see `BackupStore.claim_restore`."""
+    layout.validate_name(name, what="restore")
+    ensure_location_record(store)
+    return RestoreClaim(store, name, run_uid=run_uid, clock=clock).acquire()
+
+
 def put_restore(
-    store: ObjectStore, restore: Restore, files: Mapping[str, Content]
+    store: ObjectStore,
+    restore: Restore,
+    files: Mapping[str, Content],
+    claim: RestoreClaim | None,
 ) -> None:
     """Write a restore's files, then its record; neither is written again.
 
@@ -73,7 +98,9 @@ def put_restore(
 
     Raises:
         RestoreExistsError: Another run has used the name, or this one was recorded.
+        RestoreInProgressError: The claim was lost; the record is not written.
     """
+    _check_claim(claim)
     name, uid = restore.metadata.name, restore.metadata.uid
     keys = RestoreFiles(name)
     named = file_names(keys.directory, files)
@@ -82,13 +109,14 @@ def put_restore(
         raise RestoreExistsError(name, "this very run is recorded already")
     journal = Journal(store, uid)
     if _is_ours(store, name, uid):
-        for info in list(store.list(keys.directory)):
-            store.delete(info.key)
+        for key in _files(name, _keys(store, name), named):
+            store.delete(key)
     else:  # what appears there from now on is of a run that was first
         journal.append({_UPLOAD: name})
     try:
         for file in sorted(named):
             store.put(keys.directory + file, named[file], create=True)
+        _check_claim(claim)
         store.put(keys.record, dump_json(restore), create=True)
     except ObjectExistsError as exc:
         journal.remove()  # the next try must not take the other's files for ours
@@ -142,18 +170,28 @@ def list_restores(store: ObjectStore) -> list[Restore]:
     return sorted(found, key=_newest_first)
 
 
-def delete_restore(store: ObjectStore, name: str) -> None:
-    """Remove a restore's record, then its files; the cluster is not touched.
+def delete_restore(store: ObjectStore, name: str, *, clock: Clock) -> tuple[str, ...]:
+    """Remove a restore's record, then its files; return what else lies beside them.
 
     Raises:
-        RestoreNotFoundError: There is nothing of that name.
+        RestoreNotFoundError: There is nothing of that name, or nothing of a restore.
+        RestoreInProgressError: A run is restoring under it.
     """
-    if _is_empty(store, name):
+    files = RestoreFiles(name)
+    keys = _keys(store, name)
+    if keys and not _files(name, keys):
+        named = first_few(_strangers(name, keys), SHOWN)
+        reason = f"{files.directory} holds no file of a restore: {named}"
+        raise RestoreNotFoundError(name, reason)
+    if not keys:
         raise RestoreNotFoundError(name)
-    keys = RestoreFiles(name)
-    store.delete(keys.record)
-    for info in list(store.list(keys.directory)):
-        store.delete(info.key)
+    claim = RestoreClaim(store, name, run_uid=str(uuid.uuid4()), clock=clock)
+    with claim.acquire():
+        store.delete(files.record)
+        keys = _keys(store, name)
+        for key in _files(name, keys):
+            store.delete(key)
+    return tuple(files.directory + each for each in _strangers(name, keys))
 
 
 def read_file(store: ObjectStore, name: str, file: RestoreFile) -> Any:
@@ -203,7 +241,7 @@ def awaits_completion(store: ObjectStore, uid: str) -> bool:
     names = {str(entry.get(_UPLOAD, "")) for entry in Journal(store, uid).entries()}
     return any(
         layout.is_valid_name(name)
-        and not _is_empty(store, name)
+        and _keys(store, name)
         and not _exists(store, RestoreFiles(name).record)
         for name in names
     )
@@ -214,8 +252,28 @@ def _is_ours(store: ObjectStore, name: str, uid: str) -> bool:
     return any(entry.get(_UPLOAD) == name for entry in Journal(store, uid).entries())
 
 
-def _is_empty(store: ObjectStore, name: str) -> bool:
-    return next(iter(store.list(RestoreFiles(name).directory)), None) is None
+def _check_claim(claim: RestoreClaim | None) -> None:
+    if claim is not None:
+        claim.check()
+
+
+def _keys(store: ObjectStore, name: str) -> list[str]:
+    """Return the keys of all that lies in a restore's directory."""
+    return [info.key for info in store.list(RestoreFiles(name).directory)]
+
+
+def _files(name: str, keys: Iterable[str], named: Collection[str] = ()) -> list[str]:
+    """Return the keys of a restore's files, *named* for more than the format's."""
+    directory = RestoreFiles(name).directory
+    known = {*known_restore_files(name), *named}
+    return [key for key in keys if key.removeprefix(directory) in known]
+
+
+def _strangers(name: str, keys: Sequence[str]) -> list[str]:
+    """Return, sorted, the names of what is no file of a restore."""
+    files = set(_files(name, keys))
+    directory = RestoreFiles(name).directory
+    return sorted(key.removeprefix(directory) for key in keys if key not in files)
 
 
 def _exists(store: ObjectStore, key: str) -> bool:

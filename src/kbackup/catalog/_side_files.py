@@ -56,6 +56,14 @@ def encode_side_file(value: Any) -> bytes:
     return compress(msgspec.json.encode(value) + b"\n")
 
 
+def known_restore_files(name: str) -> Iterator[str]:
+    """Yield the names that the directory of a restore may hold by the format."""
+    files = RestoreFiles(name)
+    keys = [side.key(name) for side in RestoreFile]
+    for key in (*keys, files.logs, files.record):
+        yield key.removeprefix(files.directory)
+
+
 def known_files(name: str) -> Iterator[str]:
     """Yield the names that the directory of a backup may hold by the format."""
     files = BackupFiles(name)

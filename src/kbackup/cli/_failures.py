@@ -23,6 +23,7 @@ _NEXT: tuple[tuple[type[errors.KBackupError], str], ...] = (
     (errors.BackupDamagedError, "kbackup backup verify {name}"),
     (errors.BackupOwnsDataError, "kbackup backup describe {name} --details"),
     (errors.RestoreExistsError, "kbackup restore describe {name}"),
+    (errors.RestoreInProgressError, "kbackup restore get"),
     (errors.RestoreNotFoundError, "kbackup restore get"),
     (errors.RestoreDamagedError, "kbackup restore get"),
     (errors.ArchiveError, "kbackup backup verify {backup}"),

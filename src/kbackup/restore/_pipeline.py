@@ -56,7 +56,7 @@ from kbackup.restore._prepare import (
     resolve,
     writers_of,
 )
-from kbackup.restore._record import annotations_of, check_name, keep
+from kbackup.restore._record import Place, annotations_of, check_name, claimed, keep
 from kbackup.restore._request import (
     RestoreRequest,
     restore_uid,
@@ -207,12 +207,14 @@ def _apply_logged(
         )
 
     try:
-        with operations:
-            _apply(session, run, plan, outcomes, operations)
-        ended = result(failed=False)
-        _log_end(run, ended)
-        log.close()
-        return _keep(session, run, plan, ended, operations.records, log=log_path)
+        with claimed(session.store, head.restore_name, run) as place:
+            with operations:
+                _apply(session, run, plan, outcomes, operations)
+            place.tell_of_missing_copies()  # in the record as well
+            ended = result(failed=False)
+            _log_end(run, ended)
+            log.close()
+            return _keep(place, run, plan, ended, operations.records, log=log_path)
     except Cancelled as exc:
         error = RunCancelledError(exc.reason)
         error.result = result(failed=True)
@@ -357,7 +359,7 @@ def _write(
 
 
 def _keep(
-    session: Session,
+    place: Place,
     run: Run,
     plan: RestorePlan,
     result: RestoreResult,
@@ -368,7 +370,7 @@ def _keep(
     """Put the restore on record; the result then tells also what that cost."""
     with run.phase("record"):
         written = keep(
-            session.store,
+            place,
             result.restore,
             results=result.results,
             outcomes=result.outcomes,
@@ -377,6 +379,7 @@ def _keep(
             log=log,
             run=run,
         )
+        place.tell_of_missing_copies()
     restore = result.restore
     if run.results.errors:  # that there is no record may be the first
         restore = attrs.evolve(

@@ -5,13 +5,16 @@ nobody from restoring: then the result says so and nothing is kept.
 """
 
 import json
+import uuid
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from kbackup.catalog import BackupStore, encode_side_file
-from kbackup.errors import RestoreExistsError, StoreError
+import attrs
+
+from kbackup.catalog import BackupStore, MirrorWatch, RestoreClaim, encode_side_file
+from kbackup.errors import RestoreExistsError, RestoreInProgressError, StoreError
 from kbackup.models import (
     ItemOperation,
     ItemOutcome,
@@ -44,6 +47,51 @@ def check_name(store: BackupStore, name: str, uid: str) -> None:
         store.check_restore(name, uid)
 
 
+@attrs.frozen
+class Place:
+    """Where the record of one restore goes.
+
+    Attributes:
+        store: The location.
+        claim: On the restore's name; None: nothing can be written there.
+    """
+
+    store: BackupStore
+    claim: RestoreClaim | None
+    _mirrors: MirrorWatch
+
+    def tell_of_missing_copies(self) -> None:
+        """Warn, once, of each mirrored directory that misses what is written."""
+        if self.claim is not None:
+            self._mirrors.report()
+
+
+@contextmanager
+def claimed(store: BackupStore, name: str, run: Run) -> Iterator[Place]:
+    """Hold the name while it is restored under, where that can be written.
+
+    A location that cannot be written is enough to restore from. Another process of the
+    same restore is another run: they would write the same objects at once.
+
+    Raises:
+        RestoreInProgressError: A run that lives holds the name.
+    """
+    mirrors = MirrorWatch(store, run)
+    try:
+        claim = store.claim_restore(name, run_uid=str(uuid.uuid4()), clock=run.clock)
+    except StoreError as exc:
+        run.logger.info("the name %s is not claimed: %s", name, exc)
+        yield Place(store, None, mirrors)
+        return
+    try:
+        yield Place(store, claim, mirrors)
+    finally:
+        try:
+            claim.release()
+        except StoreError as exc:
+            run.logger.warning("the claim on the name %s stays behind: %s", name, exc)
+
+
 def annotations_of(
     server: str, plan: RestorePlan, outcomes: Iterable[ItemOutcome]
 ) -> dict[str, str]:
@@ -65,7 +113,7 @@ def annotations_of(
 
 
 def keep(
-    store: BackupStore,
+    place: Place,
     restore: Restore,
     *,
     results: Results,
@@ -95,9 +143,11 @@ def keep(
         len(x) if isinstance(x, bytes) else x.stat().st_size for x in files.values()
     ]
     try:
-        store.put_restore(restore, files)
+        place.store.put_restore(restore, files, place.claim)
     except RestoreExistsError:
-        _tell_of_other_record(store, restore, run)
+        _tell_of_other_record(place.store, restore, run)
+    except RestoreInProgressError as exc:
+        run.error(f"this restore has no record: {exc}")
     except StoreError as exc:
         run.warning(f"the record of the restore could not be stored: {exc}")
     else:

@@ -26,6 +26,7 @@ TOP_LEVEL = frozenset({"backups", "restores", "restic", "kopia", "metadata", "pl
 
 LOCATION = f"{PRIVATE}location.json"
 CLAIMS = f"{PRIVATE}claims/"
+RESTORE_CLAIMS = f"{PRIVATE}restore-claims/"
 JOURNALS = f"{PRIVATE}journal/"
 PROBES = f"{PRIVATE}probe/"
 TOMBSTONES = f"{PRIVATE}deleted/"
@@ -215,6 +216,11 @@ def restore_of(key: str) -> str:
 def claim(backup: str) -> str:
     """Return the key of the claim that a running backup holds on its name."""
     return f"{CLAIMS}{validate_name(backup)}.json"
+
+
+def restore_claim(restore: str) -> str:
+    """Return the key of the claim that a running restore holds on its name."""
+    return f"{RESTORE_CLAIMS}{validate_name(restore, what='restore')}.json"
 
 
 def journal(uid: str, number: int | None = None) -> str:

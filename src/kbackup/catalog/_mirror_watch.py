@@ -1,14 +1,17 @@
-"""Which of several mirrored directories have no whole copy of the backup being written.
+"""Which of several mirrored directories have no whole copy of what a run writes.
 
 A directory may be away from the start, come and go, or fail: each is a warning by name,
-once. `_pipeline` looks before the record is written, with each object and at the end.
+once. A backup looks before the record is written, with each object and at the end, a
+restore when it has written to the cluster and at the end.
 """
 
 from __future__ import annotations
 
-from kbackup.catalog import BackupStore
+from kbackup.catalog._backup_store import BackupStore
 from kbackup.plugins import Run
 from kbackup.stores import DirectoryState
+
+_LATER = " before it is back and kbackup location repair has made one"
 
 
 class MirrorWatch:
@@ -48,7 +51,7 @@ class MirrorWatch:
         for path, state in self._away.items():
             if path not in self._told:
                 self._told.add(path)
-                self._run.warning(f"{state}; it gets no whole copy")
+                self._run.warning(f"{state}; it gets no whole copy{_LATER}")
         for text in problems:
             if text not in self._seen:
                 self._run.warning(text)
