@@ -58,7 +58,9 @@ def test_backup_killed_at_every_store_write(cluster, directory, killed):
     assert number > 10  # it was killed several times before it got through
 
 
-def test_restore_killed_at_every_cluster_write(backup, cluster, store, killed):
+def test_restore_killed_at_every_cluster_write(
+    backup, cluster, store, directory, killed
+):
     """Running a dead restore again completes it: the same objects, none twice."""
     restart(cluster, store)
     assert killed("restore", "back").through
@@ -76,14 +78,15 @@ def test_restore_killed_at_every_cluster_write(backup, cluster, store, killed):
             "back", RestoreSpec(backup_name="shop-1")
         )
         assert [str(e) for e in plan.entries if e.action.writes] == []
+        assert claims_in(directory) == []
         number += STRIDE
         assert number < MOST_WRITES
 
     assert number > 10
 
 
-def test_restore_killed_at_every_store_write(backup, cluster, store, killed):
-    """A restore that dies while it is put on record is put on record by the next."""
+def test_restore_killed_at_every_store_write(backup, cluster, store, directory, killed):
+    """One that dies while it claims its name or is put on record is completed."""
     number, through = 1, False
     while not through:
         restart(cluster, store)
@@ -91,8 +94,36 @@ def test_restore_killed_at_every_store_write(backup, cluster, store, killed):
         assert killed("restore", "back").through
         assert [str(r.status.phase) for r in store.list_restores()] == ["Completed"]
         assert store.restore_results("back").errors == ()
+        assert claims_in(directory) == []
         number += STRIDE
         assert number < MOST_WRITES
+
+    assert number > 10
+
+
+def test_restore_killed_while_it_takes_the_name_over(
+    backup, cluster, store, directory, killed
+):
+    """One that dies while it takes the name from a dead one is completed all the same."""
+    number, through = 1, False
+    while not through:
+        restart(cluster, store)
+        assert not killed("restore", "back", "cluster", 2).through
+        assert claims_in(directory) == ["back.json"]
+        through = killed("restore", "back", "store", number).through
+        assert killed("restore", "back").through
+        assert [str(r.status.phase) for r in store.list_restores()] == ["Completed"]
+        assert claims_in(directory) == []
+        number += STRIDE
+        assert number < MOST_WRITES
+
+    assert number > 10
+
+
+def claims_in(directory):
+    """Return what is left of claims on names of restores."""
+    below = (directory / "plugins/kbackup.io/restore-claims").rglob("*.json")
+    return sorted(path.name for path in below)
 
 
 def restart(cluster, store):

@@ -11,7 +11,7 @@ from kbackup.catalog._backup_store import BackupStore
 from kbackup.plugins import Run
 from kbackup.stores import DirectoryState
 
-_LATER = " before it is back and kbackup location repair has made one"
+_LATER = "; when it is back, kbackup location repair makes one"
 
 
 class MirrorWatch:
