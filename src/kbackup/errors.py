@@ -88,8 +88,8 @@ class KBackupError(Exception):
     exit_code: ClassVar[int] = 1
     retryable: ClassVar[bool] = False
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
+    def __init__(self, message: str, reason: str = "", *, hint: str = "") -> None:
+        super().__init__(f"{message}: {reason}" if reason else message)
         self.hint = hint
         self.result: Any = None
 
@@ -189,8 +189,7 @@ class ClusterError(KBackupError):
         hint: str = "",
     ) -> None:
         thing = f"{resource} {item}" if item else resource
-        message = f"cannot {verb} {thing}: {self.fact}"
-        super().__init__(f"{message}: {reason}" if reason else message, hint=hint)
+        super().__init__(f"cannot {verb} {thing}: {self.fact}", reason, hint=hint)
         self.verb = verb
         self.resource = resource
         self.item = item
@@ -305,8 +304,7 @@ class StoreError(KBackupError):
     fact: ClassVar[str] = "the store failed"
 
     def __init__(self, key: str, reason: str = "", *, hint: str = "") -> None:
-        message = f"{key or 'store'}: {self.fact}"
-        super().__init__(f"{message}: {reason}" if reason else message, hint=hint)
+        super().__init__(f"{key or 'store'}: {self.fact}", reason, hint=hint)
         self.key = key
         self.reason = reason
 
@@ -366,8 +364,7 @@ class BackupError(KBackupError):
     fact: ClassVar[str] = "failed"
 
     def __init__(self, name: str, reason: str = "", *, hint: str = "") -> None:
-        message = f"backup {name}: {self.fact}"
-        super().__init__(f"{message}: {reason}" if reason else message, hint=hint)
+        super().__init__(f"backup {name}: {self.fact}", reason, hint=hint)
         self.name = name
         self.reason = reason
 
@@ -409,8 +406,7 @@ class RestoreError(KBackupError):
     fact: ClassVar[str] = "failed"
 
     def __init__(self, name: str, reason: str = "", *, hint: str = "") -> None:
-        message = f"restore {name}: {self.fact}"
-        super().__init__(f"{message}: {reason}" if reason else message, hint=hint)
+        super().__init__(f"restore {name}: {self.fact}", reason, hint=hint)
         self.name = name
         self.reason = reason
 

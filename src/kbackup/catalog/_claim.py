@@ -32,12 +32,7 @@ from kbackup.catalog._claim_record import (
     read_claim,
     read_claims,
 )
-from kbackup.errors import (
-    BackupInProgressError,
-    ObjectExistsError,
-    RestoreInProgressError,
-    StoreError,
-)
+from kbackup.errors import ObjectExistsError, StoreError
 from kbackup.plugins import Capability, ObjectStore
 
 HEARTBEAT = timedelta(seconds=30)
@@ -114,7 +109,7 @@ class NameClaim:
         if found is not None and found.is_stale(self._clock.now()):
             self.renew()  # this process was stopped: whoever comes now takes it over
         if self._ended.is_set() or found is None or found.run != self.run_uid:
-            raise self._refusal(_LOST)
+            raise self.of.refusal(self.name, _LOST)
 
     def is_ours(self) -> bool:
         """Tell whether the name is surely still ours; a store that fails means no."""
@@ -139,7 +134,7 @@ class NameClaim:
         now = self._clock.now()
         found = read_claim(self._store, self.of, self._key)
         if found is None or found.run != self.run_uid:
-            raise self._refusal(_LOST)
+            raise self.of.refusal(self.name, _LOST)
         self._record = attrs.evolve(self._record, heartbeat=now)
         if not found.is_stale(now):
             self._store.put(self._key, self._record.encode())
@@ -151,13 +146,13 @@ class NameClaim:
         if self._clock.now() - now > STALE_AFTER:
             # Stopped between the look and the heartbeat, which may have covered the
             # claim of a successor: who that was cannot be told any more.
-            raise self._refusal(_LOST)
+            raise self.of.refusal(self.name, _LOST)
 
     def _withdraw_before_others(self) -> None:
         """Give the name up to whoever came while this run was silent."""
         if others := self._others():
             self._store.delete(self._key)
-            raise self._refusal(str(others[0]))
+            raise self.of.refusal(self.name, str(others[0]))
 
     def release(self) -> None:
         """Give the name back; a second call does nothing."""
@@ -192,7 +187,7 @@ class NameClaim:
                 self._refuse_live(found)
                 self._take_over(found)
             return
-        raise self._refusal("its claim comes and goes")
+        raise self.of.refusal(self.name, "its claim comes and goes")
 
     def _take_over(self, stale: ClaimRecord) -> None:
         """Replace a stale claim, as the only one of those who found it."""
@@ -200,12 +195,12 @@ class NameClaim:
         try:
             found = read_claim(self._store, self.of, self._key)
             if found is not None and found.run != stale.run:
-                raise self._refusal(str(found))
+                raise self.of.refusal(self.name, str(found))
             _log.warning("taking over the claim on %s %s", self, stale)
             self._store.put(self._key, self._record.encode(), create=found is None)
             self._remove_markers_of_the_dead()
         except ObjectExistsError:
-            raise self._refusal("another run was first") from None
+            raise self.of.refusal(self.name, "another run was first") from None
         finally:
             self._store.delete(marker)
 
@@ -223,7 +218,7 @@ class NameClaim:
             except ObjectExistsError:
                 other = read_claim(self._store, self.of, marker)
                 if other is None:
-                    raise self._refusal("another run was first") from None
+                    raise self.of.refusal(self.name, "another run was first") from None
                 self._refuse_live(other)
                 passed.add(dead)
                 dead = other.run
@@ -232,7 +227,7 @@ class NameClaim:
         # One that woke up and took its own claim back died in doing so.
         self._store.delete(marker)
         reason = "a take-over of its claim was broken off; try again"
-        raise self._refusal(reason)
+        raise self.of.refusal(self.name, reason)
 
     def _remove_markers_of_the_dead(self) -> None:
         """Tidy up: whoever comes late with one of them finds the claim to be ours."""
@@ -240,12 +235,9 @@ class NameClaim:
             if key != self._key and record.is_stale(self._clock.now()):
                 self._store.delete(key)
 
-    def _refusal(self, reason: str) -> BackupInProgressError | RestoreInProgressError:
-        return self.of.error(self.name, reason, hint=self.of.hint)
-
     def _refuse_live(self, found: ClaimRecord) -> None:
         if not found.is_stale(self._clock.now()):
-            raise self._refusal(str(found))
+            raise self.of.refusal(self.name, str(found))
 
     # --- where it does not ------------------------------------------------------------
 
@@ -264,7 +256,7 @@ class NameClaim:
             raise
         if winner is not None:
             self._store.delete(self._key)
-            raise self._refusal(str(winner))
+            raise self.of.refusal(self.name, str(winner))
 
     def _look_twice(self) -> ClaimRecord | None:
         """Return who has the name; None: we have."""

@@ -60,6 +60,12 @@ class ClaimedNames:
         """Return the key of a contender's own object, or of a take-over's marker."""
         return f"{self.key(name).removesuffix('.json')}/{run}.json"
 
+    def refusal(
+        self, name: str, reason: str
+    ) -> BackupInProgressError | RestoreInProgressError:
+        """Return the error for a name that another run holds."""
+        return self.error(name, reason, hint=self.hint)
+
     def named(self, key: str) -> str:
         """Return the name that the claim under *key* is about."""
         rest = key.removeprefix(self.prefix)

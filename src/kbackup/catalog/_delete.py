@@ -8,14 +8,13 @@ operations - cannot be removed from here, and must not be forgotten.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 from kbackup._kits.clock import Clock
 from kbackup._kits.words import first_few
-from kbackup.catalog._claim import BackupClaim, read_claims
+from kbackup.catalog._claim import BackupClaim
+from kbackup.catalog._claim_to_delete import claimed_to_delete
 from kbackup.catalog._fetch import UnreadableError
 from kbackup.catalog._journal import Journal
 from kbackup.catalog._manifest import Manifest
@@ -30,12 +29,10 @@ from kbackup.catalog._trust import (
 )
 from kbackup.errors import (
     BackupDamagedError,
-    BackupInProgressError,
     BackupNotFoundError,
     BackupOwnsDataError,
     InvalidSpecError,
     ObjectNotFoundError,
-    StoreFullError,
 )
 from kbackup.plugins import ObjectStore
 from kbackup.stores import BackupFiles, layout
@@ -77,7 +74,7 @@ def delete_backup(
             hint="--files-only removes its files and leaves the rest behind",
         )
     named = [each.name for each in manifest.objects] if manifest is not None else []
-    with _claimed(store, files, clock):
+    with claimed_to_delete(BackupClaim, store, name, files.metadata, clock):
         store.delete(files.metadata)
         keys = [info.key for info in store.list(files.directory)]
         left = tuple(files.directory + each for each in strangers(name, keys, named))
@@ -87,34 +84,6 @@ def delete_backup(
     if record is not None:
         _remove_journal(store, record)
     return left
-
-
-@contextmanager
-def _claimed(store: ObjectStore, files: BackupFiles, clock: Clock) -> Iterator[None]:
-    """Keep others from writing the name meanwhile, as far as the store has room.
-
-    A full store is why a backup is deleted: the room of its record must do for the
-    claim, and where even that does not, nobody else can claim the name either.
-    """
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(_acquire(store, files.name, clock))
-        except StoreFullError:
-            _refuse_running(store, files.name, clock)
-            store.delete(files.metadata)
-            with suppress(StoreFullError):
-                stack.enter_context(_acquire(store, files.name, clock))
-        yield
-
-
-def _acquire(store: ObjectStore, name: str, clock: Clock) -> BackupClaim:
-    return BackupClaim(store, name, run_uid=str(uuid.uuid4()), clock=clock).acquire()
-
-
-def _refuse_running(store: ObjectStore, name: str, clock: Clock) -> None:
-    for _, claim in read_claims(store, name.__eq__):
-        if not claim.is_stale(clock.now()):
-            raise BackupInProgressError(name, str(claim))
 
 
 def _require_backup(store: ObjectStore, files: BackupFiles) -> None:

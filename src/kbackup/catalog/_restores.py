@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from kbackup._kits.clock import Clock
 from kbackup._kits.words import first_few
 from kbackup.catalog._claim import RestoreClaim
+from kbackup.catalog._claim_to_delete import claimed_to_delete
 from kbackup.catalog._fetch import (
     LARGEST_SIDE_FILE,
     UnreadableError,
@@ -185,8 +185,7 @@ def delete_restore(store: ObjectStore, name: str, *, clock: Clock) -> tuple[str,
         raise RestoreNotFoundError(name, reason)
     if not keys:
         raise RestoreNotFoundError(name)
-    claim = RestoreClaim(store, name, run_uid=str(uuid.uuid4()), clock=clock)
-    with claim.acquire():
+    with claimed_to_delete(RestoreClaim, store, name, files.record, clock):
         store.delete(files.record)
         keys = _keys(store, name)
         for key in _files(name, keys):

@@ -22,6 +22,7 @@ from kbackup.errors import (
     RestoreExistsError,
     RestoreInProgressError,
     RestoreNotFoundError,
+    StoreFullError,
     StoreUnavailableError,
 )
 from kbackup.models import (
@@ -176,6 +177,32 @@ def test_a_running_restore_is_not_deleted(store):
         store.delete_restore("try")
 
     assert [each.name for each in store.list_restores()] == ["try"]
+
+
+@pytest.mark.parametrize("room", [0, 1])
+def test_deleting_needs_no_room(objects, store, root, room):
+    """In a store that is full a restore is deleted all the same, a running one is not."""
+    store.put_restore(restore_of("try"), files_of("try"))
+    done = []
+
+    def refuse(verb, key):
+        """Take something only once so many objects were removed."""
+        if verb == "put" and (not room or len(done) < room):
+            raise StoreFullError(key)
+        done.extend([key] if verb == "delete" else [])
+
+    full = BackupStore(samples.Watched(objects, refuse))
+    with (
+        store.claim_restore("try", run_uid="a"),
+        pytest.raises(RestoreInProgressError, match="run a"),
+    ):
+        full.delete_restore("try")
+
+    assert full.delete_restore("try") == ()
+
+    assert done[0] == "restores/try/kbackup-restore.json"
+    assert store.list_restores() == []
+    assert claims_in(root) == []
 
 
 def test_deleting_leaves_what_is_no_file_of_a_restore(store, root):
