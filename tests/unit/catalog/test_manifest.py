@@ -117,10 +117,17 @@ def test_claims_and_journals_fit_their_schemas(store, objects, root):
     """The private documents fit their schemas as well."""
     with store.claim("shop", run_uid="u-1"):
         claim = json.loads((root / "plugins/kbackup.io/claims/shop.json").read_bytes())
+    with store.claim_restore("shop", run_uid="u-1"):
+        path = root / "plugins/kbackup.io/restore-claims/shop.json"
+        restore_claim = json.loads(path.read_bytes())
     store.journal("u-1").append({"n": 1})
     path = root / "plugins/kbackup.io/journal/u-1/00000000.json"
 
-    for name, document in (("claim", claim), ("journal", json.loads(path.read_text()))):
+    for name, document in (
+        ("claim", claim),
+        ("claim", restore_claim),
+        ("journal", json.loads(path.read_text())),
+    ):
         schema = json.loads((SCHEMAS / f"{name}.json").read_text())
         jsonschema.Draft202012Validator.check_schema(schema)
         jsonschema.validate(document, schema)

@@ -13,7 +13,7 @@ from test_claim import Listed, alter
 from test_repair import NOW, age, claim_of
 from test_restores import files_of, restore_of
 
-from kbackup._kits.clock import FrozenClock, SystemClock
+from kbackup._kits.clock import SystemClock
 from kbackup.catalog import BackupStore
 from kbackup.errors import (
     InvalidSpecError,
@@ -30,6 +30,7 @@ from kbackup.models import (
     BackupStorageLocation,
     BackupStorageLocationSpec,
 )
+from kbackup.testing import FrozenClock
 
 CLAIM = "plugins/kbackup.io/restore-claims/try.json"
 
@@ -129,6 +130,26 @@ def test_a_restore_that_died_elsewhere(any_store, clock, root):
         assert not (root / "restores").exists()
         any_store.put_restore(restore_of("try"), files_of("try"), claim)
     assert [each.name for each in any_store.list_restores()] == ["try"]
+
+
+def test_a_claim_that_is_lost_while_the_files_are_written(objects, store, root):
+    """The record, which makes a restore visible, is not written without the claim."""
+
+    def lose(verb, key):
+        """Remove the claim ahead of the first file."""
+        if key.endswith("-logs.gz") and (root / CLAIM).exists():
+            (root / CLAIM).unlink()
+
+    losing = BackupStore(samples.Watched(objects, lose))
+    with (
+        losing.claim_restore("try", run_uid="a") as claim,
+        pytest.raises(RestoreInProgressError, match="lost its claim"),
+    ):
+        losing.put_restore(restore_of("try"), files_of("try"), claim)
+    assert store.list_restores() == []
+
+    store.put_restore(restore_of("try"), files_of("try"))
+    assert store.get_restore("try") == restore_of("try")
 
 
 @pytest.mark.parametrize("claim", ["claim", "claim_restore"])

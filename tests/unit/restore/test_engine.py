@@ -16,6 +16,7 @@ from kbackup.errors import (
     PlanOutdatedError,
     RestoreExistsError,
     RunCancelledError,
+    StoreUnavailableError,
     TargetMismatchError,
 )
 from kbackup.models import (
@@ -692,8 +693,13 @@ def test_a_name_of_another_restore_is_refused(shop, spec, options):
     assert shop.store.get_restore("try-1") == before
 
 
-def test_two_restores_of_one_name_at_once(shop):
+def test_two_restores_that_could_not_claim_their_name(shop, monkeypatch):
     """Of two that write under one name, the one without a record says so, as an error."""
+
+    def fail(*_, **__):
+        raise StoreUnavailableError("plugins/kbackup.io/restore-claims/try-1.json")
+
+    monkeypatch.setattr(shop.store, "claim_restore", fail)
     plan = shop.engine.plan("try-1", SPEC)
     other = _spec(included_resources=("configmaps",))
 
