@@ -9,6 +9,7 @@ import pytest
 
 from kbackup import cli
 from kbackup.cli._output import printable
+from kbackup.restore._plan_digest import plan_digest
 
 CLEAR = "\x1b[2J\x07"  # clears the screen, and rings
 TOLD = "\\u001b[2J\\u0007"
@@ -47,6 +48,7 @@ def test_a_saved_plan_commands_no_terminal(backed_up, tmp_path):
     backed_up("restore", "plan", "--from-backup", "shop-1", "--save", file)
     document = json.loads(file.read_text())
     document["head"]["backup"]["phase"] += CLEAR
+    document["digest"] = plan_digest(document)
     file.write_text(json.dumps(document))
 
     done = backed_up("restore", "create", "--plan", file, "--yes")
