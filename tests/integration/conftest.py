@@ -265,13 +265,25 @@ def kubectl():
 
 
 @pytest.fixture(scope="session")
-def kubelet(real_cluster, tmp_path_factory):
-    """A node of the source cluster: its Pods run, commands in them run here."""
+def fake_kubelet():
+    """The module with the kubelet of the tests."""
     spec = importlib.util.spec_from_file_location("fake_kubelet", FAKE_KUBELET)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def run_here(fake_kubelet):
+    """A function that runs a container's command on this machine."""
+    return fake_kubelet.run_here
+
+
+@pytest.fixture(scope="session")
+def kubelet(real_cluster, fake_kubelet, tmp_path_factory):
+    """A node of the source cluster: its Pods run, commands in them run here."""
     directory = tmp_path_factory.mktemp("kubelet")
-    with module.FakeKubelet(real_cluster.api(), directory) as kubelet:
+    with fake_kubelet.FakeKubelet(real_cluster.api(), directory) as kubelet:
         yield kubelet
 
 

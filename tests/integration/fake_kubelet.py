@@ -92,38 +92,7 @@ class FakeKubelet:
         )
 
     def _run(self, call):
-        """Run a command of a Pod here; return its exit code."""
-        where = self.directory / call.namespace / call.pod
-        where.mkdir(parents=True, exist_ok=True)
-        environment = {**os.environ, "POD": call.pod, "CONTAINER": call.container}
-        try:
-            process = subprocess.Popen(
-                call.command,
-                cwd=where,
-                env=environment,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-            )
-        except FileNotFoundError:
-            call.stderr.write(f"{call.command[0]}: not found\n".encode())
-            return 127
-        with process:
-            pumps = [
-                threading.Thread(target=_pump, args=pair, daemon=True)
-                for pair in (
-                    (process.stdout, call.stdout),
-                    (process.stderr, call.stderr),
-                )
-            ]
-            threading.Thread(
-                target=_feed, args=(call.stdin, process.stdin), daemon=True
-            ).start()
-            for pump in pumps:
-                pump.start()
-            for pump in pumps:
-                pump.join()
-            return process.wait()
+        return run_here(call, self.directory / call.namespace / call.pod)
 
     def _register(self):
         node = {"metadata": {"name": NODE}, "spec": {}}
@@ -225,6 +194,40 @@ def _running(pod):
             for container in containers
         ],
     }
+
+
+def run_here(call, where):
+    """Run a command of a Pod in a directory here; return its exit code."""
+    where.mkdir(parents=True, exist_ok=True)
+    environment = {**os.environ, "POD": call.pod, "CONTAINER": call.container}
+    try:
+        process = subprocess.Popen(
+            call.command,
+            cwd=where,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+    except FileNotFoundError:
+        call.stderr.write(f"{call.command[0]}: not found\n".encode())
+        return 127
+    with process:
+        pumps = [
+            threading.Thread(target=_pump, args=pair, daemon=True)
+            for pair in (
+                (process.stdout, call.stdout),
+                (process.stderr, call.stderr),
+            )
+        ]
+        threading.Thread(
+            target=_feed, args=(call.stdin, process.stdin), daemon=True
+        ).start()
+        for pump in pumps:
+            pump.start()
+        for pump in pumps:
+            pump.join()
+        return process.wait()
 
 
 def _pump(source, target):

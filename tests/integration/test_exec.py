@@ -1,4 +1,4 @@
-"""Commands in containers through a real API server, to a kubelet of the tests."""
+"""Commands in containers: the same through a simulated and a real API server."""
 
 import threading
 from datetime import timedelta
@@ -18,16 +18,25 @@ pytestmark = pytest.mark.integration
 MEBIBYTE = 2**20
 
 
-@pytest.fixture
-def cluster(real_cluster):
-    """A connection as the administrator."""
-    with Cluster.connect(real_cluster.kubeconfig) as cluster:
+@pytest.fixture(params=["simulated", "real"])
+def cluster(request, tmp_path):
+    """A connection as the administrator: first to the simulated, then the real one."""
+    if request.param == "real":
+        request.getfixturevalue("kubelet")
+        kubeconfig = request.getfixturevalue("real_cluster").kubeconfig
+        with Cluster.connect(kubeconfig) as cluster:
+            yield cluster
+        return
+    simulated = request.getfixturevalue("simulated_cluster")
+    run_here = request.getfixturevalue("run_here")
+    simulated.on_exec(lambda call: run_here(call, tmp_path))
+    with simulated.connect() as cluster:
         yield cluster
 
 
 @pytest.fixture
-def pod(cluster, kubelet, namespace, wait_for):
-    """The namespace of a Pod named ``p`` that runs."""
+def pod(request, cluster, namespace, wait_for):
+    """The namespace of a Pod named ``p`` that runs, where there is a kubelet."""
     find = cluster.discover().resolve
     cluster.create(find("namespaces"), {"metadata": {"name": namespace}})
     containers = [
@@ -41,7 +50,8 @@ def pod(cluster, kubelet, namespace, wait_for):
         found = cluster.get(find("pods"), "p", namespace)
         return found.content["status"]["phase"] == "Running"
 
-    wait_for("the Pod", is_running)
+    if request.node.callspec.params["cluster"] == "real":
+        wait_for("the Pod", is_running)
     yield namespace
     cluster.delete(find("namespaces"), namespace)
 
@@ -116,6 +126,13 @@ def test_unknown_container(cluster, pod):
         shell(cluster, pod, "true", container="nowhere")
 
 
+def test_no_container_of_several(cluster, pod):
+    """Where a Pod has several containers, the server does not choose one."""
+    with pytest.raises(ClusterError, match="main other"):
+        shell(cluster, pod, "true", container="")
+
+
+@pytest.mark.parametrize("cluster", ["real"], indirect=True)
 def test_as_user(real_cluster, cluster, pod):
     """Whom a connection impersonates needs the right to run commands."""
     find = cluster.discover().resolve

@@ -9,18 +9,20 @@ from __future__ import annotations
 import asyncio
 import io
 import queue
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
 from aiohttp import WSMsgType, web
 
+from kbackup.testing._simulator.status import ApiError
 from kbackup.testing._simulator.storage import encode
 
 PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
 _STDIN, _STDOUT, _STDERR, _ERROR = 0, 1, 2, 3
 _CLOSE = 255
 _LARGEST_MESSAGE = 16 * 1024
+_CONTAINERS = ("containers", "initContainers", "ephemeralContainers")
 
 
 @attrs.frozen(kw_only=True)
@@ -52,6 +54,23 @@ def refuse_commands(call: ExecCall) -> int:
     """Answer as a container does that has no such program."""
     call.stderr.write(f"{call.command[0]}: not found\n".encode())
     return 127
+
+
+def container_of(pod: Mapping[str, Any], wanted: str) -> str:
+    """Return the container to run in; raises `ApiError` as the API server does."""
+    spec, name = pod.get("spec") or {}, pod["metadata"]["name"]
+    names = [each["name"] for field in _CONTAINERS for each in spec.get(field) or ()]
+    mains = [each["name"] for each in spec.get("containers") or ()]
+    if wanted:
+        if wanted not in names:
+            raise ApiError(400, f"container {wanted} is not valid for pod {name}")
+        return wanted
+    if len(mains) > 1:
+        choice = f"choose one of: [{' '.join(mains)}]"
+        raise ApiError(
+            400, f"a container name must be specified for pod {name}, {choice}"
+        )
+    return mains[0] if mains else ""
 
 
 class _Incoming(io.RawIOBase):

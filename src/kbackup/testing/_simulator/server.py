@@ -22,6 +22,7 @@ from kbackup.testing._simulator import (
 from kbackup.testing._simulator.conversion import check_conversion
 from kbackup.testing._simulator.execution import (
     ExecHandler,
+    container_of,
     refuse_commands,
     serve_exec,
 )
@@ -184,13 +185,12 @@ class Server:
             raise no_such_path()
         obj = self._existing(served, target)
         if subresource.name == "exec":
-            containers = (obj.get("spec") or {}).get("containers") or [{}]
-            query = request.rel_url.query
+            wanted = request.rel_url.query.get("container", "")
             return await serve_exec(
                 request,
                 namespace=target.namespace,
                 pod=target.name,
-                container=query.get("container") or containers[0].get("name", ""),
+                container=container_of(obj, wanted),
                 run=self.run_command,
             )
         if subresource.name == "log":
