@@ -296,49 +296,6 @@ def fixture_kubectl(cluster, need_tool, tmp_path):
     return run
 
 
-DEPLOYMENT = """\
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: web}
-spec:
-  replicas: 2
-  selector: {matchLabels: {app: web}}
-  template:
-    metadata: {labels: {app: web}}
-    spec: {containers: [{name: web, image: "example.com/web:1"}]}
-"""
-
-
-def test_kubectl(kubectl):
-    """A person's usual commands work: create, apply, get, patch, describe, delete."""
-    created = kubectl("create", "namespace", "kube")
-    in_kube = ("--namespace", "kube")
-    first = kubectl("apply", *in_kube, "-f", "-", stdin=DEPLOYMENT)
-    again = kubectl("apply", *in_kube, "-f", "-", stdin=DEPLOYMENT)
-    changed = DEPLOYMENT.replace("replicas: 2", "replicas: 3")
-    third = kubectl("apply", *in_kube, "-f", "-", stdin=changed)
-    table = kubectl("get", "deployments", *in_kube)
-    kubectl("patch", "deployment", "web", *in_kube, "-p", '{"spec":{"paused":true}}')
-    paused = kubectl("get", "deploy/web", *in_kube, "-o", "jsonpath={.spec.paused}")
-    described = kubectl("describe", "deployment", "web", *in_kube)
-    kubectl("label", "deployment", "web", *in_kube, "tier=front")
-    chosen = kubectl("get", "deploy", "-A", "-l", "tier=front", "-o", "name")
-    deleted = kubectl("delete", "namespace", "kube", "--timeout=30s")
-
-    assert "namespace/kube created" in created
-    assert [text.split()[-1] for text in (first, again, third)] == [
-        "created",
-        "unchanged",
-        "configured",
-    ]
-    assert table.split()[:5] == ["NAME", "READY", "UP-TO-DATE", "AVAILABLE", "AGE"]
-    assert "0/3" in table
-    assert paused == "true"
-    assert "Selector:" in described
-    assert chosen.strip() == "deployment.apps/web"
-    assert 'namespace "kube" deleted' in deleted
-
-
 @pytest.mark.parametrize(
     ("arguments", "resource", "expected"),
     [

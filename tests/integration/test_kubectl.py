@@ -1,0 +1,73 @@
+"""A person's kubectl: the same commands against the simulated and the real API server."""
+
+import subprocess
+
+import pytest
+
+pytestmark = pytest.mark.integration
+
+DEPLOYMENT = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: web, image: "example.com/web:1"}]}
+"""
+
+
+@pytest.fixture(name="kubectl", params=["simulated", "real"])
+def fixture_kubectl(request, kubectl, tmp_path):
+    """A function that runs kubectl against a cluster and returns what it says."""
+    if request.param == "real":
+        kubeconfig = request.getfixturevalue("real_cluster").kubeconfig
+    else:
+        simulated = request.getfixturevalue("simulated_cluster")
+        kubeconfig = simulated.kubeconfig(tmp_path / "kubeconfig")
+
+    def run(*arguments, stdin=None):
+        done = subprocess.run(
+            [kubectl, "--kubeconfig", kubeconfig, *arguments],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+def test_usual_commands(kubectl, namespace):
+    """A person's usual commands work: create, apply, get, patch, describe, delete."""
+    created = kubectl("create", "namespace", namespace)
+    in_kube = ("--namespace", namespace)
+    first = kubectl("apply", *in_kube, "-f", "-", stdin=DEPLOYMENT)
+    again = kubectl("apply", *in_kube, "-f", "-", stdin=DEPLOYMENT)
+    changed = DEPLOYMENT.replace("replicas: 2", "replicas: 3")
+    third = kubectl("apply", *in_kube, "-f", "-", stdin=changed)
+    table = kubectl("get", "deployments", *in_kube)
+    kubectl("patch", "deployment", "web", *in_kube, "-p", '{"spec":{"paused":true}}')
+    paused = kubectl("get", "deploy/web", *in_kube, "-o", "jsonpath={.spec.paused}")
+    described = kubectl("describe", "deployment", "web", *in_kube)
+    kubectl("label", "deployment", "web", *in_kube, "tier=front")
+    chosen = kubectl("get", "deploy", "-A", "-l", "tier=front", "-o", "name")
+    deleted = kubectl("delete", "namespace", namespace, "--timeout=30s")
+
+    assert f"namespace/{namespace} created" in created
+    assert [text.split()[-1] for text in (first, again, third)] == [
+        "created",
+        "unchanged",
+        "configured",
+    ]
+    assert table.split()[:5] == ["NAME", "READY", "UP-TO-DATE", "AVAILABLE", "AGE"]
+    assert "0/3" in table
+    assert paused == "true"
+    assert "Selector:" in described
+    assert chosen.strip() == "deployment.apps/web"
+    assert f'namespace "{namespace}" deleted' in deleted
