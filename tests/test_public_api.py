@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -66,6 +67,34 @@ def test_plugins_promise_nothing_of_the_engines():
 
     assert {"Operations", "execute_action"} <= set(inside.__all__)
     assert not any(hasattr(kbackup.plugins, name) for name in inside.__all__)
+
+
+def _is_shared_by_nature(found):
+    """Whether objects of a class are never changed, or do nothing of their own."""
+    return (
+        issubclass(found, BaseException | str | tuple)
+        or hasattr(found, "__attrs_attrs__")
+        or hasattr(found, "__struct_fields__")
+        or getattr(found, "_is_protocol", False)
+        or found.__name__.endswith("Contract")
+    )
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_public_classes_say_what_threads_may_do(door):
+    """Who uses a class with a state of its own reads there whether threads share it."""
+    offered = importlib.import_module(door)
+    classes = [getattr(offered, name) for name in offered.__all__]
+
+    silent = [
+        found.__name__
+        for found in classes
+        if inspect.isclass(found)
+        and not _is_shared_by_nature(found)
+        and "thread" not in (found.__doc__ or "").lower()
+    ]
+
+    assert silent == []
 
 
 @pytest.mark.parametrize("door", DOORS)

@@ -27,7 +27,7 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's clock."""
+    """The machine's clock, for any thread."""
 
     def now(self) -> datetime:
         """Return the current instant, in UTC."""

@@ -49,7 +49,8 @@ class NameClaim:
     """A name that is ours until `release`; a context manager.
 
     A daemon thread renews it. Leaving the ``with`` block releases it. Where another run
-    holds the name, or has taken it over, the error is that of the kind of names.
+    holds the name, or has taken it over, the error is that of the kind of names. May be
+    asked from any thread; acquired and released by one.
 
     Attributes:
         name: Of the backup or restore.
@@ -310,12 +311,12 @@ class NameClaim:
 
 
 class BackupClaim(NameClaim):
-    """A backup's name."""
+    """A backup's name; for threads as `NameClaim`."""
 
     of = BACKUPS
 
 
 class RestoreClaim(NameClaim):
-    """A restore's name."""
+    """A restore's name; for threads as `NameClaim`."""
 
     of = RESTORES

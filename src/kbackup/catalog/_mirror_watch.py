@@ -15,7 +15,7 @@ _LATER = "; when it is back, kbackup location repair makes one"
 
 
 class MirrorWatch:
-    """What one run has seen of the directories of its location.
+    """What one run has seen of the directories of its location; for one thread.
 
     Args:
         store: Shared with other runs: what it told of before this one is not repeated.

@@ -44,7 +44,9 @@ class DiscoveryFailure:
 
 
 class Discovery:
-    """The types of one API server, as read at one moment; never changed.
+    """The types of one API server, as read at one moment.
+
+    Never changed, so that threads may share it.
 
     Attributes:
         resources: Each type in its preferred version: the core group first,

@@ -43,7 +43,7 @@ class RunLogger(logging.Logger):
 
     Its records go to the handlers added to it and on to the library's logger
     ``kbackup.<room>`` with ``kbackup_run`` set to the run's uid, where the host's own
-    configuration decides about them.
+    configuration decides about them. May be used from any thread.
     """
 
     def __init__(self, name: str, uid: str) -> None:

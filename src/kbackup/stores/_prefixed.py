@@ -205,7 +205,7 @@ class PrefixedStore:
 
 
 class ReadOnlyStore(PrefixedStore):
-    """A store of a location that is not to be written."""
+    """A store of a location that is not to be written; shared by threads as that is."""
 
     def __init__(self, store: ObjectStore) -> None:
         super().__init__(store, "")

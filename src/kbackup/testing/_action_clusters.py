@@ -29,7 +29,8 @@ _Key = tuple[str, str, str]
 class RecordingCluster:
     """What actions write to; it remembers what they wrote.
 
-    Reading gives back what was written, and everything else as *reader* has it.
+    Reading gives back what was written, and everything else as *reader* has
+    it. For one thread.
 
     Attributes:
         writes: What was asked for, such as ``create ConfigMap shop/a``.
@@ -86,7 +87,7 @@ class _Reader:
 
 
 class RecordingWriter(_Reader):
-    """A `ClusterWriter` on a `RecordingCluster`, until it is revoked."""
+    """A `ClusterWriter` on a `RecordingCluster`, until revoked; for one thread."""
 
     def __init__(self, cluster: RecordingCluster) -> None:
         super().__init__(cluster)

@@ -44,7 +44,7 @@ _RESET = (
 
 
 class StaticClusterReader:
-    """A `ClusterReader` over given objects; it counts the LISTs.
+    """A `ClusterReader` over given objects; it counts the LISTs. For one thread.
 
     Attributes:
         lists: How often each type was listed.

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 
 class FrozenClock:
-    """A clock that moves only when told: by `advance` or by somebody's `sleep`."""
+    """A clock that moves only when told, by `advance` or `sleep`; for one thread."""
 
     def __init__(self, start: datetime) -> None:
         self._start = start

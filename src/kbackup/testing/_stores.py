@@ -26,7 +26,7 @@ T = TypeVar("T")
 class MemoryStore:
     """An object store in a dictionary; nobody else sees it.
 
-    Held to the same contract as the real ones.
+    Held to the same contract as the real ones. Shared freely by threads.
 
     Attributes:
         objects: The bytes by key, for looking at and for damaging.
@@ -130,7 +130,7 @@ FailOn = Callable[[str, str], Exception | None]
 
 
 class FailingStore:
-    """Passes calls on to a store, records them, and fails when told to.
+    """Passes calls of any thread on, records them, and fails when told to.
 
     Args:
         store: The store that works.
