@@ -245,3 +245,13 @@ def report_missing(missing: Iterable[MissingReference], run: Run) -> None:
         by_type[reference.kind].append(reference.refers_to.qualified_name)
     for kind, names in sorted(by_type.items()):
         run.warning(f"referred to, but not in this backup: {kind} {first_few(names)}")
+
+
+def report_nothing(ledger: Ledger, run: Run) -> None:
+    """Warn if nothing that was asked for is in the backup: often a slip in a filter."""
+    if not ledger.holds_nothing:
+        return
+    held = "no item"
+    if names := ledger.idle_namespaces:
+        held = f"only Namespace {first_few(names)}"
+    run.warning(f"nothing was selected: this backup holds {held}")

@@ -135,6 +135,7 @@ class Filters:
         unknown: Names of included types that the cluster does not serve.
         unknown_excludes: Names of excluded ones.
         misplaced: Names in the list of the other scope; Velero ignores them.
+        narrow_types: Whether lists of types leave anything namespaced out.
     """
 
     def __init__(self, spec: BackupSpec, resolve: Resolve) -> None:
@@ -147,6 +148,7 @@ class Filters:
         self.unknown: tuple[str, ...] = ()
         self.unknown_excludes: tuple[str, ...] = ()
         self.misplaced: tuple[str, ...] = ()
+        self.narrow_types = _has_type_filters(spec)
         self._rules: _TypeRules = (
             self._scoped_rules(spec) if _has_scoped_filters(spec) else _old(self, spec)
         )
@@ -259,6 +261,13 @@ def _has_scoped_filters(spec: BackupSpec) -> bool:
         or spec.included_namespace_scoped_resources
         or spec.excluded_namespace_scoped_resources
     )
+
+
+def _has_type_filters(spec: BackupSpec) -> bool:
+    """Tell whether a specification says of which types namespaced objects are."""
+    included = spec.included_resources or spec.included_namespace_scoped_resources
+    excluded = spec.excluded_resources or spec.excluded_namespace_scoped_resources
+    return bool(excluded) or not set(included) <= {"", "*"}
 
 
 def _old(filters: Filters, spec: BackupSpec) -> _OldRules:

@@ -63,6 +63,8 @@ class Ledger:
         volumes: A record for each claim.
         hooked_pods: Pods with hook annotations, which are not run.
         excluded_namespaces: Kept out by a label, with all that is in them.
+        idle_namespaces: Namespace objects that are stored although the filters found
+            nothing in them, and chose other things than Namespaces.
         items: Objects stored in all.
         total: Objects met in all.
     """
@@ -74,8 +76,14 @@ class Ledger:
         self.volumes: list[VolumeRecord] = []
         self.hooked_pods = 0
         self.excluded_namespaces: frozenset[str] = frozenset()
+        self.idle_namespaces: list[str] = []
         self.items = 0
         self.total = 0
+
+    @property
+    def holds_nothing(self) -> bool:
+        """Whether nothing was stored but Namespaces that merely came along."""
+        return self.items == len(self.idle_namespaces)
 
     def of_type(self, resource: APIResource) -> TypeLedger:
         """Return the page of a type, new where it is the first time."""

@@ -215,5 +215,6 @@ def _result(
         backup=record,
         results=run.results,
         report=run.report(bytes_written=written, lists=stored.lists),
+        holds_nothing=stored.ledger.holds_nothing,
         manifest_digest=record.metadata.annotations.get(labels.MANIFEST_ANNOTATION, ""),
     )

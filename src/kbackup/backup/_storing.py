@@ -24,6 +24,7 @@ from kbackup.backup._namespaces import (
     Namespaces,
     chosen_objects,
     resolve_namespaces,
+    was_meant,
 )
 from kbackup.backup._references import References
 from kbackup.backup._request import BackupRequest
@@ -333,8 +334,9 @@ class _Storing:
         if found.refused is not None and not found.unread:
             self._refusals.add(well_known.NAMESPACES, "", found.refused)
         in_use = self._ledger.namespaces_in_use()
+        selectors = _selectors(self._request)
         chosen, skipped = chosen_objects(
-            found, self._request.filters, _selectors(self._request), in_use
+            found, self._request.filters, selectors, in_use
         )
         tally = Tally(listed=len(found.objects))
         tally.skipped.update(skipped)
@@ -350,8 +352,10 @@ class _Storing:
                 api_version=resource.api_version,
                 kind=resource.kind,
             )
-            selected = each.name not in in_use
+            selected, stored = each.name not in in_use, tally.stored
             self._backupper.back_up_item(resource, item, by_where=selected, tally=tally)
+            if selected and not was_meant(each, self._request.filters, selectors):
+                self._ledger.idle_namespaces += [each.name] * (tally.stored - stored)
         if found.record is not None:
             task = ListTask(resource=resource)
             self._lists.append(
@@ -370,8 +374,7 @@ class _Storing:
         missing = self._references.missing(ledger.has)
         missing += self._missing_definitions()
         coverage.report_missing(missing, run)
-        if not ledger.items:
-            run.warning("nothing was selected: this backup holds no item")
+        coverage.report_nothing(ledger, run)
         return Stored(ledger=ledger, lists=tuple(self._lists), missing=missing)
 
     def _missing_definitions(self) -> tuple[MissingReference, ...]:

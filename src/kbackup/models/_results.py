@@ -235,12 +235,15 @@ class BackupResult:
     Attributes:
         backup: The record, as it was published where it was.
         manifest_digest: ``sha256:<hex>``, or empty where nothing was published.
+        holds_nothing: Nothing that was asked for is in it, at most Namespaces that
+            come along.
     """
 
     backup: Backup
     results: Results = attrs.field(factory=Results)
     report: RunReport = attrs.field(factory=RunReport)
     manifest_digest: str = ""
+    holds_nothing: bool = False
 
     def __str__(self) -> str:
         return "\n".join([self._told(), *_first_entries(self.results)])
@@ -257,14 +260,14 @@ class BackupResult:
 
     @property
     def exit_code(self) -> int:
-        """0 for a whole backup, 3 if items failed or there was none, else 1."""
+        """0 for a whole backup, 3 if items failed or none was selected, else 1."""
         status = self.backup.status
         if status.phase is BackupPhase.PARTIALLY_FAILED:
             return _WITH_FAILURES
         if status.phase is not BackupPhase.COMPLETED:
             return _NOT_DONE
         items = status.progress.items_backed_up if status.progress is not None else 0
-        return _DONE if items else _WITH_FAILURES
+        return _DONE if items and not self.holds_nothing else _WITH_FAILURES
 
 
 @attrs.frozen(kw_only=True)

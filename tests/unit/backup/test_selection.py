@@ -379,6 +379,65 @@ def test_nothing_was_selected(scene):
 
 
 @pytest.mark.parametrize(
+    "spec",
+    [
+        {"label_selector": LabelSelector(match_labels={"app": "none"})},
+        {"or_label_selectors": [LabelSelector(match_labels={"app": "none"})]},
+        {
+            "label_selector": LabelSelector(match_labels={"app": "none"}),
+            "included_resources": ["namespaces", "secrets"],
+        },
+        {"included_namespace_scoped_resources": ["configmaps"]},
+        {"excluded_resources": ["secrets"]},
+    ],
+    ids=["selector", "selectors", "selector and types", "types", "excluded types"],
+)
+def test_filters_that_find_nothing_in_a_named_namespace(scene, spec):
+    """A slip in a label or a type does not make a green backup of a mere Namespace."""
+    scene.load(scene.secret("s", labels={"app": "web"}))
+
+    result = scene.back_up(included_namespaces=["shop"], **spec)
+
+    assert scene.stored() == ["namespaces/shop"]
+    assert result.exit_code == 3
+    told = "nothing was selected: this backup holds only Namespace shop"
+    assert told in [str(each) for each in result.results.warnings]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"label_selector": LabelSelector(match_labels={"team": "blue"})},
+        {"included_cluster_scoped_resources": ["namespaces"]},
+        {"included_resources": ["namespaces"]},
+    ],
+    ids=["by label", "by type, scoped", "by type"],
+)
+def test_a_namespace_that_was_asked_for_itself(scene, spec):
+    """A Namespace that the filters themselves choose is something selected."""
+    scene.load(scene.made("Namespace", "shop", metadata={"labels": {"team": "blue"}}))
+
+    result = scene.back_up(included_namespaces=["shop"], **spec)
+
+    assert scene.stored() == ["namespaces/shop"]
+    assert (result.exit_code, result.results.warnings) == (0, ())
+
+
+def test_filters_that_find_something_in_one_of_two_namespaces(scene):
+    """A backup with something that was selected is whole, though a namespace is empty."""
+    scene.load(scene.secret("s", labels={"app": "web"}))
+    scene.load(scene.made("Namespace", "empty"))
+    selector = LabelSelector(match_labels={"app": "web"})
+
+    result = scene.back_up(
+        included_namespaces=["shop", "empty"], label_selector=selector
+    )
+
+    assert scene.stored() == ["namespaces/empty", "namespaces/shop", "secrets/shop/s"]
+    assert (result.exit_code, result.results.warnings) == (0, ())
+
+
+@pytest.mark.parametrize(
     ("spec", "nearest"),
     [
         (
