@@ -8,7 +8,7 @@ import pytest
 from kbackup.backup import BackupEngine
 from kbackup.catalog import BackupStore
 from kbackup.cluster import Cluster
-from kbackup.models import BackupSpec, GroupResource, RestoreSpec
+from kbackup.models import BackupSpec, GroupResource, RestoreOptions, RestoreSpec
 from kbackup.restore import RestoreEngine, RestorePlan
 
 pytestmark = pytest.mark.integration
@@ -281,6 +281,45 @@ def test_under_another_name_on_another_cluster(
         _check_workloads(target, copy)
         assert engine.plan("r-1", spec).is_empty
         _drop(target, copy, wait_for)
+
+
+def _grant(namespace):
+    """A cluster-wide grant to an account of the namespace."""
+    group = "rbac.authorization.k8s.io"
+    return {
+        "apiVersion": f"{group}/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": f"{namespace}-nodes"},
+        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "view"},
+        "subjects": [
+            {"kind": "ServiceAccount", "name": "runner", "namespace": namespace}
+        ],
+    }
+
+
+def test_a_copy_takes_no_right_from_its_original(source, namespace, tmp_path, wait_for):
+    """Beside its original a copy is granted the same, and the original keeps it."""
+    account = {"apiVersion": "v1", "kind": "ServiceAccount"}
+    account["metadata"] = {"name": "runner", "namespace": namespace}
+    _create(source, namespace, [account, _grant(namespace)])
+    copy = f"{namespace}-copy"
+    spec = RestoreSpec(backup_name="b-1", namespace_mapping={namespace: copy})
+    allowed = RestoreOptions(existing_cluster_resource_policy="update")
+    bindings = source.discover().by_kind(_grant("")["apiVersion"], "ClusterRoleBinding")
+    with BackupStore.open(tmp_path) as store:
+        wanted = BackupSpec(included_namespaces=[namespace])
+        BackupEngine(source, store).run("b-1", wanted)
+        engine = RestoreEngine(source, store)
+        left_alone = engine.run("r-1", spec)
+        result = engine.run("r-2", spec, allowed)
+
+        found = source.get(bindings, f"{namespace}-nodes").content["subjects"]
+        assert engine.plan("r-3", spec, allowed).is_empty
+
+    assert result.results.errors == left_alone.results.errors == ()
+    assert [x["namespace"] for x in found] == [namespace, copy]
+    source.delete(bindings, f"{namespace}-nodes")
+    _drop(source, copy, wait_for)
 
 
 def _change(cluster, namespace):

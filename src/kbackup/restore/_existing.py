@@ -14,11 +14,13 @@ from kbackup._kits.later_fields import without_lone_defaults
 from kbackup._kits.normalise import Difference, differences, normalise, same
 from kbackup._kits.patches import create_merge_patch
 from kbackup.models import labels
+from kbackup.restore._merging import goal_of, is_account
 from kbackup.restore._plan import PlanAction, Precondition
 
 Content = Mapping[str, Any]
 
 _METADATA = "metadata"
+_MERGED = "merged: what the live one lacks is added"
 _POD_FREE = ("spec.activeDeadlineSeconds", "spec.tolerations")
 
 _IMMUTABLE: Mapping[tuple[str, str], tuple[str, ...]] = {
@@ -104,11 +106,14 @@ class ExistingRules:
         update: Namespaced objects become as in the backup.
         update_cluster: Cluster-scoped ones, too.
         keep_node_ports: Node ports of Services count.
+        is_copy: Namespaces are restored under other names: of a role binding that
+            exists the subjects stay, and those of the copy are added.
     """
 
     update: bool = False
     update_cluster: bool = False
     keep_node_ports: bool = False
+    is_copy: bool = False
 
 
 _EQUAL = Verdict(action=PlanAction.UNCHANGED)
@@ -130,34 +135,44 @@ def decide(
     equal = desired == live
     if equal or same(desired, live, keep_node_ports=rules.keep_node_ports):
         return _EQUAL
-    kind = desired.get("kind")
-    if kind == "ServiceAccount":
-        return _decide_account(desired, live, hide=hide)
+    goal = goal_of(desired, live, add_subjects=rules.is_copy)
+    reason = _MERGED if goal is not desired else ""
+    if reason and same(goal, live):
+        return Verdict(action=PlanAction.UNCHANGED, reason="the live one has it all")
     keep = rules.keep_node_ports
-    found = tuple(differences(live, desired, keep_node_ports=keep, hide=hide))
-    if kind == "Namespace":
-        reason = "exists and differs; a Namespace that exists is never changed"
-        return Verdict(action=PlanAction.SKIP, reason=reason, differences=found)
-    namespaced = bool((desired.get(_METADATA) or {}).get("namespace"))
-    if not (rules.update if namespaced else rules.update_cluster):
-        reason = "exists and differs; it is left as it is"
-        return Verdict(action=PlanAction.SKIP, reason=reason, differences=found)
-    refused = _immutable_field(desired, live, found) or _lost_version(desired, live)
+    found = tuple(differences(live, goal, keep_node_ports=keep, hide=hide))
+    left_alone = _left_alone(desired, rules)
+    if left_alone:
+        return Verdict(action=PlanAction.SKIP, reason=left_alone, differences=found)
+    refused = _immutable_field(goal, live, found) or _lost_version(goal, live)
     if refused:
         return Verdict(action=PlanAction.CONFLICT, reason=refused, differences=found)
-    return Verdict(action=PlanAction.UPDATE, differences=found)
+    return Verdict(action=PlanAction.UPDATE, reason=reason, differences=found)
+
+
+def _left_alone(desired: Content, rules: ExistingRules) -> str:
+    """Why an object that differs is not changed; empty: it may be."""
+    if is_account(desired):
+        return ""
+    if desired.get("kind") == "Namespace":
+        return "exists and differs; a Namespace that exists is never changed"
+    namespaced = bool((desired.get(_METADATA) or {}).get("namespace"))
+    if rules.update if namespaced else rules.update_cluster:
+        return ""
+    return "exists and differs; it is left as it is"
 
 
 def update_patch(
-    desired: Content, live: Content, seen: Precondition, *, keep_node_ports: bool
+    desired: Content, live: Content, seen: Precondition, rules: ExistingRules
 ) -> dict[str, Any]:
-    """The merge patch that makes the live object the desired one.
+    """The merge patch that makes the live object the desired one, or both of them.
 
     It touches only what counts as a difference: a cluster IP or a bound volume that
     only the live object has stays. UID and resourceVersion make the server refuse it
     once the object has moved.
     """
-    goal = merged_account(desired, live) if _is_account(desired) else desired
+    goal = goal_of(desired, live, add_subjects=rules.is_copy)
+    keep_node_ports = rules.keep_node_ports
     patch: dict[str, Any] = create_merge_patch(
         *without_lone_defaults(
             normalise(live, keep_node_ports=keep_node_ports),
@@ -173,41 +188,6 @@ def update_patch(
     metadata["uid"] = seen.uid
     metadata["resourceVersion"] = seen.resource_version
     return patch
-
-
-def merged_account(desired: Content, live: Content) -> dict[str, Any]:
-    """A ServiceAccount with what both have; the live one's labels win (as Velero)."""
-    merged = {**desired, **live}
-    metadata = {**(live.get(_METADATA) or {})}
-    for field in ("labels", "annotations"):
-        ours = (desired.get(_METADATA) or {}).get(field) or {}
-        both = {**ours, **(metadata.get(field) or {})}
-        if both:
-            metadata[field] = both
-    merged[_METADATA] = metadata
-    for field in ("secrets", "imagePullSecrets"):
-        both_lists = _union(live.get(field) or (), desired.get(field) or ())
-        if both_lists:
-            merged[field] = both_lists
-    return merged
-
-
-def _decide_account(desired: Content, live: Content, *, hide: bool) -> Verdict:
-    merged = merged_account(desired, live)
-    if same(merged, live):
-        return Verdict(action=PlanAction.UNCHANGED, reason="the live one has it all")
-    found = tuple(differences(live, merged, hide=hide))
-    reason = "merged: what the live one lacks is added"
-    return Verdict(action=PlanAction.UPDATE, reason=reason, differences=found)
-
-
-def _is_account(desired: Content) -> bool:
-    return desired.get("kind") == "ServiceAccount" and desired.get("apiVersion") == "v1"
-
-
-def _union(left: Sequence[Content], right: Sequence[Content]) -> list[Content]:
-    names = {element.get("name") for element in left}
-    return [*left, *(x for x in right if x.get("name") not in names)]
 
 
 def _immutable_field(

@@ -46,6 +46,7 @@ from kbackup.restore._system import (
     SystemRow,
     is_endpoints_of_selector,
 )
+from kbackup.restore._undone import Undone
 
 _NOWHERE = "which is neither in this restore nor in the target"
 _decode = msgspec.json.decode
@@ -68,6 +69,7 @@ class ItemPlanner:
         self._state = state
         self._book = book
         self._makers = Makers(request, state, book)
+        self._undone = Undone(request, book)
         self._sources = ClaimSources(request, contents, state, book)
         self._selects = bool(request.filters.selectors or request.options.where)
 
@@ -199,6 +201,8 @@ class ItemPlanner:
                 resource=case.view.resource,
                 converted=bool(case.view.conversion),
             )
+            if case.met is not None:
+                self._undone.see(entry, case.item, desired.content, case.met)
         return entry
 
     def _place(self, case: "_Case", desired: Desired) -> PlanEntry:

@@ -32,6 +32,7 @@ _COPY = (
     "the original in this cluster does the same: --quiesce, or the transform "
     "kbackup.restore.quiesce, keeps a copy still"
 )
+_TAKEN = "as in the backup now, and changed for the copy's namespace: the original may lose it"
 _ELSEWHERE = "still names the namespace that it was copied from"
 _NO_STATUS = "its status is not restored: the type has no status sub-resource"
 _OWNERLESS = "created without the owner that the backup names"
@@ -40,6 +41,7 @@ _UNREADABLE = "whether it is there cannot be read"
 _SOURCE_DISK = "uses the original disk: the source may still be writing to it"
 
 _ORDER = (
+    _TAKEN,
     _CLUSTER_WIDE,
     _RBAC,
     _WEBHOOK,
@@ -146,6 +148,10 @@ class NoticeBook:
     def see_ownerless(self, target: ResourceIdentifier) -> None:
         """Note an item that loses an owner, because that one does not come along."""
         self._note(_OWNERLESS, target)
+
+    def see_taken(self, target: ResourceIdentifier) -> None:
+        """Note an object that a copy would change though it is as in the backup."""
+        self._note(_TAKEN, target)
 
     def see_unreadable(self, target: ResourceIdentifier) -> None:
         """Note an object that a decision hung on and that may not be read."""

@@ -139,6 +139,7 @@ def existing_rules(spec: RestoreSpec, options: RestoreOptions) -> ExistingRules:
         update=spec.existing_resource_policy == update,
         update_cluster=options.existing_cluster_resource_policy == update,
         keep_node_ports=bool(spec.preserve_node_ports),
+        is_copy=any(a != b for a, b in spec.namespace_mapping.items()),
     )
 
 

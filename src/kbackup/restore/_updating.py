@@ -7,7 +7,6 @@ where the same fields would change in the same way.
 from collections.abc import Mapping
 from typing import Any
 
-from kbackup._kits.normalise import same
 from kbackup.errors import ClusterError
 from kbackup.models import APIResource, ResourceIdentifier
 from kbackup.restore._answers import Answer
@@ -58,8 +57,7 @@ class Updater:
         seen: Precondition,
     ) -> Attempt:
         """Make the desired object of the live one, given `cleaned` and as seen."""
-        keep = self._rules.keep_node_ports
-        patch = update_patch(desired.content, live, seen, keep_node_ports=keep)
+        patch = update_patch(desired.content, live, seen, self._rules)
         return self._send(entry, resource, patch, desired)
 
     def rebind(
@@ -146,8 +144,8 @@ class Updater:
         self, entry: PlanEntry, desired: Desired, live: dict[str, Any]
     ) -> Attempt:
         """The live object is another than the plan saw: done, or left alone."""
-        keep = self._rules.keep_node_ports
-        if same(desired.content, cleaned(live), keep_node_ports=keep):
+        verdict = decide(desired.content, cleaned(live), self._rules)
+        if verdict.action is PlanAction.UNCHANGED:
             return self._done(entry)
         return Attempt(action=SKIPPED, reason=MOVED, moved=True)
 

@@ -22,6 +22,8 @@ TYPES = {
     "Role": "roles.rbac.authorization.k8s.io",
     "RoleBinding": "rolebindings.rbac.authorization.k8s.io",
     "ClusterRole": "clusterroles.rbac.authorization.k8s.io",
+    "ClusterRoleBinding": "clusterrolebindings.rbac.authorization.k8s.io",
+    "HorizontalPodAutoscaler": "horizontalpodautoscalers.autoscaling",
     "ConfigMap": "configmaps",
     "Secret": "secrets",
     "PersistentVolume": "persistentvolumes",

@@ -8,9 +8,9 @@ from kbackup._kits.patches import merge_patch
 from kbackup.restore._existing import (
     ExistingRules,
     decide,
-    merged_account,
     update_patch,
 )
+from kbackup.restore._merging import merged_account
 from kbackup.restore._plan import PlanAction, Precondition
 
 UPDATE = ExistingRules(update=True, update_cluster=True)
@@ -197,7 +197,7 @@ def test_the_patch_makes_the_live_object_the_desired_one():
     desired = _item("v1", "ConfigMap", data={"a": "1"})
     live = _item("v1", "ConfigMap", data={"a": "2", "b": "3"})
 
-    patch = update_patch(desired, live, SEEN, keep_node_ports=False)
+    patch = update_patch(desired, live, SEEN, UPDATE)
 
     assert patch["data"] == {"a": "1", "b": None}
     assert patch["metadata"]["uid"] == "8d"
@@ -210,7 +210,7 @@ def test_the_patch_leaves_what_the_target_chose():
     desired = _item("v1", "Service", spec={"type": "ClusterIP", "selector": {"a": "1"}})
     live = _item("v1", "Service", spec={"type": "ClusterIP", "clusterIP": "10.0.0.7"})
 
-    patch = update_patch(desired, live, SEEN, keep_node_ports=False)
+    patch = update_patch(desired, live, SEEN, UPDATE)
 
     assert patch["spec"] == {"selector": {"a": "1"}}
 
@@ -224,6 +224,6 @@ def test_the_patch_says_which_restore_it_was():
     }
     live = _item("v1", "ConfigMap", data={"a": "2"})
 
-    patch = update_patch(desired, live, SEEN, keep_node_ports=False)
+    patch = update_patch(desired, live, SEEN, UPDATE)
 
     assert patch["metadata"]["labels"]["velero.io/restore-name"] == "try-1"
