@@ -318,6 +318,9 @@ def test_a_copy_takes_no_right_from_its_original(source, namespace, tmp_path, wa
 
     assert result.results.errors == left_alone.results.errors == ()
     assert [x["namespace"] for x in found] == [namespace, copy]
+    told = [str(each) for each in left_alone.results.warnings]
+    words = f"exists without subject ServiceAccount {copy}/runner: it is left as it is"
+    assert any(words in each for each in told), told
     source.delete(bindings, f"{namespace}-nodes")
     _drop(source, copy, wait_for)
 

@@ -13,13 +13,21 @@ import msgspec
 from kbackup._kits.later_fields import without_lone_defaults
 from kbackup._kits.normalise import Difference, differences, normalise, same
 from kbackup._kits.patches import create_merge_patch
+from kbackup._kits.words import first_few
 from kbackup.models import labels
-from kbackup.restore._merging import goal_of, is_account
+from kbackup.restore._merging import (
+    goal_of,
+    is_account,
+    is_binding,
+    missing_subjects,
+    subject_name,
+)
 from kbackup.restore._plan import PlanAction, Precondition
 
 Content = Mapping[str, Any]
 
 _METADATA = "metadata"
+_POLICY = "--existing-resource-policy"
 _MERGED = "merged: what the live one lacks is added"
 _POD_FREE = ("spec.activeDeadlineSeconds", "spec.tolerations")
 
@@ -141,7 +149,7 @@ def decide(
         return Verdict(action=PlanAction.UNCHANGED, reason="the live one has it all")
     keep = rules.keep_node_ports
     found = tuple(differences(live, goal, keep_node_ports=keep, hide=hide))
-    left_alone = _left_alone(desired, rules)
+    left_alone = _left_alone(desired, live, rules, hide=hide)
     if left_alone:
         return Verdict(action=PlanAction.SKIP, reason=left_alone, differences=found)
     refused = _immutable_field(goal, live, found) or _lost_version(goal, live)
@@ -150,7 +158,9 @@ def decide(
     return Verdict(action=PlanAction.UPDATE, reason=reason, differences=found)
 
 
-def _left_alone(desired: Content, rules: ExistingRules) -> str:
+def _left_alone(
+    desired: Content, live: Content, rules: ExistingRules, *, hide: bool
+) -> str:
     """Why an object that differs is not changed; empty: it may be."""
     if is_account(desired):
         return ""
@@ -159,7 +169,10 @@ def _left_alone(desired: Content, rules: ExistingRules) -> str:
     namespaced = bool((desired.get(_METADATA) or {}).get("namespace"))
     if rules.update if namespaced else rules.update_cluster:
         return ""
-    return "exists and differs; it is left as it is"
+    lacking = ""
+    if rules.is_copy and not hide:
+        lacking = _lacking(desired, live, cluster_wide=not namespaced)
+    return lacking or "exists and differs; it is left as it is"
 
 
 def update_patch(
@@ -188,6 +201,20 @@ def update_patch(
     metadata["uid"] = seen.uid
     metadata["resourceVersion"] = seen.resource_version
     return patch
+
+
+def _lacking(desired: Content, live: Content, *, cluster_wide: bool) -> str:
+    """What a copy lacks where a binding is left as it is; empty: nothing, or more."""
+    lacking = missing_subjects(desired, live) if is_binding(desired) else []
+    if not lacking or desired.get("roleRef") != live.get("roleRef"):
+        return ""
+    noun, them = ("subject", "it") if len(lacking) == 1 else ("subjects", "them")
+    names = first_few([subject_name(subject) for subject in lacking])
+    option = "--existing-cluster-resource-policy" if cluster_wide else _POLICY
+    return (
+        f"exists without {noun} {names}: it is left as it is; "
+        f"{option} update adds {them}"
+    )
 
 
 def _immutable_field(

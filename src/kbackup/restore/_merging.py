@@ -65,6 +65,12 @@ def missing_subjects(desired: Content, live: Content) -> list[Content]:
     return [subject for subject in wanted if _identity(subject) not in bound]
 
 
+def subject_name(subject: Content) -> str:
+    """How a subject is named, such as ``ServiceAccount shop/web``."""
+    kind, namespace, name = _identity(subject)
+    return f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"
+
+
 def _merged_binding(desired: Content, live: Content) -> dict[str, Any]:
     subjects = [*(live.get("subjects") or ()), *missing_subjects(desired, live)]
     return {**desired, "subjects": subjects} if subjects else dict(desired)

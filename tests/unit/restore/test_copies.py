@@ -2,6 +2,7 @@
 
 import json
 
+import attrs
 import pytest
 
 from kbackup.models import RestoreOptions, RestoreSpec
@@ -95,6 +96,63 @@ def test_a_binding_of_another_namespace_keeps_its_subjects(make_shop):
     assert result.results.errors == ()
     found = shop.object(f"rolebindings.{RBAC}", "ops", "nodes")["subjects"]
     assert found == [_subject(), _subject("more"), _subject(namespace="shop-copy")]
+
+
+@pytest.mark.parametrize(
+    ("subjects", "namespace", "reason"),
+    [
+        (
+            [_subject()],
+            "",
+            (
+                "subject ServiceAccount shop-copy/web: it is left as it is; "
+                "--existing-cluster-resource-policy update adds it"
+            ),
+        ),
+        (
+            [_subject(), _subject("till"), {"kind": "User", "name": "ann"}],
+            "ops",
+            (
+                "subjects ServiceAccount shop-copy/web, ServiceAccount shop-copy/till, "
+                "User ann: it is left as it is; --existing-resource-policy update adds them"
+            ),
+        ),
+    ],
+    ids=["cluster-wide", "in a namespace"],
+)
+def test_a_copy_that_lacks_a_grant_is_told(make_shop, subjects, namespace, reason):
+    """Where a binding is left as it is, a warning says whom it does not bind, and how."""
+    backup = _binding(*subjects, namespace=namespace)
+    live = _binding(_subject(), namespace=namespace)
+    shop = make_shop([_namespace("shop"), backup])
+    shop.simulated.load([_namespace("ops"), live])
+
+    result = shop.engine.run("try-1", attrs.evolve(COPY, existing_resource_policy=None))
+
+    told = [each.message for each in result.results.warnings]
+    assert told == [f"not restored: exists without {reason}"]
+
+
+@pytest.mark.parametrize(
+    ("live", "options"),
+    [
+        (_binding(_subject(), role="admin"), RestoreOptions()),
+        (
+            _binding(_subject(namespace="shop-copy"), labels={"a": "b"}),
+            RestoreOptions(),
+        ),
+        (_binding(_subject()), RestoreOptions(redact=[BINDINGS])),
+    ],
+    ids=["another role", "nothing is lacking", "hidden"],
+)
+def test_no_grant_is_promised_where_none_would_be_added(make_shop, live, options):
+    """A binding that differs in another way, or is hidden, just differs."""
+    shop = make_shop([_namespace("shop"), _binding(_subject())])
+    shop.simulated.load([live])
+
+    plan = shop.engine.plan("try-1", COPY, options)
+
+    assert _line(plan, "nodes").reason == "exists and differs; it is left as it is"
 
 
 def test_under_its_own_name_a_binding_becomes_as_in_the_backup(make_shop):
