@@ -61,6 +61,8 @@ from kbackup.restore._selection import check_selection
 from kbackup.restore._system import SystemObjects
 from kbackup.restore._types import ServedTypes
 
+_NO_RECORD = "the store is read-only: no record of this restore will be kept"
+
 
 @attrs.frozen(kw_only=True)
 class Session:
@@ -121,6 +123,8 @@ def look(
                 planned = _validated(session, run, request, contents, planned)
         for sentence in told:
             planned.book.say(sentence)
+        if session.store.read_only:
+            planned.book.say(_NO_RECORD)
         for damage in contents.damage:
             planned.book.say(f"the backup is damaged: {damage}")
     return request, planned

@@ -1026,12 +1026,17 @@ def test_the_log_has_no_line_for_each_item(make_shop):
 
 
 def test_a_store_that_cannot_be_written_is_a_warning(shop, tmp_path):
-    """From a read-only location a restore works and says that it left no record."""
+    """From a read-only location a restore works; that it leaves no record is told first."""
     from kbackup.catalog import BackupStore  # noqa: PLC0415 - for this test only
     from kbackup.restore import RestoreEngine  # noqa: PLC0415 - for this test only
 
     with BackupStore.open(f"file://{tmp_path}/store-0", read_only=True) as store:
-        result = RestoreEngine(shop.cluster, store).run("try-1", SPEC)
+        engine = RestoreEngine(shop.cluster, store)
+        plan = engine.plan("try-1", SPEC)
+        result = engine.apply(plan)
 
+    told = "the store is read-only: no record of this restore will be kept"
+    assert told in [notice.what for notice in plan.notices]
+    assert all(told != x.what for x in shop.engine.plan("try-2", SPEC).notices)
     assert result.exit_code == 0
     assert any("could not be stored" in w.message for w in result.results.warnings)
