@@ -283,6 +283,35 @@ def test_under_another_name_on_another_cluster(
         _drop(target, copy, wait_for)
 
 
+def test_replicas_of_an_autoscaler_are_told(source, backed_up, namespace):
+    """Before an update takes away what an autoscaler gave the plan names both."""
+    discovery = source.discover()
+    scaler = {
+        "apiVersion": "autoscaling/v1",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "hpa", "namespace": namespace},
+        "spec": {
+            "maxReplicas": 9,
+            "scaleTargetRef": {
+                "apiVersion": "apps/v1",
+                "kind": "Deployment",
+                "name": "web",
+            },
+        },
+    }
+    scalers = discovery.by_kind("autoscaling/v1", "HorizontalPodAutoscaler")
+    source.create(scalers, scaler, namespace=namespace)
+    deployments = discovery.by_kind("apps/v1", "Deployment")
+    scaled = {"spec": {"replicas": 5}}
+    source.patch(deployments, "web", scaled, namespace=namespace)
+    spec = RestoreSpec(backup_name="b-1", existing_resource_policy="update")
+
+    plan = RestoreEngine(source, backed_up).plan("r-1", spec)
+
+    words = "scaled by HorizontalPodAutoscaler hpa: replicas 5 -> 2"
+    assert words in [notice.what for notice in plan.notices]
+
+
 def _grant(namespace):
     """A cluster-wide grant to an account of the namespace."""
     group = "rbac.authorization.k8s.io"

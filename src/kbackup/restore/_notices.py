@@ -89,6 +89,7 @@ class NoticeBook:
         self._suspends_jobs = _suspends_jobs(version or ServerVersion())
         self._found: dict[str, list[ResourceIdentifier]] = {}
         self._plain: list[str] = []
+        self._scaled: list[Notice] = []
         self._beside_original = False
 
     def say(self, sentence: str) -> None:
@@ -153,6 +154,13 @@ class NoticeBook:
         """Note an object that a copy would change though it is as in the backup."""
         self._note(_TAKEN, target)
 
+    def see_scaled(
+        self, target: ResourceIdentifier, autoscaler: str, change: str
+    ) -> None:
+        """Note an update of the replicas that an autoscaler of the target chose."""
+        what = f"scaled by HorizontalPodAutoscaler {autoscaler}: {change}"
+        self._scaled.append(Notice(what=what, items=(target,)))
+
     def see_unreadable(self, target: ResourceIdentifier) -> None:
         """Note an object that a decision hung on and that may not be read."""
         if target not in self._found.get(_UNREADABLE, ()):
@@ -173,6 +181,7 @@ class NoticeBook:
             for sentence in _ORDER
             if sentence in self._found
         ]
+        found += self._scaled
         if self._beside_original and not _TWICE.isdisjoint(self._found):
             found.append(Notice(what=_COPY))
         return (*(Notice(what=sentence) for sentence in self._plain), *found)

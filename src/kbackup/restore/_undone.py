@@ -1,22 +1,30 @@
 """What an update undoes that somebody in the target relies on, beside its own object.
 
-A copy must not take anything from its original. Called by the item planner with every
-update; says what it finds in the notices of the plan.
+A copy must not take anything from its original, nor a restore the replicas that an
+autoscaler gave. Called by the item planner with every update; says what it finds in the
+notices of the plan.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-from kbackup._kits.normalise import differences
-from kbackup.models import Item
+from kbackup._kits.normalise import HIDDEN, Difference, differences
+from kbackup.errors import ClusterError
+from kbackup.models import GroupResource, Item
 from kbackup.restore._existing import ExistingRules
 from kbackup.restore._merging import goal_of
 from kbackup.restore._notices import NoticeBook
 from kbackup.restore._plan import PlanAction, PlanEntry
+from kbackup.restore._reads import bears_on_everything
 from kbackup.restore._request import RestoreRequest
 from kbackup.restore._seen import cleaned
 
 Content = Mapping[str, Any]
+
+_AUTOSCALERS = GroupResource("autoscaling", "horizontalpodautoscalers")
+_REPLICAS = "spec.replicas"
+_DEFAULT_REPLICAS = 1  # what a server writes where an update gives none
+_FORMER_GROUP = "extensions"  # some targets still name workloads as it had them
 
 
 class Undone:
@@ -44,6 +52,23 @@ class Undone:
             stored = cleaned(item.content)
             if is_changed_for_copy(stored, desired, live, rules):
                 self._book.see_taken(entry.target)
+        for change in entry.differences:
+            if change.path == _REPLICAS and entry.target.namespace:
+                self._see_replicas(entry, change)
+
+    def _see_replicas(self, entry: PlanEntry, change: Difference) -> None:
+        """Look who scales what an update scales; whom nobody may read is not told."""
+        reader, target = self._request.reader, entry.target
+        try:
+            found = reader.list(_AUTOSCALERS, namespace=target.namespace)
+        except ClusterError as exc:
+            if bears_on_everything(exc):
+                raise
+            return
+        for autoscaler in found:
+            if scales(autoscaler, entry):
+                name = autoscaler["metadata"]["name"]
+                self._book.see_scaled(target, name, _told(change))
 
 
 def is_changed_for_copy(
@@ -59,3 +84,21 @@ def is_changed_for_copy(
         change.op != "add" and change.path not in of_backup
         for change in differences(live, goal)
     )
+
+
+def scales(autoscaler: Content, entry: PlanEntry) -> bool:
+    """Whether a HorizontalPodAutoscaler of its namespace scales a planned object."""
+    ref = (autoscaler.get("spec") or {}).get("scaleTargetRef") or {}
+    if (ref.get("kind"), ref.get("name")) != (entry.kind, entry.target.name):
+        return False
+    group, slash, _ = str(ref.get("apiVersion") or "").partition("/")
+    groups = ("", _FORMER_GROUP, entry.target.group_resource.group)
+    return (group if slash else "") in groups
+
+
+def _told(change: Difference) -> str:
+    """What becomes of the replicas, as far as it may be shown."""
+    if HIDDEN in (change.left, change.right):
+        return "replicas change"
+    after = _DEFAULT_REPLICAS if change.right is None else change.right
+    return f"replicas {change.left} -> {after}"
