@@ -2,13 +2,38 @@
 
 from __future__ import annotations
 
+# Those of its groups that have a dot. The ending tells nothing: snapshots, gateways and
+# metrics are of definitions or of other servers. Source: Kubernetes, k8s.io/api.
+_DOTTED_GROUPS = frozenset(
+    {
+        "admissionregistration.k8s.io",
+        "apiextensions.k8s.io",
+        "apiregistration.k8s.io",
+        "authentication.k8s.io",
+        "authorization.k8s.io",
+        "certificates.k8s.io",
+        "coordination.k8s.io",
+        "discovery.k8s.io",
+        "events.k8s.io",
+        "flowcontrol.apiserver.k8s.io",
+        "internal.apiserver.k8s.io",
+        "networking.k8s.io",
+        "node.k8s.io",
+        "rbac.authorization.k8s.io",
+        "resource.k8s.io",
+        "scheduling.k8s.io",
+        "storage.k8s.io",
+        "storagemigration.k8s.io",
+    }
+)
+
 
 def is_built_in(group: str) -> bool:
-    """Tell a group of Kubernetes from one of a definition, as far as it shows.
+    """Tell a group that the API server itself serves from that of a definition.
 
-    A few groups of definitions end like those of Kubernetes: only their names are kept.
+    Definitions cannot have a group without a dot.
     """
-    return "." not in group or group.endswith(".k8s.io")
+    return "." not in group or group in _DOTTED_GROUPS
 
 
 def fits(kind: str, plural: str) -> bool:

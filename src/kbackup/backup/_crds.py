@@ -9,37 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from kbackup._kits.kinds import is_built_in
 from kbackup.models import GroupResource, ResourceIdentifier, well_known
-
-# Groups that the API server itself serves: their types have no definition.
-_BUILT_IN = frozenset(
-    {
-        "",
-        "admissionregistration.k8s.io",
-        "apiextensions.k8s.io",
-        "apiregistration.k8s.io",
-        "apps",
-        "authentication.k8s.io",
-        "authorization.k8s.io",
-        "autoscaling",
-        "batch",
-        "certificates.k8s.io",
-        "coordination.k8s.io",
-        "discovery.k8s.io",
-        "events.k8s.io",
-        "extensions",
-        "flowcontrol.apiserver.k8s.io",
-        "internal.apiserver.k8s.io",
-        "networking.k8s.io",
-        "node.k8s.io",
-        "policy",
-        "rbac.authorization.k8s.io",
-        "resource.k8s.io",
-        "scheduling.k8s.io",
-        "storage.k8s.io",
-        "storagemigration.k8s.io",
-    }
-)
 
 
 def definitions_of(
@@ -49,5 +20,5 @@ def definitions_of(
     return tuple(
         ResourceIdentifier(well_known.CRDS, "", str(group_resource))
         for group_resource in sorted(set(stored), key=str)
-        if group_resource.group not in _BUILT_IN
+        if not is_built_in(group_resource.group)
     )

@@ -7,6 +7,7 @@ what its user should know before agreeing.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from kbackup._kits.kinds import is_built_in
 from kbackup._kits.normalise import METADATA_NAME
 from kbackup.models import APIResource, ResourceIdentifier, ServerVersion
 from kbackup.restore._claims import ClaimLine
@@ -71,7 +72,6 @@ _SERVED_BY_SERVICE = _WEBHOOK_KINDS | {"APIService", "CustomResourceDefinition"}
 _DNS_ANNOTATION = "external-dns.alpha.kubernetes.io/hostname"
 # Types whose items say nothing beyond themselves: most of a big backup.
 _QUIET = frozenset({"Secret", "ConfigMap"})
-_BUILT_IN_SUFFIX = ".k8s.io"
 
 
 class NoticeBook:
@@ -204,7 +204,8 @@ def _sentences(entry: PlanEntry, content: Content, live: Content) -> Iterable[st
         yield _STARTS
     if _dns_names(content) not in ("", _dns_names(live)):
         yield _DNS
-    if content["metadata"].get("finalizers") and _is_custom(entry):
+    is_custom = not is_built_in(entry.target.group_resource.group)
+    if content["metadata"].get("finalizers") and is_custom:
         yield _FINALIZER
 
 
@@ -288,9 +289,3 @@ def _found(value: Any, key: str) -> Iterable[Any]:
     elif isinstance(value, list):
         for inner in value:
             yield from _found(inner, key)
-
-
-def _is_custom(entry: PlanEntry) -> bool:
-    """A group with a dot that is not Kubernetes' own belongs to a CRD."""
-    group = entry.target.group_resource.group
-    return "." in group and not group.endswith(_BUILT_IN_SUFFIX)

@@ -64,6 +64,12 @@ def _told(entry, content, **more):
             {"metadata": {"finalizers": ["example.com/guard"]}},
             "finalizer",
         ),
+        (
+            "VolumeSnapshot",
+            "volumesnapshots.snapshot.storage.k8s.io",
+            {"metadata": {"finalizers": ["snapshot.storage.kubernetes.io/bound"]}},
+            "finalizer",
+        ),
     ],
 )
 def test_far_reaching_items_are_told(kind, resource, content, words):
@@ -82,6 +88,11 @@ def test_far_reaching_items_are_told(kind, resource, content, words):
             "PersistentVolumeClaim",
             "persistentvolumeclaims",
             {"metadata": {"finalizers": ["kubernetes.io/pvc-protection"]}},
+        ),
+        (
+            "VolumeAttachment",
+            "volumeattachments.storage.k8s.io",
+            {"metadata": {"finalizers": ["external-attacher/disk"]}},
         ),
         ("Secret", "secrets", {"metadata": {"finalizers": ["example.com/x"]}}),
     ],
