@@ -8,6 +8,7 @@ looking. Called by the engine; `_object_writer` does the single writes.
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
 from datetime import timedelta
 from functools import cache
 from itertools import groupby
@@ -121,6 +122,8 @@ class Writer:
     def _write_all(self, pool: WorkerPool, entries: Sequence[PlanEntry]) -> None:
         """Try each entry once; those that may pass later end in the queue."""
         crew = _Crew(entries, self._room)
+        # Before the first call, which may append to it while it is being submitted.
+        futures: list[Future[None]] = []
 
         def work() -> None:
             try:
@@ -133,7 +136,7 @@ class Writer:
                 crew.dismiss()
                 raise
 
-        futures = [pool.submit(work)]
+        futures.append(pool.submit(work))
         # It grows while it is gone through: a worker is called before its caller ends.
         errors = [error for future in futures if (error := future.exception())]
         if errors:

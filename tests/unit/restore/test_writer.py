@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from kbackup._kits.normalise import Difference
-from kbackup._kits.workers import Cancelled, CancelToken
+from kbackup._kits.workers import Cancelled, CancelToken, WorkerPool
 from kbackup.models import GroupResource, ResourceIdentifier
 from kbackup.plugins import ItemRestored, Run
 from kbackup.restore import PlanAction, PlanEntry
@@ -82,6 +82,27 @@ def test_waves_follow_each_other():
 
     assert order == sorted(order)
     assert len(outcomes) == 50
+
+
+class _HastyPool(WorkerPool):
+    """Whoever submits a call goes on when the call has ended."""
+
+    def submit(self, function, /, *args, **kwargs):
+        """Queue a call and wait for it."""
+        future = super().submit(function, *args, **kwargs)
+        future.exception()
+        return future
+
+
+def test_a_worker_may_be_quicker_than_who_called_it(monkeypatch):
+    """Everything is written, also where the first worker ends before the call returns."""
+    monkeypatch.setattr("kbackup.restore._writer.WorkerPool", _HastyPool)
+    entries = [_entry(f"s{n}") for n in range(8)]
+
+    writer = _writer(_run(), lambda _: Attempt(action=CREATED))
+    outcomes = writer.write(entries, timedelta(minutes=10))
+
+    assert len(outcomes) == 8
 
 
 def test_as_many_write_at_once_as_there_is_room_for():
