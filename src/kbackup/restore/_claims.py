@@ -7,7 +7,7 @@ never while another volume of the target has the same disk.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -201,6 +201,29 @@ def plan_volume(
         return "it points at an existing disk; --retained-volumes reuse takes it"
     other = _same_disk(volume, name, facts)
     return _conflict_text(*other) if other else ""
+
+
+def keeps_claim(
+    live: Content, volume: Content, target_namespace: Callable[[str], str]
+) -> str:
+    """Why a live volume is not made that of the backup; empty: it may be.
+
+    Args:
+        live: As the target has it.
+        volume: As the backup has it.
+        target_namespace: Where the restore puts a namespace of the backup.
+    """
+    bound = (live.get("spec") or {}).get("claimRef")
+    if not bound:
+        return ""
+    wanted = (volume.get("spec") or {}).get("claimRef") or {}
+    namespace, name = str(bound.get("namespace")), str(bound.get("name"))
+    same = target_namespace(str(wanted.get("namespace"))) == namespace
+    if same and wanted.get("name") == name:
+        return ""
+    return (
+        f"conflict: it belongs to claim {namespace}/{name}, and would be taken from it"
+    )
 
 
 def reset_claim(claim: dict[str, Any], line: ClaimLine | None = None) -> None:

@@ -19,6 +19,7 @@ from kbackup.restore._claims import (
     ClaimLine,
     ClaimVerdict,
     VolumeFacts,
+    keeps_claim,
     plan_claim,
     plan_volume,
 )
@@ -319,9 +320,11 @@ class ItemPlanner:
     def _volume_verdict(self, case: "_Case") -> PlanEntry | None:
         """Why a volume of the backup is not written; None: it may be."""
         if case.live is not None:
-            if self._request.rules.update_cluster:
-                return None
-            return case.entry(PlanAction.SKIP, "exists; it is left as it is")
+            if not self._request.rules.update_cluster:
+                return case.entry(PlanAction.SKIP, "exists; it is left as it is")
+            live, to = _decode(case.live.json()), self._request.filters.target_namespace
+            reason = keeps_claim(live, case.content, to)
+            return case.entry(PlanAction.CONFLICT, reason) if reason else None
         if self._request.spec.restore_pvs is False:
             return case.entry(PlanAction.SKIP, "restorePVs is false")
         facts = self._state.facts or VolumeFacts()

@@ -193,16 +193,18 @@ def _volume(claim_namespace="shop", **metadata):
 
 
 @pytest.mark.parametrize(
-    ("live", "mapping", "told"),
+    ("live", "mapping", "action", "told"),
     [
-        (_volume(), {"shop": "shop-copy"}, ["persistentvolumes/disk"]),
-        (_volume(labels={"a": "b"}), {}, []),
-        (_volume("elsewhere"), {"shop": "shop-copy"}, []),
+        (_volume(), {"shop": "shop-copy"}, PlanAction.CONFLICT, "shop/orders"),
+        (_volume("far"), {"shop": "shop-copy"}, PlanAction.CONFLICT, "far/orders"),
+        (_volume("far"), {}, PlanAction.CONFLICT, "far/orders"),
+        (_volume(labels={"a": "b"}), {}, PlanAction.UPDATE, ""),
+        (_volume("shop-copy"), {"shop": "shop-copy"}, PlanAction.UNCHANGED, ""),
     ],
-    ids=["as in the backup", "under its own name", "not the original's"],
+    ids=["the original's", "another's", "another's, no copy", "its own", "the copy's"],
 )
-def test_what_only_the_copy_changes_is_told(make_shop, live, mapping, told):
-    """A cluster-wide object that the original uses is named before a copy changes it."""
+def test_a_volume_is_not_taken_from_its_claim(make_shop, live, mapping, action, told):
+    """No update of volumes gives the disk of one claim to another one."""
     shop = make_shop([_namespace("shop"), _volume()])
     shop.simulated.load([live])
     spec = RestoreSpec(
@@ -210,6 +212,51 @@ def test_what_only_the_copy_changes_is_told(make_shop, live, mapping, told):
     )
 
     plan = shop.engine.plan("try-1", spec, UPDATE)
+    shop.engine.apply(plan)
 
-    assert _line(plan, "disk").action is PlanAction.UPDATE
+    line = _line(plan, "disk")
+    assert line.action is action
+    assert (f"it belongs to claim {told}" in line.reason) is bool(told)
+    kept = shop.object("persistentvolumes", "", "disk")["spec"]["claimRef"]
+    assert kept == live["spec"]["claimRef"]
+
+
+def _storage_class(tier):
+    """A StorageClass of a tier."""
+    return {
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "StorageClass",
+        "metadata": {"name": "fast", "labels": {"tier": tier}},
+        "provisioner": "disks.example.com",
+    }
+
+
+def _for_the_copy(item):
+    """A transform: the copy's class is of another tier."""
+    if item["kind"] == "StorageClass":
+        item["metadata"]["labels"]["tier"] = "copy"
+    return item
+
+
+@pytest.mark.parametrize(
+    ("live", "mapping", "told"),
+    [
+        ("a", {"shop": "shop-copy"}, ["storageclasses.storage.k8s.io/fast"]),
+        ("a", {}, []),
+        ("b", {"shop": "shop-copy"}, []),
+    ],
+    ids=["as in the backup", "under its own name", "not the original's"],
+)
+def test_what_only_the_copy_changes_is_told(make_shop, live, mapping, told):
+    """A cluster-wide object that the original uses is named before a copy changes it."""
+    shop = make_shop([_namespace("shop"), _storage_class("a")])
+    shop.simulated.load([_storage_class(live)])
+    spec = RestoreSpec(
+        backup_name="shop-1", namespace_mapping=mapping, include_cluster_resources=True
+    )
+    options = attrs.evolve(UPDATE, transforms=[_for_the_copy])
+
+    plan = shop.engine.plan("try-1", spec, options)
+
+    assert _line(plan, "fast").action is PlanAction.UPDATE
     assert _told(plan, TAKEN) == told
