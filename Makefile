@@ -10,7 +10,7 @@ SLOW := tests/acceptance tests/integration
 # What must be covered whole; all else as pyproject.toml says.
 WHOLE := */kbackup/archive/*,*/kbackup/models/*,*/kbackup/restore/_plan.py
 
-.PHONY: demo test coverage test-lowest lint bench clean
+.PHONY: demo test coverage test-lowest lint docs bench clean
 
 demo: .venv/.demo
 	@$(BIN)/kbackup demo
@@ -40,8 +40,12 @@ lint: .venv/.lint
 	$(BIN)/interrogate --quiet tests
 	$(BIN)/codespell src tests docs examples benchmarks README.md
 
+# The site, in build/docs; a warning is an error.
+docs: .venv/.docs
+	$(BIN)/python docs/build.py
+
 clean:
-	rm -rf .venv build dist
+	rm -rf .venv .cache build dist
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
@@ -67,4 +71,8 @@ build/lowest/.ready: pyproject.toml | .venv/.lint
 
 .venv/.lint: pyproject.toml | .venv/.test
 	$(BIN)/python -m pip install --quiet --group lint
+	@touch $@
+
+.venv/.docs: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --group docs
 	@touch $@

@@ -1,16 +1,26 @@
 """The documentation says what the code does."""
 
+import pkgutil
+import re
 import runpy
+import tomllib
 from pathlib import Path
 
 import pytest
 
+import kbackup
 from kbackup import actions
 from kbackup.plugins import PluginManager, hookspecs
 from kbackup.restore import _quiesce
 
 DOCS = Path(__file__).parent.parent / "docs"
 
+PAGES = sorted(
+    str(page.relative_to(DOCS))
+    for page in DOCS.rglob("*.md")
+    if "changelog.d" not in page.parts
+)
+PRIVATE_ROOMS = {"actions", "cli"}
 HOOKS_PAGE = DOCS / "plugins" / "hooks.md"
 HOOKSPECS = {
     name: value
@@ -64,3 +74,46 @@ def test_generated_page_is_current(page):
     written = (DOCS / "reference" / page).read_text()
 
     assert written == script["PAGES"][page](), "run docs/generate_reference.py"
+
+
+def leaves(nav):
+    """The pages of a navigation, in its order."""
+    for entry in nav:
+        for value in entry.values():
+            yield from [value] if isinstance(value, str) else leaves(value)
+
+
+def test_every_page_is_in_the_navigation():
+    """The site's navigation leads to every page, once, and to none that is not there."""
+    site = tomllib.loads((DOCS.parent / "zensical.toml").read_text())
+
+    assert sorted(leaves(site["project"]["nav"])) == PAGES
+
+
+def test_every_page_is_on_the_index():
+    """The index links to every other page."""
+    linked = re.findall(r"\]\(([^)#]+)\)", (DOCS / "index.md").read_text())
+
+    assert sorted({*linked, "index.md"}) == PAGES
+
+
+def test_every_public_room_has_an_api_page():
+    """What is public is on the pages of the API, and nothing private is."""
+    shown = {
+        module
+        for page in (DOCS / "reference" / "api").glob("*.md")
+        for module in re.findall(r"^::: (\S+)$", page.read_text(), re.MULTILINE)
+    }
+    rooms = {room.name for room in pkgutil.iter_modules(kbackup.__path__)}
+    public = {room for room in rooms - PRIVATE_ROOMS if not room.startswith("_")}
+
+    assert shown >= {"kbackup", *(f"kbackup.{room}" for room in public)}
+    assert not any("._" in module for module in shown)
+    assert shown.isdisjoint(f"kbackup.{room}" for room in PRIVATE_ROOMS)
+
+
+def test_every_api_page_says_what_it_promises():
+    """Every page of the API says whether what is on it is stable or provisional."""
+    for page in (DOCS / "reference" / "api").glob("*.md"):
+        text = page.read_text()
+        assert ("\nStable: " in text) != ("\nProvisional: " in text), page.name
