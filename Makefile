@@ -73,6 +73,6 @@ build/lowest/.ready: pyproject.toml | .venv/.lint
 	$(BIN)/python -m pip install --quiet --group lint
 	@touch $@
 
-.venv/.docs: pyproject.toml | .venv/bin/python
+.venv/.docs: pyproject.toml | .venv/.lint
 	$(BIN)/python -m pip install --quiet --group docs
 	@touch $@
