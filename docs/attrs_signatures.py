@@ -4,6 +4,7 @@ The pages are read from the source, where such a class has fields and no ``__ini
 and defaults are asked of the class itself, types of its source.
 """
 
+import ast
 import inspect
 from collections.abc import Iterator
 from importlib import import_module
@@ -72,8 +73,13 @@ def annotation(found: griffe.Class, made: type, name: str) -> str | griffe.Expr 
 
 
 def default(parameter: inspect.Parameter) -> str | None:
-    """A default as it would be written; that of a factory is not told."""
+    """A default as it would be written; ``...`` where it cannot be, or is made anew."""
     if parameter.default is parameter.empty:
         return None
-    is_made = parameter.default in (attrs.NOTHING, msgspec.NODEFAULT)
-    return "..." if is_made else repr(parameter.default)
+    if parameter.default in (attrs.NOTHING, msgspec.NODEFAULT):
+        return "..."
+    try:
+        ast.parse(repr(parameter.default), mode="eval")
+    except SyntaxError:
+        return "..."
+    return repr(parameter.default)
