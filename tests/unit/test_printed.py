@@ -13,8 +13,16 @@ from kbackup.models import (
     ResultEntry,
     Results,
 )
+from kbackup.plugins import BackupOutput, DeleteInput, RestoreOutput
 from kbackup.restore import RestoreEngine
-from kbackup.testing import SimulatedCluster, load_sample_shop
+from kbackup.testing import (
+    RecordingCluster,
+    RecordingWriter,
+    SimulatedCluster,
+    backup_input,
+    load_sample_shop,
+    restore_input,
+)
 
 SPEC = BackupSpec(included_namespaces=("shop",))
 COPY = RestoreSpec(backup_name="shop-1", namespace_mapping={"shop": "copy"})
@@ -84,3 +92,33 @@ def test_engines_and_readers_say_what_they_are_connected_to(rooms, tmp_path):
     with store.open_archive("shop-1") as reader, reader.index() as contents:
         assert repr(reader).startswith("ArchiveReader(")
         assert " items of " in repr(contents)
+
+
+def test_what_actions_are_given_and_answer_shows_no_item():
+    """A plugin that logs what it was given, or answers, writes no Secret into a log."""
+    metadata = {"name": "db", "namespace": "shop"}
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": metadata,
+        "data": {"key": "c2VzYW1l"},
+    }
+    backup = backup_input("secrets", secret)
+    restore = restore_input("secrets", secret)
+    delete = DeleteInput(
+        item=secret,
+        identifier=backup.identifier,
+        backup=backup.backup,
+        cluster=RecordingWriter(RecordingCluster()),
+        logger=backup.logger,
+    )
+
+    for each in (
+        backup,
+        restore,
+        delete,
+        BackupOutput(item=secret),
+        RestoreOutput(item=secret),
+    ):
+        assert "c2VzYW1l" not in repr(each)
+    assert "secrets/shop/db" in str(backup.identifier)

@@ -40,7 +40,7 @@ class BackupInput:
         run: The run it belongs to.
     """
 
-    item: Mapping[str, Any]
+    item: Mapping[str, Any] = attrs.field(repr=False)
     identifier: ResourceIdentifier
     backup: Backup
     cluster: ClusterReader
@@ -62,7 +62,7 @@ class BackupOutput:
             version does not store it: a backup says so in an error.
     """
 
-    item: Mapping[str, Any]
+    item: Mapping[str, Any] = attrs.field(repr=False)
     additional_items: tuple[ResourceIdentifier, ...] = ()
     must_include_additional_items: bool = False
     skip: str = ""
@@ -87,8 +87,8 @@ class RestoreInput:
         run: The run it belongs to.
     """
 
-    item: Mapping[str, Any]
-    item_from_backup: Mapping[str, Any]
+    item: Mapping[str, Any] = attrs.field(repr=False)
+    item_from_backup: Mapping[str, Any] = attrs.field(repr=False)
     identifier: ResourceIdentifier
     restore: Restore
     backup: Backup
@@ -110,7 +110,7 @@ class RestoreOutput:
             before the object is written.
     """
 
-    item: Mapping[str, Any]
+    item: Mapping[str, Any] = attrs.field(repr=False)
     additional_items: tuple[ResourceIdentifier, ...] = ()
     skip: str = ""
     wants_begin: bool = False
@@ -152,7 +152,7 @@ class DeleteInput:
         logger: Writes to the log of the deletion.
     """
 
-    item: Mapping[str, Any]
+    item: Mapping[str, Any] = attrs.field(repr=False)
     identifier: ResourceIdentifier
     backup: Backup
     cluster: ClusterWriter
