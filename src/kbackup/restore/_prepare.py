@@ -51,6 +51,7 @@ from kbackup.restore._plan import PlanEntry
 from kbackup.restore._planner import Planned, Planner
 from kbackup.restore._priorities import Priorities
 from kbackup.restore._reads import MemoReader
+from kbackup.restore._record import why_no_record
 from kbackup.restore._redaction import make_redaction
 from kbackup.restore._request import (
     RestoreRequest,
@@ -60,8 +61,6 @@ from kbackup.restore._request import (
 from kbackup.restore._selection import check_selection
 from kbackup.restore._system import SystemObjects
 from kbackup.restore._types import ServedTypes
-
-_NO_RECORD = "the store is read-only: no record of this restore will be kept"
 
 
 @attrs.frozen(kw_only=True)
@@ -123,8 +122,8 @@ def look(
                 planned = _validated(session, run, request, contents, planned)
         for sentence in told:
             planned.book.say(sentence)
-        if session.store.read_only:
-            planned.book.say(_NO_RECORD)
+        if reason := why_no_record(session.store, asked.name, asked.uid):
+            planned.book.say(reason)
         for damage in contents.damage:
             planned.book.say(f"the backup is damaged: {damage}")
     return request, planned

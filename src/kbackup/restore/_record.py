@@ -14,7 +14,12 @@ from pathlib import Path
 import attrs
 
 from kbackup.catalog import BackupStore, MirrorWatch, RestoreClaim, encode_side_file
-from kbackup.errors import RestoreExistsError, RestoreInProgressError, StoreError
+from kbackup.errors import (
+    RestoreError,
+    RestoreExistsError,
+    RestoreInProgressError,
+    StoreError,
+)
 from kbackup.models import (
     ItemOperation,
     ItemOutcome,
@@ -45,6 +50,26 @@ def check_name(store: BackupStore, name: str, uid: str) -> None:
     """
     with suppress(StoreError):
         store.check_restore(name, uid)
+
+
+def why_no_record(store: BackupStore, name: str, uid: str) -> str:
+    """Why nothing of a run will be on record, where that is known before; or nothing.
+
+    A record is never written again: a run that completes another one, or finds it done,
+    is told by its own result only.
+    """
+    if store.read_only:
+        return "the store is read-only: no record of this restore will be kept"
+    try:
+        found = store.get_restore(name)
+    except (RestoreError, StoreError):
+        return ""
+    if found.metadata.uid != uid:
+        return ""
+    return (
+        f"restore {name} is on record already ({found.status.phase}), and that stays: "
+        "what this run does is recorded under another name only"
+    )
 
 
 @attrs.frozen
@@ -162,7 +187,10 @@ def _tell_of_other_record(store: BackupStore, restore: Restore, run: Run) -> Non
     except RestoreExistsError as exc:
         run.error(f"this restore has no record: {exc}")
     else:
-        run.warning("the store has the record of this restore already; it stays")
+        run.warning(
+            "the record of the first run of this restore stays: what this one did is "
+            "told by its result only"
+        )
 
 
 def resource_list(

@@ -1025,6 +1025,24 @@ def test_the_log_has_no_line_for_each_item(make_shop):
     assert any("not to be written: configmaps: 60 unchanged" in line for line in second)
 
 
+def test_a_restore_on_record_tells_that_its_record_stays(shop):
+    """Who runs a restore again reads first that its record will not tell of it."""
+
+    def told(plan):
+        return [x.what for x in plan.notices if "on record already" in x.what]
+
+    first = shop.engine.plan("try-1", SPEC)
+    shop.engine.apply(first)
+    again = shop.engine.plan("try-1", SPEC)
+    result = shop.engine.apply(again)
+
+    assert told(first) == []
+    [notice] = told(again)
+    assert notice.startswith("restore try-1 is on record already (Completed)")
+    assert any("record of the first run" in w.message for w in result.results.warnings)
+    assert told(shop.engine.plan("try-2", SPEC)) == []
+
+
 def test_a_store_that_cannot_be_written_is_a_warning(shop, tmp_path):
     """From a read-only location a restore works; that it leaves no record is told first."""
     from kbackup.catalog import BackupStore  # noqa: PLC0415 - for this test only
