@@ -7,7 +7,7 @@ may say the rest in words that are not known here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from kbackup.catalog._manifest import Manifest, VolumeRecord
@@ -22,6 +22,7 @@ _METHODS = {
     "PodVolumeBackup": "fs",
     "CSISnapshot": "csi",
 }
+_CLAIM_KIND = "v1/PersistentVolumeClaim"  # as the list of resources has it
 
 
 def read_volumes(
@@ -31,6 +32,8 @@ def read_volumes(
 
     A provider's snapshot knows its volume and no claim, a Pod's volume its claim and no
     volume; a volume that is neither a claim's nor a PersistentVolume is left out.
+    Before there was a summary, claims without data are told by their absence. Beside a
+    provider's snapshots they are not told: one of those may be theirs.
 
     Raises:
         BackupDamagedError: A file that should tell cannot be read.
@@ -42,6 +45,8 @@ def read_volumes(
         found = [_from_summary(each) for each in summary]
     else:
         found = list(_from_each_way(store, name))
+        if all(each.claim or not each.volume for each in found):
+            found += _passed_over(store, name, {each.claim for each in found})
     return tuple(each for each in found if each.claim or each.volume)
 
 
@@ -85,6 +90,24 @@ def _from_each_way(store: ObjectStore, name: str) -> Iterator[VolumeRecord]:
             _text(each, "spec", "source", "persistentVolumeClaimName"),
         )
         yield VolumeRecord(claim=claim, data="csi")
+    for each in _side(store, name, SideFile.ITEM_OPERATIONS) or ():
+        # 1.12 moved data out of snapshots: an operation on the claim.
+        about = _at(each, "spec", "resourceIdentifier")
+        if _text(about, "Resource") == "persistentvolumeclaims":
+            claim = _claim(_text(about, "Namespace"), _text(about, "Name"))
+            moved = _text(each, "status", "phase") == "Completed"
+            yield VolumeRecord(claim=claim, data="csi" if moved else "none")
+
+
+def _passed_over(
+    store: ObjectStore, name: str, known: Collection[str]
+) -> Iterator[VolumeRecord]:
+    """Tell the claims of which no file says that their data were kept."""
+    listed = read_side_file(store, name, None, SideFile.RESOURCE_LIST)
+    claims = _at(listed, _CLAIM_KIND)
+    for claim in claims if isinstance(claims, list) else ():
+        if isinstance(claim, str) and claim not in known:
+            yield VolumeRecord(claim=claim)
 
 
 def _claim(namespace: str, name: str) -> str:

@@ -107,9 +107,59 @@ def test_files_of_before_the_summary(store, velero):
     }
 
 
+LISTED = {"v1/PersistentVolumeClaim": ["shop/data", "shop/logs"], "v1/Pod": ["shop/a"]}
+
+
+def test_claims_that_no_file_names(store, velero):
+    """Up to 1.12 a claim without data is known by the list of resources alone."""
+    velero(resource_list=LISTED, podvolumebackups=[pod_volume()])
+
+    found = {each.claim: each.data for each in store.volumes("shop")}
+
+    assert found == {"shop/data": "fs", "shop/logs": "none"}
+
+
+def moving(name, phase, resource="persistentvolumeclaims"):
+    """An asynchronous operation of Velero on an item."""
+    about = {"Group": "", "Resource": resource, "Namespace": "shop", "Name": name}
+    return {"spec": {"resourceIdentifier": about}, "status": {"phase": phase}}
+
+
+def test_data_that_were_moved(store, velero):
+    """Velero 1.12 tells by its operations alone which claims' data it moved."""
+    velero(
+        resource_list=LISTED,
+        itemoperations=[
+            moving("data", "Completed"),
+            moving("logs", "Failed"),
+            moving("snapshot", "Completed", "volumesnapshots.snapshot.storage.k8s.io"),
+        ],
+    )
+
+    found = {each.claim: each.data for each in store.volumes("shop")}
+
+    assert found == {"shop/data": "csi", "shop/logs": "none"}
+
+
+def test_claims_beside_a_snapshot(store, velero):
+    """No claim is said to have no data where a snapshot may be its own."""
+    native = {"spec": {"PersistentVolumeName": "pv-2"}, "status": {"phase": "Failed"}}
+    velero(resource_list=LISTED, volumesnapshots=[native])
+
+    assert store.volumes("shop") == (VolumeRecord(claim="", volume="pv-2"),)
+
+
+@pytest.mark.parametrize("listed", [None, [7], {"v1/PersistentVolumeClaim": {}}])
+def test_an_odd_list_of_resources(store, velero, listed):
+    """A list of resources in another form tells of no claim."""
+    velero(resource_list=listed)
+
+    assert store.volumes("shop") == ()
+
+
 def test_the_summary_is_enough(store, velero):
     """Where there is a summary the older files are not asked."""
-    velero(volumeinfo=[], podvolumebackups=[pod_volume()])
+    velero(volumeinfo=[], podvolumebackups=[pod_volume()], resource_list=LISTED)
 
     assert store.volumes("shop") == ()
 
