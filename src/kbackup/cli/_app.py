@@ -77,13 +77,8 @@ def app(ctx: click.Context) -> None:
     ctx.call_on_close(ctx.ensure_object(Session).close)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit; `explain` decides what a failure says."""
-    sys.exit(run(arguments))
-
-
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code."""
+    """Run one command and return its exit code; `explain` decides what a failure says."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     session = Session()
     try:

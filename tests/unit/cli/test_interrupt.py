@@ -121,3 +121,26 @@ def test_reading_verb(kbackup, monkeypatch):
 
     assert done.code == 130
     assert done.next == "Next: kbackup backup get"
+
+
+@pytest.mark.parametrize("module", ["click", "kbackup.errors", "kbackup.cli._version"])
+def test_while_it_is_being_loaded(module):
+    """Ctrl-C in the first moment of a command is 130 without a traceback, as later."""
+    program = (
+        "import os, signal, sys\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, *_):\n"
+        f"        if name == {module!r}:\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+        "from kbackup.cli import main\n"
+        "main(['version'])\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 130
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
