@@ -95,7 +95,8 @@ class BackupEngine:
             A published backup's: Completed, or PartiallyFailed if something is missing.
 
         Raises:
-            InvalidSpecError: Name or specification break their rules; all violations.
+            InvalidSpecError: Name, specification or options break their rules; all of
+                them are told.
             BackupExistsError: The name is taken; nothing was overwritten.
             BackupInProgressError: Another run is writing a backup of this name.
             RunCancelledError: *cancel* was used.
@@ -107,7 +108,7 @@ class BackupEngine:
         require("name", name, str)
         require("spec", spec, BackupSpec)
         options = given_or_new("options", options, BackupOptions)
-        _refuse(_request.violations_of(spec, name=name))
+        _refuse(_request.violations_of(spec, options, name=name))
         run = self._new_run(name, cancel)
         record = _request.new_record(name, run.uid, spec, options, run.clock.now())
 
@@ -146,7 +147,7 @@ class BackupEngine:
 
         require("spec", spec, BackupSpec)
         given = given_or_new("options", options, BackupOptions)
-        _refuse(_request.violations_of(spec))
+        _refuse(_request.violations_of(spec, options))
         run = self._new_run("plan", cancel)
         record = _request.new_record(run.name, run.uid, spec, given, run.clock.now())
 

@@ -29,6 +29,7 @@ from kbackup.models import (
     label_value,
     labels,
     validate_backup_name,
+    validate_backup_options,
     validate_backup_spec,
     well_known,
 )
@@ -66,18 +67,25 @@ class BackupRequest:
     version: ServerVersion = attrs.field(factory=ServerVersion)
 
 
-def violations_of(spec: BackupSpec, *, name: str | None = None) -> list[str]:
-    """Return everything that is wrong with a specification; nothing: it is valid.
+def violations_of(
+    spec: BackupSpec,
+    options: BackupOptions | None = None,
+    *,
+    name: str | None = None,
+) -> list[str]:
+    """Return everything that is wrong with what was asked for; nothing: it is valid.
 
     Args:
         spec: What was asked for.
+        options: Beside it; None: the defaults.
         name: Of the backup; None where only a plan is asked for.
     """
     named = []
     if name is not None:
         named += validate_backup_name(name)
         named += layout.name_violations(name, BackupFiles)
-    return [*named, *validate_backup_spec(spec), *_unsupported(spec)]
+    beside = validate_backup_options(options) if options is not None else ()
+    return [*named, *validate_backup_spec(spec), *beside, *_unsupported(spec)]
 
 
 def _unsupported(spec: BackupSpec) -> Iterable[str]:

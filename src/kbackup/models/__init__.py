@@ -168,6 +168,7 @@ if TYPE_CHECKING:
     from kbackup.models._validation import (
         NON_RESTORABLE_RESOURCES,
         validate_backup_name,
+        validate_backup_options,
         validate_backup_spec,
         validate_restore_name,
         validate_restore_spec,
@@ -255,6 +256,7 @@ _LATER = {
     "ScheduleStatus": "_schedule",
     "NON_RESTORABLE_RESOURCES": "_validation",
     "validate_backup_name": "_validation",
+    "validate_backup_options": "_validation",
     "validate_backup_spec": "_validation",
     "validate_restore_name": "_validation",
     "validate_restore_spec": "_validation",
@@ -450,6 +452,7 @@ __all__ = [
     "qualified_name",
     "to_json",
     "validate_backup_name",
+    "validate_backup_options",
     "validate_backup_spec",
     "validate_restore_name",
     "validate_restore_spec",

@@ -8,7 +8,7 @@ short name means) is checked by the engines.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 
 from kbackup._kits.globs import IncludesExcludes, is_glob
@@ -23,6 +23,7 @@ from kbackup.models._dns import (
 from kbackup.models._hooks import InitRestoreHook, RestoreHooks
 from kbackup.models._meta import LabelRequirement, LabelSelector
 from kbackup.models._objects import TypedLocalObjectReference
+from kbackup.models._options import BackupOptions
 from kbackup.models._restore import RestoreSpec
 
 # What belongs to one cluster's life, or to Velero itself: a restore leaves it out unless
@@ -59,6 +60,7 @@ def validate_backup_spec(spec: BackupSpec) -> list[str]:
     """Return the rules that a backup's spec breaks."""
     return [
         *_namespace_violations(spec.included_namespaces, spec.excluded_namespaces),
+        *_labels_violations("metadata.labels", spec.metadata.labels),
         *_resource_violations(spec.included_resources, spec.excluded_resources),
         *_scoped_violations(spec),
         *_selector_violations(spec.label_selector, spec.or_label_selectors),
@@ -67,6 +69,14 @@ def validate_backup_spec(spec: BackupSpec) -> list[str]:
         *_time_violations("itemOperationTimeout", spec.item_operation_timeout),
         *_reference_violations("resourcePolicy", spec.resource_policy),
         *_backup_hook_violations(spec),
+    ]
+
+
+def validate_backup_options(options: BackupOptions) -> list[str]:
+    """Return the rules that the options of a backup break."""
+    return [
+        *_labels_violations("labels", options.labels),
+        *_key_violations("annotations", options.annotations),
     ]
 
 
@@ -195,17 +205,38 @@ def _requirement_violations(requirement: LabelRequirement) -> list[str]:
     return broken
 
 
-def _label_violations(key: str, values: Iterable[str]) -> list[str]:
-    match = _LABEL_KEY.fullmatch(key)
-    valid = match is not None and len(match["name"]) <= LONGEST_LABEL
-    if match is not None and match["prefix"] is not None:
-        prefix = match["prefix"]
-        valid &= is_dns_subdomain(prefix)
-    broken = [] if valid else [f"label selector: {key!r} is not a label's name"]
+def _label_violations(
+    key: str, values: Iterable[str], where: str = "label selector"
+) -> list[str]:
+    broken = [] if _is_label_key(key) else [f"{where}: {key!r} is not a label's name"]
     return broken + [
-        f"label selector: {value!r} is not a label's value"
+        f"{where}: {value!r} is not a label's value"
         for value in values
         if len(value) > LONGEST_LABEL or not _LABEL_VALUE.fullmatch(value)
+    ]
+
+
+def _is_label_key(key: str) -> bool:
+    match = _LABEL_KEY.fullmatch(key)
+    if match is None or len(match["name"]) > LONGEST_LABEL:
+        return False
+    return match["prefix"] is None or is_dns_subdomain(match["prefix"])
+
+
+# --- labels and annotations -----------------------------------------------------------
+
+
+def _labels_violations(field: str, labels: Mapping[str, str]) -> list[str]:
+    pairs = labels.items()
+    return [rule for k, v in pairs for rule in _label_violations(k, (v,), field)]
+
+
+def _key_violations(field: str, annotations: Mapping[str, str]) -> list[str]:
+    """Check the names of annotations; their values are free, and prefixes any case."""
+    return [
+        f"{field}: {key!r} is not an annotation's name"
+        for key in annotations
+        if not _is_label_key(key.lower())
     ]
 
 

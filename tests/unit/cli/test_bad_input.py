@@ -31,6 +31,12 @@ import pytest
             "kbackup backup create --help",
         ),
         (
+            ["backup", "create", "a", "--labels", "a b=c d"],
+            2,
+            ["'a b' is not a label's name", "'c d' is not a label's value"],
+            "kbackup backup create --help",
+        ),
+        (
             ["backup", "create", "a", "--include-namespaces", "shop,*"],
             2,
             ["'*' must stand alone"],

@@ -7,6 +7,7 @@ import pytest
 from kbackup.models import (
     NON_RESTORABLE_RESOURCES,
     BackupHooks,
+    BackupOptions,
     BackupResourceHook,
     BackupResourceHookSpec,
     BackupSpec,
@@ -20,8 +21,10 @@ from kbackup.models import (
     RestoreResourceHook,
     RestoreResourceHookSpec,
     RestoreSpec,
+    TemplateMetadata,
     TypedLocalObjectReference,
     validate_backup_name,
+    validate_backup_options,
     validate_backup_spec,
     validate_restore_name,
     validate_restore_spec,
@@ -330,3 +333,34 @@ def test_a_policy_is_a_word_that_is_known():
     assert ExistingResourcePolicy("none") is ExistingResourcePolicy.NONE
     with pytest.raises(ValueError, match="recreate"):
         ExistingResourcePolicy("recreate")
+
+
+@pytest.mark.parametrize(
+    ("labels", "rule"),
+    [
+        ({"a b": "c"}, "labels: 'a b' is not a label's name"),
+        ({"": "c"}, "labels: '' is not a label's name"),
+        ({"A.b/c": "d"}, "labels: 'A.b/c' is not a label's name"),
+        ({"a" * 64: "c"}, f"labels: '{'a' * 64}' is not a label's name"),
+        ({"a": "c d"}, "labels: 'c d' is not a label's value"),
+        ({"a": "c" * 64}, f"labels: '{'c' * 64}' is not a label's value"),
+    ],
+    ids=range(6),
+)
+def test_a_label_that_kubernetes_would_refuse(labels, rule):
+    """A record whose labels no API server takes could never be synced into a cluster."""
+    spec = BackupSpec(metadata=TemplateMetadata(labels=labels))
+
+    assert validate_backup_options(BackupOptions(labels=labels)) == [rule]
+    assert validate_backup_spec(spec) == [f"metadata.{rule}"]
+
+
+def test_an_annotation_has_a_name_and_any_value():
+    """Values of annotations are free; their names are like those of labels."""
+    fit = {"a.b/c": "any {text}", "UPPER.example.com/d": "", "e": "f g"}
+
+    assert validate_backup_options(BackupOptions(labels={"a.b/c": ""})) == []
+    assert validate_backup_options(BackupOptions(annotations=fit)) == []
+    assert validate_backup_options(BackupOptions(annotations={"a b": "c"})) == [
+        "annotations: 'a b' is not an annotation's name"
+    ]
