@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kbackup._kits.words import plural
+from kbackup._kits.words import plural, suggestion
 from kbackup.cli._options import Command, global_options, list_option
 from kbackup.cli._output import (
     document,
@@ -24,7 +24,7 @@ from kbackup.cli._output import (
     say_next,
 )
 from kbackup.cli._session import Session
-from kbackup.cli._types import without_twins, words_for
+from kbackup.cli._types import TypeWords, without_twins
 
 if TYPE_CHECKING:
     from kbackup.archive import ArchiveReader
@@ -77,12 +77,16 @@ def ls(
     session: Session, name: str, resources: tuple[str, ...], *, damaged: bool
 ) -> int:
     """List every object in backup NAME."""
-    wanted = {word.lower() for word in resources}
+    words, refs = TypeWords(), []
     with _opened(session, name, damaged=damaged) as archive:
-        found = [item for item in archive if not wanted or wanted & words_for(item)]
+        for item in archive:
+            words.learn(item)
+            refs.append(item.identifier)
+    wanted = {type_ for word in resources for type_ in words.meant_by(word)}
     rows = sorted(
         (ref.namespace, str(ref.group_resource), ref.name)
-        for ref in (item.identifier for item in found)
+        for ref in refs
+        if not resources or ref.group_resource in wanted
     )
     content = document(
         "BackupContents",
@@ -94,7 +98,7 @@ def ls(
     def table() -> None:
         print_table(("NAMESPACE", "RESOURCE", "NAME"), rows)
         if not rows:
-            say(f"Nothing of {', '.join(sorted(wanted)) or 'any type'} is in it.")
+            say(f"Nothing of {', '.join(sorted(resources)) or 'any type'} is in it.")
 
     print_document(session, content, table)
     return _damage(archive)
@@ -110,8 +114,9 @@ def show(session: Session, name: str, item: str, *, damaged: bool) -> int:
     """Print one object of backup NAME as YAML, as it was stored.
 
     KIND is a kind, a plural, a short or a full name: deployment, deployments, deploy,
-    deployments.apps. Of one object that was stored under two groups, such as an Ingress
-    of Kubernetes 1.20, the newer group's is printed.
+    deployments.apps; of a custom type also what its definition in the backup calls it.
+    Of one object that was stored under two groups, such as an Ingress of Kubernetes
+    1.20, the newer group's is printed.
     A Secret is printed with its values, because it was asked for by name; no other
     command prints them.
     """
@@ -119,27 +124,35 @@ def show(session: Session, name: str, item: str, *, damaged: bool) -> int:
     namespace, _, own = rest.rpartition("/")
     if not kind or not own:
         raise click.BadParameter(f"{item!r} is not KIND/[NS/]NAME", param_hint="ITEM")
+    words, named = TypeWords(), []
     with _opened(session, name, damaged=damaged) as archive:
-        named = [
-            each
-            for each in archive
-            if each.identifier.name == own
-            and kind.lower() in words_for(each)
-            and (not namespace or each.identifier.namespace == namespace)
-        ]
-    found = without_twins(named)
+        for each in archive:
+            words.learn(each)
+            ref = each.identifier
+            if ref.name == own and namespace in ("", ref.namespace):
+                named.append(each)
+    types = words.meant_by(kind)
+    found = without_twins([e for e in named if e.identifier.group_resource in types])
     if len(found) != 1:
-        several = ", ".join(str(each.identifier) for each in found)
-        say(
-            f"Error: {item} is more than one object of backup {name}: {several}"
-            if found
-            else f"Error: backup {name} has no {item}"
-        )
+        if found:
+            several = ", ".join(str(each.identifier) for each in found)
+            say(f"Error: {item} is more than one object of backup {name}: {several}")
+        elif types:
+            say(f"Error: backup {name} has no {item}")
+        else:
+            _say_no_type(name, kind, words.near(kind))
         say_next(session, f"kbackup backup ls {name}")
         return _FAILED
     content = found[0].content
     print_document(session, content, None)
     return _damage(archive)
+
+
+def _say_no_type(name: str, kind: str, near: str) -> None:
+    """Tell a type that is not there from an object that is not there."""
+    say(f"Error: no type {kind} in backup {name}")
+    if near:
+        say(f"Hint: {suggestion('type', [near])}")
 
 
 @click.command(cls=Command)

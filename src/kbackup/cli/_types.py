@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
+
+import msgspec
 
 from kbackup._kits.kinds import is_built_in
-from kbackup.models import Item
+from kbackup._kits.words import nearest
+from kbackup.models import GroupResource, Item, well_known
 
 # Source: Kubernetes, `kubectl api-resources` of a server without custom resources.
 _SHORT_NAMES = {
@@ -39,17 +43,74 @@ _SHORT_NAMES = {
 }
 
 
-def words_for(item: Item) -> set[str]:
-    """Return the words that mean the item's type, each also with its group.
+class _Names(msgspec.Struct):
+    """What a definition calls its type; in v1 as in v1beta1."""
 
-    They are its plural, its kind in lower case, and the short names that every cluster
-    knows.
+    plural: str
+    singular: str = ""
+    kind: str = ""
+    shortNames: tuple[str, ...] = ()  # noqa: N815 - as the document has it
+
+    def words(self) -> set[str]:
+        words = (self.plural, self.singular, self.kind, *self.shortNames)
+        return {word.lower() for word in words if word}
+
+
+class _DefinitionSpec(msgspec.Struct):
+    group: str
+    names: _Names
+
+
+class _Definition(msgspec.Struct):
+    """Of a CustomResourceDefinition what `TypeWords` asks for."""
+
+    spec: _DefinitionSpec
+
+
+class TypeWords:
+    """Which words mean which of the types in one archive.
+
+    A type is meant by its plural, its kind in any case, the short names that every
+    cluster knows, and what its definition calls it where that is in the archive; each
+    also with the group. Complete when every item was learnt: definitions need not come
+    before what they define.
     """
-    type_ = item.identifier.group_resource
-    words = {type_.resource, item.kind.lower()}
-    if is_built_in(type_.group):
-        words.update(_SHORT_NAMES.get(type_.resource, ()))
-    return words | {f"{word}.{type_.group}" for word in words if type_.group}
+
+    def __init__(self) -> None:
+        self._words: dict[GroupResource, set[str]] = {}
+        self._defined: dict[GroupResource, set[str]] = {}
+
+    def learn(self, item: Item) -> None:
+        """Take in the type of *item*; and of a definition, the one it defines."""
+        type_ = item.identifier.group_resource
+        if type_ not in self._words:
+            self._words[type_] = _own_words(type_, item.kind)
+        if type_ == well_known.CRDS:
+            with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                spec = msgspec.json.decode(item.raw, type=_Definition).spec
+                defined = GroupResource(spec.group, spec.names.plural)
+                self._defined[defined] = spec.names.words()
+
+    def meant_by(self, word: str) -> set[GroupResource]:
+        """Return the types that *word* means: mostly one, or none."""
+        name, _, group = word.lower().partition(".")
+        return {
+            type_
+            for type_ in (*self._words, *self._defined)
+            if name in self._words.get(type_, ()) or name in self._defined.get(type_, ())
+            if group in ("", type_.group)
+        }
+
+    def near(self, word: str) -> str:
+        """Return the type whose name *word* may be a slip for, or nothing."""
+        types = {*self._words, *self._defined}
+        names = {name: str(t) for t in types for name in (t.resource, str(t))}
+        return names.get(nearest(word.lower(), sorted(names)), "")
+
+
+def _own_words(type_: GroupResource, kind: str) -> set[str]:
+    short = _SHORT_NAMES.get(type_.resource, ()) if is_built_in(type_.group) else ()
+    return {type_.resource, kind.lower(), *short}
 
 
 def without_twins(items: Sequence[Item]) -> Sequence[Item]:

@@ -300,6 +300,16 @@ def test_show_of_a_secret_prints_its_values(backed_up):
     assert load_yaml(done.out)["data"]["api-key"] == "bm90LWEtcmVhbC1rZXk="
 
 
+def test_show_of_a_type_that_is_not_there(backed_up):
+    """An unknown type does not look like a missing object, and the nearest is named."""
+    done = backed_up("backup", "show", "shop-1", "secrit/shop/payment")
+
+    assert done.code == 1
+    assert "Error: no type secrit in backup shop-1" in done.err
+    assert "Hint: the nearest type is secrets" in done.err
+    assert done.next == "Next: kbackup backup ls shop-1"
+
+
 def test_show_of_what_is_not_there(backed_up):
     """An object that the backup lacks is an error that leads to the list."""
     done = backed_up("backup", "show", "shop-1", "secret/shop/none")
