@@ -88,15 +88,21 @@ url = "s3://backups/prod?region=eu-west-1"
 [locations.mirrored]
 url = ["/mnt/bak1", "/mnt/bak2"]
 
+[locations.archive]
+url = "/mnt/archive"
+read-only = true             # listed, verified and restored from, never written
+
 [locations.minio]            # what a url cannot say: the fields of Velero's location
 provider = "aws"
 bucket = "backups"
 prefix = "prod"
-read-only = true             # listed, verified and restored from, never written
 [locations.minio.config]
 s3Url = "http://minio:9000"
 s3ForcePathStyle = "true"
 ```
+
+Beside `url` only `read-only` may stand. A setting of a location that is not in this example
+is refused by name.
 """
 
 

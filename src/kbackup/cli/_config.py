@@ -7,6 +7,10 @@
     [locations.prod]
     url = "s3://backups/prod?region=eu-west-1"
 
+    [locations.archive]
+    url = "/mnt/archive"
+    read-only = true
+
     [locations.minio]
     provider = "aws"
     bucket = "backups"
@@ -27,10 +31,15 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from kbackup._kits.words import nearest, suggestion
 from kbackup.errors import InvalidConfigError, UnknownLocationError
 
 if TYPE_CHECKING:
     from kbackup.models import BackupStorageLocation
+
+
+_BESIDE_URL = frozenset({"url", "read-only"})
+_FIELDS = frozenset({"provider", "bucket", "prefix", "config", "read-only"})
 
 
 @attrs.frozen(kw_only=True)
@@ -46,6 +55,19 @@ class Config:
     path: Path
     default_location: str = ""
     locations: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
+
+
+@attrs.frozen(kw_only=True)
+class Chosen:
+    """The location that a user means.
+
+    Attributes:
+        source: Addresses, several of which are mirrors; or Velero's fields.
+        read_only: Whether the file of settings forbids to write there.
+    """
+
+    source: Sequence[str] | BackupStorageLocation
+    read_only: bool = False
 
 
 def config_path() -> Path:
@@ -75,16 +97,15 @@ def read_config(path: Path) -> Config:
     return Config(path=path, default_location=default, locations=locations)
 
 
-def choose_location(
-    given: Sequence[str], config: Config
-) -> Sequence[str] | BackupStorageLocation:
-    """Return the addresses or the location that the user means.
+def choose_location(given: Sequence[str], config: Config) -> Chosen:
+    """Return the location that the user means.
 
     A word with ``://`` or a path separator is an address; any other is a name in the
     file of settings. A ``~`` that no shell has replaced is the home directory here.
 
     Raises:
         UnknownLocationError: None was given, or the name is not in the file.
+        InvalidConfigError: What stands under the name means no location.
     """
     words = list(given) or [config.default_location]
     if words == [""]:
@@ -94,7 +115,7 @@ def choose_location(
             f"or default-location in {config.path}",
         )
     if len(words) > 1 or is_address(words[0]):
-        return [_at_home(word) for word in words]
+        return Chosen(source=[_at_home(word) for word in words])
     name = words[0]
     if name not in config.locations:
         known = ", ".join(sorted(config.locations)) or "none"
@@ -119,33 +140,60 @@ def _at_home(address: str) -> str:
     return "#".join(map(os.path.expanduser, parts))
 
 
-def _location(name: str, config: Config) -> Sequence[str] | BackupStorageLocation:
+def _location(name: str, config: Config) -> Chosen:
     """Return what stands under *name*: addresses, or Velero's fields."""
+    table = config.locations[name]
+    where = f"{config.path}: location {name!r}"
+    if not isinstance(table, dict):
+        raise InvalidConfigError(f"{where} is no table")
+    url = table.get("url")
+    _refuse_odd_keys(table, _BESIDE_URL if url is not None else _FIELDS, where)
+    read_only = table.get("read-only", False)
+    if not isinstance(read_only, bool):
+        raise InvalidConfigError(f"{where}: read-only is true or false")
+    if url is None:
+        return Chosen(source=_from_fields(name, table, where), read_only=read_only)
+    urls = [url] if isinstance(url, str) else url
+    if not (isinstance(urls, list) and urls and all(isinstance(u, str) for u in urls)):
+        raise InvalidConfigError(f"{where}: url is an address, or a list of them")
+    source = [_settled(each, name, config) for each in urls]
+    return Chosen(source=source, read_only=read_only)
+
+
+def _refuse_odd_keys(
+    table: Mapping[str, Any], known: frozenset[str], where: str
+) -> None:
+    """Refuse what would be passed over, and name it: it may be a slip of the pen."""
+    odd = sorted(table.keys() - known)
+    if not odd:
+        return
+    names = ", ".join(odd)
+    beside = set(odd) & _FIELDS
+    if beside:  # beside a url, then
+        raise InvalidConfigError(
+            f"{where} has a url, which takes no {names} beside it",
+            hint="what a url cannot say needs provider, bucket, prefix, config",
+        )
+    raise InvalidConfigError(
+        f"{where} has no setting {names}",
+        hint=suggestion("setting", (nearest(key, sorted(known)) for key in odd)),
+    )
+
+
+def _from_fields(
+    name: str, table: Mapping[str, Any], where: str
+) -> BackupStorageLocation:
+    """Return Velero's object of the fields in *table*."""
     from kbackup.models import (  # noqa: PLC0415 - only Velero's fields need models
-        AccessMode,
         BackupStorageLocation,
         BackupStorageLocationSpec,
         ObjectMeta,
         ObjectStorage,
     )
 
-    table = config.locations[name]
-    url = table.get("url")
-    if url is not None and table.keys() - {"url"}:
-        raise InvalidConfigError(
-            f"{config.path}: location {name!r} has a url and other settings",
-            hint="what a url cannot say needs provider, bucket, prefix, config",
-        )
-    if isinstance(url, str):
-        return [_settled(url, name, config)]
-    if isinstance(url, list) and url and all(isinstance(each, str) for each in url):
-        return [_settled(each, name, config) for each in url]
     provider, settings = table.get("provider"), table.get("config", {})
-    read_only = bool(table.get("read-only", False))
     if not isinstance(provider, str) or not isinstance(settings, dict):
-        raise InvalidConfigError(
-            f"{config.path}: location {name!r} needs url, or provider with bucket"
-        )
+        raise InvalidConfigError(f"{where} needs url, or provider with bucket")
     return BackupStorageLocation(
         metadata=ObjectMeta(name=name),
         spec=BackupStorageLocationSpec(
@@ -157,7 +205,6 @@ def _location(name: str, config: Config) -> Sequence[str] | BackupStorageLocatio
             object_storage=ObjectStorage(
                 bucket=str(table.get("bucket", "")), prefix=str(table.get("prefix", ""))
             ),
-            access_mode=AccessMode.READ_ONLY if read_only else None,
         ),
     )
 

@@ -7,7 +7,7 @@ import shlex
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from types import FrameType
@@ -112,26 +112,29 @@ class Session:
 
     def object_store(self) -> closing[ObjectStore]:
         """Open what lies below the backups of the chosen location."""
-        from kbackup.stores import (  # noqa: PLC0415 - on demand
-            location_from,
-            open_object_store,
-        )
+        from kbackup.stores import open_object_store  # noqa: PLC0415 - on demand
 
-        location = location_from(self._chosen(), self.plugins)
-        return closing(open_object_store(location, self.plugins))
+        return closing(open_object_store(self._chosen(), self.plugins))
 
-    def _chosen(self) -> Sequence[str] | BackupStorageLocation:
+    def _chosen(self) -> BackupStorageLocation:
         """Return the location by the options, the environment, or the settings."""
         from kbackup.cli._config import (  # noqa: PLC0415 - on demand
             choose_location,
             config_path,
             read_config,
         )
+        from kbackup.models import AccessMode  # noqa: PLC0415 - on demand
+        from kbackup.stores import location_from  # noqa: PLC0415 - on demand
 
         given = self.locations or tuple(
             filter(None, [os.environ.get("KBACKUP_LOCATION", "")])
         )
-        return choose_location(given, read_config(config_path()))
+        chosen = choose_location(given, read_config(config_path()))
+        location = location_from(chosen.source, self.plugins)
+        if not chosen.read_only:
+            return location
+        spec = attrs.evolve(location.spec, access_mode=AccessMode.READ_ONLY)
+        return attrs.evolve(location, spec=spec)
 
     def complete(self, command: str) -> str:
         """Return *command* with the global options that it needs to mean the same."""

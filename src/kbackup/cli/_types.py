@@ -97,7 +97,8 @@ class TypeWords:
         return {
             type_
             for type_ in (*self._words, *self._defined)
-            if name in self._words.get(type_, ()) or name in self._defined.get(type_, ())
+            if name in self._words.get(type_, ())
+            or name in self._defined.get(type_, ())
             if group in ("", type_.group)
         }
 

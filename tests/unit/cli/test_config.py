@@ -50,7 +50,7 @@ def test_name_with_url(config):
     """A name stands for its address."""
     settings = config('[locations.prod]\nurl = "s3://b/p"\n')
 
-    assert choose_location(["prod"], settings) == ["s3://b/p"]
+    assert choose_location(["prod"], settings).source == ["s3://b/p"]
 
 
 def test_name_with_fields(config):
@@ -60,7 +60,7 @@ def test_name_with_fields(config):
         '[locations.minio.config]\ns3ForcePathStyle = "true"\n'
     )
 
-    location = choose_location(["minio"], settings)
+    location = choose_location(["minio"], settings).source
 
     assert location.metadata.name == "minio"
     assert location.spec.provider == "aws"
@@ -73,12 +73,12 @@ def test_default_location(config):
     """Without a word the file's default counts."""
     settings = config('default-location = "p"\n[locations.p]\nurl = "/b"\n')
 
-    assert choose_location([], settings) == ["/b"]
+    assert choose_location([], settings).source == ["/b"]
 
 
 def test_several_addresses_stay_together(tmp_path):
     """Mirrored directories are given by repeating the option."""
-    assert choose_location(["/a", "/b"], Config(path=tmp_path)) == ["/a", "/b"]
+    assert choose_location(["/a", "/b"], Config(path=tmp_path)).source == ["/a", "/b"]
 
 
 def test_unknown_name_says_what_there_is(config):
@@ -101,18 +101,49 @@ def test_nothing_given_says_how(tmp_path):
     assert "config.toml" in caught.value.hint
 
 
-def test_read_only_location(config):
-    """A location can be declared read-only."""
-    settings = config('[locations.a]\nprovider = "aws"\nread-only = true\n')
+@pytest.mark.parametrize("place", ['provider = "aws"', 'url = "/b"', 'url = ["/b"]'])
+def test_read_only_location(config, place):
+    """A location can be declared read-only, whichever way it is given."""
+    settings = config(
+        f"[locations.a]\n{place}\nread-only = true\n[locations.b]\n{place}\n"
+    )
 
-    assert choose_location(["a"], settings).spec.read_only
+    assert choose_location(["a"], settings).read_only
+    assert not choose_location(["b"], settings).read_only
 
 
-@pytest.mark.parametrize("text", ['url = "/b"\nread-only = true', 'bucket = "b"'])
-def test_location_that_means_nothing(config, text):
-    """A location needs a url alone, or a provider."""
-    with pytest.raises(InvalidConfigError, match="location 'a'"):
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ('bucket = "b"', "needs url, or provider with bucket"),
+        ('url = "/b"\nbucket = "b"\nprefix = "p"', "takes no bucket, prefix beside it"),
+        ('url = "/b"\nread_only = true', "has no setting read_only"),
+        ('provider = "aws"\nread-olny = true', "has no setting read-olny"),
+        ('url = "/b"\nread-only = "false"', "read-only is true or false"),
+        ("url = 3", "url is an address, or a list of them"),
+        ("url = []", "url is an address, or a list of them"),
+    ],
+)
+def test_location_that_means_nothing(config, text, fault):
+    """What would be passed over is refused, and the key named."""
+    with pytest.raises(InvalidConfigError, match=f"location 'a'.*{fault}"):
         choose_location(["a"], config(f"[locations.a]\n{text}\n"))
+
+
+def test_location_that_is_no_table(config):
+    """A location written as a mere value is refused by name."""
+    with pytest.raises(InvalidConfigError, match="location 'a' is no table"):
+        choose_location(["a"], config('[locations]\na = "/b"\n'))
+
+
+def test_a_slip_in_a_setting_leads_to_the_right_one(config):
+    """The nearest setting is named: a missing read-only could cost a backup."""
+    settings = config('[locations.a]\nurl = "/b"\nread_only = true\n')
+
+    with pytest.raises(InvalidConfigError) as caught:
+        choose_location(["a"], settings)
+
+    assert caught.value.hint == "the nearest setting is read-only"
 
 
 @pytest.fixture(name="home")
@@ -127,7 +158,7 @@ def fixture_home(tmp_path, monkeypatch):
 @pytest.mark.parametrize("text", ["~", "~/backups", "~/a#~/b"])
 def test_tilde_is_the_home_directory(home, tmp_path, text):
     """A quoted ``~`` means the home directory, not a directory of that name."""
-    (address,) = choose_location([text], Config(path=tmp_path))
+    (address,) = choose_location([text], Config(path=tmp_path)).source
 
     assert address == text.replace("~", str(home))
 
@@ -137,7 +168,7 @@ def test_tilde_in_the_settings(home, config, url):
     """The file of settings may name a directory below the home directory."""
     settings = config(f"[locations.a]\nurl = {url}\n")
 
-    assert choose_location(["a"], settings) == [f"{home}/backups"]
+    assert choose_location(["a"], settings).source == [f"{home}/backups"]
 
 
 def test_tilde_in_a_path_field(home, config):
@@ -146,7 +177,7 @@ def test_tilde_in_a_path_field(home, config):
         '[locations.a]\nprovider = "local"\n[locations.a.config]\npath = "~/b"\n'
     )
 
-    assert choose_location(["a"], settings).spec.config == {"path": f"{home}/b"}
+    assert choose_location(["a"], settings).source.spec.config == {"path": f"{home}/b"}
 
 
 @pytest.mark.parametrize("url", ['"backups"', '"./backups"', '["/a", "b"]', '"/a#b"'])

@@ -30,17 +30,38 @@ def fixture_unwritable(backed_up, monkeypatch):
     return backed_up
 
 
+@pytest.fixture(name="settings")
+def fixture_settings(backed_up, monkeypatch, tmp_path):
+    """A function that gives the command line a location of the file of settings."""
+
+    def settings(place):
+        monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+        monkeypatch.setenv("KBACKUP_LOCATION", "archive")
+        (tmp_path / "kbackup").mkdir()
+        path = tmp_path / "kbackup/config.toml"
+        path.write_text(f"[locations.archive]\nread-only = true\n{place}")
+        return backed_up
+
+    return settings
+
+
 @pytest.fixture(name="declared")
-def fixture_declared(backed_up, directory, monkeypatch, tmp_path):
-    """A location that the file of settings calls read-only."""
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    monkeypatch.setenv("KBACKUP_LOCATION", "archive")
-    (tmp_path / "kbackup").mkdir()
-    (tmp_path / "kbackup/config.toml").write_text(
-        '[locations.archive]\nprovider = "kbackup.io/local"\nread-only = true\n'
+def fixture_declared(settings, directory):
+    """A location that the file of settings calls read-only, by its address."""
+    return settings(f'url = "{directory}"\n')
+
+
+def test_fields_can_be_declared_read_only(settings, directory):
+    """Velero's fields are declared read-only as an address is."""
+    kbackup = settings(
+        'provider = "kbackup.io/local"\n'
         f'[locations.archive.config]\npath = "{directory}"\n'
     )
-    return backed_up
+
+    assert kbackup("backup", "get").code == 0
+    refused = kbackup("backup", "create", "b")
+    assert refused.code == 1
+    assert "read-only" in refused.err
 
 
 @pytest.mark.parametrize("arguments", LOOKING, ids=lambda words: " ".join(words[:2]))
