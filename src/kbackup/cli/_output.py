@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import click
+
+from kbackup._kits.words import first_few, plural
 
 if TYPE_CHECKING:
     from kbackup.cli._session import Session
-    from kbackup.models import Results
+    from kbackup.models import ResultEntry, Results
 
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 _COMMANDS = re.compile(r"[^\n\t -~\u00a0-\ud7ff\ue000-\U0010ffff]")
+_FOLDED = 5  # as many items of which the same is said have a line each
+_NAMED = 3  # of more
 _GAP = "   "  # between columns, as kubectl
 
 
@@ -85,10 +90,26 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 def print_results(results: Results) -> None:
-    """Print every warning and error of a run, errors last."""
+    """Print the warnings and errors of a run, errors last; what is said of many once."""
     for word, entries in (("warning", results.warnings), ("error", results.errors)):
-        for entry in entries:
-            echo(f"  {word}: {entry}", err=True)
+        for text in _folded(entries):
+            echo(f"  {word}: {text}", err=True)
+
+
+def _folded(entries: Iterable[ResultEntry]) -> Iterator[str]:
+    """Yield a line for each entry, and one for many items of which the same is said."""
+    alike: dict[tuple[str, ...], list[ResultEntry]] = {}
+    for entry in entries:
+        own = "" if entry.item is not None else str(len(alike))  # folds with none
+        key = (entry.message, entry.cause, entry.plugin, own)
+        alike.setdefault(key, []).append(entry)
+    for same in alike.values():
+        if len(same) <= _FOLDED:
+            yield from map(str, same)
+            continue
+        several = attrs.evolve(same[0], item=None)
+        refs = [entry.item for entry in same]
+        yield f"{plural(len(same), 'item')}: {several}: {first_few(refs, _NAMED)}"
 
 
 def age(instant: datetime | None, now: datetime) -> str:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from kbackup.cli._output import printable, say
+from kbackup._kits.clock import Clock, SystemClock
+from kbackup.cli._output import printable, say, span
 from kbackup.plugins import (
     Event,
     ItemsProgressed,
@@ -19,12 +21,14 @@ from kbackup.plugins import (
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+_REPEAT_SECONDS = 60  # of the same line: a log of ten minutes stays readable
+
 
 @contextmanager
-def show_progress() -> Iterator[Observer]:
+def show_progress(clock: Clock | None = None) -> Iterator[Observer]:
     """Give an observer that shows the run for as long as the context is open."""
     if not sys.stderr.isatty():
-        yield _print_line
+        yield _Lines(clock or SystemClock())
         return
     from rich.console import Console  # noqa: PLC0415 - costs 50 ms
     from rich.progress import (  # noqa: PLC0415 - as above
@@ -67,9 +71,36 @@ class _Bar:
             )
 
 
-def _print_line(event: Event) -> None:
-    """Print the steps, and what is waited for, as lines."""
-    if isinstance(event, PhaseChanged):
-        say(f"{event.phase} ...")
-    elif isinstance(event, WaitingFor):
-        say(f"waiting for {event.what} ...")
+class _Lines:
+    """Prints the steps, and what is waited for when that is new or a minute old."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._what = ""
+        self._since = 0.0
+        self._told = 0.0
+
+    def __call__(self, event: Event) -> None:
+        """Print *event*, if there is something new in it."""
+        if isinstance(event, PhaseChanged):
+            self._what = ""
+            say(f"{event.phase} ...")
+        elif isinstance(event, WaitingFor):
+            self._wait(event)
+
+    def _wait(self, event: WaitingFor) -> None:
+        now = self._clock.monotonic()
+        if event.what != self._what:
+            self._what, self._since = event.what, now
+        elif now - self._told < _REPEAT_SECONDS:
+            return
+        self._told = now
+        facts = [f"{_span(now - self._since)} so far"] if now > self._since else []
+        if event.seconds_left is not None:
+            facts.append(f"at most {_span(event.seconds_left)} more")
+        told = f" ({', '.join(facts)})" if facts else ""
+        say(f"waiting for {event.what} ...{told}")
+
+
+def _span(seconds: float) -> str:
+    return span(timedelta(seconds=round(seconds)))

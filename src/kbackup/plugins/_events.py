@@ -146,9 +146,11 @@ class WaitingFor(Event):
 
     Attributes:
         what: Such as ``CRD widgets.example.com to be established``.
+        seconds_left: Until the run gives up; None: it does not say.
     """
 
     what: str
+    seconds_left: float | None = None
 
 
 @attrs.frozen(kw_only=True)

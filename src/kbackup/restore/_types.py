@@ -59,7 +59,6 @@ class ServedTypes:
     ) -> Iterator[tuple[PlanEntry, str]]:
         """Wait for the types of new CRDs; yield those that do not come, with why."""
         for entry in entries:
-            self._run.emit(WaitingFor(what=f"{entry.target} to be established"))
             reason = self._await_one(entry, deadline)
             if reason:
                 yield entry, reason
@@ -81,8 +80,11 @@ class ServedTypes:
                 if not missing:
                     return ""
                 reason = f"the CRD is not {' and '.join(missing)}"
-            if self._run.clock.monotonic() >= deadline:
+            left = deadline - self._run.clock.monotonic()
+            if left <= 0:
                 break
+            what = f"{entry.target} to be established"
+            self._run.emit(WaitingFor(what=what, seconds_left=left))
             self._run.cancel.wait(_PAUSE_SECONDS)
         return reason
 

@@ -16,7 +16,7 @@ from operator import attrgetter
 
 import attrs
 
-from kbackup._kits.words import first_few
+from kbackup._kits.words import and_more
 from kbackup._kits.workers import WorkerPool
 from kbackup.models import GroupResource, ItemOutcome, ResourceIdentifier, well_known
 from kbackup.plugins import ItemRestored, ItemsProgressed, Run, WaitingFor
@@ -196,7 +196,8 @@ class Writer:
             if left <= 0:
                 self._give_up()
                 return
-            self._run.emit(WaitingFor(what=_waiting_text(self._later)))
+            what = _waiting_text(self._later)
+            self._run.emit(WaitingFor(what=what, seconds_left=left))
             self._run.cancel.check()
             self._run.cancel.wait(min(pause, left))
             waiting, self._later = self._later, []
@@ -317,5 +318,7 @@ class _Crew:
 
 
 def _waiting_text(waiting: Sequence[tuple[PlanEntry, str]]) -> str:
-    targets = [entry.target for entry, _ in waiting]
-    return f"{first_few(targets, 1)}: {waiting[0][1]}"
+    # The queue has no order: without one of its own the text would change every round.
+    entry, reason = min(waiting, key=lambda pair: str(pair[0].target))
+    more = and_more(waiting, 1)
+    return f"{entry.target}{f' {more}' if more else ''}: {reason}"

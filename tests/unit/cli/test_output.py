@@ -9,7 +9,14 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from kbackup.models import load_yaml
+from kbackup.cli._output import print_results
+from kbackup.models import (
+    GroupResource,
+    ResourceIdentifier,
+    ResultEntry,
+    Results,
+    load_yaml,
+)
 
 PLAN = ("--from-backup", "shop-1", "--namespace-mappings", "shop:b")
 VERBS = [
@@ -174,3 +181,35 @@ def test_help(offline, verb, flag):
     assert done.code == 0
     assert "Usage: kbackup" in done.out
     assert "--location" in done.out
+
+
+def lost(number, message="not restored: namespace x could not be made"):
+    """Errors of as many ConfigMaps, of each the same."""
+    type_ = GroupResource.parse("configmaps")
+    return [
+        ResultEntry(message=message, item=ResourceIdentifier(type_, "x", f"c-{n:02}"))
+        for n in range(number)
+    ]
+
+
+def test_what_is_said_of_many_items_is_printed_once(capsys):
+    """A summary folds equal errors into one with a count; other ones keep their line."""
+    first = ResultEntry(message="the first cause")
+    told = "  error: 16 items: not restored: namespace x could not be made: "
+    named = "configmaps/x/c-00, configmaps/x/c-01, configmaps/x/c-02 and 13 more"
+
+    print_results(Results(errors=[first, *lost(16), *lost(2, "other")]))
+
+    assert capsys.readouterr().err.splitlines() == [
+        "  error: the first cause",
+        told + named,
+        "  error: configmaps/x/c-00: other",
+        "  error: configmaps/x/c-01: other",
+    ]
+
+
+def test_sentences_without_an_item_are_not_folded(capsys):
+    """Only items are counted: of anything else every sentence is printed."""
+    print_results(Results(warnings=[ResultEntry(message="again")] * 7))
+
+    assert capsys.readouterr().err.splitlines() == ["  warning: again"] * 7

@@ -1,11 +1,13 @@
 """Progress is a bar on a terminal and a line for each step elsewhere."""
 
 import sys
+from datetime import UTC, datetime
 
 import pytest
 
 from kbackup.cli._progress import show_progress
 from kbackup.plugins import ItemsProgressed, PhaseChanged, RunStarted, WaitingFor
+from kbackup.testing import FrozenClock
 
 EVENTS = [
     RunStarted(kind="restore", name="r"),
@@ -54,3 +56,32 @@ def test_bar_moves(monkeypatch, done):
         (task,) = observe._progress.tasks
 
     assert (task.completed, task.total) == (done, 3)
+
+
+def test_a_long_wait_is_told_once_a_minute(capsys):
+    """The same wait is one line, then one a minute, with the time it took and has."""
+    clock = FrozenClock(datetime(2024, 5, 1, tzinfo=UTC))
+
+    with show_progress(clock) as observe:
+        for second in range(0, 150, 5):
+            observe(WaitingFor(what="a", seconds_left=600 - second))
+            clock.sleep(5)
+        observe(WaitingFor(what="b"))
+        observe(WaitingFor(what="b"))
+
+    assert capsys.readouterr().err.splitlines() == [
+        "waiting for a ... (at most 10m more)",
+        "waiting for a ... (1m so far, at most 9m more)",
+        "waiting for a ... (2m so far, at most 8m more)",
+        "waiting for b ...",
+    ]
+
+
+def test_the_next_step_waits_anew(capsys):
+    """What is waited for again in another step is told again."""
+    with show_progress() as observe:
+        for event in (WaitingFor(what="a"), PhaseChanged(phase="b")) * 2:
+            observe(event)
+
+    told = ["waiting for a ...", "b ..."]
+    assert capsys.readouterr().err.splitlines() == told * 2

@@ -10,7 +10,7 @@ import pytest
 from kbackup._kits.normalise import Difference
 from kbackup._kits.workers import Cancelled, CancelToken, WorkerPool
 from kbackup.models import GroupResource, ResourceIdentifier
-from kbackup.plugins import ItemRestored, Run
+from kbackup.plugins import ItemRestored, Run, WaitingFor
 from kbackup.restore import PlanAction, PlanEntry
 from kbackup.restore._writer import CREATED, FAILED, Attempt, Writer, _Crew
 from kbackup.testing import FrozenClock
@@ -338,3 +338,18 @@ def test_observers_hear_of_each_item():
 
     restored = [e for e in events if isinstance(e, ItemRestored)]
     assert [(e.identifier.name, e.action) for e in restored] == [("a", "created")]
+
+
+def test_observers_hear_what_is_waited_for_and_how_long_still():
+    """One wait is told in the same words in every round, with the time that is left."""
+    events = []
+    run = _run(observer=events.append)
+    refuse = Attempt(reason="not yet")
+    entries = [_entry("b"), _entry("a")]  # the queue has b first
+
+    _writer(run, lambda _: refuse, workers=1).write(entries, timedelta(seconds=30))
+
+    waits = [event for event in events if isinstance(event, WaitingFor)]
+    assert {each.what for each in waits} == {"secrets/shop/a and 1 more: not yet"}
+    assert waits[0].seconds_left == 30
+    assert 0 < waits[-1].seconds_left < 30
