@@ -170,8 +170,11 @@ def plan(
         save_plan(save, content)
         again = f"--plan {shlex.quote(str(save))}"
     print_document(session, content, lambda: echo(str(planned)))
-    say_next(session, f"kbackup restore create {again}")
-    return planned.exit_code if detailed_exitcode else 0
+    if planned.selects_nothing:
+        say_next(session, f"kbackup backup ls {session.backup}")
+    else:
+        say_next(session, f"kbackup restore create {again}")
+    return planned.exit_code if detailed_exitcode or planned.selects_nothing else 0
 
 
 @restore.command()
@@ -200,6 +203,7 @@ def create(session: Session, /, *, plan: Path | None, yes: bool, **flags: Any) -
     else:
         planned = load_plan(plan)
         session.backup = planned.head.backup_name
+        _engine(session, store).check(planned)  # before anybody is shown it
         again = f"create --plan {shlex.quote(str(plan))}"
     say(_aimed(session, planned).summary())
     if not agreed("Carry this plan out?", yes=yes or planned.is_empty):
@@ -248,7 +252,12 @@ def _require_backup(session: Session, flags: Mapping[str, Any]) -> None:
 def _aimed(session: Session, planned: RestorePlan) -> RestorePlan:
     """Return the plan as it is shown: it is written where this call connects to."""
     target = session.cluster()
-    head = attrs.evolve(planned.head, server=target.server, context=target.context)
+    head = attrs.evolve(
+        planned.head,
+        server=target.server,
+        context=target.context,
+        cluster_version=target.version().git_version,
+    )
     return attrs.evolve(planned, head=head)
 
 
@@ -260,7 +269,9 @@ def _plan(session: Session, flags: dict[str, Any], store: BackupStore) -> Restor
         return engine.plan(name, spec, options, cancel=token)
 
 
-def _engine(session: Session, store: BackupStore, observer: Observer) -> RestoreEngine:
+def _engine(
+    session: Session, store: BackupStore, observer: Observer | None = None
+) -> RestoreEngine:
     """Make the engine; the cluster is connected once."""
     from kbackup.restore import RestoreEngine  # noqa: PLC0415 - on demand
 
@@ -368,8 +379,8 @@ def _print_restored(result: RestoreResult) -> None:
     counts = Counter(outcome.action for outcome in result.outcomes)
     done = ", ".join(f"{n} {action}" for action, n in sorted(counts.items()))
     print_results(result.results)
-    restored = result.restore
-    echo(f"Restore {restored.metadata.name}: {restored.status.phase}, {done}")
+    name, phase = result.restore.metadata.name, result.restore.status.phase
+    echo(f"Restore {name}: {phase}, {done or 'nothing selected'}")
 
 
 @restore.command()

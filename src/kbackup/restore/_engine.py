@@ -85,6 +85,24 @@ class RestoreEngine:
         options = given_or_new("options", options, RestoreOptions)
         return make_plan(self._session(cancel), name, spec, options)
 
+    def check(self, plan: RestorePlan, *, cancel: CancelToken | None = None) -> None:
+        """Refuse a saved plan that is not for this cluster or not of its backup any more.
+
+        `apply` does the same before it writes; asked before, a plan is refused before it
+        is shown to anybody. Nothing is written anywhere.
+
+        Raises:
+            InvalidSpecError: The plan's name or specification breaks rules.
+            PlanOutdatedError: The archive or the target is not what the plan saw.
+            RestoreExistsError: Another restore has used the name.
+            BackupNotFoundError: The backup is gone.
+        """
+        from kbackup.restore._pipeline import check_plan  # noqa: PLC0415 - see the module
+        from kbackup.restore._plan import RestorePlan  # noqa: PLC0415 - see the module
+
+        require("plan", plan, RestorePlan)
+        check_plan(self._session(cancel), plan)
+
     def apply(
         self, plan: RestorePlan, *, cancel: CancelToken | None = None
     ) -> RestoreResult:

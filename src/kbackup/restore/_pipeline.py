@@ -169,6 +169,13 @@ def run_restore(
             contents.close()
 
 
+def check_plan(session: Session, plan: RestorePlan) -> None:
+    """Refuse what `apply_plan` would refuse before it reads the archive."""
+    validate(plan.head.restore_name, plan.spec, plan.options)
+    with cancel_as_error():
+        _check(session, plan)
+
+
 def apply_plan(session: Session, plan: RestorePlan) -> RestoreResult:
     """Write what *plan* says; nothing is written before the archive was read again."""
     head = plan.head

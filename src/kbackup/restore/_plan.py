@@ -27,6 +27,7 @@ from kbackup.models import (
 from kbackup.restore._claims import ClaimLine
 
 EXIT_NOTHING, EXIT_CHANGES, EXIT_CONFLICTS = 0, 4, 5
+EXIT_UNSELECTED = 3  # as the restore would end
 
 
 class PlanAction(StrEnum):
@@ -229,8 +230,15 @@ class RestorePlan:
         return not any(entry.action.writes for entry in self.entries)
 
     @property
+    def selects_nothing(self) -> bool:
+        """Whether no item of the backup is in it, which is hardly meant."""
+        return not self.entries
+
+    @property
     def exit_code(self) -> int:
-        """The detailed one: 0 nothing to do, 4 changes, 5 conflicts."""
+        """The detailed one: 0 nothing to do, 3 nothing selected, 4 changes, 5 conflicts."""
+        if self.selects_nothing:
+            return EXIT_UNSELECTED
         counts = self.counts
         if counts.get(PlanAction.CONFLICT) or counts.get(PlanAction.UNKNOWN):
             return EXIT_CONFLICTS
@@ -248,7 +256,7 @@ class RestorePlan:
         parts = [
             f"{counts[action]} {action}" for action in PlanAction if counts[action]
         ]
-        text = ", ".join(parts) or "nothing to do"
+        text = ", ".join(parts) or "nothing selected"
         if self.second_writes:
             text += f"; {self.second_writes} second writes for managedFields"
         return text

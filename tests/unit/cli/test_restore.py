@@ -348,3 +348,21 @@ def test_plan_as_json_has_no_secret(backed_up):
     assert document["kind"] == "RestorePlan"
     assert document["summary"] == {"create": 11, "skip": 3, "unchanged": 1}
     assert "api-key" not in done.out
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [["plan"], ["plan", "--detailed-exitcode"], ["create", "r", "--yes"]],
+    ids=" ".join,
+)
+def test_a_restore_of_nothing(backed_up, verb):
+    """What selects nothing ends with 3 and says so, already when it is planned."""
+    done = backed_up(
+        *("restore", *verb, "--from-backup", "shop-1"),
+        *("--include-namespaces", "shopp"),
+    )
+
+    assert done.code == 3
+    assert "nothing selected" in done.out
+    assert ", \n" not in done.out
+    assert "shopp" in done.out + done.err

@@ -88,7 +88,7 @@ def test_head_that_knows_little():
 @pytest.mark.parametrize(
     ("actions", "code"),
     [
-        ((), 0),
+        ((), 3),
         ((PlanAction.UNCHANGED, PlanAction.SKIP), 0),
         ((PlanAction.CREATE,), 4),
         ((PlanAction.UPDATE, PlanAction.SKIP), 4),
@@ -97,7 +97,7 @@ def test_head_that_knows_little():
     ],
 )
 def test_exit_code(actions, code):
-    """0 when there is nothing to do, 4 for changes, 5 for conflicts."""
+    """0 for nothing to do, 3 for nothing selected, 4 for changes, 5 for conflicts."""
     assert _plan(*(_entry(action) for action in actions)).exit_code == code
 
 

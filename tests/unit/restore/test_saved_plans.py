@@ -244,6 +244,8 @@ def test_another_cluster_is_refused(shop):
     with SimulatedCluster() as other, other.connect() as cluster:
         engine = RestoreEngine(cluster, shop.store)
 
+        with pytest.raises(PlanOutdatedError, match="another cluster"):
+            engine.check(RestorePlan.from_json(document))
         with pytest.raises(PlanOutdatedError, match="another cluster") as caught:
             engine.apply(RestorePlan.from_json(document))
         for one, uid in ((shop.cluster, shop.cluster.uid()), (cluster, cluster.uid())):
@@ -252,6 +254,18 @@ def test_another_cluster_is_refused(shop):
         assert caught.value.hint.startswith("plan again")
         assert caught.value.result.restore.status.phase == "Failed"
         assert other.objects("configmaps") == []
+
+
+def test_a_plan_that_fits_is_not_refused(shop):
+    """Checking a plan beforehand writes nothing and lets what can be applied through."""
+    plan = RestorePlan.from_json(_saved(shop.engine.plan("try-1", SPEC)))
+    before = shop.simulated.calls["create"]
+
+    shop.engine.check(plan)
+
+    assert shop.simulated.calls["create"] == before
+    assert shop.store.list_restores() == []
+    assert shop.engine.apply(plan).exit_code == 0
 
 
 def test_without_a_uid_the_address_has_to_be_the_same(shop):
