@@ -38,9 +38,10 @@ Ctrl-C and SIGTERM end a run cleanly: nothing of it is published, its name is fr
 the exit code is 130. A restore that was cancelled says how much of its plan it has written,
 and is completed by the same command under the same name. A second Ctrl-C aborts.
 
-`--from-backup latest` is the newest backup that is whole and ended as Completed or
-PartiallyFailed; newer ones that are damaged, incomplete or failed are named as not taken.
-No backup is made under the name `latest`.
+`latest`, in `--from-backup` and where a verb that reads takes a backup's name, is the newest
+backup that is whole and ended as Completed or PartiallyFailed; newer ones that are damaged,
+incomplete or failed are named as not taken. `backup delete` takes full names only. No backup
+is made under the name `latest`; one that has it all the same, from Velero, is meant by it.
 
 A location in memory (`memory://`) ends with the command, so `backup create` refuses it.
 

@@ -33,7 +33,13 @@ from kbackup.cli._output import (
     say,
     say_next,
 )
-from kbackup.cli._place import place_of, refuse_memory, telling_if_made
+from kbackup.cli._place import (
+    LATEST,
+    meant_backup,
+    place_of,
+    refuse_memory,
+    telling_if_made,
+)
 from kbackup.cli._progress import show_progress
 from kbackup.cli._session import (
     Session,
@@ -80,9 +86,9 @@ def create(session: Session, /, name: str, **flags: Any) -> int:
     """Make backup NAME and wait for it; exit code 3 if some items failed."""
     from kbackup.backup import BackupEngine  # noqa: PLC0415 - on demand
 
-    if name == "latest":
+    if name == LATEST:
         raise click.BadParameter(
-            "'latest' means the newest backup in --from-backup; choose another name",
+            "'latest' means the newest backup; choose another name",
             param_hint="NAME",
         )
     session.backup = name
@@ -162,6 +168,7 @@ def _print_created(result: BackupResult, url: str) -> None:
 def get(session: Session, names: tuple[str, ...]) -> int:
     """List the backups of the location, newest first."""
     store = session.store()
+    names = tuple(meant_backup(store, name) for name in names)
     entries = store.list()
     if names:
         entries = [entry for entry in entries if entry.name in names]
@@ -206,7 +213,8 @@ def describe(session: Session, names: tuple[str, ...], *, details: bool) -> int:
     Exit code 1 if one of them is damaged.
     """
     store = session.store()
-    found = [describe_entry(store, name, details=details) for name in names]
+    meant = [meant_backup(store, name) for name in names]
+    found = [describe_entry(store, name, details=details) for name in meant]
     contents = [each.content for each in found]
     content = (
         contents[0]

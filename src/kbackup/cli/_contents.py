@@ -23,6 +23,7 @@ from kbackup.cli._output import (
     say,
     say_next,
 )
+from kbackup.cli._place import meant_backup
 from kbackup.cli._session import Session
 from kbackup.cli._types import TypeWords, without_twins
 
@@ -42,10 +43,15 @@ def add_commands(group: click.Group) -> None:
         group.add_command(command)
 
 
+def _meant(session: Session, name: str) -> str:
+    """Return which backup the command is about, and remember it."""
+    session.backup = meant_backup(session.store(), name)
+    return session.backup
+
+
 @contextmanager
 def _opened(session: Session, name: str, *, damaged: bool) -> Iterator[ArchiveReader]:
     """Open the archive of backup *name*."""
-    session.backup = name
     with session.store().open_archive(name, salvage=damaged) as archive:
         yield archive
 
@@ -63,7 +69,7 @@ def _damage(archive: ArchiveReader) -> int:
 @click.pass_obj
 def logs(session: Session, name: str) -> None:
     """Print the log of backup NAME."""
-    session.backup = name
+    name = _meant(session, name)
     print_lines(session, session.store().logs(name), kind="BackupLog", name=name)
 
 
@@ -77,6 +83,7 @@ def ls(
     session: Session, name: str, resources: tuple[str, ...], *, damaged: bool
 ) -> int:
     """List every object in backup NAME."""
+    name = _meant(session, name)
     words, refs = TypeWords(), []
     with _opened(session, name, damaged=damaged) as archive:
         for item in archive:
@@ -124,6 +131,7 @@ def show(session: Session, name: str, item: str, *, damaged: bool) -> int:
     namespace, _, own = rest.rpartition("/")
     if not kind or not own:
         raise click.BadParameter(f"{item!r} is not KIND/[NS/]NAME", param_hint="ITEM")
+    name = _meant(session, name)
     words, named = TypeWords(), []
     with _opened(session, name, damaged=damaged) as archive:
         for each in archive:
@@ -169,7 +177,7 @@ def _say_no_type(name: str, kind: str, near: str) -> None:
 @click.pass_obj
 def download(session: Session, name: str, target: Path | None, *, force: bool) -> int:
     """Save the archive of backup NAME, checked against its digest."""
-    session.backup = name
+    name = _meant(session, name)
     if target == _STDOUT:
         _print_archive(session, name)
         return 0
@@ -211,7 +219,7 @@ def _print_archive(session: Session, name: str) -> None:
 @click.pass_obj
 def verify(session: Session, name: str) -> int:
     """Read the whole of backup NAME: digests, every item, counts, references."""
-    session.backup = name
+    name = _meant(session, name)
     store = session.store()
     report = store.verify(name)
     content = document(

@@ -17,7 +17,7 @@ from kbackup.cli._output import (
     say_next,
     say_once_mended,
 )
-from kbackup.cli._place import latest_of, without_own_key
+from kbackup.cli._place import meant_backup, without_own_key
 from kbackup.cli._session import Session
 from kbackup.errors import (
     ClusterError,
@@ -99,8 +99,7 @@ def _needs_findings(session: Session, name: str) -> Iterator[Finding]:
 
     try:
         cluster, store = session.cluster(), session.store()
-        if name == "latest":
-            name = latest_of(store)
+        name = meant_backup(store, name)
         session.backup = name
         with store.open_archive(name) as archive:
             needs = needs_of(archive)

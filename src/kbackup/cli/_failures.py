@@ -11,7 +11,7 @@ import click
 from kbackup import errors
 from kbackup._kits.words import plural
 from kbackup.cli._place import place_of, without_own_key
-from kbackup.cli._session import NobodyToAskError
+from kbackup.cli._session import NoBackupGivenError, NobodyToAskError
 
 if TYPE_CHECKING:
     from kbackup.cli._session import Session
@@ -115,6 +115,9 @@ def explain_usage(error: click.ClickException, arguments: Sequence[str]) -> str:
         return f"Error: {error.format_message()}\nNext: {error.first}"
     if isinstance(error, NobodyToAskError):
         return explain_words(error.format_message(), [*arguments, error.option])
+    if isinstance(error, NoBackupGivenError) and error.hint:
+        fact = f"Error: {error.format_message()}\nHint: {error.hint}"
+        return f"{fact}\nNext: {error.following}"
     context = getattr(error, "ctx", None)
     verb = context.command_path if context is not None else "kbackup"
     return f"Error: {error.format_message()}\nNext: {verb} --help"

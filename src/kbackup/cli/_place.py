@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kbackup.cli._output import say
-from kbackup.errors import InvalidConfigError
+from kbackup.errors import BackupNotFoundError, InvalidConfigError
 
 if TYPE_CHECKING:
     from kbackup.catalog import BackupEntry, BackupStore
 
 _MEMORY = "kbackup.io/memory"
+LATEST = "latest"  # in the place of a backup's name
 _OWN = "plugins/kbackup.io/"  # keys that nobody but kbackup knows
 
 
@@ -58,12 +59,24 @@ def refuse_memory(store: BackupStore) -> None:
         )
 
 
-def latest_of(store: BackupStore) -> str:
-    """Return which backup ``latest`` means, and say which newer ones it does not.
+def meant_backup(store: BackupStore, name: str) -> str:
+    """Return which backup *name* means: ``latest`` the newest, if none is called so.
 
     Raises:
-        BackupNotFoundError: There is none that can be restored from.
+        BackupNotFoundError: There is no newest that can be restored from.
     """
+    if name != LATEST:
+        return name
+    try:
+        store.entry(name)
+    except BackupNotFoundError:
+        return _latest_of(store)
+    say(f"A backup is called {name}: it is meant, not the newest")
+    return name
+
+
+def _latest_of(store: BackupStore) -> str:
+    """Return which backup is the newest, and say which newer ones are not taken."""
     chosen = store.latest()
     name = chosen.metadata.name
     for entry in store.list():

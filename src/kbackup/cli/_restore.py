@@ -37,7 +37,7 @@ from kbackup.cli._output import (
     say,
     say_next,
 )
-from kbackup.cli._place import latest_of, place_of
+from kbackup.cli._place import meant_backup, place_of
 from kbackup.cli._plan_file import (
     load_plan,
     refuse_beside_plan,
@@ -46,6 +46,7 @@ from kbackup.cli._plan_file import (
 )
 from kbackup.cli._progress import show_progress
 from kbackup.cli._session import (
+    NoBackupGivenError,
     Session,
     agreed,
     cancel_on_signal,
@@ -245,8 +246,7 @@ def _require_backup(session: Session, flags: Mapping[str, Any]) -> None:
     """Refuse a restore of nothing; a plan in a file names its backup itself."""
     session.backup = flags["from_backup"] or ""
     if not flags["from_backup"]:
-        context = click.get_current_context()
-        raise click.UsageError("Missing option '--from-backup'.", context)
+        raise NoBackupGivenError(flags["name"] or "", session.verb)
 
 
 def _aimed(session: Session, planned: RestorePlan) -> RestorePlan:
@@ -317,9 +317,7 @@ def _request(
     session: Session, flags: dict[str, Any], store: BackupStore
 ) -> tuple[str, RestoreSpec, RestoreOptions]:
     """Make the name, the specification and the options that the flags mean."""
-    backup = flags["from_backup"]
-    if backup == "latest":
-        backup = latest_of(store)
+    backup = meant_backup(store, flags["from_backup"])
     session.backup = backup
     spec = RestoreSpec(
         backup_name=backup,

@@ -193,6 +193,22 @@ class NobodyToAskError(click.UsageError):
         self.first = first
 
 
+class NoBackupGivenError(click.UsageError):
+    """A restore was asked for without saying of which backup.
+
+    Attributes:
+        hint: What was given instead, where that may be the backup's name.
+        following: The command with that name where it belongs; empty: none was given.
+    """
+
+    def __init__(self, name: str, verb: str) -> None:
+        super().__init__("Missing option '--from-backup'.", click.get_current_context())
+        self.hint, self.following = "", ""
+        if name:
+            self.hint = f"{name} would be the name of the restore, not of the backup"
+            self.following = f"{verb} --from-backup {shlex.quote(name)}"
+
+
 def require_somebody_to_ask(
     *, yes: bool, option: str = "--yes", first: str = ""
 ) -> None:

@@ -109,7 +109,7 @@ import pytest
             ["restore", "plan", "r"],
             2,
             ["Missing option '--from-backup'"],
-            "kbackup restore plan --help",
+            "kbackup restore plan --from-backup r",
         ),
         (
             ["restore", "plan", "--from-backup", "b", "--namespace-mappings", "a"],

@@ -2,6 +2,8 @@
 
 import pytest
 
+from kbackup import BackupEngine, BackupSpec, BackupStore
+
 
 @pytest.mark.parametrize("kind", ["backup", "restore"])
 def test_mistyped_location_is_named(offline, directory, kind):
@@ -93,7 +95,7 @@ def test_no_backup_is_named_latest(kbackup):
     done = kbackup("backup", "create", "latest")
 
     assert done.code == 2
-    assert "'latest' means the newest backup in --from-backup" in done.err
+    assert "'latest' means the newest backup;" in done.err
 
 
 def test_latest_says_what_it_passed_over(backed_up, directory):
@@ -106,3 +108,56 @@ def test_latest_says_what_it_passed_over(backed_up, directory):
     assert done.code == 0, done.err
     assert "Not taken as latest: later, damaged: its archive is missing\n" in done.err
     assert "The latest backup is shop-1, Completed\n" in done.err
+
+
+READING = [
+    ["get", "latest"],
+    ["describe", "latest"],
+    ["logs", "latest"],
+    ["ls", "latest"],
+    ["show", "latest", "deployment/web"],
+    ["verify", "latest"],
+    ["download", "latest", "--file", "a.tar.gz"],
+]
+
+
+@pytest.mark.parametrize("words", READING, ids=lambda words: words[0])
+def test_verbs_that_read_know_latest(backed_up, words, tmp_path, monkeypatch):
+    """Whatever looks into a backup can be asked for the newest one."""
+    monkeypatch.chdir(tmp_path)
+
+    done = backed_up("backup", *words)
+
+    assert done.code == 0, done.err
+    assert "The latest backup is shop-1, Completed\n" in done.err
+    assert "latest" not in done.out
+
+
+def test_latest_is_not_deleted(backed_up):
+    """What is removed for good is called by its own name."""
+    done = backed_up("backup", "delete", "latest", "--confirm")
+
+    assert done.code == 1
+    assert "not found" in done.err
+    assert "shop-1" in backed_up("backup", "get").out
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["backup", "describe", "latest"], "Name:         latest"),
+        (["restore", "plan", "--from-backup", "latest"], "of backup latest"),
+    ],
+    ids=["describe", "plan"],
+)
+def test_a_backup_that_is_called_latest(kbackup, simulated, directory, words, told):
+    """A backup of that very name, as Velero may make one, is the one that is meant."""
+    with simulated.connect() as cluster, BackupStore.open(directory) as store:
+        spec = BackupSpec(included_namespaces=["shop"])
+        for name in ("latest", "newer"):
+            BackupEngine(cluster, store).run(name, spec)
+
+    done = kbackup(*words)
+
+    assert told in done.out
+    assert "A backup is called latest: it is meant, not the newest" in done.err

@@ -95,3 +95,15 @@ def test_a_negative_duration_is_refused(offline, option):
     assert done.code == 2
     assert option in done.err
     assert "-5s is negative" in done.err
+
+
+@pytest.mark.parametrize("verb", ["plan", "create"])
+def test_a_backup_in_the_place_of_the_restores_name(offline, verb):
+    """Whoever gives the backup where the restore's name stands is shown the option."""
+    done = offline("restore", verb, "shop-1")
+
+    assert done.code == 2
+    assert "Missing option '--from-backup'" in done.err
+    assert "shop-1 would be the name of the restore" in done.err
+    following = f"Next: kbackup restore {verb} --from-backup shop-1"
+    assert done.err.strip().endswith(following)
