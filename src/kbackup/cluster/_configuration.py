@@ -27,6 +27,8 @@ _LONGEST_TEXT = 300
 _TOKEN_FILE_SECONDS = 10.0
 _TOKEN_KEYS = ("BearerToken", "authorization")  # the client's names, new and old
 
+_SECOND_DOCUMENT = "expected a single document in the stream"  # as PyYAML says it
+
 
 @attrs.frozen(kw_only=True)
 class Credentials:
@@ -129,6 +131,10 @@ def _read_kubeconfig(paths: str) -> Any:
     except yaml.YAMLError as exc:
         mark = getattr(exc, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
+        if getattr(exc, "context", "") == _SECOND_DOCUMENT:
+            raise InvalidConfigError(
+                f"kubeconfig {paths} holds several documents{line}: it is no kubeconfig"
+            ) from None
         # Without the cause: its text may quote the file.
         raise InvalidConfigError(f"kubeconfig {paths} is no YAML{line}") from None
     except OSError as exc:

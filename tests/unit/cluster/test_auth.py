@@ -294,6 +294,20 @@ def test_nothing_configured():
         Cluster.connect()
 
 
+def test_several_documents_are_no_kubeconfig(tmp_path):
+    """Manifests given as a kubeconfig are told as what they are, with the line."""
+    path = tmp_path / "app.yaml"
+    path.write_text("kind: Secret\nstringData: {a: hunter2}\n---\nkind: ConfigMap\n")
+
+    with pytest.raises(
+        InvalidConfigError, match=r"several documents, line 3"
+    ) as caught:
+        Cluster.connect(path)
+
+    assert "it is no kubeconfig" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
 def test_broken_kubeconfig(tmp_path):
     """A kubeconfig that is no YAML is an error that quotes nothing of it."""
     path = tmp_path / "config"
