@@ -22,6 +22,13 @@ from kbackup.errors import (
     StoreUnavailableError,
 )
 
+
+class _NoBucketError(StoreAccessError):
+    """A `StoreAccessError` in the words that fit: nobody is refused."""
+
+    fact = "there is no such bucket"
+
+
 _MAX_REASON = 300  # some servers answer with a whole page of HTML
 
 ERRORS_BY_ERRNO: Mapping[int, type[StoreError]] = {
@@ -63,7 +70,7 @@ ERRORS_BY_CODE: Mapping[str, type[StoreError]] = {
     "NoSuchVersion": ObjectNotFoundError,
     "NoSuchUpload": ObjectNotFoundError,
     "404": ObjectNotFoundError,  # HEAD has no body, so no code but the status
-    "NoSuchBucket": StoreAccessError,
+    "NoSuchBucket": _NoBucketError,
     "PreconditionFailed": ObjectExistsError,
     "412": ObjectExistsError,
     "ConditionalRequestConflict": StoreUnavailableError,  # try again, says S3
@@ -161,8 +168,11 @@ def translated(key: str, exc: BaseException) -> StoreError:
     """Return our error for a foreign one; what is not known is a plain `StoreError`."""
     reason = _reason(exc)
     if (response := _response(exc)) is not None:
-        code, status = response
+        code, status, bucket = response
         known = ERRORS_BY_CODE.get(code) or ERRORS_BY_CODE.get(status)
+        if known is _NoBucketError:
+            hint = "make the bucket, or mend its name or region in the location"
+            return known(key, f"{bucket or reason} ({code})", hint=hint)
         return (known or StoreError)(key, f"{reason} ({code or status})")
     if isinstance(exc, OSError) and exc.errno and exc.errno in ERRORS_BY_ERRNO:
         return ERRORS_BY_ERRNO[exc.errno](key, reason)
@@ -173,14 +183,15 @@ def translated(key: str, exc: BaseException) -> StoreError:
     return StoreError(key, reason)
 
 
-def _response(exc: BaseException) -> tuple[str, str] | None:
-    """Return code and HTTP status of a server's answer, of *exc* or of its cause."""
+def _response(exc: BaseException) -> tuple[str, str, str] | None:
+    """Return code, HTTP status and bucket of an answer, of *exc* or of its cause."""
     for candidate in (exc, exc.__cause__):
         response: Any = getattr(candidate, "response", None)
         if isinstance(response, Mapping) and "Error" in response:
             code = str(response["Error"].get("Code") or "")
+            bucket = str(response["Error"].get("BucketName") or "")
             metadata = response.get("ResponseMetadata") or {}
-            return code, str(metadata.get("HTTPStatusCode") or "")
+            return code, str(metadata.get("HTTPStatusCode") or ""), bucket
     return None
 
 

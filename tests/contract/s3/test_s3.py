@@ -164,14 +164,14 @@ def test_parts_are_of_a_known_size(store, requests_of, tmp_path):
 
 
 def test_a_missing_bucket_is_not_an_empty_one(s3_server, s3_credentials):
-    """A bucket that is not there is an access error in lists and reads."""
+    """A bucket that is not there is told by its name, in lists and writes."""
     store = open_s3_store(s3_server.config("no-such-bucket"))
 
     for call in (
         lambda: list(store.list("")),
         lambda: store.put("backups/b/x", b""),
     ):
-        with pytest.raises(StoreAccessError, match="NoSuchBucket"):
+        with pytest.raises(StoreAccessError, match="bucket: no-such-bucket"):
             call()
     store.close()
 

@@ -98,7 +98,6 @@ def client_error(code, status=400):
     [
         ("NoSuchKey", 404, ObjectNotFoundError),
         ("404", 404, ObjectNotFoundError),
-        ("NoSuchBucket", 404, StoreAccessError),
         ("PreconditionFailed", 412, ObjectExistsError),
         ("ConditionalRequestConflict", 409, StoreUnavailableError),
         ("AccessDenied", 403, StoreAccessError),
@@ -122,8 +121,20 @@ def test_the_cause_of_an_s3fs_error_counts():
 
     error = translated("backups/b/x", outer)
 
-    assert type(error) is StoreAccessError
+    assert isinstance(error, StoreAccessError)
     assert "NoSuchBucket" in str(error)
+
+
+def test_a_missing_bucket_is_named():
+    """A bucket that is not there is told as that, by name, and not as a refusal."""
+    exc = client_error("NoSuchBucket", 404)
+    exc.response["Error"]["BucketName"] = "backups"
+
+    error = translated("", exc)
+
+    assert str(error) == "store: there is no such bucket: backups (NoSuchBucket)"
+    assert "mend its name" in error.hint
+    assert isinstance(error, StoreAccessError)  # trying again does not help
 
 
 @pytest.mark.parametrize(
