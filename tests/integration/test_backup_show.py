@@ -1,6 +1,7 @@
 """``backup ls`` and ``backup show`` of what a real API server held."""
 
 import json
+import time
 
 import pytest
 
@@ -74,3 +75,55 @@ def test_object_of_two_groups_is_shown_once(kbackup, namespace, cluster):
     assert kbackup("backup", "show", "b-1", f"deploy/{namespace}/web")["kind"] == (
         "Deployment"
     )
+
+
+@pytest.fixture(name="widget")
+def fixture_widget(cluster, namespace):
+    """A custom object in a backup, with the definition that has a short name for it."""
+    group = f"{namespace}.example.com"
+    definition = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"widgets.{group}"},
+        "spec": {
+            "group": group,
+            "scope": "Namespaced",
+            "names": {"plural": "widgets", "kind": "Widget", "shortNames": ["wd"]},
+            "versions": [
+                {
+                    "name": "v1",
+                    "served": True,
+                    "storage": True,
+                    "schema": {"openAPIV3Schema": {"type": "object"}},
+                }
+            ],
+        },
+    }
+    crds = cluster.discover().by_kind("apiextensions.k8s.io/v1", definition["kind"])
+    cluster.create(crds, definition)
+    head = {"apiVersion": f"{group}/v1", "kind": "Widget"}
+    deadline = time.monotonic() + 60
+    while (served := cluster.discover(refresh=True).by_kind(*head.values())) is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    cluster.create(served, {**head, "metadata": {"name": "blue"}}, namespace=namespace)
+    yield
+    cluster.delete(crds, definition["metadata"]["name"])
+
+
+@pytest.mark.usefixtures("widget")
+def test_custom_object_is_shown_by_the_short_name_of_its_type(
+    cluster, namespace, tmp_path, monkeypatch, capsys
+):
+    """A definition in the backup tells what its type is called, without a cluster."""
+    with BackupStore.open(tmp_path / "store") as store:
+        spec = BackupSpec(included_namespaces=[namespace])
+        assert BackupEngine(cluster, store).run("b-2", spec).exit_code == 0
+    monkeypatch.setenv("KBACKUP_LOCATION", str(tmp_path / "store"))
+
+    shown = run(["backup", "show", "b-2", f"wd/{namespace}/blue", "-o", "json"])
+
+    assert shown == 0
+    assert json.loads(capsys.readouterr().out)["kind"] == "Widget"
+    assert run(["backup", "show", "b-2", f"wdx/{namespace}/blue"]) == 1
+    assert "no type wdx in backup b-2" in capsys.readouterr().err
