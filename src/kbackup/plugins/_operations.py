@@ -266,8 +266,7 @@ class Operations:
             if len(waiting) < told:
                 told = len(waiting)
                 run.emit(ItemsProgressed(done=total - told, total=total))
-                texts = [f"operation {each.id} of {each.item}" for each in waiting]
-                run.emit(WaitingFor(what=first_few(texts, 1)))
+            self._tell_wait(waiting)
             for each in waiting:
                 self._look_after(each)
             left = self._open()
@@ -277,6 +276,14 @@ class Operations:
                 run.cancel.wait(max(0.0, min(pause, until)))
                 pause = min(pause * 2, _LONGEST_PAUSE)
             waiting = left
+
+    def _tell_wait(self, waiting: list[_Begun]) -> None:
+        """Say in every round what is waited for, and when that will be given up."""
+        texts = [f"operation {each.id} of {each.item}" for each in waiting]
+        left = max(each.deadline for each in waiting) - self._run.clock.monotonic()
+        self._run.emit(
+            WaitingFor(what=first_few(texts, 1), seconds_left=max(left, 0.0))
+        )
 
     def _look_after(self, begun: _Begun) -> None:
         """Ask for one operation's progress; end it where that cannot go on."""

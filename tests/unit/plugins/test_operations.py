@@ -20,7 +20,7 @@ from kbackup.models import (
     ResourceIdentifier,
     ResourceSelector,
 )
-from kbackup.plugins import OperationProgressed, PhaseChanged, Run
+from kbackup.plugins import OperationProgressed, PhaseChanged, Run, WaitingFor
 from kbackup.plugins.engine import Operations
 from kbackup.testing import FrozenClock, RecordingCluster, backup_input
 
@@ -181,6 +181,20 @@ def test_observers_see_how_far_an_operation_is(scene):
     ]
     (phase,) = [e for e in scene.events if isinstance(e, PhaseChanged)]
     assert (phase.phase, phase.total) == ("WaitingForPluginOperations", 1)
+
+
+def test_observers_hear_how_long_an_operation_has_still(scene):
+    """As long as it waits a run says for what, and when it will give up."""
+    half = OperationProgress(n_completed=1, n_total=2)
+
+    scene.follow(Action(half, half, half, OperationProgress(completed=True)))
+
+    waits = [e for e in scene.events if isinstance(e, WaitingFor)]
+    left = [each.seconds_left for each in waits]
+    assert len({each.what for each in waits}) == 1
+    assert len(left) == 4
+    assert left == sorted(left, reverse=True)
+    assert 0 < left[-1] < left[0]
 
 
 def test_a_run_with_errors_waits_under_the_phase_of_its_errors(scene):
