@@ -22,7 +22,7 @@ test: .venv/.test $(if $(COVERAGE),coverage)
 coverage: .venv/.test
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest $(QUICK)
-	$(BIN)/coverage run -m pytest tests/integration/test_api_conformance.py -k simulated
+	$(BIN)/coverage run -m pytest tests/integration/test_*_conformance.py -k simulated
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 	$(BIN)/coverage report --include "$(WHOLE)" --fail-under 100

@@ -139,6 +139,13 @@ def test_discovery_in_one_document(cluster):
     named = {group["metadata"]["name"]: group for group in groups["items"]}
     versions = [v["version"] for v in named["autoscaling"]["versions"]]
     assert versions == ["v2", "v1"]
+    (apps,) = named["apps"]["versions"]
+    deployments = {r["resource"]: r for r in apps["resources"]}["deployments"]
+    kinds = {s["subresource"]: s["responseKind"] for s in deployments["subresources"]}
+    assert kinds == {
+        "scale": {"group": "autoscaling", "version": "v1", "kind": "Scale"},
+        "status": {"group": "apps", "version": "v1", "kind": "Deployment"},
+    }
 
 
 def test_discovery_can_be_of_old():
@@ -147,6 +154,30 @@ def test_discovery_can_be_of_old():
         _, _, answer = ask(old, "/apis", accept=AGGREGATED)
 
     assert answer["kind"] == "APIGroupList"
+
+
+def test_who_scales_manages_the_replicas(cluster):
+    """Whoever writes a Scale manages the replicas alone, as with servers since 1.22."""
+    made = {
+        "apiVersion": "apps/v1",
+        "kind": "ReplicaSet",
+        "metadata": {"name": "scaled", "namespace": "default"},
+        "spec": {
+            "selector": {"matchLabels": {"app": "web"}},
+            "template": {"metadata": {"labels": {"app": "web"}}},
+        },
+    }
+    cluster.load([made])
+    path = "/apis/apps/v1/namespaces/default/replicasets/scaled"
+    scale = {"metadata": {"name": "scaled"}, "spec": {"replicas": 3}}
+
+    ask(cluster, f"{path}/scale?fieldManager=me", method="PUT", body=scale)
+
+    entries = ask(cluster, path)[2]["metadata"]["managedFields"]
+    owners = [e for e in entries if "f:replicas" in e["fieldsV1"].get("f:spec", {})]
+    assert [(e["manager"], e["subresource"], e["fieldsV1"]) for e in owners] == [
+        ("me", "scale", {"f:spec": {"f:replicas": {}}})
+    ]
 
 
 def test_objects_under_two_versions(cluster):
@@ -294,6 +325,27 @@ def fixture_kubectl(cluster, need_tool, tmp_path):
         return done.stdout
 
     return run
+
+
+@pytest.mark.parametrize(
+    ("kind", "resource"),
+    [("Deployment", "deployments.apps"), ("StatefulSet", "statefulsets.apps")],
+)
+def test_kubectl_scale(cluster, kubectl, kind, resource):
+    """What is scaled with kubectl has its replicas; with a wrong guess it keeps them."""
+    name = f"scaled-{kind.lower()}"
+    made = DEPLOYMENT.replace("Deployment", kind).replace(
+        "{name: web}", f"{{name: {name}}}", 1
+    )
+    kubectl("apply", "-f", "-", stdin=made)
+
+    kubectl("scale", f"{kind}/{name}", "--replicas", "5")
+    kubectl("scale", f"{kind}/{name}", "--current-replicas", "5", "--replicas", "4")
+    with pytest.raises(AssertionError, match="Expected replicas"):
+        kubectl("scale", f"{kind}/{name}", "--current-replicas", "9", "--replicas", "1")
+
+    found = {obj["metadata"]["name"]: obj for obj in cluster.objects(resource)}
+    assert found[name]["spec"]["replicas"] == 4
 
 
 @pytest.mark.parametrize(

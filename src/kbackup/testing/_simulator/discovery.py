@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kbackup.testing._simulator.registry import Registry, ServedType
+from kbackup.testing._simulator.registry import Registry, ServedType, Subresource
 
 Document = dict[str, Any]
 
@@ -73,12 +73,21 @@ def _resources_of(served: ServedType) -> list[Document]:
                 "name": f"{served.resource}/{sub.name}",
                 "singularName": "",
                 "namespaced": served.namespaced,
+                **(_group_version(served, sub) if sub.api_version else {}),
                 "kind": sub.kind,
                 "verbs": list(sub.verbs),
             }
             for sub in served.subresources
         ),
     ]
+
+
+def _group_version(served: ServedType, sub: Subresource) -> Document:
+    """Return where the kind of a sub-resource is at home."""
+    if not sub.api_version:
+        return {"group": served.group, "version": served.version}
+    group, _, version = sub.api_version.rpartition("/")
+    return {"group": group, "version": version}
 
 
 def aggregated(registry: Registry, version: str, *, core: bool) -> Document:
@@ -111,12 +120,13 @@ def aggregated(registry: Registry, version: str, *, core: bool) -> Document:
 
 
 def _aggregated_resource(served: ServedType) -> Document:
-    def response(kind: str) -> Document:
-        return {"group": served.group, "version": served.version, "kind": kind}
-
     resource: Document = {
         "resource": served.resource,
-        "responseKind": response(served.kind),
+        "responseKind": {
+            "group": served.group,
+            "version": served.version,
+            "kind": served.kind,
+        },
         "scope": "Namespaced" if served.namespaced else "Cluster",
         "singularResource": served.singular,
         "verbs": list(served.verbs),
@@ -129,7 +139,7 @@ def _aggregated_resource(served: ServedType) -> Document:
         resource["subresources"] = [
             {
                 "subresource": sub.name,
-                "responseKind": response(sub.kind),
+                "responseKind": {**_group_version(served, sub), "kind": sub.kind},
                 "verbs": list(sub.verbs),
             }
             for sub in served.subresources

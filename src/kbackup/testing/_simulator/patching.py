@@ -54,7 +54,7 @@ def patch(
     old = state.get(served, namespace, name)
     if old is None:
         raise not_found(served.group, served.resource, name)
-    obj = _patched(served, old, body, content_type)
+    obj = patched(served, old, body, content_type)
     metadata = writing.check_body(served, namespace, obj)
     if metadata.get("name") != name:
         field = "metadata.name"
@@ -68,19 +68,24 @@ def patch(
     return replaced, False
 
 
-def _patched(served: ServedType, old: Object, body: Any, content_type: str) -> Object:
+def patched(served: ServedType, old: Object, body: Any, content_type: str) -> Object:
+    """Return an object as a patch of one of the three older kinds makes it.
+
+    Raises:
+        ApiError: The patch does not fit, or is of another kind.
+    """
     original = copy.deepcopy(old)
     try:
         if content_type == JSON_PATCH:
             if not isinstance(body, list):
                 raise ApiError(400, "a JSON patch is a list of operations")
-            patched = json_patch(original, body)
+            new = json_patch(original, body)
         elif not isinstance(body, dict):
             raise ApiError(400, "a merge patch is a JSON object")
         elif content_type == MERGE:
-            patched = merge_patch(original, body)
+            new = merge_patch(original, body)
         elif content_type == STRATEGIC and not served.custom:
-            patched = strategic_merge(original, body)
+            new = strategic_merge(original, body)
         else:
             raise _unsupported(served, content_type)
     except JSONPatchError as exc:
@@ -90,9 +95,9 @@ def _patched(served: ServedType, old: Object, body: Any, content_type: str) -> O
         raise ApiError(422, message) from exc
     except StrategicPatchError as exc:
         raise ApiError(400, str(exc)) from exc
-    if not isinstance(patched, dict):
+    if not isinstance(new, dict):
         raise ApiError(422, "the patched object is not a JSON object")
-    return patched
+    return new
 
 
 def _unsupported(served: ServedType, content_type: str) -> ApiError:

@@ -30,11 +30,16 @@ _VERBS = (
 
 @attrs.frozen(kw_only=True)
 class Subresource:
-    """A path below an object."""
+    """A path below an object.
+
+    Attributes:
+        api_version: The version of its kind; empty: that of the object's type.
+    """
 
     name: str
     kind: str
     verbs: tuple[str, ...]
+    api_version: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -236,8 +241,13 @@ def _subresources(
     others: Sequence[tuple[str, str, str]] = SUBRESOURCES.get((group, resource), ())
     return (
         *(
-            Subresource(name=name, kind=sub_kind, verbs=tuple(verbs.split()))
+            _subresource(name, sub_kind, tuple(verbs.split()))
             for name, sub_kind, verbs in others
         ),
         *_status(kind, "s" in flags),
     )
+
+
+def _subresource(name: str, kind: str, verbs: tuple[str, ...]) -> Subresource:
+    api_version, _, kind = kind.rpartition(" ")
+    return Subresource(name=name, kind=kind, verbs=verbs, api_version=api_version)

@@ -86,13 +86,20 @@ BUILT_IN: dict[str, tuple[Row, ...]] = {
     "discovery.k8s.io": (("v1", "endpointslices", "EndpointSlice", "", "ngu", ""),),
 }  # fmt: skip
 
-# Sub-resources beside status, by (group, resource): name, kind, verbs.
+_SCALE = (("scale", "autoscaling/v1 Scale", "get patch update"),)
+
+# Sub-resources beside status, by (group, resource): name, kind, verbs. Before the kind
+# stands its version where that is not its type's.
 SUBRESOURCES: dict[tuple[str, str], tuple[tuple[str, str, str], ...]] = {
     ("", "namespaces"): (("finalize", "Namespace", "update"),),
     ("", "pods"): (
         ("exec", "PodExecOptions", "create get"),
         ("log", "Pod", "get"),
     ),
+    ("", "replicationcontrollers"): _SCALE,
+    ("apps", "deployments"): _SCALE,
+    ("apps", "replicasets"): _SCALE,
+    ("apps", "statefulsets"): _SCALE,
 }
 
 # What a field selector may ask for, beside the name and the namespace.

@@ -16,6 +16,7 @@ from kbackup.testing._simulator import (
     listing,
     patching,
     reviews,
+    scaling,
     tables,
     writing,
 )
@@ -30,7 +31,7 @@ from kbackup.testing._simulator.faults import Fault
 from kbackup.testing._simulator.protobuf import MEDIA_TYPE, decode_body
 from kbackup.testing._simulator.registry import ServedType
 from kbackup.testing._simulator.requests import Target, WriteOptions, parse_target
-from kbackup.testing._simulator.state import State, with_type
+from kbackup.testing._simulator.state import Object, State, with_type
 from kbackup.testing._simulator.status import ApiError, no_such_path, not_found
 from kbackup.testing._simulator.storage import decode, encode
 from kbackup.testing._simulator.watching import Watch
@@ -196,16 +197,33 @@ class Server:
         if subresource.name == "log":
             return web.Response(text="")
         if verb == "get":
-            return _json(obj)
+            return _json(scaling.to_scale(obj) if subresource.name == "scale" else obj)
         if verb not in subresource.verbs:
             raise _not_allowed()
+        if subresource.name == "scale":
+            return _json(await self._scale(request, served, target, verb))
         return await self._write(request, served, target, verb)
+
+    async def _scale(
+        self, request: web.BaseRequest, served: ServedType, target: Target, verb: str
+    ) -> Object:
+        """Write the Scale of an object, and return it."""
+        options = _options(request)
+        body = await _body(request)
+        where = (self._state, served, self._existing(served, target))
+        if verb == "update":
+            return scaling.update_scale(*where, body=body, options=options)
+        return scaling.patch_scale(
+            *where,
+            body=body,
+            content_type=request.content_type,
+            options=options,
+        )
 
     async def _write(
         self, request: web.BaseRequest, served: ServedType, target: Target, verb: str
     ) -> web.StreamResponse:
-        query = request.rel_url.query
-        options = WriteOptions.parse(query, request.headers.get("User-Agent", ""))
+        options = _options(request)
         body = await _body(request)
         if verb == "create":
             if target.name:
@@ -238,7 +256,7 @@ class Server:
                 subresource=target.subresource,
             )
             return _json(patched, status=201 if created else 200)
-        return self._delete(served, target, query, body)
+        return self._delete(served, target, request.rel_url.query, body)
 
     def _delete(
         self,
@@ -338,6 +356,11 @@ def _verb(request: web.BaseRequest, target: Target) -> str:
     if verb is None:
         raise _not_allowed()
     return verb
+
+
+def _options(request: web.BaseRequest) -> WriteOptions:
+    agent = request.headers.get("User-Agent", "")
+    return WriteOptions.parse(request.rel_url.query, agent)
 
 
 def _not_allowed() -> ApiError:
