@@ -19,15 +19,21 @@ ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
 
 
-def run(script, *arguments, **environment):
-    """Run an example and return what it printed."""
-    done = subprocess.run(
+def start(script, *arguments, answer="", **environment):
+    """Run an example to its end."""
+    return subprocess.run(
         [sys.executable, EXAMPLES / script, *arguments],
         env={**os.environ, **environment},
+        input=answer,
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def run(script, *arguments, **how):
+    """Run an example and return what it printed."""
+    done = start(script, *arguments, **how)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -74,22 +80,16 @@ def test_embed_a_backup_tries_itself():
     assert ": Completed" in run("01-embed-a-backup/backup.py")
 
 
-def test_restore_elsewhere(kubeconfig, location, simulated, monkeypatch):
+def test_restore_elsewhere(kubeconfig, location, simulated):
     """The second example shows the plan, asks, and makes a copy."""
-    done = subprocess.run(
-        [
-            *(sys.executable, EXAMPLES / "02-restore-elsewhere/restore.py"),
-            *(location, "shop-1", "shop", "copy"),
-        ],
-        env={**os.environ, "KUBECONFIG": kubeconfig},
-        input="y\n",
-        capture_output=True,
-        text=True,
-        check=False,
+    printed = run(
+        "02-restore-elsewhere/restore.py",
+        *(location, "shop-1", "shop", "copy"),
+        answer="y\n",
+        KUBECONFIG=kubeconfig,
     )
 
-    assert done.returncode == 0, done.stderr
-    assert "shop-1-as-copy: Completed" in done.stdout
+    assert "shop-1-as-copy: Completed" in printed
     assert len(simulated.objects("deployments.apps", "copy")) == 1
 
 
@@ -107,6 +107,56 @@ def test_read_a_backup(location):
 
     assert ["shop", "pods", "2"] in rows
     assert ["-", "namespaces", "1"] in rows
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "missing"),
+    [
+        ("01-embed-a-backup/backup.py", ["shop"], "directory"),
+        ("02-restore-elsewhere/restore.py", ["b", "shop-1", "shop"], "target"),
+        ("05-read-a-backup/read.py", [], "location, backup"),
+    ],
+    ids=["backup", "restore", "read"],
+)
+def test_forgotten_arguments_are_wrong_use(script, arguments, missing):
+    """An example that is given too little names what is missing and does nothing."""
+    done = start(script, *arguments)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"the following arguments are required: {missing}" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("script", "names"),
+    [
+        ("02-restore-elsewhere/restore.py", ["shop-2", "shop", "copy"]),
+        ("05-read-a-backup/read.py", ["shop-2"]),
+    ],
+    ids=["restore", "read"],
+)
+def test_backup_that_is_not_there_is_said(kubeconfig, location, script, names):
+    """A wrong name of a backup is a message with a hint, and no traceback."""
+    done = start(script, location, *names, KUBECONFIG=kubeconfig)
+
+    assert (done.returncode, done.stdout) == (1, "")
+    said = done.stderr.splitlines()
+    assert said[0].startswith("Error: ")
+    assert "shop-2" in said[0]
+    assert all(line.startswith("Hint: ") for line in said[1:])
+
+
+def test_cluster_that_is_not_there_is_said(tmp_path):
+    """Without a way to a cluster the first example says so, and backs up nothing."""
+    absent = tmp_path / "absent"
+
+    done = start(
+        "01-embed-a-backup/backup.py", "shop", tmp_path, KUBECONFIG=str(absent)
+    )
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: ")
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,12 @@
-"""Back up one namespace into a directory."""
+"""Back up one namespace into a directory; without arguments, a simulated one."""
 
+import argparse
 import sys
 import tempfile
 from datetime import UTC, datetime
 
 from kbackup import BackupEngine, BackupSpec, BackupStore, Cluster
+from kbackup.errors import KBackupError
 
 
 def back_up(cluster: Cluster, namespace: str, directory: str) -> int:
@@ -21,31 +23,38 @@ def back_up(cluster: Cluster, namespace: str, directory: str) -> int:
     return result.exit_code
 
 
-def main() -> int:
-    """Use the cluster of the kubeconfig, or a simulated one."""
-    if len(sys.argv) == 3:  # noqa: PLR2004 - a namespace and a directory
-        with Cluster.connect() as cluster:
-            return back_up(cluster, sys.argv[1], sys.argv[2])
-
-    from kbackup.testing import SimulatedCluster  # noqa: PLC0415 - an extra
+def try_it() -> int:
+    """Back up a sample shop on a simulated cluster."""
+    from kbackup.testing import (  # noqa: PLC0415 - an extra
+        SimulatedCluster,
+        load_sample_shop,
+    )
 
     with (
         SimulatedCluster() as simulated,
         simulated.connect() as cluster,
         tempfile.TemporaryDirectory() as directory,
     ):
-        configmaps = cluster.discover().resolve("configmaps")
-        cluster.create(
-            configmaps,
-            {
-                "apiVersion": "v1",
-                "kind": "ConfigMap",
-                "metadata": {"name": "settings", "namespace": "default"},
-                "data": {"currency": "EUR"},
-            },
-            namespace="default",
-        )
-        return back_up(cluster, "default", directory)
+        load_sample_shop(cluster)
+        return back_up(cluster, "shop", directory)
+
+
+def main() -> int:
+    """Use the cluster of the kubeconfig, or try it on a simulated one."""
+    if not sys.argv[1:]:
+        return try_it()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("namespace", help="what to back up")
+    parser.add_argument("directory", help="where the backups are")
+    given = parser.parse_args()
+    try:
+        with Cluster.connect() as cluster:
+            return back_up(cluster, given.namespace, given.directory)
+    except KBackupError as exc:
+        print(f"Error: {exc}", file=sys.stderr)
+        if exc.hint:
+            print(f"Hint: {exc.hint}", file=sys.stderr)
+        return exc.exit_code
 
 
 if __name__ == "__main__":

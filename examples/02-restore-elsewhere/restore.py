@@ -1,8 +1,10 @@
 """Restore one namespace of a backup under another name, after looking at the plan."""
 
+import argparse
 import sys
 import tempfile
 from collections.abc import Callable
+from typing import Any
 
 from kbackup import (
     BackupEngine,
@@ -14,9 +16,10 @@ from kbackup import (
     RestorePlan,
     RestoreSpec,
 )
+from kbackup.errors import KBackupError
 
 
-def keep_quiet(item: dict) -> dict:
+def keep_quiet(item: dict[str, Any]) -> dict[str, Any]:
     """Keep a copy from acting on the world; *item* is as it would be written."""
     spec = item.get("spec", {})
     if item["kind"] == "CronJob":
@@ -97,16 +100,33 @@ def try_it() -> int:
 
 def main() -> int:
     """Use the arguments, or try it on a simulated cluster."""
-    if len(sys.argv) < 5:  # noqa: PLR2004 - location, backup and two names
+    if not sys.argv[1:]:
         return try_it()
-    location, backup, source, target, *context = sys.argv[1:]
-    with (
-        Cluster.connect(context=context[0] if context else None) as cluster,
-        BackupStore.open(location) as store,
-    ):
-        return copy_namespace(
-            cluster, store, backup=backup, source=source, target=target, agree=ask
-        )
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("location", help="a directory or an address of backups")
+    parser.add_argument("backup", help="the name of one of them")
+    parser.add_argument("source", help="a namespace in it")
+    parser.add_argument("target", help="the namespace to make of it")
+    parser.add_argument("context", nargs="?", help="of the kubeconfig, if not its own")
+    given = parser.parse_args()
+    try:
+        with (
+            Cluster.connect(context=given.context) as cluster,
+            BackupStore.open(given.location) as store,
+        ):
+            return copy_namespace(
+                cluster,
+                store,
+                backup=given.backup,
+                source=given.source,
+                target=given.target,
+                agree=ask,
+            )
+    except KBackupError as exc:
+        print(f"Error: {exc}", file=sys.stderr)
+        if exc.hint:
+            print(f"Hint: {exc.hint}", file=sys.stderr)
+        return exc.exit_code
 
 
 if __name__ == "__main__":

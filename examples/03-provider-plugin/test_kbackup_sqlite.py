@@ -1,5 +1,7 @@
 """The store keeps its contract, and hosts find it."""
 
+from pathlib import Path
+
 import kbackup_sqlite
 import pytest
 from kbackup_sqlite import SQLiteStore, open_sqlite_store
@@ -13,18 +15,18 @@ class TestSQLiteStore(ObjectStoreContract):
     """An SQLite file is an object store."""
 
     @pytest.fixture
-    def store(self, tmp_path):
+    def store(self, tmp_path: Path) -> SQLiteStore:
         """A store in a new file."""
         return open_sqlite_store({"path": str(tmp_path / "backups.db")})
 
 
 @pytest.fixture
-def manager():
+def manager() -> PluginManager:
     """A host that has this plugin and no other."""
     return PluginManager([kbackup_sqlite], strict=True)
 
 
-def test_addresses_are_understood(manager, tmp_path):
+def test_addresses_are_understood(manager: PluginManager, tmp_path: Path) -> None:
     """An address with our scheme leads to a store in that file."""
     spec = manager.spec_for_url(f"sqlite://{tmp_path}/a%20b.db")
 
@@ -36,7 +38,7 @@ def test_addresses_are_understood(manager, tmp_path):
 
 
 @pytest.mark.parametrize("config", [{}, {"path": "backups.db"}])
-def test_a_path_is_needed(config):
+def test_a_path_is_needed(config: dict[str, str]) -> None:
     """A location without an absolute path is refused before anything is touched."""
     with pytest.raises(InvalidConfigError, match="absolute path"):
         open_sqlite_store(config)

@@ -1,12 +1,15 @@
 """Images move to the mirror, and the action keeps its contract."""
 
+from typing import Any
+
 import pytest
 from kbackup_registry_mirror import MirrorAction
 
+from kbackup.plugins import RestoreInput
 from kbackup.testing import RestoreItemActionContract, restore_input
 
 
-def deployment(*images, **pod):
+def deployment(*images: str, **pod: Any) -> dict[str, Any]:
     """A Deployment with a container for each image."""
     containers = [{"name": f"c{n}", "image": image} for n, image in enumerate(images)]
     return {
@@ -28,17 +31,17 @@ class TestMirrorAction(RestoreItemActionContract):
     """The action keeps the promises of every restore item action."""
 
     @pytest.fixture
-    def action(self):
+    def action(self) -> MirrorAction:
         """The action."""
         return MirrorAction()
 
-    @pytest.fixture(params=INPUTS.values(), ids=INPUTS)
-    def given(self, request):
+    @pytest.fixture(params=INPUTS.values(), ids=list(INPUTS))
+    def given(self, request: pytest.FixtureRequest) -> RestoreInput:
         """What the action is given."""
         return restore_input("deployments.apps", request.param)
 
 
-def test_images_of_docker_hub_move():
+def test_images_of_docker_hub_move() -> None:
     """Only images of Docker Hub are pulled from the mirror, init containers' too."""
     init = [{"name": "i", "image": "docker.io/library/busybox:1"}]
     item = deployment("docker.io/library/nginx:1", "quay.io/x/y:1", initContainers=init)
