@@ -9,6 +9,8 @@ QUICK := tests/test_*.py tests/unit tests/contract
 SLOW := tests/acceptance tests/integration
 # What must be covered whole; all else as pyproject.toml says.
 WHOLE := */kbackup/archive/*,*/kbackup/models/*,*/kbackup/restore/_plan.py
+# Objects of about 1 MiB, for benchmarks.
+LARGE := --items 200 --size 770000
 
 .PHONY: demo test coverage test-lowest lint docs bench clean
 
@@ -43,6 +45,20 @@ lint: .venv/.lint
 # The site, in build/docs; a warning is an error.
 docs: .venv/.docs
 	$(BIN)/python docs/build.py
+
+# All of benchmarks/README.md, one after the other, also when one misses its budget.
+bench: .venv/.test
+	@missed=0; \
+	run() { echo "== $$*"; $(BIN)/python benchmarks/"$$@" || missed=1; }; \
+	run startup.py; \
+	run backup_secrets.py; \
+	run backup_secrets.py $(LARGE); \
+	run restore_secrets.py; \
+	run restore_secrets.py $(LARGE); \
+	run list_secrets.py; \
+	run list_backups.py; \
+	run s3_memory.py; \
+	exit $$missed
 
 clean:
 	rm -rf .venv .cache build dist
