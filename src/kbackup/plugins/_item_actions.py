@@ -1,7 +1,9 @@
 """Item actions: their Protocols, what they are given and what they answer.
 
 A Protocol's method set grows only with a new version of the Protocol; what an action is
-*given* grows by fields with defaults.
+*given* grows by fields with defaults. An action of a later version than the first says
+so by ``api_version``, which no Protocol here asks for; one of a version that is not known
+is listed as unavailable.
 """
 
 from __future__ import annotations
