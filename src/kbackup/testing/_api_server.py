@@ -32,7 +32,7 @@ from kbackup.testing._simulator.writing import create
 if TYPE_CHECKING:
     from kbackup.cluster import Cluster
 
-_SECONDS_TO_START = 30
+_SECONDS_TO_STOP = 30
 _OBJECTS_AT_ONCE = 200  # loaded before requests get their turn
 _SYSTEM_NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
 _KUBECONFIG = """\
@@ -122,7 +122,7 @@ class SimulatedCluster:
             daemon=True,
         )
         self._thread.start()
-        ready.wait(_SECONDS_TO_START)
+        ready.wait()  # set however the start ends; a busy machine takes its time
         if started and started[0] is not None:
             self._thread.join()
             raise started[0]
@@ -133,7 +133,7 @@ class SimulatedCluster:
         alive = self._thread is not None and self._thread.is_alive()
         if self._thread is not None and self._loop is not None and alive:
             self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(_SECONDS_TO_START)
+            self._thread.join(_SECONDS_TO_STOP)
         if self._files is not None:
             self._files.cleanup()
             self._files = None
