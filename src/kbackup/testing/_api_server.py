@@ -287,6 +287,8 @@ class SimulatedCluster:
             )
 
     async def _stop(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._runner is not None:
+            self._drop_connections(self._runner)
         tasks = [t for t in asyncio.all_tasks() if t is not asyncio.current_task()]
         for task in tasks:
             task.cancel()
@@ -295,3 +297,11 @@ class SimulatedCluster:
             await self._runner.cleanup()
         await loop.shutdown_asyncgens()
         await loop.shutdown_default_executor()
+
+    @staticmethod
+    def _drop_connections(runner: web.ServerRunner) -> None:
+        """Drop what nobody reads: closed in good order it would outlive the loop."""
+        server = runner.server
+        for connection in server.connections if server is not None else ():
+            if connection.transport is not None:
+                connection.transport.abort()

@@ -1,11 +1,14 @@
 """The simulated cluster: faults, commands, discovery in one document, its life."""
 
+import gc
 import json
 import re
+import socket
 import subprocess
 import sys
 import urllib.error
 import urllib.request
+import warnings
 
 import pytest
 import websocket
@@ -412,3 +415,21 @@ def test_the_past_is_bounded_in_bytes():
 
         assert ask(cluster, f"/api/v1/configmaps?{exact}")[0] == 410
         assert ask(cluster, path)[2]["data"]["n"] == "79"
+
+
+def test_an_answer_that_nobody_reads_ends_with_the_cluster():
+    """A cluster that stops in the middle of an answer leaves no connection open."""
+    blob = {"blob": "x" * 1_000_000}
+    with SimulatedCluster() as cluster, socket.socket() as client:
+        for name in "abcdefgh":
+            cluster.load([{**secret(name), "stringData": blob}])
+        client.connect(("127.0.0.1", int(cluster.url.rpartition(":")[2])))
+        client.sendall(b"GET /api/v1/secrets HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert client.recv(1) == b"H"
+
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            cluster.close()
+            gc.collect()
+
+    assert [str(warning.message) for warning in said] == []
