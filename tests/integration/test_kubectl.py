@@ -71,3 +71,22 @@ def test_usual_commands(kubectl, namespace):
     assert "Selector:" in described
     assert chosen.strip() == "deployment.apps/web"
     assert f'namespace "{namespace}" deleted' in deleted
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "ReplicaSet"])
+def test_scale(kubectl, namespace, kind):
+    """What is scaled has its replicas; with a wrong guess at them it keeps those."""
+    kubectl("create", "namespace", namespace)
+    in_kube = ("--namespace", namespace)
+    made = DEPLOYMENT.replace("Deployment", kind)
+    kubectl("apply", *in_kube, "-f", "-", stdin=made)
+    scale = ("scale", f"{kind}/web", *in_kube)
+
+    kubectl(*scale, "--replicas", "5")
+    kubectl(*scale, "--current-replicas", "5", "--replicas", "4")
+    with pytest.raises(AssertionError, match=r"(?i)expected replicas"):
+        kubectl(*scale, "--current-replicas", "9", "--replicas", "1")
+
+    path = "jsonpath={.spec.replicas}"
+    assert kubectl("get", f"{kind}/web", *in_kube, "-o", path) == "4"
+    kubectl("delete", "namespace", namespace, "--wait=false")

@@ -331,27 +331,6 @@ def fixture_kubectl(cluster, need_tool, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("kind", "resource"),
-    [("Deployment", "deployments.apps"), ("StatefulSet", "statefulsets.apps")],
-)
-def test_kubectl_scale(cluster, kubectl, kind, resource):
-    """What is scaled with kubectl has its replicas; with a wrong guess it keeps them."""
-    name = f"scaled-{kind.lower()}"
-    made = DEPLOYMENT.replace("Deployment", kind).replace(
-        "{name: web}", f"{{name: {name}}}", 1
-    )
-    kubectl("apply", "-f", "-", stdin=made)
-
-    kubectl("scale", f"{kind}/{name}", "--replicas", "5")
-    kubectl("scale", f"{kind}/{name}", "--current-replicas", "5", "--replicas", "4")
-    with pytest.raises(AssertionError, match="Expected replicas"):
-        kubectl("scale", f"{kind}/{name}", "--current-replicas", "9", "--replicas", "1")
-
-    found = {obj["metadata"]["name"]: obj for obj in cluster.objects(resource)}
-    assert found[name]["spec"]["replicas"] == 4
-
-
-@pytest.mark.parametrize(
     ("arguments", "resource", "expected"),
     [
         (("configmap", "m", "--from-literal=a=1"), "configmaps", {"a": "1"}),
