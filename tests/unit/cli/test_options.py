@@ -1,0 +1,139 @@
+"""Every option of a backup and a restore sets the field that it is there for."""
+
+from datetime import timedelta
+
+import attrs
+import click
+import pytest
+
+from kbackup.cli import _backup, _restore
+from kbackup.cli._session import Session
+from kbackup.models import ExistingResourcePolicy, LabelSelector
+from kbackup.restore import quiesce
+
+WEB, DB = LabelSelector.parse("app=web"), LabelSelector.parse("app=db")
+HOUR = timedelta(hours=1)
+
+SELECTING = {
+    "--include-namespaces": ("a,b", "included_namespaces", ("a", "b")),
+    "--exclude-namespaces": ("a", "excluded_namespaces", ("a",)),
+    "--include-resources": ("pods", "included_resources", ("pods",)),
+    "--exclude-resources": ("pods", "excluded_resources", ("pods",)),
+    "--include-cluster-resources": ("false", "include_cluster_resources", False),
+    "--selector": ("app=web", "label_selector", WEB),
+    "--or-selector": ("app=web or app=db", "or_label_selectors", (WEB, DB)),
+    "--item-operation-timeout": ("1h", "item_operation_timeout", HOUR),
+}
+BACKUP = SELECTING | {
+    "--include-cluster-scoped-resources": (
+        "nodes",
+        "included_cluster_scoped_resources",
+        ("nodes",),
+    ),
+    "--exclude-cluster-scoped-resources": (
+        "nodes",
+        "excluded_cluster_scoped_resources",
+        ("nodes",),
+    ),
+    "--include-namespace-scoped-resources": (
+        "pods",
+        "included_namespace_scoped_resources",
+        ("pods",),
+    ),
+    "--exclude-namespace-scoped-resources": (
+        "pods",
+        "excluded_namespace_scoped_resources",
+        ("pods",),
+    ),
+    "--ttl": ("1h", "ttl", HOUR),
+    "--labels": ("a=b", "labels", {"a": "b"}),
+    "--annotations": ("a=b", "annotations", {"a": "b"}),
+    "--snapshot-volumes": ("false", "snapshot_volumes", False),
+    "--skip-forbidden": (None, "skip_forbidden", True),
+}
+RESTORE = SELECTING | {
+    "--namespace-mappings": ("a:b", "namespace_mapping", {"a": "b"}),
+    "--existing-resource-policy": (
+        "update",
+        "existing_resource_policy",
+        ExistingResourcePolicy.UPDATE,
+    ),
+    "--existing-cluster-resource-policy": (
+        "update",
+        "existing_cluster_resource_policy",
+        "update",
+    ),
+    "--restore-volumes": ("false", "restore_pvs", False),
+    "--preserve-nodeports": ("true", "preserve_node_ports", True),
+    "--released-volumes": ("reattach", "released_volumes", "reattach"),
+    "--retained-volumes": ("reuse", "retained_volumes", "reuse"),
+    "--expect-cluster": ("prod", "expect_cluster", "prod"),
+    "--quiesce": (None, "transforms", (quiesce,)),
+    "--include-system": (None, "include_system", True),
+    "--validate": (None, "validate", True),
+    "--damaged": (None, "salvage", True),
+    "--redact": ("configmaps", "redact", ("configmaps",)),
+    "--deadline": ("1h", "deadline", HOUR),
+}
+GLOBAL = {"--kubeconfig", "--context", "--location", "--output"}
+# What says how the command runs, and not what is stored or written.
+RUNNING = {
+    "backup create": {"--dry-run"},
+    "restore plan": {"--from-backup", "--detailed-exitcode", "--save", "--force"},
+    "restore create": {"--from-backup", "--plan", "--yes"},
+}
+COMMANDS = {
+    "backup create": (_backup.backup.commands["create"], BACKUP),
+    "restore plan": (_restore.restore.commands["plan"], RESTORE),
+    "restore create": (_restore.restore.commands["create"], RESTORE),
+}
+
+
+def _made(verb, *words):
+    """What the command makes of words: the fields of specification and options."""
+    command, _ = COMMANDS[verb]
+    session = Session()
+    with command.make_context(verb, ["shop-1", *words], obj=session) as context:
+        flags = context.params
+    if verb == "backup create":
+        parts = _backup._request(flags)
+    else:
+        flags["from_backup"] = "shop-1"
+        _, *parts = _restore._request(session, flags, None)
+    return {
+        field.name: getattr(part, field.name)
+        for part in parts
+        for field in attrs.fields(type(part))
+        if field.name != "metadata"
+    }
+
+
+@pytest.mark.parametrize(
+    ("verb", "option"),
+    [(verb, option) for verb, (_, rows) in COMMANDS.items() for option in rows],
+)
+def test_an_option_sets_its_field_and_no_other(monkeypatch, verb, option):
+    """What is asked for on the command line is what the engine is asked for."""
+    monkeypatch.setattr(_restore, "meant_backup", lambda _, name: name)
+    value, field, expected = COMMANDS[verb][1][option]
+    words = [option] if value is None else [option, value]
+
+    before, after = _made(verb), _made(verb, *words)
+
+    assert {name: found for name, found in after.items() if found != before[name]} == {
+        field: expected
+    }
+
+
+@pytest.mark.parametrize("verb", COMMANDS)
+def test_every_option_is_tried(verb):
+    """An option that is new, or gone, is noticed here."""
+    command, rows = COMMANDS[verb]
+
+    offered = {
+        max(param.opts, key=len)
+        for param in command.params
+        if isinstance(param, click.Option)
+    }
+
+    assert offered - GLOBAL == set(rows) | RUNNING[verb]
