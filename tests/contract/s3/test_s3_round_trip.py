@@ -1,0 +1,114 @@
+"""A namespace there and back through S3, by the command line and by the engines."""
+
+from urllib.parse import urlencode
+
+import pytest
+
+from kbackup import BackupEngine, BackupSpec, BackupStore, RestoreEngine, RestoreSpec
+from kbackup.cli._app import run
+from kbackup.testing import SimulatedCluster, load_sample_shop
+
+COPY = RestoreSpec(backup_name="shop-1", namespace_mapping={"shop": "copy"})
+
+
+@pytest.fixture
+def simulated():
+    """A cluster with the sample shop."""
+    with SimulatedCluster() as simulated:
+        with simulated.connect() as cluster:
+            load_sample_shop(cluster)
+        yield simulated
+
+
+@pytest.fixture
+def location(s3_server, s3_bucket):
+    """The address of a place in a bucket."""
+    config = s3_server.config(s3_bucket)
+    return f"s3://{config.pop('bucket')}/prod?{urlencode(config)}"
+
+
+@pytest.fixture
+def kbackup(simulated, location, tmp_path, capsys):
+    """A function that runs a command and returns what it printed."""
+    kubeconfig = simulated.kubeconfig(tmp_path / "kubeconfig")
+
+    def call(*words, expected=0):
+        code = run([*words, "--location", location, "--kubeconfig", str(kubeconfig)])
+        out, err = capsys.readouterr()
+        assert code == expected, err
+        return out
+
+    return call
+
+
+def names(simulated, namespace):
+    """The names of what a restore writes itself."""
+    return {
+        (resource, item["metadata"]["name"])
+        for resource in ("deployments.apps", "services", "configmaps", "secrets")
+        for item in simulated.objects(resource, namespace)
+    }
+
+
+def test_by_the_command_line(simulated, kbackup, s3_client, s3_bucket):
+    """Every verb does its work on a bucket, and deleting leaves nothing of the backup."""
+    shop = names(simulated, "shop")
+    assert len(shop) > 3
+
+    kbackup("location", "validate")
+    kbackup("backup", "create", "shop-1", "--include-namespaces", "shop")
+    assert "shop-1" in kbackup("backup", "get")
+    assert "Completed" in kbackup("backup", "describe", "shop-1")
+    assert "deployments.apps" in kbackup("backup", "ls", "shop-1")
+    assert "level=info" in kbackup("backup", "logs", "shop-1")
+    kbackup("backup", "verify", "shop-1")
+    simulated_before = names(simulated, "copy")
+    mapped = ("--from-backup", "shop-1", "--namespace-mappings", "shop:copy")
+    kbackup("restore", "plan", *mapped)
+    assert names(simulated, "copy") == simulated_before == set()
+    kbackup("restore", "create", "copy-1", *mapped, "--yes")
+    assert names(simulated, "copy") == shop
+    assert "copy-1" in kbackup("restore", "get")
+    assert "Completed" in kbackup("restore", "describe", "copy-1")
+    assert "level=info" in kbackup("restore", "logs", "copy-1")
+    kbackup("location", "repair", "--yes")
+    kbackup("backup", "delete", "shop-1", "--yes")
+
+    found = s3_client.list_objects_v2(Bucket=s3_bucket).get("Contents", [])
+    left = [each["Key"].removeprefix("prod/") for each in found]
+    assert [key for key in left if key.startswith("backups/")] == []
+    assert any(key.startswith("restores/copy-1/") for key in left)
+
+
+def test_by_the_engines(simulated, location):
+    """A host backs up to a bucket and restores from it; the same again changes nothing."""
+    with simulated.connect() as cluster, BackupStore.open(location) as store:
+        spec = BackupSpec(included_namespaces=("shop",))
+        backup = BackupEngine(cluster, store).run("shop-1", spec)
+        engine = RestoreEngine(cluster, store)
+        restored = engine.run("copy-1", COPY)
+        again = engine.plan("copy-1", COPY)
+
+        assert (backup.exit_code, restored.exit_code) == (0, 0)
+        assert store.verify("shop-1").problems == ()
+        assert names(simulated, "copy") == names(simulated, "shop")
+        assert [x for x in again.entries if x.action.writes] == []
+
+
+def test_without_the_right_to_write(simulated, location, s3_client, s3_bucket):
+    """Who may only read a bucket can plan and restore from it; nothing is added to it."""
+    with simulated.connect() as cluster:
+        with BackupStore.open(location) as store:
+            spec = BackupSpec(included_namespaces=("shop",))
+            BackupEngine(cluster, store).run("shop-1", spec)
+
+        def keys():
+            return s3_client.list_objects_v2(Bucket=s3_bucket)["Contents"]
+
+        before = keys()
+        with BackupStore.open(location, read_only=True) as store:
+            result = RestoreEngine(cluster, store).run("copy-1", COPY)
+
+    assert result.exit_code == 0
+    assert names(simulated, "copy") == names(simulated, "shop")
+    assert keys() == before
