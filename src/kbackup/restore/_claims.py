@@ -102,6 +102,7 @@ class VolumeFacts:
         reattach: Bind Released volumes again (``--released-volumes``).
         reuse: Point at the original disks again (``--retained-volumes``).
         takes_volumes: The restore takes PersistentVolumes of the backup.
+        refused: Volumes are not wanted at all (``restorePVs: false``).
         same_cluster: Whether the backup is of this very cluster; None: unknown.
         data: What the backup says it has, by ``namespace/claim``.
         volume_data: The same by volume: a provider's snapshots know no claim.
@@ -114,6 +115,7 @@ class VolumeFacts:
     reattach: bool = False
     reuse: bool = False
     takes_volumes: bool = True
+    refused: bool = False
     same_cluster: bool | None = None
     data: Mapping[str, str] = attrs.field(factory=dict)
     volume_data: Mapping[str, str] = attrs.field(factory=dict)
@@ -373,6 +375,8 @@ def _empty_text(
     else:
         text = f"data: {data} in this backup, not restored by this version"
         text += ", a new empty volume"
+    if facts.refused:
+        return f"{text} (restorePVs is false)"
     live = facts.volumes.get(name)
     if live is not None and not _is_bound(live) and _is_retained(live):
         phase = (live.get("status") or {}).get("phase", "unbound")

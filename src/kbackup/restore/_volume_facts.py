@@ -52,6 +52,7 @@ def learn_volumes(
         reattach=reattach and wanted,
         reuse=reuse and wanted and takes,
         takes_volumes=takes,
+        refused=not wanted,
         same_cluster=request.same_cluster,
         data={x.claim: x.data for x in records if x.claim},
         volume_data={x.volume: x.data for x in records if x.volume},

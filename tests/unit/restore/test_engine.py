@@ -503,6 +503,36 @@ def test_retained_volumes_are_reused_when_asked_for(make_shop):
     assert claim["spec"]["volumeName"] == "pv-orders"
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        RestoreOptions(),
+        RestoreOptions(retained_volumes="reuse"),
+        RestoreOptions(released_volumes="reattach"),
+    ],
+    ids=["by default", "reuse", "reattach"],
+)
+def test_volumes_that_are_refused(make_shop, options):
+    """Where restorePVs is false no volume comes or is bound again, and none is advised."""
+    shop = make_shop(_retained())
+    if options.released_volumes == "reattach":
+        live = _retained()[2]
+        live["spec"]["claimRef"]["uid"] = "8d3c7e10"
+        live["status"] = {"phase": "Released"}
+        shop.simulated.load([_namespace(), live])
+    before = shop.names("persistentvolumes")
+
+    plan = shop.engine.plan("try-1", attrs.evolve(SPEC, restore_pvs=False), options)
+    shop.engine.apply(plan)
+
+    [line] = plan.claims
+    assert line.verdict is ClaimVerdict.NONE
+    assert line.text.endswith("a new empty volume (restorePVs is false)")
+    assert shop.names("persistentvolumes") == before
+    claim = shop.object("persistentvolumeclaims", "shop", "orders")
+    assert "volumeName" not in claim["spec"]
+
+
 def test_a_disk_in_use_is_never_used_twice(make_shop):
     """A disk that a live volume has is a conflict, and nothing is written for it."""
     shop = make_shop(_retained())
