@@ -21,7 +21,13 @@ from kbackup.errors import (
     RunCancelledError,
     StoreError,
 )
-from kbackup.models import BackupPhase, BackupSpec, EngineSettings, label_value
+from kbackup.models import (
+    BackupOptions,
+    BackupPhase,
+    BackupSpec,
+    EngineSettings,
+    label_value,
+)
 from kbackup.plugins import (
     ErrorRecorded,
     ItemsListed,
@@ -99,6 +105,46 @@ def test_a_name_too_long_for_a_label_is_a_warning(scene):
 
 
 # --- repeated -------------------------------------------------------------------------
+
+
+def test_names_that_velero_cannot_unpack_are_named(scene):
+    """Velero adds to each name as it unpacks it, and a file's name has 255 bytes."""
+    long, longest = "a" * 251, "b" * 250
+    scene.load(
+        scene.made("ConfigMap", long, "shop"),
+        scene.made("ServiceAccount", long, "shop"),
+        scene.made("ConfigMap", longest, "shop"),
+    )
+
+    result = scene.back_up(included_namespaces=("shop",))
+
+    told = [str(x) for x in result.results.warnings if "Velero" in x.message]
+    assert sorted(each.partition(": ")[0] for each in told) == [
+        f"configmaps/shop/{long}",
+        f"serviceaccounts/shop/{long}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("spec", "options", "location"),
+    [
+        ({}, None, "default"),
+        ({}, BackupOptions(storage_location="prod"), "prod"),
+        (
+            {"storage_location": "dr"},
+            BackupOptions(storage_location="prod"),
+            "dr",
+        ),
+    ],
+)
+def test_the_location_that_the_record_states(scene, spec, options, location):
+    """A Velero server looks in the record for the name of the location."""
+    scene.load(scene.secret("a"))
+
+    result = scene.back_up(options=options, **spec)
+
+    assert result.backup.spec.storage_location == location
+    assert scene.store.get("b").spec.storage_location == location
 
 
 def test_two_backups_of_a_quiet_namespace_are_the_same(scene):

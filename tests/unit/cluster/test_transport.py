@@ -7,6 +7,7 @@ import pytest
 
 from kbackup._kits.workers import Cancelled, CancelToken
 from kbackup.cluster import Cluster
+from kbackup.cluster._exchange import Exchange
 from kbackup.errors import (
     ClusterUnreachableError,
     ForbiddenError,
@@ -16,7 +17,7 @@ from kbackup.errors import (
     ThrottledError,
     UnsupportedByServerError,
 )
-from kbackup.models import APIResource
+from kbackup.models import APIResource, EngineSettings
 
 from .conftest import Hang, status
 
@@ -45,6 +46,29 @@ def test_reads_are_repeated(server, cluster, code):
 
     assert item.content["metadata"]["name"] == "a"
     assert len(server.requests) == 3
+
+
+def test_the_host_says_how_long_connecting_may_take(
+    server, write_kubeconfig, monkeypatch
+):
+    """Both limits of the settings are those of every request."""
+    limits = []
+
+    class Watched(Exchange):
+        def __init__(self, *given, **more):
+            limits.append((more["connect_timeout"], more["read_timeout"]))
+            super().__init__(*given, **more)
+
+    monkeypatch.setattr("kbackup.cluster._transport.Exchange", Watched)
+    settings = EngineSettings(
+        connect_timeout=timedelta(seconds=3), read_timeout=timedelta(seconds=7)
+    )
+    server.script(FOUND)
+    path = write_kubeconfig(server.url, {"token": "t"})
+    with Cluster.connect(path, settings=settings) as cluster:
+        cluster.get(CONFIG_MAPS, "a", "x")
+
+    assert set(limits) == {(3.0, 7.0)}
 
 
 def test_reads_survive_broken_connections(server, cluster):

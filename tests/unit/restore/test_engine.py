@@ -28,6 +28,7 @@ from kbackup.models import (
 )
 from kbackup.plugins import ItemRestored, PhaseChanged
 from kbackup.restore import ClaimVerdict, PlanAction, RestoreEngine, quiesce
+from kbackup.restore._gate import Gate
 from kbackup.restore._request import _MANNER
 from kbackup.stores import RestoreFiles, layout
 from kbackup.testing import sample_shop
@@ -305,6 +306,42 @@ def test_managers_of_server_side_apply_get_their_fields_back(make_shop):
     ):
         managers = {x["manager"] for x in live["metadata"]["managedFields"]}
         assert "argocd" in managers
+
+
+def test_all_managers_get_their_fields_back_when_asked_for(make_shop):
+    """With "restore" the managers of ordinary writes are given back, too; else not."""
+    item = _applied()
+    item["metadata"]["managedFields"][0] |= {
+        "manager": "kubectl",
+        "operation": "Update",
+    }
+    shop = make_shop([_namespace(), item], as_is=True)
+
+    by_default = shop.engine.plan("try-1", SPEC)
+    plan = shop.engine.plan("try-1", SPEC, RestoreOptions(managed_fields="restore"))
+    shop.engine.apply(plan)
+
+    live = shop.object("configmaps", "shop", "settings")
+    assert by_default.second_writes == 0
+    assert plan.second_writes == 1
+    assert "kubectl" in {x["manager"] for x in live["metadata"]["managedFields"]}
+
+
+def test_writes_are_no_more_than_the_host_allows(make_shop, monkeypatch):
+    """The limit of the settings is the limit of the restore."""
+    limits = []
+
+    class Watched(Gate):
+        def __init__(self, *given, per_second, **more):
+            limits.append(per_second)
+            super().__init__(*given, per_second=per_second, **more)
+
+    monkeypatch.setattr("kbackup.restore._prepare.Gate", Watched)
+    shop = make_shop(settings=EngineSettings(max_writes_per_second=400))
+
+    shop.engine.run("try-1", SPEC)
+
+    assert set(limits) == {400}
 
 
 def test_validate_asks_the_server(shop):

@@ -143,6 +143,33 @@ def test_an_owner_that_is_late(bench):
     assert owned_by(cluster, "b") == [("a", uid_of(cluster, "a"))]
 
 
+def test_an_owner_whose_deletion_may_not_be_held_up(bench):
+    """Where the server forbids blockOwnerDeletion, the link stays and is a warning."""
+    flags = {"blockOwnerDeletion": True}
+    engine, cluster = bench([thing("a"), thing("b", owner="a", **flags)])
+    cluster.faults.fail(
+        verb="create",
+        resource="configmaps",
+        status=403,
+        message='configmaps "b" is forbidden: cannot set blockOwnerDeletion if an '
+        "ownerReference refers to a resource you can't set finalizers on: , <nil>",
+        skip=1,
+    )
+
+    result = engine.run("try-1", SPEC)
+
+    assert result.results.errors == ()
+    assert [str(each) for each in result.results.warnings] == [
+        "configmaps/shop/b: restored without blockOwnerDeletion: the server forbids it"
+    ]
+    (written,) = [
+        x for x in cluster.objects("configmaps", "shop") if x["metadata"]["name"] == "b"
+    ]
+    (reference,) = written["metadata"]["ownerReferences"]
+    assert reference["uid"] == uid_of(cluster, "a")
+    assert not reference.get("blockOwnerDeletion")
+
+
 def test_not_asked_for(bench):
     """With relink_owners off nothing is linked."""
     engine, cluster = bench([thing("a"), thing("b", owner="a")])
