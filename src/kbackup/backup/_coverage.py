@@ -7,7 +7,7 @@ tells the run; nothing here talks to the cluster. Called by the steps of `_stori
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import attrs
 
@@ -20,6 +20,7 @@ from kbackup.backup._request import BackupRequest
 from kbackup.catalog import MissingReference, NotCovered
 from kbackup.errors import ForbiddenError, KBackupError
 from kbackup.models import (
+    BackupSpec,
     GroupResource,
     ListRecord,
     ResourceIdentifier,
@@ -47,8 +48,20 @@ def report_filters(request: BackupRequest, run: Run) -> None:
         run.warning(f"{what} resources {text!r}: the cluster serves none like that")
     for text in filters.misplaced:
         run.warning(f"resource {text!r} is listed under the wrong scope: ignored")
-    if request.backup.spec.ordered_resources:
-        run.warning("orderedResources has no effect in this version of kbackup")
+    for field in _without_effect(request.backup.spec):
+        run.warning(f"{field} has no effect in this version of kbackup")
+
+
+def _without_effect(spec: BackupSpec) -> Iterator[str]:
+    """Yield what was asked for in so many words, and is not done yet."""
+    if spec.ordered_resources:
+        yield "orderedResources"
+    if spec.snapshot_volumes:
+        yield "snapshotVolumes"
+    if spec.snapshot_move_data:
+        yield "snapshotMoveData"
+    if spec.default_volumes_to_fs_backup:
+        yield "defaultVolumesToFsBackup"
 
 
 def _idle_globs(request: BackupRequest) -> Iterable[tuple[str, str]]:

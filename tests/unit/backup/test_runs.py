@@ -147,6 +147,27 @@ def test_the_location_that_the_record_states(scene, spec, options, location):
     assert scene.store.get("b").spec.storage_location == location
 
 
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"ordered_resources": {"pods": "shop/a"}}, "orderedResources"),
+        ({"snapshot_volumes": True}, "snapshotVolumes"),
+        ({"snapshot_move_data": True}, "snapshotMoveData"),
+        ({"default_volumes_to_fs_backup": True}, "defaultVolumesToFsBackup"),
+        ({"snapshot_volumes": False, "snapshot_move_data": False}, ""),
+    ],
+)
+def test_what_is_asked_for_and_not_done_is_told(scene, asked, told):
+    """Nobody believes that volumes were stored because they were asked for."""
+    scene.load(scene.secret("a"))
+
+    result = scene.back_up(**asked)
+
+    idle = [x.message for x in result.results.warnings if "no effect" in x.message]
+    wanted = [f"{told} has no effect in this version of kbackup"] if told else []
+    assert idle == wanted
+
+
 def test_two_backups_of_a_quiet_namespace_are_the_same(scene):
     """Entry by entry they differ in nothing; the archives differ in nothing but times."""
     scene.load_shop()
