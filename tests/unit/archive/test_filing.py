@@ -148,3 +148,11 @@ def test_twins_are_of_one_type():
 
     assert not twin
     assert other
+
+
+def test_the_later_of_two_items_under_one_name_counts(found):
+    """What the first of two entries of one path was says nothing of the type."""
+    named = found(("secrets", "x", "v1", "Secret"), ("secrets", "x", "v1", "ConfigMap"))
+
+    assert set(named) == {"secrets/shop/x"}
+    assert "it is a ConfigMap of v1" in named["secrets/shop/x"]
