@@ -1,12 +1,14 @@
 """Safety check 1: nothing but the bucket is needed to restore.
 
 The source cluster is gone, the process is a new one with an empty home directory, the
-location is read-only, and the target has never seen the backup's cluster.
+location cannot be written, and the target has never seen the backup's cluster.
 """
 
 import os
 import subprocess
 import sys
+
+import pytest
 
 from kbackup import BackupEngine, BackupSpec, BackupStore
 from kbackup.testing import SimulatedCluster
@@ -14,11 +16,17 @@ from kbackup.testing import SimulatedCluster
 PROGRAM = """
 import sys
 from kbackup import BackupStore, Cluster, RestoreEngine, RestoreSpec
-kubeconfig, directory = sys.argv[1:]
-with (
-    Cluster.connect(kubeconfig) as cluster,
-    BackupStore.open(directory, read_only=True) as store,
-):
+from kbackup.errors import StoreAccessError
+from kbackup.testing import FailingStore
+from kbackup_plugins_local import open_local_store
+kubeconfig, directory, way = sys.argv[1:]
+def refuse(operation, key):
+    return StoreAccessError(key) if operation in {"put", "delete"} else None
+def opened():
+    if way == "read-only location":
+        return BackupStore.open(directory, read_only=True)
+    return BackupStore(FailingStore(open_local_store({"path": directory}), refuse))
+with Cluster.connect(kubeconfig) as cluster, opened() as store:
     result = RestoreEngine(cluster, store).run("r", RestoreSpec(backup_name="only"))
     print([str(error) for error in result.results.errors])
     print(*sorted(f"{o.action} {o.identifier}" for o in result.outcomes), sep="\\n")
@@ -26,8 +34,11 @@ sys.exit(result.exit_code)
 """
 
 
-def test_restore_needs_only_the_bucket(target, target_cluster, tmp_path, namespace):
-    """Source stopped, HOME empty, location read-only: the objects come back."""
+@pytest.mark.parametrize("way", ["read-only location", "credentials that only read"])
+def test_restore_needs_only_the_bucket(
+    target, target_cluster, tmp_path, namespace, way
+):
+    """Source stopped, HOME empty, nothing to be written: the objects come back."""
     directory = tmp_path / "store"
     objects = [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}},
@@ -58,7 +69,7 @@ def test_restore_needs_only_the_bucket(target, target_cluster, tmp_path, namespa
     home.mkdir()
 
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, target_cluster.kubeconfig, directory],
+        [sys.executable, "-c", PROGRAM, target_cluster.kubeconfig, directory, way],
         env={"HOME": str(home), "PATH": os.environ["PATH"]},
         cwd=home,
         capture_output=True,
