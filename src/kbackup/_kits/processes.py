@@ -16,9 +16,12 @@ def machine() -> str:
     """Return what tells this machine, boot and set of process numbers from others.
 
     A host name does not: containers of one host may share it and number their
-    processes from one each. Empty where the system does not say.
+    processes from one each. Empty where the system does not say, or where ``/proc`` is
+    that of other processes than this one's numbers are of.
     """
     try:
+        if os.readlink("/proc/self") != str(os.getpid()):  # noqa: PTH115 - a number
+            return ""
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         found = [
             str(os.stat(f"/proc/self/ns/{each}").st_ino)  # noqa: PTH116 - one call

@@ -62,3 +62,13 @@ def test_the_machine_is_told_apart():
 
     assert len(boot) == 36
     assert int(pids) == Path("/proc/self/ns/pid").stat().st_ino
+
+
+def test_a_proc_of_other_processes_says_nothing(monkeypatch):
+    """Where numbers of processes mean others in /proc, nobody is taken for dead by it."""
+    monkeypatch.setattr("os.getpid", lambda: 2)
+    machine.cache_clear()
+    try:
+        assert machine() == ""
+    finally:
+        machine.cache_clear()
