@@ -240,10 +240,13 @@ class _ObedientConnection(HTTPConnection):
         exchange = _running.exchange
         if exchange is None:
             return super().getresponse()
-        # Only here: the answer of a proxy is read while connecting.
+        # Only here: a proxy's answer is read while connecting, which may come again.
         self.response_class = partial(_read_answer, exchange)  # type: ignore[assignment] # called only
         exchange.expect_head()
-        response = super().getresponse()
+        try:
+            response = super().getresponse()
+        finally:
+            del self.response_class
         exchange.expect_body()
         return response
 
