@@ -56,6 +56,11 @@ def _without_effect(spec: BackupSpec) -> Iterator[str]:
     """Yield what was asked for in so many words, and is not done yet."""
     if spec.ordered_resources:
         yield "orderedResources"
+    yield from _data_asked_for(spec)
+
+
+def _data_asked_for(spec: BackupSpec) -> Iterator[str]:
+    """Yield the fields that ask for the data of volumes."""
     if spec.snapshot_volumes:
         yield "snapshotVolumes"
     if spec.snapshot_move_data:
@@ -229,12 +234,23 @@ def record_of(
     )
 
 
-def report_volumes(ledger: Ledger, run: Run) -> None:
-    """Warn of claims whose data are not in the backup; one never bound has none."""
+def report_volumes(spec: BackupSpec, ledger: Ledger, run: Run) -> None:
+    """Tell the claims whose data are not in the backup; one never bound has none.
+
+    A warning, and an error where the specification asks for the data: a backup that
+    says it has them must not be Completed without.
+    """
     empty = [x.claim for x in ledger.volumes if x.data == "none" and x.volume]
     if empty:
         have = "volume has" if len(empty) == 1 else "volumes have"
-        run.warning(f"{len(empty)} {have} no data in this backup: {first_few(empty)}")
+        told = f"{len(empty)} {have} no data in this backup: {first_few(empty)}"
+        if asked := list(_data_asked_for(spec)):
+            told = f"{told} (asked for with {', '.join(asked)})"
+            gap = NotCovered(resource=well_known.PERSISTENT_VOLUME_CLAIMS, reason=told)
+            ledger.not_covered.append(gap)
+            run.error(f"not covered: {gap}")
+        else:
+            run.warning(told)
     if ledger.hooked_pods:
         run.warning(
             f"hook annotations of {ledger.hooked_pods} Pods were not followed: "

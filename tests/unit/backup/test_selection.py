@@ -301,6 +301,28 @@ def test_claims_are_recorded_as_without_data(scene):
     ]
 
 
+@pytest.mark.parametrize(
+    ("field", "told"),
+    [
+        ("snapshot_volumes", "snapshotVolumes"),
+        ("snapshot_move_data", "snapshotMoveData"),
+        ("default_volumes_to_fs_backup", "defaultVolumesToFsBackup"),
+    ],
+)
+def test_data_that_were_asked_for_and_are_not_there(scene, field, told):
+    """Who asks for the data of volumes gets no Completed backup without them."""
+    _load_bound_claim(scene)
+
+    result = scene.back_up(included_namespaces=["shop"], **{field: True})
+
+    reason = f"1 volume has no data in this backup: shop/data (asked for with {told})"
+    assert [each.message for each in result.results.errors] == [
+        f"not covered: persistentvolumeclaims: {reason}"
+    ]
+    assert result.backup.status.phase == "PartiallyFailed"
+    assert [each.reason for each in scene.store.manifest("b").not_covered] == [reason]
+
+
 def only_small(item):
     """Want what is labelled small."""
     return item["metadata"].get("labels", {}).get("size") == "small"
