@@ -3,49 +3,83 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 
 from kbackup._kits.clock import Clock
 from kbackup.catalog._claim import NameClaim
 from kbackup.catalog._claim_record import read_claims
 from kbackup.errors import StoreFullError
-from kbackup.plugins import ObjectStore
+from kbackup.plugins import ObjectInfo, ObjectStore
 
 
-@contextmanager
-def claimed_to_delete(
-    kind: type[NameClaim], store: ObjectStore, name: str, record: str, clock: Clock
-) -> Iterator[None]:
-    """Keep others from writing the name meanwhile, as far as the store has room.
+def delete_claimed(
+    kind: type[NameClaim],
+    store: ObjectStore,
+    name: str,
+    record: str,
+    files: Callable[[], Sequence[ObjectInfo]],
+    clock: Clock,
+) -> None:
+    """Delete a record, then the files with it, while others are kept from the name.
 
-    A full store is why something is deleted: the room of its record must do for the
-    claim, and where even that does not, nobody else can claim the name either.
+    A full store is why something is deleted: where it has no room for the claim, the
+    record goes without, then the largest file, until it has. Room for the claim is room
+    for that of another run as well, whose files these are then.
 
     Args:
         kind: Of a backup's name, or of a restore's.
         store: Where.
         name: What is deleted.
-        record: The key of its record, which goes first.
+        record: The key of its record.
+        files: Lists what is there to be deleted by now.
         clock: For the claim.
 
     Raises:
-        BackupInProgressError: A run is writing it; for a restore's name
-            `RestoreInProgressError`.
+        BackupInProgressError: A run is writing it, or has begun to; for a restore's
+            name `RestoreInProgressError`. Nothing more was deleted.
     """
-
-    def acquire() -> NameClaim:
-        run = str(uuid.uuid4())
-        return kind(store, name, run_uid=run, clock=clock).acquire()
-
     with ExitStack() as stack:
-        try:
-            stack.enter_context(acquire())
-        except StoreFullError:
-            for _, claim in read_claims(store, kind.of, name.__eq__):
-                if not claim.is_stale(clock.now()):
-                    raise kind.of.refusal(name, str(claim)) from None
+
+        def is_claimed() -> bool:
+            claim = _try_to_claim(kind, store, name, clock)
+            if claim is not None:
+                stack.enter_context(claim)
+            return claim is not None
+
+        if not is_claimed():
             store.delete(record)
-            with suppress(StoreFullError):
-                stack.enter_context(acquire())
-        yield
+            if not _make_room(store, files, is_claimed):
+                return  # nothing is left
+            if record in [info.key for info in files()]:
+                raise kind.of.refusal(name, "another run has written it meanwhile")
+        store.delete(record)
+        for info in files():
+            store.delete(info.key)
+
+
+def _make_room(
+    store: ObjectStore,
+    files: Callable[[], Sequence[ObjectInfo]],
+    is_claimed: Callable[[], bool],
+) -> bool:
+    """Delete file after file, the largest first, until the name can be claimed."""
+    while left := files():  # listed first: nobody had the name after that
+        if is_claimed():
+            return True
+        store.delete(max(left, key=lambda info: info.size).key)
+    return False
+
+
+def _try_to_claim(
+    kind: type[NameClaim], store: ObjectStore, name: str, clock: Clock
+) -> NameClaim | None:
+    """Claim the name; None: there is no room, and nobody else has claimed it."""
+    run = str(uuid.uuid4())
+    try:
+        return kind(store, name, run_uid=run, clock=clock).acquire()
+    except StoreFullError:
+        for _, claim in read_claims(store, kind.of, name.__eq__):
+            if not claim.is_stale(clock.now()):
+                raise kind.of.refusal(name, str(claim)) from None
+        return None

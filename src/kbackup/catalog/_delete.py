@@ -8,13 +8,13 @@ operations - cannot be removed from here, and must not be forgotten.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from kbackup._kits.clock import Clock
 from kbackup._kits.words import first_few
 from kbackup.catalog._claim import BackupClaim
-from kbackup.catalog._claim_to_delete import claimed_to_delete
+from kbackup.catalog._claim_to_delete import delete_claimed
 from kbackup.catalog._fetch import UnreadableError
 from kbackup.catalog._journal import Journal
 from kbackup.catalog._manifest import Manifest
@@ -34,7 +34,7 @@ from kbackup.errors import (
     InvalidSpecError,
     ObjectNotFoundError,
 )
-from kbackup.plugins import ObjectStore
+from kbackup.plugins import ObjectInfo, ObjectStore
 from kbackup.stores import BackupFiles, layout
 
 
@@ -74,16 +74,24 @@ def delete_backup(
             hint="--files-only removes its files and leaves the rest behind",
         )
     named = [each.name for each in manifest.objects] if manifest is not None else []
-    with claimed_to_delete(BackupClaim, store, name, files.metadata, clock):
-        store.delete(files.metadata)
-        keys = [info.key for info in store.list(files.directory)]
-        left = tuple(files.directory + each for each in strangers(name, keys, named))
-        for key in keys:
-            if key not in left:
-                store.delete(key)
+
+    def ours() -> list[ObjectInfo]:
+        found = list(store.list(files.directory))
+        others = _others(files, found, named)
+        return [info for info in found if info.key not in others]
+
+    delete_claimed(BackupClaim, store, name, files.metadata, ours, clock)
     if record is not None:
         _remove_journal(store, record)
-    return left
+    return _others(files, store.list(files.directory), named)
+
+
+def _others(
+    files: BackupFiles, found: Iterable[ObjectInfo], named: Collection[str]
+) -> tuple[str, ...]:
+    """Return the keys of what lies in a backup's directory and is none of its files."""
+    others = strangers(files.name, (info.key for info in found), named)
+    return tuple(files.directory + each for each in others)
 
 
 def _require_backup(store: ObjectStore, files: BackupFiles) -> None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from kbackup.catalog._fetch import UnreadableError, fetch, parse_json
 from kbackup.errors import ObjectExistsError, ObjectNotFoundError, StoreError
 from kbackup.models import API_VERSION
-from kbackup.plugins import ObjectStore
+from kbackup.plugins import ObjectInfo, ObjectStore
 from kbackup.stores import layout
 
 _KIND = "JournalEntry"
@@ -63,16 +64,8 @@ class Journal:
         """
         found = []
         for info in self._store.list(self._directory):
-            try:
-                document = parse_json(fetch(self._store, info.key))
-            except ObjectNotFoundError:  # it was removed while we read
-                continue
-            except UnreadableError as exc:
-                raise StoreError(info.key, str(exc)) from exc
-            entry = document.get("entry") if isinstance(document, dict) else None
-            if not isinstance(entry, dict):
-                raise StoreError(info.key, "it is no entry of a journal")
-            found.append(entry)
+            with suppress(ObjectNotFoundError):  # it was removed while we read
+                found.append(_read_entry(self._store, info.key))
         return found
 
     def remove(self) -> None:
@@ -86,3 +79,24 @@ class Journal:
         keys = [info.key for info in self._store.list(self._directory)]
         numbers = [key[len(self._directory) :].removesuffix(".json") for key in keys]
         return max((int(text) for text in numbers if text.isdecimal()), default=-1)
+
+
+def all_entries(store: ObjectStore) -> Iterator[tuple[ObjectInfo, dict[str, Any]]]:
+    """Yield the entries of all runs with their objects; what cannot be read is left out."""
+    for info in store.list(layout.JOURNALS):
+        try:
+            entry = _read_entry(store, info.key)
+        except StoreError:
+            continue
+        yield info, entry
+
+
+def _read_entry(store: ObjectStore, key: str) -> dict[str, Any]:
+    try:
+        document = parse_json(fetch(store, key))
+    except UnreadableError as exc:
+        raise StoreError(key, str(exc)) from exc
+    entry = document.get("entry") if isinstance(document, dict) else None
+    if not isinstance(entry, dict):
+        raise StoreError(key, "it is no entry of a journal")
+    return entry

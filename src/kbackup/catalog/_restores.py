@@ -9,7 +9,7 @@ from typing import Any
 from kbackup._kits.clock import Clock
 from kbackup._kits.words import first_few
 from kbackup.catalog._claim import RestoreClaim
-from kbackup.catalog._claim_to_delete import claimed_to_delete
+from kbackup.catalog._claim_to_delete import delete_claimed
 from kbackup.catalog._fetch import (
     LARGEST_SIDE_FILE,
     UnreadableError,
@@ -17,7 +17,7 @@ from kbackup.catalog._fetch import (
     inflate,
     parse_json,
 )
-from kbackup.catalog._journal import Journal
+from kbackup.catalog._journal import Journal, all_entries
 from kbackup.catalog._publish import Content, file_names
 from kbackup.catalog._reading import log_lines
 from kbackup.catalog._side_files import SHOWN, RestoreFile, known_restore_files
@@ -33,7 +33,7 @@ from kbackup.errors import (
     StoreError,
 )
 from kbackup.models import CodecError, Restore, Results, dump_json, load_json
-from kbackup.plugins import ObjectStore
+from kbackup.plugins import ObjectInfo, ObjectStore
 from kbackup.stores import RestoreFiles, ensure_location_record, layout
 
 _LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
@@ -173,6 +173,8 @@ def list_restores(store: ObjectStore) -> list[Restore]:
 def delete_restore(store: ObjectStore, name: str, *, clock: Clock) -> tuple[str, ...]:
     """Remove a restore's record, then its files; return what else lies beside them.
 
+    What the journal of a killed run says of it goes as well.
+
     Raises:
         RestoreNotFoundError: There is nothing of that name, or nothing of a restore.
         RestoreInProgressError: A run is restoring under it.
@@ -185,12 +187,24 @@ def delete_restore(store: ObjectStore, name: str, *, clock: Clock) -> tuple[str,
         raise RestoreNotFoundError(name, reason)
     if not keys:
         raise RestoreNotFoundError(name)
-    with claimed_to_delete(RestoreClaim, store, name, files.record, clock):
-        store.delete(files.record)
-        keys = _keys(store, name)
-        for key in _files(name, keys):
-            store.delete(key)
-    return tuple(files.directory + each for each in _strangers(name, keys))
+
+    def ours() -> list[ObjectInfo]:
+        found = list(store.list(files.directory))
+        known = set(_files(name, [info.key for info in found]))
+        return [info for info in found if info.key in known] + _journal_of(store, name)
+
+    delete_claimed(RestoreClaim, store, name, files.record, ours, clock)
+    left = _strangers(name, _keys(store, name))
+    return tuple(files.directory + each for each in left)
+
+
+def _journal_of(store: ObjectStore, name: str) -> list[ObjectInfo]:
+    """Return what runs that were killed while they wrote a name said of it.
+
+    Left behind it would let such a run, started again, take the files of another for
+    its own.
+    """
+    return [info for info, entry in all_entries(store) if entry.get(_UPLOAD) == name]
 
 
 def read_file(store: ObjectStore, name: str, file: RestoreFile) -> Any:

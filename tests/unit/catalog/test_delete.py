@@ -227,3 +227,62 @@ def test_a_full_store_does_not_delete_what_is_written(store, objects):
         with pytest.raises(BackupInProgressError):
             BackupStore(samples.Watched(objects, refuse)).delete("shop")
         assert objects.stat("backups/shop/shop.tar.gz")
+
+
+def hold(store, name):
+    """Begin a backup of that name; return the key of what it has written."""
+    store.claim(name, run_uid=str(uuid.uuid4()))
+    key = f"backups/{name}/{name}-logs.gz"
+    store._store.put(key, b"new")
+    return key
+
+
+def end(store, name):
+    """Make a whole backup of that name; return the key of its record."""
+    samples.make(store, name)
+    return RECORD
+
+
+@pytest.mark.parametrize("other_run", [hold, end])
+def test_a_full_store_that_is_full_no_more(store, objects, other_run):
+    """As soon as what was deleted makes room, another run may have the name, and keep it."""
+    samples.make(store, "shop")
+    files = [info for info in objects.list("backups/shop/") if info.key != RECORD]
+    largest = max(files, key=lambda info: info.size).key
+    done, written = [], []
+
+    def until_there_is_room(verb, key):
+        """Take nothing before the largest file is gone; then another run comes first."""
+        if largest in done and not written:
+            written.append(other_run(store, "shop"))
+        if verb == "put" and not written:
+            raise StoreFullError(key)
+        done.extend([key] if verb == "delete" else [])
+
+    full = BackupStore(samples.Watched(objects, until_there_is_room))
+    with pytest.raises(BackupInProgressError):
+        full.delete("shop")
+
+    assert [key for key in done if key.startswith("backups/")] == [RECORD, largest]
+    assert objects.stat(written[0])
+
+
+def test_a_full_store_is_claimed_as_soon_as_it_can_be(store, objects):
+    """Once there is room for a claim no other run gets the name before the end."""
+    samples.make(store, "shop")
+    done, refused = [], []
+
+    def until_there_is_room(verb, key):
+        """Take nothing before three objects are gone."""
+        if verb == "put" and len(done) < 3:
+            raise StoreFullError(key)
+        if verb == "delete" and len(done) > 3 and key.startswith("backups/"):
+            with pytest.raises(BackupInProgressError):
+                store.claim("shop", run_uid="other")
+            refused.append(key)
+        done.extend([key] if verb == "delete" else [])
+
+    BackupStore(samples.Watched(objects, until_there_is_room)).delete("shop")
+
+    assert len(refused) > 1
+    assert store.list() == []

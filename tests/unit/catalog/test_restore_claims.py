@@ -226,6 +226,52 @@ def test_deleting_needs_no_room(objects, store, root, room):
     assert claims_in(root) == []
 
 
+def test_a_full_store_that_is_full_no_more(objects, store):
+    """A restore that begins while one of its name is deleted keeps what it writes."""
+    store.put_restore(restore_of("try"), files_of("try"))
+    done, claims = [], []
+
+    def until_there_is_room(verb, key):
+        """Take nothing before a file is gone; then another restore comes first."""
+        if len(done) == 2 and not claims:
+            claims.append(store.claim_restore("try", run_uid="other"))
+            objects.put("restores/try/restore-try-logs.gz", b"new")
+        if verb == "put" and not claims:
+            raise StoreFullError(key)
+        done.extend([key] if verb == "delete" else [])
+
+    full = BackupStore(samples.Watched(objects, until_there_is_room))
+    with pytest.raises(RestoreInProgressError, match="run other"):
+        full.delete_restore("try")
+
+    assert done[0] == "restores/try/kbackup-restore.json"
+    assert len(done) == 2
+    assert objects.stat("restores/try/restore-try-logs.gz")
+
+
+def test_deleting_a_restore_that_was_killed(objects, store, root):
+    """Of a restore whose upload was broken off nothing is left, its journal included."""
+
+    def die(verb, key):
+        """Die before the record."""
+        if key.endswith("kbackup-restore.json"):
+            raise StoreUnavailableError(key)
+
+    broken = BackupStore(samples.Watched(objects, die))
+    for name in ("try", "other"):
+        with pytest.raises(StoreUnavailableError):
+            broken.put_restore(restore_of(name, f"uid-{name}"), files_of(name))
+    objects.put("plugins/kbackup.io/journal/odd/00000000.json", b"rubbish")
+
+    assert store.delete_restore("try") == ()
+
+    journals = sorted((root / "plugins/kbackup.io/journal").rglob("*.json"))
+    assert [path.parent.name for path in journals] == ["odd", "uid-other"]
+    objects.put("restores/try/restore-try-logs.gz", b"of another run")
+    with pytest.raises(RestoreExistsError, match="another run left files"):
+        store.put_restore(restore_of("try", "uid-try"), files_of("try"))
+
+
 def test_deleting_leaves_what_is_no_file_of_a_restore(store, root):
     """Deleting removes a restore, and names what somebody else put beside it."""
     store.put_restore(restore_of("try"), files_of("try"))
