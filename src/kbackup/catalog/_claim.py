@@ -15,6 +15,8 @@ import logging
 import os
 import socket
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from types import TracebackType
 from typing import ClassVar, Self
@@ -156,7 +158,12 @@ class NameClaim:
             raise self.of.refusal(self.name, str(others[0]))
 
     def release(self) -> None:
-        """Give the name back; a second call does nothing."""
+        """Give the name back; a second call does nothing.
+
+        Nor does one in a process that was forked off: the name is the holder's.
+        """
+        if os.getpid() != self._record.pid:
+            return
         with self._lock:
             if self._ended.is_set():
                 return
@@ -199,11 +206,25 @@ class NameClaim:
                 raise self.of.refusal(self.name, str(found))
             _log.warning("taking over the claim on %s %s", self, stale)
             self._store.put(self._key, self._record.encode(), create=found is None)
-            self._remove_markers_of_the_dead()
+            with self._tidying_up():
+                self._remove_markers_of_the_dead()
         except ObjectExistsError:
             raise self.of.refusal(self.name, "another run was first") from None
         finally:
-            self._store.delete(marker)
+            with self._tidying_up():
+                self._store.delete(marker)
+
+    @contextmanager
+    def _tidying_up(self) -> Iterator[None]:
+        """Let the outcome of a take-over stand though a marker cannot be removed.
+
+        Whoever meets it finds the claim to be ours, or waits until it is stale, five
+        minutes at most. It goes with the next take-over of the name, or a repair.
+        """
+        try:
+            yield
+        except StoreError:
+            _log.warning("a marker on %s stays behind", self, exc_info=True)
 
     def _mark(self, dead: str) -> str:
         """Create the marker of the take-over from run *dead*, and return its key.

@@ -330,6 +330,49 @@ def test_take_over_from_oneself_that_was_broken_off(objects, clock):
     store.claim("shop", run_uid="next").release()
 
 
+def test_marker_that_cannot_be_removed(objects, clock, root, caplog):
+    """A name that was taken over is ours though the store fails to tidy up after it."""
+    store = BackupStore(objects, clock=clock)
+    store.claim("shop", run_uid="dead")
+    clock.advance(timedelta(minutes=6))
+
+    def fail(verb, key):
+        """Remove no marker."""
+        if verb == "delete" and key != CLAIM:
+            raise StoreUnavailableError(key)
+
+    failing = BackupStore(samples.Watched(objects, fail), clock=clock)
+    with failing.claim("shop", run_uid="next") as claim:
+        claim.check()
+        with pytest.raises(BackupInProgressError, match="run next"):
+            store.claim("shop", run_uid="late")
+
+    assert "a marker on backup shop stays behind" in caplog.text
+    store.claim("shop", run_uid="after")
+    clock.advance(timedelta(minutes=6))
+    store.claim("shop", run_uid="heir").release()
+    assert not list((root / "plugins/kbackup.io/claims").rglob("*.json"))
+
+
+def test_dead_markers_that_cannot_be_listed(objects, clock, monkeypatch):
+    """A name that was taken over is ours though older markers cannot be looked for."""
+    store = BackupStore(objects, clock=clock)
+    store.claim("shop", run_uid="dead")
+    clock.advance(timedelta(minutes=6))
+    listed = objects.list
+
+    def fail(prefix, *, after=""):
+        """List no claims."""
+        if prefix.startswith("plugins/kbackup.io/claims/"):
+            raise StoreUnavailableError(prefix)
+        return listed(prefix, after=after)
+
+    monkeypatch.setattr(objects, "list", fail)
+
+    with store.claim("shop", run_uid="next") as claim:
+        claim.check()
+
+
 def test_claim_that_comes_and_goes(objects, clock):
     """Where the claim of others is there whenever we write, and never when we look."""
 
@@ -408,6 +451,35 @@ def test_contender_with_a_lower_uid(objects, clock, root, ends):
     else:
         backups.claim("shop", run_uid="b").release()
     assert len(waited) == 1
+
+
+FORKING = """
+import os, sys
+from kbackup.catalog import BackupStore
+from kbackup_plugins_local import open_local_store
+
+store = BackupStore(open_local_store({"path": sys.argv[1]}))
+with store.claim("shop", run_uid="holder") as claim:
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+        claim.check()
+        print("held")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system does not fork")
+def test_fork_of_the_holder(root):
+    """A process that the holder forked off leaves the holder its name when it ends."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORKING, str(root)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.stdout, done.stderr) == ("held\n", "")
+    assert not (root / CLAIM).exists()
 
 
 def test_heartbeat_that_fails_is_tried_again(objects, clock, monkeypatch):
