@@ -130,7 +130,7 @@ class RepairPlanner:
         self._now = now
         self._steps: list[RepairStep] = []
         self._damage: list[str] = []
-        self._left: list[str] = []
+        self._left: dict[str, None] = {}  # each is told once
         self._claims = list(read_claims(store, BACKUPS, layout.is_valid_name))
         self._live = live_names([claim for _, claim in self._claims], now)
         restores = list(read_claims(store, RESTORES, layout.is_valid_name))
@@ -154,13 +154,13 @@ class RepairPlanner:
         return RepairPlan(
             steps=tuple(self._steps),
             damage=tuple(dict.fromkeys(self._damage)),
-            left=tuple(dict.fromkeys(self._left)),
+            left=tuple(self._left),
         )
 
     # --- what was deleted, and what was never finished ---------------------------------
 
     def _plan_deletions(self) -> None:
-        self._left += map(str, state_of(self._store).away)
+        self._left |= dict.fromkeys(map(str, state_of(self._store).away))
         if isinstance(self._store, RepairableStore):
             for each in self._store.pending_deletions():
                 self._do(
@@ -176,9 +176,9 @@ class RepairPlanner:
                 name = layout.backup_of(write.key)
                 reason = f"never finished, last touched {format_time(write.since)}"
                 if name in self._live:
-                    self._leave(write.key, f"backup {name} is being written")
+                    self._leave(BackupFiles(name).directory, "it is being written")
                 elif (restore := layout.restore_of(write.key)) in self._live_restores:
-                    self._leave(write.key, f"restore {restore} is running")
+                    self._leave(RestoreFiles(restore).directory, "it is running")
                 elif self._is_old(write.since, write.key):
                     self._do(
                         RepairKind.DISCARD,
@@ -323,7 +323,7 @@ class RepairPlanner:
         self._steps.append(step)
 
     def _leave(self, key: str, reason: str) -> None:
-        self._left.append(f"{key}: {reason}")
+        self._left[f"{key}: {reason}"] = None
 
     def _is_old(self, written: datetime | None, key: str) -> bool:
         if is_safe(written, self._now):

@@ -254,6 +254,25 @@ def test_temporary_files_of_dead_writers_are_removed(root, store, late):
     assert young.exists()
 
 
+def test_what_is_being_written_is_told_once(root, objects, late):
+    """However many files a run is writing, that it lives is told in one line."""
+    for directory, claims in {"backups": "claims", "restores": "restore-claims"}.items():
+        place = root / directory / "slow"
+        place.mkdir(parents=True)
+        for name in ("slow.tar.gz", ".kbackup-tmp-1", ".kbackup-tmp-2"):
+            (place / name).write_bytes(b"half")
+        claim = claim_of("slow", heartbeat=LATER)
+        objects.put(f"plugins/kbackup.io/{claims}/slow.json", claim)
+
+    plan = late.plan_repair()
+
+    assert plan.steps == ()
+    assert sorted(plan.left) == [
+        "backups/slow/: it is being written",
+        "restores/slow/: it is running",
+    ]
+
+
 def test_a_store_that_does_not_tell_times_loses_nothing(late):
     """Where the store does not say when something was written it is left."""
     timeless = MemoryStore()
