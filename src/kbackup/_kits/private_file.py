@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+_NO_FSYNC = {errno.EINVAL, errno.ENOTSUP, errno.EACCES}  # as SMB, or not to be read
 
 
 @contextmanager
@@ -19,6 +22,7 @@ def private_file(path: Path) -> Iterator[BinaryIO]:
 
     Raises:
         OSError: The directory does not take the file; also at the end of the context.
+            Where only the disk fails, after the file has its name.
     """
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".kbackup-")
     temporary = Path(name)
@@ -31,3 +35,19 @@ def private_file(path: Path) -> Iterator[BinaryIO]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    _sync_directory(path.parent)
+
+
+def _sync_directory(path: Path) -> None:
+    """Bring a directory's names to the disk, where the system can."""
+    if os.name == "nt":  # directories cannot be opened there
+        return
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as exc:
+        if exc.errno not in _NO_FSYNC:
+            raise

@@ -1,8 +1,10 @@
 """A file that is written privately is there whole, or as it was before."""
 
+import errno
 import os
 import stat
 import sys
+from contextlib import nullcontext
 
 import pytest
 
@@ -68,13 +70,17 @@ def test_failure_leaves_what_was_there(path, error, before):
     assert before is None or path.read_bytes() == before
 
 
-def test_content_is_on_the_disk_before_it_has_its_name(path, monkeypatch):
-    """After a power failure the name never leads to an empty file."""
+def test_content_is_on_the_disk_before_its_name_and_the_name_at_the_end(
+    path, monkeypatch
+):
+    """After a power failure the name never leads to an empty file, and it is not lost."""
     steps = []
     fsync, replace = os.fsync, type(path).replace
 
     def synced(descriptor):
-        steps.append(("fsync", os.fstat(descriptor).st_size))
+        found = os.fstat(descriptor)
+        is_directory = os.path.samestat(found, path.parent.stat())
+        steps.append(("fsync", "directory" if is_directory else found.st_size))
         fsync(descriptor)
 
     def replaced(temporary, target):
@@ -87,7 +93,36 @@ def test_content_is_on_the_disk_before_it_has_its_name(path, monkeypatch):
     with private_file(path) as file:
         file.write(b"whole")
 
-    assert steps == [("fsync", 5), ("replace", 5)]
+    names_too = [] if sys.platform == "win32" else [("fsync", "directory")]
+    assert steps == [("fsync", 5), ("replace", 5), *names_too]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="directories are not synced there")
+@pytest.mark.parametrize(
+    ("call", "code", "is_told"),
+    [
+        ("fsync", errno.EINVAL, False),  # SMB
+        ("open", errno.EACCES, False),  # it may be written and not be read
+        ("fsync", errno.EIO, True),
+    ],
+)
+def test_directory_that_cannot_be_synced(path, monkeypatch, call, code, is_told):
+    """A directory that is never synced is no failure; a disk that fails is."""
+    real = getattr(os, call)
+
+    def fail(what, *arguments):
+        if stat.S_ISDIR(os.stat(what).st_mode):
+            raise OSError(code, os.strerror(code))
+        return real(what, *arguments)
+
+    expected = pytest.raises(OSError, match="error") if is_told else nullcontext()
+    with expected, private_file(path) as file:
+        file.write(b"whole")
+        monkeypatch.setattr(os, call, fail)
+    monkeypatch.undo()
+
+    assert path.read_bytes() == b"whole"
+    assert names(path.parent) == ["plan.json"]
 
 
 def test_full_disk_is_told_and_leaves_nothing(path, monkeypatch):
