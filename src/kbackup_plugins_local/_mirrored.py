@@ -98,7 +98,7 @@ class MirroredLocalStore:
         With *create* the first directory that is there decides between two writers.
 
         Raises:
-            StoreFullError: No directory has room for it.
+            StoreFullError: No directory took it, at least one for want of room.
         """
         validate_key(key)
         if retain_until:
@@ -310,8 +310,11 @@ class MirroredLocalStore:
     def _put_everywhere(
         self, view: View, key: str, source: Path | bytes, *, create: bool
     ) -> tuple[ObjectInfo, Sequence[Mirror]]:
-        """Write to every directory; one success is a success."""
-        failures = []
+        """Write to every directory; one success is a success.
+
+        Of failures a full directory counts first: deleting something can mend it.
+        """
+        failures: list[StoreError] = []
         written = []
         for mirror in view.mirrors:
             try:
@@ -327,7 +330,8 @@ class MirroredLocalStore:
                 failures.append(exc)
                 self._notice(f"{mirror.path}: {exc}")
         if not written:
-            raise failures[0]
+            full = [each for each in failures if isinstance(each, StoreFullError)]
+            raise (full or failures)[0]
         return written[0][0], [mirror for _, mirror in written]
 
     def _delete_everywhere(self, view: View, key: str) -> None:

@@ -286,3 +286,26 @@ def test_a_full_store_is_claimed_as_soon_as_it_can_be(store, objects):
 
     assert len(refused) > 1
     assert store.list() == []
+
+
+@pytest.mark.parametrize("full", [0, 1])
+def test_mirrored_directories_that_take_nothing(tmp_path, monkeypatch, full):
+    """A backup is deleted where one directory is full and another takes nothing either."""
+    mirrored = samples.open_mirrored(tmp_path)
+    store = BackupStore(mirrored)
+    samples.make(store, "shop")
+
+    def fails_with(error):
+        def fail(key, *_, **__):
+            raise error(key)
+
+        return fail
+
+    for number, mirror in enumerate(mirrored._mirrors):
+        error = StoreFullError if number == full else StoreUnavailableError
+        monkeypatch.setattr(mirror.store, "put", fails_with(error))
+
+    store.delete("shop")
+
+    assert store.list() == []
+    assert [info.key for info in mirrored.list("backups/")] == []

@@ -270,6 +270,22 @@ def test_all_directories_full(store, a, b, fill):
     assert keys(store) == [KEY]
 
 
+@pytest.mark.parametrize("full", [0, 1])
+def test_one_directory_full_and_the_other_failing(store, a, b, fill, monkeypatch, full):
+    """Where no directory takes anything it is told that one is full: that can be mended."""
+    fill.append((a, b)[full])
+
+    def fail(key, *_, **__):
+        raise StoreAccessError(key, "read-only file system")
+
+    monkeypatch.setattr(store._mirrors[1 - full].store, "put", fail)
+
+    with pytest.raises(StoreFullError):
+        store.put(KEY, b"data")
+
+    assert any("read-only file system" in problem for problem in store.problems())
+
+
 def test_create_is_decided_by_whoever_has_the_object(store, a, b, fill):
     """An object that only B has is not created again in A."""
     store.put(KEY, b"first")
