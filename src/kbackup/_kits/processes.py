@@ -18,6 +18,9 @@ def machine() -> str:
     A host name does not: containers of one host may share it and number their
     processes from one each. Empty where the system does not say, or where ``/proc`` is
     that of other processes than this one's numbers are of.
+
+    Copies that were started from a snapshot of a running machine, memory included, are
+    one machine by this: nothing that a system tells of itself is another one in them.
     """
     try:
         if os.readlink("/proc/self") != str(os.getpid()):  # noqa: PTH115 - a number

@@ -44,9 +44,11 @@ def read_volumes(
     if summary is not None:
         found = [_from_summary(each) for each in summary]
     else:
-        found = list(_from_each_way(store, name))
+        listed = _listed_claims(store, name)
+        found = list(_from_each_way(store, name, listed))
         if all(each.claim or not each.volume for each in found):
-            found += _passed_over(store, name, {each.claim for each in found})
+            known = {each.claim for each in found}
+            found += [VolumeRecord(claim=each) for each in listed if each not in known]
     return tuple(each for each in found if each.claim or each.volume)
 
 
@@ -69,13 +71,16 @@ def _from_summary(info: Any) -> VolumeRecord:
     return VolumeRecord(claim=claim, volume=_text(info, "pvName"), data=data)
 
 
-def _from_each_way(store: ObjectStore, name: str) -> Iterator[VolumeRecord]:
-    """Read the files that Velero wrote before there was a summary."""
+def _from_each_way(
+    store: ObjectStore, name: str, listed: Collection[str]
+) -> Iterator[VolumeRecord]:
+    """Read the files that Velero wrote before there was a summary.
+
+    Args:
+        listed: The claims in the backup.
+    """
     for each in _side(store, name, SideFile.POD_VOLUME_BACKUPS) or ():
-        namespace = _text(each, "spec", "pod", "namespace")
-        claim = _claim(
-            namespace, _text(each, "metadata", "annotations", labels.PVC_NAME)
-        )
+        claim = _claim_of_pod_volume(each, listed)
         kept = bool(_text(each, "status", "snapshotID"))
         yield VolumeRecord(claim=claim, data="fs" if kept else "none")
     for each in _side(store, name, SideFile.VOLUME_SNAPSHOTS) or ():
@@ -99,15 +104,30 @@ def _from_each_way(store: ObjectStore, name: str) -> Iterator[VolumeRecord]:
             yield VolumeRecord(claim=claim, data="csi" if moved else "none")
 
 
-def _passed_over(
-    store: ObjectStore, name: str, known: Collection[str]
-) -> Iterator[VolumeRecord]:
-    """Tell the claims of which no file says that their data were kept."""
+def _claim_of_pod_volume(backup: Any, listed: Collection[str]) -> str:
+    """Return the claim behind a Pod's volume; empty: it is a volume without.
+
+    Velero notes the claim that a Pod names, since 1.1, which was the first to write this
+    file. Not the one that Kubernetes makes for a Pod out of a template, whose name tells
+    it; a volume that is none of both, such as an ``emptyDir``, has no claim of that name.
+
+    Source: Velero ``newPodVolumeBackup``; Kubernetes, "Ephemeral Volumes",
+    "PersistentVolumeClaim naming".
+    """
+    namespace = _text(backup, "spec", "pod", "namespace")
+    if noted := _text(backup, "metadata", "annotations", labels.PVC_NAME):
+        return _claim(namespace, noted)
+    pod, volume = _text(backup, "spec", "pod", "name"), _text(backup, "spec", "volume")
+    made = _claim(namespace, f"{pod}-{volume}")
+    return made if made in listed else ""
+
+
+def _listed_claims(store: ObjectStore, name: str) -> list[str]:
+    """Return the claims in the backup, by its list of resources."""
     listed = read_side_file(store, name, None, SideFile.RESOURCE_LIST)
     claims = _at(listed, _CLAIM_KIND)
-    for claim in claims if isinstance(claims, list) else ():
-        if isinstance(claim, str) and claim not in known:
-            yield VolumeRecord(claim=claim)
+    found = claims if isinstance(claims, list) else []
+    return [claim for claim in found if isinstance(claim, str)]
 
 
 def _claim(namespace: str, name: str) -> str:

@@ -119,6 +119,25 @@ def test_claims_that_no_file_names(store, velero):
     assert found == {"shop/data": "fs", "shop/logs": "none"}
 
 
+def test_a_claim_that_was_made_for_a_pod(store, velero):
+    """A Pod's volume that names no claim may have one of its own, which then has data."""
+    listed = {"v1/PersistentVolumeClaim": ["shop/data", "shop/db-0-data"]}
+    velero(resource_list=listed, podvolumebackups=[pod_volume("")])
+
+    found = {each.claim: each.data for each in store.volumes("shop")}
+
+    assert found == {"shop/data": "none", "shop/db-0-data": "fs"}
+
+
+def test_a_volume_without_a_claim(store, velero):
+    """What was kept of a Pod's scratch volume is no data of any claim, nor hides a lack."""
+    velero(resource_list=LISTED, podvolumebackups=[pod_volume(""), pod_volume("logs")])
+
+    found = {each.claim: each.data for each in store.volumes("shop")}
+
+    assert found == {"shop/data": "none", "shop/logs": "fs"}
+
+
 def moving(name, phase, resource="persistentvolumeclaims"):
     """An asynchronous operation of Velero on an item."""
     about = {"Group": "", "Resource": resource, "Namespace": "shop", "Name": name}
