@@ -20,7 +20,7 @@ def machine() -> str:
     that of other processes than this one's numbers are of.
 
     Copies that were started from a snapshot of a running machine, memory included, are
-    one machine by this: nothing that a system tells of itself is another one in them.
+    one machine by this; neither host name nor machine id need be another in them.
     """
     try:
         if os.readlink("/proc/self") != str(os.getpid()):  # noqa: PTH115 - a number

@@ -17,6 +17,7 @@ def delete_claimed(
     kind: type[NameClaim],
     store: ObjectStore,
     name: str,
+    *,
     record: str,
     files: Callable[[], Sequence[ObjectInfo]],
     clock: Clock,

@@ -80,7 +80,9 @@ def delete_backup(
         others = _others(files, found, named)
         return [info for info in found if info.key not in others]
 
-    delete_claimed(BackupClaim, store, name, files.metadata, ours, clock)
+    delete_claimed(
+        BackupClaim, store, name, record=files.metadata, files=ours, clock=clock
+    )
     if record is not None:
         _remove_journal(store, record)
     return _others(files, store.list(files.directory), named)

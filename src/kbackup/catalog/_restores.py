@@ -193,7 +193,9 @@ def delete_restore(store: ObjectStore, name: str, *, clock: Clock) -> tuple[str,
         known = set(_files(name, [info.key for info in found]))
         return [info for info in found if info.key in known] + _journal_of(store, name)
 
-    delete_claimed(RestoreClaim, store, name, files.record, ours, clock)
+    delete_claimed(
+        RestoreClaim, store, name, record=files.record, files=ours, clock=clock
+    )
     left = _strangers(name, _keys(store, name))
     return tuple(files.directory + each for each in left)
 

@@ -74,15 +74,23 @@ def _from_summary(info: Any) -> VolumeRecord:
 def _from_each_way(
     store: ObjectStore, name: str, listed: Collection[str]
 ) -> Iterator[VolumeRecord]:
-    """Read the files that Velero wrote before there was a summary.
-
-    Args:
-        listed: The claims in the backup.
-    """
+    """Read the files of before there was a summary; *listed* are all claims."""
     for each in _side(store, name, SideFile.POD_VOLUME_BACKUPS) or ():
-        claim = _claim_of_pod_volume(each, listed)
         kept = bool(_text(each, "status", "snapshotID"))
+        claim = _claim_of_pod_volume(each, listed)
         yield VolumeRecord(claim=claim, data="fs" if kept else "none")
+    yield from _snapshots(store, name)
+    for each in _side(store, name, SideFile.ITEM_OPERATIONS) or ():
+        # 1.12 moved data out of snapshots: an operation on the claim.
+        about = _at(each, "spec", "resourceIdentifier")
+        if _text(about, "Resource") == "persistentvolumeclaims":
+            claim = _claim(_text(about, "Namespace"), _text(about, "Name"))
+            moved = _text(each, "status", "phase") == "Completed"
+            yield VolumeRecord(claim=claim, data="csi" if moved else "none")
+
+
+def _snapshots(store: ObjectStore, name: str) -> Iterator[VolumeRecord]:
+    """Read the provider's snapshots, and those of CSI."""
     for each in _side(store, name, SideFile.VOLUME_SNAPSHOTS) or ():
         # Up to 1.10 the name is capitalised.
         volume = _text(each, "spec", "persistentVolumeName")
@@ -95,13 +103,6 @@ def _from_each_way(
             _text(each, "spec", "source", "persistentVolumeClaimName"),
         )
         yield VolumeRecord(claim=claim, data="csi")
-    for each in _side(store, name, SideFile.ITEM_OPERATIONS) or ():
-        # 1.12 moved data out of snapshots: an operation on the claim.
-        about = _at(each, "spec", "resourceIdentifier")
-        if _text(about, "Resource") == "persistentvolumeclaims":
-            claim = _claim(_text(about, "Namespace"), _text(about, "Name"))
-            moved = _text(each, "status", "phase") == "Completed"
-            yield VolumeRecord(claim=claim, data="csi" if moved else "none")
 
 
 def _claim_of_pod_volume(backup: Any, listed: Collection[str]) -> str:
@@ -109,7 +110,7 @@ def _claim_of_pod_volume(backup: Any, listed: Collection[str]) -> str:
 
     Velero notes the claim that a Pod names, since 1.1, which was the first to write this
     file. Not the one that Kubernetes makes for a Pod out of a template, whose name tells
-    it; a volume that is none of both, such as an ``emptyDir``, has no claim of that name.
+    it; a volume that is neither, such as an ``emptyDir``, has no claim of that name.
 
     Source: Velero ``newPodVolumeBackup``; Kubernetes, "Ephemeral Volumes",
     "PersistentVolumeClaim naming".

@@ -256,7 +256,10 @@ def test_temporary_files_of_dead_writers_are_removed(root, store, late):
 
 def test_what_is_being_written_is_told_once(root, objects, late):
     """However many files a run is writing, that it lives is told in one line."""
-    for directory, claims in {"backups": "claims", "restores": "restore-claims"}.items():
+    for directory, claims in {
+        "backups": "claims",
+        "restores": "restore-claims",
+    }.items():
         place = root / directory / "slow"
         place.mkdir(parents=True)
         for name in ("slow.tar.gz", ".kbackup-tmp-1", ".kbackup-tmp-2"):

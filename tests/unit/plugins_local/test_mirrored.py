@@ -271,14 +271,15 @@ def test_all_directories_full(store, a, b, fill):
 
 
 @pytest.mark.parametrize("full", [0, 1])
-def test_one_directory_full_and_the_other_failing(store, a, b, fill, monkeypatch, full):
+def test_one_directory_full_and_the_other_failing(store, fill, monkeypatch, full):
     """Where no directory takes anything it is told that one is full: that can be mended."""
-    fill.append((a, b)[full])
+    mirrors = store._mirrors
+    fill.append(Path(mirrors[full].path))
 
     def fail(key, *_, **__):
         raise StoreAccessError(key, "read-only file system")
 
-    monkeypatch.setattr(store._mirrors[1 - full].store, "put", fail)
+    monkeypatch.setattr(mirrors[1 - full].store, "put", fail)
 
     with pytest.raises(StoreFullError):
         store.put(KEY, b"data")
