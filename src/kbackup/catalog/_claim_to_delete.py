@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 
 from kbackup._kits.clock import Clock
 from kbackup.catalog._claim import NameClaim
@@ -40,36 +39,37 @@ def delete_claimed(
         BackupInProgressError: A run is writing it, or has begun to; for a restore's
             name `RestoreInProgressError`. Nothing more was deleted.
     """
-    with ExitStack() as stack:
 
-        def is_claimed() -> bool:
-            claim = _try_to_claim(kind, store, name, clock)
-            if claim is not None:
-                stack.enter_context(claim)
-            return claim is not None
+    def claim_it() -> NameClaim | None:
+        return _try_to_claim(kind, store, name, clock)
 
-        if not is_claimed():
-            store.delete(record)
-            if not _make_room(store, files, is_claimed):
-                return  # nothing is left
-            if record in [info.key for info in files()]:
-                raise kind.of.refusal(name, "another run has written it meanwhile")
+    claim = claim_it()
+    was_full = claim is None
+    if was_full:
+        store.delete(record)
+        claim = _make_room(store, files, claim_it)
+    if claim is None:
+        return  # nothing is left
+    with claim:
+        if was_full and record in [info.key for info in files()]:
+            raise kind.of.refusal(name, "another run has written it meanwhile")
         store.delete(record)
         for info in files():
+            claim.check()  # who is stopped for long is not to go on with an old list
             store.delete(info.key)
 
 
 def _make_room(
     store: ObjectStore,
     files: Callable[[], Sequence[ObjectInfo]],
-    is_claimed: Callable[[], bool],
-) -> bool:
+    claim_it: Callable[[], NameClaim | None],
+) -> NameClaim | None:
     """Delete file after file, the largest first, until the name can be claimed."""
     while left := files():  # listed first: nobody had the name after that
-        if is_claimed():
-            return True
+        if (claim := claim_it()) is not None:
+            return claim
         store.delete(max(left, key=lambda info: info.size).key)
-    return False
+    return None
 
 
 def _try_to_claim(

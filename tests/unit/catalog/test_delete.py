@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from datetime import timedelta
 
 import catalog_samples as samples
 import pytest
@@ -264,6 +265,25 @@ def test_a_full_store_that_is_full_no_more(store, objects, other_run):
         full.delete("shop")
 
     assert [key for key in done if key.startswith("backups/")] == [RECORD, largest]
+    assert objects.stat(written[0])
+
+
+def test_a_deletion_that_is_stopped_for_long(store, objects, clock):
+    """Who slept while it deleted, and lost the name meanwhile, deletes nothing more."""
+    samples.make(store, "shop")
+    done, written = [], []
+
+    def sleep(verb, key):
+        """Let six minutes pass after the record is gone, in which another run begins."""
+        if RECORD in done and not written:
+            clock.advance(timedelta(minutes=6))
+            written.append(hold(store, "shop"))
+        done.extend([key] if verb == "delete" else [])
+
+    with pytest.raises(BackupInProgressError, match="lost its claim"):
+        BackupStore(samples.Watched(objects, sleep), clock=clock).delete("shop")
+
+    assert [key for key in done if key.startswith("backups/")] == done[:2]
     assert objects.stat(written[0])
 
 
