@@ -7,7 +7,7 @@ never while another volume of the target has the same disk.
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -201,27 +201,28 @@ def plan_volume(
         return "it points at the original disk; --retained-volumes reuse takes it"
     if not facts.reuse:
         return "it points at an existing disk; --retained-volumes reuse takes it"
+    return disk_in_use(volume, name, facts)
+
+
+def disk_in_use(volume: Content, name: str, facts: VolumeFacts) -> str:
+    """Why a volume is not created: another one has its disk; empty: none has."""
     other = _same_disk(volume, name, facts)
     return _conflict_text(*other) if other else ""
 
 
-def keeps_claim(
-    live: Content, volume: Content, target_namespace: Callable[[str], str]
-) -> str:
-    """Why a live volume is not made that of the backup; empty: it may be.
+def keeps_claim(live: Content, desired: Content) -> str:
+    """Why a live volume is not made the desired one; empty: it may be.
 
     Args:
         live: As the target has it.
-        volume: As the backup has it.
-        target_namespace: Where the restore puts a namespace of the backup.
+        desired: As it would be written.
     """
     bound = (live.get("spec") or {}).get("claimRef")
     if not bound:
         return ""
-    wanted = (volume.get("spec") or {}).get("claimRef") or {}
-    namespace, name = str(bound.get("namespace")), str(bound.get("name"))
-    same = target_namespace(str(wanted.get("namespace"))) == namespace
-    if same and wanted.get("name") == name:
+    wanted = (desired.get("spec") or {}).get("claimRef") or {}
+    namespace, name = bound.get("namespace"), bound.get("name")
+    if (wanted.get("namespace"), wanted.get("name")) == (namespace, name):
         return ""
     return (
         f"conflict: it belongs to claim {namespace}/{name}, and would be taken from it"

@@ -19,6 +19,7 @@ from kbackup.restore._claims import (
     ClaimLine,
     ClaimVerdict,
     VolumeFacts,
+    disk_in_use,
     keeps_claim,
     plan_claim,
     plan_volume,
@@ -49,6 +50,7 @@ from kbackup.restore._system import (
 )
 from kbackup.restore._undone import Undone
 
+_LEFT_AS_IT_IS = "exists; it is left as it is"
 _NOWHERE = "which is neither in this restore nor in the target"
 _decode = msgspec.json.decode
 
@@ -227,6 +229,8 @@ class ItemPlanner:
             seen = _decode(case.live.json())
         if seen is not None:
             return self._meet(case, desired, dict(seen))
+        if case.view.is_volume and (verdict := self._new_volume(case, desired)):
+            return verdict
         view, item, target = case.view, case.item, case.target
         action = PlanAction.UNKNOWN if unreadable else PlanAction.CREATE
         return PlanEntry(  # not by case.entry(): most lines of most plans are made here
@@ -245,8 +249,12 @@ class ItemPlanner:
 
     def _meet(self, case: "_Case", desired: Desired, live: dict[str, Any]) -> PlanEntry:
         """Decide about an item whose place is taken."""
-        metadata = live["metadata"]
+        metadata, is_volume = live["metadata"], case.view.is_volume
+        if is_volume and not self._request.rules.update_cluster:
+            return case.entry(PlanAction.SKIP, _LEFT_AS_IT_IS)
         if metadata.get("deletionTimestamp"):
+            if is_volume and (refused := self._new_volume(case, desired)):
+                return refused
             reason = "the live one is being deleted: written when it is gone"
             return case.entry(
                 PlanAction.CREATE,
@@ -263,6 +271,8 @@ class ItemPlanner:
         verdict = decide(desired.content, case.met, rules, hide=hide)
         if verdict.action is PlanAction.UNCHANGED:
             return case.entry(verdict.action, verdict.reason, precondition=seen)
+        if is_volume and (taken := keeps_claim(case.met, desired.content)):
+            return case.entry(PlanAction.CONFLICT, taken, precondition=seen)
         writes = verdict.action.writes
         if keeper is not None:
             # To scale a live Deployment's ReplicaSet is to work against the Deployment.
@@ -318,13 +328,24 @@ class ItemPlanner:
         return item.content if item is not None else None
 
     def _volume_verdict(self, case: "_Case") -> PlanEntry | None:
-        """Why a volume of the backup is not written; None: it may be."""
-        if case.live is not None:
-            if not self._request.rules.update_cluster:
-                return case.entry(PlanAction.SKIP, "exists; it is left as it is")
-            live, to = _decode(case.live.json()), self._request.filters.target_namespace
-            reason = keeps_claim(live, case.content, to)
-            return case.entry(PlanAction.CONFLICT, reason) if reason else None
+        """Why a volume is not written, whatever is made of it; None: that decides."""
+        if case.live is None:
+            return self._unwanted_volume(case)
+        options, rules = self._request.options, self._request.rules
+        if rules.update_cluster or options.transforms:  # which may move it elsewhere
+            return None
+        return case.entry(PlanAction.SKIP, _LEFT_AS_IT_IS)
+
+    def _new_volume(self, case: "_Case", desired: Desired) -> PlanEntry | None:
+        """Why a volume is not created as it would be written; None: it may be."""
+        if case.live is not None and (unwanted := self._unwanted_volume(case)):
+            return unwanted
+        facts = self._state.facts or VolumeFacts()
+        reason = disk_in_use(desired.content, desired.target.name, facts)
+        return case.entry(PlanAction.CONFLICT, reason) if reason else None
+
+    def _unwanted_volume(self, case: "_Case") -> PlanEntry | None:
+        """Why a volume of the backup does not come again; None: it was asked for."""
         if self._request.spec.restore_pvs is False:
             return case.entry(PlanAction.SKIP, "restorePVs is false")
         facts = self._state.facts or VolumeFacts()
