@@ -31,11 +31,16 @@ class Cancelled(BaseException):
     Not an `Exception`: the loops that turn one bad item into an entry of the result
     must let it pass. It never leaves the library; the engines turn it into
     `RunCancelledError`.
+
+    Attributes:
+        unanswered: A request was sent whose answer nobody waits for any more: what it
+            asked for may be done.
     """
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.unanswered = False
 
 
 class StuckCallError(TimeoutError):

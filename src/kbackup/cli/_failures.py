@@ -43,6 +43,7 @@ _NEXT: tuple[tuple[type[errors.KBackupError], str], ...] = (
 # Older click prints the help by itself.
 _WITHOUT_VERB: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
 _WRITTEN = frozenset({"created", "updated", "recreated"})
+_UNKNOWN = "unknown"
 _NOT_FOUND = (errors.BackupNotFoundError, errors.RestoreNotFoundError)
 
 
@@ -74,10 +75,12 @@ def _left(result: Any) -> list[str]:
     if not outcomes:  # of a backup, or before the first write
         return []
     written = sum(outcome.action in _WRITTEN for outcome in outcomes)
+    unknown = sum(outcome.action == _UNKNOWN for outcome in outcomes)
+    untold = f"; {unknown} more may have been" if unknown else ""
     progress = result.restore.status.progress
     total = max(progress.total_items if progress else 0, len(outcomes))
     return [
-        f"Written: {written} of the plan's {plural(total, 'item')}; they stay",
+        f"Written: {written} of the plan's {plural(total, 'item')}; they stay{untold}",
         f"To complete it: the same restore again, {result.restore.metadata.name}",
     ]
 

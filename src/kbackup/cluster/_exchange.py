@@ -24,7 +24,12 @@ import urllib3
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import ConnectTimeoutError
 
-from kbackup._kits.workers import CancelToken, StuckCallError, call_watched
+from kbackup._kits.workers import (
+    Cancelled,
+    CancelToken,
+    StuckCallError,
+    call_watched,
+)
 
 _LOOK_EVERY = 0.2  # seconds: how late a cancel may be seen
 # The server's name, each of its addresses, the proxy's answer and TLS may each take the
@@ -60,6 +65,7 @@ class Exchange:
         self._cancel = cancel
         self._grace = grace
         self._cancelled_at: float | None = None
+        self._is_sent = False
         self._until = 0.0
         self._otherwise, self._is_total = "", False
 
@@ -112,6 +118,7 @@ class Exchange:
 
     def expect_head(self) -> None:
         """Note that the request is sent: the head of the answer comes now."""
+        self._is_sent = True
         self._expect("the head of the answer was not whole", total=True)
 
     def expect_body(self) -> None:
@@ -144,13 +151,20 @@ class Exchange:
         self._otherwise, self._is_total = otherwise, total
         self._until = time.monotonic() + self.read_timeout
 
+    def _give_up(self) -> None:
+        try:
+            self._cancel.check()
+        except Cancelled as exc:
+            exc.unanswered = self._is_sent
+            raise
+
     def _check(self) -> None:
         now = time.monotonic()
         if self._cancel.cancelled:
             if self._cancelled_at is None:
                 self._cancelled_at = now
             if now - self._cancelled_at >= self._grace:
-                self._cancel.check()
+                self._give_up()
         if now >= self._until:
             told = f"{self._what}: {self._otherwise} within {self.read_timeout:g} s"
             raise TimeoutError(errno.ETIMEDOUT, told)

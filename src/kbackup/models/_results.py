@@ -276,7 +276,8 @@ class ItemOutcome:
 
     Attributes:
         identifier: In the target.
-        action: Such as ``created``, ``updated``, ``unchanged``, ``skipped``, ``failed``.
+        action: Such as ``created``, ``updated``, ``unchanged``, ``skipped``, ``failed``;
+            ``unknown`` where the run ended before the server answered.
         reason: Why, where it was not simply done.
         left_alone: It was to be written, and was not: the live object appeared or
             changed since the plan was made.

@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from kbackup._kits.words import first_few
+from kbackup._kits.workers import Cancelled
 from kbackup.archive import ArchiveContents
-from kbackup.errors import ClusterError, ForbiddenError
+from kbackup.errors import AlreadyExistsError, ClusterError, ForbiddenError
 from kbackup.models import APIResource, Item, ResourceIdentifier, well_known
 from kbackup.plugins import Run
-from kbackup.restore._answers import Answer, leaving
+from kbackup.restore._answers import Answer, leaving, may_pass
 from kbackup.restore._desired import Desired
 from kbackup.restore._dropped import dropped_fields
 from kbackup.restore._existing import ExistingRules, decide
@@ -107,9 +108,18 @@ class Creator:
             return Attempt(reason=reason)
         if answer is Answer.FAIL:
             return Attempt(action=FAILED, reason=reason)
-        live = self._server.look(entry, resource)
+        try:
+            live = self._server.look(entry, resource)
+        except ClusterError as exc:
+            reason = f"{reason}; {self._server.explain(entry, exc)}"
+            is_over = answer is Answer.EXISTS and not may_pass(exc)
+            # Otherwise the next create tells as much as the look would have.
+            return Attempt(action=FAILED if is_over else "", reason=reason)
         if live is None:
-            fails = answer is Answer.EXISTS
+            # Whose name is not taken lacks a port; else it went in between.
+            fails = answer is Answer.EXISTS and not isinstance(
+                error, AlreadyExistsError
+            )
             return Attempt(action=FAILED if fails else "", reason=reason)
         if live["metadata"].get("deletionTimestamp"):
             return Attempt(reason=leaving(live))
@@ -154,8 +164,12 @@ class Creator:
             self._server.patch(entry, resource, patch)
         except ClusterError as exc:
             reason = self._server.explain(entry, exc)
-            message = f"restored without its managedFields: {reason}"
-            self._run.warning(message, item=entry.target)
+        except Cancelled as exc:  # the object is there, and must be told of
+            reason = exc.reason
+        else:
+            return
+        message = f"restored without its managedFields: {reason}"
+        self._run.warning(message, item=entry.target)
 
 
 def _ownership_patch(item: Item | None, uid: str) -> dict[str, Any] | None:

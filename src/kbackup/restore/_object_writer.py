@@ -82,6 +82,10 @@ class ObjectWriter:
         """How many writes the server seems to bear at this moment."""
         return self._gate.limit
 
+    def may_have_written(self, entry: PlanEntry) -> bool:
+        """Whether a write of the entry was sent whose answer did not come."""
+        return self._server.lost_an_answer(entry)
+
     def write(self, entry: PlanEntry) -> Attempt:
         """Try to carry out one entry; an error becomes part of the attempt."""
         try:

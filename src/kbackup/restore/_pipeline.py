@@ -356,6 +356,7 @@ def _write(
         what_holds=partial(what_holds, request.cluster, types),
         workers=writers_of(session, request),
         room=objects.room,
+        may_have_written=objects.may_have_written,
         outcomes=outcomes,
     )
     if plan.memory is None:  # it was stored, without what its actions were answered

@@ -5,9 +5,11 @@ do, and whose write may have taken place though the answer was lost. What to do 
 answer is decided where the write is: `_creating`, `_updating`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
+from kbackup._kits.workers import Cancelled
 from kbackup.cluster import Cluster, PatchKind
 from kbackup.errors import ClusterError, ItemNotFoundError
 from kbackup.models import APIResource, ResourceIdentifier
@@ -53,22 +55,34 @@ class Server:
     ) -> dict[str, Any]:
         """Create the object of an entry; what the server stored."""
         namespace, dry_run = entry.target.namespace, self.dry_run
-        return self._cluster.create(
-            resource, body, namespace=namespace, dry_run=dry_run
-        )
+        with self._noting_an_end(entry):
+            return self._cluster.create(
+                resource, body, namespace=namespace, dry_run=dry_run
+            )
 
     def patch(
         self, entry: PlanEntry, resource: APIResource, patch: Mapping[str, Any]
     ) -> None:
         """Send a merge patch to the object of an entry."""
-        self._cluster.patch(
-            resource,
-            entry.target.name,
-            patch,
-            namespace=entry.target.namespace,
-            kind=PatchKind.MERGE,
-            dry_run=self.dry_run,
-        )
+        with self._noting_an_end(entry):
+            self._cluster.patch(
+                resource,
+                entry.target.name,
+                patch,
+                namespace=entry.target.namespace,
+                kind=PatchKind.MERGE,
+                dry_run=self.dry_run,
+            )
+
+    @contextmanager
+    def _noting_an_end(self, entry: PlanEntry) -> Iterator[None]:
+        """A cancelled run does not learn what became of a write that was sent."""
+        try:
+            yield
+        except Cancelled as exc:
+            if exc.unanswered:
+                self._unanswered.add(entry.identifier)
+            raise
 
     def take(
         self, entry: PlanEntry, error: ClusterError, *, create: bool

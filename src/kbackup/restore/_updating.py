@@ -106,6 +106,8 @@ class Updater:
         if answer is Answer.RETRY or desired is None:
             return Attempt(reason=reason)
         live = self._server.look(entry, resource)
+        if entry.action is not PlanAction.UPDATE:
+            return self._after_merge(entry, desired, live, reason)
         if live is None:
             return Attempt(action=SKIPPED, reason=MOVED, moved=True)
         if answer is Answer.LOOK and _is_as_seen(entry, live):
@@ -113,6 +115,23 @@ class Updater:
         if self._is_as_planned(entry, desired, live):
             return Attempt(reason=reason)  # only its status moved: once more
         return self._moved(entry, desired, live)
+
+    def _after_merge(
+        self,
+        entry: PlanEntry,
+        desired: Desired,
+        live: dict[str, Any] | None,
+        reason: str,
+    ) -> Attempt:
+        """What a create met was not changed: the plan saw nothing that could move.
+
+        The next create meets what is there by then.
+        """
+        if live is not None:
+            verdict = decide(desired.content, cleaned(live), self._rules)
+            if verdict.action is PlanAction.UNCHANGED:
+                return self._done(entry)
+        return Attempt(reason=reason)
 
     # --- what is there ----------------------------------------------------------------
 

@@ -26,7 +26,8 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0
 _SECONDS_BETWEEN_EVENTS = 0.2
 
 CREATED, UPDATED, UNCHANGED = "created", "updated", "unchanged"
-SKIPPED, FAILED = "skipped", "failed"
+SKIPPED, FAILED, UNKNOWN = "skipped", "failed", "unknown"
+_UNTOLD = "it may have been written: the run ended before the server said so"
 
 
 @attrs.frozen(kw_only=True)
@@ -53,6 +54,10 @@ Write = Callable[[PlanEntry], Attempt]
 Await = Callable[[Sequence[PlanEntry], float], Iterable[tuple[PlanEntry, str]]]
 
 
+def _no_write_is_unknown(_: PlanEntry) -> bool:
+    return False
+
+
 class Writer:
     """Writes the entries of one plan; used once.
 
@@ -63,6 +68,7 @@ class Writer:
         what_holds: Says what keeps a namespace of this name that is going; or nothing.
         workers: Threads.
         room: How many of them may write at this moment.
+        may_have_written: Whether an entry was sent whose answer did not come.
         outcomes: Takes what was done, item by item: who ends the run has it as well.
     """
 
@@ -75,6 +81,7 @@ class Writer:
         what_holds: Callable[[str], str],
         workers: int,
         room: Callable[[], int],
+        may_have_written: Callable[[PlanEntry], bool] = _no_write_is_unknown,
         outcomes: list[ItemOutcome] | None = None,
     ) -> None:
         self._run = run
@@ -83,6 +90,7 @@ class Writer:
         self._what_holds = what_holds
         self._workers = workers
         self._room = room
+        self._may_have_written = may_have_written
         self._outcomes = [] if outcomes is None else outcomes
         self._later: list[tuple[PlanEntry, str]] = []
         self._noting = threading.Lock()
@@ -107,6 +115,16 @@ class Writer:
                 self._note_unwritten(entry)
         told = self._log("not to be written", 0)
         writing = [entry for entry in entries if entry.action.writes]
+        try:
+            self._write_waves(writing, patience, told)
+        except BaseException:
+            self._note_untold(writing)
+            raise
+        return self._outcomes
+
+    def _write_waves(
+        self, writing: Sequence[PlanEntry], patience: timedelta, told: int
+    ) -> None:
         with WorkerPool(self._workers, "kbackup-restore") as pool:
             for number, wave in groupby(writing, key=attrgetter("wave")):
                 members = list(wave)
@@ -115,7 +133,6 @@ class Writer:
                 told = self._log(f"wave {number}", told)
             self._drain(pool, self._run.deadline(patience))
             self._log("after waiting", told)
-        return self._outcomes
 
     # --- one wave ---------------------------------------------------------------------
 
@@ -223,6 +240,13 @@ class Writer:
         if entry.action is PlanAction.SKIP and entry.differences:
             self._run.warning(f"not restored: {entry.reason}", item=entry.target)
         self._note(entry.target, UNCHANGED if unchanged else SKIPPED, entry.reason)
+
+    def _note_untold(self, writing: Sequence[PlanEntry]) -> None:
+        """Name what was sent and not answered when the run ended."""
+        settled = {outcome.identifier for outcome in self._outcomes}
+        for entry in writing:
+            if entry.target not in settled and self._may_have_written(entry):
+                self._note(entry.target, UNKNOWN, _UNTOLD)
 
     def _fail(self, entry: PlanEntry, reason: str) -> None:
         if entry.target.group_resource == well_known.NAMESPACES:

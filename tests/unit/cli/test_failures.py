@@ -117,6 +117,13 @@ def test_cancelled_restore_says_what_it_wrote():
     assert lines[-1] == f"Next: {session.again}"
 
 
+def test_cancelled_restore_says_what_it_may_have_written():
+    """A write that the server was still at is not counted as written, nor as not."""
+    text = explain(cancelled("created", "unknown", total=7), ["restore"], Session())
+
+    assert "Written: 1 of the plan's 7 items; they stay; 1 more may have been" in text
+
+
 def test_cancelled_before_the_first_write():
     """A restore that was ended before it wrote says nothing of objects."""
     text = explain(cancelled(total=7), ["restore", "create"], Session())

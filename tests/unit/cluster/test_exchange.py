@@ -191,12 +191,13 @@ def test_cancelled_while_reading(stubborn, connect, cancelled_when_waiting):
 
 @pytest.mark.usefixtures("way")
 def test_cancelled_while_writing(stubborn, connect, cancelled_when_waiting):
-    """Nor does a cancelled write wait for ever for what became of it."""
+    """Nor does a cancelled write wait for ever for what became of it, which is told."""
     bound = connect().for_run(cancelled_when_waiting)
 
-    with pytest.raises(Cancelled, match="enough"):
+    with pytest.raises(Cancelled, match="enough") as caught:
         bound.delete(MAPS, "a", namespace="x")
 
+    assert caught.value.unanswered
     assert stubborn.gave_up.wait(10)
 
 
@@ -212,16 +213,17 @@ def test_cancelled_watch(stubborn, connect, cancelled_when_waiting):
 
 
 def test_cancelled_while_sending(stubborn, connect, cancelled_when_waiting):
-    """A cancelled run does not wait for a server that takes no more of a request."""
+    """A cancelled run leaves a server that takes no more of a request, and so no write."""
     stubborn.behave = stubborn.take_nothing
     bound = connect().for_run(cancelled_when_waiting)
     item = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}
 
-    with pytest.raises(Cancelled, match="enough"):
+    with pytest.raises(Cancelled, match="enough") as caught:
         bound.create(
             MAPS, item | {"data": {"k": "x" * MORE_THAN_A_SOCKET_HOLDS}}, namespace="x"
         )
 
+    assert not caught.value.unanswered
     stubborn.gave_up.set()
 
 
