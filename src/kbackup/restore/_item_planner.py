@@ -227,10 +227,10 @@ class ItemPlanner:
                 seen = None  # it will be gone by then
         elif case.live is not None:
             seen = _decode(case.live.json())
+        if case.view.is_volume and (refused := self._refused(case, desired, seen)):
+            return refused
         if seen is not None:
             return self._meet(case, desired, dict(seen))
-        if case.view.is_volume and (verdict := self._new_volume(case, desired)):
-            return verdict
         view, item, target = case.view, case.item, case.target
         action = PlanAction.UNKNOWN if unreadable else PlanAction.CREATE
         return PlanEntry(  # not by case.entry(): most lines of most plans are made here
@@ -249,12 +249,8 @@ class ItemPlanner:
 
     def _meet(self, case: "_Case", desired: Desired, live: dict[str, Any]) -> PlanEntry:
         """Decide about an item whose place is taken."""
-        metadata, is_volume = live["metadata"], case.view.is_volume
-        if is_volume and not self._request.rules.update_cluster:
-            return case.entry(PlanAction.SKIP, _LEFT_AS_IT_IS)
+        metadata = live["metadata"]
         if metadata.get("deletionTimestamp"):
-            if is_volume and (refused := self._new_volume(case, desired)):
-                return refused
             reason = "the live one is being deleted: written when it is gone"
             return case.entry(
                 PlanAction.CREATE,
@@ -271,8 +267,6 @@ class ItemPlanner:
         verdict = decide(desired.content, case.met, rules, hide=hide)
         if verdict.action is PlanAction.UNCHANGED:
             return case.entry(verdict.action, verdict.reason, precondition=seen)
-        if is_volume and (taken := keeps_claim(case.met, desired.content)):
-            return case.entry(PlanAction.CONFLICT, taken, precondition=seen)
         writes = verdict.action.writes
         if keeper is not None:
             # To scale a live Deployment's ReplicaSet is to work against the Deployment.
@@ -336,8 +330,15 @@ class ItemPlanner:
             return None
         return case.entry(PlanAction.SKIP, _LEFT_AS_IT_IS)
 
-    def _new_volume(self, case: "_Case", desired: Desired) -> PlanEntry | None:
-        """Why a volume is not created as it would be written; None: it may be."""
+    def _refused(
+        self, case: "_Case", desired: Desired, live: Mapping[str, Any] | None
+    ) -> PlanEntry | None:
+        """Why a volume is not written as it would be; None: it may be."""
+        if live is not None and not self._request.rules.update_cluster:
+            return case.entry(PlanAction.SKIP, _LEFT_AS_IT_IS)
+        if live is not None and not live["metadata"].get("deletionTimestamp"):
+            reason = keeps_claim(live, desired.content)
+            return case.entry(PlanAction.CONFLICT, reason) if reason else None
         if case.live is not None and (unwanted := self._unwanted_volume(case)):
             return unwanted
         facts = self._state.facts or VolumeFacts()

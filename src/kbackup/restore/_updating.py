@@ -110,10 +110,9 @@ class Updater:
             return self._after_merge(entry, desired, live, reason)
         if live is None:
             return Attempt(action=SKIPPED, reason=MOVED, moved=True)
-        if answer is Answer.LOOK and _is_as_seen(entry, live):
-            return Attempt(reason=reason)  # it did not take place
-        if self._is_as_planned(entry, desired, live):
-            return Attempt(reason=reason)  # only its status moved: once more
+        untouched = answer is Answer.LOOK and _is_as_seen(entry, live)
+        if untouched or self._is_as_planned(entry, desired, live):
+            return Attempt(reason=reason)  # or only its status moved: once more
         return self._moved(entry, desired, live)
 
     def _after_merge(
