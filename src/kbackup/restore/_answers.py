@@ -3,7 +3,7 @@
 Pure; read by the writer.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -58,7 +58,15 @@ _PASSING = (
     "no priorityclass with name",
     "pod rejected: runtimeclass",
 )
-_PORT_TAKEN = "provided port is already allocated"
+# What the server answers with a 500 and will answer for ever: etcd does not take an
+# object of that size, and nobody may choose a version.
+_LASTING = (
+    "request is too large",
+    "trying to send message larger than max",
+    "resourceversion should not be set",
+)
+# Said of ports and addresses before it is looked whether the name is taken.
+_TAKEN = ("provided port is already allocated", "provided ip is already allocated")
 
 
 _ON_CREATE: tuple[tuple[type[ClusterError], Answer], ...] = (
@@ -89,9 +97,11 @@ def meaning(error: ClusterError, *, create: bool) -> Answer:
     text = f"{error}".lower()
     if create and _LEAVING in text:
         return Answer.LEAVING
-    if any(words in text for words in _PASSING):
+    if _is_any(_PASSING, text):
         return Answer.RETRY
-    if isinstance(error, InvalidItemError) and create and _PORT_TAKEN in text:
+    if _lasts(error):
+        return Answer.FAIL
+    if isinstance(error, InvalidItemError) and create and _is_any(_TAKEN, text):
         return Answer.EXISTS
     table = _ON_CREATE if create else _ON_UPDATE
     found = (answer for kind, answer in table if isinstance(error, kind))
@@ -109,11 +119,21 @@ def may_pass(error: KBackupError) -> bool:
 def is_push_back(error: ClusterError) -> bool:
     """Whether the server says that it has too much to do.
 
-    A webhook that is not there yet says nothing of the server.
+    A webhook that is not there yet says nothing of the server, nor does an object that
+    is too large for it.
     """
     if isinstance(error, ServerFaultError):
-        return not any(words in f"{error}".lower() for words in _WEBHOOKS)
+        return not (_lasts(error) or _is_any(_WEBHOOKS, f"{error}".lower()))
     return isinstance(error, ThrottledError)
+
+
+def _lasts(error: ClusterError) -> bool:
+    fault = isinstance(error, ServerFaultError)
+    return fault and _is_any(_LASTING, f"{error}".lower())
+
+
+def _is_any(words: Iterable[str], text: str) -> bool:
+    return any(each in text for each in words)
 
 
 def is_about_conversion(error: ClusterError) -> bool:

@@ -73,6 +73,32 @@ from kbackup.restore._answers import Answer, explain, is_push_back, may_pass, me
             Answer.EXISTS,
             Answer.FAIL,
         ),
+        (
+            InvalidItemError,
+            'spec.clusterIPs: Invalid value: []string{"10.0.165.86"}: failed to '
+            "allocated ip:10.0.165.86 with error:provided IP is already allocated",
+            Answer.EXISTS,
+            Answer.FAIL,
+        ),
+        (
+            ServerFaultError,
+            "etcdserver: request is too large",
+            Answer.FAIL,
+            Answer.FAIL,
+        ),
+        (
+            ServerFaultError,
+            "rpc error: code = ResourceExhausted desc = trying to send message larger "
+            "than max (2200394 vs. 2097152)",
+            Answer.FAIL,
+            Answer.FAIL,
+        ),
+        (
+            ServerFaultError,
+            "resourceVersion should not be set on objects to be created",
+            Answer.FAIL,
+            Answer.FAIL,
+        ),
     ],
 )
 def test_meaning(error, reason, on_create, on_update):
@@ -108,10 +134,15 @@ def test_push_back():
 
 
 @pytest.mark.parametrize(
-    "what", ["failed calling webhook x", "conversion webhook for x"]
+    "what",
+    [
+        "failed calling webhook x",
+        "conversion webhook for x",
+        "etcdserver: request is too large",
+    ],
 )
-def test_an_absent_webhook_is_no_push_back(what):
-    """A webhook that is not there yet does not slow down all the other writes."""
+def test_what_concerns_one_item_is_no_push_back(what):
+    """A webhook that is not there yet, or a huge object, does not slow down the rest."""
     assert not is_push_back(ServerFaultError("create", "secrets", "s", what))
 
 
