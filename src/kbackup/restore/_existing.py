@@ -47,7 +47,13 @@ _IMMUTABLE: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("rbac.authorization.k8s.io", "ClusterRoleBinding"): ("roleRef",),
     ("scheduling.k8s.io", "PriorityClass"): ("value", "preemptionPolicy"),
     ("networking.k8s.io", "IngressClass"): ("spec.controller",),
-    ("apiextensions.k8s.io", "CustomResourceDefinition"): ("spec.group", "spec.scope"),
+    ("apiextensions.k8s.io", "CustomResourceDefinition"): (
+        "spec.group",
+        "spec.names.kind",
+        "spec.scope",
+    ),
+    ("discovery.k8s.io", "EndpointSlice"): ("addressType",),
+    ("", "ResourceQuota"): ("spec.scopes",),
     ("node.k8s.io", "RuntimeClass"): ("handler",),
     ("resource.k8s.io", "ResourceClaim"): ("spec",),
     ("", "Secret"): ("type",),
@@ -90,6 +96,9 @@ _MUTABLE_SPEC: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("", "Pod"): _POD_FREE,
 }
 """Kinds of which only these parts of the spec may change."""
+
+_SERVICE = ("", "Service")
+_KEPT_ADDRESSES = ("spec.clusterIP", "spec.clusterIPs")
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -224,11 +233,19 @@ def _immutable_field(
     if key in (("", "Secret"), ("", "ConfigMap")) and live.get("immutable") is True:
         touched = [x for x in found if not x.path.startswith(f"{_METADATA}.")]
         return "the live one is immutable" if touched else ""
+    kept = _KEPT_ADDRESSES if key == _SERVICE and _keeps_address(desired, live) else ()
     for difference in found:
         path = difference.path
-        if _is_immutable(key, path):
+        if _is_immutable(key, path) or any(_below(path, prefix) for prefix in kept):
             return f"immutable field {path}"
     return ""
+
+
+def _keeps_address(desired: Content, live: Content) -> bool:
+    """Whether a Service stays with its address, or headless, for good."""
+    specs = [content.get("spec") or {} for content in (desired, live)]
+    aliases = any(spec.get("type") == "ExternalName" for spec in specs)
+    return bool(specs[1].get("clusterIP")) and not aliases
 
 
 def _is_immutable(key: tuple[str, str], path: str) -> bool:

@@ -75,8 +75,10 @@ from kbackup.restore._answers import Answer, explain, is_push_back, may_pass, me
         ),
         (
             InvalidItemError,
-            'spec.clusterIPs: Invalid value: []string{"10.0.165.86"}: failed to '
-            "allocated ip:10.0.165.86 with error:provided IP is already allocated",
+            (
+                'spec.clusterIPs: Invalid value: []string{"10.0.165.86"}: failed to '
+                "allocated ip:10.0.165.86 with error:provided IP is already allocated"
+            ),
             Answer.EXISTS,
             Answer.FAIL,
         ),
@@ -88,8 +90,10 @@ from kbackup.restore._answers import Answer, explain, is_push_back, may_pass, me
         ),
         (
             ServerFaultError,
-            "rpc error: code = ResourceExhausted desc = trying to send message larger "
-            "than max (2200394 vs. 2097152)",
+            (
+                "rpc error: code = ResourceExhausted desc = trying to send message larger "
+                "than max (2200394 vs. 2097152)"
+            ),
             Answer.FAIL,
             Answer.FAIL,
         ),

@@ -94,6 +94,7 @@ def test_a_namespace_is_never_changed():
         ("batch/v1", "Job", ("completions", 5)),
         ("v1", "PersistentVolumeClaim", ("storageClassName", "other")),
         ("v1", "Pod", ("restartPolicy", "Never")),
+        ("v1", "ResourceQuota", ("scopes", ["BestEffort"])),
     ],
 )
 def test_immutable_fields_are_conflicts(version, kind, path):
@@ -106,6 +107,57 @@ def test_immutable_fields_are_conflicts(version, kind, path):
 
     assert verdict.action is PlanAction.CONFLICT
     assert verdict.reason.startswith(f"immutable field spec.{key}")
+
+
+def test_the_family_of_an_endpoint_slice():
+    """IPv4 does not become IPv6: the plan says so, and not the server afterwards."""
+    version = "discovery.k8s.io/v1"
+    desired = _item(version, "EndpointSlice", addressType="IPv6")
+    live = _item(version, "EndpointSlice", addressType="IPv4")
+
+    assert decide(desired, live, UPDATE).reason == "immutable field addressType"
+
+
+def test_the_kind_of_a_custom_resource_definition():
+    """No server gives the objects that it has another kind."""
+    version, kind = "apiextensions.k8s.io/v1", "CustomResourceDefinition"
+    desired = _item(version, kind, "", spec={"names": {"kind": "Widget"}})
+    live = _item(version, kind, "", spec={"names": {"kind": "Gadget"}})
+
+    verdict = decide(desired, live, ExistingRules(update_cluster=True))
+
+    assert verdict.reason == "immutable field spec.names.kind"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("10.0.0.5", "None"), ("None", "10.0.0.5"), ("None", None)],
+)
+def test_a_service_stays_headless_or_not(before, after):
+    """A Service with an address cannot become headless, nor the other way round."""
+    desired = _item("v1", "Service", spec={"clusterIP": after} if after else {})
+    live = _item("v1", "Service", spec={"clusterIP": before, "clusterIPs": [before]})
+
+    verdict = decide(desired, live, UPDATE)
+
+    assert verdict.action is PlanAction.CONFLICT
+    assert verdict.reason.startswith("immutable field spec.clusterIP")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"type": "ExternalName", "externalName": "a.b"}, {"clusterIP": "None"}),
+        ({"clusterIP": "None"}, {"type": "ExternalName", "externalName": "a.b"}),
+        ({"clusterIP": "10.0.0.5"}, {"clusterIP": "10.0.0.6", "x": 1}),
+    ],
+    ids=["from an alias", "to an alias", "another address"],
+)
+def test_a_service_that_may_change(before, after):
+    """An alias has no address, and an address of the old cluster is nobody's wish."""
+    desired, live = (_item("v1", "Service", spec=spec) for spec in (after, before))
+
+    assert _action(desired, live) is PlanAction.UPDATE
 
 
 @pytest.mark.parametrize(
