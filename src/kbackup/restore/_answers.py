@@ -101,6 +101,8 @@ def meaning(error: ClusterError, *, create: bool) -> Answer:
         return Answer.RETRY
     if _lasts(error):
         return Answer.FAIL
+    if denial(text):
+        return _of_denial(error)
     if isinstance(error, InvalidItemError) and create and _is_any(_TAKEN, text):
         return Answer.EXISTS
     table = _ON_CREATE if create else _ON_UPDATE
@@ -113,18 +115,31 @@ def may_pass(error: KBackupError) -> bool:
     cause = error.__cause__ if isinstance(error, ActionError) else error
     if not isinstance(cause, ClusterError):
         return False
-    return meaning(cause, create=True) in (Answer.RETRY, Answer.LOOK)
+    passing = (Answer.RETRY, Answer.LOOK, Answer.LEAVING)
+    return meaning(cause, create=True) in passing
 
 
 def is_push_back(error: ClusterError) -> bool:
     """Whether the server says that it has too much to do.
 
-    A webhook that is not there yet says nothing of the server, nor does an object that
-    is too large for it.
+    A webhook that is not there yet, or that denies, says nothing of the server, nor does
+    an object that is too large for it.
     """
+    if denial(str(error)):
+        return False
     if isinstance(error, ServerFaultError):
         return not (_lasts(error) or _is_any(_WEBHOOKS, f"{error}".lower()))
     return isinstance(error, ThrottledError)
+
+
+def _of_denial(error: ClusterError) -> Answer:
+    """What a webhook means that denied a write, whatever code it chose for that.
+
+    Nothing was written, and no name is taken. One that gives an error instead of a
+    judgement may miss what this restore writes later.
+    """
+    passing = tuple(kind for kind, _ in (*_ON_CREATE, *_ON_UPDATE))
+    return Answer.RETRY if isinstance(error, passing) else Answer.FAIL
 
 
 def _lasts(error: ClusterError) -> bool:

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from kbackup._kits.words import first_few
 from kbackup._kits.workers import Cancelled
 from kbackup.archive import ArchiveContents
 from kbackup.errors import AlreadyExistsError, ClusterError, ForbiddenError
@@ -16,7 +15,7 @@ from kbackup.models import APIResource, Item, ResourceIdentifier, well_known
 from kbackup.plugins import Run
 from kbackup.restore._answers import Answer, leaving, may_pass
 from kbackup.restore._desired import Desired
-from kbackup.restore._dropped import dropped_fields
+from kbackup.restore._dropped import warn_of_dropped
 from kbackup.restore._existing import ExistingRules, decide
 from kbackup.restore._owners import OwnerLinks, tied, without_blocks
 from kbackup.restore._plan import PlanAction, PlanEntry, Precondition
@@ -77,9 +76,7 @@ class Creator:
             self._give_back_fields(entry, resource, stored["metadata"]["uid"])
         if lost:
             self._run.warning(f"restored without its owner {lost}", item=entry.target)
-        if dropped := dropped_fields(desired.content, stored):
-            message = f"the target dropped {first_few(dropped)}"
-            self._run.warning(message, item=entry.target)
+        warn_of_dropped(self._run, entry, desired.content, stored)
         return Attempt(action=CREATED, reason=entry.reason)
 
     def _post(

@@ -1,11 +1,15 @@
-"""What a server did not take of an object, though it said that it created it.
+"""What a server did not take of an object, though it said that it wrote it.
 
 A field that an API server does not know is dropped without a word: an older one starts
-a suspended Job. Pure; the writer asks after each create.
+a suspended Job; a webhook may take away what it likes. The writer asks after each write.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+from kbackup._kits.words import first_few
+from kbackup.plugins import Run
+from kbackup.restore._plan import PlanEntry
 
 Content = Mapping[str, Any]
 
@@ -25,6 +29,19 @@ def dropped_fields(sent: Content, stored: Content) -> list[str]:
             continue
         _compare(value, stored.get(key), key, found)
     return found
+
+
+def warn_of_dropped(run: Run, entry: PlanEntry, sent: Content, stored: Content) -> None:
+    """Warn of the fields that the target did not take.
+
+    Args:
+        run: Is told.
+        entry: Of the plan.
+        sent: The object, or the merge patch: what that removes is no loss.
+        stored: As the server answered.
+    """
+    if dropped := dropped_fields(sent, stored):
+        run.warning(f"the target dropped {first_few(dropped)}", item=entry.target)
 
 
 def _compare(sent: Any, stored: Any, path: str, found: list[str]) -> None:

@@ -54,7 +54,7 @@ class ObjectWriter:
         dry_run: bool = False,
     ) -> None:
         self._server = Server(cluster, gate=gate, redaction=redaction, dry_run=dry_run)
-        self._updater = Updater(self._server, rules)
+        self._updater = Updater(self._server, rules, run)
         self._creator = Creator(
             self._server,
             self._updater,

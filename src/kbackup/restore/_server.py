@@ -62,10 +62,10 @@ class Server:
 
     def patch(
         self, entry: PlanEntry, resource: APIResource, patch: Mapping[str, Any]
-    ) -> None:
-        """Send a merge patch to the object of an entry."""
+    ) -> dict[str, Any]:
+        """Send a merge patch to the object of an entry; what the server stored."""
         with self._noting_an_end(entry):
-            self._cluster.patch(
+            return self._cluster.patch(
                 resource,
                 entry.target.name,
                 patch,

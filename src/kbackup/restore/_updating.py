@@ -9,9 +9,11 @@ from typing import Any
 
 from kbackup.errors import ClusterError
 from kbackup.models import APIResource, ResourceIdentifier
+from kbackup.plugins import Run
 from kbackup.restore._answers import Answer
 from kbackup.restore._claims import is_offered, rebind_digest, rebind_patch
 from kbackup.restore._desired import Desired
+from kbackup.restore._dropped import warn_of_dropped
 from kbackup.restore._existing import ExistingRules, decide, update_patch
 from kbackup.restore._plan import PlanAction, PlanEntry, Precondition
 from kbackup.restore._seen import cleaned
@@ -27,8 +29,9 @@ _NOT_ALLOWED = "the plan says update, which it does not allow"
 class Updater:
     """Updates single objects; may be called from any thread."""
 
-    def __init__(self, server: Server, rules: ExistingRules) -> None:
+    def __init__(self, server: Server, rules: ExistingRules, run: Run) -> None:
         self._server = server
+        self._run = run
         self._rules = rules
 
     def update(
@@ -87,9 +90,10 @@ class Updater:
         desired: Desired | None,
     ) -> Attempt:
         try:
-            self._server.patch(entry, resource, patch)
+            stored = self._server.patch(entry, resource, patch)
         except ClusterError as exc:
             return self._after_patch(entry, resource, desired, exc)
+        warn_of_dropped(self._run, entry, patch, stored)
         return Attempt(action=UPDATED, reason=entry.reason)
 
     def _after_patch(

@@ -16,6 +16,8 @@ from kbackup.errors import (
 )
 from kbackup.restore._answers import Answer, explain, is_push_back, may_pass, meaning
 
+DENIED = 'admission webhook "w.io" denied the request: it could not look'
+
 
 @pytest.mark.parametrize(
     ("error", "reason", "on_create", "on_update"),
@@ -113,11 +115,34 @@ def test_meaning(error, reason, on_create, on_update):
     assert meaning(raised, create=False) is on_update
 
 
+@pytest.mark.parametrize("create", [True, False], ids=["create", "update"])
+@pytest.mark.parametrize(
+    ("error", "answer"),
+    [
+        (ForbiddenError, Answer.FAIL),
+        (InvalidItemError, Answer.FAIL),
+        (UnsupportedByServerError, Answer.RETRY),  # how a 404 without a name is read
+        (ItemNotFoundError, Answer.RETRY),
+        (AlreadyExistsError, Answer.RETRY),
+        (ConflictError, Answer.RETRY),
+        (ThrottledError, Answer.RETRY),
+        (ServerFaultError, Answer.RETRY),
+    ],
+)
+def test_a_webhook_denies_with_any_code(error, answer, create):
+    """A code that a webhook chose tells nothing of the object or of the server."""
+    raised = error("create", "configmaps", "shop/x", DENIED)
+
+    assert meaning(raised, create=create) is answer
+
+
 @pytest.mark.parametrize(
     ("cause", "passes"),
     [
         (ServerFaultError("get", "secrets"), True),
         (ForbiddenError("get", "secrets"), False),
+        (AlreadyExistsError("create", "jobs", "a/b", "object is being deleted"), True),
+        (AlreadyExistsError("create", "jobs", "a/b"), False),
         (ValueError("broken"), False),
         (None, False),
     ],
@@ -143,6 +168,7 @@ def test_push_back():
         "failed calling webhook x",
         "conversion webhook for x",
         "etcdserver: request is too large",
+        DENIED,
     ],
 )
 def test_what_concerns_one_item_is_no_push_back(what):

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from kbackup._kits.workers import CancelToken
+from kbackup.cluster import Cluster
 from kbackup.errors import RunCancelledError
 from kbackup.models import EngineSettings, RestoreOptions, RestoreSpec
 from kbackup.restore import PlanAction
@@ -119,6 +120,27 @@ def test_an_account_that_the_target_made_and_removed(make_shop):
 
     assert result.results.errors == ()
     assert outcomes(result)["default"] == "created"
+
+
+def test_what_an_update_loses(make_shop, monkeypatch):
+    """An object that is updated in part only is a warning with the fields' names."""
+    shop = make_shop([SPACE, MAP])
+    shop.simulated.load([SPACE, {**MAP, "data": {"old": "1"}}])
+    patch = Cluster.patch
+
+    def forgetful(self, *args, **more):
+        stored = patch(self, *args, **more)
+        del stored["data"]["currency"]
+        return stored
+
+    monkeypatch.setattr(Cluster, "patch", forgetful)
+    spec = RestoreSpec(backup_name="shop-1", existing_resource_policy="update")
+    result = shop.engine.run("try-1", spec)
+
+    assert outcomes(result)["settings"] == "updated"
+    assert "configmaps/shop/settings: the target dropped data.currency" in [
+        str(each) for each in result.results.warnings
+    ]
 
 
 # --- the volume of another claim ------------------------------------------------------
