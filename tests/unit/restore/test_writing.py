@@ -122,6 +122,24 @@ def test_an_account_that_the_target_made_and_removed(make_shop):
     assert outcomes(result)["default"] == "created"
 
 
+def test_an_object_that_went_meanwhile(make_shop):
+    """What is to be updated and is gone is not made again, and the result says so."""
+    shop = make_shop([SPACE, MAP])
+    shop.simulated.load([SPACE, {**MAP, "data": {"old": "1"}}])
+    spec = RestoreSpec(backup_name="shop-1", existing_resource_policy="update")
+    plan = shop.engine.plan("try-1", spec)
+    resource = shop.cluster.discover().by_kind("v1", "ConfigMap")
+    shop.cluster.delete(resource, "settings", namespace="shop")
+
+    result = shop.engine.apply(plan)
+
+    assert shop.names("configmaps", "shop") == []
+    assert result.exit_code == 3
+    assert "not written: the live object went since the plan was made" in [
+        each.message for each in result.results.warnings
+    ]
+
+
 def test_what_an_update_loses(make_shop, monkeypatch):
     """An object that is updated in part only is a warning with the fields' names."""
     shop = make_shop([SPACE, MAP])
