@@ -86,6 +86,11 @@ class ClaimLine:
     loses_data: bool = False
 
     @property
+    def is_provisioned(self) -> bool:
+        """Whether the claim waits for a volume that its storage class makes."""
+        return self.verdict in (ClaimVerdict.NONE, ClaimVerdict.NEVER_BOUND)
+
+    @property
     def keeps_volume(self) -> bool:
         """Whether the claim is written with the name of its old volume."""
         return self.verdict in (ClaimVerdict.REATTACH, ClaimVerdict.REUSE)
@@ -160,7 +165,7 @@ def plan_claim(
         line = ClaimLine(
             claim=source, target=target, verdict=ClaimVerdict.NEVER_BOUND, text=text
         )
-        waits = (*_class_problems(claim, facts), *_selector_problems(claim))
+        waits = (*class_problems(claim, facts), *_selector_problems(claim))
         return attrs.evolve(line, problems=waits)
     live = facts.volumes.get(name)
     if facts.reattach and live is not None and not _is_bound(live):
@@ -171,7 +176,7 @@ def plan_claim(
         verdict, text = ClaimVerdict.NONE, _empty_text(source, name, archived, facts)
     problems: tuple[str, ...] = ()
     if verdict is ClaimVerdict.NONE:
-        problems = _class_problems(claim, facts)
+        problems = class_problems(claim, facts)
     elif verdict is not ClaimVerdict.CONFLICT:
         problems = _node_problems(live or archived or {}, facts)
     return ClaimLine(
@@ -183,6 +188,41 @@ def plan_claim(
         problems=problems,
         loses_data=verdict is ClaimVerdict.NONE,
     )
+
+
+def class_problems(claim: Content, facts: VolumeFacts) -> tuple[str, ...]:
+    """What its storage class keeps a claim that has no volume waiting for.
+
+    Args:
+        claim: As the backup has it, or as it would be written.
+        facts: What the target has.
+    """
+    wanted = (claim.get("spec") or {}).get("storageClassName")
+    if wanted is None:
+        annotations = (claim.get("metadata") or {}).get("annotations") or {}
+        wanted = annotations.get(_CLASS_ANNOTATION)
+    if wanted == "":
+        return ("no storage class: it waits for a volume made by hand",)
+    known = facts.storage_classes
+    if wanted is None or known is None or wanted in known:
+        return ()
+    return (f"storage class {wanted} not in target",)
+
+
+def with_class(
+    line: ClaimLine, stored: Sequence[str], desired: Sequence[str]
+) -> ClaimLine:
+    """The line of a claim that is written with another storage class, maybe.
+
+    Args:
+        line: As the backup has the claim.
+        stored: The `class_problems` of that.
+        desired: Those of the claim as it would be written.
+    """
+    if not line.is_provisioned or stored == desired:
+        return line
+    others = [problem for problem in line.problems if problem not in stored]
+    return attrs.evolve(line, problems=(*desired, *others))
 
 
 def plan_volume(
@@ -385,19 +425,6 @@ def _empty_text(
     if live is None and facts.takes_volumes and _is_retained(archived):
         return f"{text} (--retained-volumes reuse takes the original disk)"
     return text
-
-
-def _class_problems(claim: Content, facts: VolumeFacts) -> tuple[str, ...]:
-    wanted = (claim.get("spec") or {}).get("storageClassName")
-    if wanted is None:
-        annotations = (claim.get("metadata") or {}).get("annotations") or {}
-        wanted = annotations.get(_CLASS_ANNOTATION)
-    if wanted == "":
-        return ("no storage class: it waits for a volume made by hand",)
-    known = facts.storage_classes
-    if wanted is None or known is None or wanted in known:
-        return ()
-    return (f"storage class {wanted} not in target",)
 
 
 def _selector_problems(claim: Content) -> tuple[str, ...]:

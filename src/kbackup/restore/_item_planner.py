@@ -19,10 +19,12 @@ from kbackup.restore._claims import (
     ClaimLine,
     ClaimVerdict,
     VolumeFacts,
+    class_problems,
     disk_in_use,
     keeps_claim,
     plan_claim,
     plan_volume,
+    with_class,
 )
 from kbackup.restore._controlled import (
     FREE,
@@ -181,12 +183,17 @@ class ItemPlanner:
         """Decide about an item that is the user's own."""
         case.had_status = bool(case.content.get("status"))
         case.second_write = self._wants_second_write(case)
+        facts, line = self._state.facts or VolumeFacts(), case.line
+        waits = class_problems(case.content, facts) if line is not None else ()
         try:
             desired = self._maker.make(
-                case.item, case.content, case.line, target=case.target
+                case.item, case.content, line, target=case.target
             )
         except KBackupError as exc:
             return case.entry(PlanAction.CONFLICT, str(exc))
+        if line is not None:
+            line = with_class(line, waits, class_problems(desired.content, facts))
+            case.line = self._state.lines[case.ref] = line
         for wanted in desired.additional:
             self._state.want(case.ref, wanted)
         if desired.skip:

@@ -289,6 +289,35 @@ def test_a_transform_that_points_at_a_disk_in_use(make_shop):
     assert "that disk belongs to PV pv-live" in entry.reason
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "waits"),
+    [
+        ("gone", "standard", ()),
+        ("standard", "gone", ("storage class gone not in target",)),
+    ],
+)
+@pytest.mark.parametrize("volume_name", ["pv-orders", ""], ids=["bound", "never bound"])
+def test_a_transform_that_chooses_another_class(
+    make_shop, before, after, waits, volume_name
+):
+    """Whether a claim waits for its class is told of the class that is written."""
+
+    def mapped(item):
+        if item["kind"] == "PersistentVolumeClaim":
+            item["spec"]["storageClassName"] = after
+        return item
+
+    shop_of = {each["kind"]: each for each in sample_shop()}
+    claim = shop_of["PersistentVolumeClaim"]
+    claim["spec"] |= {"storageClassName": before, "volumeName": volume_name}
+    shop = make_shop([SPACE, claim], as_is=True)
+    shop.simulated.load([shop_of["StorageClass"]])
+
+    plan = shop.engine.plan("try-1", SPEC, RestoreOptions(transforms=(mapped,)))
+
+    assert plan.claims[0].problems == waits
+
+
 # --- an end before the answer ---------------------------------------------------------
 
 
