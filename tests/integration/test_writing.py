@@ -1,0 +1,136 @@
+"""Single writes that a real API server refuses, or that lose a race there."""
+
+from datetime import timedelta
+
+import pytest
+
+from kbackup import BackupEngine, BackupSpec, BackupStore, Cluster
+from kbackup.errors import ItemNotFoundError
+from kbackup.models import RestoreOptions, RestoreSpec
+from kbackup.restore import PlanAction, RestoreEngine
+
+pytestmark = pytest.mark.integration
+
+SOON = timedelta(seconds=4)
+MORE_THAN_ETCD_TAKES = 1_600_000
+ROLE = {
+    "apiVersion": "rbac.authorization.k8s.io/v1",
+    "kind": "Role",
+    "metadata": {"name": "reader"},
+    "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}],
+}
+SPACE = {"apiVersion": "v1", "kind": "Namespace"}
+SERVICE = {
+    "apiVersion": "v1",
+    "kind": "Service",
+    "metadata": {"name": "web"},
+    "spec": {"ports": [{"port": 80}], "selector": {"app": "web"}},
+}
+
+
+@pytest.fixture
+def cluster(real_cluster):
+    """A real API server."""
+    with Cluster.connect(real_cluster.kubeconfig) as connected:
+        yield connected
+
+
+def served(cluster, kind):
+    """A type."""
+    return next(x for x in cluster.discover().resources if x.kind == kind)
+
+
+def account(cluster, namespace):
+    """The ServiceAccount that every namespace gets, or None."""
+    try:
+        found = cluster.get(served(cluster, "ServiceAccount"), "default", namespace)
+    except ItemNotFoundError:
+        return None
+    return found.content
+
+
+@pytest.fixture
+def engine(cluster, namespace, tmp_path, wait_for):
+    """An engine over a backup ``b-1`` of a Role, a Service and the `default` account."""
+    cluster.create(
+        served(cluster, "Namespace"), SPACE | {"metadata": {"name": namespace}}
+    )
+    cluster.create(served(cluster, "Role"), ROLE, namespace=namespace)
+    cluster.create(served(cluster, "Service"), SERVICE, namespace=namespace)
+    wait_for("the account", lambda: account(cluster, namespace))
+    secrets = {"imagePullSecrets": [{"name": "registry"}]}
+    accounts = served(cluster, "ServiceAccount")
+    cluster.patch(accounts, "default", secrets, namespace=namespace)
+    with BackupStore.open(f"file://{tmp_path}/store") as store:
+        spec = BackupSpec(included_namespaces=[namespace])
+        BackupEngine(cluster, store).run("b-1", spec)
+        yield RestoreEngine(cluster, store)
+    for item in cluster.list(served(cluster, "Namespace")):
+        if item.name.startswith(namespace):
+            cluster.delete(served(cluster, "Namespace"), item.name)
+
+
+def into(namespace, **more):
+    """A specification of a copy beside the original."""
+    mapping = {namespace: f"{namespace}-1"}
+    return RestoreSpec(backup_name="b-1", namespace_mapping=mapping, **more)
+
+
+def grown(item):
+    """Make of a Role more than etcd takes."""
+    if item["kind"] == "Role":
+        item["rules"][0]["resourceNames"] = ["x" * MORE_THAN_ETCD_TAKES]
+    return item
+
+
+def test_what_is_too_large_for_etcd(engine, namespace):
+    """The server answers that it failed; it would for ever, so the write is over."""
+    options = RestoreOptions(deadline=SOON, transforms=(grown,))
+
+    (error,) = engine.run("big", into(namespace), options).results.errors
+
+    assert "too large" in error.message
+    assert "not done in time" not in error.message
+
+
+def test_the_account_that_a_controller_makes(
+    cluster, engine, namespace, wait_for, monkeypatch
+):
+    """Merged with what the controllers make and change of it at the same moment."""
+    copy, patch, raced = f"{namespace}-1", Cluster.patch, []
+    plan = engine.plan("try", into(namespace), RestoreOptions(deadline=SOON))
+    cluster.create(served(cluster, "Namespace"), SPACE | {"metadata": {"name": copy}})
+    wait_for("the account", lambda: account(cluster, copy))
+
+    def too_late(self, resource, name, body, **more):
+        if resource.kind == "ServiceAccount" and not raced:
+            raced.append(name)
+            label = {"metadata": {"labels": {"raced": "1"}}}
+            patch(self, resource, name, label, namespace=copy)
+        return patch(self, resource, name, body, **more)
+
+    monkeypatch.setattr(Cluster, "patch", too_late)
+    result = engine.apply(plan)
+
+    merged = account(cluster, copy)
+    assert raced == ["default"]
+    assert result.results.errors == ()
+    assert [x for x in result.outcomes if x.left_alone] == []
+    assert merged["imagePullSecrets"] == [{"name": "registry"}]
+    assert merged["metadata"]["labels"]["raced"] == "1"
+
+
+def test_a_service_that_became_headless(cluster, engine, namespace):
+    """That its address cannot come back is in the plan, not in the server's answer."""
+    services = served(cluster, "Service")
+    cluster.delete(services, "web", namespace=namespace)
+    headless = {**SERVICE, "spec": {**SERVICE["spec"], "clusterIP": "None"}}
+    cluster.create(services, headless, namespace=namespace)
+    spec = RestoreSpec(backup_name="b-1", existing_resource_policy="update")
+
+    plan = engine.plan("back", spec)
+
+    (line,) = [
+        x for x in plan.entries if x.target.name == "web" and x.kind == "Service"
+    ]
+    assert line.action is PlanAction.CONFLICT
