@@ -108,7 +108,7 @@ class Creator:
         try:
             live = self._server.look(entry, resource)
         except ClusterError as exc:
-            reason = f"{reason}; {self._server.explain(entry, exc)}"
+            reason = f"{reason}; {self._server.explain_look(entry, exc)}"
             is_over = answer is Answer.EXISTS and not may_pass(exc)
             # Otherwise the next create tells as much as the look would have.
             return Attempt(action=FAILED if is_over else "", reason=reason)

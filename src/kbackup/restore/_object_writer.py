@@ -91,7 +91,7 @@ class ObjectWriter:
         try:
             return self._begin_and_write(entry)
         except ClusterError as exc:  # of a look, not of the write itself
-            reason = self._server.explain(entry, exc)
+            reason = self._server.explain_look(entry, exc)
             return Attempt(action="" if may_pass(exc) else FAILED, reason=reason)
         except KBackupError as exc:
             return Attempt(action="" if may_pass(exc) else FAILED, reason=str(exc))

@@ -24,6 +24,8 @@ from kbackup.restore._gate import Gate
 from kbackup.restore._plan import PlanEntry
 from kbackup.restore._redaction import Redaction
 
+_UNTOLD = "it may have been written: the server did not say"
+
 
 class Server:
     """What writes ask of one target; may be called from any thread.
@@ -109,6 +111,11 @@ class Server:
     def explain(self, entry: PlanEntry, error: ClusterError) -> str:
         """An error in words that may be shown."""
         return explain(error, hide=self.hides(entry))
+
+    def explain_look(self, entry: PlanEntry, error: ClusterError) -> str:
+        """Why nobody knows what is there; it may be what this restore wrote."""
+        reason = self.explain(entry, error)
+        return f"{reason}; {_UNTOLD}" if self.lost_an_answer(entry) else reason
 
     def hides(self, entry: PlanEntry) -> bool:
         """Whether the values of an entry's object may not be shown."""

@@ -27,7 +27,7 @@ _SECONDS_BETWEEN_EVENTS = 0.2
 
 CREATED, UPDATED, UNCHANGED = "created", "updated", "unchanged"
 SKIPPED, FAILED, UNKNOWN = "skipped", "failed", "unknown"
-_UNTOLD = "it may have been written: the run ended before the server said so"
+_UNTOLD = "it may have been written: the run ended before the server said"
 
 
 @attrs.frozen(kw_only=True)

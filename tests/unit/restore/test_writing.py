@@ -86,6 +86,18 @@ def test_a_lost_answer_whose_object_may_not_be_read(make_shop):
     assert outcomes(result)["settings"] == "created"
 
 
+def test_a_lost_answer_that_nobody_can_look_into(make_shop):
+    """The error does not deny what may have been done."""
+    shop = make_shop([SPACE, MAP])
+    shop.simulated.faults.forbid(verb="get", resource="configmaps")
+    shop.simulated.faults.drop(verb="create", resource="configmaps", after=True)
+
+    (error,) = shop.engine.run("try-1", SPEC).results.errors
+
+    assert "already exists" in error.message
+    assert "it may have been written" in error.message
+
+
 @pytest.mark.parametrize("happens", ["lost race", "lost request", "lost answer"])
 def test_an_account_that_the_target_made_meanwhile(make_shop, happens):
     """An account is merged with the one that appeared, however often that one changes."""
