@@ -119,6 +119,26 @@ def test_an_account_that_the_target_made_meanwhile(make_shop, happens):
     assert merged["secrets"] == [{"name": "default-token-x"}]
 
 
+def test_an_account_that_changes_while_it_is_merged(make_shop):
+    """What a controller adds to an account, before or during the write, stays."""
+    shop = make_shop([SPACE, ACCOUNT], as_is=True)
+    shop.simulated.load([SPACE, {**MADE_BY_THE_TARGET, "secrets": []}])
+    plan = shop.engine.plan("try-1", SPEC)
+    accounts = shop.cluster.discover().by_kind("v1", "ServiceAccount")
+    token = {"secrets": [{"name": "default-token-x"}]}
+    shop.cluster.patch(accounts, "default", token, namespace="shop")
+    shop.simulated.faults.fail(
+        verb="patch", resource="serviceaccounts", status=409, reason="Conflict"
+    )
+
+    result = shop.engine.apply(plan)
+
+    assert outcomes(result)["default"] == "updated"
+    merged = shop.object("serviceaccounts", "shop", "default")
+    assert merged["imagePullSecrets"] == [{"name": "registry"}]
+    assert merged["secrets"] == [{"name": "default-token-x"}]
+
+
 def test_an_account_that_the_target_made_and_removed(make_shop):
     """One that is gone again when it is to be merged is created."""
     shop = make_shop([SPACE, ACCOUNT], as_is=True)
