@@ -17,7 +17,7 @@ from kbackup.archive import ArchiveContents, ArchiveReader
 from kbackup.catalog._arriving import ArrivingFile
 from kbackup.catalog._manifest import Manifest, ManifestObject
 from kbackup.catalog._reading import copy_checked
-from kbackup.errors import BackupDamagedError, KBackupError, SpoolError
+from kbackup.errors import ArchiveError, BackupDamagedError, SpoolError
 from kbackup.plugins import ObjectInfo, ObjectStore
 from kbackup.stores import BackupFiles
 
@@ -86,8 +86,8 @@ class Archives:
             BackupDamagedError: It is missing or not what the manifest says.
             SpoolError: There is no room for it.
         """
-        spool = ArrivingFile(self._spool(buffering=0))
         expected = _expected(name, manifest)
+        spool = ArrivingFile(self._spool(buffering=0))
         with (
             WorkerPool(1, "kbackup-archive") as pool,
             ArchiveReader(cast("BinaryIO", spool)) as archive,
@@ -95,7 +95,7 @@ class Archives:
             coming = pool.submit(self._bring_all, name, spool, expected)
             try:
                 contents = archive.index(spool_directory)
-            except KBackupError:
+            except ArchiveError:  # any other one ends the copying: its file is closed
                 coming.result()  # that what came is wrong says more than where
                 raise
             try:

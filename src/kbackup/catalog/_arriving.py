@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import threading
 from typing import BinaryIO
@@ -10,7 +11,8 @@ from typing import BinaryIO
 class ArrivingFile(io.RawIOBase):
     """What is written here is read from the beginning, by a thread that waits for it.
 
-    Seeking moves the reader only; the end is where it is once `end` was called.
+    Seeking moves the reader only; the end is where it is once `end` was called. Closed by
+    any thread it ends the waiting of the others, which fail as those do that come later.
 
     Args:
         file: Empty, and unbuffered: bytes that arrived are read at once. It is closed
@@ -36,8 +38,9 @@ class ArrivingFile(io.RawIOBase):
         return True
 
     def write(self, data: bytes, /) -> int:  # type: ignore[override] # bytes are enough
-        """Append all of *data*."""
+        """Append all of *data*; raises `OSError` where this was closed."""
         with self._moved:
+            self._require_open()
             self._file.seek(self._arrived)
             rest = memoryview(data)
             while rest:
@@ -60,10 +63,15 @@ class ArrivingFile(io.RawIOBase):
         return offset
 
     def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override] # Buffer
-        """Fill *buffer*, waiting for what it takes; less of it only at the end."""
+        """Fill *buffer*, waiting for what it takes; less of it only at the end.
+
+        Raises:
+            OSError: It failed, or this was closed.
+        """
         with self._moved:
             until = self._read_from + len(buffer)
             self._moved.wait_for(lambda: self._ended or self._arrived >= until)
+            self._require_open()
             self._file.seek(self._read_from)
             data = self._file.read(min(len(buffer), self._arrived - self._read_from))
         buffer[: len(data)] = data
@@ -71,6 +79,14 @@ class ArrivingFile(io.RawIOBase):
         return len(data)
 
     def close(self) -> None:
-        """Close the file below."""
-        self._file.close()
-        super().close()
+        """Close the file below, but not under a thread that reads or writes it."""
+        with self._moved:
+            self._ended = True
+            super().close()
+            self._moved.notify_all()
+            self._file.close()
+
+    def _require_open(self) -> None:
+        """Refuse the file below: its number may be another file's by now."""
+        if self.closed:
+            raise OSError(errno.EBADF, "the file was closed")

@@ -1,8 +1,11 @@
 """An archive is indexed while it is fetched; nothing of it is handed out before its end."""
 
+import errno
 import gc
+import io
 import json
 import os
+import signal
 import tempfile
 import threading
 import time
@@ -78,6 +81,58 @@ def test_reader_waits_for_what_is_still_to_come():
         reader.join(10)
 
     assert found == [b"abcde"]
+
+
+def test_closed_file_ends_the_waiting_for_it():
+    """Who waits for bytes of a file that another thread closes is told, and so are later ones."""
+    with arriving() as file:
+        found = []
+
+        def read():
+            with pytest.raises(OSError, match="closed") as caught:
+                file.read(6)
+            found.append(caught.value.errno)
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        reader.join(0.05)
+        assert reader.is_alive()
+
+        file.close()
+        reader.join(10)
+
+    assert found == [errno.EBADF]
+    for late in (lambda: file.write(b"x"), lambda: file.read(1)):
+        with pytest.raises(OSError, match="closed") as caught:
+            late()
+        assert caught.value.errno == errno.EBADF
+
+
+def test_file_is_not_closed_under_a_writer():
+    """The number of a file that is being written is not given to another file meanwhile."""
+    writing, may_go_on = threading.Event(), threading.Event()
+    closed_meanwhile = []
+
+    class Slow(io.BytesIO):
+        def write(self, data):
+            writing.set()
+            may_go_on.wait(10)
+            closed_meanwhile.append(self.closed)
+            return super().write(data)
+
+    file = ArrivingFile(Slow())
+    writer = threading.Thread(target=file.write, args=(b"abc",))
+    closer = threading.Thread(target=file.close)
+    writer.start()
+    writing.wait(10)
+    closer.start()
+    closer.join(0.05)
+    may_go_on.set()
+    writer.join(10)
+    closer.join(10)
+
+    assert closed_meanwhile == [False]
+    assert file.closed
 
 
 # --- the contents ---------------------------------------------------------------------
@@ -169,6 +224,77 @@ def test_store_that_fails_in_the_middle(memory):
         BackupStore(breaking).open_contents("shop")
     while threading.active_count() > threads:  # the fetching one ends, too
         time.sleep(0.001)
+
+
+class Hanging(MemoryStore):
+    """Gives the beginning of an archive, and the rest when it is let go on."""
+
+    def __init__(self, memory, then=lambda: None):
+        """Do *then* once the beginning was given."""
+        super().__init__()
+        self.objects = memory.objects
+        self.let_go_on, self.went_on = threading.Event(), threading.Event()
+        self.refused = []
+        self._then = then
+
+    def get(self, key, target, **given):
+        """Return an object, the archive with a break."""
+        if key != ARCHIVE:
+            return super().get(key, target, **given)
+        target.write(self.objects[key][:100])
+        self._then()
+        self.let_go_on.wait(10)
+        self.went_on.set()
+        try:
+            return super().get(key, target, **given)
+        except BaseException as exc:
+            self.refused.append(exc)
+            raise
+
+    def end(self):
+        """Go on, and wait for the end of what fetches."""
+        self.let_go_on.set()
+        while any("kbackup-archive" in t.name for t in threading.enumerate()):
+            time.sleep(0.001)
+
+
+def test_full_disk_does_not_wait_for_the_archive(memory, tmp_path):
+    """No room for the items is told at once, and no more of the archive is kept."""
+    store = Hanging(memory)
+
+    with pytest.raises(SpoolError, match="away"):
+        BackupStore(store).open_contents("shop", tmp_path / "away")
+
+    assert not store.went_on.is_set()
+    store.end()
+    (refused,) = store.refused
+    assert isinstance(refused, SpoolError)
+    assert "closed" in str(refused)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no signal of one thread to another")
+def test_interrupt_does_not_wait_for_the_archive(memory):
+    """Ctrl-C ends the reading of an archive whose store hangs, and the fetching with it."""
+    main = threading.get_ident()
+    store = Hanging(memory, lambda: signal.pthread_kill(main, signal.SIGINT))
+
+    with pytest.raises(KeyboardInterrupt):
+        BackupStore(store).open_contents("shop")
+
+    assert not store.went_on.is_set()
+    store.end()
+    assert [type(exc) for exc in store.refused] == [SpoolError]
+
+
+def test_damage_waits_for_what_the_manifest_says(memory):
+    """Of an archive that is damaged from the start all is fetched: its digest says more."""
+    memory.objects[ARCHIVE] = b"no gzip" * 50
+    store = Hanging(memory)
+    store.let_go_on.set()
+
+    with pytest.raises(BackupDamagedError, match="not what its manifest says"):
+        BackupStore(store).open_contents("shop")
+    assert store.went_on.is_set()
 
 
 def test_no_room_for_the_items(memory, tmp_path):
