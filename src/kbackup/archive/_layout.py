@@ -100,11 +100,14 @@ def split_directory(path: str) -> tuple[str, str, str] | None:
     """Return type, version directory and namespace of a directory of items.
 
     Raises:
-        ArchiveCorruptError: It is one of items that cannot have such a namespace.
+        ArchiveCorruptError: It is one of items that cannot have such a type or namespace.
     """
     parts = path.split("/")
     if len(parts) < 3 or parts[0] != "resources" or not parts[1]:  # noqa: PLR2004
         return None
+    if parts[1].startswith(".") or parts[1].endswith("."):
+        # ``pods.`` would be read as ``pods``, and one of the two be lost.
+        raise ArchiveCorruptError("no type can have this name", entry=path)
     version, rest = "", parts[2:]
     if rest[0] not in {"namespaces", "cluster"}:
         version, rest = rest[0], rest[1:]

@@ -29,6 +29,7 @@ from kbackup.errors import ArchiveCorruptError, ArchiveError
 from kbackup.models import GroupResource, Item, ResourceIdentifier
 
 _log = logging.getLogger("kbackup.archive")
+_MOST_NAMED = 5  # of the files that are no items: there may be a million of them
 
 _Found = tuple[str, str, str, str, bytes]
 """Type, version directory (empty: un-versioned), namespace, name and body."""
@@ -176,6 +177,7 @@ class ArchiveReader:
     def _entries(self, count: Iterator[int] | None = None) -> Iterator[_Found]:
         """Yield every entry that is an item's copy; *count* is taken for every one."""
         split = PathReader().split
+        strangers = 0
         for raw, body in scan(self._file, self._limits, self._damage):
             if count is not None:
                 next(count)
@@ -185,10 +187,12 @@ class ArchiveReader:
                     yield (*place, body)
                 elif raw == VERSION_ENTRY.encode():
                     check_version(body)
-                else:
+                elif (strangers := strangers + 1) <= _MOST_NAMED:
                     _log.warning("%r in the archive is no item and is not read", raw)
             except ArchiveCorruptError as exc:
                 self._report(exc)
+        if strangers > _MOST_NAMED:
+            _log.warning("nor are %d more files", strangers - _MOST_NAMED)
 
     def _chosen(self) -> Iterator[_Found]:
         """Yield the copies that count: un-versioned, else the best version.

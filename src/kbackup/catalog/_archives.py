@@ -127,7 +127,8 @@ class Archives:
         """
         key, expected = BackupFiles(name).archive, _expected(name, manifest)
         with _asked_for(target), private_file(target) as file:
-            copy_checked(self._store, name, key, _Kept(file, target.parent), expected)
+            kept = _bounded(name, _Kept(file, target.parent), expected)
+            copy_checked(self._store, name, key, kept, expected)
 
     def _bring_all(
         self, name: str, spool: ArrivingFile, expected: ManifestObject | None
@@ -142,9 +143,8 @@ class Archives:
     ) -> None:
         key = BackupFiles(name).archive
         info = self._store.stat(key) if expected is None else None
-        digest = copy_checked(
-            self._store, name, key, _Kept(spool, self._place), expected
-        )
+        kept = _bounded(name, _Kept(spool, self._place), expected)
+        digest = copy_checked(self._store, name, key, kept, expected)
         if info is not None:
             self._remember(name, info, digest)
 
@@ -196,6 +196,30 @@ class _Kept:
         with _kept(self._place):
             self._file.write(data)
         return len(data)
+
+
+class _Bounded:
+    """Takes no more than the manifest says that there is: the disk is not filled."""
+
+    def __init__(self, target: Writable, name: str, most: int) -> None:
+        self._target = target
+        self._name = name
+        self._most = self._left = most
+
+    def write(self, data: bytes, /) -> int:
+        """Pass on *data*."""
+        self._left -= len(data)
+        if self._left < 0:
+            reason = "its archive is not what its manifest says"
+            raise BackupDamagedError(
+                self._name, f"{reason}: it has more than {self._most} bytes"
+            )
+        return self._target.write(data)
+
+
+def _bounded(name: str, target: Writable, expected: ManifestObject | None) -> Writable:
+    """Bound what *target* takes; of an archive without a manifest nothing is known."""
+    return _Bounded(target, name, expected.size) if expected is not None else target
 
 
 class Nothing:

@@ -23,7 +23,10 @@ class ArrivingFile(io.RawIOBase):
         self._file = file
         self._read_from = self._arrived = 0
         self._ended = False
-        self._moved = threading.Condition()
+        # Entered without the condition, whose own way in is Python: an interrupt there,
+        # once it has the lock, keeps it for ever.
+        self._lock = threading.RLock()
+        self._moved = threading.Condition(self._lock)
 
     def readable(self) -> bool:
         """Return True."""
@@ -39,7 +42,7 @@ class ArrivingFile(io.RawIOBase):
 
     def write(self, data: bytes, /) -> int:  # type: ignore[override] # bytes are enough
         """Append all of *data*; raises `OSError` where this was closed."""
-        with self._moved:
+        with self._lock:
             self._require_open()
             self._file.seek(self._arrived)
             rest = memoryview(data)
@@ -51,7 +54,7 @@ class ArrivingFile(io.RawIOBase):
 
     def end(self) -> None:
         """Say that no more will come, for whatever reason."""
-        with self._moved:
+        with self._lock:
             self._ended = True
             self._moved.notify_all()
 
@@ -68,7 +71,7 @@ class ArrivingFile(io.RawIOBase):
         Raises:
             OSError: It failed, or this was closed.
         """
-        with self._moved:
+        with self._lock:
             until = self._read_from + len(buffer)
             self._moved.wait_for(lambda: self._ended or self._arrived >= until)
             self._require_open()
@@ -80,7 +83,7 @@ class ArrivingFile(io.RawIOBase):
 
     def close(self) -> None:
         """Close the file below, but not under a thread that reads or writes it."""
-        with self._moved:
+        with self._lock:
             self._ended = True
             super().close()
             self._moved.notify_all()

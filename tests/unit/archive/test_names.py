@@ -23,6 +23,18 @@ def test_names_that_no_object_can_have(build, namespace, name):
         archive.reader().index()
 
 
+@pytest.mark.parametrize("resource", ["secrets.", ".secrets", "."])
+def test_types_that_cannot_be(build, resource):
+    """Of two types that read alike, ``secrets`` and ``secrets.``, the index lost one."""
+    archive = build().item("secrets", "a", "x").item(resource, "a", "y")
+
+    with pytest.raises(ArchiveCorruptError, match=r"no type can have this name"):
+        archive.reader().index()
+    with archive.reader(salvage=True).index() as contents:
+        assert len(contents) == 1
+        assert "no type" in contents.damage[0]
+
+
 def test_names_that_look_alike_are_kept(build):
     """Dots, colons and percent signs within a name are an item's own."""
     archive = build()

@@ -138,6 +138,19 @@ def test_what_is_no_item_is_passed_over(build, path):
     assert names(middle.reader()) == ["pods/a/x", "pods/a/y"]
 
 
+def test_many_files_that_are_no_items(build, caplog):
+    """A log is not filled with the names of what is no item: the first tell enough."""
+    archive = build()
+    for number in range(1000):
+        archive.file(f"elsewhere/{number}", b"")
+
+    assert names(archive.item("pods", "a", "x").reader()) == ["pods/a/x"]
+
+    assert len(caplog.messages) == 6
+    assert "elsewhere/4" in caplog.messages[4]
+    assert caplog.messages[5] == "nor are 995 more files"
+
+
 def test_versions_that_are_no_versions(build, body):
     """A directory that is no Kubernetes version counts less than any that is one."""
     archive = build()
