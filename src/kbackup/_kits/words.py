@@ -51,3 +51,11 @@ def suggestion(what: str, names: Iterable[str]) -> str:
         return ""
     each = f"the nearest {what} is" if len(known) == 1 else f"the nearest {what}s are"
     return f"{each} {', '.join(known)}"
+
+
+def text_of(exc: BaseException) -> str:
+    """Return what an error of foreign code says; nothing where that fails as well."""
+    try:
+        return str(exc)
+    except (Exception, SystemExit):  # noqa: BLE001 - foreign code
+        return ""

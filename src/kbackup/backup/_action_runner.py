@@ -26,7 +26,7 @@ from kbackup.plugins import (
     ClusterReader,
     Run,
 )
-from kbackup.plugins.engine import execute_action
+from kbackup.plugins.engine import execute_action, is_built_in
 
 _LOOK_EVERY = 0.2  # seconds: how late a cancel or an overdue action may be seen
 
@@ -47,7 +47,9 @@ class ActionOutcome:
     Attributes:
         item: To be stored; the very mapping given where nothing changed.
         additional: What else is wanted, each with whether the filters do not count.
-        changed_by: The last action that changed it; empty: none did.
+        changed_by: The last action that returned another one; empty: none did.
+        asked_last: The last action of others that was asked: it may have changed the
+            item in place, which it must not.
         skip: Why it is not to be stored; empty: it is.
         error: What an action failed with; the item is then not stored.
         begins: Actions that want to act once it is stored, each with what it wants to
@@ -56,6 +58,7 @@ class ActionOutcome:
 
     item: Mapping[str, Any]
     changed_by: str = ""
+    asked_last: str = ""
     additional: list[tuple[ResourceIdentifier, bool]] = attrs.field(factory=list)
     skip: str = ""
     error: PluginError | None = None
@@ -156,6 +159,8 @@ class ActionRunner:
                 self.passed_over[action.name] += 1
                 continue
             batch.action, batch.since = action.name, time.monotonic()
+            if not is_built_in(action):
+                outcome.asked_last = action.name
             try:
                 given = self.given(call.identifier, outcome.item)
                 output = execute_action(self._run, action, given, apart=False)

@@ -18,6 +18,7 @@ from kbackup._kits.words import qualified
 from kbackup._kits.workers import CancelToken
 from kbackup.archive import LONGEST_NAME_FOR_VELERO
 from kbackup.backup._action_runner import ActionCall, ActionOutcome, ActionRunner
+from kbackup.backup._changed import changed_item, is_as_given
 from kbackup.backup._ledger import Ledger, Tally, TypeLedger
 from kbackup.backup._references import References, finder_for
 from kbackup.catalog import VolumeRecord
@@ -45,7 +46,6 @@ SELECTED_TWICE = "selected twice"
 NOT_IN_WHERE = "not wanted by where"
 
 _BATCH = 64  # items handed to the action worker at once: a hand-over costs 70 us
-_NO_JSON = (TypeError, ValueError, RecursionError, msgspec.MsgspecError)
 _HOOKS = (
     labels.PRE_BACKUP_HOOK_PREFIX,
     labels.POST_BACKUP_HOOK_PREFIX,
@@ -177,6 +177,11 @@ class ItemBackupper:
         if content is None:
             return None
         metadata = content.get("metadata") or {}
+        own = (metadata.get("namespace") or "", metadata.get("name"))
+        if own != (item.identifier.namespace, item.identifier.name):
+            error = KBackupError("the cluster answered with another object")
+            self._lose(page, item.identifier, error, tally)
+            return None
         found = metadata.get("labels") or {}
         if "deletionTimestamp" in metadata:
             tally.skipped[BEING_DELETED] += 1
@@ -238,7 +243,7 @@ class ItemBackupper:
             return EXCLUDED_BY_LABEL
         if self._is_excluded is not None and self._is_excluded(item.namespace):
             return OTHER_NAMESPACE
-        if key in page.stored or key in page.failed:
+        if page.has_met(key):
             return SELECTED_TWICE
         return ""
 
@@ -342,7 +347,10 @@ class ItemBackupper:
         tally: Tally,
     ) -> None:
         """Write one item as its actions left it, and note what follows from it."""
-        identifier = candidate.identifier
+        identifier, key = candidate.identifier, candidate.identifier.qualified_name
+        if page.has_met(key):  # a server may list it twice in one page
+            tally.skipped[SELECTED_TWICE] += 1
+            return
         if outcome.error is not None:
             self._lose(page, identifier, outcome.error, tally)
             return
@@ -351,6 +359,7 @@ class ItemBackupper:
             return
         try:
             identifier, body = _as_stored(candidate, outcome)
+            page.take_name(identifier.qualified_name, key)
             self._sink.add(
                 resource=page.full_name,
                 version=page.resource.version,
@@ -363,6 +372,9 @@ class ItemBackupper:
             self._lose(page, candidate.identifier, exc, tally)
             return
         page.stored.add(identifier.qualified_name)
+        if body is not candidate.body:
+            version = outcome.item["apiVersion"]
+            page.note_version(identifier.qualified_name, version)
         tally.stored += 1
         self._note(identifier, outcome)
         self._begin(identifier, outcome)
@@ -412,24 +424,16 @@ def _as_stored(
 ) -> tuple[ResourceIdentifier, bytes]:
     """Return name and bytes of what is written; untouched where nothing changed.
 
-    As in Velero, an action decides on name and namespace too, and the type stays.
-
     Raises:
-        ActionError: What the last of them left cannot be stored.
+        ActionError: What the last action left cannot be stored.
     """
-    if not outcome.changed_by:
+    changed_by = outcome.changed_by
+    if not changed_by and outcome.asked_last:
+        if not is_as_given(outcome.item, candidate.body):
+            changed_by = outcome.asked_last
+    if not changed_by:
         return candidate.identifier, candidate.body
-    try:
-        body = msgspec.json.encode(outcome.item)
-    except _NO_JSON as exc:
-        text = "what it returned is no JSON"
-        raise ActionError(outcome.changed_by, str(candidate.identifier), text) from exc
-    metadata = outcome.item["metadata"]
-    namespace, name = metadata.get("namespace", ""), metadata["name"]
-    identifier = candidate.identifier
-    if (namespace, name) != (identifier.namespace, identifier.name):
-        identifier = ResourceIdentifier(identifier.group_resource, namespace, name)
-    return identifier, body
+    return changed_item(candidate.identifier, outcome.item, changed_by)
 
 
 def _volume_of(

@@ -13,6 +13,7 @@ import attrs
 
 from kbackup._kits.words import qualified
 from kbackup.catalog import NotCovered, VolumeRecord
+from kbackup.errors import ArchiveError
 from kbackup.models import APIResource, GroupResource, ResourceIdentifier
 
 
@@ -25,17 +26,56 @@ class TypeLedger:
         full_name: Such as ``deployments.apps``.
         stored: As `qualified` names.
         failed: Alike: wanted and not stored.
+        renamed: By the name that an action gave, the one that the cluster knows.
+        converted: Stored in another version, by the version that an action gave.
     """
 
     resource: APIResource
     full_name: str
     stored: set[str] = attrs.field(factory=set)
     failed: set[str] = attrs.field(factory=set)
+    renamed: dict[str, str] = attrs.field(factory=dict)
+    converted: dict[str, set[str]] = attrs.field(factory=dict)
+    _moved: set[str] = attrs.field(factory=set)
 
-    @property
-    def kind_key(self) -> str:
-        """``apps/v1/Deployment``, as Velero's resource list has it."""
-        return f"{self.resource.api_version}/{self.resource.kind}"
+    def has_met(self, name: str) -> bool:
+        """Tell whether what the cluster has under a name was stored, or has failed."""
+        if name in self.stored:
+            return name not in self.renamed or name in self._moved
+        return name in self.failed or name in self._moved
+
+    def take_name(self, name: str, own: str) -> None:
+        """Keep a name for the item that the cluster knows as *own*.
+
+        Raises:
+            ArchiveError: Another item is stored under it.
+        """
+        if name in self.stored:
+            other = self.renamed.get(name, name)
+            raise ArchiveError(
+                f"{other} is stored as {name}: an action gave both one name"
+            )
+        if name != own:
+            self.renamed[name] = own
+            self._moved.add(own)
+
+    def note_version(self, name: str, api_version: str) -> None:
+        """Keep in which version a stored object is, if that is not the type's."""
+        if api_version != self.resource.api_version:
+            self.converted.setdefault(api_version, set()).add(name)
+
+    def by_kind(self) -> Iterator[tuple[str, set[str]]]:
+        """Yield ``apps/v1/Deployment``, as Velero's resource list has it, and names.
+
+        They are those of everything stored, or tried and failed.
+        """
+        kind, converted = self.resource.kind, self.converted
+        names = self.stored | self.failed if self.failed else self.stored
+        for api_version, moved in converted.items():
+            yield f"{api_version}/{kind}", moved
+            names = names - moved
+        if names:
+            yield f"{self.resource.api_version}/{kind}", names
 
 
 @attrs.define(eq=False)
@@ -103,8 +143,7 @@ class Ledger:
         known = self._types.get(identifier.group_resource)
         if known is None:
             return False
-        name = identifier.qualified_name
-        return name in known.stored or name in known.failed
+        return known.has_met(identifier.qualified_name)
 
     def any_of(self, group_resource: GroupResource) -> ResourceIdentifier:
         """Return the first object, by name, of a type that something was stored of."""

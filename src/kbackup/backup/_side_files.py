@@ -46,9 +46,7 @@ def file_name(key: str) -> str:
 def resource_list(ledger: Ledger) -> dict[str, list[str]]:
     """Return ``apps/v1/Deployment`` to sorted names: stored, or tried and failed."""
     found = {
-        page.kind_key: sorted(page.stored | page.failed if page.failed else page.stored)
-        for page in ledger.types()
-        if page.stored or page.failed
+        kind: sorted(names) for page in ledger.types() for kind, names in page.by_kind()
     }
     return dict(sorted(found.items()))
 

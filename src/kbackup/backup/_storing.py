@@ -7,7 +7,7 @@ failed on and is recorded; a failing sink is raised.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 
 import attrs
@@ -227,7 +227,8 @@ class _Storing:
         """
         ledger = self._ledger
         while ledger.wanted:
-            asked, ledger.wanted = ledger.wanted, {}
+            wanted, ledger.wanted = ledger.wanted, {}
+            asked = self._placed(wanted)
             chosen = [
                 identifier
                 for identifier in sorted(asked)
@@ -235,6 +236,19 @@ class _Storing:
                 and self._passes(identifier, namespaces, unfiltered=asked[identifier])
             ]
             self._fetch_and_store(chosen)
+
+    def _placed(
+        self, wanted: Mapping[ResourceIdentifier, bool]
+    ) -> dict[ResourceIdentifier, bool]:
+        """Return what was asked for; what is cluster-scoped without any namespace."""
+        asked: dict[ResourceIdentifier, bool] = {}
+        for identifier, unfiltered in wanted.items():
+            resource = self._request.discovery.get(identifier.group_resource)
+            if resource is not None and not resource.namespaced:
+                type_, name = identifier.group_resource, identifier.name
+                identifier = ResourceIdentifier(type_, "", name)  # noqa: PLW2901
+            asked[identifier] = unfiltered or asked.get(identifier, False)
+        return asked
 
     def _passes(
         self,

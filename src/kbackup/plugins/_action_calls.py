@@ -13,6 +13,7 @@ from typing import Any, TypeVar, overload
 
 import attrs
 
+from kbackup._kits.words import text_of
 from kbackup._kits.workers import CancelToken, StuckCallError, call_watched
 from kbackup.errors import ActionError, ActionTimeoutError, KBackupError
 from kbackup.models import ResourceIdentifier, well_known
@@ -140,7 +141,7 @@ def call_action(
 
 def fact_of(exc: BaseException, *, hide: bool) -> str:
     """What to say of a foreign error; with *hide* not its text: it may quote a value."""
-    kind, text = type(exc).__name__, str(exc)
+    kind, text = type(exc).__name__, text_of(exc)
     if isinstance(exc, WrongAnswerError):
         return text
     if hide or not text:

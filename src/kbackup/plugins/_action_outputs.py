@@ -13,6 +13,7 @@ from kbackup.plugins._item_actions import BackupOutput, RestoreOutput
 Output = TypeVar("Output", bound=BackupOutput | RestoreOutput)
 
 NO_OBJECT = "it did not return a Kubernetes object"
+_OTHER_TYPE = "it returned an object of another type"
 
 
 class WrongAnswerError(TypeError):
@@ -43,6 +44,8 @@ def checked(answer: Any, expected: type[Output], given: Mapping[str, Any]) -> Ou
         return answer
     if not is_object(answer.item):
         raise WrongAnswerError(NO_OBJECT)
+    if _type_of(answer.item) != _type_of(given):
+        raise WrongAnswerError(_OTHER_TYPE)
     if isinstance(answer.item, dict):
         return answer
     return attrs.evolve(answer, item=dict(answer.item))
@@ -55,6 +58,12 @@ def _check_identifiers(values: Any, one: str) -> None:
     for value in values:
         if not isinstance(value, ResourceIdentifier):
             raise WrongAnswerError(f"it returned a {type(value).__name__} as {one}")
+
+
+def _type_of(item: Mapping[str, Any]) -> tuple[str, str]:
+    """API group and kind of an object; its version is not its type."""
+    group, slash, _ = str(item.get("apiVersion")).partition("/")
+    return (group if slash else "", str(item.get("kind")))
 
 
 def is_object(value: Any) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pluggy
 
-from kbackup._kits.words import nearest, suggestion
+from kbackup._kits.words import nearest, suggestion, text_of
 from kbackup.errors import PluginLoadError
 from kbackup.plugins import hookspecs
 from kbackup.plugins._names import qualify
@@ -297,7 +297,7 @@ def _cause(exc: BaseException) -> str:
         return str(exc)
     if isinstance(exc, pluggy.PluginValidationError):  # several lines, the last tells
         return str(exc).rpartition("\n")[2]
-    text = str(exc).partition("\n")[0]
+    text = text_of(exc).partition("\n")[0]
     return f"{type(exc).__name__}: {text}" if text else type(exc).__name__
 
 

@@ -1,24 +1,40 @@
 """What item actions answer is not believed: a wrong answer costs its item alone."""
 
+import msgspec
 import pytest
 
-from kbackup.models import ResourceSelector
+from kbackup.backup._item_backupper import ItemBackupper
+from kbackup.models import (
+    GroupResource,
+    LabelSelector,
+    ResourceIdentifier,
+    ResourceSelector,
+)
 from kbackup.plugins import BackupOutput, PluginManager, hookimpl
 
 
 def plugin(change):
     """Return plugins with an action that changes the ConfigMap ``a``."""
 
+    def execute(given):
+        is_meant = given.identifier.name == "a"
+        return BackupOutput(item=change(given.item) if is_meant else given.item)
+
+    return plugin_of(execute)
+
+
+def plugin_of(execute, resource="configmaps"):
+    """Return plugins with an action that answers with *execute*."""
+
     class Action:
         """Answers for one item with another one."""
 
         name = "example.com/answers"
-        applies_to = ResourceSelector(included_resources=("configmaps",))
+        applies_to = ResourceSelector(included_resources=(resource,))
 
         def execute(self, given):
-            """Change the one, keep the others."""
-            is_meant = given.identifier.name == "a"
-            return BackupOutput(item=change(given.item) if is_meant else given.item)
+            """Answer."""
+            return execute(given)
 
     class Module:
         """A plugin."""
@@ -49,6 +65,12 @@ CHANGES = {
     "text for metadata": lambda item: {**item, "metadata": "a"},
     "no kind": lambda item: {**item, "kind": ""},
     "a number for a version": lambda item: {**item, "apiVersion": 1},
+    "a namespace of two lines": with_metadata(namespace="x\ny"),
+    "a name that ends a path": with_metadata(name="x\0y"),
+    "a name that no object has": with_metadata(name="x" * 254),
+    "no namespace": with_metadata(namespace=""),
+    "another kind": lambda item: {**item, "kind": "Secret"},
+    "another group": lambda item: {**item, "apiVersion": "example.com/v1"},
     "what is no JSON": lambda item: {**item, "data": object()},
     "half a character": lambda item: {**item, "data": {"a": "\ud800"}},
     "nothing": lambda item: None,
@@ -68,4 +90,156 @@ def test_an_answer_that_is_no_object(scene, change):
     assert [str(each.item) for each in result.results.errors] == ["configmaps/shop/a"]
     assert str(result.backup.status.phase) == "PartiallyFailed"
     assert scene.stored() == ["configmaps/shop/b"]
+    assert scene.store.verify("b").problems == ()
+
+
+def test_an_item_that_is_changed_in_place(scene):
+    """What an action wipes out of the very item it was given is not stored."""
+
+    def wipe(given):
+        given.item["data"]["password"] = ""
+        return BackupOutput(item=given.item)
+
+    scene.plugins = plugin_of(wipe, "secrets")
+    scene.load(scene.made("Secret", "a", "shop", data={"password": "c2VjcmV0"}))
+
+    result = scene.back_up(included_resources=["secrets"])
+
+    assert str(result.backup.status.phase) == "Completed"
+    assert scene.item("secrets/shop/a")["data"] == {"password": ""}
+
+
+def test_two_items_of_one_name(scene):
+    """An action that gives two items one name loses the second, and says so."""
+    scene.plugins = plugin_of(
+        lambda given: BackupOutput(item=with_metadata(name="b")(given.item))
+    )
+    for name in "abc":
+        scene.load(scene.made("ConfigMap", name, "shop"))
+
+    result = scene.back_up(included_resources=["configmaps"])
+
+    lost = [str(each.item) for each in result.results.errors]
+    assert lost == ["configmaps/shop/b", "configmaps/shop/c"]
+    assert "shop/a is stored as shop/b" in result.results.errors[0].message
+    assert scene.store.verify("b").problems == ()
+
+
+def test_a_renamed_item_that_asks_for_itself(scene):
+    """It is stored once: the backup ends, however often it is asked for."""
+    asked = []
+
+    def rename(given):
+        asked.append(given.identifier)
+        assert len(asked) < 10, "it does not end"
+        item = with_metadata(name="other")(given.item)
+        return BackupOutput(item=item, additional_items=(given.identifier,))
+
+    scene.plugins = plugin_of(rename)
+    scene.load(scene.made("ConfigMap", "a", "shop"))
+
+    result = scene.back_up(included_resources=["configmaps"])
+
+    assert str(result.backup.status.phase) == "Completed"
+    assert scene.stored() == ["configmaps/shop/other"]
+    assert scene.store.verify("b").problems == ()
+
+
+def test_another_version(scene):
+    """An action may store an item in another version: the backup is whole."""
+    scene.plugins = plugin(lambda item: {**item, "apiVersion": "v2"})
+    for name in "ab":
+        scene.load(scene.made("ConfigMap", name, "shop"))
+
+    result = scene.back_up(included_resources=["configmaps"])
+
+    assert str(result.backup.status.phase) == "Completed"
+    assert scene.item("configmaps/shop/a")["apiVersion"] == "v2"
+    assert scene.store.verify("b").problems == ()
+
+
+def test_a_namespace_that_a_type_does_not_have(scene):
+    """A cluster-scoped item that is asked for in a namespace is stored as what it is."""
+    classes = GroupResource("storage.k8s.io", "storageclasses")
+    wanted = ResourceIdentifier(classes, "shop", "fast")
+    scene.plugins = plugin_of(
+        lambda given: BackupOutput(
+            item=given.item,
+            additional_items=(wanted,),
+            must_include_additional_items=True,
+        )
+    )
+    scene.load(
+        scene.made("ConfigMap", "a", "shop"),
+        scene.made("StorageClass", "fast", api_version="storage.k8s.io/v1"),
+    )
+
+    scene.back_up(included_namespaces=["shop"])
+
+    assert "storageclasses.storage.k8s.io/fast" in scene.stored()
+    assert scene.store.verify("b").problems == ()
+
+
+def test_an_error_that_says_nothing(scene):
+    """An action whose error cannot even be read costs its item alone."""
+
+    class MuteError(Exception):
+        """An error whose text is an error."""
+
+        def __str__(self):
+            raise RuntimeError
+
+    def fail(_):
+        raise MuteError
+
+    scene.plugins = plugin(fail)
+    for name in "ab":
+        scene.load(scene.made("ConfigMap", name, "shop"))
+
+    result = scene.back_up(included_resources=["configmaps"])
+
+    assert "MuteError" in result.results.errors[0].message
+    assert scene.stored() == ["configmaps/shop/b"]
+
+
+def test_an_item_that_is_listed_twice(scene, monkeypatch):
+    """What a server lists twice in one page is stored once."""
+    listed = ItemBackupper.back_up_page
+
+    def twice(self, resource, items, tally):
+        listed(self, resource, [*items, *items], tally)
+
+    monkeypatch.setattr(ItemBackupper, "back_up_page", twice)
+    scene.plugins = plugin(lambda item: {**item, "data": {"a": "b"}})
+    scene.load(scene.made("ConfigMap", "a", "shop"))
+
+    scene.back_up(included_resources=["configmaps"])
+
+    with scene.store.open_archive("b") as archive:
+        assert [str(item.identifier) for item in archive] == ["configmaps/shop/a"]
+
+
+def test_an_answer_about_another_object(scene, monkeypatch):
+    """Where a server answers a GET with another object, the item is lost, not the backup."""
+    wanted = ResourceIdentifier(GroupResource("", "secrets"), "shop", "s")
+    scene.plugins = plugin_of(
+        lambda given: BackupOutput(item=given.item, additional_items=(wanted,))
+    )
+    chosen = scene.made("ConfigMap", "a", "shop", metadata={"labels": {"for": "this"}})
+    scene.load(chosen, scene.secret("s"))
+    fetched = scene.cluster.get
+
+    def other(cluster, resource, name, namespace=""):
+        item = fetched(resource, name, namespace)
+        if name != "s":
+            return item
+        return msgspec.structs.replace(item, raw=item.raw.replace(b'"s"', b'"t"'))
+
+    monkeypatch.setattr(type(scene.cluster), "get", other)
+
+    result = scene.back_up(
+        included_namespaces=["shop"], label_selector=LabelSelector.parse("for=this")
+    )
+
+    assert [str(each.item) for each in result.results.errors] == ["secrets/shop/s"]
     assert scene.store.verify("b").problems == ()
