@@ -428,9 +428,9 @@ def _as_stored(
         ActionError: What the last action left cannot be stored.
     """
     changed_by = outcome.changed_by
-    if not changed_by and outcome.asked_last:
-        if not is_as_given(outcome.item, candidate.body):
-            changed_by = outcome.asked_last
+    is_asked = outcome.asked_last and not changed_by
+    if is_asked and not is_as_given(outcome.item, candidate.body):
+        changed_by = outcome.asked_last
     if not changed_by:
         return candidate.identifier, candidate.body
     return changed_item(candidate.identifier, outcome.item, changed_by)

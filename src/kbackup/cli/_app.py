@@ -89,9 +89,6 @@ def run(arguments: Sequence[str] | None = None) -> int:
         text, code = explain_words("cancelled", words), _CANCELLED
     except KBackupError as exc:
         text, code = explain(exc, words, session), exc.exit_code
-    except BrokenPipeError:  # the reader, such as head, has seen enough
-        sys.stderr.close()
-        return 0
     except OSError as exc:  # a file of this machine: a full disk, no rights
         text, code = explain_words(str(exc), words), 1
     echo(text, err=True)

@@ -200,6 +200,8 @@ def download(session: Session, name: str, target: Path | None, *, force: bool) -
 
 def _print_archive(session: Session, name: str) -> None:
     """Write the archive to stdout, once the whole of it has been checked."""
+    if sys.stdout is None:
+        raise click.BadParameter("stdout is closed", param_hint="--file")
     stdout = sys.stdout.buffer
     if session.output != "table" or stdout.isatty():
         raise click.BadParameter(

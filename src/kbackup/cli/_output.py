@@ -7,10 +7,12 @@ it goes through `echo`: what a store, a file or a cluster says may be anybody's.
 from __future__ import annotations
 
 import json
+import os
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import attrs
 import click
@@ -39,9 +41,39 @@ def printable(text: str) -> str:
 def echo(
     text: str = "", *, bold: bool = False, err: bool = False, nl: bool = True
 ) -> None:
-    """Print text of anybody; nothing is printed in another way."""
-    text = printable(text)
-    click.echo(click.style(text, bold=True) if bold else text, err=err, nl=nl)
+    """Print text of anybody; nothing is printed in another way.
+
+    Where the reader, such as head, has seen enough, the rest goes nowhere: how a
+    command ends does not depend on who listens.
+    """
+    stream = sys.stderr if err else sys.stdout
+    text = _encodable(printable(text), stream)
+    try:
+        click.echo(click.style(text, bold=True) if bold else text, err=err, nl=nl)
+    except BrokenPipeError:
+        _silence(stream)
+
+
+def _encodable(text: str, stream: TextIO | None) -> str:
+    """Write what the encoding of a stream does not have as JSON does, or nearly."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    if encoding.lower() in {"utf-8", "ascii"}:  # click takes the one for the other
+        return text
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _silence(stream: TextIO) -> None:
+    """Let a stream without a reader end nowhere; Python flushes it at exit as well."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, stream.fileno())
+    finally:
+        os.close(nowhere)
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Tell whether a person is at the other end; nobody is where it was closed."""
+    return stream is not None and stream.isatty()
 
 
 def document(kind: str, **fields: Any) -> dict[str, Any]:

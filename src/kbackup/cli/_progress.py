@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from kbackup._kits.clock import Clock, SystemClock
-from kbackup.cli._output import printable, say, span
+from kbackup.cli._output import is_terminal, printable, say, span
 from kbackup.plugins import (
     Event,
     ItemsProgressed,
@@ -27,7 +27,7 @@ _REPEAT_SECONDS = 60  # of the same line: a log of ten minutes stays readable
 @contextmanager
 def show_progress(clock: Clock | None = None) -> Iterator[Observer]:
     """Give an observer that shows the run for as long as the context is open."""
-    if not sys.stderr.isatty():
+    if not is_terminal(sys.stderr):
         yield _Lines(clock or SystemClock())
         return
     from rich.console import Console  # noqa: PLC0415 - costs 50 ms

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import attrs
 import click
 
-from kbackup.cli._output import printable, say
+from kbackup.cli._output import is_terminal, printable, say
 
 if TYPE_CHECKING:  # heavy rooms are imported by the command that needs them
     from kbackup._kits.workers import CancelToken
@@ -222,7 +222,7 @@ def require_somebody_to_ask(
     Raises:
         NobodyToAskError: There is no terminal and *yes* was not given.
     """
-    if not yes and not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not yes and not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
         raise NobodyToAskError(option, first)
 
 

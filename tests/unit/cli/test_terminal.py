@@ -2,13 +2,17 @@
 
 import ast
 import gzip
+import io
 import json
+import os
+import sys
 from pathlib import Path
 
 import pytest
 
 from kbackup import cli
-from kbackup.cli._output import printable
+from kbackup.cli._app import run
+from kbackup.cli._output import echo, printable
 from kbackup.restore._plan_digest import plan_digest
 
 CLEAR = "\x1b[2J\x07"  # clears the screen, and rings
@@ -65,3 +69,41 @@ def test_a_log_commands_no_terminal(restored, directory):
     done = restored("restore", "logs", "copy-1")
 
     assert done.out == f"level=info msg={TOLD}\n"
+
+
+def test_nobody_reads_any_more(kbackup, monkeypatch):
+    """A command whose reader has gone ends as it would have; its errors are not lost."""
+    reader, writer = os.pipe()
+    os.close(reader)
+
+    with os.fdopen(writer, "w") as broken:
+        monkeypatch.setattr(sys, "stdout", broken)
+        monkeypatch.setattr(sys, "stderr", broken)
+        code = run(["backup", "create", "b", "--include-namespaces", "shop,gone"])
+        monkeypatch.undo()
+
+    assert code == 3
+
+
+@pytest.mark.parametrize("stream", ["stdin", "stdout", "stderr"])
+def test_a_closed_stream(kbackup, monkeypatch, stream):
+    """Without a stream, as in some services, a backup is made, and nobody is asked."""
+    monkeypatch.setattr(sys, stream, None)
+
+    made = run(["backup", "create", "b", "--include-namespaces", "shop"])
+    asked = run(["backup", "delete", "b"])
+    monkeypatch.undo()
+
+    assert (made, asked) == (0, 2)
+
+
+def test_an_encoding_without_the_letters(kbackup, monkeypatch):
+    """What the terminal's encoding does not have is written as its number."""
+    name = "caf\u00e9 \u65e5\u672c"
+    printed = io.TextIOWrapper(io.BytesIO(), encoding="latin-1")
+    monkeypatch.setattr(sys, "stdout", printed)
+
+    echo(name)
+    monkeypatch.undo()
+
+    assert printed.buffer.getvalue() == b"caf\xe9 \\u65e5\\u672c\n"
