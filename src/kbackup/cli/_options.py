@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -29,11 +29,30 @@ class Switch(click.Option):
     """An option of three states: absent, ``--x`` for true, ``--x=false``."""
 
 
+def _refuse_empty(
+    params: Iterable[click.Parameter], args: Sequence[str], ctx: click.Context
+) -> None:
+    """Refuse an option with an empty value: mostly a variable that is not set.
+
+    As no value it would mean all namespaces, any cluster, the place of the original.
+    """
+    names = {name: param for param in params for name in param.opts}
+    for word, after in pairwise([*args, " "]):
+        if word == "--":
+            return
+        name, sign, text = word.partition("=")
+        param = names.get(name)
+        takes_a_word = isinstance(param, click.Option) and not param.is_flag
+        if param is not None and takes_a_word and (text if sign else after) == "":
+            raise click.BadParameter("it is empty", ctx, param, param_hint=name)
+
+
 class Command(click.Command):
     """A command whose switches never swallow the word after them, as in Velero."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Give a bare switch its value, then parse."""
+        _refuse_empty(self.params, args, ctx)
         names = {
             name
             for param in self.params
@@ -51,6 +70,11 @@ class Group(click.Group):
     """A group of such commands."""
 
     command_class = Command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse what stands before the verb."""
+        _refuse_empty(self.params, args, ctx)
+        return super().parse_args(ctx, args)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -89,10 +113,12 @@ class CommaSeparated(click.ParamType):  # type: ignore[type-arg, unused-ignore] 
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, ...]:
         """Split at the commas."""
-        del param, ctx
         if isinstance(value, tuple):
             return value
-        return tuple(part.strip() for part in value.split(",") if part.strip())
+        parts = tuple(part.strip() for part in value.split(",") if part.strip())
+        if not parts:  # which would mean all of them
+            self.fail(f"{value!r} names nothing", param, ctx)
+        return parts
 
 
 class KeyValues(click.ParamType):  # type: ignore[type-arg, unused-ignore] # generic since 8.5
@@ -115,6 +141,8 @@ class KeyValues(click.ParamType):  # type: ignore[type-arg, unused-ignore] # gen
             if not sign or not key.strip():
                 self.fail(f"{part!r} is not KEY{self._separator}VALUE", param, ctx)
             pairs.append((key.strip(), text.strip()))
+        if not pairs:
+            self.fail(f"{value!r} names nothing", param, ctx)
         return tuple(pairs)
 
 
@@ -131,6 +159,8 @@ class Selector(click.ParamType):  # type: ignore[type-arg, unused-ignore] # gene
 
         if isinstance(value, LabelSelector):
             return value
+        if not value.strip():  # which would select everything
+            self.fail("a label selector is empty", param, ctx)
         try:
             return LabelSelector.parse(value)
         except ValueError as exc:
@@ -207,8 +237,20 @@ def pairs_option(
         multiple=True,
         metavar=f"KEY{separator}VALUE,...",
         help=text,
-        callback=lambda _ctx, _param, value: dict(p for part in value for p in part),
+        callback=_as_mapping,
     )
+
+
+def _as_mapping(
+    ctx: click.Context, param: click.Parameter, value: tuple[tuple[Any, ...], ...]
+) -> dict[str, str]:
+    """Put pairs together; a key with two values means one of them, and not which."""
+    pairs: dict[str, str] = {}
+    for key, text in chain.from_iterable(value):
+        if pairs.setdefault(key, text) != text:
+            message = f"{key} is given twice, as {pairs[key]} and as {text}"
+            raise click.BadParameter(message, ctx, param)
+    return pairs
 
 
 def switch_option(*names: str, text: str) -> Callable[[F], F]:

@@ -160,6 +160,52 @@ def test_bad_input(kbackup, arguments, code, facts, following):
     assert done.next.startswith(f"Next: {following}")
 
 
+@pytest.mark.parametrize(
+    ("words", "fact"),
+    [
+        (["--include-namespaces", ""], "--include-namespaces: it is empty"),
+        (["--include-namespaces="], "--include-namespaces: it is empty"),
+        (["--include-namespaces", " , "], "' , ' names nothing"),
+        (["--include-resources", ""], "--include-resources: it is empty"),
+        (["--namespace-mappings", ""], "--namespace-mappings: it is empty"),
+        (["--namespace-mappings", ","], "',' names nothing"),
+        (["--selector", ""], "--selector: it is empty"),
+        (["-l", " "], "a label selector is empty"),
+        (["--or-selector", "a=b or "], "a label selector is empty"),
+        (["--expect-cluster", ""], "--expect-cluster: it is empty"),
+        (["--context", ""], "--context: it is empty"),
+        (["--location", ""], "--location: it is empty"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_an_option_with_an_empty_value(backed_up, simulated, words, fact):
+    """A variable that is not set does not mean everything, any cluster, or no copy."""
+    before = simulated.objects("secrets", "shop")
+
+    done = backed_up("restore", "create", "--from-backup", "shop-1", *words, "--yes")
+    leading = (
+        backed_up(*words, "restore", "get") if words[0].startswith("--co") else done
+    )
+
+    assert (done.code, leading.code) == (2, 2)
+    assert fact in done.err
+    assert backed_up("restore", "get", "-o", "json").out.count('"metadata"') == 0
+    assert simulated.objects("secrets", "shop") == before
+
+
+@pytest.mark.parametrize(
+    "words", [("a:b,a:c",), ("a:b", "--namespace-mappings", "a:c")]
+)
+def test_a_key_with_two_values(kbackup, words):
+    """Which of the two is meant is not guessed."""
+    done = kbackup(
+        "restore", "plan", "--from-backup", "b", "--namespace-mappings", *words
+    )
+
+    assert done.code == 2
+    assert "a is given twice, as b and as c" in done.err
+
+
 def test_several_broken_rules_are_all_named(kbackup):
     """Nobody has to call again to learn of the second mistake."""
     done = kbackup(
