@@ -40,10 +40,10 @@ def checked(answer: Any, expected: type[Output], given: Mapping[str, Any]) -> Ou
     _check_identifiers(answer.additional_items, "an additional item")
     if isinstance(answer, BackupOutput):
         _check_identifiers(answer.post_operation_items, "a post-operation item")
+    if not is_object(answer.item):  # also the one given: it may be changed in place
+        raise WrongAnswerError(NO_OBJECT)
     if answer.item is given:
         return answer
-    if not is_object(answer.item):
-        raise WrongAnswerError(NO_OBJECT)
     if _type_of(answer.item) != _type_of(given):
         raise WrongAnswerError(_OTHER_TYPE)
     if isinstance(answer.item, dict):

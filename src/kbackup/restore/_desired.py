@@ -51,7 +51,7 @@ from kbackup.restore._controlled import Role, ownership
 from kbackup.restore._filters import Filters
 from kbackup.restore._owners import Reference, references_of
 from kbackup.restore._redaction import Redaction
-from kbackup.restore._reset import label, reset, settle
+from kbackup.restore._reset import label, reset, reset_again, settle
 
 _Look = Callable[[Mapping[str, Any]], bool]
 _encode = msgspec.json.Encoder().encode
@@ -77,6 +77,7 @@ class Desired(msgspec.Struct, frozen=True, kw_only=True):
     additional: tuple[ResourceIdentifier, ...] = ()
     skip: str = ""
     begins: tuple[RestoreItemAction, ...] = ()
+    asked_last: str = ""  # of the actions of others
     owners: tuple[Reference, ...] = ()
 
     @property
@@ -158,11 +159,15 @@ class DesiredMaker:
         ref = item.identifier
         kind = self._kind_of(ref.group_resource)
         owners = self._owners_of(content)
+        old_owners = content["metadata"].get("ownerReferences") or ()
         reset(content)
         outcome = _NOTHING_DONE
         if kind.actions and kind.is_concerned(content):
             outcome = self._execute(item, content, kind.actions)
             content = outcome.content
+            if outcome.asked_last:
+                reset_again(content, old_owners)
+                self._check_place(content, ref, outcome.asked_last)
         if kind.is_claim:
             reset_claim(content, line)
         elif kind.is_volume:
@@ -260,6 +265,8 @@ class DesiredMaker:
                 given = self.given(item, outcome.content)
             else:
                 given = attrs.evolve(given, item=outcome.content)
+            if not is_built_in(resolved.action):
+                outcome.asked_last = resolved.action.name
             answer = self._ask(resolved.action, given)
             if answer.item is not given.item:
                 changed = resolved.action.name
@@ -273,6 +280,17 @@ class DesiredMaker:
         if changed:  # what an action returns may share parts with its input
             outcome.content = _copied(outcome.content, changed, item.identifier)
         return outcome
+
+    def _check_place(
+        self, content: Mapping[str, Any], ref: ResourceIdentifier, action: str
+    ) -> None:
+        """Refuse another place: the filters and the transforms say where an item goes."""
+        metadata, target = content["metadata"], self._filters.target(ref)
+        name, namespace = metadata["name"], metadata.get("namespace", "")
+        names, namespaces = (ref.name, target.name), (ref.namespace, target.namespace)
+        if name not in names or namespace not in namespaces:
+            fact = "it changed name or namespace, which only a transform can"
+            raise ActionError(action, str(ref), fact)
 
     def _ask(self, action: RestoreItemAction, given: RestoreInput) -> RestoreOutput:
         """Our own actions are trusted to come back: most items meet no other."""
@@ -327,6 +345,7 @@ class _Outcome:
     additional: tuple[ResourceIdentifier, ...] = ()
     skip: str = ""
     begins: tuple[RestoreItemAction, ...] = ()
+    asked_last: str = ""  # of the actions of others
 
 
 _NOTHING_DONE = _Outcome({})

@@ -4,7 +4,7 @@ Pure; run on every item of the backup before anything else looks at it, and on l
 objects before they are compared with one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kbackup._kits.normalise import AUTOSCALER_STATUS, METADATA_NAME
@@ -25,6 +25,7 @@ _REMOVED = frozenset(
         "managedFields",
     }
 )
+_PUT_BACK = _REMOVED - {"ownerReferences"}
 _OLD_DELETIONS = frozenset({"foregroundDeletion", "orphan"})
 
 
@@ -50,6 +51,31 @@ def reset(content: dict[str, Any]) -> dict[str, Any]:
     elif content.get("kind") == "HorizontalPodAutoscaler":
         _reset_autoscaler(metadata)
     return content
+
+
+def reset_again(content: dict[str, Any], old_owners: Iterable[Any]) -> None:
+    """Remove in place what an action has put back, having begun with the stored item.
+
+    With a resourceVersion nothing can be created, and what has an owner of the old
+    cluster is deleted by the new one at once. Owners that an action found in the target
+    stay.
+    """
+    metadata = content["metadata"]
+    for field in metadata.keys() & _PUT_BACK:
+        del metadata[field]
+    given = metadata.get("ownerReferences")
+    if not isinstance(given, list):
+        return
+    old = [_uid_of(each) for each in old_owners]
+    kept = [each for each in given if _uid_of(each) not in old]
+    if kept:
+        metadata["ownerReferences"] = kept
+    else:
+        del metadata["ownerReferences"]
+
+
+def _uid_of(reference: Any) -> Any:
+    return reference.get("uid") if isinstance(reference, Mapping) else None
 
 
 def settle(content: dict[str, Any], *, namespace: str, name: str) -> None:

@@ -148,7 +148,12 @@ def test_why_a_secret_is_skipped_does_not_quote_it(runner):
         "test/skip",
         lambda given: BackupOutput(item=given.item, skip=str(given.item["data"])),
     )
-    item = {"kind": "Secret", "data": {"password": "c2VjcmV0"}}
+    item = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "a"},
+        "data": {"password": "c2VjcmV0"},
+    }
     call = ActionCall(identifier=secret, item=item, actions=(skip,))
 
     (outcome,) = runner.execute([call])

@@ -2,6 +2,7 @@
 
 import json
 
+import msgspec
 import pytest
 
 from kbackup.errors import ActionError, ActionTimeoutError, ForbiddenError
@@ -208,6 +209,87 @@ def test_an_answer_that_is_none_fails_its_item(answer, said):
     """An action that answers something else is named, with what it answered."""
     with pytest.raises(ActionError, match=f"example.com/test failed on .*{said}"):
         _make(_item(), Action(lambda given: answer(given.item)))
+
+
+def _stored():
+    """An item as it was stored: with all that the old cluster wrote into it."""
+    old = {"apiVersion": "v1", "kind": "Secret", "name": "s", "uid": "old"}
+    item = _item(data={"a": "1"})
+    content = item.content
+    content["metadata"] |= {
+        "uid": "8d",
+        "resourceVersion": "7",
+        "generation": 2,
+        "ownerReferences": [old],
+        "managedFields": [],
+    }
+    return msgspec.structs.replace(item, raw=json.dumps(content).encode())
+
+
+def test_an_action_that_begins_with_the_stored_item():
+    """What it puts back of the old cluster is not written: nothing could be created."""
+    back = Action(lambda given: RestoreOutput(item=dict(given.item_from_backup)))
+
+    metadata = _make(_stored(), back).content["metadata"]
+
+    assert metadata.keys() == {"name", "namespace", "labels"}
+
+
+def test_owners_that_an_action_gives():
+    """An owner that it found in the target stays; those of the old cluster go."""
+    new = {"apiVersion": "v1", "kind": "Secret", "name": "n", "uid": "new"}
+
+    def own(given):
+        metadata = dict(given.item_from_backup["metadata"])
+        metadata["ownerReferences"] = [*metadata["ownerReferences"], new]
+        return RestoreOutput(item={**given.item, "metadata": metadata})
+
+    metadata = _make(_stored(), Action(own)).content["metadata"]
+
+    assert metadata["ownerReferences"] == [new]
+
+
+@pytest.mark.parametrize("change", [{"name": "other"}, {"namespace": "other"}])
+def test_an_action_that_moves_its_item(change):
+    """Where an item goes is no action's to say: it is told, not passed over."""
+
+    def move(given):
+        metadata = {**given.item["metadata"], **change}
+        return RestoreOutput(item={**given.item, "metadata": metadata})
+
+    with pytest.raises(ActionError, match="changed name or namespace"):
+        _make(_item(), Action(move), mapping={"shop": "copy"})
+
+
+def test_an_action_that_maps_the_namespace():
+    """To go where the item goes anyway is no other place."""
+
+    def move(given):
+        metadata = {**given.item["metadata"], "namespace": "copy"}
+        return RestoreOutput(item={**given.item, "metadata": metadata})
+
+    desired = _make(_item(), Action(move), mapping={"shop": "copy"})
+
+    assert str(desired.target) == "configmaps/copy/x"
+
+
+def test_an_action_that_takes_the_item_apart():
+    """An item that is no object any more is the action's error, also if in place."""
+
+    def take(given):
+        del given.item["metadata"]
+        return RestoreOutput(item=given.item)
+
+    with pytest.raises(ActionError, match="did not return a Kubernetes object"):
+        _make(_item(), Action(take))
+
+
+def test_an_action_that_makes_another_kind():
+    """An object of another type is nothing that the plan has a line for."""
+    other = Action(lambda given: RestoreOutput(item={**given.item, "kind": "Secret"}))
+
+    with pytest.raises(ActionError, match="of another type"):
+        _make(_item(), other)
 
 
 @pytest.mark.parametrize("error", [SystemExit(1), TimeoutError("of a socket")])
