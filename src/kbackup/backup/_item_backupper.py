@@ -288,7 +288,7 @@ class ItemBackupper:
         """Parse an object; what is none is lost, as no restore could read it."""
         try:
             content = msgspec.json.decode(body)
-        except ValueError as exc:
+        except (ValueError, RecursionError) as exc:
             self._lose(page, identifier, exc, tally)
             return None
         if isinstance(content, dict):

@@ -39,9 +39,10 @@ class _ListMeta(msgspec.Struct, rename="camel"):
     continue_: str = msgspec.field(default="", name="continue")
 
 
-class _Page(msgspec.Struct):
+class _Page(msgspec.Struct, kw_only=True):
     metadata: _ListMeta = msgspec.field(default_factory=_ListMeta)
-    items: list[msgspec.Raw] | None = None
+    # Go writes null for none; without the key it is something else, such as a Status.
+    items: list[msgspec.Raw] | None
 
 
 class _ObjectMeta(msgspec.Struct, rename="camel", gc=False):
@@ -59,6 +60,7 @@ class _Head(msgspec.Struct, rename="camel", gc=False):
     kind: str = ""
 
 
+_NO_LIST = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _decode_page = msgspec.json.Decoder(_Page).decode
 _decode_head = msgspec.json.Decoder(_Head).decode
 
@@ -259,8 +261,10 @@ class ItemList:
 
     def _take(self, data: bytes) -> _Page:
         try:
+            if not data.isascii():
+                data.decode()  # what is no UTF-8 could not be read again
             page = _decode_page(data)
-        except msgspec.DecodeError as exc:
+        except _NO_LIST as exc:
             raise self._malformed() from exc
         version = page.metadata.resource_version
         if not self._version:
@@ -275,7 +279,7 @@ class ItemList:
     def _items(self, raws: list[msgspec.Raw]) -> list[ListedItem]:
         try:
             heads = [_decode_head(raw) for raw in raws]
-        except msgspec.DecodeError as exc:
+        except _NO_LIST as exc:
             raise self._malformed() from exc
         items = []
         known, delivered, prefix = self._known, self._delivered, self._prefix

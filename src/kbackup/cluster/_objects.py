@@ -22,6 +22,8 @@ from kbackup.models import APIResource, Item, ResourceIdentifier
 _MANAGER = "kbackup"
 _NO_JSON = "the answer is not JSON"
 _NO_OBJECT = "the answer is not the object: it lacks name, uid or resourceVersion"
+# Nested a thousand times it is none that could be handled; a server may keep it.
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _Text = Annotated[str, msgspec.Meta(min_length=1)]
 
 
@@ -88,7 +90,7 @@ class Objects:
         data = self._transport.send(call, self._bound).data
         try:
             head = msgspec.json.decode(data, type=_Head)
-        except msgspec.DecodeError as exc:
+        except _UNREADABLE as exc:
             raise _malformed(subject) from exc
         if _keeps_objects(resource):
             _check_object(data, _Stored, subject)
@@ -284,7 +286,7 @@ def _named(body: Mapping[str, Any] | bytes) -> tuple[str, str]:
 def _decoded(data: bytes, subject: Subject) -> dict[str, Any]:
     try:
         return msgspec.json.decode(data, type=dict[str, Any])
-    except msgspec.DecodeError as exc:
+    except _UNREADABLE as exc:
         raise _malformed(subject) from exc
 
 
@@ -307,7 +309,7 @@ def _check_object(
         msgspec.json.decode(data, type=expected)
     except msgspec.ValidationError as exc:
         raise _malformed(subject, _NO_OBJECT) from exc
-    except msgspec.DecodeError as exc:
+    except _UNREADABLE as exc:
         raise _malformed(subject) from exc
 
 

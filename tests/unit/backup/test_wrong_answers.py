@@ -219,8 +219,18 @@ def test_an_item_that_is_listed_twice(scene, monkeypatch):
         assert [str(item.identifier) for item in archive] == ["configmaps/shop/a"]
 
 
-def test_an_answer_about_another_object(scene, monkeypatch):
-    """Where a server answers a GET with another object, the item is lost, not the backup."""
+DEEP = b'{"a":' * 5000 + b"1" + b"}" * 5000
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes"),
+    [
+        pytest.param(b'"s"', b'"t"', id="another object"),
+        pytest.param(b'"Opaque"', DEEP, id="an object nested too deeply"),
+    ],
+)
+def test_an_answer_that_cannot_be_stored(scene, monkeypatch, was, becomes):
+    """Where a server answers a GET with what no restore can read, the item is lost."""
     wanted = ResourceIdentifier(GroupResource("", "secrets"), "shop", "s")
     scene.plugins = plugin_of(
         lambda given: BackupOutput(item=given.item, additional_items=(wanted,))
@@ -233,7 +243,7 @@ def test_an_answer_about_another_object(scene, monkeypatch):
         item = fetched(resource, name, namespace)
         if name != "s":
             return item
-        return msgspec.structs.replace(item, raw=item.raw.replace(b'"s"', b'"t"'))
+        return msgspec.structs.replace(item, raw=item.raw.replace(was, becomes))
 
     monkeypatch.setattr(type(scene.cluster), "get", other)
 

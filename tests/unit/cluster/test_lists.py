@@ -6,7 +6,7 @@ import pytest
 
 from kbackup.cluster import Cluster
 from kbackup.cluster._lists import next_limit
-from kbackup.errors import GoneError
+from kbackup.errors import GoneError, ServerFaultError
 from kbackup.models import APIResource
 
 from .conftest import status
@@ -189,6 +189,51 @@ def test_gone_for_ever(server, cluster):
 
     with pytest.raises(GoneError):
         names(cluster.list(SECRETS))
+
+
+def page_of(item):
+    """Return a LIST's answer with one item, given as bytes."""
+    return b'{"metadata":{"resourceVersion":"1"},"items":[' + item + b"]}"
+
+
+DEEP = b'{"metadata":{"name":"d"},"x":' + b'{"a":' * 5000 + b"1" + b"}" * 5001
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(
+            b'{"kind":"Status","status":"Failure","code":403}', id="a failure"
+        ),
+        pytest.param(b'{"metadata":{"resourceVersion":"1"}}', id="no items"),
+        pytest.param(
+            page_of(b'{"metadata":{"name":"a"},"data":"\xff"}'), id="no UTF-8"
+        ),
+        pytest.param(page_of(b'{"metadata":{"name":"\xff"}}'), id="no UTF-8 name"),
+        pytest.param(page_of(DEEP), id="nested too deeply"),
+    ],
+)
+def test_no_list_with_status_200(server, cluster, answer):
+    """What is no list, or holds what nobody could read again, is not taken for none."""
+    server.script((200, {}, answer))
+
+    with pytest.raises(ServerFaultError, match="the answer is no list"):
+        list(cluster.list(SECRETS))
+
+
+def test_an_empty_list(server, cluster):
+    """Go writes null for a list of nothing."""
+    server.script((200, {}, b'{"metadata":{"resourceVersion":"1"},"items":null}'))
+
+    assert list(cluster.list(SECRETS)) == []
+
+
+def test_an_object_that_is_nested_too_deeply(server, cluster):
+    """It is an error of the one object, whatever Python says of such depth."""
+    server.script((200, {}, DEEP))
+
+    with pytest.raises(ServerFaultError, match="the answer is not JSON"):
+        cluster.get(SECRETS, "d", "x")
 
 
 def test_limit_follows_size():
