@@ -148,6 +148,10 @@ def _index_names(
 # --- asking ---------------------------------------------------------------------------
 
 
+# What reading raises where keys are missing or of another kind; Go writes null for none.
+_MALFORMED = (AttributeError, KeyError, TypeError, ValueError)
+
+
 @attrs.frozen(kw_only=True)
 class _Version:
     """A group version: its types, or where to read them, or why they are unknown."""
@@ -228,14 +232,22 @@ def _read_groups(
         plain = attrs.evolve(call, accept="application/json")
         answer = transport.send(plain, bound)
     body = _decode(answer, call.subject)
+    try:
+        return _groups_of(body, is_core=is_core)
+    except _MALFORMED as exc:  # a failure, or of something else than an API server
+        text = "the answer is no list of API groups"
+        raise ServerFaultError("discover", path, "", text) from exc
+
+
+def _groups_of(body: Mapping[str, Any], *, is_core: bool) -> list[_Group]:
     if body.get("kind") == "APIGroupDiscoveryList":
-        return [_aggregated_group(group) for group in body.get("items") or ()]
+        return [_aggregated_group(group) for group in body["items"] or ()]
     if is_core:
-        versions = [str(v) for v in body.get("versions") or ()]
+        versions = [str(v) for v in body["versions"] or ()]
         preferred = versions[0] if versions else ""
         pending = [_Version(group="", version=v, path=f"/api/{v}") for v in versions]
         return [_Group("", preferred, tuple(pending))]
-    return [_classic_group(group) for group in body.get("groups") or ()]
+    return [_classic_group(group) for group in body["groups"] or ()]
 
 
 def _decode(answer: Answer, subject: Subject) -> dict[str, Any]:
@@ -270,7 +282,10 @@ def _read_version(transport: Transport, bound: Bound, version: _Version) -> _Ver
         body = _decode(transport.send(call, bound), call.subject)
     except ClusterError as exc:
         return attrs.evolve(version, failure=exc.reason or str(exc))
-    types = _classic_types(version, body.get("resources") or ())
+    try:
+        types = _classic_types(version, body["resources"] or ())
+    except _MALFORMED:
+        return attrs.evolve(version, failure="the answer is no list of types")
     return attrs.evolve(version, types=types)
 
 

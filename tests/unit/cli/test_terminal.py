@@ -99,11 +99,11 @@ def test_a_closed_stream(kbackup, monkeypatch, stream):
 
 def test_an_encoding_without_the_letters(kbackup, monkeypatch):
     """What the terminal's encoding does not have is written as its number."""
-    name = "caf\u00e9 \u65e5\u672c"
+    name = "M\u00fcnchen \u65e5\u672c"
     printed = io.TextIOWrapper(io.BytesIO(), encoding="latin-1")
     monkeypatch.setattr(sys, "stdout", printed)
 
     echo(name)
     monkeypatch.undo()
 
-    assert printed.buffer.getvalue() == b"caf\xe9 \\u65e5\\u672c\n"
+    assert printed.buffer.getvalue() == b"M\xfcnchen \\u65e5\\u672c\n"

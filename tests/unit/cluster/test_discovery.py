@@ -3,6 +3,7 @@
 import pytest
 
 from kbackup.cluster import Cluster, Discovery
+from kbackup.errors import ServerFaultError
 from kbackup.models import APIResource, GroupResource
 
 from .conftest import status
@@ -219,3 +220,42 @@ def test_preferring_a_version_that_is_not_served():
     found = Discovery(served_in("v2", "v1")).preferring({things: "v3"})
 
     assert found.get(things).version == "v2"
+
+
+FAILURE = {"kind": "Status", "status": "Failure", "code": 503}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(FAILURE, id="a failure"),
+        pytest.param({"resources": [{"name": 5}, None]}, id="garbage"),
+        pytest.param({"resources": [{"name": "olds"}]}, id="no kind"),
+    ],
+)
+def test_a_group_that_is_no_list(server, cluster, answer):
+    """A group of which nothing can be known, with status 200 too, is told as unread."""
+    serve(server, CLASSIC | {"/apis/apps/v1": answer})
+
+    found = cluster.discover()
+
+    (failure,) = (f for f in found.failures if f.group_version == "apps/v1")
+    assert failure.reason == "the answer is no list of types"
+    assert found.resolve("pods") is not None
+
+
+@pytest.mark.parametrize("path", ["/api", "/apis"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(FAILURE, id="a failure"),
+        pytest.param({"kind": "APIGroupDiscoveryList"}, id="no items"),
+        pytest.param({"kind": "APIGroupDiscoveryList", "items": [5]}, id="a number"),
+    ],
+)
+def test_no_list_of_groups(server, cluster, path, answer):
+    """A server that does not say what it serves is not taken for one without types."""
+    serve(server, CLASSIC | {path: answer})
+
+    with pytest.raises(ServerFaultError, match="no list of API groups"):
+        cluster.discover()
