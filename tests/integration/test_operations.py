@@ -18,6 +18,7 @@ from kbackup.models import (
     OperationProgress,
     ResourceIdentifier,
     ResourceSelector,
+    RestoreOptions,
     RestorePhase,
     RestoreSpec,
 )
@@ -206,6 +207,58 @@ def test_what_never_ends_times_out(cluster, store, settings_map):
         assert (error.plugin, error.item.name) == (plugin, "settings")
     assert _left(cluster, settings_map) == []  # they were cancelled
     assert _left(cluster, copy) == []
+    cluster.writer().delete(
+        ResourceIdentifier(GroupResource("", "namespaces"), "", copy)
+    )
+
+
+def test_careless_actions(cluster, store, settings_map):
+    """What actions change in place is stored, and what they put back is not created."""
+    copy = f"{settings_map}-copy"
+
+    class Wipe:
+        """Wipes in place, and asks for a namespace in a namespace."""
+
+        name = "example.com/wipe"
+        applies_to = ResourceSelector(included_resources=("configmaps",))
+
+        def execute(self, given):
+            """Leave a mark."""
+            given.item["data"] = {"wiped": "yes"}
+            spaces = GroupResource("", "namespaces")
+            wanted = ResourceIdentifier(spaces, settings_map, "default")
+            return BackupOutput(
+                item=given.item,
+                additional_items=(wanted,),
+                must_include_additional_items=True,
+            )
+
+    class Back:
+        """Begins with what was stored."""
+
+        name = "example.com/back"
+        applies_to = ResourceSelector(included_resources=("configmaps",))
+
+        def execute(self, given):
+            """Put everything back."""
+            return RestoreOutput(item=dict(given.item_from_backup))
+
+    spec = RestoreSpec(
+        backup_name="b-1",
+        included_namespaces=[settings_map],
+        namespace_mapping={settings_map: copy},
+    )
+
+    BackupEngine(cluster, store, plugins=_plugins(backup=Wipe())).run(
+        "b-1", BackupSpec(included_namespaces=[settings_map])
+    )
+    engine = RestoreEngine(cluster, store, plugins=_plugins(restore=Back()))
+    applied = engine.run("r-1", spec, RestoreOptions(deadline=SHORT))
+
+    assert store.verify("b-1").problems == ()
+    assert applied.restore.status.phase is RestorePhase.COMPLETED
+    made = ResourceIdentifier(GroupResource("", "configmaps"), copy, "settings")
+    assert cluster.reader().get(made)["data"] == {"wiped": "yes"}
     cluster.writer().delete(
         ResourceIdentifier(GroupResource("", "namespaces"), "", copy)
     )

@@ -77,7 +77,6 @@ class Desired(msgspec.Struct, frozen=True, kw_only=True):
     additional: tuple[ResourceIdentifier, ...] = ()
     skip: str = ""
     begins: tuple[RestoreItemAction, ...] = ()
-    asked_last: str = ""  # of the actions of others
     owners: tuple[Reference, ...] = ()
 
     @property
@@ -159,15 +158,11 @@ class DesiredMaker:
         ref = item.identifier
         kind = self._kind_of(ref.group_resource)
         owners = self._owners_of(content)
-        old_owners = content["metadata"].get("ownerReferences") or ()
         reset(content)
         outcome = _NOTHING_DONE
         if kind.actions and kind.is_concerned(content):
             outcome = self._execute(item, content, kind.actions)
             content = outcome.content
-            if outcome.asked_last:
-                reset_again(content, old_owners)
-                self._check_place(content, ref, outcome.asked_last)
         if kind.is_claim:
             reset_claim(content, line)
         elif kind.is_volume:
@@ -254,7 +249,7 @@ class DesiredMaker:
         """Ask the actions, one after the other; each sees what the last one made."""
         namespace, labels = item.identifier.namespace, content["metadata"].get("labels")
         outcome = _Outcome(content)
-        given, changed = None, ""
+        given, changed, asked = None, "", ""
         for resolved in actions:
             if not resolved.wants(namespace, labels):
                 continue
@@ -266,7 +261,7 @@ class DesiredMaker:
             else:
                 given = attrs.evolve(given, item=outcome.content)
             if not is_built_in(resolved.action):
-                outcome.asked_last = resolved.action.name
+                asked = resolved.action.name
             answer = self._ask(resolved.action, given)
             if answer.item is not given.item:
                 changed = resolved.action.name
@@ -279,6 +274,10 @@ class DesiredMaker:
                 break
         if changed:  # what an action returns may share parts with its input
             outcome.content = _copied(outcome.content, changed, item.identifier)
+        if asked and given is not None:  # by others, who may do as they like
+            stored = given.item_from_backup["metadata"]
+            reset_again(outcome.content, stored.get("ownerReferences") or ())
+            self._check_place(outcome.content, item.identifier, asked)
         return outcome
 
     def _check_place(
@@ -345,7 +344,6 @@ class _Outcome:
     additional: tuple[ResourceIdentifier, ...] = ()
     skip: str = ""
     begins: tuple[RestoreItemAction, ...] = ()
-    asked_last: str = ""  # of the actions of others
 
 
 _NOTHING_DONE = _Outcome({})
