@@ -274,16 +274,20 @@ class DesiredMaker:
                 break
         if changed:  # what an action returns may share parts with its input
             outcome.content = _copied(outcome.content, changed, item.identifier)
-        if asked and given is not None:  # by others, who may do as they like
-            stored = given.item_from_backup["metadata"]
-            reset_again(outcome.content, stored.get("ownerReferences") or ())
-            self._check_place(outcome.content, item.identifier, asked)
+        self._look_over(outcome.content, given, asked)
         return outcome
 
-    def _check_place(
-        self, content: Mapping[str, Any], ref: ResourceIdentifier, action: str
+    def _look_over(
+        self, content: dict[str, Any], given: RestoreInput | None, action: str
     ) -> None:
-        """Refuse another place: the filters and the transforms say where an item goes."""
+        """Take back what actions of others may have put into an item, and must not.
+
+        Where it goes the filters and the transforms say.
+        """
+        if given is None or not action:
+            return
+        stored, ref = given.item_from_backup["metadata"], given.identifier
+        reset_again(content, stored.get("ownerReferences") or ())
         metadata, target = content["metadata"], self._filters.target(ref)
         name, namespace = metadata["name"], metadata.get("namespace", "")
         names, namespaces = (ref.name, target.name), (ref.namespace, target.namespace)
