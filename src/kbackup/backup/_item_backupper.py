@@ -300,8 +300,8 @@ class ItemBackupper:
         """Ask the caller's function; what it raises costs the item."""
         if self._where is None:
             return True
-        try:
-            wanted = bool(self._where(candidate.item))
+        try:  # it gets its own: what it does to that is not stored
+            wanted = bool(self._where(msgspec.json.decode(candidate.body)))
         except (Exception, SystemExit) as exc:  # noqa: BLE001 - the caller's code
             hide = well_known.is_secret(candidate.identifier.group_resource)
             error = KBackupError(f"where raised {fact_of(exc, hide=hide)}")

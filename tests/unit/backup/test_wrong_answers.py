@@ -5,6 +5,7 @@ import pytest
 
 from kbackup.backup._item_backupper import ItemBackupper
 from kbackup.models import (
+    BackupOptions,
     GroupResource,
     LabelSelector,
     ResourceIdentifier,
@@ -107,6 +108,25 @@ def test_an_item_that_is_changed_in_place(scene):
 
     assert str(result.backup.status.phase) == "Completed"
     assert scene.item("secrets/shop/a")["data"] == {"password": ""}
+
+
+def test_where_does_not_change_what_is_stored(scene):
+    """A function that only chooses has no say in what an item is."""
+
+    def careless(item):
+        item["metadata"]["labels"] = {"chosen": "yes"}
+        return item.pop("data") is not None
+
+    scene.plugins = plugin_of(lambda given: BackupOutput(item=given.item))
+    scene.load(scene.made("ConfigMap", "a", "shop", data={"a": "1"}))
+
+    scene.back_up(
+        included_resources=["configmaps"], options=BackupOptions(where=careless)
+    )
+
+    stored = scene.item("configmaps/shop/a")
+    assert stored["data"] == {"a": "1"}
+    assert "labels" not in stored["metadata"]
 
 
 def test_two_items_of_one_name(scene):
