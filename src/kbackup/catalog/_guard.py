@@ -1,13 +1,17 @@
-"""The store below a `BackupStore`: not used before its layout is known to be ours.
+"""The store below a `BackupStore`: of a layout that is known, and with our errors only.
 
-A newer kbackup may lay a location out in a way that this one would misread.
+A newer kbackup may lay a location out in a way that this one would misread; a provider
+may let an error of its library through, which would end a run without its result.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
+from kbackup.errors import KBackupError, StoreError
 from kbackup.plugins import ObjectInfo, ObjectStore
+from kbackup.plugins.engine import fact_of
 from kbackup.stores import PrefixedStore, check_layout
 
 
@@ -31,6 +35,16 @@ class GuardedStore(PrefixedStore):
     def _inner(self, key: str) -> str:
         self._check()
         return super()._inner(key)
+
+    @contextmanager
+    def _outer_errors(self, key: str) -> Iterator[None]:
+        try:
+            with super()._outer_errors(key):
+                yield
+        except KBackupError:
+            raise
+        except (Exception, SystemExit) as exc:
+            raise StoreError(key, fact_of(exc, hide=False)) from exc
 
     def _check(self) -> None:
         if not self._is_known:  # two threads that look at once do no harm

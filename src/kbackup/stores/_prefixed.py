@@ -65,7 +65,7 @@ class PrefixedStore:
         retain_until: datetime | None = None,
     ) -> ObjectInfo:
         """Write an object; see `ObjectStore.put`."""
-        with self._outer_errors():
+        with self._outer_errors(key):
             info = self._store.put(
                 self._inner(key), source, create=create, retain_until=retain_until
             )
@@ -81,7 +81,7 @@ class PrefixedStore:
         expect: Digest | None = None,
     ) -> ObjectInfo:
         """Read an object; see `ObjectStore.get`."""
-        with self._outer_errors():
+        with self._outer_errors(key):
             info = self._store.get(
                 self._inner(key), target, start=start, length=length, expect=expect
             )
@@ -89,30 +89,30 @@ class PrefixedStore:
 
     def stat(self, key: str) -> ObjectInfo:
         """Describe an object; see `ObjectStore.stat`."""
-        with self._outer_errors():
+        with self._outer_errors(key):
             return self._outer(self._store.stat(self._inner(key)))
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:
         """List objects; see `ObjectStore.list`."""
         past = self._prefix + after if after else ""
-        with self._outer_errors():
+        with self._outer_errors(prefix):
             for info in self._store.list(self._prefix + prefix, after=past):
                 yield self._outer(info)
 
     def list_prefixes(self, prefix: str, delimiter: str = "/") -> Iterator[str]:
         """List beginnings of keys; see `ObjectStore.list_prefixes`."""
-        with self._outer_errors():
+        with self._outer_errors(prefix):
             for found in self._store.list_prefixes(self._prefix + prefix, delimiter):
                 yield found[len(self._prefix) :]
 
     def delete(self, key: str) -> None:
         """Remove an object; see `ObjectStore.delete`."""
-        with self._outer_errors():
+        with self._outer_errors(key):
             self._store.delete(self._inner(key))
 
     def signed_url(self, key: str, ttl: timedelta) -> str:
         """Sign an address; see `ObjectStore.signed_url`."""
-        with self._outer_errors():
+        with self._outer_errors(key):
             return self._store.signed_url(self._inner(key), ttl)
 
     def close(self) -> None:
@@ -166,7 +166,7 @@ class PrefixedStore:
         """Make a copy again; see `RepairableStore.make_copy`."""
         if not isinstance(self._store, RepairableStore):
             raise UnsupportedCapabilityError(key, "it keeps one copy only")
-        with self._outer_errors():
+        with self._outer_errors(key):
             return self._store.make_copy(self._inner(key), digest, path)
 
     # --- unfinished writes ------------------------------------------------------------
@@ -179,7 +179,7 @@ class PrefixedStore:
     def discard(self, write: UnfinishedWrite) -> None:
         """Remove what a write left; see `TidyStore.discard`."""
         if isinstance(self._store, TidyStore):
-            with self._outer_errors():
+            with self._outer_errors(write.key):
                 self._store.discard(attrs.evolve(write, key=self._inner(write.key)))
 
     # --- inside -----------------------------------------------------------------------
@@ -193,15 +193,15 @@ class PrefixedStore:
         return attrs.evolve(info, key=info.key[len(self._prefix) :])
 
     @contextmanager
-    def _outer_errors(self) -> Iterator[None]:
+    def _outer_errors(self, key: str) -> Iterator[None]:  # noqa: ARG002 - see heirs
         """Let an error name the key that the caller gave, not the one below."""
         try:
             yield
         except StoreError as exc:
             if not self._prefix or not exc.key.startswith(self._prefix):
                 raise
-            key = exc.key[len(self._prefix) :]
-            raise type(exc)(key, exc.reason, hint=exc.hint) from exc
+            outer = exc.key[len(self._prefix) :]
+            raise type(exc)(outer, exc.reason, hint=exc.hint) from exc
 
 
 class ReadOnlyStore(PrefixedStore):
