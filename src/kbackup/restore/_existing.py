@@ -202,14 +202,26 @@ def update_patch(
         )
     )
     metadata = patch.setdefault(_METADATA, {})
-    given = (desired.get(_METADATA) or {}).get("labels") or {}
-    for name in (labels.BACKUP_NAME, labels.RESTORE_NAME):
-        if name in given:
-            metadata.setdefault("labels", {})
-            metadata["labels"] = {**(metadata["labels"] or {}), name: given[name]}
+    metadata["labels"] = _label_changes(desired, live, metadata)
     metadata["uid"] = seen.uid
     metadata["resourceVersion"] = seen.resource_version
     return patch
+
+
+def _label_changes(
+    desired: Content, live: Content, metadata: Content
+) -> dict[str, str | None]:
+    """What the patch says about labels, those of the restore among them.
+
+    An object that had none in the backup loses all of the live ones: a null for the
+    whole field, which has to become a null for each beside the labels that are added.
+    """
+    changes = metadata.get("labels", {})
+    if changes is None:
+        changes = dict.fromkeys((live.get(_METADATA) or {}).get("labels") or {})
+    given = (desired.get(_METADATA) or {}).get("labels") or {}
+    ours = (labels.BACKUP_NAME, labels.RESTORE_NAME)
+    return {**changes, **{name: given[name] for name in ours if name in given}}
 
 
 def _lacking(desired: Content, live: Content, *, cluster_wide: bool) -> str:

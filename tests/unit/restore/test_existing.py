@@ -279,3 +279,16 @@ def test_the_patch_says_which_restore_it_was():
     patch = update_patch(desired, live, SEEN, UPDATE)
 
     assert patch["metadata"]["labels"]["velero.io/restore-name"] == "try-1"
+
+
+def test_an_object_that_had_no_labels_loses_the_live_ones():
+    """Labels put on since the backup go, also where the backup has none at all."""
+    desired = _item("v1", "ConfigMap", data={"a": "1"})
+    desired["metadata"]["labels"] = {"velero.io/restore-name": "try-1"}
+    live = _item("v1", "ConfigMap", data={"a": "1"})
+
+    patch = update_patch(desired, live, SEEN, UPDATE)
+    patched = merge_patch(live, patch)
+
+    assert patched["metadata"]["labels"] == {"velero.io/restore-name": "try-1"}
+    assert _action(desired, patched) is PlanAction.UNCHANGED
