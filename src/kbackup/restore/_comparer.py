@@ -137,7 +137,7 @@ class Comparer:
                 if key in left:
                     left.discard(key)
                     self._meet_any(ref, live)
-                elif self._is_new(ref, live):
+                elif self._was_listed(resource, namespace) and self._is_new(ref, live):
                     self._found.new.append(ref)
         except ClusterError as exc:
             if isinstance(exc, ClusterUnreachableError | UnauthorizedError):
@@ -170,8 +170,7 @@ class Comparer:
         """The live objects of one place, or just those of a few names."""
         if served is None:
             return
-        is_listed = namespace in self._scopes.listed.get(resource, ())
-        if not is_listed and len(left) <= _FEW:
+        if not self._was_listed(resource, namespace) and len(left) <= _FEW:
             for where, name in sorted(left):
                 found = find(self._cluster, served, name, where)
                 if found is not None:
@@ -182,6 +181,10 @@ class Comparer:
             self._run.cancel.check()
             for item in page.items:
                 yield (item.namespace, item.name), item
+
+    def _was_listed(self, resource: GroupResource, namespace: str) -> bool:
+        """Whether the backup read all of one place, not only what others refer to."""
+        return namespace in self._scopes.listed.get(resource, ())
 
     # --- one object -------------------------------------------------------------------
 

@@ -38,6 +38,19 @@ def owned_by(kind, name, api_version="apps/v1"):
     return {"ownerReferences": [{**reference, "controller": True}]}
 
 
+def grant(name, namespace):
+    """A ClusterRoleBinding for the account ``web`` of a namespace."""
+    account = {"kind": "ServiceAccount", "namespace": namespace, "name": "web"}
+    return made(
+        "ClusterRoleBinding",
+        name,
+        "",
+        api_version="rbac.authorization.k8s.io/v1",
+        roleRef={"kind": "ClusterRole", "name": "view"},
+        subjects=[account],
+    )
+
+
 POD = {"containers": [{"name": "web", "image": "example.com/web:1"}]}
 CLAIM = {
     "accessModes": ["ReadWriteOnce"],
@@ -330,6 +343,16 @@ def test_new_in_a_backup_of_the_whole_cluster(world):
     )
 
     assert world.new() == ["configmaps/bank/vault", "namespaces/bank"]
+
+
+def test_what_others_refer_to_makes_nothing_else_of_its_type_new(world):
+    """Grants of a shop's accounts are compared; those of strangers are not new."""
+    world.load(*(grant(f"shop-{n}", "shop") for n in range(4)))
+    world.back_up()
+
+    world.load(grant("stranger", "elsewhere"))
+
+    assert world.new() == []
 
 
 def test_what_the_selection_leaves_out_is_not_new(world):
