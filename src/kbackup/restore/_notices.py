@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kbackup._kits.kinds import is_built_in
-from kbackup._kits.normalise import METADATA_NAME
 from kbackup.models import APIResource, ResourceIdentifier, ServerVersion
 from kbackup.restore._claims import ClaimLine
 from kbackup.restore._controlled import Owner
+from kbackup.restore._elsewhere import Elsewhere
 from kbackup.restore._plan import Notice, PlanAction, PlanEntry
 from kbackup.restore._quiesce import QUIET_NODE
 
@@ -68,7 +68,6 @@ _RBAC_KINDS = frozenset({"Role", "RoleBinding", "ClusterRole", "ClusterRoleBindi
 _WEBHOOK_KINDS = frozenset(
     {"ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"}
 )
-_SERVED_BY_SERVICE = _WEBHOOK_KINDS | {"APIService", "CustomResourceDefinition"}
 _DNS_ANNOTATION = "external-dns.alpha.kubernetes.io/hostname"
 # Types whose items say nothing beyond themselves: most of a big backup.
 _QUIET = frozenset({"Secret", "ConfigMap"})
@@ -85,7 +84,7 @@ class NoticeBook:
     def __init__(
         self, copied: Iterable[str] = (), version: ServerVersion | None = None
     ) -> None:
-        self._copied = frozenset(copied)
+        self._originals = Elsewhere(copied)
         self._suspends_jobs = _suspends_jobs(version or ServerVersion())
         self._found: dict[str, list[ResourceIdentifier]] = {}
         self._plain: list[str] = []
@@ -127,6 +126,8 @@ class NoticeBook:
             self._note(_OWNERLESS, target)
         if converted:
             self._note(_CONVERTED, target)
+        if self._originals.is_named_in(content):
+            self._note(_ELSEWHERE, target)
         if entry.kind in _QUIET:
             return
         if (
@@ -139,8 +140,6 @@ class NoticeBook:
             self._note(sentence, target)
         if not self._suspends_jobs and _is_job_to_hold(entry, _spec_of(content)):
             self._note(_NOT_HELD, target)
-        if not self._copied.isdisjoint(_named_namespaces(entry.kind, content)):
-            self._note(_ELSEWHERE, target)
 
     def see_original(self) -> None:
         """Note that what is restored is a copy beside its original."""
@@ -253,39 +252,3 @@ def _hosts(ingress: Content) -> set[str]:
 def _dns_names(content: Content) -> str:
     annotations = (content.get("metadata") or {}).get("annotations") or {}
     return str(annotations.get(_DNS_ANNOTATION, ""))
-
-
-def _named_namespaces(kind: str, content: Content) -> Iterable[str]:
-    """The namespaces in which an item looks for others, where no action maps them.
-
-    A policy selects namespaces by the label with their name; webhooks, APIServices and
-    CRDs name the Service that answers for them.
-    """
-    if kind == "NetworkPolicy":
-        yield from _selected_names(content)
-    elif kind in _SERVED_BY_SERVICE:
-        for service in _found(content, "service"):
-            if isinstance(service, Mapping):
-                yield str(service.get("namespace", ""))
-
-
-def _selected_names(policy: Content) -> Iterable[str]:
-    for selector in _found(policy, "namespaceSelector"):
-        if not isinstance(selector, Mapping):
-            continue
-        yield str((selector.get("matchLabels") or {}).get(METADATA_NAME, ""))
-        for term in selector.get("matchExpressions") or ():
-            if term.get("key") == METADATA_NAME:
-                yield from map(str, term.get("values") or ())
-
-
-def _found(value: Any, key: str) -> Iterable[Any]:
-    """Every value under *key*, however deep."""
-    if isinstance(value, Mapping):
-        for name, inner in value.items():
-            if name == key:
-                yield inner
-            yield from _found(inner, key)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _found(inner, key)

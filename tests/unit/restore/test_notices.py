@@ -22,6 +22,12 @@ def _entry(kind, resource, namespace="shop", action=PlanAction.CREATE, **more):
     return PlanEntry(identifier=ref, target=ref, action=action, kind=kind, **more)
 
 
+def _pod_of(**container):
+    """A workload with one container."""
+    containers = [{"name": "web", **container}]
+    return {"spec": {"template": {"spec": {"containers": containers}}}}
+
+
 def _told(entry, content, **more):
     """What is said about one item."""
     book = NoticeBook()
@@ -207,8 +213,34 @@ def test_work_elsewhere_gets_no_hint():
                 }
             },
         ),
+        ("Deployment", _pod_of(args=["--upstream=http://db.shop.svc:5432"])),
+        ("Deployment", _pod_of(args=["--watch-namespaces=shop"])),
+        ("CronJob", _pod_of(env=[{"name": "TARGET_NAMESPACE", "value": "shop"}])),
+        ("Service", {"spec": {"externalName": "web.shop.svc.cluster.local"}}),
+        ("ConfigMap", {"data": {"web.yaml": "db:\n  namespace: shop\n"}}),
+        ("ConfigMap", {"data": {"rule": 'up{namespace=~"shop"} == 0'}}),
+        ("Database", {"spec": {"secretRef": {"name": "x", "namespace": "shop"}}}),
+        ("Operator", {"spec": {"watchedNamespaces": ["bank", "shop"]}}),
+        ("RoleBinding", {"subjects": [{"name": "system:serviceaccount:shop:web"}]}),
+        ("ClusterRoleBinding", {"subjects": [{"name": "system:serviceaccounts:shop"}]}),
     ],
-    ids=["policy", "policy by expression", "webhook", "APIService", "CRD"],
+    ids=[
+        "policy",
+        "policy by expression",
+        "webhook",
+        "APIService",
+        "CRD",
+        "argument",
+        "watched by argument",
+        "variable",
+        "external name",
+        "file",
+        "query",
+        "reference",
+        "watched",
+        "account by name",
+        "accounts by group",
+    ],
 )
 def test_a_copy_that_still_points_at_its_original(kind, content):
     """What names the namespace that was copied from is told; without a mapping it is not."""
@@ -219,6 +251,28 @@ def test_a_copy_that_still_points_at_its_original(kind, content):
 
     assert "still names the namespace" in str(copy.notices()[-1])
     assert not any("still names" in str(each) for each in at_home.notices())
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        ("RoleBinding", {"subjects": [{"name": "web", "namespace": "shop"}]}),
+        ("PersistentVolume", {"spec": {"claimRef": {"namespace": "shop"}}}),
+        ("Service", {"spec": {"selector": {"app": "shop"}}}),
+        ("Deployment", _pod_of(args=["--upstream=db.shop-2.svc", "shop", "my.shop"])),
+        ("ConfigMap", {"data": {"namespace": "shop-2", "name": "shop"}}),
+        ("Secret", {"data": {"namespace": "shop"}}),
+    ],
+    ids=["subject", "claim", "label", "other words", "other namespace", "Secret"],
+)
+def test_a_copy_that_only_sounds_like_its_original(kind, content):
+    """A word that is no namespace is not told, nor one that the restore has mapped."""
+    entry = _entry(kind, f"{kind.lower()}s.example.k8s.io", namespace="shop-copy")
+    copy = NoticeBook(["shop"])
+
+    copy.see(entry, {"kind": kind, "metadata": {"labels": {"app": "shop"}}, **content})
+
+    assert not any("still names" in str(each) for each in copy.notices())
 
 
 QUIET_POD = {"template": {"spec": {"nodeSelector": {"kbackup.io/quiesced": "true"}}}}
