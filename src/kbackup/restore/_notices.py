@@ -9,17 +9,23 @@ from typing import Any
 
 from kbackup._kits.kinds import is_built_in
 from kbackup.models import APIResource, ResourceIdentifier, ServerVersion
+from kbackup.restore._backends import Backends
 from kbackup.restore._claims import ClaimLine
 from kbackup.restore._controlled import Owner
 from kbackup.restore._elsewhere import Elsewhere
 from kbackup.restore._plan import Notice, PlanAction, PlanEntry
 from kbackup.restore._quiesce import QUIET_NODE
+from kbackup.restore._reads import MemoReader
 
 Content = Mapping[str, Any]
 
 _CLUSTER_WIDE = "changes something that is not confined to a namespace"
 _RBAC = "grants rights (RBAC)"
 _WEBHOOK = "lets a webhook see or refuse what others write"
+_UNANSWERED = (
+    "its Service is neither in this restore nor in the target: what it is asked about "
+    "fails"
+)
 _BALANCER = "asks the cloud for a load balancer"
 _INGRESS = "claims host names (Ingress)"
 _DNS = "claims DNS names (annotation)"
@@ -46,6 +52,7 @@ _ORDER = (
     _CLUSTER_WIDE,
     _RBAC,
     _WEBHOOK,
+    _UNANSWERED,
     _BALANCER,
     _INGRESS,
     _DNS,
@@ -85,6 +92,7 @@ class NoticeBook:
         self, copied: Iterable[str] = (), version: ServerVersion | None = None
     ) -> None:
         self._originals = Elsewhere(copied)
+        self._backends = Backends()
         self._suspends_jobs = _suspends_jobs(version or ServerVersion())
         self._found: dict[str, list[ResourceIdentifier]] = {}
         self._plain: list[str] = []
@@ -130,6 +138,7 @@ class NoticeBook:
             self._note(_ELSEWHERE, target)
         if entry.kind in _QUIET:
             return
+        self._backends.see(entry, content)
         if (
             had_status
             and resource is not None
@@ -148,6 +157,11 @@ class NoticeBook:
     def see_ownerless(self, target: ResourceIdentifier) -> None:
         """Note an item that loses an owner, because that one does not come along."""
         self._note(_OWNERLESS, target)
+
+    def see_unanswered(self, entries: Iterable[PlanEntry], reader: MemoReader) -> None:
+        """Note what counts on a Service that will not be there, once all is planned."""
+        for target in self._backends.unanswered(entries, reader):
+            self._note(_UNANSWERED, target)
 
     def see_taken(self, target: ResourceIdentifier) -> None:
         """Note an object that a copy would change though it is as in the backup."""

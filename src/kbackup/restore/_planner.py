@@ -37,6 +37,7 @@ from kbackup.restore._plan_state import PlanState
 from kbackup.restore._priorities import pull_forward, type_waves
 from kbackup.restore._reads import bears_on_everything
 from kbackup.restore._request import RestoreRequest
+from kbackup.restore._scope_notice import left_by_scope
 from kbackup.restore._seen import LiveObject, TypeView, find
 from kbackup.restore._volume_facts import learn_volumes
 
@@ -431,6 +432,9 @@ class Planner:
         if request.same_cluster and request.spec.namespace_mapping:
             self._book.see_original()
         self._book.see_claims(lines, same_cluster=self._request.same_cluster is True)
+        self._book.see_unanswered(self._state.entries, request.reader)
+        for sentence in left_by_scope(self._contents, request, self._state.entries):
+            self._book.say(sentence)
         if self._state.left_out:
             self._book.say(f"{self._state.left_out} items are left out by a function")
 
