@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from kbackup.actions._edit import (
     JSONObject,
     each_changed,
@@ -15,13 +18,18 @@ from kbackup.plugins import RestoreInput, RestoreOutput
 _V1 = "apiextensions.k8s.io/v1"
 _SCHEMA = ("schema", "openAPIV3Schema")
 _PRESERVE = "x-kubernetes-preserve-unknown-fields"
+_EMBEDDED = "x-kubernetes-embedded-resource"
+_INT_OR_STRING = "x-kubernetes-int-or-string"
+_TWO_TYPES = [{"type": "integer"}, {"type": "string"}]
 
 
 class CRDPreserveFieldsAction:
     """Say per version what was said for all (``velero.io/crd-preserve-fields``).
 
     The v1 API reads ``preserveUnknownFields: true`` of CRDs made through v1beta1, but
-    refuses it in what is written.
+    refuses it in what is written. There the switch of a schema holds only down to the
+    next property that is specified, so every object of the schema is given it: else the
+    server would drop what the custom resources have in those.
     """
 
     name = "velero.io/crd-preserve-fields"
@@ -30,7 +38,7 @@ class CRDPreserveFieldsAction:
     )
 
     def execute(self, given: RestoreInput) -> RestoreOutput:
-        """Move the switch into the root of each version's schema."""
+        """Move the switch into each version's schema."""
         item = given.item
         preserves = mapping_at(item, "spec").get("preserveUnknownFields") is True
         if item.get("apiVersion") != _V1 or not preserves:
@@ -40,5 +48,34 @@ class CRDPreserveFieldsAction:
 
 
 def _preserving(version: JSONObject) -> JSONObject:
-    schema = dict(mapping_at(version, *_SCHEMA)) or {"type": "object"}
-    return replaced(version, _SCHEMA, {**schema, _PRESERVE: True})
+    schema = {"type": "object", **mapping_at(version, *_SCHEMA)}
+    return replaced(version, _SCHEMA, _opened(schema, is_resource=True))
+
+
+def _opened(schema: JSONObject, *, is_resource: bool = False) -> JSONObject:
+    """A schema that keeps every field; also one without a type, which v1 then accepts.
+
+    Args:
+        schema: Of a value; it is not changed.
+        is_resource: The value has metadata of its own, about which v1 lets nobody say
+            anything.
+    """
+    if "type" not in schema and schema.get("anyOf") in (_TWO_TYPES, _TWO_TYPES[::-1]):
+        return {**schema, "anyOf": _TWO_TYPES, _INT_OR_STRING: True}
+    opened = dict(schema)
+    if schema.get("type", "object") == "object":
+        opened[_PRESERVE] = True
+    is_resource = is_resource or schema.get(_EMBEDDED) is True
+    if isinstance(properties := schema.get("properties"), Mapping):
+        opened["properties"] = {
+            name: inner if is_resource and name == "metadata" else _opened_any(inner)
+            for name, inner in properties.items()
+        }
+    for key in ("items", "additionalProperties"):
+        if key in schema:
+            opened[key] = _opened_any(schema[key])
+    return opened
+
+
+def _opened_any(schema: Any) -> Any:
+    return _opened(schema) if isinstance(schema, Mapping) else schema

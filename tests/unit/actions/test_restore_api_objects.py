@@ -40,13 +40,63 @@ def test_preserved_fields_move_into_the_schemas():
 
     expected = crd(
         False,
-        {"type": "object", "properties": {"a": {}}, PRESERVE: True},
+        {"type": "object", "properties": {"a": {PRESERVE: True}}, PRESERVE: True},
         {"type": "object", PRESERVE: True},
     )
     del expected["spec"][
         "preserveUnknownFields"
     ]  # as servers show a switch that is off
     assert CRDPreserveFieldsAction().execute(given).item == expected
+
+
+def opened(schema):
+    """The schema of field ``spec``, once its CRD is restored."""
+    schema = {"type": "object", "properties": {"spec": schema}}
+    given = restore_input(CRDS, crd(True, schema))
+    restored = CRDPreserveFieldsAction().execute(given).item
+    (version,) = restored["spec"]["versions"]
+    return version["schema"]["openAPIV3Schema"]["properties"]["spec"]
+
+
+EMPTY, OPEN, TEXT = {"type": "object"}, {"type": "object", PRESERVE: True}, {"type": "x"}
+TWO_TYPES = [{"type": "integer"}, {"type": "string"}]
+
+
+@pytest.mark.parametrize(
+    ("schema", "expected"),
+    [
+        (EMPTY, OPEN),
+        (TEXT, TEXT),
+        ({**EMPTY, "properties": {"a": EMPTY}}, {**OPEN, "properties": {"a": OPEN}}),
+        ({"type": "array", "items": EMPTY}, {"type": "array", "items": OPEN}),
+        (
+            {**EMPTY, "additionalProperties": EMPTY},
+            {**OPEN, "additionalProperties": OPEN},
+        ),
+        ({"required": ["a"]}, {"required": ["a"], PRESERVE: True}),
+        (
+            {"anyOf": TWO_TYPES[::-1]},
+            {"anyOf": TWO_TYPES, "x-kubernetes-int-or-string": True},
+        ),
+    ],
+    ids=["object", "text", "field", "list", "map", "no type", "number or text"],
+)
+def test_fields_are_preserved_however_deep(schema, expected):
+    """What a CRD specifies does not make the server drop what stands beside it."""
+    assert opened(schema) == expected
+
+
+def test_metadata_is_nobodys_to_preserve():
+    """The server keeps metadata by itself, and refuses a schema that says so."""
+    metadata = {"metadata": {"type": "object"}}
+    schema = {**EMPTY, "properties": metadata}
+    given = restore_input(CRDS, crd(True, schema))
+    (version,) = CRDPreserveFieldsAction().execute(given).item["spec"]["versions"]
+    embedded = {**schema, "x-kubernetes-embedded-resource": True}
+
+    assert version["schema"]["openAPIV3Schema"]["properties"] == metadata
+    assert opened(embedded)["properties"] == metadata
+    assert opened(schema)["properties"] == {"metadata": OPEN}
 
 
 @pytest.mark.parametrize(
