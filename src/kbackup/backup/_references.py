@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from kbackup._kits.storage_classes import storage_class_of
 from kbackup.catalog import MissingReference
 from kbackup.models import GroupResource, ResourceIdentifier, well_known
 
@@ -89,12 +90,12 @@ def _of_claim(claim: _JSON, namespace: str) -> Iterator[_Target]:
         yield kind, source.get("namespace") or namespace, name
     if volume := spec.get("volumeName"):
         yield well_known.PERSISTENT_VOLUMES, "", volume
-    if storage_class := spec.get("storageClassName"):
+    if storage_class := storage_class_of(claim):
         yield well_known.STORAGE_CLASSES, "", storage_class
 
 
 def _of_volume(volume: _JSON, _: str) -> Iterator[_Target]:
-    if storage_class := _at(volume, "spec").get("storageClassName"):
+    if storage_class := storage_class_of(volume):
         yield well_known.STORAGE_CLASSES, "", storage_class
 
 

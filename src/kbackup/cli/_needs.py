@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from kbackup._kits.storage_classes import storage_class_of
 from kbackup.models import GroupResource, Item, well_known
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def needs_of(items: Iterable[Item]) -> Needs:
             spec = item.content["spec"]
             brought.add(GroupResource(spec["group"], spec["names"]["plural"]))
         elif group_resource == well_known.PERSISTENT_VOLUME_CLAIMS:
-            wanted.add(item.content.get("spec", {}).get("storageClassName"))
+            wanted.add(storage_class_of(item.content))
     return Needs(
         types=frozenset(types - brought),
         storage_classes=frozenset(name for name in wanted if name) - in_backup,

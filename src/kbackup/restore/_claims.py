@@ -14,12 +14,12 @@ from typing import Any
 import attrs
 
 from kbackup._kits.normalise import BIND_ANNOTATIONS, BOUND_BY_CONTROLLER
+from kbackup._kits.storage_classes import storage_class_of
 from kbackup.models import ResourceIdentifier
 
 Content = Mapping[str, Any]
 
 
-_CLASS_ANNOTATION = "volume.beta.kubernetes.io/storage-class"
 _HOSTNAME = "kubernetes.io/hostname"
 
 _DISK_FIELDS: Mapping[str, tuple[str, ...]] = {
@@ -197,10 +197,7 @@ def class_problems(claim: Content, facts: VolumeFacts) -> tuple[str, ...]:
         claim: As the backup has it, or as it would be written.
         facts: What the target has.
     """
-    wanted = (claim.get("spec") or {}).get("storageClassName")
-    if wanted is None:
-        annotations = (claim.get("metadata") or {}).get("annotations") or {}
-        wanted = annotations.get(_CLASS_ANNOTATION)
+    wanted = storage_class_of(claim)
     if wanted == "":
         return ("no storage class: it waits for a volume made by hand",)
     known = facts.storage_classes

@@ -58,7 +58,11 @@ def opened(schema):
     return version["schema"]["openAPIV3Schema"]["properties"]["spec"]
 
 
-EMPTY, OPEN, TEXT = {"type": "object"}, {"type": "object", PRESERVE: True}, {"type": "x"}
+EMPTY, OPEN, TEXT = (
+    {"type": "object"},
+    {"type": "object", PRESERVE: True},
+    {"type": "x"},
+)
 TWO_TYPES = [{"type": "integer"}, {"type": "string"}]
 
 

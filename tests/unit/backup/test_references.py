@@ -6,6 +6,7 @@ from kbackup.backup._references import References, finder_for
 from kbackup.models import GroupResource, ResourceIdentifier
 
 RBAC = "rbac.authorization.k8s.io"
+OLD_CLASS = {"volume.beta.kubernetes.io/storage-class": "fast"}
 POD = {
     "spec": {
         "serviceAccountName": "web",
@@ -79,6 +80,16 @@ def _missing(group_resource, item, namespace="shop", stored=()):
             {"persistentvolumes/pv-1", "storageclasses.storage.k8s.io/fast"},
         ),
         ("persistentvolumeclaims", {"spec": {"storageClassName": ""}}, set()),
+        (
+            "persistentvolumeclaims",
+            {"metadata": {"annotations": OLD_CLASS}},
+            {"storageclasses.storage.k8s.io/fast"},
+        ),
+        (
+            "persistentvolumes",
+            {"metadata": {"annotations": OLD_CLASS}},
+            {"storageclasses.storage.k8s.io/fast"},
+        ),
         (
             "persistentvolumeclaims",
             {
