@@ -12,6 +12,7 @@ from kbackup.actions._edit import (
     replaced,
     without,
 )
+from kbackup.errors import ClusterError
 from kbackup.models import ResourceSelector
 from kbackup.plugins import RestoreInput, RestoreOutput
 
@@ -20,6 +21,7 @@ _SCHEMA = ("schema", "openAPIV3Schema")
 _PRESERVE = "x-kubernetes-preserve-unknown-fields"
 _EMBEDDED = "x-kubernetes-embedded-resource"
 _INT_OR_STRING = "x-kubernetes-int-or-string"
+_SPECIFIABLE = frozenset({"name", "generateName"})
 _TWO_TYPES = [{"type": "integer"}, {"type": "string"}]
 
 
@@ -38,13 +40,26 @@ class CRDPreserveFieldsAction:
     )
 
     def execute(self, given: RestoreInput) -> RestoreOutput:
-        """Move the switch into each version's schema."""
+        """Move the switch into each version's schema; a live CRD may keep its own."""
         item = given.item
-        preserves = mapping_at(item, "spec").get("preserveUnknownFields") is True
-        if item.get("apiVersion") != _V1 or not preserves:
+        if item.get("apiVersion") != _V1 or not _preserves(item):
+            return RestoreOutput(item=item)
+        if _preserves(_live(given)):
             return RestoreOutput(item=item)
         item = without(item, ("spec",), ("preserveUnknownFields",))
         return RestoreOutput(item=each_changed(item, ("spec", "versions"), _preserving))
+
+
+def _preserves(definition: JSONObject) -> bool:
+    return mapping_at(definition, "spec").get("preserveUnknownFields") is True
+
+
+def _live(given: RestoreInput) -> JSONObject:
+    """The CRD of the target; nothing where there is none, or none may be read."""
+    try:
+        return given.cluster.get(given.identifier) or {}
+    except ClusterError:
+        return {}
 
 
 def _preserving(version: JSONObject) -> JSONObject:
@@ -57,8 +72,7 @@ def _opened(schema: JSONObject, *, is_resource: bool = False) -> JSONObject:
 
     Args:
         schema: Of a value; it is not changed.
-        is_resource: The value has metadata of its own, about which v1 lets nobody say
-            anything.
+        is_resource: The value has metadata of its own.
     """
     if "type" not in schema and schema.get("anyOf") in (_TWO_TYPES, _TWO_TYPES[::-1]):
         return {**schema, "anyOf": _TWO_TYPES, _INT_OR_STRING: True}
@@ -68,13 +82,24 @@ def _opened(schema: JSONObject, *, is_resource: bool = False) -> JSONObject:
     is_resource = is_resource or schema.get(_EMBEDDED) is True
     if isinstance(properties := schema.get("properties"), Mapping):
         opened["properties"] = {
-            name: inner if is_resource and name == "metadata" else _opened_any(inner)
+            name: _metadata(inner)
+            if is_resource and name == "metadata"
+            else _opened_any(inner)
             for name, inner in properties.items()
         }
     for key in ("items", "additionalProperties"):
         if key in schema:
             opened[key] = _opened_any(schema[key])
     return opened
+
+
+def _metadata(schema: Any) -> Any:
+    """A schema of metadata, of which v1 lets nobody specify more than names.
+
+    The server knows and keeps the rest by itself.
+    """
+    specified = mapping_at({"a": schema}, "a", "properties").keys()
+    return schema if specified <= _SPECIFIABLE else {"type": "object"}
 
 
 def _opened_any(schema: Any) -> Any:

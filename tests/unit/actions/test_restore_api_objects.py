@@ -7,7 +7,7 @@ from kbackup.actions._restore_apiservice import APIServiceAction
 from kbackup.actions._restore_crd_preserve_fields import CRDPreserveFieldsAction
 from kbackup.models import GroupResource
 from kbackup.plugins.engine import ActionIndex
-from kbackup.testing import restore_input
+from kbackup.testing import StaticClusterReader, restore_input
 
 CRDS = "customresourcedefinitions.apiextensions.k8s.io"
 WEBHOOKS = "validatingwebhookconfigurations.admissionregistration.k8s.io"
@@ -101,6 +101,36 @@ def test_metadata_is_nobodys_to_preserve():
     assert version["schema"]["openAPIV3Schema"]["properties"] == metadata
     assert opened(embedded)["properties"] == metadata
     assert opened(schema)["properties"] == {"metadata": OPEN}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "expected"),
+    [
+        ({**EMPTY, "properties": {"labels": EMPTY}}, EMPTY),
+        ({**EMPTY, "properties": {"name": TEXT}}, None),
+    ],
+    ids=["labels", "name"],
+)
+def test_metadata_that_v1_lets_nobody_specify(metadata, expected):
+    """Of metadata only names may be specified; a schema with more says just object."""
+    given = restore_input(
+        CRDS, crd(True, {**EMPTY, "properties": {"metadata": metadata}})
+    )
+    (version,) = CRDPreserveFieldsAction().execute(given).item["spec"]["versions"]
+
+    (found,) = version["schema"]["openAPIV3Schema"]["properties"].values()
+    assert found == (expected or metadata)
+
+
+@pytest.mark.parametrize("live_preserves", [True, False])
+def test_a_live_definition_that_preserves_is_left_so(live_preserves):
+    """Where the target has the CRD of old as it is, nothing about it is to change."""
+    item = crd(True, EMPTY)
+    cluster = StaticClusterReader({CRDS: [crd(live_preserves, EMPTY)]})
+    given = restore_input(CRDS, item, cluster=cluster)
+
+    is_kept = CRDPreserveFieldsAction().execute(given).item == item
+    assert is_kept == live_preserves
 
 
 @pytest.mark.parametrize(
