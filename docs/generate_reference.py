@@ -58,8 +58,9 @@ SETTINGS = """# Settings
 Written by `docs/generate_reference.py` from the code.
 
 The library reads no environment variables and no files of settings, but for
-`Cluster.connect`, which looks for a kubeconfig as kubectl does: a host application passes
-values. The command line reads what is listed at the end and passes it on.
+`Cluster.connect`, which looks for a kubeconfig, and for a proxy, as kubectl does: a host
+application passes values. The command line reads what is listed at the end and passes it
+on.
 
 """
 COMMAND_LINE_SETTINGS = """## Environment variables of the command line

@@ -14,12 +14,11 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import getproxies
 
 import attrs
 
 from kbackup._kits.workers import call_with_timeout
+from kbackup.cluster._proxies import set_proxy
 from kbackup.errors import InvalidConfigError
 
 _PLUGIN_SECONDS = 300.0  # a login in a browser takes a person a few minutes
@@ -174,18 +173,6 @@ def _active_cluster(config: Any, context: str) -> Any:
     return config["clusters"].get_with_name(name)["cluster"]
 
 
-def _set_proxy(configuration: Any, proxy_url: str | None) -> None:
-    """Use the proxy that kubectl would: the cluster's, or else the environment's.
-
-    The client heeds the former since version 37; of the latter, versions before it take
-    one for another scheme, or overlook the servers that need none.
-    """
-    found = getproxies()
-    scheme = urlsplit(configuration.host).scheme
-    configuration.proxy = proxy_url or found.get(scheme) or found.get("all")
-    configuration.no_proxy = None if proxy_url else found.get("no")
-
-
 def _load_kubeconfig(paths: str, context: str) -> tuple[Any, Credentials]:
     from kubernetes.client import Configuration  # noqa: PLC0415
     from kubernetes.config.config_exception import ConfigException  # noqa: PLC0415
@@ -206,7 +193,7 @@ def _load_kubeconfig(paths: str, context: str) -> tuple[Any, Credentials]:
         told = f"kubeconfig {paths}: the login cannot be read ({type(exc).__name__})"
         raise InvalidConfigError(told) from exc
     expires = expires or getattr(loader, "expiry", None)
-    _set_proxy(configuration, _active_cluster(config, context).safe_get("proxy-url"))
+    set_proxy(configuration, _active_cluster(config, context).safe_get("proxy-url"))
     # The client would ask its hook, and so a plugin, before every request.
     configuration.refresh_api_key_hook = None
     credentials = read_credentials(configuration, expires)
@@ -290,7 +277,7 @@ def _load_in_cluster() -> tuple[Any, Credentials]:
         load_incluster_config(configuration, try_refresh_token=False)
     except (ConfigException, OSError) as exc:
         raise InvalidConfigError(f"in-cluster configuration: {exc}") from exc
-    _set_proxy(configuration, None)
+    set_proxy(configuration, None)
     return configuration, read_credentials(configuration, None)
 
 

@@ -17,6 +17,7 @@ import urllib3
 from urllib3.exceptions import ClosedPoolError, HTTPError
 
 from kbackup.cluster._exchange import Exchange, make_obedient
+from kbackup.cluster._proxies import unusable_proxy
 from kbackup.errors import InvalidConfigError
 
 # urllib3 would sleep on Retry-After, deaf to the cancel token.
@@ -37,14 +38,14 @@ class Connections:
         configuration.retries = None
         self.server: str = configuration.host.rstrip("/")
         try:
+            url = urlsplit(self.server)
+            self._address = (url.hostname or "", url.port)
             self._manager = _make_manager(configuration)
             self._pool = self._manager.connection_from_url(self.server)
-            url = urlsplit(self.server)
         except (OSError, ValueError, HTTPError) as exc:
             told = f"no connection pool for {configuration.host}"
             raise InvalidConfigError(told) from exc
         self._is_tls = url.scheme == "https"
-        self._address = (url.hostname or "", url.port)
         # A proxy that makes no tunnel, as for plain HTTP, is sent the whole address.
         forwards = self._manager.proxy is not None and not self._is_tls
         self._prefix = self.server if forwards else url.path
@@ -91,15 +92,19 @@ class Connections:
         pool = self._manager.connection_from_url(self.server)
         connection = pool._new_conn()  # noqa: SLF001 - all that is set for the pool
         connection.timeout = exchange.connect_timeout
-        with exchange:
-            if pool.proxy is None:
-                connection.connect()
-            elif self._is_tls:
-                pool._prepare_proxy(connection)  # noqa: SLF001 - as the pool does
-            else:
-                host, port = self._address
-                connection.set_tunnel(host, port or 80)
-                connection.connect()
+        try:
+            with exchange:
+                if pool.proxy is None:
+                    connection.connect()
+                elif self._is_tls:
+                    pool._prepare_proxy(connection)  # noqa: SLF001 - as the pool does
+                else:
+                    host, port = self._address
+                    connection.set_tunnel(host, port or 80, pool.proxy_headers)
+                    connection.connect()
+        except BaseException:
+            connection.close()
+            raise
         opened: socket.socket = connection.sock  # type: ignore[attr-defined] # of http.client
         return opened
 
@@ -112,6 +117,11 @@ class Connections:
 def _make_manager(configuration: Any) -> urllib3.PoolManager:
     from kubernetes.client.rest import RESTClientObject  # noqa: PLC0415 - 0.4 s
 
-    manager: urllib3.PoolManager = RESTClientObject(configuration).pool_manager
+    try:
+        manager: urllib3.PoolManager = RESTClientObject(configuration).pool_manager
+    except (ImportError, ValueError, HTTPError):  # may quote a login
+        raise unusable_proxy(configuration.proxy) from None
+    if manager.proxy is not None and not manager.proxy.host:
+        raise unusable_proxy(configuration.proxy)
     make_obedient(manager)
     return manager

@@ -49,6 +49,7 @@ _FIRST_FAULT = 500
 _NOT_FOUND, _CONFLICT = 404, 409
 _LONGEST_TEXT = 300  # of an answer that is no Status: a proxy's page, say
 _DENIED = re.compile(r".*?denied (?:the )?request", re.DOTALL)
+_REFUSED_TUNNEL = re.compile(r"Tunnel connection failed: (\d{3}[ -~]{0,80})")
 _MAY_QUOTE = {400, 413, 422}  # statuses whose messages may hold parts of the body
 
 
@@ -204,9 +205,11 @@ def describe_failure(error: BaseException) -> str:
 
 
 def _system_reason(error: BaseException) -> str:
-    """The operating system's or OpenSSL's words somewhere below *error*."""
+    """The words of a proxy, the operating system or OpenSSL somewhere below *error*."""
     seen: BaseException | None = error
     while seen is not None:
+        if refused := _REFUSED_TUNNEL.match(str(seen)):
+            return refused[1]
         reason = getattr(seen, "strerror", None) or getattr(seen, "verify_message", "")
         if reason:
             return str(reason)

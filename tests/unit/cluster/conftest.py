@@ -1,10 +1,12 @@
 """A real HTTP server on loopback that answers as a test scripts it."""
 
 import json
+import socket
 import ssl
 import subprocess
 import threading
 from collections import Counter
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -12,7 +14,10 @@ from urllib.parse import parse_qs, urlsplit
 import attrs
 import pytest
 
-from kbackup.models import EngineSettings
+from kbackup.models import APIResource, EngineSettings
+
+PODS = APIResource(group="", version="v1", resource="pods", kind="Pod", namespaced=True)
+FOUND = (200, {}, {"metadata": {"name": "a"}})
 
 
 @attrs.frozen(kw_only=True)
@@ -207,3 +212,110 @@ def tls_server(pki):
     server = ScriptedServer(context)
     yield server
     server.close()
+
+
+@pytest.fixture
+def https_server(pki):
+    """A server with TLS for 127.0.0.1 that wants no client certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pki / "server.crt", pki / "server.key")
+    server = ScriptedServer(context)
+    server.script(FOUND)
+    yield server
+    server.close()
+
+
+class Tunnel:
+    """A proxy that makes tunnels, all of them to one server, and notes for whom.
+
+    Attributes:
+        asked: The head of each request.
+        refusal: What is answered instead, if anything.
+        before_use: Called after the answer, and before anything goes through.
+    """
+
+    def __init__(self, port):
+        self.asked = []
+        self.refusal = b""
+        self.before_use = lambda: None
+        self._port = port
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        self._threads = []
+        self._start(self._serve)
+
+    def _start(self, function, *args):
+        thread = threading.Thread(target=function, args=args, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _serve(self):
+        with suppress(OSError):
+            while True:
+                client, _ = self._listening.accept()
+                self._start(self._tunnel, client)
+
+    def _tunnel(self, client):
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += client.recv(4096)
+        self.asked.append(head.decode())
+        if self.refusal:
+            client.sendall(self.refusal)
+            client.close()
+            return
+        server = socket.create_connection(("127.0.0.1", self._port))
+        client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        self.before_use()
+        self._start(self._pump, client, server)
+        self._pump(server, client)
+        server.close()
+        client.close()
+
+    @staticmethod
+    def _pump(source, target):
+        with suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_RDWR)
+
+    def close(self):
+        """Stop."""
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+        for thread in self._threads:
+            thread.join(10)
+
+
+@pytest.fixture
+def tunnel_to():
+    """Return a function that makes a proxy in front of a server."""
+    made = []
+
+    def make(server):
+        made.append(Tunnel(int(server.url.rpartition(":")[2])))
+        return made[-1]
+
+    yield make
+    for tunnel in made:
+        tunnel.close()
+
+
+@pytest.fixture
+def tunnel(https_server, tunnel_to):
+    """A proxy in front of the server with TLS."""
+    return tunnel_to(https_server)
+
+
+@pytest.fixture
+def in_a_pod(https_server, pki, tmp_path, monkeypatch):
+    """What a Pod finds; returns the file of its token."""
+    token = tmp_path / "token"
+    token.write_text("one\n")
+    module = "kubernetes.config.incluster_config"
+    monkeypatch.setattr(f"{module}.SERVICE_TOKEN_FILENAME", str(token))
+    monkeypatch.setattr(f"{module}.SERVICE_CERT_FILENAME", str(pki / "ca.crt"))
+    port = https_server.url.rpartition(":")[2]
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", port)
+    return token

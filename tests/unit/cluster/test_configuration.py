@@ -1,12 +1,8 @@
-"""Where a cluster is and how one gets there: Pods, proxies, names, odd kubeconfigs."""
+"""Where a cluster is and how one gets there: Pods, names, odd kubeconfigs."""
 
 import base64
 import json
 import logging
-import socket
-import ssl
-import threading
-from contextlib import suppress
 
 import pytest
 
@@ -14,102 +10,16 @@ from kbackup.cluster import Cluster
 from kbackup.errors import (
     ClusterUnreachableError,
     ExecError,
-    ForbiddenError,
     InvalidConfigError,
     UnauthorizedError,
 )
-from kbackup.models import APIResource
 
-from .conftest import ScriptedServer, status
+from .conftest import FOUND, PODS, status
 
-PODS = APIResource(group="", version="v1", resource="pods", kind="Pod", namespaced=True)
-FOUND = (200, {}, {"metadata": {"name": "a"}})
 SECRET = "s3cr3t-t0ken"
 
 
-@pytest.fixture
-def https_server(pki):
-    """A server with TLS for 127.0.0.1 that wants no client certificate."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pki / "server.crt", pki / "server.key")
-    server = ScriptedServer(context)
-    server.script(FOUND)
-    yield server
-    server.close()
-
-
-class Tunnel:
-    """A proxy that makes tunnels, all of them to one server, and notes for whom."""
-
-    def __init__(self, port):
-        self.asked = []
-        self._port = port
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
-        self._threads = []
-        self._start(self._serve)
-
-    def _start(self, function, *args):
-        thread = threading.Thread(target=function, args=args, daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
-    def _serve(self):
-        with suppress(OSError):
-            while True:
-                client, _ = self._listening.accept()
-                self._start(self._tunnel, client)
-
-    def _tunnel(self, client):
-        head = b""
-        while b"\r\n\r\n" not in head:
-            head += client.recv(4096)
-        self.asked.append(head.decode())
-        server = socket.create_connection(("127.0.0.1", self._port))
-        client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        self._start(self._pump, client, server)
-        self._pump(server, client)
-        server.close()
-        client.close()
-
-    @staticmethod
-    def _pump(source, target):
-        with suppress(OSError):
-            while data := source.recv(65536):
-                target.sendall(data)
-            target.shutdown(socket.SHUT_RDWR)
-
-    def close(self):
-        """Stop."""
-        self._listening.shutdown(socket.SHUT_RDWR)
-        self._listening.close()
-        for thread in self._threads:
-            thread.join(10)
-
-
-@pytest.fixture
-def tunnel(https_server):
-    """A proxy in front of the server with TLS."""
-    tunnel = Tunnel(int(https_server.url.rpartition(":")[2]))
-    yield tunnel
-    tunnel.close()
-
-
 # --- in a Pod -------------------------------------------------------------------------
-
-
-@pytest.fixture
-def in_a_pod(https_server, pki, tmp_path, monkeypatch):
-    """What a Pod finds; returns the file of its token."""
-    token = tmp_path / "token"
-    token.write_text("one\n")
-    module = "kubernetes.config.incluster_config"
-    monkeypatch.setattr(f"{module}.SERVICE_TOKEN_FILENAME", str(token))
-    monkeypatch.setattr(f"{module}.SERVICE_CERT_FILENAME", str(pki / "ca.crt"))
-    port = https_server.url.rpartition(":")[2]
-    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
-    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", port)
-    return token
 
 
 def test_in_cluster(https_server, in_a_pod):
@@ -144,127 +54,7 @@ def test_a_kubeconfig_wins(server, write_kubeconfig, in_a_pod, monkeypatch):
         assert cluster.server == server.url
 
 
-# --- proxies and names ----------------------------------------------------------------
-
-
-def test_proxy_for_http(server, write_kubeconfig):
-    """Plain HTTP is sent to the proxy with the server's whole address."""
-    server.script(FOUND)
-    path = write_kubeconfig(
-        "http://cluster.test:8080/below", {"token": "t"}, **{"proxy-url": server.url}
-    )
-
-    with Cluster.connect(path) as cluster:
-        cluster.get(PODS, "a", "x")
-
-    (request,) = server.requests
-    assert request.headers["Host"] == "cluster.test:8080"
-    assert request.path == "/below/api/v1/namespaces/x/pods/a"
-
-
-@pytest.fixture
-def behind_proxy(tunnel, write_kubeconfig, pki):
-    """A kubeconfig of the server with TLS that is reached by a tunnel alone."""
-    how = {
-        "proxy-url": tunnel.url,
-        "tls-server-name": "127.0.0.1",
-        "certificate-authority": str(pki / "ca.crt"),
-    }
-    return write_kubeconfig("https://cluster.test:6443", {"token": "t"}, **how)
-
-
-def test_proxy_for_https(https_server, tunnel, behind_proxy):
-    """HTTPS goes through a tunnel, which is made once and never sees the token."""
-    with Cluster.connect(behind_proxy) as cluster:
-        cluster.get(PODS, "a", "x")
-        cluster.get(PODS, "a", "x")
-
-    (asked,) = tunnel.asked
-    assert asked.startswith("CONNECT cluster.test:6443 ")
-    assert "Bearer" not in asked
-    assert [r.token for r in https_server.requests] == ["t", "t"]
-
-
-def test_exec_through_a_proxy(https_server, tunnel, behind_proxy):
-    """A command goes through the tunnel and the same checks of the certificate."""
-    https_server.script(status(403))
-
-    with Cluster.connect(behind_proxy) as cluster, pytest.raises(ForbiddenError):
-        cluster.exec("x", "p", ["true"])
-
-    assert tunnel.asked[0].startswith("CONNECT cluster.test:6443 ")
-    assert https_server.requests[0].headers["Host"] == "cluster.test:6443"
-
-
-def test_exec_through_a_proxy_for_http(server, write_kubeconfig):
-    """A proxy that makes no tunnel is told; the command is not sent."""
-    path = write_kubeconfig(
-        "http://cluster.test:8080", {"token": SECRET}, **{"proxy-url": server.url}
-    )
-
-    with Cluster.connect(path) as cluster, pytest.raises(ExecError) as e:
-        cluster.exec("x", "p", ["true"])
-
-    assert SECRET not in str(e.value)
-    assert server.requests == []
-
-
-def test_no_proxy(server):
-    """A server that needs no proxy is asked without it."""
-    from kubernetes.client import Configuration  # noqa: PLC0415 - slow
-
-    server.script(FOUND)
-    configuration = Configuration(host=server.url)
-    configuration.proxy = "http://127.0.0.1:1"
-    configuration.no_proxy = "127.0.0.1"
-
-    with Cluster.from_configuration(configuration) as cluster:
-        cluster.get(PODS, "a", "x")
-
-    assert len(server.requests) == 1
-
-
-NOWHERE = "http://127.0.0.1:1"
-
-
-@pytest.mark.parametrize(
-    ("url", "environment"),
-    [
-        ("http://cluster.test", {"HTTP_PROXY": "here", "HTTPS_PROXY": NOWHERE}),
-        ("http://cluster.test", {"all_proxy": "here", "NO_PROXY": "other.test"}),
-        ("here", {"HTTPS_PROXY": NOWHERE}),
-        ("here", {"HTTP_PROXY": NOWHERE, "NO_PROXY": "other.test,127.0.0.1"}),
-    ],
-    ids=["of the scheme", "of all", "of another scheme", "none for the server"],
-)
-def test_proxy_of_the_environment(
-    server, write_kubeconfig, monkeypatch, url, environment
-):
-    """The proxy of the environment is the one that kubectl would take, or none."""
-    server.script(FOUND)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, server.url if value == "here" else value)
-    path = write_kubeconfig(server.url if url == "here" else url, {"token": "t"})
-
-    with Cluster.connect(path) as cluster:
-        cluster.get(PODS, "a", "x")
-
-    assert len(server.requests) == 1
-
-
-def test_a_cluster_s_own_proxy(server, write_kubeconfig, monkeypatch):
-    """A kubeconfig's proxy is used whatever the environment says, as by kubectl."""
-    server.script(FOUND)
-    monkeypatch.setenv("HTTP_PROXY", NOWHERE)
-    monkeypatch.setenv("NO_PROXY", "cluster.test")
-    path = write_kubeconfig(
-        "http://cluster.test", {"token": "t"}, **{"proxy-url": server.url}
-    )
-
-    with Cluster.connect(path) as cluster:
-        cluster.get(PODS, "a", "x")
-
-    assert len(server.requests) == 1
+# --- names ----------------------------------------------------------------------------
 
 
 def test_names_in_certificates(https_server, write_kubeconfig, pki):
@@ -295,19 +85,6 @@ def test_unknown_authority(https_server, write_kubeconfig):
             cluster.exec("x", "p", ["true"])
 
     assert https_server.requests == []
-
-
-def test_a_pod_that_needs_no_proxy(https_server, in_a_pod, monkeypatch):
-    """In a Pod whose environment has a proxy, what NO_PROXY names is asked without it."""
-    https_server.script(FOUND)
-    monkeypatch.setenv("HTTPS_PROXY", NOWHERE)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-
-    with Cluster.connect() as cluster:
-        cluster.get(PODS, "a", "x")
-
-    assert len(https_server.requests) == 1
-    assert in_a_pod.exists()
 
 
 # --- kubeconfigs ----------------------------------------------------------------------
