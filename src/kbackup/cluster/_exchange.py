@@ -83,21 +83,25 @@ class Exchange:
             ConnectTimeoutError: It was not done in time.
             Cancelled: The run is to stop.
         """
-        given_up = threading.Event()
+        # A proxy's answer must not be read for an exchange that is over.
+        vars(connection).pop("response_class", None)
+        wire = _Wire()
 
         def call() -> None:
+            _running.wire = wire
             try:
                 connect()
             finally:
-                if given_up.is_set():
+                _running.wire = None
+                wire.close()
+                if wire.given_up:
                     connection.close()
 
         seconds = self.connect_timeout * _PARTS_OF_CONNECTING
         try:
             call_watched(call, seconds, self._cancel)
         except BaseException as exc:
-            given_up.set()
-            wake_reader(connection.sock)
+            wire.give_up()
             if isinstance(exc, StuckCallError):
                 told = f"not connected within {seconds:g} s"
                 raise ConnectTimeoutError(connection, told) from exc
@@ -172,6 +176,7 @@ class Exchange:
 
 class _Running(threading.local):
     exchange: Exchange | None = None
+    wire: _Wire | None = None
 
 
 _running = _Running()
@@ -181,6 +186,35 @@ def wake_reader(connected: Any) -> None:
     """End the connection for a thread that waits for what comes on it."""
     with suppress(OSError, AttributeError):  # not connected; TLS within TLS
         connected.shutdown(socket.SHUT_RDWR)
+
+
+class _Wire:
+    """What is connected first, and can be ended by a thread that does not connect.
+
+    During its handshake TLS has taken it from the socket that the connection knows.
+    """
+
+    def __init__(self) -> None:
+        self.given_up = False
+        self._socket: socket.socket | None = None
+
+    def notice(self, connected: socket.socket) -> None:
+        """Note that there is something to be ended."""
+        self._socket = socket.fromfd(
+            connected.fileno(), connected.family, connected.type
+        )
+        if self.given_up:
+            wake_reader(self._socket)
+
+    def give_up(self) -> None:
+        """End it, now or as soon as it is there."""
+        self.given_up = True
+        wake_reader(self._socket)
+
+    def close(self) -> None:
+        """Let go of it; the connection has its own hold."""
+        if self._socket is not None:
+            self._socket.close()
 
 
 class _Answer(io.RawIOBase):
@@ -237,6 +271,12 @@ class _ObedientConnection(HTTPConnection):
             super().connect()
         else:
             exchange.connect(self, super().connect)
+
+    def _new_conn(self) -> socket.socket:
+        connected = super()._new_conn()
+        if _running.wire is not None:
+            _running.wire.notice(connected)
+        return connected
 
     def send(self, data: Any) -> None:
         """Send, for as long as the exchange waits."""

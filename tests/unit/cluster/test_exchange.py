@@ -2,23 +2,29 @@
 
 import socket
 import threading
+import time
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
+from types import SimpleNamespace
 
 import attrs
 import pytest
 
 from kbackup._kits.workers import Cancelled, CancelToken
-from kbackup.cluster import Cluster
-from kbackup.errors import ClusterUnreachableError
+from kbackup.cluster import Cluster, _exchange
+from kbackup.cluster._exchange import Exchange
+from kbackup.errors import ClusterUnreachableError, ExecError
 from kbackup.models import APIResource, EngineSettings
+
+from .conftest import FOUND
 
 MAPS = APIResource(
     group="", version="v1", resource="configmaps", kind="ConfigMap", namespaced=True
 )
 HEAD = b"HTTP/1.1 200 OK\r\nX-Filler: %s\r\nContent-Length: 2\r\n\r\n" % (b"x" * 3000)
 PROXY_HEAD = b"HTTP/1.1 200 OK\r\nX-Filler: %s\r\n\r\n" % (b"x" * 3000)
+PATIENT = EngineSettings(connect_timeout=timedelta(minutes=5))
 MORE_THAN_A_SOCKET_HOLDS = 64 * 2**20
 
 
@@ -233,8 +239,8 @@ def test_cancelled_while_sending(stubborn, connect, cancelled_when_waiting):
     ids=["request", "exec"],
 )
 def test_cancelled_in_a_handshake(stubborn, connect, cancelled_when_waiting, ask):
-    """A cancelled run does not wait for a server that takes no part in TLS."""
-    bound = connect("https").for_run(cancelled_when_waiting)
+    """A cancelled run leaves a server that takes no part in TLS, and closes at once."""
+    bound = connect("https", settings=PATIENT).for_run(cancelled_when_waiting)
 
     with pytest.raises(Cancelled, match="enough"):
         ask(bound)
@@ -268,7 +274,7 @@ def test_cancelled_before_a_command_starts(stubborn, connect, cancelled_when_wai
 def test_nothing_is_left_behind(stubborn, connect, cancelled_when_waiting):
     """After a cancel in the middle of connecting no thread goes on."""
     before = helpers()
-    bound = connect("https").for_run(cancelled_when_waiting)
+    bound = connect("https", settings=PATIENT).for_run(cancelled_when_waiting)
 
     with pytest.raises(Cancelled, match="enough"):
         list(bound.list(MAPS))
@@ -277,6 +283,100 @@ def test_nothing_is_left_behind(stubborn, connect, cancelled_when_waiting):
     for thread in helpers() - before:
         thread.join(30)
         assert not thread.is_alive()
+
+
+def test_connected_too_late(stubborn, connect, monkeypatch):
+    """What is connected after the run was cancelled is closed before TLS begins."""
+    token, left = CancelToken(), threading.Event()
+    connect_to = _exchange.HTTPConnection._new_conn
+
+    def slowly(connection):
+        token.cancel("enough")
+        left.wait(30)
+        return connect_to(connection)
+
+    monkeypatch.setattr(_exchange.HTTPConnection, "_new_conn", slowly)
+    bound = connect("https", settings=PATIENT).for_run(token)
+
+    with pytest.raises(Cancelled, match="enough"):
+        list(bound.list(MAPS))
+
+    left.set()
+    assert stubborn.gave_up.wait(30)
+
+
+def test_what_fails_is_closed(stubborn, connect, monkeypatch):
+    """Of a command whose connection fails nothing stays open."""
+    opened = []
+    connect_to = _exchange.HTTPConnection._new_conn
+
+    def noticed(connection):
+        opened.append(connect_to(connection))
+        return opened[-1]
+
+    monkeypatch.setattr(_exchange.HTTPConnection, "_new_conn", noticed)
+    proxy = {"proxy-url": f"http://{stubborn.address}"}
+
+    with pytest.raises(ExecError) as failed:
+        connect(**proxy).exec("x", "p", ["ls"])
+
+    assert failed.value.__traceback__ is not None  # and with it every frame
+    assert [each.fileno() for each in opened] == [-1]
+
+
+# --- a tunnel, opened again -----------------------------------------------------------
+
+
+@pytest.fixture
+def through_a_tunnel(https_server, tunnel, write_kubeconfig, pki):
+    """A connection whose server closes each connection after one answer."""
+    https_server.script((200, {"Connection": "close"}, FOUND[2]))
+    path = write_kubeconfig(
+        *("https://127.0.0.1:6443", {"token": "t"}),
+        **{"proxy-url": tunnel.url, "certificate-authority": str(pki / "ca.crt")},
+    )
+    with Cluster.connect(path) as cluster:
+        yield cluster
+    assert len(https_server.requests) == len(tunnel.asked) == 2
+
+
+def test_again_after_a_cancel(through_a_tunnel):
+    """A run that was cancelled does not end the next one on the same connection."""
+    token = CancelToken()
+
+    through_a_tunnel.for_run(token).get(MAPS, "a", "x")
+    token.cancel("enough")
+
+    through_a_tunnel.for_run(CancelToken()).get(MAPS, "a", "x")
+
+
+def test_again_much_later(through_a_tunnel, monkeypatch):
+    """The time of the request before does not count for the next one."""
+    through_a_tunnel.get(MAPS, "a", "x")
+    later = SimpleNamespace(monotonic=lambda: time.monotonic() + 3600)
+    monkeypatch.setattr(_exchange, "time", later)
+
+    through_a_tunnel.create(MAPS, {"metadata": {"name": "a"}}, namespace="x")
+
+
+def test_again_with_a_slow_handshake(through_a_tunnel, tunnel, monkeypatch):
+    """A handshake may take as long the second time as it may the first time."""
+    monkeypatch.setattr(_exchange, "_LOOK_EVERY", 0.01)
+    through_a_tunnel.get(MAPS, "a", "x")
+    tunnel.before_use = partial(time.sleep, 0.3)
+
+    through_a_tunnel.create(MAPS, {"metadata": {"name": "a"}}, namespace="x")
+
+
+def test_nobody_s_reader():
+    """Who connects reads a proxy's answer himself, whatever was read before."""
+    connection = _exchange.HTTPConnection("cluster.test")
+    connection.response_class = None
+    exchange = Exchange("GET /", CancelToken(), connect_timeout=1, read_timeout=1)
+
+    exchange.connect(connection, lambda: None)
+
+    assert connection.response_class is not None
 
 
 # --- time -----------------------------------------------------------------------------
