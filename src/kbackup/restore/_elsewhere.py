@@ -60,7 +60,9 @@ class Elsewhere:
 
     def _is_in(self, value: Any) -> bool:
         if isinstance(value, str):
-            return self._text.search(value) is not None
+            # First what is fast: a ConfigMap may have a megabyte.
+            named = any(name in value for name in self._namespaces)
+            return named and self._text.search(value) is not None
         if isinstance(value, list):
             return any(map(self._is_in, value))
         if not isinstance(value, Mapping):

@@ -13,6 +13,7 @@ from kbackup.restore._backends import Backends
 from kbackup.restore._claims import ClaimLine
 from kbackup.restore._controlled import Owner
 from kbackup.restore._elsewhere import Elsewhere
+from kbackup.restore._node_ports import NodePorts
 from kbackup.restore._plan import Notice, PlanAction, PlanEntry
 from kbackup.restore._quiesce import QUIET_NODE
 from kbackup.restore._reads import MemoReader
@@ -25,6 +26,10 @@ _WEBHOOK = "lets a webhook see or refuse what others write"
 _UNANSWERED = (
     "its Service is neither in this restore nor in the target: what it is asked about "
     "fails"
+)
+_PORT_TAKEN = (
+    "asks for a node port that another Service of the target has: it is not written "
+    "while that is so"
 )
 _BALANCER = "asks the cloud for a load balancer"
 _INGRESS = "claims host names (Ingress)"
@@ -53,6 +58,7 @@ _ORDER = (
     _RBAC,
     _WEBHOOK,
     _UNANSWERED,
+    _PORT_TAKEN,
     _BALANCER,
     _INGRESS,
     _DNS,
@@ -68,7 +74,7 @@ _ORDER = (
     _UNREADABLE,
 )
 # What an original beside its copy already does.
-_TWICE = frozenset({_BALANCER, _INGRESS, _DNS, _STARTS, _NOT_HELD})
+_TWICE = frozenset({_PORT_TAKEN, _BALANCER, _INGRESS, _DNS, _STARTS, _NOT_HELD})
 # Before 1.21 API servers do not know it, and 1.21 has it behind a gate that is closed.
 _FIRST_MINOR_TO_SUSPEND_JOBS = 22
 _RBAC_KINDS = frozenset({"Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"})
@@ -93,6 +99,7 @@ class NoticeBook:
     ) -> None:
         self._originals = Elsewhere(copied)
         self._backends = Backends()
+        self._node_ports = NodePorts()
         self._suspends_jobs = _suspends_jobs(version or ServerVersion())
         self._found: dict[str, list[ResourceIdentifier]] = {}
         self._plain: list[str] = []
@@ -139,6 +146,7 @@ class NoticeBook:
         if entry.kind in _QUIET:
             return
         self._backends.see(entry, content)
+        self._node_ports.see(entry, content)
         if (
             had_status
             and resource is not None
@@ -158,10 +166,12 @@ class NoticeBook:
         """Note an item that loses an owner, because that one does not come along."""
         self._note(_OWNERLESS, target)
 
-    def see_unanswered(self, entries: Iterable[PlanEntry], reader: MemoReader) -> None:
-        """Note what counts on a Service that will not be there, once all is planned."""
+    def see_services(self, entries: Iterable[PlanEntry], reader: MemoReader) -> None:
+        """Note what lacks a Service, and what one keeps out, once all is planned."""
         for target in self._backends.unanswered(entries, reader):
             self._note(_UNANSWERED, target)
+        for target in self._node_ports.taken(reader):
+            self._note(_PORT_TAKEN, target)
 
     def see_taken(self, target: ResourceIdentifier) -> None:
         """Note an object that a copy would change though it is as in the backup."""

@@ -84,7 +84,7 @@ def test_what_counts_on_a_service(simulated, item, is_told):
 
     book.see(entry, item)
     with simulated.connect() as cluster:
-        book.see_unanswered([entry], MemoReader(cluster.reader()))
+        book.see_services([entry], MemoReader(cluster.reader()))
 
     assert any(TOLD in notice.what for notice in book.notices()) == is_told
 
