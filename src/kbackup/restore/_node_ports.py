@@ -5,7 +5,7 @@ a copy beside its original is refused. The notices show every item that would be
 the planner asks at the end, and only where ports are asked for.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kbackup.errors import ClusterError
