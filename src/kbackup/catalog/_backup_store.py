@@ -193,8 +193,9 @@ class BackupStore:
 
         Args:
             name: The backup.
-            salvage: Also of a backup that is incomplete or damaged; nothing is checked,
-                and the reader names what it cannot read.
+            salvage: Also of a backup that is incomplete or damaged: where no copy is
+                what the manifest says, what there is, and the reader names what it
+                cannot read.
 
         Raises:
             BackupNotFoundError: There is no such backup.
@@ -202,8 +203,8 @@ class BackupStore:
             BackupDamagedError: It is not whole, or not what its manifest says.
         """
         if salvage:
-            layout.validate_name(name)
-            return self._archives.open(name, None, salvage=True)
+            manifest = self._manifest_if_right(name)
+            return self._archives.open(name, manifest, salvage=True)
         self._require_complete(name)
         return self._archives.open(name, self.manifest(name))
 
@@ -475,6 +476,13 @@ class BackupStore:
                 f"{entry.state}: {entry.reason}",
                 hint="--damaged reads what is readable of it",
             )
+
+    def _manifest_if_right(self, name: str) -> Manifest | None:
+        """Return the manifest; of a backup that is damaged or not whole, maybe none."""
+        try:
+            return self.manifest(name)
+        except (BackupDamagedError, BackupNotFoundError):
+            return None
 
     def __repr__(self) -> str:
         return f"BackupStore({self.url!r})"

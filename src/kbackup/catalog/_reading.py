@@ -139,6 +139,8 @@ def copy_checked(
             raise BackupDamagedError(name, f"{key} is missing") from exc
         except DigestMismatchError as exc:
             reason = f"{key} is not what its manifest says"
+            if digest is None:  # nobody says which of its copies is the right one
+                reason = f"{key}: {exc.reason}"
             raise BackupDamagedError(name, reason) from exc
         # The store was told; what a restore is made of is worth asking twice.
         if digest is not None and hashing.sha256 != digest.hex:

@@ -8,7 +8,7 @@ import catalog_samples as samples
 import pytest
 
 from kbackup.catalog import BackupStore, ClaimRecord
-from kbackup.errors import DigestMismatchError
+from kbackup.errors import BackupDamagedError, DigestMismatchError
 from kbackup.models import dump_json
 from kbackup_plugins_local import open_local_store
 
@@ -79,6 +79,29 @@ def test_one_damaged_copy_is_named(shop, roots, key, side):
     assert problems == (
         f"{roots[side]}: backups/shop/{key} is not what its manifest says",
     )
+
+
+@pytest.mark.parametrize("side", [0, 1], ids=["first", "second"])
+def test_the_right_copy_of_an_archive_is_read(shop, roots, side):
+    """One damaged copy keeps nobody from reading, and least of all who takes damage."""
+    path = roots[side] / ARCHIVE
+    path.write_bytes(path.read_bytes()[:-2] + b"XX")
+
+    for salvage in (False, True):
+        with shop.open_archive("shop", salvage=salvage) as reader:
+            assert len(list(reader)) == 2
+            assert reader.damage == ()
+
+
+def test_copies_that_are_damaged_differently(shop, roots):
+    """Where no copy is right, and they differ, each is named and none is chosen."""
+    for root in roots:
+        (root / ARCHIVE).write_bytes(f"rubbish of {root.name}".encode())
+
+    with pytest.raises(BackupDamagedError) as refused:
+        shop.open_archive("shop", salvage=True)
+
+    assert all(f"{root} has sha256:" in str(refused.value) for root in roots)
 
 
 def test_missing_copies_are_named(shop, roots):
