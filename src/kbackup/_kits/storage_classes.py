@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from kbackup._kits.nested import mapping_at
+
 _BEFORE_THE_FIELD = "volume.beta.kubernetes.io/storage-class"
 
 
@@ -15,14 +17,7 @@ def storage_class_of(item: Mapping[str, Any]) -> str | None:
     Returns:
         Empty where no class is wanted, None where nothing is said.
     """
-    named = _at(item, "metadata", "annotations").get(_BEFORE_THE_FIELD)
+    named = mapping_at(item, "metadata", "annotations").get(_BEFORE_THE_FIELD)
     if named is None:
-        named = _at(item, "spec").get("storageClassName")
+        named = mapping_at(item, "spec").get("storageClassName")
     return named if isinstance(named, str) else None
-
-
-def _at(value: Any, *path: str) -> Mapping[str, Any]:
-    """The mapping at *path*; an empty one where there is none: items may be odd."""
-    for key in path:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value if isinstance(value, Mapping) else {}

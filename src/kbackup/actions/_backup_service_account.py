@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 import attrs
 
-from kbackup.actions._edit import objects_at, text_at
+from kbackup._kits.nested import objects_at, text_at
 from kbackup.errors import ClusterError, ForbiddenError, UnsupportedByServerError
 from kbackup.models import (
     GroupResource,

@@ -1,4 +1,4 @@
-"""Read and change nested JSON without touching what one was given.
+"""Change nested JSON without touching what one was given.
 
 Actions must not change their input: every function here returns a new object that
 shares what did not change, or the very object given where nothing did.
@@ -9,32 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from kbackup._kits.nested import mapping_at
+
 JSONObject = Mapping[str, Any]
 Path = tuple[str, ...]
-
-
-def mapping_at(item: JSONObject, *path: str) -> JSONObject:
-    """Return the object at *path*; an empty one where there is none."""
-    found: Any = item
-    for key in path:
-        found = found.get(key) if isinstance(found, Mapping) else None
-    return found if isinstance(found, Mapping) else {}
-
-
-def objects_at(item: JSONObject, *path: str) -> list[JSONObject]:
-    """Return the objects in the list at *path*; none where there is no list."""
-    *parents, key = path
-    found = mapping_at(item, *parents).get(key)
-    if not isinstance(found, list | tuple):
-        return []
-    return [element for element in found if isinstance(element, Mapping)]
-
-
-def text_at(item: JSONObject, *path: str) -> str:
-    """Return the text at *path*; an empty one where there is none."""
-    *parents, key = path
-    found = mapping_at(item, *parents).get(key)
-    return found if isinstance(found, str) else ""
 
 
 def replaced(item: JSONObject, path: Sequence[str], value: Any) -> JSONObject:

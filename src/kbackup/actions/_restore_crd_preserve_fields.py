@@ -5,13 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kbackup.actions._edit import (
-    JSONObject,
-    each_changed,
-    mapping_at,
-    replaced,
-    without,
-)
+from kbackup._kits.nested import mapping_at
+from kbackup.actions._edit import JSONObject, each_changed, replaced, without
 from kbackup.errors import ClusterError
 from kbackup.models import ResourceSelector
 from kbackup.plugins import RestoreInput, RestoreOutput
@@ -98,7 +93,7 @@ def _metadata(schema: Any) -> Any:
 
     The server knows and keeps the rest by itself.
     """
-    specified = mapping_at({"a": schema}, "a", "properties").keys()
+    specified = mapping_at(schema, "properties").keys()
     return schema if specified <= _SPECIFIABLE else {"type": "object"}
 
 

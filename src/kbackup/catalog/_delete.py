@@ -9,9 +9,9 @@ operations - cannot be removed from here, and must not be forgotten.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from typing import Any
 
 from kbackup._kits.clock import Clock
+from kbackup._kits.nested import value_at
 from kbackup._kits.words import first_few
 from kbackup.catalog._claim import BackupClaim
 from kbackup.catalog._claim_to_delete import delete_claimed
@@ -145,29 +145,24 @@ def _owned(store: ObjectStore, name: str, manifest: Manifest | None) -> Iterator
             yield f"{count} {words}"
 
 
-def _at(value: Any, *path: str) -> Any:
-    """Return a value inside objects; None where there is none."""
-    for key in path:
-        value = value.get(key) if isinstance(value, dict) else None
-    return value
-
-
 _OWNERS = (
     (
         SideFile.VOLUME_SNAPSHOTS,
         "native snapshots",
-        lambda each: bool(_at(each, "status", "providerSnapshotID")),
+        lambda each: bool(value_at(each, "status", "providerSnapshotID")),
     ),
     (
         SideFile.POD_VOLUME_BACKUPS,
         "snapshots in repositories",
-        lambda each: bool(_at(each, "status", "snapshotID")),
+        lambda each: bool(value_at(each, "status", "snapshotID")),
     ),
     (SideFile.CSI_VOLUME_SNAPSHOT_CONTENTS, "CSI snapshots", bool),
     (SideFile.ITEM_OPERATIONS, "operations", bool),
     (
         SideFile.VOLUME_INFO,
         "volumes with data elsewhere",
-        lambda each: bool(_at(each, "backupMethod")) and not _at(each, "skipped"),
+        lambda each: (
+            bool(value_at(each, "backupMethod")) and not value_at(each, "skipped")
+        ),
     ),
 )

@@ -7,9 +7,10 @@ may say the rest in words that are not known here.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from typing import Any
 
+from kbackup._kits.nested import text_at, value_at
 from kbackup.catalog._manifest import Manifest, VolumeRecord
 from kbackup.catalog._reading import read_side_file
 from kbackup.catalog._side_files import SideFile
@@ -61,14 +62,14 @@ def _side(store: ObjectStore, name: str, side: SideFile) -> list[Any] | None:
 
 def _from_summary(info: Any) -> VolumeRecord:
     """Read one element of the volume infos."""
-    data = _METHODS.get(_text(info, "backupMethod"), "none")
-    failed = _text(info, "result") == "failed"
-    if _at(info, "skipped") is True or failed:
+    data = _METHODS.get(text_at(info, "backupMethod"), "none")
+    failed = text_at(info, "result") == "failed"
+    if value_at(info, "skipped") is True or failed:
         data = "none"
-    elif data == "fs" and not _text(info, "pvbInfo", "snapshotHandle"):
+    elif data == "fs" and not text_at(info, "pvbInfo", "snapshotHandle"):
         data = "none"  # the volume was empty
-    claim = _claim(_text(info, "pvcNamespace"), _text(info, "pvcName"))
-    return VolumeRecord(claim=claim, volume=_text(info, "pvName"), data=data)
+    claim = _claim(text_at(info, "pvcNamespace"), text_at(info, "pvcName"))
+    return VolumeRecord(claim=claim, volume=text_at(info, "pvName"), data=data)
 
 
 def _from_each_way(
@@ -76,16 +77,16 @@ def _from_each_way(
 ) -> Iterator[VolumeRecord]:
     """Read the files of before there was a summary; *listed* are all claims."""
     for each in _side(store, name, SideFile.POD_VOLUME_BACKUPS) or ():
-        kept = bool(_text(each, "status", "snapshotID"))
+        kept = bool(text_at(each, "status", "snapshotID"))
         claim = _claim_of_pod_volume(each, listed)
         yield VolumeRecord(claim=claim, data="fs" if kept else "none")
     yield from _snapshots(store, name)
     for each in _side(store, name, SideFile.ITEM_OPERATIONS) or ():
         # 1.12 moved data out of snapshots: an operation on the claim.
-        about = _at(each, "spec", "resourceIdentifier")
-        if _text(about, "Resource") == "persistentvolumeclaims":
-            claim = _claim(_text(about, "Namespace"), _text(about, "Name"))
-            moved = _text(each, "status", "phase") == "Completed"
+        about = value_at(each, "spec", "resourceIdentifier")
+        if text_at(about, "Resource") == "persistentvolumeclaims":
+            claim = _claim(text_at(about, "Namespace"), text_at(about, "Name"))
+            moved = text_at(each, "status", "phase") == "Completed"
             yield VolumeRecord(claim=claim, data="csi" if moved else "none")
 
 
@@ -93,14 +94,14 @@ def _snapshots(store: ObjectStore, name: str) -> Iterator[VolumeRecord]:
     """Read the provider's snapshots, and those of CSI."""
     for each in _side(store, name, SideFile.VOLUME_SNAPSHOTS) or ():
         # Up to 1.10 the name is capitalised.
-        volume = _text(each, "spec", "persistentVolumeName")
-        volume = volume or _text(each, "spec", "PersistentVolumeName")
-        kept = bool(_text(each, "status", "providerSnapshotID"))
+        volume = text_at(each, "spec", "persistentVolumeName")
+        volume = volume or text_at(each, "spec", "PersistentVolumeName")
+        kept = bool(text_at(each, "status", "providerSnapshotID"))
         yield VolumeRecord(claim="", volume=volume, data="native" if kept else "none")
     for each in _side(store, name, SideFile.CSI_VOLUME_SNAPSHOTS) or ():
         claim = _claim(
-            _text(each, "metadata", "namespace"),
-            _text(each, "spec", "source", "persistentVolumeClaimName"),
+            text_at(each, "metadata", "namespace"),
+            text_at(each, "spec", "source", "persistentVolumeClaimName"),
         )
         yield VolumeRecord(claim=claim, data="csi")
 
@@ -115,10 +116,13 @@ def _claim_of_pod_volume(backup: Any, listed: Collection[str]) -> str:
     Source: Velero ``newPodVolumeBackup``; Kubernetes, "Ephemeral Volumes",
     "PersistentVolumeClaim naming".
     """
-    namespace = _text(backup, "spec", "pod", "namespace")
-    if noted := _text(backup, "metadata", "annotations", labels.PVC_NAME):
+    namespace = text_at(backup, "spec", "pod", "namespace")
+    if noted := text_at(backup, "metadata", "annotations", labels.PVC_NAME):
         return _claim(namespace, noted)
-    pod, volume = _text(backup, "spec", "pod", "name"), _text(backup, "spec", "volume")
+    pod, volume = (
+        text_at(backup, "spec", "pod", "name"),
+        text_at(backup, "spec", "volume"),
+    )
     made = _claim(namespace, f"{pod}-{volume}")
     return made if made in listed else ""
 
@@ -126,21 +130,10 @@ def _claim_of_pod_volume(backup: Any, listed: Collection[str]) -> str:
 def _listed_claims(store: ObjectStore, name: str) -> list[str]:
     """Return the claims in the backup, by its list of resources."""
     listed = read_side_file(store, name, None, SideFile.RESOURCE_LIST)
-    claims = _at(listed, _CLAIM_KIND)
+    claims = value_at(listed, _CLAIM_KIND)
     found = claims if isinstance(claims, list) else []
     return [claim for claim in found if isinstance(claim, str)]
 
 
 def _claim(namespace: str, name: str) -> str:
     return f"{namespace}/{name}" if name else ""
-
-
-def _at(value: Any, *path: str) -> Any:
-    for key in path:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value
-
-
-def _text(value: Any, *path: str) -> str:
-    found = _at(value, *path)
-    return found if isinstance(found, str) else ""

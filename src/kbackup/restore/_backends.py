@@ -8,6 +8,7 @@ planner asks at the end, when it is known which Services come along.
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from kbackup._kits.nested import mapping_at
 from kbackup.models import ResourceIdentifier, well_known
 from kbackup.restore._owners import is_usable
 from kbackup.restore._plan import PlanEntry
@@ -25,7 +26,7 @@ class Backends:
     def see(self, entry: PlanEntry, content: Content) -> None:
         """Look at an item that would be written."""
         for client in _clients(entry.kind, content):
-            service = _at(client, "service")
+            service = mapping_at(client, "service")
             if name := service.get("name"):
                 namespace = str(service.get("namespace", ""))
                 ref = ResourceIdentifier(well_known.SERVICES, namespace, str(name))
@@ -55,19 +56,12 @@ class Backends:
 
 def _clients(kind: str, content: Content) -> Iterator[Content]:
     """Whatever names a Service that answers for an item."""
-    spec = _at(content, "spec")
+    spec = mapping_at(content, "spec")
     if kind in ("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"):
         for webhook in content.get("webhooks") or ():
-            yield _at(webhook, "clientConfig")
+            yield mapping_at(webhook, "clientConfig")
     elif kind == "APIService":
         yield spec
     elif kind == "CustomResourceDefinition":
-        yield _at(spec, "conversion", "webhook", "clientConfig")
-        yield _at(spec, "conversion", "webhookClientConfig")  # as v1beta1 has it
-
-
-def _at(value: Any, *path: str) -> Content:
-    """The mapping at *path*; an empty one where there is none."""
-    for key in path:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value if isinstance(value, Mapping) else {}
+        yield mapping_at(spec, "conversion", "webhook", "clientConfig")
+        yield mapping_at(spec, "conversion", "webhookClientConfig")  # as v1beta1 has it

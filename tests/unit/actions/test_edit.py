@@ -6,13 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kbackup._kits.nested import mapping_at, text_at
 from kbackup.actions._edit import (
     each_changed,
-    mapping_at,
-    objects_at,
     pod_spec_paths,
     replaced,
-    text_at,
     with_list,
     without,
 )
@@ -74,14 +72,6 @@ def test_lists_that_become_empty_vanish():
     item = {"spec": {"volumes": [{"name": "a"}], "other": 1}}
 
     assert with_list(item, ("spec", "volumes"), []) == {"spec": {"other": 1}}
-
-
-@pytest.mark.parametrize("odd", [None, "text", 7, {"a": 1}])
-def test_odd_shapes_count_as_absent(odd):
-    """What has not the expected shape is read as if it were not there."""
-    assert objects_at({"a": odd}, "a") == []
-    assert text_at({"a": odd if odd != "text" else None}, "a") == ""
-    assert mapping_at({"a": odd if odd != {"a": 1} else None}, "a", "b") == {}
 
 
 @pytest.mark.parametrize(
