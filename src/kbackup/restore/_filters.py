@@ -67,10 +67,6 @@ class Filters:
             return True
         return any(selector.matches(labels) for selector in self.selectors)
 
-    def target_namespace(self, namespace: str) -> str:
-        """The namespace that a source namespace is restored into."""
-        return self.mapping.get(namespace, namespace)
-
     def target(self, ref: ResourceIdentifier) -> ResourceIdentifier:
         """Where an item goes; a Namespace is renamed by the mapping itself."""
         if ref.namespace:

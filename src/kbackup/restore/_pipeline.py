@@ -152,7 +152,7 @@ def _head(session: Session, request: RestoreRequest) -> PlanHead:
         not_covered=tuple(str(x) for x in manifest.not_covered) if manifest else (),
         archive_digest=request.archive_digest,
         writer_version=installed_version("kbackup"),
-        made_at=now(session).replace(microsecond=0),
+        made_at=now(session),
     )
 
 

@@ -17,7 +17,6 @@ from kbackup.models import is_dns_subdomain
 
 BACKUPS = "backups/"
 RESTORES = "restores/"
-RESTIC = "restic/"
 PRIVATE = "plugins/kbackup.io/"
 """Everything of kbackup's own: Velero leaves ``plugins/`` alone."""
 
@@ -186,20 +185,6 @@ def name_violations(name: str, files: type[BackupFiles | RestoreFiles]) -> list[
     return [violation]
 
 
-def backup_key(name: str, file: str) -> str:
-    """Return the key of a file in a backup's directory, known or not.
-
-    Raises:
-        InvalidSpecError: *name* is no backup's name, or *file* no file's.
-    """
-    return BackupFiles(name).directory + _validate_file(file)
-
-
-def restore_key(name: str, file: str) -> str:
-    """Return the key of a file in a restore's directory; raises as `backup_key`."""
-    return RestoreFiles(name).directory + _validate_file(file)
-
-
 def backup_of(key: str) -> str:
     """Return the backup that a key, or a prefix ending in a slash, belongs to.
 
@@ -247,9 +232,3 @@ def _owner(top: str, key: str) -> str:
         return ""
     name, slash, _ = key[len(top) :].partition("/")
     return name if slash and is_valid_name(name) else ""
-
-
-def _validate_file(file: str) -> str:
-    if file and "/" not in file and file not in {".", ".."}:
-        return file
-    raise InvalidSpecError([f"{file[:80]!r} is no name of a file"])

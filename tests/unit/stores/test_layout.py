@@ -133,15 +133,6 @@ def test_uids_become_no_paths():
             layout.tombstone(uid)
 
 
-def test_other_files():
-    """A file that has no name here still gets a key, if it is the name of a file."""
-    assert layout.backup_key("b", "extra.gz") == "backups/b/extra.gz"
-    assert layout.restore_key("r", "extra.gz") == "restores/r/extra.gz"
-    for file in ("", "..", "a/b"):
-        with pytest.raises(InvalidSpecError):
-            layout.backup_key("b", file)
-
-
 def test_files_are_values():
     """Two of the same name are equal and cannot be changed."""
     assert BackupFiles("a") == BackupFiles("a")
