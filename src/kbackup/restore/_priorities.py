@@ -10,6 +10,8 @@ import attrs
 
 from kbackup.models import GroupResource, ResourceIdentifier, well_known
 
+Edge = tuple[ResourceIdentifier, ResourceIdentifier]
+
 HIGH: tuple[str, ...] = (
     "customresourcedefinitions.apiextensions.k8s.io",
     "namespaces",
@@ -65,6 +67,7 @@ _OLD_GROUPS = {
     ): "networkpolicies.networking.k8s.io",
     GroupResource.parse("replicasets.extensions"): "replicasets.apps",
 }
+_STEP = 10  # from type to type: a chain of nine items that ask for the next fits in
 _SEPARATOR = "-"  # Velero's sign between high and low priorities in one list
 
 
@@ -127,7 +130,7 @@ def type_waves(
 
 def pull_forward(
     waves: Mapping[ResourceIdentifier, int],
-    edges: Iterable[tuple[ResourceIdentifier, ResourceIdentifier]],
+    edges: Iterable[Edge],
 ) -> dict[ResourceIdentifier, int]:
     """Number anew what an item asked for and would come too late.
 
@@ -157,9 +160,6 @@ def pull_forward(
     return moved
 
 
-Edge = tuple[ResourceIdentifier, ResourceIdentifier]
-
-
 def _without_circles(edges: Iterable[Edge]) -> list[Edge]:
     """Return the edges, each once, that are part of no circle."""
     wanted_by: dict[ResourceIdentifier, list[ResourceIdentifier]] = {}
@@ -183,6 +183,3 @@ def _without_circles(edges: Iterable[Edge]) -> list[Edge]:
         for wanted in all_wanted
         if not leads(wanted, asks)
     ]
-
-
-_STEP = 10

@@ -1,7 +1,7 @@
-"""Safety rule 5: objects that exist are left alone, or become what the backup has.
+"""Objects that exist are left alone, or become what the backup has.
 
 And what a whole cluster's backup means for a cluster that lives: nothing of its own is
-touched (rule 3).
+touched.
 """
 
 import subprocess
