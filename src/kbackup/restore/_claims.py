@@ -5,8 +5,6 @@ volume comes out. Nothing is bound to an old disk unless the user asked for it, 
 never while another volume of the target has the same disk.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
@@ -16,37 +14,15 @@ import attrs
 from kbackup._kits.normalise import BIND_ANNOTATIONS, BOUND_BY_CONTROLLER
 from kbackup._kits.storage_classes import storage_class_of
 from kbackup.models import ResourceIdentifier
+from kbackup.restore._disks import (
+    another_disk,
+    conflict_text,
+    disk_in_use,
+    disk_of,
+    local_nodes,
+)
 
 Content = Mapping[str, Any]
-
-
-_HOSTNAME = "kubernetes.io/hostname"
-
-_DISK_FIELDS: Mapping[str, tuple[str, ...]] = {
-    "csi": ("driver", "volumeHandle"),
-    "nfs": ("server", "path"),
-    "hostPath": ("path",),
-    "local": ("path",),
-    "gcePersistentDisk": ("pdName",),
-    "awsElasticBlockStore": ("volumeID",),
-    "azureDisk": ("diskURI",),
-    "azureFile": ("secretNamespace", "shareName"),
-    "cephfs": ("monitors", "path"),
-    "rbd": ("monitors", "pool", "image"),
-    "iscsi": ("targetPortal", "iqn", "lun"),
-    "fc": ("targetWWNs", "lun", "wwids"),
-    "cinder": ("volumeID",),
-    "vsphereVolume": ("volumePath",),
-    "glusterfs": ("endpoints", "path"),
-    "portworxVolume": ("volumeID",),
-    "quobyte": ("registry", "volume"),
-    "scaleIO": ("system", "volumeName"),
-    "storageos": ("volumeNamespace", "volumeName"),
-    "flexVolume": ("driver", "options"),
-    "photonPersistentDisk": ("pdID",),
-    "flocker": ("datasetUUID", "datasetName"),
-}
-"""By volume source: the fields that name the disk behind it."""
 
 
 class ClaimVerdict(StrEnum):
@@ -125,22 +101,6 @@ class VolumeFacts:
     data: Mapping[str, str] = attrs.field(factory=dict)
     volume_data: Mapping[str, str] = attrs.field(factory=dict)
     data_unknown: bool = False
-
-
-def disk_of(volume: Content) -> str:
-    """Name the disk behind a PersistentVolume; equal names are one disk.
-
-    Two volumes over one disk have two writers. Empty when the source is unknown.
-    """
-    spec = volume.get("spec") or {}
-    for source, fields in _DISK_FIELDS.items():
-        found = spec.get(source)
-        if isinstance(found, Mapping):
-            parts = [f"{found.get(field, '')}" for field in fields]
-            if source == "local":
-                parts += sorted(_local_nodes(volume))
-            return f"{source} {' '.join(parts)}"
-    return ""
 
 
 def plan_claim(
@@ -238,13 +198,7 @@ def plan_volume(
         return "it points at the original disk; --retained-volumes reuse takes it"
     if not facts.reuse:
         return "it points at an existing disk; --retained-volumes reuse takes it"
-    return disk_in_use(volume, name, facts)
-
-
-def disk_in_use(volume: Content, name: str, facts: VolumeFacts) -> str:
-    """Why a volume is not created: another one has its disk; empty: none has."""
-    other = _same_disk(volume, name, facts)
-    return _conflict_text(*other) if other else ""
+    return disk_in_use(volume, name, facts.volumes)
 
 
 def keeps_claim(live: Content, desired: Content) -> str:
@@ -312,36 +266,6 @@ def reset_volume(volume: dict[str, Any], namespaces: Mapping[str, str]) -> None:
         reference["namespace"] = namespaces.get(namespace, namespace)
 
 
-def rebind_patch(target: ResourceIdentifier) -> dict[str, Any]:
-    """The merge patch that offers a Released volume to a claim again."""
-    return {
-        "spec": {
-            "claimRef": {
-                "apiVersion": "v1",
-                "kind": "PersistentVolumeClaim",
-                "namespace": target.namespace,
-                "name": target.name,
-                "uid": None,
-                "resourceVersion": None,
-            }
-        }
-    }
-
-
-def rebind_digest(target: ResourceIdentifier) -> str:
-    """SHA-256 of `rebind_patch`, in hexadecimal: a plan holds its writer to it."""
-    patch = json.dumps(rebind_patch(target), sort_keys=True)
-    return hashlib.sha256(patch.encode()).hexdigest()
-
-
-def is_offered(volume: Content, target: ResourceIdentifier) -> bool:
-    """Whether a volume waits for a claim, or is bound to it, by its name."""
-    reference = (volume.get("spec") or {}).get("claimRef") or {}
-    owner = f"{reference.get('namespace', '')}/{reference.get('name', '')}"
-    bound = (volume.get("status") or {}).get("phase") == "Bound"
-    return owner == target.qualified_name and (bound or not reference.get("uid"))
-
-
 def _try_reattach(
     name: str,
     live: Content,
@@ -351,12 +275,10 @@ def _try_reattach(
     *,
     facts: VolumeFacts,
 ) -> tuple[ClaimVerdict, str]:
-    other = _another_disk(name, live, archived)
-    if other:
+    if other := another_disk(name, live, archived):
         return ClaimVerdict.CONFLICT, other
-    user = _same_disk(live, name, facts)
-    if user is not None:
-        return ClaimVerdict.CONFLICT, _conflict_text(*user)
+    if used := disk_in_use(live, name, facts.volumes):
+        return ClaimVerdict.CONFLICT, used
     reference = (live.get("spec") or {}).get("claimRef") or {}
     owner = f"{reference.get('namespace', '')}/{reference.get('name', '')}"
     # Without a uid it was never bound to that claim: this very restore, killed since,
@@ -373,25 +295,13 @@ def _try_reattach(
     return ClaimVerdict.REATTACH, text + _other_writer(facts)
 
 
-def _another_disk(name: str, live: Content, archived: Content | None) -> str:
-    """Why a live volume is not the claim's for all its name; empty: it may be."""
-    disk, found = disk_of(archived or {}), disk_of(live)
-    if not disk or disk == found:
-        return ""
-    return (
-        f"conflict: the live PV {name} is another disk ({found or 'of unknown kind'}) "
-        f"than in the backup ({disk})"
-    )
-
-
 def _try_reuse(
     name: str, archived: Content, live: Content | None, facts: VolumeFacts
 ) -> tuple[ClaimVerdict, str]:
     if live is not None:
-        return ClaimVerdict.CONFLICT, _conflict_text(name, live)
-    other = _same_disk(archived, name, facts)
-    if other is not None:
-        return ClaimVerdict.CONFLICT, _conflict_text(*other)
+        return ClaimVerdict.CONFLICT, conflict_text(name, live)
+    if used := disk_in_use(archived, name, facts.volumes):
+        return ClaimVerdict.CONFLICT, used
     text = f"reuse: PV {name} points at the original disk ({disk_of(archived)})"
     return ClaimVerdict.REUSE, text + _other_writer(facts)
 
@@ -433,44 +343,11 @@ def _selector_problems(claim: Content) -> tuple[str, ...]:
 
 
 def _node_problems(volume: Content, facts: VolumeFacts) -> tuple[str, ...]:
-    nodes = _local_nodes(volume)
+    nodes = local_nodes(volume)
     if not nodes or facts.nodes is None or nodes & facts.nodes:
         return ()
     listed = ", ".join(sorted(nodes))
     return (f"node of a local volume not in target: {listed}",)
-
-
-def _local_nodes(volume: Content) -> frozenset[str]:
-    """The host names that a volume's node affinity asks for; empty: any node."""
-    spec = volume.get("spec") or {}
-    required = (spec.get("nodeAffinity") or {}).get("required") or {}
-    return frozenset(
-        str(value)
-        for term in required.get("nodeSelectorTerms") or ()
-        for expression in term.get("matchExpressions") or ()
-        if expression.get("key") == _HOSTNAME and expression.get("operator") == "In"
-        for value in expression.get("values") or ()
-    )
-
-
-def _same_disk(
-    volume: Content, name: str, facts: VolumeFacts
-) -> tuple[str, Content] | None:
-    disk = disk_of(volume)
-    if not disk:
-        return None
-    for other, live in facts.volumes.items():
-        if other != name and disk_of(live) == disk:
-            return other, live
-    return None
-
-
-def _conflict_text(name: str, live: Content) -> str:
-    reference = (live.get("spec") or {}).get("claimRef")
-    if not reference:
-        return f"conflict: that disk belongs to PV {name}, bound to no claim"
-    claim = f"{reference.get('namespace')}/{reference.get('name')}"
-    return f"conflict: that disk belongs to PV {name}, bound to claim {claim}"
 
 
 def _is_retained(volume: Content | None) -> bool:

@@ -20,7 +20,6 @@ from kbackup.restore._claims import (
     ClaimVerdict,
     VolumeFacts,
     class_problems,
-    disk_in_use,
     keeps_claim,
     plan_claim,
     plan_volume,
@@ -35,6 +34,7 @@ from kbackup.restore._controlled import (
     ownership,
 )
 from kbackup.restore._desired import Desired, DesiredMaker, is_wanted
+from kbackup.restore._disks import disk_in_use
 from kbackup.restore._existing import decide
 from kbackup.restore._filters import keeps_despite_where
 from kbackup.restore._makers import Makers
@@ -183,7 +183,7 @@ class ItemPlanner:
         """Decide about an item that is the user's own."""
         case.had_status = bool(case.content.get("status"))
         case.second_write = self._wants_second_write(case)
-        facts, line = self._state.facts or VolumeFacts(), case.line
+        facts, line = self._facts, case.line
         waits = class_problems(case.content, facts) if line is not None else ()
         try:
             desired = self._maker.make(
@@ -307,10 +307,9 @@ class ItemPlanner:
             verdict = ClaimVerdict.EXISTS
             line = ClaimLine(claim=ref, target=target, verdict=verdict, text=text)
         else:
-            facts = self._state.facts or VolumeFacts()
             name = (content.get("spec") or {}).get("volumeName", "")
             archived = self._archived_volume(name) if name else None
-            line = plan_claim(content, ref, target, archived, facts)
+            line = plan_claim(content, ref, target, archived, self._facts)
             if line.verdict is ClaimVerdict.NEVER_BOUND:
                 problems = self._sources.problems(content, ref, target)
                 line = attrs.evolve(line, problems=(*line.problems, *problems))
@@ -320,6 +319,11 @@ class ItemPlanner:
                 )
         self._state.lines[ref] = line
         return line
+
+    @property
+    def _facts(self) -> VolumeFacts:
+        """The target's volumes; of a restore without claims nobody read them."""
+        return self._state.facts or VolumeFacts()
 
     def _archived_volume(self, name: str) -> Mapping[str, Any] | None:
         """A claim's volume in the backup, also where the selection leaves it out."""
@@ -348,17 +352,16 @@ class ItemPlanner:
             return case.entry(PlanAction.CONFLICT, reason) if reason else None
         if case.live is not None and (unwanted := self._unwanted_volume(case)):
             return unwanted
-        facts = self._state.facts or VolumeFacts()
-        reason = disk_in_use(desired.content, desired.target.name, facts)
+        volumes = self._facts.volumes
+        reason = disk_in_use(desired.content, desired.target.name, volumes)
         return case.entry(PlanAction.CONFLICT, reason) if reason else None
 
     def _unwanted_volume(self, case: "_Case") -> PlanEntry | None:
         """Why a volume of the backup does not come again; None: it was asked for."""
         if self._request.spec.restore_pvs is False:
             return case.entry(PlanAction.SKIP, "restorePVs is false")
-        facts = self._state.facts or VolumeFacts()
         lines = tuple(self._state.lines.values())
-        reason = plan_volume(case.content, case.ref.name, facts, lines)
+        reason = plan_volume(case.content, case.ref.name, self._facts, lines)
         if not reason:
             return None
         conflict = reason.startswith("conflict")

@@ -22,10 +22,7 @@ from kbackup.models import (
     well_known,
 )
 from kbackup.plugins import ItemsProgressed, Run
-from kbackup.restore._claims import (
-    ClaimVerdict,
-    rebind_digest,
-)
+from kbackup.restore._claims import ClaimVerdict
 from kbackup.restore._conversion import needed_conversion
 from kbackup.restore._desired import DesiredMaker
 from kbackup.restore._item_planner import ItemPlanner
@@ -36,6 +33,7 @@ from kbackup.restore._plan import PlanAction, PlanEntry, Precondition
 from kbackup.restore._plan_state import PlanState
 from kbackup.restore._priorities import pull_forward, type_waves
 from kbackup.restore._reads import bears_on_everything
+from kbackup.restore._rebinding import rebind_digest
 from kbackup.restore._request import RestoreRequest
 from kbackup.restore._scope_notice import left_by_scope
 from kbackup.restore._seen import LiveObject, TypeView, find
@@ -43,6 +41,7 @@ from kbackup.restore._volume_facts import learn_volumes
 
 _ViewKey = tuple[str, str, GroupResource]  # apiVersion, kind, type
 
+_REBIND = "reattach: offered again to claim"
 _FEW = 3  # up to so many single GETs cost less than the LIST of a big namespace
 _SECONDS_BETWEEN_EVENTS = 0.2
 _ENTRIES_BETWEEN_LOOKS = 64
@@ -401,7 +400,7 @@ class Planner:
                 target=ref,
                 action=PlanAction.UPDATE,
                 wave=self._waves[well_known.PERSISTENT_VOLUMES],
-                reason=f"{REBIND} {line.target.qualified_name}",
+                reason=f"{_REBIND} {line.target.qualified_name}",
                 digest=rebind_digest(line.target),
                 precondition=Precondition(metadata["uid"], metadata["resourceVersion"]),
                 cluster_wide=True,
@@ -451,9 +450,6 @@ class Planner:
                     entries[index] = replace(entry, wave=wave)
         entries.sort(key=attrgetter("wave"))
         return tuple(entries)
-
-
-REBIND = "reattach: offered again to claim"
 
 
 def _planning_rank(resource: GroupResource) -> tuple[int, str]:

@@ -11,11 +11,11 @@ from kbackup.errors import ClusterError
 from kbackup.models import APIResource, ResourceIdentifier
 from kbackup.plugins import Run
 from kbackup.restore._answers import Answer
-from kbackup.restore._claims import is_offered, rebind_digest, rebind_patch
 from kbackup.restore._desired import Desired
 from kbackup.restore._dropped import warn_of_dropped
 from kbackup.restore._existing import ExistingRules, decide, update_patch
 from kbackup.restore._plan import PlanAction, PlanEntry, Precondition
+from kbackup.restore._rebinding import is_offered, rebind_digest, rebind_patch
 from kbackup.restore._seen import cleaned
 from kbackup.restore._server import Server
 from kbackup.restore._writer import FAILED, SKIPPED, UNCHANGED, UPDATED, Attempt

@@ -7,10 +7,8 @@ from kbackup.models import GroupResource, ResourceIdentifier
 from kbackup.restore._claims import (
     ClaimVerdict,
     VolumeFacts,
-    disk_of,
     plan_claim,
     plan_volume,
-    rebind_patch,
     reset_claim,
     reset_volume,
 )
@@ -283,38 +281,6 @@ def test_node_of_a_local_volume_not_in_target():
     assert there.problems == ()
 
 
-@pytest.mark.parametrize(
-    ("one", "two", "same"),
-    [
-        (
-            {"nfs": {"server": "a", "path": "/x"}},
-            {"nfs": {"server": "a", "path": "/x", "readOnly": True}},
-            True,
-        ),
-        (
-            {"nfs": {"server": "a", "path": "/x"}},
-            {"nfs": {"server": "b", "path": "/x"}},
-            False,
-        ),
-        ({"hostPath": {"path": "/x"}}, {"hostPath": {"path": "/x"}}, True),
-        (
-            {"awsElasticBlockStore": {"volumeID": "v"}},
-            {"awsElasticBlockStore": {"volumeID": "v", "fsType": "ext4"}},
-            True,
-        ),
-        (
-            {"csi": {"driver": "a", "volumeHandle": "v"}},
-            {"csi": {"driver": "b", "volumeHandle": "v"}},
-            False,
-        ),
-    ],
-)
-def test_one_disk_has_one_name(one, two, same):
-    """Two volumes over one disk are recognised, whatever else they say."""
-    assert (disk_of({"spec": one}) == disk_of({"spec": two})) is same
-    assert disk_of({"spec": one})
-
-
 def test_reset_claim_unties_it():
     """The notes of the old binding go, and the volume's name unless it is kept."""
     claim, kept = _claim(), _claim()
@@ -387,11 +353,3 @@ def test_reset_volume_points_at_the_claim_in_the_target():
 
     assert volume["spec"]["claimRef"] == {"namespace": "copy", "name": "data"}
     assert volume["metadata"]["annotations"] == {}
-
-
-def test_rebinding_offers_the_volume_to_the_claim():
-    """The patch names the claim in the target and forgets the old uid."""
-    reference = rebind_patch(TARGET)["spec"]["claimRef"]
-
-    assert (reference["namespace"], reference["name"]) == ("copy", "data")
-    assert reference["uid"] is None
