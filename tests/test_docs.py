@@ -76,6 +76,19 @@ def test_generated_page_is_current(page):
     assert written == script["PAGES"][page](), "run docs/generate_reference.py"
 
 
+@pytest.mark.parametrize("room", ["catalog", "restore"])
+def test_modules_of_the_largest_rooms_are_placed(room):
+    """The page of the architecture says of each module of a large room where it belongs."""
+    page = (DOCS / "concepts" / "architecture.md").read_text()
+    section = page.split(f"\n**`{room}`**, ")[1].split("\n\n|")[1].split("\n\n")[0]
+    package = Path(kbackup.__file__).parent / room
+
+    placed = re.findall(r"`(_\w+)`", section)
+
+    modules = {path.stem for path in package.glob("_[a-z]*.py")}
+    assert sorted(placed) == sorted(modules), "see Two rooms from the inside"
+
+
 def leaves(nav):
     """The pages of a navigation, in its order."""
     for entry in nav:
