@@ -18,11 +18,7 @@ from kbackup._kits.log_capture import LogCapture
 from kbackup._kits.versions import installed_version
 from kbackup._kits.workers import Cancelled
 from kbackup.archive import ArchiveContents
-from kbackup.errors import (
-    KBackupError,
-    PlanOutdatedError,
-    RunCancelledError,
-)
+from kbackup.errors import KBackupError, PlanOutdatedError, RunCancelledError
 from kbackup.models import (
     Backup,
     ItemOperation,
@@ -32,11 +28,7 @@ from kbackup.models import (
     RestoreResult,
     RestoreSpec,
 )
-from kbackup.plugins import (
-    Run,
-    RunEnded,
-    RunStarted,
-)
+from kbackup.plugins import Run, RunEnded, RunStarted
 from kbackup.plugins.engine import Operations
 from kbackup.restore._claims import ClaimVerdict
 from kbackup.restore._namespaces import what_holds
@@ -57,11 +49,7 @@ from kbackup.restore._prepare import (
     writers_of,
 )
 from kbackup.restore._record import Place, annotations_of, check_name, claimed, keep
-from kbackup.restore._request import (
-    RestoreRequest,
-    restore_uid,
-    validate,
-)
+from kbackup.restore._request import RestoreRequest, restore_uid, validate
 from kbackup.restore._result import result_of, warn_at_the_end
 from kbackup.restore._types import ServedTypes
 from kbackup.restore._writer import Writer

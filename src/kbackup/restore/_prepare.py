@@ -101,12 +101,27 @@ class Session:
         )
 
 
+@attrs.frozen(kw_only=True)
+class Asked:
+    """What a restore is, before it is resolved against backup and target.
+
+    Attributes:
+        name: The restore's.
+        uid: Of this very restore; see `restore_uid`.
+        spec: With the name of the backup that is meant.
+        options: What only kbackup knows.
+        target_uid: Of the cluster that is written to; empty: it is not readable.
+    """
+
+    name: str
+    uid: str
+    spec: RestoreSpec
+    options: RestoreOptions
+    target_uid: str
+
+
 def look(
-    session: Session,
-    run: Run,
-    backup: Backup,
-    *,
-    asked: Asked,
+    session: Session, run: Run, backup: Backup, *, asked: Asked
 ) -> tuple[RestoreRequest, Planned]:
     """Read backup and target and decide about every item."""
     with opened(session, run, backup, asked.options) as contents:
@@ -130,6 +145,11 @@ def look(
 
 
 def check_target(cluster: Cluster, options: RestoreOptions) -> str:
+    """Return the uid of the target; empty where it may not be read.
+
+    Raises:
+        TargetMismatchError: Another cluster was expected.
+    """
     uid = cluster.uid()
     expected = options.expect_cluster
     if expected and expected not in (uid, cluster.context):
@@ -144,6 +164,12 @@ def check_target(cluster: Cluster, options: RestoreOptions) -> str:
 
 
 def find_backup(store: BackupStore, spec: RestoreSpec) -> Backup:
+    """Return the record of the backup that is named, or of a schedule's newest.
+
+    Raises:
+        BackupNotFoundError: There is none.
+        BackupDamagedError: The record cannot be read.
+    """
     if spec.backup_name:
         return store.get(spec.backup_name)
     backups = [entry.backup for entry in store.list() if entry.backup is not None]
@@ -187,17 +213,6 @@ def _read_archive(
             return archive.index(place)
 
     return call_watched(read, math.inf, session.cancel)
-
-
-@attrs.frozen(kw_only=True)
-class Asked:
-    """What a restore is, before it is resolved against backup and target."""
-
-    name: str
-    uid: str
-    spec: RestoreSpec
-    options: RestoreOptions
-    target_uid: str
 
 
 def resolve(
@@ -392,6 +407,7 @@ def make_maker(session: Session, request: RestoreRequest, run: Run) -> DesiredMa
 
 @contextmanager
 def cancel_as_error() -> Iterator[None]:
+    """Raise `RunCancelledError` where a cancel ends what is inside."""
     try:
         yield
     except Cancelled as exc:
