@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import attrs
@@ -19,14 +18,19 @@ from kbackup.catalog._claim import BackupClaim, RestoreClaim
 from kbackup.catalog._delete import delete_backup
 from kbackup.catalog._guard import GuardedStore
 from kbackup.catalog._journal import Journal
-from kbackup.catalog._listing import BackupEntry, EntryState, Listing
+from kbackup.catalog._listing import (
+    BackupEntry,
+    EntryState,
+    Listing,
+    first_usable,
+)
 from kbackup.catalog._manifest import Manifest, VolumeRecord
 from kbackup.catalog._publish import Content, claim_backup, publish
 from kbackup.catalog._reading import log_lines, read_object, read_side_file
 from kbackup.catalog._repair import Repairer, RepairReport
 from kbackup.catalog._repair_plan import RepairPlan, RepairPlanner
 from kbackup.catalog._side_files import RestoreFile, SideFile
-from kbackup.catalog._trust import read_manifest, read_record
+from kbackup.catalog._trust import read_manifest, read_record, right_manifest
 from kbackup.catalog._verify import Verifier, VerifyReport
 from kbackup.catalog._volumes import read_volumes
 from kbackup.errors import (
@@ -40,7 +44,6 @@ from kbackup.errors import (
 from kbackup.models import (
     AccessMode,
     Backup,
-    BackupPhase,
     BackupStorageLocation,
     Restore,
     Results,
@@ -58,7 +61,6 @@ from kbackup.stores import (
 )
 
 _Restores = list[Restore]  # inside the class, `list` is its method
-_USABLE = frozenset({BackupPhase.COMPLETED, BackupPhase.PARTIALLY_FAILED})
 
 
 class BackupStore:
@@ -171,12 +173,8 @@ class BackupStore:
         Raises:
             BackupNotFoundError: There is none.
         """
-        for entry in self.list():
-            backup = entry.backup
-            if backup is None or entry.state is not EntryState.COMPLETE:
-                continue
-            if backup.status.phase in _USABLE:
-                return backup
+        if (found := first_usable(self.list())) is not None:
+            return found
         raise BackupNotFoundError("latest", "the location has no whole backup")
 
     def manifest(self, name: str) -> Manifest | None:
@@ -203,7 +201,7 @@ class BackupStore:
             BackupDamagedError: It is not whole, or not what its manifest says.
         """
         if salvage:
-            manifest = self._manifest_if_right(name)
+            manifest = right_manifest(self._store, name)
             return self._archives.open(name, manifest, salvage=True)
         self._require_complete(name)
         return self._archives.open(name, self.manifest(name))
@@ -390,7 +388,7 @@ class BackupStore:
     # --- restores ---------------------------------------------------------------------
 
     def check_restore(self, name: str, uid: str) -> None:
-        """Raise `RestoreExistsError` if a run other than *uid* has used the name."""
+        """Refuse a name that a run other than *uid* has used: `RestoreExistsError`."""
         restores.check_name(self._store, name, uid)
 
     def claim_restore(
@@ -415,23 +413,32 @@ class BackupStore:
     ) -> None:
         """Write a restore's files, then its record; neither is written again.
 
+        Args:
+            restore: The record, in its last phase.
+            files: Paths or bytes by file name.
+            claim: On its name, looked at first and before the record; None: unclaimed.
+
         Raises:
-            RestoreExistsError: The name is taken.
-            RestoreInProgressError: The claim was lost.
+            RestoreExistsError: The name is taken, or this very run is on record.
+            RestoreInProgressError: The claim was lost; the record was not written.
             ReadOnlyLocationError: Nothing may be written here.
         """
         self._require_writable(layout.RESTORES)
         restores.put_restore(self._store, restore, files, claim)
 
     def list_restores(self) -> _Restores:
-        """Return the restores, newest first; Velero's as far as their files tell."""
+        """Return the restores that can be read, also Velero's, newest first."""
         return restores.list_restores(self._store)
 
     def get_restore(self, name: str) -> Restore:
-        """Return a restore; raises `RestoreNotFoundError`.
+        """Return a restore.
 
         Velero keeps no record in the store: its restores have no uid, and of their spec
         the backup's name at most.
+
+        Raises:
+            RestoreNotFoundError: There is none.
+            RestoreDamagedError: It cannot be read.
         """
         return restores.get_restore(self._store, name)
 
@@ -440,20 +447,25 @@ class BackupStore:
 
         Returns:
             What lies beside them, is no file of a restore and was left: keys.
+
+        Raises:
+            RestoreNotFoundError: There is nothing of that name, or nothing of a restore.
+            RestoreInProgressError: A run is restoring under it.
+            ReadOnlyLocationError: Nothing may be written here.
         """
         self._require_writable(layout.RESTORES)
         return restores.delete_restore(self._store, name, clock=self._clock)
 
     def restore_file(self, name: str, file: RestoreFile) -> Any:
-        """Return the JSON of a restore's file; None: there is none."""
+        """Return a restore's file as JSON, or None; raises `RestoreDamagedError`."""
         return restores.read_file(self._store, name, file)
 
     def restore_results(self, name: str) -> Results:
-        """Return the warnings and errors of a restore."""
+        """Return the warnings and errors of a restore; raises as `restore_file`."""
         return restores.read_results(self._store, name)
 
     def restore_logs(self, name: str) -> Iterator[str]:
-        """Yield the lines of a restore's log."""
+        """Yield the lines of a restore's log, if any; raises as `restore_file`."""
         return restores.read_logs(self._store, name)
 
     # --- the end ----------------------------------------------------------------------
@@ -477,23 +489,11 @@ class BackupStore:
                 hint="--damaged reads what is readable of it",
             )
 
-    def _manifest_if_right(self, name: str) -> Manifest | None:
-        """Return the manifest; of a backup that is damaged or not whole, maybe none."""
-        try:
-            return self.manifest(name)
-        except (BackupDamagedError, BackupNotFoundError):
-            return None
-
     def __repr__(self) -> str:
         return f"BackupStore({self.url!r})"
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

@@ -176,6 +176,17 @@ def read_manifest(store: ObjectStore, record: Record) -> Manifest | None:
     return manifest
 
 
+def right_manifest(store: ObjectStore, name: str) -> Manifest | None:
+    """Return a backup's manifest; None: there is none that can be trusted, or no record.
+
+    For whoever reads what is readable of a damaged backup.
+    """
+    try:
+        return read_manifest(store, read_record(store, name))
+    except (BackupDamagedError, BackupNotFoundError):
+        return None
+
+
 def _is_bound(store: ObjectStore, name: str, content: bytes) -> bool:
     """Tell whether these bytes are a record that a manifest in the store is about."""
     try:
