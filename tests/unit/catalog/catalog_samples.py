@@ -6,9 +6,11 @@ itself at the N-th write of its repair;
 ``python catalog_samples.py race ROOT NAME BARRIER`` writes one backup when the file is there.
 """
 
+import contextlib
 import io
 import os
 import sys
+import threading
 import time
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -24,7 +26,11 @@ from kbackup.catalog import (
     NotCovered,
     VolumeRecord,
 )
-from kbackup.errors import BackupError
+from kbackup.errors import (
+    BackupError,
+    BackupInProgressError,
+    RestoreInProgressError,
+)
 from kbackup.models import (
     Backup,
     BackupPhase,
@@ -153,6 +159,24 @@ def make(store, name, *, started=START, files=None, manifest=None, **status):
             files or files_of(name),
             manifest or manifest_of(),
         )
+
+
+def contend(claim, contenders=4):
+    """Call ``claim(n)`` of each contender at the same moment; return what was won."""
+    barrier, won = threading.Barrier(contenders), []
+
+    def claim_it(n):
+        """Claim the name together with the others."""
+        barrier.wait()
+        with contextlib.suppress(BackupInProgressError, RestoreInProgressError):
+            won.append(claim(n))
+
+    threads = [threading.Thread(target=claim_it, args=(n,)) for n in range(contenders)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return won
 
 
 class Watched:

@@ -1,6 +1,5 @@
 """One name has one writer, dead writers give it up, and nobody wins twice."""
 
-import contextlib
 import json
 import os
 import subprocess
@@ -513,24 +512,14 @@ def test_system_that_tells_no_boot(objects, monkeypatch):
         store.claim("shop", run_uid="b")
 
 
-def test_listed_contenders_have_at_most_one_winner(objects, clock):
+def test_listed_contenders_have_at_most_one_winner(objects):
     """Without atomic creation two never win the same name."""
     for _ in range(10):
-        barrier = threading.Barrier(4)
-        won = []
-
-        def try_it(n, barrier=barrier, won=won):
-            """Claim the name together with the others."""
-            store = BackupStore(Listed(objects), clock=SystemClock())
-            barrier.wait()
-            with contextlib.suppress(BackupInProgressError):
-                won.append(store.claim("shop", run_uid=f"run-{n}"))
-
-        threads = [threading.Thread(target=try_it, args=(n,)) for n in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        won = samples.contend(
+            lambda n: BackupStore(Listed(objects), clock=SystemClock()).claim(
+                "shop", run_uid=f"run-{n}"
+            )
+        )
         assert len(won) <= 1
         for claim in won:
             claim.release()
