@@ -138,7 +138,7 @@ def test_every_workload_has_exactly_its_replicas(place):
 
 
 def test_custom_resources_have_their_owners_again(place):
-    """Safety 1: linked by the new UID, so that the garbage collector agrees."""
+    """Linked by the new UID, so that the garbage collector agrees."""
     objects = place.world.objects(place.namespace)
     wishes = {name: item for (kind, name), item in objects.items() if "wishes" in kind}
 
@@ -182,7 +182,7 @@ def test_running_job_has_one_pod(place):
 
 
 def test_claims_are_bound_or_explained(place):
-    """Safety 2: a claim that is not Bound is named in a warning, with why."""
+    """A claim that is not Bound is named in a warning, with why."""
     warned = {entry.item.name for entry in place.result.results.warnings if entry.item}
     claims = place.world.items("v1", "PersistentVolumeClaim", place.namespace)
     phases = {item["metadata"]["name"]: item["status"]["phase"] for item in claims}
@@ -193,16 +193,20 @@ def test_claims_are_bound_or_explained(place):
 
 
 def test_reattached_claims_have_their_volumes_back(trip):
-    """Safety 2: asked to reattach, each claim is bound to its very volume again."""
+    """Asked to reattach, each claim is bound to its very volume again."""
     place = trip.places["in place"]
-    for claim in place.world.items("v1", "PersistentVolumeClaim", place.namespace):
-        name = claim["metadata"]["name"]
-        before = trip.before["persistentvolumeclaims", name]
-        assert claim["spec"].get("volumeName") == before["spec"].get("volumeName")
+    claims = place.world.items("v1", "PersistentVolumeClaim", place.namespace)
+
+    volumes = {x["metadata"]["name"]: x["spec"].get("volumeName") for x in claims}
+    assert volumes["data-db-0"]
+    assert volumes == {
+        name: trip.before["persistentvolumeclaims", name]["spec"].get("volumeName")
+        for name in ("data-db-0", "data-db-1", "waiting")
+    }
 
 
 def test_empty_claims_are_warned_of(trip):
-    """Safety 2: a claim that had data and comes back empty is a warning by name."""
+    """A claim that had data and comes back empty is a warning by name."""
     for where in ("other name", "other cluster"):
         results = trip.places[where].result.results
         empty = {x.item.name for x in results.warnings if "empty volume" in x.message}

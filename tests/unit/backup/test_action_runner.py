@@ -169,7 +169,7 @@ def test_an_action_that_exits_costs_its_item(runner):
 
     outcomes = runner.execute(_calls(Action("test/exit", execute)))
 
-    assert all(isinstance(each.error, ActionError) for each in outcomes)
+    assert [type(each.error) for each in outcomes] == 3 * [ActionError]
 
 
 def test_a_hanging_action_is_given_up(runner):

@@ -533,6 +533,7 @@ def test_a_cancel_while_waiting_cancels_the_operations(scene):
 
     assert action.cancelled == ["o-a", "o-b"]
     assert scene.phases == ["Failed", "Failed"]
+    assert len(scene.errors) == 2
     assert all("the run ended before it" in e for e in scene.errors)
 
 
