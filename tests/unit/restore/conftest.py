@@ -2,7 +2,9 @@
 
 import io
 import json
+import sys
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -13,6 +15,8 @@ from kbackup.catalog import BackupStore, Manifest, VolumeRecord
 from kbackup.models import Backup, BackupPhase, BackupStatus, ObjectMeta
 from kbackup.restore import RestoreEngine
 from kbackup.testing import SimulatedCluster, sample_shop
+
+sys.path.insert(0, str(Path(__file__).parent))  # for `plan_samples`
 
 TYPES = {
     "Namespace": "namespaces",

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import attrs
 import pytest
+from plan_samples import config_map, namespace
 
 from kbackup._kits.workers import CancelToken
 from kbackup.cluster import Cluster
@@ -40,21 +41,6 @@ SECRET = "bm90LWEtcmVhbC1rZXk="  # of the sample shop
 def _spec(**more):
     """A restore of backup shop-1."""
     return RestoreSpec(backup_name="shop-1", **more)
-
-
-def _config_map(name="settings", namespace="shop", **data):
-    """A ConfigMap."""
-    return {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": name, "namespace": namespace},
-        "data": data,
-    }
-
-
-def _namespace(name="shop"):
-    """A Namespace."""
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
 
 
 def _actions(plan):
@@ -194,8 +180,8 @@ def test_a_type_that_the_target_lacks_is_a_conflict(shop):
 
 def test_types_that_may_not_be_listed_are_unknown(shop):
     """A type that the caller may not read is unknown, with the reason."""
-    items = [_namespace(), *(_config_map(f"c{n}") for n in range(5))]
-    shop.simulated.load([_namespace()])
+    items = [namespace(), *(config_map(f"c{n}") for n in range(5))]
+    shop.simulated.load([namespace()])
     shop.simulated.faults.forbid(verb="list", resource="secrets")
     del items
 
@@ -219,7 +205,7 @@ def _event(name):
 
 def test_what_belongs_to_the_cluster_is_skipped_or_named(make_shop):
     """Events and published certificates are skipped, unless they are asked for."""
-    shop = make_shop([_event("e1"), _config_map("kube-root-ca.crt", a="1")])
+    shop = make_shop([_event("e1"), config_map("kube-root-ca.crt", a="1")])
 
     plan = shop.engine.plan("try-1", SPEC)
     named = shop.engine.plan("try-1", _spec(included_resources=("events",)))
@@ -248,7 +234,7 @@ def test_adopt_creates_the_pods_before_their_controllers(shop):
 
 def _applied():
     """A ConfigMap with a manager of server-side apply."""
-    applied = _config_map(currency="EUR")
+    applied = config_map(currency="EUR")
     applied["metadata"]["managedFields"] = [
         {
             "manager": "argocd",
@@ -264,7 +250,7 @@ def _applied():
 
 def test_fields_that_the_target_drops_are_named(make_shop, monkeypatch):
     """A server that stores less than it was sent is a warning with the fields' names."""
-    shop = make_shop([_namespace(), _config_map(currency="EUR", tax="19")])
+    shop = make_shop([namespace(), config_map(currency="EUR", tax="19")])
     create = Cluster.create
 
     def forgetful(self, resource, body, **more):
@@ -283,15 +269,15 @@ def test_fields_that_the_target_drops_are_named(make_shop, monkeypatch):
 def test_managers_of_server_side_apply_get_their_fields_back(make_shop):
     """What was applied gets its manager back by a second, counted write, Namespaces too."""
     shop = make_shop([])
-    namespace = _namespace()
-    namespace["metadata"]["labels"] = {"team": "shop"}
-    namespace["metadata"]["managedFields"] = [
+    space = namespace()
+    space["metadata"]["labels"] = {"team": "shop"}
+    space["metadata"]["managedFields"] = [
         {
             **_applied()["metadata"]["managedFields"][0],
             "fieldsV1": {"f:metadata": {"f:labels": {"f:team": {}}}},
         }
     ]
-    shop.replace_backup([namespace, _applied()], as_is=True)
+    shop.replace_backup([space, _applied()], as_is=True)
 
     plan = shop.engine.plan("try-1", SPEC)
     dropped = shop.engine.plan("try-1", SPEC, RestoreOptions(managed_fields="drop"))
@@ -315,7 +301,7 @@ def test_all_managers_get_their_fields_back_when_asked_for(make_shop):
         "manager": "kubectl",
         "operation": "Update",
     }
-    shop = make_shop([_namespace(), item], as_is=True)
+    shop = make_shop([namespace(), item], as_is=True)
 
     by_default = shop.engine.plan("try-1", SPEC)
     plan = shop.engine.plan("try-1", SPEC, RestoreOptions(managed_fields="restore"))
@@ -346,7 +332,7 @@ def test_writes_are_no_more_than_the_host_allows(make_shop, monkeypatch):
 
 def test_validate_asks_the_server(shop):
     """With validate=True what the server would refuse is a conflict beforehand."""
-    shop.simulated.load([_namespace()])
+    shop.simulated.load([namespace()])
     shop.simulated.faults.forbid(verb="create", resource="configmaps")
     before = shop.versions()
 
@@ -362,9 +348,9 @@ def test_validate_asks_the_server(shop):
 
 def test_validate_writes_nothing_to_what_it_meets(make_shop):
     """What the same restore made meanwhile does not even get its managers back."""
-    shop = make_shop([_namespace(), _applied()], as_is=True)
-    shop.simulated.load([_namespace()])
-    made = _config_map(currency="EUR")
+    shop = make_shop([namespace(), _applied()], as_is=True)
+    shop.simulated.load([namespace()])
+    made = config_map(currency="EUR")
     made["metadata"]["labels"] = {
         "velero.io/backup-name": "shop-1",
         "velero.io/restore-name": "try-1",
@@ -447,7 +433,7 @@ def test_restore_under_another_name(shop):
 
 def test_two_namespaces_into_one_is_a_conflict_where_names_clash(make_shop):
     """Of two items that would become one object, one is a conflict."""
-    shop = make_shop([_config_map("a", "one"), _config_map("a", "two")])
+    shop = make_shop([config_map("a", "one"), config_map("a", "two")])
     mapping = {"one": "both", "two": "both"}
 
     plan = shop.engine.plan("try-1", _spec(namespace_mapping=mapping))
@@ -458,7 +444,7 @@ def test_two_namespaces_into_one_is_a_conflict_where_names_clash(make_shop):
 
 def test_existing_objects_are_left_and_named(shop):
     """Without a policy what differs stays, and is a warning."""
-    shop.simulated.load([_namespace(), _config_map(currency="USD")])
+    shop.simulated.load([namespace(), config_map(currency="USD")])
 
     result = shop.engine.run("try-1", SPEC)
 
@@ -471,7 +457,7 @@ def test_existing_objects_are_left_and_named(shop):
 
 def test_policy_update_makes_it_as_in_the_backup(shop):
     """With policy update the object becomes as in the backup, in one write."""
-    shop.simulated.load([_namespace(), _config_map(currency="USD", live="only")])
+    shop.simulated.load([namespace(), config_map(currency="USD", live="only")])
 
     result = shop.engine.run("try-1", _spec(existing_resource_policy="update"))
 
@@ -523,7 +509,7 @@ def _retained():
     """A claim and its Retain volume."""
     claim = next(x for x in sample_shop() if x["kind"] == "PersistentVolumeClaim")
     volume = next(x for x in sample_shop() if x["kind"] == "PersistentVolume")
-    return [_namespace(), claim, volume]
+    return [namespace(), claim, volume]
 
 
 def test_retained_volumes_are_reused_when_asked_for(make_shop):
@@ -556,7 +542,7 @@ def test_volumes_that_are_refused(make_shop, options):
         live = _retained()[2]
         live["spec"]["claimRef"]["uid"] = "8d3c7e10"
         live["status"] = {"phase": "Released"}
-        shop.simulated.load([_namespace(), live])
+        shop.simulated.load([namespace(), live])
     before = shop.names("persistentvolumes")
 
     plan = shop.engine.plan("try-1", attrs.evolve(SPEC, restore_pvs=False), options)
@@ -575,7 +561,7 @@ def test_a_disk_in_use_is_never_used_twice(make_shop):
     shop = make_shop(_retained())
     other = _retained()[2]
     other["metadata"]["name"] = "pv-live"
-    shop.simulated.load([_namespace(), other])
+    shop.simulated.load([namespace(), other])
 
     plan = shop.engine.plan("try-1", SPEC, RestoreOptions(retained_volumes="reuse"))
     result = shop.engine.apply(plan)
@@ -593,7 +579,7 @@ def test_a_released_volume_is_reattached_when_asked_for(make_shop):
     live = _retained()[2]
     live["spec"]["claimRef"]["uid"] = "8d3c7e10"
     live["status"] = {"phase": "Released"}
-    shop.simulated.load([_namespace(), live])
+    shop.simulated.load([namespace(), live])
 
     plan = shop.engine.plan("try-1", SPEC, RestoreOptions(released_volumes="reattach"))
     result = shop.engine.apply(plan)
@@ -613,7 +599,7 @@ def test_a_volume_whose_rebinding_got_no_answer(make_shop, after):
     live = _retained()[2]
     live["spec"]["claimRef"]["uid"] = "8d3c7e10"
     live["status"] = {"phase": "Released"}
-    shop.simulated.load([_namespace(), live])
+    shop.simulated.load([namespace(), live])
     shop.simulated.faults.drop(
         verb="patch", resource="persistentvolumes", after=after, times=1
     )
@@ -633,7 +619,7 @@ def test_a_volume_whose_rebinding_got_no_answer(make_shop, after):
 
 def test_an_object_that_moved_is_left_alone(shop):
     """An update is not sent over an object that changed since the plan."""
-    shop.simulated.load([_namespace(), _config_map(currency="USD")])
+    shop.simulated.load([namespace(), config_map(currency="USD")])
     plan = shop.engine.plan("try-1", _spec(existing_resource_policy="update"))
     resource = shop.cluster.discover().by_kind("v1", "ConfigMap")
     patch = {"data": {"currency": "CHF"}}
@@ -705,7 +691,7 @@ def test_what_a_live_controller_keeps_is_left_to_it(shop):
 def test_an_object_that_appeared_is_left_alone(shop):
     """A create meets an object that was not there: it stays, and is named."""
     plan = shop.engine.plan("try-1", SPEC)
-    shop.simulated.load([_namespace(), _config_map(currency="CHF")])
+    shop.simulated.load([namespace(), config_map(currency="CHF")])
 
     result = shop.engine.apply(plan)
 
@@ -718,7 +704,7 @@ def test_an_object_that_appeared_is_left_alone(shop):
 def test_a_plan_of_another_archive_is_refused(shop):
     """When the archive was replaced the plan is refused before any write."""
     plan = shop.engine.plan("try-1", SPEC)
-    shop.replace_backup([_namespace("other")])
+    shop.replace_backup([namespace("other")])
 
     with pytest.raises(PlanOutdatedError):
         shop.engine.apply(plan)
@@ -817,7 +803,7 @@ def test_another_restore_under_the_name_of_a_killed_one(make_shop):
         if isinstance(event, ItemRestored) and event.identifier.name == "settings":
             token.cancel("killed")
 
-    shop = make_shop([_namespace(), _config_map(a="1")], observer=kill)
+    shop = make_shop([namespace(), config_map(a="1")], observer=kill)
     plan = shop.engine.plan("try-1", SPEC)
     with pytest.raises(RunCancelledError):
         shop.engine.apply(plan, cancel=token)
@@ -875,8 +861,8 @@ def test_lost_answers_are_settled_by_looking(shop):
 
 def test_a_lost_answer_of_an_applied_object(make_shop):
     """An object with server-side-apply managers gets them back after a lost answer."""
-    shop = make_shop([_namespace()])
-    shop.replace_backup([_namespace(), _applied()], as_is=True)
+    shop = make_shop([namespace()])
+    shop.replace_backup([namespace(), _applied()], as_is=True)
     shop.simulated.faults.drop(
         verb="create", resource="configmaps", after=True, times=1
     )
@@ -1062,7 +1048,7 @@ def test_the_longest_name_is_kept_on_record(shop):
 
 def test_the_log_tells_the_run(make_shop):
     """The log of a restore in which all went well used to be empty."""
-    shop = make_shop([_namespace(), _config_map(a="1"), _config_map("more", b="2")])
+    shop = make_shop([namespace(), config_map(a="1"), config_map("more", b="2")])
     shop.simulated.faults.fail(verb="create", resource="configmaps", status=422)
 
     shop.engine.run("try-1", SPEC)
@@ -1080,8 +1066,8 @@ def test_the_log_tells_the_run(make_shop):
 
 def test_the_log_has_no_line_for_each_item(make_shop):
     """The log of a large restore grows with its types, not with its items."""
-    many = [_config_map(f"c{n}") for n in range(60)]
-    shop = make_shop([_namespace(), *many])
+    many = [config_map(f"c{n}") for n in range(60)]
+    shop = make_shop([namespace(), *many])
 
     shop.engine.run("try-1", SPEC)
     shop.engine.run("try-2", SPEC)

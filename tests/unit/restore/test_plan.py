@@ -1,10 +1,11 @@
 """A plan is a value that can be read, printed and saved, without any secret."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import attrs
 import pytest
+from plan_samples import HEAD
 
 from kbackup._kits.normalise import Difference, differences
 from kbackup.models import (
@@ -19,27 +20,8 @@ from kbackup.restore import (
     Notice,
     PlanAction,
     PlanEntry,
-    PlanHead,
     Precondition,
     RestorePlan,
-)
-
-HEAD = PlanHead(
-    server="https://10.0.0.1:6443",
-    context="prod",
-    cluster_uid="c1",
-    cluster_version="v1.20.2",
-    same_cluster=False,
-    restore_name="try-1",
-    restore_uid="r1",
-    backup_name="shop-1",
-    backup_uid="b1",
-    backup_phase="PartiallyFailed",
-    backup_age=timedelta(hours=3, seconds=1, microseconds=7),
-    backup_warnings=2,
-    backup_errors=1,
-    not_covered=("pods in shop: forbidden",),
-    archive_digest="ab" * 32,
 )
 
 

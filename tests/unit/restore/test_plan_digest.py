@@ -4,6 +4,7 @@ import json
 from datetime import timedelta
 
 import pytest
+from plan_samples import HEAD
 
 from kbackup._kits.normalise import Difference
 from kbackup.errors import InvalidPlanError
@@ -20,7 +21,6 @@ from kbackup.restore import (
     Notice,
     PlanAction,
     PlanEntry,
-    PlanHead,
     Precondition,
     RestorePlan,
 )
@@ -50,24 +50,7 @@ def _plan(**changes):
     seen = Precondition("8d", "41")
     change = Difference(path="type", op="change", left=1.0, right="Opaque")
     parts = {
-        "head": PlanHead(
-            server="https://10.0.0.1:6443",
-            context="prod",
-            cluster_uid="c1",
-            cluster_version="v1.20.2",
-            same_cluster=False,
-            restore_name="try-1",
-            restore_uid="r1",
-            backup_name="shop-1",
-            backup_uid="b1",
-            backup_phase="Completed",
-            backup_age=timedelta(hours=3),
-            backup_warnings=2,
-            backup_errors=1,
-            not_covered=("pods in shop: forbidden",),
-            archive_digest="ab" * 32,
-            writer_version="0.1",
-        ),
+        "head": HEAD,
         "entries": (
             _entry(
                 TLS, PlanAction.UPDATE, precondition=seen, differences=(change,), wave=2

@@ -9,6 +9,7 @@ import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from plan_samples import HEAD
 
 from kbackup._kits.normalise import Difference
 from kbackup.errors import InvalidPlanError
@@ -208,24 +209,7 @@ def _plan(**options):
     )
     claim = _ref("persistentvolumeclaims", "data")
     return RestorePlan(
-        head=PlanHead(
-            server="https://10.0.0.1:6443",
-            context="prod",
-            cluster_uid="c1",
-            cluster_version="v1.20.2",
-            same_cluster=False,
-            restore_name="try-1",
-            restore_uid="r1",
-            backup_name="shop-1",
-            backup_uid="b1",
-            backup_phase="Completed",
-            backup_age=timedelta(hours=3),
-            backup_warnings=2,
-            backup_errors=1,
-            not_covered=(),
-            archive_digest=DIGEST,
-            writer_version="0.1",
-        ),
+        head=HEAD,
         entries=(entry,),
         claims=(ClaimLine(claim=claim, target=claim, verdict=ClaimVerdict.NONE),),
         notices=(Notice(what="grants rights", items=(_ref(),)),),

@@ -7,6 +7,7 @@ from importlib.metadata import version
 import attrs
 import pytest
 from msgspec.structs import replace
+from plan_samples import config_map, namespace
 
 from kbackup.errors import InvalidSpecError, PlanOutdatedError
 from kbackup.models import (
@@ -24,21 +25,6 @@ from kbackup.testing import SimulatedCluster, sample_shop
 SPEC = RestoreSpec(backup_name="shop-1")
 UPDATE = RestoreSpec(backup_name="shop-1", existing_resource_policy="update")
 DIFFERENTLY = "the item would be written differently than planned"
-
-
-def _config_map(name="settings", namespace="shop", **data):
-    """A ConfigMap."""
-    return {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": name, "namespace": namespace},
-        "data": data,
-    }
-
-
-def _namespace(name="shop"):
-    """A Namespace."""
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
 
 
 def _saved(plan):
@@ -119,7 +105,7 @@ def test_a_loaded_plan_can_be_applied_again(shop):
 
 def test_updates_that_are_there_are_not_done_again(shop):
     """A plan applied a second time does not claim to have updated what it left alone."""
-    shop.simulated.load([_namespace(), _config_map(currency="USD")])
+    shop.simulated.load([namespace(), config_map(currency="USD")])
     update = attrs.evolve(SPEC, existing_resource_policy="update")
     document = _saved(shop.engine.plan("try-1", update))
     first = shop.engine.apply(RestorePlan.from_json(document))
@@ -132,7 +118,7 @@ def test_updates_that_are_there_are_not_done_again(shop):
 
 def test_an_update_whose_answer_was_lost_is_an_update(shop):
     """What this very run wrote is told as written, though no answer came."""
-    shop.simulated.load([_namespace(), _config_map(currency="USD")])
+    shop.simulated.load([namespace(), config_map(currency="USD")])
     update = attrs.evolve(SPEC, existing_resource_policy="update")
     plan = shop.engine.plan("try-1", update)
     shop.simulated.faults.drop(verb="patch", resource="configmaps", after=True, times=1)
@@ -181,7 +167,7 @@ def test_actions_see_the_target_as_it_was_before_the_first_write(make_shop):
     secret = {"apiVersion": "v1", "kind": "Secret"} | {
         "metadata": {"name": "key", "namespace": "shop"}
     }
-    objects = [_namespace(), secret, _config_map()]
+    objects = [namespace(), secret, config_map()]
     shop = make_shop(objects, plugins=PluginManager([Counting()]))
     document = _saved(shop.engine.plan("try-1", SPEC))
 
@@ -198,7 +184,7 @@ def test_actions_see_the_target_as_it_was_before_the_first_write(make_shop):
 
 def test_an_object_that_moved_is_left_alone(shop):
     """A loaded update is not sent over an object that changed since the plan."""
-    shop.simulated.load([_namespace(), _config_map(currency="USD")])
+    shop.simulated.load([namespace(), config_map(currency="USD")])
     document = _saved(shop.engine.plan("try-1", UPDATE))
     resource = shop.cluster.discover().by_kind("v1", "ConfigMap")
     patch = {"data": {"currency": "CHF"}}
@@ -230,7 +216,7 @@ def test_an_object_whose_status_moved_is_updated(shop):
 def test_another_archive_is_refused(shop):
     """When the archive was replaced nothing of a loaded plan is written."""
     document = _saved(shop.engine.plan("try-1", SPEC))
-    shop.replace_backup([_namespace("other")])
+    shop.replace_backup([namespace("other")])
 
     with pytest.raises(PlanOutdatedError, match="is not the one planned") as caught:
         shop.engine.apply(RestorePlan.from_json(document))
@@ -307,7 +293,7 @@ def test_transforms_given_again_make_the_same(shop):
 
 def test_a_transform_of_the_same_name_that_does_otherwise_is_refused(shop):
     """A body that is not the planned one is not written, and is an error by name."""
-    shop.simulated.load([_namespace()])
+    shop.simulated.load([namespace()])
     options = RestoreOptions(transforms=[_labelled("a")])
     document = _saved(shop.engine.plan("try-1", SPEC, options))
 
@@ -363,7 +349,7 @@ def test_a_write_without_a_digest_is_never_sent(shop):
 )
 def test_an_edited_line_is_not_written(make_shop, change):
     """A line that is not as it was planned is not written, here or elsewhere."""
-    shop = make_shop([_namespace(), _config_map(a="1")])
+    shop = make_shop([namespace(), config_map(a="1")])
     document = _saved(shop.engine.plan("try-1", SPEC))
     _line(document, "settings").update(change)
 
@@ -409,7 +395,7 @@ def test_an_edited_specification_writes_nothing_else(shop, field, value):
 
 def test_an_update_that_the_policy_does_not_allow_is_refused(shop):
     """A skip made an update of the live object stays undone without its policy."""
-    shop.simulated.load([_namespace(), _config_map(currency="USD")])
+    shop.simulated.load([namespace(), config_map(currency="USD")])
     allowed = _saved(shop.engine.plan("try-1", UPDATE))
     document = _saved(shop.engine.plan("try-1", SPEC))
     _line(document, "settings").update(_line(allowed, "settings"))
@@ -425,7 +411,7 @@ def test_an_update_that_the_policy_does_not_allow_is_refused(shop):
 
 def test_another_uid_is_another_object(shop):
     """An update of an object that the plan did not see is not sent."""
-    shop.simulated.load([_namespace(), _config_map(currency="USD")])
+    shop.simulated.load([namespace(), config_map(currency="USD")])
     document = _saved(shop.engine.plan("try-1", UPDATE))
     _line(document, "settings")["seen"]["uid"] = "another"
 
@@ -463,10 +449,10 @@ def _released(make_shop):
     claim = next(x for x in sample_shop() if x["kind"] == "PersistentVolumeClaim")
     volume = next(x for x in sample_shop() if x["kind"] == "PersistentVolume")
     volume["spec"]["persistentVolumeReclaimPolicy"] = "Retain"
-    shop = make_shop([_namespace(), claim, volume])
+    shop = make_shop([namespace(), claim, volume])
     volume["spec"]["claimRef"]["uid"] = "8d3c7e10"
     volume["status"] = {"phase": "Released"}
-    shop.simulated.load([_namespace(), volume])
+    shop.simulated.load([namespace(), volume])
     return shop
 
 
