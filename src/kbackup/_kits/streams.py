@@ -36,6 +36,14 @@ class Writable(Protocol):
         ...
 
 
+class NullWriter:
+    """Takes bytes and keeps none: for what only reads, hashes or counts."""
+
+    def write(self, data: bytes, /) -> int:
+        """Take *data*."""
+        return len(data)
+
+
 class HashingWriter(io.RawIOBase):
     """Pass bytes on and know their number and SHA-256.
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from kbackup._kits.private_file import private_file
-from kbackup._kits.streams import Writable
+from kbackup._kits.streams import NullWriter, Writable
 from kbackup._kits.temporary import place_of
 from kbackup._kits.workers import WorkerPool
 from kbackup.archive import ArchiveContents, ArchiveReader
@@ -114,7 +114,7 @@ class Archives:
             known = self._digests.get(name)
         if known is not None and known[0] == _version(info):
             return known[1]
-        digest = copy_checked(self._store, name, info.key, Nothing(), None)
+        digest = copy_checked(self._store, name, info.key, NullWriter(), None)
         self._remember(name, info, digest)
         return digest
 
@@ -220,14 +220,6 @@ class _Bounded:
 def _bounded(name: str, target: Writable, expected: ManifestObject | None) -> Writable:
     """Bound what *target* takes; of an archive without a manifest nothing is known."""
     return _Bounded(target, name, expected.size) if expected is not None else target
-
-
-class Nothing:
-    """Takes bytes and keeps none."""
-
-    def write(self, data: bytes, /) -> int:
-        """Take *data*."""
-        return len(data)
 
 
 def _expected(name: str, manifest: Manifest | None) -> ManifestObject | None:

@@ -11,8 +11,7 @@ from typing import BinaryIO, cast
 
 import attrs
 
-from kbackup._kits.streams import HashingWriter
-from kbackup.catalog._archives import Nothing
+from kbackup._kits.streams import HashingWriter, NullWriter
 from kbackup.catalog._manifest import Manifest
 from kbackup.catalog._trust import Record
 from kbackup.errors import ObjectNotFoundError, StoreError
@@ -83,7 +82,7 @@ def faults_of_copies(
 
 def _digest(store: ObjectStore, key: str) -> Digest | str | None:
     """Return what an object is, or why it cannot be read; None: it is not there."""
-    with HashingWriter(Nothing()) as hashing:
+    with HashingWriter(NullWriter()) as hashing:
         try:
             store.get(key, cast("BinaryIO", hashing))
         except ObjectNotFoundError:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from kbackup._kits.streams import GZIP_ERRORS, decompress
-from kbackup.errors import StoreError
+from kbackup.errors import ObjectNotFoundError, StoreError
 from kbackup.plugins import Digest, ObjectStore
 
 _MIB = 1 << 20
@@ -34,6 +34,15 @@ class _Bounded(io.BytesIO):
         if self.tell() + len(data) > self._limit:
             raise UnreadableError(f"it has more than {self._limit} bytes")
         return super().write(data)
+
+
+def exists(store: ObjectStore, key: str) -> bool:
+    """Tell whether there is an object; raises `StoreError` where nobody can tell."""
+    try:
+        store.stat(key)
+    except ObjectNotFoundError:
+        return False
+    return True
 
 
 def fetch(

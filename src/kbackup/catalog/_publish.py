@@ -18,7 +18,7 @@ from kbackup._kits.streams import sha256_of
 from kbackup._kits.versions import installed_version
 from kbackup._kits.words import first_few
 from kbackup.catalog._claim import BackupClaim
-from kbackup.catalog._fetch import UnreadableError, fetch
+from kbackup.catalog._fetch import UnreadableError, exists, fetch
 from kbackup.catalog._manifest import Manifest, ManifestObject
 from kbackup.catalog._side_files import SHOWN, strangers
 from kbackup.catalog._trust import seal
@@ -26,7 +26,6 @@ from kbackup.errors import (
     BackupExistsError,
     BackupInProgressError,
     ObjectExistsError,
-    ObjectNotFoundError,
     StoreError,
     StoreFullError,
 )
@@ -63,11 +62,7 @@ def _require_free(store: ObjectStore, name: str) -> None:
 
 def has_record(store: ObjectStore, name: str) -> bool:
     """Tell whether there is a backup of that name, whatever its state."""
-    try:
-        store.stat(BackupFiles(name).metadata)
-    except ObjectNotFoundError:
-        return False
-    return True
+    return exists(store, BackupFiles(name).metadata)
 
 
 def sweep(store: ObjectStore, name: str) -> None:

@@ -13,6 +13,7 @@ from kbackup.catalog._claim_to_delete import delete_claimed
 from kbackup.catalog._fetch import (
     LARGEST_SIDE_FILE,
     UnreadableError,
+    exists,
     fetch,
     inflate,
     parse_json,
@@ -105,7 +106,7 @@ def put_restore(
     keys = RestoreFiles(name)
     named = file_names(keys.directory, files)
     check_name(store, name, uid)
-    if _exists(store, keys.record):
+    if exists(store, keys.record):
         raise RestoreExistsError(name, "this very run is recorded already")
     journal = Journal(store, uid)
     if _is_ours(store, name, uid):
@@ -257,7 +258,7 @@ def awaits_completion(store: ObjectStore, uid: str) -> bool:
     return any(
         layout.is_valid_name(name)
         and _keys(store, name)
-        and not _exists(store, RestoreFiles(name).record)
+        and not exists(store, RestoreFiles(name).record)
         for name in names
     )
 
@@ -289,14 +290,6 @@ def _strangers(name: str, keys: Sequence[str]) -> list[str]:
     files = set(_files(name, keys))
     directory = RestoreFiles(name).directory
     return sorted(key.removeprefix(directory) for key in keys if key not in files)
-
-
-def _exists(store: ObjectStore, key: str) -> bool:
-    try:
-        store.stat(key)
-    except ObjectNotFoundError:
-        return False
-    return True
 
 
 def _newest_first(restore: Restore) -> tuple[float, str]:

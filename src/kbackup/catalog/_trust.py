@@ -13,7 +13,7 @@ from contextlib import suppress
 
 import attrs
 
-from kbackup.catalog._fetch import UnreadableError, fetch, parse_json
+from kbackup.catalog._fetch import UnreadableError, exists, fetch, parse_json
 from kbackup.catalog._manifest import Manifest, ManifestError
 from kbackup.errors import (
     BackupDamagedError,
@@ -150,9 +150,7 @@ def read_manifest(store: ObjectStore, record: Record) -> Manifest | None:
     name = record.backup.metadata.name
     key = BackupFiles(name).manifest
     if not record.annotation:
-        try:
-            store.stat(key)
-        except ObjectNotFoundError:
+        if not exists(store, key):
             return None
         raise BackupDamagedError(
             name, f"its record does not name the {layout.MANIFEST} that is there"

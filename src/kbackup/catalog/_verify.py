@@ -13,10 +13,10 @@ from itertools import islice
 
 import attrs
 
-from kbackup._kits.streams import HashingWriter
+from kbackup._kits.streams import HashingWriter, NullWriter
 from kbackup._kits.words import inside, plural
 from kbackup.archive import ArchiveContents, ArchiveSummary, find_misfiled
-from kbackup.catalog._archives import Archives, Nothing
+from kbackup.catalog._archives import Archives
 from kbackup.catalog._copies import expected_digests, faults_of_copies
 from kbackup.catalog._listing import EntryState, Listing, operation_items
 from kbackup.catalog._manifest import Manifest
@@ -159,7 +159,7 @@ class Verifier:
         """Read every object that the manifest names."""
         for each in manifest.objects:
             key = self._files.directory + each.name
-            sizes = HashingWriter(Nothing())
+            sizes = HashingWriter(NullWriter())
             with self._told():
                 copy_checked(self._store, self._name, key, sizes, each)
                 if sizes.size != each.size:
