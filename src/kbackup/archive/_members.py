@@ -41,8 +41,9 @@ class _Kept:
 class Members:
     """Inflates a gzip; a large member that comes once more is not inflated again.
 
-    That saves a third of the time where the items are large. Where what is damaged is to be passed over, nearly all is given before an
-    error, and the next call goes on at the next member that begins as ours do.
+    That saves a third of the time where the items are large. Where what is damaged is to
+    be passed over, nearly all is given before an error, and the next call goes on at the
+    next member that begins as ours do.
 
     Args:
         source: The archive, from its beginning.

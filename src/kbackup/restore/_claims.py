@@ -194,10 +194,14 @@ def plan_volume(
         return conflict.text
     if not _is_retained(volume):
         return "its disk goes with its claim (reclaim policy Delete)"
-    if (volume.get("spec") or {}).get("claimRef"):
-        return "it points at the original disk; --retained-volumes reuse takes it"
+    is_bound = bool((volume.get("spec") or {}).get("claimRef"))
     if not facts.reuse:
-        return "it points at an existing disk; --retained-volumes reuse takes it"
+        disk = "the original" if is_bound else "an existing"
+        return f"it points at {disk} disk; --retained-volumes reuse takes it"
+    if is_bound:
+        return (
+            "it points at the original disk, and the claim that had it is not created"
+        )
     return disk_in_use(volume, name, facts.volumes)
 
 

@@ -235,6 +235,26 @@ def test_a_disk_that_is_in_use_is_a_conflict(other):
     assert plan_volume(_volume(), "pv-1", facts, [line]).startswith("conflict")
 
 
+@pytest.mark.parametrize(
+    ("bound", "reuse", "why"),
+    [
+        (True, False, "the original disk; --retained-volumes reuse takes it"),
+        (False, False, "an existing disk; --retained-volumes reuse takes it"),
+        (True, True, "the original disk, and the claim that had it is not created"),
+        (False, True, ""),
+    ],
+)
+def test_a_volume_whose_claim_does_not_come(bound, reuse, why):
+    """Whoever asked for the original disks already is told why one is left all the same."""
+    volume = _volume()
+    if not bound:
+        del volume["spec"]["claimRef"]
+
+    reason = plan_volume(volume, "pv-1", VolumeFacts(reuse=reuse), [])
+
+    assert reason == (f"it points at {why}" if why else "")
+
+
 def test_a_delete_volume_is_never_reused():
     """The disk of a Delete volume is gone or goes: the claim gets a new one."""
     line = _line(_volume(policy="Delete"), reuse=True)
