@@ -8,21 +8,15 @@ kept in `PlanState`; who is left to its controller, `Makers` says.
 from collections.abc import Mapping
 from typing import Any
 
-import attrs
 import msgspec
 
 from kbackup.archive import ArchiveContents
 from kbackup.errors import ActionError, ArchiveCorruptError, KBackupError
 from kbackup.models import GroupResource, Item, ResourceIdentifier, well_known
-from kbackup.restore._claim_sources import ClaimSources
 from kbackup.restore._claims import (
     ClaimLine,
     ClaimVerdict,
-    VolumeFacts,
     class_problems,
-    keeps_claim,
-    plan_claim,
-    plan_volume,
     with_class,
 )
 from kbackup.restore._controlled import (
@@ -34,7 +28,6 @@ from kbackup.restore._controlled import (
     ownership,
 )
 from kbackup.restore._desired import Desired, DesiredMaker, is_wanted
-from kbackup.restore._disks import disk_in_use
 from kbackup.restore._existing import decide
 from kbackup.restore._filters import keeps_despite_where
 from kbackup.restore._makers import Makers
@@ -51,8 +44,8 @@ from kbackup.restore._system import (
     is_endpoints_of_selector,
 )
 from kbackup.restore._undone import Undone
+from kbackup.restore._volume_planner import Refusal, VolumePlanner
 
-_LEFT_AS_IT_IS = "exists; it is left as it is"
 _NOWHERE = "which is neither in this restore nor in the target"
 _decode = msgspec.json.decode
 
@@ -75,7 +68,7 @@ class ItemPlanner:
         self._book = book
         self._makers = Makers(request, state, book)
         self._undone = Undone(request, book)
-        self._sources = ClaimSources(request, contents, state, book)
+        self._volumes = VolumePlanner(request, contents, state, book)
         self._selects = bool(request.filters.selectors or request.options.where)
 
     def plan(
@@ -148,13 +141,17 @@ class ItemPlanner:
             if left is not None:
                 return left
         if case.view.is_claim:
-            case.line = self._claim_line(case)
+            case.line = self._volumes.line_of(
+                case.ref, case.content, case.target, lives=case.lives
+            )
             if case.line.verdict is ClaimVerdict.CONFLICT:
                 return case.entry(PlanAction.CONFLICT, case.line.text)
         elif case.view.is_volume:
-            verdict = self._volume_verdict(case)
-            if verdict is not None:
-                return verdict
+            refused = self._volumes.refused_at_once(
+                case.ref, case.content, exists=case.live is not None
+            )
+            if refused is not None:
+                return case.entry(*refused)
         return self._decide_own(case)
 
     def _left_to_maker(self, case: "_Case") -> PlanEntry | None:
@@ -183,7 +180,7 @@ class ItemPlanner:
         """Decide about an item that is the user's own."""
         case.had_status = bool(case.content.get("status"))
         case.second_write = self._wants_second_write(case)
-        facts, line = self._facts, case.line
+        facts, line = self._volumes.facts, case.line
         waits = class_problems(case.content, facts) if line is not None else ()
         try:
             desired = self._maker.make(
@@ -235,7 +232,7 @@ class ItemPlanner:
         elif case.live is not None:
             seen = _decode(case.live.json())
         if case.view.is_volume and (refused := self._refused(case, desired, seen)):
-            return refused
+            return case.entry(*refused)
         if seen is not None:
             return self._meet(case, desired, dict(seen))
         view, item, target = case.view, case.item, case.target
@@ -252,6 +249,14 @@ class ItemPlanner:
             second_write=case.second_write,
             api_version=item.api_version,
             kind=item.kind,
+        )
+
+    def _refused(
+        self, case: "_Case", desired: Desired, live: Mapping[str, Any] | None
+    ) -> Refusal | None:
+        existed = case.live is not None
+        return self._volumes.refused(
+            case.ref, case.content, desired, live, existed=existed
         )
 
     def _meet(self, case: "_Case", desired: Desired, live: dict[str, Any]) -> PlanEntry:
@@ -297,75 +302,6 @@ class ItemPlanner:
             return ""
         served = self._request.discovery.by_kind(twin.api_version, twin.kind)
         return f"the same object as in {newer}" if served is not None else ""
-
-    # --- claims and volumes -----------------------------------------------------------
-
-    def _claim_line(self, case: "_Case") -> ClaimLine:
-        ref, content, target = case.ref, case.content, case.target
-        if case.lives:
-            text = "exists in the target; its volume stays"
-            verdict = ClaimVerdict.EXISTS
-            line = ClaimLine(claim=ref, target=target, verdict=verdict, text=text)
-        else:
-            name = (content.get("spec") or {}).get("volumeName", "")
-            archived = self._archived_volume(name) if name else None
-            line = plan_claim(content, ref, target, archived, self._facts)
-            if line.verdict is ClaimVerdict.NEVER_BOUND:
-                problems = self._sources.problems(content, ref, target)
-                line = attrs.evolve(line, problems=(*line.problems, *problems))
-            if line.verdict is ClaimVerdict.REUSE:
-                self._state.want(
-                    ref, ResourceIdentifier(well_known.PERSISTENT_VOLUMES, "", name)
-                )
-        self._state.lines[ref] = line
-        return line
-
-    @property
-    def _facts(self) -> VolumeFacts:
-        """The target's volumes; of a restore without claims nobody read them."""
-        return self._state.facts or VolumeFacts()
-
-    def _archived_volume(self, name: str) -> Mapping[str, Any] | None:
-        """A claim's volume in the backup, also where the selection leaves it out."""
-        item = self._contents.get(
-            ResourceIdentifier(well_known.PERSISTENT_VOLUMES, "", name)
-        )
-        return item.content if item is not None else None
-
-    def _volume_verdict(self, case: "_Case") -> PlanEntry | None:
-        """Why a volume is not written, whatever is made of it; None: that decides."""
-        if case.live is None:
-            return self._unwanted_volume(case)
-        options, rules = self._request.options, self._request.rules
-        if rules.update_cluster or options.transforms:  # which may move it elsewhere
-            return None
-        return case.entry(PlanAction.SKIP, _LEFT_AS_IT_IS)
-
-    def _refused(
-        self, case: "_Case", desired: Desired, live: Mapping[str, Any] | None
-    ) -> PlanEntry | None:
-        """Why a volume is not written as it would be; None: it may be."""
-        if live is not None and not self._request.rules.update_cluster:
-            return case.entry(PlanAction.SKIP, _LEFT_AS_IT_IS)
-        if live is not None and not live["metadata"].get("deletionTimestamp"):
-            reason = keeps_claim(live, desired.content)
-            return case.entry(PlanAction.CONFLICT, reason) if reason else None
-        if case.live is not None and (unwanted := self._unwanted_volume(case)):
-            return unwanted
-        volumes = self._facts.volumes
-        reason = disk_in_use(desired.content, desired.target.name, volumes)
-        return case.entry(PlanAction.CONFLICT, reason) if reason else None
-
-    def _unwanted_volume(self, case: "_Case") -> PlanEntry | None:
-        """Why a volume of the backup does not come again; None: it was asked for."""
-        if self._request.spec.restore_pvs is False:
-            return case.entry(PlanAction.SKIP, "restorePVs is false")
-        lines = tuple(self._state.lines.values())
-        reason = plan_volume(case.content, case.ref.name, self._facts, lines)
-        if not reason:
-            return None
-        conflict = reason.startswith("conflict")
-        return case.entry(PlanAction.CONFLICT if conflict else PlanAction.SKIP, reason)
 
     # --- what the item is -------------------------------------------------------------
 

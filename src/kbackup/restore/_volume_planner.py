@@ -1,0 +1,158 @@
+"""What becomes of the claims and volumes of one restore, one item at a time.
+
+`_claims` decides by values; here are the values: what the backup has, what is planned so
+far, what the target has. Reads only; asked by the item planner.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from kbackup.archive import ArchiveContents
+from kbackup.models import ResourceIdentifier, well_known
+from kbackup.restore._claim_sources import ClaimSources
+from kbackup.restore._claims import (
+    ClaimLine,
+    ClaimVerdict,
+    VolumeFacts,
+    keeps_claim,
+    plan_claim,
+    plan_volume,
+)
+from kbackup.restore._desired import Desired
+from kbackup.restore._disks import disk_in_use
+from kbackup.restore._notices import NoticeBook
+from kbackup.restore._plan import PlanAction
+from kbackup.restore._plan_state import PlanState
+from kbackup.restore._request import RestoreRequest
+
+Content = Mapping[str, Any]
+
+Refusal = tuple[PlanAction, str]
+"""Skip or conflict, and why."""
+
+_LEFT_AS_IT_IS = "exists; it is left as it is"
+
+
+class VolumePlanner:
+    """Decides about the claims and volumes of one restore; claims come first."""
+
+    def __init__(
+        self,
+        request: RestoreRequest,
+        contents: ArchiveContents,
+        state: PlanState,
+        book: NoticeBook,
+    ) -> None:
+        self._request = request
+        self._contents = contents
+        self._state = state
+        self._sources = ClaimSources(request, contents, state, book)
+
+    @property
+    def facts(self) -> VolumeFacts:
+        """The target's volumes; of a restore without claims nobody read them."""
+        return self._state.facts or VolumeFacts()
+
+    # --- claims -----------------------------------------------------------------------
+
+    def line_of(
+        self,
+        ref: ResourceIdentifier,
+        content: Content,
+        target: ResourceIdentifier,
+        *,
+        lives: bool,
+    ) -> ClaimLine:
+        """Decide about a claim, and note its line.
+
+        Args:
+            ref: Its identity in the backup.
+            content: As it is in the backup.
+            target: Its identity in the target.
+            lives: The target has it, and it stays.
+        """
+        if lives:
+            text = "exists in the target; its volume stays"
+            verdict = ClaimVerdict.EXISTS
+            line = ClaimLine(claim=ref, target=target, verdict=verdict, text=text)
+        else:
+            line = self._line_of_new(ref, content, target)
+        self._state.lines[ref] = line
+        return line
+
+    def _line_of_new(
+        self, ref: ResourceIdentifier, content: Content, target: ResourceIdentifier
+    ) -> ClaimLine:
+        name = (content.get("spec") or {}).get("volumeName", "")
+        volume = ResourceIdentifier(well_known.PERSISTENT_VOLUMES, "", name)
+        # In the backup, also where the selection leaves it out.
+        stored = self._contents.get(volume) if name else None
+        archived = stored.content if stored is not None else None
+        line = plan_claim(content, ref, target, archived, self.facts)
+        if line.verdict is ClaimVerdict.NEVER_BOUND:
+            problems = self._sources.problems(content, ref, target)
+            line = attrs.evolve(line, problems=(*line.problems, *problems))
+        if line.verdict is ClaimVerdict.REUSE:
+            self._state.want(ref, volume)
+        return line
+
+    # --- volumes ----------------------------------------------------------------------
+
+    def refused_at_once(
+        self, ref: ResourceIdentifier, content: Content, *, exists: bool
+    ) -> Refusal | None:
+        """Why a volume is not written, whatever is made of it; None: that decides.
+
+        Args:
+            ref: Its identity in the backup.
+            content: As it is in the backup.
+            exists: The target has one of its name.
+        """
+        if not exists:
+            return self._unwanted(ref, content)
+        options, rules = self._request.options, self._request.rules
+        if rules.update_cluster or options.transforms:  # which may move it elsewhere
+            return None
+        return PlanAction.SKIP, _LEFT_AS_IT_IS
+
+    def refused(
+        self,
+        ref: ResourceIdentifier,
+        content: Content,
+        desired: Desired,
+        live: Content | None,
+        *,
+        existed: bool,
+    ) -> Refusal | None:
+        """Why a volume is not written as it would be; None: it may be.
+
+        Args:
+            ref: Its identity in the backup.
+            content: Of the backup; it was given away to make the desired one of it.
+            desired: As it would be written.
+            live: What the target has in that place.
+            existed: `refused_at_once` was told that the target has one of its name.
+        """
+        if live is not None and not self._request.rules.update_cluster:
+            return PlanAction.SKIP, _LEFT_AS_IT_IS
+        if live is not None and not live["metadata"].get("deletionTimestamp"):
+            reason = keeps_claim(live, desired.content)
+            return (PlanAction.CONFLICT, reason) if reason else None
+        if existed and (unwanted := self._unwanted(ref, content)):
+            return unwanted
+        volumes = self.facts.volumes
+        reason = disk_in_use(desired.content, desired.target.name, volumes)
+        return (PlanAction.CONFLICT, reason) if reason else None
+
+    def _unwanted(self, ref: ResourceIdentifier, content: Content) -> Refusal | None:
+        """Why a volume of the backup does not come again; None: it was asked for."""
+        if self._request.spec.restore_pvs is False:
+            return PlanAction.SKIP, "restorePVs is false"
+        lines = tuple(self._state.lines.values())
+        reason = plan_volume(content, ref.name, self.facts, lines)
+        if not reason:
+            return None
+        conflict = reason.startswith("conflict")
+        return PlanAction.CONFLICT if conflict else PlanAction.SKIP, reason
