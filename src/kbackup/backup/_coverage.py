@@ -1,4 +1,4 @@
-"""What a backup does not cover, said in so many words: safety rule 7.
+"""What a backup does not cover, said in so many words.
 
 Each function looks at one kind of gap, enters it into the books (for the manifest) and
 tells the run; nothing here talks to the cluster. Called by the steps of `_storing`.

@@ -85,10 +85,9 @@ def run_backup(
                 request.backup, stored.ledger, run.results, now, operations=begun
             )
             _log_end(run, record, stored)
-        side = side_files(record.metadata.name, stored.ledger, run.results, begun)
         files: dict[str, Path | bytes] = {
             **_streams(record, archive_path, log_path),
-            **side,
+            **side_files(record.metadata.name, stored.ledger, run.results, begun),
         }
         manifest = _manifest(request, stored, archive)
         with run.phase("upload"):

@@ -39,6 +39,7 @@ _WORDS = {
     "failed": "failed",
     "unchanged": "skipped",
     "skipped": "skipped",
+    "unknown": "unknown",
 }
 
 
