@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from kbackup._kits.clock import Clock
 from kbackup.catalog._claim import NameClaim
 from kbackup.catalog._claim_record import read_claims
-from kbackup.errors import StoreFullError
+from kbackup.catalog._fetch import UnreadableError, fetch
+from kbackup.errors import DigestMismatchError, ObjectNotFoundError, StoreFullError
 from kbackup.plugins import ObjectInfo, ObjectStore
 
 
@@ -18,6 +19,7 @@ def delete_claimed(
     name: str,
     *,
     record: str,
+    seen: bytes | None,
     files: Callable[[], Sequence[ObjectInfo]],
     clock: Clock,
 ) -> None:
@@ -32,6 +34,8 @@ def delete_claimed(
         store: Where.
         name: What is deleted.
         record: The key of its record.
+        seen: What `look` returned before it was decided that this may go: a record that
+            came since is that of another run, and nobody has decided about it.
         files: Lists what is there to be deleted by now.
         clock: For the claim.
 
@@ -44,19 +48,42 @@ def delete_claimed(
         return _try_to_claim(kind, store, name, clock)
 
     claim = claim_it()
-    was_full = claim is None
-    if was_full:
+    if claim is None:
+        _require_no_other(kind, store, name, record, seen)
         store.delete(record)
+        seen = None
         claim = _make_room(store, files, claim_it)
     if claim is None:
         return  # nothing is left
     with claim:
-        if was_full and record in [info.key for info in files()]:
-            raise kind.of.refusal(name, "another run has written it meanwhile")
+        _require_no_other(kind, store, name, record, seen)
         store.delete(record)
         for info in files():
             claim.check()  # who is stopped for long is not to go on with an old list
             store.delete(info.key)
+
+
+def _require_no_other(
+    kind: type[NameClaim],
+    store: ObjectStore,
+    name: str,
+    record: str,
+    than: bytes | None,
+) -> None:
+    """Refuse a name whose record is another one *than* that which was looked at."""
+    found = look(store, record)
+    if found is not None and found != than:
+        raise kind.of.refusal(name, "another run has written it meanwhile")
+
+
+def look(store: ObjectStore, record: str) -> bytes | None:
+    """Return a record as it is now; None: there is none. Empty: it cannot be read."""
+    try:
+        return fetch(store, record)
+    except ObjectNotFoundError:
+        return None
+    except (UnreadableError, DigestMismatchError):
+        return b""
 
 
 def _make_room(

@@ -14,7 +14,7 @@ from kbackup._kits.clock import Clock
 from kbackup._kits.nested import value_at
 from kbackup._kits.words import first_few
 from kbackup.catalog._claim import BackupClaim
-from kbackup.catalog._claim_to_delete import delete_claimed
+from kbackup.catalog._claim_to_delete import delete_claimed, look
 from kbackup.catalog._fetch import UnreadableError
 from kbackup.catalog._journal import Journal
 from kbackup.catalog._manifest import Manifest
@@ -51,22 +51,13 @@ def delete_backup(
 
     Raises:
         BackupNotFoundError: There is nothing of that name, or nothing of a backup.
-        BackupInProgressError: A run is writing it.
+        BackupInProgressError: A run is writing it, or has just written it anew.
         BackupOwnsDataError: It owns something, and *files_only* was not given.
     """
     files = BackupFiles(name)
+    seen = look(store, files.metadata)
     _require_backup(store, files)
-    record: Record | None = None
-    manifest: Manifest | None = None
-    owned: list[str] = []
-    try:
-        record = read_record(store, name)
-        manifest = read_manifest(store, record)
-        owned = list(_owned(store, name, manifest))
-    except BackupNotFoundError:
-        pass  # leftovers: what they own was never published
-    except BackupDamagedError as exc:
-        owned.append(f"what it owns cannot be told: {exc.reason}")
+    record, manifest, owned = _look_inside(store, name)
     if owned and not files_only:
         raise BackupOwnsDataError(
             name,
@@ -81,11 +72,35 @@ def delete_backup(
         return [info for info in found if info.key not in others]
 
     delete_claimed(
-        BackupClaim, store, name, record=files.metadata, files=ours, clock=clock
+        BackupClaim,
+        store,
+        name,
+        record=files.metadata,
+        seen=seen,
+        files=ours,
+        clock=clock,
     )
     if record is not None:
         _remove_journal(store, record)
     return _others(files, store.list(files.directory), named)
+
+
+def _look_inside(
+    store: ObjectStore, name: str
+) -> tuple[Record | None, Manifest | None, list[str]]:
+    """Return record and manifest, as far as they can be read, and what is owned elsewhere."""
+    record: Record | None = None
+    manifest: Manifest | None = None
+    owned: list[str] = []
+    try:
+        record = read_record(store, name)
+        manifest = read_manifest(store, record)
+        owned = list(_owned(store, name, manifest))
+    except BackupNotFoundError:
+        pass  # leftovers: what they own was never published
+    except BackupDamagedError as exc:
+        owned.append(f"what it owns cannot be told: {exc.reason}")
+    return record, manifest, owned
 
 
 def _others(

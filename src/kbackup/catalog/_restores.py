@@ -9,7 +9,7 @@ from typing import Any
 from kbackup._kits.clock import Clock
 from kbackup._kits.words import first_few
 from kbackup.catalog._claim import RestoreClaim
-from kbackup.catalog._claim_to_delete import delete_claimed
+from kbackup.catalog._claim_to_delete import delete_claimed, look
 from kbackup.catalog._fetch import (
     LARGEST_SIDE_FILE,
     UnreadableError,
@@ -181,6 +181,7 @@ def delete_restore(store: ObjectStore, name: str, *, clock: Clock) -> tuple[str,
         RestoreInProgressError: A run is restoring under it.
     """
     files = RestoreFiles(name)
+    seen = look(store, files.record)
     keys = _keys(store, name)
     if keys and not _files(name, keys):
         named = first_few(_strangers(name, keys), SHOWN)
@@ -195,7 +196,13 @@ def delete_restore(store: ObjectStore, name: str, *, clock: Clock) -> tuple[str,
         return [info for info in found if info.key in known] + _journal_of(store, name)
 
     delete_claimed(
-        RestoreClaim, store, name, record=files.record, files=ours, clock=clock
+        RestoreClaim,
+        store,
+        name,
+        record=files.record,
+        seen=seen,
+        files=ours,
+        clock=clock,
     )
     left = _strangers(name, _keys(store, name))
     return tuple(files.directory + each for each in left)

@@ -268,6 +268,43 @@ def test_a_full_store_that_is_full_no_more(store, objects, other_run):
     assert objects.stat(written[0])
 
 
+def half(store):
+    """Leave what a dead run leaves: files without a record."""
+    samples.make(store, "shop")
+    store._store.delete(RECORD)
+
+
+def whole(store):
+    """Make a whole backup."""
+    samples.make(store, "shop")
+
+
+@pytest.mark.parametrize("is_full", [False, True])
+@pytest.mark.parametrize("before", [half, whole])
+def test_a_backup_that_came_while_another_was_looked_at(
+    store, objects, before, is_full
+):
+    """Of a name that was written anew since it was looked at, the new backup stays."""
+    before(store)
+    came = []
+
+    def come_first(verb, key):
+        """Let another run have the name just before the deletion claims it."""
+        if verb != "put" or not key.startswith("plugins/kbackup.io/claims/"):
+            return
+        if not came:
+            store.delete("shop")
+            came.append(samples.make(store, "shop").metadata.uid)
+        if is_full:
+            raise StoreFullError(key)
+
+    with pytest.raises(BackupInProgressError, match="another run has written it"):
+        BackupStore(samples.Watched(objects, come_first)).delete("shop")
+
+    assert store.get("shop").metadata.uid == came[0]
+    assert store.verify("shop").problems == ()
+
+
 def test_a_deletion_that_is_stopped_for_long(store, objects, clock):
     """Who slept while it deleted, and lost the name meanwhile, deletes nothing more."""
     samples.make(store, "shop")

@@ -11,6 +11,7 @@ from kbackup.catalog import BackupStore, RestoreFile
 from kbackup.errors import (
     RestoreDamagedError,
     RestoreExistsError,
+    RestoreInProgressError,
     RestoreNotFoundError,
     StoreError,
     StoreUnavailableError,
@@ -145,6 +146,24 @@ def test_delete(store):
     store.check_restore("try", "another")
     with pytest.raises(RestoreNotFoundError):
         store.delete_restore("try")
+
+
+def test_a_restore_that_ended_while_another_was_looked_at(store, objects):
+    """Of a name that was restored under anew since it was looked at, the record stays."""
+    store.put_restore(restore_of("try", "u1"), files_of("try"))
+    came = []
+
+    def come_first(verb, key):
+        """Let another run end just before the deletion claims the name."""
+        if verb == "put" and not came:
+            came.append(key)
+            store.delete_restore("try")
+            store.put_restore(restore_of("try", "u2"), files_of("try"))
+
+    with pytest.raises(RestoreInProgressError, match="another run has written it"):
+        BackupStore(samples.Watched(objects, come_first)).delete_restore("try")
+
+    assert store.get_restore("try").metadata.uid == "u2"
 
 
 def test_damaged_record(store, root):
