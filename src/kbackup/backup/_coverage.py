@@ -112,6 +112,16 @@ def report_discovery(request: BackupRequest, run: Run, ledger: Ledger) -> None:
         ledger.not_covered.append(NotCovered(reason=reason))
 
 
+def report_unread_type(group_resource: GroupResource, run: Run, ledger: Ledger) -> None:
+    """Record a type that nobody asked the cluster for, though its definition is stored."""
+    gap = NotCovered(
+        resource=group_resource,
+        reason="it was defined while the backup began, and its objects were not read",
+    )
+    ledger.not_covered.append(gap)
+    run.error(f"not covered: {gap}")
+
+
 def report_namespaces(
     request: BackupRequest, found: Namespaces, run: Run, ledger: Ledger
 ) -> None:

@@ -1,4 +1,4 @@
-"""Which CustomResourceDefinitions belong to what was stored. Pure.
+"""Which CustomResourceDefinitions belong to what was stored, and what they bring. Pure.
 
 Custom resources without their definition cannot be restored anywhere, so it is added
 whenever nothing but a missing include stands against it. (Velero 1.18 counts a missing
@@ -7,10 +7,11 @@ include as an exclude there, and stores custom resources without their definitio
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from kbackup._kits.kinds import is_built_in
-from kbackup.models import GroupResource, ResourceIdentifier, well_known
+from kbackup.models import APIResource, GroupResource, ResourceIdentifier, well_known
 
 
 def definitions_of(
@@ -21,4 +22,24 @@ def definitions_of(
         ResourceIdentifier(well_known.CRDS, "", str(group_resource))
         for group_resource in sorted(set(stored), key=str)
         if not is_built_in(group_resource.group)
+    )
+
+
+def served_type(definition: Mapping[str, Any]) -> APIResource | None:
+    """Return the type that a definition brings; None: the server does not serve it."""
+    spec, status = definition.get("spec") or {}, definition.get("status") or {}
+    conditions = {
+        each.get("type"): each.get("status") for each in status.get("conditions") or ()
+    }
+    versions = [
+        each["name"] for each in spec.get("versions") or () if each.get("served")
+    ]
+    if conditions.get("Established") != "True" or not versions:
+        return None
+    return APIResource(
+        group=spec["group"],
+        version=versions[0],
+        resource=spec["names"]["plural"],
+        kind=spec["names"]["kind"],
+        namespaced=spec["scope"] == "Namespaced",
     )

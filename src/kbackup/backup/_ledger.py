@@ -151,6 +151,11 @@ class Ledger:
         namespace, _, name = first.rpartition("/")
         return ResourceIdentifier(group_resource, namespace, name)
 
+    def all_of(self, group_resource: GroupResource) -> list[str]:
+        """Return the names of everything that was stored of a cluster-scoped type."""
+        known = self._types.get(group_resource)
+        return sorted(known.stored) if known is not None else []
+
     def want(self, identifier: ResourceIdentifier, *, unfiltered: bool) -> None:
         """Note an item that an action asks for."""
         if unfiltered or identifier not in self.wanted:

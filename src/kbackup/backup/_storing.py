@@ -17,7 +17,7 @@ from kbackup.backup import _coverage as coverage
 from kbackup.backup._absent import refuse_missing_namespaces, refuse_unknown_types
 from kbackup.backup._action_runner import ActionRunner
 from kbackup.backup._collector import Listing, ListTask, collect, plan_lists
-from kbackup.backup._crds import definitions_of
+from kbackup.backup._crds import definitions_of, served_type
 from kbackup.backup._item_backupper import NOT_IN_WHERE, ItemBackupper, ItemSink
 from kbackup.backup._ledger import Ledger, Tally
 from kbackup.backup._namespaces import (
@@ -381,6 +381,7 @@ class _Storing:
     def _close_books(self) -> Stored:
         run, ledger = self._run, self._ledger
         self._refusals.report()
+        self._report_unread_types()
         for name, count in self._runner.passed_over.items():
             run.error(f"{name} did not come back and was not asked about {count} items")
         coverage.report_volumes(self._request.backup.spec, ledger, run)
@@ -390,6 +391,24 @@ class _Storing:
         coverage.report_missing(missing, run)
         coverage.report_nothing(ledger, run)
         return Stored(ledger=ledger, lists=tuple(self._lists), missing=missing)
+
+    def _report_unread_types(self) -> None:
+        """Record the types that came after it was asked what there is.
+
+        Their definitions are in the backup, which looks as if they had no objects.
+        """
+        discovery = self._request.discovery
+        unread = {each.group_version.partition("/")[0] for each in discovery.failures}
+        for name in self._ledger.all_of(well_known.CRDS):
+            group_resource = GroupResource.parse(name)
+            if discovery.get(group_resource) or group_resource.group in unread:
+                continue
+            found = self._fetch(ResourceIdentifier(well_known.CRDS, "", name))
+            if not isinstance(found, Item):
+                continue  # it went again, and with it what it brought
+            resource = served_type(found.content)
+            if resource is not None and self._request.filters.lists(resource):
+                coverage.report_unread_type(group_resource, self._run, self._ledger)
 
     def _missing_definitions(self) -> tuple[MissingReference, ...]:
         """Return the CRDs that were kept out although custom resources are in."""
