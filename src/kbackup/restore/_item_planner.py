@@ -43,9 +43,11 @@ from kbackup.restore._system import (
     SystemRow,
     is_endpoints_of_selector,
 )
+from kbackup.restore._types import takes_new
 from kbackup.restore._undone import Undone
 from kbackup.restore._volume_planner import Refusal, VolumePlanner
 
+_SERVED = "its type is served: left as it is, and whether it differs is not known"
 _NOWHERE = "which is neither in this restore nor in the target"
 _decode = msgspec.json.decode
 
@@ -235,6 +237,8 @@ class ItemPlanner:
             return case.entry(*refused)
         if seen is not None:
             return self._meet(case, desired, dict(seen))
+        if unreadable and self._is_served(case.target):
+            return case.entry(PlanAction.SKIP, f"{_SERVED}; {unreadable}")
         view, item, target = case.view, case.item, case.target
         action = PlanAction.UNKNOWN if unreadable else PlanAction.CREATE
         return PlanEntry(  # not by case.entry(): most lines of most plans are made here
@@ -292,6 +296,13 @@ class ItemPlanner:
             precondition=seen,
             cluster_wide=writes and not case.target.namespace,
         )
+
+    def _is_served(self, target: ResourceIdentifier) -> bool:
+        """Whether an unseen CRD need not be written: the target has its type."""
+        if target.group_resource != well_known.CRDS or self._request.rules.update_cluster:
+            return False
+        served = self._request.discovery.get(GroupResource.parse(target.name))
+        return served is not None and takes_new(served)
 
     def _is_twin(self, ref: ResourceIdentifier, newer: GroupResource) -> str:
         """Why an object is left to its twin under a newer group; empty: it is not."""

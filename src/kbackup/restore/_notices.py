@@ -40,10 +40,12 @@ _NOT_HELD = (
 )
 _FINALIZER = "custom resources with a finalizer: without its controller they cannot go"
 _CONVERTED = "needs a conversion webhook that answers"
-_COPY = (
-    "the original in this cluster does the same: --quiesce, or the transform "
-    "kbackup.restore.quiesce, keeps a copy still"
+_STILL = (
+    "does the same: --quiesce, or the transform kbackup.restore.quiesce, keeps a copy "
+    "still"
 )
+_COPY = f"the original in this cluster {_STILL}"
+_MAYBE_COPY = f"the original, which may be in this cluster, {_STILL}"
 _TAKEN = "as in the backup now, and changed for the copy's namespace: the original may lose it"
 _ELSEWHERE = "still names the namespace that it was copied from"
 _NO_STATUS = "its status is not restored: the type has no status sub-resource"
@@ -104,7 +106,7 @@ class NoticeBook:
         self._found: dict[str, list[ResourceIdentifier]] = {}
         self._plain: list[str] = []
         self._scaled: list[Notice] = []
-        self._beside_original = False
+        self._copy = ""
 
     def say(self, sentence: str) -> None:
         """Add a notice that is about no item."""
@@ -158,9 +160,9 @@ class NoticeBook:
         if not self._suspends_jobs and _is_job_to_hold(entry, _spec_of(content)):
             self._note(_NOT_HELD, target)
 
-    def see_original(self) -> None:
-        """Note that what is restored is a copy beside its original."""
-        self._beside_original = True
+    def see_original(self, *, sure: bool = True) -> None:
+        """Note that what is restored is a copy beside its original, or may be."""
+        self._copy = _COPY if sure else _MAYBE_COPY
 
     def see_ownerless(self, target: ResourceIdentifier) -> None:
         """Note an item that loses an owner, because that one does not come along."""
@@ -205,8 +207,8 @@ class NoticeBook:
             if sentence in self._found
         ]
         found += self._scaled
-        if self._beside_original and not _TWICE.isdisjoint(self._found):
-            found.append(Notice(what=_COPY))
+        if self._copy and not _TWICE.isdisjoint(self._found):
+            found.append(Notice(what=self._copy))
         return (*(Notice(what=sentence) for sentence in self._plain), *found)
 
     def _note(self, sentence: str, item: ResourceIdentifier) -> None:

@@ -139,6 +139,7 @@ def _head(session: Session, request: RestoreRequest) -> PlanHead:
         backup_errors=backup.status.errors,
         not_covered=tuple(str(x) for x in manifest.not_covered) if manifest else (),
         archive_digest=request.archive_digest,
+        backup_cluster_uid=manifest.cluster_uid if manifest else "",
         writer_version=installed_version("kbackup"),
         made_at=now(session),
     )
@@ -341,6 +342,7 @@ def _write(
         run,
         write=objects.write,
         await_types=types.await_established,
+        takes=types.takes,
         what_holds=partial(what_holds, request.cluster, types),
         workers=writers_of(session, request),
         room=objects.room,

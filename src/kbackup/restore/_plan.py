@@ -118,7 +118,8 @@ class PlanHead:
         context: The kubeconfig's context; empty when unknown.
         cluster_uid: The uid of namespace kube-system; empty when it may not be read.
         cluster_version: The server's version.
-        same_cluster: Whether the backup is of this cluster; None: cannot be told.
+        same_cluster: Whether the backup is of this cluster; None: cannot be told, for
+            the backup does not name its cluster, or this one's uid may not be read.
         restore_name: The restore's name.
         restore_uid: The same for the same restore run again.
         backup_name: The backup.
@@ -129,6 +130,8 @@ class PlanHead:
         backup_errors: How many it had.
         not_covered: What the backup itself says it lacks.
         archive_digest: SHA-256 of the archive that was read.
+        backup_cluster_uid: The uid of the cluster that the backup is of, as the backup
+            says; empty: it does not, or a saved plan of an earlier version.
         writer_version: Of the kbackup that made the plan.
         made_at: When, to the second; None: a saved plan of an earlier version.
     """
@@ -148,16 +151,12 @@ class PlanHead:
     backup_errors: int
     not_covered: tuple[str, ...]
     archive_digest: str
+    backup_cluster_uid: str = ""
     writer_version: str = ""
     made_at: datetime | None = None
 
     def lines(self) -> list[str]:
         """The head, for people."""
-        origin = {
-            True: "this cluster",
-            False: "another cluster",
-            None: "a cluster that it does not name",
-        }[self.same_cluster]
         age = "of unknown age"
         if self.backup_age is not None:
             age = f"{format_duration(_whole_seconds(self.backup_age))} old"
@@ -170,10 +169,17 @@ class PlanHead:
             + (f" (context {self.context})" if self.context else "")
             + f", {self.cluster_version or 'version unknown'}",
             f"cluster   {self.cluster_uid or 'uid not readable'}",
-            f"backup    of {origin}, {self.backup_phase or 'without a phase'}, {age}",
+            f"backup    of {self._origin()}, {self.backup_phase or 'without a phase'}, {age}",
             f"          {self.backup_warnings} warnings, {self.backup_errors} errors",
         ]
         return lines + [f"          not covered: {text}" for text in self.not_covered]
+
+    def _origin(self) -> str:
+        if self.same_cluster is not None:
+            return "this cluster" if self.same_cluster else "another cluster"
+        if self.backup_cluster_uid:
+            return f"cluster {self.backup_cluster_uid}, which may be this one"
+        return "a cluster that it does not name"
 
 
 @attrs.frozen(kw_only=True)

@@ -86,6 +86,7 @@ def _head_json(head: PlanHead) -> dict[str, Any]:
         "backup": {
             "name": head.backup_name,
             "uid": head.backup_uid,
+            "clusterUid": head.backup_cluster_uid,
             "phase": head.backup_phase,
             "ageSeconds": None if age is None else int(age.total_seconds()),
             "warnings": head.backup_warnings,
@@ -217,6 +218,7 @@ class _Backup(_Part, frozen=True):
     errors: int
     not_covered: tuple[str, ...]
     archive: _Digest
+    cluster_uid: str = ""
 
 
 class _Head(_Part, frozen=True):
@@ -321,6 +323,7 @@ def _head(head: _Head, writer: _Writer) -> PlanHead:
         backup_errors=backup.errors,
         not_covered=backup.not_covered,
         archive_digest=backup.archive.removeprefix(ALGORITHM),
+        backup_cluster_uid=backup.cluster_uid,
         writer_version=writer.version,
         made_at=head.made_at,
     )

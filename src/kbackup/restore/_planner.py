@@ -204,6 +204,18 @@ class Planner:
             return
         view = self._view(resource, item)
         namespace = self._request.filters.target(first).namespace
+        each = [{name: ref} for name, ref in names.items()]  # a GET is about one object
+        for part in each if len(names) <= _FEW else [names]:
+            self._plan_part(item, view, namespace, part)
+
+    def _plan_part(
+        self,
+        like: Item,
+        view: TypeView,
+        namespace: str,
+        names: dict[str, ResourceIdentifier],
+    ) -> None:
+        """Plan the items of *names*, which one look is to tell about."""
         if view.resource is not None:
             try:
                 self._join(view.resource, namespace, names)
@@ -211,12 +223,12 @@ class Planner:
                 if bears_on_everything(exc):
                     raise
                 unknown = attrs.evolve(view, unreadable=f"not readable: {exc}")
-                self._use(item, unknown)
+                self._use(like, unknown)
         for ref in names.values():
             absent = self._bodies.get(ref)
             if absent is not None:
                 self._plan_item(absent, None)
-        self._use(item, view)
+        self._use(like, view)
 
     def _join(
         self,
@@ -428,8 +440,8 @@ class Planner:
     def _finish_notices(self) -> None:
         lines = self._state.lines.values()
         request = self._request
-        if request.same_cluster and request.spec.namespace_mapping:
-            self._book.see_original()
+        if request.same_cluster is not False and request.spec.namespace_mapping:
+            self._book.see_original(sure=request.same_cluster is True)
         self._book.see_claims(lines, same_cluster=self._request.same_cluster is True)
         self._book.see_services(self._state.entries, request.reader)
         for sentence in left_by_scope(self._contents, request, self._state.entries):

@@ -9,7 +9,12 @@ from typing import Any
 
 from kbackup.archive import misfiled
 from kbackup.cluster import Cluster, Discovery
-from kbackup.errors import ArchiveCorruptError, ClusterError, ItemNotFoundError
+from kbackup.errors import (
+    ArchiveCorruptError,
+    ClusterError,
+    ForbiddenError,
+    ItemNotFoundError,
+)
 from kbackup.models import APIResource
 from kbackup.plugins import Run, WaitingFor
 from kbackup.restore._plan import PlanEntry
@@ -54,10 +59,22 @@ class ServedTypes:
                 self._known[key] = known
         return known
 
+    def takes(self, entry: PlanEntry) -> bool:
+        """Whether an entry's type takes new objects, as far as is known: nobody is asked.
+
+        Also where this restore could not write its CRD: the target may have had one.
+        """
+        found = self._discovery.by_kind(entry.api_version, entry.kind)
+        return found is not None and takes_new(found)
+
     def await_established(
         self, entries: Sequence[PlanEntry], deadline: float
     ) -> Iterator[tuple[PlanEntry, str]]:
-        """Wait for the types of new CRDs; yield those that do not come, with why."""
+        """Wait for the types of CRDs that were written; yield those that do not come.
+
+        Each comes with why. Those whose CRD may not be read are not waited for: as soon
+        as they are served, what is tried again finds them.
+        """
         for entry in entries:
             reason = self._await_one(entry, deadline)
             if reason:
@@ -73,6 +90,8 @@ class ServedTypes:
                 live = self._cluster.get(resource, entry.target.name).content
             except ItemNotFoundError:
                 return ""  # its own write failed and said so
+            except ForbiddenError:
+                return ""
             except ClusterError as exc:
                 reason = str(exc)
             else:
@@ -98,6 +117,11 @@ class ServedTypes:
     def _refresh(self) -> None:
         self._discovery = self._cluster.discover(refresh=True)
         self._refreshed = self._run.clock.monotonic()
+
+
+def takes_new(resource: APIResource) -> bool:
+    """Whether objects can be created: a CRD that is going lets nobody create any."""
+    return "create" in resource.verbs
 
 
 def _missing(crd: Mapping[str, Any]) -> list[str]:

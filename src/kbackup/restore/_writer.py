@@ -51,10 +51,11 @@ class Attempt:
 
 
 Write = Callable[[PlanEntry], Attempt]
+Takes = Callable[[PlanEntry], bool]
 Await = Callable[[Sequence[PlanEntry], float], Iterable[tuple[PlanEntry, str]]]
 
 
-def _no_write_is_unknown(_: PlanEntry) -> bool:
+def _never(_: PlanEntry) -> bool:
     return False
 
 
@@ -65,6 +66,7 @@ class Writer:
         run: Of the restore.
         write: Tries to write one entry; called from many threads.
         await_types: Waits until new types are served; yields those that are not.
+        takes: Whether the type of an entry is served, though its CRD was not written.
         what_holds: Says what keeps a namespace of this name that is going; or nothing.
         workers: Threads.
         room: How many of them may write at this moment.
@@ -78,15 +80,17 @@ class Writer:
         *,
         write: Write,
         await_types: Await,
+        takes: Takes = _never,
         what_holds: Callable[[str], str],
         workers: int,
         room: Callable[[], int],
-        may_have_written: Callable[[PlanEntry], bool] = _no_write_is_unknown,
+        may_have_written: Callable[[PlanEntry], bool] = _never,
         outcomes: list[ItemOutcome] | None = None,
     ) -> None:
         self._run = run
         self._write = write
         self._await_types = await_types
+        self._takes = takes
         self._what_holds = what_holds
         self._workers = workers
         self._room = room
@@ -188,18 +192,21 @@ class Writer:
             return
         deadline = self._run.deadline(patience)
         self._drain(pool, deadline)
-        types = [
-            entry for entry in ground if entry.target.group_resource == well_known.CRDS
-        ]
+        types = [entry for entry in ground if self._brings_a_type(entry)]
         for entry, reason in self._await_types(types, deadline) if types else ():
             self._lost_types.add(GroupResource.parse(entry.target.name))
             self._run.error(reason, item=entry.target)
+
+    def _brings_a_type(self, entry: PlanEntry) -> bool:
+        """Whether an entry is a CRD; one that could not be written brings nothing."""
+        is_crd = entry.target.group_resource == well_known.CRDS
+        return is_crd and GroupResource.parse(entry.target.name) not in self._lost_types
 
     def _lost_ground(self, entry: PlanEntry) -> str:
         target = entry.target
         if target.namespace in self._lost_namespaces:
             return f"namespace {target.namespace} could not be made"
-        if target.group_resource in self._lost_types:
+        if target.group_resource in self._lost_types and not self._takes(entry):
             return f"the CRD of {target.group_resource} could not be made"
         return ""
 
