@@ -53,6 +53,7 @@ from kbackup.restore._priorities import Priorities
 from kbackup.restore._reads import MemoReader
 from kbackup.restore._record import why_no_record
 from kbackup.restore._redaction import make_redaction
+from kbackup.restore._refusals import refusals
 from kbackup.restore._request import (
     RestoreRequest,
     existing_rules,
@@ -135,6 +136,8 @@ def look(
         if asked.options.validate:
             with run.phase("validate", total=len(planned.entries)):
                 planned = _validated(session, run, request, contents, planned)
+        if refused := refusals(request.cluster, planned.entries):
+            planned.book.say(refused)
         for sentence in told:
             planned.book.say(sentence)
         if reason := why_no_record(session.store, asked.name, asked.uid):

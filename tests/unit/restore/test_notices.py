@@ -169,6 +169,18 @@ def test_copy_that_starts_nothing_gets_no_hint():
     assert not any("--quiesce" in str(notice) for notice in book.notices())
 
 
+def test_copy_that_may_be_beside_its_original_gets_a_hint():
+    """Where nobody knows whether it is the backup's cluster, the hint says so."""
+    book = NoticeBook()
+    book.see_original(sure=False)
+    book.see(_entry("Job", "jobs.batch"), {"metadata": {}, "spec": {}})
+
+    hint = str(book.notices()[-1])
+
+    assert "the original, which may be in this cluster, does the same" in hint
+    assert "--quiesce" in hint
+
+
 def test_work_elsewhere_gets_no_hint():
     """Without its original beside it, nothing is done twice."""
     book = NoticeBook()

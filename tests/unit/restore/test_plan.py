@@ -246,3 +246,16 @@ def test_origin_unknown():
     plan = attrs.evolve(_plan(), head=attrs.evolve(HEAD, same_cluster=None))
 
     assert "a cluster that it does not name" in str(plan)
+
+
+def test_target_unknown():
+    """Where it is this cluster's uid that may not be read, the backup's is named."""
+    unread = {"cluster_uid": "", "same_cluster": None}
+    head = attrs.evolve(HEAD, **unread, backup_cluster_uid="5f0d3a52")
+    plan = attrs.evolve(_plan(), head=head)
+
+    saved = RestorePlan.from_json(json.dumps(plan.to_json()))
+
+    for each in (plan, saved):
+        assert "cluster   uid not readable" in str(each)
+        assert "backup    of cluster 5f0d3a52, which may be this one, " in str(each)

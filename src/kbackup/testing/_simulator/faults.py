@@ -172,11 +172,15 @@ class Faults:
             self._faults.clear()
 
     def forbids(self, verb: str, resource: str, namespace: str) -> bool:
-        """Whether such a request would be refused; asked by access reviews."""
+        """Whether such a request would be refused; asked by access reviews.
+
+        Whom anything is forbidden may not do everything (verb ``*``, resource ``*.*``).
+        """
+        everything = (verb, resource) == ("*", "*.*")
         return self._any(
             lambda fault: (
                 fault.status == 403  # noqa: PLR2004 - Forbidden
-                and fault.matches(verb, resource, namespace, "", "")
+                and (everything or fault.matches(verb, resource, namespace, "", ""))
             )
         )
 

@@ -1,0 +1,64 @@
+"""What the caller may not write of a plan, asked of the server before anybody agrees.
+
+A notice and no verdict: rights may be given in between, and admission may refuse what
+the rights allow. Called when the entries are decided about.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from operator import itemgetter
+
+from kbackup._kits.words import first_few, inside
+from kbackup.cluster import Cluster
+from kbackup.errors import ClusterError
+from kbackup.models import GroupResource
+from kbackup.restore._plan import PlanAction, PlanEntry
+
+_EVERYTHING = GroupResource("*", "*")
+# A review is a round trip; a plan of one namespace writes about a dozen types.
+_MOST = 32
+
+_Write = tuple[str, str, GroupResource]  # verb, namespace, type
+
+
+def refusals(cluster: Cluster, entries: Iterable[PlanEntry]) -> str:
+    """Say what the caller may not do of what the plan would; empty: nothing is known.
+
+    Whoever may do everything costs one review, and others at most `_MOST` more. A server
+    that answers no reviews does not fail the plan.
+    """
+    writes = sorted({_write_of(x) for x in entries if x.action.writes}, key=_rank)
+    if not writes:
+        return ""
+    try:
+        if cluster.may("*", _EVERYTHING):
+            return ""
+        refused = [
+            each
+            for each in writes[:_MOST]
+            if not cluster.may(each[0], each[2], namespace=each[1])
+        ]
+    except ClusterError:
+        return ""
+    return _sentence(refused, unasked=len(writes[_MOST:]))
+
+
+def _write_of(entry: PlanEntry) -> _Write:
+    verb = "patch" if entry.action is PlanAction.UPDATE else "create"
+    return verb, entry.target.namespace, entry.target.group_resource
+
+
+def _rank(write: _Write) -> tuple[str, str, str]:
+    return write[0], write[1], str(write[2])
+
+
+def _sentence(refused: Sequence[_Write], *, unasked: int) -> str:
+    if not refused:
+        return ""
+    parts = [
+        f"{verb} {first_few([each[2] for each in group])}{inside(namespace)}"
+        for (verb, namespace), group in groupby(refused, itemgetter(0, 1))
+    ]
+    if unasked:
+        parts.append(f"{unasked} more types and namespaces were not asked about")
+    return f"this account may not {'; '.join(parts)}"
