@@ -8,6 +8,7 @@ from kbackup.backup import BackupEngine
 from kbackup.catalog import BackupStore
 from kbackup.cluster import Cluster
 from kbackup.models import BackupSpec, RestoreSpec
+from kbackup.plugins import WaitingFor
 from kbackup.restore import RestoreEngine
 
 pytestmark = pytest.mark.integration
@@ -181,3 +182,157 @@ def test_backup_and_restore(real_cluster, namespace, store, wait_for):
             name = item["metadata"]["name"]
             assert admin.get(resource, name, copy).content["metadata"]["name"] == name
             assert actions[item["kind"], name] == "create"
+
+
+def definition(group):
+    """The CRD of a type that only one test uses."""
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    version = {"name": "v1", "served": True, "storage": True}
+    return thing(
+        "apiextensions.k8s.io/v1",
+        "CustomResourceDefinition",
+        f"orders.{group}",
+        spec={
+            "group": group,
+            "scope": "Namespaced",
+            "names": {"plural": "orders", "singular": "order", "kind": "Order"}
+            | {"listKind": "OrderList"},
+            "versions": [{**version, "schema": {"openAPIV3Schema": schema}}],
+        },
+    )
+
+
+def rights_on(group, user, namespace):
+    """The right to do everything with the orders of one namespace."""
+    rule = {"apiGroups": [group], "resources": ["orders"], "verbs": ["*"]}
+    subject = {"kind": "User", "apiGroup": RBAC, "name": user}
+    role = {"apiGroup": RBAC, "kind": "Role", "name": "orders"}
+    more = {"roleRef": role, "subjects": [subject]}
+    return [
+        thing(f"{RBAC}/v1", "Role", "orders", namespace, rules=[rule]),
+        thing(f"{RBAC}/v1", "RoleBinding", "orders", namespace, **more),
+    ]
+
+
+class Waits(list):
+    """An observer that keeps what a restore waited for."""
+
+    def __call__(self, event):
+        """Take one event."""
+        if isinstance(event, WaitingFor):
+            self.append(event.what)
+
+
+@pytest.fixture(name="orders")
+def fixture_orders(real_cluster, namespace, store, wait_for):
+    """A backup of orders and what one owns, and who has rights on a copy's namespace."""
+    group, copy = f"{namespace}.example.com", f"{namespace}-copy"
+    user = f"system:serviceaccount:{copy}:restorer"
+    with ExitStack() as stack:
+        admin = stack.enter_context(Cluster.connect(real_cluster.kubeconfig))
+        world = World(admin, stack)
+        world.make(definition(group))
+        wait_for(
+            "the type",
+            lambda: admin.discover(refresh=True).by_kind(f"{group}/v1", "Order"),
+        )
+        copies = [*namespace_for(user, copy), *rights_on(group, user, copy)]
+        for item in (thing("v1", "Namespace", namespace), *copies):
+            world.make(item)
+        types = admin.discover()
+        of_orders = types.by_kind(f"{group}/v1", "Order")
+        settings = types.by_kind("v1", "ConfigMap")
+        for name in ("child", "parent"):
+            item = thing(f"{group}/v1", "Order", name, namespace)
+            made = admin.create(of_orders, item, namespace=namespace)
+        owner = {"apiVersion": f"{group}/v1", "kind": "Order", "name": "parent"}
+        item = thing("v1", "ConfigMap", "of-parent", namespace)
+        item["metadata"]["ownerReferences"] = [owner | {"uid": made["metadata"]["uid"]}]
+        admin.create(settings, item, namespace=namespace)
+        spec = BackupSpec(included_namespaces=[namespace])
+        assert BackupEngine(admin, store).run("b-1", spec).results.errors == ()
+        limited = Cluster.connect(real_cluster.kubeconfig, as_user=user)
+        stack.enter_context(limited)
+        yield admin, limited, of_orders
+
+
+def into_the_copy(namespace):
+    """A restore of the whole backup into the copy's namespace."""
+    mapping = {namespace: f"{namespace}-copy"}
+    return RestoreSpec(backup_name="b-1", namespace_mapping=mapping)
+
+
+def test_custom_resources_whose_definition_may_not_be_read(orders, namespace, store):
+    """They failed after the whole deadline, though the cluster has their type."""
+    admin, limited, of_orders = orders
+    waits, copy = Waits(), f"{namespace}-copy"
+    engine = RestoreEngine(limited, store, observer=waits)
+
+    plan = engine.plan("r-1", into_the_copy(namespace))
+    result = engine.apply(plan)
+
+    line = next(x for x in plan.entries if x.kind == "CustomResourceDefinition")
+    assert str(line.action) == "skip"
+    assert "which may be this one" in str(plan)
+    assert result.results.errors == ()
+    assert not waits
+    parent = admin.get(of_orders, "parent", copy).content["metadata"]
+    settings = admin.discover().by_kind("v1", "ConfigMap")
+    owned = admin.get(settings, "of-parent", copy).content["metadata"]
+    assert [x["uid"] for x in owned["ownerReferences"]] == [parent["uid"]]
+
+
+def test_custom_resources_whose_definition_may_not_be_made(
+    orders, namespace, store, wait_for
+):
+    """It is told at once, and once for each, that they cannot come."""
+    admin, limited, of_orders = orders
+    definitions = admin.discover().by_kind(
+        "apiextensions.k8s.io/v1", "CustomResourceDefinition"
+    )
+    name = f"orders.{of_orders.group}"
+    admin.delete(definitions, name)
+    wait_for(
+        "the type to go",
+        lambda: (
+            admin.discover(refresh=True).by_kind(of_orders.api_version, "Order") is None
+        ),
+    )
+    waits = Waits()
+    engine = RestoreEngine(limited, store, observer=waits)
+
+    plan = engine.plan("r-1", into_the_copy(namespace))
+    result = engine.apply(plan)
+    admin.create(definitions, definition(of_orders.group))  # the fixture removes it
+
+    told = sorted(x.item.name for x in result.results.errors)
+    assert told == ["child", name, "parent"]
+    assert not waits
+    assert f"this account may not create {definitions.group_resource}" in str(plan)
+
+
+def test_a_namespace_that_may_not_be_made(orders, namespace, real_cluster, store):
+    """Who may only view sees in the plan that nothing can come, and waits for nothing."""
+    admin, _, _ = orders
+    viewer, waits = f"viewer-of-{namespace}", Waits()
+    subject = {"kind": "User", "apiGroup": RBAC, "name": viewer}
+    role = {"apiGroup": RBAC, "kind": "ClusterRole", "name": "view"}
+    more = {"roleRef": role, "subjects": [subject]}
+    spec = RestoreSpec(
+        backup_name="b-1", namespace_mapping={namespace: f"{namespace}-x"}
+    )
+    with ExitStack() as stack:
+        binding = thing(f"{RBAC}/v1", "ClusterRoleBinding", viewer, **more)
+        World(admin, stack).make(binding)
+        limited = Cluster.connect(real_cluster.kubeconfig, as_user=viewer)
+        engine = RestoreEngine(stack.enter_context(limited), store, observer=waits)
+
+        plan = engine.plan("r-1", spec)
+        result = engine.apply(plan)
+
+    said = "\n".join(map(str, plan.notices))
+    assert "this account may not create" in said
+    assert "namespaces" in said
+    told = [x for x in result.results.errors if x.item.name == f"{namespace}-x"]
+    assert ["forbidden" in x.message for x in told] == [True]
+    assert not waits

@@ -299,7 +299,10 @@ class ItemPlanner:
 
     def _is_served(self, target: ResourceIdentifier) -> bool:
         """Whether an unseen CRD need not be written: the target has its type."""
-        if target.group_resource != well_known.CRDS or self._request.rules.update_cluster:
+        if (
+            target.group_resource != well_known.CRDS
+            or self._request.rules.update_cluster
+        ):
             return False
         served = self._request.discovery.get(GroupResource.parse(target.name))
         return served is not None and takes_new(served)

@@ -257,7 +257,8 @@ class Writer:
 
     def _fail(self, entry: PlanEntry, reason: str) -> None:
         if entry.target.group_resource == well_known.NAMESPACES:
-            self._lost_namespaces.add(entry.target.name)
+            if entry.action is not PlanAction.UNKNOWN:  # which may be there, unseen
+                self._lost_namespaces.add(entry.target.name)
         elif entry.target.group_resource == well_known.CRDS:
             self._lost_types.add(GroupResource.parse(entry.target.name))
         self._run.error(f"not restored: {reason}", item=entry.target)

@@ -57,16 +57,16 @@ def test_copy_beside_its_original_gets_a_hint(with_jobs):
     assert HINT in done.out
 
 
-def test_copy_of_who_may_not_read_which_cluster_it_is_gets_a_hint(
-    with_jobs, simulated
-):
+def test_copy_of_who_may_not_read_which_cluster_it_is_gets_a_hint(with_jobs, simulated):
     """The plan said that the backup names no cluster: it is this one's uid that hides."""
     simulated.faults.forbid(verb="get", resource="namespaces")
 
     done = with_jobs("restore", "plan", *COPY)
 
     assert "which may be this one" in done.out
-    assert f"the original, which may be in this cluster, does the same: {HINT}" in done.out
+    assert (
+        f"the original, which may be in this cluster, does the same: {HINT}" in done.out
+    )
 
 
 def test_quiet_copy_needs_no_hint(with_jobs):

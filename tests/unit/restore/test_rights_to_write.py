@@ -187,6 +187,17 @@ def test_a_namespace_that_may_not_be_made(make_shop, waits):
     assert waits == []
 
 
+def test_a_namespace_that_may_be_neither_read_nor_made(shop, waits):
+    """Everything failed for the want of a namespace that was there, unseen."""
+    shop.simulated.faults.forbid(resource="namespaces")
+
+    result = shop.engine.run("try-1", SPEC)
+
+    assert failed(result) == ["shop"]
+    assert shop.names("configmaps", "shop") == ["of"]
+    assert waits == []
+
+
 def test_a_look_that_fails_is_told_of_what_was_looked_at(shop):
     """The line of each object cites itself, and not the one that was looked at first."""
     shop.simulated.load([DEFINITION])
