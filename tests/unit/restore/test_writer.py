@@ -294,6 +294,20 @@ def test_items_of_a_type_that_did_not_come_are_not_tried():
     assert "the CRD is not Established" in run.results.errors[0].message
 
 
+def test_a_type_whose_definition_failed_is_not_awaited():
+    """A CRD that could not be written is one error, and nobody waits for its type."""
+    crd = _entry("widgets.example.com", 1, kind=CRDS)
+
+    def await_types(entries, deadline):
+        pytest.fail(f"{entries} are awaited")
+
+    run = _run()
+    refused = Attempt(action=FAILED, reason="invalid")
+    _writer(run, lambda _: refused, await_types).write([crd], timedelta(minutes=10))
+
+    assert [x.message for x in run.results.errors] == ["not restored: invalid"]
+
+
 def test_types_are_awaited_before_their_items():
     """Between the CRDs and everything else stands the wait for their types."""
     seen = []
