@@ -136,8 +136,9 @@ def look(
         if asked.options.validate:
             with run.phase("validate", total=len(planned.entries)):
                 planned = _validated(session, run, request, contents, planned)
-        if refused := refusals(request.cluster, planned.entries):
-            planned.book.say(refused)
+                # In namespaces that are not there yet no write can be tried.
+                if refused := refusals(request.cluster, planned.entries):
+                    planned.book.say(refused)
         for sentence in told:
             planned.book.say(sentence)
         if reason := why_no_record(session.store, asked.name, asked.uid):

@@ -1,7 +1,8 @@
 """What the caller may not write of a plan, asked of the server before anybody agrees.
 
 A notice and no verdict: rights may be given in between, and admission may refuse what
-the rights allow. Called when the entries are decided about.
+the rights allow. Called only where the plan may ask about each write: to make a plan is
+to read, and a review is a POST, although it stores nothing.
 """
 
 from collections.abc import Iterable, Sequence
