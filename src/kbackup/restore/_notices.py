@@ -22,6 +22,8 @@ Content = Mapping[str, Any]
 
 _CLUSTER_WIDE = "changes something that is not confined to a namespace"
 _RBAC = "grants rights (RBAC)"
+_RBAC_CHANGED = "changes rights (RBAC)"
+_TRAFFIC = "changes what the network lets through"
 _WEBHOOK = "lets a webhook see or refuse what others write"
 _UNANSWERED = (
     "its Service is neither in this restore nor in the target: what it is asked about "
@@ -58,6 +60,8 @@ _ORDER = (
     _TAKEN,
     _CLUSTER_WIDE,
     _RBAC,
+    _RBAC_CHANGED,
+    _TRAFFIC,
     _WEBHOOK,
     _UNANSWERED,
     _PORT_TAKEN,
@@ -218,7 +222,9 @@ class NoticeBook:
 def _sentences(entry: PlanEntry, content: Content, live: Content) -> Iterable[str]:
     kind, spec, before = entry.kind, _spec_of(content), _spec_of(live)
     if kind in _RBAC_KINDS:
-        yield _RBAC
+        yield from _rights(entry)
+    elif kind == "NetworkPolicy":
+        yield from _traffic(entry)
     elif kind in _WEBHOOK_KINDS:
         yield _WEBHOOK
     elif kind == "Service" and _is_balanced(spec) and not _is_balanced(before):
@@ -232,6 +238,26 @@ def _sentences(entry: PlanEntry, content: Content, live: Content) -> Iterable[st
     is_custom = not is_built_in(entry.target.group_resource.group)
     if content["metadata"].get("finalizers") and is_custom:
         yield _FINALIZER
+
+
+def _rights(entry: PlanEntry) -> Iterable[str]:
+    """An update may give rights or take them; which of them, its differences show."""
+    if entry.action is not PlanAction.UPDATE:
+        yield _RBAC
+    elif any(_bears_on_rights(entry.kind, x.path) for x in entry.differences):
+        yield _RBAC_CHANGED
+
+
+def _bears_on_rights(kind: str, path: str) -> bool:
+    """Whether a field decides who may what: a label may add a role to another one."""
+    is_label = kind == "ClusterRole" and path.startswith("metadata.labels")
+    return is_label or not path.startswith("metadata.")
+
+
+def _traffic(entry: PlanEntry) -> Iterable[str]:
+    """A policy that comes with its Pods is nothing new; one that is updated is."""
+    if any(x.path.partition(".")[0] == "spec" for x in entry.differences):
+        yield _TRAFFIC
 
 
 def _starts(entry: PlanEntry, spec: Content, before: Content) -> bool:

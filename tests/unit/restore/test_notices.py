@@ -2,6 +2,7 @@
 
 import pytest
 
+from kbackup._kits.normalise import Difference
 from kbackup.models import (
     APIResource,
     GroupResource,
@@ -106,6 +107,32 @@ def test_far_reaching_items_are_told(kind, resource, content, words):
 def test_ordinary_items_are_not(kind, resource, content):
     """What stays in its namespace is not mentioned."""
     assert _told(_entry(kind, resource), content) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "told"),
+    [
+        ("Role", "rules", ["changes rights (RBAC)"]),
+        ("RoleBinding", "subjects[0].name", ["changes rights (RBAC)"]),
+        ("ClusterRole", "metadata.labels", ["changes rights (RBAC)"]),
+        ("Role", "metadata.labels[app]", []),
+        ("ClusterRole", "metadata.annotations", []),
+        ("NetworkPolicy", "spec.ingress[0].ports", ["changes what the network lets "]),
+        ("NetworkPolicy", "spec", ["changes what the network lets "]),
+        ("NetworkPolicy", "metadata.labels", []),
+    ],
+)
+def test_updates_of_rights_and_traffic(kind, path, told):
+    """An update is not said to grant what it may take, nor to do what it does not."""
+    change = Difference(path=path, op="remove", left="x")
+    entry = _entry(kind, "x", action=PlanAction.UPDATE, differences=(change,))
+
+    assert [what[:30] for what in _told(entry, {})] == [what[:30] for what in told]
+
+
+def test_a_network_policy_that_is_new():
+    """Policies that come with their namespace are no news."""
+    assert _told(_entry("NetworkPolicy", "networkpolicies"), {"spec": {}}) == []
 
 
 def test_cluster_wide_and_ownerless():
