@@ -262,10 +262,15 @@ def differences(
     and that it differs come out.
     """
     a, b = _normalised_pair(left, right, keep_node_ports=keep_node_ports)
-    found = sorted(_walk(a, b, ""), key=lambda difference: difference.path)
-    if hide or "Secret" in (left.get("kind"), right.get("kind")):
-        return [_hide(difference) for difference in found]
-    return found
+    return _found(a, b, hide=hide)
+
+
+def changes(before: Content, after: Content, *, hide: bool = False) -> list[Difference]:
+    """Name every field that was changed in an object on its way to a server.
+
+    No server has written into it yet, so nothing is ignored; hidden as in `differences`.
+    """
+    return _found(before, after, hide=hide)
 
 
 def asked_node_ports(service: Content) -> frozenset[int]:
@@ -276,6 +281,13 @@ def asked_node_ports(service: Content) -> frozenset[int]:
         return frozenset()
     asked = (port.get("nodePort") for port in ports if isinstance(port, Mapping))
     return frozenset(port for port in asked if isinstance(port, int) and port)
+
+
+def _found(left: Content, right: Content, *, hide: bool) -> list[Difference]:
+    found = sorted(_walk(left, right, ""), key=lambda difference: difference.path)
+    if hide or "Secret" in (left.get("kind"), right.get("kind")):
+        return [_hide(difference) for difference in found]
+    return found
 
 
 def _rows(item: Content) -> tuple[Ignored, ...]:

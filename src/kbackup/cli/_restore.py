@@ -187,7 +187,7 @@ def plan(
 @global_options
 @click.pass_obj
 def create(session: Session, /, *, plan: Path | None, yes: bool, **flags: Any) -> int:
-    """Plan a restore, show its head, ask, and carry exactly that plan out."""
+    """Plan a restore, show what it changes, ask, and carry exactly that plan out."""
     if plan is None:
         _require_backup(session, flags)
         shown = f"kbackup restore plan {_as_typed(session, flags)}"

@@ -55,6 +55,7 @@ from kbackup.restore._reset import label, reset, reset_again, settle
 
 _Look = Callable[[Mapping[str, Any]], bool]
 _encode = msgspec.json.Encoder().encode
+_encode_sorted = msgspec.json.Encoder(order="sorted").encode
 _NO_JSON = (TypeError, ValueError, RecursionError, msgspec.MsgspecError)
 
 
@@ -69,6 +70,7 @@ class Desired(msgspec.Struct, frozen=True, kw_only=True):
         skip: Why it shall not be restored; empty: it shall.
         begins: The actions that act when it is written.
         owners: Its owner references, still without UIDs; not part of the content.
+        changed_by: Which actions of others and which transforms changed it.
     """
 
     content: Mapping[str, Any]
@@ -78,6 +80,7 @@ class Desired(msgspec.Struct, frozen=True, kw_only=True):
     skip: str = ""
     begins: tuple[RestoreItemAction, ...] = ()
     owners: tuple[Reference, ...] = ()
+    changed_by: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -155,8 +158,7 @@ class DesiredMaker:
             ActionError: An action or a transform failed on it.
             ActionTimeoutError: An action did not come back.
         """
-        ref = item.identifier
-        kind = self._kind_of(ref.group_resource)
+        kind = self._kind_of(item.identifier.group_resource)
         owners = self._owners_of(content)
         reset(content)
         outcome = _NOTHING_DONE
@@ -168,11 +170,13 @@ class DesiredMaker:
         elif kind.is_volume:
             reset_volume(content, self._filters.mapping)
         if target is None:
-            target = self._filters.target(ref)
+            target = self._filters.target(item.identifier)
         settle(content, namespace=target.namespace, name=target.name)
-        skip = outcome.skip
+        skip, changed_by = outcome.skip, outcome.changed_by
         if self._options.transforms and not skip:
-            content, target, skip = self._transform(content, target)
+            moved = self._transform(content, target)
+            content, target, skip = moved.content, moved.target, moved.skip
+            changed_by += moved.changed_by
         if not kind.is_namespace:
             label(content, backup=self._backup_label, restore=self._restore_label)
         return Desired(
@@ -183,6 +187,7 @@ class DesiredMaker:
             skip=skip,
             begins=outcome.begins,
             owners=owners,
+            changed_by=changed_by,
         )
 
     def _owners_of(self, content: Mapping[str, Any]) -> tuple[Reference, ...]:
@@ -262,7 +267,7 @@ class DesiredMaker:
                 given = attrs.evolve(given, item=outcome.content)
             if not is_built_in(resolved.action):
                 asked = resolved.action.name
-            answer = self._ask(resolved.action, given)
+            answer = self._ask(resolved.action, given, outcome)
             if answer.item is not given.item:
                 changed = resolved.action.name
                 outcome.content = cast("dict[str, Any]", answer.item)
@@ -295,30 +300,47 @@ class DesiredMaker:
             fact = "it changed name or namespace, which only a transform can"
             raise ActionError(action, str(ref), fact)
 
-    def _ask(self, action: RestoreItemAction, given: RestoreInput) -> RestoreOutput:
-        """Our own actions are trusted to come back: most items meet no other."""
+    def _ask(
+        self, action: RestoreItemAction, given: RestoreInput, outcome: "_Outcome"
+    ) -> RestoreOutput:
+        """Ask one action, and note it where it is not ours and changed the item.
+
+        Our own actions are trusted to come back: most items meet no other.
+        """
         kind = str(given.item.get("kind"))
         hide = self._redaction.hides(given.identifier.group_resource, kind)
-        apart = not is_built_in(action)
-        return execute_action(self._run, action, given, hide=hide, apart=apart)
+        if is_built_in(action):
+            return execute_action(self._run, action, given, hide=hide, apart=False)
+        before = _fingerprint(given.item)
+        answer = execute_action(self._run, action, given, hide=hide)
+        if _fingerprint(answer.item) != before:
+            outcome.changed_by += (action.name,)
+        return answer
 
     def _transform(
         self, body: dict[str, Any], target: ResourceIdentifier
-    ) -> tuple[dict[str, Any], ResourceIdentifier, str]:
-        """Apply the user's functions: the body, where it goes, why it is left out."""
+    ) -> "_Transformed":
+        """Apply the user's functions."""
+        changed_by: list[str] = []
+        before = _fingerprint(body)
         for transform in self._options.transforms:
             name = qualified_name(transform)
             kind = str(body.get("kind"))
             hide = self._redaction.hides(target.group_resource, kind)
             changed = _apply(transform, body, name, target, hide=hide)
             if changed is None:
-                return body, target, f"left out by {name}"
+                return _Transformed(body, target, skip=f"left out by {name}")
             body = _copied(changed, name, target)
+            after = _fingerprint(body)
+            if after != before:
+                before = after
+                changed_by.append(name)
         metadata = body["metadata"]
         moved = ResourceIdentifier(
             target.group_resource, metadata.get("namespace", ""), metadata["name"]
         )
-        return body, moved if moved != target else target, ""
+        target = moved if moved != target else target
+        return _Transformed(body, target, changed_by=tuple(changed_by))
 
 
 @attrs.frozen(kw_only=True)
@@ -348,6 +370,16 @@ class _Outcome:
     additional: tuple[ResourceIdentifier, ...] = ()
     skip: str = ""
     begins: tuple[RestoreItemAction, ...] = ()
+    changed_by: tuple[str, ...] = ()
+
+
+class _Transformed(msgspec.Struct, frozen=True):
+    """What the transforms made of one item: the body, and where it goes."""
+
+    content: dict[str, Any]
+    target: ResourceIdentifier
+    skip: str = ""
+    changed_by: tuple[str, ...] = ()
 
 
 _NOTHING_DONE = _Outcome({})
@@ -380,6 +412,14 @@ def _checked(value: Any, name: str, ref: ResourceIdentifier) -> dict[str, Any]:
     if not is_object(value):
         raise ActionError(name, str(ref), NO_OBJECT)
     return dict(value)
+
+
+def _fingerprint(content: Mapping[str, Any]) -> bytes:
+    """What tells whether foreign code changed an object, be it in place."""
+    try:
+        return _encode_sorted(content)
+    except _NO_JSON:  # who made that is told when it is copied
+        return b""
 
 
 def _copied(

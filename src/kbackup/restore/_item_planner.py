@@ -30,6 +30,7 @@ from kbackup.restore._controlled import (
 from kbackup.restore._desired import Desired, DesiredMaker, is_wanted
 from kbackup.restore._existing import decide
 from kbackup.restore._filters import keeps_despite_where
+from kbackup.restore._foreign import ForeignChanges
 from kbackup.restore._makers import Makers
 from kbackup.restore._namespaces import is_terminating
 from kbackup.restore._notices import NoticeBook
@@ -62,12 +63,15 @@ class ItemPlanner:
         maker: DesiredMaker,
         state: PlanState,
         book: NoticeBook,
+        *,
+        foreign: ForeignChanges,
     ) -> None:
         self._request = request
         self._contents = contents
         self._maker = maker
         self._state = state
         self._book = book
+        self._foreign = foreign
         self._makers = Makers(request, state, book)
         self._undone = Undone(request, book)
         self._volumes = VolumePlanner(request, contents, state, book)
@@ -198,6 +202,8 @@ class ItemPlanner:
         if desired.skip:
             return case.entry(PlanAction.SKIP, desired.skip)
         entry = self._place(case, desired)
+        if desired.changed_by:
+            entry = self._foreign.shown(entry, case.item, desired, line)
         if case.relinks and entry.action is PlanAction.CREATE:
             self._state.owned[entry.identifier] = case.owned.owners
         if entry.action.writes:

@@ -16,6 +16,7 @@ from kbackup.models import Item, ResourceIdentifier, well_known
 from kbackup.plugins import ClusterReader
 from kbackup.restore._answers import leaving
 from kbackup.restore._desired import DesiredMaker
+from kbackup.restore._foreign import ForeignChanges
 from kbackup.restore._notices import NoticeBook
 from kbackup.restore._plan import PlanAction, PlanEntry
 from kbackup.restore._request import RestoreRequest
@@ -28,6 +29,7 @@ def plan_namespaces(
     contents: ArchiveContents,
     maker: DesiredMaker,
     *,
+    foreign: ForeignChanges,
     book: NoticeBook,
     wave: int,
 ) -> list[PlanEntry]:
@@ -43,7 +45,7 @@ def plan_namespaces(
             writing.add(entry.target.namespace)
         elif entry.target.group_resource == well_known.NAMESPACES:
             known.add(entry.target.name)
-    planner = _NamespacePlanner(request, contents, maker, book, wave)
+    planner = _NamespacePlanner(request, contents, maker, book, wave, foreign=foreign)
     planned = (planner.plan(name) for name in sorted(writing - known))
     return [entry for entry in planned if entry is not None]
 
@@ -92,10 +94,13 @@ class _NamespacePlanner:
         maker: DesiredMaker,
         book: NoticeBook,
         wave: int,
+        *,
+        foreign: ForeignChanges,
     ) -> None:
         self._request = request
         self._contents = contents
         self._maker = maker
+        self._foreign = foreign
         self._book = book
         self._wave = wave
 
@@ -119,7 +124,7 @@ class _NamespacePlanner:
             reason = reason or "not in the backup: made without labels"
         else:
             desired = self._maker.make(source, source.content)
-        return PlanEntry(
+        entry = PlanEntry(
             identifier=source.identifier if source is not None else target,
             target=target,
             action=PlanAction.CREATE,
@@ -129,6 +134,9 @@ class _NamespacePlanner:
             api_version="v1",
             kind="Namespace",
         )
+        if source is not None and desired.changed_by:
+            return self._foreign.shown(entry, source, desired)
+        return entry
 
     def _stored(self, target: str) -> Item | None:
         """The Namespace object of the backup that goes to *target*."""

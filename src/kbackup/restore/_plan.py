@@ -24,6 +24,7 @@ from kbackup.models import (
     RestoreOptions,
     RestoreSpec,
 )
+from kbackup.restore._asked import asked_lines
 from kbackup.restore._claims import ClaimLine
 
 EXIT_NOTHING, EXIT_CHANGES, EXIT_CONFLICTS = 0, 4, 5
@@ -78,6 +79,8 @@ class PlanEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         action: What is done.
         reason: Why, or what to know about it.
         differences: From the live object to the desired one.
+        changes: What actions of others and transforms changed in an item that is
+            created: from what would be written without them to what is written.
         digest: SHA-256 of what is sent: the desired item, or the patch that offers a
             volume again; empty where nothing is written.
         precondition: The live object that was seen; None: there was none.
@@ -93,6 +96,7 @@ class PlanEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     wave: int = 0
     reason: str = ""
     differences: tuple[Difference, ...] = ()
+    changes: tuple[Difference, ...] = ()
     digest: str = ""
     precondition: Precondition | None = None
     cluster_wide: bool = False
@@ -251,10 +255,21 @@ class RestorePlan:
         return EXIT_NOTHING if self.is_empty else EXIT_CHANGES
 
     def summary(self) -> str:
-        """The head, what reaches beyond the namespace, what stands in the way, numbers."""
-        notices = [f"! {notice}" for notice in self.notices]
-        problems = _problem_lines(self.entries)
-        return "\n".join([*self.head.lines(), *notices, *problems, self.numbers()])
+        """What to know before agreeing, without what is merely created.
+
+        The head, what reaches beyond the namespace, every update with its differences,
+        the first items that others changed, what stands in the way, numbers.
+        """
+        lines = [*self._head_lines(), *(f"! {notice}" for notice in self.notices)]
+        lines += _entry_lines([x for x in self.entries if x.action in _OVERWRITING])
+        problems = [x for x in self.entries if x.action in _PROBLEMS]
+        changed = [x for x in self.entries if x.changes and x.action not in _PROBLEMS]
+        lines += _first_lines(changed, _CHANGED_SHOWN)
+        lines += _first_lines(problems, _PROBLEMS_SHOWN)
+        return "\n".join([*lines, self.numbers()])
+
+    def _head_lines(self) -> list[str]:
+        return [*self.head.lines(), *asked_lines(self.spec, self.options)]
 
     def numbers(self) -> str:
         """One sentence with the numbers."""
@@ -268,7 +283,7 @@ class RestorePlan:
         return text
 
     def __str__(self) -> str:
-        lines = [*self.head.lines(), ""]
+        lines = [*self._head_lines(), ""]
         if self.notices:
             lines += [*(f"! {notice}" for notice in self.notices), ""]
         lines += _entry_lines(self.entries)
@@ -333,21 +348,24 @@ def _entry_lines(entries: Sequence[PlanEntry]) -> list[str]:
                 what = f"{skipped[key]} {entry.target.group_resource}{where}"
                 lines.append(f"{entry.action:<9} {what}: {entry.reason}")
             continue
-        lines.append(str(entry))
-        lines += [f"            {_change(x)}" for x in entry.differences]
+        lines += _lines_of(entry)
     return lines
 
 
-def _problem_lines(entries: Sequence[PlanEntry]) -> list[str]:
-    """The first lines that tell of a conflict or of what nobody knows."""
-    found = [entry for entry in entries if entry.action in _PROBLEMS]
-    lines = [str(entry) for entry in found[:_PROBLEMS_SHOWN]]
-    more = and_more(found, _PROBLEMS_SHOWN)
+def _lines_of(entry: PlanEntry) -> list[str]:
+    found = (*entry.differences, *entry.changes)
+    return [str(entry), *(f"            {_change(x)}" for x in found)]
+
+
+def _first_lines(entries: Sequence[PlanEntry], most: int) -> list[str]:
+    lines = [line for entry in entries[:most] for line in _lines_of(entry)]
+    more = and_more(entries, most)
     return [*lines, f"          {more}"] if more else lines
 
 
+_OVERWRITING = (PlanAction.UPDATE, PlanAction.RECREATE)
 _PROBLEMS = (PlanAction.CONFLICT, PlanAction.UNKNOWN)
-_PROBLEMS_SHOWN = 10
+_PROBLEMS_SHOWN = _CHANGED_SHOWN = 10
 
 
 def _skip_key(entry: PlanEntry) -> tuple[Any, ...] | None:

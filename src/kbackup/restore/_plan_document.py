@@ -121,6 +121,7 @@ def _entry_json(entry: PlanEntry) -> dict[str, Any]:
         "clusterWide": entry.cluster_wide,
         "secondWrite": entry.second_write,
         "differences": [_difference_json(x) for x in entry.differences],
+        "changes": [_difference_json(x) for x in entry.changes],
     }
     return {
         "item": item,
@@ -178,6 +179,7 @@ class _Entry(_Part, frozen=True):
     cluster_wide: bool = False
     second_write: bool = False
     differences: tuple[_Change, ...] = ()
+    changes: tuple[_Change, ...] = ()
 
 
 class _Claim(_Part, frozen=True):
@@ -394,6 +396,7 @@ class _Reader:
             wave=line.wave,
             reason=line.reason,
             differences=tuple(_difference(change) for change in line.differences),
+            changes=tuple(_difference(change) for change in line.changes),
             digest=line.digest.removeprefix(ALGORITHM),
             precondition=Precondition(seen.uid, seen.resource_version)
             if seen is not None

@@ -25,6 +25,7 @@ from kbackup.plugins import ItemsProgressed, Run
 from kbackup.restore._claims import ClaimVerdict
 from kbackup.restore._conversion import needed_conversion
 from kbackup.restore._desired import DesiredMaker
+from kbackup.restore._foreign import ForeignChanges
 from kbackup.restore._item_planner import ItemPlanner
 from kbackup.restore._namespaces import is_terminating, plan_namespaces, waiting_for
 from kbackup.restore._notices import NoticeBook
@@ -86,6 +87,8 @@ class Planner:
         contents: ArchiveContents,
         maker: DesiredMaker,
         run: Run,
+        *,
+        foreign: ForeignChanges,
     ) -> None:
         self._request = request
         self._contents = contents
@@ -96,7 +99,10 @@ class Planner:
             request.spec.namespace_mapping, version=request.target_version
         )
         self._bodies = contents.in_order()
-        self._items = ItemPlanner(request, contents, maker, self._state, self._book)
+        self._foreign = foreign
+        self._items = ItemPlanner(
+            request, contents, maker, self._state, self._book, foreign=foreign
+        )
         self._stored = tuple(contents.resources())
         self._waves = type_waves(
             {
@@ -126,6 +132,7 @@ class Planner:
             self._request,
             self._contents,
             self._maker,
+            foreign=self._foreign,
             book=self._book,
             wave=wave,
         )

@@ -39,11 +39,12 @@ from kbackup.plugins import (
     PluginManager,
     Run,
 )
-from kbackup.plugins.engine import ActionIndex, Operations
+from kbackup.plugins.engine import ActionIndex, Operations, is_built_in
 from kbackup.restore._claims import ClaimLine
 from kbackup.restore._desired import DesiredMaker
 from kbackup.restore._dry_run import NOT_TRIED, validate_entries
 from kbackup.restore._filters import TypeNames, make_filters
+from kbackup.restore._foreign import ForeignChanges
 from kbackup.restore._gate import Gate
 from kbackup.restore._object_writer import ObjectWriter
 from kbackup.restore._owners import OwnerLinks
@@ -132,7 +133,9 @@ def look(
         )
         with run.phase("plan", total=len(contents)):
             maker = make_maker(session, request, run)
-            planned = Planner(request, contents, maker, run).plan()
+            plain = make_maker(session, request, run, plain=True)
+            foreign = ForeignChanges(request, plain)
+            planned = Planner(request, contents, maker, run, foreign=foreign).plan()
         if asked.options.validate:
             with run.phase("validate", total=len(planned.entries)):
                 planned = _validated(session, run, request, contents, planned)
@@ -393,16 +396,20 @@ def read_digest(session: Session, backup: Backup, options: RestoreOptions) -> st
         raise
 
 
-def make_maker(session: Session, request: RestoreRequest, run: Run) -> DesiredMaker:
-    actions = ActionIndex(
-        session.plugins.restore_item_actions(), request.discovery.resolve
-    )
+def make_maker(
+    session: Session, request: RestoreRequest, run: Run, *, plain: bool = False
+) -> DesiredMaker:
+    """Make what makes items; a plain one does without code that is not kbackup's."""
+    actions, options = session.plugins.restore_item_actions(), request.options
+    if plain:
+        actions = tuple(action for action in actions if is_built_in(action))
+        options = attrs.evolve(options, transforms=())
     return DesiredMaker(
         restore=request.restore,
         backup=request.backup,
-        options=request.options,
+        options=options,
         filters=request.filters,
-        actions=actions,
+        actions=ActionIndex(actions, request.discovery.resolve),
         cluster=request.reader,
         run=run,
         redaction=request.redaction,

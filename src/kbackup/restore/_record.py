@@ -29,8 +29,8 @@ from kbackup.models import (
     to_json,
 )
 from kbackup.plugins import Run
+from kbackup.restore._asked import given_options
 from kbackup.restore._plan import PlanEntry, RestorePlan
-from kbackup.restore._request import given_options
 from kbackup.stores import RestoreFiles
 
 _WORDS = {

@@ -8,7 +8,6 @@ import json
 import uuid
 from collections.abc import Sequence
 from datetime import UTC
-from typing import Any
 
 import attrs
 
@@ -28,6 +27,7 @@ from kbackup.models import (
     validate_restore_name,
     validate_restore_spec,
 )
+from kbackup.restore._asked import deciding_options
 from kbackup.restore._existing import ExistingRules
 from kbackup.restore._filters import Filters
 from kbackup.restore._priorities import Priorities
@@ -36,18 +36,6 @@ from kbackup.restore._redaction import Redaction
 from kbackup.restore._system import SystemObjects
 from kbackup.stores import RestoreFiles, layout
 
-# How a restore is done, not what it writes: whoever completes a killed one may want it
-# slower, or checked. What is not named here, new options too, makes another restore.
-_MANNER = frozenset(
-    {
-        "deadline",
-        "expect_cluster",
-        "max_in_flight",
-        "priorities",
-        "redact",
-        "validate",
-    }
-)
 # Of the names of all restores; any fixed value does where a backup has no uid.
 _NO_UID = uuid.UUID("6e5c1a0e-2f0b-5d53-9d0c-0c7e9a3f6d11")
 
@@ -160,25 +148,16 @@ def restore_uid(
         name: Of the restore.
         target_uid: Of the target cluster.
         spec: With the backup's name in it, not that of a schedule.
-        options: Those of `_MANNER` make no difference.
+        options: Those of `MANNER` make no difference.
     """
     try:
         namespace = uuid.UUID(backup_uid)
     except ValueError:
         namespace = uuid.uuid5(_NO_UID, backup_uid)
-    # Defaults are left out: options that a later version adds change no uid.
-    given = given_options(options)
-    asked = {key: value for key, value in given.items() if key not in _MANNER}
+    asked = deciding_options(options)
     spec = attrs.evolve(spec, item_operation_timeout=None)  # patience, too
     parts = [name, target_uid, to_json(spec), asked]
     return str(uuid.uuid5(namespace, json.dumps(parts, sort_keys=True)))
-
-
-def given_options(options: RestoreOptions) -> dict[str, Any]:
-    """The options that are not as they are by default, as plain JSON."""
-    defaults = RestoreOptions().to_record()
-    record = options.to_record()
-    return {key: value for key, value in record.items() if value != defaults[key]}
 
 
 def newest_of_schedule(backups: Sequence[Backup], schedule: str) -> Backup | None:

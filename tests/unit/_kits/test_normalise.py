@@ -12,6 +12,7 @@ from kbackup._kits.normalise import (
     HIDDEN,
     IGNORED_BY_KIND,
     IGNORED_EVERYWHERE,
+    changes,
     differences,
     normalise,
     same,
@@ -351,6 +352,19 @@ def test_secret_values_are_hidden():
     assert paths["data.old"] == ("remove", HIDDEN, None)
     assert "b3RoZXI=" not in repr(found)
     assert "c2VjcmV0" not in repr(found)
+
+
+def test_changes_of_what_no_server_has_seen_ignore_nothing():
+    """Before an object is written, an address or a volume in it was not chosen by it."""
+    before = _item("v1", "Service", spec={"clusterIP": "10.0.0.1"})
+    after = _item("v1", "Service", spec={"clusterIP": "10.0.0.2"}, status={"a": 1})
+
+    found = [x.path for x in changes(before, after)]
+
+    assert found == ["spec.clusterIP", "status"]
+    assert differences(before, after) == []
+    [hidden] = changes({"kind": "Secret", "data": {"a": 1}}, {"kind": "Secret"})
+    assert hidden.left == {"a": HIDDEN}
 
 
 def test_values_of_any_object_can_be_hidden():

@@ -211,7 +211,7 @@ def test_selection(backed_up, simulated, flags, made, code):
 
 
 def test_existing_objects_are_left_alone_by_default(backed_up, simulated):
-    """Policy none changes nothing; policy update makes it as in the backup."""
+    """Policy none changes nothing; update makes it as in the backup, and shows it first."""
     changed = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -230,6 +230,7 @@ def test_existing_objects_are_left_alone_by_default(backed_up, simulated):
     assert (kept.code, currency()) == (0, "USD")
     updated = backed_up(*restore, "--existing-resource-policy", "update")
     assert (updated.code, currency()) == (0, "EUR")
+    assert "            ~ data.currency: 'USD' -> 'EUR'\n" in updated.err
 
 
 def test_other_cluster_than_expected_is_refused(backed_up, simulated):

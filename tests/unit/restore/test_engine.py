@@ -29,8 +29,8 @@ from kbackup.models import (
 )
 from kbackup.plugins import ItemRestored, PhaseChanged
 from kbackup.restore import ClaimVerdict, PlanAction, RestoreEngine, quiesce
+from kbackup.restore._asked import _MANNER
 from kbackup.restore._gate import Gate
-from kbackup.restore._request import _MANNER
 from kbackup.stores import RestoreFiles, layout
 from kbackup.testing import sample_shop
 

@@ -22,6 +22,7 @@ from kbackup.restore import (
     PlanEntry,
     Precondition,
     RestorePlan,
+    quiesce,
 )
 
 
@@ -227,6 +228,56 @@ def test_the_summary_names_conflicts():
     assert "secrets/shop/u1" not in text
     assert "and 2 more" in text
     assert "create" not in text.replace(plan.numbers(), "")
+
+
+CHANGE = Difference(path="spec.replicas", op="change", left=3, right=0)
+
+
+def test_the_summary_lists_every_update():
+    """Who is asked to agree reads each change to what exists, removals too."""
+    gone = Difference(path="data.b", op="remove", left="x")
+    updates = [
+        _entry(PlanAction.UPDATE, _ref(name=f"u{n}"), differences=(CHANGE, gone))
+        for n in range(30)
+    ]
+
+    lines = _plan(_entry(PlanAction.CREATE), *updates).summary().splitlines()
+
+    assert lines.count("            ~ spec.replicas: 3 -> 0") == 30
+    assert lines.count("            - data.b: 'x'") == 30
+    assert "update    secrets/shop/u29" in lines
+    assert "create    secrets/shop/tls" not in lines
+
+
+def test_what_others_changed_is_printed():
+    """What an item that is created is made to be stands below its line, as of updates."""
+    changed = [
+        _entry(PlanAction.CREATE, _ref(name=f"c{n}"), changes=(CHANGE,))
+        for n in range(12)
+    ]
+    plan = _plan(*changed)
+
+    assert str(plan).count("~ spec.replicas: 3 -> 0") == 12
+    assert plan.summary().count("~ spec.replicas: 3 -> 0") == 10
+    assert "          and 2 more" in plan.summary().splitlines()
+
+
+def test_the_head_says_what_was_asked_for():
+    """A saved plan tells its mapping, policies and transforms to whoever approves it."""
+    spec = RestoreSpec(
+        backup_name="shop-1",
+        namespace_mapping={"shop": "shop-copy"},
+        existing_resource_policy="update",
+    )
+    options = RestoreOptions(transforms=[quiesce])
+    plan = attrs.evolve(_plan(), spec=spec, options=options)
+
+    document = json.dumps(plan.to_json())
+    saved = RestorePlan.from_json(document, transforms=[quiesce])
+
+    for text in (str(saved), saved.summary()):
+        assert "asked     namespaces shop -> shop-copy" in text.splitlines()
+        assert "existing resource policy update; transforms kbackup.restore.q" in text
 
 
 def test_the_head_says_when_the_plan_was_made():

@@ -93,6 +93,7 @@ ENTRIES = st.builds(
     wave=st.integers(0, 200),
     reason=TEXTS,
     differences=st.lists(DIFFERENCES, max_size=2).map(tuple),
+    changes=st.lists(DIFFERENCES, max_size=2).map(tuple),
     digest=DIGESTS,
     precondition=SEEN,
     cluster_wide=st.booleans(),

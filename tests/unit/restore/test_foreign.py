@@ -1,0 +1,261 @@
+"""What plugins and transforms change in an item is shown before it is done."""
+
+import json
+
+import attrs
+import pytest
+
+from kbackup._kits.normalise import HIDDEN, Difference
+from kbackup.models import ResourceSelector, RestoreOptions, RestoreSpec
+from kbackup.plugins import PluginManager, RestoreOutput, hookimpl
+from kbackup.restore import PlanAction, RestorePlan, quiesce
+from kbackup.restore._foreign import ForeignChanges
+
+SPEC = RestoreSpec(backup_name="shop-1")
+COPY = RestoreSpec(backup_name="shop-1", namespace_mapping={"shop": "copy"})
+UPDATE = RestoreSpec(backup_name="shop-1", existing_resource_policy="update")
+NAMESPACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}
+WEB = {
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "metadata": {"name": "web", "namespace": "shop"},
+    "spec": {
+        "replicas": 3,
+        "selector": {"matchLabels": {"app": "web"}},
+        "template": {
+            "metadata": {"labels": {"app": "web"}},
+            "spec": {"containers": [{"name": "web", "image": "web:1"}]},
+        },
+    },
+}
+SETTINGS = {
+    "apiVersion": "v1",
+    "kind": "ConfigMap",
+    "metadata": {"name": "settings", "namespace": "shop"},
+    "data": {"colour": "blue"},
+}
+SECRET = {
+    "apiVersion": "v1",
+    "kind": "Secret",
+    "metadata": {"name": "key", "namespace": "shop"},
+    "data": {"key": "b2xk"},
+}
+IMAGE = Difference(
+    path="spec.template.spec.containers[web].image",
+    op="change",
+    left="web:1",
+    right="mirror/web:1",
+)
+
+
+@attrs.define
+class Acting:
+    """An action of a plugin, made of a function."""
+
+    function: object
+    kinds: tuple = ()
+    name: str = "acme.io/images"
+
+    @property
+    def applies_to(self):
+        """Every type, or the given ones."""
+        return ResourceSelector(included_resources=self.kinds)
+
+    def execute(self, given):
+        """Answer what the function makes of the item."""
+        return RestoreOutput(item=self.function(given.item))
+
+    @hookimpl
+    def kbackup_register_restore_item_actions(self):
+        """Offer itself."""
+        return {self.name: self}
+
+
+def mirrored(item):
+    """Take the images from elsewhere, in a copy of the item."""
+    if item["kind"] != "Deployment":
+        return item
+    copied = json.loads(json.dumps(item))
+    for container in copied["spec"]["template"]["spec"]["containers"]:
+        container["image"] = f"mirror/{container['image']}"
+    return copied
+
+
+def mirrored_in_place(item):
+    """The same, as nobody is to do it."""
+    item["spec"] = mirrored(item)["spec"]
+    return item
+
+
+def labelled(item):
+    """Label what comes."""
+    labels = {**item["metadata"].get("labels", {}), "team": "a"}
+    return {**item, "metadata": {**item["metadata"], "labels": labels}}
+
+
+def unlabelled(item):
+    """Take the label back."""
+    labels = {k: v for k, v in item["metadata"]["labels"].items() if k != "team"}
+    return {**item, "metadata": {**item["metadata"], "labels": labels}}
+
+
+def keyed(item):
+    """Put another value into a Secret or a ConfigMap."""
+    return {**item, "data": {"key": "bmV3"}} if "data" in item else item
+
+
+def entry_of(plan, kind):
+    """The one line about a kind."""
+    (entry,) = [entry for entry in plan.entries if entry.kind == kind]
+    return entry
+
+
+def actions(*acting):
+    """What to make an engine with."""
+    return {"plugins": PluginManager(acting)}
+
+
+@pytest.mark.parametrize("function", [mirrored, mirrored_in_place])
+def test_a_plugin_that_changes_what_is_created(make_shop, function):
+    """The line shows the image that will run, the one it was, and which plugin did it."""
+    acting = Acting(function, ("deployments",))
+    shop = make_shop([NAMESPACE, WEB, SETTINGS], **actions(acting))
+
+    plan = shop.engine.plan("try-1", COPY)
+    shop.engine.apply(plan)
+
+    entry = entry_of(plan, "Deployment")
+    assert (entry.action, entry.reason) == ("create", "changed by acme.io/images")
+    assert entry.changes == (IMAGE,)
+    assert f"~ {IMAGE.path}: 'web:1' -> 'mirror/web:1'" in str(plan)
+    assert entry_of(plan, "ConfigMap").changes == ()
+    live = shop.object("deployments.apps", "copy", "web")["spec"]["template"]["spec"]
+    assert live["containers"][0]["image"] == "mirror/web:1"
+
+
+def test_a_copy_that_is_kept_still(make_shop):
+    """With --quiesce the line says that nothing will run, and what ran before."""
+    shop = make_shop([NAMESPACE, WEB, SETTINGS])
+
+    plan = shop.engine.plan("try-1", COPY, RestoreOptions(transforms=[quiesce]))
+
+    entry = entry_of(plan, "Deployment")
+    assert entry.reason == "changed by kbackup.restore.quiesce"
+    assert "~ spec.replicas: 3 -> 0" in str(plan)
+    assert entry_of(plan, "ConfigMap").reason == ""
+
+
+def test_plugin_and_transform(make_shop):
+    """Everybody who changed an item is named, in order; who only looked is not."""
+    looking = Acting(dict, name="acme.io/looking")
+    shop = make_shop(
+        [NAMESPACE, WEB], **actions(Acting(mirrored, ("deploy",)), looking)
+    )
+    options = RestoreOptions(transforms=[dict, quiesce, labelled])
+
+    plan = shop.engine.plan("try-1", COPY, options)
+
+    by = f"acme.io/images, kbackup.restore.quiesce, {__name__}.labelled"
+    entry = entry_of(plan, "Deployment")
+    assert entry.reason == f"changed by {by}"
+    assert [change.path for change in entry.changes] == [
+        "metadata.annotations",
+        "metadata.labels.team",
+        "spec.replicas",
+        IMAGE.path,
+    ]
+
+
+def test_what_comes_to_nothing_is_not_told(make_shop):
+    """An item that ends as it would have been anyway is like all others."""
+    shop = make_shop([NAMESPACE, WEB])
+    options = RestoreOptions(transforms=[labelled, unlabelled])
+
+    plan = shop.engine.plan("try-1", COPY, options)
+
+    entry = entry_of(plan, "Deployment")
+    assert (entry.reason, entry.changes) == ("", ())
+
+
+def test_what_a_server_would_choose_counts(make_shop):
+    """A Service that is given an address or a node port shows it: nobody chose it yet."""
+    ports = [{"port": 80, "nodePort": 30080}]
+    service = {"apiVersion": "v1", "kind": "Service", "spec": {"ports": [{"port": 80}]}}
+    service["metadata"] = {"name": "web", "namespace": "shop"}
+    acting = Acting(
+        lambda item: {**item, "spec": {**item["spec"], "ports": ports}}, ("services",)
+    )
+    shop = make_shop([NAMESPACE, service], **actions(acting))
+
+    entry = entry_of(shop.engine.plan("try-1", COPY), "Service")
+
+    assert "spec.ports[0].nodePort" in [change.path for change in entry.changes]
+
+
+def test_a_namespace_that_is_made_for_what_is_in_it(make_shop):
+    """A Namespace that the selection left out and a plugin labels is shown as well."""
+    shop = make_shop(
+        [NAMESPACE, SETTINGS], **actions(Acting(labelled, ("namespaces",)))
+    )
+    spec = attrs.evolve(COPY, included_resources=("configmaps",))
+
+    entry = entry_of(shop.engine.plan("try-1", spec), "Namespace")
+
+    assert entry.reason == "changed by acme.io/images"
+    assert [change.path for change in entry.changes] == ["metadata.labels.team"]
+
+
+def test_an_update_has_its_changes_in_the_differences(make_shop):
+    """Against the live object they are there once, and the line says by whom."""
+    shop = make_shop([NAMESPACE, SETTINGS])
+    shop.simulated.load([NAMESPACE, SETTINGS])
+
+    plan = shop.engine.plan("try-1", UPDATE, RestoreOptions(transforms=[keyed]))
+
+    entry = entry_of(plan, "ConfigMap")
+    assert entry.action is PlanAction.UPDATE
+    assert entry.reason == f"changed by {__name__}.keyed"
+    assert [x.path for x in entry.differences] == ["data.colour", "data.key"]
+    assert entry.changes == ()
+
+
+def test_no_value_of_a_secret_is_shown(make_shop):
+    """Of a Secret, and of what is redacted, only the keys come out."""
+    shop = make_shop([NAMESPACE, SECRET, {**SETTINGS, "data": {"key": "b2xk"}}])
+    options = RestoreOptions(transforms=[keyed], redact=["configmaps"])
+
+    plan = shop.engine.plan("try-1", COPY, options)
+
+    hidden = Difference(path="data.key", op="change", left=HIDDEN, right=HIDDEN)
+    assert entry_of(plan, "Secret").changes == (hidden,)
+    assert entry_of(plan, "ConfigMap").changes == (hidden,)
+    everything = f"{plan} {plan.summary()} {json.dumps(plan.to_json())}"
+    assert "b2xk" not in everything
+    assert "bmV3" not in everything
+
+
+def test_a_saved_plan_shows_them(make_shop):
+    """Who approves a file sees what will come up, and it comes up like that."""
+    shop = make_shop([NAMESPACE, WEB])
+    plan = shop.engine.plan("try-1", COPY, RestoreOptions(transforms=[mirrored]))
+
+    document = json.loads(json.dumps(plan.to_json()))
+    saved = RestorePlan.from_json(document, transforms=[mirrored])
+
+    (line,) = [x for x in document["entries"] if x.get("kind") == "Deployment"]
+    assert line["changes"] == [
+        {"path": IMAGE.path, "op": "change", "from": "web:1", "to": "mirror/web:1"}
+    ]
+    assert saved.entries == plan.entries
+    assert shop.engine.apply(saved).results.errors == ()
+
+
+def test_nothing_is_made_twice_where_nobody_changes(make_shop, monkeypatch):
+    """A restore without foreign code pays nothing for it."""
+    shop, asked = make_shop(), []
+    monkeypatch.setattr(ForeignChanges, "shown", lambda *given: asked.append(given))
+
+    plan = shop.engine.plan("try-1", SPEC)
+
+    assert asked == []
+    assert not any(entry.changes for entry in plan.entries)
