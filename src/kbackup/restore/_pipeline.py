@@ -31,6 +31,7 @@ from kbackup.models import (
 from kbackup.plugins import Run, RunEnded, RunStarted
 from kbackup.plugins.engine import Operations
 from kbackup.restore._claims import ClaimVerdict
+from kbackup.restore._damage import lost_items
 from kbackup.restore._namespaces import what_holds
 from kbackup.restore._plan import PlanHead, RestorePlan
 from kbackup.restore._planner import Planned
@@ -246,6 +247,8 @@ def _apply(
         _refuse_unasked_volumes(plan, request, contents)
         if options.salvage:
             run.error("the backup was read as far as it goes, damaged or not")
+            if lost := lost_items(contents, request.manifest):
+                run.error(lost)
         for damage in contents.damage:
             run.error(f"the backup is damaged: {damage}")
         _write(

@@ -41,6 +41,7 @@ from kbackup.plugins import (
 )
 from kbackup.plugins.engine import ActionIndex, Operations, is_built_in
 from kbackup.restore._claims import ClaimLine
+from kbackup.restore._damage import lost_items
 from kbackup.restore._desired import DesiredMaker
 from kbackup.restore._dry_run import NOT_TRIED, validate_entries
 from kbackup.restore._filters import TypeNames, make_filters
@@ -146,6 +147,8 @@ def look(
             planned.book.say(sentence)
         if reason := why_no_record(session.store, asked.name, asked.uid):
             planned.book.say(reason)
+        if asked.options.salvage and (lost := lost_items(contents, request.manifest)):
+            planned.book.say(lost)
         for damage in contents.damage:
             planned.book.say(f"the backup is damaged: {damage}")
     return request, planned
