@@ -31,6 +31,7 @@ class Copied:
         copy: The copy.
         before: The original's objects before the copy was made.
         pods: The original's Pods then.
+        plan: Of the copy, made before it.
         result: Of the restore.
         again: The plan of the same restore, made afterwards.
     """
@@ -39,6 +40,7 @@ class Copied:
     copy: str
     before: dict
     pods: list
+    plan: object
     result: object
     again: object
 
@@ -59,10 +61,11 @@ def fixture_copied(source, make_rich, wait_for, tmp_path_factory):
     with BackupStore.open(tmp_path_factory.mktemp("store")) as store:
         source.backup(store, "rich", space)
         before, pods = source.objects(space), names(source.pods(space))
-        result = source.restorer(store).run(*asked)
+        plan = source.restorer(store).plan(*asked)
+        result = source.restorer(store).apply(plan)
         wait_for("the controllers", lambda: all(seen(source, copy)))
         again = source.restorer(store).plan(*asked)
-    yield Copied(space, copy, before, pods, result, again)
+    yield Copied(space, copy, before, pods, plan, result, again)
     source.remove_namespace(copy, wait=False)
     source.remove_namespace(space, wait=False)
     source.delete(node)
@@ -100,6 +103,28 @@ def test_nothing_of_it_runs(source, copied):
     for item in workloads:
         assert item["status"]["observedGeneration"] == item["metadata"]["generation"]
     assert source.pods(copied.copy) == []
+
+
+def test_it_came_up_as_the_plan_showed(source, copied):
+    """What the plan said that quiesce makes of each object is what the server has."""
+    live = {
+        (kind, item["metadata"]["name"]): item.get("spec", {})
+        for api_version, kind in (*WATCHED, ("v1", "Service"))
+        for item in source.items(api_version, kind, copied.copy)
+    }
+    told = 0
+    for entry in copied.plan.entries:
+        spec = live.get((entry.kind, entry.target.name), {})
+        for change in entry.changes if spec else ():
+            top, _, field = change.path.partition(".")
+            if top == "spec" and "." not in field and "[" not in field:
+                told += 1
+                expected = (change.op == "remove", change.right)
+                assert (field not in spec, spec.get(field)) == expected, entry
+
+    assert "~ spec.replicas: 3 -> 0" in str(copied.plan)
+    assert told >= len(WATCHED) - 1  # a DaemonSet has it in its template
+    assert all("quiesce" in x.reason for x in copied.plan.entries if x.changes)
 
 
 def test_it_is_reached_from_nowhere(source, copied):
