@@ -13,6 +13,7 @@ of a message.
     │   ├── InvalidConfigError
     │   ├── InvalidPlanError
     │   └── UnknownLocationError
+    ├── CodecError (path, expected, got)
     ├── PluginError (plugin)
     │   ├── PluginNotFoundError
     │   ├── PluginConflictError
@@ -120,6 +121,14 @@ class UnknownLocationError(ConfigError):
     """No plugin knows a store at this address or under this name."""
 
 
+class CodecError(KBackupError, ValueError):
+    """A document, or a value on its way into one, is not what its model says."""
+
+    def __init__(self, path: str, expected: str, got: str) -> None:
+        self.path, self.expected, self.got = path or "document", expected, got
+        super().__init__(f"{self.path}: expected {expected}, got {got}")
+
+
 class PluginError(KBackupError):
     """A plugin is missing, broken or failed."""
 
@@ -144,9 +153,8 @@ class ActionError(PluginError):
     """An item action raised; anything a plugin raises arrives as this."""
 
     def __init__(self, plugin: str, item: str, message: str, *, hint: str = "") -> None:
-        super().__init__(
-            f"{plugin} failed on {item}: {message}", plugin=plugin, hint=hint
-        )
+        told = f"{plugin} failed on {item}: {message}"
+        super().__init__(told, plugin=plugin, hint=hint)
         self.item = item
 
 
@@ -154,12 +162,9 @@ class ActionTimeoutError(PluginError):
     """An item action did not come back; it is not called again in this run."""
 
     def __init__(self, plugin: str, item: str, seconds: float) -> None:
-        super().__init__(
-            f"{plugin} did not come back from {item} within {seconds:g} s",
-            plugin=plugin,
-        )
-        self.item = item
-        self.seconds = seconds
+        told = f"{plugin} did not come back from {item} within {seconds:g} s"
+        super().__init__(told, plugin=plugin)
+        self.item, self.seconds = item, seconds
 
 
 class ClusterError(KBackupError):
@@ -305,8 +310,7 @@ class StoreError(KBackupError):
 
     def __init__(self, key: str, reason: str = "", *, hint: str = "") -> None:
         super().__init__(f"{key or 'store'}: {self.fact}", reason, hint=hint)
-        self.key = key
-        self.reason = reason
+        self.key, self.reason = key, reason
 
 
 class ObjectNotFoundError(StoreError):
@@ -365,8 +369,7 @@ class BackupError(KBackupError):
 
     def __init__(self, name: str, reason: str = "", *, hint: str = "") -> None:
         super().__init__(f"backup {name}: {self.fact}", reason, hint=hint)
-        self.name = name
-        self.reason = reason
+        self.name, self.reason = name, reason
 
 
 class BackupExistsError(BackupError):
@@ -407,8 +410,7 @@ class RestoreError(KBackupError):
 
     def __init__(self, name: str, reason: str = "", *, hint: str = "") -> None:
         super().__init__(f"restore {name}: {self.fact}", reason, hint=hint)
-        self.name = name
-        self.reason = reason
+        self.name, self.reason = name, reason
 
 
 class RestoreExistsError(RestoreError):
@@ -451,8 +453,7 @@ class ArchiveError(KBackupError):
 
     def __init__(self, reason: str, *, entry: str = "", hint: str = "") -> None:
         super().__init__(f"{entry}: {reason}" if entry else reason, hint=hint)
-        self.reason = reason
-        self.entry = entry
+        self.reason, self.entry = reason, entry
 
 
 class ArchiveCorruptError(ArchiveError):
@@ -484,8 +485,7 @@ class OperationTimeoutError(KBackupError):
 
     def __init__(self, what: str, seconds: float, *, hint: str = "") -> None:
         super().__init__(f"{what}: not done within {seconds:g} s", hint=hint)
-        self.what = what
-        self.seconds = seconds
+        self.what, self.seconds = what, seconds
 
 
 class SpoolError(KBackupError):
@@ -495,5 +495,4 @@ class SpoolError(KBackupError):
         message = f"cannot write temporary files in {place}: {reason}"
         elsewhere = "EngineSettings(spool_directory=...) or TMPDIR names another place"
         super().__init__(message, hint=hint or elsewhere)
-        self.place = str(place)
-        self.reason = reason
+        self.place, self.reason = str(place), reason

@@ -7,7 +7,6 @@ from kbackup.catalog import BackupStore
 from kbackup.models import (
     BackupOptions,
     BackupSpec,
-    RestoreOptions,
     RestoreSpec,
 )
 from kbackup.restore import RestoreEngine
@@ -26,59 +25,6 @@ def fixture_store(tmp_path):
     """A store in a directory."""
     with BackupStore.open(tmp_path / "store") as store:
         yield store
-
-
-def _ignore(item):
-    """Return *item*; a transform that was not put into a list."""
-    return item
-
-
-@pytest.mark.parametrize(
-    ("make", "error", "text"),
-    [
-        (
-            lambda: RestoreOptions(transforms=_ignore),
-            TypeError,
-            "transforms: expected a list, got a function",
-        ),
-        (
-            lambda: RestoreOptions(existing_cluster_resource_policy="all"),
-            ValueError,
-            "existing_cluster_resource_policy: 'all'",
-        ),
-        (
-            lambda: RestoreOptions(priorities="pods"),
-            TypeError,
-            "priorities: expected a list of strings, got the string 'pods'",
-        ),
-        (
-            lambda: BackupOptions(consistency="exakt"),
-            ValueError,
-            "consistency: expected 'exact' or 'newest', got 'exakt'",
-        ),
-        (
-            lambda: BackupOptions(labels="team"),
-            TypeError,
-            "labels: expected a mapping, got a str",
-        ),
-        (
-            lambda: BackupSpec(included_namespaces="shop"),
-            TypeError,
-            "included_namespaces: expected a list of strings, got the string 'shop'",
-        ),
-        (
-            lambda: RestoreSpec(included_namespaces=3),
-            TypeError,
-            "included_namespaces: expected a list of strings, got a int",
-        ),
-    ],
-)
-def test_fields_are_named(make, error, text):
-    """An option or a field of a specification that cannot be meant is named at once."""
-    with pytest.raises(error) as caught:
-        make()
-
-    assert str(caught.value).startswith(text)
 
 
 @pytest.mark.parametrize("location", [None, 7, [None], b"/tmp"])

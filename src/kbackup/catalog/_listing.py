@@ -31,13 +31,13 @@ from kbackup.errors import (
     ArchiveError,
     BackupDamagedError,
     BackupNotFoundError,
+    CodecError,
     ObjectNotFoundError,
     StoreError,
 )
 from kbackup.models import (
     Backup,
     BackupPhase,
-    CodecError,
     ItemOperation,
     ResourceIdentifier,
     from_json,

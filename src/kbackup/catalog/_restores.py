@@ -25,6 +25,7 @@ from kbackup.catalog._side_files import SHOWN, RestoreFile, known_restore_files
 from kbackup.catalog._velero_restores import velero_restore
 from kbackup.errors import (
     BackupDamagedError,
+    CodecError,
     ObjectExistsError,
     ObjectNotFoundError,
     RestoreDamagedError,
@@ -33,7 +34,7 @@ from kbackup.errors import (
     RestoreNotFoundError,
     StoreError,
 )
-from kbackup.models import CodecError, Restore, Results, dump_json, load_json
+from kbackup.models import Restore, Results, dump_json, load_json
 from kbackup.plugins import ObjectInfo, ObjectStore
 from kbackup.stores import RestoreFiles, ensure_location_record, layout
 

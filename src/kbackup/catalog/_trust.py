@@ -18,11 +18,12 @@ from kbackup.catalog._manifest import Manifest, ManifestError
 from kbackup.errors import (
     BackupDamagedError,
     BackupNotFoundError,
+    CodecError,
     DigestMismatchError,
     ObjectNotFoundError,
     StoreError,
 )
-from kbackup.models import Backup, BackupPhase, CodecError, dump_json, labels, load_json
+from kbackup.models import Backup, BackupPhase, dump_json, labels, load_json
 from kbackup.plugins import Digest, ObjectStore
 from kbackup.stores import BackupFiles, directories_of, layout
 

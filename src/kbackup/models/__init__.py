@@ -116,7 +116,6 @@ if TYPE_CHECKING:
         load_json_list,
         to_json,
     )
-    from kbackup.models._converters import CodecError
     from kbackup.models._data_mover import (
         CSISnapshotSpec,
         DataDownload,
@@ -213,7 +212,6 @@ _LATER = {
     "load_json": "_codec",
     "load_json_list": "_codec",
     "to_json": "_codec",
-    "CodecError": "_converters",
     "CSISnapshotSpec": "_data_mover",
     "DataDownload": "_data_mover",
     "DataDownloadSpec": "_data_mover",
@@ -321,7 +319,6 @@ __all__ = [
     "CSICondition",
     "CSISnapshotInfo",
     "CSISnapshotSpec",
-    "CodecError",
     "DataDownload",
     "DataDownloadSpec",
     "DataDownloadStatus",

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 import attrs
 
+from kbackup.models._fields import check_spec, keep_odd
 from kbackup.models._hooks import BackupHooks, HookStatus
 from kbackup.models._meta import LabelSelector
 from kbackup.models._model import (
@@ -16,7 +17,6 @@ from kbackup.models._model import (
     Model,
     instant,
     mapping,
-    name_fields,
     sequence,
     strings,
 )
@@ -74,7 +74,7 @@ class BackupUploaderConfig(Model):
     parallel_files_upload: int = 0
 
 
-@attrs.frozen(kw_only=True, field_transformer=name_fields)
+@attrs.frozen(kw_only=True, field_transformer=keep_odd)
 class BackupSpec(Model):
     """What to back up: Velero's fields and no others.
 
@@ -134,6 +134,14 @@ class BackupSpec(Model):
     snapshot_move_data: bool | None = None
     datamover: str = ""
     uploader_config: BackupUploaderConfig | None = None
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what no document could hold.
+
+        Raises:
+            InvalidSpecError: With every field that has another type.
+        """
+        check_spec(self)
 
 
 @attrs.frozen(kw_only=True)

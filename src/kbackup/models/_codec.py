@@ -25,9 +25,9 @@ from typing import Any, TypeVar
 import attrs
 import msgspec
 
+from kbackup.errors import CodecError
 from kbackup.models._converters import (
     PLAIN,
-    CodecError,
     Converter,
     anything,
     below,

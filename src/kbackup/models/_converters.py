@@ -1,4 +1,4 @@
-"""How values of each type stand in JSON, and the one error for those that do not.
+"""How values of each type stand in JSON; `CodecError` for those that do not.
 
 `Converter` is what `_codec` puts together for the fields of a model. Both directions
 refuse what is not of the type: nothing is guessed, nothing is cut to fit.
@@ -18,26 +18,11 @@ import attrs
 
 from kbackup._kits.durations import DurationError, format_duration, parse_duration
 from kbackup._kits.times import format_time, parse_time
+from kbackup.errors import CodecError
 
 _INT64 = range(-(2**63), 2**63)
 _DEEPEST = 100  # levels of what no model describes; Kubernetes' own stay below 30
 _SHOWN = 40  # characters of a wrong text in a message
-
-
-class CodecError(ValueError):
-    """A document, or a value on its way into one, is not what its model says.
-
-    Attributes:
-        path: Where, such as ``spec.hooks.resources[0].name``; ``document`` for all.
-        expected: What should stand there.
-        got: What stands there; where an object or a list should, by type only.
-    """
-
-    def __init__(self, path: str, expected: str, got: str) -> None:
-        super().__init__(f"{path or 'document'}: expected {expected}, got {got}")
-        self.path = path or "document"
-        self.expected = expected
-        self.got = got
 
 
 @attrs.frozen

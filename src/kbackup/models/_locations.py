@@ -8,6 +8,7 @@ from enum import StrEnum
 
 import attrs
 
+from kbackup.models._fields import check_config, keep_odd
 from kbackup.models._model import ALWAYS, Document, Model, instant, mapping
 from kbackup.models._objects import ObjectMeta, SecretKeySelector
 
@@ -26,7 +27,7 @@ class LocationPhase(StrEnum):
     UNAVAILABLE = "Unavailable"
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=keep_odd)
 class ObjectStorage(Model):
     """The place inside an object store.
 
@@ -41,8 +42,16 @@ class ObjectStorage(Model):
     ca_cert: bytes = b""
     ca_cert_ref: SecretKeySelector | None = None
 
+    def __attrs_post_init__(self) -> None:
+        """Refuse what no document could hold.
 
-@attrs.frozen(kw_only=True)
+        Raises:
+            InvalidConfigError: With every field that has another type.
+        """
+        check_config(self)
+
+
+@attrs.frozen(kw_only=True, field_transformer=keep_odd)
 class BackupStorageLocationSpec(Model):
     """Where an object store is and who speaks to it.
 
@@ -61,6 +70,14 @@ class BackupStorageLocationSpec(Model):
     access_mode: AccessMode | None = None
     backup_sync_period: timedelta | None = None
     validation_frequency: timedelta | None = None
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what no document could hold.
+
+        Raises:
+            InvalidConfigError: With every field that has another type.
+        """
+        check_config(self)
 
     @property
     def read_only(self) -> bool:
@@ -85,7 +102,7 @@ class BackupStorageLocationStatus(Model):
     access_mode: AccessMode | None = None
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=keep_odd)
 class BackupStorageLocation(Document):
     """A place for backups."""
 
@@ -96,6 +113,14 @@ class BackupStorageLocation(Document):
     status: BackupStorageLocationStatus = attrs.field(
         factory=BackupStorageLocationStatus, metadata=ALWAYS
     )
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what no document could hold.
+
+        Raises:
+            InvalidConfigError: With every field that has another type.
+        """
+        check_config(self)
 
     @property
     def name(self) -> str:

@@ -6,8 +6,7 @@ spelling a field has in a document is for `_names`, how it gets there for `_code
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -88,44 +87,3 @@ def instant(value: datetime | None) -> datetime | None:
     if value.tzinfo is None:
         raise ValueError(f"{value} has no time zone")
     return value.astimezone(UTC).replace(microsecond=0)
-
-
-def name_fields(
-    _: type, fields: list[attrs.Attribute[Any]]
-) -> list[attrs.Attribute[Any]]:
-    """Let what a converter refuses name its field; for attrs' ``field_transformer``.
-
-    Of what people write themselves: in a document, the codec knows the whole path.
-    """
-    return [
-        field.evolve(converter=_naming(field.name, field.converter))
-        if field.converter is not None
-        else field
-        for field in fields
-    ]
-
-
-def _naming(name: str, convert: Any) -> Callable[[Any], Any]:
-    @functools.wraps(convert)
-    def converted(value: Any) -> Any:
-        try:
-            return convert(value)
-        except TypeError as exc:
-            raise TypeError(f"{name}: {exc}") from exc
-        except ValueError as exc:
-            raise ValueError(f"{name}: {exc}") from exc
-
-    return converted
-
-
-def one_of(
-    *allowed: str,
-) -> Callable[[object, attrs.Attribute[Any], object], None]:
-    """Make a validator that names the field, what it may be, and what came."""
-
-    def check(_: object, field: attrs.Attribute[Any], value: object) -> None:
-        if value not in allowed:
-            expected = " or ".join(map(repr, allowed))
-            raise ValueError(f"{field.name}: expected {expected}, got {value!r}")
-
-    return check

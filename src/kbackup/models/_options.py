@@ -12,9 +12,10 @@ from typing import Any, Literal, get_type_hints
 
 import attrs
 import msgspec
-from attrs import validators
 
-from kbackup.models._model import mapping, name_fields, one_of, sequence, strings
+from kbackup.errors import InvalidConfigError
+from kbackup.models._fields import at_least, check_config, keep_odd
+from kbackup.models._model import mapping, sequence, strings
 from kbackup.models._restore import ExistingResourcePolicy
 
 ItemPredicate = Callable[[Mapping[str, Any]], bool]
@@ -35,7 +36,7 @@ def qualified_name(function: Callable[..., Any]) -> str:
     return f"{named.__module__}.{named.__qualname__}"
 
 
-@attrs.frozen(kw_only=True, field_transformer=name_fields)
+@attrs.frozen(kw_only=True, field_transformer=keep_odd)
 class BackupOptions:
     """How a backup is made, beyond what Velero's spec can say.
 
@@ -53,19 +54,25 @@ class BackupOptions:
 
     where: ItemPredicate | None = None
     skip_forbidden: bool = False
-    consistency: Literal["exact", "newest"] = attrs.field(
-        default="exact", validator=one_of("exact", "newest")
-    )
+    consistency: Literal["exact", "newest"] = "exact"
     labels: Mapping[str, str] = attrs.field(factory=dict, converter=mapping)
     annotations: Mapping[str, str] = attrs.field(factory=dict, converter=mapping)
     storage_location: str = "default"
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what cannot be meant.
+
+        Raises:
+            InvalidConfigError: With every option of another type or out of bounds.
+        """
+        check_config(self)
 
     def to_record(self) -> dict[str, Any]:
         """Return the options as plain JSON."""
         return _record(self)
 
 
-@attrs.frozen(kw_only=True, field_transformer=name_fields)
+@attrs.frozen(kw_only=True, field_transformer=keep_odd)
 class RestoreOptions:
     """How a restore is made, beyond what Velero's spec can say.
 
@@ -104,29 +111,29 @@ class RestoreOptions:
     existing_cluster_resource_policy: ExistingResourcePolicy | None = attrs.field(
         default=None, converter=_policy
     )
-    controlled: Literal["recreate", "adopt"] = attrs.field(
-        default="recreate", validator=one_of("recreate", "adopt")
-    )
+    controlled: Literal["recreate", "adopt"] = "recreate"
     relink_owners: bool = True
-    managed_fields: Literal["auto", "restore", "drop"] = attrs.field(
-        default="auto", validator=one_of("auto", "restore", "drop")
-    )
+    managed_fields: Literal["auto", "restore", "drop"] = "auto"
     convert: bool = False
     validate: bool = False
     redact: tuple[str, ...] = attrs.field(default=(), converter=strings)
     include_system: bool = False
-    released_volumes: Literal["leave", "reattach"] = attrs.field(
-        default="leave", validator=one_of("leave", "reattach")
-    )
-    retained_volumes: Literal["skip", "reuse"] = attrs.field(
-        default="skip", validator=one_of("skip", "reuse")
-    )
+    released_volumes: Literal["leave", "reattach"] = "leave"
+    retained_volumes: Literal["skip", "reuse"] = "skip"
     expect_cluster: str | None = None
     salvage: bool = False
-    max_in_flight: int = attrs.field(default=32, validator=validators.ge(1))
+    max_in_flight: int = attrs.field(default=32, metadata=at_least(1))
     deadline: timedelta = attrs.field(
-        default=timedelta(minutes=10), validator=validators.ge(timedelta(0))
+        default=timedelta(minutes=10), metadata=at_least(timedelta(0))
     )
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what cannot be meant.
+
+        Raises:
+            InvalidConfigError: With every option of another type or out of bounds.
+        """
+        check_config(self)
 
     def to_record(self) -> dict[str, Any]:
         """Return the options as plain JSON."""
@@ -148,8 +155,8 @@ class RestoreOptions:
             where: The function that the record names.
 
         Raises:
-            ValueError: With the option's name: this version does not know it, it has
-                another type, or the functions are not those that the record names.
+            InvalidConfigError: With the option's name: this version does not know it,
+                it has another type, or the functions are not those that it names.
         """
         given: dict[str, Any] = {"transforms": tuple(transforms), "where": where}
         for name, functions in given.items():
@@ -171,7 +178,7 @@ def _check_names(name: str, named: Any, given: Any) -> None:
     wanted, found = named or (), _plain(given) or ()
     if wanted != found:
         texts = [_sentence(value) for value in (wanted, found)]
-        raise ValueError(f"{name}: named is {texts[0]}, given is {texts[1]}")
+        raise InvalidConfigError(f"{name}: named is {texts[0]}, given is {texts[1]}")
 
 
 def _sentence(names: Any) -> str:
@@ -183,13 +190,13 @@ def _typed(name: str, value: Any) -> Any:
     """Return an option's value from plain JSON, strictly."""
     hint = get_type_hints(RestoreOptions).get(name)
     if hint is None:
-        raise ValueError(f"{name}: this version has no such option")
+        raise InvalidConfigError(f"{name}: this version has no such option")
     is_time = hint is timedelta
     try:
         value = msgspec.convert(value, float if is_time else hint)
         return timedelta(seconds=value) if is_time else value
     except (msgspec.ValidationError, OverflowError) as exc:
-        raise ValueError(f"{name}: {exc}") from exc
+        raise InvalidConfigError(f"{name}: {exc}") from exc
 
 
 def _plain(value: Any) -> Any:

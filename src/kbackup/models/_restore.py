@@ -8,6 +8,7 @@ from enum import StrEnum
 
 import attrs
 
+from kbackup.models._fields import check_spec, keep_odd
 from kbackup.models._hooks import HookStatus, RestoreHooks
 from kbackup.models._meta import LabelSelector
 from kbackup.models._model import (
@@ -16,7 +17,6 @@ from kbackup.models._model import (
     Model,
     instant,
     mapping,
-    name_fields,
     sequence,
     strings,
 )
@@ -63,7 +63,7 @@ class RestoreUploaderConfig(Model):
     parallel_files_download: int = 0
 
 
-@attrs.frozen(kw_only=True, field_transformer=name_fields)
+@attrs.frozen(kw_only=True, field_transformer=keep_odd)
 class RestoreSpec(Model):
     """What to restore: Velero's fields and no others.
 
@@ -95,6 +95,14 @@ class RestoreSpec(Model):
     item_operation_timeout: timedelta | None = None
     resource_modifier: TypedLocalObjectReference | None = None
     uploader_config: RestoreUploaderConfig | None = None
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what no document could hold.
+
+        Raises:
+            InvalidSpecError: With every field that has another type.
+        """
+        check_spec(self)
 
 
 @attrs.frozen(kw_only=True)

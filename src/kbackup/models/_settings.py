@@ -6,19 +6,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import attrs
-from attrs import validators
+
+from kbackup.models._fields import above, at_least, check_config, keep_odd
 
 _MEBIBYTE = 1024 * 1024
+_NO_TIME = timedelta(0)
 
 
-def _positive(_: object, attribute: attrs.Attribute[timedelta], value: object) -> None:
-    if not isinstance(value, timedelta):
-        raise TypeError(f"{attribute.name}: expected a timedelta, got {value!r}")
-    if value <= timedelta(0):
-        raise ValueError(f"{attribute.name}: expected a time above zero, got {value}")
-
-
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=keep_odd)
 class EngineSettings:
     """The settings of an engine and of the connections that it makes.
 
@@ -33,23 +28,29 @@ class EngineSettings:
         spool_directory: For temporary files; None: the system's.
     """
 
-    workers: int = attrs.field(default=32, validator=validators.ge(1))
-    page_bytes: int = attrs.field(default=8 * _MEBIBYTE, validator=validators.ge(1024))
+    workers: int = attrs.field(default=32, metadata=at_least(1))
+    page_bytes: int = attrs.field(default=8 * _MEBIBYTE, metadata=at_least(1024))
     connect_timeout: timedelta = attrs.field(
-        default=timedelta(seconds=5), validator=_positive
+        default=timedelta(seconds=5), metadata=above(_NO_TIME)
     )
     read_timeout: timedelta = attrs.field(
-        default=timedelta(seconds=60), validator=_positive
+        default=timedelta(seconds=60), metadata=above(_NO_TIME)
     )
     retry_budget: timedelta = attrs.field(
-        default=timedelta(minutes=10), validator=_positive
+        default=timedelta(minutes=10), metadata=above(_NO_TIME)
     )
-    max_writes_per_second: float | None = attrs.field(
-        default=None, validator=validators.optional(validators.gt(0))
-    )
+    max_writes_per_second: float | None = attrs.field(default=None, metadata=above(0))
     action_timeout: timedelta = attrs.field(
-        default=timedelta(minutes=5), validator=_positive
+        default=timedelta(minutes=5), metadata=above(_NO_TIME)
     )
     spool_directory: Path | None = attrs.field(
         default=None, converter=attrs.converters.optional(Path)
     )
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what cannot be meant.
+
+        Raises:
+            InvalidConfigError: With every setting of another type or out of bounds.
+        """
+        check_config(self)

@@ -14,8 +14,9 @@ from typing import Any, TypeVar
 
 import yaml
 
+from kbackup.errors import CodecError
 from kbackup.models._codec import from_json, to_json
-from kbackup.models._converters import CodecError, type_of
+from kbackup.models._converters import type_of
 from kbackup.models._model import Model
 
 _M = TypeVar("_M", bound=Model)

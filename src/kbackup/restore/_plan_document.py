@@ -14,7 +14,7 @@ import msgspec
 
 from kbackup._kits.normalise import Difference
 from kbackup._kits.times import format_time
-from kbackup.errors import InvalidPlanError
+from kbackup.errors import CodecError, InvalidConfigError, InvalidPlanError
 from kbackup.models import (
     API_VERSION,
     GroupResource,
@@ -334,7 +334,7 @@ def _head(head: _Head, writer: _Writer) -> PlanHead:
 def _spec(data: Mapping[str, Any], backup_name: str) -> RestoreSpec:
     try:
         spec = from_json(RestoreSpec, data)
-    except ValueError as exc:
+    except CodecError as exc:
         raise _refusal("spec", str(exc)) from exc
     if spec.backup_name != backup_name:
         raise _refusal("spec.backupName", f"the head names {backup_name}")
@@ -348,7 +348,7 @@ def _options(
 ) -> RestoreOptions:
     try:
         return RestoreOptions.from_record(record, transforms=transforms, where=where)
-    except ValueError as exc:
+    except InvalidConfigError as exc:
         raise _refusal("options", str(exc), hint=_FUNCTIONS) from exc
 
 

@@ -11,6 +11,7 @@ import attrs
 import pytest
 
 import kbackup.models
+from kbackup.errors import InvalidConfigError
 from kbackup.models import (
     Backup,
     BackupOptions,
@@ -107,19 +108,20 @@ def test_settings_have_the_documented_defaults():
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "error"),
+    ("field", "value", "told"),
     [
-        ("workers", 0, ValueError),
-        ("page_bytes", 0, ValueError),
-        ("max_writes_per_second", 0, ValueError),
-        ("read_timeout", timedelta(0), ValueError),
-        ("read_timeout", 60, TypeError),
+        ("workers", 0, "expected at least 1, got 0"),
+        ("page_bytes", 0, "expected at least 1024, got 0"),
+        ("max_writes_per_second", 0, "expected more than 0, got 0"),
+        ("read_timeout", timedelta(0), "expected more than 0s, got 0s"),
     ],
 )
-def test_settings_without_a_meaning_are_refused(field, value, error):
-    """No workers, no time, or a time without a unit cannot be meant."""
-    with pytest.raises(error):
+def test_settings_without_a_meaning_are_refused(field, value, told):
+    """No workers and no time cannot be meant."""
+    with pytest.raises(InvalidConfigError) as caught:
         EngineSettings(**{field: value})
+
+    assert str(caught.value) == f"{field}: {told}"
 
 
 def is_wanted(item):
@@ -177,19 +179,19 @@ def test_the_name_of_a_function_is_qualified():
 )
 def test_options_without_a_meaning_are_refused(options):
     """A misspelt choice is an error, not the default."""
-    with pytest.raises(ValueError, match=r"."):
+    with pytest.raises(InvalidConfigError, match=next(iter(options))):
         RestoreOptions(**options)
 
 
 def test_a_string_is_no_list_of_priorities():
     """One type given as text is not taken for a list of letters."""
-    with pytest.raises(TypeError, match="'secrets'"):
+    with pytest.raises(InvalidConfigError, match="'secrets'"):
         RestoreOptions(priorities="secrets")
 
 
 def test_consistency_is_exact_or_newest():
     """There is no third way to read a cluster."""
-    with pytest.raises(ValueError, match="eventual"):
+    with pytest.raises(InvalidConfigError, match="eventual"):
         BackupOptions(consistency="eventual")
 
 

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from kbackup.errors import CodecError
 from kbackup.models import (
     Backup,
-    CodecError,
     dump_yaml,
     load_all_yaml,
     load_objects,

@@ -249,7 +249,7 @@ _GONE = object()
         ("options.max_in_flight", 0, "max_in_flight"),
         ("options.deadline", "10m", "options: deadline: "),
         ("options.deadline", 1e300, "options: deadline: "),
-        ("options.deadline", -5, "options: 'deadline' must be >= "),
+        ("options.deadline", -5, "options: deadline: expected at least 0s, got -5s"),
         ("options.transforms", 5, "options: transforms: named is 5, given is none"),
         ("notices", None, "notices: "),
         ("notices.0.items.0", "secrets", "notices[0]: 'secrets' is no item"),
