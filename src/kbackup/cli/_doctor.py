@@ -96,16 +96,22 @@ def doctor(session: Session, name: str | None) -> int:
 def _needs_findings(session: Session, name: str) -> Iterator[Finding]:
     """Name what a backup needs and the cluster lacks."""
     from kbackup.cli._needs import needs_of  # noqa: PLC0415 - on demand
+    from kbackup.restore import unserved_types  # noqa: PLC0415 - on demand
 
     try:
         cluster, store = session.cluster(), session.store()
         name = meant_backup(store, name)
         session.backup = name
-        with store.open_archive(name) as archive:
-            needs = needs_of(archive)
-        for check, missing in needs.missing_in(cluster):
-            found = ", ".join(missing) or f"all that backup {name} needs are there"
-            yield Finding(f"needed {check}", "warning" if missing else "ok", found)
+        with store.open_contents(name) as contents:
+            types = unserved_types(contents, cluster.discover())
+            classes = needs_of(contents).missing_in(cluster)
+        all_there = f"all that backup {name} needs are there"
+        for each in types:
+            yield Finding("needed types", "warning", each)
+        if not types:
+            yield Finding("needed types", "ok", all_there)
+        status = "warning" if classes else "ok"
+        yield Finding("needed storage classes", status, ", ".join(classes) or all_there)
     except KBackupError as exc:
         yield Finding(f"needs of backup {name}", "error", str(exc))
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         RestorePlan,
     )
     from kbackup.restore._quiesce import quiesce
+    from kbackup.restore._serving import unserved_types
 
 _LATER = {
     "ChangedItem": "_difference",
@@ -36,6 +37,7 @@ _LATER = {
     "Precondition": "_plan",
     "RestorePlan": "_plan",
     "quiesce": "_quiesce",
+    "unserved_types": "_serving",
 }
 
 __all__ = [
@@ -51,6 +53,7 @@ __all__ = [
     "RestoreEngine",
     "RestorePlan",
     "quiesce",
+    "unserved_types",
 ]
 
 

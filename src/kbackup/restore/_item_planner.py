@@ -39,6 +39,7 @@ from kbackup.restore._plan import PlanAction, PlanEntry, Precondition
 from kbackup.restore._plan_state import PlanState
 from kbackup.restore._request import RestoreRequest
 from kbackup.restore._seen import FoundObject, LiveObject, TypeView, cleaned
+from kbackup.restore._serving import has_served_twin
 from kbackup.restore._system import (
     ENDPOINTS_ROW,
     SystemRow,
@@ -317,11 +318,8 @@ class ItemPlanner:
         """Why an object is left to its twin under a newer group; empty: it is not."""
         if not self._request.filters.wants_type(newer):
             return ""
-        twin = self._contents.get(ResourceIdentifier(newer, ref.namespace, ref.name))
-        if twin is None:
-            return ""
-        served = self._request.discovery.by_kind(twin.api_version, twin.kind)
-        return f"the same object as in {newer}" if served is not None else ""
+        served = has_served_twin(ref, self._contents, self._request.discovery)
+        return f"the same object as in {newer}" if served else ""
 
     # --- what the item is -------------------------------------------------------------
 

@@ -38,6 +38,7 @@ from kbackup.restore._rebinding import rebind_digest
 from kbackup.restore._request import RestoreRequest
 from kbackup.restore._scope_notice import left_by_scope
 from kbackup.restore._seen import LiveObject, TypeView, find
+from kbackup.restore._serving import unserved
 from kbackup.restore._volume_facts import learn_volumes
 
 _ViewKey = tuple[str, str, GroupResource]  # apiVersion, kind, type
@@ -330,18 +331,9 @@ class Planner:
             if failure.group_version.partition("/")[0] == resource.group:
                 reason = f"the target's {failure.group_version} cannot be read"
                 return TypeView(resource=None, wave=wave, unreadable=reason)
-        other = discovery.get(resource)
-        if other is not None:
-            problem = (
-                f"the target serves {other.api_version} of {resource}, the backup has "
-                f"{item.api_version}"
-            )
-            return TypeView(resource=None, wave=wave, problem=problem)
-        problem = f"the target does not serve {item.api_version} {item.kind}"
-        if (
-            self._contents.get(ResourceIdentifier(well_known.CRDS, "", str(resource)))
-            is not None
-        ):
+        problem = unserved(resource, item.api_version, item.kind, discovery)
+        definition = ResourceIdentifier(well_known.CRDS, "", str(resource))
+        if discovery.get(resource) is None and definition in self._contents:
             problem += "; its CRD is in the backup, but not in this restore"
         return TypeView(resource=None, wave=wave, problem=problem)
 

@@ -1,8 +1,13 @@
 """``kbackup location``, ``plugin``, ``doctor`` and ``demo``."""
 
+import io
 import json
 
 import pytest
+
+from kbackup.archive import ArchiveWriter
+from kbackup.catalog import BackupStore, Manifest
+from kbackup.models import Backup, BackupPhase, BackupStatus, ObjectMeta
 
 
 def findings(done):
@@ -191,6 +196,38 @@ def test_doctor_names_what_a_backup_needs(backed_up, tmp_path):
     found = findings(done)
     assert found["needed storage classes"] == ("warning", "standard")
     assert found["needed types"][0] == "ok"
+
+
+def test_doctor_names_versions_that_are_gone(kbackup, directory):
+    """A type that the target serves in another version only is told, as the plan does."""
+    out = io.BytesIO()
+    body = {
+        "apiVersion": "batch/v1beta1",
+        "kind": "CronJob",
+        "metadata": {"name": "nightly", "namespace": "shop"},
+    }
+    with ArchiveWriter(out, mtime=0) as archive:
+        archive.add(
+            resource="cronjobs.batch",
+            version="v1beta1",
+            namespace="shop",
+            name="nightly",
+            body=json.dumps(body).encode(),
+        )
+    backup = Backup(
+        metadata=ObjectMeta(name="old", uid="1"),
+        status=BackupStatus(phase=BackupPhase.COMPLETED),
+    )
+    manifest = Manifest(items=archive.items, entries=archive.entries)
+    with BackupStore.open(directory) as store, store.claim("old", run_uid="1") as claim:
+        store.publish(claim, backup, {"old.tar.gz": out.getvalue()}, manifest)
+
+    done = kbackup("doctor", "--from-backup", "old", "-o", "json")
+    planned = kbackup("restore", "plan", "--from-backup", "old")
+
+    told = "the target serves batch/v1 of cronjobs.batch, the backup has batch/v1beta1"
+    assert findings(done)["needed types"] == ("warning", told)
+    assert told in planned.out
 
 
 def test_demo_tells_the_whole_story(offline, monkeypatch):

@@ -44,9 +44,12 @@ TYPES = {
     "Event": "events",
     "Job": "jobs.batch",
     "CronJob": "cronjobs.batch",
+    "PodDisruptionBudget": "poddisruptionbudgets.policy",
+    "Ingress": "ingresses.networking.k8s.io",
     "Coupon": "coupons.shop.example.com",
     "Widget": "widgets.example.com",
 }
+OLD_TYPES = {("extensions/v1beta1", "Ingress"): "ingresses.extensions"}
 SOURCE_UID = "5f0d3a52-9e0c-4a57-8b0e-0e7a3f6f2f10"
 BACKUP_UID = "c3a1c9f4-31c7-4c0e-9a58-54d8a0f7f9be"
 
@@ -58,7 +61,9 @@ def archive_of(objects: Iterable[Mapping[str, Any]]) -> tuple[bytes, int, int]:
         for item in objects:
             metadata = item["metadata"]
             archive.add(
-                resource=TYPES[item["kind"]],
+                resource=OLD_TYPES.get(
+                    (item["apiVersion"], item["kind"]), TYPES.get(item["kind"], "")
+                ),
                 version=item["apiVersion"].rpartition("/")[2],
                 namespace=metadata.get("namespace", ""),
                 name=metadata["name"],

@@ -1,0 +1,78 @@
+"""Does a target take the types of a backup, each in the version in which it is stored?
+
+Told from the archive's index and from discovery alone. The planner asks about a type at
+a time; `unserved_types` tells of a whole backup before anything is planned.
+"""
+
+from kbackup.archive import TWINS, ArchiveContents
+from kbackup.cluster import Discovery
+from kbackup.models import GroupResource, ResourceIdentifier, well_known
+from kbackup.restore._system import SystemObjects
+
+
+def unserved(
+    resource: GroupResource, api_version: str, kind: str, discovery: Discovery
+) -> str:
+    """Why objects cannot be written as they are stored; empty: the target takes them.
+
+    Args:
+        resource: Their type in the archive.
+        api_version: As they say.
+        kind: As they say.
+        discovery: Of the target.
+    """
+    if discovery.by_kind(api_version, kind) is not None:
+        return ""
+    other = discovery.get(resource)
+    if other is None:
+        return f"the target does not serve {api_version} {kind}"
+    return (
+        f"the target serves {other.api_version} of {resource}, "
+        f"the backup has {api_version}"
+    )
+
+
+def has_served_twin(
+    ref: ResourceIdentifier, contents: ArchiveContents, discovery: Discovery
+) -> bool:
+    """Whether the same object is stored under a newer type, too, which is written."""
+    newer = TWINS.get(ref.group_resource)
+    if newer is None:
+        return False
+    twin = contents.get(ResourceIdentifier(newer, ref.namespace, ref.name))
+    return twin is not None and not unserved(
+        newer, twin.api_version, twin.kind, discovery
+    )
+
+
+def unserved_types(contents: ArchiveContents, discovery: Discovery) -> tuple[str, ...]:
+    """Say of each type and version that a restore of everything could not write, why.
+
+    Left out is what a restore leaves out unless it is named, what is written as another
+    type, and what a definition in the backup brings along.
+
+    Args:
+        contents: The backup.
+        discovery: Of the target.
+    """
+    system = SystemObjects()
+    told: dict[str, None] = {}
+    for resource in contents.resources():
+        definition = ResourceIdentifier(well_known.CRDS, "", str(resource))
+        if system.covers_type(resource) or definition in contents:
+            continue
+        held = contents.of_type(resource)
+        for head in sorted({held.others.get(key, held.head) for key in held.places}):
+            problem = unserved(resource, *head, discovery)
+            if problem and not _written_as_twins(resource, contents, discovery):
+                told[problem] = None
+    return tuple(told)
+
+
+def _written_as_twins(
+    resource: GroupResource, contents: ArchiveContents, discovery: Discovery
+) -> bool:
+    return resource in TWINS and all(
+        has_served_twin(ref, contents, discovery)
+        for ref in contents.identifiers(resource)
+    )
