@@ -94,6 +94,10 @@ url = ["/mnt/bak1", "/mnt/bak2"]
 url = "/mnt/archive"
 read-only = true             # listed, verified and restored from, never written
 
+[locations.usb]
+url = "/mnt/usb"
+uuid = "6f1c0c9e-5d0a-4f0e-9a43-3b1f0e6f7a52"    # this location and no other
+
 [locations.minio]            # what a url cannot say: the fields of Velero's location
 provider = "aws"
 bucket = "backups"
@@ -103,7 +107,9 @@ s3Url = "http://minio:9000"
 s3ForcePathStyle = "true"
 ```
 
-Beside `url` only `read-only` may stand. A setting of a location that is not in this example
+With `uuid` only the location that has it is used: another disk, and the empty directory that
+a disk leaves where it is not mounted, are refused. `kbackup location validate` prints it,
+once a backup was made there. Beside `url` only `read-only` and `uuid` may stand. A setting of a location that is not in this example
 is refused by name.
 """
 

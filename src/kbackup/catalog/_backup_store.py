@@ -56,6 +56,7 @@ from kbackup.stores import (
     location_from,
     open_object_store,
     problems_of,
+    read_location_record,
     state_of,
     validate_object_store,
 )
@@ -282,6 +283,11 @@ class BackupStore:
         except StoreError as exc:
             return (str(exc),)
         return check.problems
+
+    def location_uuid(self) -> str:
+        """Return the uuid that the first write gave the location; empty: none yet."""
+        record = read_location_record(self._store)
+        return record.uuid if record is not None else ""
 
     def directories(self) -> tuple[DirectoryState, ...]:
         """Tell which of its directories are there; none: it has no directories."""

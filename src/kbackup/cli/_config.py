@@ -10,6 +10,7 @@
     [locations.archive]
     url = "/mnt/archive"
     read-only = true
+    uuid = "6f1c0c9e-5d0a-4f0e-9a43-3b1f0e6f7a52"
 
     [locations.minio]
     provider = "aws"
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
     from kbackup.models import BackupStorageLocation
 
 
-_BESIDE_URL = frozenset({"url", "read-only"})
-_FIELDS = frozenset({"provider", "bucket", "prefix", "config", "read-only"})
+_BESIDE_URL = frozenset({"url", "read-only", "uuid"})
+_FIELDS = frozenset({"provider", "bucket", "prefix", "config", "read-only", "uuid"})
 
 
 @attrs.frozen(kw_only=True)
@@ -64,10 +65,12 @@ class Chosen:
     Attributes:
         source: Addresses, several of which are mirrors; or Velero's fields.
         read_only: Whether the file of settings forbids to write there.
+        uuid: The only location that is meant, by its uuid; empty: whatever is there.
     """
 
     source: Sequence[str] | BackupStorageLocation
     read_only: bool = False
+    uuid: str = ""
 
 
 def config_path() -> Path:
@@ -151,13 +154,17 @@ def _location(name: str, config: Config) -> Chosen:
     read_only = table.get("read-only", False)
     if not isinstance(read_only, bool):
         raise InvalidConfigError(f"{where}: read-only is true or false")
+    uuid = table.get("uuid", "")
+    if not isinstance(uuid, str):
+        raise InvalidConfigError(f"{where}: uuid is a string")
     if url is None:
-        return Chosen(source=_from_fields(name, table, where), read_only=read_only)
+        fields = _from_fields(name, table, where)
+        return Chosen(source=fields, read_only=read_only, uuid=uuid)
     urls = [url] if isinstance(url, str) else url
     if not (isinstance(urls, list) and urls and all(isinstance(u, str) for u in urls)):
         raise InvalidConfigError(f"{where}: url is an address, or a list of them")
     source = [_settled(each, name, config) for each in urls]
-    return Chosen(source=source, read_only=read_only)
+    return Chosen(source=source, read_only=read_only, uuid=uuid)
 
 
 def _refuse_odd_keys(

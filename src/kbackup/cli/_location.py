@@ -40,7 +40,8 @@ def validate(session: Session) -> int:
     with telling_if_made(store):
         problems = tuple(map(without_own_key, store.validate()))
     directories = store.directories()
-    content = _report(store.url, directories, problems)
+    uuid = "" if problems else store.location_uuid()
+    content = _report(store.url, uuid, directories, problems)
 
     def table() -> None:
         for each in directories if len(directories) > 1 else ():
@@ -48,6 +49,7 @@ def validate(session: Session) -> int:
         if not problems:
             done = "listed" if store.read_only else "listed, written, read, deleted"
             echo(f"{store.url} is available: {done}")
+            echo(f"uuid: {uuid or 'none, nothing was stored there yet'}")
         for problem in problems:
             echo(f"{store.url}: {problem}")
 
@@ -65,11 +67,15 @@ def validate(session: Session) -> int:
 
 
 def _report(
-    url: str, directories: Iterable[DirectoryState], problems: Iterable[str] = ()
+    url: str,
+    uuid: str,
+    directories: Iterable[DirectoryState],
+    problems: Iterable[str] = (),
 ) -> dict[str, Any]:
     return document(
         "LocationReport",
         location=url,
+        uuid=uuid,
         problems=list(problems),
         directories=[
             {"path": each.path, "present": each.present, "reason": each.reason}
@@ -97,7 +103,10 @@ def init(session: Session, *, yes: bool) -> int:
     A directory without the location's mark is taken for an unmounted disk and never
     written; this makes the mark. Beside directories that have it, it asks first.
     """
-    from kbackup.stores import PreparableStore, state_of  # noqa: PLC0415 - on demand
+    from kbackup.stores import (  # noqa: PLC0415 - on demand
+        PreparableStore,
+        state_of,
+    )
 
     url = session.store().url  # a failure is told with its address
     with session.object_store() as store:
@@ -112,8 +121,8 @@ def init(session: Session, *, yes: bool) -> int:
             if not agreed(f"Mark {', '.join(each.path for each in new)}?", yes=yes):
                 say("Nothing was changed.")
                 return 1
-        store.initialise()
-        content = _report(url, state_of(store).directories)
+        uuid = store.initialise()
+        content = _report(url, uuid, state_of(store).directories)
     print_document(session, content, lambda: echo("The location is prepared"))
     say_next(session, "kbackup location validate")
     return 0

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kbackup.cli._output import say
-from kbackup.errors import BackupNotFoundError, InvalidConfigError
+from kbackup.errors import BackupNotFoundError, InvalidConfigError, KBackupError
 
 if TYPE_CHECKING:
     from kbackup.catalog import BackupEntry, BackupStore
@@ -36,13 +36,46 @@ def without_own_key(text: str) -> str:
 
 @contextmanager
 def telling_if_made(store: BackupStore) -> Iterator[None]:
-    """Say it if the location is made meanwhile: nobody may have meant a new one."""
-    absent = is_absent(store)
+    """Say it if the location is made meanwhile: nobody may have meant a new one.
+
+    A directory that exists and is empty is one, too: the mount point of a lost disk
+    looks just so.
+    """
+    absent, new = is_absent(store), _is_new(store)
     try:
         yield
     finally:
-        if absent and not is_absent(store):
+        if (absent and not is_absent(store)) or (new and _uuid_of(store)):
             say(f"Made new location {store.url}")
+
+
+def _is_new(store: BackupStore) -> bool:
+    """Tell whether nobody has stored a backup there; Velero gives locations no uuid."""
+    with suppress(KBackupError):  # which the command will tell by itself
+        return not store.location_uuid() and not store.list()
+    return False
+
+
+def _uuid_of(store: BackupStore) -> str:
+    with suppress(KBackupError):
+        return store.location_uuid()
+    return ""
+
+
+def require_uuid(store: BackupStore, uuid: str) -> None:
+    """Refuse another location than the file of settings means.
+
+    Raises:
+        InvalidConfigError: It has another uuid, or none.
+        StoreError: It cannot be read.
+    """
+    found = store.location_uuid()
+    if found != uuid:
+        raise InvalidConfigError(
+            f"{store.url} is another location: the file of settings means {uuid}, "
+            f"there is {found or 'none'}",
+            hint="mount the disk that is meant, or take uuid out of the settings",
+        )
 
 
 def refuse_memory(store: BackupStore) -> None:

@@ -17,10 +17,12 @@ import attrs
 import click
 
 from kbackup.cli._output import is_terminal, printable, say
+from kbackup.cli._place import require_uuid
 
 if TYPE_CHECKING:  # heavy rooms are imported by the command that needs them
     from kbackup._kits.workers import CancelToken
     from kbackup.catalog import BackupStore
+    from kbackup.cli._config import Chosen
     from kbackup.cluster import Cluster
     from kbackup.models import BackupStorageLocation
     from kbackup.plugins import ObjectStore, PluginManager
@@ -101,8 +103,13 @@ class Session:
         if self._store is None:
             from kbackup.catalog import BackupStore  # noqa: PLC0415 - on demand
 
-            store = BackupStore.open(self._chosen(), plugins=self.plugins)
-            self._store = self._opened.enter_context(store)
+            chosen = self._chosen()
+            location = self._location(chosen)
+            store = BackupStore.open(location, plugins=self.plugins)
+            self._opened.enter_context(store)
+            if chosen.uuid:
+                require_uuid(store, chosen.uuid)
+            self._store = store
         return self._store
 
     @property
@@ -114,22 +121,26 @@ class Session:
         """Open what lies below the backups of the chosen location."""
         from kbackup.stores import open_object_store  # noqa: PLC0415 - on demand
 
-        return closing(open_object_store(self._chosen(), self.plugins))
+        location = self._location(self._chosen())
+        return closing(open_object_store(location, self.plugins))
 
-    def _chosen(self) -> BackupStorageLocation:
+    def _chosen(self) -> Chosen:
         """Return the location by the options, the environment, or the settings."""
         from kbackup.cli._config import (  # noqa: PLC0415 - on demand
             choose_location,
             config_path,
             read_config,
         )
-        from kbackup.models import AccessMode  # noqa: PLC0415 - on demand
-        from kbackup.stores import location_from  # noqa: PLC0415 - on demand
 
         given = self.locations or tuple(
             filter(None, [os.environ.get("KBACKUP_LOCATION", "")])
         )
-        chosen = choose_location(given, read_config(config_path()))
+        return choose_location(given, read_config(config_path()))
+
+    def _location(self, chosen: Chosen) -> BackupStorageLocation:
+        from kbackup.models import AccessMode  # noqa: PLC0415 - on demand
+        from kbackup.stores import location_from  # noqa: PLC0415 - on demand
+
         location = location_from(chosen.source, self.plugins)
         if not chosen.read_only:
             return location

@@ -120,6 +120,7 @@ def test_read_only_location(config, place):
         ('url = "/b"\nread_only = true', "has no setting read_only"),
         ('provider = "aws"\nread-olny = true', "has no setting read-olny"),
         ('url = "/b"\nread-only = "false"', "read-only is true or false"),
+        ('url = "/b"\nuuid = 3', "uuid is a string"),
         ("url = 3", "url is an address, or a list of them"),
         ("url = []", "url is an address, or a list of them"),
     ],

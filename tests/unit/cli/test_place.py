@@ -1,5 +1,8 @@
 """A location is named in what is said of it, above all one that is mistyped."""
 
+import json
+import shutil
+
 import pytest
 
 from kbackup import BackupEngine, BackupSpec, BackupStore
@@ -39,6 +42,71 @@ def test_first_write_tells_of_the_new_location(kbackup, directory):
 
     assert made in first.err
     assert made not in second.err
+
+
+def test_a_lost_mount_is_told(kbackup, directory, tmp_path):
+    """An empty directory where a location was is said to have become a new one."""
+    made = f"Made new location file://{directory}\n"
+    create = ("backup", "create", "--include-namespaces", "shop")
+    kbackup(*create, "a")
+    directory.rename(tmp_path / "unmounted")
+    directory.mkdir()
+
+    done = kbackup(*create, "b")
+
+    assert made in done.err
+    assert made not in kbackup(*create, "c").err
+
+
+def test_a_location_of_veleros_is_not_new(kbackup, directory):
+    """Where Velero has stored backups nothing is made anew; it leaves no uuid."""
+    create = ("backup", "create", "--include-namespaces", "shop")
+    kbackup(*create, "a")
+    shutil.rmtree(directory / "plugins")
+
+    assert "Made new location" not in kbackup(*create, "b").err
+
+
+@pytest.fixture(name="by_uuid")
+def fixture_by_uuid(kbackup, directory, tmp_path, monkeypatch):
+    """The command line with a location that the file of settings names by its uuid."""
+    kbackup("backup", "create", "a", "--include-namespaces", "shop")
+    report = json.loads(kbackup("location", "validate", "-o", "json").out)
+    assert f"uuid: {report['uuid']}\n" in kbackup("location", "validate").out
+    settings = tmp_path / "home/kbackup/config.toml"
+    settings.parent.mkdir(parents=True)
+    text = f'[locations.usb]\nurl = "{directory}"\nuuid = "{report["uuid"]}"\n'
+    settings.write_text(text)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("KBACKUP_LOCATION", "usb")
+    return kbackup
+
+
+def test_the_location_with_the_uuid_is_used(by_uuid):
+    """The location that is meant is used as any other."""
+    assert "a" in by_uuid("backup", "get").out
+    assert by_uuid("backup", "create", "b", "--include-namespaces", "shop").code == 0
+
+
+@pytest.mark.parametrize("there", ["empty", "another", "nothing"])
+def test_another_location_is_refused(by_uuid, directory, tmp_path, there):
+    """Nothing is written to what only stands in the place of the location."""
+    shutil.move(directory, tmp_path / "unmounted")
+    if there != "nothing":
+        directory.mkdir()
+    if there == "another":
+        location_file = directory / "plugins/kbackup.io/location.json"
+        location_file.parent.mkdir(parents=True)
+        document = {"apiVersion": "kbackup.io/v1", "kind": "Location", "layout": 1}
+        location_file.write_text(json.dumps({**document, "uuid": "1-2-3"}))
+    before = sorted(directory.rglob("*"))
+
+    done = by_uuid("backup", "create", "b", "--include-namespaces", "shop")
+
+    assert done.code == 2
+    assert f"Error: file://{directory} is another location" in done.err
+    assert f"there is {'1-2-3' if there == 'another' else 'none'}" in done.err
+    assert sorted(directory.rglob("*")) == before
 
 
 @pytest.mark.parametrize("verb", ["get", "create"])
