@@ -14,6 +14,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import attrs
 
@@ -167,10 +168,15 @@ def _active_user(config: Any, context: str, paths: str) -> Any:
     return entry.safe_get("user") and entry["user"]
 
 
-def _active_cluster(config: Any, context: str) -> Any:
+def _active_cluster(config: Any, context: str, paths: str) -> Any:
     """Return the ConfigNode of the context's cluster."""
-    name = config["contexts"].get_with_name(context)["context"]["cluster"]
-    return config["clusters"].get_with_name(name)["cluster"]
+    from kubernetes.config.config_exception import ConfigException  # noqa: PLC0415
+
+    try:
+        name = config["contexts"].get_with_name(context)["context"]["cluster"]
+        return config["clusters"].get_with_name(name)["cluster"]
+    except ConfigException as exc:
+        raise InvalidConfigError(f"kubeconfig {paths}: {exc}") from exc
 
 
 def _load_kubeconfig(paths: str, context: str) -> tuple[Any, Credentials]:
@@ -180,7 +186,9 @@ def _load_kubeconfig(paths: str, context: str) -> tuple[Any, Credentials]:
 
     config = copy.deepcopy(_read_kubeconfig(paths))
     user = _active_user(config, context, paths)
-    expires = _run_plugin(user, config, context) if user else None
+    cluster = _active_cluster(config, context, paths)
+    _check_server(str(cluster.safe_get("server") or ""), paths)
+    expires = _run_plugin(user, cluster) if user else None
     configuration = Configuration()
     try:
         loader = KubeConfigLoader(
@@ -193,7 +201,7 @@ def _load_kubeconfig(paths: str, context: str) -> tuple[Any, Credentials]:
         told = f"kubeconfig {paths}: the login cannot be read ({type(exc).__name__})"
         raise InvalidConfigError(told) from exc
     expires = expires or getattr(loader, "expiry", None)
-    set_proxy(configuration, _active_cluster(config, context).safe_get("proxy-url"))
+    set_proxy(configuration, cluster.safe_get("proxy-url"))
     # The client would ask its hook, and so a plugin, before every request.
     configuration.refresh_api_key_hook = None
     credentials = read_credentials(configuration, expires)
@@ -206,7 +214,23 @@ def _load_kubeconfig(paths: str, context: str) -> tuple[Any, Credentials]:
     return configuration, credentials
 
 
-def _run_plugin(user: Any, config: Any, context: str) -> datetime | None:
+def _check_server(server: str, paths: str) -> None:
+    """Refuse an address on which the client would fail as if the login were at fault."""
+    try:
+        url = urlsplit(server)
+        fits = url.hostname or not url.scheme
+        _ = url.port  # which is read, and may be no number, when it is asked for
+    except ValueError:
+        fits = False
+    if not fits:
+        shown = server.rpartition("@")[2]  # a password may stand before
+        raise InvalidConfigError(
+            f"kubeconfig {paths}: the server address {shown!r} is not a URL",
+            hint="It is written such as https://10.0.0.1:6443 or https://[::1]:6443.",
+        )
+
+
+def _run_plugin(user: Any, cluster: Any) -> datetime | None:
     """Start an exec plugin, if the user has one, and put what it gave in its place.
 
     The client's own loader reports a failing plugin to the root logger and goes on
@@ -216,7 +240,6 @@ def _run_plugin(user: Any, config: Any, context: str) -> datetime | None:
         return None
     from kubernetes.config.exec_provider import ExecProvider  # noqa: PLC0415
 
-    cluster = _active_cluster(config, context)
     base = str(Path(user.path).resolve().parent) if user.path else ""
     spec = user["exec"]
     command = str(spec.value.get("command", ""))

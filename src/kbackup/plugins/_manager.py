@@ -303,15 +303,20 @@ def _ask(
     from_url: Callable[[str], BackupStorageLocationSpec], url: str, *, plugin: str
 ) -> BackupStorageLocationSpec:
     """Let a plugin read an address; whatever else it raises becomes our error."""
+    told = f"{plugin} failed on an address {_scheme(url)}://"
     try:
-        return from_url(url)
+        spec = from_url(url)
     except KBackupError:
         raise
     except (Exception, SystemExit) as exc:  # its text may repeat the address
+        raise PluginError(f"{told}: {type(exc).__name__}", plugin=plugin) from exc
+    if not isinstance(spec, BackupStorageLocationSpec):
+        came = type(spec).__name__
         raise PluginError(
-            f"{plugin} failed on an address {_scheme(url)}://: {type(exc).__name__}",
+            f"{told}: it returned a {came}, not a BackupStorageLocationSpec",
             plugin=plugin,
-        ) from exc
+        )
+    return spec
 
 
 def _arrange(loaded: Loaded) -> _State:

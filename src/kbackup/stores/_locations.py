@@ -111,15 +111,20 @@ def open_object_store(
     spec = checked_spec(location.spec)
     factory = plugins.object_store_factory(spec.provider)
     config = provider_config(spec, credentials_file=credentials_file)
+    told = f"{spec.provider} could not open the location"
     try:
         store = factory.open(config)
     except KBackupError:
         raise
     except (Exception, SystemExit) as exc:  # its text may repeat the configuration
         raise PluginError(
-            f"{spec.provider} could not open the location: {type(exc).__name__}",
-            plugin=spec.provider,
+            f"{told}: {type(exc).__name__}", plugin=spec.provider
         ) from exc
+    if not callable(getattr(store, "put", None)):
+        raise PluginError(
+            f"{told}: it returned a {type(store).__name__}, not an ObjectStore",
+            plugin=spec.provider,
+        )
     if spec.object_storage.prefix:
         store = PrefixedStore(store, spec.object_storage.prefix)
     return ReadOnlyStore(store) if spec.read_only else store

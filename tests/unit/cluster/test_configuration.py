@@ -162,6 +162,33 @@ def test_auth_providers_without_token(
 
 
 @pytest.mark.parametrize(
+    "server",
+    ["https://[::1", f"https://u:{SECRET}@[::1", "https://a:99999", "https://"],
+)
+def test_a_server_that_is_no_url(write_kubeconfig, server):
+    """An address that is mistyped is called so, and the login not blamed."""
+    path = write_kubeconfig(server, {"token": "t"})
+    shown = server.rpartition("@")[2]
+
+    with pytest.raises(InvalidConfigError) as caught:
+        Cluster.connect(path)
+
+    told = f"kubeconfig {path}: the server address '{shown}' is not a URL"
+    assert str(caught.value) == told
+    assert "https://[::1]:6443" in caught.value.hint
+
+
+@pytest.mark.parametrize("user", [{"token": "t"}, {"exec": {"command": "true"}}])
+def test_a_cluster_that_is_not_there(server, write_kubeconfig, user):
+    """A context that names no cluster of the file is told, also before a plugin runs."""
+    path = write_kubeconfig(server.url, user)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"clusters": []}))
+
+    with pytest.raises(InvalidConfigError, match=f"^kubeconfig {path}: "):
+        Cluster.connect(path)
+
+
+@pytest.mark.parametrize(
     ("change", "words"),
     [
         ({"users": []}, "no user u"),

@@ -262,6 +262,14 @@ def test_plugin_that_fails_on_an_address():
     assert isinstance(caught.value.__cause__, LookupError)
 
 
+def test_plugin_that_reads_nothing_of_an_address():
+    """A plugin that returns no location for an address is named."""
+    manager = PluginManager([factory_for("mem", lambda _: None)])
+
+    with pytest.raises(PluginError, match="returned a NoneType, not a BackupStorage"):
+        manager.spec_for_url("mem://x")
+
+
 def test_plugin_that_refuses_an_address():
     """Our own error about an address comes through as it is."""
 

@@ -200,14 +200,24 @@ def test_credentials_that_nobody_resolved():
     )
 
 
-def test_a_provider_that_fails():
+@pytest.mark.parametrize("kind", [ValueError, SystemExit])
+def test_a_provider_that_fails(kind):
     """What a provider raises is its fault; its text, which may hold secrets, is not shown."""
-    providers = OneProvider(error=ValueError("password=hunter2"))
+    providers = OneProvider(error=kind("password=hunter2"))
+    told = rf"^kbackup.io/memory could not open the location: {kind.__name__}$"
 
-    with pytest.raises(PluginError, match="ValueError") as caught:
+    with pytest.raises(PluginError, match=told) as caught:
         open_object_store(location(), providers)
 
-    assert "hunter2" not in str(caught.value)
+    assert caught.value.plugin == "kbackup.io/memory"
+
+
+def test_a_provider_that_opens_nothing():
+    """A factory that forgets its return is named, not what fails later for want of it."""
+    providers = OneProvider(store="a path")
+
+    with pytest.raises(PluginError, match=r"it returned a str, not an ObjectStore$"):
+        open_object_store(location(), providers)
 
 
 def test_a_read_only_location():
