@@ -14,11 +14,11 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import attrs
 
 from kbackup._kits.workers import call_with_timeout
+from kbackup.cluster._addresses import require_url
 from kbackup.cluster._proxies import set_proxy
 from kbackup.errors import InvalidConfigError
 
@@ -187,7 +187,8 @@ def _load_kubeconfig(paths: str, context: str) -> tuple[Any, Credentials]:
     config = copy.deepcopy(_read_kubeconfig(paths))
     user = _active_user(config, context, paths)
     cluster = _active_cluster(config, context, paths)
-    _check_server(str(cluster.safe_get("server") or ""), paths)
+    if server := cluster.safe_get("server"):
+        require_url(str(server), f"kubeconfig {paths}: ")
     expires = _run_plugin(user, cluster) if user else None
     configuration = Configuration()
     try:
@@ -212,22 +213,6 @@ def _load_kubeconfig(paths: str, context: str) -> tuple[Any, Credentials]:
             hint="Auth providers have been replaced by login plugins (exec).",
         )
     return configuration, credentials
-
-
-def _check_server(server: str, paths: str) -> None:
-    """Refuse an address on which the client would fail as if the login were at fault."""
-    try:
-        url = urlsplit(server)
-        fits = url.hostname or not url.scheme
-        _ = url.port  # which is read, and may be no number, when it is asked for
-    except ValueError:
-        fits = False
-    if not fits:
-        shown = server.rpartition("@")[2]  # a password may stand before
-        raise InvalidConfigError(
-            f"kubeconfig {paths}: the server address {shown!r} is not a URL",
-            hint="It is written such as https://10.0.0.1:6443 or https://[::1]:6443.",
-        )
 
 
 def _run_plugin(user: Any, cluster: Any) -> datetime | None:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import urllib3
 from urllib3.exceptions import ClosedPoolError, HTTPError
 
+from kbackup.cluster._addresses import require_url
 from kbackup.cluster._exchange import Exchange, make_obedient
 from kbackup.cluster._proxies import unusable_proxy
 from kbackup.errors import InvalidConfigError
@@ -36,6 +37,7 @@ class Connections:
         configuration = copy.copy(configuration)
         configuration.connection_pool_maxsize = size
         configuration.retries = None
+        require_url(configuration.host)
         self.server: str = configuration.host.rstrip("/")
         try:
             url = urlsplit(self.server)

@@ -163,7 +163,13 @@ def test_auth_providers_without_token(
 
 @pytest.mark.parametrize(
     "server",
-    ["https://[::1", f"https://u:{SECRET}@[::1", "https://a:99999", "https://"],
+    [
+        "https://[::1",
+        f"https://u:{SECRET}@[::1",
+        "https://a:99999",
+        "https://a:b",
+        "https://",
+    ],
 )
 def test_a_server_that_is_no_url(write_kubeconfig, server):
     """An address that is mistyped is called so, and the login not blamed."""

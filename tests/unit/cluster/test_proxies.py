@@ -483,7 +483,7 @@ def test_a_wrong_server_behind_a_proxy(host_configuration):
     configuration = host_configuration(FAR, proxy=PROXY)
     configuration.host = "https://[::1"
 
-    with pytest.raises(InvalidConfigError, match="cluster.test:x' is not a URL"):
+    with pytest.raises(InvalidConfigError, match=r"'https://\[::1' is not a URL"):
         Cluster.from_configuration(configuration)
 
 
@@ -492,5 +492,5 @@ def test_a_wrong_server_and_the_environment(write_kubeconfig, monkeypatch):
     monkeypatch.setenv("HTTPS_PROXY", PROXY)
     path = write_kubeconfig("https://cluster.test:x", {"token": "t"})
 
-    with pytest.raises(InvalidConfigError, match="cluster.test:x' is not a URL"):
+    with pytest.raises(InvalidConfigError, match=r"cluster\.test:x' is not a URL"):
         Cluster.connect(path)
