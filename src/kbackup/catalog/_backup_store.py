@@ -122,8 +122,7 @@ class BackupStore:
             plugins: Who knows providers; None: what is installed.
             read_only: Refuse every write, whatever the location says.
             clock: For claims and ages.
-            spool_directory: Where archives are kept while they are read; None: the
-                system's place for temporary files.
+            spool_directory: For archives while they are read; None: the system's place.
 
         Raises:
             UnknownLocationError: No plugin knows such a location.
@@ -314,9 +313,8 @@ class BackupStore:
             ReadOnlyLocationError: Nothing may be written here.
         """
         self._require_writable(BackupFiles(name).metadata)
-        return claim_backup(
-            self._store, name, run_uid=run_uid, clock=clock or self._clock
-        )
+        clock = clock or self._clock
+        return claim_backup(self._store, name, run_uid=run_uid, clock=clock)
 
     def publish(
         self,
@@ -407,9 +405,8 @@ class BackupStore:
             ReadOnlyLocationError: Nothing may be written here.
         """
         self._require_writable(layout.RESTORES)
-        return restores.claim_restore(
-            self._store, name, run_uid=run_uid, clock=clock or self._clock
-        )
+        clock = clock or self._clock
+        return restores.claim_restore(self._store, name, run_uid=run_uid, clock=clock)
 
     def put_restore(
         self,
@@ -489,11 +486,9 @@ class BackupStore:
         if entry.state is EntryState.IN_PROGRESS:
             raise BackupInProgressError(name, entry.reason)
         if entry.state is not EntryState.COMPLETE:
-            raise BackupDamagedError(
-                name,
-                f"{entry.state}: {entry.reason}",
-                hint="--damaged reads what is readable of it",
-            )
+            fault = f"{entry.state}: {entry.reason}"
+            hint = "--damaged reads what is readable of it"
+            raise BackupDamagedError(name, fault, hint=hint)
 
     def __repr__(self) -> str:
         return f"BackupStore({self.url!r})"
