@@ -18,12 +18,7 @@ from kbackup.catalog._claim import BackupClaim, RestoreClaim
 from kbackup.catalog._delete import delete_backup
 from kbackup.catalog._guard import GuardedStore
 from kbackup.catalog._journal import Journal
-from kbackup.catalog._listing import (
-    BackupEntry,
-    EntryState,
-    Listing,
-    first_usable,
-)
+from kbackup.catalog._listing import BackupEntry, EntryState, Listing, first_usable
 from kbackup.catalog._manifest import Manifest, VolumeRecord
 from kbackup.catalog._publish import Content, claim_backup, publish
 from kbackup.catalog._reading import log_lines, read_object, read_side_file
