@@ -34,9 +34,16 @@ Lists are comma-separated, and their options may be repeated. Exit codes are in
 [exit-codes.md](exit-codes.md), environment variables and the file of settings in
 [settings.md](settings.md).
 
-Ctrl-C and SIGTERM end a run cleanly: nothing of it is published, its name is free again,
-the exit code is 130. A restore that was cancelled says how much of its plan it has written,
-and is completed by the same command under the same name. A second Ctrl-C aborts.
+Ctrl-C, SIGTERM and a terminal that is closed (SIGHUP; `nohup` lets a run go on) end a run
+cleanly: nothing of it is published, its name is free again, the exit code is 130. A restore
+that was cancelled says how much of its plan it has written, and is completed by the same
+command under the same name. A second Ctrl-C aborts.
+
+What is typed before a question stands there is no answer to it, and is thrown away.
+
+A command whose output cannot be written, as on a full disk, says so on stderr, does what it
+was to do, and ends with 1 instead of 0. A reader that has seen enough, such as `head`, is no
+fault.
 
 `latest`, in `--from-backup` and where a verb that reads takes a backup's name, is the newest
 backup that is whole and ended as Completed or PartiallyFailed; newer ones that are damaged,

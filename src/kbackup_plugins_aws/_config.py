@@ -5,7 +5,7 @@ Source: velero-plugin-for-aws, "backupstoragelocation.md".
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -40,6 +40,7 @@ _WITHOUT_EFFECT = {
     "enableSharedConfig",
     "checksumAlgorithm",
 }
+_KNOWN = sorted(_READ | _WITHOUT_EFFECT)
 _LOCK_MODES = {"", "GOVERNANCE", "COMPLIANCE"}
 _SSE_BY_KEY = "aws:kms"
 
@@ -85,11 +86,11 @@ def read_config(config: Mapping[str, str]) -> S3Config:
     """
     # A key of Velero's plugin that we cannot honour, such as customerKeyEncryptionFile,
     # must not be passed over: data would be stored otherwise than was asked.
-    unknown = sorted(config.keys() - _READ - _INJECTED - _WITHOUT_EFFECT)
+    unknown = sorted(config.keys() - _INJECTED - set(_KNOWN))
     if unknown:
         raise InvalidConfigError(
             f"{PROVIDER} does not know the config of the location: {', '.join(unknown)}",
-            hint=f"known are: {', '.join(sorted(_READ | _WITHOUT_EFFECT))}",
+            hint=f"{_meant(unknown)}known are: {', '.join(_KNOWN)}",
         )
     if not config.get("bucket"):
         raise InvalidConfigError("a location in S3 needs a bucket")
@@ -131,11 +132,12 @@ def s3_spec(url: str) -> BackupStorageLocationSpec:
         )
     pairs = parse_qsl(parts.query, keep_blank_values=True)
     config = dict(pairs)
-    unknown = sorted(config.keys() - _READ - _WITHOUT_EFFECT)
+    unknown = sorted(config.keys() - set(_KNOWN))
     if unknown or len(config) != len(pairs) or parts.fragment:
         raise InvalidConfigError(
             "the address of the location has keys that are unknown or twice there, "
-            f"or a '#'; known are: {', '.join(sorted(_READ | _WITHOUT_EFFECT))}"
+            f"or a '#'; known are: {', '.join(_KNOWN)}",
+            hint=_meant(unknown).removesuffix("; "),
         )
     return BackupStorageLocationSpec(
         provider=PROVIDER,
@@ -144,6 +146,16 @@ def s3_spec(url: str) -> BackupStorageLocationSpec:
             bucket=unquote(parts.netloc), prefix=unquote(parts.path).strip("/")
         ),
     )
+
+
+def _meant(unknown: Iterable[str]) -> str:
+    """Return which keys may be meant, mostly in another case, as text before more."""
+    from difflib import get_close_matches  # noqa: PLC0415 - for slips of the pen only
+
+    by_lower = {key.lower(): key for key in _KNOWN}
+    near = (get_close_matches(key.lower(), by_lower, n=1) for key in unknown)
+    names = ", ".join(dict.fromkeys(by_lower[found] for each in near for found in each))
+    return f"{names} may be meant; " if names else ""
 
 
 def _url(text: str) -> str:

@@ -10,10 +10,11 @@ from typing import Any
 
 import click
 
-from kbackup.cli._failures import explain, explain_usage, explain_words
+from kbackup.cli._failures import explain, explain_usage, explain_words, typed
 from kbackup.cli._options import Group, global_options
 from kbackup.cli._output import echo
 from kbackup.cli._session import Session
+from kbackup.cli._warnings import telling_unverified_once
 from kbackup.errors import KBackupError
 
 _GROUPS = {
@@ -82,7 +83,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     session = Session()
     try:
-        return _run(words, session)
+        with telling_unverified_once():
+            return _judged(_run(words, session), words, session)
     except click.ClickException as exc:
         text, code = explain_usage(exc, words), exc.exit_code
     except (KeyboardInterrupt, click.Abort):
@@ -103,3 +105,12 @@ def _run(words: list[str], session: Session) -> int:
     except click.exceptions.Exit as exc:
         return exc.exit_code
     return outcome if isinstance(outcome, int) else 0
+
+
+def _judged(code: int, words: list[str], session: Session) -> int:
+    """Return *code*; a command whose output is lost is not done, whatever it did."""
+    if not session.unwritten:
+        return code
+    if not session.told_next:
+        echo(f"Next: {typed(words)}", err=True)
+    return code or 1

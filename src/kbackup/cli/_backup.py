@@ -12,6 +12,7 @@ import click
 
 from kbackup._kits.words import plural
 from kbackup.cli import _contents
+from kbackup.cli._asking import agreed, require_somebody_to_ask
 from kbackup.cli._describe import describe_entry, entry_row
 from kbackup.cli._options import (
     Duration,
@@ -41,12 +42,8 @@ from kbackup.cli._place import (
     telling_if_made,
 )
 from kbackup.cli._progress import show_progress
-from kbackup.cli._session import (
-    Session,
-    agreed,
-    cancel_on_signal,
-    require_somebody_to_ask,
-)
+from kbackup.cli._session import Session
+from kbackup.cli._signals import cancel_on_signal
 from kbackup.errors import BackupNotFoundError
 from kbackup.models import BackupOptions, BackupSpec, to_json
 
@@ -257,6 +254,7 @@ def delete(
     if session.output != "table":
         content = document("Deletion", location=store.url, deleted=list(names))
         print_document(session, content, lambda: None)
+    say_next(session, "kbackup backup get")
     return 0
 
 

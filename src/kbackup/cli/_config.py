@@ -43,6 +43,10 @@ _BESIDE_URL = frozenset({"url", "read-only", "uuid"})
 _FIELDS = frozenset({"provider", "bucket", "prefix", "config", "read-only", "uuid"})
 
 
+class NoLocationError(UnknownLocationError):
+    """No location was given, or none stands under the name."""
+
+
 @attrs.frozen(kw_only=True)
 class Config:
     """What the file of settings says.
@@ -107,12 +111,12 @@ def choose_location(given: Sequence[str], config: Config) -> Chosen:
     file of settings. A ``~`` that no shell has replaced is the home directory here.
 
     Raises:
-        UnknownLocationError: None was given, or the name is not in the file.
+        NoLocationError: None was given, or the name is not in the file.
         InvalidConfigError: What stands under the name means no location.
     """
     words = list(given) or [config.default_location]
     if words == [""]:
-        raise UnknownLocationError(
+        raise NoLocationError(
             "no location was given",
             hint="give --location URL, or set KBACKUP_LOCATION, "
             f"or default-location in {config.path}",
@@ -122,7 +126,7 @@ def choose_location(given: Sequence[str], config: Config) -> Chosen:
     name = words[0]
     if name not in config.locations:
         known = ", ".join(sorted(config.locations)) or "none"
-        raise UnknownLocationError(
+        raise NoLocationError(
             f"{config.path} has no location {name!r} (it has: {known})",
             hint=f"a directory is written ./{name}",
         )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ import click
 from kbackup._kits.words import plural, suggestion
 from kbackup.cli._options import Command, global_options, list_option
 from kbackup.cli._output import (
+    bearing_loss,
     document,
     echo,
     print_document,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 _FAILED, _WITH_FAILURES = 1, 3
 _STDOUT = Path("-")
+_PIECE = 1 << 20
 _damaged = click.option(
     "--damaged", is_flag=True, help="Read what is readable of a damaged backup."
 )
@@ -211,8 +213,11 @@ def _print_archive(session: Session, name: str) -> None:
         path = Path(directory) / "archive"
         session.store().download(name, path)
         with path.open("rb") as archive:
-            shutil.copyfileobj(archive, stdout)
-    stdout.flush()
+            for piece in iter(partial(archive.read, _PIECE), b""):
+                with bearing_loss(stdout):
+                    stdout.write(piece)
+    with bearing_loss(stdout):
+        stdout.flush()
 
 
 @click.command(cls=Command)

@@ -14,7 +14,7 @@ import attrs
 from kbackup._kits.times import format_time
 from kbackup._kits.words import and_more, inside, plural
 from kbackup.cli._output import age, document, results_json, span
-from kbackup.errors import BackupDamagedError, StoreError
+from kbackup.errors import BackupDamagedError, RestoreDamagedError, StoreError
 from kbackup.models import labels, to_json
 
 if TYPE_CHECKING:
@@ -261,9 +261,11 @@ def _some(lines: Iterable[str], *, details: bool) -> list[str]:
 
 
 def describe_restore(
-    restore: Restore, results: Results, *, details: bool
+    store: BackupStore, name: str, *, details: bool
 ) -> tuple[dict[str, Any], str]:
     """Return the document and the text that describe a restore."""
+    restore, results = store.get_restore(name), store.restore_results(name)
+    listed, damage = _resource_list(store, name)
     status = restore.status
     start, end = status.start_timestamp, status.completion_timestamp
     lines = [
@@ -274,12 +276,46 @@ def describe_restore(
         f"Started:      {format_time(start) if start else 'n/a'}",
         f"Completed:    {format_time(end) if end else 'n/a'}",
         *_asked_lines(restore),
+        *(_resource_lines(listed) if details and not damage else ()),
+        *([f"Damaged:      {damage}"] if damage else []),
         *_result_lines(results, details=details),
     ]
     content = document(
-        "RestoreDescription", restore=to_json(restore), results=results_json(results)
+        "RestoreDescription",
+        restore=to_json(restore),
+        results=results_json(results),
+        resourceList=listed,
+        damage=damage,
     )
     return content, "\n".join(lines)
+
+
+def _resource_list(
+    store: BackupStore, name: str
+) -> tuple[dict[str, list[str]] | None, str]:
+    """Return what was done to each object, by its type, and why that is not known.
+
+    None: it is not on record.
+    """
+    from kbackup.catalog import RestoreFile  # noqa: PLC0415 - typed only above
+
+    try:
+        found = store.restore_file(name, RestoreFile.RESOURCE_LIST)
+        if found is None:
+            return None, ""
+        return {key: sorted(map(str, names)) for key, names in found.items()}, ""
+    except (RestoreDamagedError, StoreError) as exc:
+        return None, str(exc)
+    except (AttributeError, TypeError):
+        return None, f"{RestoreFile.RESOURCE_LIST.key(name)}: it is no list by type"
+
+
+def _resource_lines(listed: Mapping[str, Iterable[str]] | None) -> Iterable[str]:
+    """Return what was done to each object, as Velero does."""
+    yield "Resource list:" if listed else "Resource list: none"
+    for type_, names in (listed or {}).items():
+        yield f"  {type_}:"
+        yield from (f"    {name}" for name in names)
 
 
 def _asked_lines(restore: Restore) -> list[str]:

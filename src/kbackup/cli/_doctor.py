@@ -88,8 +88,10 @@ def doctor(session: Session, name: str | None) -> int:
         say_once_mended(session, "kbackup doctor")
     elif session.opened_store is None:
         say_next(session, "kbackup doctor --location URL")
-    else:
+    elif session.opened_store.list() or session.opened_store.read_only:
         say_next(session, "kbackup backup get")
+    else:
+        say_next(session, "kbackup backup create NAME")
     return 1 if failed else 0
 
 

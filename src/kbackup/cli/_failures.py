@@ -10,8 +10,10 @@ import click
 
 from kbackup import errors
 from kbackup._kits.words import plural
+from kbackup.cli._asking import NobodyToAskError
+from kbackup.cli._config import NoLocationError
 from kbackup.cli._place import place_of, without_own_key
-from kbackup.cli._session import NoBackupGivenError, NobodyToAskError
+from kbackup.cli._session import NoBackupGivenError
 
 if TYPE_CHECKING:
     from kbackup.cli._session import Session
@@ -100,9 +102,15 @@ def next_command(
     parts = {
         "name": getattr(error, "name", ""),
         "backup": session.backup or "NAME",
-        "again": session.again or shlex.join(("kbackup", *arguments)),
+        "again": session.again or typed(arguments),
         "verb": session.verb,
     }
+    if session.connecting and isinstance(error, errors.ConfigError):
+        other = " --context NAME" if session.context else ""
+        return f"kbackup doctor --kubeconfig FILE{other}"
+    if isinstance(error, NoLocationError):
+        command = "kbackup doctor" if session.locations else typed(arguments)
+        return f"{command} --location URL"
     for kind, command in _NEXT:
         if isinstance(error, kind):
             text = command.format(**parts)
@@ -128,4 +136,9 @@ def explain_usage(error: click.ClickException, arguments: Sequence[str]) -> str:
 
 def explain_words(fact: str, arguments: Sequence[str]) -> str:
     """Return what to print where the same command is what continues."""
-    return f"Error: {fact}\nNext: {shlex.join(('kbackup', *arguments))}"
+    return f"Error: {fact}\nNext: {typed(arguments)}"
+
+
+def typed(arguments: Sequence[str]) -> str:
+    """Return the command as it was typed."""
+    return shlex.join(("kbackup", *arguments))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kbackup.cli._asking import agreed, require_somebody_to_ask
 from kbackup.cli._options import Group, global_options
 from kbackup.cli._output import (
     document,
@@ -18,7 +19,7 @@ from kbackup.cli._output import (
     say_once_mended,
 )
 from kbackup.cli._place import telling_if_made, without_own_key
-from kbackup.cli._session import Session, agreed, require_somebody_to_ask
+from kbackup.cli._session import Session
 from kbackup.errors import UnsupportedCapabilityError
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import IO, TYPE_CHECKING, Any, TextIO
 
 import attrs
 import click
@@ -43,15 +44,34 @@ def echo(
 ) -> None:
     """Print text of anybody; nothing is printed in another way.
 
-    Where the reader, such as head, has seen enough, the rest goes nowhere: how a
-    command ends does not depend on who listens.
+    What a command does, it does whoever listens; see `bearing_loss`.
     """
     stream = sys.stderr if err else sys.stdout
     text = _encodable(printable(text), stream)
-    try:
+    with bearing_loss(stream):
         click.echo(click.style(text, bold=True) if bold else text, err=err, nl=nl)
+
+
+@contextmanager
+def bearing_loss(stream: IO[Any] | None) -> Iterator[None]:
+    """Let what *stream* does not take end nowhere, and the command go on.
+
+    A reader such as head has seen enough. Any other fault of stdout is told, and the
+    session remembers that the command was not wholly done; of stderr it cannot be told.
+    """
+    try:
+        yield
     except BrokenPipeError:
         _silence(stream)
+    except OSError as exc:
+        _silence(stream)
+        if stream not in (sys.stdout, getattr(sys.stdout, "buffer", None)):
+            return
+        context = click.get_current_context(silent=True)
+        session: Session | None = context.obj if context is not None else None
+        if session is not None:
+            session.unwritten = True
+        say(f"Error: the output could not be written: {exc.strerror or exc}")
 
 
 def _encodable(text: str, stream: TextIO | None) -> str:
@@ -62,8 +82,8 @@ def _encodable(text: str, stream: TextIO | None) -> str:
     return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
-def _silence(stream: TextIO) -> None:
-    """Let a stream without a reader end nowhere; Python flushes it at exit as well."""
+def _silence(stream: IO[Any]) -> None:
+    """Let a stream end nowhere from now on; Python flushes it at exit as well."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, stream.fileno())
@@ -183,6 +203,7 @@ def results_json(results: Results) -> dict[str, Any]:
 
 def say_next(session: Session, command: str) -> None:
     """Tell what to type next, with the global options of this call."""
+    session.told_next = True
     echo(f"Next: {session.complete(command)}", err=True)
 
 

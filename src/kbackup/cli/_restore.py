@@ -14,6 +14,7 @@ import attrs
 import click
 
 from kbackup._kits.durations import format_duration
+from kbackup.cli._asking import agreed, require_somebody_to_ask
 from kbackup.cli._describe import describe_restore
 from kbackup.cli._options import (
     Duration,
@@ -45,13 +46,8 @@ from kbackup.cli._plan_file import (
     save_plan,
 )
 from kbackup.cli._progress import show_progress
-from kbackup.cli._session import (
-    NoBackupGivenError,
-    Session,
-    agreed,
-    cancel_on_signal,
-    require_somebody_to_ask,
-)
+from kbackup.cli._session import NoBackupGivenError, Session
+from kbackup.cli._signals import cancel_on_signal
 from kbackup.errors import KBackupError
 from kbackup.models import RestoreOptions, RestoreSpec, to_json
 
@@ -424,15 +420,15 @@ def get(session: Session, names: tuple[str, ...]) -> int:
 
 @restore.command()
 @click.argument("name")
-@click.option("--details", is_flag=True, help="Also every warning and error.")
+@click.option(
+    "--details", is_flag=True, help="Also each object, every warning and error."
+)
 @global_options
 @click.pass_obj
 def describe(session: Session, name: str, *, details: bool) -> None:
     """Tell what a restore did and what went wrong."""
     store = session.store()
-    content, text = describe_restore(
-        store.get_restore(name), store.restore_results(name), details=details
-    )
+    content, text = describe_restore(store, name, details=details)
     print_document(session, content, lambda: echo(text))
     say_next(session, f"kbackup restore logs {name}")
 

@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import os
 import shlex
-import signal
-import sys
-import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import attrs
 import click
 
-from kbackup.cli._output import is_terminal, printable, say
 from kbackup.cli._place import require_uuid
 
 if TYPE_CHECKING:  # heavy rooms are imported by the command that needs them
-    from kbackup._kits.workers import CancelToken
     from kbackup.catalog import BackupStore
     from kbackup.cli._config import Chosen
     from kbackup.cluster import Cluster
@@ -54,6 +47,9 @@ class Session:
         verb: The command as it was called, such as ``kbackup backup get``.
         backup: Which backup it is about, once that is known.
         again: What does the same once more, where that is not the command as typed.
+        connecting: Whether the way to the cluster is being looked for.
+        told_next: Whether the command said what goes on from it.
+        unwritten: Whether its output was lost; see `bearing_loss`.
     """
 
     kubeconfig: Path | None = None
@@ -63,6 +59,9 @@ class Session:
     verb: str = "kbackup"
     backup: str = ""
     again: str = ""
+    connecting: bool = False
+    told_next: bool = False
+    unwritten: bool = False
     _plugins: PluginManager | None = None
     _cluster: Cluster | None = None
     _store: BackupStore | None = None
@@ -86,8 +85,10 @@ class Session:
         if self._cluster is None:
             from kbackup.cluster import Cluster  # noqa: PLC0415 - on demand
 
+            self.connecting = True
             cluster = Cluster.connect(self.kubeconfig, self.context or None)
             self._cluster = self._opened.enter_context(cluster)
+            self.connecting = False
         return self._cluster
 
     @property
@@ -165,45 +166,6 @@ class Session:
         self._opened.close()
 
 
-@contextmanager
-def cancel_on_signal() -> Iterator[CancelToken]:
-    """Turn the first Ctrl-C or SIGTERM into a cancel, a second one into an abort."""
-    from kbackup._kits.workers import CancelToken  # noqa: PLC0415 - on demand
-
-    token = CancelToken()
-    if threading.current_thread() is not threading.main_thread():
-        yield token  # only the main thread hears of signals
-        return
-
-    def handle(number: int, _frame: FrameType | None) -> None:
-        if token.cancelled:
-            raise KeyboardInterrupt
-        name = signal.Signals(number).name
-        say(f"\n{name}: ending cleanly; once more to abort.")
-        token.cancel(f"stopped by {name}")
-
-    kept = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield token
-    finally:
-        for number, handler in kept.items():
-            signal.signal(number, handler)
-
-
-class NobodyToAskError(click.UsageError):
-    """A command would have to ask, and there is no terminal.
-
-    Attributes:
-        option: What spares the question.
-        first: The command that shows what would be done; empty: there is none.
-    """
-
-    def __init__(self, option: str, first: str = "") -> None:
-        super().__init__(f"there is no terminal to ask on: give {option}")
-        self.option = option
-        self.first = first
-
-
 class NoBackupGivenError(click.UsageError):
     """A restore was asked for without saying of which backup.
 
@@ -218,25 +180,3 @@ class NoBackupGivenError(click.UsageError):
         if name:
             self.hint = f"{name} would be the name of the restore, not of the backup"
             self.following = f"{verb} --from-backup {shlex.quote(name)}"
-
-
-def require_somebody_to_ask(
-    *, yes: bool, option: str = "--yes", first: str = ""
-) -> None:
-    """Refuse to begin what will have to ask where nobody can answer.
-
-    Args:
-        yes: Whether the question was answered beforehand.
-        option: What answers it.
-        first: The command that shows what the question would have shown.
-
-    Raises:
-        NobodyToAskError: There is no terminal and *yes* was not given.
-    """
-    if not yes and not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
-        raise NobodyToAskError(option, first)
-
-
-def agreed(question: str, *, yes: bool) -> bool:
-    """Ask on a terminal, unless *yes* was given beforehand."""
-    return yes or click.confirm(printable(question), err=True)

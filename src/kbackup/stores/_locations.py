@@ -9,13 +9,18 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 import attrs
 
-from kbackup.errors import InvalidConfigError, KBackupError, PluginError
+from kbackup.errors import (
+    InvalidConfigError,
+    KBackupError,
+    PluginError,
+    UnknownLocationError,
+)
 from kbackup.models import (
     BackupStorageLocation,
     BackupStorageLocationSpec,
@@ -30,6 +35,8 @@ LOCAL_PROVIDER = "kbackup.io/local"
 DEFAULT_NAME = "default"
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+# Two letters at least: one is a drive of Windows.
+_HALF_ADDRESS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):(?P<slash>/?)")
 _SEPARATOR = "#"  # between mirrored directories
 _S3_ARN = "arn:aws:s3:"  # a multi-region access point, whose ARN has a slash
 
@@ -61,7 +68,8 @@ def location_from(
 
     Raises:
         UnknownLocationError: No plugin knows addresses of this kind.
-        InvalidConfigError: The location breaks a rule, or a path begins with ``~``.
+        InvalidConfigError: The location breaks a rule, or what is no address begins
+            with ``~`` or as an address does, such as ``s3:/bucket``.
     """
     if isinstance(source, BackupStorageLocation):
         return attrs.evolve(source, spec=checked_spec(source.spec))
@@ -200,6 +208,8 @@ def _spec_of(
             f"the directory {text} has a '#' in its name, which separates directories"
         )
     parts = text.split(_SEPARATOR)
+    if isinstance(source, str):
+        _refuse_half_addresses(parts, plugins)
     if not all(parts):
         raise InvalidConfigError(f"the location {text!r} names an empty path")
     if any(part.startswith("~") for part in parts):  # HOME is none of a library's
@@ -209,6 +219,34 @@ def _spec_of(
             "a directory of that name is written ./~",
         )
     return _local([str(Path(part).absolute()) for part in parts])
+
+
+def _refuse_half_addresses(parts: Iterable[str], plugins: Providers) -> None:
+    """Refuse an address with a slip in it: as a path it would be a new directory here.
+
+    Of the text only its beginning is repeated; the rest may hold a password.
+    """
+    for part in parts:
+        begun = _HALF_ADDRESS.match(part)
+        if begun and (begun["slash"] or _is_scheme(begun["scheme"], plugins)):
+            scheme = begun["scheme"]
+            raise InvalidConfigError(
+                f"the location begins with '{begun[0]}', which is neither an address "
+                "nor a path",
+                hint=f"an address is written {scheme}://..., and a directory of that "
+                f"name ./{begun[0]}...",
+            )
+
+
+def _is_scheme(word: str, plugins: Providers) -> bool:
+    """Tell whether a plugin knows addresses of this kind, usable or not."""
+    try:
+        plugins.spec_for_url(f"{word}://")
+    except UnknownLocationError:
+        return False
+    except KBackupError:  # it knows them, and misses the rest of this one
+        return True
+    return True
 
 
 def _local(

@@ -1,0 +1,62 @@
+"""The questions that a command asks, and whether there is anybody to answer them."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+
+import click
+
+from kbackup.cli._output import is_terminal, printable
+
+
+class NobodyToAskError(click.UsageError):
+    """A command would have to ask, and there is no terminal.
+
+    Attributes:
+        option: What spares the question.
+        first: The command that shows what would be done; empty: there is none.
+    """
+
+    def __init__(self, option: str, first: str = "") -> None:
+        super().__init__(f"there is no terminal to ask on: give {option}")
+        self.option = option
+        self.first = first
+
+
+def require_somebody_to_ask(
+    *, yes: bool, option: str = "--yes", first: str = ""
+) -> None:
+    """Refuse to begin what will have to ask where nobody can answer.
+
+    Args:
+        yes: Whether the question was answered beforehand.
+        option: What answers it.
+        first: The command that shows what the question would have shown.
+
+    Raises:
+        NobodyToAskError: There is no terminal and *yes* was not given.
+    """
+    if not yes and not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
+        raise NobodyToAskError(option, first)
+
+
+def agreed(question: str, *, yes: bool) -> bool:
+    """Ask on a terminal, unless *yes* was given beforehand.
+
+    What was typed before the question stood there is no answer to it.
+    """
+    if yes:
+        return True
+    _forget_typed_ahead()
+    return click.confirm(printable(question), err=True)
+
+
+def _forget_typed_ahead() -> None:
+    """Throw away what the terminal holds and nobody has read."""
+    try:
+        import termios  # noqa: PLC0415 - Windows has none
+    except ImportError:
+        return
+    with suppress(termios.error, OSError, ValueError):  # no terminal's descriptor
+        termios.tcflush(sys.stdin, termios.TCIFLUSH)

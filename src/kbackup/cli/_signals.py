@@ -1,0 +1,56 @@
+"""How a run is ended from outside: signals become a cancel."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from kbackup.cli._output import say
+
+if TYPE_CHECKING:
+    from kbackup._kits.workers import CancelToken
+
+_CLOSED = "SIGHUP"  # the terminal has gone; Windows has no such signal
+
+
+@contextmanager
+def cancel_on_signal() -> Iterator[CancelToken]:
+    """Turn the first Ctrl-C, SIGTERM or SIGHUP into a cancel.
+
+    A second one aborts, but for SIGHUP: of a closed terminal it may come twice, from
+    the shell and from the system.
+    """
+    from kbackup._kits.workers import CancelToken  # noqa: PLC0415 - on demand
+
+    token = CancelToken()
+    if threading.current_thread() is not threading.main_thread():
+        yield token  # only the main thread hears of signals
+        return
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        name = signal.Signals(number).name
+        if token.cancelled and name == _CLOSED:
+            return
+        if token.cancelled:
+            raise KeyboardInterrupt
+        say(f"\n{name}: ending cleanly; once more to abort.")
+        token.cancel(f"stopped by {name}")
+
+    kept = {each: signal.signal(each, handle) for each in _ending()}
+    try:
+        yield token
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+
+
+def _ending() -> Iterator[signal.Signals]:
+    """Yield the signals that end a run; nohup lets it outlive its terminal."""
+    yield from (signal.SIGINT, signal.SIGTERM)
+    closed = getattr(signal, _CLOSED, None)
+    if closed is not None and signal.getsignal(closed) is not signal.SIG_IGN:
+        yield closed
