@@ -185,3 +185,47 @@ def test_many_gaps_are_cut_and_counted(kbackup, simulated):
     assert "13 volumes have no data in this backup:" in short
     assert "... and 3 more: --details" in short
     assert "shop/data-11" in long
+
+
+LISTED = "\nResource list:\n"
+
+
+def test_objects_of_a_restore(restored):
+    """With --details each object is named, by type, with what was done to it."""
+    described = restored("restore", "describe", "copy-1", "--details")
+    short = restored("restore", "describe", "copy-1")
+    shown = json.loads(restored("restore", "describe", "copy-1", "-o", "json").out)
+
+    assert LISTED in described.out
+    assert "\n  apps/v1/Deployment:\n    shop-copy/web(created)\n" in described.out
+    assert LISTED not in short.out
+    assert shown["resourceList"]["apps/v1/Deployment"] == ["shop-copy/web(created)"]
+
+
+def test_objects_of_a_restore_without_a_list(restored, directory):
+    """A restore of a Velero before 1.13 has no list, and that is said."""
+    (directory / "restores/copy-1/restore-copy-1-resource-list.json.gz").unlink()
+
+    described = restored("restore", "describe", "copy-1", "--details")
+    shown = json.loads(restored("restore", "describe", "copy-1", "-o", "json").out)
+
+    assert "\nResource list: none" in described.out
+    assert shown["resourceList"] is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"no gzip", *map(gzip.compress, (b"[1]", b'{"v1/Pod": 1}', b"{"))],
+    ids=["file", "list", "number", "json"],
+)
+def test_objects_of_a_restore_in_a_damaged_list(restored, directory, content):
+    """A list that cannot be read hides nothing else of the restore."""
+    name = "restore-copy-1-resource-list.json.gz"
+    (directory / "restores/copy-1" / name).write_bytes(content)
+
+    described = restored("restore", "describe", "copy-1", "--details")
+
+    assert described.code == 0
+    assert "Phase:        Completed" in described.out
+    assert "Damaged:      " in described.out
+    assert name in described.out

@@ -3,6 +3,7 @@
 import pytest
 
 from kbackup import errors
+from kbackup.cli._config import NoLocationError
 from kbackup.cli._failures import explain
 from kbackup.cli._session import Session
 from kbackup.models import (
@@ -43,6 +44,13 @@ def test_next_command(error, command):
 
     assert text.startswith(f"Error: {error}")
     assert text.endswith(f"Next: {command}")
+
+
+def test_no_location_was_given():
+    """The same command with a location is what goes on."""
+    text = explain(NoLocationError("none"), ["backup", "create", "x"], CREATE)
+
+    assert text.endswith("Next: kbackup backup create x --location URL")
 
 
 def test_hint_is_shown():

@@ -9,14 +9,15 @@ import time
 import pytest
 
 from kbackup import BackupStore
+from kbackup.cli._signals import cancel_on_signal
 
 SECONDS = 60
 
 
-def start(kubeconfig, directory, *arguments):
+def start(kubeconfig, directory, *arguments, program=("-m", "kbackup")):
     """Start the command line as a process of its own."""
     return subprocess.Popen(
-        [sys.executable, "-m", "kbackup", *arguments],
+        [sys.executable, *program, *arguments],
         env={
             **os.environ,
             "KUBECONFIG": str(kubeconfig),
@@ -36,7 +37,7 @@ def wait_until(condition):
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_backup_create(simulated, directory, tmp_path, number):
     """A cancelled backup is not listed, and its name is free at once."""
     kubeconfig = simulated.kubeconfig(tmp_path / "kubeconfig")
@@ -54,6 +55,35 @@ def test_backup_create(simulated, directory, tmp_path, number):
     with BackupStore.open(directory) as store:
         assert store.list() == []
         store.claim("a", run_uid="00000000-0000-4000-8000-000000000000").release()
+
+
+def test_outliving_the_terminal(simulated, directory, tmp_path):
+    """Where SIGHUP is ignored, as nohup has it, a backup is made to its end."""
+    kubeconfig = simulated.kubeconfig(tmp_path / "kubeconfig")
+    simulated.faults.delay(0.2, verb="list")
+    ignoring = (
+        "import signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN); "
+        "from kbackup.cli import main; main(sys.argv[1:])"
+    )
+    arguments = ("backup", "create", "a", "--include-namespaces", "shop")
+    process = start(kubeconfig, directory, *arguments, program=("-c", ignoring))
+    wait_until(lambda: simulated.calls["list configmaps"])
+
+    process.send_signal(signal.SIGHUP)
+    _, said = process.communicate(timeout=SECONDS)
+
+    assert process.returncode == 0, said
+
+
+def test_the_terminal_goes_twice():
+    """A closed window sends its signal twice, which is no wish to abort."""
+    with cancel_on_signal() as token:
+        os.kill(os.getpid(), signal.SIGHUP)
+        os.kill(os.getpid(), signal.SIGHUP)
+
+        assert token.cancelled
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
 
 
 def test_restore_create(simulated, directory, kbackup, tmp_path):

@@ -126,6 +126,11 @@ def test_doctor_without_a_location(kbackup, monkeypatch):
     assert done.next == "Next: kbackup doctor --location URL"
 
 
+def test_doctor_of_an_empty_location(kbackup):
+    """After the first look at an empty location the first backup is to be made."""
+    assert kbackup("doctor").next == "Next: kbackup backup create NAME"
+
+
 def test_doctor_of_another_context(kbackup):
     """An unknown context is to be mended, and then the doctor is asked again."""
     done = kbackup("doctor", "--context", "none")

@@ -85,6 +85,71 @@ def test_nobody_reads_any_more(kbackup, monkeypatch):
     assert code == 3
 
 
+@pytest.fixture
+def unwritable(tmp_path, monkeypatch, capsys):
+    """The command line with a stdout that takes nothing, as on a full disk."""
+
+    def call(*arguments):
+        capsys.readouterr()
+        path = tmp_path / "out"
+        path.touch()
+        with os.fdopen(os.open(path, os.O_RDONLY), "w") as refusing:
+            monkeypatch.setattr(sys, "stdout", refusing)
+            code = run(list(arguments))
+            monkeypatch.undo()
+        lines = capsys.readouterr().err.splitlines()
+        return code, [line for line in lines if "Error" in line], lines[-1]
+
+    return call
+
+
+UNWRITTEN = "Error: the output could not be written: Bad file descriptor"
+
+
+@pytest.mark.parametrize("output", ["table", "json"])
+def test_output_that_cannot_be_written(kbackup, directory, unwritable, output):
+    """The backup is made, and what follows looks at it, not makes it again."""
+    place = ("--location", str(directory))
+    arguments = ("backup", "create", "b", "--include-namespaces", "shop", "-o", output)
+
+    code, errors, following = unwritable(*place, *arguments)
+
+    assert (code, errors) == (1, [UNWRITTEN])
+    assert following == f"Next: kbackup backup describe b --location {directory}"
+    assert kbackup("backup", "describe", "b", *place).code == 0
+
+
+def test_a_list_that_cannot_be_written(backed_up, directory, unwritable):
+    """What only reads is to be typed again."""
+    code, errors, following = unwritable("backup", "get", "--location", str(directory))
+
+    assert (code, errors) == (1, [UNWRITTEN])
+    assert following == f"Next: kbackup backup get --location {directory}"
+
+
+def test_a_deletion_that_cannot_be_told(backed_up, directory, unwritable):
+    """All that were named are deleted, though the first could not be told."""
+    backed_up("backup", "create", "shop-2", "--include-namespaces", "shop")
+    place = ("--location", str(directory))
+
+    code, errors, following = unwritable(
+        "backup", "delete", "shop-1", "shop-2", "--confirm", *place
+    )
+
+    assert (code, errors) == (1, [UNWRITTEN])
+    assert following == f"Next: kbackup backup get --location {directory}"
+    assert backed_up("backup", "get", "-o", "json", *place).out.count('"name"') == 0
+
+
+def test_an_archive_that_cannot_be_written(backed_up, directory, unwritable):
+    """An archive for stdout is lost like any output, and that is told as well."""
+    place = ("--location", str(directory))
+
+    code, errors, _ = unwritable("backup", "download", "shop-1", "-f", "-", *place)
+
+    assert (code, errors) == (1, [UNWRITTEN])
+
+
 @pytest.mark.parametrize("stream", ["stdin", "stdout", "stderr"])
 def test_a_closed_stream(kbackup, monkeypatch, stream):
     """Without a stream, as in some services, a backup is made, and nobody is asked."""

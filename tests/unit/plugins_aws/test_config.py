@@ -44,6 +44,25 @@ def test_a_key_implies_its_encryption():
 
 
 @pytest.mark.parametrize(
+    ("slip", "meant"),
+    [
+        ("s3url", "s3Url"),
+        ("insecureSkipTlsVerify", "insecureSkipTLSVerify"),
+        ("s3_force_path_style", "s3ForcePathStyle"),
+    ],
+)
+def test_a_slip_in_a_key(slip, meant):
+    """Of a key that is unknown it is told which one may be meant, in an address too."""
+    with pytest.raises(InvalidConfigError) as given:
+        read_config({"bucket": "b", slip: "x"})
+    with pytest.raises(InvalidConfigError) as address:
+        s3_spec(f"s3://b?{slip}=x")
+
+    assert given.value.hint.startswith(f"{meant} may be meant; known are: ")
+    assert address.value.hint == f"{meant} may be meant"
+
+
+@pytest.mark.parametrize(
     ("config", "words"),
     [
         ({}, "needs a bucket"),

@@ -120,6 +120,12 @@ def test_an_unknown_provider(plugins):
         (["/a", "~/b"], "only a shell"),
         (["/a", "memory://b"], "only directories"),
         (Path("/a#b"), "'#' in its name"),
+        ("s3:/bucket/x", "begins with 's3:/'"),
+        ("S3:bucket", "begins with 'S3:'"),
+        ("file:backups", "begins with 'file:'"),
+        ("nas:/srv/backups", "begins with 'nas:/'"),
+        (["/a", "memory:/b"], "begins with 'memory:/'"),
+        ("/a#s3:/b", "begins with 's3:/'"),
         (location(provider=""), "no provider"),
         (location(object_storage=ObjectStorage(bucket="a/b")), "slash"),
         (location(object_storage=ObjectStorage(bucket="..")), "no name"),
@@ -140,6 +146,29 @@ def test_locations_that_cannot_be_meant(plugins, source, words):
     """A location that breaks a rule is refused with the rule."""
     with pytest.raises(InvalidConfigError, match=words):
         location_from(source, plugins)
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["./s3:/a", Path("s3:/a"), "C:/a", "C:a", "12:30", "shop:old", "/a/s3:/b"],
+    ids=str,
+)
+def test_a_colon_in_a_path(plugins, source):
+    """A directory may have a colon in its name where no address can be meant."""
+    (path,) = location_from(source, plugins).spec.config.values()
+
+    assert path == str(Path(source).absolute())
+
+
+def test_half_an_address_is_not_repeated(plugins):
+    """What follows the slip may be a password; the hint says how both are written."""
+    with pytest.raises(InvalidConfigError) as caught:
+        location_from("s3:/key:password@bucket", plugins)
+
+    assert "password" not in f"{caught.value} {caught.value.hint}"
+    assert caught.value.hint == (
+        "an address is written s3://..., and a directory of that name ./s3:/..."
+    )
 
 
 def test_bucket_and_prefix_are_trimmed(plugins):
