@@ -53,7 +53,7 @@ def echo(
 
 
 @contextmanager
-def bearing_loss(stream: IO[Any] | None) -> Iterator[None]:
+def bearing_loss(stream: IO[Any]) -> Iterator[None]:
     """Let what *stream* does not take end nowhere, and the command go on.
 
     A reader such as head has seen enough. Any other fault of stdout is told, and the

@@ -6,7 +6,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import Any
 
 from kbackup.cli._output import say
 
@@ -25,15 +25,10 @@ def telling_unverified_once() -> Iterator[None]:
     usual = warnings.showwarning
 
     def show(
-        message: Warning | str,
-        category: type[Warning],
-        filename: str,
-        lineno: int,
-        file: TextIO | None = None,
-        line: str | None = None,
+        message: Warning | str, category: type[Warning], *where: Any, **how: Any
     ) -> None:
         if category.__name__ != _UNVERIFIED:
-            usual(message, category, filename, lineno, file, line)
+            usual(message, category, *where, **how)
             return
         host = _HOST.search(str(message))
         server = host[1] if host else "a server"
