@@ -149,6 +149,18 @@ def test_restore_is_told_by_its_files(store, written):
     assert outcomes.get("v1/Secret") == written.outcomes
 
 
+def test_restore_is_described(capsys, location, written):
+    """The objects of a restore of Velero are named with what was done to each."""
+    code = run(["restore", "describe", "till-r", "--details", "--location", location])
+
+    told = capsys.readouterr().out
+    assert code == 0
+    if written.outcomes is None:
+        assert "Resource list: none" in told
+    for outcome in written.outcomes or ():
+        assert f"\n    {outcome}\n" in f"{told}\n"
+
+
 def test_restore_without_results(store, location):
     """A restore whose results were not uploaded has no phase, not a good one."""
     (Path(location[7:]) / "restores/till-r/restore-till-r-results.gz").unlink()

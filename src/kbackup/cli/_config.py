@@ -126,9 +126,11 @@ def choose_location(given: Sequence[str], config: Config) -> Chosen:
     name = words[0]
     if name not in config.locations:
         known = ", ".join(sorted(config.locations)) or "none"
+        scheme, colon, _ = name.partition(":")  # a name, but for a slip
+        address = f"an address is written {scheme}://..., " if colon else ""
         raise NoLocationError(
             f"{config.path} has no location {name!r} (it has: {known})",
-            hint=f"a directory is written ./{name}",
+            hint=f"{address}a directory is written ./{name}",
         )
     return _location(name, config)
 

@@ -19,6 +19,18 @@ import pytest
             "kbackup doctor --location URL",
         ),
         (
+            ["backup", "get", "--location", "s3:bucket"],
+            2,
+            ["an address is written s3://..., a directory is written ./s3:bucket"],
+            "kbackup doctor --location URL",
+        ),
+        (
+            ["backup", "get", "--location", "s3:/bucket/x"],
+            2,
+            ["begins with 's3:/'", "an address is written s3://..."],
+            "kbackup backup get --help",
+        ),
+        (
             ["backup", "create", "Not_A_Name"],
             2,
             ["'Not_A_Name' must consist of lower-case letters"],

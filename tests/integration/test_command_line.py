@@ -1,0 +1,51 @@
+"""The command line beside a real API server, each call a process of its own."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(name="kbackup")
+def fixture_kbackup(real_cluster, tmp_path):
+    """The command line with a kubeconfig that does not verify the server."""
+    config = yaml.safe_load(real_cluster.kubeconfig.read_text())
+    for each in config["clusters"]:
+        each["cluster"].pop("certificate-authority", None)
+        each["cluster"].pop("certificate-authority-data", None)
+        each["cluster"]["insecure-skip-tls-verify"] = True
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(yaml.safe_dump(config))
+    environment = {
+        "HOME": str(tmp_path),
+        "PATH": os.environ["PATH"],
+        "KUBECONFIG": str(kubeconfig),
+        "KBACKUP_LOCATION": str(tmp_path / "store"),
+    }
+
+    def call(*words):
+        return subprocess.run(
+            [sys.executable, "-m", "kbackup", *words],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    return call
+
+
+def test_a_server_that_is_not_verified(kbackup):
+    """That nobody verifies the server is said in one line, whatever the requests."""
+    done = kbackup("backup", "create", "b", "--include-namespaces", "default")
+
+    assert done.returncode == 0, done.stderr
+    told = [line for line in done.stderr.splitlines() if "verif" in line.lower()]
+    assert len(told) == 1
+    assert told[0].startswith("warning: the TLS certificate of 127.0.0.1 is not")
+    assert "InsecureRequestWarning" not in done.stderr
