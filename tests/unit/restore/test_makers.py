@@ -2,8 +2,9 @@
 
 import pytest
 
-from kbackup.models import RestoreOptions, RestoreSpec
+from kbackup.models import RestoreOptions, RestoreSpec, well_known
 from kbackup.restore import PlanAction
+from kbackup.restore._reads import MemoReader
 
 NAMESPACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}
 
@@ -155,6 +156,28 @@ def test_a_replica_set_comes_with_its_deployment(make_shop):
 
     reason = "without owner, adopted by Deployment/web"
     assert lines(plan)["ReplicaSet/web-1"] == ("create", reason)
+
+
+def test_a_pod_whose_maker_goes_with_its_namespace(make_shop, monkeypatch):
+    """A controller in a namespace that is Terminating makes nothing any more."""
+    shop = make_shop(ROLLOUT)
+    shop.simulated.load([NAMESPACE, *ROLLOUT[:2]])  # whose own turn has not come
+    look = MemoReader.get
+
+    def get(self, ref):
+        found = look(self, ref)
+        if ref.group_resource != well_known.NAMESPACES:
+            return found
+        gone = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
+        return {**found, "metadata": {**found["metadata"], **gone}}
+
+    monkeypatch.setattr(MemoReader, "get", get)
+
+    plan = shop.engine.plan("try-1", spec(included_resources=("pods",)))
+
+    action, reason = lines(plan)["Pod/web-1-a"]
+    assert action == "create"
+    assert reason.startswith("without owner ReplicaSet/web-1")
 
 
 def test_revisions_of_a_live_daemon_set(make_shop):

@@ -1,14 +1,18 @@
 """What is owned comes back owned, by the new UID of its owner and by no other."""
 
+from contextlib import suppress
+
 import pytest
 
+from kbackup.errors import ItemNotFoundError
 from kbackup.models import (
     GroupResource,
     ResourceIdentifier,
     RestoreOptions,
     RestoreSpec,
 )
-from kbackup.restore import PlanAction, PlanEntry
+from kbackup.plugins import WaitingFor
+from kbackup.restore import PlanAction, PlanEntry, RestoreEngine
 from kbackup.restore._controlled import Owner
 from kbackup.restore._owners import link_plan, references_of, without_blocks
 
@@ -141,6 +145,31 @@ def test_an_owner_that_is_late(bench):
     assert cluster.calls["create configmaps"] == 4
     assert result.results.errors == ()
     assert owned_by(cluster, "b") == [("a", uid_of(cluster, "a"))]
+
+
+def test_an_owner_that_is_on_its_way_out(make_shop):
+    """What it owns is tied to the one made in its place: the old UID would delete it."""
+    leaving = thing("a")
+    leaving["metadata"]["finalizers"] = ["example.com/hold"]
+    shop = make_shop([thing("a"), thing("b", owner="a")])
+    blank = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}
+    shop.simulated.load([blank, leaving])
+    maps = shop.cluster.discover().by_kind("v1", "ConfigMap")
+    shop.cluster.delete(maps, "a", namespace="shop")
+    old = uid_of(shop.simulated, "a")
+
+    def let_go(event):
+        if isinstance(event, WaitingFor):
+            patch = {"metadata": {"finalizers": None}}
+            with suppress(ItemNotFoundError):
+                shop.cluster.patch(maps, "a", patch, namespace="shop")
+
+    engine = RestoreEngine(shop.cluster, shop.store, observer=let_go)
+    result = engine.run("try-1", SPEC)
+
+    assert result.results.errors == ()
+    assert uid_of(shop.simulated, "a") != old
+    assert owned_by(shop.simulated, "b") == [("a", uid_of(shop.simulated, "a"))]
 
 
 def test_an_owner_whose_deletion_may_not_be_held_up(bench):
