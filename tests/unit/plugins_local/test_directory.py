@@ -83,6 +83,29 @@ def test_leftovers_of_a_crash_are_not_objects(store, root):
         store.stat(f"backups/b/{TEMPORARY}2")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="directories are not synced there")
+@pytest.mark.parametrize("create", [True, False])
+def test_names_are_on_the_disk_when_a_put_ends(store, root, monkeypatch, create):
+    """After a power failure an object is where it was put: each directory was synced."""
+    synced = {}
+    fsync = os.fsync
+
+    def note(descriptor):
+        found = os.fstat(descriptor)
+        if stat.S_ISDIR(found.st_mode):
+            synced[found.st_ino] = os.listdir(descriptor)  # noqa: PTH208 - no path
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+
+    store.put(KEY, b"data", create=create)
+
+    directories = (root.parent, root, root / "backups", root / "backups" / "b")
+    names = ("store", "backups", "b", "b.tar.gz")
+    for directory, name in zip(directories, names, strict=True):
+        assert name in synced.get(directory.stat().st_ino, ())
+
+
 def test_a_full_disk_leaves_nothing(store, root, monkeypatch):
     """A put that ran out of space shows nothing and leaves no temporary file."""
     store.put("backups/a/x", b"x")
