@@ -133,6 +133,27 @@ def test_token_expires(server, write_kubeconfig, plugin, later):
     assert plugin.starts() == 2
 
 
+def test_a_plugin_that_fails_while_the_token_still_works(
+    server, write_kubeconfig, plugin, later
+):
+    """It is started again every ten seconds at most, and no request fails meanwhile."""
+    good = {"token": "one", "expirationTimestamp": ends(3600)}
+    user = plugin(good, {"expirationTimestamp": ends(3600)})
+    server.answer = only("one")
+
+    with Cluster.connect(write_kubeconfig(server.url, user)) as cluster:
+        later(3550)
+        for _ in range(5):
+            cluster.get(PODS, "a", "x")
+        starts = plugin.starts()
+        later(10)
+        cluster.get(PODS, "a", "x")
+
+    assert starts == 2
+    assert plugin.starts() == 3
+    assert {r.token for r in server.requests} == {"one"}
+
+
 def test_refused_for_good(server, write_kubeconfig, plugin):
     """A caller whom the server never knows starts the plugin twice, not each time."""
     user = plugin({"token": "bad"})
