@@ -30,6 +30,7 @@ from kbackup.stores import (
     layout,
 )
 from kbackup_plugins_local import open_local_store
+from kbackup_plugins_local._local import LocalStore
 
 KEY = "backups/b/b.tar.gz"
 
@@ -163,6 +164,39 @@ def test_an_unmounted_directory_is_not_written(store, a, b):
     assert str(away).startswith(f"{b} is away: ")
     assert not away.marked
     assert any(str(b) in problem and "away" in problem for problem in store.problems())
+
+
+def test_a_directory_unmounted_while_it_is_written(store, a, b, monkeypatch):
+    """What went to the bare mount point is no copy, and the location says so."""
+    put = LocalStore.put
+
+    def unmounted(self, key, source, **options):
+        if self.root == b and key == KEY:
+            unmount(b)
+        return put(self, key, source, **options)
+
+    monkeypatch.setattr(LocalStore, "put", unmounted)
+
+    store.put(KEY, b"data")
+
+    assert any("unmounted while it was written" in each for each in store.problems())
+    mount(b)
+    assert store.copies(KEY).present == 1
+
+
+def test_nothing_is_written_when_all_are_unmounted_meanwhile(store, a, b, monkeypatch):
+    """A put that reached bare mount points only has failed."""
+    put = LocalStore.put
+
+    def unmounted(self, key, source, **options):
+        if key == KEY:
+            unmount(self.root)
+        return put(self, key, source, **options)
+
+    monkeypatch.setattr(LocalStore, "put", unmounted)
+
+    with pytest.raises(StoreUnavailableError, match="unmounted"):
+        store.put(KEY, b"data")
 
 
 def test_what_lies_in_the_first_directory_only_is_repaired(store, a, b):
@@ -346,6 +380,30 @@ def test_tombstones_go_when_all_directories_have_them(store, a, b):
     assert not (a / layout.TOMBSTONES).exists()
     assert not (b / layout.TOMBSTONES).exists()
     assert not (b / KEY).exists()
+
+
+def test_a_deletion_reaches_an_older_copy_of_a_directory(tmp_path, a, b):
+    """A directory that comes back as it was before the deletion brings nothing back."""
+    c = tmp_path / "c"
+    store = open_local_store({"path": f"{a}#{b}#{c}"})
+    store.initialise()
+    store.put(KEY, b"data")
+    older = tmp_path / "older"
+    shutil.copytree(b, older)
+    unmount(c)
+    store.delete(KEY)
+    store.put("backups/one/file", b"x")  # every directory that is there knows of it
+    unmount(b)
+    assert keys(store) == ["backups/one/file"]
+
+    shutil.rmtree(b)
+    older.rename(b)
+    store.apply_deletions()
+    mount(c)
+    store.apply_deletions()
+    repair(store)
+
+    assert KEY not in keys(store)
 
 
 def test_reading_applies_nothing(store, a, b):
