@@ -11,8 +11,15 @@ import shutil
 
 import pytest
 
-from kbackup import BackupEngine, BackupSpec, RestoreEngine, RestoreSpec
+from kbackup import (
+    BackupEngine,
+    BackupSpec,
+    RestoreEngine,
+    RestoreOptions,
+    RestoreSpec,
+)
 from kbackup.errors import BackupDamagedError, KBackupError, PlanOutdatedError
+from kbackup.models import RestorePhase
 
 STRIDE = int(os.environ.get("KBACKUP_FLIP_STRIDE", "97"))
 SPEC = RestoreSpec(backup_name="shop-1")
@@ -152,3 +159,20 @@ def test_archive_without_manifest_is_read_to_its_end_first(
         with pytest.raises(KBackupError):
             RestoreEngine(cluster, store).run("r", SPEC)
     assert writes() == 0
+
+
+@pytest.mark.parametrize("damaged", ["kbackup-manifest.json", "shop-1.tar.gz"])
+def test_what_is_salvaged_never_ends_completed(files, cluster, store, damaged):
+    """A restore of a damaged backup brings what is readable and ends with errors."""
+    path = files / damaged
+    path.write_bytes(path.read_bytes()[:-10])
+    other = RestoreSpec(backup_name="shop-1", namespace_mapping={"shop": "copy"})
+
+    result = RestoreEngine(cluster, store).run("r", other, RestoreOptions(salvage=True))
+
+    assert result.restore.status.phase is RestorePhase.PARTIALLY_FAILED
+    assert "the backup was read as far as it goes, damaged or not" in [
+        error.message for error in result.results.errors
+    ]
+    secrets = cluster.discover().resolve("secrets")
+    assert [item.name for item in cluster.list(secrets, namespace="copy")]
