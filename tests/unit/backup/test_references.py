@@ -43,6 +43,13 @@ POD = {
     }
 }
 
+WEBHOOKS = {
+    "webhooks": [
+        {"clientConfig": {"service": {"namespace": "w", "name": "hook"}}},
+        {"clientConfig": {"url": "https://example.com"}},
+    ]
+}
+
 
 def _missing(group_resource, item, namespace="shop", stored=()):
     """Return what one object refers to, as text."""
@@ -138,13 +145,23 @@ def _missing(group_resource, item, namespace="shop", stored=()):
             {"ingressclasses.networking.k8s.io/nginx"},
         ),
         (
+            "ingresses.extensions",
+            {"spec": {"ingressClassName": "nginx"}},
+            {"ingressclasses.networking.k8s.io/nginx"},
+        ),
+        (
+            f"rolebindings.{RBAC}",
+            {"roleRef": {"kind": "ClusterRole", "name": "shop-admin"}},
+            {f"clusterroles.{RBAC}/shop-admin"},
+        ),
+        (
             "validatingwebhookconfigurations.admissionregistration.k8s.io",
-            {
-                "webhooks": [
-                    {"clientConfig": {"service": {"namespace": "w", "name": "hook"}}},
-                    {"clientConfig": {"url": "https://example.com"}},
-                ]
-            },
+            WEBHOOKS,
+            {"services/w/hook"},
+        ),
+        (
+            "mutatingwebhookconfigurations.admissionregistration.k8s.io",
+            WEBHOOKS,
             {"services/w/hook"},
         ),
     ],
