@@ -12,6 +12,7 @@ import catalog_samples as samples
 import pytest
 
 from kbackup._kits.clock import SystemClock
+from kbackup._kits.processes import machine
 from kbackup.catalog import BackupStore, ClaimRecord
 from kbackup.errors import (
     BackupExistsError,
@@ -155,6 +156,15 @@ def test_dead_process_of_this_machine(store, root):
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()
     alter(root / CLAIM, pid=child.pid)
+
+    store.claim("shop", run_uid="next").release()
+
+
+@pytest.mark.skipif(not machine(), reason="the system does not say when one began")
+def test_number_that_was_given_out_again(store, root):
+    """A container started again has the same number: the run before it is dead."""
+    store.claim("shop", run_uid="dead")
+    alter(root / CLAIM, began="1")
 
     store.claim("shop", run_uid="next").release()
 
