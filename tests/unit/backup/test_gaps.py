@@ -416,6 +416,30 @@ def test_items_that_an_action_asks_for(scene, forced, expected):
     assert ("configmaps/bank/c" in scene.stored()) is expected
 
 
+@pytest.mark.parametrize("forced", [False, True], ids=["filtered", "forced"])
+def test_an_item_asked_for_in_a_namespace_kept_out_by_its_label(scene, forced):
+    """What the owner of a namespace keeps out no action brings in."""
+    label = {"velero.io/exclude-from-backup": "true"}
+    scene.load(
+        scene.made("Namespace", "private", metadata={"labels": label}),
+        scene.made("ConfigMap", "c", "private"),
+        scene.secret("s"),
+    )
+    asked = ResourceIdentifier(GroupResource("", "configmaps"), "private", "c")
+    scene.plugins = _plugin(
+        execute=lambda given: BackupOutput(
+            item=given.item,
+            additional_items=(asked,),
+            must_include_additional_items=forced,
+        )
+    )
+
+    scene.back_up(included_resources=["secrets", "configmaps"])
+
+    assert "secrets/shop/s" in scene.stored()
+    assert "configmaps/private/c" not in scene.stored()
+
+
 def test_an_item_asked_for_that_does_not_exist(scene):
     """It is a warning with its name, and the item that asks is stored."""
     scene.load(scene.secret("s"))

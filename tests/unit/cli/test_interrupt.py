@@ -139,6 +139,20 @@ def test_restore_create_without_a_name(simulated, directory, kbackup, tmp_path):
     assert done.next == f"Next: kbackup restore describe {following[2]}"
 
 
+def test_once_more_aborts(capsys):
+    """The first Ctrl-C asks for a clean end, the second does not wait for one."""
+    before = signal.getsignal(signal.SIGINT)
+
+    with cancel_on_signal() as token:
+        signal.raise_signal(signal.SIGINT)
+        assert token.cancelled
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+    assert signal.getsignal(signal.SIGINT) is before
+    assert "once more to abort" in capsys.readouterr().err
+
+
 def test_reading_verb(kbackup, monkeypatch):
     """Ctrl-C in a verb that only reads is 130 too, without a traceback."""
 

@@ -633,6 +633,21 @@ def test_an_object_that_moved_is_left_alone(shop):
     assert result.exit_code == 3
 
 
+def test_an_object_made_anew_is_another_one(shop):
+    """An update is not sent over an object that only looks as the one of the plan did."""
+    shop.simulated.load([_namespace(), _config_map(currency="USD")])
+    plan = shop.engine.plan("try-1", _spec(existing_resource_policy="update"))
+    resource = shop.cluster.discover().by_kind("v1", "ConfigMap")
+    shop.cluster.delete(resource, "settings", namespace="shop")
+    shop.simulated.load([_config_map(currency="USD")])
+
+    result = shop.engine.apply(plan)
+
+    live = shop.object("configmaps", "shop", "settings")
+    assert live["data"]["currency"] == "USD"
+    assert any("changed since the plan" in w.message for w in result.results.warnings)
+
+
 def test_an_object_whose_status_moved_is_updated(shop):
     """What a controller wrote into the status is no reason not to do what was shown."""
     shop.engine.run("try-0", SPEC)
