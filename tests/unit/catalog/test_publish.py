@@ -108,6 +108,23 @@ def test_failing_at_every_write(objects, root, number):
     assert store.verify("shop").problems == ()
 
 
+@pytest.mark.parametrize("number", range(4, WRITES - 1))
+def test_what_was_written_before_a_failure_goes(objects, root, number):
+    """A run that fails before its record leaves no file of the backup behind."""
+    seen = []
+
+    def fail(verb, key):
+        """Fail the write of this number."""
+        seen.append(key)
+        if len(seen) == number:
+            raise StoreUnavailableError(key, "gone for a moment")
+
+    with pytest.raises(StoreUnavailableError):
+        samples.make(BackupStore(samples.Watched(objects, fail)), "shop")
+
+    assert list(objects.list("backups/")) == []
+
+
 def test_lost_answer_of_the_record(objects):
     """A record that was written although the answer was lost counts as published."""
 

@@ -16,7 +16,14 @@ from kbackup.errors import (
     StoreError,
     StoreUnavailableError,
 )
-from kbackup.models import ObjectMeta, Restore, RestorePhase, RestoreSpec, RestoreStatus
+from kbackup.models import (
+    ObjectMeta,
+    Restore,
+    RestorePhase,
+    RestoreSpec,
+    RestoreStatus,
+    dump_json,
+)
 
 
 def restore_of(name, uid="run-1", started=samples.START):
@@ -59,6 +66,22 @@ def test_record_is_last_and_journal_goes(objects, root):
     below = [key for key in writes if key.startswith("restores/")]
     assert below[-1] == "restores/try/kbackup-restore.json"
     assert not list((root / "plugins").rglob("*.json"))
+
+
+def test_a_record_that_appears_at_the_last_moment_stays(store, objects):
+    """Of two runs that hold no claim the one that is recorded first is the record."""
+    other, key = restore_of("try", "run-2"), "restores/try/kbackup-restore.json"
+
+    def overtake(verb, written):
+        """Put the other run's record before the first one's."""
+        if (verb, written) == ("put", key):
+            objects.put(key, dump_json(other))
+
+    watched = BackupStore(samples.Watched(objects, overtake))
+    with pytest.raises(RestoreExistsError):
+        watched.put_restore(restore_of("try"), files_of("try"))
+
+    assert store.get_restore("try") == other
 
 
 def test_newest_first(store, root):
