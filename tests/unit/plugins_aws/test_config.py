@@ -153,6 +153,19 @@ def test_capabilities():
     assert Capability.RETENTION in locking.capabilities
 
 
+def test_an_upload_has_few_parts_under_way(monkeypatch, tmp_path):
+    """Four parts of 8 MiB at once: what s3fs takes by itself would need a GiB."""
+    source = tmp_path / "archive"
+    source.write_bytes(b"x")
+    store, given = open_s3_store({"bucket": "b"}), []
+    monkeypatch.setattr(store, "_call", lambda *_, **options: given.append(options))
+
+    store._write("key", source, 1.0, create=False, retain_until=None)
+
+    [options] = given
+    assert (options["chunksize"], options["max_concurrency"]) == (8 << 20, 4)
+
+
 def test_an_older_sdk_has_no_conditional_create(monkeypatch):
     """A botocore that drops the condition takes the capability away."""
     monkeypatch.setattr("botocore.__version__", "1.35.19")
