@@ -635,11 +635,11 @@ def test_an_object_that_moved_is_left_alone(shop):
 
 def test_an_object_made_anew_is_another_one(shop):
     """An update is not sent over an object that only looks as the one of the plan did."""
-    shop.simulated.load([_namespace(), _config_map(currency="USD")])
+    shop.simulated.load([namespace(), config_map(currency="USD")])
     plan = shop.engine.plan("try-1", _spec(existing_resource_policy="update"))
     resource = shop.cluster.discover().by_kind("v1", "ConfigMap")
     shop.cluster.delete(resource, "settings", namespace="shop")
-    shop.simulated.load([_config_map(currency="USD")])
+    shop.simulated.load([config_map(currency="USD")])
 
     result = shop.engine.apply(plan)
 
