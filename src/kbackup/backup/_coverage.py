@@ -217,7 +217,7 @@ def record_of(
 ) -> ListRecord:
     """Return the record of one LIST with what became of its items.
 
-    Where the sums do not hold, that is an error: something was lost unnoticed.
+    Those that failed are entered as not covered, together. Where the sums do not hold, that is an error: something was lost unnoticed.
     """
     base = record or ListRecord(
         resource=task.group_resource,
@@ -226,6 +226,14 @@ def record_of(
         exact=False,
     )
     listed = record.listed if record is not None else tally.listed
+    if tally.failed:  # each is an error by name already
+        gap = NotCovered(
+            resource=task.group_resource,
+            namespace=task.namespace,
+            count=tally.failed,
+            reason="failed, each for the reason that the results give",
+        )
+        ledger.not_covered.append(gap)
     if not tally.is_whole or listed != tally.listed:
         done = tally.stored + tally.failed + tally.skipped.total()
         gap = NotCovered(

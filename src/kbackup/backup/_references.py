@@ -173,6 +173,13 @@ def _of_webhooks(configuration: _JSON, _: str) -> Iterator[_Target]:
             yield well_known.SERVICES, service.get("namespace", ""), name
 
 
+def _of_definition(definition: _JSON, _: str) -> Iterator[_Target]:
+    client = _at(definition, "spec", "conversion", "webhook", "clientConfig")
+    service = _at(client, "service")
+    if name := service.get("name"):
+        yield well_known.SERVICES, service.get("namespace", ""), name
+
+
 def _at(value: _JSON, *path: str) -> _JSON:
     """Return the mapping at *path*; an empty one where there is none."""
     for key in path:
@@ -195,6 +202,7 @@ _FINDERS: dict[GroupResource, _Finder] = {
     GroupResource(_RBAC, "rolebindings"): _of_binding,
     GroupResource(_RBAC, "clusterrolebindings"): _of_binding,
     well_known.INGRESSES: _of_ingress,
+    well_known.CRDS: _of_definition,
     GroupResource("extensions", "ingresses"): _of_ingress,
     GroupResource(_WEBHOOKS, "mutatingwebhookconfigurations"): _of_webhooks,
     GroupResource(_WEBHOOKS, "validatingwebhookconfigurations"): _of_webhooks,

@@ -136,6 +136,12 @@ def make_filters(spec: RestoreSpec, names: TypeNames) -> Filters:
     )
 
 
+def named_types(spec: RestoreSpec, names: TypeNames) -> frozenset[GroupResource]:
+    """Return the types that are included by a name of their own, and by no wildcard."""
+    listed = (name for name in spec.included_resources if not is_glob(name))
+    return frozenset(names.resolve(name) for name in listed)
+
+
 def keeps_despite_where(resource: GroupResource) -> bool:
     """Whether a selection by function never drops items of this type.
 

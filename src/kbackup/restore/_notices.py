@@ -15,7 +15,7 @@ from kbackup.restore._controlled import Owner
 from kbackup.restore._elsewhere import Elsewhere
 from kbackup.restore._node_ports import NodePorts
 from kbackup.restore._plan import Notice, PlanAction, PlanEntry
-from kbackup.restore._quiesce import QUIET_NODE
+from kbackup.restore._quiesce import QUIET_CLASS, QUIET_NODE
 from kbackup.restore._reads import MemoReader
 
 Content = Mapping[str, Any]
@@ -298,7 +298,11 @@ def _is_balanced(service: Content) -> bool:
 
 
 def _hosts(ingress: Content) -> set[str]:
-    return {rule["host"] for rule in ingress.get("rules") or () if rule.get("host")}
+    """The hosts that an Ingress claims; empty text: all that nobody else has."""
+    if not ingress or ingress.get("ingressClassName") == QUIET_CLASS:
+        return set()  # there is none, or no controller looks at it
+    hosts = {str(rule.get("host") or "") for rule in ingress.get("rules") or ()}
+    return hosts or {""}
 
 
 def _dns_names(content: Content) -> str:

@@ -44,7 +44,7 @@ from kbackup.restore._claims import ClaimLine
 from kbackup.restore._damage import lost_items
 from kbackup.restore._desired import DesiredMaker
 from kbackup.restore._dry_run import NOT_TRIED, validate_entries
-from kbackup.restore._filters import TypeNames, make_filters
+from kbackup.restore._filters import TypeNames, make_filters, named_types
 from kbackup.restore._foreign import ForeignChanges
 from kbackup.restore._gate import Gate
 from kbackup.restore._object_writer import ObjectWriter
@@ -261,7 +261,7 @@ def resolve(
         filters=filters,
         system=SystemObjects(
             include=options.include_system,
-            named_types=filters.included_types or frozenset(),
+            named_types=named_types(spec, names),
             named_namespaces=frozenset(spec.included_namespaces),
         ),
         priorities=Priorities.of(options.priorities),

@@ -164,6 +164,11 @@ def _missing(group_resource, item, namespace="shop", stored=()):
             WEBHOOKS,
             {"services/w/hook"},
         ),
+        (
+            "customresourcedefinitions.apiextensions.k8s.io",
+            {"spec": {"conversion": {"webhook": WEBHOOKS["webhooks"][0]}}},
+            {"services/w/hook"},
+        ),
     ],
     ids=str,
 )

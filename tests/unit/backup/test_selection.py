@@ -323,6 +323,26 @@ def test_data_that_were_asked_for_and_are_not_there(scene, field, told):
     assert [each.reason for each in scene.store.manifest("b").not_covered] == [reason]
 
 
+def fails_for_settings(item):
+    """Choose everything but what it cannot cope with."""
+    if item["metadata"]["name"] == "settings":
+        raise ValueError
+    return True
+
+
+def test_what_failed_is_not_covered(scene):
+    """The manifest, and with it every plan, says that some of a type are missing."""
+    scene.load_shop()
+
+    scene.back_up(
+        included_namespaces=["shop"], options=BackupOptions(where=fails_for_settings)
+    )
+
+    gaps = [str(each) for each in scene.store.manifest("b").not_covered]
+    reason = "failed, each for the reason that the results give"
+    assert gaps == [f"configmaps in shop (1): {reason}"]
+
+
 def only_small(item):
     """Want what is labelled small."""
     return item["metadata"].get("labels", {}).get("size") == "small"

@@ -8,7 +8,12 @@ from kbackup.models import (
     ResourceIdentifier,
     RestoreSpec,
 )
-from kbackup.restore._filters import TypeNames, keeps_despite_where, make_filters
+from kbackup.restore._filters import (
+    TypeNames,
+    keeps_despite_where,
+    make_filters,
+    named_types,
+)
 
 STORED = [
     GroupResource.parse(name)
@@ -117,3 +122,14 @@ def test_a_function_never_drops_the_ground():
     assert keeps_despite_where(crds)
     assert keeps_despite_where(GroupResource.parse("namespaces"))
     assert not keeps_despite_where(GroupResource.parse("pods"))
+
+
+def test_what_counts_as_named():
+    """A type that a wildcard takes in was not asked for by its name."""
+    spec = RestoreSpec(
+        backup_name="shop", included_resources=("deploy", "*.example.com", "*")
+    )
+
+    found = named_types(spec, TypeNames(SERVED, STORED))
+
+    assert found == {GroupResource.parse("deployments.apps")}

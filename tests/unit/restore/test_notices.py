@@ -48,6 +48,12 @@ def _told(entry, content, **more):
         ),
         ("Service", "services", {"spec": {"type": "LoadBalancer"}}, "load balancer"),
         (
+            "Ingress",  # which takes every host that no other one has
+            "ingresses.networking.k8s.io",
+            {"spec": {"defaultBackend": {"service": {"name": "web"}}}},
+            "host names",
+        ),
+        (
             "Ingress",
             "ingresses.networking.k8s.io",
             {"spec": {"rules": [{"host": "shop.example.com"}]}},
