@@ -188,7 +188,7 @@ class ItemPlanner:
         case.had_status = bool(case.content.get("status"))
         case.second_write = self._wants_second_write(case)
         facts, line = self._volumes.facts, case.line
-        waits = class_problems(case.content, facts) if line is not None else ()
+        waits = () if line is None else class_problems(case.content, facts)
         try:
             desired = self._maker.make(
                 case.item, case.content, line, target=case.target
@@ -361,7 +361,10 @@ class ItemPlanner:
             return False
         if wish == "restore":
             return True
-        return any(field.get("operation") == "Apply" for field in fields)
+        for field in fields:  # noqa: SIM110 - any() takes twice as long for most items
+            if field.get("operation") == "Apply":
+                return True
+        return False
 
 
 class _Case(msgspec.Struct):

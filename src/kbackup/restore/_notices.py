@@ -88,8 +88,6 @@ _WEBHOOK_KINDS = frozenset(
     {"ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"}
 )
 _DNS_ANNOTATION = "external-dns.alpha.kubernetes.io/hostname"
-# Types whose items say nothing beyond themselves: most of a big backup.
-_QUIET = frozenset({"Secret", "ConfigMap"})
 
 
 class NoticeBook:
@@ -147,9 +145,11 @@ class NoticeBook:
             self._note(_OWNERLESS, target)
         if converted:
             self._note(_CONVERTED, target)
+        if entry.kind == "Secret":  # says nothing beyond itself: most of a big backup
+            return
         if self._originals.is_named_in(content):
             self._note(_ELSEWHERE, target)
-        if entry.kind in _QUIET:
+        if entry.kind == "ConfigMap":
             return
         self._backends.see(entry, content)
         self._node_ports.see(entry, content)

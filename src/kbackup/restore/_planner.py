@@ -212,8 +212,10 @@ class Planner:
             return
         view = self._view(resource, item)
         namespace = self._request.filters.target(first).namespace
-        each = [{name: ref} for name, ref in names.items()]  # a GET is about one object
-        for part in each if len(names) <= _FEW else [names]:
+        parts = [names]
+        if len(names) <= _FEW:  # each is looked at by a GET of its own
+            parts = [{name: ref} for name, ref in names.items()]
+        for part in parts:
             self._plan_part(item, view, namespace, part)
 
     def _plan_part(

@@ -35,6 +35,9 @@ Refusal = tuple[PlanAction, str]
 _LEFT_AS_IT_IS = "exists; it is left as it is"
 
 
+_NOT_READ = VolumeFacts()
+
+
 class VolumePlanner:
     """Decides about the claims and volumes of one restore; claims come first."""
 
@@ -53,7 +56,7 @@ class VolumePlanner:
     @property
     def facts(self) -> VolumeFacts:
         """The target's volumes; of a restore without claims nobody read them."""
-        return self._state.facts or VolumeFacts()
+        return self._state.facts or _NOT_READ
 
     # --- claims -----------------------------------------------------------------------
 
