@@ -1,5 +1,7 @@
 """A simulated cluster with the sample shop, a directory, and the command line."""
 
+import signal
+
 import attrs
 import pytest
 
@@ -27,6 +29,14 @@ class Ended:
     def next(self):
         """The last line of what it said: the command that goes on."""
         return self.err.strip().splitlines()[-1]
+
+
+@pytest.fixture(autouse=True)
+def fixture_a_terminal_that_can_go():
+    """SIGHUP means something, also where the tests themselves are to outlive theirs."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture(name="simulated")
