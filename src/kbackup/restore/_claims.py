@@ -16,6 +16,7 @@ from kbackup._kits.storage_classes import storage_class_of
 from kbackup.models import ResourceIdentifier
 from kbackup.restore._disks import (
     another_disk,
+    are_one,
     conflict_text,
     disk_in_use,
     disk_of,
@@ -131,7 +132,7 @@ def plan_claim(
     if facts.reattach and live is not None and not _is_bound(live):
         verdict, text = _try_reattach(name, live, archived, source, target, facts=facts)
     elif facts.reuse and _is_retained(archived):
-        verdict, text = _try_reuse(name, archived or {}, live, facts)
+        verdict, text = _try_reuse(name, archived or {}, live, target, facts)
     else:
         verdict, text = ClaimVerdict.NONE, _empty_text(source, name, archived, facts)
     problems: tuple[str, ...] = ()
@@ -300,14 +301,30 @@ def _try_reattach(
 
 
 def _try_reuse(
-    name: str, archived: Content, live: Content | None, facts: VolumeFacts
+    name: str,
+    archived: Content,
+    live: Content | None,
+    target: ResourceIdentifier,
+    facts: VolumeFacts,
 ) -> tuple[ClaimVerdict, str]:
-    if live is not None:
+    if live is not None and not _is_made_for(live, target, archived):
         return ClaimVerdict.CONFLICT, conflict_text(name, live)
     if used := disk_in_use(archived, name, facts.volumes):
         return ClaimVerdict.CONFLICT, used
     text = f"reuse: PV {name} points at the original disk ({disk_of(archived)})"
     return ClaimVerdict.REUSE, text + _other_writer(facts)
+
+
+def _is_made_for(live: Content, target: ResourceIdentifier, archived: Content) -> bool:
+    """Whether a live volume is what a reuse would make: a killed restore has made it.
+
+    One whose claim has a uid was bound to it: to a claim that went, it is Released.
+    """
+    disk, reference = disk_of(archived), (live.get("spec") or {}).get("claimRef") or {}
+    owner = f"{reference.get('namespace', '')}/{reference.get('name', '')}"
+    offered = owner == target.qualified_name and not reference.get("uid")
+    goes = live["metadata"].get("deletionTimestamp")
+    return offered and not goes and bool(disk) and are_one(disk, disk_of(live))
 
 
 def _other_writer(facts: VolumeFacts) -> str:

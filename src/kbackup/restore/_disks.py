@@ -4,6 +4,7 @@ Pure. Two volumes over one disk have two writers: what is planned for claims and
 never leads there.
 """
 
+import posixpath
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,9 +38,25 @@ _DISK_FIELDS: Mapping[str, tuple[str, ...]] = {
 }
 """By volume source: the fields that name the disk behind it."""
 
+_PATHS = frozenset(("nfs", "hostPath", "local", "cephfs"))
+"""Sources whose `path` is one of a file system, which may be spelled in many ways."""
+
+_EBS, _GCE, _AZURE = "ebs.csi.aws.com", "pd.csi.storage.gke.io", "disk.csi.azure.com"
+_DRIVERS = {
+    "awsElasticBlockStore": _EBS,
+    "gcePersistentDisk": _GCE,
+    "azureDisk": _AZURE,
+    "cinder": "cinder.csi.openstack.org",
+    "portworxVolume": "pxd.portworx.com",
+}
+"""The CSI driver that took a source over: its handle is what the source's field says.
+
+Source: ``k8s.io/csi-translation-lib/plugins``.
+"""
+
 
 def disk_of(volume: Content) -> str:
-    """Name the disk behind a PersistentVolume; equal names are one disk.
+    """Name the disk behind a PersistentVolume, however it is spelled: see `are_one`.
 
     Empty when the source is unknown.
     """
@@ -47,11 +64,43 @@ def disk_of(volume: Content) -> str:
     for source, fields in _DISK_FIELDS.items():
         found = spec.get(source)
         if isinstance(found, Mapping):
-            parts = [f"{found.get(field, '')}" for field in fields]
+            parts = [_spelled(source, x, f"{found.get(x, '')}") for x in fields]
             if source == "local":
                 parts += sorted(local_nodes(volume))
-            return f"{source} {' '.join(parts)}"
+            if source == "csi":
+                return _csi_disk(*parts)
+            driver = _DRIVERS.get(source)
+            return _csi_disk(driver, *parts) if driver else " ".join((source, *parts))
     return ""
+
+
+def _spelled(source: str, field: str, value: str) -> str:
+    """One spelling of what a field says."""
+    if field == "path" and value and source in _PATHS:
+        path = posixpath.normpath(value)
+        return path.replace("//", "/", 1)  # two in front are all that it leaves
+    return value.lower() if (source, field) == ("nfs", "server") else value
+
+
+def _csi_disk(driver: str, handle: str) -> str:
+    if driver == _EBS:
+        handle = handle.rpartition("/")[2]  # aws://<zone>/<id>: the id is unique
+    elif driver == _AZURE:
+        handle = handle.lower()  # Azure tells no two resources apart by their case
+    return f"csi {driver} {handle}"
+
+
+def are_one(one: str, other: str) -> bool:
+    """Whether two names by `disk_of` mean one disk.
+
+    In-tree, a GCE disk has no zone and no project: it may be each one of its name.
+    """
+    return one == other or _bare(one) == other or one == _bare(other)
+
+
+def _bare(disk: str) -> str:
+    kind = f"csi {_GCE} "
+    return kind + disk.rpartition("/")[2] if disk.startswith(f"{kind}projects/") else disk
 
 
 def disk_in_use(volume: Content, name: str, volumes: Mapping[str, Content]) -> str:
@@ -69,7 +118,7 @@ def disk_in_use(volume: Content, name: str, volumes: Mapping[str, Content]) -> s
 def another_disk(name: str, live: Content, archived: Content | None) -> str:
     """Why a live volume is not the claim's for all its name; empty: it may be."""
     disk, found = disk_of(archived or {}), disk_of(live)
-    if not disk or disk == found:
+    if not disk or are_one(disk, found):
         return ""
     return (
         f"conflict: the live PV {name} is another disk ({found or 'of unknown kind'}) "
@@ -107,6 +156,6 @@ def _same_disk(
     if not disk:
         return None
     for other, live in volumes.items():
-        if other != name and disk_of(live) == disk:
+        if other != name and are_one(disk_of(live), disk):
             return other, live
     return None

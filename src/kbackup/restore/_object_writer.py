@@ -18,6 +18,7 @@ from kbackup.restore._answers import may_pass
 from kbackup.restore._claims import ClaimLine, ClaimVerdict
 from kbackup.restore._creating import Creator
 from kbackup.restore._desired import Desired, DesiredMaker
+from kbackup.restore._disk_watch import DiskWatch
 from kbackup.restore._existing import ExistingRules
 from kbackup.restore._gate import Gate
 from kbackup.restore._owners import OwnerLinks
@@ -64,6 +65,7 @@ class ObjectWriter:
             restore_label=restore_label,
             run=run,
         )
+        self._disks = DiskWatch(cluster)
         self._gate = gate
         self._types = types
         self._contents = contents
@@ -118,7 +120,7 @@ class ObjectWriter:
         claim = self._offered.get(entry.target.name)
         is_volume = entry.target.group_resource == well_known.PERSISTENT_VOLUMES
         if entry.action is PlanAction.UPDATE and is_volume and claim is not None:
-            return self._updater.rebind(entry, resource, claim)
+            return self._rebind(entry, resource, claim)
         desired = self._desired(entry)
         if not _is_planned(entry, desired):
             return Attempt(action=FAILED, reason=OTHER_DIGEST)
@@ -126,7 +128,29 @@ class ObjectWriter:
             return None
         if entry.action is PlanAction.UPDATE:
             return self._updater.update(entry, resource, desired)
+        if is_volume:
+            return self._create_volume(entry, resource, desired)
         return self._creator.create(entry, resource, desired)
+
+    # --- volumes ----------------------------------------------------------------------
+
+    def _rebind(
+        self, entry: PlanEntry, resource: APIResource, claim: ResourceIdentifier
+    ) -> Attempt:
+        used = self._disks.in_use_beside(resource, entry.target.name)
+        if used:
+            return Attempt(action=FAILED, reason=used)
+        return self._updater.rebind(entry, resource, claim)
+
+    def _create_volume(
+        self, entry: PlanEntry, resource: APIResource, desired: Desired
+    ) -> Attempt:
+        used = self._disks.in_use(resource, entry.target.name, desired.content)
+        if used:
+            return Attempt(action=FAILED, reason=used)
+        return self._creator.create(entry, resource, desired)
+
+    # --- what actions do --------------------------------------------------------------
 
     def rehearse(self, entries: Iterable[PlanEntry]) -> None:
         """Let every action see the target as it is before the first write.

@@ -21,7 +21,7 @@ from kbackup.restore._claims import (
     plan_volume,
 )
 from kbackup.restore._desired import Desired
-from kbackup.restore._disks import disk_in_use
+from kbackup.restore._disks import are_one, disk_in_use, disk_of
 from kbackup.restore._notices import NoticeBook
 from kbackup.restore._plan import PlanAction
 from kbackup.restore._plan_state import PlanState
@@ -52,6 +52,7 @@ class VolumePlanner:
         self._contents = contents
         self._state = state
         self._sources = ClaimSources(request, contents, state, book)
+        self._disks: dict[str, str] = {}  # of this restore's volumes, by their name
 
     @property
     def facts(self) -> VolumeFacts:
@@ -98,6 +99,9 @@ class VolumePlanner:
             problems = self._sources.problems(content, ref, target)
             line = attrs.evolve(line, problems=(*line.problems, *problems))
         if line.verdict is ClaimVerdict.REUSE:
+            if reason := self._used_before(name, archived or {}):
+                verdict = ClaimVerdict.CONFLICT
+                return attrs.evolve(line, verdict=verdict, text=reason, problems=())
             self._state.want(ref, volume)
         return line
 
@@ -147,7 +151,24 @@ class VolumePlanner:
             return unwanted
         volumes = self.facts.volumes
         reason = disk_in_use(desired.content, desired.target.name, volumes)
+        reason = reason or self._used_before(ref.name, desired.content)
         return (PlanAction.CONFLICT, reason) if reason else None
+
+    def _used_before(self, name: str, volume: Content) -> str:
+        """Which volume of this restore has the disk already; empty: this one, from now.
+
+        Args:
+            name: Of the volume in the backup.
+            volume: In the backup, or as it would be written.
+        """
+        disk = disk_of(volume)
+        if not disk:
+            return ""
+        for other, used in self._disks.items():
+            if other != name and are_one(disk, used):
+                return f"conflict: PV {other} of this restore has that disk"
+        self._disks[name] = disk
+        return ""
 
     def _unwanted(self, ref: ResourceIdentifier, content: Content) -> Refusal | None:
         """Why a volume of the backup does not come again; None: it was asked for."""

@@ -235,6 +235,47 @@ def test_a_disk_that_is_in_use_is_a_conflict(other):
     assert plan_volume(_volume(), "pv-1", facts, [line]).startswith("conflict")
 
 
+def _offered(**more):
+    """The volume of the backup as a reuse has made it: offered to the target's claim."""
+    volume = _volume(phase="Available", claim=TARGET.qualified_name, **more)
+    del volume["spec"]["claimRef"]["uid"]
+    return volume
+
+
+def test_a_volume_that_a_killed_reuse_made_is_no_conflict():
+    """A restore killed between a volume and its claim gives the claim that volume."""
+    line = _line(_volume(), volumes={"pv-1": _offered()}, reuse=True)
+
+    assert line.verdict is ClaimVerdict.REUSE
+    assert line.keeps_volume
+
+
+@pytest.mark.parametrize(
+    "live",
+    [
+        _offered(csi={"driver": "ebs", "volumeHandle": "vol-2"}),
+        _volume(phase="Released", claim=TARGET.qualified_name),
+        {**_offered(), "metadata": {"name": "pv-1", "deletionTimestamp": "now"}},
+    ],
+    ids=["another disk", "bound before", "going"],
+)
+def test_a_volume_that_no_reuse_can_have_made_stays_a_conflict(live):
+    """Offered, and over that disk, and there to stay: nothing less is taken for ours."""
+    line = _line(_volume(), volumes={"pv-1": live}, reuse=True)
+
+    assert line.verdict is ClaimVerdict.CONFLICT
+
+
+def test_a_volume_made_by_a_killed_reuse_whose_disk_got_another():
+    """Its disk has another volume by now: the claim is not given a second writer."""
+    live = {"pv-1": _offered(), "pv-2": _volume("pv-2", claim="live/db")}
+
+    line = _line(_volume(), volumes=live, reuse=True)
+
+    assert line.verdict is ClaimVerdict.CONFLICT
+    assert "PV pv-2" in line.text
+
+
 @pytest.mark.parametrize(
     ("bound", "reuse", "why"),
     [
