@@ -8,6 +8,8 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from kbackup.cluster import Cluster
 from kbackup.models import APIResource
 from kbackup.restore._disks import disk_in_use, disk_of
@@ -31,7 +33,9 @@ class DiskWatch:
             name: Of the volume, which may live already.
             volume: As it would be written.
         """
-        return disk_in_use(volume, name, self._live(resource)) if disk_of(volume) else ""
+        return (
+            disk_in_use(volume, name, self._live(resource)) if disk_of(volume) else ""
+        )
 
     def in_use_beside(self, resource: APIResource, name: str) -> str:
         """The same of a volume that lives; empty as well where it went."""
@@ -42,5 +46,5 @@ class DiskWatch:
         with self._reading:
             if self._volumes is None:
                 found = self._cluster.list(resource)
-                self._volumes = {item.name: item.content for item in found}
+                self._volumes = {x.name: msgspec.json.decode(x.raw) for x in found}
             return self._volumes

@@ -100,7 +100,9 @@ def are_one(one: str, other: str) -> bool:
 
 def _bare(disk: str) -> str:
     kind = f"csi {_GCE} "
-    return kind + disk.rpartition("/")[2] if disk.startswith(f"{kind}projects/") else disk
+    return (
+        kind + disk.rpartition("/")[2] if disk.startswith(f"{kind}projects/") else disk
+    )
 
 
 def disk_in_use(volume: Content, name: str, volumes: Mapping[str, Content]) -> str:

@@ -5,12 +5,12 @@ import json
 import pytest
 from plan_samples import namespace
 
+from kbackup._kits.workers import CancelToken
 from kbackup.errors import RunCancelledError
 from kbackup.models import EngineSettings, RestoreOptions, RestoreSpec
 from kbackup.plugins import ItemRestored
 from kbackup.restore import ClaimVerdict, PlanAction, RestoreEngine
 from kbackup.testing import sample_shop
-from kbackup._kits.workers import CancelToken
 
 SPEC = RestoreSpec(backup_name="shop-1")
 REUSE = RestoreOptions(retained_volumes="reuse")
@@ -21,7 +21,7 @@ def sample(kind):
     return json.loads(json.dumps(next(x for x in sample_shop() if x["kind"] == kind)))
 
 
-def twin(**metadata):
+def twin():
     """Return the claim and volume of the shop again, under another name."""
     claim, volume = sample("PersistentVolumeClaim"), sample("PersistentVolume")
     claim["metadata"]["name"] = "orders-2"
@@ -63,22 +63,24 @@ def test_a_volume_without_claim_over_the_disk_of_another(make_shop):
 
     plan = shop.engine.plan("try-1", SPEC, REUSE)
 
-    actions = {e.target.name: e.action for e in plan.entries if "Volume" == e.kind[-6:]}
+    actions = {
+        e.target.name: e.action for e in plan.entries if e.kind == "PersistentVolume"
+    }
     assert actions == {
         "pv-orders": PlanAction.CREATE,
         "pv-orders-2": PlanAction.CONFLICT,
     }
 
 
-@pytest.mark.parametrize("mapping", [None, {"shop": "copy"}], ids=["same", "copy"])
+@pytest.mark.parametrize("mapping", [{}, {"shop": "copy"}], ids=["same", "copy"])
 def test_a_reuse_that_was_killed_after_its_volume(make_shop, mapping):
     """Run again, it makes the claim, and ties it to the volume that it had made."""
     shop = make_shop(shop_objects())
-    spec = RestoreSpec(backup_name="shop-1", namespace_mapping=mapping or {})
+    spec = RestoreSpec(backup_name="shop-1", namespace_mapping=mapping)
     token = CancelToken()
 
     def die(event):
-        if isinstance(event, ItemRestored) and "persistentvolumes/" in str(event.item):
+        if isinstance(event, ItemRestored) and event.identifier.name == "pv-orders":
             token.cancel("killed")
 
     engine = RestoreEngine(
@@ -92,7 +94,7 @@ def test_a_reuse_that_was_killed_after_its_volume(make_shop, mapping):
     result = shop.engine.run("try-1", spec, REUSE)
 
     assert errors(result) == ""
-    claim = shop.object("persistentvolumeclaims", mapping["shop"] if mapping else "shop", "orders")
+    claim = shop.object("persistentvolumeclaims", mapping.get("shop", "shop"), "orders")
     assert claim["spec"]["volumeName"] == "pv-orders"
 
 
