@@ -6,7 +6,7 @@ It reads one run per line, ``backup|restore NAME WHERE N SPEC``, does it in a fo
 itself and answers with the exit code and the number of writes: 9 when the run died, 0
 when it got through. WHERE is ``store`` (each call that changes a directory) or
 ``cluster`` (each request that is not a GET), SPEC the arguments of the specification as
-JSON. The process ends at once, without any clean-up, just before write number N, which
+JSON, with those of a restore's options as ``options``. The process ends at once, without any clean-up, just before write number N, which
 is also just after write N - 1; with N = 0 it does not die.
 """
 
@@ -70,17 +70,20 @@ def do(kubeconfig, directory, run):
         BackupStore,
         Cluster,
         RestoreEngine,
+        RestoreOptions,
         RestoreSpec,
     )
 
-    verb, name, where, number, spec = run.split(maxsplit=4)
+    verb, name, where, number, text = run.split(maxsplit=4)
+    spec = json.loads(text)
+    options = RestoreOptions(**spec.pop("options", {}))
     counter = Counter(int(number))
     with Cluster.connect(kubeconfig) as cluster, BackupStore.open(directory) as store:
         WATCHES[where](counter)
         if verb == "backup":
-            BackupEngine(cluster, store).run(name, BackupSpec(**json.loads(spec)))
+            BackupEngine(cluster, store).run(name, BackupSpec(**spec))
         else:
-            RestoreEngine(cluster, store).run(name, RestoreSpec(**json.loads(spec)))
+            RestoreEngine(cluster, store).run(name, RestoreSpec(**spec), options)
         return counter.seen
 
 

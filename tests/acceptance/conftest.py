@@ -51,6 +51,6 @@ def fixture_killed(simulated, directory, tmp_path, killed_runs):
             "backup": {"included_namespaces": ["shop"]},
             "restore": {"backup_name": "shop-1"},
         }
-        yield lambda verb, name, where="store", number=0: run(
-            verb, name, specs[verb], where=where, number=number
+        yield lambda verb, name, where="store", number=0, **more: run(
+            verb, name, specs[verb] | more, where=where, number=number
         )

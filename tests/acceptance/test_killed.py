@@ -85,6 +85,24 @@ def test_restore_killed_at_every_cluster_write(
     assert number > 10
 
 
+def test_reuse_killed_at_every_cluster_write(backup, cluster, store, directory, killed):
+    """Killed between a volume and its claim, too: the claim gets its old disk."""
+    options = {"retained_volumes": "reuse"}
+    number, through = 2, False
+    while not through:
+        restart(cluster, store)
+        through = killed("restore", "back", "cluster", number, options=options).through
+        assert killed("restore", "back", options=options).through
+        claims = cluster.discover().resolve("persistentvolumeclaims")
+        claim = cluster.get(claims, "orders", "shop").content
+        assert claim["spec"]["volumeName"] == "pv-orders"
+        assert store.restore_results("back").errors == ()
+        number += 1  # one write is between the two
+        assert number < MOST_WRITES
+
+    assert number > 10
+
+
 def test_restore_killed_at_every_store_write(backup, cluster, store, directory, killed):
     """One that dies while it claims its name or is put on record is completed."""
     number, through = 1, False
