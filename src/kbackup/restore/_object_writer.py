@@ -122,35 +122,32 @@ class ObjectWriter:
         if entry.action is PlanAction.UPDATE and is_volume and claim is not None:
             return self._rebind(entry, resource, claim)
         desired = self._desired(entry)
-        if not _is_planned(entry, desired):
-            return Attempt(action=FAILED, reason=OTHER_DIGEST)
+        if refused := self._refused(entry, resource, desired):
+            return Attempt(action=FAILED, reason=refused)
         if desired.begins and self._operations and entry.identifier not in self._begun:
             return None
         if entry.action is PlanAction.UPDATE:
             return self._updater.update(entry, resource, desired)
-        if is_volume:
-            return self._create_volume(entry, resource, desired)
         return self._creator.create(entry, resource, desired)
-
-    # --- volumes ----------------------------------------------------------------------
 
     def _rebind(
         self, entry: PlanEntry, resource: APIResource, claim: ResourceIdentifier
     ) -> Attempt:
-        used = self._disks.in_use_beside(resource, entry.target.name)
-        if used:
+        if used := self._disks.in_use_beside(resource, entry.target.name):
             return Attempt(action=FAILED, reason=used)
         return self._updater.rebind(entry, resource, claim)
 
-    def _create_volume(
+    def _refused(
         self, entry: PlanEntry, resource: APIResource, desired: Desired
-    ) -> Attempt:
-        used = self._disks.in_use(resource, entry.target.name, desired.content)
-        if used:
-            return Attempt(action=FAILED, reason=used)
-        return self._creator.create(entry, resource, desired)
-
-    # --- what actions do --------------------------------------------------------------
+    ) -> str:
+        """Why an item is not written as it would be now; empty: it may be."""
+        if not _is_planned(entry, desired):
+            return OTHER_DIGEST
+        target = entry.target
+        is_volume = target.group_resource == well_known.PERSISTENT_VOLUMES
+        if not is_volume or entry.action is PlanAction.UPDATE:  # one keeps its disk
+            return ""
+        return self._disks.in_use(resource, target.name, desired.content)
 
     def rehearse(self, entries: Iterable[PlanEntry]) -> None:
         """Let every action see the target as it is before the first write.
