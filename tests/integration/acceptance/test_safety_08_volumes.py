@@ -8,7 +8,15 @@ import json
 
 import pytest
 
-from kbackup import RestoreOptions, RestoreSpec
+from kbackup import (
+    CancelToken,
+    EngineSettings,
+    RestoreEngine,
+    RestoreOptions,
+    RestoreSpec,
+)
+from kbackup.errors import RunCancelledError
+from kbackup.plugins import ItemRestored
 
 POLICIES = {"kept": "Retain", "used": "Retain", "gone": "Delete"}
 
@@ -176,6 +184,51 @@ def test_reuse_never_gives_one_disk_to_two_claims(
     for name in (space, f"{space}-copy"):
         target.remove_namespace(name, wait=False)
     for name in POLICIES:
+        target.delete(volume(space, name, ""))
+
+
+def test_reuse_killed_between_a_volume_and_its_claim(target, space, store, wait_for):
+    """Run again, it makes the claim, which is bound to the volume that was made for it."""
+    token, options = CancelToken(), RestoreOptions(retained_volumes="reuse")
+    volume_ = volume(space, "kept", "")["metadata"]["name"]
+
+    def die(event):
+        if isinstance(event, ItemRestored) and event.identifier.name == volume_:
+            token.cancel("killed")
+
+    dying = RestoreEngine(
+        target.cluster, store, observer=die, settings=EngineSettings(workers=1)
+    )
+    with pytest.raises(RunCancelledError):
+        dying.run("dead", RestoreSpec(backup_name="volumes"), options, cancel=token)
+    assert target.get(claim(space, "kept")) is None
+
+    verdicts, _, result = restore(target, store, "dead", retained_volumes="reuse")
+
+    assert verdicts == {"kept": "reuse", "used": "reuse", "gone": "none"}
+    assert result.results.errors == ()
+    for name in ("kept", "used"):
+        wait_for(
+            "binding", lambda n=name: phase_of(target, claim(space, n)) == "Bound", 30
+        )
+    target.remove_namespace(space, wait=False)
+    for name in POLICIES:
+        target.delete(volume(space, name, ""))
+
+
+def test_reuse_of_a_disk_in_another_spelling(target, space, store):
+    """With a slash more it is the same disk: the claim is not given a second writer."""
+    other = volume(space, "other", "Retain")
+    path = volume(space, "kept", "")["spec"]["hostPath"]["path"]
+    other["spec"]["hostPath"]["path"] = f"{path}/"
+    target.create(other)
+
+    verdicts, _, _ = restore(target, store, "slash", retained_volumes="reuse")
+
+    assert verdicts["kept"] == "conflict"
+    assert target.get(volume(space, "kept", "")) is None
+    target.remove_namespace(space, wait=False)
+    for name in (*POLICIES, "other"):
         target.delete(volume(space, name, ""))
 
 
