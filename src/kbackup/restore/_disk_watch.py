@@ -33,9 +33,9 @@ class DiskWatch:
             name: Of the volume, which may live already.
             volume: As it would be written.
         """
-        return (
-            disk_in_use(volume, name, self._live(resource)) if disk_of(volume) else ""
-        )
+        if not disk_of(volume):
+            return ""
+        return disk_in_use(volume, name, self._live(resource))
 
     def in_use_beside(self, resource: APIResource, name: str) -> str:
         """The same of a volume that lives; empty as well where it went."""

@@ -100,9 +100,8 @@ def are_one(one: str, other: str) -> bool:
 
 def _bare(disk: str) -> str:
     kind = f"csi {_GCE} "
-    return (
-        kind + disk.rpartition("/")[2] if disk.startswith(f"{kind}projects/") else disk
-    )
+    has_place = disk.startswith(f"{kind}projects/")
+    return kind + disk.rpartition("/")[2] if has_place else disk
 
 
 def disk_in_use(volume: Content, name: str, volumes: Mapping[str, Content]) -> str:
