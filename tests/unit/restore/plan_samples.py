@@ -2,7 +2,23 @@
 
 from datetime import timedelta
 
-from kbackup.restore import PlanHead
+from kbackup._kits.normalise import Difference
+from kbackup.models import (
+    GroupResource,
+    ResourceIdentifier,
+    RestoreOptions,
+    RestoreSpec,
+)
+from kbackup.restore import (
+    ClaimLine,
+    ClaimVerdict,
+    Notice,
+    PlanAction,
+    PlanEntry,
+    PlanHead,
+    Precondition,
+    RestorePlan,
+)
 
 HEAD = PlanHead(
     server="https://10.0.0.1:6443",
@@ -37,3 +53,55 @@ def config_map(name="settings", namespace="shop", **data):
 def namespace(name="shop"):
     """A Namespace."""
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+
+
+def ref_of(kind="secrets", name="tls", namespace="shop"):
+    """An identifier, from text."""
+    return ResourceIdentifier(GroupResource.parse(kind), namespace, name)
+
+
+def entry_of(action, ref=None, **more):
+    """A line of a plan; its item stays where it was unless a target is given."""
+    ref = ref or ref_of()
+    return PlanEntry(**{"identifier": ref, "target": ref, "action": action, **more})
+
+
+def plan_of(*entries, **more):
+    """A plan of these lines, with other parts where they are given."""
+    parts = {
+        "head": HEAD,
+        "spec": RestoreSpec(backup_name="shop-1"),
+        "options": RestoreOptions(),
+    }
+    return RestorePlan(entries=entries, **{**parts, **more})
+
+
+def full_plan(**parts):
+    """A plan that has something in every part of it: an update, a create, a claim."""
+    written = {"digest": "ab" * 32, "api_version": "v1", "kind": "Secret"}
+    updated = entry_of(
+        PlanAction.UPDATE,
+        precondition=Precondition("8d", "41"),
+        differences=(Difference(path="type", op="change", left=1.0, right="Opaque"),),
+        wave=2,
+        **written,
+    )
+    created = entry_of(
+        PlanAction.CREATE,
+        ref_of(name="key"),
+        second_write=True,
+        reason="Größe",
+        **written,
+    )
+    claim = ref_of("persistentvolumeclaims", "data")
+    line = ClaimLine(claim=claim, target=claim, verdict=ClaimVerdict.NONE)
+    return plan_of(
+        updated,
+        created,
+        **{
+            "claims": (line,),
+            "notices": (Notice(what="grants rights", items=(ref_of(),)),),
+            "spec": RestoreSpec(backup_name="shop-1", included_namespaces=["shop"]),
+            **parts,
+        },
+    )

@@ -5,12 +5,10 @@ from datetime import UTC, datetime
 
 import attrs
 import pytest
-from plan_samples import HEAD
+from plan_samples import HEAD, entry_of, plan_of, ref_of
 
 from kbackup._kits.normalise import Difference, differences
 from kbackup.models import (
-    GroupResource,
-    ResourceIdentifier,
     RestoreOptions,
     RestoreSpec,
 )
@@ -19,35 +17,10 @@ from kbackup.restore import (
     ClaimVerdict,
     Notice,
     PlanAction,
-    PlanEntry,
     Precondition,
     RestorePlan,
     quiesce,
 )
-
-
-def _ref(kind="secrets", name="tls", namespace="shop"):
-    """An identifier, from text."""
-    return ResourceIdentifier(GroupResource.parse(kind), namespace, name)
-
-
-def _entry(action, ref=None, **more):
-    """A line of a plan."""
-    ref = ref or _ref()
-    return PlanEntry(
-        identifier=ref, target=more.pop("target", ref), action=action, **more
-    )
-
-
-def _plan(*entries, **more):
-    """A plan of these lines."""
-    return RestorePlan(
-        head=HEAD,
-        entries=entries,
-        spec=RestoreSpec(backup_name="shop-1"),
-        options=RestoreOptions(),
-        **more,
-    )
 
 
 def test_head_that_knows_little():
@@ -81,12 +54,12 @@ def test_head_that_knows_little():
 )
 def test_exit_code(actions, code):
     """0 for nothing to do, 3 for nothing selected, 4 for changes, 5 for conflicts."""
-    assert _plan(*(_entry(action) for action in actions)).exit_code == code
+    assert plan_of(*(entry_of(action) for action in actions)).exit_code == code
 
 
 def test_the_head_says_where_it_writes():
     """Server, context, cluster, version, origin, phase, age and gaps are told."""
-    text = str(_plan())
+    text = str(plan_of())
 
     for words in (
         "https://10.0.0.1:6443",
@@ -105,11 +78,11 @@ def test_the_head_says_where_it_writes():
 def test_lines_tell_action_target_and_reason():
     """A line names the item, where it goes, why, and what is not confined."""
     text = str(
-        _plan(
-            _entry(PlanAction.CREATE, target=_ref(namespace="copy"), reason="why"),
-            _entry(
+        plan_of(
+            entry_of(PlanAction.CREATE, target=ref_of(namespace="copy"), reason="why"),
+            entry_of(
                 PlanAction.UPDATE,
-                _ref("clusterroles", "view", ""),
+                ref_of("clusterroles", "view", ""),
                 cluster_wide=True,
                 differences=(
                     Difference(path="rules", op="change", left=1, right=2),
@@ -130,11 +103,11 @@ def test_lines_tell_action_target_and_reason():
 def test_many_skips_for_one_reason_are_one_line():
     """A thousand skipped events do not hide what matters."""
     events = [
-        _entry(PlanAction.SKIP, _ref("events", f"e{n}"), reason="theirs")
+        entry_of(PlanAction.SKIP, ref_of("events", f"e{n}"), reason="theirs")
         for n in range(1000)
     ]
 
-    text = str(_plan(*events))
+    text = str(plan_of(*events))
 
     assert "skip      1000 events in shop: theirs" in text
     assert "e17" not in text
@@ -143,15 +116,15 @@ def test_many_skips_for_one_reason_are_one_line():
 def test_notices_and_claims_are_printed():
     """What reaches further and what becomes of the claims is told."""
     line = ClaimLine(
-        claim=_ref("persistentvolumeclaims", "data"),
-        target=_ref("persistentvolumeclaims", "data"),
+        claim=ref_of("persistentvolumeclaims", "data"),
+        target=ref_of("persistentvolumeclaims", "data"),
         verdict=ClaimVerdict.NONE,
         text="data: none in this backup, a new empty volume",
         problems=("storage class x not in target",),
     )
-    notice = Notice(what="grants rights", items=tuple(_ref() for _ in range(7)))
+    notice = Notice(what="grants rights", items=tuple(ref_of() for _ in range(7)))
 
-    text = str(_plan(claims=(line,), notices=(notice,)))
+    text = str(plan_of(claims=(line,), notices=(notice,)))
 
     assert "shop/data: data: none in this backup, a new empty volume; storage" in text
     assert "! grants rights: secrets/shop/tls" in text
@@ -162,8 +135,8 @@ def test_no_value_of_a_secret_comes_out():
     """Neither text, JSON nor repr of a plan holds a Secret's value."""
     old = {"apiVersion": "v1", "kind": "Secret", "data": {"password": "b2xk"}}
     new = {"apiVersion": "v1", "kind": "Secret", "data": {"password": "bmV3"}}
-    entry = _entry(PlanAction.UPDATE, differences=tuple(differences(old, new)))
-    plan = _plan(entry)
+    entry = entry_of(PlanAction.UPDATE, differences=tuple(differences(old, new)))
+    plan = plan_of(entry)
 
     everything = f"{plan} {plan!r} {entry!r} {json.dumps(plan.to_json())}"
 
@@ -174,14 +147,14 @@ def test_no_value_of_a_secret_comes_out():
 
 def test_json_has_identity_and_no_bodies():
     """A saved plan names digests and what was seen of each object."""
-    entry = _entry(
+    entry = entry_of(
         PlanAction.UPDATE,
         digest="cd" * 32,
         precondition=Precondition("8d", "41"),
         second_write=True,
     )
 
-    document = _plan(entry).to_json()
+    document = plan_of(entry).to_json()
 
     assert document["apiVersion"] == "kbackup.io/v1"
     assert document["kind"] == "RestorePlan"
@@ -202,7 +175,9 @@ def test_json_has_identity_and_no_bodies():
 
 def test_the_summary_counts():
     """The numbers name every action and the second writes."""
-    plan = _plan(_entry(PlanAction.CREATE, second_write=True), _entry(PlanAction.SKIP))
+    plan = plan_of(
+        entry_of(PlanAction.CREATE, second_write=True), entry_of(PlanAction.SKIP)
+    )
 
     assert plan.numbers() == "1 create, 1 skip; 1 second writes for managedFields"
     assert "writes to https://10.0.0.1:6443" in plan.summary()
@@ -212,14 +187,14 @@ def test_the_summary_counts():
 def test_the_summary_names_conflicts():
     """Who is asked to agree reads the first conflicts and unknowns, each with its reason."""
     conflicts = [
-        _entry(PlanAction.CONFLICT, _ref(name=f"c{n}"), reason=f"why {n}")
+        entry_of(PlanAction.CONFLICT, ref_of(name=f"c{n}"), reason=f"why {n}")
         for n in range(9)
     ]
     unknown = [
-        _entry(PlanAction.UNKNOWN, _ref(name=f"u{n}"), reason="forbidden")
+        entry_of(PlanAction.UNKNOWN, ref_of(name=f"u{n}"), reason="forbidden")
         for n in range(3)
     ]
-    plan = _plan(*conflicts, _entry(PlanAction.CREATE), *unknown)
+    plan = plan_of(*conflicts, entry_of(PlanAction.CREATE), *unknown)
 
     text = plan.summary()
 
@@ -237,11 +212,11 @@ def test_the_summary_lists_every_update():
     """Who is asked to agree reads each change to what exists, removals too."""
     gone = Difference(path="data.b", op="remove", left="x")
     updates = [
-        _entry(PlanAction.UPDATE, _ref(name=f"u{n}"), differences=(CHANGE, gone))
+        entry_of(PlanAction.UPDATE, ref_of(name=f"u{n}"), differences=(CHANGE, gone))
         for n in range(30)
     ]
 
-    lines = _plan(_entry(PlanAction.CREATE), *updates).summary().splitlines()
+    lines = plan_of(entry_of(PlanAction.CREATE), *updates).summary().splitlines()
 
     assert lines.count("            ~ spec.replicas: 3 -> 0") == 30
     assert lines.count("            - data.b: 'x'") == 30
@@ -252,10 +227,10 @@ def test_the_summary_lists_every_update():
 def test_what_others_changed_is_printed():
     """What an item that is created is made to be stands below its line, as of updates."""
     changed = [
-        _entry(PlanAction.CREATE, _ref(name=f"c{n}"), changes=(CHANGE,))
+        entry_of(PlanAction.CREATE, ref_of(name=f"c{n}"), changes=(CHANGE,))
         for n in range(12)
     ]
-    plan = _plan(*changed)
+    plan = plan_of(*changed)
 
     assert str(plan).count("~ spec.replicas: 3 -> 0") == 12
     assert plan.summary().count("~ spec.replicas: 3 -> 0") == 10
@@ -270,7 +245,7 @@ def test_the_head_says_what_was_asked_for():
         existing_resource_policy="update",
     )
     options = RestoreOptions(transforms=[quiesce])
-    plan = attrs.evolve(_plan(), spec=spec, options=options)
+    plan = attrs.evolve(plan_of(), spec=spec, options=options)
 
     document = json.dumps(plan.to_json())
     saved = RestorePlan.from_json(document, transforms=[quiesce])
@@ -283,7 +258,7 @@ def test_the_head_says_what_was_asked_for():
 def test_the_head_says_when_the_plan_was_made():
     """A saved plan tells its time: the age of its backup is that of then."""
     made = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-    plan = attrs.evolve(_plan(), head=attrs.evolve(HEAD, made_at=made))
+    plan = attrs.evolve(plan_of(), head=attrs.evolve(HEAD, made_at=made))
 
     saved = RestorePlan.from_json(json.dumps(plan.to_json()))
 
@@ -294,7 +269,7 @@ def test_the_head_says_when_the_plan_was_made():
 
 def test_origin_unknown():
     """A backup that does not name its cluster is said to be of an unnamed one."""
-    plan = attrs.evolve(_plan(), head=attrs.evolve(HEAD, same_cluster=None))
+    plan = attrs.evolve(plan_of(), head=attrs.evolve(HEAD, same_cluster=None))
 
     assert "a cluster that it does not name" in str(plan)
 
@@ -303,7 +278,7 @@ def test_target_unknown():
     """Where it is this cluster's uid that may not be read, the backup's is named."""
     unread = {"cluster_uid": "", "same_cluster": None}
     head = attrs.evolve(HEAD, **unread, backup_cluster_uid="5f0d3a52")
-    plan = attrs.evolve(_plan(), head=head)
+    plan = attrs.evolve(plan_of(), head=head)
 
     saved = RestorePlan.from_json(json.dumps(plan.to_json()))
 

@@ -1,73 +1,17 @@
 """A document that was changed since it was saved is no plan any more."""
 
 import json
-from datetime import timedelta
 
 import pytest
-from plan_samples import HEAD
+from plan_samples import entry_of, full_plan, plan_of
 
-from kbackup._kits.normalise import Difference
 from kbackup.errors import InvalidPlanError
-from kbackup.models import (
-    GroupResource,
-    ResourceIdentifier,
-    RestoreOptions,
-    RestoreSpec,
-    well_known,
-)
-from kbackup.restore import (
-    ClaimLine,
-    ClaimVerdict,
-    Notice,
-    PlanAction,
-    PlanEntry,
-    Precondition,
-    RestorePlan,
-)
-
-TLS, KEY = (
-    ResourceIdentifier(GroupResource.parse("secrets"), "shop", name)
-    for name in ("tls", "key")
-)
-DATA = ResourceIdentifier(well_known.PERSISTENT_VOLUME_CLAIMS, "shop", "data")
-
-
-def _entry(identifier, action, **more):
-    """A line of a plan."""
-    return PlanEntry(
-        identifier=identifier,
-        target=identifier,
-        action=action,
-        digest="ab" * 32,
-        api_version="v1",
-        kind="Secret",
-        **more,
-    )
-
-
-def _plan(**changes):
-    """A plan that has something in every part of it."""
-    seen = Precondition("8d", "41")
-    change = Difference(path="type", op="change", left=1.0, right="Opaque")
-    parts = {
-        "head": HEAD,
-        "entries": (
-            _entry(
-                TLS, PlanAction.UPDATE, precondition=seen, differences=(change,), wave=2
-            ),
-            _entry(KEY, PlanAction.CREATE, second_write=True, reason="Größe"),
-        ),
-        "claims": (ClaimLine(claim=DATA, target=DATA, verdict=ClaimVerdict.NONE),),
-        "notices": (Notice(what="grants rights", items=(TLS,)),),
-        "spec": RestoreSpec(backup_name="shop-1", included_namespaces=["shop"]),
-        "options": RestoreOptions(deadline=timedelta(minutes=10)),
-    }
-    return RestorePlan(**{**parts, **changes})
+from kbackup.restore import PlanAction, RestorePlan
 
 
 def _saved(**changes):
     """The document as a file has it."""
-    return json.loads(json.dumps(_plan(**changes).to_json()))
+    return json.loads(json.dumps(full_plan(**changes).to_json()))
 
 
 def _leaves(value, path=()):
@@ -149,7 +93,7 @@ def test_layout_does_not_count():
         json.dumps(_saved(), sort_keys=True, indent=4),
         json.dumps(_saved(), ensure_ascii=False, separators=(",", ":")).encode(),
     ):
-        assert RestorePlan.from_json(text) == _plan()
+        assert RestorePlan.from_json(text) == full_plan()
 
 
 @pytest.mark.parametrize("digest", [None, 7, "", "sha256:12", "ab" * 32])
@@ -190,9 +134,15 @@ def test_a_document_without_an_end_is_no_plan():
 
 def test_an_odd_text_does_not_keep_a_plan_from_being_printed():
     """A plugin's reason that is no Unicode is in the document as it is."""
-    odd = _entry(TLS, PlanAction.CREATE, reason="\ud800")
+    odd = entry_of(
+        PlanAction.CREATE,
+        digest="ab" * 32,
+        api_version="v1",
+        kind="Secret",
+        reason="\ud800",
+    )
 
-    document = _plan(entries=(odd,)).to_json()
+    document = plan_of(odd).to_json()
 
     assert document["entries"][0]["reason"] == "\ud800"
     assert json.loads(json.dumps(document)) == document

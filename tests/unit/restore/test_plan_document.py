@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from plan_samples import HEAD
+from plan_samples import full_plan
 
 from kbackup._kits.normalise import Difference
 from kbackup.errors import InvalidPlanError
@@ -191,34 +191,6 @@ def test_a_plan_comes_back_as_it_was(plan):
     jsonschema.validate(document, SCHEMA)
 
 
-def _ref(kind="secrets", name="tls", namespace="shop"):
-    """An identifier, from text."""
-    return ResourceIdentifier(GroupResource.parse(kind), namespace, name)
-
-
-def _plan(**options):
-    """A plan with an update and a claim."""
-    entry = PlanEntry(
-        identifier=_ref(),
-        target=_ref(),
-        action=PlanAction.UPDATE,
-        differences=(Difference(path="a", op="change", left=1, right=2),),
-        digest=DIGEST,
-        precondition=Precondition("8d", "41"),
-        api_version="v1",
-        kind="Secret",
-    )
-    claim = _ref("persistentvolumeclaims", "data")
-    return RestorePlan(
-        head=HEAD,
-        entries=(entry,),
-        claims=(ClaimLine(claim=claim, target=claim, verdict=ClaimVerdict.NONE),),
-        notices=(Notice(what="grants rights", items=(_ref(),)),),
-        spec=RestoreSpec(backup_name="shop-1"),
-        options=RestoreOptions(**options),
-    )
-
-
 _GONE = object()
 
 
@@ -276,7 +248,7 @@ _GONE = object()
 )
 def test_what_is_no_plan_is_refused_by_its_place(path, value, said):
     """A wrong type, an unknown word or a missing field is one error with its path."""
-    document = json.loads(json.dumps(_plan().to_json()))
+    document = json.loads(json.dumps(full_plan().to_json()))
     *way, last = path.split(".")
     parent = document
     for key in way:
@@ -299,7 +271,7 @@ def test_what_is_no_plan_is_refused_by_its_place(path, value, said):
 @pytest.mark.parametrize("key", ["spec", "options", "entries"])
 def test_a_text_that_is_no_unicode_is_no_plan(key):
     """A lone surrogate in a parsed document is refused as every other nonsense."""
-    document = {**_plan().to_json(), key: "\ud800"}
+    document = {**full_plan().to_json(), key: "\ud800"}
 
     with pytest.raises(InvalidPlanError, match="a text is no Unicode"):
         RestorePlan.from_json(document)
@@ -314,7 +286,7 @@ def test_a_text_that_is_no_unicode_is_no_plan(key):
         "kind: RestorePlan",
         b"\xff\xfe",
         "[" * 100_000,
-        json.dumps(_plan().to_json())[:-200],
+        json.dumps(full_plan().to_json())[:-200],
     ],
     ids=["empty", "list", "null", "YAML", "bytes", "deep", "truncated"],
 )
@@ -342,7 +314,7 @@ def test_a_file_that_is_no_plan_is_one_error(text):
 )
 def test_functions_have_to_be_given_again(options, again, said):
     """A plan names its functions: others, or none, are refused."""
-    document = _plan(**options).to_json()
+    document = full_plan(options=RestoreOptions(**options)).to_json()
 
     with pytest.raises(InvalidPlanError) as caught:
         RestorePlan.from_json(document, **again)
@@ -353,18 +325,20 @@ def test_functions_have_to_be_given_again(options, again, said):
 
 def test_what_a_later_version_adds_is_ignored():
     """Further keys, and options that are not there yet, do no harm."""
-    document = json.loads(json.dumps(_plan().to_json()))
+    document = json.loads(json.dumps(full_plan().to_json()))
     document["entries"][0]["later"] = document["later"] = {"a": 1}
     del document["options"]["redact"]
     document["digest"] = plan_digest(document)
 
-    assert RestorePlan.from_json(document) == _plan()
+    assert RestorePlan.from_json(document) == full_plan()
 
 
 def test_ages_are_whole_seconds():
     """Of a backup's age a document keeps seconds, as the head prints them."""
     age = timedelta(seconds=7, microseconds=9)
-    plan = attrs.evolve(_plan(), head=attrs.evolve(_plan().head, backup_age=age))
+    plan = attrs.evolve(
+        full_plan(), head=attrs.evolve(full_plan().head, backup_age=age)
+    )
 
     read = RestorePlan.from_json(plan.to_json())
 
