@@ -241,28 +241,13 @@ def test_take_over_has_one_winner(objects, clock):
     """Of many who find a stale claim at the same moment one wins."""
     BackupStore(objects, clock=clock).claim("shop", run_uid="dead")
     clock.advance(timedelta(minutes=6))
-    barrier = threading.Barrier(8)
-    outcomes = []
 
-    def try_it(n):
-        """Claim the name together with the others."""
-        store = BackupStore(objects, clock=clock)
-        barrier.wait()
-        try:
-            store.claim("shop", run_uid=f"run-{n}")
-        except BackupInProgressError:
-            outcomes.append(None)
-        else:
-            outcomes.append(n)
+    won = samples.contend(
+        lambda n: BackupStore(objects, clock=clock).claim("shop", run_uid=f"run-{n}"),
+        contenders=8,
+    )
 
-    threads = [threading.Thread(target=try_it, args=(n,)) for n in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert len([n for n in outcomes if n is not None]) == 1
-    assert len(outcomes) == 8
+    assert len(won) == 1
 
 
 def test_take_over_that_was_broken_off(objects, clock, root):

@@ -4,6 +4,7 @@ import json
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 from collections import Counter
 from contextlib import suppress
@@ -15,6 +16,10 @@ import attrs
 import pytest
 
 from kbackup.models import APIResource, EngineSettings
+
+sys.path.insert(0, str(Path(__file__).parent))  # for `listener`
+
+from listener import Listener
 
 PODS = APIResource(group="", version="v1", resource="pods", kind="Pod", namespaced=True)
 FOUND = (200, {}, {"metadata": {"name": "a"}})
@@ -225,7 +230,7 @@ def https_server(pki):
     server.close()
 
 
-class Tunnel:
+class Tunnel(Listener):
     """A proxy that makes tunnels, all of them to one server, and notes for whom.
 
     Attributes:
@@ -239,23 +244,10 @@ class Tunnel:
         self.refusal = b""
         self.before_use = lambda: None
         self._port = port
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
-        self._threads = []
-        self._start(self._serve)
+        super().__init__()
 
-    def _start(self, function, *args):
-        thread = threading.Thread(target=function, args=args, daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
-    def _serve(self):
-        with suppress(OSError):
-            while True:
-                client, _ = self._listening.accept()
-                self._start(self._tunnel, client)
-
-    def _tunnel(self, client):
+    def serve(self, client):
+        """Make one tunnel, or refuse it."""
         head = b""
         while b"\r\n\r\n" not in head:
             head += client.recv(4096)
@@ -267,7 +259,7 @@ class Tunnel:
         server = socket.create_connection(("127.0.0.1", self._port))
         client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
         self.before_use()
-        self._start(self._pump, client, server)
+        self.start(self._pump, client, server)
         self._pump(server, client)
         server.close()
         client.close()
@@ -278,13 +270,6 @@ class Tunnel:
             while data := source.recv(65536):
                 target.sendall(data)
             target.shutdown(socket.SHUT_RDWR)
-
-    def close(self):
-        """Stop."""
-        self._listening.shutdown(socket.SHUT_RDWR)
-        self._listening.close()
-        for thread in self._threads:
-            thread.join(10)
 
 
 @pytest.fixture

@@ -2,11 +2,11 @@
 
 import os
 import signal
-import socket
 import threading
 from contextlib import suppress
 
 import pytest
+from listener import Listener
 
 from kbackup._kits.workers import Cancelled, CancelToken
 from kbackup.cluster import Cluster
@@ -33,7 +33,7 @@ def chunked(data):
     return b"Transfer-Encoding: chunked\r\n\r\n", b"".join(parts) + b"0\r\n\r\n"
 
 
-class RawServer:
+class RawServer(Listener):
     """Sends the first answer in two halves and calls a function in between.
 
     Attributes:
@@ -51,21 +51,11 @@ class RawServer:
         self.encode = plain
         self.done = threading.Event()
         self.ended = threading.Event()
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
-        self._threads = [threading.Thread(target=self._serve, daemon=True)]
-        self._threads[0].start()
+        super().__init__()
 
-    def _serve(self):
-        with suppress(OSError):
-            while True:
-                connection, _ = self._listening.accept()
-                self.connections += 1
-                thread = threading.Thread(target=self._answer, args=(connection,))
-                self._threads.append(thread)
-                thread.start()
-
-    def _answer(self, connection):
+    def serve(self, connection):
+        """Answer every request of a connection."""
+        self.connections += 1
         with suppress(OSError), connection, connection.makefile("rb") as lines:
             while lines.readline():
                 length = 0
@@ -85,10 +75,7 @@ class RawServer:
     def close(self):
         """Stop."""
         self.done.set()
-        self._listening.shutdown(socket.SHUT_RDWR)
-        self._listening.close()
-        for thread in self._threads:
-            thread.join(10)
+        super().close()
 
 
 @pytest.fixture(params=[plain, chunked])

@@ -1,6 +1,5 @@
 """Servers that never come to an end: a cancelled run does, and so does a request."""
 
-import socket
 import threading
 import time
 from contextlib import suppress
@@ -10,6 +9,7 @@ from types import SimpleNamespace
 
 import attrs
 import pytest
+from listener import Listener
 
 from kbackup._kits.workers import Cancelled, CancelToken
 from kbackup.cluster import Cluster, _exchange
@@ -28,7 +28,7 @@ PATIENT = EngineSettings(connect_timeout=timedelta(minutes=5))
 MORE_THAN_A_SOCKET_HOLDS = 64 * 2**20
 
 
-class StubbornServer:
+class StubbornServer(Listener):
     """Hands each connection to a function, and closes it when that returns.
 
     Attributes:
@@ -43,20 +43,10 @@ class StubbornServer:
         self.waited_for = lambda: None
         self.gave_up = threading.Event()
         self.done = threading.Event()
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.address = f"127.0.0.1:{self._listening.getsockname()[1]}"
-        self._threads = [threading.Thread(target=self._serve, daemon=True)]
-        self._threads[0].start()
+        super().__init__()
 
-    def _serve(self):
-        with suppress(OSError):
-            while True:
-                connection, _ = self._listening.accept()
-                thread = threading.Thread(target=self._answer, args=(connection,))
-                self._threads.append(thread)
-                thread.start()
-
-    def _answer(self, connection):
+    def serve(self, connection):
+        """Behave, and note a client that gives up."""
         with connection:
             connection.settimeout(0.02)
             try:
@@ -67,10 +57,7 @@ class StubbornServer:
     def close(self):
         """Stop."""
         self.done.set()
-        self._listening.shutdown(socket.SHUT_RDWR)
-        self._listening.close()
-        for thread in self._threads:
-            thread.join(10)
+        super().close()
 
     # --- ways to behave ---------------------------------------------------------------
 
