@@ -87,6 +87,32 @@ def need_tool():
     return find
 
 
+@pytest.fixture
+def kubectl_of(need_tool):
+    """A function: given a kubeconfig it returns what runs kubectl with it.
+
+    That one takes kubectl's arguments and its input, and returns what it says.
+    """
+    program = need_tool("kubectl")
+
+    def of(kubeconfig):
+        def run(*arguments, stdin=None):
+            done = subprocess.run(
+                [program, "--kubeconfig", kubeconfig, *arguments],
+                input=stdin,
+                capture_output=True,
+                text=True,
+                timeout=120,
+                check=False,
+            )
+            assert done.returncode == 0, done.stderr
+            return done.stdout
+
+        return run
+
+    return of
+
+
 @pytest.fixture(scope="session")
 def real_home():
     """The home directory of whoever runs the tests: caches of real components."""

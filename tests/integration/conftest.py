@@ -256,15 +256,6 @@ def in_namespace(api, namespace):
 
 
 @pytest.fixture(scope="session")
-def kubectl():
-    """The path of kubectl."""
-    path = shutil.which("kubectl")
-    if path is None:
-        missing("kubectl is not installed")
-    return path
-
-
-@pytest.fixture(scope="session")
 def fake_kubelet():
     """The module with the kubelet of the tests."""
     spec = importlib.util.spec_from_file_location("fake_kubelet", FAKE_KUBELET)

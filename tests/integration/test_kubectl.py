@@ -1,7 +1,6 @@
 """A person's kubectl: the same commands against the simulated and the real API server."""
 
 import re
-import subprocess
 
 import pytest
 
@@ -20,28 +19,13 @@ spec:
 """
 
 
-@pytest.fixture(name="kubectl", params=["simulated", "real"])
-def fixture_kubectl(request, kubectl, tmp_path):
+@pytest.fixture(params=["simulated", "real"])
+def kubectl(request, kubectl_of, tmp_path):
     """A function that runs kubectl against a cluster and returns what it says."""
     if request.param == "real":
-        kubeconfig = request.getfixturevalue("real_cluster").kubeconfig
-    else:
-        simulated = request.getfixturevalue("simulated_cluster")
-        kubeconfig = simulated.kubeconfig(tmp_path / "kubeconfig")
-
-    def run(*arguments, stdin=None):
-        done = subprocess.run(
-            [kubectl, "--kubeconfig", kubeconfig, *arguments],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    return run
+        return kubectl_of(request.getfixturevalue("real_cluster").kubeconfig)
+    simulated = request.getfixturevalue("simulated_cluster")
+    return kubectl_of(simulated.kubeconfig(tmp_path / "kubeconfig"))
 
 
 def test_usual_commands(kubectl, namespace):

@@ -4,7 +4,6 @@ And what a whole cluster's backup means for a cluster that lives: nothing of its
 touched.
 """
 
-import subprocess
 import time
 from datetime import timedelta
 
@@ -113,25 +112,13 @@ def test_none_leaves_what_drifted_and_names_it(source, rich, store, versions_of)
     assert "bmV3" not in str(result) + str(store.restore_results("back"))
 
 
-def test_field_managers_come_back(source, target, store, namespace, kubectl):
+def test_field_managers_come_back(source, target, store, namespace, kubectl_of):
     """An object that was applied on the server has its manager again, and its fields."""
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
     source.create(body)
-    subprocess.run(
-        [
-            kubectl,
-            "--kubeconfig",
-            source.real.kubeconfig,
-            "apply",
-            "--server-side",
-            "--field-manager=team",
-            "-f",
-            "-",
-        ],
-        input=APPLIED.replace("NS", namespace),
-        text=True,
-        check=True,
-        capture_output=True,
+    kubectl_of(source.real.kubeconfig)(
+        *("apply", "--server-side", "--field-manager=team", "-f", "-"),
+        stdin=APPLIED.replace("NS", namespace),
     )
     source.backup(store, "b", namespace)
 

@@ -310,24 +310,9 @@ def test_as_a_process(tmp_path):
 
 
 @pytest.fixture(name="kubectl")
-def fixture_kubectl(cluster, need_tool, tmp_path):
+def fixture_kubectl(cluster, kubectl_of, tmp_path):
     """A function that runs kubectl against the cluster and returns what it says."""
-    path = need_tool("kubectl")
-    kubeconfig = cluster.kubeconfig(tmp_path / "kubeconfig")
-
-    def run(*arguments, stdin=None):
-        done = subprocess.run(
-            [path, "--kubeconfig", kubeconfig, *arguments],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    return run
+    return kubectl_of(cluster.kubeconfig(tmp_path / "kubeconfig"))
 
 
 @pytest.mark.parametrize(
