@@ -12,7 +12,7 @@ WHOLE := */kbackup/archive/*,*/kbackup/models/*,*/kbackup/restore/_plan.py
 # Objects of about 1 MiB, for benchmarks.
 LARGE := --items 200 --size 770000
 
-.PHONY: demo test coverage test-lowest lint docs bench clean
+.PHONY: demo test coverage test-lowest test-wheel lint docs bench clean
 
 demo: .venv/.demo
 	@$(BIN)/kbackup demo
@@ -33,6 +33,14 @@ coverage: .venv/.test
 test-lowest: build/lowest/.ready
 	build/lowest/bin/kbackup demo
 	build/lowest/bin/python -m pytest $(or $(TESTS),$(QUICK))
+
+# What users install, as they do: the built wheel without extras, in a venv of its own.
+test-wheel: .venv/.lint
+	rm -rf build/wheel
+	$(BIN)/python -m hatchling build -t wheel -d build/wheel
+	$(BIN)/uv venv --quiet --python $(BIN)/python build/wheel/venv
+	$(BIN)/uv pip install --quiet --python build/wheel/venv build/wheel/*.whl
+	$(BIN)/python -m pytest tests/wheel
 
 lint: .venv/.lint
 	$(BIN)/ruff check .

@@ -1,0 +1,91 @@
+"""The built wheel does its work where nothing but what it asks for is installed.
+
+``make test-wheel`` builds it and makes the environment; by itself pytest does not come
+here.
+"""
+
+import os
+import subprocess
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from kbackup.testing import SimulatedCluster, load_sample_shop, sample_shop
+
+HERE = Path(__file__).parent
+BIN = HERE.parents[1] / "build/wheel/venv" / Path(sysconfig.get_path("scripts")).name
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A function that runs a program of the environment and returns what it says."""
+
+    def run(program, *arguments, **environment):
+        done = subprocess.run(
+            [BIN / program, *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONWARNINGS": "error", **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return run
+
+
+def test_it_is_the_wheel(run):
+    """What is tested here is what was installed, and not these sources."""
+    where = run("python", "-c", "import kbackup; print(kbackup.__file__)")
+
+    assert "site-packages" in where
+
+
+def test_everything_can_be_imported(run):
+    """No module and no public name needs an extra to be there."""
+    run("python", HERE / "import_all.py")
+
+
+def test_plugins_say_what_they_lack(run):
+    """A plugin whose extra is not installed is listed, with what installs it."""
+    lines = run("kbackup", "plugin", "get").splitlines()
+
+    (s3,) = [line for line in lines if line.startswith("velero.io/aws ")]
+    assert s3.endswith("unavailable: needs s3fs: pip install 'kbackup[aws]'")
+    assert [line for line in lines if " unavailable" in line] == [s3]
+    assert {"velero.io/pod", "kbackup.io/local"} <= {line.split()[0] for line in lines}
+
+
+def test_from_backup_to_restore(run, tmp_path):
+    """A shop is backed up, verified and restored under another name."""
+    with SimulatedCluster() as cluster:
+        with cluster.connect() as connection:
+            load_sample_shop(connection)
+        kubeconfig = cluster.kubeconfig(tmp_path / "kubeconfig")
+
+        def kbackup(*arguments):
+            return run(
+                *("kbackup", *arguments),
+                KUBECONFIG=str(kubeconfig),
+                KBACKUP_LOCATION=str(tmp_path / "store"),
+            )
+
+        made = kbackup("backup", "create", "shop-1", "--include-namespaces", "shop")
+        verified = kbackup("backup", "verify", "shop-1")
+        kbackup(
+            *("restore", "create", "--from-backup", "shop-1", "--yes"),
+            *("--namespace-mappings", "shop:copy"),
+        )
+
+        assert "Backup shop-1: Completed" in made
+        assert "Backup shop-1 is whole" in verified
+        assert cluster.objects("deployments.apps", "copy")
+
+
+def test_the_sample_comes_with_it(run):
+    """The objects of the demonstration are in the wheel."""
+    asked = "from kbackup.testing import sample_shop; print(len(sample_shop()))"
+
+    assert int(run("python", "-c", asked)) == len(sample_shop())
