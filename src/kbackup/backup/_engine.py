@@ -244,4 +244,5 @@ def _unpublished(run: Run, record: Backup, error: KBackupError) -> BackupResult:
         backup=failed_record(record, str(error), run.results),
         results=run.results,
         report=run.report(),
+        cancelled=isinstance(error, RunCancelledError),
     )

@@ -23,7 +23,7 @@ CLUSTER_AREA = "cluster"
 NAMESPACES_AREA = "namespaces"
 
 _SHOWN = 5  # of each kind, where a result is printed
-_DONE, _NOT_DONE, _WITH_FAILURES = 0, 1, 3
+_DONE, _NOT_DONE, _WITH_FAILURES, _CANCELLED = 0, 1, 3, 130
 
 
 @attrs.frozen(kw_only=True)
@@ -237,6 +237,7 @@ class BackupResult:
         manifest_digest: ``sha256:<hex>``, or empty where nothing was published.
         holds_nothing: Nothing that was asked for is in it, at most Namespaces that
             come along.
+        cancelled: The caller ended the run.
     """
 
     backup: Backup
@@ -244,6 +245,7 @@ class BackupResult:
     report: RunReport = attrs.field(factory=RunReport)
     manifest_digest: str = ""
     holds_nothing: bool = False
+    cancelled: bool = False
 
     def __str__(self) -> str:
         return "\n".join([self._told(), *_first_entries(self.results)])
@@ -260,7 +262,12 @@ class BackupResult:
 
     @property
     def exit_code(self) -> int:
-        """0 for a whole backup, 3 if items failed or none was selected, else 1."""
+        """0 for a whole backup, 3 if items failed or none was selected, else 1.
+
+        It is 130 where the run was cancelled, as that of the error.
+        """
+        if self.cancelled:
+            return _CANCELLED
         status = self.backup.status
         if status.phase is BackupPhase.PARTIALLY_FAILED:
             return _WITH_FAILURES
@@ -291,12 +298,17 @@ class ItemOutcome:
 
 @attrs.frozen(kw_only=True, repr=False)
 class RestoreResult:
-    """What a restore ended with."""
+    """What a restore ended with.
+
+    Attributes:
+        cancelled: The caller ended the run.
+    """
 
     restore: Restore
     results: Results = attrs.field(factory=Results)
     report: RunReport = attrs.field(factory=RunReport)
     outcomes: tuple[ItemOutcome, ...] = attrs.field(default=(), converter=sequence)
+    cancelled: bool = False
 
     def __str__(self) -> str:
         return "\n".join([self._told(), *_first_entries(self.results)])
@@ -315,8 +327,11 @@ class RestoreResult:
         """0 for a whole restore, 3 if not all that was to be written was, else 1.
 
         It is 3 if items failed, were left alone because they had moved since the plan
-        was made, or if none was selected.
+        was made, or if none was selected; 130 where the run was cancelled, as that of
+        the error.
         """
+        if self.cancelled:
+            return _CANCELLED
         status = self.restore.status
         if status.phase is RestorePhase.PARTIALLY_FAILED:
             return _WITH_FAILURES

@@ -38,6 +38,8 @@ class ClaimVerdict(StrEnum):
     CONFLICT = "conflict"
     EXISTS = "exists"
     """The target has the claim already; its volume stays."""
+    MADE_BEFORE = "made before"
+    """This very restore made it before, with a new and empty volume."""
 
 
 @attrs.frozen(kw_only=True)
@@ -148,6 +150,39 @@ def plan_claim(
         text=text,
         problems=problems,
         loses_data=verdict is ClaimVerdict.NONE,
+    )
+
+
+def plan_own_claim(
+    claim: Content,
+    live: Content,
+    source: ResourceIdentifier,
+    target: ResourceIdentifier,
+    facts: VolumeFacts,
+) -> ClaimLine | None:
+    """Tell what this very restore made of a claim before; None: nothing is lost.
+
+    The run that made it may have been killed, and have told nobody.
+
+    Args:
+        claim: As it is in the backup.
+        live: As an earlier run made it, and the target has it now.
+        source: Its identity in the backup.
+        target: Its identity in the target.
+        facts: What the target has.
+    """
+    name = (claim.get("spec") or {}).get("volumeName", "")
+    bound = (live.get("spec") or {}).get("volumeName", "")
+    if not name or bound == name:
+        return None
+    return ClaimLine(
+        claim=source,
+        target=target,
+        verdict=ClaimVerdict.MADE_BEFORE,
+        volume=name,
+        text=f"{_data_text(source, name, facts)}, made by this restore before",
+        problems=() if bound else class_problems(live, facts),
+        loses_data=True,
     )
 
 
@@ -336,14 +371,7 @@ def _other_writer(facts: VolumeFacts) -> str:
 def _empty_text(
     source: ResourceIdentifier, name: str, archived: Content | None, facts: VolumeFacts
 ) -> str:
-    data = facts.data.get(source.qualified_name) or facts.volume_data.get(name)
-    if facts.data_unknown:
-        text = "data: what this backup has cannot be read, a new empty volume"
-    elif data in (None, "", "none"):
-        text = "data: none in this backup, a new empty volume"
-    else:
-        text = f"data: {data} in this backup, not restored by this version"
-        text += ", a new empty volume"
+    text = _data_text(source, name, facts)
     if facts.refused:
         return f"{text} (restorePVs is false)"
     live = facts.volumes.get(name)
@@ -353,6 +381,16 @@ def _empty_text(
     if live is None and facts.takes_volumes and _is_retained(archived):
         return f"{text} (--retained-volumes reuse takes the original disk)"
     return text
+
+
+def _data_text(source: ResourceIdentifier, name: str, facts: VolumeFacts) -> str:
+    data = facts.data.get(source.qualified_name) or facts.volume_data.get(name)
+    if facts.data_unknown:
+        return "data: what this backup has cannot be read, a new empty volume"
+    if data in (None, "", "none"):
+        return "data: none in this backup, a new empty volume"
+    text = f"data: {data} in this backup, not restored by this version"
+    return f"{text}, a new empty volume"
 
 
 def _selector_problems(claim: Content) -> tuple[str, ...]:

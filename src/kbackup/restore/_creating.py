@@ -17,7 +17,13 @@ from kbackup.restore._answers import Answer, leaving, may_pass
 from kbackup.restore._desired import Desired
 from kbackup.restore._dropped import warn_of_dropped
 from kbackup.restore._existing import ExistingRules, decide
-from kbackup.restore._owners import OwnerLinks, tied, without_blocks
+from kbackup.restore._owners import (
+    STILL_OWNERLESS,
+    OwnerLinks,
+    lacking,
+    tied,
+    without_blocks,
+)
 from kbackup.restore._plan import PlanAction, PlanEntry, Precondition
 from kbackup.restore._reset import is_labelled
 from kbackup.restore._seen import cleaned
@@ -27,7 +33,7 @@ from kbackup.restore._writer import CREATED, FAILED, SKIPPED, UNCHANGED, Attempt
 
 _APPEARED = "an object of this name appeared since the plan was made"
 _UNSEEN = "an object of this name exists"
-_OURS_CHANGED = "this restore made it before, and it changed since"
+OURS_CHANGED = "this restore made it before, and it changed since"
 _DEFERRALS = 3  # for an owner that waits itself; it is tried before what it owns
 _BLOCKING = "blockownerdeletion"
 
@@ -132,6 +138,9 @@ class Creator:
         """An object of that name is there, though the plan saw none."""
         ours = is_labelled(live["metadata"].get("labels"), self._label)
         seen = Precondition.of(live)  # before it is cleaned, which is done in place
+        if ours and (lost := lacking(desired.owners, live)):
+            message = f"without owner {', '.join(lost)}; {STILL_OWNERLESS}"
+            self._run.warning(message, item=entry.target)
         verdict = decide(desired.content, cleaned(live), self._rules)
         is_as_desired = verdict.action is PlanAction.UNCHANGED
         answered = not self._server.lost_an_answer(entry)
@@ -147,7 +156,7 @@ class Creator:
             # The target makes `default` by itself.
             return self._updater.patch(entry, resource, desired, live, seen)
         reason = _UNSEEN if entry.action is PlanAction.UNKNOWN else _APPEARED
-        reason = _OURS_CHANGED if ours else reason
+        reason = OURS_CHANGED if ours else reason
         return Attempt(action=SKIPPED, reason=reason, moved=True)
 
     def _give_back_fields(

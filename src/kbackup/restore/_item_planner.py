@@ -5,10 +5,11 @@ nothing. What one item means for others (who is present, which claims there are)
 kept in `PlanState`; who is left to its controller, `Makers` says.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from kbackup.archive import ArchiveContents
 from kbackup.errors import ActionError, ArchiveCorruptError, KBackupError
@@ -35,9 +36,11 @@ from kbackup.restore._makers import Makers
 from kbackup.restore._namespaces import is_terminating
 from kbackup.restore._notices import NoticeBook
 from kbackup.restore._oddity import ODD, oddity
+from kbackup.restore._owners import STILL_OWNERLESS, lacking
 from kbackup.restore._plan import PlanAction, PlanEntry, Precondition
 from kbackup.restore._plan_state import PlanState
 from kbackup.restore._request import RestoreRequest
+from kbackup.restore._reset import is_labelled
 from kbackup.restore._seen import FoundObject, LiveObject, TypeView, cleaned
 from kbackup.restore._serving import has_served_twin
 from kbackup.restore._system import (
@@ -149,7 +152,7 @@ class ItemPlanner:
                 return left
         if case.view.is_claim:
             case.line = self._volumes.line_of(
-                case.ref, case.content, case.target, lives=case.lives
+                case.ref, case.content, case.target, live=case.staying
             )
             if case.line.verdict is ClaimVerdict.CONFLICT:
                 return case.entry(PlanAction.CONFLICT, case.line.text)
@@ -203,6 +206,8 @@ class ItemPlanner:
         if desired.skip:
             return case.entry(PlanAction.SKIP, desired.skip)
         entry = self._place(case, desired)
+        if case.untied:
+            entry = self._still_ownerless(case, entry)
         if desired.changed_by:
             entry = self._foreign.shown(entry, case.item, desired, line)
         if case.relinks and entry.action is PlanAction.CREATE:
@@ -286,6 +291,10 @@ class ItemPlanner:
         is_kept = case.owned.role is Role.ADOPTED and not case.view.is_claim
         keeper = ownership(live).maker if is_kept else None
         rules, hide = self._request.rules, self._request.hides(case.item)
+        if desired.owners and is_labelled(
+            metadata.get("labels"), self._request.restore_label
+        ):
+            case.untied = lacking(desired.owners, live)
         case.met = cleaned(live)
         verdict = decide(desired.content, case.met, rules, hide=hide)
         if verdict.action is PlanAction.UNCHANGED:
@@ -303,6 +312,16 @@ class ItemPlanner:
             precondition=seen,
             cluster_wide=writes and not case.target.namespace,
         )
+
+    def _still_ownerless(self, case: "_Case", entry: PlanEntry) -> PlanEntry:
+        """An earlier run made it without an owner, which may have come since.
+
+        What exists is not changed for that: it is said, in the plan and in the result.
+        """
+        self._book.see_still_ownerless(entry.target)
+        lost = f"without owner {', '.join(case.untied)}; {STILL_OWNERLESS}"
+        reason = "; ".join(part for part in (entry.reason, lost) if part)
+        return replace(entry, reason=reason)
 
     def _is_served(self, target: ResourceIdentifier) -> bool:
         """Whether an unseen CRD need not be written: the target has its type."""
@@ -382,11 +401,20 @@ class _Case(msgspec.Struct):
     relinks: bool = False
     orphan: bool = False
     met: dict[str, Any] | None = None
+    untied: Sequence[str] = ()
 
     @property
     def lives(self) -> bool:
         """Whether the target has it, and it stays."""
         return self.live is not None and not self.live.deleting
+
+    @property
+    def staying(self) -> Mapping[str, Any] | None:
+        """What the target has in its place, where that stays."""
+        if self.live is None or self.live.deleting:
+            return None
+        content: dict[str, Any] = _decode(self.live.json())
+        return content
 
     @property
     def ref(self) -> ResourceIdentifier:

@@ -14,6 +14,7 @@ from kbackup.restore._claims import ClaimLine
 from kbackup.restore._controlled import Owner
 from kbackup.restore._elsewhere import Elsewhere
 from kbackup.restore._node_ports import NodePorts
+from kbackup.restore._owners import STILL_OWNERLESS
 from kbackup.restore._plan import Notice, PlanAction, PlanEntry
 from kbackup.restore._quiesce import QUIET_CLASS, QUIET_NODE
 from kbackup.restore._reads import MemoReader
@@ -50,6 +51,7 @@ _COPY = f"the original in this cluster {_STILL}"
 _MAYBE_COPY = f"the original, which may be in this cluster, {_STILL}"
 _TAKEN = "as in the backup now, and changed for the copy's namespace: the original may lose it"
 _ELSEWHERE = "still names the namespace that it was copied from"
+_STILL_OWNERLESS = f"without an owner that the backup names; {STILL_OWNERLESS}"
 _NO_STATUS = "its status is not restored: the type has no status sub-resource"
 _OWNERLESS = "created without the owner that the backup names"
 _EMPTY = "comes back empty where its source had data"
@@ -74,6 +76,7 @@ _ORDER = (
     _CONVERTED,
     _ELSEWHERE,
     _OWNERLESS,
+    _STILL_OWNERLESS,
     _NO_STATUS,
     _EMPTY,
     _SOURCE_DISK,
@@ -171,6 +174,10 @@ class NoticeBook:
     def see_ownerless(self, target: ResourceIdentifier) -> None:
         """Note an item that loses an owner, because that one does not come along."""
         self._note(_OWNERLESS, target)
+
+    def see_still_ownerless(self, target: ResourceIdentifier) -> None:
+        """Note an item that an earlier run of the restore made without its owner."""
+        self._note(_STILL_OWNERLESS, target)
 
     def see_services(self, entries: Iterable[PlanEntry], reader: MemoReader) -> None:
         """Note what lacks a Service, and what one keeps out, once all is planned."""

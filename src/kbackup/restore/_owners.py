@@ -23,6 +23,11 @@ from kbackup.restore._plan import PlanAction, PlanEntry
 Reference = Mapping[str, Any]
 Find = Callable[[str, str], APIResource | None]
 
+STILL_OWNERLESS = (
+    "made by this restore before, and never tied to that owner: delete it and restore it "
+    "again with the owner, or add the reference"
+)
+
 _BLOCKS = "blockOwnerDeletion"
 
 
@@ -82,6 +87,21 @@ def references_of(content: Mapping[str, Any]) -> tuple[Reference, ...]:
         {key: value for key, value in reference.items() if key != "uid"}
         for reference in content["metadata"].get("ownerReferences") or ()
     )
+
+
+def lacking(references: Iterable[Reference], live: Mapping[str, Any]) -> list[str]:
+    """Which owners an object of the target is not tied to, as ``Kind/name``.
+
+    Args:
+        references: Of the owners that it is to have.
+        live: As the target has it.
+    """
+    there = {_owner_key(each) for each in live["metadata"].get("ownerReferences") or ()}
+    return [
+        f"{each.get('kind')}/{each.get('name')}"
+        for each in references
+        if _owner_key(each) not in there
+    ]
 
 
 def without_blocks(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -179,6 +199,11 @@ class OwnerLinks:
 def _key(entry: PlanEntry) -> tuple[str, str, str, str]:
     group = entry.api_version.rpartition("/")[0]
     return group, entry.kind, entry.target.namespace, entry.target.name
+
+
+def _owner_key(reference: Reference) -> tuple[str, Any, Any]:
+    group = str(reference.get("apiVersion")).rpartition("/")[0]
+    return group, reference.get("kind"), reference.get("name")
 
 
 def _find(

@@ -69,7 +69,8 @@ def make_plan(
         with cancel_as_error():
             asked, backup = _identify(session, asked)
     except KBackupError as exc:  # before there is a run
-        exc.result = _unplanned(session, session.run(name, ""), spec, started)
+        run = session.run(name, "")
+        exc.result = _unplanned(session, run, spec, started, exc)
         raise
     run = session.run(name, asked.uid)
     run.emit(RunStarted(kind="restore plan", name=name))
@@ -81,7 +82,7 @@ def make_plan(
     except KBackupError as exc:
         if isinstance(exc, RunCancelledError):
             phase = "Cancelled"
-        exc.result = _unplanned(session, run, asked.spec, started)
+        exc.result = _unplanned(session, run, asked.spec, started, exc)
         raise
     finally:
         run.emit(RunEnded(phase=phase))
@@ -89,11 +90,21 @@ def make_plan(
 
 
 def _unplanned(
-    session: Session, run: Run, spec: RestoreSpec, started: datetime
+    session: Session,
+    run: Run,
+    spec: RestoreSpec,
+    started: datetime,
+    error: KBackupError,
 ) -> RestoreResult:
     """The result of a restore that ended before it had a plan."""
-    ended = now(session)
-    return result_of(run, spec, started=started, ended=ended, failed=True)
+    return result_of(
+        run,
+        spec,
+        started=started,
+        ended=now(session),
+        failed=True,
+        cancelled=isinstance(error, RunCancelledError),
+    )
 
 
 def _identify(session: Session, asked: Asked) -> tuple[Asked, Backup]:
@@ -190,7 +201,7 @@ def _apply_logged(
     limit = plan.spec.item_operation_timeout
     operations = Operations(run, session.bound(run), limit)
 
-    def result(*, failed: bool) -> RestoreResult:
+    def result(*, failed: bool, cancelled: bool = False) -> RestoreResult:
         return result_of(
             run,
             plan.spec,
@@ -201,6 +212,7 @@ def _apply_logged(
             total=total,
             annotations=annotations_of(session.cluster.server, plan, outcomes),
             failed=failed,
+            cancelled=cancelled,
         )
 
     try:
@@ -214,11 +226,12 @@ def _apply_logged(
             return _keep(place, run, plan, ended, operations.records, log=log_path)
     except Cancelled as exc:
         error = RunCancelledError(exc.reason)
-        error.result = result(failed=True)
+        error.result = result(failed=True, cancelled=True)
         run.emit(RunEnded(phase="Cancelled"))
         raise error from exc
     except KBackupError as exc:
-        exc.result = result(failed=True)
+        cancelled = isinstance(exc, RunCancelledError)
+        exc.result = result(failed=True, cancelled=cancelled)
         run.emit(RunEnded(phase=str(RestorePhase.FAILED)))
         raise
     finally:

@@ -20,26 +20,39 @@ from kbackup.models import (
     well_known,
 )
 from kbackup.plugins import Run
-from kbackup.restore._plan import RestorePlan
+from kbackup.restore._claims import ClaimVerdict
+from kbackup.restore._creating import OURS_CHANGED
+from kbackup.restore._owners import STILL_OWNERLESS
+from kbackup.restore._plan import PlanAction, RestorePlan
+from kbackup.restore._updating import DONE
 from kbackup.restore._writer import CREATED
 
+_QUIET = (PlanAction.UNCHANGED, PlanAction.UPDATE)  # of others the writer tells why
 _NONE: Mapping[str, str] = MappingProxyType({})
 
 
 def warn_at_the_end(
     plan: RestorePlan, outcomes: Sequence[ItemOutcome], run: Run
 ) -> None:
-    """Warn by name of each claim that is empty, or that will wait for something."""
+    """Warn by name of claims that are empty or will wait, and of what has no owner."""
     if not plan.entries:
         run.warning("nothing was selected: no item of the backup is in this restore")
-    created = {x.identifier for x in outcomes if x.action == CREATED}
+    made = {x.identifier for x in outcomes if _is_made_here(x)}
     for line in plan.claims:
-        if line.target not in created:
+        if line.target not in made and line.verdict is not ClaimVerdict.MADE_BEFORE:
             continue
         if line.loses_data:
             run.warning(line.text, item=line.target)
         for problem in line.problems:
             run.warning(problem, item=line.target)
+    for entry in plan.entries:
+        if entry.action in _QUIET and STILL_OWNERLESS in entry.reason:
+            run.warning(entry.reason, item=entry.target)
+
+
+def _is_made_here(outcome: ItemOutcome) -> bool:
+    """Whether this restore made an object: now, or before it was run again."""
+    return outcome.action == CREATED or outcome.reason in (DONE, OURS_CHANGED)
 
 
 def result_of(
@@ -53,6 +66,7 @@ def result_of(
     total: int = 0,
     annotations: Mapping[str, str] = _NONE,
     failed: bool = False,
+    cancelled: bool = False,
 ) -> RestoreResult:
     """Make the result of a run.
 
@@ -66,6 +80,7 @@ def result_of(
         total: How many items the plan has.
         annotations: Of the record.
         failed: The run was ended before its time; nothing is on record.
+        cancelled: The caller ended it.
     """
     results = run.results
     phases = Counter(operation.status.phase for operation in operations)
@@ -90,6 +105,7 @@ def result_of(
         results=results,
         report=run.report(),
         outcomes=tuple(outcomes),
+        cancelled=cancelled,
     )
 
 

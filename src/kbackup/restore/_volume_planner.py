@@ -18,6 +18,7 @@ from kbackup.restore._claims import (
     VolumeFacts,
     keeps_claim,
     plan_claim,
+    plan_own_claim,
     plan_volume,
 )
 from kbackup.restore._desired import Desired
@@ -26,6 +27,7 @@ from kbackup.restore._notices import NoticeBook
 from kbackup.restore._plan import PlanAction
 from kbackup.restore._plan_state import PlanState
 from kbackup.restore._request import RestoreRequest
+from kbackup.restore._reset import is_labelled
 
 Content = Mapping[str, Any]
 
@@ -67,7 +69,7 @@ class VolumePlanner:
         content: Content,
         target: ResourceIdentifier,
         *,
-        lives: bool,
+        live: Content | None,
     ) -> ClaimLine:
         """Decide about a claim, and note its line.
 
@@ -75,16 +77,30 @@ class VolumePlanner:
             ref: Its identity in the backup.
             content: As it is in the backup.
             target: Its identity in the target.
-            lives: The target has it, and it stays.
+            live: What the target has in its place, and what stays there.
         """
-        if lives:
-            text = "exists in the target; its volume stays"
-            verdict = ClaimVerdict.EXISTS
-            line = ClaimLine(claim=ref, target=target, verdict=verdict, text=text)
-        else:
+        if live is None:
             line = self._line_of_new(ref, content, target)
+        else:
+            line = self._line_of_own(ref, content, target, live) or ClaimLine(
+                claim=ref,
+                target=target,
+                verdict=ClaimVerdict.EXISTS,
+                text="exists in the target; its volume stays",
+            )
         self._state.lines[ref] = line
         return line
+
+    def _line_of_own(
+        self,
+        ref: ResourceIdentifier,
+        content: Content,
+        target: ResourceIdentifier,
+        live: Content,
+    ) -> ClaimLine | None:
+        if not is_labelled(live["metadata"].get("labels"), self._request.restore_label):
+            return None
+        return plan_own_claim(content, live, ref, target, self.facts)
 
     def _line_of_new(
         self, ref: ResourceIdentifier, content: Content, target: ResourceIdentifier

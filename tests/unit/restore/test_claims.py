@@ -8,6 +8,7 @@ from kbackup.restore._claims import (
     ClaimVerdict,
     VolumeFacts,
     plan_claim,
+    plan_own_claim,
     plan_volume,
     reset_claim,
     reset_volume,
@@ -90,6 +91,30 @@ def test_data_that_is_not_restored_is_named():
     assert line.loses_data
     assert snapshot.loses_data
     assert unknown.loses_data
+
+
+@pytest.mark.parametrize("bound", ["", "pvc-new"])
+def test_a_claim_that_this_restore_made_before(bound):
+    """Its volume is new and empty, be it bound by now; while it is not, it may wait."""
+    live = _claim(volume=bound)
+    facts = VolumeFacts(storage_classes=frozenset())
+
+    line = plan_own_claim(_claim(), live, SOURCE, TARGET, facts)
+
+    assert line.verdict is ClaimVerdict.MADE_BEFORE
+    assert line.loses_data
+    assert line.text.endswith("a new empty volume, made by this restore before")
+    assert bool(line.problems) is not bool(bound)
+
+
+@pytest.mark.parametrize(("archived", "bound"), [("", "pvc-new"), ("pv-1", "pv-1")])
+def test_a_claim_that_this_restore_made_and_that_lost_nothing(archived, bound):
+    """It had no volume when it was backed up, or has that very volume again."""
+    live = _claim(volume=bound)
+
+    line = plan_own_claim(_claim(volume=archived), live, SOURCE, TARGET, VolumeFacts())
+
+    assert line is None
 
 
 def test_a_released_volume_is_left_unless_asked_for():

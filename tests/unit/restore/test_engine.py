@@ -28,7 +28,13 @@ from kbackup.models import (
     RestoreSpec,
 )
 from kbackup.plugins import ItemRestored, PhaseChanged
-from kbackup.restore import ClaimVerdict, PlanAction, RestoreEngine, quiesce
+from kbackup.restore import (
+    ClaimVerdict,
+    PlanAction,
+    RestoreEngine,
+    RestorePlan,
+    quiesce,
+)
 from kbackup.restore._asked import _MANNER
 from kbackup.restore._gate import Gate
 from kbackup.stores import RestoreFiles, layout
@@ -503,6 +509,31 @@ def test_claims_are_explained(shop):
     assert "volumeName" not in claim["spec"]
     assert shop.names("persistentvolumes") == []
     assert any("new empty volume" in w.message for w in result.results.warnings)
+
+
+def test_a_claim_that_an_earlier_run_made_stays_a_warning(shop):
+    """Whoever completes a killed restore hears which claims came back empty."""
+    saved = shop.engine.plan("try-1", SPEC).to_json()
+    token = CancelToken()
+
+    def stop(event):
+        if isinstance(event, ItemRestored) and event.identifier.name == "orders":
+            token.cancel("killed")
+
+    killed = RestoreEngine(shop.cluster, shop.store, observer=stop)
+    with pytest.raises(RunCancelledError):
+        killed.run("try-1", SPEC, cancel=token)
+
+    [line] = shop.engine.plan("try-1", SPEC).claims
+    of_saved = shop.engine.apply(RestorePlan.from_json(saved))
+    of_new = shop.engine.run("try-1", SPEC)
+
+    assert line.verdict is ClaimVerdict.MADE_BEFORE
+    assert line.loses_data
+    assert "made by this restore before" in line.text
+    for result in (of_saved, of_new):
+        warnings = [w for w in result.results.warnings if w.item == line.target]
+        assert any("new empty volume" in w.message for w in warnings)
 
 
 def _retained():

@@ -12,9 +12,9 @@ from kbackup.models import (
     RestoreSpec,
 )
 from kbackup.plugins import WaitingFor
-from kbackup.restore import PlanAction, PlanEntry, RestoreEngine
+from kbackup.restore import PlanAction, PlanEntry, RestoreEngine, RestorePlan
 from kbackup.restore._controlled import Owner
-from kbackup.restore._owners import link_plan, references_of, without_blocks
+from kbackup.restore._owners import lacking, link_plan, references_of, without_blocks
 
 SPEC = RestoreSpec(backup_name="shop-1")
 MAPS = GroupResource.parse("configmaps")
@@ -256,3 +256,51 @@ def test_old_uids_and_blocks_go():
     (free,) = without_blocks(item)["metadata"]["ownerReferences"]
     assert "blockOwnerDeletion" not in free
     assert item["metadata"]["ownerReferences"][0]["blockOwnerDeletion"]
+
+
+def test_an_owner_that_comes_in_a_later_run(bench):
+    """What an earlier run made without its owner is named until somebody ties it."""
+    engine, cluster = bench([thing("a"), thing("b", owner="a")])
+    cluster.faults.fail(verb="create", resource="configmaps", status=422)
+    saved = engine.plan("try-1", SPEC).to_json()
+    engine.apply(RestorePlan.from_json(saved))
+
+    plan = engine.plan("try-1", SPEC)
+    of_saved = engine.apply(RestorePlan.from_json(saved))
+    of_new = engine.run("try-1", SPEC)
+
+    [line] = [x for x in plan.entries if x.target.name == "b"]
+    assert line.action is PlanAction.UNCHANGED
+    assert "without owner ConfigMap/a" in line.reason
+    assert any("delete it and restore it again" in x.what for x in plan.notices)
+    for result in (of_saved, of_new):
+        [warning] = [x for x in result.results.warnings if x.item is not None]
+        assert warning.item == line.target
+        assert "without owner ConfigMap/a" in warning.message
+        assert "add the reference" in warning.message
+
+
+def test_what_others_made_lacks_no_owner(bench):
+    """An object that this restore did not make is not said to want its owner."""
+    items = [thing("a"), thing("b", owner="a")]
+    engine, cluster = bench(items)
+    cluster.load([thing("b")])
+
+    result = engine.run("try-1", SPEC)
+
+    assert owned_by(cluster, "b") == []
+    assert result.results.warnings == ()
+
+
+def test_the_owners_that_an_object_lacks():
+    """An owner is there by group, kind and name, in whatever version and by any UID."""
+    wanted = [
+        {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
+        {"apiVersion": "apps/v1", "kind": "Deployment", "name": "db"},
+    ]
+    there = {"apiVersion": "apps/v1beta1", "kind": "Deployment", "name": "web"}
+
+    found = lacking(wanted, {"metadata": {"ownerReferences": [{**there, "uid": "1"}]}})
+
+    assert found == ["Deployment/db"]
+    assert lacking((), {"metadata": {}}) == []

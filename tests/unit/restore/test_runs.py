@@ -94,6 +94,7 @@ def test_a_cancelled_plan_has_a_result(watched, events):
         watched.engine.run("try-1", SPEC, cancel=token)
 
     assert caught.value.result.restore.status.phase is RestorePhase.FAILED
+    assert caught.value.result.exit_code == caught.value.exit_code == 130
     assert _runs(events)[-1] == RunEnded(phase="Cancelled")
 
 
