@@ -8,6 +8,7 @@ kept in `PlanState`; who is left to its controller, `Makers` says.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import attrs
 import msgspec
 from msgspec.structs import replace
 
@@ -205,9 +206,7 @@ class ItemPlanner:
             self._state.want(case.ref, wanted)
         if desired.skip:
             return case.entry(PlanAction.SKIP, desired.skip)
-        entry = self._place(case, desired)
-        if case.untied:
-            entry = self._still_ownerless(case, entry)
+        entry = self._as_placed(case, self._place(case, desired))
         if desired.changed_by:
             entry = self._foreign.shown(entry, case.item, desired, line)
         if case.relinks and entry.action is PlanAction.CREATE:
@@ -313,11 +312,15 @@ class ItemPlanner:
             cluster_wide=writes and not case.target.namespace,
         )
 
-    def _still_ownerless(self, case: "_Case", entry: PlanEntry) -> PlanEntry:
-        """An earlier run made it without an owner, which may have come since.
-
-        What exists is not changed for that: it is said, in the plan and in the result.
-        """
+    def _as_placed(self, case: "_Case", entry: PlanEntry) -> PlanEntry:
+        """What the item's place adds to what its user is warned of."""
+        line = case.line
+        if line is not None and line.loses_data and line.target != case.target:
+            self._state.lines[case.ref] = attrs.evolve(line, target=case.target)
+        if not case.untied:
+            return entry
+        # An earlier run made it without an owner, which may have come since. What exists
+        # is not changed for that: it is said.
         self._book.see_still_ownerless(entry.target)
         lost = f"without owner {', '.join(case.untied)}; {STILL_OWNERLESS}"
         reason = "; ".join(part for part in (entry.reason, lost) if part)

@@ -419,6 +419,7 @@ def test_what_an_observer_is_told_of_a_plan(scene):
         RunEnded(phase="Cancelled"),
     ]
     assert caught.value.result.backup.status.phase is BackupPhase.FAILED
+    assert caught.value.result.exit_code == caught.value.exit_code == 130
 
 
 def test_an_observer_that_fails(scene):

@@ -536,6 +536,31 @@ def test_a_claim_that_an_earlier_run_made_stays_a_warning(shop):
         assert any("new empty volume" in w.message for w in warnings)
 
 
+def test_a_claim_that_a_transform_renames_is_warned_of(shop):
+    """It comes back empty under its new name, and the warning has that name."""
+
+    def renamed(item):
+        if item["kind"] == "PersistentVolumeClaim":
+            item["metadata"]["name"] = "moved"
+        return item
+
+    result = shop.engine.run("try-1", SPEC, RestoreOptions(transforms=(renamed,)))
+
+    warned = [w.item.name for w in result.results.warnings if "empty" in w.message]
+    assert warned == ["moved"]
+
+
+def test_a_claim_that_another_restore_made_is_not_this_ones(shop):
+    """A claim that is there with its data, whoever made it, comes back from nowhere."""
+    shop.engine.run("try-1", SPEC)
+
+    plan = shop.engine.plan("try-2", SPEC)
+    result = shop.engine.apply(plan)
+
+    assert [line.verdict for line in plan.claims] == [ClaimVerdict.EXISTS]
+    assert not any("empty volume" in w.message for w in result.results.warnings)
+
+
 def _retained():
     """A claim and its Retain volume."""
     claim = next(x for x in sample_shop() if x["kind"] == "PersistentVolumeClaim")

@@ -389,6 +389,7 @@ def test_a_write_in_flight_when_the_run_is_cancelled(
     (outcome,) = [x for x in caught.value.result.outcomes if x.action == "unknown"]
     assert outcome.identifier.name == "settings"
     assert "may have been written" in outcome.reason
+    assert caught.value.result.exit_code == caught.value.exit_code == 130
 
 
 def test_a_read_in_flight_when_the_run_is_cancelled(make_shop):
