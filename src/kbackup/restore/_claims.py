@@ -26,6 +26,9 @@ from kbackup.restore._disks import (
 Content = Mapping[str, Any]
 
 
+MADE_BEFORE = "made by this restore before"
+
+
 class ClaimVerdict(StrEnum):
     """What becomes of a claim's data."""
 
@@ -180,7 +183,7 @@ def plan_own_claim(
         target=target,
         verdict=ClaimVerdict.MADE_BEFORE,
         volume=name,
-        text=f"{_data_text(source, name, facts)}, made by this restore before",
+        text=f"{_data_text(source, name, facts)}, {MADE_BEFORE}",
         problems=() if bound else class_problems(live, facts),
         loses_data=True,
     )

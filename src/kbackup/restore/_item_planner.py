@@ -8,7 +8,6 @@ kept in `PlanState`; who is left to its controller, `Makers` says.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import attrs
 import msgspec
 from msgspec.structs import replace
 
@@ -316,7 +315,7 @@ class ItemPlanner:
         """What the item's place adds to what its user is warned of."""
         line = case.line
         if line is not None and line.loses_data and line.target != case.target:
-            self._state.lines[case.ref] = attrs.evolve(line, target=case.target)
+            self._volumes.move(line, case.target, case.met)
         if not case.untied:
             return entry
         # An earlier run made it without an owner, which may have come since. What exists

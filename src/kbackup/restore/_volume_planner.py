@@ -13,6 +13,7 @@ from kbackup.archive import ArchiveContents
 from kbackup.models import ResourceIdentifier, well_known
 from kbackup.restore._claim_sources import ClaimSources
 from kbackup.restore._claims import (
+    MADE_BEFORE,
     ClaimLine,
     ClaimVerdict,
     VolumeFacts,
@@ -91,6 +92,22 @@ class VolumePlanner:
         self._state.lines[ref] = line
         return line
 
+    def move(
+        self, line: ClaimLine, target: ResourceIdentifier, live: Content | None
+    ) -> None:
+        """Note that a claim goes elsewhere than its line says.
+
+        Args:
+            line: Of a claim that comes back empty.
+            target: Where a transform put it.
+            live: What the target has there, and what stays.
+        """
+        line = attrs.evolve(line, target=target)
+        if live is not None and self._is_own(live):
+            text = f"{line.text}, {MADE_BEFORE}"
+            line = attrs.evolve(line, verdict=ClaimVerdict.MADE_BEFORE, text=text)
+        self._state.lines[line.claim] = line
+
     def _line_of_own(
         self,
         ref: ResourceIdentifier,
@@ -98,9 +115,12 @@ class VolumePlanner:
         target: ResourceIdentifier,
         live: Content,
     ) -> ClaimLine | None:
-        if not is_labelled(live["metadata"].get("labels"), self._request.restore_label):
+        if not self._is_own(live):
             return None
         return plan_own_claim(content, live, ref, target, self.facts)
+
+    def _is_own(self, live: Content) -> bool:
+        return is_labelled(live["metadata"].get("labels"), self._request.restore_label)
 
     def _line_of_new(
         self, ref: ResourceIdentifier, content: Content, target: ResourceIdentifier
