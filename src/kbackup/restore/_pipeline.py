@@ -97,14 +97,9 @@ def _unplanned(
     error: KBackupError,
 ) -> RestoreResult:
     """The result of a restore that ended before it had a plan."""
-    return result_of(
-        run,
-        spec,
-        started=started,
-        ended=now(session),
-        failed=True,
-        cancelled=isinstance(error, RunCancelledError),
-    )
+    ended = now(session)
+    result = result_of(run, spec, started=started, ended=ended, failed=True)
+    return attrs.evolve(result, cancelled=isinstance(error, RunCancelledError))
 
 
 def _identify(session: Session, asked: Asked) -> tuple[Asked, Backup]:
@@ -201,7 +196,7 @@ def _apply_logged(
     limit = plan.spec.item_operation_timeout
     operations = Operations(run, session.bound(run), limit)
 
-    def result(*, failed: bool, cancelled: bool = False) -> RestoreResult:
+    def result(*, failed: bool) -> RestoreResult:
         return result_of(
             run,
             plan.spec,
@@ -212,7 +207,6 @@ def _apply_logged(
             total=total,
             annotations=annotations_of(session.cluster.server, plan, outcomes),
             failed=failed,
-            cancelled=cancelled,
         )
 
     try:
@@ -226,12 +220,12 @@ def _apply_logged(
             return _keep(place, run, plan, ended, operations.records, log=log_path)
     except Cancelled as exc:
         error = RunCancelledError(exc.reason)
-        error.result = result(failed=True, cancelled=True)
+        error.result = attrs.evolve(result(failed=True), cancelled=True)
         run.emit(RunEnded(phase="Cancelled"))
         raise error from exc
     except KBackupError as exc:
         cancelled = isinstance(exc, RunCancelledError)
-        exc.result = result(failed=True, cancelled=cancelled)
+        exc.result = attrs.evolve(result(failed=True), cancelled=cancelled)
         run.emit(RunEnded(phase=str(RestorePhase.FAILED)))
         raise
     finally:

@@ -66,7 +66,6 @@ def result_of(
     total: int = 0,
     annotations: Mapping[str, str] = _NONE,
     failed: bool = False,
-    cancelled: bool = False,
 ) -> RestoreResult:
     """Make the result of a run.
 
@@ -80,7 +79,6 @@ def result_of(
         total: How many items the plan has.
         annotations: Of the record.
         failed: The run was ended before its time; nothing is on record.
-        cancelled: The caller ended it.
     """
     results = run.results
     phases = Counter(operation.status.phase for operation in operations)
@@ -105,7 +103,6 @@ def result_of(
         results=results,
         report=run.report(),
         outcomes=tuple(outcomes),
-        cancelled=cancelled,
     )
 
 
