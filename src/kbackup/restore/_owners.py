@@ -24,7 +24,7 @@ Reference = Mapping[str, Any]
 Find = Callable[[str, str], APIResource | None]
 
 STILL_OWNERLESS = (
-    "made by this restore before, and never tied to that owner: delete it and restore it "
+    "made by this restore before, and not tied to that owner: delete it and restore it "
     "again with the owner, or add the reference"
 )
 
