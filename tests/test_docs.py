@@ -130,3 +130,17 @@ def test_every_api_page_says_what_it_promises():
     for page in (DOCS / "reference" / "api").glob("*.md"):
         text = page.read_text()
         assert ("\nStable: " in text) != ("\nProvisional: " in text), page.name
+
+
+WRITTEN = [
+    path
+    for folder in (DOCS, DOCS.parent / "examples")
+    for path in folder.rglob("*")
+    if path.suffix in {".md", ".ipynb"}
+]
+
+
+@pytest.mark.parametrize("path", WRITTEN, ids=lambda p: str(p.relative_to(DOCS.parent)))
+def test_no_other_kbackup_is_installed(path):
+    """Nobody is told to install from the index: what has this name there is not ours."""
+    assert not re.search(r"pip install [^`\n#]*['\" ]kbackup\b", path.read_text())

@@ -155,6 +155,7 @@ def plan(
         refuse_unwritable(save)
         if save.exists() and not force:
             saved = f"--save {shlex.quote(str(save))} --force"
+            saved += " --detailed-exitcode" if detailed_exitcode else ""
             say(f"Error: {save} exists already")
             say_next(
                 session, f"kbackup restore plan {_as_typed(session, flags)} {saved}"

@@ -286,11 +286,11 @@ def test_plan_that_is_there_is_not_lost(planned, simulated, file):
     """A reviewed plan is overwritten only with --force, and nothing is read before."""
     saved, before = file.read_bytes(), simulated.calls
 
-    refused = planned("restore", "plan", *COPY, "--save", file)
+    refused = planned("restore", "plan", *COPY, "--save", file, "--detailed-exitcode")
 
     assert refused.code == 1
     assert f"Error: {file} exists already" in refused.err
-    assert refused.next.endswith(f"--save {file} --force")
+    assert refused.next.endswith(f"--save {file} --force --detailed-exitcode")
     assert file.read_bytes() == saved
     assert simulated.calls == before
     assert planned("restore", "plan", *COPY, "--save", file, "--force").code == 0
