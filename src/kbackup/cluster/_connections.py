@@ -9,17 +9,22 @@ from __future__ import annotations
 
 import copy
 import socket
+import ssl
+import sys
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 import urllib3
 from urllib3.exceptions import ClosedPoolError, HTTPError
+from urllib3.util.ssl_ import create_urllib3_context
 
 from kbackup.cluster._addresses import require_url
 from kbackup.cluster._exchange import Exchange, make_obedient
 from kbackup.cluster._proxies import unusable_proxy
 from kbackup.errors import InvalidConfigError
+
+_STRICT_SINCE = (3, 13)  # of Python
 
 # urllib3 would sleep on Retry-After, deaf to the cancel token.
 _ONCE = urllib3.Retry.from_int(retries=False, redirect=False)
@@ -125,5 +130,20 @@ def _make_manager(configuration: Any) -> urllib3.PoolManager:
         raise unusable_proxy(configuration.proxy) from None
     if manager.proxy is not None and not manager.proxy.host:
         raise unusable_proxy(configuration.proxy)
+    if sys.version_info >= _STRICT_SINCE:
+        manager.connection_pool_kw["ssl_context"] = _tls_context(configuration)
     make_obedient(manager)
     return manager
+
+
+def _tls_context(configuration: Any) -> ssl.SSLContext:
+    """How certificates are checked: their chain, dates and names, as kubectl does.
+
+    Python 3.13 also asks for extensions that the CAs of many clusters do not have.
+    """
+    checks = ssl.CERT_REQUIRED if configuration.verify_ssl else ssl.CERT_NONE
+    context = create_urllib3_context(cert_reqs=checks)
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    if not configuration.ssl_ca_cert:  # else urllib3 loads what is named
+        context.load_default_certs()
+    return context
