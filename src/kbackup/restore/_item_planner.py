@@ -190,22 +190,25 @@ class ItemPlanner:
         """Decide about an item that is the user's own."""
         case.had_status = bool(case.content.get("status"))
         case.second_write = self._wants_second_write(case)
-        facts, line = self._volumes.facts, case.line
-        waits = () if line is None else class_problems(case.content, facts)
+        line = case.line
+        facts = None if line is None else self._volumes.facts
+        waits = () if facts is None else class_problems(case.content, facts)
         try:
             desired = self._maker.make(
                 case.item, case.content, line, target=case.target
             )
         except KBackupError as exc:
             return case.entry(PlanAction.CONFLICT, str(exc))
-        if line is not None:
+        if line is not None and facts is not None:
             line = with_class(line, waits, class_problems(desired.content, facts))
             case.line = self._state.lines[case.ref] = line
         for wanted in desired.additional:
             self._state.want(case.ref, wanted)
         if desired.skip:
             return case.entry(PlanAction.SKIP, desired.skip)
-        entry = self._as_placed(case, self._place(case, desired))
+        entry = self._place(case, desired)
+        if line is not None or case.untied:
+            entry = self._as_placed(case, entry)
         if desired.changed_by:
             entry = self._foreign.shown(entry, case.item, desired, line)
         if case.relinks and entry.action is PlanAction.CREATE:
@@ -215,7 +218,7 @@ class ItemPlanner:
                 entry,
                 desired.content,
                 live=case.met,
-                owners=case.lost_owners,
+                owners=() if case.owned is FREE else case.lost_owners,
                 had_status=case.had_status,
                 resource=case.view.resource,
                 converted=bool(case.view.conversion),
@@ -345,10 +348,10 @@ class ItemPlanner:
     # --- what the item is -------------------------------------------------------------
 
     def _belongs_to_cluster(self, case: "_Case") -> str:
-        row = self._request.system.row_for(case.ref, case.content)
+        row = self._request.system.row_for(case.item.identifier, case.content)
         if row is None and case.view.is_endpoints:
             row = self._endpoints_row(case.ref)
-        return f"belongs to the cluster: {row.why}" if row is not None else ""
+        return "" if row is None else f"belongs to the cluster: {row.why}"
 
     def _endpoints_row(self, ref: ResourceIdentifier) -> SystemRow | None:
         if self._request.system.include:
