@@ -169,8 +169,7 @@ class DesiredMaker:
             reset_claim(content, line)
         elif kind.is_volume:
             reset_volume(content, self._filters.mapping)
-        if target is None:
-            target = self._filters.target(item.identifier)
+        target = target or self._filters.target(item.identifier)
         settle(content, namespace=target.namespace, name=target.name)
         skip, changed_by = outcome.skip, outcome.changed_by
         if self._options.transforms and not skip:
