@@ -1,4 +1,4 @@
-"""The items of an archive by name: an index in memory, the bodies in a file.
+"""The items of an archive by name: an index in memory, the bodies beside it or in a file.
 
 Made by `ArchiveReader.index`.
 """
@@ -25,11 +25,15 @@ from kbackup.archive._layout import (
 from kbackup.errors import ArchiveCorruptError, ArchiveError, SpoolError
 from kbackup.models import GroupResource, Item, ResourceIdentifier
 
-_Place = int  # offset << 32 | size: one integer, as there may be 300,000 of them
+_Place = int | bytes
+"""Where a body lies in the file, ``offset << 32 | size``: one integer, as there may be
+300,000 of them. Or the body itself: to write it and read it back would be a twentieth of
+a plan."""
 
 _SIZE_BITS = 32
 _SIZE_MASK = (1 << _SIZE_BITS) - 1
 _WRITE_AT = 1 << 20
+_KEPT = 1 << 26  # bytes of bodies that stay in memory: all of most clusters
 _FIRST_BLOCK, _LARGEST_BLOCK = 1 << 16, 1 << 20
 
 
@@ -65,6 +69,9 @@ class ArchiveContents:
     """The items of one archive, by type, namespace and name.
 
     May be shared by threads. Closing it frees the temporary file with the bodies.
+
+    Attributes:
+        closed: Whether it was; no item is given any more.
     """
 
     def __init__(
@@ -82,6 +89,7 @@ class ArchiveContents:
         }
         self._spool = spool
         self._damage = damage
+        self.closed = False
 
     def resources(self) -> tuple[GroupResource, ...]:
         """Return the types of which there are items, sorted."""
@@ -107,7 +115,7 @@ class ArchiveContents:
     def sizes(self) -> Mapping[GroupResource, int]:
         """The bytes of the items of each type."""
         return {
-            kind: sum(place & _SIZE_MASK for place in held.places.values())
+            kind: sum(map(_size_at, held.places.values()))
             for kind, held in self._types.items()
         }
 
@@ -156,6 +164,7 @@ class ArchiveContents:
 
     def close(self) -> None:
         """Free the temporary file."""
+        self.closed = True
         self._spool.close()
 
     def _range(
@@ -214,7 +223,12 @@ class SideBySide:
         if place is None:
             return None
         head = held.others.get(key, held.head) if held.others else held.head
-        body = self._body(place >> _SIZE_BITS, place & _SIZE_MASK)
+        if isinstance(place, int):
+            body = self._body(place >> _SIZE_BITS, place & _SIZE_MASK)
+        elif self._contents.closed:
+            raise ArchiveError("the items cannot be read: their index was closed")
+        else:
+            body = place
         return Item(identifier=identifier, raw=body, api_version=head[0], kind=head[1])
 
     def _body(self, offset: int, size: int) -> bytes:
@@ -254,7 +268,7 @@ class IndexBuilder:
         self._versions: dict[str, set[str]] = {}
         self._last_version = ("", "")
         self._postponed: dict[Key, str] = {}
-        self._end = self._written = 0
+        self._end = self._written = self._kept = 0
         self._waiting: list[bytes] = []
 
     def add(self, resource: str, namespace: str, name: str, body: bytes) -> None:
@@ -267,13 +281,21 @@ class IndexBuilder:
         held = self._types.get(resource)
         if held is None:
             held = self._types[resource] = TypeItems()
-        size = len(body)
-        place = self._end << _SIZE_BITS | size
+        place = self._place(body)
         held.add((namespace, name), place, (head.api_version, head.kind))
+
+    def _place(self, body: bytes) -> _Place:
+        """Keep a body, and return where it is."""
+        size = len(body)
+        if self._kept + size <= _KEPT:
+            self._kept += size
+            return body
+        place = self._end << _SIZE_BITS | size
         self._end += size
         self._waiting.append(body)
         if self._end - self._written >= _WRITE_AT:
             self._flush()
+        return place
 
     def add_version(
         self, resource: str, version: str, namespace: str, name: str
@@ -318,6 +340,10 @@ class IndexBuilder:
 
     def _full(self, cause: OSError) -> SpoolError:
         return SpoolError(place_of(self._directory), cause.strerror or str(cause))
+
+
+def _size_at(place: _Place) -> int:
+    return len(place) if isinstance(place, bytes) else place & _SIZE_MASK
 
 
 def _in_order(directories: set[str]) -> list[str]:

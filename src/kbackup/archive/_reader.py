@@ -106,8 +106,9 @@ class ArchiveReader:
     def index(self, spool_directory: Path | None = None) -> ArchiveContents:
         """Read the archive once and return its items by name.
 
-        The items are written, inflated, to one temporary file that has no name and
-        that only this account can read.
+        The first 64 MiB of bodies stay in memory; what comes after them is written,
+        inflated, to one temporary file that has no name and that only this account can
+        read.
 
         Args:
             spool_directory: Where that file's blocks lie; None: the system's place.

@@ -15,8 +15,20 @@ DEPLOYMENTS = GroupResource.parse("deployments.apps")
 NAMESPACES = GroupResource.parse("namespaces")
 
 
+@pytest.fixture(params=[0, 500, 1 << 26], ids=["in a file", "in both", "in memory"])
+def kept(request, monkeypatch):
+    """How many bytes of bodies stay in memory."""
+    monkeypatch.setattr("kbackup.archive._contents._KEPT", request.param)
+
+
 @pytest.fixture
-def contents(write, tmp_path):
+def in_a_file(monkeypatch):
+    """No body stays in memory."""
+    monkeypatch.setattr("kbackup.archive._contents._KEPT", 0)
+
+
+@pytest.fixture
+def contents(write, tmp_path, kept):
     """An index over a few items in a wild order."""
     content = write(
         [
@@ -71,7 +83,7 @@ def test_sizes(contents, body):
     assert contents.sizes[NAMESPACES] == len(body("shop"))
 
 
-def test_later_entry_wins(build, body):
+def test_later_entry_wins(build, body, kept):
     """Of two entries under one path the later one counts."""
     archive = build().item("pods", "a", "x").item("pods", "a", "y")
     archive.item("pods", "a", "x", body("x", "a", later=True))
@@ -101,7 +113,7 @@ def test_spool_has_no_name_and_no_readers(write, tmp_path, monkeypatch):
     assert set(opened) == {0o600}
 
 
-def test_many_readers_at_once(write):
+def test_many_readers_at_once(write, kept):
     """Threads that read single items each get their own."""
     items = [("pods", "a", f"p{n:03}") for n in range(300)]
 
@@ -117,7 +129,7 @@ def test_many_readers_at_once(write):
     ]
 
 
-def test_large_items_among_small(write, body):
+def test_large_items_among_small(write, body, kept):
     """Items larger than a block are read whole in between."""
     big = body("big", "a", data="x" * (3 << 20))
     content = write([("pods", "a", "a"), ("pods", "a", "big", big), ("pods", "a", "c")])
@@ -129,7 +141,7 @@ def test_large_items_among_small(write, body):
 
 
 @pytest.mark.parametrize("step", [1, -1, 7])
-def test_any_order_gives_the_same_items(write, step):
+def test_any_order_gives_the_same_items(write, step, kept):
     """Read in whatever order, each item is its own, and what is not there is None."""
     names = [f"p{n * step % 400:03}" for n in range(400)]
     items = [("pods", "a", name) for name in names] + [("configmaps", "a", "p001")]
@@ -147,7 +159,7 @@ def test_any_order_gives_the_same_items(write, step):
     assert other is None
 
 
-def test_version_and_kind_are_the_bodys(build, body):
+def test_version_and_kind_are_the_bodys(build, body, kept):
     """Items of one type that differ in version or kind keep their own."""
     archive = build().item("jobs", "a", "x", body("x", "a", api_version="batch/v1"))
     archive.item("jobs", "a", "y", body("y", "a", api_version="batch/v2", kind="Job"))
@@ -165,7 +177,7 @@ def test_version_and_kind_are_the_bodys(build, body):
     assert versions == ("v2", "v1")
 
 
-def test_shortened_spool_is_told(write, monkeypatch):
+def test_shortened_spool_is_told(write, in_a_file, monkeypatch):
     """A temporary file that lost its end gives an error, not half a body."""
     with ArchiveReader(io.BytesIO(write([("pods", "a", "x")]))).index() as contents:
         monkeypatch.setattr(contents, "read", lambda offset, size: b"{")
@@ -174,7 +186,7 @@ def test_shortened_spool_is_told(write, monkeypatch):
             contents.get(ResourceIdentifier(PODS, "a", "x"))
 
 
-def test_closed_index_says_so(write):
+def test_closed_index_says_so(write, kept):
     """Reading after the end is our error."""
     contents = ArchiveReader(io.BytesIO(write([("pods", "a", "x")]))).index()
     contents.close()
@@ -183,7 +195,7 @@ def test_closed_index_says_so(write):
         contents.get(ResourceIdentifier(PODS, "a", "x"))
 
 
-def test_closed_file_is_no_other_file(write, tmp_path):
+def test_closed_file_is_no_other_file(write, tmp_path, kept):
     """After the end nothing is read from whatever got the file's number since."""
     path = tmp_path / "a.tar.gz"
     path.write_bytes(write([("pods", "a", "x")]))
@@ -218,7 +230,7 @@ def test_spool_directory_that_is_not_there(write, tmp_path):
 
 
 @pytest.mark.parametrize("size", [10, 2 << 20], ids=["at the end", "while it reads"])
-def test_spool_on_a_full_disk(write, body, monkeypatch, size):
+def test_spool_on_a_full_disk(write, body, in_a_file, monkeypatch, size):
     """Where the temporary file does not fit, there is an error and no index."""
     content = write([("pods", "a", "x", body("x", "a", data="x" * size))])
     full = open("/dev/full", "w+b")  # noqa: PTH123, SIM115 - the index closes it
