@@ -221,16 +221,37 @@ def with_class(
     return attrs.evolve(line, problems=(*desired, *others))
 
 
+@attrs.frozen
+class VolumeRefusal:
+    """Why a PersistentVolume of the backup is not created.
+
+    Attributes:
+        reason: For people.
+        conflicts: The target has something in its way; otherwise nobody asked for it.
+    """
+
+    reason: str
+    conflicts: bool = False
+
+
 def plan_volume(
     volume: Content, name: str, facts: VolumeFacts, lines: Sequence[ClaimLine]
-) -> str:
-    """Why a PersistentVolume of the backup is not created; empty: it is."""
+) -> VolumeRefusal | None:
+    """Why a PersistentVolume of the backup is not created; None: it is."""
     uses = [line for line in lines if line.volume == name]
     if any(line.verdict is ClaimVerdict.REUSE for line in uses):
-        return ""
+        return None
     conflict = next((x for x in uses if x.verdict is ClaimVerdict.CONFLICT), None)
     if conflict is not None:
-        return conflict.text
+        return VolumeRefusal(conflict.text, conflicts=True)
+    if unwanted := _unwanted(volume, facts):
+        return VolumeRefusal(unwanted)
+    used = disk_in_use(volume, name, facts.volumes)
+    return VolumeRefusal(used, conflicts=True) if used else None
+
+
+def _unwanted(volume: Content, facts: VolumeFacts) -> str:
+    """Why nobody asked for a volume of the backup; empty: somebody did."""
     if not _is_retained(volume):
         return "its disk goes with its claim (reclaim policy Delete)"
     is_bound = bool((volume.get("spec") or {}).get("claimRef"))
@@ -241,7 +262,7 @@ def plan_volume(
         return (
             "it points at the original disk, and the claim that had it is not created"
         )
-    return disk_in_use(volume, name, facts.volumes)
+    return ""
 
 
 def keeps_claim(live: Content, desired: Content) -> str:

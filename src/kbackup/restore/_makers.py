@@ -4,6 +4,8 @@
 planned so far and what lives in the target. Reads only; asked by the item planner.
 """
 
+from enum import Enum, auto
+
 from kbackup.models import ResourceIdentifier, well_known
 from kbackup.restore._controlled import Owner, Ownership, Role
 from kbackup.restore._namespaces import is_terminating
@@ -11,7 +13,13 @@ from kbackup.restore._notices import NoticeBook
 from kbackup.restore._plan_state import Key, PlanState
 from kbackup.restore._request import RestoreRequest
 
-_UNREADABLE = "if it is there: that cannot be read"
+
+class _Presence(Enum):
+    """Whether an owner lives in the target."""
+
+    LIVES = auto()
+    UNREADABLE = auto()
+    ABSENT = auto()
 
 
 class Makers:
@@ -50,7 +58,7 @@ class Makers:
             return False
         if self._is_planned(owned.maker, namespace):
             return False
-        return not self._if_it_lives(owned.maker, namespace, "it lives")
+        return self._presence_of(owned.maker, namespace) is _Presence.ABSENT
 
     def _made_by(self, maker: Owner, role: Role, target: ResourceIdentifier) -> str:
         """Leave a Pod or a Job to its controller, wherever that is."""
@@ -63,7 +71,7 @@ class Makers:
         is_left = (maker.kind, where, maker.name) in self._state.left
         if is_left or self._is_planned(maker, where):
             return made
-        return self._if_it_lives(maker, where, made)
+        return _reason(self._presence_of(maker, where), made)
 
     def _left_to_keeper(self, keeper: Owner, namespace: str) -> str:
         """Leave an old ReplicaSet to a Deployment that lives.
@@ -72,14 +80,15 @@ class Makers:
         """
         keys = _keys(keeper, namespace)
         if not self._state.living.isdisjoint(keys):
-            return f"left to {keeper}, which lives in the target"
-        if not self._state.unsure.isdisjoint(keys):
-            return f"left to {keeper}, {_UNREADABLE}"
-        if self._is_planned(keeper, namespace):
+            presence = _Presence.LIVES
+        elif not self._state.unsure.isdisjoint(keys):
+            presence = _Presence.UNREADABLE
+        elif self._is_planned(keeper, namespace):
             return ""
-        found = self._if_it_lives(keeper, namespace, f"left to {keeper}")
-        readable = found and not found.endswith(_UNREADABLE)
-        return f"{found}, which lives in the target" if readable else found
+        else:
+            presence = self._presence_of(keeper, namespace)
+        left = f"left to {keeper}"
+        return _reason(presence, left, lives=", which lives in the target")
 
     def _made_for_pods(self, owned: Ownership, namespace: str) -> str:
         """What belongs to a Pod that is made anew is made anew with it."""
@@ -90,21 +99,34 @@ class Makers:
     def _is_planned(self, owner: Owner, namespace: str) -> bool:
         return not self._state.present.isdisjoint(_keys(owner, namespace))
 
-    def _if_it_lives(self, owner: Owner, namespace: str, reason: str) -> str:
-        """The reason where an owner lives in the target, or nobody may know."""
+    def _presence_of(self, owner: Owner, namespace: str) -> _Presence:
         resource = self._request.discovery.by_kind(owner.api_version, owner.kind)
         if resource is None:
-            return ""
+            return _Presence.ABSENT
         where = namespace if resource.namespaced else ""
         ref = ResourceIdentifier(resource.group_resource, where, owner.name)
         found = self._request.reader.find(ref)
         if found.unreadable:
             self._book.see_unreadable(ref)
-            return f"{reason}, {_UNREADABLE}"
+            return _Presence.UNREADABLE
         live = found.content
         if live is None or live["metadata"].get("deletionTimestamp"):
-            return ""
-        return "" if is_terminating(self._request.reader, where) else reason
+            return _Presence.ABSENT
+        goes = is_terminating(self._request.reader, where)
+        return _Presence.ABSENT if goes else _Presence.LIVES
+
+
+def _reason(presence: _Presence, reason: str, *, lives: str = "") -> str:
+    """Why an item is left to an owner that lives, or may; empty: the owner does not.
+
+    Args:
+        presence: Of the owner.
+        reason: What holds in both cases.
+        lives: What is added where the owner is known to live.
+    """
+    if presence is _Presence.UNREADABLE:
+        return f"{reason}, if it is there: that cannot be read"
+    return f"{reason}{lives}" if presence is _Presence.LIVES else ""
 
 
 def _keys(owner: Owner, namespace: str) -> tuple[Key, Key]:

@@ -211,8 +211,8 @@ class VolumePlanner:
         if self._request.spec.restore_pvs is False:
             return PlanAction.SKIP, "restorePVs is false"
         lines = tuple(self._state.lines.values())
-        reason = plan_volume(content, ref.name, self.facts, lines)
-        if not reason:
+        refusal = plan_volume(content, ref.name, self.facts, lines)
+        if refusal is None:
             return None
-        conflict = reason.startswith("conflict")
-        return PlanAction.CONFLICT if conflict else PlanAction.SKIP, reason
+        action = PlanAction.CONFLICT if refusal.conflicts else PlanAction.SKIP
+        return action, refusal.reason

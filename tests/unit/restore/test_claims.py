@@ -7,6 +7,7 @@ from kbackup.models import GroupResource, ResourceIdentifier
 from kbackup.restore._claims import (
     ClaimVerdict,
     VolumeFacts,
+    VolumeRefusal,
     plan_claim,
     plan_own_claim,
     plan_volume,
@@ -227,7 +228,7 @@ def test_the_original_disk_is_used_only_when_asked_for():
     assert "--retained-volumes reuse" in left.text
     assert used.verdict is ClaimVerdict.REUSE
     assert used.text == ("reuse: PV pv-1 points at the original disk (csi ebs vol-1)")
-    assert plan_volume(_volume(), "pv-1", VolumeFacts(reuse=True), [used]) == ""
+    assert plan_volume(_volume(), "pv-1", VolumeFacts(reuse=True), [used]) is None
 
 
 @pytest.mark.parametrize("same_cluster", [False, None])
@@ -257,7 +258,8 @@ def test_a_disk_that_is_in_use_is_a_conflict(other):
         f"conflict: that disk belongs to PV {name}, bound to claim live/db"
     )
     facts = VolumeFacts(volumes={name: other}, reuse=True)
-    assert plan_volume(_volume(), "pv-1", facts, [line]).startswith("conflict")
+    refusal = plan_volume(_volume(), "pv-1", facts, [line])
+    assert refusal == VolumeRefusal(line.text, conflicts=True)
 
 
 def _offered(**more):
@@ -316,9 +318,21 @@ def test_a_volume_whose_claim_does_not_come(bound, reuse, why):
     if not bound:
         del volume["spec"]["claimRef"]
 
-    reason = plan_volume(volume, "pv-1", VolumeFacts(reuse=reuse), [])
+    refusal = plan_volume(volume, "pv-1", VolumeFacts(reuse=reuse), [])
 
-    assert reason == (f"it points at {why}" if why else "")
+    assert refusal == (VolumeRefusal(f"it points at {why}") if why else None)
+
+
+def test_a_volume_without_claim_whose_disk_is_in_use():
+    """Nobody waits for it, and still it is a conflict: its disk has another volume."""
+    volume = _volume()
+    del volume["spec"]["claimRef"]
+    live = {"pv-9": _volume("pv-9", claim="live/db", phase="Bound")}
+
+    refusal = plan_volume(volume, "pv-1", VolumeFacts(reuse=True, volumes=live), [])
+
+    assert refusal.conflicts
+    assert "PV pv-9" in refusal.reason
 
 
 def test_a_delete_volume_is_never_reused():
@@ -326,8 +340,9 @@ def test_a_delete_volume_is_never_reused():
     line = _line(_volume(policy="Delete"), reuse=True)
 
     assert line.verdict is ClaimVerdict.NONE
-    reason = plan_volume(_volume(policy="Delete"), "pv-1", VolumeFacts(), [line])
-    assert "Delete" in reason
+    refusal = plan_volume(_volume(policy="Delete"), "pv-1", VolumeFacts(), [line])
+    assert "Delete" in refusal.reason
+    assert not refusal.conflicts
 
 
 def test_storage_class_not_in_target():
