@@ -86,54 +86,55 @@ def test_the_terminal_goes_twice():
             os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_restore_create(simulated, directory, kbackup, tmp_path):
-    """A cancelled restore leaves no record and is completed by the same command."""
+@pytest.fixture(name="interrupted")
+def fixture_interrupted(simulated, directory, kbackup, tmp_path):
+    """A function: cancels a restore while it writes; returns what that said at its end."""
     kbackup("backup", "create", "shop-1", "--include-namespaces", "shop")
     kubeconfig = simulated.kubeconfig(tmp_path / "kubeconfig")
+
+    def interrupt(*arguments):
+        slow = simulated.faults.delay(0.5, verb="create")
+        process = start(kubeconfig, directory, *arguments)
+        wait_until(lambda: slow.happened >= 2)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=SECONDS)
+        simulated.faults.clear()
+        assert process.returncode == 130
+        assert "Traceback" not in said
+        return said.strip()
+
+    return interrupt
+
+
+def test_restore_create(simulated, interrupted, kbackup):
+    """A cancelled restore leaves no record and is completed by the same command."""
     arguments = (
         *("restore", "create", "r", "--from-backup", "shop-1", "--yes"),
         *("--namespace-mappings", "shop:copy"),
     )
-    slow = simulated.faults.delay(0.5, verb="create")
-    process = start(kubeconfig, directory, *arguments)
-    wait_until(lambda: slow.happened >= 2)
 
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=SECONDS)
+    said = interrupted(*arguments)
 
-    assert process.returncode == 130
-    assert "Traceback" not in said
-    assert said.strip().endswith("--namespace-mappings shop:copy --yes")
+    assert said.endswith("--namespace-mappings shop:copy --yes")
     assert kbackup("restore", "get").out == ""
-    simulated.faults.clear()
     again = kbackup(*arguments)
     assert again.code == 0, again.err
     assert len(simulated.objects("deployments.apps", "copy")) == 1
     assert "r   " in kbackup("restore", "get").out
 
 
-def test_restore_create_without_a_name(simulated, directory, kbackup, tmp_path):
+def test_restore_create_without_a_name(interrupted, kbackup):
     """The command that completes a cancelled restore names it, as nobody had done."""
-    kbackup("backup", "create", "shop-1", "--include-namespaces", "shop")
-    kubeconfig = simulated.kubeconfig(tmp_path / "kubeconfig")
-    arguments = (
+    said = interrupted(
         *("restore", "create", "--from-backup", "latest", "--yes"),
         *("--namespace-mappings", "shop:copy"),
     )
-    slow = simulated.faults.delay(0.5, verb="create")
-    process = start(kubeconfig, directory, *arguments)
-    wait_until(lambda: slow.happened >= 2)
 
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=SECONDS)
-
-    assert process.returncode == 130
-    following = said.strip().splitlines()[-1].removeprefix("Next: kbackup ").split()
+    following = said.splitlines()[-1].removeprefix("Next: kbackup ").split()
     assert following[2].startswith("shop-1-2")
     assert following[3:] == [
         *("--from-backup", "shop-1", "--namespace-mappings", "shop:copy", "--yes")
     ]
-    simulated.faults.clear()
     done = kbackup(*following)
     assert done.code == 0, done.err
     assert done.next == f"Next: kbackup restore describe {following[2]}"
