@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from definitions import definition
 from kbackup import BackupEngine, BackupSpec, RestoreEngine, RestoreSpec
 
 LONG = "n" * 253
@@ -20,31 +21,9 @@ def named(kind, name, *, version="v1", **more):
     return {"apiVersion": version, "kind": kind, "metadata": metadata, **more}
 
 
-def definition():
-    """Return a CRD whose group makes paths longer than 255 bytes."""
-    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    version = {
-        "name": "v1",
-        "served": True,
-        "storage": True,
-        "schema": {"openAPIV3Schema": schema},
-    }
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"things.{GROUP}"},
-        "spec": {
-            "group": GROUP,
-            "scope": "Namespaced",
-            "names": {"plural": "things", "kind": "Thing"},
-            "versions": [version],
-        },
-    }
-
-
 OBJECTS = [
     {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "odd"}},
-    definition(),
+    definition(GROUP, "things", "Thing"),  # its paths are longer than 255 bytes
     named("ConfigMap", LONG, data={"a": "1"}),
     named("ConfigMap", "big", data={"text": BIG}),
     named("Role", RBAC, version="rbac.authorization.k8s.io/v1", rules=[]),

@@ -2,6 +2,8 @@
 
 import pytest
 
+from definitions import definition, served_version
+
 MERGE = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
@@ -34,29 +36,6 @@ def deployment(name):
                 "metadata": {"labels": labels},
                 "spec": {"containers": [container]},
             },
-        },
-    }
-
-
-def definition(plural, group, **version):
-    """Return a CustomResourceDefinition that keeps every field."""
-    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    served = {
-        "name": "v1",
-        "served": True,
-        "storage": True,
-        "schema": {"openAPIV3Schema": schema},
-        **version,
-    }
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{plural}.{group}"},
-        "spec": {
-            "group": group,
-            "scope": "Namespaced",
-            "names": {"plural": plural, "kind": plural[:-1].capitalize()},
-            "versions": [served],
         },
     }
 
@@ -454,16 +433,18 @@ def test_finalizers_hold_an_object(api, maps):
     assert api.request("GET", f"{maps}/a")[0] == 404
 
 
+def reference_to(owner):
+    """Return an owner reference to a ConfigMap."""
+    metadata = owner["metadata"]
+    named = {"name": metadata["name"], "uid": metadata["uid"]}
+    return {"apiVersion": "v1", "kind": "ConfigMap", **named}
+
+
 def test_orphaned_dependents_stay(api, maps, wait_for):
     """With orphan propagation the dependent stays and loses its owner."""
     _, owner = api.request("POST", maps, config_map("owner"))
-    reference = {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "name": "owner",
-        "uid": owner["metadata"]["uid"],
-    }
-    api.request("POST", maps, config_map("child", ownerReferences=[reference]))
+    child = config_map("child", ownerReferences=[reference_to(owner)])
+    api.request("POST", maps, child)
 
     api.request("DELETE", f"{maps}/owner", {"propagationPolicy": "Orphan"})
 
@@ -476,13 +457,8 @@ def test_orphaned_dependents_stay(api, maps, wait_for):
 def test_dependents_are_collected(api, maps, wait_for):
     """With background propagation the dependent goes too."""
     _, owner = api.request("POST", maps, config_map("owner"))
-    reference = {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "name": "owner",
-        "uid": owner["metadata"]["uid"],
-    }
-    api.request("POST", maps, config_map("child", ownerReferences=[reference]))
+    child = config_map("child", ownerReferences=[reference_to(owner)])
+    api.request("POST", maps, child)
 
     api.request("DELETE", f"{maps}/owner", {"propagationPolicy": "Background"})
 
@@ -687,7 +663,7 @@ def test_watch_of_a_forgotten_version(api, namespace, wait_for):
     """A watch from a forgotten resourceVersion tells one ERROR: 410 Expired."""
     # Of a new type even the server's watch cache cannot know what was before.
     group = f"{namespace}.example.com"
-    api.request("POST", CRDS, definition("events", group))
+    api.request("POST", CRDS, definition(group, "events", "Event"))
     root = f"/apis/{group}/v1/events"
     wait_for("the type", lambda: api.status("GET", root) == 200)
     api.forget_history()
@@ -780,7 +756,7 @@ def test_pod_starts_pending(api, in_namespace):
 def test_custom_resources(api, namespace, in_namespace, wait_for):
     """A definition becomes Established and its objects can be stored and read."""
     group = f"{namespace}.example.com"
-    assert api.request("POST", CRDS, definition("widgets", group))[0] == 201
+    assert api.request("POST", CRDS, definition(group, "widgets", "Widget"))[0] == 201
     root = f"/apis/{group}/v1/namespaces/{namespace}/widgets"
 
     def established():
@@ -829,7 +805,9 @@ def test_status_sub_resource_of_a_custom_resource(
 ):
     """With a status sub-resource a create drops the status."""
     group = f"{namespace}.example.com"
-    made = definition("gadgets", group, subresources={"status": {}})
+    made = definition(
+        group, "gadgets", "Gadget", served_version(subresources={"status": {}})
+    )
     api.request("POST", CRDS, made)
     root = f"/apis/{group}/v1/namespaces/{namespace}/gadgets"
     body = {
@@ -852,7 +830,7 @@ def test_status_sub_resource_of_a_custom_resource(
 def test_conversion_webhook_that_is_not_there(api, namespace, in_namespace, wait_for):
     """Objects are served in the storage version; another one fails by its webhook."""
     group = f"{namespace}.example.com"
-    made = definition("pumps", group)
+    made = definition(group, "pumps", "Pump")
     (stored,) = made["spec"]["versions"]
     made["spec"]["versions"].append({**stored, "name": "v2", "storage": False})
     service = {"namespace": namespace, "name": "hook"}

@@ -12,6 +12,7 @@ from pathlib import Path
 import attrs
 import pytest
 
+from definitions import definition, served_version
 from kbackup import BackupEngine, BackupSpec, BackupStore, Cluster, RestoreEngine
 from kbackup._kits.normalise import differences, normalise
 from kbackup.errors import UnsupportedByServerError
@@ -443,24 +444,8 @@ def wish_definition(group):
             "status": {"type": "object", "properties": {"seen": {"type": "boolean"}}},
         },
     }
-    version = {
-        "name": "v1",
-        "served": True,
-        "storage": True,
-        "schema": {"openAPIV3Schema": schema},
-        "subresources": {"status": {}},
-    }
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"wishes.{group}"},
-        "spec": {
-            "group": group,
-            "scope": "Namespaced",
-            "names": {"plural": "wishes", "kind": "Wish"},
-            "versions": [version],
-        },
-    }
+    served = served_version(schema=schema, subresources={"status": {}})
+    return definition(group, "wishes", "Wish", served)
 
 
 def storage_class(name):

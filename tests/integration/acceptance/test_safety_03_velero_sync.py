@@ -12,6 +12,7 @@ from datetime import timedelta
 
 import pytest
 
+from definitions import definition, served_version
 from kbackup import LabelSelector, RestoreSpec
 from kbackup.models import (
     DataProgress,
@@ -143,7 +144,7 @@ VOLUME_STATUS = record(
 )
 
 
-def definition(plural, kind, spec, status):
+def velero_definition(plural, kind, spec, status):
     """Return one of Velero's CRDs."""
     schema = record(
         apiVersion=TEXT,
@@ -152,31 +153,17 @@ def definition(plural, kind, spec, status):
         spec=spec,
         status=status,
     )
-    version = {
-        "name": "v1",
-        "served": True,
-        "storage": True,
-        "schema": {"openAPIV3Schema": schema},
-    }
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{plural}.velero.io"},
-        "spec": {
-            "group": "velero.io",
-            "scope": "Namespaced",
-            "names": {"plural": plural, "kind": kind},
-            "versions": [version],
-        },
-    }
+    return definition("velero.io", plural, kind, served_version(schema=schema))
 
 
 @pytest.fixture(scope="module", name="velero")
 def fixture_velero(target):
     """The target cluster with Velero's CRDs and its namespace."""
     definitions = [
-        definition("backups", "Backup", BACKUP_SPEC, BACKUP_STATUS),
-        definition("podvolumebackups", "PodVolumeBackup", VOLUME_SPEC, VOLUME_STATUS),
+        velero_definition("backups", "Backup", BACKUP_SPEC, BACKUP_STATUS),
+        velero_definition(
+            "podvolumebackups", "PodVolumeBackup", VOLUME_SPEC, VOLUME_STATUS
+        ),
     ]
     space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "velero"}}
     for item in (*definitions, space):

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from definitions import definition
 from kbackup.backup import BackupEngine
 from kbackup.catalog import BackupStore
 from kbackup.models import BackupSpec
@@ -96,23 +97,7 @@ class Scene:
         """Return a Secret."""
         return self.made("Secret", name, namespace, metadata=metadata, type="Opaque")
 
-    def definition(self, plural, kind, *, scope="Namespaced"):
+    @staticmethod
+    def definition(plural, kind, *, scope="Namespaced"):
         """Return a CustomResourceDefinition of the group example.com."""
-        schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-        version = {
-            "name": "v1",
-            "served": True,
-            "storage": True,
-            "schema": {"openAPIV3Schema": schema},
-        }
-        return self.made(
-            "CustomResourceDefinition",
-            f"{plural}.example.com",
-            api_version="apiextensions.k8s.io/v1",
-            spec={
-                "group": "example.com",
-                "scope": scope,
-                "names": {"plural": plural, "kind": kind},
-                "versions": [version],
-            },
-        )
+        return definition("example.com", plural, kind, scope=scope)

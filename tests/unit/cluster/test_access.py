@@ -2,6 +2,7 @@
 
 import pytest
 
+from definitions import definition
 from kbackup.errors import ClusterError, UnsupportedByServerError
 from kbackup.models import GroupResource, ResourceIdentifier
 from kbackup.testing import SimulatedCluster
@@ -18,24 +19,7 @@ def made(kind, name, *, api_version="v1", **more):
     return {"apiVersion": api_version, "kind": kind, "metadata": metadata, **more}
 
 
-DEFINITION = {
-    "apiVersion": "apiextensions.k8s.io/v1",
-    "kind": "CustomResourceDefinition",
-    "metadata": {"name": "wishes.example.com"},
-    "spec": {
-        "group": "example.com",
-        "scope": "Namespaced",
-        "names": {"plural": "wishes", "kind": "Wish"},
-        "versions": [
-            {
-                "name": "v1",
-                "served": True,
-                "storage": True,
-                "schema": {"openAPIV3Schema": {"type": "object"}},
-            }
-        ],
-    },
-}
+DEFINITION = definition("example.com", "wishes", "Wish")
 
 
 @pytest.fixture(name="simulated")

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from definitions import definition
 from kbackup._kits.workers import CancelToken
 from kbackup.backup import BackupEngine
 from kbackup.errors import BackupNotFoundError, RunCancelledError
@@ -443,26 +444,12 @@ def test_a_type_that_is_gone(world):
 def test_another_version_is_not_compared(make_shop):
     """Objects of a version that the cluster does not serve are unknown or missing."""
     old = {"api_version": "example.com/v1beta1", "spec": {"size": 1}}
-    names = {"kind": "Widget", "plural": "widgets"}
-    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    version = {"name": "v1", "served": True, "storage": True}
-    definition = made(
-        "CustomResourceDefinition",
-        "widgets.example.com",
-        "",
-        api_version="apiextensions.k8s.io/v1",
-        spec={
-            "group": "example.com",
-            "scope": "Namespaced",
-            "names": names,
-            "versions": [{**version, "schema": {"openAPIV3Schema": schema}}],
-        },
-    )
     shop = make_shop()
     widgets = [made("Widget", "a", **old), made("Widget", "b", **old)]
     shop.replace_backup(widgets, as_is=True)
     live = made("Widget", "a", api_version="example.com/v1", spec={"size": 1})
-    shop.simulated.load([made("Namespace", "shop", ""), definition, live])
+    served = definition("example.com", "widgets", "Widget")
+    shop.simulated.load([made("Namespace", "shop", ""), served, live])
 
     found = shop.engine.compare("shop-1")
 

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from definitions import definition, served_version
 from kbackup.models import RestoreOptions, RestoreSpec
 
 SPEC = RestoreSpec(backup_name="shop-1")
@@ -16,33 +17,17 @@ REASON = (
 )
 
 
-def definition(*versions, stored="v1", strategy="Webhook"):
+def converted(*versions, stored="v1", strategy="Webhook"):
     """Return a CRD whose conversion webhook is the Service shop/hook."""
-    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     hook = {
         "clientConfig": {"service": {"namespace": "shop", "name": "hook"}},
         "conversionReviewVersions": ["v1"],
     }
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": "widgets.example.com"},
-        "spec": {
-            "group": "example.com",
-            "scope": "Namespaced",
-            "names": {"plural": "widgets", "kind": "Widget"},
-            "versions": [
-                {
-                    "name": name,
-                    "served": True,
-                    "storage": name == stored,
-                    "schema": {"openAPIV3Schema": schema},
-                }
-                for name in versions
-            ],
-            "conversion": {"strategy": strategy, "webhook": hook},
-        },
-    }
+    served = [served_version(name, storage=name == stored) for name in versions]
+    conversion = {"strategy": strategy, "webhook": hook}
+    return definition(
+        "example.com", "widgets", "Widget", *served, conversion=conversion
+    )
 
 
 def widget(version, name="one"):
@@ -67,7 +52,7 @@ def notices(plan):
 
 def test_the_storage_version_needs_no_webhook(make_shop):
     """An object in the version that is stored is restored, though no webhook runs."""
-    shop = make_shop([definition("v2", "v1"), widget("v1")])
+    shop = make_shop([converted("v2", "v1"), widget("v1")])
 
     plan = shop.engine.plan("try", SPEC, SOON)
     result = shop.engine.apply(plan)
@@ -81,7 +66,7 @@ def test_the_storage_version_needs_no_webhook(make_shop):
 @pytest.mark.parametrize("is_live", [True, False], ids=["live", "in the restore"])
 def test_another_version_is_planned_with_what_it_needs(make_shop, simulated, is_live):
     """The plan names both versions, the webhook and the CRD, wherever the CRD is."""
-    crd = definition("v2", "v1")
+    crd = converted("v2", "v1")
     shop = make_shop([crd, widget("v2")])
     if is_live:
         simulated.load([crd])
@@ -94,8 +79,8 @@ def test_another_version_is_planned_with_what_it_needs(make_shop, simulated, is_
 
 def test_the_target_s_own_definition_counts(make_shop, simulated):
     """What the target stores decides, not what the source stored."""
-    shop = make_shop([definition("v2", "v1", stored="v2"), widget("v2")])
-    simulated.load([definition("v2", "v1")])
+    shop = make_shop([converted("v2", "v1", stored="v2"), widget("v2")])
+    simulated.load([converted("v2", "v1")])
 
     plan = shop.engine.plan("try", SPEC)
 
@@ -104,7 +89,7 @@ def test_the_target_s_own_definition_counts(make_shop, simulated):
 
 def test_without_a_webhook_nothing_is_said(make_shop, simulated):
     """The API server converts by itself where the strategy is None."""
-    crd = definition("v2", "v1", strategy="None")
+    crd = converted("v2", "v1", strategy="None")
     shop = make_shop([crd, widget("v2")])
     simulated.load([crd])
 
@@ -116,7 +101,7 @@ def test_without_a_webhook_nothing_is_said(make_shop, simulated):
 
 def test_what_the_missing_webhook_refuses_is_an_error_by_name(make_shop):
     """It waits until the deadline, then the error names the CRD and its webhook."""
-    shop = make_shop([definition("v2", "v1"), widget("v2"), widget("v1", "two")])
+    shop = make_shop([converted("v2", "v1"), widget("v2"), widget("v1", "two")])
 
     result = shop.engine.run("try", SPEC, SOON)
 
@@ -129,8 +114,8 @@ def test_what_the_missing_webhook_refuses_is_an_error_by_name(make_shop):
 
 def test_what_the_webhook_refused_is_written_once_it_is_there(make_shop, simulated):
     """The retries go on until the webhook answers."""
-    shop = make_shop([definition("v2", "v1"), widget("v2")])
-    simulated.load([definition("v2", "v1", strategy="None")])
+    shop = make_shop([converted("v2", "v1"), widget("v2")])
+    simulated.load([converted("v2", "v1", strategy="None")])
     refusal = "conversion webhook for example.com/v2, Kind=Widget failed: Post: refused"
     fault = simulated.faults.fail(
         verb="create", resource="widgets", message=refusal, times=3
@@ -145,9 +130,9 @@ def test_what_the_webhook_refused_is_written_once_it_is_there(make_shop, simulat
 
 def test_live_objects_that_cannot_be_converted_are_unknown(make_shop, simulated):
     """Where the webhook is down the plan says so, and does not fail as a whole."""
-    shop = make_shop([definition("v2", "v1"), widget("v2")])
+    shop = make_shop([converted("v2", "v1"), widget("v2")])
     space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}
-    simulated.load([definition("v2", "v1"), space, widget("v1")])
+    simulated.load([converted("v2", "v1"), space, widget("v1")])
 
     plan = shop.engine.plan("try", SPEC)
 
@@ -157,8 +142,8 @@ def test_live_objects_that_cannot_be_converted_are_unknown(make_shop, simulated)
 
 def test_definition_that_may_not_be_read(make_shop, simulated):
     """Without the right to read CRDs there is a plan all the same."""
-    shop = make_shop([definition("v2", "v1"), widget("v2")])
-    simulated.load([definition("v2", "v1")])
+    shop = make_shop([converted("v2", "v1"), widget("v2")])
+    simulated.load([converted("v2", "v1")])
     simulated.faults.forbid(resource="customresourcedefinitions")
     only = RestoreSpec(backup_name="shop-1", included_namespaces=("shop",))
 

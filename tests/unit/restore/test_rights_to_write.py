@@ -2,6 +2,7 @@
 
 import pytest
 
+from definitions import definition
 from kbackup.models import (
     APIResource,
     ExistingResourcePolicy,
@@ -17,29 +18,7 @@ TRIED = RestoreOptions(validate=True)
 CRDS = "customresourcedefinitions.apiextensions.k8s.io"
 WIDGETS = "widgets.example.com"
 REVIEWS = "create selfsubjectaccessreviews.authorization.k8s.io"
-DEFINITION = {
-    "apiVersion": "apiextensions.k8s.io/v1",
-    "kind": "CustomResourceDefinition",
-    "metadata": {"name": WIDGETS},
-    "spec": {
-        "group": "example.com",
-        "scope": "Namespaced",
-        "names": {"plural": "widgets", "kind": "Widget"},
-        "versions": [
-            {
-                "name": "v1",
-                "served": True,
-                "storage": True,
-                "schema": {
-                    "openAPIV3Schema": {
-                        "type": "object",
-                        "x-kubernetes-preserve-unknown-fields": True,
-                    }
-                },
-            }
-        ],
-    },
-}
+DEFINITION = definition("example.com", "widgets", "Widget")
 
 
 def widget(name):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from definitions import definition
 from kbackup.models import RestoreSpec
 from kbackup.restore import PlanAction, unserved_types
 from kbackup.testing import sample_shop
@@ -25,24 +26,7 @@ BUDGET = item("policy/v1beta1", "PodDisruptionBudget")
 OLD = item("extensions/v1beta1", "Ingress")
 NEW = item("networking.k8s.io/v1", "Ingress")
 WIDGET = item("example.com/v1", "Widget")
-DEFINITION = {
-    "apiVersion": "apiextensions.k8s.io/v1",
-    "kind": "CustomResourceDefinition",
-    "metadata": {"name": "widgets.example.com"},
-    "spec": {
-        "group": "example.com",
-        "scope": "Namespaced",
-        "names": {"plural": "widgets", "kind": "Widget"},
-        "versions": [
-            {
-                "name": "v1",
-                "served": True,
-                "storage": True,
-                "schema": {"openAPIV3Schema": {"type": "object"}},
-            }
-        ],
-    },
-}
+DEFINITION = definition("example.com", "widgets", "Widget")
 CRON_TOLD = "the target serves batch/v1 of cronjobs.batch, the backup has batch/v1beta1"
 BUDGET_TOLD = (
     "the target serves policy/v1 of poddisruptionbudgets.policy, "
