@@ -15,6 +15,7 @@ from kbackup.errors import ClusterError
 from kbackup.models import ResourceIdentifier, labels, well_known
 from kbackup.plugins import ClusterReader
 from kbackup.restore._controlled import Owner, Ownership, Role, ownership
+from kbackup.restore._serving import has_served_twin
 from kbackup.restore._system import (
     SYSTEM_NAMESPACES,
     SystemObjects,
@@ -47,7 +48,9 @@ class LeftOut:
         What a controller made counts where there is nothing, neither in the backup nor
         in the cluster, that it could be made of.
         """
-        if self._is_systems(ref, content) or self._has_twin(ref):
+        if self._is_systems(ref, content):
+            return True
+        if has_served_twin(ref, self._contents, self._discovery):
             return True
         owned = ownership(content)
         return _is_made(ref, owned) and self._is_known(owned.maker, ref.namespace)
@@ -84,14 +87,6 @@ class LeftOut:
         )
         given = (found.get("metadata") or {}).get("labels") or {}
         return labels.is_excluded(given)
-
-    def _has_twin(self, ref: ResourceIdentifier) -> bool:
-        """Whether the backup has the same object under a newer group."""
-        newer = TWINS.get(ref.group_resource)
-        if newer is None:
-            return False
-        twin = ResourceIdentifier(newer, ref.namespace, ref.name)
-        return twin in self._contents and self._discovery.get(newer) is not None
 
     def _is_known(self, maker: Owner | None, namespace: str) -> bool:
         if maker is None:

@@ -441,6 +441,24 @@ def test_a_type_that_is_gone(world):
     ]
 
 
+def test_an_object_of_two_groups_is_compared_once(make_shop):
+    """What an old cluster stored under two groups is missing only where both are."""
+    old, new = "extensions/v1beta1", "networking.k8s.io/v1"
+    shop = make_shop()
+    web = made("Ingress", "web", api_version=new)
+    in_both = [made("Ingress", "web", api_version=old), web]
+    alone = made("Ingress", "alone", api_version=old)
+    shop.replace_backup([*in_both, alone], as_is=True)
+    shop.simulated.load([made("Namespace", "shop", ""), web])
+
+    found = shop.engine.compare("shop-1")
+
+    assert [str(ref) for ref in found.only_in_backup] == [
+        "ingresses.extensions/shop/alone"
+    ]
+    assert found.unknown == ()
+
+
 def test_another_version_is_not_compared(make_shop):
     """Objects of a version that the cluster does not serve are unknown or missing."""
     old = {"api_version": "example.com/v1beta1", "spec": {"size": 1}}
