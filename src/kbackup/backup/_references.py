@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from kbackup._kits.nested import mapping_at, objects_at
 from kbackup._kits.storage_classes import storage_class_of
 from kbackup.catalog import MissingReference
 from kbackup.models import GroupResource, ResourceIdentifier, well_known
@@ -83,8 +84,8 @@ def _is_everywhere(target: _Target) -> bool:
 
 
 def _of_claim(claim: _JSON, namespace: str) -> Iterator[_Target]:
-    spec = _at(claim, "spec")
-    source = _at(spec, "dataSourceRef") or _at(spec, "dataSource")
+    spec = mapping_at(claim, "spec")
+    source = mapping_at(spec, "dataSourceRef") or mapping_at(spec, "dataSource")
     kind = _CLAIM_SOURCES.get((source.get("apiGroup") or "", source.get("kind", "")))
     if kind is not None and (name := source.get("name")):
         yield kind, source.get("namespace") or namespace, name
@@ -100,58 +101,56 @@ def _of_volume(volume: _JSON, _: str) -> Iterator[_Target]:
 
 
 def _of_pod(pod: _JSON, namespace: str) -> Iterator[_Target]:
-    spec = _at(pod, "spec")
+    spec = mapping_at(pod, "spec")
     if account := spec.get("serviceAccountName"):
         yield well_known.SERVICE_ACCOUNTS, namespace, account
     for key, classes in _POD_CLASSES.items():
         if name := spec.get(key):
             yield classes, "", name
-    for pull_secret in _list(spec, "imagePullSecrets"):
+    for pull_secret in objects_at(spec, "imagePullSecrets"):
         if name := pull_secret.get("name"):
             yield well_known.SECRETS, namespace, name
-    for volume in _list(spec, "volumes"):
+    for volume in objects_at(spec, "volumes"):
         for group_resource, name in _of_pod_volume(volume):
             yield group_resource, namespace, name
-    for container in (*_list(spec, "containers"), *_list(spec, "initContainers")):
+    containers = objects_at(spec, "containers") + objects_at(spec, "initContainers")
+    for container in containers:
         for group_resource, name in _of_environment(container):
             yield group_resource, namespace, name
 
 
 def _of_pod_volume(volume: _JSON) -> Iterator[tuple[GroupResource, str]]:
-    if name := _at(volume, "persistentVolumeClaim").get("claimName"):
+    if name := mapping_at(volume, "persistentVolumeClaim").get("claimName"):
         yield well_known.PERSISTENT_VOLUME_CLAIMS, name
-    yield from _required(_at(volume, "secret"), well_known.SECRETS, "secretName")
-    yield from _required(_at(volume, "configMap"), well_known.CONFIG_MAPS, "name")
-    for source in _list(_at(volume, "projected"), "sources"):
-        yield from _required(_at(source, "secret"), well_known.SECRETS, "name")
-        yield from _required(_at(source, "configMap"), well_known.CONFIG_MAPS, "name")
+    yield from _required(volume, "secret", well_known.SECRETS, "secretName")
+    yield from _required(volume, "configMap", well_known.CONFIG_MAPS)
+    for source in objects_at(volume, "projected", "sources"):
+        yield from _required(source, "secret", well_known.SECRETS)
+        yield from _required(source, "configMap", well_known.CONFIG_MAPS)
 
 
 def _of_environment(container: _JSON) -> Iterator[tuple[GroupResource, str]]:
-    for source in _list(container, "envFrom"):
-        yield from _required(_at(source, "secretRef"), well_known.SECRETS, "name")
-        yield from _required(
-            _at(source, "configMapRef"), well_known.CONFIG_MAPS, "name"
-        )
-    for variable in _list(container, "env"):
-        value = _at(variable, "valueFrom")
-        yield from _required(_at(value, "secretKeyRef"), well_known.SECRETS, "name")
-        yield from _required(
-            _at(value, "configMapKeyRef"), well_known.CONFIG_MAPS, "name"
-        )
+    for source in objects_at(container, "envFrom"):
+        yield from _required(source, "secretRef", well_known.SECRETS)
+        yield from _required(source, "configMapRef", well_known.CONFIG_MAPS)
+    for variable in objects_at(container, "env"):
+        value = mapping_at(variable, "valueFrom")
+        yield from _required(value, "secretKeyRef", well_known.SECRETS)
+        yield from _required(value, "configMapKeyRef", well_known.CONFIG_MAPS)
 
 
 def _required(
-    source: _JSON, group_resource: GroupResource, key: str
+    holder: _JSON, field: str, group_resource: GroupResource, key: str = "name"
 ) -> Iterator[tuple[GroupResource, str]]:
-    """Yield what a source names, unless the Pod can do without."""
+    """Yield what the source in *field* names, unless the Pod can do without."""
+    source = mapping_at(holder, field)
     name = source.get(key)
     if name and not source.get("optional"):
         yield group_resource, name
 
 
 def _of_binding(binding: _JSON, namespace: str) -> Iterator[_Target]:
-    role = _at(binding, "roleRef")
+    role = mapping_at(binding, "roleRef")
     name = role.get("name")
     if not name:
         return
@@ -162,37 +161,22 @@ def _of_binding(binding: _JSON, namespace: str) -> Iterator[_Target]:
 
 
 def _of_ingress(ingress: _JSON, _: str) -> Iterator[_Target]:
-    if name := _at(ingress, "spec").get("ingressClassName"):
+    if name := mapping_at(ingress, "spec").get("ingressClassName"):
         yield well_known.INGRESS_CLASSES, "", name
 
 
 def _of_webhooks(configuration: _JSON, _: str) -> Iterator[_Target]:
-    for webhook in _list(configuration, "webhooks"):
-        service = _at(webhook, "clientConfig", "service")
+    for webhook in objects_at(configuration, "webhooks"):
+        service = mapping_at(webhook, "clientConfig", "service")
         if name := service.get("name"):
             yield well_known.SERVICES, service.get("namespace", ""), name
 
 
 def _of_definition(definition: _JSON, _: str) -> Iterator[_Target]:
-    client = _at(definition, "spec", "conversion", "webhook", "clientConfig")
-    service = _at(client, "service")
+    client = mapping_at(definition, "spec", "conversion", "webhook", "clientConfig")
+    service = mapping_at(client, "service")
     if name := service.get("name"):
         yield well_known.SERVICES, service.get("namespace", ""), name
-
-
-def _at(value: _JSON, *path: str) -> _JSON:
-    """Return the mapping at *path*; an empty one where there is none."""
-    for key in path:
-        inner = value.get(key)
-        value = inner if isinstance(inner, Mapping) else {}
-    return value
-
-
-def _list(value: _JSON, key: str) -> list[_JSON]:
-    found = value.get(key)
-    if not isinstance(found, list):
-        return []
-    return [element for element in found if isinstance(element, Mapping)]
 
 
 _FINDERS: dict[GroupResource, _Finder] = {
