@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from kbackup._kits.arguments import given_or_new, require, require_able
@@ -103,7 +104,6 @@ class BackupEngine:
             KBackupError: Cluster or store failed; ``error.result`` has what was known.
         """
         from kbackup.backup import _request  # noqa: PLC0415 - see the module
-        from kbackup.backup._pipeline import run_backup  # noqa: PLC0415 - see the module
 
         require("name", name, str)
         require("spec", spec, BackupSpec)
@@ -112,19 +112,25 @@ class BackupEngine:
         run = self._new_run(name, cancel)
         record = _request.new_record(name, run.uid, spec, options, run.clock.now())
 
-        def execute() -> BackupResult:
-            with self._store.claim(name, run_uid=run.uid, clock=self._clock) as claim:
-                return run_backup(
-                    run,
-                    record,
-                    options,
-                    cluster=self._bound(run),
-                    store=self._store,
-                    claim=claim,
-                    plugins=self._plugins,
-                )
-
+        execute = partial(self._run_claimed, run, record, options)
         return self._ended(run, record, execute, kind="backup")
+
+    def _run_claimed(
+        self, run: Run, record: Backup, options: BackupOptions
+    ) -> BackupResult:
+        """Make a backup, with a claim on its name for as long as that takes."""
+        from kbackup.backup._pipeline import run_backup  # noqa: PLC0415 - see the module
+
+        with self._store.claim(run.name, run_uid=run.uid, clock=self._clock) as claim:
+            return run_backup(
+                run,
+                record,
+                options,
+                cluster=self._bound(run),
+                store=self._store,
+                claim=claim,
+                plugins=self._plugins,
+            )
 
     def plan(
         self,

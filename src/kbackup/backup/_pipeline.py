@@ -85,10 +85,7 @@ def run_backup(
                 request.backup, stored.ledger, run.results, now, operations=begun
             )
             _log_end(run, record, stored)
-        files: dict[str, Path | bytes] = {
-            **_streams(record, archive_path, log_path),
-            **side_files(record.metadata.name, stored.ledger, run.results, begun),
-        }
+        files = _files(run, record, stored, begun, archive=archive_path, log=log_path)
         manifest = _manifest(request, stored, archive)
         with run.phase("upload"):
             record = store.publish(
@@ -108,10 +105,22 @@ def action_index(
     )
 
 
-def _streams(record: Backup, archive: Path, log: Path) -> dict[str, Path | bytes]:
-    """Return by name the files that were written as the run went on."""
+def _files(
+    run: Run,
+    record: Backup,
+    stored: Stored,
+    begun: tuple[ItemOperation, ...],
+    *,
+    archive: Path,
+    log: Path,
+) -> dict[str, Path | bytes]:
+    """Return by name all files of the backup but its record and its manifest."""
     names = BackupFiles(record.metadata.name)
-    return {file_name(names.archive): archive, file_name(names.logs): log}
+    return {
+        file_name(names.archive): archive,
+        file_name(names.logs): log,
+        **side_files(record.metadata.name, stored.ledger, run.results, begun),
+    }
 
 
 @contextmanager

@@ -165,10 +165,7 @@ class DesiredMaker:
         if kind.actions and kind.is_concerned(content):
             outcome = self._execute(item, content, kind.actions)
             content = outcome.content
-        if kind.is_claim:
-            reset_claim(content, line)
-        elif kind.is_volume:
-            reset_volume(content, self._filters.mapping)
+        self._untie(content, kind, line)
         target = target or self._filters.target(item.identifier)
         settle(content, namespace=target.namespace, name=target.name)
         skip, changed_by = outcome.skip, outcome.changed_by
@@ -188,6 +185,15 @@ class DesiredMaker:
             owners=owners,
             changed_by=changed_by,
         )
+
+    def _untie(
+        self, content: dict[str, Any], kind: "_TypeFacts", line: ClaimLine | None
+    ) -> None:
+        """Untie a claim or a volume from what it was bound to in the old cluster."""
+        if kind.is_claim:
+            reset_claim(content, line)
+        elif kind.is_volume:
+            reset_volume(content, self._filters.mapping)
 
     def _owners_of(self, content: Mapping[str, Any]) -> tuple[Reference, ...]:
         """The owners that an item of the backup is to have again."""
