@@ -230,6 +230,26 @@ def wait_for():
 
 
 @pytest.fixture(scope="session")
+def wait_for_versions(wait_for):
+    """A function that waits until a cluster serves these versions of a group, or none.
+
+    While a definition comes or goes, what is served and what is said to be differ for a
+    moment: a backup in that moment is short of a type, and a plan of its versions.
+    """
+
+    def wait(cluster, group, *versions):
+        def is_settled():
+            found = cluster.discover(refresh=True)
+            failed = [x for x in found.failures if x.group_version.startswith(group)]
+            served = {x.version for x in found.all_versions if x.group == group}
+            return not failed and served == set(versions)
+
+        wait_for(f"{', '.join(versions) or 'no version'} of {group}", is_settled)
+
+    return wait
+
+
+@pytest.fixture(scope="session")
 def simulated_cluster():
     """A simulated cluster for all tests that compare it with the real one."""
     with SimulatedCluster() as cluster:

@@ -1,10 +1,10 @@
 """``backup ls`` and ``backup show`` of what a real API server held."""
 
 import json
-import time
 
 import pytest
 
+from definitions import definition
 from kbackup.backup import BackupEngine
 from kbackup.catalog import BackupStore
 from kbackup.cli._app import run
@@ -78,37 +78,19 @@ def test_object_of_two_groups_is_shown_once(kbackup, namespace, cluster):
 
 
 @pytest.fixture(name="widget")
-def fixture_widget(cluster, namespace):
+def fixture_widget(cluster, namespace, wait_for_versions):
     """A custom object in a backup, with the definition that has a short name for it."""
     group = f"{namespace}.example.com"
-    definition = {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"widgets.{group}"},
-        "spec": {
-            "group": group,
-            "scope": "Namespaced",
-            "names": {"plural": "widgets", "kind": "Widget", "shortNames": ["wd"]},
-            "versions": [
-                {
-                    "name": "v1",
-                    "served": True,
-                    "storage": True,
-                    "schema": {"openAPIV3Schema": {"type": "object"}},
-                }
-            ],
-        },
-    }
-    crds = cluster.discover().by_kind("apiextensions.k8s.io/v1", definition["kind"])
-    cluster.create(crds, definition)
+    made = definition(group, "widgets", "Widget", names={"shortNames": ["wd"]})
+    crds = cluster.discover().by_kind("apiextensions.k8s.io/v1", made["kind"])
+    cluster.create(crds, made)
+    wait_for_versions(cluster, group, "v1")
     head = {"apiVersion": f"{group}/v1", "kind": "Widget"}
-    deadline = time.monotonic() + 60
-    while (served := cluster.discover(refresh=True).by_kind(*head.values())) is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    served = cluster.discover().by_kind(*head.values())
     cluster.create(served, {**head, "metadata": {"name": "blue"}}, namespace=namespace)
     yield
-    cluster.delete(crds, definition["metadata"]["name"])
+    cluster.delete(crds, made["metadata"]["name"])
+    wait_for_versions(cluster, group)
 
 
 @pytest.mark.usefixtures("widget")

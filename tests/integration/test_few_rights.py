@@ -4,6 +4,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from definitions import definition
 from kbackup.backup import BackupEngine
 from kbackup.catalog import BackupStore
 from kbackup.cluster import Cluster
@@ -184,24 +185,6 @@ def test_backup_and_restore(real_cluster, namespace, store, wait_for):
             assert actions[item["kind"], name] == "create"
 
 
-def definition(group):
-    """The CRD of a type that only one test uses."""
-    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    version = {"name": "v1", "served": True, "storage": True}
-    return thing(
-        "apiextensions.k8s.io/v1",
-        "CustomResourceDefinition",
-        f"orders.{group}",
-        spec={
-            "group": group,
-            "scope": "Namespaced",
-            "names": {"plural": "orders", "singular": "order", "kind": "Order"}
-            | {"listKind": "OrderList"},
-            "versions": [{**version, "schema": {"openAPIV3Schema": schema}}],
-        },
-    )
-
-
 def rights_on(group, user, namespace):
     """The right to do everything with the orders of one namespace."""
     rule = {"apiGroups": [group], "resources": ["orders"], "verbs": ["*"]}
@@ -224,18 +207,16 @@ class Waits(list):
 
 
 @pytest.fixture(name="orders")
-def fixture_orders(real_cluster, namespace, store, wait_for):
+def fixture_orders(real_cluster, namespace, store, wait_for_versions):
     """A backup of orders and what one owns, and who has rights on a copy's namespace."""
     group, copy = f"{namespace}.example.com", f"{namespace}-copy"
     user = f"system:serviceaccount:{copy}:restorer"
     with ExitStack() as stack:
         admin = stack.enter_context(Cluster.connect(real_cluster.kubeconfig))
         world = World(admin, stack)
-        world.make(definition(group))
-        wait_for(
-            "the type",
-            lambda: admin.discover(refresh=True).by_kind(f"{group}/v1", "Order"),
-        )
+        stack.callback(wait_for_versions, admin, group)
+        world.make(definition(group, "orders", "Order"))
+        wait_for_versions(admin, group, "v1")
         copies = [*namespace_for(user, copy), *rights_on(group, user, copy)]
         for item in (thing("v1", "Namespace", namespace), *copies):
             world.make(item)
@@ -283,27 +264,23 @@ def test_custom_resources_whose_definition_may_not_be_read(orders, namespace, st
 
 
 def test_custom_resources_whose_definition_may_not_be_made(
-    orders, namespace, store, wait_for
+    orders, namespace, store, wait_for_versions
 ):
     """It is told at once, and once for each, that they cannot come."""
     admin, limited, of_orders = orders
     definitions = admin.discover().by_kind(
         "apiextensions.k8s.io/v1", "CustomResourceDefinition"
     )
-    name = f"orders.{of_orders.group}"
+    group, name = of_orders.group, f"orders.{of_orders.group}"
     admin.delete(definitions, name)
-    wait_for(
-        "the type to go",
-        lambda: (
-            admin.discover(refresh=True).by_kind(of_orders.api_version, "Order") is None
-        ),
-    )
+    wait_for_versions(admin, group)
     waits = Waits()
     engine = RestoreEngine(limited, store, observer=waits)
 
     plan = engine.plan("r-1", into_the_copy(namespace))
     result = engine.apply(plan)
-    admin.create(definitions, definition(of_orders.group))  # the fixture removes it
+    admin.create(definitions, definition(group, "orders", "Order"))  # as it was
+    wait_for_versions(admin, group, "v1")
 
     told = sorted(x.item.name for x in result.results.errors)
     assert told == ["child", name, "parent"]

@@ -157,7 +157,7 @@ def velero_definition(plural, kind, spec, status):
 
 
 @pytest.fixture(scope="module", name="velero")
-def fixture_velero(target):
+def fixture_velero(target, wait_for_versions):
     """The target cluster with Velero's CRDs and its namespace."""
     definitions = [
         velero_definition("backups", "Backup", BACKUP_SPEC, BACKUP_STATUS),
@@ -172,6 +172,7 @@ def fixture_velero(target):
     target.remove_namespace("velero", wait=False)
     for item in definitions:
         target.delete(item)
+    wait_for_versions(target.cluster, "velero.io")
 
 
 def synced(world, document):

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from definitions import definition, served_version
 from kbackup import CancelToken, RestoreOptions, RestoreSpec
 
 SOON = RestoreOptions(deadline=timedelta(seconds=4))
@@ -118,32 +119,13 @@ def test_webhook_that_is_there_already_is_named(source, hooked, store):
 def conversion(namespace, *, storage):
     """Return a CRD of two versions with a conversion webhook that nobody answers."""
     group = f"{namespace}.example.com"
-    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    versions = [
-        {
-            "name": name,
-            "served": True,
-            "storage": name == storage,
-            "schema": {"openAPIV3Schema": schema},
-        }
-        for name in ("v2", "v1")
-    ]
+    versions = [served_version(name, storage=name == storage) for name in ("v2", "v1")]
     hook = {
         "clientConfig": {"service": {"namespace": namespace, "name": "hook"}},
         "conversionReviewVersions": ["v1"],
     }
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"things.{group}"},
-        "spec": {
-            "group": group,
-            "scope": "Namespaced",
-            "names": {"plural": "things", "kind": "Thing"},
-            "versions": versions,
-            "conversion": {"strategy": "Webhook", "webhook": hook},
-        },
-    }
+    by_hook = {"strategy": "Webhook", "webhook": hook}
+    return definition(group, "things", "Thing", *versions, conversion=by_hook)
 
 
 def thing(namespace, version):
@@ -157,14 +139,16 @@ def thing(namespace, version):
 
 
 @pytest.fixture(name="converted")
-def fixture_converted(source, target, space, store):
+def fixture_converted(source, target, space, store, wait_for_versions):
     """A backup ``converted`` of a thing whose type got its dead webhook afterwards.
 
     The server prefers v2 and stores v1.
     """
     plain = conversion(space, storage="v1")
     plain["spec"]["conversion"] = {"strategy": "None"}
+    group = f"{space}.example.com"
     source.create(plain)
+    wait_for_versions(source.cluster, group, "v1", "v2")
     source.create(thing(space, "v2"))
     source.backup(store, "preferred", space)  # as Velero would: in v2
     hook = conversion(space, storage="v1")["spec"]["conversion"]
@@ -180,6 +164,7 @@ def fixture_converted(source, target, space, store):
         world.remove_namespace(namespace, wait=False)
     for world in (source, target):
         world.delete(plain)
+        wait_for_versions(world.cluster, group)
 
 
 def test_crd_with_a_conversion_webhook(source, target, converted, store):
@@ -200,9 +185,12 @@ def test_crd_with_a_conversion_webhook(source, target, converted, store):
     assert source.get(copied)["spec"] == {"a": 1}
 
 
-def test_crd_whose_objects_need_the_missing_webhook(target, converted, store):
+def test_crd_whose_objects_need_the_missing_webhook(
+    target, converted, store, wait_for_versions
+):
     """What only the missing webhook could convert is an error by name, not a hang."""
     target.create(conversion(converted, storage="v1"))
+    wait_for_versions(target.cluster, f"{converted}.example.com", "v1", "v2")
     restorer, spec = target.restorer(store), RestoreSpec(backup_name="preferred")
     hang = CancelToken().after(HANG)
 
