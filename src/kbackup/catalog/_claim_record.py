@@ -223,6 +223,20 @@ def read_claim(store: ObjectStore, of: ClaimedNames, key: str) -> ClaimRecord | 
     return attrs.evolve(record, what=of.what, name=name, written=written)
 
 
+def unended_run(store: ObjectStore, of: ClaimedNames, name: str) -> str:
+    """Tell of the run that claims *name* and is not on record; empty: none is known.
+
+    It is under way or was killed. Where claims cannot be read, none is known: what was
+    asked for is not there either way.
+    """
+    try:
+        claims = [found for _, found in read_claims(store, of, lambda it: it == name)]
+    except StoreError:
+        return ""
+    held = [claim for claim in claims if claim.held]
+    return f"begun and not ended {held[0]}" if held else ""
+
+
 def _decode(store: ObjectStore, key: str) -> ClaimRecord:
     """Read a claim; of copies that differ the one that was heard of last counts.
 

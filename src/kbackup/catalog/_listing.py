@@ -15,7 +15,7 @@ from kbackup._kits.words import first_few
 from kbackup._kits.workers import map_ordered
 from kbackup.archive import ArchiveReader
 from kbackup.catalog._archives import Archives
-from kbackup.catalog._claim_record import BACKUPS, ClaimRecord, read_claims
+from kbackup.catalog._claim_record import BACKUPS, ClaimRecord, read_claims, unended_run
 from kbackup.catalog._fetch import UnreadableError
 from kbackup.catalog._manifest import Manifest
 from kbackup.catalog._reading import read_side_file
@@ -171,7 +171,7 @@ class Listing:
         """
         found = self._look_again(self._entry_now(name))
         if found.backup is None and found == _nothing(name):
-            raise BackupNotFoundError(name)
+            raise BackupNotFoundError(name, unended_run(self._store, BACKUPS, name))
         return found
 
     def _entry_now(self, name: str) -> BackupEntry:

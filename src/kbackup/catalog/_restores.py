@@ -9,6 +9,7 @@ from typing import Any
 from kbackup._kits.clock import Clock
 from kbackup._kits.words import first_few
 from kbackup.catalog._claim import RestoreClaim
+from kbackup.catalog._claim_record import RESTORES, unended_run
 from kbackup.catalog._claim_to_delete import delete_claimed, look
 from kbackup.catalog._fetch import (
     LARGEST_SIDE_FILE,
@@ -39,6 +40,10 @@ from kbackup.plugins import ObjectInfo, ObjectStore
 from kbackup.stores import RestoreFiles, ensure_location_record, layout
 
 _LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
+_COMPLETE_IT = (
+    "what it has written stays in the cluster; if it was killed, the same restore under "
+    "the same name completes it"
+)
 _UPLOAD = "uploadRestore"  # the journal's entry of a run that is about to write
 
 
@@ -130,18 +135,20 @@ def get_restore(store: ObjectStore, name: str) -> Restore:
     """Return the record of a restore; of one that Velero made, what its files tell.
 
     Raises:
-        RestoreNotFoundError: There is neither.
+        RestoreNotFoundError: There is neither; tells of a run that has not ended.
         RestoreDamagedError: It cannot be read.
     """
     try:
         return _recorded(store, name)
-    except RestoreNotFoundError:
+    except RestoreNotFoundError as exc:
         data = read_file(store, name, RestoreFile.RESULTS)
         results = None if data is None else read_results(store, name)
         found = velero_restore(store, name, results)
-        if found is None:
-            raise
-        return found
+        if found is not None:
+            return found
+        unended = unended_run(store, RESTORES, name)
+        hint = _COMPLETE_IT if unended else ""
+        raise RestoreNotFoundError(name, unended, hint=hint) from exc
 
 
 def _recorded(store: ObjectStore, name: str) -> Restore:

@@ -236,7 +236,7 @@ def delete(
     session: Session, names: tuple[str, ...], *, yes: bool, files_only: bool
 ) -> int:
     """Delete backups; their records go first, so half-deleted ones are not offered."""
-    require_somebody_to_ask(yes=yes, option="--confirm")
+    require_somebody_to_ask(yes=yes)
     store = session.store()
     for name in names:
         _require_backup(store.entry(name))  # nothing is deleted if one is not there

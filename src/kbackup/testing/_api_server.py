@@ -137,8 +137,9 @@ class SimulatedCluster:
             self._files.cleanup()
             self._files = None
 
-    def kubeconfig(self, path: Path) -> Path:
+    def kubeconfig(self, path: str | Path) -> Path:
         """Write a kubeconfig for it to *path*; return *path*."""
+        path = Path(path)
         user = f'{{token: "{self._token}"}}' if self._token else "{}"
         path.write_text(_KUBECONFIG.format(url=self.url, user=user))
         path.chmod(0o600)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from kbackup._kits.arguments import require_able
 from kbackup.models import APIResource, load_all_yaml
 
 if TYPE_CHECKING:
@@ -26,10 +27,15 @@ def sample_shop() -> list[dict[str, Any]]:
 def load_sample_shop(cluster: Cluster) -> int:
     """Create the shop in *cluster* as it looks once the controllers have worked.
 
+    *cluster* is a connection, such as `SimulatedCluster.connect` returns.
     Owners and the volume's claim are linked by their new UIDs, and what a controller or
     a kubelet would report goes to the status sub-resource: a server does not take it
     with the object. Returns the number of objects.
+
+    Raises:
+        TypeError: *cluster* is no connection, but the simulated cluster itself, say.
     """
+    require_able("cluster", cluster, "Cluster", to="discover")
     uids: dict[tuple[str, str], str] = {}
     shop = sample_shop()
     for item in shop:

@@ -17,6 +17,7 @@ from kbackup.catalog import BackupStore, ClaimRecord
 from kbackup.errors import (
     BackupExistsError,
     BackupInProgressError,
+    BackupNotFoundError,
     InvalidSpecError,
     ObjectExistsError,
     ReadOnlyLocationError,
@@ -151,13 +152,17 @@ def test_heartbeat_keeps_it(any_store, clock):
 
 
 def test_dead_process_of_this_machine(store, root):
-    """A claim whose process on this machine is gone is stale at once."""
+    """A claim whose process on this machine is gone is stale at once, and is told of."""
     store.claim("shop", run_uid="dead")
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()
     alter(root / CLAIM, pid=child.pid)
 
+    with pytest.raises(BackupNotFoundError, match="begun and not ended by run dead on "):
+        store.entry("shop")
     store.claim("shop", run_uid="next").release()
+    with pytest.raises(BackupNotFoundError, match="not found$"):
+        store.entry("shop")
 
 
 @pytest.mark.skipif(not machine(), reason="the system does not say when one began")

@@ -347,3 +347,20 @@ def test_files_of_a_living_restore_are_left_by_a_repair(tmp_path):
     assert running.steps == ()
     assert running.left == ("restores/try/: it is running",)
     assert [step.key for step in ended.steps] == ["restores/try/kbackup-restore.json"]
+
+
+def test_a_restore_that_has_not_ended_is_told_of(any_store):
+    """Who asks for a restore without a record hears which run has begun it, and where."""
+    with (
+        any_store.claim_restore("try", run_uid="run-1"),
+        pytest.raises(RestoreNotFoundError) as caught,
+    ):
+        any_store.get_restore("try")
+    with pytest.raises(RestoreNotFoundError) as ended:
+        any_store.get_restore("try")
+
+    text = str(caught.value)
+    assert text.startswith("restore try: not found: begun and not ended by run run-1 on ")
+    assert f"(process {os.getpid()})" in text
+    assert "the same restore under the same name" in caught.value.hint
+    assert (str(ended.value), ended.value.hint) == ("restore try: not found", "")

@@ -405,12 +405,12 @@ def test_what_is_readable_of_a_damaged_backup(backed_up, directory):
 
 
 def test_delete_needs_an_agreement(backed_up):
-    """Without a terminal nothing is deleted unless --confirm says so."""
+    """Without a terminal nothing is deleted unless --yes says so."""
     refused = backed_up("backup", "delete", "shop-1")
     kept = backed_up("backup", "get", "shop-1")
 
     assert refused.code == 2
-    assert refused.next == "Next: kbackup backup delete shop-1 --confirm"
+    assert refused.next == "Next: kbackup backup delete shop-1 --yes"
     assert kept.code == 0
 
 

@@ -397,3 +397,11 @@ def test_an_answer_that_nobody_reads_ends_with_the_cluster():
             gc.collect()
 
     assert [str(warning.message) for warning in said] == []
+
+
+def test_kubeconfig_takes_a_path_in_a_string(cluster, tmp_path):
+    """A path may be a string, as everywhere in Python."""
+    written = cluster.kubeconfig(str(tmp_path / "kubeconfig"))
+
+    assert written == tmp_path / "kubeconfig"
+    assert cluster.url in written.read_text()
