@@ -78,8 +78,17 @@ class PluginManager:
                 installed under the entry-point group ``kbackup``.
             disable: Entry points, distributions, modules or offered names to leave out.
             strict: A plugin that cannot be loaded is an error, not a warning.
+
+        Raises:
+            TypeError: A string is among *plugins*, or *disable* is one: a string offers
+                nothing and its letters are no names, so both would pass in silence.
         """
         self._plugins = None if plugins is None else tuple(plugins)
+        for plugin in self._plugins or ():
+            if isinstance(plugin, str | bytes):
+                raise TypeError(f"plugins: expected modules, got the string {plugin!r}")
+        if isinstance(disable, str | bytes):
+            raise TypeError(f"disable: expected names, got the string {disable!r}")
         self._disable = frozenset(disable)
         self._strict = strict
         self._loading = threading.Lock()

@@ -158,10 +158,12 @@ def test_dead_process_of_this_machine(store, root):
     child.wait()
     alter(root / CLAIM, pid=child.pid)
 
-    with pytest.raises(BackupNotFoundError, match="begun and not ended by run dead on "):
+    with pytest.raises(
+        BackupNotFoundError, match="begun and not ended by run dead on "
+    ):
         store.entry("shop")
     store.claim("shop", run_uid="next").release()
-    with pytest.raises(BackupNotFoundError, match="not found$"):
+    with pytest.raises(BackupNotFoundError, match=r"not found$"):
         store.entry("shop")
 
 

@@ -360,7 +360,9 @@ def test_a_restore_that_has_not_ended_is_told_of(any_store):
         any_store.get_restore("try")
 
     text = str(caught.value)
-    assert text.startswith("restore try: not found: begun and not ended by run run-1 on ")
+    assert text.startswith(
+        "restore try: not found: begun and not ended by run run-1 on "
+    )
     assert f"(process {os.getpid()})" in text
     assert "the same restore under the same name" in caught.value.hint
     assert (str(ended.value), ended.value.hint) == ("restore try: not found", "")

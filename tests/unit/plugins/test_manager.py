@@ -671,3 +671,21 @@ def test_interrupt_is_not_swallowed(run):
 
     with pytest.raises(KeyboardInterrupt):
         manager.emit(STARTED, run)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (
+            {"plugins": ["kbackup.actions"]},
+            "expected modules, got the string 'kbackup.ac",
+        ),
+        ({"plugins": "actions"}, "expected modules, got the string 'a'"),
+        ({"disable": "sqlite"}, "disable: expected names, got the string 'sqlite'"),
+    ],
+    ids=["name-of-a-module", "string", "one-name"],
+)
+def test_strings_are_no_plugins(given, said):
+    """A host that names modules, or one switch, hears of it: it would run without any."""
+    with pytest.raises(TypeError, match=said):
+        PluginManager(**given)
