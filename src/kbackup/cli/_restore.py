@@ -413,10 +413,20 @@ def get(session: Session, names: tuple[str, ...]) -> int:
     print_document(session, content, table)
     missing = sorted(set(names) - {each.metadata.name for each in restores})
     for name in missing:
-        say(f"Error: restore {name}: not found in {place_of(store)}")
+        say(f"Error: {_why_not_listed(store, name)}")
     if missing:
+        say(f"Location: {place_of(store)}")
         say_next(session, "kbackup restore get")
     return 1 if missing else 0
+
+
+def _why_not_listed(store: BackupStore, name: str) -> str:
+    """Tell damage, and a run that has not ended, from what was never there."""
+    try:
+        store.get_restore(name)
+    except KBackupError as exc:
+        return str(exc)
+    return f"restore {name}: appeared after the list was read"
 
 
 @restore.command()

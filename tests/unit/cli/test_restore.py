@@ -322,6 +322,16 @@ def test_restore_that_is_not_there(offline, verb):
     assert done.next == "Next: kbackup restore get"
 
 
+def test_get_of_a_damaged_record(restored, directory):
+    """A restore whose record cannot be read is called damaged, not missing."""
+    (directory / "restores/copy-1/kbackup-restore.json").write_bytes(b"{")
+
+    done = restored("restore", "get", "copy-1")
+
+    assert done.code == 1
+    assert "Error: restore copy-1: is damaged: kbackup-restore.json" in done.err
+
+
 def test_get_of_none(offline):
     """Without restores the first command is named."""
     done = offline("restore", "get")
