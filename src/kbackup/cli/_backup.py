@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from kbackup.catalog import BackupEntry
     from kbackup.models import BackupResult
 
+_ITEMS_FAILED = 3  # as the backup itself would end
+
 
 @click.group(cls=Group)
 @global_options
@@ -108,7 +110,7 @@ def create(session: Session, /, name: str, **flags: Any) -> int:
             result = engine.run(name, spec, options, cancel=token)
     if flags["dry_run"]:
         print_document(session, plan.to_json(), lambda: echo(str(plan)))
-        return 0
+        return _ITEMS_FAILED if plan.results.errors else 0
     content = document(
         "BackupResult",
         backup=to_json(result.backup),

@@ -102,6 +102,15 @@ def test_forbidden_type_can_be_a_warning(kbackup, simulated):
     assert "secrets" in done.err
 
 
+def test_dry_run_that_misses_something(kbackup):
+    """A dry run that names an error ends with 3, as the backup itself would."""
+    names = "shop,nope"
+    done = kbackup("backup", "create", "a", "--include-namespaces", names, "--dry-run")
+
+    assert done.code == 3
+    assert "error: namespace nope does not exist" in done.out
+
+
 def test_dry_run_writes_nothing(kbackup, directory):
     """A dry run counts what would be stored and leaves the location alone."""
     done = kbackup("backup", "create", "a", "--include-namespaces", "shop", "--dry-run")
