@@ -50,15 +50,41 @@ class StuckCallError(TimeoutError):
         super().__init__(f"no return within {seconds:g} s")
 
 
+class _Flag:
+    """Set once, waited for by many; `threading.Event`, but for signal handlers.
+
+    A handler runs in the middle of whatever the main thread does. Setting an event there
+    waits for its lock, which the main thread may hold itself: it would never wake again.
+    """
+
+    def __init__(self) -> None:
+        self._is_set = False
+        self._wakes: queue.SimpleQueue[None] = queue.SimpleQueue()  # put is reentrant
+
+    def is_set(self) -> bool:
+        return self._is_set
+
+    def set(self) -> None:
+        self._is_set = True
+        self._wakes.put(None)
+
+    def wait(self, seconds: float) -> None:
+        if self._is_set:
+            return
+        with suppress(queue.Empty):
+            self._wakes.get(timeout=max(0.0, seconds))
+            self._wakes.put(None)  # for the next one who waits
+
+
 class CancelToken:
     """Asks a run to stop; shared freely between threads.
 
     The run asks the token between items and before every request, page, retry and
-    sleep. A token cancelled once stays cancelled.
+    sleep. A token cancelled once stays cancelled. A signal handler may cancel it.
     """
 
     def __init__(self) -> None:
-        self._event = threading.Event()
+        self._event = _Flag()
         self._reason = ""
         self._deadline: float | None = None
 

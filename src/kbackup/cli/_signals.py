@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -37,8 +37,9 @@ def cancel_on_signal() -> Iterator[CancelToken]:
             return
         if token.cancelled:
             raise KeyboardInterrupt
-        say(f"\n{name}: ending cleanly; once more to abort.")
         token.cancel(f"stopped by {name}")
+        with suppress(RuntimeError):  # the signal came in the middle of writing to stderr
+            say(f"\n{name}: ending cleanly; once more to abort.")
 
     kept = {each: signal.signal(each, handle) for each in _ending()}
     try:

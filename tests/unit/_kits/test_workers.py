@@ -99,6 +99,42 @@ def test_wait_ends_when_cancelled():
         token.wait(60)
 
 
+def test_a_signal_cancels_in_the_middle_of_a_wait():
+    """A handler may cancel wherever the signal meets the thread that waits."""
+    program = """
+import signal, sys
+from kbackup._kits.workers import Cancelled, CancelToken
+
+def ends_before(line):
+    token, seen = CancelToken(), 0
+    signal.signal(signal.SIGTERM, lambda *_: token.cancel())
+
+    def trace(frame, event, _):
+        nonlocal seen
+        seen += 1
+        if seen == line:
+            signal.raise_signal(signal.SIGTERM)
+        return trace
+
+    sys.settrace(trace)
+    try:
+        token.wait(0.001)
+    except Cancelled:
+        pass
+    finally:
+        sys.settrace(None)
+    return seen < line
+
+print(next(line for line in range(1, 1000) if ends_before(line)))
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, timeout=60, check=False
+    )
+
+    assert ended.returncode == 0, ended.stderr
+    assert int(ended.stdout) > 5  # as many lines were met
+
+
 def test_cancel_passes_item_isolation():
     """The loops that catch every Exception of one item do not catch a cancel."""
     assert not issubclass(Cancelled, Exception)

@@ -154,6 +154,34 @@ def test_once_more_aborts(capsys):
     assert "once more to abort" in capsys.readouterr().err
 
 
+def test_in_the_middle_of_a_message():
+    """Ctrl-C while nobody reads what a command says still ends it cleanly."""
+    program = (
+        "from kbackup.cli._output import say\n"
+        "from kbackup.cli._signals import cancel_on_signal\n"
+        "with cancel_on_signal() as token:\n"
+        "    print('begun', flush=True)\n"
+        "    say('x' * 10_000_000)\n"
+        "print(token.reason)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.readline() == "begun\n"
+    assert process.stderr.read(1) == "x"  # the pipe has room for little of the rest
+
+    process.send_signal(signal.SIGINT)
+    told, said = process.communicate(timeout=SECONDS)
+
+    assert told == "stopped by SIGINT\n", said[-1000:]
+    assert process.returncode == 0
+
+
 def test_reading_verb(kbackup, monkeypatch):
     """Ctrl-C in a verb that only reads is 130 too, without a traceback."""
 
