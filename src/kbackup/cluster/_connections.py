@@ -130,10 +130,28 @@ def _make_manager(configuration: Any) -> urllib3.PoolManager:
         raise unusable_proxy(configuration.proxy) from None
     if manager.proxy is not None and not manager.proxy.host:
         raise unusable_proxy(configuration.proxy)
-    if sys.version_info >= _STRICT_SINCE:
-        manager.connection_pool_kw["ssl_context"] = _tls_context(configuration)
     make_obedient(manager)
+    if sys.version_info >= _STRICT_SINCE:
+        _check_certificates(manager, configuration)
     return manager
+
+
+def _check_certificates(manager: urllib3.PoolManager, configuration: Any) -> None:
+    """Let `_tls_context` say how; each connection has a context of its own.
+
+    urllib3 loads the client's certificate into it whenever it connects. In one that
+    other threads connect with, OpenSSL frees what they are reading: the process dies.
+    """
+    classes = manager.pool_classes_by_scheme
+    shared: Any = classes["https"]
+
+    class Pool(shared):  # type: ignore[misc] # a class that is known at run time
+        def _new_conn(self) -> Any:
+            connection = super()._new_conn()
+            connection.ssl_context = _tls_context(configuration)
+            return connection
+
+    manager.pool_classes_by_scheme = {**classes, "https": Pool}
 
 
 def _tls_context(configuration: Any) -> ssl.SSLContext:

@@ -3,6 +3,7 @@
 import base64
 import json
 import logging
+import ssl
 
 import pytest
 
@@ -94,6 +95,32 @@ def test_unknown_authority(https_server, write_kubeconfig):
             cluster.exec("x", "p", ["true"])
 
     assert https_server.requests == []
+
+
+@pytest.mark.usefixtures("_checks")
+def test_a_client_certificate_is_loaded_for_one_connection(
+    tls_server, write_kubeconfig, pki, monkeypatch
+):
+    """What a connection reads while it is made, no other one's making replaces."""
+    loaded = []
+    load = ssl.SSLContext.load_cert_chain
+
+    def noting(context, *arguments, **more):
+        loaded.append(context)
+        return load(context, *arguments, **more)
+
+    monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", noting)
+    user = {"client-certificate": f"{pki}/ann.crt", "client-key": f"{pki}/ann.key"}
+    ca = {"certificate-authority": f"{pki}/ca.crt"}
+    tls_server.script(FOUND)
+
+    with Cluster.connect(write_kubeconfig(tls_server.url, user, **ca)) as cluster:
+        cluster.get(PODS, "a", "x")
+        with pytest.raises(ExecError):  # a second connection, of which no stream comes
+            cluster.exec("x", "p", ["true"])
+
+    assert len(loaded) >= 2
+    assert len(set(map(id, loaded))) == len(loaded)
 
 
 # --- kubeconfigs ----------------------------------------------------------------------
