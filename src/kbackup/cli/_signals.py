@@ -38,9 +38,7 @@ def cancel_on_signal() -> Iterator[CancelToken]:
         if token.cancelled:
             raise KeyboardInterrupt
         token.cancel(f"stopped by {name}")
-        with suppress(
-            RuntimeError
-        ):  # the signal came in the middle of writing to stderr
+        with suppress(RuntimeError):  # the signal came in the middle of a message
             say(f"\n{name}: ending cleanly; once more to abort.")
 
     kept = {each: signal.signal(each, handle) for each in _ending()}
