@@ -165,7 +165,8 @@ class DesiredMaker:
         if kind.actions and kind.is_concerned(content):
             outcome = self._execute(item, content, kind.actions)
             content = outcome.content
-        self._untie(content, kind, line)
+        if kind.is_claim or kind.is_volume:
+            self._untie(content, kind, line)
         target = target or self._filters.target(item.identifier)
         settle(content, namespace=target.namespace, name=target.name)
         skip, changed_by = outcome.skip, outcome.changed_by
