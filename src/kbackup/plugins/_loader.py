@@ -35,6 +35,7 @@ logger = logging.getLogger("kbackup.plugins")
 _PREFIX = f"{PROJECT}_"
 _EVENT_HOOK = "kbackup_event"
 DISABLED = "disabled"
+NO_HOOK = "it implements no hook: nothing in it is marked with hookimpl"
 
 
 @attrs.frozen(kw_only=True)
@@ -91,6 +92,12 @@ class _Registrar(pluggy.PluginManager):
         if not name.startswith(_PREFIX):
             return None
         return super().parse_hookimpl_opts(plugin, name)
+
+
+def implements_a_hook(plugin: object) -> bool:
+    """Whether anything in it is marked as a hook's implementation, be it misspelt."""
+    marks = _Registrar().parse_hookimpl_opts
+    return any(marks(plugin, name) is not None for name in dir(plugin))
 
 
 def load_plugins(
@@ -175,8 +182,11 @@ class _Loader:
             raise
 
     def _check_hook_names(self, plugin: object) -> None:
-        """Refuse implementations of hooks that do not exist: a misspelt one is dead."""
-        for caller in self._registrar.get_hookcallers(plugin) or ():
+        """Refuse a plugin without hooks, and hooks that do not exist: both are dead."""
+        callers = self._registrar.get_hookcallers(plugin)
+        if not callers:
+            raise _PluginFaultError(NO_HOOK)
+        for caller in callers:
             if caller.spec is None:
                 raise _PluginFaultError(_no_such_hook(caller.name))
 
@@ -274,7 +284,7 @@ def _given(plugins: Iterable[object]) -> list[_Candidate]:
     """Return candidates for objects that the host has already imported."""
     distinct = {id(plugin): plugin for plugin in plugins}.values()
     return [
-        _Candidate(origin=Origin(module=_module_name(plugin)), load=_constant(plugin))
+        _Candidate(origin=Origin(module=module_name(plugin)), load=_constant(plugin))
         for plugin in distinct
     ]
 
@@ -283,7 +293,7 @@ def _constant(plugin: object) -> Callable[[], object]:
     return lambda: plugin
 
 
-def _module_name(plugin: object) -> str:
+def module_name(plugin: object) -> str:
     """Return the dotted name of a module, or of an object's class."""
     name = getattr(plugin, "__name__", None)
     if isinstance(name, str):

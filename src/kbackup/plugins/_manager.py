@@ -6,13 +6,11 @@ and the command line ask it for what they need; nobody else calls a hook.
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, cast
 from urllib.parse import urlsplit
-from weakref import WeakKeyDictionary
 
 import attrs
 
@@ -36,12 +34,16 @@ from kbackup.plugins._item_actions import (
     ItemBlockAction,
     RestoreItemAction,
 )
-from kbackup.plugins._loader import Loaded, ObserverHook, load_plugins
+from kbackup.plugins._loader import (
+    NO_HOOK,
+    Loaded,
+    implements_a_hook,
+    load_plugins,
+    module_name,
+)
 from kbackup.plugins._names import qualify
 from kbackup.plugins._offers import Offer, Origin, PluginInfo, PluginKind
 from kbackup.plugins._run import Run
-
-logger = logging.getLogger("kbackup.plugins")
 
 _WORDS = {
     PluginKind.OBJECT_STORE: "object store",
@@ -80,21 +82,22 @@ class PluginManager:
             strict: A plugin that cannot be loaded is an error, not a warning.
 
         Raises:
-            TypeError: A string is among *plugins*, or *disable* is one: a string offers
-                nothing and its letters are no names, so both would pass in silence.
+            TypeError: Among *plugins* is a string, or what implements no hook, or
+                *disable* is a string, whose letters are no names: all of these would
+                offer nothing, or leave nothing out, in silence.
         """
         self._plugins = None if plugins is None else tuple(plugins)
         for plugin in self._plugins or ():
             if isinstance(plugin, str | bytes):
                 raise TypeError(f"plugins: expected modules, got the string {plugin!r}")
+            if not implements_a_hook(plugin):
+                raise TypeError(f"plugins: {module_name(plugin)}: {NO_HOOK}")
         if isinstance(disable, str | bytes):
             raise TypeError(f"disable: expected names, got the string {disable!r}")
         self._disable = frozenset(disable)
         self._strict = strict
         self._loading = threading.Lock()
         self._state: _State | None = None
-        self._blaming = threading.Lock()
-        self._blamed: WeakKeyDictionary[Run, set[Origin]] = WeakKeyDictionary()
 
     # --- providers --------------------------------------------------------------------
 
@@ -198,14 +201,14 @@ class PluginManager:
     def emit(self, event: Event, run: Run) -> None:
         """Tell every observing plugin, one by one.
 
-        What a plugin raises is logged as its fault, with the traceback once a run.
+        What a plugin raises is logged as its fault, once a run.
         """
         for hook in self._loaded.loaded.observers:
             known = {"event": event, "run": run}
             try:
                 hook.function(*(known[name] for name in hook.argument_names))
             except (Exception, SystemExit) as exc:  # noqa: BLE001 - foreign code
-                self._blame(hook, event, run, exc)
+                run.blame(f"the observer of {hook.origin}", event, exc)
 
     # --- inside -----------------------------------------------------------------------
 
@@ -282,22 +285,6 @@ class PluginManager:
             if len(rivals) > 1:
                 raise _conflict(kind, offer.name, rivals)
         return tuple(offer.value for offer in sorted(offers, key=_rank))
-
-    def _blame(
-        self, hook: ObserverHook, event: Event, run: Run, exc: BaseException
-    ) -> None:
-        with self._blaming:
-            blamed = self._blamed.setdefault(run, set())
-            level = logging.DEBUG if hook.origin in blamed else logging.ERROR
-            blamed.add(hook.origin)
-        run.logger.log(
-            level,
-            "the observer of %s failed on %s: %s",
-            hook.origin,
-            type(event).__name__,
-            type(exc).__name__,
-            exc_info=exc,
-        )
 
 
 def _scheme(url: str) -> str:

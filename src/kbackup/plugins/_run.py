@@ -105,6 +105,7 @@ class Run:
         self._broadcast = broadcast
         self._emitting = threading.RLock()
         self._telling = False
+        self._blamed: set[tuple[str, bool]] = set()
         self._collecting = threading.Lock()
         self._warnings: list[ResultEntry] = []
         self._errors: list[ResultEntry] = []
@@ -138,10 +139,27 @@ class Run:
         if self._observer is not None:
             try:
                 self._observer(event)
-            except Exception:
-                self.logger.exception("an observer failed on %s", type(event).__name__)
+            except Exception as exc:  # noqa: BLE001 - the host's code
+                self.blame("an observer", event, exc)
         if self._broadcast is not None:
             self._broadcast(event, self)
+
+    def blame(self, observer: str, event: Event, exc: BaseException) -> None:
+        """Log what an observer raised, once: it may fail on each of many events.
+
+        The first ones come before the run has its log, which then tells it once more.
+        """
+        key = observer, bool(self.logger.handlers)
+        if key in self._blamed:
+            return
+        self._blamed.add(key)
+        self.logger.error(
+            "%s failed on %s: %s; what else it raises in this run is not logged",
+            observer,
+            type(event).__name__,
+            type(exc).__name__,
+            exc_info=exc,
+        )
 
     @contextmanager
     def phase(self, name: str, *, total: int | None = None) -> Iterator[None]:

@@ -89,6 +89,10 @@ def test_builtin_actions_are_installed():
         ("raise SystemExit", "SystemExit"),
         ("def broken(:", "SyntaxError: "),
         ("raise RuntimeError('first\\nsecond')", "RuntimeError: first"),
+        (
+            "def kbackup_register_object_stores(): return {}",
+            "it implements no hook: nothing in it is marked with hookimpl",
+        ),
     ],
 )
 def test_broken_plugin_harms_nobody(install, caplog, source, cause):

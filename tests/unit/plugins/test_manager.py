@@ -1,6 +1,7 @@
 """What a host gets from its plugins: typed, in order, clashes and faults named."""
 
 import logging
+import textwrap
 from types import SimpleNamespace
 
 import attrs
@@ -651,7 +652,7 @@ def test_failing_observer(run, caplog, error):
     seen = []
     manager = PluginManager([observer("bad", fail), observer("good", see)])
 
-    with caplog.at_level(logging.INFO, logger="kbackup"):
+    with caplog.at_level(logging.DEBUG, logger="kbackup"):
         manager.emit(STARTED, run)
         manager.emit(RunEnded(phase="Completed"), run)
 
@@ -689,3 +690,12 @@ def test_strings_are_no_plugins(given, said):
     """A host that names modules, or one switch, hears of it: it would run without any."""
     with pytest.raises(TypeError, match=said):
         PluginManager(**given)
+
+
+@pytest.mark.parametrize(
+    "nothing", [textwrap, SimpleNamespace(__name__="textwrap", x=1)], ids=["module", "x"]
+)
+def test_what_implements_no_hook_is_no_plugin(nothing):
+    """A host that gives the wrong module hears of it, not of a backup without a plugin."""
+    with pytest.raises(TypeError, match="textwrap: it implements no hook"):
+        PluginManager([nothing])

@@ -163,6 +163,24 @@ def test_failing_observer_does_not_stop_the_run(caplog):
     assert "an observer failed on RunStarted" in caplog.text
 
 
+def test_an_observer_that_always_fails_is_logged_once(caplog):
+    """Of a thousand events that an observer fails on the log has one traceback."""
+    seen = []
+
+    def fail(event):
+        raise ValueError("boom")
+
+    run = make_run(observer=fail, broadcast=lambda event, run: seen.append(event))
+
+    for _ in range(1000):
+        run.emit(STARTED)
+
+    (record,) = caplog.records
+    assert record.exc_info is not None
+    assert "what else it raises in this run is not logged" in record.getMessage()
+    assert len(seen) == 1000
+
+
 def test_observer_that_records_a_warning():
     """A plugin that records while it observes neither hangs nor hears itself."""
     seen = []
