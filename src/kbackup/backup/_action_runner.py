@@ -48,8 +48,8 @@ class ActionOutcome:
         item: To be stored; the very mapping given where nothing changed.
         additional: What else is wanted, each with whether the filters do not count.
         changed_by: The last action that returned another one; empty: none did.
-        asked_last: The last action of others that was asked: it may have changed the
-            item in place, which it must not.
+        asked: The actions of others that were asked: each may have changed the item in
+            place, which it must not.
         skip: Why it is not to be stored; empty: it is.
         error: What an action failed with; the item is then not stored.
         begins: Actions that want to act once it is stored, each with what it wants to
@@ -58,7 +58,7 @@ class ActionOutcome:
 
     item: Mapping[str, Any]
     changed_by: str = ""
-    asked_last: str = ""
+    asked: tuple[str, ...] = ()
     additional: list[tuple[ResourceIdentifier, bool]] = attrs.field(factory=list)
     skip: str = ""
     error: PluginError | None = None
@@ -160,7 +160,7 @@ class ActionRunner:
                 continue
             batch.action, batch.since = action.name, time.monotonic()
             if not is_built_in(action):
-                outcome.asked_last = action.name
+                outcome.asked += (action.name,)
             try:
                 given = self.given(call.identifier, outcome.item)
                 output = execute_action(self._run, action, given, apart=False)

@@ -120,6 +120,7 @@ class ItemBackupper:
         self._operations = operations
         self._where = options.where
         self._is_excluded = is_excluded
+        self._careless: set[tuple[str, ...]] = set()
         self.overlong: list[ResourceIdentifier] = []
 
     def back_up_page(
@@ -358,7 +359,7 @@ class ItemBackupper:
             tally.skipped[f"skipped by an action: {outcome.skip}"] += 1
             return
         try:
-            identifier, body = _as_stored(candidate, outcome)
+            identifier, body = self._as_stored(candidate, outcome)
             page.take_name(identifier.qualified_name, key)
             self._sink.add(
                 resource=page.full_name,
@@ -378,6 +379,36 @@ class ItemBackupper:
         tally.stored += 1
         self._note(identifier, outcome)
         self._begin(identifier, outcome)
+
+    def _as_stored(
+        self, candidate: _Candidate, outcome: ActionOutcome
+    ) -> tuple[ResourceIdentifier, bytes]:
+        """Return name and bytes of what is written; untouched where nothing changed.
+
+        Raises:
+            ActionError: What the last action left cannot be stored.
+        """
+        changed_by = outcome.changed_by
+        if outcome.asked and not is_as_given(candidate.item, candidate.body):
+            self._warn_of_change_in_place(candidate.identifier, outcome.asked)
+            changed_by = changed_by or outcome.asked[-1]
+        if not changed_by:
+            return candidate.identifier, candidate.body
+        return changed_item(candidate.identifier, outcome.item, changed_by)
+
+    def _warn_of_change_in_place(
+        self, identifier: ResourceIdentifier, asked: tuple[str, ...]
+    ) -> None:
+        """Tell once who may have changed the items that it was given."""
+        if asked in self._careless:
+            return
+        self._careless.add(asked)
+        self._run.warning(
+            f"changed in place by action {' or '.join(asked)}, which is to answer with "
+            "a new item; stored as it was left, and so are others that it changed",
+            item=identifier,
+            plugin=asked[-1],
+        )
 
     def _begin(self, identifier: ResourceIdentifier, outcome: ActionOutcome) -> None:
         """Let actions act on a stored item: what is lost gets no operation."""
@@ -417,23 +448,6 @@ class ItemBackupper:
 
 def _identifier(page: TypeLedger, namespace: str, name: str) -> ResourceIdentifier:
     return ResourceIdentifier(page.resource.group_resource, namespace, name)
-
-
-def _as_stored(
-    candidate: _Candidate, outcome: ActionOutcome
-) -> tuple[ResourceIdentifier, bytes]:
-    """Return name and bytes of what is written; untouched where nothing changed.
-
-    Raises:
-        ActionError: What the last action left cannot be stored.
-    """
-    changed_by = outcome.changed_by
-    is_asked = outcome.asked_last and not changed_by
-    if is_asked and not is_as_given(outcome.item, candidate.body):
-        changed_by = outcome.asked_last
-    if not changed_by:
-        return candidate.identifier, candidate.body
-    return changed_item(candidate.identifier, outcome.item, changed_by)
 
 
 def _volume_of(

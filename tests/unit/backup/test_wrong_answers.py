@@ -94,20 +94,47 @@ def test_an_answer_that_is_no_object(scene, change):
     assert scene.store.verify("b").problems == ()
 
 
-def test_an_item_that_is_changed_in_place(scene):
-    """What an action wipes out of the very item it was given is not stored."""
+def wipe(given):
+    """Wipe the password out of the very item that was given."""
+    given.item["data"]["password"] = ""
+    return BackupOutput(item=given.item)
 
-    def wipe(given):
-        given.item["data"]["password"] = ""
-        return BackupOutput(item=given.item)
 
-    scene.plugins = plugin_of(wipe, "secrets")
-    scene.load(scene.made("Secret", "a", "shop", data={"password": "c2VjcmV0"}))
+def wipe_and_copy(given):
+    """Wipe it there, and answer with another item."""
+    given.item["data"]["password"] = ""
+    return BackupOutput(item={**given.item})
+
+
+@pytest.mark.parametrize("execute", [wipe, wipe_and_copy])
+def test_items_that_are_changed_in_place(scene, execute):
+    """What an action wipes out of the item it was given is not stored; one warning says so."""
+    scene.plugins = plugin_of(execute, "secrets")
+    for name in "ab":
+        password = {"password": "c2VjcmV0"}
+        scene.load(scene.made("Secret", name, "shop", data=password))
 
     result = scene.back_up(included_resources=["secrets"])
 
     assert str(result.backup.status.phase) == "Completed"
     assert scene.item("secrets/shop/a")["data"] == {"password": ""}
+    (warning,) = result.results.warnings
+    assert (str(warning.item), warning.plugin) == (
+        "secrets/shop/a",
+        "example.com/answers",
+    )
+    assert "changed in place by action example.com/answers" in warning.message
+
+
+def test_an_action_that_answers_with_a_new_item(scene):
+    """To store something else than was given is what actions are for: no warning."""
+    scene.plugins = plugin(lambda item: {**item, "data": {"a": "b"}})
+    scene.load(scene.made("ConfigMap", "a", "shop"))
+
+    result = scene.back_up(included_resources=["configmaps"])
+
+    assert scene.item("configmaps/shop/a")["data"] == {"a": "b"}
+    assert result.results.warnings == ()
 
 
 def test_where_does_not_change_what_is_stored(scene):

@@ -693,7 +693,9 @@ def test_strings_are_no_plugins(given, said):
 
 
 @pytest.mark.parametrize(
-    "nothing", [textwrap, SimpleNamespace(__name__="textwrap", x=1)], ids=["module", "x"]
+    "nothing",
+    [textwrap, SimpleNamespace(__name__="textwrap", x=1)],
+    ids=["module", "x"],
 )
 def test_what_implements_no_hook_is_no_plugin(nothing):
     """A host that gives the wrong module hears of it, not of a backup without a plugin."""

@@ -92,3 +92,19 @@ def test_an_answer_that_is_no_object(configured, change, by):
 
     assert [each.item.name for each in result.results.errors] == ["a"]
     assert configured.names("configmaps", "shop") == ["b"]
+
+
+def test_an_item_that_is_changed_in_place(configured):
+    """The plan names the action and shows what it changed, as though it had answered so."""
+
+    def change(item):
+        item["data"]["mode"] = "slow"
+        return item
+
+    engine = RestoreEngine(configured.cluster, configured.store, plugins=plugin(change))
+
+    plan = engine.plan("r", RestoreSpec(backup_name="shop-1"))
+
+    (line,) = [str(entry) for entry in plan.entries if entry.changes]
+    assert "configmaps/shop/a: changed by example.com/answers" in line
+    assert "~ data.mode: 'fast' -> 'slow'" in str(plan)
