@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
+
+_COMMANDS = re.compile(r"[^\n\t -~\u00a0-\ud7ff\ue000-\U0010ffff]")
+
+
+def printable(text: str) -> str:
+    """Write what a terminal would obey, or could not print, as JSON does.
+
+    These are the control characters, but for line end and tab, and lone surrogates.
+    """
+    return _COMMANDS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def first_few(names: Sequence[object], most: int = 5) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 
+from kbackup._kits.views import Table, html_of
 from kbackup.backup._pipeline import action_index
 from kbackup.backup._request import make_request
 from kbackup.backup._storing import store_selected
@@ -15,6 +16,8 @@ from kbackup.catalog import MissingReference, NotCovered
 from kbackup.cluster import Cluster
 from kbackup.models import API_VERSION, Backup, BackupOptions, GroupResource, Results
 from kbackup.plugins import PluginManager, Run
+
+_HEADERS = ("TYPE", "NAMESPACE", "COUNT")
 
 
 @attrs.frozen(kw_only=True)
@@ -71,24 +74,36 @@ class BackupPlan:
         }
 
     def __str__(self) -> str:
-        rows = [("TYPE", "NAMESPACE", "COUNT")]
-        rows += [
-            (str(planned.resource), planned.namespace or "-", str(planned.count))
-            for planned in self.items
-        ]
+        rows = [_HEADERS, *self._rows()]
         widths = [max(len(row[column]) for row in rows) for column in range(2)]
         lines = [
             f"{row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]:>6}" for row in rows
         ]
-        lines.append(f"{self.total} objects would be stored")
-        lines += [f"not covered: {gap}" for gap in self.not_covered]
-        lines += [f"warning: {entry}" for entry in self.results.warnings]
-        lines += [f"error: {entry}" for entry in self.results.errors]
-        return "\n".join(lines)
+        return "\n".join([*lines, self._told(), *self._trouble()])
 
     def __repr__(self) -> str:
         warnings, errors = len(self.results.warnings), len(self.results.errors)
         return f"BackupPlan({self.total} objects, {warnings} warnings, {errors} errors)"
+
+    def _repr_html_(self) -> str:
+        """The plan in a notebook; of each type the first namespaces."""
+        return html_of(self._told(), self._trouble(), Table(_HEADERS, self._rows()))
+
+    def _rows(self) -> list[tuple[str, str, str]]:
+        return [
+            (str(planned.resource), planned.namespace or "-", str(planned.count))
+            for planned in self.items
+        ]
+
+    def _told(self) -> str:
+        return f"{self.total} objects would be stored"
+
+    def _trouble(self) -> list[str]:
+        return [
+            *(f"not covered: {gap}" for gap in self.not_covered),
+            *(f"warning: {entry}" for entry in self.results.warnings),
+            *(f"error: {entry}" for entry in self.results.errors),
+        ]
 
 
 def planned_types(

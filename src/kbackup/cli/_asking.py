@@ -7,7 +7,8 @@ from contextlib import suppress
 
 import click
 
-from kbackup.cli._output import is_terminal, printable
+from kbackup._kits.words import printable
+from kbackup.cli._output import is_terminal
 
 
 class NobodyToAskError(click.UsageError):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,25 +17,16 @@ from typing import IO, TYPE_CHECKING, Any, TextIO
 import attrs
 import click
 
-from kbackup._kits.words import first_few, plural
+from kbackup._kits.words import first_few, plural, printable
 
 if TYPE_CHECKING:
     from kbackup.cli._session import Session
     from kbackup.models import ResultEntry, Results
 
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
-_COMMANDS = re.compile(r"[^\n\t -~\u00a0-\ud7ff\ue000-\U0010ffff]")
 _FOLDED = 5  # as many items of which the same is said have a line each
 _NAMED = 3  # of more
 _GAP = "   "  # between columns, as kubectl
-
-
-def printable(text: str) -> str:
-    """Write what a terminal would obey, or could not print, as JSON does.
-
-    These are the control characters, but for line end and tab, and lone surrogates.
-    """
-    return _COMMANDS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def echo(

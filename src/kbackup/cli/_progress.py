@@ -9,7 +9,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from kbackup._kits.clock import Clock, SystemClock
-from kbackup.cli._output import is_terminal, printable, say, span
+from kbackup._kits.words import printable
+from kbackup.cli._output import is_terminal, say, span
 from kbackup.plugins import (
     Event,
     ItemsProgressed,

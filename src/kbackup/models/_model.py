@@ -18,6 +18,25 @@ import attrs
 ALWAYS: Mapping[str, bool] = MappingProxyType({"always": True})
 
 
+def short_repr(value: Any) -> str:
+    """Name the fields that are not as by default; for ``__repr__``.
+
+    A model has dozens. What attrs is told not to show is not shown here either.
+    """
+    shown = (
+        f"{field.name}={getattr(value, field.name)!r}"
+        for field in attrs.fields(type(value))
+        if field.repr and getattr(value, field.name) != _default(field)
+    )
+    return f"{type(value).__name__}({', '.join(shown)})"
+
+
+def _default(field: attrs.Attribute[Any]) -> Any:
+    """Return what a field holds unless it is given; `attrs.NOTHING`: it must be."""
+    factory = getattr(field.default, "factory", None)
+    return field.default if factory is None else factory()
+
+
 @attrs.frozen(kw_only=True)
 class Model:
     """What every model has.
@@ -30,6 +49,11 @@ class Model:
     closed: ClassVar[bool] = False  # True: an unknown field is an error, not an extra
 
     extra: Mapping[str, Any] = attrs.field(factory=dict, converter=dict, repr=False)
+
+    @classmethod
+    def __attrs_init_subclass__(cls) -> None:
+        """Take the place of the repr that attrs has made: it names every field."""
+        cls.__repr__ = short_repr  # type: ignore[method-assign]
 
 
 @attrs.frozen(kw_only=True)

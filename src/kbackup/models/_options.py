@@ -15,7 +15,7 @@ import msgspec
 
 from kbackup.errors import InvalidConfigError
 from kbackup.models._fields import at_least, check_config, keep_odd
-from kbackup.models._model import mapping, sequence, strings
+from kbackup.models._model import mapping, sequence, short_repr, strings
 from kbackup.models._restore import ExistingResourcePolicy
 
 ItemPredicate = Callable[[Mapping[str, Any]], bool]
@@ -66,6 +66,8 @@ class BackupOptions:
             InvalidConfigError: With every option of another type or out of bounds.
         """
         check_config(self)
+
+    __repr__ = short_repr
 
     def to_record(self) -> dict[str, Any]:
         """Return the options as plain JSON."""
@@ -134,6 +136,8 @@ class RestoreOptions:
             InvalidConfigError: With every option of another type or out of bounds.
         """
         check_config(self)
+
+    __repr__ = short_repr
 
     def to_record(self) -> dict[str, Any]:
         """Return the options as plain JSON."""

@@ -11,6 +11,7 @@ import attrs
 from attrs import validators
 
 from kbackup._kits.times import format_time
+from kbackup._kits.views import Table, html_of
 from kbackup._kits.words import and_more
 from kbackup.models._backup import Backup, BackupPhase
 from kbackup.models._meta import GroupResource, ResourceIdentifier
@@ -69,6 +70,9 @@ class Results:
 
     warnings: tuple[ResultEntry, ...] = attrs.field(default=(), converter=sequence)
     errors: tuple[ResultEntry, ...] = attrs.field(default=(), converter=sequence)
+
+    def __repr__(self) -> str:
+        return f"Results({_sums(self)})"
 
     def to_json(self) -> dict[str, Any]:
         """Return Velero's two-key shape: by area, as text; empty areas left out."""
@@ -201,6 +205,10 @@ class RunReport:
     bytes_written: int = 0
     lists: tuple[ListRecord, ...] = attrs.field(default=(), converter=sequence)
 
+    def __repr__(self) -> str:
+        seconds, calls = sum(self.seconds.values()), sum(self.calls.values())
+        return f"RunReport({seconds:.1f} s, {calls} calls, {len(self.lists)} lists)"
+
     def to_json(self) -> dict[str, Any]:
         """Return the report as plain JSON; seconds to the microsecond."""
         return {
@@ -220,9 +228,21 @@ def _sums(results: Results) -> str:
     return f"{len(results.warnings)} warnings, {len(results.errors)} errors"
 
 
+def _by_word(results: Results) -> tuple[tuple[str, tuple[ResultEntry, ...]], ...]:
+    return ("error", results.errors), ("warning", results.warnings)
+
+
+def _entry_table(results: Results) -> Table:
+    """Return errors, then warnings, as a table."""
+    return Table(
+        ("", "MESSAGE"),
+        ((word, str(each)) for word, entries in _by_word(results) for each in entries),
+    )
+
+
 def _first_entries(results: Results) -> Iterable[str]:
     """Tell of the first errors, then of the first warnings, a line for each."""
-    for word, entries in (("error", results.errors), ("warning", results.warnings)):
+    for word, entries in _by_word(results):
         yield from (f"{word}: {entry}" for entry in entries[:_SHOWN])
         if more := and_more(entries, _SHOWN):
             yield f"{more} {word}s"
@@ -252,6 +272,10 @@ class BackupResult:
 
     def __repr__(self) -> str:
         return f"BackupResult({self._told()})"
+
+    def _repr_html_(self) -> str:
+        """The result in a notebook: numbers, the first errors and warnings."""
+        return html_of(self._told(), _entry_table(self.results))
 
     def _told(self) -> str:
         status = self.backup.status
@@ -315,6 +339,13 @@ class RestoreResult:
 
     def __repr__(self) -> str:
         return f"RestoreResult({self._told()})"
+
+    def _repr_html_(self) -> str:
+        """The result in a notebook; of each action the first outcomes, reasons first."""
+        told = sorted(self.outcomes, key=lambda each: (not each.reason, each.action))
+        rows = ((each.action, str(each.identifier), each.reason) for each in told)
+        outcomes = Table(("ACTION", "ITEM", "WHY"), rows)
+        return html_of(self._told(), _entry_table(self.results), outcomes)
 
     def _told(self) -> str:
         counts = Counter(outcome.action for outcome in self.outcomes)

@@ -8,6 +8,7 @@ from pathlib import Path
 import attrs
 
 from kbackup.models._fields import above, at_least, check_config, keep_odd
+from kbackup.models._model import short_repr
 
 _MEBIBYTE = 1024 * 1024
 _NO_TIME = timedelta(0)
@@ -54,3 +55,5 @@ class EngineSettings:
             InvalidConfigError: With every setting of another type or out of bounds.
         """
         check_config(self)
+
+    __repr__ = short_repr

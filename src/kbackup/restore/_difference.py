@@ -5,12 +5,22 @@ Values only; `_comparer` finds them.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import attrs
 
 from kbackup._kits.normalise import Difference as FieldDifference
+from kbackup._kits.views import Row, Table, html_of
 from kbackup.models import API_VERSION, ResourceIdentifier
+
+_WORDS = {
+    "-": "only in backup",
+    "+": "only in cluster",
+    "~": "changed",
+    "?": "unknown",
+}
 
 
 @attrs.frozen(kw_only=True)
@@ -26,7 +36,7 @@ class ChangedItem:
     differences: tuple[FieldDifference, ...]
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class Difference:
     """A backup and the live cluster.
 
@@ -68,16 +78,38 @@ class Difference:
         return not (found or self.unknown)
 
     def __str__(self) -> str:
-        lines = [f"- {ref}" for ref in self.only_in_backup]
-        lines += [f"+ {ref}" for ref in self.only_in_cluster]
+        lines = []
+        for row in self._rows():
+            lines += [row.text(), *(f"    {detail}" for detail in row.details)]
+        return "\n".join([*lines, self._told()])
+
+    def __repr__(self) -> str:
+        return f"Difference({self._numbers()})"
+
+    def _repr_html_(self) -> str:
+        """The comparison in a notebook; of each kind of row the first."""
+        rows = (row._replace(kind=_WORDS[row.kind]).cells() for row in self._rows())
+        numbers = self._numbers()
+        return html_of(numbers, Table(("WHERE", "ITEM", "WHAT"), rows), [self._told()])
+
+    def _rows(self) -> Iterator[Row]:
+        yield from (Row("-", str(ref)) for ref in self.only_in_backup)
+        yield from (Row("+", str(ref)) for ref in self.only_in_cluster)
         for item in self.changed:
-            lines.append(f"~ {item.identifier}")
-            lines += [f"    {x.op} {x.path}" for x in item.differences]
-        lines += [f"? {ref}: {reason}" for ref, reason in self.unknown]
+            details = [f"{x.op} {x.path}" for x in item.differences]
+            yield Row("~", str(item.identifier), details=details)
+        yield from (Row("?", str(ref), reason) for ref, reason in self.unknown)
+
+    def _numbers(self) -> str:
+        counts = Counter(row.kind for row in self._rows())
+        parts = [f"{counts[mark]} {word}" for mark, word in _WORDS.items()]
+        return ", ".join([*parts, f"{self.same} the same"])
+
+    def _told(self) -> str:
         told = f"{self.same} objects are the same"
         if self.left_out:
             told += f"; {self.left_out} that the cluster makes by itself are left out"
-        return "\n".join([*lines, told])
+        return told
 
     def to_json(self) -> dict[str, Any]:
         """The comparison as a document."""

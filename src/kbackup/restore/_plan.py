@@ -5,7 +5,7 @@ and of each live object what was seen. Secret values are not in it to begin with
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -16,6 +16,7 @@ import msgspec
 from kbackup._kits.durations import format_duration
 from kbackup._kits.normalise import Difference
 from kbackup._kits.times import format_time
+from kbackup._kits.views import Row, Table, html_of
 from kbackup._kits.words import and_more, first_few, inside
 from kbackup.models import (
     ItemPredicate,
@@ -105,12 +106,7 @@ class PlanEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     kind: str = ""
 
     def __str__(self) -> str:
-        where = str(self.target)
-        if self.target != self.identifier:
-            where = f"{self.identifier} -> {self.target.qualified_name}"
-        mark = " [cluster-wide]" if self.cluster_wide else ""
-        reason = f": {self.reason}" if self.reason else ""
-        return f"{self.action:<9} {where}{mark}{reason}"
+        return _row_of(self).text(width=_ACTION_WIDTH)
 
 
 @attrs.frozen(kw_only=True)
@@ -261,7 +257,7 @@ class RestorePlan:
         the first items that others changed, what stands in the way, numbers.
         """
         lines = [*self._head_lines(), *(f"! {notice}" for notice in self.notices)]
-        lines += _entry_lines([x for x in self.entries if x.action in _OVERWRITING])
+        lines += _lines(_rows([x for x in self.entries if x.action in _OVERWRITING]))
         problems = [x for x in self.entries if x.action in _PROBLEMS]
         changed = [x for x in self.entries if x.changes and x.action not in _PROBLEMS]
         lines += _first_lines(changed, _CHANGED_SHOWN)
@@ -286,13 +282,31 @@ class RestorePlan:
         lines = [*self._head_lines(), ""]
         if self.notices:
             lines += [*(f"! {notice}" for notice in self.notices), ""]
-        lines += _entry_lines(self.entries)
+        lines += _lines(_rows(self.entries))
         if self.claims:
-            lines += ["", "claims:", *(f"  {_claim(line)}" for line in self.claims)]
+            lines += [
+                "",
+                "claims:",
+                *(f"  {': '.join(_claim_cells(line))}" for line in self.claims),
+            ]
         return "\n".join([*lines, "", self.numbers()])
 
     def __repr__(self) -> str:
-        return f"RestorePlan({self.head.restore_name}: {self.numbers()})"
+        return f"RestorePlan({self._told()})"
+
+    def _told(self) -> str:
+        return f"{self.head.restore_name}: {self.numbers()}"
+
+    def _repr_html_(self) -> str:
+        """The plan in a notebook: what stands in the way first, and not every line."""
+        ranked = sorted(self.entries, key=lambda x: _BY_URGENCY.index(x.action))
+        claims = sorted(self.claims, key=lambda x: not (x.loses_data or x.problems))
+        return html_of(
+            self._told(),
+            [*self._head_lines(), *(f"! {notice}" for notice in self.notices)],
+            Table(("ACTION", "ITEM", "WHY"), (row.cells() for row in _rows(ranked))),
+            Table(("CLAIM", "DATA"), map(_claim_cells, claims)),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The plan as a document without bodies and without any value of a Secret.
@@ -334,38 +348,59 @@ def _whole_seconds(value: timedelta) -> timedelta:
     return timedelta(seconds=int(value.total_seconds()))
 
 
-def _entry_lines(entries: Sequence[PlanEntry]) -> list[str]:
-    """The table; long runs of what is skipped for one reason become one line each."""
+def _row_of(entry: PlanEntry) -> Row:
+    what = str(entry.target)
+    if entry.target != entry.identifier:
+        what = f"{entry.identifier} -> {entry.target.qualified_name}"
+    mark = " [cluster-wide]" if entry.cluster_wide else ""
+    found = (*entry.differences, *entry.changes)
+    return Row(entry.action, f"{what}{mark}", entry.reason, [*map(_change, found)])
+
+
+def _rows(entries: Sequence[PlanEntry]) -> Iterator[Row]:
+    """The table; long runs of what is skipped for one reason become one row each."""
     skipped = Counter(_skip_key(entry) for entry in entries)
-    lines: list[str] = []
     told: set[Any] = set()
     for entry in entries:
         key = _skip_key(entry)
-        if key is not None and skipped[key] > _SKIPPED_SHOWN:
-            if key not in told:
-                told.add(key)
-                where = inside(entry.target.namespace)
-                what = f"{skipped[key]} {entry.target.group_resource}{where}"
-                lines.append(f"{entry.action:<9} {what}: {entry.reason}")
-            continue
-        lines += _lines_of(entry)
-    return lines
+        if key is None or skipped[key] <= _SKIPPED_SHOWN:
+            yield _row_of(entry)
+        elif key not in told:
+            told.add(key)
+            where = inside(entry.target.namespace)
+            what = f"{skipped[key]} {entry.target.group_resource}{where}"
+            yield Row(entry.action, what, entry.reason)
 
 
-def _lines_of(entry: PlanEntry) -> list[str]:
-    found = (*entry.differences, *entry.changes)
-    return [str(entry), *(f"            {_change(x)}" for x in found)]
+def _lines(rows: Iterable[Row]) -> list[str]:
+    return [
+        line
+        for row in rows
+        for line in (
+            row.text(width=_ACTION_WIDTH),
+            *(f"            {detail}" for detail in row.details),
+        )
+    ]
 
 
 def _first_lines(entries: Sequence[PlanEntry], most: int) -> list[str]:
-    lines = [line for entry in entries[:most] for line in _lines_of(entry)]
+    lines = _lines(map(_row_of, entries[:most]))
     more = and_more(entries, most)
     return [*lines, f"          {more}"] if more else lines
 
 
 _OVERWRITING = (PlanAction.UPDATE, PlanAction.RECREATE)
 _PROBLEMS = (PlanAction.CONFLICT, PlanAction.UNKNOWN)
+_ACTION_WIDTH = max(map(len, PlanAction))
 _PROBLEMS_SHOWN = _CHANGED_SHOWN = 10
+_BY_URGENCY = (
+    *_PROBLEMS,
+    PlanAction.RECREATE,
+    PlanAction.UPDATE,
+    PlanAction.CREATE,
+    PlanAction.SKIP,
+    PlanAction.UNCHANGED,
+)
 
 
 def _skip_key(entry: PlanEntry) -> tuple[Any, ...] | None:
@@ -396,6 +431,5 @@ def _short(value: Any) -> str:
 _WIDTH = 80
 
 
-def _claim(line: ClaimLine) -> str:
-    problems = "".join(f"; {problem}" for problem in line.problems)
-    return f"{line.target.qualified_name}: {line.text}{problems}"
+def _claim_cells(line: ClaimLine) -> tuple[str, str]:
+    return line.target.qualified_name, "; ".join([line.text, *line.problems])

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from kbackup import cli
+from kbackup._kits.words import printable
 from kbackup.cli._app import run
-from kbackup.cli._output import echo, printable
+from kbackup.cli._output import echo
 from kbackup.restore._plan_digest import plan_digest
 
 CLEAR = "\x1b[2J\x07"  # clears the screen, and rings
