@@ -170,19 +170,32 @@ def test_notebook(path, capsys):
         if cell["cell_type"] == "code"
     ]
 
-    asyncio.run(run_cells(cells))
+    shown = asyncio.run(run_cells(cells))
 
     assert "Completed 0" in capsys.readouterr().out
+    tables = [value for value in shown if "<table>" in value._repr_html_()]
+    assert [type(value).__name__ for value in tables] == [
+        "BackupPlan",
+        "BackupResult",
+        "RestorePlan",
+        "RestoreResult",
+    ]
 
 
 async def run_cells(cells):
-    """Run cells as a notebook does: one namespace, and await at the top level."""
-    names = {}
+    """Run cells as a notebook does: one namespace, await at the top level, shown last."""
+    names, shown = {}, []
     for cell in cells:
-        flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-        outcome = eval(compile(cell, "<cell>", "exec", flags), names)  # noqa: S307 - ours
-        if inspect.iscoroutine(outcome):
-            await outcome
+        body = ast.parse(cell).body
+        ends = body[-1:] if isinstance(body[-1], ast.Expr) else []
+        for part in (ast.Module(body[: len(body) - len(ends)], []), *ends):
+            is_last = isinstance(part, ast.Expr)
+            code = ast.Expression(part.value) if is_last else part
+            mode, flags = "eval" if is_last else "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+            value = eval(compile(code, "<cell>", mode, flags), names)  # noqa: S307 - ours
+            value = await value if inspect.iscoroutine(value) else value
+            shown += [value] if hasattr(value, "_repr_html_") else []
+    return shown
 
 
 def test_notebooks_hold_no_outputs():

@@ -213,7 +213,7 @@ def test_what_never_ends_times_out(cluster, store, settings_map):
 
 
 def test_careless_actions(cluster, store, settings_map):
-    """What actions change in place is stored, and what they put back is not created."""
+    """What actions change in place is stored, and said; what they put back is not made."""
     copy = f"{settings_map}-copy"
 
     class Wipe:
@@ -249,16 +249,19 @@ def test_careless_actions(cluster, store, settings_map):
         namespace_mapping={settings_map: copy},
     )
 
-    BackupEngine(cluster, store, plugins=_plugins(backup=Wipe())).run(
+    made = BackupEngine(cluster, store, plugins=_plugins(backup=Wipe())).run(
         "b-1", BackupSpec(included_namespaces=[settings_map])
     )
     engine = RestoreEngine(cluster, store, plugins=_plugins(restore=Back()))
     applied = engine.run("r-1", spec, RestoreOptions(deadline=SHORT))
 
     assert store.verify("b-1").problems == ()
+    warned = [each.message for each in made.results.warnings if each.plugin]
+    assert len(warned) == 1
+    assert "changed in place by action example.com/wipe" in warned[0]
     assert applied.restore.status.phase is RestorePhase.COMPLETED
-    made = ResourceIdentifier(GroupResource("", "configmaps"), copy, "settings")
-    assert cluster.reader().get(made)["data"] == {"wiped": "yes"}
+    copied = ResourceIdentifier(GroupResource("", "configmaps"), copy, "settings")
+    assert cluster.reader().get(copied)["data"] == {"wiped": "yes"}
     cluster.writer().delete(
         ResourceIdentifier(GroupResource("", "namespaces"), "", copy)
     )

@@ -2,12 +2,17 @@
 
 import pytest
 
+from kbackup import models
 from kbackup.backup import BackupEngine
 from kbackup.catalog import BackupStore
 from kbackup.models import (
+    Backup,
+    BackupOptions,
     BackupSpec,
+    EngineSettings,
     ObjectMeta,
     Restore,
+    RestoreOptions,
     RestoreResult,
     RestoreSpec,
     ResultEntry,
@@ -78,6 +83,64 @@ def test_plans_and_entries_are_one_line(rooms):
     assert str(entry) == "shop-1: complete, Completed"
     planned = back_up.plan(SPEC)
     assert repr(planned) == f"BackupPlan({planned.total} objects, 2 warnings, 0 errors)"
+
+
+def test_in_a_notebook_each_is_a_table(rooms):
+    """What a cell ends with is shown with its numbers first, and with what is where."""
+    back_up, restore = rooms
+    planned, backup = back_up.plan(SPEC), back_up.run("shop-1", SPEC)
+    plan = restore.plan("try-1", COPY)
+    restored, found = restore.apply(plan), restore.compare("shop-1")
+
+    for value, title, *cells in (
+        (planned, f"{planned.total} objects would be stored", "configmaps", "shop"),
+        (backup, str(backup).splitlines()[0], "warning"),
+        (plan, f"try-1: {plan.numbers()}", "create", "configmaps/shop/settings"),
+        (
+            restored,
+            str(restored).splitlines()[0],
+            "created",
+            "configmaps/copy/settings",
+        ),
+        (found, repr(found).removeprefix("Difference(").removesuffix(")")),
+    ):
+        html = value._repr_html_()
+        assert html.startswith(f"<p><strong>{title}</strong></p>")
+        for cell in cells:
+            assert f">{cell}" in html
+    assert "made by ReplicaSet/web" in restored._repr_html_()
+    assert "shop -&gt; copy" in plan._repr_html_()
+
+
+@pytest.mark.parametrize(
+    "cls", [models.BackupSpec, *models.Document.__subclasses__(), BackupOptions]
+)
+def test_models_name_what_is_not_as_by_default(cls):
+    """Of the dozens of fields of a model its repr has those that somebody has set."""
+    assert repr(cls()) == f"{cls.__name__}()"
+
+
+def test_reprs_of_filled_models():
+    """What is set is named, below as well, and required fields always are."""
+    metadata = ObjectMeta(name="shop-1")
+
+    assert repr(Backup(metadata=metadata, spec=SPEC)) == (
+        "Backup(metadata=ObjectMeta(name='shop-1'), "
+        "spec=BackupSpec(included_namespaces=('shop',)))"
+    )
+    assert repr(RestoreOptions(redact=["a"])) == "RestoreOptions(redact=('a',))"
+    assert repr(EngineSettings(workers=4)) == "EngineSettings(workers=4)"
+    requirement = models.LabelRequirement(key="a", operator="Exists")
+    assert repr(requirement) == "LabelRequirement(key='a', operator='Exists')"
+
+
+def test_reprs_of_results_are_numbers(rooms):
+    """A thousand warnings, or lists that were read, are a number in a repr."""
+    result = rooms[0].run("shop-1", SPEC)
+
+    assert repr(result.results) == "Results(2 warnings, 0 errors)"
+    assert repr(result.report).startswith("RunReport(")
+    assert repr(result.report).endswith(f" {len(result.report.lists)} lists)")
 
 
 def test_engines_and_readers_say_what_they_are_connected_to(rooms, tmp_path):

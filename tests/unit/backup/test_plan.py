@@ -40,6 +40,15 @@ def test_a_printed_plan_names_the_gaps():
     assert "warning: look out" in text
 
 
+def test_a_plan_in_a_notebook():
+    """A notebook shows the total, the gaps and the table of types."""
+    html = _plan()._repr_html_()
+
+    assert html.startswith("<p><strong>6 objects would be stored</strong></p>\n<pre>")
+    assert "not covered: secrets: forbidden\nwarning: look out</pre>" in html
+    assert html.count("<tr>") == 4
+
+
 def test_a_plan_as_json():
     """The document states its version and kind."""
     document = _plan().to_json()

@@ -161,6 +161,12 @@ def test_what_was_deleted_changed_and_added(world):
     assert (difference.left, difference.right) == ("EUR", "CHF")
     assert found.same == 10
     assert "- services/shop/web\n+ configmaps/shop/new\n~ configmaps" in str(found)
+    told = "1 only in backup, 1 only in cluster, 1 changed, 0 unknown, "
+    assert repr(found).startswith(f"Difference({told}")
+    html = found._repr_html_()
+    assert html.startswith(f"<p><strong>{told}")
+    for cell in ("only in backup<", "services/shop/web<", "changed<", "change data."):
+        assert f">{cell}" in html
 
 
 def test_a_restored_shop_is_the_same(shop):

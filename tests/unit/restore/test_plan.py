@@ -139,10 +139,43 @@ def test_no_value_of_a_secret_comes_out():
     plan = plan_of(entry)
 
     everything = f"{plan} {plan!r} {entry!r} {json.dumps(plan.to_json())}"
+    everything += plan._repr_html_()
 
     assert "b2xk" not in everything
     assert "bmV3" not in everything
     assert "data.password: differs" in str(plan)
+
+
+def test_a_plan_in_a_notebook():
+    """What stands in the way comes first, then changes with fields, then the rest."""
+    claims = [
+        ClaimLine(
+            claim=ref_of("persistentvolumeclaims", name),
+            target=ref_of("persistentvolumeclaims", name),
+            verdict=ClaimVerdict.NONE,
+            text="a new empty volume",
+            problems=problems,
+        )
+        for name, problems in (("fine", ()), ("stuck", ("no class x",)))
+    ]
+    change = Difference(path="data.<b>", op="change", left="<i>", right=2)
+    plan = plan_of(
+        entry_of(PlanAction.CREATE, ref_of(name="new"), reason="<script>x</script>"),
+        entry_of(PlanAction.UPDATE, ref_of(name="<img>"), differences=(change,)),
+        entry_of(PlanAction.CONFLICT, ref_of(name="clash"), reason="owned elsewhere"),
+        claims=claims,
+        notices=[Notice(what="grants <rights>")],
+    )
+
+    html = plan._repr_html_()
+
+    found = [html.index(text) for text in ("clash<", "/&lt;img&gt;<", "/new<", "stuck")]
+    assert found == sorted(found)
+    assert html.index("stuck") < html.index("fine")
+    assert "~ data.&lt;b&gt;: &#x27;&lt;i&gt;&#x27; -&gt; 2" in html
+    assert "a new empty volume; no class x" in html
+    assert "! grants &lt;rights&gt;" in html
+    assert not any(tag in html for tag in ("<script", "<img", "<b>", "<i>", "<rights"))
 
 
 def test_json_has_identity_and_no_bodies():
