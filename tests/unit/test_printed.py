@@ -105,7 +105,7 @@ def test_in_a_notebook_each_is_a_table(rooms):
         (found, repr(found).removeprefix("Difference(").removesuffix(")")),
     ):
         html = value._repr_html_()
-        assert html.startswith(f"<p><strong>{title}</strong></p>")
+        assert html.splitlines()[1] == f"<p><strong>{title}</strong></p>"
         for cell in cells:
             assert f">{cell}" in html
     assert "made by ReplicaSet/web" in restored._repr_html_()

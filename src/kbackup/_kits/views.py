@@ -19,6 +19,8 @@ _OF_EACH = 20  # rows that begin with the same word: many creates hide no confli
 _ROWS = 200
 _DETAILS = 10  # of a row
 _CHARACTERS = 2000  # of a cell or a line
+# Notebooks typeset what stands between dollar signs, links to scripts included.
+_OPEN = '<div class="tex2jax_ignore mathjax_ignore">'
 # Notebooks align the cells of a table to the right, and run its lines together.
 _STYLE = ' style="text-align: left; white-space: pre-wrap"'
 
@@ -66,10 +68,10 @@ class Table:
 
 def html_of(title: str, *parts: Sequence[str] | Table) -> str:
     """Return the HTML of a title, and of lines and tables; empty ones are left out."""
-    shown = [f"<p><strong>{_escaped(title)}</strong></p>"]
+    shown = [_OPEN, f"<p><strong>{_escaped(title)}</strong></p>"]
     for part in parts:
         shown += _table(part) if isinstance(part, Table) else _lines(part)
-    return "\n".join(shown)
+    return "\n".join([*shown, "</div>"])
 
 
 def _lines(lines: Sequence[str]) -> Iterator[str]:

@@ -25,7 +25,7 @@ def test_nothing_is_markup_but_our_own():
     html = html_of(evil, [evil], Table((evil,), [(evil,)]))
 
     assert tags_of(html) == {
-        *("p", "strong", "pre"),
+        *("div", "p", "strong", "pre"),
         *("table", "thead", "tbody", "tr", "th", "td"),
     }
     assert html.count("&lt;script&gt;alert(&#x27;x&#x27;)") == 4
@@ -47,7 +47,7 @@ def test_many_rows_of_one_kind_hide_no_other():
 
     assert html.count("item-") == 20
     assert "the-one" in html
-    assert html.endswith("<p>and more: 980 create</p>")
+    assert html.endswith("<p>and more: 980 create</p>\n</div>")
 
 
 def test_many_kinds_are_bounded_too():
@@ -68,7 +68,17 @@ def test_long_texts_are_cut():
 
 def test_what_is_empty_is_left_out():
     """Without lines and rows there is the title alone."""
-    assert html_of("t", [], Table(HEADERS, ())) == "<p><strong>t</strong></p>"
+    html = html_of("t", [], Table(HEADERS, ()))
+
+    assert html.splitlines()[1:-1] == ["<p><strong>t</strong></p>"]
+
+
+def test_nothing_is_typeset_as_a_formula():
+    """A value such as ``$(HOME)`` stays as it is: notebooks leave this part alone."""
+    html = html_of("t", ["$\\href{javascript:alert(1)}{x}$"])
+
+    assert html.startswith('<div class="tex2jax_ignore mathjax_ignore">')
+    assert html.endswith("</div>")
 
 
 @pytest.mark.parametrize(

@@ -164,7 +164,7 @@ def test_what_was_deleted_changed_and_added(world):
     told = "1 only in backup, 1 only in cluster, 1 changed, 0 unknown, "
     assert repr(found).startswith(f"Difference({told}")
     html = found._repr_html_()
-    assert html.startswith(f"<p><strong>{told}")
+    assert html.splitlines()[1].startswith(f"<p><strong>{told}")
     for cell in ("only in backup<", "services/shop/web<", "changed<", "change data."):
         assert f">{cell}" in html
 
