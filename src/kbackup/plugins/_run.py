@@ -154,7 +154,7 @@ class Run:
             return
         self._blamed.add(key)
         self.logger.error(
-            "%s failed on %s: %s; what else it raises in this run is not logged",
+            "%s failed on %s: %s; it is not named each time it fails",
             observer,
             type(event).__name__,
             type(exc).__name__,
