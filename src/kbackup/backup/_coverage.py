@@ -6,7 +6,7 @@ tells the run; nothing here talks to the cluster. Called by the steps of `_stori
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 import attrs
@@ -14,6 +14,7 @@ import attrs
 from kbackup._kits.globs import IncludesExcludes, is_glob
 from kbackup._kits.words import first_few, plural
 from kbackup.backup._collector import ListTask
+from kbackup.backup._item_backupper import OF_SNAPSHOTS
 from kbackup.backup._ledger import Ledger, Tally
 from kbackup.backup._namespaces import Namespaces
 from kbackup.backup._request import BackupRequest
@@ -274,6 +275,23 @@ def report_volumes(spec: BackupSpec, ledger: Ledger, run: Run) -> None:
             f"hook annotations of {ledger.hooked_pods} Pods were not followed: "
             "this version of kbackup runs no commands in Pods"
         )
+
+
+def report_snapshots(lists: Iterable[ListRecord], run: Run, ledger: Ledger) -> None:
+    """Tell how many snapshots the cluster has that are not in the backup."""
+    counts: Counter[str] = Counter()
+    for each in lists:
+        if count := each.skipped.get(OF_SNAPSHOTS, 0):
+            gap = NotCovered(
+                resource=each.resource,
+                namespace=each.namespace,
+                count=count,
+                reason=OF_SNAPSHOTS,
+            )
+            ledger.not_covered.append(gap)
+            counts[gap.resource] += count
+    for name, count in sorted(counts.items()):
+        run.warning(f"{count} {name} are not in this backup: {OF_SNAPSHOTS}")
 
 
 def report_overlong(items: Sequence[ResourceIdentifier], run: Run) -> None:

@@ -21,8 +21,9 @@ from kbackup.models import (
     well_known,
 )
 
-# Their objects belong to snapshots: an action brings in those of a backup's own volumes.
-NEVER_LISTED = frozenset(
+# They are listed, and only counted: an action brings in those of a backup's own volumes,
+# and restoring any other would take new snapshots.
+NEVER_STORED_ALONE = frozenset(
     {
         well_known.VOLUME_SNAPSHOTS,
         well_known.VOLUME_SNAPSHOT_CONTENTS,
@@ -150,7 +151,7 @@ class Filters:
         self.misplaced: tuple[str, ...] = ()
         self.narrow_types = _has_type_filters(spec)
         self._rules: _TypeRules = (
-            self._scoped_rules(spec) if _has_scoped_filters(spec) else _old(self, spec)
+            self._scoped_rules(spec) if has_scoped_filters(spec) else _old(self, spec)
         )
 
     @property
@@ -164,10 +165,8 @@ class Filters:
         return self.namespaces.includes_everything
 
     def lists(self, resource: APIResource) -> bool:
-        """Tell whether the objects of a type are to be listed and stored."""
-        return resource.group_resource not in NEVER_LISTED and self._rules.lists(
-            resource
-        )
+        """Tell whether the objects of a type are to be listed."""
+        return self._rules.lists(resource)
 
     def refusal(self, resource: APIResource, namespace: str) -> str:
         """Say why an item that an action asks for is not stored; empty: it is.
@@ -253,7 +252,7 @@ class Filters:
         return resource is not None and resource.namespaced is namespaced
 
 
-def _has_scoped_filters(spec: BackupSpec) -> bool:
+def has_scoped_filters(spec: BackupSpec) -> bool:
     """Tell whether a specification uses the lists by scope."""
     return bool(
         spec.included_cluster_scoped_resources

@@ -19,6 +19,7 @@ from kbackup._kits.workers import CancelToken
 from kbackup.archive import LONGEST_NAME_FOR_VELERO
 from kbackup.backup._action_runner import ActionCall, ActionOutcome, ActionRunner
 from kbackup.backup._changed import changed_item, is_as_given
+from kbackup.backup._filters import NEVER_STORED_ALONE
 from kbackup.backup._ledger import Ledger, Tally, TypeLedger
 from kbackup.backup._references import References, finder_for
 from kbackup.catalog import VolumeRecord
@@ -44,6 +45,7 @@ EXCLUDED_BY_LABEL = "excluded by label"
 OTHER_NAMESPACE = "namespace not selected"
 SELECTED_TWICE = "selected twice"
 NOT_IN_WHERE = "not wanted by where"
+OF_SNAPSHOTS = "snapshots are not stored by themselves"
 
 _BATCH = 64  # items handed to the action worker at once: a hand-over costs 70 us
 _HOOKS = (
@@ -135,7 +137,9 @@ class ItemBackupper:
         tally.listed += len(items)
         before = tally.stored
         group_resource = resource.group_resource
-        if (
+        if group_resource in NEVER_STORED_ALONE:
+            self._leave(page, items, tally)
+        elif (
             self._where is None
             and finder_for(group_resource) is None
             and not self._actions.for_type(group_resource)
@@ -235,6 +239,14 @@ class ItemBackupper:
             if len(name) > LONGEST_NAME_FOR_VELERO:
                 self.overlong.append(_identifier(page, namespace, name))
         tally.stored += count
+
+    def _leave(
+        self, page: TypeLedger, items: Iterable[ListedItem], tally: Tally
+    ) -> None:
+        """Only count items; what they are is told at the end."""
+        for item in items:
+            key = qualified(item.namespace, item.name)
+            tally.skipped[self._unwanted(item, key, page) or OF_SNAPSHOTS] += 1
 
     def _unwanted(self, item: ListedItem, key: str, page: TypeLedger) -> str:
         """Return why a listed item is left out, or nothing."""

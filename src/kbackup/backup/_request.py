@@ -8,11 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Any
 
 import attrs
 
 from kbackup._kits.globs import is_glob
-from kbackup.backup._filters import NEVER_LISTED, Filters
+from kbackup.backup._filters import (
+    NEVER_STORED_ALONE,
+    Filters,
+    Resolve,
+    has_scoped_filters,
+)
 from kbackup.backup._order import plan_types
 from kbackup.backup._versions import at_storage_versions
 from kbackup.cluster import Cluster, Discovery
@@ -24,6 +30,7 @@ from kbackup.models import (
     BackupPhase,
     BackupSpec,
     BackupStatus,
+    GroupResource,
     ObjectMeta,
     ServerVersion,
     label_value,
@@ -156,7 +163,11 @@ def make_request(
     }
     metadata = attrs.evolve(record.metadata, annotations=annotations)
     return BackupRequest(
-        backup=attrs.evolve(record, metadata=metadata),
+        backup=attrs.evolve(
+            record,
+            metadata=metadata,
+            spec=_without_snapshots(record.spec, discovery.resolve),
+        ),
         options=options,
         cluster=cluster,
         discovery=discovery,
@@ -169,12 +180,40 @@ def make_request(
 
 def _refuse_hollow_includes(spec: BackupSpec, discovery: Discovery) -> None:
     """Refuse includes of which nothing is left; Velero would take them as all."""
-    found = [
-        None if is_glob(text) else discovery.resolve(text)
-        for text in spec.included_resources
-    ]
-    if found and all(each and each.group_resource in NEVER_LISTED for each in found):
-        names = ", ".join(spec.included_resources)
-        raise InvalidSpecError(
-            [f"resources: {names} belong to volumes and are never stored alone"]
+    for includes in (spec.included_resources, spec.included_namespace_scoped_resources):
+        found = [None if is_glob(x) else discovery.resolve(x) for x in includes]
+        if found and all(x and x.group_resource in NEVER_STORED_ALONE for x in found):
+            names = ", ".join(includes)
+            raise InvalidSpecError(
+                [f"resources: {names} belong to volumes and are never stored alone"]
+            )
+
+
+def _without_snapshots(spec: BackupSpec, resolve: Resolve) -> BackupSpec:
+    """Return what a record states: types that are never stored alone are excluded.
+
+    As Velero states it, in whichever of the two kinds of filters is used.
+    """
+    changes: dict[str, Any] = {}
+    for scope, types in _excludes_to_state(spec).items():
+        names = {str(each) for each in types}
+        included, excluded = f"included_{scope}", f"excluded_{scope}"
+        changes[included] = tuple(
+            text
+            for text in getattr(spec, included)
+            if text not in names and str(resolve(text)) not in names
         )
+        stated = getattr(spec, excluded)
+        if "*" not in stated:
+            changes[excluded] = stated + tuple(sorted(names - set(stated)))
+    return attrs.evolve(spec, **changes)
+
+
+def _excludes_to_state(spec: BackupSpec) -> dict[str, Iterable[GroupResource]]:
+    """Return by the ending of a field's name what it is to exclude."""
+    if not has_scoped_filters(spec):
+        return {"resources": NEVER_STORED_ALONE}
+    return {
+        "namespace_scoped_resources": [well_known.VOLUME_SNAPSHOTS],
+        "cluster_scoped_resources": [well_known.VOLUME_SNAPSHOT_CONTENTS],
+    }

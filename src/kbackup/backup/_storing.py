@@ -385,6 +385,7 @@ class _Storing:
         for name, count in self._runner.passed_over.items():
             run.error(f"{name} did not come back and was not asked about {count} items")
         coverage.report_volumes(self._request.backup.spec, ledger, run)
+        coverage.report_snapshots(self._lists, run, ledger)
         coverage.report_overlong(self._backupper.overlong, run)
         missing = self._references.missing(ledger.has)
         missing += self._missing_definitions()

@@ -153,13 +153,6 @@ def test_additional_items_stay_in_their_namespaces():
     assert not filters.refusal(SECRETS, "shop")
 
 
-def test_snapshots_are_never_listed():
-    """VolumeSnapshots are not collected even when they are named."""
-    filters = _filters(included_resources=["volumesnapshots", "pods"])
-
-    assert not filters.lists(SNAPSHOTS)
-
-
 @pytest.mark.parametrize(
     ("spec", "excluded"),
     [

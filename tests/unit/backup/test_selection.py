@@ -641,18 +641,108 @@ def test_a_named_namespace_that_is_not_there(scene):
     ]
 
 
-def test_only_what_is_never_stored_alone(scene):
+SNAPSHOTS = "volumesnapshots.snapshot.storage.k8s.io"
+CONTENTS = "volumesnapshotcontents.snapshot.storage.k8s.io"
+
+
+def _snapshot_type(scene, name, kind, **spec):
+    defined = scene.definition(name.partition(".")[0], kind)
+    defined["metadata"]["name"] = name
+    defined["metadata"]["annotations"] = {"api-approved.kubernetes.io": "unapproved"}
+    defined["spec"] |= {"group": "snapshot.storage.k8s.io", **spec}
+    return defined
+
+
+@pytest.fixture
+def with_snapshots(scene):
+    """A cluster in which somebody has made snapshots, and one is going."""
+    scene.load(
+        _snapshot_type(scene, SNAPSHOTS, "VolumeSnapshot"),
+        _snapshot_type(scene, CONTENTS, "VolumeSnapshotContent", scope="Cluster"),
+        scene.secret("s"),
+    )
+    api = "snapshot.storage.k8s.io/v1"
+    for namespace, name in (("shop", "nightly"), ("shop", "weekly"), ("bank", "own")):
+        metadata = {"namespace": namespace, "name": name}
+        scene.load({"apiVersion": api, "kind": "VolumeSnapshot", "metadata": metadata})
+    metadata = {"name": "static"}
+    scene.load(
+        {"apiVersion": api, "kind": "VolumeSnapshotContent", "metadata": metadata}
+    )
+    return scene
+
+
+@pytest.mark.parametrize("field", ["resources", "namespace_scoped_resources"])
+def test_only_what_is_never_stored_alone(with_snapshots, field):
     """Includes of which nothing is left are refused, not read as everything."""
-    snapshots = scene.definition("volumesnapshots", "VolumeSnapshot")
-    snapshots["metadata"]["name"] = "volumesnapshots.snapshot.storage.k8s.io"
-    snapshots["metadata"]["annotations"] = {"api-approved.kubernetes.io": "unapproved"}
-    snapshots["spec"]["group"] = "snapshot.storage.k8s.io"
-    scene.load(snapshots)
-
     with pytest.raises(InvalidSpecError, match="never stored alone"):
-        scene.back_up(included_resources=["volumesnapshots"])
+        with_snapshots.back_up(**{f"included_{field}": ["volumesnapshots"]})
 
-    assert scene.store.list() == []
+    assert with_snapshots.store.list() == []
+
+
+def test_snapshots_that_are_not_stored_are_told(with_snapshots):
+    """Whoever counts on snapshots learns how many of them are not in the backup."""
+    result = with_snapshots.back_up()
+
+    assert result.backup.status.phase is BackupPhase.COMPLETED
+    told = [str(each.message) for each in result.results.warnings]
+    assert [text for text in told if "snapshot" in text] == [
+        f"1 {CONTENTS} are not in this backup: snapshots are not stored by themselves",
+        f"3 {SNAPSHOTS} are not in this backup: snapshots are not stored by themselves",
+    ]
+    gaps = with_snapshots.store.manifest("b").not_covered
+    assert {(gap.resource, gap.count) for gap in gaps} == {
+        (SNAPSHOTS, 3),
+        (CONTENTS, 1),
+    }
+    assert not [
+        path
+        for path in with_snapshots.stored()
+        if "snapshot.storage" in path
+        and not path.startswith("customresourcedefinitions")
+    ]
+
+
+def test_snapshots_of_other_namespaces_are_not_told(with_snapshots):
+    """Only those that were asked for, be it by name, are missing from a backup."""
+    result = with_snapshots.back_up(
+        included_namespaces=["shop"], included_resources=["secrets", "volumesnapshots"]
+    )
+
+    gaps = with_snapshots.store.manifest("b").not_covered
+    assert [(gap.resource, gap.namespace, gap.count) for gap in gaps] == [
+        (SNAPSHOTS, "shop", 2)
+    ]
+    assert "secrets/shop/s" in with_snapshots.stored()
+    assert result.backup.spec.included_resources == ("secrets",)
+
+
+@pytest.mark.parametrize(
+    ("asked", "stated"),
+    [
+        ({}, {"excluded_resources": (CONTENTS, SNAPSHOTS)}),
+        (
+            {"excluded_resources": ("events", SNAPSHOTS)},
+            {"excluded_resources": ("events", SNAPSHOTS, CONTENTS)},
+        ),
+        (
+            {"excluded_cluster_scoped_resources": ("*",)},
+            {
+                "excluded_resources": (),
+                "excluded_cluster_scoped_resources": ("*",),
+                "excluded_namespace_scoped_resources": (SNAPSHOTS,),
+            },
+        ),
+    ],
+)
+def test_the_record_excludes_snapshots(scene, asked, stated):
+    """A record reads as one of Velero's, whether or not the cluster has snapshots."""
+    scene.load(scene.secret("s"))
+
+    spec = scene.back_up(**asked).backup.spec
+
+    assert {field: getattr(spec, field) for field in stated} == stated
 
 
 def test_a_plan_tells_what_the_backup_then_stores(scene):
