@@ -15,13 +15,17 @@ from kbackup._kits.times import format_time
 from kbackup._kits.words import and_more, inside, plural
 from kbackup.cli._output import age, document, results_json, span
 from kbackup.errors import BackupDamagedError, RestoreDamagedError, StoreError
-from kbackup.models import labels, to_json
+from kbackup.models import labels, to_json, well_known
 
 if TYPE_CHECKING:
     from kbackup.catalog import BackupEntry, BackupStore, Manifest, VolumeRecord
-    from kbackup.models import Backup, Restore, Results
+    from kbackup.models import Backup, BackupSpec, Restore, Results
 
 _MANY = 10  # lines of one kind without --details
+_IN_EVERY_RECORD = {  # excluded, whatever was asked for
+    str(well_known.VOLUME_SNAPSHOTS),
+    str(well_known.VOLUME_SNAPSHOT_CONTENTS),
+}
 
 
 def entry_row(entry: BackupEntry) -> tuple[str, ...]:
@@ -168,13 +172,28 @@ def _backup_lines(backup: Backup, url: str) -> list[str]:
         f"Expires:      {format_time(status.expiration) if status.expiration else 'never'}",
         f"Source:       Kubernetes {version}",
         f"Namespaces:   {_list(spec.included_namespaces, spec.excluded_namespaces)}",
-        f"Resources:    {_list(spec.included_resources, spec.excluded_resources)}",
+        f"Resources:    {_types(spec)}",
     ]
     if spec.label_selector is not None:
         lines.append(f"Selector:     {spec.label_selector.to_query()}")
     if status.failure_reason:
         lines.append(f"Failed for:   {status.failure_reason}")
     return lines
+
+
+def _types(spec: BackupSpec) -> str:
+    """Return which types were wanted, by either of the two ways to say so."""
+    excluded = (
+        *spec.excluded_resources,
+        *spec.excluded_namespace_scoped_resources,
+        *spec.excluded_cluster_scoped_resources,
+    )
+    included = (
+        *spec.included_resources,
+        *spec.included_namespace_scoped_resources,
+        *spec.included_cluster_scoped_resources,
+    )
+    return _list(included, [each for each in excluded if each not in _IN_EVERY_RECORD])
 
 
 def _list(included: Iterable[str], excluded: Iterable[str]) -> str:

@@ -149,6 +149,19 @@ def test_selection_is_described(kbackup):
     assert "Selector:     app=web" in done.out
 
 
+def test_selection_by_scope_is_described(kbackup):
+    """What was included and left out by scope is told as well, and nothing else."""
+    kbackup(
+        *("backup", "create", "a", "--include-namespaces", "shop"),
+        *("--include-namespace-scoped-resources", "secrets,configmaps"),
+        *("--exclude-cluster-scoped-resources", "*"),
+    )
+
+    done = kbackup("backup", "describe", "a")
+
+    assert "Resources:    secrets, configmaps (without *)\n" in done.out
+
+
 def test_damaged_manifest_is_told(backed_up, directory):
     """A manifest that is not the record's own is named as the damage."""
     path = directory / "backups/shop-1/kbackup-manifest.json"
