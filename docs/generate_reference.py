@@ -37,7 +37,8 @@ Lists are comma-separated, and their options may be repeated. Exit codes are in
 Ctrl-C, SIGTERM and a terminal that is closed (SIGHUP; `nohup` lets a run go on) end a run
 cleanly: nothing of it is published, its name is free again, the exit code is 130. A restore
 that was cancelled says how much of its plan it has written, and is completed by the same
-command under the same name. A second Ctrl-C aborts.
+command under the same name. A second Ctrl-C aborts. A signal that is ignored when the
+command starts, as Ctrl-C is behind `&` in a script, stays ignored.
 
 What is typed before a question stands there is no answer to it, and is thrown away.
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from kbackup._kits.workers import CancelToken
 
 _CLOSED = "SIGHUP"  # the terminal has gone; Windows has no such signal
+_NAMES = ("SIGINT", "SIGTERM", _CLOSED)
 
 
 @contextmanager
@@ -50,8 +51,12 @@ def cancel_on_signal() -> Iterator[CancelToken]:
 
 
 def _ending() -> Iterator[signal.Signals]:
-    """Yield the signals that end a run; nohup lets it outlive its terminal."""
-    yield from (signal.SIGINT, signal.SIGTERM)
-    closed = getattr(signal, _CLOSED, None)
-    if closed is not None and signal.getsignal(closed) is not signal.SIG_IGN:
-        yield closed
+    """Yield the signals that end a run, but for those that it is to outlive.
+
+    Of whom started it some come ignored, and stay so: SIGHUP from nohup, and Ctrl-C,
+    which is meant for somebody else, from a shell that runs it in the background.
+    """
+    for name in _NAMES:
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            yield number

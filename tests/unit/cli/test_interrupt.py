@@ -57,19 +57,20 @@ def test_backup_create(simulated, directory, tmp_path, number):
         store.claim("a", run_uid="00000000-0000-4000-8000-000000000000").release()
 
 
-def test_outliving_the_terminal(simulated, directory, tmp_path):
-    """Where SIGHUP is ignored, as nohup has it, a backup is made to its end."""
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
+def test_outliving_a_signal(simulated, directory, tmp_path, number):
+    """A signal that came ignored, as from nohup or for `&` in a script, ends nothing."""
     kubeconfig = simulated.kubeconfig(tmp_path / "kubeconfig")
     simulated.faults.delay(0.2, verb="list")
     ignoring = (
-        "import signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN); "
+        f"import signal, sys; signal.signal({number:d}, signal.SIG_IGN); "
         "from kbackup.cli import main; main(sys.argv[1:])"
     )
     arguments = ("backup", "create", "a", "--include-namespaces", "shop")
     process = start(kubeconfig, directory, *arguments, program=("-c", ignoring))
     wait_until(lambda: simulated.calls["list configmaps"])
 
-    process.send_signal(signal.SIGHUP)
+    process.send_signal(number)
     _, said = process.communicate(timeout=SECONDS)
 
     assert process.returncode == 0, said
