@@ -149,6 +149,10 @@ def _check_certificates(manager: urllib3.PoolManager, configuration: Any) -> Non
         def _new_conn(self) -> Any:
             connection = super()._new_conn()
             connection.ssl_context = _tls_context(configuration)
+            of_proxy = connection.proxy_config
+            if of_proxy is not None and of_proxy.ssl_context is None:
+                context = _proxy_context(configuration)
+                connection.proxy_config = of_proxy._replace(ssl_context=context)
             return connection
 
     manager.pool_classes_by_scheme = {**classes, "https": Pool}
@@ -164,4 +168,12 @@ def _tls_context(configuration: Any) -> ssl.SSLContext:
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if not configuration.ssl_ca_cert:  # else urllib3 loads what is named
         context.load_default_certs()
+    return context
+
+
+def _proxy_context(configuration: Any) -> ssl.SSLContext:
+    """The same for a proxy with TLS, of which urllib3 names no CA to a context."""
+    context = _tls_context(configuration)
+    if configuration.ssl_ca_cert:
+        context.load_verify_locations(configuration.ssl_ca_cert)
     return context

@@ -219,8 +219,14 @@ def _system_reason(error: BaseException) -> str:
         if isinstance(below, BaseException):
             seen = below
         else:
-            seen = seen.__cause__ or seen.__context__
+            seen = seen.__cause__ or seen.__context__ or _wrapped(seen)
     return ""
+
+
+def _wrapped(error: BaseException) -> BaseException | None:
+    """What urllib3 made an error of; it tells so by no cause where a proxy has TLS."""
+    first = error.args[0] if error.args else None
+    return first if isinstance(first, BaseException) else None
 
 
 def error_from_exception(subject: Subject, error: BaseException) -> ClusterError:

@@ -1,6 +1,7 @@
 """A real HTTP server on loopback that answers as a test scripts it."""
 
 import json
+import select
 import socket
 import ssl
 import subprocess
@@ -220,11 +221,17 @@ def tls_server(pki):
 
 
 @pytest.fixture
-def https_server(pki):
-    """A server with TLS for 127.0.0.1 that wants no client certificate."""
+def tls_context(pki):
+    """What a server with TLS for 127.0.0.1 has, and that asks nobody who he is."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pki / "server.crt", pki / "server.key")
-    server = ScriptedServer(context)
+    return context
+
+
+@pytest.fixture
+def https_server(tls_context):
+    """A server with TLS for 127.0.0.1 that wants no client certificate."""
+    server = ScriptedServer(tls_context)
     server.script(FOUND)
     yield server
     server.close()
@@ -239,15 +246,23 @@ class Tunnel(Listener):
         before_use: Called after the answer, and before anything goes through.
     """
 
-    def __init__(self, port):
+    def __init__(self, port, context=None):
         self.asked = []
         self.refusal = b""
         self.before_use = lambda: None
         self._port = port
+        self._context = context
         super().__init__()
+        if context is not None:
+            self.url = f"https://{self.address}"
 
     def serve(self, client):
         """Make one tunnel, or refuse it."""
+        if self._context is not None:
+            try:
+                client = self._context.wrap_socket(client, server_side=True)
+            except OSError:  # its certificate is refused
+                return
         head = b""
         while b"\r\n\r\n" not in head:
             head += client.recv(4096)
@@ -259,17 +274,22 @@ class Tunnel(Listener):
         server = socket.create_connection(("127.0.0.1", self._port))
         client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
         self.before_use()
-        self.start(self._pump, client, server)
-        self._pump(server, client)
+        with suppress(OSError):
+            self._relay(client, server)
         server.close()
         client.close()
 
     @staticmethod
-    def _pump(source, target):
-        with suppress(OSError):
-            while data := source.recv(65536):
-                target.sendall(data)
-            target.shutdown(socket.SHUT_RDWR)
+    def _relay(client, server):
+        """Pass on what either sends; on one thread, for a TLS connection bears no two."""
+        other = {client: server, server: client}
+        while True:
+            has_more = getattr(client, "pending", int)()
+            for source in [client] if has_more else select.select([*other], [], [])[0]:
+                data = source.recv(65536)
+                if not data:
+                    return
+                other[source].sendall(data)
 
 
 @pytest.fixture
@@ -277,8 +297,8 @@ def tunnel_to():
     """Return a function that makes a proxy in front of a server."""
     made = []
 
-    def make(server):
-        made.append(Tunnel(int(server.url.rpartition(":")[2])))
+    def make(server, context=None):
+        made.append(Tunnel(int(server.url.rpartition(":")[2]), context))
         return made[-1]
 
     yield make

@@ -2,10 +2,12 @@
 
 import base64
 import logging
+import ssl
 import sys
 from email import message_from_string
 
 import pytest
+from urllib3.util.ssl_ import create_urllib3_context
 
 from kbackup.cluster import Cluster
 from kbackup.cluster._configuration import find_source
@@ -76,6 +78,64 @@ def test_proxy_for_https(https_server, tunnel, behind_proxy):
     assert asked.startswith("CONNECT cluster.test:6443 ")
     assert "Bearer" not in asked
     assert [r.token for r in https_server.requests] == ["t", "t"]
+
+
+@pytest.fixture(params=["of this Python", "of Python 3.13"])
+def _checks(request, monkeypatch):
+    """How urllib3 checks certificates: from Python 3.13 on, strictly."""
+    if request.param == "of this Python":
+        return
+
+    def make(**more):
+        context = create_urllib3_context(**more)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        return context
+
+    monkeypatch.setattr("urllib3.connection.create_urllib3_context", make)
+    here = "kbackup.cluster._connections"
+    monkeypatch.setattr(f"{here}.create_urllib3_context", make)
+    monkeypatch.setattr(f"{here}._STRICT_SINCE", (3, 0))
+
+
+@pytest.fixture
+def tls_tunnel(https_server, tls_context, tunnel_to):
+    """A proxy with TLS in front of the server with TLS."""
+    return tunnel_to(https_server, tls_context)
+
+
+@pytest.mark.usefixtures("_checks")
+def test_a_tunnel_with_tls(https_server, tls_tunnel, write_kubeconfig, pki):
+    """A proxy's certificate is checked by the cluster's CA, and as the server's is."""
+    how = {"proxy-url": tls_tunnel.url, "tls-server-name": "127.0.0.1"}
+    ca = {"certificate-authority": str(pki / "ca.crt")}
+    url = "https://cluster.test:6443"
+    unknown = write_kubeconfig(url, {"token": "t"}, name="unknown", **how)
+    known = write_kubeconfig(url, {"token": "t"}, name="known", **how, **ca)
+
+    refused = pytest.raises(ClusterError, match="proxy.*certificate verify failed")
+    with Cluster.connect(unknown) as cluster, refused:
+        cluster.get(PODS, "a", "x")
+    with Cluster.connect(known) as cluster:
+        cluster.get(PODS, "a", "x")
+
+    (asked,) = tls_tunnel.asked
+    assert asked.startswith("CONNECT cluster.test:6443 ")
+    assert len(https_server.requests) == 1
+
+
+@pytest.mark.usefixtures("_checks")
+def test_a_proxy_with_tls(https_server, write_kubeconfig, pki, monkeypatch):
+    """So is that of a proxy before plain HTTP, by the CAs of this machine."""
+    path = write_kubeconfig(FAR, {"token": "t"}, **{"proxy-url": https_server.url})
+
+    refused = pytest.raises(ClusterError, match="proxy.*certificate verify failed")
+    with Cluster.connect(path) as cluster, refused:
+        cluster.get(PODS, "a", "x")
+    monkeypatch.setenv("SSL_CERT_FILE", str(pki / "ca.crt"))
+    with Cluster.connect(path) as cluster:
+        cluster.get(PODS, "a", "x")
+
+    assert len(https_server.requests) == 1
 
 
 def test_exec_through_a_proxy(https_server, tunnel, behind_proxy):
