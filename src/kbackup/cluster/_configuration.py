@@ -202,7 +202,8 @@ def _load_kubeconfig(paths: str, context: str) -> tuple[Any, Credentials]:
         told = f"kubeconfig {paths}: the login cannot be read ({type(exc).__name__})"
         raise InvalidConfigError(told) from exc
     expires = expires or getattr(loader, "expiry", None)
-    set_proxy(configuration, cluster.safe_get("proxy-url"))
+    field = f"kubeconfig {paths}: proxy-url"
+    set_proxy(configuration, cluster.safe_get("proxy-url"), field)
     # The client would ask its hook, and so a plugin, before every request.
     configuration.refresh_api_key_hook = None
     credentials = read_credentials(configuration, expires)

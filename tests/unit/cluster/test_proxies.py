@@ -5,6 +5,7 @@ import logging
 import ssl
 import sys
 from email import message_from_string
+from types import ModuleType
 
 import pytest
 from urllib3.util.ssl_ import create_urllib3_context
@@ -112,7 +113,7 @@ def test_a_tunnel_with_tls(https_server, tls_tunnel, write_kubeconfig, pki):
     unknown = write_kubeconfig(url, {"token": "t"}, name="unknown", **how)
     known = write_kubeconfig(url, {"token": "t"}, name="known", **how, **ca)
 
-    refused = pytest.raises(ClusterError, match="proxy.*certificate verify failed")
+    refused = pytest.raises(ClusterError, match=r"proxy.*certificate verify failed")
     with Cluster.connect(unknown) as cluster, refused:
         cluster.get(PODS, "a", "x")
     with Cluster.connect(known) as cluster:
@@ -128,7 +129,7 @@ def test_a_proxy_with_tls(https_server, write_kubeconfig, pki, monkeypatch):
     """So is that of a proxy before plain HTTP, by the CAs of this machine."""
     path = write_kubeconfig(FAR, {"token": "t"}, **{"proxy-url": https_server.url})
 
-    refused = pytest.raises(ClusterError, match="proxy.*certificate verify failed")
+    refused = pytest.raises(ClusterError, match=r"proxy.*certificate verify failed")
     with Cluster.connect(path) as cluster, refused:
         cluster.get(PODS, "a", "x")
     monkeypatch.setenv("SSL_CERT_FILE", str(pki / "ca.crt"))
@@ -495,11 +496,25 @@ def test_what_is_no_proxy(write_kubeconfig, proxy, named):
     """What is no address of a proxy is told, not the server, and without its login."""
     path = write_kubeconfig(FAR, {"token": "t"}, **{"proxy-url": proxy})
 
-    with pytest.raises(InvalidConfigError, match=named) as caught:
+    with pytest.raises(InvalidConfigError, match=f"{path}: proxy-url: {named}") as e:
         Cluster.connect(path)
 
+    assert is_untold(e.value)
+    assert "socks5://HOST:PORT" in e.value.hint
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy"])
+def test_an_unusable_proxy_of_the_environment(write_kubeconfig, monkeypatch, name):
+    """So it is where the environment has it, and the variable is named."""
+    monkeypatch.setenv(name, f"socks4://ann:{SECRET}@proxy.test:1080")
+
+    with pytest.raises(
+        InvalidConfigError, match=r"^HTTP_PROXY: the proxy socks4://proxy\.test:1080 "
+    ) as caught:
+        Cluster.connect(write_kubeconfig(FAR, {"token": "t"}))
+
     assert is_untold(caught.value)
-    assert caught.value.hint
+    assert "socks5://HOST:PORT" in caught.value.hint
 
 
 @pytest.mark.parametrize("proxy", ["http://{}@proxy.test:99999", "ftp://{}@proxy.test"])
@@ -516,17 +531,43 @@ def test_a_host_s_unusable_proxy(host_configuration, proxy, scheme):
     assert is_untold(caught.value)
 
 
-@pytest.mark.filterwarnings("ignore::urllib3.exceptions.DependencyWarning")
-def test_socks_without_its_package(write_kubeconfig, monkeypatch):
+@pytest.mark.parametrize("scheme", ["socks5", "socks5h"])
+def test_socks(write_kubeconfig, monkeypatch, scheme):
+    """By either name a SOCKS proxy is given the server's name, as by kubectl."""
+    monkeypatch.setitem(sys.modules, "socks", ModuleType("socks"))
+    monkeypatch.setattr(sys.modules["socks"], "__spec__", object())
+    monkeypatch.setenv("HTTPS_PROXY", f"{scheme}://ann:pw@proxy.test:1080")
+
+    found = chosen(write_kubeconfig("https://cluster.test", {"token": "t"}))
+
+    assert found == ("socks5h://ann:pw@proxy.test:1080", None)
+
+
+@pytest.mark.parametrize("scheme", ["socks5", "socks5h"])
+def test_socks_without_its_package(write_kubeconfig, monkeypatch, scheme):
     """A proxy that speaks SOCKS is refused where the package for it is missing."""
     monkeypatch.setitem(sys.modules, "socks", None)
-    proxy = {"proxy-url": f"socks5://ann:{SECRET}@proxy.test:1080"}
+    proxy = {"proxy-url": f"{scheme}://ann:{SECRET}@proxy.test:1080"}
     path = write_kubeconfig(FAR, {"token": "t"}, **proxy)
 
     with pytest.raises(
-        InvalidConfigError, match=r"socks5h://proxy\.test:1080"
+        InvalidConfigError, match=rf"proxy-url: the proxy {scheme}://proxy\.test:1080 "
     ) as caught:
         Cluster.connect(path)
+
+    assert "PySocks" in caught.value.hint
+    assert is_untold(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore::urllib3.exceptions.DependencyWarning")
+def test_a_host_s_socks_without_its_package(host_configuration, monkeypatch):
+    """So it is where a host application gave it."""
+    monkeypatch.setitem(sys.modules, "socks", None)
+    monkeypatch.delitem(sys.modules, "urllib3.contrib.socks", raising=False)
+    proxy = f"socks5h://ann:{SECRET}@proxy.test:1080"
+
+    with pytest.raises(InvalidConfigError, match="the proxy socks5h") as caught:
+        Cluster.from_configuration(host_configuration(FAR, proxy=proxy))
 
     assert "PySocks" in caught.value.hint
     assert is_untold(caught.value)
