@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 # Those of its groups that have a dot. The ending tells nothing: snapshots, gateways and
 # metrics are of definitions or of other servers. Source: Kubernetes, k8s.io/api.
 _DOTTED_GROUPS = frozenset(
@@ -26,6 +29,38 @@ _DOTTED_GROUPS = frozenset(
         "storagemigration.k8s.io",
     }
 )
+
+
+# Kinds that left ``extensions``, where old clusters still had them, for another group.
+_MOVED = {
+    "DaemonSet": "apps",
+    "Deployment": "apps",
+    "HorizontalPodAutoscaler": "autoscaling",
+    "Ingress": "networking.k8s.io",
+    "NetworkPolicy": "networking.k8s.io",
+    "ReplicaSet": "apps",
+}
+
+GroupKind = tuple[str, str]
+"""API group and kind: ``("apps", "Deployment")``, and ``("", "Pod")`` of the core group.
+
+A kind alone tells nothing: definitions have Jobs, Roles and Services of their own.
+"""
+
+CRD: GroupKind = ("apiextensions.k8s.io", "CustomResourceDefinition")
+
+
+def group_kind(api_version: str, kind: str) -> GroupKind:
+    """Return what objects are, whatever version they are written in."""
+    group = api_version.rpartition("/")[0]
+    if group == "extensions":
+        group = _MOVED.get(kind, group)
+    return group, kind
+
+
+def kind_of(item: Mapping[str, Any]) -> GroupKind:
+    """Return what an object says that it is."""
+    return group_kind(str(item.get("apiVersion", "")), str(item.get("kind", "")))
 
 
 def is_built_in(group: str) -> bool:

@@ -9,6 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from kbackup._kits.kinds import kind_of
+
 TOKEN_TYPE = "kubernetes.io/service-account-token"  # noqa: S105 - the name of a type
 ACCOUNT = "kubernetes.io/service-account.name"
 ACCOUNT_UID = "kubernetes.io/service-account.uid"
@@ -19,8 +21,8 @@ _GENERATED = re.compile(r"-[bcdfghjklmnpqrstvwxz0-9]{5}")
 
 
 def is_token(item: Mapping[str, Any]) -> bool:
-    """Whether an object is a Secret with a token, its ``apiVersion`` not asked."""
-    return item.get("type") == TOKEN_TYPE and item.get("kind") == "Secret"
+    """Whether an object is a Secret with a token."""
+    return item.get("type") == TOKEN_TYPE and kind_of(item) == ("", "Secret")
 
 
 def generated_for(secret: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from kbackup.catalog._manifest import Manifest, VolumeRecord
 from kbackup.catalog._reading import read_side_file
 from kbackup.catalog._side_files import SideFile
 from kbackup.errors import BackupDamagedError
-from kbackup.models import labels
+from kbackup.models import GroupResource, labels, well_known
 from kbackup.plugins import ObjectStore
 
 _METHODS = {
@@ -84,7 +84,8 @@ def _from_each_way(
     for each in _side(store, name, SideFile.ITEM_OPERATIONS) or ():
         # 1.12 moved data out of snapshots: an operation on the claim.
         about = value_at(each, "spec", "resourceIdentifier")
-        if text_at(about, "Resource") == "persistentvolumeclaims":
+        named = (text_at(about, "Group"), text_at(about, "Resource"))
+        if GroupResource(*named) == well_known.PERSISTENT_VOLUME_CLAIMS:
             claim = _claim(text_at(about, "Namespace"), text_at(about, "Name"))
             moved = text_at(each, "status", "phase") == "Completed"
             yield VolumeRecord(claim=claim, data="csi" if moved else "none")

@@ -8,6 +8,7 @@ planner asks at the end, when it is known which Services come along.
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from kbackup._kits.kinds import CRD, kind_of
 from kbackup._kits.nested import mapping_at
 from kbackup.models import ResourceIdentifier, well_known
 from kbackup.restore._owners import is_usable
@@ -15,6 +16,14 @@ from kbackup.restore._plan import PlanEntry
 from kbackup.restore._reads import MemoReader
 
 Content = Mapping[str, Any]
+
+_ADMISSION = "admissionregistration.k8s.io"
+WEBHOOK_KINDS = frozenset(
+    {
+        (_ADMISSION, "ValidatingWebhookConfiguration"),
+        (_ADMISSION, "MutatingWebhookConfiguration"),
+    }
+)
 
 
 class Backends:
@@ -25,7 +34,7 @@ class Backends:
 
     def see(self, entry: PlanEntry, content: Content) -> None:
         """Look at an item that would be written."""
-        for client in _clients(entry.kind, content):
+        for client in _clients(content):
             service = mapping_at(client, "service")
             if name := service.get("name"):
                 namespace = str(service.get("namespace", ""))
@@ -54,14 +63,14 @@ class Backends:
         yield from sorted(told, key=str)
 
 
-def _clients(kind: str, content: Content) -> Iterator[Content]:
+def _clients(content: Content) -> Iterator[Content]:
     """Whatever names a Service that answers for an item."""
-    spec = mapping_at(content, "spec")
-    if kind in ("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"):
+    kind, spec = kind_of(content), mapping_at(content, "spec")
+    if kind in WEBHOOK_KINDS:
         for webhook in content.get("webhooks") or ():
             yield mapping_at(webhook, "clientConfig")
-    elif kind == "APIService":
+    elif kind == ("apiregistration.k8s.io", "APIService"):
         yield spec
-    elif kind == "CustomResourceDefinition":
+    elif kind == CRD:
         yield mapping_at(spec, "conversion", "webhook", "clientConfig")
         yield mapping_at(spec, "conversion", "webhookClientConfig")  # as v1beta1 has it

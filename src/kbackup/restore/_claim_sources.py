@@ -82,9 +82,10 @@ class ClaimSources:
         self, source: ClaimSource, ref: ResourceIdentifier, target: ResourceIdentifier
     ) -> bool:
         """Whether a source will be there, as far as anybody may know."""
-        if (source.kind, source.namespace, source.name) in self._state.present:
+        kind = (source.group, source.kind)
+        if (kind, source.namespace, source.name) in self._state.present:
             return True
-        if source.kind == "PersistentVolumeClaim":
+        if kind == ("", "PersistentVolumeClaim"):
             # Claims are planned one after the other: it may be this one's turn first.
             sibling = ResourceIdentifier(
                 well_known.PERSISTENT_VOLUME_CLAIMS, ref.namespace, source.name

@@ -10,10 +10,13 @@ from typing import Any
 
 import attrs
 
+from kbackup._kits.kinds import GroupKind, group_kind, kind_of
 from kbackup._kits.service_tokens import generated_for, is_token
 
-_CLAIMS_OF_PODS = frozenset({"PersistentVolumeClaim", "ResourceClaim"})
-_CHILDREN_FIRST = frozenset({"ReplicaSet", "ControllerRevision"})
+_POD, _CLAIM = ("", "Pod"), ("", "PersistentVolumeClaim")
+_JOB, _CRON_JOB = ("batch", "Job"), ("batch", "CronJob")
+_CLAIMS_OF_PODS = frozenset({_CLAIM, ("resource.k8s.io", "ResourceClaim")})
+_CHILDREN_FIRST = frozenset({("apps", "ReplicaSet"), ("apps", "ControllerRevision")})
 
 
 class Role(StrEnum):
@@ -48,6 +51,11 @@ class Owner:
     def __str__(self) -> str:
         return f"{self.kind}/{self.name}"
 
+    @property
+    def group_kind(self) -> GroupKind:
+        """What it is, whatever version the reference has."""
+        return group_kind(self.api_version, self.kind)
+
 
 @attrs.frozen(kw_only=True)
 class Ownership:
@@ -77,15 +85,16 @@ FREE = Ownership()
 
 def ownership(content: Mapping[str, Any]) -> Ownership:
     """Tell how an item of the backup, not yet reset, stands to its owners."""
-    kind = content.get("kind")
     if is_token(content):
         return _token_ownership(content)
     references = content["metadata"].get("ownerReferences")
     if not references:
         return FREE
     owners = tuple(_owner(reference) for reference in references)
-    if kind == "PersistentVolumeClaim":
-        # With a retention policy. Were the StatefulSet first, it would make an empty one.
+    kind = kind_of(content)
+    if kind == _CLAIM:
+        # With a retention policy. Were the StatefulSet first, it would make an empty one;
+        # so would those of other groups, such as OpenKruise's.
         keeper = next((owner for owner in owners if owner.kind == "StatefulSet"), None)
         if keeper is not None:
             return Ownership(role=Role.ADOPTED, maker=keeper, owners=owners)
@@ -93,33 +102,31 @@ def ownership(content: Mapping[str, Any]) -> Ownership:
     if controller is None:
         return Ownership(role=Role.OWNED, owners=owners)
     maker = _owner(controller)
-    return Ownership(role=_role(str(kind), maker), maker=maker, owners=owners)
+    return Ownership(role=_role(kind, maker.group_kind), maker=maker, owners=owners)
 
 
 def finished(content: Mapping[str, Any]) -> str:
     """Why a Pod or Job has nothing left to do; empty when it has, or is neither."""
-    kind = content.get("kind")
-    if kind not in ("Pod", "Job"):
+    kind = kind_of(content)
+    if kind not in (_POD, _JOB):
         return ""
     status = content.get("status") or {}
-    if kind == "Pod" and content.get("apiVersion") == "v1":
+    if kind == _POD:
         phase = status.get("phase")
         return f"finished: {phase}" if phase in ("Succeeded", "Failed") else ""
-    if kind == "Job" and str(content.get("apiVersion")).startswith("batch/"):
-        for condition in status.get("conditions") or ():
-            over = condition.get("type") in ("Complete", "Failed")
-            if over and condition.get("status") == "True":
-                return f"finished: {condition['type']}"
-        return "finished: Complete" if status.get("completionTime") else ""
-    return ""
+    for condition in status.get("conditions") or ():
+        over = condition.get("type") in ("Complete", "Failed")
+        if over and condition.get("status") == "True":
+            return f"finished: {condition['type']}"
+    return "finished: Complete" if status.get("completionTime") else ""
 
 
-def _role(kind: str, maker: Owner) -> Role:
-    if kind == "Pod":
-        return Role.NEVER if maker.kind == "Job" else Role.MADE
-    if kind == "Job" and maker.kind == "CronJob":
+def _role(kind: GroupKind, maker: GroupKind) -> Role:
+    if kind == _POD:
+        return Role.NEVER if maker == _JOB else Role.MADE
+    if kind == _JOB and maker == _CRON_JOB:
         return Role.MADE
-    if kind in _CLAIMS_OF_PODS and maker.kind == "Pod":
+    if kind in _CLAIMS_OF_PODS and maker == _POD:
         # A generic ephemeral volume lives and dies with its Pod, and a Pod whose claim
         # exists already, owned by nobody, never starts. A claim of devices that is made
         # out of a template gets another name each time.
@@ -130,7 +137,7 @@ def _role(kind: str, maker: Owner) -> Role:
 
 
 def _is_pod(owner: Owner) -> bool:
-    return (owner.api_version, owner.kind) == ("v1", "Pod")
+    return owner.group_kind == _POD
 
 
 def _owner(reference: Mapping[str, Any]) -> Owner:

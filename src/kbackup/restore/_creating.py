@@ -152,7 +152,7 @@ class Creator:
             return Attempt(action=UNCHANGED, reason=DONE if ours else verdict.reason)
         if entry.target.group_resource == well_known.NAMESPACES:
             return Attempt(action=SKIPPED, reason=verdict.reason)
-        if entry.kind == "ServiceAccount" and not ours:
+        if entry.target.group_resource == well_known.SERVICE_ACCOUNTS and not ours:
             # The target makes `default` by itself.
             return self._updater.patch(entry, resource, desired, live, seen)
         reason = _UNSEEN if entry.action is PlanAction.UNKNOWN else _APPEARED

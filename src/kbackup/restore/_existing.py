@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 import msgspec
 
+from kbackup._kits.kinds import CRD, GroupKind, kind_of
 from kbackup._kits.later_fields import without_lone_defaults
 from kbackup._kits.normalise import Difference, differences, normalise, same
 from kbackup._kits.patches import create_merge_patch
@@ -31,7 +32,7 @@ _POLICY = "--existing-resource-policy"
 _MERGED = "merged: what the live one lacks is added"
 _POD_FREE = ("spec.activeDeadlineSeconds", "spec.tolerations")
 
-_IMMUTABLE: Mapping[tuple[str, str], tuple[str, ...]] = {
+_IMMUTABLE: Mapping[GroupKind, tuple[str, ...]] = {
     ("apps", "Deployment"): ("spec.selector",),
     ("apps", "DaemonSet"): ("spec.selector",),
     ("apps", "ReplicaSet"): ("spec.selector",),
@@ -47,7 +48,7 @@ _IMMUTABLE: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("rbac.authorization.k8s.io", "ClusterRoleBinding"): ("roleRef",),
     ("scheduling.k8s.io", "PriorityClass"): ("value", "preemptionPolicy"),
     ("networking.k8s.io", "IngressClass"): ("spec.controller",),
-    ("apiextensions.k8s.io", "CustomResourceDefinition"): (
+    CRD: (
         "spec.group",
         "spec.names.kind",
         "spec.scope",
@@ -72,7 +73,7 @@ _IMMUTABLE: Mapping[tuple[str, str], tuple[str, ...]] = {
 }
 """Fields that the API server refuses to change, by group and kind."""
 
-_MUTABLE_SPEC: Mapping[tuple[str, str], tuple[str, ...]] = {
+_MUTABLE_SPEC: Mapping[GroupKind, tuple[str, ...]] = {
     ("apps", "StatefulSet"): (
         "spec.replicas",
         "spec.template",
@@ -173,7 +174,7 @@ def _left_alone(
     """Why an object that differs is not changed; empty: it may be."""
     if is_account(desired):
         return ""
-    if desired.get("kind") == "Namespace":
+    if kind_of(desired) == ("", "Namespace"):
         return "exists and differs; a Namespace that exists is never changed"
     namespaced = bool((desired.get(_METADATA) or {}).get("namespace"))
     if rules.update if namespaced else rules.update_cluster:
@@ -241,7 +242,7 @@ def _lacking(desired: Content, live: Content, *, cluster_wide: bool) -> str:
 def _immutable_field(
     desired: Content, live: Content, found: Sequence[Difference]
 ) -> str:
-    key = (_group(desired), str(desired.get("kind")))
+    key = kind_of(desired)
     if key in (("", "Secret"), ("", "ConfigMap")) and live.get("immutable") is True:
         touched = [x for x in found if not x.path.startswith(f"{_METADATA}.")]
         return "the live one is immutable" if touched else ""
@@ -260,7 +261,7 @@ def _keeps_address(desired: Content, live: Content) -> bool:
     return bool(specs[1].get("clusterIP")) and not aliases
 
 
-def _is_immutable(key: tuple[str, str], path: str) -> bool:
+def _is_immutable(key: GroupKind, path: str) -> bool:
     if any(_below(path, prefix) for prefix in _IMMUTABLE.get(key, ())):
         return True
     mutable = _MUTABLE_SPEC.get(key)
@@ -277,7 +278,7 @@ def _below(path: str, prefix: str) -> bool:
 
 def _lost_version(desired: Content, live: Content) -> str:
     """Why a CRD may not be changed: objects are stored in a version it would lose."""
-    if desired.get("kind") != "CustomResourceDefinition":
+    if kind_of(desired) != CRD:
         return ""
     stored = (live.get("status") or {}).get("storedVersions") or ()
     spec = desired.get("spec") or {}
@@ -287,8 +288,3 @@ def _lost_version(desired: Content, live: Content) -> str:
     if not lost:
         return ""
     return f"objects are stored as {', '.join(lost)}, which the backup's CRD lacks"
-
-
-def _group(item: Content) -> str:
-    version = str(item.get("apiVersion", ""))
-    return version.partition("/")[0] if "/" in version else ""

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from kbackup._kits.kinds import group_kind
 from kbackup.archive import ArchiveContents
 from kbackup.errors import ActionError, ArchiveCorruptError, KBackupError
 from kbackup.models import GroupResource, Item, ResourceIdentifier, well_known
@@ -175,7 +176,8 @@ class ItemPlanner:
             return None
         if owned.role is Role.MADE or owned.role is Role.NEVER:
             self._ask_for_more(case)
-        self._state.left.add((case.item.kind, target.namespace, target.name))
+        kind = group_kind(case.item.api_version, case.item.kind)
+        self._state.left.add((kind, target.namespace, target.name))
         return case.entry(PlanAction.SKIP, reason)
 
     def _wait_for_pods(self, case: "_Case") -> None:

@@ -68,7 +68,7 @@ class Makers:
         is_pod = target.group_resource == well_known.PODS
         if is_pod and self._request.options.controlled == "adopt":
             return ""
-        is_left = (maker.kind, where, maker.name) in self._state.left
+        is_left = (maker.group_kind, where, maker.name) in self._state.left
         if is_left or self._is_planned(maker, where):
             return made
         return _reason(self._presence_of(maker, where), made)
@@ -131,4 +131,5 @@ def _reason(presence: _Presence, reason: str, *, lives: str = "") -> str:
 
 def _keys(owner: Owner, namespace: str) -> tuple[Key, Key]:
     """What an owner is known by: in its item's namespace, or cluster-scoped."""
-    return (owner.kind, namespace, owner.name), (owner.kind, "", owner.name)
+    kind = owner.group_kind
+    return (kind, namespace, owner.name), (kind, "", owner.name)

@@ -8,11 +8,13 @@ what it was granted.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from kbackup._kits.kinds import kind_of
+
 Content = Mapping[str, Any]
 
 _METADATA = "metadata"
-_BINDINGS = frozenset({"RoleBinding", "ClusterRoleBinding"})
-_RBAC_GROUP = "rbac.authorization.k8s.io/"
+_RBAC = "rbac.authorization.k8s.io"
+_BINDINGS = frozenset({(_RBAC, "RoleBinding"), (_RBAC, "ClusterRoleBinding")})
 
 
 def goal_of(desired: Content, live: Content, *, add_subjects: bool) -> Content:
@@ -32,13 +34,12 @@ def goal_of(desired: Content, live: Content, *, add_subjects: bool) -> Content:
 
 def is_account(content: Content) -> bool:
     """Whether it is a ServiceAccount."""
-    return content.get("kind") == "ServiceAccount" and content.get("apiVersion") == "v1"
+    return kind_of(content) == ("", "ServiceAccount")
 
 
 def is_binding(content: Content) -> bool:
     """Whether it is a RoleBinding or a ClusterRoleBinding."""
-    version = str(content.get("apiVersion"))
-    return content.get("kind") in _BINDINGS and version.startswith(_RBAC_GROUP)
+    return kind_of(content) in _BINDINGS
 
 
 def merged_account(desired: Content, live: Content) -> dict[str, Any]:

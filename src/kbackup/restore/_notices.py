@@ -7,9 +7,9 @@ what its user should know before agreeing.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from kbackup._kits.kinds import is_built_in
-from kbackup.models import APIResource, ResourceIdentifier, ServerVersion
-from kbackup.restore._backends import Backends
+from kbackup._kits.kinds import GroupKind, group_kind, is_built_in
+from kbackup.models import APIResource, ResourceIdentifier, ServerVersion, well_known
+from kbackup.restore._backends import WEBHOOK_KINDS, Backends
 from kbackup.restore._claims import ClaimLine
 from kbackup.restore._controlled import Owner
 from kbackup.restore._elsewhere import Elsewhere
@@ -86,10 +86,11 @@ _ORDER = (
 _TWICE = frozenset({_PORT_TAKEN, _BALANCER, _INGRESS, _DNS, _STARTS, _NOT_HELD})
 # Before 1.21 API servers do not know it, and 1.21 has it behind a gate that is closed.
 _FIRST_MINOR_TO_SUSPEND_JOBS = 22
-_RBAC_KINDS = frozenset({"Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"})
-_WEBHOOK_KINDS = frozenset(
-    {"ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"}
-)
+_RBAC_GROUP = "rbac.authorization.k8s.io"
+_SERVICE = ("", "Service")
+_POLICY = ("networking.k8s.io", "NetworkPolicy")
+_INGRESS_KIND = ("networking.k8s.io", "Ingress")
+_JOB, _CRON_JOB = ("batch", "Job"), ("batch", "CronJob")
 _DNS_ANNOTATION = "external-dns.alpha.kubernetes.io/hostname"
 
 
@@ -148,11 +149,11 @@ class NoticeBook:
             self._note(_OWNERLESS, target)
         if converted:
             self._note(_CONVERTED, target)
-        if entry.kind == "Secret":  # says nothing beyond itself: most of a big backup
-            return
+        if target.group_resource == well_known.SECRETS:
+            return  # says nothing beyond itself: most of a big backup
         if self._originals.is_named_in(content):
             self._note(_ELSEWHERE, target)
-        if entry.kind == "ConfigMap":
+        if target.group_resource == well_known.CONFIG_MAPS:
             return
         self._backends.see(entry, content)
         self._node_ports.see(entry, content)
@@ -227,16 +228,16 @@ class NoticeBook:
 
 
 def _sentences(entry: PlanEntry, content: Content, live: Content) -> Iterable[str]:
-    kind, spec, before = entry.kind, _spec_of(content), _spec_of(live)
-    if kind in _RBAC_KINDS:
+    kind, spec, before = _kind(entry), _spec_of(content), _spec_of(live)
+    if kind[0] == _RBAC_GROUP:
         yield from _rights(entry)
-    elif kind == "NetworkPolicy":
+    elif kind == _POLICY:
         yield from _traffic(entry)
-    elif kind in _WEBHOOK_KINDS:
+    elif kind in WEBHOOK_KINDS:
         yield _WEBHOOK
-    elif kind == "Service" and _is_balanced(spec) and not _is_balanced(before):
+    elif kind == _SERVICE and _is_balanced(spec) and not _is_balanced(before):
         yield _BALANCER
-    elif kind == "Ingress" and _hosts(spec) - _hosts(before):
+    elif kind == _INGRESS_KIND and _hosts(spec) - _hosts(before):
         yield _INGRESS
     elif _starts(entry, spec, before):
         yield _STARTS
@@ -272,7 +273,7 @@ def _starts(entry: PlanEntry, spec: Content, before: Content) -> bool:
         return _is_still(before) and not _is_still(spec)
     if entry.action is not PlanAction.CREATE:
         return False
-    return entry.kind in ("Job", "CronJob") and not spec.get("suspend")
+    return _kind(entry) in (_JOB, _CRON_JOB) and not spec.get("suspend")
 
 
 def _suspends_jobs(version: ServerVersion) -> bool:
@@ -284,7 +285,7 @@ def _suspends_jobs(version: ServerVersion) -> bool:
 
 def _is_job_to_hold(entry: PlanEntry, spec: Content) -> bool:
     """Whether nothing but `suspend` keeps a Job that would be made from running."""
-    is_made = entry.action is not PlanAction.UPDATE and entry.kind == "Job"
+    is_made = entry.action is not PlanAction.UPDATE and _kind(entry) == _JOB
     return is_made and bool(spec.get("suspend")) and spec.get("parallelism") != 0
 
 
@@ -293,6 +294,10 @@ def _is_still(spec: Content) -> bool:
     nodes = _spec_of(spec.get("template")).get("nodeSelector") or {}
     idle = 0 in (spec.get("replicas"), spec.get("parallelism"))
     return bool(spec.get("suspend")) or idle or QUIET_NODE in nodes
+
+
+def _kind(entry: PlanEntry) -> GroupKind:
+    return group_kind(entry.api_version, entry.kind)
 
 
 def _spec_of(content: Any) -> Content:

@@ -5,16 +5,17 @@ Written by the planners, read by whoever decides about the next item; one for ea
 
 import attrs
 
+from kbackup._kits.kinds import GroupKind, group_kind
 from kbackup.models import ResourceIdentifier
 from kbackup.restore._claims import ClaimLine, VolumeFacts
 from kbackup.restore._controlled import Owner
 from kbackup.restore._plan import PlanAction, PlanEntry
 from kbackup.restore._seen import LiveObject
 
-Key = tuple[str, str, str]
+Key = tuple[GroupKind, str, str]
 """Kind, namespace and name: what an owner reference and a maker are known by."""
 
-_NEVER_OWNERS = frozenset({"Secret", "ConfigMap"})
+_NEVER_OWNERS = frozenset({("", "Secret"), ("", "ConfigMap")})
 
 
 @attrs.define
@@ -64,10 +65,11 @@ class PlanState:
 
     def remember(self, entry: PlanEntry) -> None:
         """Note what a line means for those whose owner or maker the item is."""
-        if entry.kind in _NEVER_OWNERS:
+        kind = group_kind(entry.api_version, entry.kind)
+        if kind in _NEVER_OWNERS:
             return
         action, target = entry.action, entry.target
-        key = (entry.kind, target.namespace, target.name)
+        key = (kind, target.namespace, target.name)
         if entry.precondition is not None:
             self.present.add(key)
             if action is not PlanAction.RECREATE:

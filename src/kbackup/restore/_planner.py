@@ -12,6 +12,7 @@ import attrs
 from msgspec.structs import replace
 
 from kbackup._kits.ahead import read_ahead
+from kbackup._kits.kinds import CRD
 from kbackup.archive import TWINS, ArchiveContents, misfiled
 from kbackup.errors import ClusterError
 from kbackup.models import (
@@ -327,7 +328,7 @@ class Planner:
             if problem:  # the live objects to look at are those of the other items
                 served = discovery.get(resource)
             return TypeView(resource=served, wave=wave, problem=problem)
-        if ("CustomResourceDefinition", "", str(resource)) in self._state.present:
+        if (CRD, "", str(resource)) in self._state.present:
             return TypeView(resource=None, wave=wave)
         for failure in discovery.failures:
             if failure.group_version.partition("/")[0] == resource.group:

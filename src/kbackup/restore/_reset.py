@@ -7,6 +7,7 @@ objects before they are compared with one.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from kbackup._kits.kinds import kind_of
 from kbackup._kits.normalise import AUTOSCALER_STATUS, METADATA_NAME
 from kbackup._kits.service_tokens import ACCOUNT_UID, is_token
 from kbackup.models import labels
@@ -48,7 +49,7 @@ def reset(content: dict[str, Any]) -> dict[str, Any]:
             del metadata["finalizers"]
     if is_token(content):
         _reset_token(content)
-    elif content.get("kind") == "HorizontalPodAutoscaler":
+    elif kind_of(content) == ("autoscaling", "HorizontalPodAutoscaler"):
         _reset_autoscaler(metadata)
     return content
 
@@ -86,7 +87,7 @@ def settle(content: dict[str, Any], *, namespace: str, name: str) -> None:
         metadata["namespace"] = namespace
     else:
         metadata.pop("namespace", None)
-    if content.get("kind") == "Namespace" and content.get("apiVersion") == "v1":
+    if kind_of(content) == ("", "Namespace"):
         given = metadata.get("labels")
         if given and METADATA_NAME in given:
             given[METADATA_NAME] = name

@@ -14,7 +14,7 @@ from kbackup.restore._plan_state import Key
 from kbackup.restore._reads import bears_on_everything
 from kbackup.restore._request import RestoreRequest
 
-_CLASS = "StorageClass"
+_CLASS = ("storage.k8s.io", "StorageClass")
 
 
 def learn_volumes(

@@ -5,9 +5,30 @@ import pytest
 from kbackup.restore._controlled import Role, finished, ownership
 
 
-def _owned(kind, by, *, controller=True, version="v1"):
-    """An item with one owner."""
-    owner = {"apiVersion": "apps/v1", "kind": by, "name": "web", "uid": "8d"}
+VERSIONS = {
+    "Pod": "v1",
+    "PersistentVolumeClaim": "v1",
+    "ConfigMap": "v1",
+    "Job": "batch/v1",
+    "CronJob": "batch/v1",
+    "ResourceClaim": "resource.k8s.io/v1",
+    "StrimziPodSet": "core.strimzi.io/v1",
+    "Shop": "example.com/v1",
+}
+
+
+def _version(kind):
+    """The apiVersion of a kind; a kind may bring its own before it."""
+    version, _, name = kind.rpartition(" ")
+    return version or VERSIONS.get(name, "apps/v1"), name
+
+
+def _owned(kind, by, *, controller=True):
+    """An item with one owner, each by its kind."""
+    version, kind = _version(kind)
+    owner_version, owner_kind = _version(by)
+    owner = {"apiVersion": owner_version, "kind": owner_kind, "name": "web"}
+    owner["uid"] = "8d"
     if controller:
         owner["controller"] = True
     metadata = {"name": "web-1", "ownerReferences": [owner]}
@@ -23,10 +44,12 @@ def _owned(kind, by, *, controller=True, version="v1"):
         ("Pod", "StrimziPodSet", Role.MADE),
         ("Pod", "Job", Role.NEVER),
         ("Job", "CronJob", Role.MADE),
+        ("batch/v1beta1 Job", "batch/v1beta1 CronJob", Role.MADE),
         ("PersistentVolumeClaim", "Pod", Role.NEVER),
         ("ResourceClaim", "Pod", Role.NEVER),
         ("PersistentVolumeClaim", "StatefulSet", Role.ADOPTED),
         ("ReplicaSet", "Deployment", Role.ADOPTED),
+        ("extensions/v1beta1 ReplicaSet", "Deployment", Role.ADOPTED),
         ("ControllerRevision", "DaemonSet", Role.ADOPTED),
         ("Deployment", "Shop", Role.OWNED),
         ("ConfigMap", "Shop", Role.OWNED),
@@ -37,7 +60,42 @@ def test_role_of_a_controlled_item(kind, by, role):
     found = ownership(_owned(kind, by))
 
     assert found.role is role
-    assert str(found.maker) == f"{by}/web"
+    assert str(found.maker) == f"{by.rpartition(' ')[2]}/web"
+
+
+VOLCANO = "batch.volcano.sh/v1alpha1"
+OTHER = "example.com/v1"
+
+
+@pytest.mark.parametrize(
+    ("kind", "by", "role"),
+    [
+        ("Pod", f"{VOLCANO} Job", Role.MADE),  # where that is, which need not be
+        (f"{VOLCANO} Job", "CronJob", Role.OWNED),
+        ("Job", f"{VOLCANO} CronJob", Role.OWNED),
+        (f"{OTHER} Pod", "Job", Role.OWNED),
+        (f"{OTHER} Pod", "ReplicaSet", Role.OWNED),
+        (f"{OTHER} ReplicaSet", "Deployment", Role.OWNED),
+        (f"{OTHER} ControllerRevision", "StatefulSet", Role.OWNED),
+        (f"{OTHER} PersistentVolumeClaim", "Pod", Role.OWNED),
+        (f"{OTHER} PersistentVolumeClaim", "StatefulSet", Role.OWNED),
+        (f"{OTHER} ResourceClaim", "Pod", Role.OWNED),
+        ("PersistentVolumeClaim", f"{OTHER} Pod", Role.OWNED),
+        # OpenKruise's adopts claims as Kubernetes' own does.
+        ("PersistentVolumeClaim", "apps.kruise.io/v1beta1 StatefulSet", Role.ADOPTED),
+    ],
+)
+def test_kinds_of_other_groups(kind, by, role):
+    """A custom resource is not left out for the name that its kind has."""
+    assert ownership(_owned(kind, by)).role is role
+
+
+def test_what_a_pod_of_another_group_owns():
+    """It is not taken for something that was made for a Pod."""
+    assert ownership(_owned("ConfigMap", "Pod", controller=False)).is_of_pods
+    found = ownership(_owned("ConfigMap", f"{OTHER} Pod", controller=False))
+
+    assert not found.is_of_pods
 
 
 def test_owner_that_does_not_control():
@@ -83,6 +141,7 @@ def test_token_secrets(name, role):
     }
 
     assert ownership(secret).role is role
+    assert ownership({**secret, "apiVersion": OTHER}).role is Role.FREE
 
 
 @pytest.mark.parametrize(
@@ -113,6 +172,7 @@ def test_token_secrets(name, role):
         ("batch/v1", "Job", {"active": 1}, ""),
         ("batch/v1", "Job", None, ""),
         ("example.com/v1", "Pod", {"phase": "Failed"}, ""),
+        (VOLCANO, "Job", {"completionTime": "2024-05-01"}, ""),
     ],
 )
 def test_finished(version, kind, status, expected):

@@ -19,8 +19,29 @@ IN_X = {"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["shop
 
 def _entry(kind, resource, namespace="shop", action=PlanAction.CREATE, **more):
     """A line of a plan that writes."""
-    ref = ResourceIdentifier(GroupResource.parse(resource), namespace, "x")
+    type_ = GroupResource.parse(resource)
+    ref = ResourceIdentifier(type_, namespace, "x")
+    more["api_version"] = f"{type_.group}/v1" if type_.group else "v1"
     return PlanEntry(identifier=ref, target=ref, action=action, kind=kind, **more)
+
+
+GROUPS = {
+    "CronJob": "batch",
+    "DaemonSet": "apps",
+    "Deployment": "apps",
+    "Ingress": "networking.k8s.io",
+    "Job": "batch",
+    "NetworkPolicy": "networking.k8s.io",
+    "Service": "",
+    "StatefulSet": "apps",
+}
+
+
+def _updated(kind, group=None, **more):
+    """A line of a plan that updates an object of a kind, of Kubernetes' own or another."""
+    group = GROUPS.get(kind, "rbac.authorization.k8s.io") if group is None else group
+    resource = f"{kind.lower()}s.{group}" if group else f"{kind.lower()}s"
+    return _entry(kind, resource, action=PlanAction.UPDATE, **more)
 
 
 def _pod_of(**container):
@@ -116,6 +137,33 @@ def test_ordinary_items_are_not(kind, resource, content):
 
 
 @pytest.mark.parametrize(
+    ("kind", "spec"),
+    [
+        ("Role", {}),
+        ("ValidatingWebhookConfiguration", {}),
+        ("Service", {"type": "LoadBalancer"}),
+        ("Ingress", {"rules": [{"host": "shop.example.com"}]}),
+        ("Job", {}),
+    ],
+)
+def test_a_kind_of_another_group(kind, spec):
+    """What only has the name of a far-reaching kind is said to do nothing of the sort."""
+    entry = _entry(kind, f"{kind.lower()}s.example.com")
+
+    assert _told(entry, {"spec": spec}) == []
+
+
+@pytest.mark.parametrize("kind", ["Secret", "ConfigMap"])
+def test_a_custom_resource_that_is_called_a_secret(kind):
+    """Its finalizer is told as that of any custom resource."""
+    entry = _entry(kind, f"{kind.lower()}s.example.com")
+
+    [told] = _told(entry, {"metadata": {"finalizers": ["example.com/guard"]}})
+
+    assert "finalizer" in told
+
+
+@pytest.mark.parametrize(
     ("kind", "path", "told"),
     [
         ("Role", "rules", ["changes rights (RBAC)"]),
@@ -131,14 +179,16 @@ def test_ordinary_items_are_not(kind, resource, content):
 def test_updates_of_rights_and_traffic(kind, path, told):
     """An update is not said to grant what it may take, nor to do what it does not."""
     change = Difference(path=path, op="remove", left="x")
-    entry = _entry(kind, "x", action=PlanAction.UPDATE, differences=(change,))
+    entry = _updated(kind, differences=(change,))
 
     assert [what[:30] for what in _told(entry, {})] == [what[:30] for what in told]
 
 
 def test_a_network_policy_that_is_new():
     """Policies that come with their namespace are no news."""
-    assert _told(_entry("NetworkPolicy", "networkpolicies"), {"spec": {}}) == []
+    entry = _entry("NetworkPolicy", "networkpolicies.networking.k8s.io")
+
+    assert _told(entry, {"spec": {}}) == []
 
 
 def test_cluster_wide_and_ownerless():
@@ -338,7 +388,7 @@ HOST = {"rules": [{"host": "shop.example.com"}]}
 )
 def test_an_update_that_wakes_something_is_told(kind, before, after, words):
     """What was kept still and is to act again is announced like what is created."""
-    entry = _entry(kind, f"{kind.lower()}s", action=PlanAction.UPDATE)
+    entry = _updated(kind)
 
     [told] = _told(entry, {"spec": after}, live={"spec": before})
 
@@ -357,7 +407,7 @@ def test_an_update_that_wakes_something_is_told(kind, before, after, words):
 )
 def test_an_update_of_what_acts_already_is_not(kind, before, after):
     """An update that starts nothing new needs no notice."""
-    entry = _entry(kind, f"{kind.lower()}s", action=PlanAction.UPDATE)
+    entry = _updated(kind)
 
     assert _told(entry, {"spec": after}, live={"spec": before}) == []
 
