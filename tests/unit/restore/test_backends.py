@@ -72,8 +72,9 @@ def told(shop, **spec):
         (API, True),
         (DEFINITION, True),
         (webhook(url="https://guard.example.com"), False),
+        ({**API, "apiVersion": "example.com/v1"}, False),
     ],
-    ids=["webhook", "APIService", "definition", "webhook by address"],
+    ids=["webhook", "APIService", "definition", "webhook by address", "other group"],
 )
 def test_what_counts_on_a_service(simulated, item, is_told):
     """What nobody in the cluster will answer for is told; an address needs no Service."""

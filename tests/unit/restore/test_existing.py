@@ -86,6 +86,16 @@ def test_a_namespace_is_never_changed():
     assert _action(desired, live) is PlanAction.SKIP
 
 
+@pytest.mark.parametrize("kind", ["Namespace", "CustomResourceDefinition"])
+def test_a_kind_of_another_group_is_changed(kind):
+    """A custom resource that is only called a Namespace is one like all others."""
+    desired = _item("example.com/v1", kind, "", spec={"versions": [{"name": "v2"}]})
+    live = copy.deepcopy(desired) | {"status": {"storedVersions": ["v1"]}}
+    live["spec"]["versions"][0]["served"] = True
+
+    assert _action(desired, live) is PlanAction.UPDATE
+
+
 @pytest.mark.parametrize(
     ("version", "kind", "path"),
     [
