@@ -319,6 +319,14 @@ def test_claims_that_name_two_volumes_differ():
     assert [x.path for x in differences(left, right)] == ["spec.volumeName"]
 
 
+def test_what_is_only_called_a_claim():
+    """Of a custom resource of that kind every field counts."""
+    left = _item("example.com/v1", "PersistentVolumeClaim", spec={"volumeName": "a"})
+    right = _item("example.com/v1", "PersistentVolumeClaim", spec={})
+
+    assert [x.path for x in differences(left, right)] == ["spec.volumeName"]
+
+
 def test_headless_is_no_address():
     """A headless Service and one with an address differ."""
     left = _item("v1", "Service", spec={"clusterIP": "None"})

@@ -138,9 +138,9 @@ def test_a_volume_without_a_claim(store, velero):
     assert found == {"shop/data": "none", "shop/logs": "fs"}
 
 
-def moving(name, phase, resource="persistentvolumeclaims"):
+def moving(name, phase, resource="persistentvolumeclaims", group=""):
     """An asynchronous operation of Velero on an item."""
-    about = {"Group": "", "Resource": resource, "Namespace": "shop", "Name": name}
+    about = {"Group": group, "Resource": resource, "Namespace": "shop", "Name": name}
     return {"spec": {"resourceIdentifier": about}, "status": {"phase": phase}}
 
 
@@ -152,6 +152,7 @@ def test_data_that_were_moved(store, velero):
             moving("data", "Completed"),
             moving("logs", "Failed"),
             moving("snapshot", "Completed", "volumesnapshots.snapshot.storage.k8s.io"),
+            moving("other", "Completed", group="example.com"),
         ],
     )
 

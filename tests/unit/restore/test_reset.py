@@ -1,5 +1,7 @@
 """What the old cluster wrote is stripped, what the user wrote stays."""
 
+import json
+
 from kbackup.restore._reset import is_labelled, label, reset, settle
 
 
@@ -131,3 +133,15 @@ def test_the_status_of_an_autoscaler_is_stripped_from_its_annotations():
     )
 
     assert item["metadata"]["annotations"] == {f"{prefix}metrics": "[]"}
+
+
+def test_what_is_only_called_an_autoscaler():
+    """A custom resource of that kind keeps the annotations that it had."""
+    name = "autoscaling.alpha.kubernetes.io/current-metrics"
+    item = {**_item(annotations={name: "[]"}), "kind": "HorizontalPodAutoscaler"}
+
+    other = reset(json.loads(json.dumps({**item, "apiVersion": "example.com/v1"})))
+    own = reset({**item, "apiVersion": "autoscaling/v1"})
+
+    assert other["metadata"]["annotations"] == {name: "[]"}
+    assert own["metadata"]["annotations"] == {}
