@@ -3,8 +3,8 @@
 from contextlib import ExitStack
 
 import pytest
-from definitions import definition
 
+from definitions import definition
 from kbackup.backup import BackupEngine
 from kbackup.catalog import BackupStore
 from kbackup.cluster import Cluster

@@ -370,7 +370,8 @@ def _try_reuse(
         return ClaimVerdict.CONFLICT, conflict_text(name, live)
     if used := disk_in_use(archived, name, facts.volumes):
         return ClaimVerdict.CONFLICT, used
-    text = f"reuse: PV {name} points at the original disk ({disk_of(archived)})"
+    disk = disk_of(archived) or "of unknown kind"
+    text = f"reuse: PV {name} points at the original disk ({disk})"
     return ClaimVerdict.REUSE, text + _other_writer(facts)
 
 
@@ -383,7 +384,7 @@ def _is_made_for(live: Content, target: ResourceIdentifier, archived: Content) -
     owner = f"{reference.get('namespace', '')}/{reference.get('name', '')}"
     offered = owner == target.qualified_name and not reference.get("uid")
     goes = live["metadata"].get("deletionTimestamp")
-    return offered and not goes and bool(disk) and are_one(disk, disk_of(live))
+    return offered and not goes and are_one(disk, disk_of(live))
 
 
 def _other_writer(facts: VolumeFacts) -> str:

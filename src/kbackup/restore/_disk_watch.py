@@ -33,7 +33,7 @@ class DiskWatch:
             name: Of the volume, which may live already.
             volume: As it would be written.
         """
-        if not disk_of(volume):
+        if disk_of(volume) is None:
             return ""
         return disk_in_use(volume, name, self._live(resource))
 

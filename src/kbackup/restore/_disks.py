@@ -5,12 +5,13 @@ never leads there.
 """
 
 import posixpath
+import re
 from collections.abc import Mapping
 from typing import Any
 
-Content = Mapping[str, Any]
+import attrs
 
-_HOSTNAME = "kubernetes.io/hostname"
+Content = Mapping[str, Any]
 
 _DISK_FIELDS: Mapping[str, tuple[str, ...]] = {
     "csi": ("driver", "volumeHandle"),
@@ -20,7 +21,7 @@ _DISK_FIELDS: Mapping[str, tuple[str, ...]] = {
     "gcePersistentDisk": ("pdName",),
     "awsElasticBlockStore": ("volumeID",),
     "azureDisk": ("diskURI",),
-    "azureFile": ("secretNamespace", "shareName"),
+    "azureFile": ("shareName",),
     "cephfs": ("monitors", "path"),
     "rbd": ("monitors", "pool", "image"),
     "iscsi": ("targetPortal", "iqn", "lun"),
@@ -55,23 +56,50 @@ Source: ``k8s.io/csi-translation-lib/plugins``.
 """
 
 
-def disk_of(volume: Content) -> str:
-    """Name the disk behind a PersistentVolume, however it is spelled: see `are_one`.
+_PATH = "path"  # a hostPath and a local volume may be one directory
+_HOSTNAME = ("matchExpressions", "kubernetes.io/hostname")
+_NODE_NAME = ("matchFields", "metadata.name")
 
-    Empty when the source is unknown.
+# By this name Kubernetes and Azure's driver find the Secret of a storage account. One of
+# another name may be for any account.
+# Source: ``k8s.io/csi-translation-lib/plugins/azure_file.go``.
+_SECRET_OF_ACCOUNT = re.compile(r"azure-storage-account-(.+)-secret")
+
+
+@attrs.frozen
+class Disk:
+    """What is behind a PersistentVolume.
+
+    Attributes:
+        name: The same for one disk, however volumes spell it.
+        where: What tells it from others of the name: by mark, such as a label of nodes,
+            the values of which it has one. A volume need not say any.
     """
+
+    name: str
+    where: Mapping[Any, frozenset[str]] = attrs.field(factory=dict)
+
+    def __str__(self) -> str:
+        places = sorted(set().union(*self.where.values()))
+        return f"{self.name} of {', '.join(places)}" if places else self.name
+
+
+def disk_of(volume: Content) -> Disk | None:
+    """Return the disk behind a PersistentVolume; None: its source is unknown."""
     spec = volume.get("spec") or {}
     for source, fields in _DISK_FIELDS.items():
         found = spec.get(source)
         if isinstance(found, Mapping):
             parts = [_spelled(source, x, f"{found.get(x, '')}") for x in fields]
-            if source == "local":
-                parts += sorted(local_nodes(volume))
+            if source in ("hostPath", "local"):
+                return Disk(" ".join((_PATH, *parts)), _nodes(volume))
             if source == "csi":
                 return _csi_disk(*parts)
-            driver = _DRIVERS.get(source)
-            return _csi_disk(driver, *parts) if driver else " ".join((source, *parts))
-    return ""
+            if driver := _DRIVERS.get(source):
+                return _csi_disk(driver, *parts)
+            name = " ".join((source, *parts))
+            return Disk(name, _account(found)) if source == "azureFile" else Disk(name)
+    return None
 
 
 def _spelled(source: str, field: str, value: str) -> str:
@@ -82,26 +110,50 @@ def _spelled(source: str, field: str, value: str) -> str:
     return value.lower() if (source, field) == ("nfs", "server") else value
 
 
-def _csi_disk(driver: str, handle: str) -> str:
+def _csi_disk(driver: str, handle: str) -> Disk:
+    where = {}
     if driver == _EBS:
         handle = handle.rpartition("/")[2]  # aws://<zone>/<id>: the id is unique
     elif driver == _AZURE:
         handle = handle.lower()  # Azure tells no two resources apart by their case
-    return f"csi {driver} {handle}"
+    elif driver == _GCE and "/disks/" in handle:  # in-tree it has no place
+        place, _, handle = handle.rpartition("/disks/")
+        where = {"place": frozenset({place})}
+    return Disk(f"csi {driver} {handle}", where)
 
 
-def are_one(one: str, other: str) -> bool:
-    """Whether two names by `disk_of` mean one disk.
+def _account(source: Content) -> dict[Any, frozenset[str]]:
+    named = _SECRET_OF_ACCOUNT.fullmatch(str(source.get("secretName", "")))
+    return {"account": frozenset({named[1]})} if named else {}
 
-    In-tree, a GCE disk has no zone and no project: it may be each one of its name.
+
+def _nodes(volume: Content) -> dict[Any, frozenset[str]]:
+    """By label or field: the values of which a node must have one for a volume.
+
+    Terms are alternatives: what not all of them ask for, the node need not have.
     """
-    return one == other or _bare(one) == other or one == _bare(other)
+    spec = volume.get("spec") or {}
+    required = (spec.get("nodeAffinity") or {}).get("required") or {}
+    terms = [_values(term) for term in required.get("nodeSelectorTerms") or ()]
+    marks = set.intersection(*map(set, terms)) if terms else set()
+    return {mark: frozenset().union(*(each[mark] for each in terms)) for mark in marks}
 
 
-def _bare(disk: str) -> str:
-    kind = f"csi {_GCE} "
-    has_place = disk.startswith(f"{kind}projects/")
-    return kind + disk.rpartition("/")[2] if has_place else disk
+def _values(term: Content) -> dict[Any, frozenset[str]]:
+    return {
+        (selector, expression.get("key")): frozenset(expression.get("values") or ())
+        for selector in ("matchExpressions", "matchFields")
+        for expression in term.get(selector) or ()
+        if expression.get("operator") == "In"
+    }
+
+
+def are_one(one: Disk | None, other: Disk | None) -> bool:
+    """Whether two disks may be one: of one name, and no mark tells them apart."""
+    if one is None or other is None or one.name != other.name:
+        return False
+    marks = one.where.keys() & other.where.keys()
+    return not any(one.where[mark].isdisjoint(other.where[mark]) for mark in marks)
 
 
 def disk_in_use(volume: Content, name: str, volumes: Mapping[str, Content]) -> str:
@@ -119,7 +171,7 @@ def disk_in_use(volume: Content, name: str, volumes: Mapping[str, Content]) -> s
 def another_disk(name: str, live: Content, archived: Content | None) -> str:
     """Why a live volume is not the claim's for all its name; empty: it may be."""
     disk, found = disk_of(archived or {}), disk_of(live)
-    if not disk or are_one(disk, found):
+    if disk is None or are_one(disk, found):
         return ""
     return (
         f"conflict: the live PV {name} is another disk ({found or 'of unknown kind'}) "
@@ -137,16 +189,9 @@ def conflict_text(name: str, live: Content) -> str:
 
 
 def local_nodes(volume: Content) -> frozenset[str]:
-    """The host names that a volume's node affinity asks for; empty: any node."""
-    spec = volume.get("spec") or {}
-    required = (spec.get("nodeAffinity") or {}).get("required") or {}
-    return frozenset(
-        str(value)
-        for term in required.get("nodeSelectorTerms") or ()
-        for expression in term.get("matchExpressions") or ()
-        if expression.get("key") == _HOSTNAME and expression.get("operator") == "In"
-        for value in expression.get("values") or ()
-    )
+    """The nodes that a volume's node affinity asks for; empty: any node."""
+    found = _nodes(volume)
+    return found.get(_HOSTNAME) or found.get(_NODE_NAME) or frozenset()
 
 
 def _same_disk(
@@ -154,7 +199,7 @@ def _same_disk(
 ) -> tuple[str, Content] | None:
     """The live volume, with its name, that has the disk of another one; None: none has."""
     disk = disk_of(volume)
-    if not disk:
+    if disk is None:
         return None
     for other, live in volumes.items():
         if other != name and are_one(disk_of(live), disk):

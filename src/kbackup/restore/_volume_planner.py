@@ -23,7 +23,7 @@ from kbackup.restore._claims import (
     plan_volume,
 )
 from kbackup.restore._desired import Desired
-from kbackup.restore._disks import are_one, disk_in_use, disk_of
+from kbackup.restore._disks import Disk, are_one, disk_in_use, disk_of
 from kbackup.restore._notices import NoticeBook
 from kbackup.restore._plan import PlanAction
 from kbackup.restore._plan_state import PlanState
@@ -55,7 +55,7 @@ class VolumePlanner:
         self._contents = contents
         self._state = state
         self._sources = ClaimSources(request, contents, state, book)
-        self._disks: dict[str, str] = {}  # of this restore's volumes, by their name
+        self._disks: dict[str, Disk] = {}  # of this restore's volumes, by their name
 
     @property
     def facts(self) -> VolumeFacts:
@@ -198,7 +198,7 @@ class VolumePlanner:
             volume: In the backup, or as it would be written.
         """
         disk = disk_of(volume)
-        if not disk:
+        if disk is None:
             return ""
         for other, used in self._disks.items():
             if other != name and are_one(disk, used):

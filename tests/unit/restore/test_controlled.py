@@ -4,7 +4,6 @@ import pytest
 
 from kbackup.restore._controlled import Role, finished, ownership
 
-
 VERSIONS = {
     "Pod": "v1",
     "PersistentVolumeClaim": "v1",

@@ -2,7 +2,13 @@
 
 import pytest
 
-from kbackup.restore._disks import another_disk, are_one, disk_in_use, disk_of
+from kbackup.restore._disks import (
+    another_disk,
+    are_one,
+    disk_in_use,
+    disk_of,
+    local_nodes,
+)
 
 
 @pytest.mark.parametrize(
@@ -33,8 +39,7 @@ from kbackup.restore._disks import another_disk, are_one, disk_in_use, disk_of
 )
 def test_one_disk_has_one_name(one, two, same):
     """Two volumes over one disk are recognised, whatever else they say."""
-    assert (disk_of({"spec": one}) == disk_of({"spec": two})) is same
-    assert disk_of({"spec": one})
+    assert are_one(disk_of({"spec": one}), disk_of({"spec": two})) is same
 
 
 ZONE = "projects/p/zones/{}/disks/d"
@@ -51,6 +56,8 @@ def csi(driver, handle):
     [
         ({"hostPath": {"path": "/srv/x"}}, {"hostPath": {"path": "/srv/x/"}}, True),
         ({"local": {"path": "/srv/x"}}, {"local": {"path": "//srv/./x"}}, True),
+        ({"local": {"path": "/srv/x"}}, {"hostPath": {"path": "/srv/x"}}, True),
+        ({"local": {"path": "/srv/x"}}, {"nfs": {"path": "/srv/x"}}, False),
         (
             {"nfs": {"server": "Filer", "path": "/x/"}},
             {"nfs": {"server": "filer", "path": "/x"}},
@@ -112,21 +119,123 @@ def test_a_disk_of_no_known_kind_is_nobodys():
     """Of a source that is not known nobody can say that it is the same disk."""
     odd = {"spec": {"someday": {"id": "x"}}}
 
-    assert disk_of(odd) == ""
+    assert disk_of(odd) is None
     assert disk_in_use(odd, "pv-1", {"pv-2": odd}) == ""
 
 
-def test_a_local_disk_is_that_of_its_node():
-    """One path on two machines is two disks."""
+HOST, ZONE_OF, NAME = (
+    "kubernetes.io/hostname",
+    "topology.kubernetes.io/zone",
+    "metadata.name",
+)
 
-    def volume(node):
-        term = {"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}
-        terms = [{"matchExpressions": [term]}]
-        affinity = {"required": {"nodeSelectorTerms": terms}}
-        return {"spec": {"local": {"path": "/x"}, "nodeAffinity": affinity}}
 
-    assert disk_in_use(volume("a"), "pv-1", {"pv-2": volume("b")}) == ""
-    assert disk_in_use(volume("a"), "pv-1", {"pv-1": volume("a")}) == ""
-    assert disk_in_use(volume("a"), "pv-1", {"pv-2": volume("a")}) == (
+def asks(key, *values, operator="In"):
+    """Return a term that asks a node for one of some values."""
+    selector = "matchFields" if key == NAME else "matchExpressions"
+    expression = {"key": key, "operator": operator, "values": list(values)}
+    return {selector: [expression]}
+
+
+def on(*terms, source="local"):
+    """Return a volume of one path that is bound to nodes by alternative terms."""
+    affinity = {"required": {"nodeSelectorTerms": list(terms)}}
+    return {"spec": {source: {"path": "/x"}, "nodeAffinity": affinity}}
+
+
+A, B = asks(HOST, "a"), asks(HOST, "b")
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "same"),
+    [
+        (on(A), on(A), True),
+        (on(A), on(B), False),
+        (on(A), on(asks(HOST, "a", "b")), True),
+        (on(A), on(A, B), True),
+        (on(A), on(B, asks(HOST, "c")), False),
+        (on(A), on(B, asks(ZONE_OF, "z")), True),
+        (on(asks(NAME, "a")), on(asks(NAME, "b")), False),
+        (on(asks(NAME, "a")), on(asks(NAME, "a")), True),
+        (on(A), on(asks(NAME, "b")), True),  # the label need not be the name
+        (on(A | asks(NAME, "x")), on(asks(NAME, "y")), False),
+        (on(asks(ZONE_OF, "z")), on(asks(ZONE_OF, "y")), False),
+        (on(A), on(asks(HOST, "a", operator="NotIn")), True),
+        (on(A), on(), True),
+        (on(A), {"spec": {"hostPath": {"path": "/x"}}}, True),
+        (on(A), on(A, source="hostPath"), True),
+        (on(A), on(B, source="hostPath"), False),
+    ],
+)
+def test_a_path_is_that_of_its_node(one, two, same):
+    """One path is two disks only where no node can be meant by both volumes."""
+    assert are_one(disk_of(one), disk_of(two)) is same
+    assert are_one(disk_of(two), disk_of(one)) is same
+
+
+def share(secret, **more):
+    """Return a volume that is a share of Azure's, found by a Secret."""
+    return {"spec": {"azureFile": {"shareName": "s", "secretName": secret, **more}}}
+
+
+KEY = "azure-storage-account-{}-secret"
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "same"),
+    [
+        (share(KEY.format("one")), share(KEY.format("two")), False),
+        (share(KEY.format("one")), share(KEY.format("one")), True),
+        (
+            share(KEY.format("one"), secretNamespace="a"),
+            share(KEY.format("one"), secretNamespace="b"),
+            True,
+        ),
+        (share(KEY.format("one")), share(KEY.format("one"), shareName="t"), False),
+        # Whose account a Secret of another name is for, only its values tell.
+        (share(KEY.format("one")), share("key"), True),
+        (share("key"), share("other"), True),
+    ],
+)
+def test_a_share_is_that_of_its_account(one, two, same):
+    """Shares of one name are two only where the Secrets say two accounts."""
+    assert are_one(disk_of(one), disk_of(two)) is same
+
+
+@pytest.mark.parametrize(
+    ("volume", "text"),
+    [
+        (on(asks(HOST, "b", "a")), "path /x of a, b"),
+        ({"spec": {"hostPath": {"path": "/x"}}}, "path /x"),
+        (share(KEY.format("one")), "azureFile s of one"),
+        (
+            {"spec": csi("pd.csi.storage.gke.io", ZONE.format("a"))},
+            "csi pd.csi.storage.gke.io d of projects/p/zones/a",
+        ),
+    ],
+)
+def test_how_a_disk_is_told(volume, text):
+    """A disk is named with what tells it from others of its name."""
+    assert str(disk_of(volume)) == text
+
+
+@pytest.mark.parametrize(
+    ("volume", "nodes"),
+    [
+        (on(asks(HOST, "b"), A), {"a", "b"}),
+        (on(asks(NAME, "a")), {"a"}),
+        (on(A, asks(ZONE_OF, "z")), set()),
+    ],
+)
+def test_the_nodes_of_a_volume(volume, nodes):
+    """What every alternative asks for is known; else it may be any node."""
+    assert local_nodes(volume) == nodes
+
+
+def test_a_disk_that_another_volume_has():
+    """It is a conflict that names that one; the volume itself is none."""
+    assert disk_in_use(on(A), "pv-1", {"pv-2": on(B)}) == ""
+    assert disk_in_use(on(A), "pv-1", {"pv-1": on(A)}) == ""
+    assert disk_in_use(on(A), "pv-1", {"pv-2": on(A)}) == (
         "conflict: that disk belongs to PV pv-2, bound to no claim"
     )

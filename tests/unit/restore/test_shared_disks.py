@@ -55,6 +55,23 @@ def test_two_volumes_of_one_backup_over_one_disk(make_shop):
     assert shop.names("persistentvolumeclaims", "shop") == ["orders"]
 
 
+def test_a_local_volume_over_the_directory_of_another(make_shop):
+    """One directory is one disk, also where a volume names the node and one does not."""
+    claim, volume = twin()
+    volume["spec"]["local"] = volume["spec"].pop("hostPath")
+    volume["spec"]["local"].pop("type", None)
+    expression = {"key": "kubernetes.io/hostname", "operator": "In", "values": ["a"]}
+    terms = [{"matchExpressions": [expression]}]
+    volume["spec"]["nodeAffinity"] = {"required": {"nodeSelectorTerms": terms}}
+    shop = make_shop([*shop_objects(), claim, volume])
+
+    plan = shop.engine.plan("try-1", SPEC, REUSE)
+
+    lines = {line.volume: line for line in plan.claims}
+    assert lines["pv-orders"].verdict is ClaimVerdict.REUSE
+    assert lines["pv-orders-2"].verdict is ClaimVerdict.CONFLICT
+
+
 def test_a_volume_without_claim_over_the_disk_of_another(make_shop):
     """Made by hand and not claimed yet, it is a conflict all the same."""
     _, loose = twin()
