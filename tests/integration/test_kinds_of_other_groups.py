@@ -83,6 +83,16 @@ def thing(group, kind, namespace):
     return {"apiVersion": f"{group}/v1", "kind": kind, "metadata": metadata, **own}
 
 
+def test_plurals_of_other_groups(cluster, group):
+    """A plural without group means Kubernetes' own type."""
+    types = cluster.discover()
+
+    assert str(types.resolve("pods")) == "pods"
+    assert str(types.resolve("jobs")) == "jobs.batch"
+    assert str(types.resolve("replicasets")) == "replicasets.apps"
+    assert str(types.resolve(f"jobs.{group}")) == f"jobs.{group}"
+
+
 def test_kinds_of_other_groups(cluster, group, namespace, tmp_path):
     """All of them come back, and are updated as any custom resource is."""
     types = cluster.discover()

@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 import attrs
 
 from kbackup._kits.globs import IncludesExcludes, is_glob
+from kbackup._kits.kinds import is_built_in
 from kbackup._kits.words import nearest
 from kbackup.models import (
     GroupResource,
@@ -93,14 +94,21 @@ class TypeNames:
     ) -> None:
         self._served = served
         self._stored: dict[str, GroupResource] = {}
-        for resource in stored:
+        # A plural without group means Kubernetes' own type before one of a definition.
+        for resource in sorted(stored, key=lambda type_: not is_built_in(type_.group)):
             self._stored.setdefault(resource.resource, resource)
             self._stored[str(resource)] = resource
 
     def resolve(self, name: str) -> GroupResource:
         """The type that *name* means; an unknown one is taken as it is written."""
-        known = self._stored.get(name) or self._served.get(name)
-        return known or GroupResource.parse(name)
+        stored, served = self._stored.get(name), self._served.get(name)
+        if served is None:
+            return stored or GroupResource.parse(name)
+        if stored is None or str(served) in self._stored:
+            return served
+        # The target may serve it under another group, but not as something else.
+        is_other = is_built_in(served.group) and not is_built_in(stored.group)
+        return served if is_other else stored
 
     def all_of(self, name: str) -> frozenset[GroupResource]:
         """Every type that *name* may mean; without a group those of all groups."""

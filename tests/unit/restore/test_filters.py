@@ -37,6 +37,35 @@ def _ref(kind, name, namespace=""):
     return ResourceIdentifier(GroupResource.parse(kind), namespace, name)
 
 
+@pytest.mark.parametrize(
+    ("name", "served", "stored", "meant"),
+    [
+        # Kubernetes' own before one of a definition, whichever comes first by name.
+        ("deployments", "deployments.apps", "acme.com apps", "deployments.apps"),
+        ("deployments", "", "acme.com apps", "deployments.apps"),
+        ("services", "services", "serving.knative.dev", "services"),
+        ("services.serving.knative.dev", "", "serving.knative.dev", ""),
+        # One type that went from group to group.
+        (
+            "ingresses",
+            "ingresses.networking.k8s.io",
+            "extensions",
+            "ingresses.extensions",
+        ),
+        ("widgets", "widgets.b.com", "a.com", "widgets.a.com"),
+        ("widgets", "widgets.b.com", "a.com b.com", "widgets.b.com"),
+        ("widgets", "", "", "widgets"),
+    ],
+)
+def test_a_plural_that_two_groups_have(name, served, stored, meant):
+    """A plural means what it means in the target, as far as the backup has that."""
+    plural = name.partition(".")[0]
+    types = [GroupResource(group, plural) for group in stored.split()]
+    names = TypeNames({name: GroupResource.parse(served)} if served else {}, types)
+
+    assert str(names.resolve(name)) == (meant or name)
+
+
 @pytest.mark.parametrize("name", ["deploy", "deployments", "deployments.apps"], ids=str)
 def test_types_by_every_name(name):
     """Short, plain and full names mean the same type."""
