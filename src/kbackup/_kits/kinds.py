@@ -30,7 +30,6 @@ _DOTTED_GROUPS = frozenset(
     }
 )
 
-
 # Kinds that left ``extensions``, where old clusters still had them, for another group.
 _MOVED = {
     "DaemonSet": "apps",
