@@ -358,17 +358,17 @@ def _row_of(entry: PlanEntry) -> Row:
 
 
 def _rows(entries: Sequence[PlanEntry]) -> Iterator[Row]:
-    """The table; long runs of what is skipped for one reason become one row each."""
-    skipped = Counter(_skip_key(entry) for entry in entries)
+    """The table; long runs of what is left as it is become one row each."""
+    runs = Counter(_run_key(entry) for entry in entries)
     told: set[Any] = set()
     for entry in entries:
-        key = _skip_key(entry)
-        if key is None or skipped[key] <= _SKIPPED_SHOWN:
+        key = _run_key(entry)
+        if key is None or runs[key] <= _SHOWN[entry.action]:
             yield _row_of(entry)
         elif key not in told:
             told.add(key)
             where = inside(entry.target.namespace)
-            what = f"{skipped[key]} {entry.target.group_resource}{where}"
+            what = f"{runs[key]} {entry.target.group_resource}{where}"
             yield Row(entry.action, what, entry.reason)
 
 
@@ -403,13 +403,15 @@ _BY_URGENCY = (
 )
 
 
-def _skip_key(entry: PlanEntry) -> tuple[Any, ...] | None:
-    if entry.action is not PlanAction.SKIP or entry.differences:
+def _run_key(entry: PlanEntry) -> tuple[Any, ...] | None:
+    """What entries have in common that may be told in one row; None: it needs its own."""
+    if entry.action not in _SHOWN or entry.differences or entry.changes:
         return None
-    return entry.target.group_resource, entry.target.namespace, entry.reason
+    target = entry.target
+    return entry.action, target.group_resource, target.namespace, entry.reason
 
 
-_SKIPPED_SHOWN = 3
+_SHOWN = {PlanAction.SKIP: 3, PlanAction.UNCHANGED: 20}  # one by one, of each run
 
 
 def _change(difference: Difference) -> str:

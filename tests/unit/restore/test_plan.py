@@ -113,6 +113,18 @@ def test_many_skips_for_one_reason_are_one_line():
     assert "e17" not in text
 
 
+def test_many_unchanged_objects_are_one_line():
+    """A namespace that is there already is not listed; a few of its objects are."""
+    maps = [
+        entry_of(PlanAction.UNCHANGED, ref_of("configmaps", f"c{n}"), reason="")
+        for n in range(21)
+    ]
+
+    assert "unchanged 21 configmaps in shop" in str(plan_of(*maps))
+    assert "c17" not in str(plan_of(*maps))
+    assert "unchanged configmaps/shop/c17" in str(plan_of(*maps[:20]))
+
+
 def test_notices_and_claims_are_printed():
     """What reaches further and what becomes of the claims is told."""
     line = ClaimLine(
