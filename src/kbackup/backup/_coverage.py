@@ -199,11 +199,19 @@ class Refusals:
         self._run.warning(f"{what} may not be read and are not in this backup: {names}")
 
 
-def report_failed_list(
-    task: ListTask, error: KBackupError, tally: Tally, run: Run, ledger: Ledger
-) -> None:
+@attrs.frozen
+class FailedList:
+    """A LIST that failed or ended early, and what became of its items until then."""
+
+    task: ListTask
+    error: KBackupError
+    tally: Tally
+
+
+def report_failed_list(failed: FailedList, run: Run, ledger: Ledger) -> None:
     """Record a LIST that failed or ended early."""
-    early = f" after {tally.listed} items" if tally.listed else ""
+    task, error, listed = failed.task, failed.error, failed.tally.listed
+    early = f" after {listed} items" if listed else ""
     gap = NotCovered(
         resource=task.group_resource,
         namespace=task.namespace,

@@ -280,11 +280,15 @@ def _old(filters: Filters, spec: BackupSpec) -> _OldRules:
     )
 
 
-def _queries(spec: BackupSpec) -> tuple[str, ...]:
-    chosen: tuple[LabelSelector, ...] = spec.or_label_selectors
+def label_selectors(spec: BackupSpec) -> tuple[LabelSelector, ...]:
+    """Return the selectors of which an object has to fit one; none: labels are free."""
     if spec.label_selector is not None:
-        chosen = (spec.label_selector,)
-    return tuple(selector.to_query() for selector in chosen) or ("",)
+        return (spec.label_selector,)
+    return spec.or_label_selectors
+
+
+def _queries(spec: BackupSpec) -> tuple[str, ...]:
+    return tuple(x.to_query() for x in label_selectors(spec)) or ("",)
 
 
 def _excludes(lists: IncludesExcludes, resource: APIResource) -> bool:

@@ -17,7 +17,8 @@ from kbackup.backup import _coverage as coverage
 from kbackup.backup._absent import refuse_missing_namespaces, refuse_unknown_types
 from kbackup.backup._action_runner import ActionRunner
 from kbackup.backup._collector import Listing, ListTask, collect, plan_lists
-from kbackup.backup._crds import definitions_of, served_type
+from kbackup.backup._crds import definitions_of
+from kbackup.backup._filters import label_selectors
 from kbackup.backup._item_backupper import NOT_IN_WHERE, ItemBackupper, ItemSink
 from kbackup.backup._ledger import Ledger, Tally
 from kbackup.backup._namespaces import (
@@ -26,15 +27,20 @@ from kbackup.backup._namespaces import (
     resolve_namespaces,
     was_meant,
 )
+from kbackup.backup._passing_types import report_new_types, report_unserved_lists
 from kbackup.backup._references import References
 from kbackup.backup._request import BackupRequest
 from kbackup.catalog import MissingReference, NotCovered
-from kbackup.errors import ClusterError, ForbiddenError, ItemNotFoundError
+from kbackup.errors import (
+    ClusterError,
+    ForbiddenError,
+    ItemNotFoundError,
+    UnsupportedByServerError,
+)
 from kbackup.models import (
     APIResource,
     GroupResource,
     Item,
-    LabelSelector,
     ListRecord,
     ResourceIdentifier,
     well_known,
@@ -120,6 +126,7 @@ class _Storing:
         self._sink = sink
         self._actions = actions
         self._lists: list[ListRecord] = []
+        self._unserved: list[coverage.FailedList] = []
         self._told_at = -_TELL_EVERY
 
     def execute(self) -> Stored:
@@ -183,13 +190,19 @@ class _Storing:
             return
         record = listing.record
         if listing.error is not None:
-            args = (task, listing.error, tally, self._run, self._ledger)
-            coverage.report_failed_list(*args)
+            self._note_failure(coverage.FailedList(task, listing.error, tally))
             record = None  # what it says of the end is not true
         self._lists.append(
             coverage.record_of(task, record, tally, self._run, self._ledger)
         )
         self._log_list(task, tally)
+
+    def _note_failure(self, failed: coverage.FailedList) -> None:
+        """Record a LIST that failed; where the type may have gone, that is told last."""
+        if isinstance(failed.error, UnsupportedByServerError):
+            self._unserved.append(failed)
+        else:
+            coverage.report_failed_list(failed, self._run, self._ledger)
 
     def _log_list(self, task: ListTask, tally: Tally) -> None:
         """Write one line for each list: lines for each item cost more than the item."""
@@ -348,7 +361,7 @@ class _Storing:
         if found.refused is not None and not found.unread:
             self._refusals.add(well_known.NAMESPACES, "", found.refused)
         in_use = self._ledger.namespaces_in_use()
-        selectors = _selectors(self._request)
+        selectors = label_selectors(self._request.backup.spec)
         chosen, skipped = chosen_objects(
             found, self._request.filters, selectors, in_use
         )
@@ -381,7 +394,8 @@ class _Storing:
     def _close_books(self) -> Stored:
         run, ledger = self._run, self._ledger
         self._refusals.report()
-        self._report_unread_types()
+        report_new_types(self._request, run, ledger)
+        report_unserved_lists(self._unserved, self._request, run, ledger)
         for name, count in self._runner.passed_over.items():
             run.error(f"{name} did not come back and was not asked about {count} items")
         coverage.report_volumes(self._request.backup.spec, ledger, run)
@@ -392,24 +406,6 @@ class _Storing:
         coverage.report_missing(missing, run)
         coverage.report_nothing(ledger, run)
         return Stored(ledger=ledger, lists=tuple(self._lists), missing=missing)
-
-    def _report_unread_types(self) -> None:
-        """Record the types that came after it was asked what there is.
-
-        Their definitions are in the backup, which looks as if they had no objects.
-        """
-        discovery = self._request.discovery
-        unread = {each.group_version.partition("/")[0] for each in discovery.failures}
-        for name in self._ledger.all_of(well_known.CRDS):
-            group_resource = GroupResource.parse(name)
-            if discovery.get(group_resource) or group_resource.group in unread:
-                continue
-            found = self._fetch(ResourceIdentifier(well_known.CRDS, "", name))
-            if not isinstance(found, Item):
-                continue  # it went again, and with it what it brought
-            resource = served_type(found.content)
-            if resource is not None and self._request.filters.lists(resource):
-                coverage.report_unread_type(group_resource, self._run, self._ledger)
 
     def _missing_definitions(self) -> tuple[MissingReference, ...]:
         """Return the CRDs that were kept out although custom resources are in."""
@@ -449,10 +445,3 @@ def _exclusion(
         return answer
 
     return is_excluded
-
-
-def _selectors(request: BackupRequest) -> tuple[LabelSelector, ...]:
-    spec = request.backup.spec
-    if spec.label_selector is not None:
-        return (spec.label_selector,)
-    return spec.or_label_selectors

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from kbackup.cluster import DiscoveryFailure
-from kbackup.errors import ClusterError, ForbiddenError
+from kbackup.errors import ClusterError, ClusterUnreachableError, ForbiddenError
 from kbackup.models import (
     BackupOptions,
     BackupPhase,
@@ -273,6 +273,106 @@ def test_what_appears_while_a_backup_runs(scene, consistency, expected):
     versions = {record.resource_version for record in result.report.lists}
     assert (len(versions) > 1) is expected
     assert scene.store.manifest("b").consistent is True
+
+
+# --- types that go --------------------------------------------------------------------
+
+_WIDGETS = "widgets.example.com"
+_WENT = f"{_WIDGETS} was deleted while the backup ran"
+_MORE_THAN_A_PAGE = 150
+
+
+def _load_widgets(scene, number):
+    """Put a Secret, a definition and objects of its type into the cluster."""
+    made = [
+        scene.made("Widget", f"w{each:03}", "shop", api_version="example.com/v1")
+        for each in range(number)
+    ]
+    scene.load(scene.secret("s"), scene.definition("widgets", "Widget"), *made)
+
+
+def _lose_widgets(scene, *, after="secrets"):
+    """Let the definition be deleted after the first page of a type."""
+    inner = scene.cluster
+
+    def happens():
+        inner.delete(inner.discover().resolve("crds"), _WIDGETS)
+
+    scene.cluster = _Interrupted(inner, after, happens)
+
+
+def test_a_type_that_is_deleted_while_the_backup_runs(scene):
+    """Of a type that is gone nothing is left to cover: a warning, and Completed."""
+    _load_widgets(scene, 1)
+    _lose_widgets(scene)
+
+    result = scene.back_up(included_namespaces=["shop"])
+
+    assert "secrets/shop/s" in scene.stored()
+    assert result.backup.status.phase is BackupPhase.COMPLETED
+    assert [str(each) for each in result.results.warnings] == [_WENT]
+    assert _gaps(scene) == []
+    assert _sums_hold(result)
+
+
+def test_a_type_that_is_deleted_while_it_is_read(scene):
+    """What came of it before it went is kept, and the warning says how much that is."""
+    _load_widgets(scene, _MORE_THAN_A_PAGE)
+    _lose_widgets(scene, after="widgets")
+
+    result = scene.back_up(included_namespaces=["shop"])
+
+    kept = sum(text.startswith(_WIDGETS) for text in scene.stored())
+    told = f"{_WENT}, after {kept} items of it had been read"
+    assert 0 < kept < _MORE_THAN_A_PAGE
+    assert result.backup.status.phase is BackupPhase.COMPLETED
+    assert told in [str(each) for each in result.results.warnings]
+    assert _sums_hold(result)
+
+
+def test_a_type_that_goes_is_told_once(scene):
+    """One warning, though the type is read in each namespace by itself."""
+    _load_widgets(scene, 1)
+    scene.load(scene.secret("t", "other"))
+    _lose_widgets(scene)
+
+    result = scene.back_up(included_namespaces=["other", "shop"])
+
+    assert [str(each) for each in result.results.warnings] == [_WENT]
+
+
+def test_types_are_asked_for_again_only_where_one_may_have_gone(scene):
+    """A list that fails for another reason costs no further look at what is served."""
+    _load_widgets(scene, 1)
+    scene.server.faults.fail(verb="list", resource="widgets", status=400, times=None)
+    scene.cluster = _AskedAgain(scene.cluster, lambda _: pytest.fail("was asked"))
+
+    scene.back_up(included_namespaces=["shop"])
+
+    assert _gaps(scene) == [(_WIDGETS, "shop")]
+
+
+@pytest.mark.parametrize("again", ["came back", "group unread", "no answer"])
+def test_a_type_that_has_not_certainly_gone(scene, again):
+    """What is served in the end, or may be, and could not be read is an error."""
+    _load_widgets(scene, 1)
+    _lose_widgets(scene)
+
+    def answer(inner):
+        if again == "no answer":
+            raise ClusterUnreachableError("discover", "/apis")
+        if again == "group unread":
+            inner = _with_failure(inner, "example.com/v1")
+        else:
+            scene.load(scene.definition("widgets", "Widget"))
+        return inner.discover(refresh=True)
+
+    scene.cluster = _AskedAgain(scene.cluster, answer)
+    result = scene.back_up(included_namespaces=["shop"])
+
+    assert result.backup.status.phase is BackupPhase.PARTIALLY_FAILED
+    assert _gaps(scene) == [(_WIDGETS, "shop")]
+    assert result.results.warnings == ()
 
 
 # --- actions --------------------------------------------------------------------------
@@ -548,6 +648,22 @@ class _with_failure(_Wrapped):  # noqa: N801 - reads as what it does
         reason = "503 Service Unavailable"
         found.failures = (DiscoveryFailure(self._group_version, reason),)
         return found
+
+
+class _AskedAgain(_Wrapped):
+    """A cluster that gives another answer when it is asked anew what it serves."""
+
+    def __init__(self, inner, answer):
+        super().__init__(inner)
+        self._answer = answer
+        self._asked = []
+
+    def discover(self, *, refresh=False):
+        """Return what is served; the second time that it is asked, what the test says."""
+        if refresh and self._asked:
+            return self._answer(self._inner)
+        self._asked += [refresh] * refresh
+        return self._inner.discover(refresh=refresh)
 
 
 class _Block:
