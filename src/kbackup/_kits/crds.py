@@ -22,6 +22,15 @@ def storage_version(definition: Definition) -> str:
     return str(next(stored, None) or ("" if versions else spec.get("version")) or "")
 
 
+def served_versions(definition: Definition) -> tuple[str, ...]:
+    """Return the versions in which objects can be read and written."""
+    spec = definition.get("spec") or {}
+    versions = spec.get("versions")
+    if not versions:  # as above
+        return (str(spec["version"]),) if spec.get("version") else ()
+    return tuple(str(each["name"]) for each in versions if each.get("served"))
+
+
 def conversion_webhook(definition: Definition) -> str:
     """Return who converts between versions; empty: nobody has to be asked.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from kbackup._kits.crds import served_versions
 from kbackup._kits.kinds import is_built_in
 from kbackup.models import APIResource, GroupResource, ResourceIdentifier, well_known
 
@@ -31,9 +32,7 @@ def served_type(definition: Mapping[str, Any]) -> APIResource | None:
     conditions = {
         each.get("type"): each.get("status") for each in status.get("conditions") or ()
     }
-    versions = [
-        each["name"] for each in spec.get("versions") or () if each.get("served")
-    ]
+    versions = served_versions(definition)
     if conditions.get("Established") != "True" or not versions:
         return None
     return APIResource(

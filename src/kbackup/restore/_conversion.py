@@ -5,7 +5,11 @@ the definition leaves the conversion to a webhook, that one must answer for the 
 on a new cluster it often is part of the very restore. Asked once for each type.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from kbackup._kits.crds import conversion_webhook, storage_version
+from kbackup._kits.kinds import is_built_in
 from kbackup.archive import ArchiveContents
 from kbackup.cluster import Discovery
 from kbackup.errors import ClusterError
@@ -14,28 +18,38 @@ from kbackup.plugins import ClusterReader
 
 
 def needed_conversion(
-    item: Item, contents: ArchiveContents, discovery: Discovery, reader: ClusterReader
+    item: Item,
+    contents: ArchiveContents,
+    discovery: Discovery,
+    reader: ClusterReader,
+    *,
+    is_brought: bool,
 ) -> str:
     """Return what a webhook has to do for items like this one; empty: nothing.
 
-    The target's definition counts, or, where it has none, the one in the backup.
+    The target's definition counts. The one in the backup counts where the target has
+    none, or has it from this restore (*is_brought*).
     """
     resource = item.identifier.group_resource
-    if "." not in resource.group:  # served by the API server itself
+    if is_built_in(resource.group):
         return ""
-    served = [x for x in discovery.all_versions if x.group_resource == resource]
-    if len(served) == 1:
-        return ""
-    ref = ResourceIdentifier(well_known.CRDS, "", str(resource))
-    try:
-        definition = reader.get(ref) if served else None
-    except ClusterError:
-        return ""  # not for the caller to read; a refusal will name the webhook
-    if definition is None:
-        stored = contents.get(ref)
-        definition = stored.content if stored is not None else {}
-    webhook, target = conversion_webhook(definition), storage_version(definition)
     version = item.api_version.rpartition("/")[2]
+    ref = ResourceIdentifier(well_known.CRDS, "", str(resource))
+    stored = contents.get(ref)
+    definition: Mapping[str, Any] = stored.content if stored is not None else {}
+    if not is_brought:
+        served = {
+            each.version
+            for each in discovery.all_versions
+            if each.group_resource == resource
+        }
+        if served == {version} and storage_version(definition) in ("", version):
+            return ""  # the only version, as far as that is known: nobody is asked
+        try:
+            definition = reader.get(ref) or definition
+        except ClusterError:
+            return ""  # not for the caller to read; a refusal will name the webhook
+    webhook, target = conversion_webhook(definition), storage_version(definition)
     if not webhook or version == target:
         return ""
     return (

@@ -5,7 +5,7 @@ Written by the planners, read by whoever decides about the next item; one for ea
 
 import attrs
 
-from kbackup._kits.kinds import GroupKind, group_kind
+from kbackup._kits.kinds import CRD, GroupKind, group_kind
 from kbackup.models import ResourceIdentifier
 from kbackup.restore._claims import ClaimLine, VolumeFacts
 from kbackup.restore._controlled import Owner
@@ -27,6 +27,7 @@ class PlanState:
         present: What the target will have.
         living: What the target has by now, as far as it is in the restore.
         unsure: What is written although nobody knows whether the target has it.
+        brought: The custom types whose definition is written as the backup has it.
         left: What is not created because something else makes it.
         lines: What becomes of each claim, by its identity in the backup.
         edges: (item, additional item that it asked for), in the backup.
@@ -43,6 +44,7 @@ class PlanState:
     present: set[Key] = attrs.field(factory=set)
     living: set[Key] = attrs.field(factory=set)
     unsure: set[Key] = attrs.field(factory=set)
+    brought: set[str] = attrs.field(factory=set)
     left: set[Key] = attrs.field(factory=set)
     lines: dict[ResourceIdentifier, ClaimLine] = attrs.field(factory=dict)
     edges: list[tuple[ResourceIdentifier, ResourceIdentifier]] = attrs.field(
@@ -70,6 +72,8 @@ class PlanState:
             return
         action, target = entry.action, entry.target
         key = (kind, target.namespace, target.name)
+        if kind == CRD and action.writes:
+            self.brought.add(target.name)
         if entry.precondition is not None:
             self.present.add(key)
             if action is not PlanAction.RECREATE:

@@ -12,6 +12,7 @@ import attrs
 from msgspec.structs import replace
 
 from kbackup._kits.ahead import read_ahead
+from kbackup._kits.crds import served_versions
 from kbackup._kits.kinds import CRD
 from kbackup.archive import TWINS, ArchiveContents, misfiled
 from kbackup.errors import ClusterError
@@ -310,7 +311,11 @@ class Planner:
     def _conversion(self, item: Item) -> str:
         request = self._request
         return needed_conversion(
-            item, self._contents, request.discovery, request.reader
+            item,
+            self._contents,
+            request.discovery,
+            request.reader,
+            is_brought=str(item.identifier.group_resource) in self._state.brought,
         )
 
     def _use(self, item: Item, view: TypeView) -> None:
@@ -329,7 +334,8 @@ class Planner:
                 served = discovery.get(resource)
             return TypeView(resource=served, wave=wave, problem=problem)
         if (CRD, "", str(resource)) in self._state.present:
-            return TypeView(resource=None, wave=wave)
+            problem = self._not_brought(resource, item)
+            return TypeView(resource=None, wave=wave, problem=problem)
         for failure in discovery.failures:
             if failure.group_version.partition("/")[0] == resource.group:
                 reason = f"the target's {failure.group_version} cannot be read"
@@ -339,6 +345,17 @@ class Planner:
         if discovery.get(resource) is None and definition in self._contents:
             problem += "; its CRD is in the backup, but not in this restore"
         return TypeView(resource=None, wave=wave, problem=problem)
+
+    def _not_brought(self, resource: GroupResource, item: Item) -> str:
+        """Why the target's definition, which stays as it is, does not bring a version."""
+        if str(resource) in self._state.brought:
+            return ""
+        definition = ResourceIdentifier(well_known.CRDS, "", str(resource))
+        kept = self._request.reader.find(definition).content
+        if kept is None or item.api_version.rpartition("/")[2] in served_versions(kept):
+            return ""  # discovery was a moment too early
+        discovery = self._request.discovery
+        return unserved(resource, item.api_version, item.kind, discovery)
 
     def _learn_volumes(self) -> None:
         """Read once what the claims' verdicts depend on."""

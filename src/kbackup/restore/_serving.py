@@ -49,7 +49,8 @@ def unserved_types(contents: ArchiveContents, discovery: Discovery) -> tuple[str
     """Say of each type and version that a restore of everything could not write, why.
 
     Left out is what a restore leaves out unless it is named, what is written as another
-    type, and what a definition in the backup brings along.
+    type, and what a definition in the backup brings along. One that the target has is left
+    as it is, unless a restore is told to update it.
 
     Args:
         contents: The backup.
@@ -59,7 +60,9 @@ def unserved_types(contents: ArchiveContents, discovery: Discovery) -> tuple[str
     told: dict[str, None] = {}
     for resource in contents.resources():
         definition = ResourceIdentifier(well_known.CRDS, "", str(resource))
-        if system.covers_type(resource) or definition in contents:
+        if system.covers_type(resource):
+            continue
+        if definition in contents and discovery.get(resource) is None:
             continue
         held = contents.of_type(resource)
         for head in sorted({held.others.get(key, held.head) for key in held.places}):

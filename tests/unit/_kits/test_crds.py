@@ -2,7 +2,7 @@
 
 import pytest
 
-from kbackup._kits.crds import conversion_webhook, storage_version
+from kbackup._kits.crds import conversion_webhook, served_versions, storage_version
 
 VERSIONS = [{"name": "v2", "storage": False}, {"name": "v1", "storage": True}]
 SERVICE = {"service": {"namespace": "shop", "name": "hook"}}
@@ -20,6 +20,28 @@ SERVICE = {"service": {"namespace": "shop", "name": "hook"}}
 def test_storage_version(spec, expected):
     """It is the marked one of the list, or the single one of an old definition."""
     assert storage_version({"spec": spec}) == expected
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        pytest.param(
+            {
+                "versions": [
+                    {"name": "v2", "served": False},
+                    {"name": "v1", "served": True},
+                ]
+            },
+            ("v1",),
+            id="several",
+        ),
+        pytest.param({"version": "v1"}, ("v1",), id="v1beta1, only one"),
+        pytest.param({}, (), id="nothing"),
+    ],
+)
+def test_served_versions(spec, expected):
+    """They are those of the list that say so, or the single one of an old definition."""
+    assert served_versions({"spec": spec}) == expected
 
 
 @pytest.mark.parametrize(

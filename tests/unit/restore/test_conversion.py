@@ -17,13 +17,16 @@ REASON = (
 )
 
 
-def converted(*versions, stored="v1", strategy="Webhook"):
+def converted(*versions, stored="v1", strategy="Webhook", unserved=()):
     """Return a CRD whose conversion webhook is the Service shop/hook."""
     hook = {
         "clientConfig": {"service": {"namespace": "shop", "name": "hook"}},
         "conversionReviewVersions": ["v1"],
     }
-    served = [served_version(name, storage=name == stored) for name in versions]
+    served = [
+        served_version(name, storage=name == stored, served=name not in unserved)
+        for name in versions
+    ]
     conversion = {"strategy": strategy, "webhook": hook}
     return definition(
         "example.com", "widgets", "Widget", *served, conversion=conversion
@@ -85,6 +88,28 @@ def test_the_target_s_own_definition_counts(make_shop, simulated):
     plan = shop.engine.plan("try", SPEC)
 
     assert line(plan).reason == REASON
+
+
+def test_a_storage_version_that_is_not_served(make_shop, simulated):
+    """Objects of the one version that is served are converted all the same."""
+    crd = converted("v2", "v1", unserved=["v1"])
+    shop = make_shop([converted("v2", "v1"), widget("v2")])
+    simulated.load([crd])
+
+    plan = shop.engine.plan("try", SPEC)
+
+    assert line(plan).reason == REASON
+
+
+def test_a_definition_that_the_restore_changes(make_shop, simulated):
+    """Where the target gets the backup's definition, that one counts."""
+    shop = make_shop([converted("v2", "v1"), widget("v2")])
+    simulated.load([converted("v1", strategy="None")])
+    update = RestoreOptions(existing_cluster_resource_policy="update")
+
+    plan = shop.engine.plan("try", SPEC, update)
+
+    assert (line(plan).action, line(plan).reason) == ("create", REASON)
 
 
 def test_without_a_webhook_nothing_is_said(make_shop, simulated):
