@@ -12,9 +12,7 @@ import attrs
 from msgspec.structs import replace
 
 from kbackup._kits.ahead import read_ahead
-from kbackup._kits.crds import served_versions
-from kbackup._kits.kinds import CRD
-from kbackup.archive import TWINS, ArchiveContents, misfiled
+from kbackup.archive import ArchiveContents
 from kbackup.errors import ClusterError
 from kbackup.models import (
     APIResource,
@@ -25,7 +23,6 @@ from kbackup.models import (
 )
 from kbackup.plugins import ItemsProgressed, Run
 from kbackup.restore._claims import ClaimVerdict
-from kbackup.restore._conversion import needed_conversion
 from kbackup.restore._desired import DesiredMaker
 from kbackup.restore._foreign import ForeignChanges
 from kbackup.restore._item_planner import ItemPlanner
@@ -40,10 +37,8 @@ from kbackup.restore._rebinding import rebind_digest
 from kbackup.restore._request import RestoreRequest
 from kbackup.restore._scope_notice import left_by_scope
 from kbackup.restore._seen import LiveObject, TypeView, find
-from kbackup.restore._serving import unserved
+from kbackup.restore._views import TypeViews
 from kbackup.restore._volume_facts import learn_volumes
-
-_ViewKey = tuple[str, str, GroupResource]  # apiVersion, kind, type
 
 _REBIND = "reattach: offered again to claim"
 _FEW = 3  # up to so many single GETs cost less than the LIST of a big namespace
@@ -116,7 +111,7 @@ class Planner:
             },
             request.priorities,
         )
-        self._views: dict[_ViewKey, TypeView] = {}
+        self._views = TypeViews(request, contents, self._state, self._waves)
         self._seen: set[ResourceIdentifier] = set()
         self._told = 0.0
 
@@ -212,7 +207,7 @@ class Planner:
         item = self._contents.get(first)
         if item is None:
             return
-        view = self._view(resource, item)
+        view = self._views.of(resource, item)
         namespace = self._request.filters.target(first).namespace
         parts = [names]
         if len(names) <= _FEW:  # each is looked at by a GET of its own
@@ -235,12 +230,12 @@ class Planner:
                 if bears_on_everything(exc):
                     raise
                 unknown = attrs.evolve(view, unreadable=f"not readable: {exc}")
-                self._use(like, unknown)
+                self._views.use(like, unknown)
         for ref in names.values():
             absent = self._bodies.get(ref)
             if absent is not None:
                 self._plan_item(absent, None)
-        self._use(like, view)
+        self._views.use(like, view)
 
     def _join(
         self,
@@ -275,7 +270,7 @@ class Planner:
 
     def _plan_item(self, item: Item, live: LiveObject | None) -> None:
         ref = item.identifier
-        view = self._view(ref.group_resource, item)
+        view = self._views.of(ref.group_resource, item)
         additional = ref in self._state.wanted if self._state.wanted else False
         entry = self._items.plan(item, view, live, additional=additional)
         if entry is not None:
@@ -292,70 +287,7 @@ class Planner:
             done, current = len(self._state.entries), entry.target.group_resource
             self._run.emit(ItemsProgressed(done=done, current=current))
 
-    # --- what the target serves -------------------------------------------------------
-
-    def _view(self, resource: GroupResource, item: Item) -> TypeView:
-        key = (item.api_version, item.kind, resource)
-        view = self._views.get(key)
-        if view is None:
-            view = self._views[key] = attrs.evolve(
-                self._make_view(resource, item),
-                is_claim=resource == well_known.PERSISTENT_VOLUME_CLAIMS,
-                is_volume=resource == well_known.PERSISTENT_VOLUMES,
-                is_endpoints=resource == well_known.ENDPOINTS,
-                conversion=self._conversion(item),
-                newer=TWINS.get(resource),
-            )
-        return view
-
-    def _conversion(self, item: Item) -> str:
-        request = self._request
-        return needed_conversion(
-            item,
-            self._contents,
-            request.discovery,
-            request.reader,
-            is_brought=str(item.identifier.group_resource) in self._state.brought,
-        )
-
-    def _use(self, item: Item, view: TypeView) -> None:
-        """Let *view* hold from now on for items like this one."""
-        key = (item.api_version, item.kind, item.identifier.group_resource)
-        self._views[key] = view
-
-    def _make_view(self, resource: GroupResource, item: Item) -> TypeView:
-        discovery = self._request.discovery
-        wave = self._waves[resource]
-        served = discovery.by_kind(item.api_version, item.kind)
-        if served is not None:
-            head = (item.api_version, item.kind)
-            problem = misfiled(resource, served.group_resource, head)
-            if problem:  # the live objects to look at are those of the other items
-                served = discovery.get(resource)
-            return TypeView(resource=served, wave=wave, problem=problem)
-        if (CRD, "", str(resource)) in self._state.present:
-            problem = self._not_brought(resource, item)
-            return TypeView(resource=None, wave=wave, problem=problem)
-        for failure in discovery.failures:
-            if failure.group_version.partition("/")[0] == resource.group:
-                reason = f"the target's {failure.group_version} cannot be read"
-                return TypeView(resource=None, wave=wave, unreadable=reason)
-        problem = unserved(resource, item.api_version, item.kind, discovery)
-        definition = ResourceIdentifier(well_known.CRDS, "", str(resource))
-        if discovery.get(resource) is None and definition in self._contents:
-            problem += "; its CRD is in the backup, but not in this restore"
-        return TypeView(resource=None, wave=wave, problem=problem)
-
-    def _not_brought(self, resource: GroupResource, item: Item) -> str:
-        """Why the target's definition, which stays as it is, does not bring a version."""
-        if str(resource) in self._state.brought:
-            return ""
-        definition = ResourceIdentifier(well_known.CRDS, "", str(resource))
-        kept = self._request.reader.find(definition).content
-        if kept is None or item.api_version.rpartition("/")[2] in served_versions(kept):
-            return ""  # discovery was a moment too early
-        discovery = self._request.discovery
-        return unserved(resource, item.api_version, item.kind, discovery)
+    # --- what follows from the items --------------------------------------------------
 
     def _learn_volumes(self) -> None:
         """Read once what the claims' verdicts depend on."""
@@ -363,8 +295,6 @@ class Planner:
             self._state.facts = learn_volumes(
                 self._request, self._book, self._state.present
             )
-
-    # --- what follows from the items --------------------------------------------------
 
     def _plan_waiting(self) -> None:
         """Plan what Pods own: now it is known which of them come."""

@@ -1,0 +1,101 @@
+"""How the target serves each type of a backup, decided once for each version of it.
+
+A definition that this restore writes, or that the target has, counts before discovery
+shows what it brings. Asked by the planner, item by item.
+"""
+
+from collections.abc import Mapping
+
+import attrs
+
+from kbackup._kits.crds import served_versions
+from kbackup._kits.kinds import CRD
+from kbackup.archive import TWINS, ArchiveContents, misfiled
+from kbackup.models import GroupResource, Item, ResourceIdentifier, well_known
+from kbackup.restore._conversion import needed_conversion
+from kbackup.restore._plan_state import PlanState
+from kbackup.restore._request import RestoreRequest
+from kbackup.restore._seen import TypeView
+from kbackup.restore._serving import unserved
+
+
+class TypeViews:
+    """The types of one backup as one target sees them; used by one thread."""
+
+    def __init__(
+        self,
+        request: RestoreRequest,
+        contents: ArchiveContents,
+        state: PlanState,
+        waves: Mapping[GroupResource, int],
+    ) -> None:
+        self._request = request
+        self._contents = contents
+        self._state = state
+        self._waves = waves
+        # By apiVersion, kind and type.
+        self._views: dict[tuple[str, str, GroupResource], TypeView] = {}
+
+    def of(self, resource: GroupResource, item: Item) -> TypeView:
+        """Return how items like this one are written and compared."""
+        key = (item.api_version, item.kind, resource)
+        view = self._views.get(key)
+        if view is None:
+            view = self._views[key] = attrs.evolve(
+                self._make(resource, item),
+                is_claim=resource == well_known.PERSISTENT_VOLUME_CLAIMS,
+                is_volume=resource == well_known.PERSISTENT_VOLUMES,
+                is_endpoints=resource == well_known.ENDPOINTS,
+                conversion=self._conversion(item),
+                newer=TWINS.get(resource),
+            )
+        return view
+
+    def _conversion(self, item: Item) -> str:
+        request = self._request
+        return needed_conversion(
+            item,
+            self._contents,
+            request.discovery,
+            request.reader,
+            is_brought=str(item.identifier.group_resource) in self._state.brought,
+        )
+
+    def use(self, item: Item, view: TypeView) -> None:
+        """Let *view* hold from now on for items like this one."""
+        key = (item.api_version, item.kind, item.identifier.group_resource)
+        self._views[key] = view
+
+    def _make(self, resource: GroupResource, item: Item) -> TypeView:
+        discovery = self._request.discovery
+        wave = self._waves[resource]
+        served = discovery.by_kind(item.api_version, item.kind)
+        if served is not None:
+            head = (item.api_version, item.kind)
+            problem = misfiled(resource, served.group_resource, head)
+            if problem:  # the live objects to look at are those of the other items
+                served = discovery.get(resource)
+            return TypeView(resource=served, wave=wave, problem=problem)
+        if (CRD, "", str(resource)) in self._state.present:
+            problem = self._not_brought(resource, item)
+            return TypeView(resource=None, wave=wave, problem=problem)
+        for failure in discovery.failures:
+            if failure.group_version.partition("/")[0] == resource.group:
+                reason = f"the target's {failure.group_version} cannot be read"
+                return TypeView(resource=None, wave=wave, unreadable=reason)
+        problem = unserved(resource, item.api_version, item.kind, discovery)
+        definition = ResourceIdentifier(well_known.CRDS, "", str(resource))
+        if discovery.get(resource) is None and definition in self._contents:
+            problem += "; its CRD is in the backup, but not in this restore"
+        return TypeView(resource=None, wave=wave, problem=problem)
+
+    def _not_brought(self, resource: GroupResource, item: Item) -> str:
+        """Why the target's definition, which stays as it is, does not bring a version."""
+        if str(resource) in self._state.brought:
+            return ""
+        definition = ResourceIdentifier(well_known.CRDS, "", str(resource))
+        kept = self._request.reader.find(definition).content
+        if kept is None or item.api_version.rpartition("/")[2] in served_versions(kept):
+            return ""  # discovery was a moment too early
+        discovery = self._request.discovery
+        return unserved(resource, item.api_version, item.kind, discovery)
