@@ -14,18 +14,24 @@ CLASSES = {
     for name, value in vars(errors).items()
     if inspect.isclass(value) and issubclass(value, errors.KBackupError)
 }
-LINE = re.compile(r"^[ │├└─]*(?P<name>\w+Error)\b(?P<rest>.*)$", re.MULTILINE)
+DRAWN = re.compile(
+    r"(?P<branch>── )?(?P<name>\b\w+Error\b)(?P<marks>\*?( \([\w, ]+\))*)"
+)
+EXIT_CODE = re.compile(r"\((\d+)\)")
 
 
 def drawn(text):
-    """Return what a drawing of the tree says: name to (parent, rest of the line)."""
-    parents, found = [], {}
-    for match in LINE.finditer(text):
-        depth = match.start("name") - match.start()
-        while parents and parents[-1][0] >= depth:
-            parents.pop()
-        found[match["name"]] = (parents[-1][1] if parents else None, match["rest"])
-        parents.append((depth, match["name"]))
+    """Return what a drawing of the tree says: name to (parent, marks of the name).
+
+    A branch is drawn for each error below the root; those below it stand beside it.
+    """
+    root, branch, found = None, None, {}
+    for match in DRAWN.finditer(text[text.index("KBackupError ") :]):
+        name = match["name"]
+        if match["branch"]:
+            branch = name
+        found[name] = (root if match["branch"] else branch, match["marks"])
+        root = root or name
     return found
 
 
@@ -42,7 +48,7 @@ def test_every_class_is_drawn():
 
 def test_documentation_has_the_same_tree():
     """The reference page draws the tree of the code."""
-    assert drawn(PAGE.read_text().partition("```")[2]) == TREE
+    assert drawn(PAGE.read_text().split("```")[1]) == TREE
 
 
 @pytest.mark.parametrize("name", sorted(CLASSES))
@@ -54,9 +60,15 @@ def test_class_says_when(name):
 @pytest.mark.parametrize("name", sorted(CLASSES))
 def test_drawing_says_what_is_retryable(name):
     """The drawing marks exactly the errors that may pass by themselves."""
-    assert ("retryable" in TREE[name][1]) == (
-        CLASSES[name].retryable or name == "KBackupError"
-    )
+    assert ("*" in TREE[name][1]) == CLASSES[name].retryable
+
+
+@pytest.mark.parametrize("name", sorted(CLASSES))
+def test_drawing_says_what_it_ends_with(name):
+    """The drawing gives the exit code of exactly the errors that have one of their own."""
+    own = vars(CLASSES[name]).get("exit_code") if name != "KBackupError" else None
+
+    assert EXIT_CODE.findall(TREE[name][1]) == ([] if own is None else [str(own)])
 
 
 def test_cluster_error_names_verb_thing_and_reason():

@@ -7,67 +7,39 @@ of a message.
 
 ::
 
-    KBackupError                         exit_code = 1, retryable = False
-    ├── ConfigError                      exit_code = 2
-    │   ├── InvalidSpecError (violations)
-    │   ├── InvalidConfigError
-    │   ├── InvalidPlanError
-    │   └── UnknownLocationError
+    KBackupError                   exit_code = 1, retryable = False
+    ├── ConfigError (2)            InvalidSpecError (violations) · InvalidConfigError ·
+    │                              InvalidPlanError · UnknownLocationError
     ├── CodecError (path, expected, got)
-    ├── PluginError (plugin)
-    │   ├── PluginNotFoundError
-    │   ├── PluginConflictError
-    │   ├── PluginLoadError
-    │   ├── ActionError (plugin, item)
-    │   └── ActionTimeoutError (plugin, item, seconds)
+    ├── PluginError (plugin)       PluginNotFoundError · PluginConflictError ·
+    │                              PluginLoadError · ActionError (plugin, item) ·
+    │                              ActionTimeoutError (plugin, item, seconds)
     ├── ClusterError (verb, resource, item, reason, status)
-    │   ├── ForbiddenError
-    │   ├── UnauthorizedError
-    │   ├── ItemNotFoundError
-    │   ├── AlreadyExistsError
-    │   ├── ConflictError                retryable
-    │   ├── InvalidItemError
-    │   ├── GoneError
-    │   ├── UnsupportedByServerError
-    │   ├── ThrottledError               retryable
-    │   ├── ClusterUnreachableError      retryable
-    │   ├── ServerFaultError             retryable
-    │   ├── TargetMismatchError
-    │   └── ExecError
-    ├── HookError
-    │   ├── HookFailedError
-    │   └── HookTimeoutError
-    ├── StoreError (key)
-    │   ├── ObjectNotFoundError
-    │   ├── ObjectExistsError
-    │   ├── StoreAccessError
-    │   ├── StoreUnavailableError        retryable
-    │   ├── StoreFullError
-    │   ├── DigestMismatchError
-    │   ├── ReadOnlyLocationError
-    │   └── UnsupportedCapabilityError
-    ├── BackupError (name)
-    │   ├── BackupExistsError
-    │   ├── BackupInProgressError        retryable
-    │   ├── BackupNotFoundError
-    │   ├── BackupDamagedError
-    │   └── BackupOwnsDataError
-    ├── RestoreError (name)
-    │   ├── RestoreExistsError
-    │   ├── RestoreInProgressError       retryable
-    │   ├── RestoreNotFoundError
-    │   └── RestoreDamagedError
+    │                              ForbiddenError · UnauthorizedError ·
+    │                              ItemNotFoundError · AlreadyExistsError ·
+    │                              ConflictError* · InvalidItemError · GoneError ·
+    │                              UnsupportedByServerError · ThrottledError* ·
+    │                              ClusterUnreachableError* · ServerFaultError* ·
+    │                              TargetMismatchError · ExecError
+    ├── HookError                  HookFailedError · HookTimeoutError
+    ├── StoreError (key)           ObjectNotFoundError · ObjectExistsError ·
+    │                              StoreAccessError · StoreUnavailableError* ·
+    │                              StoreFullError · DigestMismatchError ·
+    │                              ReadOnlyLocationError · UnsupportedCapabilityError
+    ├── BackupError (name)         BackupExistsError · BackupInProgressError* ·
+    │                              BackupNotFoundError · BackupDamagedError ·
+    │                              BackupOwnsDataError
+    ├── RestoreError (name)        RestoreExistsError · RestoreInProgressError* ·
+    │                              RestoreNotFoundError · RestoreDamagedError
     ├── PlanOutdatedError
-    ├── RunCancelledError                exit_code = 130
-    ├── ArchiveError (entry)
-    │   ├── ArchiveCorruptError
-    │   └── ArchiveVersionError
-    ├── VolumeError
-    │   ├── SnapshotFailedError
-    │   ├── NoSnapshotterError
-    │   └── DataMoverError
+    ├── RunCancelledError (130)
+    ├── ArchiveError (entry)       ArchiveCorruptError · ArchiveVersionError
+    ├── VolumeError                SnapshotFailedError · NoSnapshotterError ·
+    │                              DataMoverError
     ├── OperationTimeoutError (what, seconds)
     └── SpoolError (place)
+
+    (n) exit code        * retryable
 """
 
 from __future__ import annotations
