@@ -17,7 +17,12 @@ from kbackup.archive import ArchiveContents, ArchiveReader
 from kbackup.catalog._arriving import ArrivingFile
 from kbackup.catalog._manifest import Manifest, ManifestObject
 from kbackup.catalog._reading import copy_checked
-from kbackup.errors import ArchiveError, BackupDamagedError, SpoolError
+from kbackup.errors import (
+    ArchiveError,
+    BackupDamagedError,
+    ObjectNotFoundError,
+    SpoolError,
+)
 from kbackup.plugins import ObjectInfo, ObjectStore
 from kbackup.stores import BackupFiles
 
@@ -106,10 +111,17 @@ class Archives:
         return contents
 
     def digest(self, name: str, manifest: Manifest | None) -> str:
-        """Return the SHA-256 of an archive, 64 digits; read only where it must be."""
+        """Return the SHA-256 of an archive, 64 digits; read only where it must be.
+
+        Raises:
+            BackupDamagedError: The archive is missing.
+        """
         if (expected := _expected(name, manifest)) is not None:
             return expected.sha256
-        info = self._store.stat(BackupFiles(name).archive)
+        try:
+            info = self._store.stat(BackupFiles(name).archive)
+        except ObjectNotFoundError as exc:
+            raise BackupDamagedError(name, "its archive is missing") from exc
         with self._lock:
             known = self._digests.get(name)
         if known is not None and known[0] == _version(info):

@@ -18,24 +18,23 @@ from kbackup.catalog._claim import BackupClaim, RestoreClaim
 from kbackup.catalog._delete import delete_backup
 from kbackup.catalog._guard import GuardedStore
 from kbackup.catalog._journal import Journal
-from kbackup.catalog._listing import BackupEntry, EntryState, Listing, first_usable
+from kbackup.catalog._listing import BackupEntry, Listing
 from kbackup.catalog._manifest import Manifest, VolumeRecord
 from kbackup.catalog._publish import Content, claim_backup, publish
-from kbackup.catalog._reading import log_lines, read_object, read_side_file
+from kbackup.catalog._reading import (
+    log_lines,
+    read_object,
+    read_results,
+    read_side_file,
+)
 from kbackup.catalog._repair import Repairer, RepairReport
 from kbackup.catalog._repair_plan import RepairPlan, RepairPlanner
 from kbackup.catalog._side_files import RestoreFile, SideFile
 from kbackup.catalog._trust import read_manifest, read_record, right_manifest
+from kbackup.catalog._usable import first_usable, require_complete
 from kbackup.catalog._verify import Verifier, VerifyReport
 from kbackup.catalog._volumes import read_volumes
-from kbackup.errors import (
-    BackupDamagedError,
-    BackupInProgressError,
-    BackupNotFoundError,
-    ObjectNotFoundError,
-    ReadOnlyLocationError,
-    StoreError,
-)
+from kbackup.errors import ReadOnlyLocationError, StoreError
 from kbackup.models import (
     AccessMode,
     Backup,
@@ -168,9 +167,7 @@ class BackupStore:
         Raises:
             BackupNotFoundError: There is none.
         """
-        if (found := first_usable(self.list())) is not None:
-            return found
-        raise BackupNotFoundError("latest", "the location has no whole backup")
+        return first_usable(self.list())
 
     def manifest(self, name: str) -> Manifest | None:
         """Return the manifest, checked against the record; None: Velero wrote it.
@@ -198,7 +195,7 @@ class BackupStore:
         if salvage:
             manifest = right_manifest(self._store, name)
             return self._archives.open(name, manifest, salvage=True)
-        self._require_complete(name)
+        require_complete(self.entry(name))
         return self._archives.open(name, self.manifest(name))
 
     def open_contents(
@@ -209,7 +206,7 @@ class BackupStore:
         As `open_archive` and `ArchiveReader.index`, but the archive is read while it
         is fetched. Raises what those do.
         """
-        self._require_complete(name)
+        require_complete(self.entry(name))
         return self._archives.contents(name, self.manifest(name), spool_directory)
 
     def archive_digest(self, name: str) -> str:
@@ -219,10 +216,7 @@ class BackupStore:
             BackupNotFoundError: There is no such backup.
             BackupDamagedError: The manifest cannot be trusted, or no archive is there.
         """
-        try:
-            return self._archives.digest(name, self.manifest(name))
-        except ObjectNotFoundError as exc:
-            raise BackupDamagedError(name, "its archive is missing") from exc
+        return self._archives.digest(name, self.manifest(name))
 
     def download(self, name: str, target: Path) -> None:
         """Copy the archive to *target*, mode 0600, checked; raises as `open_archive`."""
@@ -256,10 +250,7 @@ class BackupStore:
 
     def results(self, name: str) -> Results:
         """Return the warnings and errors of a backup; raises as `side_file`."""
-        try:
-            return Results.from_json(self.side_file(name, SideFile.RESULTS))
-        except ValueError as exc:
-            raise BackupDamagedError(name, str(exc)) from exc
+        return read_results(self._store, name, self.manifest(name))
 
     def verify(self, name: str) -> VerifyReport:
         """Read all of a backup and tell every fault.
@@ -475,15 +466,6 @@ class BackupStore:
     def _require_writable(self, key: str) -> None:
         if self.read_only:
             raise ReadOnlyLocationError(key)
-
-    def _require_complete(self, name: str) -> None:
-        entry = self.entry(name)
-        if entry.state is EntryState.IN_PROGRESS:
-            raise BackupInProgressError(name, entry.reason)
-        if entry.state is not EntryState.COMPLETE:
-            fault = f"{entry.state}: {entry.reason}"
-            hint = "--damaged reads what is readable of it"
-            raise BackupDamagedError(name, fault, hint=hint)
 
     def __repr__(self) -> str:
         return f"BackupStore({self.url!r})"

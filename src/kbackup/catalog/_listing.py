@@ -55,7 +55,6 @@ from kbackup.stores import (
 _Objects = dict[str, ObjectInfo]  # by key
 
 _WORKERS = 8
-_USABLE = frozenset({BackupPhase.COMPLETED, BackupPhase.PARTIALLY_FAILED})
 _LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
 
 
@@ -317,17 +316,6 @@ class Listing:
         with self._lock:
             self._missing[version] = missing
         return missing
-
-
-def first_usable(entries: Iterable[BackupEntry]) -> Backup | None:
-    """Return the record of the first whole backup that did not fail; None: none is."""
-    for entry in entries:
-        backup = entry.backup
-        if backup is None or entry.state is not EntryState.COMPLETE:
-            continue
-        if backup.status.phase in _USABLE:
-            return backup
-    return None
 
 
 def objects_by_backup(store: ObjectStore) -> Mapping[str, _Objects]:

@@ -31,6 +31,7 @@ from kbackup.errors import (
     DigestMismatchError,
     ObjectNotFoundError,
 )
+from kbackup.models import Results
 from kbackup.plugins import Digest, ObjectStore
 
 
@@ -93,6 +94,20 @@ def read_side_file(
         return parse_json(inflate(content))
     except UnreadableError as exc:
         raise BackupDamagedError(name, f"{key}: {exc}") from exc
+
+
+def read_results(store: ObjectStore, name: str, manifest: Manifest | None) -> Results:
+    """Return the warnings and errors of a backup.
+
+    Raises:
+        BackupDamagedError: They are not what they should be.
+    """
+    try:
+        return Results.from_json(
+            read_side_file(store, name, manifest, SideFile.RESULTS)
+        )
+    except ValueError as exc:
+        raise BackupDamagedError(name, str(exc)) from exc
 
 
 def log_lines(name: str, key: str, content: bytes | None) -> Iterator[str]:
