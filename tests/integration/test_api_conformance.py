@@ -866,6 +866,30 @@ def test_conversion_webhook_that_is_not_there(api, namespace, in_namespace, wait
     api.request("DELETE", f"{CRDS}/pumps.{group}")
 
 
+def true_conditions(api, path):
+    """Type, reason and message of the conditions that hold of what is at a path."""
+    found = api.request("GET", path)[1]["status"].get("conditions") or ()
+    return [
+        (each["type"], each["reason"], each["message"])
+        for each in found
+        if each["status"] == "True"
+    ]
+
+
+def assert_takes_nothing_new(api, namespace):
+    """Hold a namespace that is Terminating to its refusals, of itself and its content."""
+    path = f"/api/v1/namespaces/{namespace}/configmaps"
+    refused, body = api.request("POST", path, config_map("new"))
+    assert (refused, body["reason"]) == (403, "Forbidden")
+    assert body["details"]["causes"][0]["reason"] == "NamespaceTerminating"
+    again = {"metadata": {"name": namespace}}
+    refused, body = api.request("POST", "/api/v1/namespaces", again)
+    assert (refused, body["reason"]) == (409, "AlreadyExists")
+    assert body["message"] == (
+        f'object is being deleted: namespaces "{namespace}" already exists'
+    )
+
+
 def test_namespace_ends_with_its_content(api, namespace, wait_for):
     """A namespace is Terminating until nothing is left in it; it takes no more."""
     path = f"/api/v1/namespaces/{namespace}"
@@ -883,27 +907,10 @@ def test_namespace_ends_with_its_content(api, namespace, wait_for):
         return found["metadata"].get("deletionTimestamp")
 
     wait_for("the deletion of the content", is_marked)
-    refused, body = api.request("POST", f"{path}/configmaps", config_map("new"))
-    assert (refused, body["reason"]) == (403, "Forbidden")
-    assert body["details"]["causes"][0]["reason"] == "NamespaceTerminating"
-    again = {"metadata": {"name": namespace}}
-    refused, body = api.request("POST", "/api/v1/namespaces", again)
-    assert (refused, body["reason"]) == (409, "AlreadyExists")
-    assert body["message"] == (
-        f'object is being deleted: namespaces "{namespace}" already exists'
-    )
-
-    def conditions():
-        found = api.request("GET", path)[1]["status"].get("conditions") or ()
-        return [
-            (each["type"], each["reason"], each["message"])
-            for each in found
-            if each["status"] == "True"
-        ]
-
-    wait_for("the conditions", conditions)
+    assert_takes_nothing_new(api, namespace)
+    wait_for("the conditions", lambda: true_conditions(api, path))
     finalizers = "Some content in the namespace has finalizers remaining: "
-    assert conditions() == [
+    assert true_conditions(api, path) == [
         (
             "NamespaceContentRemaining",
             "SomeResourcesRemain",

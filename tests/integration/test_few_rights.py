@@ -2,6 +2,7 @@
 
 from contextlib import ExitStack
 
+import attrs
 import pytest
 
 from definitions import definition
@@ -125,36 +126,51 @@ def store(tmp_path):
         yield found
 
 
+def move_in(world, admin, user, namespace, wait_for):
+    """Make the namespaces of a user and what is in the first, until all of it is there."""
+    copy = f"{namespace}-copy"
+    for item in (
+        *of_the_cluster(namespace),
+        *namespace_for(user, namespace),
+        *namespace_for(user, copy),
+    ):
+        world.make(item)
+    accounts = admin.discover().by_kind("v1", "ServiceAccount")
+    wait_for(
+        "the default accounts",
+        lambda: all(
+            any(x.name == "default" for x in admin.list(accounts, namespace=each))
+            for each in (namespace, copy)
+        ),
+    )
+    for item in of_the_user(namespace):
+        world.make(item)
+    claims = admin.discover().by_kind("v1", "PersistentVolumeClaim")
+    wait_for(
+        "the claim to be bound",
+        lambda: (
+            admin.get(claims, "data", namespace).content["status"].get("phase")
+            == "Bound"
+        ),
+    )
+
+
+def assert_names_what_cannot_be_read(plan, namespace):
+    """Hold a plan to what it says of the cluster-scoped objects of `of_the_cluster`."""
+    said = "\n".join(map(str, plan.notices))
+    assert "whether it is there cannot be read" in said
+    assert f"persistentvolumes/{namespace}" in said
+    assert f"priorityclasses.scheduling.k8s.io/{namespace}" in said
+    assert "the target's volumes are not readable" in said
+
+
 def test_backup_and_restore(real_cluster, namespace, store, wait_for):
     """No restore could be planned of a bound claim, or of a Pod with a PriorityClass."""
     user, copy = f"owner-of-{namespace}", f"{namespace}-copy"
     with ExitStack() as stack:
         admin = stack.enter_context(Cluster.connect(real_cluster.kubeconfig))
         world = World(admin, stack)
-        for item in (
-            *of_the_cluster(namespace),
-            *namespace_for(user, namespace),
-            *namespace_for(user, copy),
-        ):
-            world.make(item)
-        accounts = admin.discover().by_kind("v1", "ServiceAccount")
-        wait_for(
-            "the default accounts",
-            lambda: all(
-                any(x.name == "default" for x in admin.list(accounts, namespace=each))
-                for each in (namespace, copy)
-            ),
-        )
-        for item in of_the_user(namespace):
-            world.make(item)
-        claims = admin.discover().by_kind("v1", "PersistentVolumeClaim")
-        wait_for(
-            "the claim to be bound",
-            lambda: (
-                admin.get(claims, "data", namespace).content["status"].get("phase")
-                == "Bound"
-            ),
-        )
+        move_in(world, admin, user, namespace, wait_for)
         limited = stack.enter_context(
             Cluster.connect(real_cluster.kubeconfig, as_user=user)
         )
@@ -162,20 +178,14 @@ def test_backup_and_restore(real_cluster, namespace, store, wait_for):
         spec = BackupSpec(included_namespaces=[namespace])
         backup = BackupEngine(limited, store).run("b-1", spec)
         engine = RestoreEngine(limited, store)
-        wanted = RestoreSpec(
-            backup_name="b-1",
-            included_namespaces=[namespace],
-            namespace_mapping={namespace: copy},
+        wanted = attrs.evolve(
+            into_the_copy(namespace), included_namespaces=(namespace,)
         )
         plan = engine.plan("r-1", wanted)
         result = engine.apply(plan)
 
-        said = "\n".join(map(str, plan.notices))
         assert backup.results.errors == ()
-        assert "whether it is there cannot be read" in said
-        assert f"persistentvolumes/{namespace}" in said
-        assert f"priorityclasses.scheduling.k8s.io/{namespace}" in said
-        assert "the target's volumes are not readable" in said
+        assert_names_what_cannot_be_read(plan, namespace)
         assert result.results.errors == ()
         actions = {(x.kind, x.target.name): str(x.action) for x in plan.entries}
         for item in of_the_user(copy):

@@ -212,37 +212,38 @@ def test_what_never_ends_times_out(cluster, store, settings_map):
     )
 
 
+class Wipe:
+    """Wipes in place, and asks for a namespace in a namespace."""
+
+    name = "example.com/wipe"
+    applies_to = ResourceSelector(included_resources=("configmaps",))
+
+    def execute(self, given):
+        """Leave a mark."""
+        given.item["data"] = {"wiped": "yes"}
+        spaces = GroupResource("", "namespaces")
+        wanted = ResourceIdentifier(spaces, given.identifier.namespace, "default")
+        return BackupOutput(
+            item=given.item,
+            additional_items=(wanted,),
+            must_include_additional_items=True,
+        )
+
+
+class Back:
+    """Begins with what was stored."""
+
+    name = "example.com/back"
+    applies_to = ResourceSelector(included_resources=("configmaps",))
+
+    def execute(self, given):
+        """Put everything back."""
+        return RestoreOutput(item=dict(given.item_from_backup))
+
+
 def test_careless_actions(cluster, store, settings_map):
     """What actions change in place is stored, and said; what they put back is not made."""
     copy = f"{settings_map}-copy"
-
-    class Wipe:
-        """Wipes in place, and asks for a namespace in a namespace."""
-
-        name = "example.com/wipe"
-        applies_to = ResourceSelector(included_resources=("configmaps",))
-
-        def execute(self, given):
-            """Leave a mark."""
-            given.item["data"] = {"wiped": "yes"}
-            spaces = GroupResource("", "namespaces")
-            wanted = ResourceIdentifier(spaces, settings_map, "default")
-            return BackupOutput(
-                item=given.item,
-                additional_items=(wanted,),
-                must_include_additional_items=True,
-            )
-
-    class Back:
-        """Begins with what was stored."""
-
-        name = "example.com/back"
-        applies_to = ResourceSelector(included_resources=("configmaps",))
-
-        def execute(self, given):
-            """Put everything back."""
-            return RestoreOutput(item=dict(given.item_from_backup))
-
     spec = RestoreSpec(
         backup_name="b-1",
         included_namespaces=[settings_map],

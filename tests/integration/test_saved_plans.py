@@ -108,6 +108,29 @@ def _actions(lines, key):
     return {line[key]: line["action"] for line in lines}
 
 
+def _assert_done_as_planned(result, plan, namespace):
+    """Hold a result to its plan, but for what controllers make meanwhile."""
+    done = {"create": "created", "skip": "skipped", "unchanged": "unchanged"}
+    expected = _actions(plan["entries"], "target")
+    assert "create" in expected.values()
+    found = _actions(result["outcomes"], "item")
+    for made in ("serviceaccounts", "default"), ("configmaps", "kube-root-ca.crt"):
+        target = f"{made[0]}/{namespace}/{made[1]}"
+        expected.pop(target, None)
+        found.pop(target, None)
+    assert found == {item: done[action] for item, action in expected.items()}
+    assert result["results"]["errors"] == []
+
+
+def _changed(result):
+    """Namespace and name of each item that is not unchanged to its action and reason."""
+    return {
+        outcome["item"].partition("/")[2]: (outcome["action"], outcome["reason"])
+        for outcome in result["outcomes"]
+        if outcome["action"] != "unchanged"
+    }
+
+
 def test_saved_plans_are_carried_out(cluster, kbackup, namespace, wait_for, tmp_path):
     """What was planned is done by another process; what moved meanwhile is not."""
     where, file = {"namespace": f"{namespace}-b"}, tmp_path / "plan.json"
@@ -123,16 +146,7 @@ def test_saved_plans_are_carried_out(cluster, kbackup, namespace, wait_for, tmp_
     plan = kbackup("restore", "plan", "r-1", *backup, "--save", file)
     result = kbackup("restore", "create", "--plan", file, "--yes")
 
-    done = {"create": "created", "skip": "skipped", "unchanged": "unchanged"}
-    expected = _actions(plan["entries"], "target")
-    assert "create" in expected.values()
-    found = _actions(result["outcomes"], "item")
-    for made in ("serviceaccounts", "default"), ("configmaps", "kube-root-ca.crt"):
-        target = f"{made[0]}/{namespace}-b/{made[1]}"  # by controllers, meanwhile
-        expected.pop(target, None)
-        found.pop(target, None)
-    assert found == {item: done[action] for item, action in expected.items()}
-    assert result["results"]["errors"] == []
+    _assert_done_as_planned(result, plan, **where)
 
     cluster.patch(maps, "settings", {"data": {"mode": "slow"}}, **where)
     cluster.patch(maps, "limits", {"data": {"most": "9"}}, **where)
@@ -149,11 +163,7 @@ def test_saved_plans_are_carried_out(cluster, kbackup, namespace, wait_for, tmp_
     )
     result = kbackup("restore", "create", "--plan", file, "--yes", code=3)
 
-    changed = {
-        outcome["item"].partition("/")[2]: (outcome["action"], outcome["reason"])
-        for outcome in result["outcomes"]
-        if outcome["action"] != "unchanged"
-    }
+    changed = _changed(result)
     assert changed[f"{namespace}-b/settings"] == ("skipped", MOVED)
     assert changed[f"{namespace}-b/limits"] == ("updated", "")
     assert changed[f"{namespace}-b/web"] == ("updated", "")

@@ -77,9 +77,8 @@ def test_group_that_answers_503(source, space, store):
     assert stored["configmaps"] >= 150
 
 
-def test_type_that_is_forbidden(source, real_cluster, space, store):
-    """A type that RBAC does not let us list is named; everything else is stored."""
-    user = f"reader-of-{space}"
+def rights_to_read(user, space):
+    """The right of a user to read ConfigMaps and more in a namespace, but no Secrets."""
     rule = {
         "apiGroups": [""],
         "resources": ["configmaps", "pods", "services"],
@@ -108,8 +107,14 @@ def test_type_that_is_forbidden(source, real_cluster, space, store):
             }
         ],
     }
-    source.create(role)
-    source.create(binding)
+    return role, binding
+
+
+def test_type_that_is_forbidden(source, real_cluster, space, store):
+    """A type that RBAC does not let us list is named; everything else is stored."""
+    user = f"reader-of-{space}"
+    for item in rights_to_read(user, space):
+        source.create(item)
     spec = BackupSpec(
         included_namespaces=[space], included_resources=["configmaps", "secrets"]
     )
