@@ -180,9 +180,8 @@ class BackupEngine:
             record = self._store.get(name)
         except BackupNotFoundError as exc:
             hint = "a run that was interrupted left nothing: start it again"
-            raise BackupNotFoundError(
-                name, "no run of it has ended", hint=hint
-            ) from exc
+            reason = exc.reason or "no run of it has ended"
+            raise BackupNotFoundError(name, reason, hint=exc.hint or hint) from exc
         return BackupResult(
             backup=record,
             results=self._store.results(name),

@@ -118,10 +118,7 @@ class Archives:
         """
         if (expected := _expected(name, manifest)) is not None:
             return expected.sha256
-        try:
-            info = self._store.stat(BackupFiles(name).archive)
-        except ObjectNotFoundError as exc:
-            raise BackupDamagedError(name, "its archive is missing") from exc
+        info = self._found(name)
         with self._lock:
             known = self._digests.get(name)
         if known is not None and known[0] == _version(info):
@@ -154,11 +151,18 @@ class Archives:
         self, name: str, spool: Writable, expected: ManifestObject | None
     ) -> None:
         key = BackupFiles(name).archive
-        info = self._store.stat(key) if expected is None else None
+        info = self._found(name) if expected is None else None
         kept = _bounded(name, _Kept(spool, self._place), expected)
         digest = copy_checked(self._store, name, key, kept, expected)
         if info is not None:
             self._remember(name, info, digest)
+
+    def _found(self, name: str) -> ObjectInfo:
+        """Return what the store knows of an archive that no manifest speaks of."""
+        try:
+            return self._store.stat(BackupFiles(name).archive)
+        except ObjectNotFoundError as exc:
+            raise BackupDamagedError(name, "its archive is missing") from exc
 
     def _remember(self, name: str, info: ObjectInfo, digest: str) -> None:
         with self._lock:

@@ -193,6 +193,7 @@ class BackupStore:
             BackupDamagedError: It is not whole, or not what its manifest says.
         """
         if salvage:
+            self.entry(name)  # that nothing is there is no damage
             manifest = right_manifest(self._store, name)
             return self._archives.open(name, manifest, salvage=True)
         require_complete(self.entry(name))

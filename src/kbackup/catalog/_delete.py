@@ -18,6 +18,7 @@ from kbackup.catalog._claim_to_delete import delete_claimed, look
 from kbackup.catalog._fetch import UnreadableError
 from kbackup.catalog._journal import Journal
 from kbackup.catalog._manifest import Manifest
+from kbackup.catalog._not_found import no_backup
 from kbackup.catalog._reading import read_side_file
 from kbackup.catalog._side_files import SHOWN, SideFile, strangers
 from kbackup.catalog._trust import (
@@ -116,7 +117,7 @@ def _require_backup(store: ObjectStore, files: BackupFiles) -> None:
     name = files.name
     keys = [info.key for info in store.list(files.directory)]
     if not keys:
-        raise BackupNotFoundError(name)
+        raise no_backup(store, name)
     others = strangers(name, keys)
     if len(others) == len(keys):
         named = first_few(others, SHOWN)

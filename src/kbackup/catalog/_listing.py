@@ -15,9 +15,10 @@ from kbackup._kits.words import first_few
 from kbackup._kits.workers import map_ordered
 from kbackup.archive import ArchiveReader
 from kbackup.catalog._archives import Archives
-from kbackup.catalog._claim_record import BACKUPS, ClaimRecord, read_claims, unended_run
+from kbackup.catalog._claim_record import BACKUPS, ClaimRecord, read_claims
 from kbackup.catalog._fetch import UnreadableError
 from kbackup.catalog._manifest import Manifest
+from kbackup.catalog._not_found import no_backup
 from kbackup.catalog._reading import read_side_file
 from kbackup.catalog._side_files import SHOWN, SideFile, known_files
 from kbackup.catalog._trust import (
@@ -30,7 +31,6 @@ from kbackup.catalog._trust import (
 from kbackup.errors import (
     ArchiveError,
     BackupDamagedError,
-    BackupNotFoundError,
     CodecError,
     ObjectNotFoundError,
     StoreError,
@@ -166,11 +166,12 @@ class Listing:
         """Return the entry of one backup.
 
         Raises:
-            BackupNotFoundError: There is nothing of that name.
+            BackupNotFoundError: There is nothing of that name; tells of a run that has
+                not ended.
         """
         found = self._look_again(self._entry_now(name))
         if found.backup is None and found == _nothing(name):
-            raise BackupNotFoundError(name, unended_run(self._store, BACKUPS, name))
+            raise no_backup(self._store, name)
         return found
 
     def _entry_now(self, name: str) -> BackupEntry:

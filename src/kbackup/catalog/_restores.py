@@ -9,7 +9,6 @@ from typing import Any
 from kbackup._kits.clock import Clock
 from kbackup._kits.words import first_few
 from kbackup.catalog._claim import RestoreClaim
-from kbackup.catalog._claim_record import RESTORES, unended_run
 from kbackup.catalog._claim_to_delete import delete_claimed, look
 from kbackup.catalog._fetch import (
     LARGEST_SIDE_FILE,
@@ -20,6 +19,7 @@ from kbackup.catalog._fetch import (
     parse_json,
 )
 from kbackup.catalog._journal import Journal, all_entries
+from kbackup.catalog._not_found import no_restore
 from kbackup.catalog._publish import Content, file_names
 from kbackup.catalog._reading import log_lines
 from kbackup.catalog._side_files import SHOWN, RestoreFile, known_restore_files
@@ -40,10 +40,6 @@ from kbackup.plugins import ObjectInfo, ObjectStore
 from kbackup.stores import RestoreFiles, ensure_location_record, layout
 
 _LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
-_COMPLETE_IT = (
-    "what it has written stays in the cluster; if it was killed, the same restore under "
-    "the same name completes it"
-)
 _UPLOAD = "uploadRestore"  # the journal's entry of a run that is about to write
 
 
@@ -146,9 +142,7 @@ def get_restore(store: ObjectStore, name: str) -> Restore:
         found = velero_restore(store, name, results)
         if found is not None:
             return found
-        unended = unended_run(store, RESTORES, name)
-        hint = _COMPLETE_IT if unended else ""
-        raise RestoreNotFoundError(name, unended, hint=hint) from exc
+        raise no_restore(store, name) from exc
 
 
 def _recorded(store: ObjectStore, name: str) -> Restore:
@@ -196,7 +190,7 @@ def delete_restore(store: ObjectStore, name: str, *, clock: Clock) -> tuple[str,
         reason = f"{files.directory} holds no file of a restore: {named}"
         raise RestoreNotFoundError(name, reason)
     if not keys:
-        raise RestoreNotFoundError(name)
+        raise no_restore(store, name)
 
     def ours() -> list[ObjectInfo]:
         found = list(store.list(files.directory))

@@ -15,6 +15,7 @@ import attrs
 
 from kbackup.catalog._fetch import UnreadableError, exists, fetch, parse_json
 from kbackup.catalog._manifest import Manifest, ManifestError
+from kbackup.catalog._not_found import no_backup
 from kbackup.errors import (
     BackupDamagedError,
     BackupNotFoundError,
@@ -81,13 +82,13 @@ def read_record(store: ObjectStore, name: str) -> Record:
     """Return the record of a backup.
 
     Raises:
-        BackupNotFoundError: There is none.
+        BackupNotFoundError: There is none; tells of a run that has not ended.
         BackupDamagedError: It cannot be read, or is that of another backup.
     """
     try:
         content = fetch_record(store, name)
     except ObjectNotFoundError as exc:
-        raise BackupNotFoundError(name) from exc
+        raise no_backup(store, name) from exc
     except UnreadableError as exc:
         raise BackupDamagedError(name, f"{layout.METADATA}: {exc}") from exc
     return parse_record(name, content)

@@ -220,6 +220,16 @@ def test_resume(scene):
         scene.engine().resume("other")
 
 
+def test_resume_of_what_has_not_ended(scene):
+    """Who asks for the result of a run under way, or killed, hears which run that is."""
+    scene.store.claim("b", run_uid="run-1")
+
+    with pytest.raises(BackupNotFoundError, match="not ended by run run-1") as caught:
+        scene.engine().resume("b")
+
+    assert "begins anew" in caught.value.hint
+
+
 def test_an_expiration_only_with_a_ttl(scene):
     """The record expires at its start plus the TTL, and never without."""
     scene.load(scene.secret("s"))

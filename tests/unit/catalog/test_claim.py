@@ -167,6 +167,39 @@ def test_dead_process_of_this_machine(store, root):
         store.entry("shop")
 
 
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda store, _: store.entry("shop"),
+        lambda store, _: store.get("shop"),
+        lambda store, _: store.manifest("shop"),
+        lambda store, _: list(store.logs("shop")),
+        lambda store, _: store.results("shop"),
+        lambda store, _: store.open_archive("shop"),
+        lambda store, _: store.open_archive("shop", salvage=True),
+        lambda store, _: store.open_contents("shop"),
+        lambda store, place: store.download("shop", place / "archive"),
+        lambda store, _: store.verify("shop"),
+        lambda store, _: store.delete("shop"),
+    ],
+    ids=[
+        *("entry", "get", "manifest", "logs", "results", "archive", "salvage"),
+        *("contents", "download", "verify", "delete"),
+    ],
+)
+def test_run_that_was_killed_is_told_of_by_whatever_is_asked(
+    store, clock, tmp_path, look
+):
+    """Whoever asks for a backup whose run died learns of it, and what to do."""
+    store.claim("shop", run_uid="dead")
+    clock.advance(timedelta(minutes=6))
+
+    with pytest.raises(BackupNotFoundError, match="not ended by run dead") as caught:
+        look(store, tmp_path)
+
+    assert "same backup under the same name begins anew" in caught.value.hint
+
+
 @pytest.mark.skipif(not machine(), reason="the system does not say when one began")
 def test_number_that_was_given_out_again(store, root):
     """A container started again has the same number: the run before it is dead."""

@@ -356,6 +356,11 @@ def test_a_restore_that_has_not_ended_is_told_of(any_store):
         pytest.raises(RestoreNotFoundError) as caught,
     ):
         any_store.get_restore("try")
+    with (
+        any_store.claim_restore("try", run_uid="run-1"),
+        pytest.raises(RestoreNotFoundError, match="not ended by run run-1"),
+    ):
+        any_store.delete_restore("try")
     with pytest.raises(RestoreNotFoundError) as ended:
         any_store.get_restore("try")
 

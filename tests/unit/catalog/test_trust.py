@@ -166,6 +166,15 @@ def test_salvage_reads_a_damaged_backup(shop, store, root):
         assert reader.damage == ()
 
 
+def test_salvage_without_an_archive(shop, store, root):
+    """Of a backup whose archive is gone nothing is readable, and that is said of it."""
+    (root / MANIFEST).unlink()
+    (root / "backups/shop/shop.tar.gz").unlink()
+
+    with pytest.raises(BackupDamagedError, match="shop: .*its archive is missing"):
+        store.open_archive("shop", salvage=True)
+
+
 def test_not_found(store):
     """A backup that is not there is not found, by every way to read it."""
     for read in (store.get, store.manifest, store.open_archive, store.archive_digest):
