@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 _COMMANDS = re.compile(r"[^\n\t -~\u00a0-\ud7ff\ue000-\U0010ffff]")
+_ALIKE = 0.7  # of the letters of both; at two thirds "nope" is taken for "nodes"
 
 
 def printable(text: str) -> str:
@@ -47,7 +48,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """Return the one of *known* that *name* may be a slip for, or nothing."""
     from difflib import get_close_matches  # noqa: PLC0415 - for slips of the pen only
 
-    return next(iter(get_close_matches(name, known, n=1)), "")
+    return next(iter(get_close_matches(name, known, n=1, cutoff=_ALIKE)), "")
 
 
 def suggestion(what: str, names: Iterable[str]) -> str:

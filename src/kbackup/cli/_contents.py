@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -91,6 +91,7 @@ def ls(
         for item in archive:
             words.learn(item)
             refs.append(item.identifier)
+    present = {ref.group_resource for ref in refs}
     wanted = {type_ for word in resources for type_ in words.meant_by(word)}
     rows = sorted(
         (ref.namespace, str(ref.group_resource), ref.name)
@@ -103,14 +104,20 @@ def ls(
         items=[{"namespace": ns, "resource": gr, "name": n} for ns, gr, n in rows],
         damage=list(archive.damage),
     )
-
-    def table() -> None:
-        print_table(("NAMESPACE", "RESOURCE", "NAME"), rows)
-        if not rows:
-            say(f"Nothing of {', '.join(sorted(resources)) or 'any type'} is in it.")
-
-    print_document(session, content, table)
+    headers = ("NAMESPACE", "RESOURCE", "NAME")
+    print_document(session, content, lambda: print_table(headers, rows))
+    absent = [word for word in resources if not words.meant_by(word) & present]
+    if absent or not rows:
+        say(f"Nothing of {', '.join(sorted(absent)) or 'any type'} is in it.")
+        _say_near(words, absent)
     return _damage(archive)
+
+
+def _say_near(words: TypeWords, unknown: Iterable[str]) -> None:
+    """Tell which types may have been meant by words that mean none."""
+    slips = [words.near(word) for word in unknown if not words.meant_by(word)]
+    if hint := suggestion("type", slips):
+        say(f"Hint: {hint}")
 
 
 @click.command(cls=Command)
@@ -149,20 +156,14 @@ def show(session: Session, name: str, item: str, *, damaged: bool) -> int:
             say(f"Error: {item} is more than one object of backup {name}: {several}")
         elif types:
             say(f"Error: backup {name} has no {item}")
-        else:
-            _say_no_type(name, kind, words.near(kind))
+        else:  # which is not an object that is not there
+            say(f"Error: no type {kind} in backup {name}")
+            _say_near(words, [kind])
         say_next(session, f"kbackup backup ls {name}")
         return _FAILED
     content = found[0].content
     print_document(session, content, None)
     return _damage(archive)
-
-
-def _say_no_type(name: str, kind: str, near: str) -> None:
-    """Tell a type that is not there from an object that is not there."""
-    say(f"Error: no type {kind} in backup {name}")
-    if near:
-        say(f"Hint: {suggestion('type', [near])}")
 
 
 @click.command(cls=Command)

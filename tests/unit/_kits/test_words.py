@@ -44,10 +44,26 @@ def test_a_number_has_its_noun(number: int, text: str) -> None:
     assert plural(number, "item") == text
 
 
-def test_a_slip_is_held_against_what_is_known() -> None:
-    """The likeliest name is found; nothing, where none is alike."""
-    assert nearest("shp", ["stock", "shop", "sharp"]) == "shop"
-    assert nearest("zzz", ["stock", "shop"]) == ""
+KNOWN = ["deployments", "endpoints", "events", "nodes", "pods", "secrets", "services"]
+
+
+@pytest.mark.parametrize(
+    ("slip", "meant"),
+    [
+        ("deplyments", "deployments"),
+        ("deploys", "deployments"),
+        ("pod", "pods"),
+        ("secret", "secrets"),
+        ("secrit", "secrets"),
+        ("nope", ""),
+        ("none", ""),
+        ("test", ""),
+        ("zzz", ""),
+    ],
+)
+def test_a_slip_is_held_against_what_is_known(slip: str, meant: str) -> None:
+    """The likeliest name is found; nothing, where none is so alike that it may be meant."""
+    assert nearest(slip, KNOWN) == meant
 
 
 @pytest.mark.parametrize(

@@ -275,6 +275,25 @@ def test_ls_by_type(backed_up, word):
     assert [line.split()[-1] for line in done.out.splitlines()] == ["NAME", "web"]
 
 
+@pytest.mark.parametrize("output", ["table", "json"])
+@pytest.mark.parametrize(
+    ("words", "facts"),
+    [
+        ("deplyments", ["Nothing of deplyments", "nearest type is deployments.apps"]),
+        ("deplyments,pods", ["Nothing of deplyments is in it", "deployments.apps"]),
+        ("secrets,jobs", ["Nothing of jobs is in it"]),
+    ],
+)
+def test_ls_names_the_types_of_which_nothing_is_there(backed_up, words, facts, output):
+    """A mistyped type is not silent, beside one that is there either, whatever is printed."""
+    done = backed_up("backup", "ls", "shop-1", "--resources", words, "-o", output)
+
+    assert done.code == 0
+    for fact in facts:
+        assert fact in done.err
+    assert ("Hint: " in done.err) == (len(facts) > 1)
+
+
 @pytest.mark.parametrize(
     "item",
     [
