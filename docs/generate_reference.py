@@ -51,6 +51,11 @@ backup that is whole and ended as Completed or PartiallyFailed; newer ones that 
 incomplete or failed are named as not taken. `backup delete` takes full names only. No backup
 is made under the name `latest`; one that has it all the same, from Velero, is meant by it.
 
+Of several names each is done that can be; each that is not there is told, and the exit code
+is 1 (2 where one cannot be a name at all). `backup delete` looks at all of them first, and
+deletes nothing where one is not there: what else was typed may not be meant either. With
+`-o json` one name gives its own document, several give a list, also where one was found.
+
 A location in memory (`memory://`) ends with the command, so `backup create` refuses it.
 
 Values of Secrets are printed by one command only, `backup show`, when a Secret is asked

@@ -6,6 +6,7 @@ What looks into one backup is in `_contents`.
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,7 +14,7 @@ import click
 from kbackup._kits.words import plural
 from kbackup.cli import _contents
 from kbackup.cli._asking import agreed, require_somebody_to_ask
-from kbackup.cli._describe import describe_entry, entry_row
+from kbackup.cli._describe import Description, describe_entry, entry_row
 from kbackup.cli._options import (
     Duration,
     Group,
@@ -37,18 +38,19 @@ from kbackup.cli._output import (
 from kbackup.cli._place import (
     LATEST,
     meant_backup,
-    place_of,
     refuse_memory,
+    say_none,
     telling_if_made,
 )
 from kbackup.cli._progress import show_progress
 from kbackup.cli._session import Session
+from kbackup.cli._several import Named, each_named, picked, print_each
 from kbackup.cli._signals import cancel_on_signal
 from kbackup.errors import BackupNotFoundError
 from kbackup.models import BackupOptions, BackupSpec, to_json
 
 if TYPE_CHECKING:
-    from kbackup.catalog import BackupEntry
+    from kbackup.catalog import BackupEntry, BackupStore
     from kbackup.models import BackupResult
 
 _ITEMS_FAILED = 3  # as the backup itself would end
@@ -167,26 +169,21 @@ def _print_created(result: BackupResult, url: str) -> None:
 def get(session: Session, names: tuple[str, ...]) -> int:
     """List the backups of the location, newest first."""
     store = session.store()
-    names = tuple(meant_backup(store, name) for name in names)
-    entries = store.list()
+    meant = each_named(names, partial(meant_backup, store))
+    named = Named(store.list())
     if names:
-        entries = [entry for entry in entries if entry.name in names]
+        listed = {entry.name: entry for entry in named.found}
+        named = picked(listed, meant.found, store.entry)
+    entries = named.found
     content = document("BackupList", items=[_entry_json(e) for e in entries])
     headers = ("NAME", "STATUS", "ERRORS", "WARNINGS", "CREATED", "EXPIRES", "COPIES")
 
-    def table() -> None:
-        print_table(headers, (entry_row(entry) for entry in entries))
-        if not entries and not names:
-            say(f"No backups in {place_of(store)}.")
-            say_next(session, "kbackup backup create NAME")
-
-    print_document(session, content, table)
-    missing = sorted(set(names) - {entry.name for entry in entries})
-    for name in missing:
-        say(f"Error: backup {name}: not found in {place_of(store)}")
-    if missing:
-        say_next(session, "kbackup backup get")
-    return 1 if missing else 0
+    rows = map(entry_row, entries)
+    print_document(session, content, lambda: print_table(headers, rows))
+    if not entries and not names:
+        say_none(session, store, "backups")
+        say_next(session, "kbackup backup create NAME")
+    return Named(entries, [*meant.errors, *named.errors]).told(session)
 
 
 def _entry_json(entry: BackupEntry) -> dict[str, Any]:
@@ -209,21 +206,25 @@ def _entry_json(entry: BackupEntry) -> dict[str, Any]:
 def describe(session: Session, names: tuple[str, ...], *, details: bool) -> int:
     """Tell what a backup is, what it covers and what it does not.
 
-    Exit code 1 if one of them is damaged.
+    Exit code 1 if one of them is damaged, or not there.
     """
     store = session.store()
-    meant = [meant_backup(store, name) for name in names]
-    found = [describe_entry(store, name, details=details) for name in meant]
-    contents = [each.content for each in found]
-    content = (
-        contents[0]
-        if len(contents) == 1
-        else document("BackupDescriptionList", items=contents)
+
+    def described(name: str) -> Description:
+        return describe_entry(store, meant_backup(store, name), details=details)
+
+    named = each_named(names, described)
+    contents = [each.content for each in named.found]
+    print_each(
+        session,
+        document("BackupDescriptionList", items=contents),
+        lambda: echo("\n\n".join(each.text for each in named.found)),
+        several=len(names) > 1,
     )
-    texts = "\n\n".join(each.text for each in found)
-    print_document(session, content, lambda: echo(texts))
-    say_next(session, found[-1].next_command)
-    return 1 if any(each.state == "damaged" for each in found) else 0
+    if named.errors:
+        return named.told(session)
+    say_next(session, named.found[-1].next_command)
+    return 1 if any(each.state == "damaged" for each in named.found) else 0
 
 
 @backup.command()
@@ -237,27 +238,43 @@ def describe(session: Session, names: tuple[str, ...], *, details: bool) -> int:
 def delete(
     session: Session, names: tuple[str, ...], *, yes: bool, files_only: bool
 ) -> int:
-    """Delete backups; their records go first, so half-deleted ones are not offered."""
+    """Delete backups; their records go first, so half-deleted ones are not offered.
+
+    Nothing is deleted if one of them is not there: what else was typed may not be meant
+    either.
+    """
     require_somebody_to_ask(yes=yes)
     store = session.store()
-    for name in names:
-        _require_backup(store.entry(name))  # nothing is deleted if one is not there
+    names = tuple(dict.fromkeys(names))
+    present = each_named(names, lambda name: _require_backup(store.entry(name)))
+    if present.errors:
+        say("Nothing was deleted.")
+        return present.told(session)
     _warn_of_unrun(session)
     what = ", ".join(names)
     if not agreed(f"Delete {what} from {store.url} for good?", yes=yes):
         say("Nothing was deleted.")
         return 1
-    for name in names:
-        left = store.delete(name, files_only=files_only)
-        if session.output == "table":
-            echo(f"Deleted {name}")
-        for key in left:
-            say(f"warning: left, for it is no file of a backup: {key}")
-    if session.output != "table":
-        content = document("Deletion", location=store.url, deleted=list(names))
+    done = each_named(names, partial(_delete, session, store, files_only=files_only))
+    if session.output != "table" and done.found:
+        content = document("Deletion", location=store.url, deleted=list(done.found))
         print_document(session, content, lambda: None)
+    if done.errors:
+        return done.told(session)
     say_next(session, "kbackup backup get")
     return 0
+
+
+def _delete(
+    session: Session, store: BackupStore, name: str, *, files_only: bool
+) -> str:
+    """Delete one backup, tell what of its directory was left, and return its name."""
+    left = store.delete(name, files_only=files_only)
+    if session.output == "table":
+        echo(f"Deleted {name}")
+    for key in left:
+        say(f"warning: left, for it is no file of a backup: {key}")
+    return name
 
 
 def _require_backup(entry: BackupEntry) -> None:

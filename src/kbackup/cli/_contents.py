@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -26,6 +26,7 @@ from kbackup.cli._output import (
 )
 from kbackup.cli._place import meant_backup
 from kbackup.cli._session import Session
+from kbackup.cli._several import each_named, print_each
 from kbackup.cli._types import TypeWords, without_twins
 
 if TYPE_CHECKING:
@@ -222,24 +223,33 @@ def _print_archive(session: Session, name: str) -> None:
 
 
 @click.command(cls=Command)
-@click.argument("name")
+@click.argument("names", nargs=-1, required=True)
 @global_options
 @click.pass_obj
-def verify(session: Session, name: str) -> int:
-    """Read the whole of backup NAME: digests, every item, counts, references."""
-    name = _meant(session, name)
-    store = session.store()
-    report = store.verify(name)
-    content = document(
-        "VerifyReport",
-        backup=name,
-        objects=report.objects,
-        items=report.items,
-        problems=list(report.problems),
-        away=list(report.away),
-    )
+def verify(session: Session, names: tuple[str, ...]) -> int:
+    """Read the whole of backups: digests, every item, counts, references.
 
-    def table() -> None:
+    Exit code 1 if one of them is damaged, or not there.
+    """
+    store = session.store()
+    named = each_named(names, partial(_verified, session))
+    listed = document("VerifyReportList", items=named.found)
+    print_each(session, listed, lambda: None, several=len(names) > 1)
+    if named.errors:
+        return named.told(session)
+    damaged = [each["backup"] for each in named.found if each["problems"]]
+    if damaged and len(store.directories()) > 1:
+        say_next(session, "kbackup location repair --dry-run")
+    elif damaged:
+        say_next(session, f"kbackup backup ls {damaged[0]} --damaged")
+    return _FAILED if damaged else 0
+
+
+def _verified(session: Session, name: str) -> dict[str, Any]:
+    """Verify one backup; people are told at once, for the next may take long."""
+    name = _meant(session, name)
+    report = session.store().verify(name)
+    if session.output == "table":
         seen = f"{plural(report.objects, 'object')}, {plural(report.items, 'item')}"
         verdict = "damaged" if report.problems else "whole"
         echo(f"Backup {name} is {verdict}: {seen} read")
@@ -247,10 +257,11 @@ def verify(session: Session, name: str) -> int:
             echo(f"  {problem}")
         for text in report.away:
             echo(f"  not read: {text}")
-
-    print_document(session, content, table)
-    if report.problems and len(store.directories()) > 1:
-        say_next(session, "kbackup location repair --dry-run")
-    elif report.problems:
-        say_next(session, f"kbackup backup ls {name} --damaged")
-    return _FAILED if report.problems else 0
+    return document(
+        "VerifyReport",
+        backup=name,
+        objects=report.objects,
+        items=report.items,
+        problems=list(report.problems),
+        away=list(report.away),
+    )

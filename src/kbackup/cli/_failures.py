@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -62,13 +62,25 @@ def explain(
         lines += _left(error.result)
     if isinstance(error, errors.ClusterError) and session.target:
         lines.append(f"Cluster: {session.target}")
+    return "\n".join([*lines, *_ending([error], arguments, session)])
+
+
+def explain_each(errors_: Sequence[errors.KBackupError], session: Session) -> str:
+    """Return what to print for errors of several names of one command."""
+    facts = [f"Error: {_fact(error, session)}" for error in errors_]
+    return "\n".join([*facts, *_ending(errors_, (), session)])
+
+
+def _ending(
+    errors_: Sequence[errors.KBackupError], arguments: Sequence[str], session: Session
+) -> Iterator[str]:
+    """Yield what follows the facts: the place, the advice, the next command."""
     store = session.opened_store
-    if store is not None and isinstance(error, _NOT_FOUND):
-        lines.append(f"Location: {place_of(store)}")
-    if error.hint:
-        lines.append(f"Hint: {error.hint}")
-    lines.append(f"Next: {next_command(error, arguments, session)}")
-    return "\n".join(lines)
+    if store is not None and any(isinstance(error, _NOT_FOUND) for error in errors_):
+        yield f"Location: {place_of(store)}"
+    for hint in dict.fromkeys(error.hint for error in errors_ if error.hint):
+        yield f"Hint: {hint}"
+    yield f"Next: {next_command(errors_[-1], arguments, session)}"
 
 
 def _left(result: Any) -> list[str]:

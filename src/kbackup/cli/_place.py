@@ -12,6 +12,7 @@ from kbackup.errors import BackupNotFoundError, InvalidConfigError, KBackupError
 
 if TYPE_CHECKING:
     from kbackup.catalog import BackupEntry, BackupStore
+    from kbackup.cli._session import Session
 
 _MEMORY = "kbackup.io/memory"
 LATEST = "latest"  # in the place of a backup's name
@@ -27,6 +28,16 @@ def is_absent(store: BackupStore) -> bool:
 def place_of(store: BackupStore) -> str:
     """Return its address, and that it is not there yet: it may be mistyped."""
     return store.url + (", which does not exist yet" if is_absent(store) else "")
+
+
+def say_none(session: Session, store: BackupStore, what: str) -> None:
+    """Say that a location has none of *what*, and whose location it is.
+
+    Nobody may have the setting in mind that it is from.
+    """
+    say(f"No {what} in {place_of(store)}.")
+    if session.chosen_by:
+        say(f"This location is from {session.chosen_by}.")
 
 
 def without_own_key(text: str) -> str:

@@ -7,6 +7,7 @@ import shlex
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -38,7 +39,7 @@ from kbackup.cli._output import (
     say,
     say_next,
 )
-from kbackup.cli._place import meant_backup, place_of
+from kbackup.cli._place import meant_backup, say_none
 from kbackup.cli._plan_file import (
     load_plan,
     refuse_beside_plan,
@@ -47,6 +48,7 @@ from kbackup.cli._plan_file import (
 )
 from kbackup.cli._progress import show_progress
 from kbackup.cli._session import NoBackupGivenError, Session
+from kbackup.cli._several import Named, each_named, picked, print_each
 from kbackup.cli._signals import cancel_on_signal
 from kbackup.errors import KBackupError
 from kbackup.models import RestoreOptions, RestoreSpec, to_json
@@ -55,7 +57,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from kbackup.catalog import BackupStore
-    from kbackup.models import ItemTransform, RestoreResult
+    from kbackup.models import ItemTransform, Restore, RestoreResult
     from kbackup.plugins import Observer
     from kbackup.restore import RestoreEngine, RestorePlan
 
@@ -385,63 +387,56 @@ def _print_restored(result: RestoreResult) -> None:
 def get(session: Session, names: tuple[str, ...]) -> int:
     """List the restores in the location, newest first, Velero's too."""
     store = session.store()
-    restores = store.list_restores()
+    named = Named(store.list_restores())
     if names:
-        restores = [each for each in restores if each.metadata.name in names]
-    now = datetime.now(UTC)
-    content = document("RestoreList", items=[to_json(each) for each in restores])
-
-    def table() -> None:
-        print_table(
-            ("NAME", "BACKUP", "STATUS", "ERRORS", "WARNINGS", "STARTED"),
-            (
-                (
-                    each.metadata.name,
-                    each.spec.backup_name or "unknown",
-                    str(each.status.phase or "unknown"),
-                    str(each.status.errors),
-                    str(each.status.warnings),
-                    f"{age(each.status.start_timestamp, now)} ago",
-                )
-                for each in restores
-            ),
-        )
-        if not restores and not names:
-            say(f"No restores in {place_of(store)}.")
-            say_next(session, "kbackup restore plan --from-backup latest")
-
-    print_document(session, content, table)
-    missing = sorted(set(names) - {each.metadata.name for each in restores})
-    for name in missing:
-        say(f"Error: {_why_not_listed(store, name)}")
-    if missing:
-        say(f"Location: {place_of(store)}")
-        say_next(session, "kbackup restore get")
-    return 1 if missing else 0
+        listed = {each.metadata.name: each for each in named.found}
+        named = picked(listed, names, store.get_restore)
+    content = document("RestoreList", items=[to_json(each) for each in named.found])
+    headers = ("NAME", "BACKUP", "STATUS", "ERRORS", "WARNINGS", "STARTED")
+    rows = map(_row, named.found)
+    print_document(session, content, lambda: print_table(headers, rows))
+    if not named.found and not names:
+        say_none(session, store, "restores")
+        say_next(session, "kbackup restore plan --from-backup latest")
+    return named.told(session)
 
 
-def _why_not_listed(store: BackupStore, name: str) -> str:
-    """Tell damage, and a run that has not ended, from what was never there."""
-    try:
-        store.get_restore(name)
-    except KBackupError as exc:
-        return str(exc)
-    return f"restore {name}: appeared after the list was read"
+def _row(restore_: Restore) -> tuple[str, ...]:
+    """Return one line of ``restore get``."""
+    status = restore_.status
+    return (
+        restore_.metadata.name,
+        restore_.spec.backup_name or "unknown",
+        str(status.phase or "unknown"),
+        str(status.errors),
+        str(status.warnings),
+        f"{age(status.start_timestamp, datetime.now(UTC))} ago",
+    )
 
 
 @restore.command()
-@click.argument("name")
+@click.argument("names", nargs=-1, required=True)
 @click.option(
     "--details", is_flag=True, help="Also each object, every warning and error."
 )
 @global_options
 @click.pass_obj
-def describe(session: Session, name: str, *, details: bool) -> None:
+def describe(session: Session, names: tuple[str, ...], *, details: bool) -> int:
     """Tell what a restore did and what went wrong."""
     store = session.store()
-    content, text = describe_restore(store, name, details=details)
-    print_document(session, content, lambda: echo(text))
-    say_next(session, f"kbackup restore logs {name}")
+    look = partial(describe_restore, store, details=details)
+    named = each_named(names, look)
+    contents = [content for content, _ in named.found]
+    print_each(
+        session,
+        document("RestoreDescriptionList", items=contents),
+        lambda: echo("\n\n".join(text for _, text in named.found)),
+        several=len(names) > 1,
+    )
+    if named.errors:
+        return named.told(session)
+    say_next(session, f"kbackup restore logs {names[-1]}")
+    return 0
 
 
 @restore.command()

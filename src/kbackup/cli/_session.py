@@ -133,10 +133,19 @@ class Session:
             read_config,
         )
 
-        given = self.locations or tuple(
-            filter(None, [os.environ.get("KBACKUP_LOCATION", "")])
-        )
+        given = self.locations or _from_environment()
         return choose_location(given, read_config(config_path()))
+
+    @property
+    def chosen_by(self) -> str:
+        """Which setting the location is from, in words; empty: it was given."""
+        if self.locations:
+            return ""
+        from kbackup.cli._config import config_path  # noqa: PLC0415 - on demand
+
+        if _from_environment():
+            return "KBACKUP_LOCATION"
+        return f"default-location in {config_path()}"
 
     def _location(self, chosen: Chosen) -> BackupStorageLocation:
         from kbackup.models import AccessMode  # noqa: PLC0415 - on demand
@@ -164,6 +173,11 @@ class Session:
     def close(self) -> None:
         """Close what was opened."""
         self._opened.close()
+
+
+def _from_environment() -> tuple[str, ...]:
+    """Return the location that the environment names, if it does."""
+    return tuple(filter(None, [os.environ.get("KBACKUP_LOCATION", "")]))
 
 
 class NoBackupGivenError(click.UsageError):

@@ -171,7 +171,7 @@ def test_salvage_without_an_archive(shop, store, root):
     (root / MANIFEST).unlink()
     (root / "backups/shop/shop.tar.gz").unlink()
 
-    with pytest.raises(BackupDamagedError, match="shop: .*its archive is missing"):
+    with pytest.raises(BackupDamagedError, match=r"shop: .*its archive is missing"):
         store.open_archive("shop", salvage=True)
 
 

@@ -26,6 +26,33 @@ def test_empty_location_is_there(offline, directory):
     assert f"No backups in file://{directory}.\n" in done.err
 
 
+@pytest.mark.parametrize(
+    "words", [("backup", "get"), ("restore", "get", "-o", "json")], ids=" ".join
+)
+def test_list_of_nothing_says_whose_location_it_is(
+    offline, directory, tmp_path, monkeypatch, words
+):
+    """Where nothing is found, the place and the setting that it is from are said."""
+    settings = tmp_path / "kbackup/config.toml"
+    settings.parent.mkdir()
+    settings.write_text(f'default-location = "p"\n[locations.p]\nurl = "{directory}"\n')
+
+    given = offline(*words, "--location", directory)
+    by_environment = offline(*words)
+    monkeypatch.delenv("KBACKUP_LOCATION")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    by_settings = offline(*words)
+
+    for done in (given, by_environment, by_settings):
+        assert done.code == 0
+        assert f"No {words[0]}s in file://{directory}, which does not" in done.err
+        assert ("items" in done.out) == ("json" in words)
+    assert "This location is from" not in given.err
+    assert "This location is from KBACKUP_LOCATION." in by_environment.err
+    told = f"This location is from default-location in {settings}."
+    assert told in by_settings.err
+
+
 def test_not_found_names_the_location(offline, directory):
     """Whoever asks for one backup at a mistyped place sees the place."""
     done = offline("backup", "describe", "shop-1")
