@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from kbackup import BackupEngine, BackupSpec, BackupStore, Cluster
+from kbackup import BackupEngine, BackupSpec, BackupStore, Cluster, RestoreEngine
 from kbackup.testing import SimulatedCluster, load_sample_shop
 
 ROOT = Path(__file__).parent.parent
@@ -72,6 +72,9 @@ def test_embed_a_backup(kubeconfig, tmp_path):
     )
 
     assert re.search(r"^shop-\d{14}: Completed$", printed, re.MULTILINE)
+    warning = "  warning: 1 volume has no data in this backup: shop/orders\n"
+    assert warning in printed
+    assert "velero:" not in printed
     assert len(list((tmp_path / "b/backups").iterdir())) == 1
 
 
@@ -269,6 +272,11 @@ def test_links_of_the_readme():
 
 class TestRunningLoop:
     """The engines work where an event loop is running."""
+
+    @pytest.mark.parametrize("engine", [BackupEngine, RestoreEngine])
+    def test_help_says_how_to_await(self, engine):
+        """Who asks a notebook for help on `run` reads what can be awaited."""
+        assert "``await asyncio.to_thread(engine.run, ...)``" in engine.run.__doc__
 
     def test_called_from_a_coroutine(self, simulated, tmp_path):
         """Called directly, as from a notebook's cell, a run blocks and ends well."""

@@ -18,8 +18,10 @@ def back_up(cluster: Cluster, namespace: str, directory: str) -> int:
         result = engine.run(name, BackupSpec(included_namespaces=[namespace]))
 
     print(f"{name}: {result.backup.status.phase}")
-    for entry in (*result.results.warnings, *result.results.errors):
-        print(f"  {entry.namespace or entry.area}: {entry.message}")
+    for warning in result.results.warnings:
+        print(f"  warning: {warning}")
+    for error in result.results.errors:
+        print(f"  error: {error}")
     return result.exit_code
 
 

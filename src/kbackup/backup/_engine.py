@@ -84,7 +84,10 @@ class BackupEngine:
         *,
         cancel: CancelToken | None = None,
     ) -> BackupResult:
-        """Make a backup.
+        """Make a backup; blocks until it has ended.
+
+        It is no coroutine: in asyncio or a notebook it is called as it is, or as
+        ``await asyncio.to_thread(engine.run, ...)``, which keeps the loop free.
 
         Args:
             name: Of the backup: a DNS-1123 subdomain that the store does not have.

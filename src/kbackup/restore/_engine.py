@@ -132,7 +132,12 @@ class RestoreEngine:
         *,
         cancel: CancelToken | None = None,
     ) -> RestoreResult:
-        """Plan and apply, reading the archive once; raises what both raise."""
+        """Plan and apply, reading the archive once; raises what both raise.
+
+        Blocks until the restore has ended. It is no coroutine: in asyncio or a notebook
+        it is called as it is, or as ``await asyncio.to_thread(engine.run, ...)``, which
+        keeps the loop free.
+        """
         from kbackup.restore._pipeline import (  # noqa: PLC0415 - see the module
             run_restore,
         )
