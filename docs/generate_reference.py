@@ -122,7 +122,7 @@ s3ForcePathStyle = "true"
 
 With `uuid` only the location that has it is used: another disk, and the empty directory that
 a disk leaves where it is not mounted, are refused. `kbackup location validate` prints it,
-once a backup was made there. Beside `url` only `read-only` and `uuid` may stand. A setting of a location that is not in this example
+once a backup was made there. Beside `url` only `read-only` and `uuid` may stand. A setting that is not in this example
 is refused by name.
 """
 

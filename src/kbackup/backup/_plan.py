@@ -42,12 +42,15 @@ class BackupPlan:
         not_covered: What was selected and could not be read.
         missing: What the stored objects would refer to and the backup would not hold.
         results: The warnings and errors that the backup would have.
+        holds_nothing: Nothing that was asked for would be in it, at most Namespaces
+            that come along.
     """
 
     items: tuple[PlannedType, ...] = ()
     not_covered: tuple[NotCovered, ...] = ()
     missing: tuple[MissingReference, ...] = ()
     results: Results = attrs.field(factory=Results)
+    holds_nothing: bool = False
 
     @property
     def total(self) -> int:
@@ -140,6 +143,7 @@ def plan_backup(
         not_covered=tuple(stored.ledger.not_covered),
         missing=stored.missing,
         results=run.results,
+        holds_nothing=stored.ledger.holds_nothing,
     )
 
 

@@ -112,7 +112,7 @@ def create(session: Session, /, name: str, **flags: Any) -> int:
             result = engine.run(name, spec, options, cancel=token)
     if flags["dry_run"]:
         print_document(session, plan.to_json(), lambda: echo(str(plan)))
-        return _ITEMS_FAILED if plan.results.errors else 0
+        return _ITEMS_FAILED if plan.results.errors or plan.holds_nothing else 0
     content = document(
         "BackupResult",
         backup=to_json(result.backup),

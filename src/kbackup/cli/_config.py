@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 
 _BESIDE_URL = frozenset({"url", "read-only", "uuid"})
+_TOP = frozenset({"default-location", "locations"})
 _FIELDS = frozenset({"provider", "bucket", "prefix", "config", "read-only", "uuid"})
 
 
@@ -95,6 +96,7 @@ def read_config(path: Path) -> Config:
         return Config(path=path)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
         raise InvalidConfigError(f"{path}: {exc}") from exc
+    _refuse_odd_keys(data, _TOP, str(path))
     locations = data.get("locations", {})
     default = data.get("default-location", "")
     if not isinstance(default, str) or not isinstance(locations, dict):
@@ -181,8 +183,7 @@ def _refuse_odd_keys(
     if not odd:
         return
     names = ", ".join(odd)
-    beside = set(odd) & _FIELDS
-    if beside:  # beside a url, then
+    if "url" in known and _FIELDS.intersection(odd):
         raise InvalidConfigError(
             f"{where} has a url, which takes no {names} beside it",
             hint="what a url cannot say needs provider, bucket, prefix, config",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -85,7 +86,8 @@ def doctor(session: Session, name: str | None) -> int:
     )
     failed = any(f.status == "error" for f in findings)
     if failed:
-        say_once_mended(session, "kbackup doctor")
+        again = f"--from-backup {shlex.quote(name)}" if name else ""
+        say_once_mended(session, f"kbackup doctor {again}".rstrip())
     elif session.opened_store is None:
         say_next(session, "kbackup doctor --location URL")
     elif session.opened_store.list() or session.opened_store.read_only:

@@ -18,7 +18,7 @@ from kbackup.cli._output import (
     say_next,
     say_once_mended,
 )
-from kbackup.cli._place import telling_if_made, without_own_key
+from kbackup.cli._place import is_absent, place_of, telling_if_made, without_own_key
 from kbackup.cli._session import Session
 from kbackup.errors import UnsupportedCapabilityError
 
@@ -159,6 +159,8 @@ def repair(session: Session, *, dry_run: bool, yes: bool) -> int:
         require_somebody_to_ask(yes=yes, first=shown)
     store = session.store()
     plan = store.plan_repair()
+    if is_absent(store):  # it may be mistyped
+        say(f"Location: {place_of(store)}")
     if dry_run:
         content = document("RepairPlan", location=store.url, **plan.to_json())
         print_document(session, content, lambda: echo(str(plan)))

@@ -12,6 +12,7 @@ import click
 from click.core import ParameterSource
 
 from kbackup._kits.private_file import private_file
+from kbackup.errors import InvalidPlanError
 
 if TYPE_CHECKING:
     from kbackup.models import ItemTransform
@@ -47,13 +48,16 @@ def load_plan(path: Path) -> RestorePlan:
     """Read a plan; of functions it may name those that the command line sets.
 
     Raises:
-        InvalidPlanError: The file holds none, one that was changed, or one that names
-            other functions.
+        InvalidPlanError: The file, which it names, holds none, one that was changed, or
+            one that names other functions.
     """
     from kbackup.restore import RestorePlan  # noqa: PLC0415 - on demand
 
     text = path.read_bytes()
-    return RestorePlan.from_json(text, transforms=_transforms_of(text))
+    try:
+        return RestorePlan.from_json(text, transforms=_transforms_of(text))
+    except InvalidPlanError as exc:
+        raise InvalidPlanError(f"{path}: {exc}", hint=exc.hint) from exc
 
 
 def _transforms_of(text: bytes) -> tuple[ItemTransform, ...]:

@@ -111,6 +111,14 @@ def test_dry_run_that_misses_something(kbackup):
     assert "error: namespace nope does not exist" in done.out
 
 
+def test_dry_run_that_finds_nothing(kbackup):
+    """A dry run of what would be an empty backup ends with 3, as the backup itself would."""
+    done = kbackup("backup", "create", "a", "--selector", "no=such", "--dry-run")
+
+    assert done.code == 3
+    assert "0 objects would be stored" in done.out
+
+
 def test_dry_run_writes_nothing(kbackup, directory):
     """A dry run counts what would be stored and leaves the location alone."""
     done = kbackup("backup", "create", "a", "--include-namespaces", "shop", "--dry-run")

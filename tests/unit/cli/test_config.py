@@ -147,6 +147,22 @@ def test_a_slip_in_a_setting_leads_to_the_right_one(config):
     assert caught.value.hint == "the nearest setting is read-only"
 
 
+def test_a_slip_beside_the_locations(config):
+    """A mistyped default-location is refused, and is not as if there were none."""
+    with pytest.raises(
+        InvalidConfigError, match="no setting default_location"
+    ) as caught:
+        config('default_location = "a"\n[locations.a]\nurl = "/b"\n')
+
+    assert caught.value.hint == "the nearest setting is default-location"
+
+
+def test_an_address_beside_the_locations(config):
+    """An address outside of a location's table is no setting."""
+    with pytest.raises(InvalidConfigError, match=r"config\.toml has no setting url"):
+        config('url = "/b"\n')
+
+
 @pytest.fixture(name="home")
 def fixture_home(tmp_path, monkeypatch):
     """A home directory."""

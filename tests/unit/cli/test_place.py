@@ -53,6 +53,14 @@ def test_list_of_nothing_says_whose_location_it_is(
     assert told in by_settings.err
 
 
+def test_repair_of_a_mistyped_location(offline, directory):
+    """Where there is nothing to repair because nothing is there, that is said."""
+    done = offline("location", "repair", "--dry-run")
+
+    assert (done.code, done.out) == (0, "nothing to repair\n")
+    assert f"Location: file://{directory}, which does not exist yet" in done.err
+
+
 def test_not_found_names_the_location(offline, directory):
     """Whoever asks for one backup at a mistyped place sees the place."""
     done = offline("backup", "describe", "shop-1")

@@ -116,6 +116,15 @@ def test_doctor_without_anything(offline, monkeypatch):
     assert done.err.endswith("Once that is mended:\nNext: kbackup doctor\n")
 
 
+def test_doctor_about_a_backup_that_is_not_there(kbackup):
+    """What is to be typed again asks about the same backup."""
+    done = kbackup("doctor", "--from-backup", "nope")
+
+    assert done.code == 1
+    assert "backup nope: not found" in done.out
+    assert done.next == "Next: kbackup doctor --from-backup nope"
+
+
 def test_doctor_without_a_location(kbackup, monkeypatch):
     """A good cluster without a location leads to giving one, not to a failing list."""
     monkeypatch.delenv("KBACKUP_LOCATION")

@@ -193,7 +193,7 @@ def test_spoilt_plan_is_refused(planned, simulated, file, spoil, said):
     done = planned("restore", "create", "--plan", file, "--yes")
 
     assert done.code == 2
-    assert "Error: the saved plan cannot be used: " in done.err
+    assert f"Error: {file}: the saved plan cannot be used: " in done.err
     assert said in done.err
     assert done.next.startswith("Next: kbackup restore plan --from-backup NAME --save")
     assert simulated.calls == before
