@@ -49,3 +49,31 @@ def test_a_server_that_is_not_verified(kbackup):
     assert len(told) == 1
     assert told[0].startswith("warning: the TLS certificate of 127.0.0.1 is not")
     assert "InsecureRequestWarning" not in done.stderr
+
+
+def test_a_backup_whose_run_was_killed(kbackup, real_cluster, tmp_path, killed_runs):
+    """Who asks for what a dead run began beside a real server hears which run it was."""
+    spec = {"included_namespaces": ["default"]}
+    with killed_runs(real_cluster.kubeconfig, tmp_path / "store") as run:
+        assert run("backup", "whole", spec).through
+        writes = run("backup", "other", spec).writes
+        assert not run("backup", "killed", spec, number=writes // 2).through
+
+    logs = kbackup("backup", "logs", "killed")
+    plan = kbackup("restore", "plan", "--from-backup", "killed")
+    verified = kbackup("backup", "verify", "nope", "whole")
+
+    assert (logs.returncode, plan.returncode, verified.returncode) == (1, 1, 1)
+    for done in (logs, plan):
+        assert "backup killed: not found: begun and not ended by run " in done.stderr
+        assert "the same backup under the same name begins anew" in done.stderr
+    assert "Backup whole is whole" in verified.stdout
+    assert "Error: backup nope: not found" in verified.stderr
+
+
+def test_a_dry_run_that_finds_nothing(kbackup):
+    """What a real server has nothing of ends a dry run as it would end the backup."""
+    words = ("--include-namespaces", "default", "--selector", "no=such")
+
+    assert kbackup("backup", "create", "a", *words, "--dry-run").returncode == 3
+    assert kbackup("backup", "create", "a", *words).returncode == 3

@@ -50,7 +50,7 @@ KNOWN = ["deployments", "endpoints", "events", "nodes", "pods", "secrets", "serv
 @pytest.mark.parametrize(
     ("slip", "meant"),
     [
-        ("deplyments", "deployments"),
+        ("deploymnts", "deployments"),
         ("deploys", "deployments"),
         ("pod", "pods"),
         ("secret", "secrets"),

@@ -287,8 +287,8 @@ def test_ls_by_type(backed_up, word):
 @pytest.mark.parametrize(
     ("words", "facts"),
     [
-        ("deplyments", ["Nothing of deplyments", "nearest type is deployments.apps"]),
-        ("deplyments,pods", ["Nothing of deplyments is in it", "deployments.apps"]),
+        ("deploymnts", ["Nothing of deploymnts", "nearest type is deployments.apps"]),
+        ("deploymnts,pods", ["Nothing of deploymnts is in it", "deployments.apps"]),
         ("secrets,jobs", ["Nothing of jobs is in it"]),
     ],
 )
