@@ -222,9 +222,10 @@ def test_resume(scene):
 
 def test_resume_of_what_has_not_ended(scene):
     """Who asks for the result of a run under way, or killed, hears which run that is."""
-    scene.store.claim("b", run_uid="run-1")
-
-    with pytest.raises(BackupNotFoundError, match="not ended by run run-1") as caught:
+    with (
+        scene.store.claim("b", run_uid="run-1"),
+        pytest.raises(BackupNotFoundError, match="not ended by run run-1") as caught,
+    ):
         scene.engine().resume("b")
 
     assert "begins anew" in caught.value.hint

@@ -14,11 +14,15 @@ LISTS = {"describe": "BackupDescriptionList", "verify": "VerifyReportList"}
 @pytest.fixture(name="killed")
 def fixture_killed(restored, directory):
     """The command line beside a backup and a restore whose runs died long ago."""
-    with BackupStore.open(directory) as store:
-        store.claim("killed", run_uid="7" * 8)
-        store.claim_restore("killed", run_uid="7" * 8)
-    for path in (directory / "plugins/kbackup.io").rglob("killed.json"):
-        claim = json.loads(path.read_text())
+    with (
+        BackupStore.open(directory) as store,
+        store.claim("killed", run_uid="7" * 8),
+        store.claim_restore("killed", run_uid="7" * 8),
+    ):
+        paths = (directory / "plugins/kbackup.io").rglob("killed.json")
+        claims = {path: json.loads(path.read_text()) for path in paths}
+    for path, claim in claims.items():
+        path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps({**claim, "heartbeat": "2001-01-01T00:00:00Z"}))
         os.utime(path, (1, 1))
     return restored
