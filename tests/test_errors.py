@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import traceback
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,23 @@ def test_cluster_error_names_verb_thing_and_reason():
 
     assert str(error) == "cannot list secrets shop: forbidden: not allowed"
     assert (error.status, error.hint, error.retryable) == (403, "ask", False)
+
+
+def test_traceback_shows_the_hint():
+    """Whoever sees only a traceback, as in a notebook, reads what to do as well."""
+    error = errors.InvalidSpecError(
+        ["no namespace webshpo"], hint="the nearest is webshop"
+    )
+    error.add_note("from elsewhere")
+
+    error.hint = "it has webshop"
+
+    shown = "".join(traceback.format_exception(error))
+    assert "no namespace webshpo\n" in shown
+    assert "it has webshop\n" in shown
+    assert "from elsewhere\n" in shown
+    assert "the nearest" not in shown
+    assert not hasattr(errors.InvalidSpecError(["x"]), "__notes__")
 
 
 def test_violations_are_kept_apart():

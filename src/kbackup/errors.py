@@ -54,7 +54,7 @@ class KBackupError(Exception):
     Attributes:
         exit_code: What the command line ends with when this error ends it.
         retryable: Whether the same call may succeed later without a change.
-        hint: What to do about it, one sentence, or empty.
+        hint: What to do about it.
         result: The result of the run that the error ended, where there was a run.
     """
 
@@ -63,8 +63,23 @@ class KBackupError(Exception):
 
     def __init__(self, message: str, reason: str = "", *, hint: str = "") -> None:
         super().__init__(f"{message}: {reason}" if reason else message)
+        self._hint = ""
         self.hint = hint
         self.result: Any = None
+
+    @property
+    def hint(self) -> str:
+        """One sentence, or empty; a traceback shows it below the message, as a note."""
+        return self._hint
+
+    @hint.setter
+    def hint(self, hint: str) -> None:
+        notes = getattr(self, "__notes__", [])
+        if self._hint in notes:
+            notes.remove(self._hint)
+        self._hint = hint
+        if hint:
+            self.add_note(hint)
 
 
 class ConfigError(KBackupError):
