@@ -2,8 +2,8 @@
 
 Called by the pipeline with the pages of a listing and with single additional items.
 Most items go through `_copy`: a few comparisons, and the bytes that the server sent go
-to the archive untouched. Only where an action, a `where` or a reference wants to look
-inside is an item parsed.
+to the archive untouched. Of types that refer to others it parses them, to note that;
+where an action or a `where` has a say, items go through `_inspect`.
 """
 
 from __future__ import annotations
@@ -139,11 +139,7 @@ class ItemBackupper:
         group_resource = resource.group_resource
         if group_resource in NEVER_STORED_ALONE:
             self._leave(page, items, tally)
-        elif (
-            self._where is None
-            and finder_for(group_resource) is None
-            and not self._actions.for_type(group_resource)
-        ):
+        elif self._where is None and not self._actions.for_type(group_resource):
             self._copy(page, items, tally)
         else:
             self._inspect(page, items, tally)
@@ -209,7 +205,8 @@ class ItemBackupper:
     def _copy(
         self, page: TypeLedger, items: Iterable[ListedItem], tally: Tally
     ) -> None:
-        """Store items without looking inside; this loop is what large backups do."""
+        """Store items as they are; this loop is what large backups do."""
+        parses = finder_for(page.resource.group_resource) is not None
         resource, version = page.full_name, page.resource.version
         preferred = page.resource.preferred
         stored, add = page.stored, self._sink.add
@@ -222,13 +219,20 @@ class ItemBackupper:
             if reason := unwanted(item, key, page):
                 tally.skipped[reason] += 1
                 continue
+            body = item.json()
+            content: Mapping[str, Any] | None = None
+            if parses:
+                identifier = _identifier(page, namespace, name)
+                content = self._content(page, identifier, body, tally)
+                if content is None:
+                    continue
             try:
                 add(
                     resource=resource,
                     version=version,
                     namespace=namespace,
                     name=name,
-                    body=item.json(),
+                    body=body,
                     preferred=preferred,
                 )
             except ArchiveError as exc:
@@ -236,6 +240,8 @@ class ItemBackupper:
                 continue
             stored.add(key)
             count += 1
+            if content is not None:
+                self._look_into(content, identifier)
             if len(name) > LONGEST_NAME_FOR_VELERO:
                 self.overlong.append(_identifier(page, namespace, name))
         tally.stored += count
@@ -433,17 +439,24 @@ class ItemBackupper:
             )
 
     def _note(self, identifier: ResourceIdentifier, outcome: ActionOutcome) -> None:
-        """Keep what a stored item asks for and refers to."""
+        """Keep what a stored item's actions ask for, and what is in it."""
         for wanted, unfiltered in outcome.additional:
             self._ledger.want(wanted, unfiltered=unfiltered)
         if len(identifier.name) > LONGEST_NAME_FOR_VELERO:
             self.overlong.append(identifier)
+        self._look_into(outcome.item, identifier)
+
+    def _look_into(
+        self, item: Mapping[str, Any], identifier: ResourceIdentifier
+    ) -> None:
+        """Keep what a stored item refers to, and what is told of claims and Pods."""
         finder = finder_for(identifier.group_resource)
-        if finder is not None:
-            self._references.note(finder, outcome.item, identifier)
+        if finder is None:
+            return
+        self._references.note(finder, item, identifier)
         if identifier.group_resource == well_known.PERSISTENT_VOLUME_CLAIMS:
-            self._ledger.volumes.append(_volume_of(identifier, outcome.item))
-        elif identifier.group_resource == well_known.PODS and _has_hooks(outcome.item):
+            self._ledger.volumes.append(_volume_of(identifier, item))
+        elif identifier.group_resource == well_known.PODS and _has_hooks(item):
             self._ledger.hooked_pods += 1
 
     def _lose(

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from kbackup._kits.nested import mapping_at, objects_at
+from kbackup._kits.kinds import GroupKind, kind_of
+from kbackup._kits.nested import mapping_at, objects_at, value_at
 from kbackup._kits.storage_classes import storage_class_of
 from kbackup.catalog import MissingReference
 from kbackup.models import GroupResource, ResourceIdentifier, well_known
@@ -18,10 +19,22 @@ _POD_CLASSES = {
     "priorityClassName": well_known.PRIORITY_CLASSES,
     "runtimeClassName": well_known.RUNTIME_CLASSES,
 }
+_DEPLOYMENT = ("apps", "Deployment")
+_CRON_JOB = ("batch", "CronJob")
+_STATEFUL_SETS = GroupResource("apps", "statefulsets")
+# What an autoscaler scales; the plural of any other kind cannot be told from it.
+_SCALABLE = {
+    _DEPLOYMENT: GroupResource("apps", "deployments"),
+    ("apps", "ReplicaSet"): well_known.REPLICA_SETS,
+    ("", "ReplicationController"): GroupResource("", "replicationcontrollers"),
+    ("apps", "StatefulSet"): _STATEFUL_SETS,
+}
+# Of a backend that stands for an action of the AWS Load Balancer Controller.
+_PORT_OF_NO_SERVICE = "use-annotation"
+# A label of what the server itself makes.
+_BOOTSTRAPPING = "kubernetes.io/bootstrapping"
 _RBAC = "rbac.authorization.k8s.io"
 _ROLES = GroupResource(_RBAC, "roles")
-_CLUSTER_ROLES = GroupResource(_RBAC, "clusterroles")
-_WEBHOOKS = "admissionregistration.k8s.io"
 
 _JSON = Mapping[str, Any]
 _Target = tuple[GroupResource, str, str]  # type, namespace, name
@@ -78,7 +91,7 @@ def _is_everywhere(target: _Target) -> bool:
     group_resource, _, name = target
     if (group_resource, name) in _IN_EVERY_NAMESPACE:
         return True
-    if group_resource == _CLUSTER_ROLES:
+    if group_resource == well_known.CLUSTER_ROLES:
         return name in _BUILT_IN_ROLES or name.startswith("system:")
     return group_resource == well_known.PRIORITY_CLASSES and name.startswith("system-")
 
@@ -101,6 +114,7 @@ def _of_volume(volume: _JSON, _: str) -> Iterator[_Target]:
 
 
 def _of_pod(pod: _JSON, namespace: str) -> Iterator[_Target]:
+    """Yield what a Pod, or the template of one, cannot be started without."""
     spec = mapping_at(pod, "spec")
     if account := spec.get("serviceAccountName"):
         yield well_known.SERVICE_ACCOUNTS, namespace, account
@@ -134,6 +148,8 @@ def _of_environment(container: _JSON) -> Iterator[tuple[GroupResource, str]]:
         yield from _required(source, "secretRef", well_known.SECRETS)
         yield from _required(source, "configMapRef", well_known.CONFIG_MAPS)
     for variable in objects_at(container, "env"):
+        if "valueFrom" not in variable:
+            continue  # most have a plain value, and there are many
         value = mapping_at(variable, "valueFrom")
         yield from _required(value, "secretKeyRef", well_known.SECRETS)
         yield from _required(value, "configMapKeyRef", well_known.CONFIG_MAPS)
@@ -149,20 +165,102 @@ def _required(
         yield group_resource, name
 
 
-def _of_binding(binding: _JSON, namespace: str) -> Iterator[_Target]:
+def _templates_at(*path: str) -> _Finder:
+    """Return the finder of a type that has the template of its Pods at *path*."""
+
+    def find(item: _JSON, namespace: str) -> Iterator[_Target]:
+        return _of_pod(mapping_at(item, *path), namespace)
+
+    return find
+
+
+def _unless_made_by(kind: GroupKind, finder: _Finder) -> _Finder:
+    """Return a finder that leaves out what *kind* makes of a template of its own."""
+
+    def find(item: _JSON, namespace: str) -> Iterable[_Target]:
+        owners = objects_at(item, "metadata", "ownerReferences")
+        if any(each.get("controller") and kind_of(each) == kind for each in owners):
+            return ()
+        return finder(item, namespace)
+
+    return find
+
+
+def _of_stateful_set(item: _JSON, namespace: str) -> Iterator[_Target]:
+    spec = mapping_at(item, "spec")
+    if service := spec.get("serviceName"):
+        yield well_known.SERVICES, namespace, service
+    for claim in objects_at(spec, "volumeClaimTemplates"):
+        yield from _of_volume(claim, "")
+    yield from _of_pod(mapping_at(spec, "template"), namespace)
+
+
+def _of_account(account: _JSON, namespace: str) -> Iterator[_Target]:
+    for pull_secret in objects_at(account, "imagePullSecrets"):
+        if name := pull_secret.get("name"):
+            yield well_known.SECRETS, namespace, name
+
+
+def _of_autoscaler(scaler: _JSON, namespace: str) -> Iterator[_Target]:
+    target = mapping_at(scaler, "spec", "scaleTargetRef")
+    scaled = _SCALABLE.get(kind_of(target))
+    if scaled is not None and (name := target.get("name")):
+        yield scaled, namespace, name
+
+
+def _of_cluster_binding(binding: _JSON, namespace: str) -> Iterator[_Target]:
     role = mapping_at(binding, "roleRef")
     name = role.get("name")
     if not name:
         return
     if role.get("kind") == "ClusterRole":
-        yield _CLUSTER_ROLES, "", name
+        yield well_known.CLUSTER_ROLES, "", name
     else:
         yield _ROLES, namespace, name
 
 
-def _of_ingress(ingress: _JSON, _: str) -> Iterator[_Target]:
-    if name := mapping_at(ingress, "spec").get("ingressClassName"):
+def _of_binding(binding: _JSON, namespace: str) -> Iterator[_Target]:
+    """Yield the role and the accounts that get it.
+
+    Those of the whole cluster are not asked for accounts: they come with one account
+    of a namespace, and name many elsewhere. The server's own bindings name accounts
+    that only some clusters have.
+    """
+    yield from _of_cluster_binding(binding, namespace)
+    if _BOOTSTRAPPING in mapping_at(binding, "metadata", "labels"):
+        return
+    for subject in objects_at(binding, "subjects"):
+        if subject.get("kind") == "ServiceAccount" and (name := subject.get("name")):
+            where = subject.get("namespace") or namespace
+            yield well_known.SERVICE_ACCOUNTS, where, name
+
+
+def _of_ingress(ingress: _JSON, namespace: str) -> Iterator[_Target]:
+    spec = mapping_at(ingress, "spec")
+    if name := spec.get("ingressClassName"):
         yield well_known.INGRESS_CLASSES, "", name
+    for tls in objects_at(spec, "tls"):
+        if name := tls.get("secretName"):
+            yield well_known.SECRETS, namespace, name
+    backends = [
+        mapping_at(path, "backend")
+        for rule in objects_at(spec, "rules")
+        for path in objects_at(rule, "http", "paths")
+    ]
+    backends += [mapping_at(spec, "defaultBackend"), mapping_at(spec, "backend")]
+    for backend in backends:
+        if name := _service_of(backend):
+            yield well_known.SERVICES, namespace, name
+
+
+def _service_of(backend: _JSON) -> str:
+    """Return the Service of a backend, in v1 or as before; empty: it has none."""
+    service = mapping_at(backend, "service")
+    port = value_at(service, "port", "name") or backend.get("servicePort")
+    if port == _PORT_OF_NO_SERVICE:
+        return ""
+    name: str = service.get("name") or backend.get("serviceName") or ""
+    return name
 
 
 def _of_webhooks(configuration: _JSON, _: str) -> Iterator[_Target]:
@@ -179,15 +277,34 @@ def _of_definition(definition: _JSON, _: str) -> Iterator[_Target]:
         yield well_known.SERVICES, service.get("namespace", ""), name
 
 
+_of_template = _templates_at("spec", "template")
 _FINDERS: dict[GroupResource, _Finder] = {
     well_known.PERSISTENT_VOLUME_CLAIMS: _of_claim,
     well_known.PERSISTENT_VOLUMES: _of_volume,
     well_known.PODS: _of_pod,
+    well_known.SERVICE_ACCOUNTS: _of_account,
+    GroupResource("", "podtemplates"): _templates_at("template"),
+    GroupResource("", "replicationcontrollers"): _of_template,
+    **{
+        GroupResource(group, name): finder
+        for group in ("apps", "extensions")
+        for name, finder in (
+            ("daemonsets", _of_template),
+            ("deployments", _of_template),
+            ("replicasets", _unless_made_by(_DEPLOYMENT, _of_template)),
+        )
+    },
+    _STATEFUL_SETS: _of_stateful_set,
+    well_known.JOBS: _unless_made_by(_CRON_JOB, _of_template),
+    GroupResource("batch", "cronjobs"): _templates_at(
+        "spec", "jobTemplate", "spec", "template"
+    ),
+    GroupResource("autoscaling", "horizontalpodautoscalers"): _of_autoscaler,
     GroupResource(_RBAC, "rolebindings"): _of_binding,
-    GroupResource(_RBAC, "clusterrolebindings"): _of_binding,
+    well_known.CLUSTER_ROLE_BINDINGS: _of_cluster_binding,
     well_known.INGRESSES: _of_ingress,
-    well_known.CRDS: _of_definition,
     GroupResource("extensions", "ingresses"): _of_ingress,
-    GroupResource(_WEBHOOKS, "mutatingwebhookconfigurations"): _of_webhooks,
-    GroupResource(_WEBHOOKS, "validatingwebhookconfigurations"): _of_webhooks,
+    well_known.CRDS: _of_definition,
+    well_known.MUTATING_WEBHOOKS: _of_webhooks,
+    well_known.VALIDATING_WEBHOOKS: _of_webhooks,
 }

@@ -43,6 +43,23 @@ POD = {
     }
 }
 
+IN_POD = {
+    "serviceaccounts/shop/web",
+    "priorityclasses.scheduling.k8s.io/gold",
+    "runtimeclasses.node.k8s.io/gvisor",
+    "secrets/shop/registry",
+    "persistentvolumeclaims/shop/data",
+    "secrets/shop/tls",
+    "configmaps/shop/web",
+    "secrets/shop/token",
+    "secrets/shop/env",
+    "configmaps/shop/keys",
+    "configmaps/shop/init",
+}
+DEPLOYMENT = {"apiVersion": "apps/v1", "kind": "Deployment", "controller": True}
+CRON_JOB = {"apiVersion": "batch/v1beta1", "kind": "CronJob", "controller": True}
+OTHER_KIND = {**DEPLOYMENT, "apiVersion": "example.com/v1"}
+
 WEBHOOKS = {
     "webhooks": [
         {"clientConfig": {"service": {"namespace": "w", "name": "hook"}}},
@@ -67,19 +84,7 @@ def _missing(group_resource, item, namespace="shop", stored=()):
         (
             "pods",
             POD,
-            {
-                "serviceaccounts/shop/web",
-                "priorityclasses.scheduling.k8s.io/gold",
-                "runtimeclasses.node.k8s.io/gvisor",
-                "secrets/shop/registry",
-                "persistentvolumeclaims/shop/data",
-                "secrets/shop/tls",
-                "configmaps/shop/web",
-                "secrets/shop/token",
-                "secrets/shop/env",
-                "configmaps/shop/keys",
-                "configmaps/shop/init",
-            },
+            IN_POD,
         ),
         (
             "persistentvolumeclaims",
@@ -135,6 +140,23 @@ def _missing(group_resource, item, namespace="shop", stored=()):
             {f"roles.{RBAC}/shop/reader"},
         ),
         (
+            f"rolebindings.{RBAC}",
+            {
+                "roleRef": {"kind": "Role", "name": "reader"},
+                "subjects": [
+                    {"kind": "ServiceAccount", "name": "runner"},
+                    {"kind": "ServiceAccount", "name": "ci", "namespace": "build"},
+                    {"kind": "ServiceAccount", "name": "default", "namespace": "x"},
+                    {"kind": "User", "name": "jane"},
+                ],
+            },
+            {
+                f"roles.{RBAC}/shop/reader",
+                "serviceaccounts/shop/runner",
+                "serviceaccounts/build/ci",
+            },
+        ),
+        (
             f"clusterrolebindings.{RBAC}",
             {"roleRef": {"kind": "ClusterRole", "name": "shop-admin"}},
             {f"clusterroles.{RBAC}/shop-admin"},
@@ -143,6 +165,47 @@ def _missing(group_resource, item, namespace="shop", stored=()):
             "ingresses.networking.k8s.io",
             {"spec": {"ingressClassName": "nginx"}},
             {"ingressclasses.networking.k8s.io/nginx"},
+        ),
+        (
+            "ingresses.networking.k8s.io",
+            {
+                "spec": {
+                    "tls": [{"secretName": "cert"}, {"hosts": ["example.com"]}],
+                    "defaultBackend": {"service": {"name": "web"}},
+                    "rules": [
+                        {"host": "example.com"},
+                        {"http": {"paths": [{"backend": {"service": {"name": "api"}}}]}},
+                        {"http": {"paths": [{"backend": {"resource": {"name": "b"}}}]}},
+                    ],
+                }
+            },
+            {"secrets/shop/cert", "services/shop/web", "services/shop/api"},
+        ),
+        (
+            "ingresses.extensions",
+            {
+                "spec": {
+                    "backend": {"serviceName": "web", "servicePort": 80},
+                    "rules": [{"http": {"paths": [{"backend": {"serviceName": "a"}}]}}],
+                }
+            },
+            {"services/shop/web", "services/shop/a"},
+        ),
+        (
+            "statefulsets.apps",
+            {
+                "spec": {
+                    "serviceName": "db",
+                    "volumeClaimTemplates": [{"spec": {"storageClassName": "fast"}}],
+                    "template": POD,
+                }
+            },
+            {"services/shop/db", "storageclasses.storage.k8s.io/fast", *IN_POD},
+        ),
+        (
+            "serviceaccounts",
+            {"imagePullSecrets": [{"name": "registry"}], "secrets": [{"name": "t"}]},
+            {"secrets/shop/registry"},
         ),
         (
             "ingresses.extensions",
@@ -177,6 +240,79 @@ def test_references_of_a_kind(kind, item, expected):
     assert _missing(GroupResource.parse(kind), item) == expected
 
 
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "deployments.apps",
+        "deployments.extensions",
+        "daemonsets.apps",
+        "daemonsets.extensions",
+        "statefulsets.apps",
+        "replicasets.apps",
+        "replicasets.extensions",
+        "replicationcontrollers",
+        "jobs.batch",
+    ],
+)
+def test_what_is_scaled_to_nothing_has_references_too(kind):
+    """What the Pods of a template will need is missed while there are no such Pods."""
+    item = {"spec": {"replicas": 0, "template": POD}}
+
+    assert _missing(GroupResource.parse(kind), item) == IN_POD
+
+
+@pytest.mark.parametrize(
+    ("kind", "item"),
+    [
+        (
+            "cronjobs.batch",
+            {"spec": {"suspend": True, "jobTemplate": {"spec": {"template": POD}}}},
+        ),
+        ("podtemplates", {"template": POD}),
+    ],
+    ids=["CronJob", "PodTemplate"],
+)
+def test_templates_elsewhere(kind, item):
+    """The template is found where the kind has it."""
+    assert _missing(GroupResource.parse(kind), item) == IN_POD
+
+
+@pytest.mark.parametrize(
+    ("kind", "owner", "expected"),
+    [
+        ("replicasets.apps", DEPLOYMENT, set()),
+        ("jobs.batch", CRON_JOB, set()),
+        ("replicasets.apps", OTHER_KIND, IN_POD),
+        ("replicasets.apps", {**DEPLOYMENT, "controller": False}, IN_POD),
+    ],
+    ids=["Deployment", "CronJob", "of another group", "no controller"],
+)
+def test_what_a_controller_made_of_its_own_template(kind, owner, expected):
+    """Old revisions and past runs are not asked what they needed: their owner is."""
+    item = {"metadata": {"ownerReferences": [owner]}, "spec": {"template": POD}}
+
+    assert _missing(GroupResource.parse(kind), item) == expected
+
+
+@pytest.mark.parametrize(
+    ("version", "kind", "expected"),
+    [
+        ("apps/v1", "Deployment", {"deployments.apps/shop/web"}),
+        ("extensions/v1beta1", "Deployment", {"deployments.apps/shop/web"}),
+        ("v1", "ReplicationController", {"replicationcontrollers/shop/web"}),
+        ("apps/v1", "StatefulSet", {"statefulsets.apps/shop/web"}),
+        ("argoproj.io/v1alpha1", "Rollout", set()),
+        ("example.com/v1", "Deployment", set()),
+    ],
+)
+def test_what_an_autoscaler_scales(version, kind, expected):
+    """A workload that is to be scaled is missed; of a custom kind nothing is guessed."""
+    target = {"apiVersion": version, "kind": kind, "name": "web"}
+    scalers = GroupResource("autoscaling", "horizontalpodautoscalers")
+
+    assert _missing(scalers, {"spec": {"scaleTargetRef": target}}) == expected
+
+
 def test_what_was_stored_is_not_missing():
     """A reference into the backup is no gap."""
     claim = {"spec": {"volumeName": "pv-1", "storageClassName": "fast"}}
@@ -200,6 +336,24 @@ def test_what_was_stored_is_not_missing():
             f"rolebindings.{RBAC}",
             {"roleRef": {"kind": "ClusterRole", "name": "system:node"}},
         ),
+        (
+            f"rolebindings.{RBAC}",
+            {
+                "metadata": {"labels": {"kubernetes.io/bootstrapping": "rbac-defaults"}},
+                "subjects": [{"kind": "ServiceAccount", "name": "bootstrap-signer"}],
+            },
+        ),
+        ("deployments.apps", {"spec": {"template": {"spec": {}}}}),
+        (
+            "ingresses.networking.k8s.io",
+            {
+                "spec": {
+                    "defaultBackend": {
+                        "service": {"name": "to-tls", "port": {"name": "use-annotation"}}
+                    }
+                }
+            },
+        ),
     ],
     ids=str,
 )
@@ -209,11 +363,42 @@ def test_what_every_cluster_has_is_no_gap(kind, item):
 
 
 @pytest.mark.parametrize(
-    "item", [{}, {"spec": None}, {"spec": {"volumes": "x", "containers": [1, None]}}]
+    "item",
+    [
+        {},
+        {"spec": None},
+        {"spec": {"volumes": "x", "containers": [1, None]}},
+        {
+            "metadata": {"ownerReferences": 1},
+            "spec": {
+                "template": 1,
+                "rules": [{"http": 1}],
+                "tls": [None],
+                "scaleTargetRef": {"apiVersion": 1, "kind": ["x"], "name": 1},
+            },
+            "subjects": {"kind": "ServiceAccount"},
+            "imagePullSecrets": "x",
+        },
+    ],
+    ids=["empty", "no spec", "no lists", "no objects"],
 )
-def test_odd_objects_refer_to_nothing(item):
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "pods",
+        "deployments.apps",
+        "statefulsets.apps",
+        "replicasets.apps",
+        "cronjobs.batch",
+        "serviceaccounts",
+        "ingresses.networking.k8s.io",
+        "horizontalpodautoscalers.autoscaling",
+        f"rolebindings.{RBAC}",
+    ],
+)
+def test_odd_objects_refer_to_nothing(kind, item):
     """An object of an unexpected shape is no reason to fail."""
-    assert _missing(GroupResource("", "pods"), item) == set()
+    assert _missing(GroupResource.parse(kind), item) == set()
 
 
 def test_secrets_refer_to_nothing():
