@@ -152,6 +152,28 @@ def report_namespaces(
         run.warning(f"excluded namespaces {name!r}: {_among(found)} like that")
 
 
+def report_unseen_namespaces(
+    request: BackupRequest,
+    found: Namespaces,
+    lists: Iterable[ListRecord],
+    run: Run,
+    ledger: Ledger,
+) -> None:
+    """Record namespaces that may not be read and in which nothing was found.
+
+    With few rights one that does not exist is not told from one that may not be read;
+    what is in it shows that it is there.
+    """
+    seen = {record.namespace for record in lists if record.listed}
+    for name in sorted({*found.unread} - seen - ledger.namespaces_in_use()):
+        reason = "may not be read, and nothing was found in it: it may not exist"
+        ledger.not_covered.append(
+            NotCovered(resource=well_known.NAMESPACES, namespace=name, reason=reason)
+        )
+        tell = run.warning if request.options.skip_forbidden else run.error
+        tell(f"namespace {name} {reason}", namespace=name)
+
+
 def _among(found: Namespaces) -> str:
     """Return where an excluded namespace was looked for; only a list shows them all."""
     if found.record is not None:

@@ -148,6 +148,9 @@ class _Storing:
             self._store_definitions()
             self._store_additional(namespaces)
             self._store_namespaces(namespaces)
+        coverage.report_unseen_namespaces(
+            request, namespaces, self._lists, run, ledger
+        )
         with run.phase("references"):
             return self._close_books()
 

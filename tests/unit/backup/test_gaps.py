@@ -194,6 +194,43 @@ def test_rights_in_one_namespace_are_enough(scene):
     assert any("may not be read" in text and "namespaces" in text for text in told)
 
 
+@pytest.mark.parametrize(
+    ("lenient", "phase"),
+    [(False, BackupPhase.PARTIALLY_FAILED), (True, BackupPhase.COMPLETED)],
+    ids=["error", "warning"],
+)
+def test_a_named_namespace_that_perhaps_does_not_exist(scene, lenient, phase):
+    """A slip in a name is told also where rights are too few to know that it is one."""
+    scene.load(scene.secret("s"))
+    scene.server.faults.forbid(resource="namespaces")
+
+    result = scene.back_up(
+        included_namespaces=["shop", "nonexist"],
+        options=BackupOptions(skip_forbidden=lenient),
+    )
+
+    told = result.results.warnings if lenient else result.results.errors
+    assert result.backup.status.phase is phase
+    assert [str(x) for x in told if "nonexist" in str(x)] == [
+        "namespace nonexist may not be read, and nothing was found in it: "
+        "it may not exist"
+    ]
+    assert ("namespaces", "nonexist") in _gaps(scene)
+    assert len(result.results.errors) == (0 if lenient else 1)
+
+
+def test_what_is_left_out_of_a_namespace_shows_that_it_exists(scene):
+    """A namespace that may not be read and holds something unwanted is no error."""
+    excluded = {"velero.io/exclude-from-backup": "true"}
+    scene.load(scene.secret("s"), scene.secret("t", "other", labels=excluded))
+    scene.server.faults.forbid(resource="namespaces")
+
+    result = scene.back_up(included_namespaces=["shop", "other"])
+
+    assert scene.stored() == ["secrets/shop/s"]
+    assert result.backup.status.phase is BackupPhase.COMPLETED
+
+
 def test_wildcards_without_the_right_to_list_namespaces(scene):
     """Where wildcards cannot be expanded there is no backup rather than a wrong one."""
     scene.load(scene.secret("s"))

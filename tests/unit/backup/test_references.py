@@ -174,7 +174,11 @@ def _missing(group_resource, item, namespace="shop", stored=()):
                     "defaultBackend": {"service": {"name": "web"}},
                     "rules": [
                         {"host": "example.com"},
-                        {"http": {"paths": [{"backend": {"service": {"name": "api"}}}]}},
+                        {
+                            "http": {
+                                "paths": [{"backend": {"service": {"name": "api"}}}]
+                            }
+                        },
                         {"http": {"paths": [{"backend": {"resource": {"name": "b"}}}]}},
                     ],
                 }
@@ -339,7 +343,9 @@ def test_what_was_stored_is_not_missing():
         (
             f"rolebindings.{RBAC}",
             {
-                "metadata": {"labels": {"kubernetes.io/bootstrapping": "rbac-defaults"}},
+                "metadata": {
+                    "labels": {"kubernetes.io/bootstrapping": "rbac-defaults"}
+                },
                 "subjects": [{"kind": "ServiceAccount", "name": "bootstrap-signer"}],
             },
         ),
@@ -349,7 +355,10 @@ def test_what_was_stored_is_not_missing():
             {
                 "spec": {
                     "defaultBackend": {
-                        "service": {"name": "to-tls", "port": {"name": "use-annotation"}}
+                        "service": {
+                            "name": "to-tls",
+                            "port": {"name": "use-annotation"},
+                        }
                     }
                 }
             },
