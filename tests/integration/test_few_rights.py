@@ -195,6 +195,28 @@ def test_backup_and_restore(real_cluster, namespace, store, wait_for):
             assert actions[item["kind"], name] == "create"
 
 
+def test_a_slip_in_the_name_of_a_namespace(real_cluster, namespace, store):
+    """It was a Completed backup: who has few rights is not told that it is not there."""
+    user, absent = f"owner-of-{namespace}", f"{namespace}-absent"
+    with ExitStack() as stack:
+        admin = stack.enter_context(Cluster.connect(real_cluster.kubeconfig))
+        for item in namespace_for(user, namespace):
+            World(admin, stack).make(item)
+        limited = stack.enter_context(
+            Cluster.connect(real_cluster.kubeconfig, as_user=user)
+        )
+        engine = BackupEngine(limited, store)
+
+        beside = engine.run("b-1", BackupSpec(included_namespaces=[namespace, absent]))
+        alone = engine.run("b-2", BackupSpec(included_namespaces=[absent]))
+
+    for result in (beside, alone):
+        assert str(result.backup.status.phase) == "PartiallyFailed"
+        told = [str(each) for each in result.results.errors]
+        assert len(told) == 1
+        assert absent in told[0]
+
+
 def rights_on(group, user, namespace):
     """The right to do everything with the orders of one namespace."""
     rule = {"apiGroups": [group], "resources": ["orders"], "verbs": ["*"]}

@@ -268,7 +268,7 @@ def was_meant(
 ) -> bool:
     """Tell whether a Namespace with nothing in it is what a backup was asked for.
 
-    Of a named namespace the object is stored whatever the other filters say, as by
+    Of a named namespace the object is stored even if the labels find nothing in it, as by
     Velero: that a slip in a label or a type found nothing may not hide behind it.
     """
     if selectors:

@@ -44,7 +44,8 @@ class BackupOptions:
         where: Given an item, tells whether it is wanted; called from any thread.
         skip_forbidden: All types that the caller may not list are one warning. Without it
             each is an error in a backup of the whole cluster, and where namespaces are
-            named each that was named, while the others are one warning.
+            named each that was named, while the others are one warning. Likewise of a
+            named namespace that may not be read, and in which nothing was found.
         consistency: ``exact``: all lists at one resourceVersion where the server can;
             ``newest``: each as it is when it is read.
         labels: For the backup's record.
