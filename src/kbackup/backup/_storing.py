@@ -148,10 +148,10 @@ class _Storing:
             self._store_definitions()
             self._store_additional(namespaces)
             self._store_namespaces(namespaces)
-        coverage.report_unseen_namespaces(
-            request, namespaces, self._lists, run, ledger
-        )
         with run.phase("references"):
+            coverage.report_unseen_namespaces(
+                request, namespaces, self._lists, run, ledger
+            )
             return self._close_books()
 
     def _new_backupper(self, namespaces: Namespaces) -> ItemBackupper:
