@@ -5,9 +5,11 @@ from datetime import timedelta
 import pytest
 
 from kbackup import BackupEngine, BackupSpec, BackupStore, Cluster
-from kbackup.errors import ItemNotFoundError
+from kbackup.cluster import PatchKind
+from kbackup.errors import ConflictError, ItemNotFoundError
 from kbackup.models import RestoreOptions, RestoreSpec
 from kbackup.restore import PlanAction, RestoreEngine
+from kbackup.restore._creating import Creator
 
 pytestmark = pytest.mark.integration
 
@@ -26,6 +28,11 @@ SERVICE = {
     "metadata": {"name": "web"},
     "spec": {"ports": [{"port": 80}], "selector": {"app": "web"}},
 }
+APPLIED = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "applied"}}
+
+
+class KilledError(BaseException):
+    """The process ends here."""
 
 
 @pytest.fixture
@@ -51,12 +58,13 @@ def account(cluster, namespace):
 
 @pytest.fixture
 def engine(cluster, namespace, tmp_path, wait_for):
-    """An engine over a backup ``b-1`` of a Role, a Service and the `default` account."""
+    """An engine over a backup ``b-1``: a Role, a Service, an account, an applied ConfigMap."""
     cluster.create(
         served(cluster, "Namespace"), SPACE | {"metadata": {"name": namespace}}
     )
     cluster.create(served(cluster, "Role"), ROLE, namespace=namespace)
     cluster.create(served(cluster, "Service"), SERVICE, namespace=namespace)
+    apply(cluster, namespace, {"a": "1"})
     wait_for("the account", lambda: account(cluster, namespace))
     secrets = {"imagePullSecrets": [{"name": "registry"}]}
     accounts = served(cluster, "ServiceAccount")
@@ -74,6 +82,18 @@ def into(namespace, **more):
     """A specification of a copy beside the original."""
     mapping = {namespace: f"{namespace}-1"}
     return RestoreSpec(backup_name="b-1", namespace_mapping=mapping, **more)
+
+
+def apply(cluster, namespace, data):
+    """Let `flux` apply a ConfigMap, as it does again and again."""
+    cluster.patch(
+        served(cluster, "ConfigMap"),
+        "applied",
+        APPLIED | {"data": data},
+        namespace=namespace,
+        kind=PatchKind.APPLY,
+        field_manager="flux",
+    )
 
 
 def grown(item):
@@ -134,3 +154,29 @@ def test_a_service_that_became_headless(cluster, engine, namespace):
         x for x in plan.entries if x.target.name == "web" and x.kind == "Service"
     ]
     assert line.action is PlanAction.CONFLICT
+
+
+def test_a_restore_that_was_killed_between_two_writes(
+    cluster, engine, namespace, monkeypatch
+):
+    """Run again it lets who applied an object go on applying it, and is done then."""
+
+    def die(*_):
+        raise KilledError
+
+    spec, copy = into(namespace), f"{namespace}-1"
+    with monkeypatch.context() as patched:
+        patched.setattr(Creator, "_give_back", die)
+        with pytest.raises(KilledError):
+            engine.run("try", spec)
+    with pytest.raises(ConflictError):
+        apply(cluster, copy, {"a": "2"})
+
+    plan = engine.plan("try", spec)
+    result = engine.run("try", spec)
+
+    (line,) = [x for x in plan.entries if x.target.name == "applied"]
+    assert (line.action, line.second_write) == (PlanAction.UPDATE, True)
+    assert result.results.errors == ()
+    assert engine.plan("try", spec).second_writes == 0
+    apply(cluster, copy, {"a": "2"})

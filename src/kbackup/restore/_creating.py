@@ -11,12 +11,13 @@ from typing import Any
 from kbackup._kits.workers import Cancelled
 from kbackup.archive import ArchiveContents
 from kbackup.errors import AlreadyExistsError, ClusterError, ForbiddenError
-from kbackup.models import APIResource, Item, ResourceIdentifier, well_known
+from kbackup.models import APIResource, ResourceIdentifier, well_known
 from kbackup.plugins import Run
 from kbackup.restore._answers import Answer, leaving, may_pass
 from kbackup.restore._desired import Desired
 from kbackup.restore._dropped import warn_of_dropped
 from kbackup.restore._existing import ExistingRules, decide
+from kbackup.restore._field_managers import lacks_managers, ownership_patch
 from kbackup.restore._owners import (
     STILL_OWNERLESS,
     OwnerLinks,
@@ -28,8 +29,15 @@ from kbackup.restore._plan import PlanAction, PlanEntry, Precondition
 from kbackup.restore._reset import is_labelled
 from kbackup.restore._seen import cleaned
 from kbackup.restore._server import Server
-from kbackup.restore._updating import DONE, Updater
-from kbackup.restore._writer import CREATED, FAILED, SKIPPED, UNCHANGED, Attempt
+from kbackup.restore._updating import DONE, GONE, MOVED, Updater
+from kbackup.restore._writer import (
+    CREATED,
+    FAILED,
+    SKIPPED,
+    UNCHANGED,
+    UPDATED,
+    Attempt,
+)
 
 _APPEARED = "an object of this name appeared since the plan was made"
 _UNSEEN = "an object of this name exists"
@@ -79,7 +87,9 @@ class Creator:
         except ClusterError as exc:
             return self._after_create(entry, resource, desired, exc)
         if entry.second_write and not self._server.dry_run:
-            self._give_back_fields(entry, resource, stored["metadata"]["uid"])
+            item = self._contents.get(entry.identifier)
+            if item is not None:
+                self._give_back(entry, resource, ownership_patch(item, stored))
         if lost:
             self._run.warning(f"restored without its owner {lost}", item=entry.target)
         warn_of_dropped(self._run, entry, desired.content, stored)
@@ -138,14 +148,15 @@ class Creator:
         """An object of that name is there, though the plan saw none."""
         ours = is_labelled(live["metadata"].get("labels"), self._label)
         seen = Precondition.of(live)  # before it is cleaned, which is done in place
+        patch = self._patch_of_managers(entry, live) if ours else None
         if ours and (lost := lacking(desired.owners, live)):
             message = f"without owner {', '.join(lost)}; {STILL_OWNERLESS}"
             self._run.warning(message, item=entry.target)
         verdict = decide(desired.content, cleaned(live), self._rules)
         is_as_desired = verdict.action is PlanAction.UNCHANGED
         answered = not self._server.lost_an_answer(entry)
-        if ours and entry.second_write and (is_as_desired or not answered):
-            self._give_back_fields(entry, resource, seen.uid)
+        if patch and (is_as_desired or not answered):
+            self._give_back(entry, resource, patch)
         if ours and not answered:
             return Attempt(action=CREATED, reason=entry.reason)
         if is_as_desired:
@@ -159,37 +170,54 @@ class Creator:
         reason = OURS_CHANGED if ours else reason
         return Attempt(action=SKIPPED, reason=reason, moved=True)
 
-    def _give_back_fields(
-        self, entry: PlanEntry, resource: APIResource, uid: str
+    # --- field managers ---------------------------------------------------------------
+
+    def _patch_of_managers(
+        self, entry: PlanEntry, live: Mapping[str, Any]
+    ) -> dict[str, Any] | None:
+        """The second write of an object that an earlier try made; None: it needs none."""
+        item = self._contents.get(entry.identifier) if entry.second_write else None
+        if item is None or not lacks_managers(item, live):
+            return None
+        return ownership_patch(item, live)
+
+    def _give_back(
+        self, entry: PlanEntry, resource: APIResource, patch: Mapping[str, Any]
     ) -> None:
-        """The second write: managers of server-side apply own their fields again."""
-        patch = _ownership_patch(self._contents.get(entry.identifier), uid)
-        if patch is None:
-            return
+        """The second write: managers of the backup manage their fields again."""
         try:
             self._server.patch(entry, resource, patch)
         except ClusterError as exc:
-            reason = self._server.explain(entry, exc)
+            self._warn_of_managers(entry, self._server.explain(entry, exc))
         except Cancelled as exc:  # the object is there, and must be told of
-            reason = exc.reason
-        else:
-            return
+            self._warn_of_managers(entry, exc.reason)
+
+    def give_back(
+        self, entry: PlanEntry, resource: APIResource, desired: Desired
+    ) -> Attempt:
+        """Send the second write that an earlier run of the restore did not come to."""
+        live = self._server.look(entry, resource)
+        if live is None:
+            return Attempt(action=SKIPPED, reason=GONE, moved=True)
+        ours = is_labelled(live["metadata"].get("labels"), self._label)
+        seen, patch = Precondition.of(live), self._patch_of_managers(entry, live)
+        verdict = decide(desired.content, cleaned(live), self._rules)
+        if not ours or verdict.action is not PlanAction.UNCHANGED:
+            return Attempt(action=SKIPPED, reason=MOVED, moved=True)
+        if patch is None:
+            answered = not self._server.lost_an_answer(entry)
+            return Attempt(action=UNCHANGED if answered else UPDATED, reason=DONE)
+        patch["metadata"]["resourceVersion"] = seen.resource_version
+        try:
+            self._server.patch(entry, resource, patch)
+        except ClusterError as exc:
+            answer, reason = self._server.take(entry, exc, create=False)
+            if answer is not Answer.FAIL:
+                return Attempt(reason=reason)  # it is looked at again, and then tried
+            self._warn_of_managers(entry, reason)
+            return Attempt(action=UNCHANGED, reason=reason)
+        return Attempt(action=UPDATED, reason=entry.reason)
+
+    def _warn_of_managers(self, entry: PlanEntry, reason: str) -> None:
         message = f"restored without its managedFields: {reason}"
         self._run.warning(message, item=entry.target)
-
-
-def _ownership_patch(item: Item | None, uid: str) -> dict[str, Any] | None:
-    """A merge patch by which the managers of the backup own their fields again.
-
-    Args:
-        item: Of the backup.
-        uid: Of the object that was made of it.
-
-    Returns:
-        The patch; None where nobody owned anything.
-    """
-    fields = item.content["metadata"].get("managedFields") if item else None
-    if not fields:
-        return None
-    of_object = [x for x in fields if not x.get("subresource")]
-    return {"metadata": {"uid": uid, "managedFields": of_object}}

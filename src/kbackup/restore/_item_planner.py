@@ -31,6 +31,7 @@ from kbackup.restore._controlled import (
 )
 from kbackup.restore._desired import Desired, DesiredMaker, is_wanted
 from kbackup.restore._existing import decide
+from kbackup.restore._field_managers import lacks_managers, wants_managers
 from kbackup.restore._filters import keeps_despite_where
 from kbackup.restore._foreign import ForeignChanges
 from kbackup.restore._makers import Makers
@@ -53,6 +54,7 @@ from kbackup.restore._types import takes_new
 from kbackup.restore._undone import Undone
 from kbackup.restore._volume_planner import Refusal, VolumePlanner
 
+_GIVEN_BACK = "its field managers are given back, nothing else"
 _SERVED = "its type is served: left as it is, and whether it differs is not known"
 _NOWHERE = "which is neither in this restore nor in the target"
 _decode = msgspec.json.decode
@@ -191,7 +193,8 @@ class ItemPlanner:
     def _decide_own(self, case: "_Case") -> PlanEntry:
         """Decide about an item that is the user's own."""
         case.had_status = bool(case.content.get("status"))
-        case.second_write = self._wants_second_write(case)
+        wish = self._request.options.managed_fields
+        case.second_write = wants_managers(case.content, wish)
         line = case.line
         facts = None if line is None else self._volumes.facts
         waits = () if facts is None else class_problems(case.content, facts)
@@ -211,11 +214,11 @@ class ItemPlanner:
         entry = self._place(case, desired)
         if line is not None or case.untied:
             entry = self._as_placed(case, entry)
-        if desired.changed_by:
+        if desired.changed_by and not entry.only_managers:
             entry = self._foreign.shown(entry, case.item, desired, line)
         if case.relinks and entry.action is PlanAction.CREATE:
             self._state.owned[entry.identifier] = case.owned.owners
-        if entry.action.writes:
+        if entry.action.writes and not entry.only_managers:
             self._book.see(
                 entry,
                 desired.content,
@@ -294,13 +297,21 @@ class ItemPlanner:
         is_kept = case.owned.role is Role.ADOPTED and not case.view.is_claim
         keeper = ownership(live).maker if is_kept else None
         rules, hide = self._request.rules, self._request.hides(case.item)
-        if desired.owners and is_labelled(
-            metadata.get("labels"), self._request.restore_label
-        ):
+        ours = is_labelled(metadata.get("labels"), self._request.restore_label)
+        if ours and desired.owners:
             case.untied = lacking(desired.owners, live)
+        lacks = ours and case.second_write and lacks_managers(case.item, live)
         case.met = cleaned(live)
         verdict = decide(desired.content, case.met, rules, hide=hide)
         if verdict.action is PlanAction.UNCHANGED:
+            if lacks:  # an earlier run ended between its two writes
+                return case.entry(
+                    PlanAction.UPDATE,
+                    _GIVEN_BACK,
+                    digest=desired.digest,
+                    precondition=seen,
+                    second_write=True,
+                )
             return case.entry(verdict.action, verdict.reason, precondition=seen)
         writes = verdict.action.writes
         if keeper is not None:
@@ -379,18 +390,6 @@ class ItemPlanner:
             return  # it is not written: what an action thinks of it does not matter
         for wanted in desired.additional:
             self._state.want(case.ref, wanted)
-
-    def _wants_second_write(self, case: "_Case") -> bool:
-        wish = self._request.options.managed_fields
-        fields = case.content["metadata"].get("managedFields")
-        if not fields or wish == "drop":
-            return False
-        if wish == "restore":
-            return True
-        for field in fields:  # noqa: SIM110 - any() takes twice as long for most items
-            if field.get("operation") == "Apply":
-                return True
-        return False
 
 
 class _Case(msgspec.Struct):

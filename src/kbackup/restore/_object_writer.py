@@ -124,10 +124,12 @@ class ObjectWriter:
         desired = self._desired(entry)
         if refused := self._refused(entry, resource, desired):
             return Attempt(action=FAILED, reason=refused)
-        if desired.begins and self._operations and entry.identifier not in self._begun:
+        if self._is_to_begin(entry, desired):
             return None
         if entry.action is PlanAction.UPDATE:
-            return self._updater.update(entry, resource, desired)
+            makes_up = entry.only_managers
+            change = self._creator.give_back if makes_up else self._updater.update
+            return change(entry, resource, desired)
         return self._creator.create(entry, resource, desired)
 
     def _rebind(
@@ -187,6 +189,11 @@ class ObjectWriter:
             else:
                 message = f"{action.name} did not begin: {MOVED}"
                 self._run.warning(message, item=entry.target, plugin=action.name)
+
+    def _is_to_begin(self, entry: PlanEntry, desired: Desired) -> bool:
+        if entry.only_managers or not self._operations:
+            return False
+        return bool(desired.begins) and entry.identifier not in self._begun
 
     def _is_to_be_written(
         self, entry: PlanEntry, resource: APIResource, desired: Desired

@@ -105,6 +105,11 @@ class PlanEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     api_version: str = ""
     kind: str = ""
 
+    @property
+    def only_managers(self) -> bool:
+        """Whether nothing but the second write is left to do, of an earlier run."""
+        return self.second_write and self.action is PlanAction.UPDATE
+
     def __str__(self) -> str:
         return _row_of(self).text(width=_ACTION_WIDTH)
 

@@ -21,7 +21,7 @@ from kbackup.restore._server import Server
 from kbackup.restore._writer import FAILED, SKIPPED, UNCHANGED, UPDATED, Attempt
 
 MOVED = "the live object changed since the plan was made"
-_GONE = "the live object went since the plan was made"
+GONE = "the live object went since the plan was made"
 DONE = "done already"
 OTHER_DIGEST = "the item would be written differently than planned"
 _NOT_ALLOWED = "the plan says update, which it does not allow"
@@ -41,7 +41,7 @@ class Updater:
         """Try to update the object that the plan saw."""
         live = self._server.look(entry, resource)
         if live is None:
-            return Attempt(action=SKIPPED, reason=_GONE, moved=True)
+            return Attempt(action=SKIPPED, reason=GONE, moved=True)
         seen = Precondition.of(live)  # before it is cleaned, which is done in place
         if not self.fits(entry, desired, live):
             return self._moved(entry, desired, live)
@@ -74,7 +74,7 @@ class Updater:
         if live is not None and is_offered(live, claim):
             return self._done(entry)
         if live is None or not _is_as_seen(entry, live):
-            reason = _GONE if live is None else MOVED
+            reason = GONE if live is None else MOVED
             return Attempt(action=SKIPPED, reason=reason, moved=True)
         seen = live["metadata"]
         patch = rebind_patch(claim)
@@ -115,7 +115,7 @@ class Updater:
         if entry.action is not PlanAction.UPDATE:
             return self._after_merge(entry, desired, live, reason)
         if live is None:
-            return Attempt(action=SKIPPED, reason=_GONE, moved=True)
+            return Attempt(action=SKIPPED, reason=GONE, moved=True)
         untouched = answer is Answer.LOOK and _is_as_seen(entry, live)
         if untouched or self._is_as_planned(entry, desired, live):
             return Attempt(reason=reason)  # or only its status moved: once more
