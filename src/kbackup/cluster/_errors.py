@@ -48,7 +48,15 @@ _BY_STATUS: dict[int, type[ClusterError]] = {
 _FIRST_FAULT = 500
 _NOT_FOUND, _CONFLICT = 404, 409
 _LONGEST_TEXT = 300  # of an answer that is no Status: a proxy's page, say
-_DENIED = re.compile(r".*?denied (?:the )?request", re.DOTALL)
+_DENIED = re.compile(
+    r".*?denied (?:the )?request"
+    # What the API server itself says of a policy that lacks its parameters.
+    r"(?:: failed to configure (?:policy|binding): (?:"
+    r"no params found for policy binding with `Deny` parameterNotFoundAction"
+    r"|paramKind kind `[\w./, =-]+` not yet synced to use for admission"
+    r"|failed to find resource referenced by paramKind))?",
+    re.DOTALL,
+)
 _REFUSED_TUNNEL = re.compile(r"Tunnel connection failed: (\d{3}[ -~]{0,80})")
 _MAY_QUOTE = {400, 413, 422}  # statuses whose messages may hold parts of the body
 
@@ -139,7 +147,8 @@ def _without_values(status: int, body: Mapping[str, Any]) -> dict[str, Any]:
 def denial(message: str) -> str:
     """Return *message* up to the words that admission denied it, or nothing.
 
-    What a webhook or a policy says after them is its own and may quote anything.
+    What a webhook or a policy says after them is its own and may quote anything; that
+    a policy's parameters are not there is the API server's word, and stays.
     """
     denied = _DENIED.match(message)
     return denied[0] if denied else ""

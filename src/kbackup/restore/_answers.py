@@ -42,6 +42,13 @@ class Answer(StrEnum):
 # Of a webhook that cannot be asked: before a write, and between two versions.
 _CONVERSION = "conversion webhook for"
 _WEBHOOKS = ("failed calling webhook", "failed to call webhook", _CONVERSION)
+# Of an admission policy whose parameters, or their type, are not there yet: it decides
+# when this restore has written them, or the server has seen them.
+_POLICIES = (
+    "not yet synced to use for admission",
+    "failed to find resource referenced by paramkind",
+    "no params found for policy binding with `deny` parameternotfoundaction",
+)
 _LEAVING = "object is being deleted"
 # What passes by itself, by the words of the API server. It has no reason codes for
 # these: quota not yet counted, admission that cannot be asked, the account controller
@@ -57,6 +64,7 @@ _PASSING = (
     "not yet ready to handle request",
     "no priorityclass with name",
     "pod rejected: runtimeclass",
+    *_POLICIES,
 )
 # What the server answers with a 500 and will answer for ever: etcd does not take an
 # object of that size, and nobody may choose a version.
@@ -165,8 +173,9 @@ def explain(error: ClusterError, *, hide: bool) -> str:
     """
     if not hide:
         return str(error)
-    if not isinstance(error, InvalidItemError):
-        return denial(str(error)) or str(error)
+    denied = denial(str(error))
+    if denied or not isinstance(error, InvalidItemError):
+        return denied or str(error)
     details = (error.body or {}).get("details") or {}
     fields = [str(cause.get("field")) for cause in details.get("causes") or ()]
     named = f" ({', '.join(fields)})" if fields else ""

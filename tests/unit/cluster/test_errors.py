@@ -77,6 +77,32 @@ def test_what_admission_says_of_a_secret(message):
     assert "hunter2" not in f"{error!r} {error} {error.body}"
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "binding: no params found for policy binding with `Deny` parameterNotFoundAction",
+        (
+            "binding: paramKind kind `example.com/v1, Kind=Limit` not yet synced to use "
+            "for admission"
+        ),
+        "policy: failed to find resource referenced by paramKind",
+    ],
+    ids=["no parameters", "not synced", "no type"],
+)
+def test_what_the_server_says_of_a_policy_it_cannot_ask(words):
+    """That a policy's parameters are not there is told of a Secret, too; no word more."""
+    told = f"ValidatingAdmissionPolicy 'p' denied request: failed to configure {words}"
+    message = f'secrets "a" is invalid: : {told}: hunter2'
+    body = json.dumps({"kind": "Status", "reason": "Invalid", "message": message})
+
+    error = error_from_answer(
+        Subject("create", "secrets", "x/a"), 422, {}, body.encode()
+    )
+
+    assert str(error).endswith(told)
+    assert "hunter2" not in f"{error!r} {error} {error.body}"
+
+
 def test_conflict_and_exists():
     """Two meanings of 409 are two errors; causes can be read from either."""
     body = (

@@ -18,6 +18,14 @@ from kbackup.restore._answers import Answer, explain, is_push_back, may_pass, me
 
 DENIED = 'admission webhook "w.io" denied the request: it could not look'
 
+POLICY = (
+    "is invalid: : ValidatingAdmissionPolicy 'p' with binding 'b' denied request: failed "
+    "to configure"
+)
+NO_PARAMETERS = (
+    "binding: no params found for policy binding with `Deny` parameterNotFoundAction"
+)
+
 
 @pytest.mark.parametrize(
     ("error", "reason", "on_create", "on_update"),
@@ -63,6 +71,26 @@ DENIED = 'admission webhook "w.io" denied the request: it could not look'
             Answer.RETRY,
             Answer.RETRY,
         ),
+        (InvalidItemError, f"{POLICY} {NO_PARAMETERS}", Answer.RETRY, Answer.RETRY),
+        (
+            ForbiddenError,
+            (
+                f"{POLICY} binding: paramKind kind `example.com/v1, Kind=Limit` not yet "
+                "synced to use for admission"
+            ),
+            Answer.RETRY,
+            Answer.RETRY,
+        ),
+        (
+            InvalidItemError,
+            (
+                f"{POLICY} policy: failed to find resource referenced by paramKind: "
+                "'example.com/v1, Kind=Limit'"
+            ),
+            Answer.RETRY,
+            Answer.RETRY,
+        ),
+        (InvalidItemError, f"{POLICY} policy: it does", Answer.FAIL, Answer.FAIL),
         (
             AlreadyExistsError,
             "object is being deleted: x",
@@ -200,9 +228,10 @@ def test_a_refused_secret_is_explained_without_its_values():
     ],
     ids=["webhook", "policy"],
 )
-def test_who_denied_a_secret_is_told_but_not_why(words):
+@pytest.mark.parametrize("kind", [ForbiddenError, InvalidItemError])
+def test_who_denied_a_secret_is_told_but_not_why(words, kind):
     """A webhook is named; what it says about the object's values is left out."""
-    error = ForbiddenError("create", "secrets", "shop/tls", words)
+    error = kind("create", "secrets", "shop/tls", words)
 
     said = explain(error, hide=True)
 

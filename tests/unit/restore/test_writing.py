@@ -392,6 +392,32 @@ def test_a_write_in_flight_when_the_run_is_cancelled(
     assert caught.value.result.exit_code == caught.value.exit_code == 130
 
 
+@pytest.mark.parametrize("kind", ["Secret", "ServiceAccount"])
+def test_parameters_of_a_policy_that_come_with_the_restore(make_shop, kind):
+    """What a policy refuses for want of its parameters is written after those."""
+    item = {"apiVersion": "v1", "kind": kind, "metadata": {**MAP["metadata"]}}
+    shop = make_shop([SPACE, item, MAP])
+    resource = f"{kind.lower()}s"
+    message = (
+        f'{resource} "settings" is invalid: : ValidatingAdmissionPolicy '
+        "'limits' with binding 'limits' denied request: failed to configure binding: no "
+        "params found for policy binding with `Deny` parameterNotFoundAction"
+    )
+    shop.simulated.faults.fail(
+        verb="create",
+        resource=resource,
+        status=422,
+        reason="Invalid",
+        message=message,
+        times=1,
+    )
+
+    result = shop.engine.run("try-1", SPEC)
+
+    assert result.results.errors == ()
+    assert "settings" in shop.names(resource, "shop")
+
+
 def test_a_read_in_flight_when_the_run_is_cancelled(make_shop):
     """Where the run ends before the write was sent, nothing is said to be written."""
     shop = make_shop([SPACE, MAP])
