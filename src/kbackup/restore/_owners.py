@@ -152,7 +152,9 @@ class OwnerLinks:
     ) -> None:
         self._cluster = cluster
         self._find = find
-        self._usable = {entry.target for entry in entries if is_usable(entry)}
+        usable = [entry for entry in entries if is_usable(entry)]
+        self._usable = {entry.target for entry in usable}
+        self._written = {_type_of(x.api_version, x.kind): x.api_version for x in usable}
         self._known: dict[ResourceIdentifier, str] = {}
         self._asking = threading.Lock()
 
@@ -160,21 +162,36 @@ class OwnerLinks:
         """Look up the owners of an object in *namespace*."""
         found, lost, may_come = [], [], False
         for reference in references:
-            uid = self._uid_of(reference, namespace)
-            if uid:
-                found.append({**reference, "uid": uid})
+            resource = self._resource_of(reference)
+            uid = self._uid_of(reference, resource, namespace)
+            if uid and resource is not None:
+                version = resource.api_version
+                found.append({**reference, "apiVersion": version, "uid": uid})
                 continue
             may_come = may_come or uid is not None
             lost.append(f"{reference.get('kind')}/{reference.get('name')}")
         return Resolved(found=tuple(found), lost=tuple(lost), may_come=may_come)
 
-    def _uid_of(self, reference: Reference, namespace: str) -> str | None:
+    def _resource_of(self, reference: Reference) -> APIResource | None:
+        """The type of an owner: as the reference names it, or as the owner is written.
+
+        Its user may have moved on to another version, and the reference stayed.
+        """
+        version, kind = str(reference.get("apiVersion")), str(reference.get("kind"))
+        found = self._find(version, kind)
+        written = self._written.get(_type_of(version, kind), version)
+        if found is None and written != version:
+            found = self._find(written, kind)
+        return found
+
+    def _uid_of(
+        self, reference: Reference, resource: APIResource | None, namespace: str
+    ) -> str | None:
         """The UID of an owner; empty: it is not there; None: it never will be."""
-        kind, name = str(reference.get("kind")), str(reference.get("name"))
-        resource = self._find(str(reference.get("apiVersion")), kind)
         if resource is None:
             return None
         where = namespace if resource.namespaced else ""
+        name = str(reference.get("name"))
         ref = ResourceIdentifier(resource.group_resource, where, name)
         if ref not in self._usable:
             return None
@@ -194,6 +211,11 @@ class OwnerLinks:
         with self._asking:
             self._known[ref] = uid
         return uid
+
+
+def _type_of(api_version: str, kind: str) -> tuple[str, str]:
+    """A type in whatever version: its group and kind."""
+    return api_version.rpartition("/")[0], kind
 
 
 def _key(entry: PlanEntry) -> tuple[str, str, str, str]:

@@ -4,6 +4,7 @@ from contextlib import suppress
 
 import pytest
 
+from definitions import definition, served_version
 from kbackup.errors import ItemNotFoundError
 from kbackup.models import (
     GroupResource,
@@ -84,6 +85,29 @@ def test_a_chain_of_owners_is_linked_by_new_uids(bench):
     assert owned_by(cluster, "b") == [("c", uid_of(cluster, "c"))]
     assert "owned by ConfigMap/b" in str(plan)
     assert engine.plan("try-1", SPEC).is_empty
+
+
+@pytest.mark.parametrize("served", [("v1",), ("v1", "v1beta1")], ids=["gone", "served"])
+def test_an_owner_that_is_named_in_an_older_version(make_shop, served):
+    """It is found whatever version is named, which is kept while the target serves it."""
+    versions = [served_version(x, storage=x == "v1") for x in served]
+    widget = {"apiVersion": "example.com/v1", "kind": "Widget"}
+    widget["metadata"] = {"name": "w", "namespace": "shop", "uid": "u-1"}
+    owner = {"apiVersion": "example.com/v1beta1", "kind": "Widget", "name": "w"}
+    child = thing("c")
+    child["metadata"]["ownerReferences"] = [{**owner, "uid": "u-1"}]
+    shop = make_shop([widget, child], as_is=True)
+    shop.simulated.load([definition("example.com", "widgets", "Widget", *versions)])
+
+    plan = shop.engine.plan("try-1", SPEC)
+    result = shop.engine.apply(plan)
+
+    made = shop.object("widgets.example.com", "shop", "w")["metadata"]["uid"]
+    (reference,) = shop.object("configmaps", "shop", "c")["metadata"]["ownerReferences"]
+    assert "owned by Widget/w" in str(plan)
+    assert result.results.warnings == ()
+    assert reference["uid"] == made
+    assert reference["apiVersion"] == f"example.com/{served[-1]}"
 
 
 def test_an_owner_that_does_not_come_along_is_named(bench):
