@@ -6,7 +6,7 @@ import pytest
 
 from kbackup import BackupEngine, BackupSpec, BackupStore, Cluster
 from kbackup.cluster import PatchKind
-from kbackup.errors import ConflictError, ItemNotFoundError
+from kbackup.errors import ConflictError, InvalidItemError, ItemNotFoundError
 from kbackup.models import RestoreOptions, RestoreSpec
 from kbackup.restore import PlanAction, RestoreEngine
 from kbackup.restore._creating import Creator
@@ -29,6 +29,12 @@ SERVICE = {
     "spec": {"ports": [{"port": 80}], "selector": {"app": "web"}},
 }
 APPLIED = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "applied"}}
+
+
+OLD_HOOKS = {  # v1 has only webhooks that take a dry run
+    "apiVersion": "admissionregistration.k8s.io/v1beta1",
+    "kind": "ValidatingWebhookConfiguration",
+}
 
 
 class KilledError(BaseException):
@@ -94,6 +100,31 @@ def apply(cluster, namespace, data):
         kind=PatchKind.APPLY,
         field_manager="flux",
     )
+
+
+def watching(namespace):
+    """A webhook with side effects for ConfigMaps; nobody answers, which it forgives."""
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"]}
+    hook = {
+        "name": "w.example.com",
+        "rules": [rule | {"operations": ["CREATE"]}],
+        "namespaceSelector": {"matchLabels": {"watched": namespace}},
+        "clientConfig": {"url": "https://127.0.0.1:9/"},
+        "sideEffects": "Some",
+        "failurePolicy": "Ignore",
+        "timeoutSeconds": 1,
+    }
+    return {"metadata": {"name": namespace}, "webhooks": [hook]}
+
+
+def refusal(cluster, resource, namespace):
+    """What the server says of a dry run in a namespace."""
+    probe = APPLIED | {"metadata": {"name": "probe"}}
+    try:
+        cluster.create(resource, probe, namespace=namespace, dry_run=True)
+    except InvalidItemError as exc:
+        return str(exc)
+    return ""
 
 
 def grown(item):
@@ -180,3 +211,28 @@ def test_a_restore_that_was_killed_between_two_writes(
     assert result.results.errors == ()
     assert engine.plan("try", spec).second_writes == 0
     apply(cluster, copy, {"a": "2"})
+
+
+def test_a_webhook_that_takes_no_dry_run(cluster, engine, namespace, wait_for):
+    """What it keeps from being tried is in the plan nevertheless, and is written."""
+    copy = f"{namespace}-1"
+    metadata = {"name": copy, "labels": {"watched": namespace}}
+    cluster.create(served(cluster, "Namespace"), SPACE | {"metadata": metadata})
+    wait_for("the account", lambda: account(cluster, copy))
+    hooks = cluster.discover().by_kind(*OLD_HOOKS.values())
+    cluster.create(hooks, OLD_HOOKS | watching(namespace))
+    maps = served(cluster, "ConfigMap")
+    words = "does not support dry run"
+    try:
+        wait_for("the webhook", lambda: words in refusal(cluster, maps, copy))
+        validate = RestoreOptions(validate=True, deadline=SOON)
+        plan = engine.plan("try", into(namespace), validate)
+        result = engine.apply(plan)
+    finally:
+        cluster.delete(hooks, namespace)
+
+    (line,) = [x for x in plan.entries if x.target.name == "applied"]
+    assert line.action is PlanAction.CREATE
+    assert line.reason.startswith("not tried: admission webhook")
+    assert result.results.errors == ()
+    assert cluster.get(maps, "applied", copy).content["data"] == {"a": "1"}

@@ -49,12 +49,13 @@ _FIRST_FAULT = 500
 _NOT_FOUND, _CONFLICT = 404, 409
 _LONGEST_TEXT = 300  # of an answer that is no Status: a proxy's page, say
 _DENIED = re.compile(
-    r".*?denied (?:the )?request"
+    r'.*?(?:admission webhook "[^"]*" does not support dry run'
+    r"|denied (?:the )?request"
     # What the API server itself says of a policy that lacks its parameters.
     r"(?:: failed to configure (?:policy|binding): (?:"
     r"no params found for policy binding with `Deny` parameterNotFoundAction"
     r"|paramKind kind `[\w./, =-]+` not yet synced to use for admission"
-    r"|failed to find resource referenced by paramKind))?",
+    r"|failed to find resource referenced by paramKind))?)",
     re.DOTALL,
 )
 _REFUSED_TUNNEL = re.compile(r"Tunnel connection failed: (\d{3}[ -~]{0,80})")
@@ -145,10 +146,11 @@ def _without_values(status: int, body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def denial(message: str) -> str:
-    """Return *message* up to the words that admission denied it, or nothing.
+    """Return *message* up to the words that admission denied it, dry run or not.
 
     What a webhook or a policy says after them is its own and may quote anything; that
-    a policy's parameters are not there is the API server's word, and stays.
+    a policy's parameters are not there is the API server's word, and stays. Empty:
+    admission did not deny it.
     """
     denied = _DENIED.match(message)
     return denied[0] if denied else ""

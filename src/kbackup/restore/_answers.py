@@ -3,6 +3,7 @@
 Pure; read by the writer.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import Any
@@ -73,6 +74,8 @@ _LASTING = (
     "trying to send message larger than max",
     "resourceversion should not be set",
 )
+# What has side effects is not asked about a write that is only tried.
+_UNTRIED = re.compile(r'admission webhook "[^"]*" does not support dry run')
 # Said of ports and addresses before it is looked whether the name is taken.
 _TAKEN = ("provided port is already allocated", "provided ip is already allocated")
 
@@ -162,6 +165,12 @@ def _is_any(words: Iterable[str], text: str) -> bool:
 def is_about_conversion(error: ClusterError) -> bool:
     """Whether a conversion webhook could not convert between two versions."""
     return _CONVERSION in f"{error}".lower()
+
+
+def untried(reason: str) -> str:
+    """The words of an answer that a webhook keeps a write from being tried; or nothing."""
+    found = _UNTRIED.search(reason)
+    return found[0] if found else ""
 
 
 def explain(error: ClusterError, *, hide: bool) -> str:

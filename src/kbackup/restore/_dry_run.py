@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from kbackup._kits.workers import map_ordered
 from kbackup.models import well_known
+from kbackup.restore._answers import untried
 from kbackup.restore._object_writer import ObjectWriter
 from kbackup.restore._plan import PlanAction, PlanEntry
 from kbackup.restore._writer import FAILED
@@ -23,6 +24,8 @@ def validate_entries(
     entries: Sequence[PlanEntry], writer: ObjectWriter, *, workers: int
 ) -> tuple[list[PlanEntry], int]:
     """Try every write; what the server refuses becomes a conflict.
+
+    Where a webhook keeps it from being tried, the entry stays and says so.
 
     Args:
         entries: Of the plan.
@@ -40,6 +43,9 @@ def validate_entries(
         attempt = writer.write(entry)
         if attempt.action != FAILED:
             return entry
+        if words := untried(attempt.reason):
+            reason = "; ".join(filter(None, (entry.reason, f"not tried: {words}")))
+            return replace(entry, reason=reason)
         reason = attempt.reason
         return replace(entry, action=PlanAction.CONFLICT, reason=reason, digest="")
 

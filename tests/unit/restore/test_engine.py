@@ -352,6 +352,38 @@ def test_validate_asks_the_server(shop):
     assert shop.versions() == before
 
 
+@pytest.mark.parametrize("kind", ["ConfigMap", "Secret"])
+@pytest.mark.parametrize("exists", [False, True], ids=["create", "update"])
+def test_validate_beside_a_webhook_that_takes_no_dry_run(make_shop, kind, exists):
+    """What cannot be tried is written nevertheless, and its line says that it was not."""
+    item = {**config_map(), "kind": kind, "data": {"currency": "RVVS"}}
+    shop = make_shop([item])
+    shop.simulated.load([namespace()])
+    if exists:
+        shop.simulated.load([{**item, "data": {"currency": "Q0hG"}}])
+    refusal = 'admission webhook "w.example.com" does not support dry run'
+    shop.simulated.faults.fail(
+        verb="patch" if exists else "create",
+        resource=f"{kind.lower()}s",
+        status=400,
+        reason="BadRequest",
+        message=refusal,
+        times=1,
+    )
+
+    plan = shop.engine.plan(
+        "try-1", _spec(existing_resource_policy="update"), RestoreOptions(validate=True)
+    )
+    result = shop.engine.apply(plan)
+
+    (line,) = [x for x in plan.entries if x.kind == kind]
+    assert line.action is (PlanAction.UPDATE if exists else PlanAction.CREATE)
+    assert line.reason == f"not tried: {refusal}"
+    assert result.results.errors == ()
+    live = shop.object(f"{kind.lower()}s", "shop", "settings")
+    assert live["data"] == {"currency": "RVVS"}
+
+
 def test_validate_writes_nothing_to_what_it_meets(make_shop):
     """What the same restore made meanwhile does not even get its managers back."""
     shop = make_shop([namespace(), _applied()], as_is=True)
