@@ -80,6 +80,7 @@ class Cluster:
     def __init__(self, shared: _Shared, bound: Bound) -> None:
         self._shared = shared
         self._bound = bound
+        self._unversioned: set[GroupResource] = set()
         self._objects = Objects(shared.transport, bound)
         self.server = shared.transport.server
         self.context = shared.context
@@ -260,10 +261,20 @@ class Cluster:
             label_selector=label_selector,
             field_selector=field_selector,
             resource_version=resource_version,
-            exact_possible=not resource_version
-            or resource.group not in self._foreign_groups(),
+            exact_possible=not resource_version or not self._counts_its_own(resource),
         )
-        return ItemList(self._shared.transport, self._bound, request)
+        return ItemList(
+            self._shared.transport,
+            self._bound,
+            request,
+            unversioned=self._unversioned,
+        )
+
+    def _counts_its_own(self, resource: APIResource) -> bool:
+        """Whether the versions of a type are none of the API server's others."""
+        if resource.group_resource in self._unversioned:
+            return True
+        return resource.group in self._foreign_groups()
 
     def _foreign_groups(self) -> frozenset[str]:
         """The groups of aggregated APIs, whose resourceVersions may be their own."""

@@ -17,14 +17,14 @@ import msgspec
 from kbackup._kits.words import qualified
 from kbackup.cluster._errors import Subject
 from kbackup.cluster._paths import path_of
-from kbackup.cluster._transport import Bound, Call, Transport
+from kbackup.cluster._transport import Bound, Call, Transport, is_of_other_etcd
 from kbackup.errors import (
     ClusterError,
     GoneError,
     InvalidItemError,
     ServerFaultError,
 )
-from kbackup.models import APIResource, ListRecord
+from kbackup.models import APIResource, GroupResource, ListRecord
 
 # Nothing goes on while the first page comes. With 200 Secrets of 1 MiB a first page of
 # 100 took twice the memory (214 MiB against 111) and half as much time again.
@@ -124,14 +124,24 @@ class ItemList:
     """One LIST, read once, page by page; for one thread at a time.
 
     `record` tells what was read; it is whole after the last page.
+
+    Args:
+        unversioned: Takes the type, where its server does not know the versions of the
+            others; the next list of it need not ask.
     """
 
     def __init__(
-        self, transport: Transport, bound: Bound, request: ListRequest
+        self,
+        transport: Transport,
+        bound: Bound,
+        request: ListRequest,
+        *,
+        unversioned: set[GroupResource] | None = None,
     ) -> None:
         self._transport = transport
         self._bound = bound
         self._request = request
+        self._unversioned = set() if unversioned is None else unversioned
         wanted = request.resource_version
         self._wanted = wanted if request.exact_possible else ""
         self._exact = not wanted or request.exact_possible
@@ -209,6 +219,8 @@ class ItemList:
         except (InvalidItemError, ServerFaultError) as exc:
             if not self._wanted or self._token or not _is_about_version(exc):
                 raise
+            if isinstance(exc, InvalidItemError) or is_of_other_etcd(exc):
+                self._unversioned.add(self._request.resource.group_resource)
             self._read_newest()
             return None
         return answer.data
@@ -326,5 +338,4 @@ def _is_about_version(error: ClusterError) -> bool:
     """
     if isinstance(error, InvalidItemError):
         return True
-    text = error.reason.lower()
-    return "resource version" in text or "future revision" in text  # the latter: etcd
+    return "resource version" in error.reason.lower() or is_of_other_etcd(error)

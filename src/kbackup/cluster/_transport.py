@@ -50,6 +50,8 @@ _TRIES_UNREACHABLE = 8  # about 25 s: a restarting API server
 _TRIES_NEVER_REACHED = 2  # a wrong address shall be told soon
 _TRIES_TO_WRITE = 3  # then the caller learns of the 429 and slows down
 _PASSING_FAULTS = {500, 502, 503, 504}
+# Of etcd: the version is one of another etcd, whose types are counted apart.
+_OTHER_ETCD = "future revision"
 _LOST = (HTTPError, OSError, http.client.HTTPException, ProxySchemeUnsupported)
 _NOT_SENT = (NewConnectionError, ConnectTimeoutError)
 _FIRST_ERROR = 300
@@ -286,7 +288,8 @@ def plan_retry(
     if isinstance(error, ThrottledError):
         tries = _TRIES_TO_WRITE if call.changes else attempt + 1
     elif isinstance(error, ServerFaultError):
-        if error.status in _PASSING_FAULTS and not call.changes:
+        passes = error.status in _PASSING_FAULTS and not is_of_other_etcd(error)
+        if passes and not call.changes:
             tries = call.tries or _TRIES_AFTER_FAULT
     elif (
         isinstance(error, ClusterUnreachableError)
@@ -301,6 +304,11 @@ def plan_retry(
     if error.retry_after is not None:  # jitter on top: all were told the same time
         delay = error.retry_after + random.uniform(0, ceiling / 2)  # noqa: S311
     return delay if delay <= left else None
+
+
+def is_of_other_etcd(error: ClusterError) -> bool:
+    """Whether a type was to be read at a version that its own etcd does not know."""
+    return _OTHER_ETCD in error.reason.lower()
 
 
 def _is_about_login(error: ClusterError, cause: Exception | None, login: Login) -> bool:

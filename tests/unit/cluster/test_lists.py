@@ -136,6 +136,36 @@ def test_version_not_readable(server, cluster, answer, monkeypatch):
     assert listing.record.restarts == 0
 
 
+@pytest.mark.parametrize(
+    ("answer", "asked"),
+    [
+        (status(500, "etcdserver: mvcc: required revision is a future revision"), 1),
+        (status(400), 1),
+        (status(504, "Too large resource version: 7"), 2),
+    ],
+    ids=["other-etcd", "unknown-parameter", "behind"],
+)
+def test_a_type_with_versions_of_its_own(server, cluster, answer, asked, monkeypatch):
+    """It is refused once, and not asked again for each namespace; who lags is."""
+    monkeypatch.setattr("kbackup.cluster._transport._FIRST_DELAY", 0.01)
+    server.answer = lists = Lists(2)
+    lists.gone = [answer]
+    tried = cluster.list(SECRETS, namespace="x", resource_version="7")
+    assert len(names(tried)) == 2
+
+    listing = cluster.list(SECRETS, namespace="y", resource_version="7")
+
+    assert len(names(listing)) == 2
+    versions = [x.get("resourceVersion") for x in lists.seen]
+    if asked == 1:
+        assert versions == ["7", None, None]
+        assert not tried.record.exact
+        assert not listing.record.exact
+    else:  # one that lags behind has it in a moment
+        assert versions == ["7", "7", "7"]
+        assert listing.record.exact
+
+
 def test_aggregated_api(server, cluster):
     """A group of another API server is read at its newest: its versions are its own."""
     service = {
