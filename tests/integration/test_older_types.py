@@ -4,10 +4,11 @@ import json
 
 import pytest
 
+from definitions import definition, served_version
 from kbackup.backup import BackupEngine
 from kbackup.catalog import BackupStore
 from kbackup.cluster import Cluster
-from kbackup.models import BackupSpec, RestoreSpec
+from kbackup.models import BackupSpec, RestoreOptions, RestorePhase, RestoreSpec
 from kbackup.restore import PlanAction, RestoreEngine, unserved_types
 from kbackup.testing import SimulatedCluster
 
@@ -64,3 +65,52 @@ def test_what_a_newer_target_does_not_take(real_cluster, namespace, tmp_path):
         "the target serves batch/v1 of cronjobs.batch",
         "the target serves policy/v1 of poddisruptionbudgets.policy",
     ]
+
+
+def test_a_definition_that_stays_without_the_version(
+    real_cluster, namespace, tmp_path, wait_for_versions
+):
+    """What an older CRD of the target does not serve is told at once, not waited for."""
+    group = f"{namespace}.example.com"
+    newer = definition(group, "orders", "Order")
+    older = definition(group, "orders", "Order", served_version("v1alpha1"))
+    spec, told = RestoreSpec(backup_name="new"), "its CRD exists and is left as it is"
+    update = RestoreOptions(existing_cluster_resource_policy="update")
+    with (
+        Cluster.connect(real_cluster.kubeconfig) as cluster,
+        BackupStore.open(tmp_path / "store") as store,
+    ):
+        types = cluster.discover()
+        crds = types.by_kind(newer["apiVersion"], newer["kind"])
+        space = {"apiVersion": "v1", "kind": "Namespace"}
+        space["metadata"] = {"name": namespace}
+        cluster.create(types.by_kind("v1", "Namespace"), space)
+        cluster.create(crds, newer)
+        wait_for_versions(cluster, group, "v1")
+        orders = cluster.discover().by_kind(f"{group}/v1", "Order")
+        first = {"apiVersion": f"{group}/v1", "kind": "Order"}
+        first["metadata"] = {"name": "first"}
+        cluster.create(orders, first, namespace=namespace)
+        BackupEngine(cluster, store).run(
+            "new", BackupSpec(included_namespaces=[namespace])
+        )
+        cluster.delete(crds, f"orders.{group}")
+        wait_for_versions(cluster, group)
+        cluster.create(crds, older)
+        wait_for_versions(cluster, group, "v1alpha1")
+        engine = RestoreEngine(cluster, store)
+
+        result = engine.run("r-1", spec)
+        forced = engine.plan("r-2", spec, update)
+        with store.open_contents("new") as contents:
+            unserved = unserved_types(contents, cluster.discover())
+        cluster.delete(crds, f"orders.{group}")
+        wait_for_versions(cluster, group)
+
+    assert result.restore.status.phase is RestorePhase.PARTIALLY_FAILED
+    (error,) = result.results.errors
+    assert told in error.message
+    assert told in "".join(unserved)
+    conflicts = {x.kind: x.reason for x in forced.entries if x.action == "conflict"}
+    assert conflicts.keys() == {"CustomResourceDefinition", "Order"}
+    assert conflicts["Order"].endswith("its CRD exists and is not changed")

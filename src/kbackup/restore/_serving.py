@@ -9,6 +9,12 @@ from kbackup.cluster import Discovery
 from kbackup.models import GroupResource, ResourceIdentifier, well_known
 from kbackup.restore._system import SystemObjects
 
+LEFT_AS_IT_IS = (
+    "its CRD exists and is left as it is; --existing-cluster-resource-policy update "
+    "changes it"
+)
+UNCHANGEABLE = "its CRD exists and is not changed"
+
 
 def unserved(
     resource: GroupResource, api_version: str, kind: str, discovery: Discovery
@@ -62,13 +68,15 @@ def unserved_types(contents: ArchiveContents, discovery: Discovery) -> tuple[str
         definition = ResourceIdentifier(well_known.CRDS, "", str(resource))
         if system.covers_type(resource):
             continue
-        if definition in contents and discovery.get(resource) is None:
+        has_definition = definition in contents
+        if has_definition and discovery.get(resource) is None:
             continue
         held = contents.of_type(resource)
         for head in sorted({held.others.get(key, held.head) for key in held.places}):
             problem = unserved(resource, *head, discovery)
             if problem and not _written_as_twins(resource, contents, discovery):
-                told[problem] = None
+                why = f"{problem}; {LEFT_AS_IT_IS}" if has_definition else problem
+                told[why] = None
     return tuple(told)
 
 

@@ -16,7 +16,7 @@ from kbackup.restore._conversion import needed_conversion
 from kbackup.restore._plan_state import PlanState
 from kbackup.restore._request import RestoreRequest
 from kbackup.restore._seen import TypeView
-from kbackup.restore._serving import unserved
+from kbackup.restore._serving import LEFT_AS_IT_IS, UNCHANGEABLE, unserved
 
 
 class TypeViews:
@@ -98,4 +98,6 @@ class TypeViews:
         if kept is None or item.api_version.rpartition("/")[2] in served_versions(kept):
             return ""  # discovery was a moment too early
         discovery = self._request.discovery
-        return unserved(resource, item.api_version, item.kind, discovery)
+        problem = unserved(resource, item.api_version, item.kind, discovery)
+        updates = self._request.rules.update_cluster
+        return f"{problem}; {UNCHANGEABLE if updates else LEFT_AS_IT_IS}"

@@ -91,7 +91,8 @@ VERSIONS = [served_version("v2"), served_version("v1", storage=False)]
 NEWER = definition("example.com", "widgets", "Widget", *VERSIONS)
 OLDER_TOLD = (
     "the target serves example.com/v1 of widgets.example.com, "
-    "the backup has example.com/v2"
+    "the backup has example.com/v2; its CRD exists and is left as it is; "
+    "--existing-cluster-resource-policy update changes it"
 )
 NEW_WIDGET = item("example.com/v2", "Widget")
 
@@ -118,6 +119,20 @@ def test_an_older_definition_in_the_target(make_shop, policy, verdict, reason):
     (told,) = (entry for entry in plan.entries if entry.kind == "Widget")
     assert (told.action, told.reason) == (verdict, reason)
     assert bool(result.results.errors) == (verdict is PlanAction.CONFLICT)
+
+
+def test_an_older_definition_that_cannot_be_changed(make_shop):
+    """What would be asked for already is no advice."""
+    shop = make_shop([DEFINITION, WIDGET], as_is=True)
+    old = definition("example.com", "widgets", "Widget", served_version("v1alpha1"))
+    shop.simulated.load([old])
+    options = RestoreOptions(existing_cluster_resource_policy="update")
+
+    plan = shop.engine.plan("try-1", SPEC, options)
+
+    (told,) = (entry for entry in plan.entries if entry.kind == "Widget")
+    assert told.action is PlanAction.CONFLICT
+    assert told.reason.endswith("; its CRD exists and is not changed")
 
 
 def test_a_version_that_discovery_does_not_show_yet(make_shop):
