@@ -47,6 +47,7 @@ from kbackup.restore._seen import FoundObject, LiveObject, TypeView, cleaned
 from kbackup.restore._serving import has_served_twin
 from kbackup.restore._system import (
     ENDPOINTS_ROW,
+    SNAPSHOTS_ROW,
     SystemRow,
     is_endpoints_of_selector,
 )
@@ -364,7 +365,9 @@ class ItemPlanner:
         row = self._request.system.row_for(case.item.identifier, case.content)
         if row is None and case.view.is_endpoints:
             row = self._endpoints_row(case.ref)
-        return "" if row is None else f"belongs to the cluster: {row.why}"
+        if row is SNAPSHOTS_ROW:
+            self._book.see_snapshot(case.target)
+        return "" if row is None else row.reason
 
     def _endpoints_row(self, ref: ResourceIdentifier) -> SystemRow | None:
         if self._request.system.include:

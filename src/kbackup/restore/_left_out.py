@@ -38,8 +38,10 @@ class LeftOut:
         self._discovery = discovery
         self._reader = reader
         # What lives in kube-system is compared like anything else: a restore has no
-        # business there, but somebody put it there.
-        self._system = SystemObjects(named_namespaces=frozenset(SYSTEM_NAMESPACES))
+        # business there, but somebody put it there. So are snapshots.
+        self._system = SystemObjects(
+            named_namespaces=frozenset(SYSTEM_NAMESPACES), snapshots=True
+        )
         self.covers_type = self._system.covers_type
 
     def in_backup(self, ref: ResourceIdentifier, content: Content) -> bool:

@@ -54,6 +54,7 @@ _ELSEWHERE = "still names the namespace that it was copied from"
 _STILL_OWNERLESS = f"without an owner that the backup names; {STILL_OWNERLESS}"
 _NO_STATUS = "its status is not restored: the type has no status sub-resource"
 _OWNERLESS = "created without the owner that the backup names"
+_SNAPSHOT = "snapshots of volumes, which this version does not restore"
 _EMPTY = "comes back empty where its source had data"
 _UNREADABLE = "whether it is there cannot be read"
 _SOURCE_DISK = "uses the original disk: the source may still be writing to it"
@@ -78,6 +79,7 @@ _ORDER = (
     _OWNERLESS,
     _STILL_OWNERLESS,
     _NO_STATUS,
+    _SNAPSHOT,
     _EMPTY,
     _SOURCE_DISK,
     _UNREADABLE,
@@ -197,6 +199,10 @@ class NoticeBook:
         """Note an update of the replicas that an autoscaler of the target chose."""
         what = f"scaled by HorizontalPodAutoscaler {autoscaler}: {change}"
         self._scaled.append(Notice(what=what, items=(target,)))
+
+    def see_snapshot(self, target: ResourceIdentifier) -> None:
+        """Note a snapshot that is left out, whoever asked for it."""
+        self._note(_SNAPSHOT, target)
 
     def see_unreadable(self, target: ResourceIdentifier) -> None:
         """Note an object that a decision hung on and that may not be read."""

@@ -159,7 +159,7 @@ class Planner:
         if item is None:
             return
         row = self._request.system.row_for(item.identifier, item.content)
-        reason = f"belongs to the cluster: {row.why}" if row is not None else ""
+        reason = row.reason if row is not None else ""
         wave = self._waves[item.identifier.group_resource]
         for ref in names.values():
             entry = PlanEntry(

@@ -7,7 +7,7 @@ a time; `unserved_types` tells of a whole backup before anything is planned.
 from kbackup.archive import TWINS, ArchiveContents
 from kbackup.cluster import Discovery
 from kbackup.models import GroupResource, ResourceIdentifier, well_known
-from kbackup.restore._system import SystemObjects
+from kbackup.restore._system import SNAPSHOTS_ROW, SystemObjects
 
 LEFT_AS_IT_IS = (
     "its CRD exists and is left as it is; --existing-cluster-resource-policy update "
@@ -66,7 +66,7 @@ def unserved_types(contents: ArchiveContents, discovery: Discovery) -> tuple[str
     told: dict[str, None] = {}
     for resource in contents.resources():
         definition = ResourceIdentifier(well_known.CRDS, "", str(resource))
-        if system.covers_type(resource):
+        if system.covers_type(resource) or resource in SNAPSHOTS_ROW.resources:
             continue
         has_definition = definition in contents
         if has_definition and discovery.get(resource) is None:

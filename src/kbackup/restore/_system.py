@@ -62,6 +62,7 @@ class SystemRow:
         resources: The types it applies to; empty for every type.
         test: Decides about an item of these types; None for all of them.
         by_type: The row covers whole types, so that naming a type lifts it.
+        verdict: What the plan says of its items, before it says why.
     """
 
     what: str
@@ -69,6 +70,12 @@ class SystemRow:
     resources: tuple[GroupResource, ...] = ()
     test: _Test | None = None
     by_type: bool = False
+    verdict: str = "belongs to the cluster"
+
+    @property
+    def reason(self) -> str:
+        """What the plan says of an item that is skipped."""
+        return f"{self.verdict}: {self.why}"
 
 
 def _types(*names: str) -> tuple[GroupResource, ...]:
@@ -282,6 +289,21 @@ SYSTEM_TABLE: tuple[SystemRow, ...] = (
 """Endpoints of a Service with a selector are the one entry that needs a second item:
 the planner asks `is_endpoints_of_selector` about them."""
 
+# Nor does its name lift it, nor `include`. A content names the volume of the source to
+# be snapshotted again, or one that was made before, which needs its snapshot's new uid;
+# a snapshot names a claim that comes back empty.
+SNAPSHOTS_ROW = SystemRow(
+    what="Snapshots of volumes, however they are asked for",
+    why="a driver would take a new one, of the source's volume or of an empty one",
+    resources=_types(
+        "volumesnapshots.snapshot.storage.k8s.io",
+        "volumesnapshotcontents.snapshot.storage.k8s.io",
+        "volumegroupsnapshots.groupsnapshot.storage.k8s.io",
+        "volumegroupsnapshotcontents.groupsnapshot.storage.k8s.io",
+    ),
+    verdict="snapshots are not restored by this version",
+)
+
 ENDPOINTS_ROW = SystemRow(
     what="Endpoints of a Service that has a selector",
     why="they are made out of the Service and its Pods",
@@ -300,11 +322,13 @@ class SystemObjects:
         include: Nothing belongs to the cluster: the user takes it all.
         named_types: Types that the user named one by one.
         named_namespaces: Namespaces that the user named one by one.
+        snapshots: Those of volumes count like anything else: nothing is written.
     """
 
     include: bool = False
     named_types: frozenset[GroupResource] = frozenset()
     named_namespaces: frozenset[str] = frozenset()
+    snapshots: bool = False
     _rows: Mapping[GroupResource, tuple[SystemRow, ...]] = attrs.field(
         init=False, factory=lambda: _rows_by_type(SYSTEM_TABLE), repr=False
     )
@@ -325,6 +349,8 @@ class SystemObjects:
             ref: The item in the backup.
             content: The parsed item.
         """
+        if ref.group_resource in SNAPSHOTS_ROW.resources:
+            return None if self.snapshots else SNAPSHOTS_ROW
         if self.include:
             return None
         rows = self._rows.get(ref.group_resource, ())
@@ -367,7 +393,7 @@ def is_endpoints_of_selector(service: Mapping[str, Any] | None) -> bool:
 def reference_table() -> str:
     """The table as the reference page prints it (Markdown)."""
     lines = ["| belongs to the cluster | types | because |", "|---|---|---|"]
-    for row in (*SYSTEM_TABLE, ENDPOINTS_ROW):
+    for row in (*SYSTEM_TABLE, ENDPOINTS_ROW, SNAPSHOTS_ROW):
         types = ", ".join(f"`{resource}`" for resource in row.resources) or "all"
         lines.append(f"| {row.what} | {types} | {row.why} |")
     return "\n".join(lines) + "\n"

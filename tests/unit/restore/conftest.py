@@ -48,6 +48,13 @@ TYPES = {
     "Ingress": "ingresses.networking.k8s.io",
     "Coupon": "coupons.shop.example.com",
     "Widget": "widgets.example.com",
+    "VolumeSnapshot": "volumesnapshots.snapshot.storage.k8s.io",
+    "VolumeSnapshotClass": "volumesnapshotclasses.snapshot.storage.k8s.io",
+    "VolumeSnapshotContent": "volumesnapshotcontents.snapshot.storage.k8s.io",
+    "VolumeGroupSnapshot": "volumegroupsnapshots.groupsnapshot.storage.k8s.io",
+    "VolumeGroupSnapshotContent": (
+        "volumegroupsnapshotcontents.groupsnapshot.storage.k8s.io"
+    ),
 }
 OLD_TYPES = {("extensions/v1beta1", "Ingress"): "ingresses.extensions"}
 SOURCE_UID = "5f0d3a52-9e0c-4a57-8b0e-0e7a3f6f2f10"
