@@ -113,6 +113,7 @@ SYSTEM = [
     (_ref("podvolumebackups.velero.io", "x", "velero"), {}),
     (_ref("podvolumerestores.velero.io", "x", "velero"), {}),
     (_ref("datadownloads.velero.io", "x", "velero"), {}),
+    (_ref("datauploads.velero.io", "x", "velero"), {}),
     (_ref("priorityclasses.scheduling.k8s.io", "system-node-critical"), {}),
     (
         _ref("apiservices.apiregistration.k8s.io", "v1.apps"),
@@ -125,6 +126,9 @@ SYSTEM = [
 ]
 USERS = [
     (_ref("namespaces", "shop"), {}),
+    (_ref("backupstoragelocations.velero.io", "default", "velero"), {}),
+    (_ref("volumesnapshotlocations.velero.io", "default", "velero"), {}),
+    (_ref("schedules.velero.io", "daily", "velero"), {}),
     (_ref("configmaps", "settings", "shop"), {}),
     (_ref("services", "kubernetes", "shop"), {}),
     (_ref("services", "web", "default"), {}),
