@@ -176,6 +176,18 @@ SYSTEM_TABLE: tuple[SystemRow, ...] = (
         by_type=True,
     ),
     SystemRow(
+        what="Requests to controllers of Kubernetes",
+        why="they would be carried out once more: an eviction, too",
+        resources=_types(
+            "evictionrequests.lifecycle.k8s.io",
+            "evictions.lifecycle.k8s.io",
+            "podcheckpoints.checkpoint.k8s.io",
+            "storageversionmigrations.storagemigration.k8s.io",
+            "storageversionmigrations.migration.k8s.io",  # as a definition, OpenShift's
+        ),
+        by_type=True,
+    ),
+    SystemRow(
         what="Leases",
         why="a lease says who leads now",
         resources=_types(

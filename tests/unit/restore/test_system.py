@@ -114,6 +114,11 @@ SYSTEM = [
     (_ref("podvolumerestores.velero.io", "x", "velero"), {}),
     (_ref("datadownloads.velero.io", "x", "velero"), {}),
     (_ref("datauploads.velero.io", "x", "velero"), {}),
+    (_ref("evictionrequests.lifecycle.k8s.io", "x", "shop"), {}),
+    (_ref("evictions.lifecycle.k8s.io", "x", "shop"), {}),
+    (_ref("podcheckpoints.checkpoint.k8s.io", "x", "shop"), {}),
+    (_ref("storageversionmigrations.storagemigration.k8s.io", "x"), {}),
+    (_ref("storageversionmigrations.migration.k8s.io", "x"), {}),
     (_ref("priorityclasses.scheduling.k8s.io", "system-node-critical"), {}),
     (
         _ref("apiservices.apiregistration.k8s.io", "v1.apps"),
