@@ -13,7 +13,7 @@ import attrs
 from kbackup._kits.kinds import GroupKind, group_kind, kind_of
 from kbackup._kits.service_tokens import generated_for, is_token
 
-_POD, _CLAIM = ("", "Pod"), ("", "PersistentVolumeClaim")
+_POD, _NODE, _CLAIM = ("", "Pod"), ("", "Node"), ("", "PersistentVolumeClaim")
 _JOB, _CRON_JOB = ("batch", "Job"), ("batch", "CronJob")
 _CLAIMS_OF_PODS = frozenset({_CLAIM, ("resource.k8s.io", "ResourceClaim")})
 _CHILDREN_FIRST = frozenset({("apps", "ReplicaSet"), ("apps", "ControllerRevision")})
@@ -79,6 +79,11 @@ class Ownership:
         """
         return self.role is Role.OWNED and all(map(_is_pod, self.owners))
 
+    @property
+    def is_of_nodes(self) -> bool:
+        """Whether it was made for Nodes, as what a network keeps about each of them."""
+        return self.role is Role.OWNED and all(map(_is_node, self.owners))
+
 
 FREE = Ownership()
 
@@ -138,6 +143,10 @@ def _role(kind: GroupKind, maker: GroupKind) -> Role:
 
 def _is_pod(owner: Owner) -> bool:
     return owner.group_kind == _POD
+
+
+def _is_node(owner: Owner) -> bool:
+    return owner.group_kind == _NODE
 
 
 def _owner(reference: Mapping[str, Any]) -> Owner:

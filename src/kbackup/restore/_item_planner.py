@@ -148,7 +148,8 @@ class ItemPlanner:
             return case.entry(PlanAction.SKIP, reason)
         case.owned = ownership(case.content)
         if case.owned is not FREE:
-            if case.owned.is_of_pods and not self._state.pods_planned:
+            follows = case.owned.is_of_pods or case.owned.is_of_nodes
+            if follows and not self._state.pods_planned:
                 self._wait_for_pods(case)
                 return None
             left = self._left_to_maker(case)
@@ -184,7 +185,7 @@ class ItemPlanner:
         return case.entry(PlanAction.SKIP, reason)
 
     def _wait_for_pods(self, case: "_Case") -> None:
-        """What Pods own is decided about when it is known which of them come."""
+        """What Pods or Nodes own is decided about when it is known which come."""
         live = case.live
         if live is not None:  # a copy: it is a slice of a whole page
             body = bytes(live.json())

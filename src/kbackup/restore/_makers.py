@@ -44,7 +44,10 @@ class Makers:
         """
         maker, where = owned.maker, target.namespace
         if owned.is_of_pods:
-            return self._made_for_pods(owned, where)
+            return self._made_for(owned, where)
+        if owned.is_of_nodes:
+            asked = self._request.system.is_asked_for(target.group_resource)
+            return "" if asked else self._made_for(owned, where)
         if maker is None or owned.role is Role.OWNED:
             return ""
         if owned.role is Role.ADOPTED:
@@ -90,11 +93,11 @@ class Makers:
         left = f"left to {keeper}"
         return _reason(presence, left, lives=", which lives in the target")
 
-    def _made_for_pods(self, owned: Ownership, namespace: str) -> str:
-        """What belongs to a Pod that is made anew is made anew with it."""
-        if any(self._is_planned(pod, namespace) for pod in owned.owners):
+    def _made_for(self, owned: Ownership, namespace: str) -> str:
+        """What belongs to a Pod or Node that is made anew is made anew with it."""
+        if any(self._is_planned(owner, namespace) for owner in owned.owners):
             return ""
-        return f"made for {', '.join(str(pod) for pod in owned.owners)}"
+        return f"made for {', '.join(str(owner) for owner in owned.owners)}"
 
     def _is_planned(self, owner: Owner, namespace: str) -> bool:
         return not self._state.present.isdisjoint(_keys(owner, namespace))

@@ -297,7 +297,7 @@ class Planner:
             )
 
     def _plan_waiting(self) -> None:
-        """Plan what Pods own: now it is known which of them come."""
+        """Plan what Pods or Nodes own: now it is known which of them come."""
         self._state.pods_planned = True
         for ref, live in self._state.waiting:
             item = self._contents.get(ref)

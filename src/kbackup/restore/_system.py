@@ -346,6 +346,10 @@ class SystemObjects:
         init=False, factory=lambda: _rows_by_type(SYSTEM_TABLE), repr=False
     )
 
+    def is_asked_for(self, resource: GroupResource) -> bool:
+        """Whether the user wants a type even where it is the cluster's."""
+        return self.include or resource in self.named_types
+
     def covers_type(self, resource: GroupResource) -> bool:
         """Whether every item of a type belongs to the cluster."""
         rows = self._rows.get(resource, ())

@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # for `plan_samples`
 
 TYPES = {
     "Namespace": "namespaces",
+    "Node": "nodes",
     "StorageClass": "storageclasses.storage.k8s.io",
     "CustomResourceDefinition": "customresourcedefinitions.apiextensions.k8s.io",
     "ServiceAccount": "serviceaccounts",

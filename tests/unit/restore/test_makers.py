@@ -283,3 +283,41 @@ def test_what_pods_own_is_held_against_the_live_one(make_shop):
     assert {entry.action for entry in plan.entries if entry.kind == "ConfigMap"} == {
         PlanAction.UNCHANGED
     }
+
+
+# --- what Nodes own -------------------------------------------------------------------
+
+NODE = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-1"}}
+OF_NODE = thing("agent", owner("Node", "node-1", version="v1", controller=False))
+
+
+def test_what_was_made_for_a_node_does_not_come_back_as_an_orphan(make_shop):
+    """It holds the addresses of a machine of the source, which nobody would remove."""
+    shop = make_shop([NODE, OF_NODE], as_is=True)
+
+    plan = shop.engine.plan("try-1", spec())
+
+    assert lines(plan)["ConfigMap/agent"] == ("skip", "made for Node/node-1")
+    assert not any("without the owner" in str(notice) for notice in plan.notices)
+
+
+@pytest.mark.parametrize(
+    ("named", "options", "reason"),
+    [
+        (("configmaps",), None, "without owner Node/node-1"),
+        (("configmaps", "nodes"), None, "owned by Node/node-1"),
+        ((), RestoreOptions(include_system=True), "owned by Node/node-1"),
+    ],
+    ids=["its type", "the Nodes as well", "the system's"],
+)
+def test_what_was_made_for_a_node_and_is_asked_for(make_shop, named, options, reason):
+    """Who names its type gets it, tied to its Node where that comes, too."""
+    shop = make_shop([NODE, OF_NODE], as_is=True)
+
+    plan = shop.engine.plan(
+        "try-1",
+        spec(included_resources=named, include_cluster_resources=True),
+        options,
+    )
+
+    assert lines(plan)["ConfigMap/agent"] == ("create", reason)
