@@ -17,6 +17,8 @@ _POD, _NODE, _CLAIM = ("", "Pod"), ("", "Node"), ("", "PersistentVolumeClaim")
 _JOB, _CRON_JOB = ("batch", "Job"), ("batch", "CronJob")
 _CLAIMS_OF_PODS = frozenset({_CLAIM, ("resource.k8s.io", "ResourceClaim")})
 _CHILDREN_FIRST = frozenset({("apps", "ReplicaSet"), ("apps", "ControllerRevision")})
+# The first two: how it ends is decided, and its last Pods are going.
+_OVER = frozenset({"SuccessCriteriaMet", "FailureTarget", "Complete", "Failed"})
 
 
 class Role(StrEnum):
@@ -120,7 +122,7 @@ def finished(content: Mapping[str, Any]) -> str:
         phase = status.get("phase")
         return f"finished: {phase}" if phase in ("Succeeded", "Failed") else ""
     for condition in status.get("conditions") or ():
-        over = condition.get("type") in ("Complete", "Failed")
+        over = condition.get("type") in _OVER
         if over and condition.get("status") == "True":
             return f"finished: {condition['type']}"
     return "finished: Complete" if status.get("completionTime") else ""

@@ -167,6 +167,24 @@ def test_token_secrets(name, role):
             {"conditions": [{"type": "Failed", "status": "False"}]},
             "",
         ),
+        (
+            "batch/v1",
+            "Job",
+            {"conditions": [{"type": "SuccessCriteriaMet", "status": "True"}]},
+            "finished: SuccessCriteriaMet",
+        ),
+        (
+            "batch/v1",
+            "Job",
+            {"conditions": [{"type": "FailureTarget", "status": "True"}]},
+            "finished: FailureTarget",
+        ),
+        (
+            "batch/v1",
+            "Job",
+            {"conditions": [{"type": "FailureTarget", "status": "False"}]},
+            "",
+        ),
         ("batch/v1", "Job", {"completionTime": "2024-05-01"}, "finished: Complete"),
         ("batch/v1", "Job", {"active": 1}, ""),
         ("batch/v1", "Job", None, ""),
@@ -175,7 +193,7 @@ def test_token_secrets(name, role):
     ],
 )
 def test_finished(version, kind, status, expected):
-    """Complete and failed Jobs and ended Pods have nothing left to do."""
+    """Jobs that are over, or decided, and ended Pods have nothing left to do."""
     item = {"apiVersion": version, "kind": kind, "status": status}
 
     assert finished(item) == expected
