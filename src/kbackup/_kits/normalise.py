@@ -15,7 +15,12 @@ import attrs
 
 from kbackup._kits.kinds import kind_of
 from kbackup._kits.later_fields import without_lone_defaults
-from kbackup._kits.service_tokens import ACCOUNT_UID, is_generated_name, is_token
+from kbackup._kits.service_tokens import (
+    ACCOUNT_UID,
+    TOKEN_NOTES,
+    is_generated_name,
+    is_token,
+)
 
 Content: TypeAlias = Mapping[str, Any]
 Condition: TypeAlias = Callable[[Content, Any], bool]
@@ -193,6 +198,10 @@ IGNORED_BY_KIND: Mapping[tuple[str, str], tuple[Ignored, ...]] = {
             path=("metadata", "annotations", ACCOUNT_UID),
             when=_is_token,
             prune=True,
+        ),
+        *(
+            Ignored(path=("metadata", "labels", x), when=_is_token, prune=True)
+            for x in TOKEN_NOTES
         ),
     ),
     ("", "ServiceAccount"): (

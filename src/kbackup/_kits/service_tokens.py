@@ -14,6 +14,12 @@ from kbackup._kits.kinds import kind_of
 TOKEN_TYPE = "kubernetes.io/service-account-token"  # noqa: S105 - the name of a type
 ACCOUNT = "kubernetes.io/service-account.name"
 ACCOUNT_UID = "kubernetes.io/service-account.uid"
+# What the control plane notes on them: the day of the last use, and since when one that
+# nobody used any more is refused.
+TOKEN_NOTES = (
+    "kubernetes.io/legacy-token-last-used",
+    "kubernetes.io/legacy-token-invalid-since",
+)
 
 # What the API server draws names from: no vowels, and nothing that reads as one. Its
 # first versions drew from all digits.

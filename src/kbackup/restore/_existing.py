@@ -196,30 +196,27 @@ def update_patch(
     """
     goal = goal_of(desired, live, add_subjects=rules.is_copy)
     keep_node_ports = rules.keep_node_ports
-    patch: dict[str, Any] = create_merge_patch(
-        *without_lone_defaults(
-            normalise(live, keep_node_ports=keep_node_ports),
-            normalise(goal, keep_node_ports=keep_node_ports),
-        )
-    )
+    before = normalise(live, keep_node_ports=keep_node_ports)
+    after = normalise(goal, keep_node_ports=keep_node_ports)
+    patch: dict[str, Any] = create_merge_patch(*without_lone_defaults(before, after))
     metadata = patch.setdefault(_METADATA, {})
-    metadata["labels"] = _label_changes(desired, live, metadata)
+    metadata["labels"] = _label_changes(desired, before, metadata)
     metadata["uid"] = seen.uid
     metadata["resourceVersion"] = seen.resource_version
     return patch
 
 
 def _label_changes(
-    desired: Content, live: Content, metadata: Content
+    desired: Content, before: Content, metadata: Content
 ) -> dict[str, str | None]:
     """What the patch says about labels, those of the restore among them.
 
-    An object that had none in the backup loses all of the live ones: a null for the
-    whole field, which has to become a null for each beside the labels that are added.
+    An object that had none in the backup loses all of the live ones that count: a null
+    for the whole field, which has to become a null for each beside those that are added.
     """
     changes = metadata.get("labels", {})
     if changes is None:
-        changes = dict.fromkeys((live.get(_METADATA) or {}).get("labels") or {})
+        changes = dict.fromkeys((before.get(_METADATA) or {}).get("labels") or {})
     given = (desired.get(_METADATA) or {}).get("labels") or {}
     ours = (labels.BACKUP_NAME, labels.RESTORE_NAME)
     return {**changes, **{name: given[name] for name in ours if name in given}}

@@ -9,7 +9,7 @@ from typing import Any
 
 from kbackup._kits.kinds import kind_of
 from kbackup._kits.normalise import AUTOSCALER_STATUS, METADATA_NAME
-from kbackup._kits.service_tokens import ACCOUNT_UID, is_token
+from kbackup._kits.service_tokens import ACCOUNT_UID, TOKEN_NOTES, is_token
 from kbackup.models import labels
 
 _REMOVED = frozenset(
@@ -119,7 +119,14 @@ def _reset_autoscaler(metadata: dict[str, Any]) -> None:
 
 
 def _reset_token(secret: dict[str, Any]) -> None:
-    """The target's token controller fills it anew, or deletes it with a foreign uid."""
+    """The target's token controller fills it anew, or deletes it with a foreign uid.
+
+    With the note that it is invalid the new token would be refused, too.
+    """
+    given = secret["metadata"].get("labels")
+    if given:
+        for name in TOKEN_NOTES:
+            given.pop(name, None)
     annotations = secret["metadata"].get("annotations")
     if annotations:
         annotations.pop(ACCOUNT_UID, None)

@@ -113,6 +113,8 @@ def _objects() -> dict[str, dict[str, Any]]:
     applied = {"spec": {"ports": [{"name": "tls", "port": 443, "nodePort": 30443}]}}
     key = "kubectl.kubernetes.io/last-applied-configuration"
     service["metadata"]["annotations"][key] = json.dumps(applied)
+    secret = _item("v1", "Secret", type="Opaque", data={"password": "c2VjcmV0"})
+    secret["metadata"]["labels"]["kubernetes.io/legacy-token-last-used"] = "never"
     token = _item(
         "v1",
         "Secret",
@@ -120,6 +122,7 @@ def _objects() -> dict[str, dict[str, Any]]:
         data={"token": "YWJj", "ca.crt": "ZGVm"},
     )
     token["metadata"]["annotations"]["kubernetes.io/service-account.uid"] = "99"
+    token["metadata"]["labels"]["kubernetes.io/legacy-token-last-used"] = "2024-05-01"
     job = _item(
         "batch/v1",
         "Job",
@@ -150,7 +153,7 @@ def _objects() -> dict[str, dict[str, Any]]:
         "Service": service,
         "PersistentVolumeClaim": claim,
         "PersistentVolume": volume,
-        "Secret": _item("v1", "Secret", type="Opaque", data={"password": "c2VjcmV0"}),
+        "Secret": secret,
         "token Secret": token,
         "ServiceAccount": _item(
             "v1",
@@ -247,6 +250,7 @@ def _is_ignored(name: str, path: tuple[Any, ...]) -> bool:
             ("data", "token"),
             ("data", "ca.crt"),
             ("metadata", "annotations", "kubernetes.io/service-account.uid"),
+            ("metadata", "labels", "kubernetes.io/legacy-token-last-used"),
         },
         "Pod": {
             ("spec", "nodeName"),

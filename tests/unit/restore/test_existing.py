@@ -302,3 +302,22 @@ def test_an_object_that_had_no_labels_loses_the_live_ones():
 
     assert patched["metadata"]["labels"] == {"velero.io/restore-name": "try-1"}
     assert _action(desired, patched) is PlanAction.UNCHANGED
+
+
+def test_what_the_control_plane_notes_on_a_token_stays():
+    """Labels go with an update, but not the day on which a token was last used."""
+    used = {"kubernetes.io/legacy-token-last-used": "2024-05-01"}
+    token = {"type": "kubernetes.io/service-account-token"}
+    desired = _item("v1", "Secret", **token)
+    desired["metadata"]["labels"] = {"velero.io/restore-name": "try-1"}
+    live = _item("v1", "Secret", **token)
+    live["metadata"]["labels"] = {"app": "live", **used}
+
+    patch = update_patch(desired, live, SEEN, UPDATE)
+
+    assert patch["metadata"]["labels"] == {
+        "app": None,
+        "velero.io/restore-name": "try-1",
+    }
+    live["metadata"]["labels"] = used
+    assert _action(desired, live) is PlanAction.UNCHANGED

@@ -63,12 +63,17 @@ def test_finalizers_stay_but_for_those_of_an_old_deletion():
 
 
 def test_a_token_secret_is_emptied_for_the_target_to_fill():
-    """A token of the old cluster, and whom it was for, are not written."""
+    """A token of the old cluster, whom it was for and since when it is refused go."""
     secret = {
         "kind": "Secret",
         "type": "kubernetes.io/service-account-token",
         "metadata": {
             "name": "ci",
+            "labels": {
+                "team": "ci",
+                "kubernetes.io/legacy-token-last-used": "2024-05-01",
+                "kubernetes.io/legacy-token-invalid-since": "2025-05-01",
+            },
             "annotations": {
                 "kubernetes.io/service-account.name": "ci",
                 "kubernetes.io/service-account.uid": "8d",
@@ -80,6 +85,7 @@ def test_a_token_secret_is_emptied_for_the_target_to_fill():
     item = reset(secret)
 
     assert item["data"] == {"extra": "Yw=="}
+    assert item["metadata"]["labels"] == {"team": "ci"}
     assert item["metadata"]["annotations"] == {
         "kubernetes.io/service-account.name": "ci"
     }
