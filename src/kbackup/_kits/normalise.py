@@ -54,6 +54,8 @@ AUTOSCALER_STATUS = (
     "autoscaling.alpha.kubernetes.io/conditions",
     "autoscaling.alpha.kubernetes.io/current-metrics",
 )
+# Written on a Pod when it is bound to a node: the node's, since 1.35.
+TOPOLOGY_LABELS = ("topology.kubernetes.io/zone", "topology.kubernetes.io/region")
 METADATA_NAME = "kubernetes.io/metadata.name"
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _ABSENT = object()
@@ -214,6 +216,7 @@ IGNORED_BY_KIND: Mapping[tuple[str, str], tuple[Ignored, ...]] = {
         _mounts("initContainers"),
         Ignored(path=("spec", "volumes", "*"), when=_is_token_volume, prune=True),
         *_labels("metadata", "labels"),
+        *(Ignored(path=("metadata", "labels", x), prune=True) for x in TOPOLOGY_LABELS),
     ),
     ("batch", "Job"): (
         *_labels("metadata", "labels"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Set as AbstractSet
 
 from kbackup._kits.nested import objects_at, text_at
+from kbackup._kits.normalise import TOPOLOGY_LABELS
 from kbackup.actions._edit import JSONObject, each_changed, with_list, without
 from kbackup.actions._references import priority_class_of_pod
 from kbackup.models import ResourceSelector
@@ -24,8 +25,9 @@ class PodAction:
     applies_to = ResourceSelector(included_resources=("pods",))
 
     def execute(self, given: RestoreInput) -> RestoreOutput:
-        """Drop node, priority and token volumes; ask for the PriorityClass."""
+        """Drop node, zone, priority and token volumes; ask for the PriorityClass."""
         item = without(given.item, ("spec",), _OF_THE_SOURCE)
+        item = without(item, ("metadata", "labels"), TOPOLOGY_LABELS)
         return RestoreOutput(
             item=_without_volumes(item, _token_volumes(item)),
             additional_items=priority_class_of_pod(item),

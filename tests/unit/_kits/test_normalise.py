@@ -149,6 +149,11 @@ def _objects() -> dict[str, dict[str, Any]]:
             },
         },
     )
+    pod = _item("v1", "Pod", spec=POD_SPEC, status={"phase": "Running"})
+    pod["metadata"]["labels"] |= {
+        "topology.kubernetes.io/zone": "eu-1a",
+        "topology.kubernetes.io/region": "eu-1",
+    }
     return {
         "Service": service,
         "PersistentVolumeClaim": claim,
@@ -161,7 +166,7 @@ def _objects() -> dict[str, dict[str, Any]]:
             secrets=[{"name": "web-token-x2x4z"}, {"name": "registry"}],
             imagePullSecrets=[{"name": "registry"}],
         ),
-        "Pod": _item("v1", "Pod", spec=POD_SPEC, status={"phase": "Running"}),
+        "Pod": pod,
         "Job": job,
         "ConfigMap": _item("v1", "ConfigMap", data={"mode": "fast"}),
         "Deployment": _item(
@@ -255,6 +260,8 @@ def _is_ignored(name: str, path: tuple[Any, ...]) -> bool:
         "Pod": {
             ("spec", "nodeName"),
             ("spec", "priority"),
+            ("metadata", "labels", "topology.kubernetes.io/zone"),
+            ("metadata", "labels", "topology.kubernetes.io/region"),
             ("spec", "containers", 0, "volumeMounts", 1, "mountPath"),
             ("spec", "volumes", 1, "secret", "secretName"),
             ("spec", "volumes", 2, "projected", "defaultMode"),

@@ -36,6 +36,18 @@ def test_what_the_target_chooses():
     ]
 
 
+def test_the_place_of_the_old_node():
+    """Zone and region are those of the node that the Pod gets; other labels stay."""
+    item = pod()
+    item["metadata"]["labels"] = {
+        "app": "web",
+        "topology.kubernetes.io/zone": "eu-1a",
+        "topology.kubernetes.io/region": "eu-1",
+    }
+
+    assert execute(item).item["metadata"]["labels"] == {"app": "web"}
+
+
 def test_token_volumes_and_their_mounts_go():
     """The source's token is unmounted from containers and init containers."""
     item = pod(
