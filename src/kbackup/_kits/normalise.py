@@ -48,6 +48,13 @@ BIND_ANNOTATIONS = (
     "volume.kubernetes.io/storage-provisioner",
     "volume.kubernetes.io/selected-node",
 )
+ARCHIVE_NOTES = (
+    "velero.io/data-upload-name",
+    "velero.io/volume-snapshot-name",
+    "backup.velero.io/must-include-additional-items",
+    "backup.velero.io/skipped-no-csi-pv",
+)
+"""What Velero notes on a claim in its archives, as annotations; no cluster has them."""
 CLAIM_SOURCES = ("dataSource", "dataSourceRef", "selector")
 """What a claim says about the volume it wants: once bound, nobody asks any more."""
 AUTOSCALER_STATUS = (
@@ -186,7 +193,7 @@ IGNORED_BY_KIND: Mapping[tuple[str, str], tuple[Ignored, ...]] = {
         *(Ignored(path=("spec", x), when=_is_bound) for x in CLAIM_SOURCES),
         *(
             Ignored(path=("metadata", "annotations", x), prune=True)
-            for x in BIND_ANNOTATIONS
+            for x in (*BIND_ANNOTATIONS, *ARCHIVE_NOTES)
         ),
     ),
     ("", "PersistentVolume"): (

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from kbackup._kits.normalise import BIND_ANNOTATIONS
+from kbackup._kits.normalise import ARCHIVE_NOTES, BIND_ANNOTATIONS
 from kbackup.actions._edit import without
 from kbackup.actions._references import volume_of_claim
-from kbackup.models import ResourceSelector, labels
+from kbackup.models import ResourceSelector
 from kbackup.plugins import RestoreInput, RestoreOutput
 
-# Notes of the source's controllers about a binding and a node that are not the target's.
-_NOTES_OF_THE_SOURCE = (
-    *BIND_ANNOTATIONS,
-    labels.DATA_UPLOAD_NAME,
-    labels.VOLUME_SNAPSHOT_NAME,
-)
+# Notes of the source's controllers about a binding and a node that are not the target's,
+# and of Velero about its backup.
+_NOTES_OF_THE_SOURCE = (*BIND_ANNOTATIONS, *ARCHIVE_NOTES)
 
 
 class PVCAction:

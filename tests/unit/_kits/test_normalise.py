@@ -94,6 +94,10 @@ def _objects() -> dict[str, dict[str, Any]]:
         "pv.kubernetes.io/bind-completed": "yes",
         "pv.kubernetes.io/bound-by-controller": "yes",
         "volume.kubernetes.io/selected-node": "node-1",
+        "velero.io/data-upload-name": "velero/b-1",
+        "velero.io/volume-snapshot-name": "velero-data-x",
+        "backup.velero.io/must-include-additional-items": "true",
+        "backup.velero.io/skipped-no-csi-pv": "true",
     }
     service = _item(
         "v1",
@@ -246,6 +250,14 @@ def _is_ignored(name: str, path: tuple[Any, ...]) -> bool:
             ("metadata", "annotations", "pv.kubernetes.io/bind-completed"),
             ("metadata", "annotations", "pv.kubernetes.io/bound-by-controller"),
             ("metadata", "annotations", "volume.kubernetes.io/selected-node"),
+            ("metadata", "annotations", "velero.io/data-upload-name"),
+            ("metadata", "annotations", "velero.io/volume-snapshot-name"),
+            (
+                "metadata",
+                "annotations",
+                "backup.velero.io/must-include-additional-items",
+            ),
+            ("metadata", "annotations", "backup.velero.io/skipped-no-csi-pv"),
         },
         "PersistentVolume": {
             ("spec", "claimRef", "uid"),

@@ -15,6 +15,8 @@ NOTES = [
     "volume.kubernetes.io/selected-node",
     "velero.io/volume-snapshot-name",
     "velero.io/data-upload-name",
+    "backup.velero.io/must-include-additional-items",
+    "backup.velero.io/skipped-no-csi-pv",
 ]
 
 
