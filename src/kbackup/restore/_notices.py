@@ -12,6 +12,7 @@ from kbackup.models import APIResource, ResourceIdentifier, ServerVersion, well_
 from kbackup.restore._backends import WEBHOOK_KINDS, Backends
 from kbackup.restore._claims import ClaimLine
 from kbackup.restore._controlled import Owner
+from kbackup.restore._default_classes import DefaultClasses
 from kbackup.restore._elsewhere import Elsewhere
 from kbackup.restore._node_ports import NodePorts
 from kbackup.restore._owners import STILL_OWNERLESS
@@ -34,6 +35,8 @@ _PORT_TAKEN = (
     "asks for a node port that another Service of the target has: it is not written "
     "while that is so"
 )
+_DEFAULT = "becomes a default class"
+_UNNAMED = "what names no class may get this one, or none"
 _BALANCER = "asks the cloud for a load balancer"
 _INGRESS = "claims host names (Ingress)"
 _DNS = "claims DNS names (annotation)"
@@ -110,10 +113,11 @@ class NoticeBook:
         self._originals = Elsewhere(copied)
         self._backends = Backends()
         self._node_ports = NodePorts()
+        self._defaults = DefaultClasses()
         self._suspends_jobs = _suspends_jobs(version or ServerVersion())
         self._found: dict[str, list[ResourceIdentifier]] = {}
         self._plain: list[str] = []
-        self._scaled: list[Notice] = []
+        self._named: list[Notice] = []
         self._copy = ""
 
     def say(self, sentence: str) -> None:
@@ -159,6 +163,7 @@ class NoticeBook:
             return
         self._backends.see(entry, content)
         self._node_ports.see(entry, content)
+        self._defaults.see(entry, content, live or {})
         if (
             had_status
             and resource is not None
@@ -189,6 +194,12 @@ class NoticeBook:
         for target in self._node_ports.taken(reader):
             self._note(_PORT_TAKEN, target)
 
+    def see_defaults(self, reader: MemoReader) -> None:
+        """Note what becomes a default beside the target's own, once all is planned."""
+        for target, other in self._defaults.doubled(reader):
+            what = f"{_DEFAULT}, as {other} of the target is: {_UNNAMED}"
+            self._named.append(Notice(what=what, items=(target,)))
+
     def see_taken(self, target: ResourceIdentifier) -> None:
         """Note an object that a copy would change though it is as in the backup."""
         self._note(_TAKEN, target)
@@ -198,7 +209,7 @@ class NoticeBook:
     ) -> None:
         """Note an update of the replicas that an autoscaler of the target chose."""
         what = f"scaled by HorizontalPodAutoscaler {autoscaler}: {change}"
-        self._scaled.append(Notice(what=what, items=(target,)))
+        self._named.append(Notice(what=what, items=(target,)))
 
     def see_snapshot(self, target: ResourceIdentifier) -> None:
         """Note a snapshot that is left out, whoever asked for it."""
@@ -224,7 +235,7 @@ class NoticeBook:
             for sentence in _ORDER
             if sentence in self._found
         ]
-        found += self._scaled
+        found += self._named
         if self._copy and not _TWICE.isdisjoint(self._found):
             found.append(Notice(what=self._copy))
         return (*(Notice(what=sentence) for sentence in self._plain), *found)

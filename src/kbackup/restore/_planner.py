@@ -393,6 +393,7 @@ class Planner:
             self._book.see_original(sure=request.same_cluster is True)
         self._book.see_claims(lines, same_cluster=self._request.same_cluster is True)
         self._book.see_services(self._state.entries, request.reader)
+        self._book.see_defaults(request.reader)
         for sentence in left_by_scope(self._contents, request, self._state.entries):
             self._book.say(sentence)
         if self._state.left_out:

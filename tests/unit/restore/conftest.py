@@ -22,6 +22,7 @@ TYPES = {
     "Namespace": "namespaces",
     "Node": "nodes",
     "StorageClass": "storageclasses.storage.k8s.io",
+    "IngressClass": "ingressclasses.networking.k8s.io",
     "CustomResourceDefinition": "customresourcedefinitions.apiextensions.k8s.io",
     "ServiceAccount": "serviceaccounts",
     "Role": "roles.rbac.authorization.k8s.io",
