@@ -11,6 +11,8 @@ from typing import Any
 
 import attrs
 
+from kbackup._kits.nested import mapping_at
+
 Content = Mapping[str, Any]
 
 _DISK_FIELDS: Mapping[str, tuple[str, ...]] = {
@@ -45,7 +47,6 @@ _PATHS = frozenset(("nfs", "hostPath", "local", "cephfs"))
 _EBS, _GCE, _AZURE = "ebs.csi.aws.com", "pd.csi.storage.gke.io", "disk.csi.azure.com"
 _DRIVERS = {
     "awsElasticBlockStore": _EBS,
-    "gcePersistentDisk": _GCE,
     "azureDisk": _AZURE,
     "cinder": "cinder.csi.openstack.org",
     "portworxVolume": "pxd.portworx.com",
@@ -55,6 +56,14 @@ _DRIVERS = {
 Source: ``k8s.io/csi-translation-lib/plugins``.
 """
 
+_GCE_HANDLE = re.compile(
+    "(?P<project>projects/[^/]+)/(?P<place>(?:zones|regions)/[^/]+)/disks/([^/]+)"
+)
+_ANY = "/UNSPECIFIED"  # stands for what a volume did not say that was named in-tree
+_ZONE_LABELS = (
+    "topology.kubernetes.io/zone",
+    "failure-domain.beta.kubernetes.io/zone",
+)
 
 _PATH = "path"  # a hostPath and a local volume may be one directory
 _HOSTNAME = ("matchExpressions", "kubernetes.io/hostname")
@@ -95,6 +104,8 @@ def disk_of(volume: Content) -> Disk | None:
                 return Disk(" ".join((_PATH, *parts)), _nodes(volume))
             if source == "csi":
                 return _csi_disk(*parts)
+            if source == "gcePersistentDisk":
+                return Disk(f"csi {_GCE} {parts[0]}", _zone(volume))
             if driver := _DRIVERS.get(source):
                 return _csi_disk(driver, *parts)
             name = " ".join((source, *parts))
@@ -116,10 +127,25 @@ def _csi_disk(driver: str, handle: str) -> Disk:
         handle = handle.rpartition("/")[2]  # aws://<zone>/<id>: the id is unique
     elif driver == _AZURE:
         handle = handle.lower()  # Azure tells no two resources apart by their case
-    elif driver == _GCE and "/disks/" in handle:  # in-tree it has no place
-        place, _, handle = handle.rpartition("/disks/")
-        where = {"place": frozenset({place})}
+    elif driver == _GCE and (found := _GCE_HANDLE.fullmatch(handle)):
+        marks, handle = found.groupdict(), found[3]
+        known = {x: text for x, text in marks.items() if not text.endswith(_ANY)}
+        where = {mark: frozenset({text}) for mark, text in known.items()}
     return Disk(f"csi {driver} {handle}", where)
+
+
+def _zone(volume: Content) -> dict[Any, frozenset[str]]:
+    """Where a GCE disk is that has no place in-tree: its labels say it, if anything.
+
+    Source: ``k8s.io/csi-translation-lib/plugins/gce_pd.go``.
+    """
+    given = mapping_at(volume, "metadata", "labels")
+    zones = next((str(given[x]) for x in _ZONE_LABELS if given.get(x)), "")
+    if not zones:
+        return {}
+    first, *others = zones.split("__")
+    region = first.rpartition("-")[0]
+    return {"place": frozenset({f"regions/{region}" if others else f"zones/{first}"})}
 
 
 def _account(source: Content) -> dict[Any, frozenset[str]]:

@@ -115,6 +115,48 @@ def test_one_disk_in_two_spellings(one, two, same):
     assert bool(another_disk("pv-1", first, second)) is not same
 
 
+GCE = "pd.csi.storage.gke.io"
+NEW_ZONE = "topology.kubernetes.io/zone"
+OLD_ZONE = "failure-domain.beta.kubernetes.io/zone"
+
+
+def in_tree(label="", zone=""):
+    """A volume over GCE disk ``d``, with a label that says its zone."""
+    labels = {label: zone} if label else {}
+    spec = {"gcePersistentDisk": {"pdName": "d"}}
+    return {"metadata": {"labels": labels}, "spec": spec}
+
+
+def by_driver(project, place):
+    """The same by its CSI driver."""
+    return {"spec": csi(GCE, f"projects/{project}/{place}/disks/d")}
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "same"),
+    [
+        (by_driver("UNSPECIFIED", "zones/a"), by_driver("p", "zones/a"), True),
+        (by_driver("UNSPECIFIED", "zones/a"), by_driver("p", "zones/b"), False),
+        (by_driver("p", "zones/UNSPECIFIED"), by_driver("p", "zones/a"), True),
+        (by_driver("p", "zones/a"), by_driver("q", "zones/a"), False),
+        (by_driver("p", "zones/a"), by_driver("p", "regions/a"), False),
+        (in_tree(NEW_ZONE, "a"), by_driver("p", "zones/a"), True),
+        (in_tree(NEW_ZONE, "a"), by_driver("UNSPECIFIED", "zones/a"), True),
+        (in_tree(NEW_ZONE, "a"), by_driver("p", "zones/b"), False),
+        (in_tree(OLD_ZONE, "a"), by_driver("p", "zones/b"), False),
+        (in_tree(OLD_ZONE, "a"), in_tree(NEW_ZONE, "a"), True),
+        (in_tree(NEW_ZONE, "a"), in_tree(NEW_ZONE, "b"), False),
+        (in_tree(NEW_ZONE, "eu-1-a__eu-1-b"), by_driver("p", "regions/eu-1"), True),
+        (in_tree(NEW_ZONE, "eu-1-a__eu-1-b"), by_driver("p", "zones/eu-1-a"), False),
+        (in_tree(), by_driver("p", "zones/b"), True),
+    ],
+)
+def test_a_gce_disk_is_that_of_its_zone(one, two, same):
+    """What a volume does not say, the project above all, tells no two disks apart."""
+    assert are_one(disk_of(one), disk_of(two)) is same
+    assert are_one(disk_of(two), disk_of(one)) is same
+
+
 def test_a_disk_of_no_known_kind_is_nobodys():
     """Of a source that is not known nobody can say that it is the same disk."""
     odd = {"spec": {"someday": {"id": "x"}}}
@@ -210,7 +252,7 @@ def test_a_share_is_that_of_its_account(one, two, same):
         (share(KEY.format("one")), "azureFile s of one"),
         (
             {"spec": csi("pd.csi.storage.gke.io", ZONE.format("a"))},
-            "csi pd.csi.storage.gke.io d of projects/p/zones/a",
+            "csi pd.csi.storage.gke.io d of projects/p, zones/a",
         ),
     ],
 )
