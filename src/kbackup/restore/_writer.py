@@ -21,6 +21,7 @@ from kbackup._kits.workers import WorkerPool
 from kbackup.models import GroupResource, ItemOutcome, ResourceIdentifier, well_known
 from kbackup.plugins import ItemRestored, ItemsProgressed, Run, WaitingFor
 from kbackup.restore._plan import PlanAction, PlanEntry
+from kbackup.restore._system import SNAPSHOTS_ROW
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0
 _SECONDS_BETWEEN_EVENTS = 0.2
@@ -244,7 +245,8 @@ class Writer:
             self._fail(entry, entry.reason)
             return
         unchanged = entry.action is PlanAction.UNCHANGED
-        if entry.action is PlanAction.SKIP and entry.differences:
+        is_lost = entry.differences or entry.reason == SNAPSHOTS_ROW.reason
+        if entry.action is PlanAction.SKIP and is_lost:
             self._run.warning(f"not restored: {entry.reason}", item=entry.target)
         self._note(entry.target, UNCHANGED if unchanged else SKIPPED, entry.reason)
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from definitions import definition
 from kbackup.models import LabelSelector, RestoreOptions, RestoreSpec
 from kbackup.restore import unserved_types
 
@@ -12,28 +13,6 @@ REASON = (
     "snapshots are not restored by this version: a driver would take a new one, of the "
     "source's volume or of an empty one"
 )
-
-
-def definition(group, plural, kind, *, scope="Namespaced"):
-    """The CRD of a kind of snapshots."""
-    version = {
-        "name": "v1",
-        "served": True,
-        "storage": True,
-        "schema": {
-            "openAPIV3Schema": {
-                "type": "object",
-                "x-kubernetes-preserve-unknown-fields": True,
-            }
-        },
-    }
-    names = {"plural": plural, "singular": kind.lower(), "kind": kind}
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{plural}.{group}"},
-        "spec": {"group": group, "scope": scope, "names": names, "versions": [version]},
-    }
 
 
 DEFINITIONS = [
@@ -110,7 +89,7 @@ def shop(make_shop):
 def test_snapshots_are_not_taken_again(shop, spec, options):
     """Restored, each would have a driver take a snapshot of the source's live volume."""
     plan = shop.engine.plan("try-1", RestoreSpec(backup_name="shop-1", **spec), options)
-    shop.engine.apply(plan)
+    result = shop.engine.apply(plan)
 
     found = {
         f"{x.kind}/{x.target.name}": (str(x.action), x.reason) for x in plan.entries
@@ -122,6 +101,8 @@ def test_snapshots_are_not_taken_again(shop, spec, options):
     assert found["VolumeSnapshotClass/csi"][0] == "create"
     [told] = [notice.items for notice in plan.notices if notice.what == TOLD]
     assert len(told) == len(SNAPSHOTS)
+    warned = [x.item.name for x in result.results.warnings if REASON in x.message]
+    assert len(warned) == len(SNAPSHOTS)
     assert shop.simulated.objects(f"volumesnapshots.{GROUP}") == []
     assert shop.simulated.objects(f"volumesnapshotcontents.{GROUP}") == []
 
