@@ -35,7 +35,7 @@ def test_a_mapping_of_a_namespace_that_the_backup_lacks(shop):
     """Mistyped, it restored into the original namespace without a word."""
     before = shop.versions()
 
-    with pytest.raises(InvalidSpecError, match=r"no namespace 'shp'$") as refused:
+    with pytest.raises(InvalidSpecError, match=r"(?m)no namespace 'shp'$") as refused:
         shop.engine.run("try-1", spec(namespace_mapping={"shp": "copy"}))
 
     assert refused.value.hint == "the nearest namespace is shop"
@@ -44,7 +44,7 @@ def test_a_mapping_of_a_namespace_that_the_backup_lacks(shop):
 
 def test_an_excluded_type_that_nobody_knows(shop):
     """Mistyped, it left the Secrets in the restore."""
-    with pytest.raises(InvalidSpecError, match=r"knows 'secretz'$") as refused:
+    with pytest.raises(InvalidSpecError, match=r"(?m)knows 'secretz'$") as refused:
         shop.engine.plan("try-1", spec(excluded_resources=("events", "secretz")))
 
     assert refused.value.hint == "the nearest type is secrets"
