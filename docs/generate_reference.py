@@ -30,7 +30,10 @@ its [schema](../formats/schemas/output.json) only ever grows. The results of `ba
 and `restore create` have a `report`: seconds by step and by plugin, requests to the API
 server by kind, bytes written to the store, and the lists that a backup was made of, each
 with its resourceVersion.
-Lists are comma-separated, and their options may be repeated. Exit codes are in
+Lists are comma-separated, and their options may be repeated. An option with the value
+`[true|false]` means true at the end of a line and before another option; before any other
+word it is written with its value, as in `--preserve-nodeports=true NAME`, so that a word that
+is mistyped for `false` is refused. Exit codes are in
 [exit-codes.md](exit-codes.md), environment variables and the file of settings in
 [settings.md](settings.md).
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from itertools import chain, pairwise
 from pathlib import Path
@@ -47,23 +47,40 @@ def _refuse_empty(
             raise click.BadParameter("it is empty", ctx, param, param_hint=name)
 
 
+def _spell_out(
+    params: Iterable[click.Parameter], args: Sequence[str], ctx: click.Context
+) -> Iterator[str]:
+    """Yield *args*, each switch without a value with the one it means.
+
+    A word after it that is no truth value may be a slip or the next argument. Taken for
+    the latter, ``--x flase`` would be true and make a restore of the name "flase".
+    """
+    switches = {name: p for p in params if isinstance(p, Switch) for name in p.opts}
+    words = iter(pairwise([*args, ""]))
+    for word, after in words:
+        if word == "--":
+            yield from (word, *(rest for rest, _ in words))
+        elif word not in switches or after.lower() in _TRUTHS:
+            yield word
+        elif not after or after.startswith("-"):
+            yield f"{word}=true"
+        else:
+            raise click.BadParameter(
+                f"{after!r} is neither true nor false; before another word write "
+                f"{word}=true",
+                ctx,
+                switches[word],
+                param_hint=word,
+            )
+
+
 class Command(click.Command):
-    """A command whose switches never swallow the word after them, as in Velero."""
+    """A command whose switches have a value, or none before an option or the end."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Give a bare switch its value, then parse."""
         _refuse_empty(self.params, args, ctx)
-        names = {
-            name
-            for param in self.params
-            if isinstance(param, Switch)
-            for name in param.opts
-        }
-        spelled = [
-            f"{word}=true" if word in names and after.lower() not in _TRUTHS else word
-            for word, after in pairwise([*args, ""])
-        ]
-        return super().parse_args(ctx, spelled)
+        return super().parse_args(ctx, list(_spell_out(self.params, args, ctx)))
 
 
 class Group(click.Group):
@@ -263,7 +280,7 @@ def switch_option(*names: str, text: str) -> Callable[[F], F]:
         flag_value=True,
         default=None,
         metavar="[true|false]",
-        help=text,
+        help=f"{text} Alone it means true.",
     )
 
 

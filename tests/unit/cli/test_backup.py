@@ -149,17 +149,38 @@ def test_filters_are_veleros_flags(kbackup, flags, items):
 
 
 @pytest.mark.parametrize(
-    ("flag", "classes"),
-    [("--include-cluster-resources", 1), ("--include-cluster-resources=false", 0)],
+    ("words", "classes"),
+    [
+        (["a", "--include-cluster-resources"], 1),
+        (["a", "--include-cluster-resources", "--skip-forbidden"], 1),
+        (["--include-cluster-resources=true", "a"], 1),
+        (["--include-cluster-resources", "True", "a"], 1),
+        (["--include-cluster-resources=false", "a"], 0),
+        (["--include-cluster-resources", "false", "a"], 0),
+    ],
 )
-def test_switch_stands_before_a_name(kbackup, flag, classes):
-    """A bare three-way switch is true and does not swallow the name after it."""
-    done = kbackup("backup", "create", flag, "a", "--include-namespaces", "shop")
+def test_switch(kbackup, words, classes):
+    """A three-way switch is true alone and before an option, else what it is given."""
+    done = kbackup("backup", "create", "--include-namespaces", "shop", *words)
 
     assert done.code == 0, done.err
     listed = json.loads(kbackup("backup", "ls", "a", "-o", "json").out)
     names = [item["name"] for item in listed["items"]]
     assert names.count("standard") == classes
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["--include-cluster-resources", "--preserve-nodeports", "--restore-volumes"],
+)
+@pytest.mark.parametrize("word", ["flase", "perhaps"])
+def test_a_slip_after_a_switch_is_no_name(offline, option, word):
+    """A mistyped "false" is wrong use: it does not turn the option on and name a restore."""
+    done = offline("restore", "create", "--from-backup", "a", option, word, "--yes")
+
+    assert done.code == 2
+    assert f"{word!r} is neither true nor false" in done.err
+    assert f"write {option}=true" in done.err
 
 
 def test_labels_annotations_and_times_are_recorded(kbackup):
