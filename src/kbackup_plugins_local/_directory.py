@@ -69,7 +69,7 @@ class Directory:
         """
         with translate_store_errors(key):
             target = self.path_of(key)
-            temporary = self._write_temporary(target.parent, source)
+            temporary = self._write_temporary(key, target.parent, source)
             try:
                 info = _info(key, temporary.stat())
                 if create:
@@ -242,7 +242,7 @@ class Directory:
             except OSError:  # not empty, or gone
                 return
 
-    def _write_temporary(self, parent: Path, source: Path | bytes) -> Path:
+    def _write_temporary(self, key: str, parent: Path, source: Path | bytes) -> Path:
         """Write *source* beside its final place and bring it to the disk."""
         temporary = parent / f"{TEMPORARY}{uuid.uuid4().hex}"
         for attempt in range(_RACES):
@@ -252,9 +252,10 @@ class Directory:
                     temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE_MODE
                 )
                 break
-            except FileNotFoundError:  # a delete has just removed the empty directory
-                if attempt == _RACES - 1:
-                    raise
+            except FileNotFoundError as exc:  # a delete has just removed the directory
+                if attempt == _RACES - 1:  # or its file system has none made, as /proc
+                    reason = f"no file can be made in {parent}"
+                    raise StoreAccessError(key, reason) from exc
         try:
             with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor
                 if isinstance(source, bytes):

@@ -10,9 +10,10 @@ def address_of(location: BackupStorageLocation, plugins: PluginManager) -> str:
     """Return an address to show: bucket and prefix or paths, never other settings."""
     spec = location.spec
     storage = spec.object_storage
-    below = "/".join(part for part in (storage.bucket, storage.prefix) if part)
+    place = "/".join(part for part in (storage.bucket, storage.prefix) if part)
     if (path := spec.config.get("path")) is not None:
-        place = f"{path}/{below}" if below else path
-        return place if "#" in path else f"file://{place}"
+        place = f"{path}/{place}" if place else path
+        if "#" in path:  # several directories; no address can say that
+            return place
     schemes = plugins.object_store_factory(spec.provider).schemes
-    return f"{schemes[0] if schemes else spec.provider}://{below}"
+    return f"{schemes[0] if schemes else spec.provider}://{place}"

@@ -53,11 +53,13 @@ def telling_if_made(store: BackupStore) -> Iterator[None]:
     looks just so.
     """
     absent, new = is_absent(store), _is_new(store)
+    left = ", in which there is no backup"  # where what was to make one did not end well
     try:
         yield
+        left = ""
     finally:
         if (absent and not is_absent(store)) or (new and _uuid_of(store)):
-            say(f"Made new location {store.url}")
+            say(f"Made new location {store.url}{left}")
 
 
 def _is_new(store: BackupStore) -> bool:

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from datetime import timedelta
+from types import SimpleNamespace
 
 import catalog_samples as samples
 import pytest
@@ -15,8 +16,10 @@ from kbackup.errors import (
     BackupNotFoundError,
     StoreAccessError,
 )
-from kbackup.models import BackupPhase, dump_json
+from kbackup.models import BackupPhase, BackupStorageLocationSpec, dump_json
+from kbackup.plugins import ObjectStoreFactory, PluginManager, hookimpl
 from kbackup.stores import layout
+from kbackup_plugins_local import open_local_store
 
 
 @pytest.fixture
@@ -229,6 +232,34 @@ def test_open_by_path(tmp_path):
         assert store.validate() == ()
         assert store.problems() == ()
         assert [entry.name for entry in store.list()] == ["shop"]
+
+
+def test_address_has_the_scheme_of_its_provider(tmp_path):
+    """What is told of a location is what can be typed to open it again."""
+
+    def spec_of(url: str) -> BackupStorageLocationSpec:
+        path = url.removeprefix("sqlite://")
+        return BackupStorageLocationSpec(
+            provider="example.com/sqlite", config={"path": path}
+        )
+
+    factory = ObjectStoreFactory(
+        open=lambda _: open_local_store({"path": str(tmp_path)}),
+        from_url=spec_of,
+        schemes=("sqlite",),
+    )
+
+    @hookimpl
+    def kbackup_register_object_stores() -> dict[str, ObjectStoreFactory]:
+        return {"example.com/sqlite": factory}
+
+    plugin = SimpleNamespace(
+        __name__="sqlite_stores",
+        kbackup_register_object_stores=kbackup_register_object_stores,
+    )
+    url = "sqlite:///var/b.db"
+    with BackupStore.open(url, plugins=PluginManager([plugin])) as store:
+        assert store.url == url
 
 
 class Counted(samples.Watched):

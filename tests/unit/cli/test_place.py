@@ -79,6 +79,25 @@ def test_first_write_tells_of_the_new_location(kbackup, directory):
     assert made not in second.err
 
 
+def test_a_new_location_without_a_backup_is_told(kbackup, directory, simulated):
+    """A backup that fails leaves the location it has made, and does not claim to be in it."""
+    simulated.close()
+
+    done = kbackup("backup", "create", "a", "--include-namespaces", "shop")
+
+    assert done.code == 1
+    made = f"Made new location file://{directory}, in which there is no backup\n"
+    assert made in done.err
+
+
+def test_a_directory_where_nothing_can_be_made(kbackup):
+    """Where the system makes no files, that is said, not that an object is missing."""
+    done = kbackup("backup", "create", "a", "--location", "/proc")
+
+    assert done.code == 1
+    assert "Error: file:///proc: access refused: no file can be made in /proc" in done.err
+
+
 def test_a_lost_mount_is_told(kbackup, directory, tmp_path):
     """An empty directory where a location was is said to have become a new one."""
     made = f"Made new location file://{directory}\n"
