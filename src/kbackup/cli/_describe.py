@@ -287,6 +287,7 @@ def describe_restore(
     listed, damage = _resource_list(store, name)
     status = restore.status
     start, end = status.start_timestamp, status.completion_timestamp
+    ours = "unchanged" in _noted(restore.metadata.annotations, labels.OUTCOMES)
     lines = [
         f"Name:         {restore.metadata.name}",
         f"Backup:       {restore.spec.backup_name or 'unknown'}",
@@ -295,7 +296,7 @@ def describe_restore(
         f"Started:      {format_time(start) if start else 'n/a'}",
         f"Completed:    {format_time(end) if end else 'n/a'}",
         *_asked_lines(restore),
-        *(_resource_lines(listed) if details and not damage else ()),
+        *(_resource_lines(listed, ours=ours) if details and not damage else ()),
         *([f"Damaged:      {damage}"] if damage else []),
         *_result_lines(results, details=details),
     ]
@@ -329,9 +330,15 @@ def _resource_list(
         return None, f"{RestoreFile.RESOURCE_LIST.key(name)}: it is no list by type"
 
 
-def _resource_lines(listed: Mapping[str, Iterable[str]] | None) -> Iterable[str]:
-    """Return what was done to each object, as Velero does."""
-    yield "Resource list:" if listed else "Resource list: none"
+def _resource_lines(
+    listed: Mapping[str, Iterable[str]] | None, *, ours: bool
+) -> Iterable[str]:
+    """Return what was done to each object, as Velero does.
+
+    It has no word for what is unchanged, which our own outcomes tell apart.
+    """
+    words = ", in Velero's words (skipped: unchanged as well)" if ours else ""
+    yield f"Resource list{words}:" if listed else "Resource list: none"
     for type_, names in (listed or {}).items():
         yield f"  {type_}:"
         yield from (f"    {name}" for name in names)

@@ -15,6 +15,7 @@ import attrs
 import click
 
 from kbackup._kits.durations import format_duration
+from kbackup._kits.times import format_time
 from kbackup.cli._asking import agreed, require_somebody_to_ask
 from kbackup.cli._describe import describe_restore
 from kbackup.cli._options import (
@@ -225,20 +226,30 @@ def create(session: Session, /, *, plan: Path | None, yes: bool, **flags: Any) -
         exitCode=result.exit_code,
     )
     print_document(session, content, lambda: _print_restored(result))
-    if _is_recorded(store, planned.head.restore_name):
-        say_next(session, f"kbackup restore describe {planned.head.restore_name}")
-    else:
-        say_next(session, f"kbackup backup describe {planned.head.backup_name}")
+    _say_what_is_on_record(session, store, result)
     return result.exit_code
 
 
-def _is_recorded(store: BackupStore, name: str) -> bool:
-    """Tell whether a restore can be described: not where nothing could be written."""
+def _say_what_is_on_record(
+    session: Session, store: BackupStore, result: RestoreResult
+) -> None:
+    """Lead to the record, and say so where it is that of an earlier run.
+
+    There is none where nothing could be written.
+    """
+    done = result.restore
     try:
-        store.get_restore(name)
+        kept = store.get_restore(done.name)
     except KBackupError:
-        return False
-    return True
+        say_next(session, f"kbackup backup describe {done.spec.backup_name}")
+        return
+    if to_json(kept.status) != to_json(done.status):
+        start = kept.status.start_timestamp
+        say(
+            f"On record stays the first run of {done.name}, not this one: "
+            f"{kept.status.phase}, started {format_time(start) if start else 'n/a'}"
+        )
+    say_next(session, f"kbackup restore describe {done.name}")
 
 
 def _require_backup(session: Session, flags: Mapping[str, Any]) -> None:

@@ -68,8 +68,9 @@ def why_no_record(store: BackupStore, name: str, uid: str) -> str:
     if found.metadata.uid != uid:
         return ""
     return (
-        f"restore {name} is on record already ({found.status.phase}), and that stays: "
-        "what this run does is recorded under another name only"
+        f"restore {name} is on record already ({found.status.phase}), and a record is "
+        "never written again: what this run does is told at its end only. Under another "
+        "name it gets a record of its own"
     )
 
 

@@ -200,7 +200,7 @@ def test_many_gaps_are_cut_and_counted(kbackup, simulated):
     assert "shop/data-11" in long
 
 
-LISTED = "\nResource list:\n"
+LISTED = "\nResource list, in Velero's words (skipped: unchanged as well):\n"
 
 
 def test_objects_of_a_restore(restored):
@@ -213,6 +213,25 @@ def test_objects_of_a_restore(restored):
     assert "\n  apps/v1/Deployment:\n    shop-copy/web(created)\n" in described.out
     assert LISTED not in short.out
     assert shown["resourceList"]["apps/v1/Deployment"] == ["shop-copy/web(created)"]
+
+
+def test_unchanged_objects_are_skipped_in_veleros_words(restored):
+    """Where outcomes tell unchanged from skipped, the list says that it does not."""
+    again = ("--namespace-mappings", "shop:shop-copy", "--yes")
+    other = ("--namespace-mappings", "shop:shop-2", "--yes")
+    restored("restore", "create", "b", "--from-backup", "shop-1", *again)
+    restored(
+        *("restore", "create", "c", "--from-backup", "shop-1", *other),
+        *("--include-resources", "configmaps"),
+    )
+
+    unchanged = restored("restore", "describe", "b", "--details").out
+    created = restored("restore", "describe", "c", "--details").out
+
+    assert " unchanged\n" in unchanged
+    assert "shop-copy/web(skipped)" in unchanged
+    assert LISTED in unchanged
+    assert "\nResource list:\n" in created
 
 
 def test_objects_of_a_restore_without_a_list(restored, directory):

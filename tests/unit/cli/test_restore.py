@@ -269,6 +269,26 @@ def test_failed_items_end_with_three(backed_up, simulated):
     assert names(simulated, "configmaps", "copy") == ["settings"]
 
 
+def test_a_second_run_tells_whose_record_it_leads_to(backed_up, simulated):
+    """Who has completed a restore is not sent to the first run's errors unwarned."""
+    create = (
+        *("restore", "create", "copy-1", "--from-backup", "shop-1", "--yes"),
+        *("--namespace-mappings", "shop:copy"),
+    )
+    simulated.faults.forbid(verb="create", resource="secrets")
+    first = backed_up(*create)
+    simulated.faults.clear()
+
+    second = backed_up(*create)
+
+    told = "On record stays the first run of copy-1, not this one: PartiallyFailed, started "
+    assert first.code == 3
+    assert told not in first.err
+    assert second.code == 0
+    assert told in second.err
+    assert second.next == "Next: kbackup restore describe copy-1"
+
+
 def test_taken_name_of_a_restore_is_refused(restored):
     """The name of another restore is refused with the way to look at it."""
     restored("backup", "create", "other", "--include-namespaces", "shop")

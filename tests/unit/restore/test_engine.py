@@ -1195,7 +1195,11 @@ def test_a_restore_on_record_tells_that_its_record_stays(shop):
 
     assert told(first) == []
     [notice] = told(again)
-    assert notice.startswith("restore try-1 is on record already (Completed)")
+    assert notice == (
+        "restore try-1 is on record already (Completed), and a record is never written "
+        "again: what this run does is told at its end only. Under another name it gets a "
+        "record of its own"
+    )
     assert any("record of the first run" in w.message for w in result.results.warnings)
     assert told(shop.engine.plan("try-2", SPEC)) == []
 
