@@ -50,8 +50,9 @@ was to do, and ends with 1 instead of 0. A reader that has seen enough, such as 
 fault.
 
 `latest`, in `--from-backup` and where a verb that reads takes a backup's name, is the newest
-backup that is whole and ended as Completed or PartiallyFailed; newer ones that are damaged,
-incomplete or failed are named as not taken. `backup delete` takes full names only. No backup
+backup that is whole, holds something and ended as Completed or PartiallyFailed, and whose
+archive is as large as its manifest says; newer ones that are damaged, incomplete, failed or
+empty are named as not taken. `backup delete` takes full names only. No backup
 is made under the name `latest`; one that has it all the same, from Velero, is meant by it.
 
 Of several names each is done that can be; each that is not there is told, and the exit code

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,6 +16,7 @@ from kbackup.catalog import _restores as restores
 from kbackup.catalog._address import address_of
 from kbackup.catalog._archives import Archives
 from kbackup.catalog._claim import BackupClaim, RestoreClaim
+from kbackup.catalog._claim_record import ClaimRecord
 from kbackup.catalog._delete import delete_backup
 from kbackup.catalog._guard import GuardedStore
 from kbackup.catalog._journal import Journal
@@ -31,7 +33,7 @@ from kbackup.catalog._repair import Repairer, RepairReport
 from kbackup.catalog._repair_plan import RepairPlan, RepairPlanner
 from kbackup.catalog._side_files import RestoreFile, SideFile
 from kbackup.catalog._trust import read_manifest, read_record, right_manifest
-from kbackup.catalog._usable import first_usable, require_complete
+from kbackup.catalog._usable import first_usable, measured, require_complete
 from kbackup.catalog._verify import Verifier, VerifyReport
 from kbackup.catalog._volumes import read_volumes
 from kbackup.errors import ReadOnlyLocationError, StoreError
@@ -148,9 +150,12 @@ class BackupStore:
         return self._listing.list()
 
     def entry(self, name: str) -> BackupEntry:
-        """Return the line of one backup; raises `BackupNotFoundError`."""
-        layout.validate_name(name)
-        return self._listing.entry(name)
+        """Return the line of one backup, its archive measured as well.
+
+        Raises:
+            BackupNotFoundError: There is none; tells of a run that has not ended.
+        """
+        return measured(self._store, self._entry(name))
 
     def get(self, name: str) -> Backup:
         """Return the record of a backup, whatever its phase.
@@ -162,12 +167,13 @@ class BackupStore:
         return read_record(self._store, name).backup
 
     def latest(self) -> Backup:
-        """Return the record of the newest whole backup that did not fail.
+        """Return the record of the newest whole backup that did not fail or hold nothing.
 
         Raises:
             BackupNotFoundError: There is none.
         """
-        return first_usable(self.list())
+        measure = partial(measured, self._store)
+        return first_usable(self.list(), measure)
 
     def manifest(self, name: str) -> Manifest | None:
         """Return the manifest, checked against the record; None: Velero wrote it.
@@ -193,10 +199,10 @@ class BackupStore:
             BackupDamagedError: It is not whole, or not what its manifest says.
         """
         if salvage:
-            self.entry(name)  # that nothing is there is no damage
+            self._entry(name)  # that nothing is there is no damage
             manifest = right_manifest(self._store, name)
             return self._archives.open(name, manifest, salvage=True)
-        require_complete(self.entry(name))
+        require_complete(self._entry(name))
         return self._archives.open(name, self.manifest(name))
 
     def open_contents(
@@ -207,7 +213,7 @@ class BackupStore:
         As `open_archive` and `ArchiveReader.index`, but the archive is read while it
         is fetched. Raises what those do.
         """
-        require_complete(self.entry(name))
+        require_complete(self._entry(name))
         return self._archives.contents(name, self.manifest(name), spool_directory)
 
     def archive_digest(self, name: str) -> str:
@@ -416,6 +422,10 @@ class BackupStore:
         self._require_writable(layout.RESTORES)
         restores.put_restore(self._store, restore, files, claim)
 
+    def unended_restores(self) -> Sequence[ClaimRecord]:
+        """Return the claims of restores that run, or were killed and can be completed."""
+        return restores.unended_restores(self._store)
+
     def list_restores(self) -> _Restores:
         """Return the restores that can be read, also Velero's, newest first."""
         return restores.list_restores(self._store)
@@ -467,6 +477,10 @@ class BackupStore:
     def _require_writable(self, key: str) -> None:
         if self.read_only:
             raise ReadOnlyLocationError(key)
+
+    def _entry(self, name: str) -> BackupEntry:
+        layout.validate_name(name)
+        return self._listing.entry(name)
 
     def __repr__(self) -> str:
         return f"BackupStore({self.url!r})"

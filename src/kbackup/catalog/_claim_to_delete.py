@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Callable, Sequence
 
@@ -9,8 +10,16 @@ from kbackup._kits.clock import Clock
 from kbackup.catalog._claim import NameClaim
 from kbackup.catalog._claim_record import read_claims
 from kbackup.catalog._fetch import UnreadableError, fetch
-from kbackup.errors import DigestMismatchError, ObjectNotFoundError, StoreFullError
+from kbackup.errors import (
+    DigestMismatchError,
+    ObjectNotFoundError,
+    StoreError,
+    StoreFullError,
+)
 from kbackup.plugins import ObjectInfo, ObjectStore
+from kbackup.stores import TidyStore, unfinished_writes
+
+_log = logging.getLogger("kbackup.catalog")
 
 
 def delete_claimed(
@@ -24,6 +33,9 @@ def delete_claimed(
     clock: Clock,
 ) -> None:
     """Delete a record, then the files with it, while others are kept from the name.
+
+    What runs that were killed have left of it goes as well: their claims on the name, and
+    the parts of files that never became whole.
 
     A full store is why something is deleted: where it has no room for the claim, the
     record goes without, then the largest file, until it has. Room for the claim is room
@@ -58,9 +70,30 @@ def delete_claimed(
     with claim:
         _require_no_other(kind, store, name, record, seen)
         store.delete(record)
-        for info in files():
-            claim.check()  # who is stopped for long is not to go on with an old list
-            store.delete(info.key)
+        _delete_files(store, claim, files())
+        _discard_unfinished(store, record.rpartition("/")[0] + "/")
+
+
+def _delete_files(
+    store: ObjectStore, claim: NameClaim, files: Sequence[ObjectInfo]
+) -> None:
+    for info in files:
+        claim.check()  # who is stopped for long is not to go on with an old list
+        store.delete(info.key)
+
+
+def _discard_unfinished(store: ObjectStore, directory: str) -> None:
+    """Discard the parts of files that a dead run left, for whoever holds the name.
+
+    Secrets may be in them. A store that does not let them be seen keeps nothing from
+    being deleted: a repair finds them later.
+    """
+    try:
+        for write in unfinished_writes(store, directory):
+            if isinstance(store, TidyStore):
+                store.discard(write)
+    except StoreError:
+        _log.warning("unfinished parts stay behind in %s", directory, exc_info=True)
 
 
 def _require_no_other(

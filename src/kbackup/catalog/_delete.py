@@ -14,11 +14,11 @@ from kbackup._kits.clock import Clock
 from kbackup._kits.nested import value_at
 from kbackup._kits.words import first_few
 from kbackup.catalog._claim import BackupClaim
+from kbackup.catalog._claim_record import BACKUPS, read_claims
 from kbackup.catalog._claim_to_delete import delete_claimed, look
 from kbackup.catalog._fetch import UnreadableError
 from kbackup.catalog._journal import Journal
 from kbackup.catalog._manifest import Manifest
-from kbackup.catalog._not_found import no_backup
 from kbackup.catalog._reading import read_side_file
 from kbackup.catalog._side_files import SHOWN, SideFile, strangers
 from kbackup.catalog._trust import (
@@ -51,7 +51,8 @@ def delete_backup(
         clock: For the claim that keeps others from writing the name meanwhile.
 
     Raises:
-        BackupNotFoundError: There is nothing of that name, or nothing of a backup.
+        BackupNotFoundError: There is nothing of that name, not even a run that has not
+            ended, or nothing of a backup.
         BackupInProgressError: A run is writing it, or has just written it anew.
         BackupOwnsDataError: It owns something, and *files_only* was not given.
     """
@@ -117,7 +118,9 @@ def _require_backup(store: ObjectStore, files: BackupFiles) -> None:
     name = files.name
     keys = [info.key for info in store.list(files.directory)]
     if not keys:
-        raise no_backup(store, name)
+        if any(read_claims(store, BACKUPS, name.__eq__)):
+            return  # a run has begun it; whether that still lives its claim decides
+        raise BackupNotFoundError(name)
     others = strangers(name, keys)
     if len(others) == len(keys):
         named = first_few(others, SHOWN)

@@ -55,6 +55,7 @@ from kbackup.stores import (
 _Objects = dict[str, ObjectInfo]  # by key
 
 _WORKERS = 8
+_USABLE = frozenset({BackupPhase.COMPLETED, BackupPhase.PARTIALLY_FAILED})
 _LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
 
 
@@ -95,6 +96,18 @@ class BackupEntry:
         """When a Velero server on the same store deletes it; None: never."""
         return self.backup.status.expiration if self.backup is not None else None
 
+    @property
+    def unusable(self) -> str:
+        """Why it cannot be the latest to restore from; empty: as far as is known, it can."""
+        if self.backup is None or self.state is not EntryState.COMPLETE:
+            return f"{self.state}: {self.reason}"
+        status = self.backup.status
+        if status.phase not in _USABLE:
+            return f"phase {status.phase}"
+        # Velero before 1.4 does not tell how much there is.
+        empty = status.progress is not None and not status.progress.items_backed_up
+        return "it holds nothing" if empty else ""
+
     def __str__(self) -> str:
         phase = self.backup.status.phase if self.backup is not None else None
         parts = [str(self.state), *([str(phase)] if phase else []), self.reason]
@@ -116,8 +129,9 @@ class Listing:
         self._lock = threading.Lock()
 
     def list(self) -> list[BackupEntry]:
-        """Return an entry for every directory and every live claim, newest first."""
-        claims = self._live_claims()
+        """Return an entry for every directory and every claim, newest first."""
+        begun = self._claims()
+        claims = self._living(begun)
         found, copies = self._look_around()
         entries = map_ordered(
             lambda name: self._look_again(
@@ -128,8 +142,10 @@ class Listing:
             name="kbackup-list",
         )
         # What was deleted in the meantime is no line.
-        there = [entry for entry in entries if entry != _nothing(entry.name)]
-        return sorted(there, key=_newest_first)
+        there = {e.name: e for e in entries if e != _nothing(e.name)}
+        killed = [claim for claim in begun if claim.held and claim.name not in there]
+        there |= {claim.name: self._aged(_unended(claim)) for claim in killed}
+        return sorted(there.values(), key=_newest_first)
 
     def _look_around(
         self,
@@ -175,8 +191,7 @@ class Listing:
         return found
 
     def _entry_now(self, name: str) -> BackupEntry:
-        claims = self._live_claims(name)
-        return self._entry(name, claims)
+        return self._entry(name, self._living(self._claims(name)))
 
     def _look_again(self, entry: BackupEntry) -> BackupEntry:
         """Ask once more about what seems to be left of a dead run.
@@ -188,14 +203,13 @@ class Listing:
             return entry
         return self._entry_now(entry.name)
 
-    def _live_claims(self, only: str = "") -> Mapping[str, ClaimRecord]:
-        now = self._clock.now()
+    def _claims(self, only: str = "") -> Iterable[ClaimRecord]:
         wanted = only.__eq__ if only else layout.is_valid_name
-        return {
-            claim.name: claim
-            for _, claim in read_claims(self._store, BACKUPS, wanted)
-            if not claim.is_stale(now) and layout.is_valid_name(claim.name)
-        }
+        return [claim for _, claim in read_claims(self._store, BACKUPS, wanted)]
+
+    def _living(self, claims: Iterable[ClaimRecord]) -> Mapping[str, ClaimRecord]:
+        now = self._clock.now()
+        return {claim.name: claim for claim in claims if not claim.is_stale(now)}
 
     def _entry(
         self,
@@ -222,6 +236,9 @@ class Listing:
             )
         except (StoreError, ArchiveError) as exc:
             entry = BackupEntry(name=name, state=EntryState.DAMAGED, reason=str(exc))
+        return self._aged(entry)
+
+    def _aged(self, entry: BackupEntry) -> BackupEntry:
         if entry.started is None:
             return entry
         return attrs.evolve(entry, age=self._clock.now() - entry.started)
@@ -395,6 +412,16 @@ def _without_record(
         state=EntryState.INCOMPLETE,
         reason=f"no {layout.METADATA}: a run that did not end, or a deletion",
         started=_newest(objects.values()),
+    )
+
+
+def _unended(claim: ClaimRecord) -> BackupEntry:
+    """Describe a claim alone whose run was killed, before any file of it was whole."""
+    return BackupEntry(
+        name=claim.name,
+        state=EntryState.INCOMPLETE,
+        reason=f"begun and not ended {claim}",
+        started=claim.started,
     )
 
 

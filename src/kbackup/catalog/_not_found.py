@@ -11,7 +11,7 @@ from kbackup.plugins import ObjectStore
 
 _BEGIN_AGAIN = (
     "nothing of it can be read before it has ended; if it was killed, the same backup "
-    "under the same name begins anew"
+    "under the same name begins anew, and `kbackup backup delete` removes what it left"
 )
 _COMPLETE_IT = (
     "what it has written stays in the cluster; if it was killed, the same restore under "

@@ -9,6 +9,7 @@ from typing import Any
 from kbackup._kits.clock import Clock
 from kbackup._kits.words import first_few
 from kbackup.catalog._claim import RestoreClaim
+from kbackup.catalog._claim_record import RESTORES, ClaimRecord, read_claims
 from kbackup.catalog._claim_to_delete import delete_claimed, look
 from kbackup.catalog._fetch import (
     LARGEST_SIDE_FILE,
@@ -171,6 +172,23 @@ def list_restores(store: ObjectStore) -> list[Restore]:
         except (RestoreError, StoreError):
             continue
     return sorted(found, key=_newest_first)
+
+
+def unended_restores(store: ObjectStore) -> list[ClaimRecord]:
+    """Return who has begun a restore that is not on record; see `BackupStore`.
+
+    Where claims cannot be read none is known, as with `unended_run`.
+    """
+    try:
+        claims = [c for _, c in read_claims(store, RESTORES, layout.is_valid_name)]
+        begun = {claim.name: claim for claim in claims if claim.held}
+        return [
+            claim
+            for name, claim in sorted(begun.items())
+            if not exists(store, RestoreFiles(name).record)
+        ]
+    except StoreError:
+        return []
 
 
 def delete_restore(store: ObjectStore, name: str, *, clock: Clock) -> tuple[str, ...]:

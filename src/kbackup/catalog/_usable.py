@@ -1,33 +1,58 @@
-"""Which backups can be restored from, told by their lines in the list. Pure."""
+"""Which backups can be restored from."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+
+import attrs
 
 from kbackup.catalog._listing import BackupEntry, EntryState
+from kbackup.catalog._sizes import size_fault
 from kbackup.errors import (
     BackupDamagedError,
     BackupInProgressError,
     BackupNotFoundError,
 )
-from kbackup.models import Backup, BackupPhase
+from kbackup.models import Backup
+from kbackup.plugins import ObjectStore
 
-_USABLE = frozenset({BackupPhase.COMPLETED, BackupPhase.PARTIALLY_FAILED})
 
+def first_usable(
+    entries: Iterable[BackupEntry], measure: Callable[[BackupEntry], BackupEntry]
+) -> Backup:
+    """Return the record of the first whole backup that did not fail or hold nothing.
 
-def first_usable(entries: Iterable[BackupEntry]) -> Backup:
-    """Return the record of the first whole backup that did not fail.
+    Args:
+        entries: The newest first.
+        measure: See `measured`; asked of what seems to be whole.
 
     Raises:
-        BackupNotFoundError: There is none.
+        BackupNotFoundError: There is none; says what is wrong with the newest.
     """
-    for entry in entries:
-        backup = entry.backup
-        if backup is None or entry.state is not EntryState.COMPLETE:
-            continue
-        if backup.status.phase in _USABLE:
-            return backup
-    raise BackupNotFoundError("latest", "the location has no whole backup")
+    reason = "the location has no whole backup"
+    for number, entry in enumerate(entries):
+        fault = entry.unusable or measure(entry).unusable
+        if entry.backup is not None and not fault:
+            return entry.backup
+        if not number:
+            reason += f"; the newest is {entry.name}, {fault}"
+    raise BackupNotFoundError("latest", reason)
+
+
+def measured(store: ObjectStore, entry: BackupEntry) -> BackupEntry:
+    """Look at a whole backup more closely: is its archive as large as it was?
+
+    That is not looked at in a list: it costs requests for every backup.
+    """
+    if entry.state is not EntryState.COMPLETE:
+        return entry
+    try:
+        fault = size_fault(store, entry.name)
+    except BackupDamagedError as exc:
+        fault = exc.reason
+    if not fault:
+        return entry
+    return attrs.evolve(entry, state=EntryState.DAMAGED, reason=fault)
 
 
 def require_complete(entry: BackupEntry) -> None:
@@ -40,6 +65,6 @@ def require_complete(entry: BackupEntry) -> None:
     if entry.state is EntryState.IN_PROGRESS:
         raise BackupInProgressError(entry.name, entry.reason)
     if entry.state is not EntryState.COMPLETE:
-        fault = f"{entry.state}: {entry.reason}"
+        fault = entry.unusable.removeprefix("damaged: ")  # the error says that
         hint = "--damaged reads what is readable of it"
         raise BackupDamagedError(entry.name, fault, hint=hint)

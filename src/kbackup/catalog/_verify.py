@@ -43,7 +43,7 @@ class VerifyReport:
 
     Attributes:
         problems: Each a sentence; none: the backup is whole.
-        objects: How many objects of the store were read; each copy counts.
+        objects: How many objects of the store were read, each in all its copies.
         items: How many items the archive holds.
         away: The directories of a mirrored location that were not looked at, and why.
     """
@@ -66,7 +66,7 @@ class Verifier:
         self._files = BackupFiles(name)
         self._name = name
         self._problems: list[str] = []
-        self._objects = 0
+        self._read: set[str] = set()
         self._items = 0
         self._directories = directories_of(store)
 
@@ -88,7 +88,7 @@ class Verifier:
             self._check(names)
         return VerifyReport(
             problems=tuple(dict.fromkeys(self._problems)),
-            objects=self._objects,
+            objects=len(self._read),
             items=self._items,
             away=tuple(map(str, state_of(self._store).away)),
         )
@@ -99,12 +99,12 @@ class Verifier:
             record = read_record(self._store, self._name)
         if record is None:
             return
-        self._objects += 1
+        self._read.add(self._files.metadata)
         manifest: Manifest | None = None
         with self._told():
             manifest = read_manifest(self._store, record)
         if manifest is not None:
-            self._objects += 1
+            self._read.add(self._files.manifest)
             self._name_strangers(manifest, names)
             if not self._directories:
                 self._check_objects(manifest)
@@ -151,7 +151,7 @@ class Verifier:
         else:
             expected = expected_digests(record, manifest)
         for key, digest in expected.items():
-            self._objects += len(self._directories)
+            self._read.add(key)
             for fault in faults_of_copies(self._directories, key, digest):
                 self._say(str(fault))
 
@@ -167,7 +167,7 @@ class Verifier:
                         f"{each.name} has {sizes.size} bytes, not the {each.size} of "
                         f"the manifest"
                     )
-            self._objects += 1
+            self._read.add(key)
 
     def _check_lists(self, manifest: Manifest) -> None:
         """What was listed was stored, skipped or failed."""
@@ -188,14 +188,14 @@ class Verifier:
                 continue
             with self._told():
                 read_side_file(self._store, self._name, manifest, side)
-            self._objects += manifest is None
+            self._read.add(side.key(self._name))
         log = self._files.logs
         if log.removeprefix(self._files.directory) in names:
             with self._told():
                 content = read_object(self._store, self._name, manifest, log)
                 for _ in log_lines(self._name, log, content):
                     pass
-            self._objects += manifest is None
+            self._read.add(log)
 
     def _check_archive(self, record: Record, manifest: Manifest | None) -> None:
         """Every item parses, counts agree, references lead to what is there."""
@@ -207,7 +207,7 @@ class Verifier:
                 self._items = len(contents)
                 problems = list(_misfiled(contents))
                 problems += self._references(manifest, contents)
-        self._objects += manifest is None
+        self._read.add(self._files.archive)
         self._problems += damage
         self._problems += [
             f"{identifier}: its copies in the archive differ"

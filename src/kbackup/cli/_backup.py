@@ -246,7 +246,7 @@ def delete(
     require_somebody_to_ask(yes=yes)
     store = session.store()
     names = tuple(dict.fromkeys(names))
-    present = each_named(names, lambda name: _require_backup(store.entry(name)))
+    present = each_named(names, partial(_require_backup, store))
     if present.errors:
         say("Nothing was deleted.")
         return present.told(session)
@@ -277,8 +277,14 @@ def _delete(
     return name
 
 
-def _require_backup(entry: BackupEntry) -> None:
-    """Refuse to ask whether to delete what is nobody's backup."""
+def _require_backup(store: BackupStore, name: str) -> None:
+    """Refuse to ask whether to delete what is nobody's backup, or not there."""
+    try:
+        entry = store.entry(name)
+    except BackupNotFoundError as exc:
+        if exc.reason:  # of a run that has not ended: what it left can go
+            return
+        raise
     if entry.state == "foreign":
         raise BackupNotFoundError(entry.name, entry.reason)
 

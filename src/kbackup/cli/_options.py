@@ -53,7 +53,7 @@ def _spell_out(
     """Yield *args*, each switch without a value with the one it means.
 
     A word after it that is no truth value may be a slip or the next argument. Taken for
-    the latter, ``--x flase`` would be true and make a restore of the name "flase".
+    the latter, ``--x flas`` would be true and make a restore of the name "flas".
     """
     switches = {name: p for p in params if isinstance(p, Switch) for name in p.opts}
     words = iter(pairwise([*args, ""]))

@@ -11,7 +11,7 @@ from kbackup.cli._output import say
 from kbackup.errors import BackupNotFoundError, InvalidConfigError, KBackupError
 
 if TYPE_CHECKING:
-    from kbackup.catalog import BackupEntry, BackupStore
+    from kbackup.catalog import BackupStore
     from kbackup.cli._session import Session
 
 _MEMORY = "kbackup.io/memory"
@@ -53,7 +53,9 @@ def telling_if_made(store: BackupStore) -> Iterator[None]:
     looks just so.
     """
     absent, new = is_absent(store), _is_new(store)
-    left = ", in which there is no backup"  # where what was to make one did not end well
+    left = (
+        ", in which there is no backup"  # where what was to make one did not end well
+    )
     try:
         yield
         left = ""
@@ -128,13 +130,7 @@ def _latest_of(store: BackupStore) -> str:
     for entry in store.list():
         if entry.name == name:
             break
-        say(f"Not taken as latest: {entry.name}, {_fault(entry)}")
+        fault = entry.unusable or store.entry(entry.name).unusable
+        say(f"Not taken as latest: {entry.name}, {fault}")
     say(f"The latest backup is {name}, {chosen.status.phase}")
     return name
-
-
-def _fault(entry: BackupEntry) -> str:
-    """Return why a backup is not taken."""
-    if entry.reason or entry.backup is None:
-        return f"{entry.state}: {entry.reason}"
-    return f"phase {entry.backup.status.phase}"

@@ -16,6 +16,7 @@ import click
 
 from kbackup._kits.durations import format_duration
 from kbackup._kits.times import format_time
+from kbackup._kits.words import first_few
 from kbackup.cli._asking import agreed, require_somebody_to_ask
 from kbackup.cli._describe import describe_restore
 from kbackup.cli._options import (
@@ -57,7 +58,7 @@ from kbackup.models import RestoreOptions, RestoreSpec, to_json
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kbackup.catalog import BackupStore
+    from kbackup.catalog import BackupStore, ClaimRecord
     from kbackup.models import ItemTransform, Restore, RestoreResult
     from kbackup.plugins import Observer
     from kbackup.restore import RestoreEngine, RestorePlan
@@ -404,12 +405,27 @@ def get(session: Session, names: tuple[str, ...]) -> int:
         named = picked(listed, names, store.get_restore)
     content = document("RestoreList", items=[to_json(each) for each in named.found])
     headers = ("NAME", "BACKUP", "STATUS", "ERRORS", "WARNINGS", "STARTED")
-    rows = map(_row, named.found)
+    begun = [] if names else store.unended_restores()
+    rows = [*map(_unended_row, begun), *map(_row, named.found)]
     print_document(session, content, lambda: print_table(headers, rows))
-    if not named.found and not names:
+    if begun:
+        say(
+            f"Not ended: {first_few([each.name for each in begun])}. One that was killed "
+            f"is completed by the same restore under the same name."
+        )
+    elif not named.found and not names:
         say_none(session, store, "restores")
         say_next(session, "kbackup restore plan --from-backup latest")
     return named.told(session)
+
+
+def _unended_row(begun: ClaimRecord) -> tuple[str, ...]:
+    """Return the line of a restore that runs, or was killed before it had a record."""
+    now = datetime.now(UTC)
+    status = f"incomplete: begun and not ended {begun}"
+    if not begun.is_stale(now):
+        status = f"in_progress: begun {begun}"
+    return (begun.name, "unknown", status, "", "", f"{age(begun.started, now)} ago")
 
 
 def _row(restore_: Restore) -> tuple[str, ...]:

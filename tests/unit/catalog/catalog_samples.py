@@ -77,6 +77,8 @@ def archive_bytes(items=ITEMS, mtime=0):
 
 def record_of(name, uid, *, started=START, phase=BackupPhase.COMPLETED, **status):
     """Return the record of a backup that ended."""
+    progress = Progress(total_items=len(ITEMS), items_backed_up=len(ITEMS))
+    status = {"progress": progress, **status}
     return Backup(
         metadata=ObjectMeta(name=name, uid=uid, namespace="velero"),
         status=BackupStatus(
@@ -84,7 +86,6 @@ def record_of(name, uid, *, started=START, phase=BackupPhase.COMPLETED, **status
             format_version="1.1.0",
             phase=phase,
             start_timestamp=started,
-            progress=Progress(total_items=len(ITEMS), items_backed_up=len(ITEMS)),
             **status,
         ),
     )

@@ -180,11 +180,10 @@ def test_dead_process_of_this_machine(store, root):
         lambda store, _: store.open_contents("shop"),
         lambda store, place: store.download("shop", place / "archive"),
         lambda store, _: store.verify("shop"),
-        lambda store, _: store.delete("shop"),
     ],
     ids=[
         *("entry", "get", "manifest", "logs", "results", "archive", "salvage"),
-        *("contents", "download", "verify", "delete"),
+        *("contents", "download", "verify"),
     ],
 )
 def test_run_that_was_killed_is_told_of_by_whatever_is_asked(

@@ -56,12 +56,12 @@ def keys(root):
 
 
 def test_whole_copies_are_whole(shop, roots):
-    """With every copy as it was written nothing is said, and each copy was read."""
+    """With every copy as it was written nothing is said; what there is counts once."""
     report = shop.verify("shop")
 
     assert report.problems == ()
     assert report.away == ()
-    assert report.objects >= 2 * len(keys(roots[0]))
+    assert report.objects == len(keys(roots[0]))
 
 
 @pytest.mark.parametrize("side", [0, 1], ids=["first", "second"])
@@ -221,7 +221,7 @@ def test_claim_whose_heartbeat_was_broken_off(shop, roots, objects):
         os.utime(path, (heartbeat.timestamp(), heartbeat.timestamp()))
     store = BackupStore(objects)
 
-    assert [entry.name for entry in store.list()] == ["shop"]
+    assert [str(e.state) for e in store.list()] == ["incomplete", "complete"]
     samples.make(store, "new")
     assert store.verify("new").problems == ()
 

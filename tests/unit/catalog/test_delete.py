@@ -1,6 +1,8 @@
 """Deleting removes the record first, and forgets nothing that lies elsewhere."""
 
 import json
+import subprocess
+import sys
 import uuid
 from datetime import timedelta
 
@@ -35,6 +37,73 @@ def test_nothing_is_left(store, root):
         path for path in (root / "plugins").rglob("*.json") if "journal" in str(path)
     ]
     samples.make(store, "shop")
+
+
+def left_by_a_kill(store, root, *, files=False):
+    """Leave what a run leaves that is killed while it uploads; return the part."""
+    store.claim("shop", run_uid="dead")
+    part = root / "backups/shop/.kbackup-tmp-1a2b"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"half an archive, with Secrets")
+    if files:
+        (part.parent / "shop.tar.gz").write_bytes(b"an archive")
+    return part
+
+
+@pytest.mark.parametrize("files", [False, True])
+def test_what_a_killed_run_left_goes(store, root, clock, files):
+    """Of a run that died before it had a record its claim and its files go, whole or not."""
+    left_by_a_kill(store, root, files=files)
+    clock.advance(timedelta(minutes=6))
+
+    assert store.delete("shop") == ()
+
+    left = [str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()]
+    assert left == ["plugins/kbackup.io/location.json"]
+    assert not (root / "backups").exists()
+    with pytest.raises(BackupNotFoundError, match=r"not found$"):
+        store.delete("shop")
+
+
+def test_what_a_dead_process_left_goes_at_once(store, root, clock):
+    """Where it can be seen that the process is gone nobody waits five minutes."""
+    part = left_by_a_kill(store, root)
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    claim = root / "plugins/kbackup.io/claims/shop.json"
+    claim.write_text(json.dumps({**json.loads(claim.read_text()), "pid": child.pid}))
+
+    store.delete("shop")
+
+    assert not part.exists()
+    assert not claim.exists()
+
+
+def test_what_a_living_run_writes_stays(store, root):
+    """A run that has no whole file yet is not deleted under its feet."""
+    part = left_by_a_kill(store, root)
+
+    with pytest.raises(BackupInProgressError):
+        store.delete("shop")
+
+    assert part.exists()
+    assert (root / "plugins/kbackup.io/claims/shop.json").exists()
+
+
+def test_parts_that_cannot_be_seen_keep_nothing_back(objects, root, clock, monkeypatch):
+    """Who may not list unfinished uploads can delete all the same."""
+
+    def refuse(_store, _prefix):
+        raise StoreUnavailableError("")
+
+    store = BackupStore(objects, clock=clock)
+    part = left_by_a_kill(store, root, files=True)
+    clock.advance(timedelta(minutes=6))
+    monkeypatch.setattr(type(objects), "unfinished", refuse)
+
+    store.delete("shop")
+
+    assert [path.name for path in (root / "backups/shop").iterdir()] == [part.name]
 
 
 def test_record_goes_first(objects):

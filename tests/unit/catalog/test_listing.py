@@ -1,10 +1,12 @@
 """The list shows everything there is, in its state, and nothing breaks it."""
 
 import json
+import os
 from collections import Counter
 from datetime import timedelta
 from types import SimpleNamespace
 
+import attrs
 import catalog_samples as samples
 import pytest
 
@@ -16,7 +18,12 @@ from kbackup.errors import (
     BackupNotFoundError,
     StoreAccessError,
 )
-from kbackup.models import BackupPhase, BackupStorageLocationSpec, dump_json
+from kbackup.models import (
+    BackupPhase,
+    BackupStorageLocationSpec,
+    Progress,
+    dump_json,
+)
 from kbackup.plugins import ObjectStoreFactory, PluginManager, hookimpl
 from kbackup.stores import layout
 from kbackup_plugins_local import open_local_store
@@ -170,8 +177,55 @@ def test_latest_passes_over_what_is_not_whole(store, velero, clock):
     velero("failed", phase=BackupPhase.FAILED)
     velero("unfinished", phase=BackupPhase.IN_PROGRESS)
     velero("bare", archive=False)
+    store.claim("killed", run_uid="dead")
+    clock.advance(timedelta(minutes=6))
+    nothing = attrs.evolve(samples.manifest_of(), items=0, entries=0)
+    samples.make(store, "empty", manifest=nothing, progress=Progress())
 
     assert store.latest().metadata.name == "good"
+
+
+@pytest.mark.parametrize("size", [0, 20])
+def test_latest_passes_over_a_truncated_archive(store, root, velero, size):
+    """An archive that is not as large as its manifest says hides no whole backup."""
+    velero("good", started=samples.START - timedelta(days=3))
+    samples.make(store, "cut")
+    os.truncate(root / "backups/cut/cut.tar.gz", size)
+
+    assert store.latest().metadata.name == "good"
+    entry = store.entry("cut")
+    assert entry.state == "damaged"
+    assert f"its archive has {size} bytes, not the " in entry.reason
+    store.delete("good")
+    with pytest.raises(
+        BackupNotFoundError, match="the newest is cut, damaged: its arch"
+    ):
+        store.latest()
+
+
+def test_latest_passes_over_an_empty_archive(store, velero, put):
+    """Without a manifest nobody knows how large an archive is, but not that it is empty."""
+    velero("good", started=samples.START - timedelta(days=3))
+    velero("cut")
+    put("backups/cut/cut.tar.gz", b"")
+
+    assert store.latest().metadata.name == "good"
+    assert store.entry("cut").unusable == "damaged: its archive is empty"
+
+
+def test_run_that_was_killed_has_a_line(store, clock):
+    """A list shows what was begun and not ended, from its claim alone, until that goes."""
+    store.claim("killed", run_uid="dead")
+    samples.make(store, "shop")
+    clock.advance(timedelta(minutes=6))
+
+    (killed,) = [entry for entry in store.list() if entry.name == "killed"]
+
+    assert killed.state == "incomplete"
+    assert "begun and not ended by run dead on " in killed.reason
+    assert killed.age == timedelta(minutes=6)
+    store.delete("killed")
+    assert [entry.name for entry in store.list()] == ["shop"]
 
 
 def test_veleros_backup_is_read(store, velero):

@@ -173,7 +173,7 @@ def test_switch(kbackup, words, classes):
     "option",
     ["--include-cluster-resources", "--preserve-nodeports", "--restore-volumes"],
 )
-@pytest.mark.parametrize("word", ["flase", "perhaps"])
+@pytest.mark.parametrize("word", ["flas", "perhaps"])
 def test_a_slip_after_a_switch_is_no_name(offline, option, word):
     """A mistyped "false" is wrong use: it does not turn the option on and name a restore."""
     done = offline("restore", "create", "--from-backup", "a", option, word, "--yes")

@@ -95,7 +95,9 @@ def test_a_directory_where_nothing_can_be_made(kbackup):
     done = kbackup("backup", "create", "a", "--location", "/proc")
 
     assert done.code == 1
-    assert "Error: file:///proc: access refused: no file can be made in /proc" in done.err
+    assert (
+        "Error: file:///proc: access refused: no file can be made in /proc" in done.err
+    )
 
 
 def test_a_lost_mount_is_told(kbackup, directory, tmp_path):

@@ -106,11 +106,10 @@ def test_store_that_cannot_be_read(offline, directory):
 @pytest.mark.parametrize(
     "words",
     [
-        *(("backup", verb, "killed") for verb in ("get", "describe", "logs", "verify")),
+        *(("backup", verb, "killed") for verb in ("describe", "logs", "verify")),
         *(("backup", verb, "killed") for verb in ("ls", "download")),
         ("backup", "ls", "killed", "--damaged"),
         ("backup", "show", "killed", "pod/a"),
-        ("backup", "delete", "killed", "--yes"),
         ("restore", "plan", "--from-backup", "killed"),
         ("restore", "create", "--from-backup", "killed", "--yes"),
         *(("restore", verb, "killed") for verb in ("get", "describe", "logs")),
@@ -124,6 +123,46 @@ def test_what_has_not_ended_is_told_by_every_verb(killed, words):
     assert done.code == 1
     assert "not found: begun and not ended by run 77777777 on " in done.err
     assert "the same " in done.err.partition("Hint: ")[2]
+
+
+def test_what_a_killed_run_left_is_listed_and_deleted(killed, directory):
+    """Who lists backups sees what was begun and not ended, and can delete it."""
+    listed = killed("backup", "get")
+    unasked = killed("backup", "delete", "killed")
+    deleted = killed("backup", "delete", "killed", "--yes")
+
+    assert "killed   incomplete: begun and not ended by run 77777777 on " in listed.out
+    assert unasked.code == 2
+    assert (deleted.code, deleted.out) == (0, "Deleted killed\n")
+    assert not list((directory / "plugins/kbackup.io/claims").glob("*"))
+    assert "killed" not in killed("backup", "get").out
+
+
+def test_a_killed_restore_is_listed(killed):
+    """The name of a restore that was killed is not lost, though it was made up."""
+    listed = killed("restore", "get")
+    as_json = json.loads(killed("restore", "get", "-o", "json").out)
+
+    assert (
+        "killed   unknown   incomplete: begun and not ended by run 7777" in listed.out
+    )
+    assert (
+        "Not ended: killed. One that was killed is completed by the same" in listed.err
+    )
+    assert [each["metadata"]["name"] for each in as_json["items"]] == ["copy-1"]
+
+
+def test_a_running_restore_is_listed(restored, directory):
+    """A restore that lives is in progress, and none is listed twice once it has a record."""
+    with (
+        BackupStore.open(directory) as store,
+        store.claim_restore("runs", run_uid="1" * 8),
+        store.claim_restore("copy-1", run_uid="2" * 8),
+    ):
+        listed = restored("restore", "get")
+
+    assert "runs     unknown   in_progress: begun by run 1111" in listed.out
+    assert listed.out.count("copy-1") == 1
 
 
 def test_nothing_is_deleted_where_a_name_is_mistyped(backed_up, directory):
