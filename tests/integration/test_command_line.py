@@ -52,16 +52,23 @@ def test_a_server_that_is_not_verified(kbackup):
 
 
 def test_a_backup_whose_run_was_killed(kbackup, real_cluster, tmp_path, killed_runs):
-    """Who asks for what a dead run began beside a real server hears which run it was."""
+    """Who asks for what a dead run began beside a real server hears of it, and can end it."""
     spec = {"included_namespaces": ["default"]}
     with killed_runs(real_cluster.kubeconfig, tmp_path / "store") as run:
         assert run("backup", "whole", spec).through
         writes = run("backup", "other", spec).writes
         assert not run("backup", "killed", spec, number=writes // 2).through
+        claim = tmp_path / "store/plugins/kbackup.io/claims/early.json"
+        number = 0
+        while not claim.exists():  # killed as soon as it has the name, and nothing else
+            number += 1
+            assert not run("backup", "early", spec, number=number).through
 
     logs = kbackup("backup", "logs", "killed")
     plan = kbackup("restore", "plan", "--from-backup", "killed")
     verified = kbackup("backup", "verify", "nope", "whole")
+    listed = kbackup("backup", "get")
+    deleted = kbackup("backup", "delete", "killed", "early", "--yes")
 
     assert (logs.returncode, plan.returncode, verified.returncode) == (1, 1, 1)
     for done in (logs, plan):
@@ -69,6 +76,11 @@ def test_a_backup_whose_run_was_killed(kbackup, real_cluster, tmp_path, killed_r
         assert "the same backup under the same name begins anew" in done.stderr
     assert "Backup whole is whole" in verified.stdout
     assert "Error: backup nope: not found" in verified.stderr
+    assert "killed   incomplete: no velero-backup.json" in listed.stdout
+    assert "early    incomplete: begun and not ended by run " in listed.stdout
+    assert deleted.returncode == 0, deleted.stderr
+    left = {path.parent.name for path in (tmp_path / "store").rglob("*.json")}
+    assert left == {"whole", "other", "kbackup.io"}
 
 
 def test_a_dry_run_that_finds_nothing(kbackup):

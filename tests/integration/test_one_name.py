@@ -77,11 +77,13 @@ def test_two_processes_and_one_name(real_cluster, namespace, tmp_path):
             first.send_signal(signal.SIGKILL)
             assert first.stdout.read() == ""  # it is dead, and nobody has waited for it
             before = _config_maps(api, copy)
+            assert [each.name for each in store.unended_restores()] == ["back"]
 
             result = engine.run("back", same)
 
         after = _config_maps(api, copy)
         assert [each.name for each in store.list_restores()] == ["back"]
+        assert store.unended_restores() == []
     assert result.exit_code == 0
     assert len(after) == ITEMS
     assert {name: after[name] for name in before} == before
