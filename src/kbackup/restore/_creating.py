@@ -13,10 +13,11 @@ from kbackup.archive import ArchiveContents
 from kbackup.errors import AlreadyExistsError, ClusterError, ForbiddenError
 from kbackup.models import APIResource, ResourceIdentifier, well_known
 from kbackup.plugins import Run
+from kbackup.restore._adoption import as_scaled
 from kbackup.restore._answers import Answer, leaving, may_pass
 from kbackup.restore._desired import Desired
 from kbackup.restore._dropped import warn_of_dropped
-from kbackup.restore._existing import ExistingRules, decide
+from kbackup.restore._existing import ExistingRules, Verdict, decide
 from kbackup.restore._field_managers import lacks_managers, ownership_patch
 from kbackup.restore._owners import (
     STILL_OWNERLESS,
@@ -152,7 +153,7 @@ class Creator:
         if ours and (lost := lacking(desired.owners, live)):
             message = f"without owner {', '.join(lost)}; {STILL_OWNERLESS}"
             self._run.warning(message, item=entry.target)
-        verdict = decide(desired.content, cleaned(live), self._rules)
+        verdict = self._decide(entry, desired, live)
         is_as_desired = verdict.action is PlanAction.UNCHANGED
         answered = not self._server.lost_an_answer(entry)
         if patch and (is_as_desired or not answered):
@@ -169,6 +170,13 @@ class Creator:
         reason = _UNSEEN if entry.action is PlanAction.UNKNOWN else _APPEARED
         reason = OURS_CHANGED if ours else reason
         return Attempt(action=SKIPPED, reason=reason, moved=True)
+
+    def _decide(
+        self, entry: PlanEntry, desired: Desired, live: dict[str, Any]
+    ) -> Verdict:
+        """Hold it against the live one, which is cleaned; an owner may have scaled it."""
+        wanted = as_scaled(desired.content, live) if entry.idle else desired.content
+        return decide(wanted, cleaned(live), self._rules)
 
     # --- field managers ---------------------------------------------------------------
 
@@ -201,7 +209,7 @@ class Creator:
             return Attempt(action=SKIPPED, reason=GONE, moved=True)
         ours = is_labelled(live["metadata"].get("labels"), self._label)
         seen, patch = Precondition.of(live), self._patch_of_managers(entry, live)
-        verdict = decide(desired.content, cleaned(live), self._rules)
+        verdict = self._decide(entry, desired, live)
         if not ours or verdict.action is not PlanAction.UNCHANGED:
             return Attempt(action=SKIPPED, reason=MOVED, moved=True)
         if patch is None:

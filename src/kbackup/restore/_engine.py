@@ -93,7 +93,8 @@ class RestoreEngine:
 
         Raises:
             InvalidSpecError: The plan's name or specification breaks rules.
-            PlanOutdatedError: The archive or the target is not what the plan saw.
+            PlanOutdatedError: The archive or the target is not what the plan saw, or
+                an action that changed an item of it is not installed.
             RestoreExistsError: Another restore has used the name.
             BackupNotFoundError: The backup is gone.
         """
@@ -115,7 +116,8 @@ class RestoreEngine:
 
         Raises:
             InvalidSpecError: A saved plan's name or specification breaks rules.
-            PlanOutdatedError: The archive or the target is not what the plan saw.
+            PlanOutdatedError: The archive or the target is not what the plan saw, or
+                an action that changed an item of it is not installed.
             RunCancelledError: *cancel* was cancelled; what was written stays.
         """
         from kbackup.restore._pipeline import apply_plan  # noqa: PLC0415 - see the module

@@ -55,5 +55,7 @@ class ForeignChanges:
         by = f"changed by {', '.join(desired.changed_by)}"
         reason = f"{entry.reason}; {by}" if entry.reason else by
         if entry.action is PlanAction.UPDATE:
-            return replace(entry, reason=reason)
-        return replace(entry, reason=reason, changes=found)
+            return replace(entry, reason=reason, changed_by=desired.changed_by)
+        return replace(
+            entry, reason=reason, changes=found, changed_by=desired.changed_by
+        )

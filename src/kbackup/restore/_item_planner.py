@@ -15,6 +15,13 @@ from kbackup._kits.kinds import group_kind
 from kbackup.archive import ArchiveContents
 from kbackup.errors import ActionError, ArchiveCorruptError, KBackupError
 from kbackup.models import GroupResource, Item, ResourceIdentifier, well_known
+from kbackup.restore._adoption import (
+    ADOPTED_BY,
+    adopter_of,
+    awaits_owner,
+    made_idle,
+    runs_pods,
+)
 from kbackup.restore._claims import (
     ClaimLine,
     ClaimVerdict,
@@ -218,8 +225,8 @@ class ItemPlanner:
             entry = self._as_placed(case, entry)
         if desired.changed_by and not entry.only_managers:
             entry = self._foreign.shown(entry, case.item, desired, line)
-        if case.relinks and entry.action is PlanAction.CREATE:
-            self._state.owned[entry.identifier] = case.owned.owners
+        if case.owned is not FREE:
+            self._note_kin(case, entry, desired)
         if entry.action.writes and not entry.only_managers:
             self._book.see(
                 entry,
@@ -233,6 +240,13 @@ class ItemPlanner:
             if case.met is not None:
                 self._undone.see(entry, case.item, desired.content, case.met)
         return entry
+
+    def _note_kin(self, case: "_Case", entry: PlanEntry, desired: Desired) -> None:
+        """Note who comes after its owners, and who would run before its owner comes."""
+        if case.relinks and entry.action is PlanAction.CREATE:
+            self._state.owned[entry.identifier] = case.owned.owners
+        if entry.adopter and runs_pods(desired.content):
+            self._state.active_sets.add(entry.identifier)
 
     def _place(self, case: "_Case", desired: Desired) -> PlanEntry:
         """Hold the desired item against what the target has at its place."""
@@ -273,6 +287,7 @@ class ItemPlanner:
             second_write=case.second_write,
             api_version=item.api_version,
             kind=item.kind,
+            adopter="" if case.owned is FREE else case.adopter,
         )
 
     def _refused(
@@ -303,6 +318,9 @@ class ItemPlanner:
         if ours and desired.owners:
             case.untied = lacking(desired.owners, live)
         lacks = ours and case.second_write and lacks_managers(case.item, live)
+        waits: dict[str, Any] = {}
+        if ours and is_kept and awaits_owner(live):  # and its owner was refused then
+            desired, waits = made_idle(desired), {"adopter": case.adopter, "idle": True}
         case.met = cleaned(live)
         verdict = decide(desired.content, case.met, rules, hide=hide)
         if verdict.action is PlanAction.UNCHANGED:
@@ -313,8 +331,10 @@ class ItemPlanner:
                     digest=desired.digest,
                     precondition=seen,
                     second_write=True,
+                    **waits,
                 )
-            return case.entry(verdict.action, verdict.reason, precondition=seen)
+            reason = verdict.reason
+            return case.entry(verdict.action, reason, precondition=seen, **waits)
         writes = verdict.action.writes
         if keeper is not None:
             # To scale a live Deployment's ReplicaSet is to work against the Deployment.
@@ -327,6 +347,7 @@ class ItemPlanner:
             digest=desired.digest if writes else "",
             precondition=seen,
             cluster_wide=writes and not case.target.namespace,
+            **waits,
         )
 
     def _as_placed(self, case: "_Case", entry: PlanEntry) -> PlanEntry:
@@ -432,6 +453,13 @@ class _Case(msgspec.Struct):
         return self.item.identifier
 
     @property
+    def adopter(self) -> str:
+        """Who adopts it, as `PlanEntry` has it; empty: nobody does, or it has an owner."""
+        is_adopted = self.owned.role in (Role.ADOPTED, Role.MADE)
+        maker = self.owned.maker if self.owned.owners and not self.orphan else None
+        return adopter_of(maker) if is_adopted and maker is not None else ""
+
+    @property
     def lost_owners(self) -> tuple[Owner, ...]:
         """Owners that the item will not have again, whatever else the plan has."""
         if self.relinks or not (self.orphan or self.owned.role is Role.OWNED):
@@ -465,7 +493,7 @@ class _Case(msgspec.Struct):
             if self.orphan:
                 parts.append(f"without owner {named}, {_NOWHERE}")
             elif adopted:
-                parts.append(f"without owner, adopted by {named}")
+                parts.append(f"without owner, {ADOPTED_BY} {named}")
             else:
                 parts.append(f"without owner {named}")
         return "; ".join(parts)

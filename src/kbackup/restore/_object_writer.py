@@ -14,6 +14,7 @@ from kbackup.errors import ClusterError, ForbiddenError, KBackupError
 from kbackup.models import APIResource, ResourceIdentifier, well_known
 from kbackup.plugins import Run
 from kbackup.plugins.engine import Operations
+from kbackup.restore._adoption import made_idle
 from kbackup.restore._answers import may_pass
 from kbackup.restore._claims import ClaimLine, ClaimVerdict
 from kbackup.restore._creating import Creator
@@ -26,7 +27,7 @@ from kbackup.restore._plan import PlanAction, PlanEntry
 from kbackup.restore._redaction import Redaction
 from kbackup.restore._server import Server
 from kbackup.restore._types import ServedTypes
-from kbackup.restore._updating import MOVED, OTHER_DIGEST, Updater
+from kbackup.restore._updating import MOVED, Updater, other_digest
 from kbackup.restore._writer import FAILED, Attempt
 
 
@@ -144,7 +145,7 @@ class ObjectWriter:
     ) -> str:
         """Why an item is not written as it would be now; empty: it may be."""
         if not _is_planned(entry, desired):
-            return OTHER_DIGEST
+            return other_digest(entry.changed_by, desired.changed_by)
         target = entry.target
         is_volume = target.group_resource == well_known.PERSISTENT_VOLUMES
         if not is_volume or entry.action is PlanAction.UPDATE:  # one keeps its disk
@@ -169,7 +170,8 @@ class ObjectWriter:
         if item is None:
             return self._maker.make_blank_namespace(entry.target)
         line = self._lines.get(entry.identifier)
-        return self._maker.make(item, item.content, line)
+        desired = self._maker.make(item, item.content, line)
+        return made_idle(desired) if entry.idle else desired
 
     # --- begin ------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ from kbackup.models import (
     RestorePhase,
     RestoreResult,
     RestoreSpec,
+    qualified_name,
 )
 from kbackup.plugins import Run, RunEnded, RunStarted
 from kbackup.plugins.engine import Operations
@@ -313,6 +314,7 @@ def _check(session: Session, plan: RestorePlan) -> Backup:
         raise PlanOutdatedError(
             f"the plan is not one of restore {head.restore_name}", hint=_AGAIN
         )
+    _refuse_without_changers(session, plan)
     check_name(session.store, head.restore_name, head.restore_uid)
     backup = session.store.get(head.backup_name)
     digest = read_digest(session, backup, options)
@@ -321,6 +323,20 @@ def _check(session: Session, plan: RestorePlan) -> Backup:
             f"backup {head.backup_name} is not the one planned", hint=_AGAIN
         )
     return backup
+
+
+def _refuse_without_changers(session: Session, plan: RestorePlan) -> None:
+    """What changed items of the plan has to be there, or half of it would be refused."""
+    named = {name for entry in plan.entries for name in entry.changed_by}
+    if not named:
+        return
+    there = {action.name for action in session.plugins.restore_item_actions()}
+    there.update(map(qualified_name, plan.options.transforms))
+    if absent := ", ".join(sorted(named - there)):
+        raise PlanOutdatedError(
+            f"the plan was made with {absent}, which is not installed here",
+            hint=f"install what offers it, or {_AGAIN}",
+        )
 
 
 def _named_cluster(server: str, uid: str) -> str:

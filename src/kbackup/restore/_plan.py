@@ -80,8 +80,11 @@ class PlanEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         action: What is done.
         reason: Why, or what to know about it.
         differences: From the live object to the desired one.
-        changes: What actions of others and transforms changed in an item that is
-            created: from what would be written without them to what is written.
+        changes: What differs in an item that is created from what kbackup makes of the
+            backup's: what actions of others and transforms changed, and the replicas of
+            a ReplicaSet that waits for its Deployment.
+        changed_by: The actions of others and the transforms that changed it; none in a
+            saved plan of an earlier version.
         digest: SHA-256 of what is sent: the desired item, or the patch that offers a
             volume again; empty where nothing is written.
         precondition: The live object that was seen; None: there was none.
@@ -89,6 +92,8 @@ class PlanEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         second_write: A second request gives the object its managedFields back.
         api_version: In which version it is written.
         kind: The item's kind.
+        adopter: Who is to adopt what is written without its owner, as ``Deployment.apps/web``.
+        idle: A ReplicaSet without replicas, until its adopter scales it up.
     """
 
     identifier: ResourceIdentifier
@@ -98,12 +103,15 @@ class PlanEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     reason: str = ""
     differences: tuple[Difference, ...] = ()
     changes: tuple[Difference, ...] = ()
+    changed_by: tuple[str, ...] = ()
     digest: str = ""
     precondition: Precondition | None = None
     cluster_wide: bool = False
     second_write: bool = False
     api_version: str = ""
     kind: str = ""
+    adopter: str = ""
+    idle: bool = False
 
     @property
     def only_managers(self) -> bool:
@@ -264,7 +272,7 @@ class RestorePlan:
         lines = [*self._head_lines(), *(f"! {notice}" for notice in self.notices)]
         lines += _lines(_rows([x for x in self.entries if x.action in _OVERWRITING]))
         problems = [x for x in self.entries if x.action in _PROBLEMS]
-        changed = [x for x in self.entries if x.changes and x.action not in _PROBLEMS]
+        changed = [x for x in self.entries if _is_changed(x)]
         lines += _first_lines(changed, _CHANGED_SHOWN)
         lines += _first_lines(problems, _PROBLEMS_SHOWN)
         return "\n".join([*lines, self.numbers()])
@@ -406,6 +414,12 @@ _BY_URGENCY = (
     PlanAction.SKIP,
     PlanAction.UNCHANGED,
 )
+
+
+def _is_changed(entry: PlanEntry) -> bool:
+    """Whether others changed an item that is created, and nothing stands in its way."""
+    by_others = len(entry.changes) > entry.idle  # its replicas are our own change
+    return by_others and entry.action not in _PROBLEMS
 
 
 def _run_key(entry: PlanEntry) -> tuple[Any, ...] | None:

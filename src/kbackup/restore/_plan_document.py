@@ -122,6 +122,9 @@ def _entry_json(entry: PlanEntry) -> dict[str, Any]:
         "secondWrite": entry.second_write,
         "differences": [_difference_json(x) for x in entry.differences],
         "changes": [_difference_json(x) for x in entry.changes],
+        "changedBy": list(entry.changed_by),
+        "adopter": entry.adopter,
+        "idle": entry.idle,
     }
     return {
         "item": item,
@@ -180,6 +183,9 @@ class _Entry(_Part, frozen=True):
     second_write: bool = False
     differences: tuple[_Change, ...] = ()
     changes: tuple[_Change, ...] = ()
+    changed_by: tuple[str, ...] = ()
+    adopter: str = ""
+    idle: bool = False
 
 
 class _Claim(_Part, frozen=True):
@@ -397,6 +403,9 @@ class _Reader:
             reason=line.reason,
             differences=tuple(_difference(change) for change in line.differences),
             changes=tuple(_difference(change) for change in line.changes),
+            changed_by=line.changed_by,
+            adopter=line.adopter,
+            idle=line.idle,
             digest=line.digest.removeprefix(ALGORITHM),
             precondition=Precondition(seen.uid, seen.resource_version)
             if seen is not None

@@ -38,6 +38,7 @@ class PlanState:
         owned: Items that are created and tied to their owners again.
         waiting: Items that Pods own, with the live ones, until the Pods are planned.
         pods_planned: The Pods of the restore are planned.
+        active_sets: ReplicaSets that are created and would start Pods.
     """
 
     entries: list[PlanEntry] = attrs.field(factory=list)
@@ -59,6 +60,7 @@ class PlanState:
         factory=list
     )
     pods_planned: bool = False
+    active_sets: set[ResourceIdentifier] = attrs.field(factory=set)
 
     def want(self, asks: ResourceIdentifier, wanted: ResourceIdentifier) -> None:
         """Note that *asks* needs *wanted* written before it."""

@@ -22,6 +22,7 @@ from kbackup.models import (
     well_known,
 )
 from kbackup.plugins import ItemsProgressed, Run
+from kbackup.restore._adoption import IdleSets
 from kbackup.restore._claims import ClaimVerdict
 from kbackup.restore._desired import DesiredMaker
 from kbackup.restore._foreign import ForeignChanges
@@ -135,6 +136,8 @@ class Planner:
             wave=wave,
         )
         self._link_owners()
+        sets = IdleSets(self._request, self._contents, self._maker)
+        sets.hold(self._state.entries, self._state.active_sets)
         self._finish_notices()
         entries = self._in_order()
         return Planned(entries=entries, state=self._state, book=self._book)

@@ -20,6 +20,7 @@ from kbackup.models import (
     well_known,
 )
 from kbackup.plugins import Run
+from kbackup.restore._adoption import waits_in_vain
 from kbackup.restore._claims import ClaimVerdict
 from kbackup.restore._creating import OURS_CHANGED
 from kbackup.restore._owners import STILL_OWNERLESS
@@ -48,6 +49,8 @@ def warn_at_the_end(
     for entry in plan.entries:
         if entry.action in _QUIET and STILL_OWNERLESS in entry.reason:
             run.warning(entry.reason, item=entry.target)
+    for target, sentence in waits_in_vain(plan.entries, outcomes):
+        run.warning(sentence, item=target)
 
 
 def _is_made_here(outcome: ItemOutcome) -> bool:

@@ -4,7 +4,7 @@ An update names the version that it was made for. What moved since counts as pla
 where the same fields would change in the same way.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kbackup.errors import ClusterError
@@ -25,6 +25,19 @@ GONE = "the live object went since the plan was made"
 DONE = "done already"
 OTHER_DIGEST = "the item would be written differently than planned"
 _NOT_ALLOWED = "the plan says update, which it does not allow"
+
+
+def other_digest(planned: Sequence[str], now: Sequence[str]) -> str:
+    """Say that an item would be written differently, and who changed and changes it.
+
+    Args:
+        planned: The actions and transforms that the plan names.
+        now: Those that change the item now.
+    """
+    by = [f"when planned it was changed by {', '.join(planned)}"] if planned else []
+    if [*now] != [*planned]:
+        by.append(f"now it is changed by {', '.join(now) or 'nobody'}")
+    return "; ".join([OTHER_DIGEST, *by])
 
 
 class Updater:

@@ -91,6 +91,9 @@ def full_plan(**parts):
         ref_of(name="key"),
         second_write=True,
         reason="Größe",
+        changed_by=("acme.io/images",),
+        adopter="StatefulSet.apps/db",
+        idle=True,
         **written,
     )
     claim = ref_of("persistentvolumeclaims", "data")

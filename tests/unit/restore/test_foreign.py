@@ -258,4 +258,4 @@ def test_nothing_is_made_twice_where_nobody_changes(make_shop, monkeypatch):
     plan = shop.engine.plan("try-1", SPEC)
 
     assert asked == []
-    assert not any(entry.changes for entry in plan.entries)
+    assert not any(entry.changed_by for entry in plan.entries)

@@ -154,7 +154,7 @@ def test_a_replica_set_comes_with_its_deployment(make_shop):
 
     plan = shop.engine.plan("try-1", spec())
 
-    reason = "without owner, adopted by Deployment/web"
+    reason = "without owner, adopted and scaled up by Deployment/web"
     assert lines(plan)["ReplicaSet/web-1"] == ("create", reason)
 
 

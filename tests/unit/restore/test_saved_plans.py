@@ -300,8 +300,82 @@ def test_a_transform_of_the_same_name_that_does_otherwise_is_refused(shop):
     plan = RestorePlan.from_json(document, transforms=[_labelled("b")])
     result = shop.engine.apply(plan)
 
-    assert _outcome(result, "settings") == ("failed", DIFFERENTLY)
+    by = f"when planned it was changed by {__name__}._labelled.<locals>.transform"
+    assert _outcome(result, "settings") == ("failed", f"{DIFFERENTLY}; {by}")
     assert shop.writes() == 0
+
+
+class Mirror:
+    """A plugin that writes from which registry images come."""
+
+    name = "example.com/registry-mirror"
+    applies_to = ResourceSelector(included_resources=("configmaps",))
+
+    def __init__(self, registry):
+        self._registry = registry
+
+    def execute(self, given):
+        """Write the registry."""
+        data = {"registry": self._registry} if self._registry else given.item["data"]
+        return RestoreOutput(item={**given.item, "data": data})
+
+    @hookimpl
+    def kbackup_register_restore_item_actions(self):
+        """Offer itself."""
+        return {self.name: self}
+
+
+def _elsewhere(shop, *plugins):
+    """An engine of another process, with other plugins."""
+    return RestoreEngine(shop.cluster, shop.store, plugins=PluginManager(plugins))
+
+
+def test_a_plan_whose_plugin_is_not_there_is_refused(make_shop):
+    """Rather than half of it, nothing is carried out: the missing plugin is named."""
+    objects = [namespace(), config_map(currency="EUR")]
+    shop = make_shop(objects, plugins=PluginManager([Mirror("a")]))
+    plan = RestorePlan.from_json(_saved(shop.engine.plan("try-1", SPEC)))
+    said = "the plan was made with example.com/registry-mirror, which is not installed"
+
+    for refuse in (_elsewhere(shop).check, _elsewhere(shop).apply):
+        with pytest.raises(PlanOutdatedError, match=said):
+            refuse(plan)
+    assert shop.writes() == 0
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("a", "b", f"when planned it was changed by {Mirror.name}"),
+        (
+            "a",
+            "",
+            f"when planned it was changed by {Mirror.name}; now it is changed by nobody",
+        ),
+        ("", "b", f"now it is changed by {Mirror.name}"),
+    ],
+)
+def test_a_plugin_that_does_otherwise_is_named(make_shop, before, after, said):
+    """Of an item that would be another one by now, it is said who changed and changes it."""
+    objects = [namespace(), config_map(currency="EUR")]
+    shop = make_shop(objects, plugins=PluginManager([Mirror(before)]))
+    document = _saved(shop.engine.plan("try-1", SPEC))
+
+    result = _elsewhere(shop, Mirror(after)).apply(RestorePlan.from_json(document))
+
+    assert _outcome(result, "settings") == ("failed", f"{DIFFERENTLY}; {said}")
+
+
+def test_a_plan_saved_before_plans_named_who_changed_what(make_shop):
+    """It is carried out as before."""
+    objects = [namespace(), config_map(currency="EUR")]
+    shop = make_shop(objects, plugins=PluginManager([Mirror("a")]))
+    document = _saved(shop.engine.plan("try-1", SPEC))
+    del _line(document, "settings")["changedBy"]
+
+    result = _elsewhere(shop, Mirror("a")).apply(_sealed(document))
+
+    assert result.results.errors == ()
 
 
 # --- edited by hand, and the digest with it -------------------------------------------
