@@ -5,7 +5,7 @@ nothing. What one item means for others (who is present, which claims there are)
 kept in `PlanState`; who is left to its controller, `Makers` says.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -16,22 +16,17 @@ from kbackup.archive import ArchiveContents
 from kbackup.errors import ActionError, ArchiveCorruptError, KBackupError
 from kbackup.models import GroupResource, Item, ResourceIdentifier, well_known
 from kbackup.restore._adoption import (
-    ADOPTED_BY,
-    adopter_of,
     awaits_owner,
     made_idle,
     runs_pods,
 )
 from kbackup.restore._claims import (
-    ClaimLine,
     ClaimVerdict,
     class_problems,
     with_class,
 )
 from kbackup.restore._controlled import (
     FREE,
-    Owner,
-    Ownership,
     Role,
     finished,
     ownership,
@@ -41,6 +36,7 @@ from kbackup.restore._existing import decide
 from kbackup.restore._field_managers import lacks_managers, wants_managers
 from kbackup.restore._filters import keeps_despite_where
 from kbackup.restore._foreign import ForeignChanges
+from kbackup.restore._item_case import ItemCase
 from kbackup.restore._makers import Makers
 from kbackup.restore._namespaces import is_terminating
 from kbackup.restore._notices import NoticeBook
@@ -64,7 +60,6 @@ from kbackup.restore._volume_planner import Refusal, VolumePlanner
 
 _GIVEN_BACK = "its field managers are given back, nothing else"
 _SERVED = "its type is served: left as it is, and whether it differs is not known"
-_NOWHERE = "which is neither in this restore nor in the target"
 _decode = msgspec.json.decode
 
 
@@ -117,7 +112,7 @@ class ItemPlanner:
             return self.plan_unreachable(item.identifier, oddity(exc))
         target = self._request.filters.target(item.identifier)
         try:
-            entry = self._decide(_Case(item, content, view, live, target))
+            entry = self._decide(ItemCase(item, content, view, live, target))
         except ODD as exc:
             return self.plan_unreachable(item.identifier, oddity(exc))
         if entry is not None:
@@ -147,7 +142,7 @@ class ItemPlanner:
 
     # --- the verdict ------------------------------------------------------------------
 
-    def _decide(self, case: "_Case") -> PlanEntry | None:
+    def _decide(self, case: ItemCase) -> PlanEntry | None:
         reason = self._belongs_to_cluster(case) or finished(case.content)
         if case.view.newer is not None:
             reason = reason or self._is_twin(case.ref, case.view.newer)
@@ -176,7 +171,7 @@ class ItemPlanner:
                 return case.entry(*refused)
         return self._decide_own(case)
 
-    def _left_to_maker(self, case: "_Case") -> PlanEntry | None:
+    def _left_to_maker(self, case: ItemCase) -> PlanEntry | None:
         """The line of an item that something else makes; None: it is written."""
         owned, target = case.owned, case.target
         is_owned = owned.role is Role.OWNED
@@ -191,7 +186,7 @@ class ItemPlanner:
         self._state.left.add((kind, target.namespace, target.name))
         return case.entry(PlanAction.SKIP, reason)
 
-    def _wait_for_pods(self, case: "_Case") -> None:
+    def _wait_for_pods(self, case: ItemCase) -> None:
         """What Pods or Nodes own is decided about when it is known which come."""
         live = case.live
         if live is not None:  # a copy: it is a slice of a whole page
@@ -199,7 +194,7 @@ class ItemPlanner:
             live = FoundObject(name=live.name, deleting=live.deleting, body=body)
         self._state.waiting.append((case.ref, live))
 
-    def _decide_own(self, case: "_Case") -> PlanEntry:
+    def _decide_own(self, case: ItemCase) -> PlanEntry:
         """Decide about an item that is the user's own."""
         case.had_status = bool(case.content.get("status"))
         wish = self._request.options.managed_fields
@@ -241,14 +236,14 @@ class ItemPlanner:
                 self._undone.see(entry, case.item, desired.content, case.met)
         return entry
 
-    def _note_kin(self, case: "_Case", entry: PlanEntry, desired: Desired) -> None:
+    def _note_kin(self, case: ItemCase, entry: PlanEntry, desired: Desired) -> None:
         """Note who comes after its owners, and who would run before its owner comes."""
         if case.relinks and entry.action is PlanAction.CREATE:
             self._state.owned[entry.identifier] = case.owned.owners
         if entry.adopter and runs_pods(desired.content):
             self._state.active_sets.add(entry.identifier)
 
-    def _place(self, case: "_Case", desired: Desired) -> PlanEntry:
+    def _place(self, case: ItemCase, desired: Desired) -> PlanEntry:
         """Hold the desired item against what the target has at its place."""
         if case.view.problem:
             return case.entry(PlanAction.CONFLICT, case.view.problem)
@@ -291,23 +286,20 @@ class ItemPlanner:
         )
 
     def _refused(
-        self, case: "_Case", desired: Desired, live: Mapping[str, Any] | None
+        self, case: ItemCase, desired: Desired, live: Mapping[str, Any] | None
     ) -> Refusal | None:
         existed = case.live is not None
         return self._volumes.refused(
             case.ref, case.content, desired, live, existed=existed
         )
 
-    def _meet(self, case: "_Case", desired: Desired, live: dict[str, Any]) -> PlanEntry:
+    def _meet(
+        self, case: ItemCase, desired: Desired, live: dict[str, Any]
+    ) -> PlanEntry:
         """Decide about an item whose place is taken."""
         metadata = live["metadata"]
         if metadata.get("deletionTimestamp"):
-            reason = "the live one is being deleted: written when it is gone"
-            return case.entry(
-                PlanAction.CREATE,
-                case.reason(PlanAction.CREATE, reason),
-                digest=desired.digest,
-            )
+            return self._follow(case, desired)
         seen = Precondition(
             metadata.get("uid", ""), metadata.get("resourceVersion", "")
         )
@@ -350,7 +342,13 @@ class ItemPlanner:
             **waits,
         )
 
-    def _as_placed(self, case: "_Case", entry: PlanEntry) -> PlanEntry:
+    def _follow(self, case: ItemCase, desired: Desired) -> PlanEntry:
+        """The line of an item whose place is about to be free."""
+        reason = "the live one is being deleted: written when it is gone"
+        action = PlanAction.CREATE
+        return case.entry(action, case.reason(action, reason), digest=desired.digest)
+
+    def _as_placed(self, case: ItemCase, entry: PlanEntry) -> PlanEntry:
         """What the item's place adds to what its user is warned of."""
         line = case.line
         if line is not None and line.loses_data and line.target != case.target:
@@ -383,7 +381,7 @@ class ItemPlanner:
 
     # --- what the item is -------------------------------------------------------------
 
-    def _belongs_to_cluster(self, case: "_Case") -> str:
+    def _belongs_to_cluster(self, case: ItemCase) -> str:
         row = self._request.system.row_for(case.item.identifier, case.content)
         if row is None and case.view.is_endpoints:
             row = self._endpoints_row(case.ref)
@@ -407,7 +405,7 @@ class ItemPlanner:
                 self._book.see_unreadable(target)
         return ENDPOINTS_ROW if is_endpoints_of_selector(found) else None
 
-    def _ask_for_more(self, case: "_Case") -> None:
+    def _ask_for_more(self, case: ItemCase) -> None:
         """What a controller makes anew still needs its claims."""
         try:
             desired = self._maker.make(case.item, case.content)
@@ -415,85 +413,3 @@ class ItemPlanner:
             return  # it is not written: what an action thinks of it does not matter
         for wanted in desired.additional:
             self._state.want(case.ref, wanted)
-
-
-class _Case(msgspec.Struct):
-    """One item while it is decided about; a msgspec value as `PlanEntry`."""
-
-    item: Item
-    content: dict[str, Any]
-    view: TypeView
-    live: LiveObject | None
-    target: ResourceIdentifier
-    owned: Ownership = FREE
-    line: ClaimLine | None = None
-    had_status: bool = False
-    second_write: bool = False
-    relinks: bool = False
-    orphan: bool = False
-    met: dict[str, Any] | None = None
-    untied: Sequence[str] = ()
-
-    @property
-    def lives(self) -> bool:
-        """Whether the target has it, and it stays."""
-        return self.live is not None and not self.live.deleting
-
-    @property
-    def staying(self) -> Mapping[str, Any] | None:
-        """What the target has in its place, where that stays."""
-        if self.live is None or self.live.deleting:
-            return None
-        content: dict[str, Any] = _decode(self.live.json())
-        return content
-
-    @property
-    def ref(self) -> ResourceIdentifier:
-        """The item in the backup."""
-        return self.item.identifier
-
-    @property
-    def adopter(self) -> str:
-        """Who adopts it, as `PlanEntry` has it; empty: nobody does, or it has an owner."""
-        is_adopted = self.owned.role in (Role.ADOPTED, Role.MADE)
-        maker = self.owned.maker if self.owned.owners and not self.orphan else None
-        return adopter_of(maker) if is_adopted and maker is not None else ""
-
-    @property
-    def lost_owners(self) -> tuple[Owner, ...]:
-        """Owners that the item will not have again, whatever else the plan has."""
-        if self.relinks or not (self.orphan or self.owned.role is Role.OWNED):
-            return ()
-        return self.owned.owners
-
-    def entry(self, action: PlanAction, reason: str = "", **more: Any) -> PlanEntry:
-        """The line of the plan."""
-        return PlanEntry(
-            identifier=self.item.identifier,
-            target=self.target,
-            action=action,
-            reason=reason,
-            wave=self.view.wave,
-            api_version=self.item.api_version,
-            kind=self.item.kind,
-            **more,
-        )
-
-    def reason(self, action: PlanAction, first: str) -> str:
-        """What to know about an item that is written."""
-        conversion = self.view.conversion
-        if self.line is None and not self.owned.owners and not conversion:
-            return first
-        parts = [part for part in (first, conversion) if part]
-        if self.line is not None:
-            parts += [self.line.text, *self.line.problems]
-        if self.owned.owners and action is PlanAction.CREATE and not self.relinks:
-            named = ", ".join(str(owner) for owner in self.owned.owners)
-            adopted = self.owned.role in (Role.ADOPTED, Role.MADE)
-            if self.orphan:
-                parts.append(f"without owner {named}, {_NOWHERE}")
-            elif adopted:
-                parts.append(f"without owner, {ADOPTED_BY} {named}")
-            else:
-                parts.append(f"without owner {named}")
-        return "; ".join(parts)
