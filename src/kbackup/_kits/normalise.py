@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 import attrs
 
-from kbackup._kits.kinds import kind_of
+from kbackup._kits.kinds import is_of
 from kbackup._kits.later_fields import without_lone_defaults
 from kbackup._kits.service_tokens import (
     ACCOUNT_UID,
@@ -338,7 +338,7 @@ def _normalised_pair(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     a = normalise(left, keep_node_ports=keep_node_ports)
     b = normalise(right, keep_node_ports=keep_node_ports)
-    if kind_of(a) == ("", "PersistentVolumeClaim"):
+    if is_of(a, ("", "PersistentVolumeClaim")):
         if _is_bound(left) or _is_bound(right):
             a, b = _without_both(a, b, CLAIM_SOURCES)
         if not (_is_bound(a) and _is_bound(b)):

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from kbackup._kits.kinds import kind_of
+from kbackup._kits.kinds import is_of
 
 TOKEN_TYPE = "kubernetes.io/service-account-token"  # noqa: S105 - the name of a type
 ACCOUNT = "kubernetes.io/service-account.name"
@@ -28,7 +28,7 @@ _GENERATED = re.compile(r"-[bcdfghjklmnpqrstvwxz0-9]{5}")
 
 def is_token(item: Mapping[str, Any]) -> bool:
     """Whether an object is a Secret with a token."""
-    return item.get("type") == TOKEN_TYPE and kind_of(item) == ("", "Secret")
+    return item.get("type") == TOKEN_TYPE and is_of(item, ("", "Secret"))
 
 
 def generated_for(secret: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from kbackup._kits.kinds import group_kind, kind_of
+from kbackup._kits.kinds import group_kind, is_of
 from kbackup._kits.normalise import changes
 from kbackup.archive import ArchiveContents
 from kbackup.errors import ClusterError, KBackupError
@@ -39,7 +39,7 @@ _encode = msgspec.json.Encoder().encode
 
 def runs_pods(content: Content) -> bool:
     """Whether an object is a ReplicaSet that would start Pods at once."""
-    return kind_of(content) == _SET and _replicas_of(content) != 0
+    return is_of(content, _SET) and _replicas_of(content) != 0
 
 
 def adopter_of(owner: Owner) -> str:
@@ -61,7 +61,7 @@ def as_scaled(content: Content, live: Content) -> Content:
 
 def awaits_owner(live: Content) -> bool:
     """Whether a live object is a ReplicaSet without Pods that nobody has adopted."""
-    is_idle = kind_of(live) == _SET and _replicas_of(live) == 0
+    is_idle = is_of(live, _SET) and _replicas_of(live) == 0
     return is_idle and not live["metadata"].get("ownerReferences")
 
 
@@ -200,7 +200,7 @@ def _is_current_of(replica_set: Content, deployment: Content) -> bool:
     of its own template up, also while it is paused.
     Source: kubernetes ``pkg/controller/deployment``, ``FindNewReplicaSet``, ``scale``.
     """
-    is_deployment = kind_of(deployment) == _DEPLOYMENT
+    is_deployment = is_of(deployment, _DEPLOYMENT)
     return is_deployment and _template_of(replica_set) == _template_of(deployment)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from kbackup._kits.kinds import GroupKind, group_kind, kind_of
+from kbackup._kits.kinds import GroupKind, group_kind, is_of, kind_of
 from kbackup._kits.service_tokens import generated_for, is_token
 
 _POD, _NODE, _CLAIM = ("", "Pod"), ("", "Node"), ("", "PersistentVolumeClaim")
@@ -18,6 +18,7 @@ _JOB, _CRON_JOB = ("batch", "Job"), ("batch", "CronJob")
 _CLAIMS_OF_PODS = frozenset({_CLAIM, ("resource.k8s.io", "ResourceClaim")})
 _CHILDREN_FIRST = frozenset({("apps", "ReplicaSet"), ("apps", "ControllerRevision")})
 # The first two: how it ends is decided, and its last Pods are going.
+_ENDING = frozenset({"Pod", "Job"})
 _OVER = frozenset({"SuccessCriteriaMet", "FailureTarget", "Complete", "Failed"})
 
 
@@ -114,11 +115,13 @@ def ownership(content: Mapping[str, Any]) -> Ownership:
 
 def finished(content: Mapping[str, Any]) -> str:
     """Why a Pod or Job has nothing left to do; empty when it has, or is neither."""
-    kind = kind_of(content)
-    if kind not in (_POD, _JOB):
+    if content.get("kind") not in _ENDING:
+        return ""
+    is_pod = is_of(content, _POD)
+    if not is_pod and not is_of(content, _JOB):
         return ""
     status = content.get("status") or {}
-    if kind == _POD:
+    if is_pod:
         phase = status.get("phase")
         return f"finished: {phase}" if phase in ("Succeeded", "Failed") else ""
     for condition in status.get("conditions") or ():

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import msgspec
 
-from kbackup._kits.kinds import CRD, GroupKind, kind_of
+from kbackup._kits.kinds import CRD, GroupKind, is_of, kind_of
 from kbackup._kits.later_fields import without_lone_defaults
 from kbackup._kits.normalise import Difference, differences, normalise, same
 from kbackup._kits.patches import create_merge_patch
@@ -174,7 +174,7 @@ def _left_alone(
     """Why an object that differs is not changed; empty: it may be."""
     if is_account(desired):
         return ""
-    if kind_of(desired) == ("", "Namespace"):
+    if is_of(desired, ("", "Namespace")):
         return "exists and differs; a Namespace that exists is never changed"
     namespaced = bool((desired.get(_METADATA) or {}).get("namespace"))
     if rules.update if namespaced else rules.update_cluster:
@@ -275,7 +275,7 @@ def _below(path: str, prefix: str) -> bool:
 
 def _lost_version(desired: Content, live: Content) -> str:
     """Why a CRD may not be changed: objects are stored in a version it would lose."""
-    if kind_of(desired) != CRD:
+    if not is_of(desired, CRD):
         return ""
     stored = (live.get("status") or {}).get("storedVersions") or ()
     spec = desired.get("spec") or {}

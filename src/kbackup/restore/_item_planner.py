@@ -222,7 +222,7 @@ class ItemPlanner:
             entry = self._foreign.shown(entry, case.item, desired, line)
         if case.owned is not FREE:
             self._note_kin(case, entry, desired)
-        if entry.action.writes and not entry.only_managers:
+        if entry.action.writes and (case.met is None or not entry.only_managers):
             self._book.see(
                 entry,
                 desired.content,

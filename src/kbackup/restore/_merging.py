@@ -8,7 +8,7 @@ what it was granted.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kbackup._kits.kinds import kind_of
+from kbackup._kits.kinds import is_of, kind_of
 
 Content = Mapping[str, Any]
 
@@ -34,7 +34,7 @@ def goal_of(desired: Content, live: Content, *, add_subjects: bool) -> Content:
 
 def is_account(content: Content) -> bool:
     """Whether it is a ServiceAccount."""
-    return kind_of(content) == ("", "ServiceAccount")
+    return is_of(content, ("", "ServiceAccount"))
 
 
 def is_binding(content: Content) -> bool:

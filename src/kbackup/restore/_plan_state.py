@@ -15,7 +15,7 @@ from kbackup.restore._seen import LiveObject
 Key = tuple[GroupKind, str, str]
 """Kind, namespace and name: what an owner reference and a maker are known by."""
 
-_NEVER_OWNERS = frozenset({("", "Secret"), ("", "ConfigMap")})
+_NEVER_OWNERS = frozenset({("v1", "Secret"), ("v1", "ConfigMap")})
 
 
 @attrs.define
@@ -69,9 +69,9 @@ class PlanState:
 
     def remember(self, entry: PlanEntry) -> None:
         """Note what a line means for those whose owner or maker the item is."""
-        kind = group_kind(entry.api_version, entry.kind)
-        if kind in _NEVER_OWNERS:
+        if (entry.api_version, entry.kind) in _NEVER_OWNERS:  # most of most clusters
             return
+        kind = group_kind(entry.api_version, entry.kind)
         action, target = entry.action, entry.target
         key = (kind, target.namespace, target.name)
         if kind == CRD and action.writes:

@@ -7,7 +7,7 @@ objects before they are compared with one.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from kbackup._kits.kinds import kind_of
+from kbackup._kits.kinds import is_of
 from kbackup._kits.normalise import AUTOSCALER_STATUS, METADATA_NAME
 from kbackup._kits.service_tokens import ACCOUNT_UID, TOKEN_NOTES, is_token
 from kbackup.models import labels
@@ -49,8 +49,10 @@ def reset(content: dict[str, Any]) -> dict[str, Any]:
             del metadata["finalizers"]
     if is_token(content):
         _reset_token(content)
-    elif kind_of(content) == ("autoscaling", "HorizontalPodAutoscaler"):
-        _reset_autoscaler(metadata)
+        return content
+    annotations = metadata.get("annotations")
+    if annotations and is_of(content, ("autoscaling", "HorizontalPodAutoscaler")):
+        _reset_autoscaler(annotations)
     return content
 
 
@@ -85,9 +87,9 @@ def settle(content: dict[str, Any], *, namespace: str, name: str) -> None:
     metadata["name"] = name
     if namespace:
         metadata["namespace"] = namespace
-    else:
-        metadata.pop("namespace", None)
-    if kind_of(content) == ("", "Namespace"):
+        return
+    metadata.pop("namespace", None)
+    if is_of(content, ("", "Namespace")):
         given = metadata.get("labels")
         if given and METADATA_NAME in given:
             given[METADATA_NAME] = name
@@ -110,12 +112,10 @@ def is_labelled(content_labels: Mapping[str, str] | None, restore: str) -> bool:
     )
 
 
-def _reset_autoscaler(metadata: dict[str, Any]) -> None:
+def _reset_autoscaler(annotations: dict[str, Any]) -> None:
     """In autoscaling/v1 part of the status stands in annotations; no server takes it."""
-    annotations = metadata.get("annotations")
-    if annotations:
-        for name in AUTOSCALER_STATUS:
-            annotations.pop(name, None)
+    for name in AUTOSCALER_STATUS:
+        annotations.pop(name, None)
 
 
 def _reset_token(secret: dict[str, Any]) -> None:
