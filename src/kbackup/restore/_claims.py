@@ -15,10 +15,10 @@ from kbackup._kits.normalise import BIND_ANNOTATIONS, BOUND_BY_CONTROLLER
 from kbackup._kits.storage_classes import storage_class_of
 from kbackup.models import ResourceIdentifier
 from kbackup.restore._disks import (
+    LiveDisks,
     another_disk,
     are_one,
     conflict_text,
-    disk_in_use,
     disk_of,
     local_nodes,
 )
@@ -94,6 +94,7 @@ class VolumeFacts:
         data: What the backup says it has, by ``namespace/claim``.
         volume_data: The same by volume: a provider's snapshots know no claim.
         data_unknown: What the backup has cannot be read.
+        disks: Those of the live volumes.
     """
 
     volumes: Mapping[str, Content] = attrs.field(factory=dict)
@@ -107,6 +108,11 @@ class VolumeFacts:
     data: Mapping[str, str] = attrs.field(factory=dict)
     volume_data: Mapping[str, str] = attrs.field(factory=dict)
     data_unknown: bool = False
+    disks: LiveDisks = attrs.field(init=False, repr=False, eq=False)
+
+    @disks.default
+    def _disks_of_volumes(self) -> LiveDisks:
+        return LiveDisks(self.volumes)
 
 
 def plan_claim(
@@ -246,7 +252,7 @@ def plan_volume(
         return VolumeRefusal(conflict.text, conflicts=True)
     if unwanted := _unwanted(volume, facts):
         return VolumeRefusal(unwanted)
-    used = disk_in_use(volume, name, facts.volumes)
+    used = facts.disks.in_use(volume, name)
     return VolumeRefusal(used, conflicts=True) if used else None
 
 
@@ -341,7 +347,7 @@ def _try_reattach(
 ) -> tuple[ClaimVerdict, str]:
     if other := another_disk(name, live, archived):
         return ClaimVerdict.CONFLICT, other
-    if used := disk_in_use(live, name, facts.volumes):
+    if used := facts.disks.in_use(live, name):
         return ClaimVerdict.CONFLICT, used
     reference = (live.get("spec") or {}).get("claimRef") or {}
     owner = f"{reference.get('namespace', '')}/{reference.get('name', '')}"
@@ -368,7 +374,7 @@ def _try_reuse(
 ) -> tuple[ClaimVerdict, str]:
     if live is not None and not _is_made_for(live, target, archived):
         return ClaimVerdict.CONFLICT, conflict_text(name, live)
-    if used := disk_in_use(archived, name, facts.volumes):
+    if used := facts.disks.in_use(archived, name):
         return ClaimVerdict.CONFLICT, used
     disk = disk_of(archived) or "of unknown kind"
     text = f"reuse: PV {name} points at the original disk ({disk})"

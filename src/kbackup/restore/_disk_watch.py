@@ -12,7 +12,7 @@ import msgspec
 
 from kbackup.cluster import Cluster
 from kbackup.models import APIResource
-from kbackup.restore._disks import disk_in_use, disk_of
+from kbackup.restore._disks import LiveDisks, disk_of
 
 Content = Mapping[str, Any]
 
@@ -23,7 +23,7 @@ class DiskWatch:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._reading = threading.Lock()
-        self._volumes: Mapping[str, Content] | None = None
+        self._seen: tuple[Mapping[str, Content], LiveDisks] | None = None
 
     def in_use(self, resource: APIResource, name: str, volume: Content) -> str:
         """Why a volume is not created: another one has its disk; empty: none has.
@@ -35,16 +35,17 @@ class DiskWatch:
         """
         if disk_of(volume) is None:
             return ""
-        return disk_in_use(volume, name, self._live(resource))
+        return self._read(resource)[1].in_use(volume, name)
 
     def in_use_beside(self, resource: APIResource, name: str) -> str:
         """The same of a volume that lives; empty as well where it went."""
-        live = self._live(resource)
-        return disk_in_use(live.get(name, {}), name, live)
+        live, disks = self._read(resource)
+        return disks.in_use(live.get(name, {}), name)
 
-    def _live(self, resource: APIResource) -> Mapping[str, Content]:
+    def _read(self, resource: APIResource) -> tuple[Mapping[str, Content], LiveDisks]:
         with self._reading:
-            if self._volumes is None:
+            if self._seen is None:
                 found = self._cluster.list(resource)
-                self._volumes = {x.name: msgspec.json.decode(x.raw) for x in found}
-            return self._volumes
+                live = {x.name: msgspec.json.decode(x.raw) for x in found}
+                self._seen = live, LiveDisks(live)
+            return self._seen

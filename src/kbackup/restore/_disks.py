@@ -182,16 +182,49 @@ def are_one(one: Disk | None, other: Disk | None) -> bool:
     return not any(one.where[mark].isdisjoint(other.where[mark]) for mark in marks)
 
 
-def disk_in_use(volume: Content, name: str, volumes: Mapping[str, Content]) -> str:
-    """Why a volume is not created: another one has its disk; empty: none has.
+class DiskUsers:
+    """Volumes by the name of their disk, so that none is held against all others."""
 
-    Args:
-        volume: As it would be written.
-        name: Its own, under which it may live.
-        volumes: The live ones by name.
-    """
-    other = _same_disk(volume, name, volumes)
-    return conflict_text(*other) if other else ""
+    def __init__(self) -> None:
+        self._users: dict[str, dict[str, Disk]] = {}
+        self._noted: dict[str, str] = {}
+
+    def add(self, name: str, volume: Content) -> None:
+        """Note the disk of a volume, if it is known, instead of an earlier one."""
+        disk = disk_of(volume)
+        if disk is None:
+            return
+        if name in self._noted:
+            del self._users[self._noted[name]][name]
+        self._users.setdefault(disk.name, {})[name] = disk
+        self._noted[name] = disk.name
+
+    def other(self, name: str, volume: Content) -> str:
+        """The first volume of another name that has a volume's disk; empty: none has."""
+        disk = disk_of(volume)
+        users = self._users.get(disk.name, {}) if disk is not None else {}
+        found = (x for x, used in users.items() if x != name and are_one(disk, used))
+        return next(found, "")
+
+
+class LiveDisks:
+    """The disks of the target's volumes."""
+
+    def __init__(self, volumes: Mapping[str, Content]) -> None:
+        self._volumes = volumes
+        self._users = DiskUsers()
+        for name, volume in volumes.items():
+            self._users.add(name, volume)
+
+    def in_use(self, volume: Content, name: str) -> str:
+        """Why a volume is not created: another one has its disk; empty: none has.
+
+        Args:
+            volume: As it would be written.
+            name: Its own, under which it may live.
+        """
+        other = self._users.other(name, volume)
+        return conflict_text(other, self._volumes[other]) if other else ""
 
 
 def another_disk(name: str, live: Content, archived: Content | None) -> str:
@@ -218,16 +251,3 @@ def local_nodes(volume: Content) -> frozenset[str]:
     """The nodes that a volume's node affinity asks for; empty: any node."""
     found = _nodes(volume)
     return found.get(_HOSTNAME) or found.get(_NODE_NAME) or frozenset()
-
-
-def _same_disk(
-    volume: Content, name: str, volumes: Mapping[str, Content]
-) -> tuple[str, Content] | None:
-    """The live volume, with its name, that has the disk of another one; None: none has."""
-    disk = disk_of(volume)
-    if disk is None:
-        return None
-    for other, live in volumes.items():
-        if other != name and are_one(disk_of(live), disk):
-            return other, live
-    return None

@@ -23,7 +23,7 @@ from kbackup.restore._claims import (
     plan_volume,
 )
 from kbackup.restore._desired import Desired
-from kbackup.restore._disks import Disk, are_one, disk_in_use, disk_of
+from kbackup.restore._disks import DiskUsers
 from kbackup.restore._notices import NoticeBook
 from kbackup.restore._plan import PlanAction
 from kbackup.restore._plan_state import PlanState
@@ -55,7 +55,7 @@ class VolumePlanner:
         self._contents = contents
         self._state = state
         self._sources = ClaimSources(request, contents, state, book)
-        self._disks: dict[str, Disk] = {}  # of this restore's volumes, by their name
+        self._disks = DiskUsers()  # of this restore's volumes, by their name
 
     @property
     def facts(self) -> VolumeFacts:
@@ -185,8 +185,7 @@ class VolumePlanner:
             return (PlanAction.CONFLICT, reason) if reason else None
         if existed and (unwanted := self._unwanted(ref, content)):
             return unwanted
-        volumes = self.facts.volumes
-        reason = disk_in_use(desired.content, desired.target.name, volumes)
+        reason = self.facts.disks.in_use(desired.content, desired.target.name)
         reason = reason or self._used_before(ref.name, desired.content)
         return (PlanAction.CONFLICT, reason) if reason else None
 
@@ -197,13 +196,9 @@ class VolumePlanner:
             name: Of the volume in the backup.
             volume: In the backup, or as it would be written.
         """
-        disk = disk_of(volume)
-        if disk is None:
-            return ""
-        for other, used in self._disks.items():
-            if other != name and are_one(disk, used):
-                return f"conflict: PV {other} of this restore has that disk"
-        self._disks[name] = disk
+        if other := self._disks.other(name, volume):
+            return f"conflict: PV {other} of this restore has that disk"
+        self._disks.add(name, volume)
         return ""
 
     def _unwanted(self, ref: ResourceIdentifier, content: Content) -> Refusal | None:

@@ -3,9 +3,10 @@
 import pytest
 
 from kbackup.restore._disks import (
+    DiskUsers,
+    LiveDisks,
     another_disk,
     are_one,
-    disk_in_use,
     disk_of,
     local_nodes,
 )
@@ -111,7 +112,7 @@ def test_one_disk_in_two_spellings(one, two, same):
     first, second = {"spec": one}, {"spec": two}
 
     assert are_one(disk_of(first), disk_of(second)) is same
-    assert bool(disk_in_use(first, "pv-1", {"pv-2": second})) is same
+    assert bool(LiveDisks({"pv-2": second}).in_use(first, "pv-1")) is same
     assert bool(another_disk("pv-1", first, second)) is not same
 
 
@@ -162,7 +163,7 @@ def test_a_disk_of_no_known_kind_is_nobodys():
     odd = {"spec": {"someday": {"id": "x"}}}
 
     assert disk_of(odd) is None
-    assert disk_in_use(odd, "pv-1", {"pv-2": odd}) == ""
+    assert LiveDisks({"pv-2": odd}).in_use(odd, "pv-1") == ""
 
 
 HOST, ZONE_OF, NAME = (
@@ -276,8 +277,48 @@ def test_the_nodes_of_a_volume(volume, nodes):
 
 def test_a_disk_that_another_volume_has():
     """It is a conflict that names that one; the volume itself is none."""
-    assert disk_in_use(on(A), "pv-1", {"pv-2": on(B)}) == ""
-    assert disk_in_use(on(A), "pv-1", {"pv-1": on(A)}) == ""
-    assert disk_in_use(on(A), "pv-1", {"pv-2": on(A)}) == (
+    assert LiveDisks({"pv-2": on(B)}).in_use(on(A), "pv-1") == ""
+    assert LiveDisks({"pv-1": on(A)}).in_use(on(A), "pv-1") == ""
+    assert LiveDisks({"pv-2": on(A)}).in_use(on(A), "pv-1") == (
         "conflict: that disk belongs to PV pv-2, bound to no claim"
     )
+
+
+FEW_LOOKS = 2  # at its source and, for some kinds, at its nodes
+
+
+class Watched(dict):
+    """A volume that counts how often its source is looked at."""
+
+    looks = 0
+
+    def get(self, key, default=None):
+        """Count the looks into the specification."""
+        self.looks += key == "spec"
+        return super().get(key, default)
+
+
+def test_live_volumes_are_looked_at_once():
+    """However many volumes ask for their disk, the target's are not gone through again."""
+    live = {
+        f"live-{i}": Watched({"spec": {"hostPath": {"path": f"/{i}"}}}) for i in "ab"
+    }
+    disks = LiveDisks(live)
+    for i in range(20):
+        disks.in_use({"spec": {"hostPath": {"path": f"/new/{i}"}}}, f"pv-{i}")
+
+    looks = [volume.looks for volume in live.values()]
+    assert max(looks) <= FEW_LOOKS
+    assert disks.in_use({"spec": {"hostPath": {"path": "/a"}}}, "pv-a") == (
+        "conflict: that disk belongs to PV live-a, bound to no claim"
+    )
+
+
+def test_a_volume_that_is_moved_to_another_disk_leaves_its_first_one():
+    """A transform may point a volume elsewhere: the disk it had then is anybody's."""
+    users = DiskUsers()
+    users.add("pv-1", on(A))
+    users.add("pv-1", on(B))
+
+    assert users.other("pv-2", on(A)) == ""
+    assert users.other("pv-2", on(B)) == "pv-1"
