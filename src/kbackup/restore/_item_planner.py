@@ -346,7 +346,14 @@ class ItemPlanner:
         """The line of an item whose place is about to be free."""
         reason = "the live one is being deleted: written when it is gone"
         action = PlanAction.CREATE
-        return case.entry(action, case.reason(action, reason), digest=desired.digest)
+        return case.entry(
+            action,
+            case.reason(action, reason),
+            digest=desired.digest,
+            cluster_wide=not case.target.namespace,
+            second_write=case.second_write,
+            adopter=case.adopter,
+        )
 
     def _as_placed(self, case: ItemCase, entry: PlanEntry) -> PlanEntry:
         """What the item's place adds to what its user is warned of."""

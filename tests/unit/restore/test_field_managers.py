@@ -150,6 +150,25 @@ def test_what_changed_since_the_plan_is_left_alone(killed):
     )
 
 
+def test_what_follows_a_deleted_object_gets_its_managers_back(make_shop):
+    """Of an object that is written when the live one has gone as of any other."""
+    shop = make_shop([applied(("flux", "Apply"))], as_is=True)
+    leaving = config_map(currency="CHF")
+    leaving["metadata"]["finalizers"] = ["example.com/hold"]
+    shop.simulated.load([namespace(), leaving])
+    resource = shop.cluster.discover().by_kind("v1", "ConfigMap")
+    shop.cluster.delete(resource, "settings", namespace="shop")
+
+    plan = shop.engine.plan("try-1", SPEC)
+    released = {"metadata": {"finalizers": None}}
+    shop.cluster.patch(resource, "settings", released, namespace="shop")
+    shop.engine.apply(plan)
+
+    assert "is being deleted" in entry_of(plan).reason
+    assert plan.second_writes == 1
+    assert managers_of(shop) == {("flux", "Apply")}
+
+
 def test_who_came_meanwhile_stays_manager():
     """Who manages something by now goes on to, beside those that get it back."""
     stored = applied(("flux", "Apply"), ("audit", "Update"))

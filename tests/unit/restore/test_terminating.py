@@ -81,3 +81,22 @@ def test_a_namespace_that_stays_is_not_told(make_shop):
     [error] = shop.engine.run("try-1", SPEC, SOON).results.errors
 
     assert error.message.endswith("status unknown for quota: q")
+
+
+def test_a_cluster_scoped_object_that_follows_a_deleted_one_is_marked(make_shop):
+    """Whoever reads the plan sees that it is not confined to a namespace."""
+    role = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRole",
+        "metadata": {"name": "reader", "finalizers": ["example.com/hold"]},
+        "rules": [],
+    }
+    shop = make_shop([role])
+    shop.simulated.load([role])
+    resource = shop.cluster.discover().by_kind(role["apiVersion"], role["kind"])
+    shop.cluster.delete(resource, "reader")
+
+    [entry] = shop.engine.plan("try-1", SPEC).entries
+
+    assert "is being deleted" in entry.reason
+    assert entry.cluster_wide
