@@ -49,7 +49,9 @@ _FIRST_FAULT = 500
 _NOT_FOUND, _CONFLICT = 404, 409
 _LONGEST_TEXT = 300  # of an answer that is no Status: a proxy's page, say
 _DENIED = re.compile(
-    r'.*?(?:admission webhook "[^"]*" does not support dry run'
+    # What a field held stands before no denial: a value may have its very words.
+    r"(?:(?!Invalid value|Unsupported value|Duplicate value|Not found: ).)*?"
+    r'(?:admission webhook "[^"]*" does not support dry run'
     r"|denied (?:the )?request"
     # What the API server itself says of a policy that lacks its parameters.
     r"(?:: failed to configure (?:policy|binding): (?:"

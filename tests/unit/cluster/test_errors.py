@@ -77,6 +77,18 @@ def test_what_admission_says_of_a_secret(message):
     assert "hunter2" not in f"{error!r} {error} {error.body}"
 
 
+@pytest.mark.parametrize("words", ["denied the request", "denied request"])
+def test_a_value_that_reads_like_a_denial(words):
+    """A value that a server quotes does not get into an error by the words it holds."""
+    message = f'secrets "a" is invalid: x: Invalid value: "hunter2 {words}": too odd'
+    body = json.dumps({"kind": "Status", "reason": "Invalid", "message": message})
+
+    subject = Subject("create", "secrets", "x/a")
+    error = error_from_answer(subject, 422, {}, body.encode())
+
+    assert "hunter2" not in f"{error!r} {error} {error.body}"
+
+
 @pytest.mark.parametrize(
     "words",
     [
