@@ -91,9 +91,18 @@ _ORDER = (
 _TWICE = frozenset({_PORT_TAKEN, _BALANCER, _INGRESS, _DNS, _STARTS, _NOT_HELD})
 # Before 1.21 API servers do not know it, and 1.21 has it behind a gate that is closed.
 _FIRST_MINOR_TO_SUSPEND_JOBS = 22
-_RBAC_GROUP = "rbac.authorization.k8s.io"
+# OpenShift shows roles and bindings under a group of its own, and a backup has both.
+_RBAC_GROUPS = frozenset({"rbac.authorization.k8s.io", "authorization.openshift.io"})
 _SERVICE = ("", "Service")
-_POLICY = ("networking.k8s.io", "NetworkPolicy")
+_POLICIES = frozenset(
+    (group, "NetworkPolicy")
+    for group in (
+        "networking.k8s.io",
+        "crd.antrea.io",
+        "crd.projectcalico.org",
+        "projectcalico.org",
+    )
+)
 _INGRESS_KIND = ("networking.k8s.io", "Ingress")
 _JOB, _CRON_JOB = ("batch", "Job"), ("batch", "CronJob")
 _DNS_ANNOTATION = "external-dns.alpha.kubernetes.io/hostname"
@@ -246,9 +255,9 @@ class NoticeBook:
 
 def _sentences(entry: PlanEntry, content: Content, live: Content) -> Iterable[str]:
     kind, spec, before = _kind(entry), _spec_of(content), _spec_of(live)
-    if kind[0] == _RBAC_GROUP:
+    if kind[0] in _RBAC_GROUPS:
         yield from _rights(entry)
-    elif kind == _POLICY:
+    elif kind in _POLICIES:
         yield from _traffic(entry)
     elif kind in WEBHOOK_KINDS:
         yield _WEBHOOK

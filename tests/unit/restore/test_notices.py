@@ -184,6 +184,31 @@ def test_updates_of_rights_and_traffic(kind, path, told):
     assert [what[:30] for what in _told(entry, {})] == [what[:30] for what in told]
 
 
+@pytest.mark.parametrize(
+    ("kind", "group", "path", "told"),
+    [
+        (
+            "RoleBinding",
+            "authorization.openshift.io",
+            "subjects[0].name",
+            "changes rights (RBAC)",
+        ),
+        (
+            "NetworkPolicy",
+            "crd.projectcalico.org",
+            "spec.ingress",
+            "changes what the network lets through",
+        ),
+    ],
+)
+def test_rights_and_policies_of_other_groups(kind, group, path, told):
+    """What OpenShift or a network's own policy changes is told as Kubernetes' own is."""
+    change = Difference(path=path, op="change", left="a", right="b")
+    entry = _updated(kind, group, differences=(change,))
+
+    assert _told(entry, {}) == [told]
+
+
 def test_a_network_policy_that_is_new():
     """Policies that come with their namespace are no news."""
     entry = _entry("NetworkPolicy", "networkpolicies.networking.k8s.io")
