@@ -31,7 +31,10 @@ def first_usable(
     """
     reason = "the location has no whole backup"
     for number, entry in enumerate(entries):
-        fault = entry.unusable or measure(entry).unusable
+        try:
+            fault = entry.unusable or measure(entry).unusable
+        except BackupNotFoundError:
+            continue  # it was deleted while we looked
         if entry.backup is not None and not fault:
             return entry.backup
         if not number:

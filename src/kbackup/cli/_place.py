@@ -130,7 +130,8 @@ def _latest_of(store: BackupStore) -> str:
     for entry in store.list():
         if entry.name == name:
             break
-        fault = entry.unusable or store.entry(entry.name).unusable
-        say(f"Not taken as latest: {entry.name}, {fault}")
+        with suppress(BackupNotFoundError):  # it was deleted while we looked
+            fault = entry.unusable or store.entry(entry.name).unusable
+            say(f"Not taken as latest: {entry.name}, {fault}")
     say(f"The latest backup is {name}, {chosen.status.phase}")
     return name

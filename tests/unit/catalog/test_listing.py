@@ -213,6 +213,17 @@ def test_latest_passes_over_an_empty_archive(store, velero, put):
     assert store.entry("cut").unusable == "damaged: its archive is empty"
 
 
+def test_latest_passes_over_what_is_deleted_meanwhile(store, velero, monkeypatch):
+    """A backup that goes while the latest is looked for hides no other one."""
+    velero("good", started=samples.START - timedelta(days=3))
+    samples.make(store, "gone")
+    listed = store.list()
+    store.delete("gone")
+    monkeypatch.setattr(store, "list", lambda: listed)
+
+    assert store.latest().metadata.name == "good"
+
+
 def test_run_that_was_killed_has_a_line(store, clock):
     """A list shows what was begun and not ended, from its claim alone, until that goes."""
     store.claim("killed", run_uid="dead")

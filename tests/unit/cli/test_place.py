@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from kbackup import BackupEngine, BackupSpec, BackupStore
+from kbackup.cli._place import meant_backup
 
 
 @pytest.mark.parametrize("kind", ["backup", "restore"])
@@ -232,6 +233,21 @@ def test_latest_says_what_it_passed_over(backed_up, directory):
     assert done.code == 0, done.err
     assert "Not taken as latest: later, damaged: its archive is missing\n" in done.err
     assert "The latest backup is shop-1, Completed\n" in done.err
+
+
+def test_latest_beside_a_backup_that_is_deleted_meanwhile(
+    backed_up, directory, monkeypatch, capsys
+):
+    """What was passed over and is gone is no more told of, and stops nobody."""
+    backed_up("backup", "create", "later", "--include-namespaces", "shop")
+    with BackupStore.open(directory) as store:
+        listed = store.list()
+        store.delete("later")
+        monkeypatch.setattr(store, "list", lambda: listed)
+
+        assert meant_backup(store, "latest") == "shop-1"
+
+    assert capsys.readouterr().err == "The latest backup is shop-1, Completed\n"
 
 
 READING = [
