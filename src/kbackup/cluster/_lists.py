@@ -145,6 +145,7 @@ class ItemList:
         wanted = request.resource_version
         self._wanted = wanted if request.exact_possible else ""
         self._exact = not wanted or request.exact_possible
+        self._refused = False  # at the wanted version, in a way that stays
         self._version = ""
         self._token = ""
         self._limit = _FIRST_LIMIT
@@ -219,10 +220,11 @@ class ItemList:
         except (InvalidItemError, ServerFaultError) as exc:
             if not self._wanted or self._token or not _is_about_version(exc):
                 raise
-            if isinstance(exc, InvalidItemError) or is_of_other_etcd(exc):
-                self._unversioned.add(self._request.resource.group_resource)
+            self._refused = isinstance(exc, InvalidItemError) or is_of_other_etcd(exc)
             self._read_newest()
             return None
+        if self._refused:  # for the version, then, and not for a selector
+            self._unversioned.add(self._request.resource.group_resource)
         return answer.data
 
     def _call(self) -> Call:

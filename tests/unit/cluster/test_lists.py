@@ -6,7 +6,7 @@ import pytest
 
 from kbackup.cluster import Cluster
 from kbackup.cluster._lists import next_limit
-from kbackup.errors import GoneError, ServerFaultError
+from kbackup.errors import GoneError, InvalidItemError, ServerFaultError
 from kbackup.models import APIResource
 
 from .conftest import status
@@ -164,6 +164,20 @@ def test_a_type_with_versions_of_its_own(server, cluster, answer, asked, monkeyp
     else:  # one that lags behind has it in a moment
         assert versions == ["7", "7", "7"]
         assert listing.record.exact
+
+
+def test_what_is_refused_for_a_selector_keeps_its_versions(server, cluster):
+    """A slip in one list does not make later ones of the type be read at their newest."""
+    server.answer = lists = Lists(2)
+    lists.gone = [status(400), status(400)]
+    with pytest.raises(InvalidItemError):
+        names(cluster.list(SECRETS, label_selector="a in (", resource_version="7"))
+
+    listing = cluster.list(SECRETS, resource_version="7")
+
+    assert len(names(listing)) == 2
+    assert listing.record.exact
+    assert [x.get("resourceVersion") for x in lists.seen] == ["7", None, "7"]
 
 
 def test_aggregated_api(server, cluster):
