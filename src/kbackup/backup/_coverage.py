@@ -14,6 +14,7 @@ import attrs
 from kbackup._kits.globs import IncludesExcludes, is_glob
 from kbackup._kits.words import first_few, plural
 from kbackup.backup._collector import ListTask
+from kbackup.backup._filters import NEVER_STORED_ALONE
 from kbackup.backup._item_backupper import OF_SNAPSHOTS
 from kbackup.backup._ledger import Ledger, Tally
 from kbackup.backup._namespaces import Namespaces
@@ -206,6 +207,7 @@ class Refusals:
         self._ledger.not_covered.append(gap)
         wanted = self._filters.names(group_resource) or (
             not self._filters.named_namespaces
+            and group_resource not in NEVER_STORED_ALONE  # it was only to count them
         )
         if wanted and not self._lenient:
             self._run.error(f"not covered: {error}", namespace=namespace, cause=error)

@@ -704,6 +704,19 @@ def test_snapshots_that_are_not_stored_are_told(with_snapshots):
     ]
 
 
+def test_snapshots_that_may_not_be_counted(with_snapshots):
+    """Without the right to list them a backup is what it would be: they never come in."""
+    with_snapshots.server.faults.forbid(verb="list", resource="volumesnapshots")
+
+    result = with_snapshots.back_up()
+
+    assert result.backup.status.phase is BackupPhase.COMPLETED
+    warnings = [str(each) for each in result.results.warnings]
+    assert any("may not be read" in text and SNAPSHOTS in text for text in warnings)
+    gaps = with_snapshots.store.manifest("b").not_covered
+    assert SNAPSHOTS in [gap.resource for gap in gaps]
+
+
 def test_snapshots_of_other_namespaces_are_not_told(with_snapshots):
     """Only those that were asked for, be it by name, are missing from a backup."""
     result = with_snapshots.back_up(
