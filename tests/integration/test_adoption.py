@@ -16,6 +16,7 @@ SPEC = RestoreSpec(backup_name="b-1")
 PODS = GroupResource("", "pods")
 SETS = GroupResource("apps", "replicasets")
 DEPLOYMENTS = GroupResource("apps", "deployments")
+REVISIONS = GroupResource("apps", "controllerrevisions")
 NAMESPACES = GroupResource("", "namespaces")
 SECONDS_TO_WATCH = timedelta(seconds=6)
 NOT_RESTORED = "which was not restored; it has no replicas, and runs nothing"
@@ -249,6 +250,52 @@ def test_a_deployment_has_its_own_sets_again(place, store, strategy, happens, re
     again = engine.apply(plan)  # as one does after a kill
     assert again.results.errors == ()
     assert [x for x in again.results.warnings if x.item is not None] == []
+
+
+def _runs_a_script(kind, **spec):
+    """A workload whose template has what Go's JSON escapes and others write plainly."""
+    labels = {"app": "db"}
+    command = ["sh", "-c", "test -e <x> && run > out"]
+    containers = [{"name": "db", "image": "example.com/db:1", "command": command}]
+    return {
+        "apiVersion": "apps/v1",
+        "kind": kind,
+        "metadata": {"name": "db"},
+        "spec": {
+            "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {"containers": containers},
+            },
+            **spec,
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec"), [("DaemonSet", {}), ("StatefulSet", {"serviceName": "db"})]
+)
+def test_revisions_of_scripts_are_adopted(place, store, kind, spec):
+    """A revision that its controller could not take over would hold up every Pod."""
+    workloads = GroupResource("apps", f"{kind.lower()}s")
+
+    def adopted():
+        owners = {
+            item["metadata"]["name"]: item["metadata"].get("ownerReferences")
+            for item in place.items(REVISIONS)
+        }
+        seen = [x["status"].get("observedGeneration") for x in place.items(workloads)]
+        return seen == [1] and owners and all(owners.values()) and set(owners)
+
+    place.create(_runs_a_script(kind, **spec))
+    before = place.wait_for("its revision", adopted)
+    _back_up(place, store)
+    place.drop(NAMESPACES, place.name)
+
+    result = RestoreEngine(place.cluster, store).run("r-1", SPEC)
+
+    assert result.results.errors == ()
+    assert place.wait_for("its revision", adopted) == before
 
 
 def test_a_refused_deployment_leaves_nothing_running(place, store):

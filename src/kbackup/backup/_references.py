@@ -190,9 +190,14 @@ def _of_stateful_set(item: _JSON, namespace: str) -> Iterator[_Target]:
     spec = mapping_at(item, "spec")
     if service := spec.get("serviceName"):
         yield well_known.SERVICES, namespace, service
-    for claim in objects_at(spec, "volumeClaimTemplates"):
+    claims = objects_at(spec, "volumeClaimTemplates")
+    for claim in claims:
         yield from _of_volume(claim, "")
-    yield from _of_pod(mapping_at(spec, "template"), namespace)
+    # A claim of its own takes the place of the template's volume of that name.
+    own = {mapping_at(claim, "metadata").get("name") for claim in claims}
+    pod = mapping_at(spec, "template", "spec")
+    volumes = [x for x in objects_at(pod, "volumes") if x.get("name") not in own]
+    yield from _of_pod({"spec": {**pod, "volumes": volumes}}, namespace)
 
 
 def _of_account(account: _JSON, namespace: str) -> Iterator[_Target]:

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from kbackup._kits.go_json import escaped
 from kbackup._kits.words import qualified
 from kbackup.cluster._errors import Subject
 from kbackup.cluster._paths import path_of
@@ -246,7 +247,10 @@ class Objects:
         changes: bool = True,
         expected: type[msgspec.Struct] | None = None,
     ) -> dict[str, Any]:
-        data = body if isinstance(body, bytes) else msgspec.json.encode(body)
+        # What a server keeps as it came (the `data` of a ControllerRevision, and whatever
+        # else is a RawExtension) it writes in Go's way when it patches it. Were that not
+        # the same, it would refuse every patch of what may not change.
+        data = escaped(body if isinstance(body, bytes) else msgspec.json.encode(body))
         call = Call(
             method=method,
             path=path,

@@ -25,6 +25,7 @@ from typing import Any, TypeVar
 import attrs
 import msgspec
 
+from kbackup._kits.go_json import escaped
 from kbackup.errors import CodecError
 from kbackup.models._converters import (
     PLAIN,
@@ -42,15 +43,6 @@ from kbackup.models._model import Document, Model
 from kbackup.models._names import document_name
 
 _M = TypeVar("_M", bound=Model)
-
-# Go's JSON encoders make every document safe to stand inside HTML.
-_GO_ESCAPES = (
-    (b"<", b"\\u003c"),
-    (b">", b"\\u003e"),
-    (b"&", b"\\u0026"),
-    ("\u2028".encode(), b"\\u2028"),
-    ("\u2029".encode(), b"\\u2029"),
-)
 
 
 # --- what others call -----------------------------------------------------------------
@@ -115,9 +107,7 @@ def dump_json(value: Any, *, pretty: bool = True) -> bytes:
     except (UnicodeError, OverflowError) as exc:
         raise CodecError("", "what JSON can hold", str(exc)) from exc
     document = msgspec.json.format(document, indent=2) if pretty else document + b"\n"
-    for sign, escape in _GO_ESCAPES:
-        document = document.replace(sign, escape)
-    return document
+    return escaped(document)
 
 
 def _parse(document: bytes | str) -> Any:

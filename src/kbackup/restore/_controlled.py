@@ -18,6 +18,7 @@ _JOB, _CRON_JOB = ("batch", "Job"), ("batch", "CronJob")
 _CLAIMS_OF_PODS = frozenset({_CLAIM, ("resource.k8s.io", "ResourceClaim")})
 _CHILDREN_FIRST = frozenset({("apps", "ReplicaSet"), ("apps", "ControllerRevision")})
 # The first two: how it ends is decided, and its last Pods are going.
+_STATEFUL_SET, _DAEMON_SET = ("apps", "StatefulSet"), ("apps", "DaemonSet")
 _ENDING = frozenset({"Pod", "Job"})
 _OVER = frozenset({"SuccessCriteriaMet", "FailureTarget", "Complete", "Failed"})
 
@@ -129,6 +130,22 @@ def finished(content: Mapping[str, Any]) -> str:
         if over and condition.get("status") == "True":
             return f"finished: {condition['type']}"
     return "finished: Complete" if status.get("completionTime") else ""
+
+
+def is_mid_rollout(content: Mapping[str, Any]) -> bool:
+    """Whether Pods of an older version ran when the backup was made, by the status.
+
+    Their controller knows the older version by that status only, which the target's
+    sets anew: it makes all Pods in the newer one, whatever a partition says.
+    """
+    status = content.get("status") or {}
+    if is_of(content, _STATEFUL_SET):
+        current, update = status.get("currentRevision"), status.get("updateRevision")
+        return bool(current) and bool(update) and current != update
+    if is_of(content, _DAEMON_SET):
+        running = status.get("currentNumberScheduled") or 0
+        return bool((status.get("updatedNumberScheduled") or 0) < running)
+    return False
 
 
 def _role(kind: GroupKind, maker: GroupKind) -> Role:

@@ -30,6 +30,7 @@ class ItemCase(msgspec.Struct):
     owned: Ownership = FREE
     line: ClaimLine | None = None
     had_status: bool = False
+    mid_rollout: bool = False
     second_write: bool = False
     relinks: bool = False
     orphan: bool = False

@@ -29,6 +29,7 @@ from kbackup.restore._controlled import (
     FREE,
     Role,
     finished,
+    is_mid_rollout,
     ownership,
 )
 from kbackup.restore._desired import Desired, DesiredMaker, is_wanted
@@ -197,6 +198,7 @@ class ItemPlanner:
     def _decide_own(self, case: ItemCase) -> PlanEntry:
         """Decide about an item that is the user's own."""
         case.had_status = bool(case.content.get("status"))
+        case.mid_rollout = case.had_status and is_mid_rollout(case.content)
         wish = self._request.options.managed_fields
         case.second_write = wants_managers(case.content, wish)
         line = case.line
@@ -222,19 +224,27 @@ class ItemPlanner:
             entry = self._foreign.shown(entry, case.item, desired, line)
         if case.owned is not FREE:
             self._note_kin(case, entry, desired)
-        if entry.action.writes and (case.met is None or not entry.only_managers):
-            self._book.see(
-                entry,
-                desired.content,
-                live=case.met,
-                owners=() if case.owned is FREE else case.lost_owners,
-                had_status=case.had_status,
-                resource=case.view.resource,
-                converted=bool(case.view.conversion),
-            )
-            if case.met is not None:
-                self._undone.see(entry, case.item, desired.content, case.met)
+        if entry.action.writes:
+            self._tell(case, entry, desired)
         return entry
+
+    def _tell(self, case: ItemCase, entry: PlanEntry, desired: Desired) -> None:
+        """Note what to know of an item that is written."""
+        if case.met is not None and entry.only_managers:
+            return  # it was told when the item was created
+        if case.mid_rollout and entry.action is PlanAction.CREATE:
+            self._book.see_mid_rollout(entry.target)
+        self._book.see(
+            entry,
+            desired.content,
+            live=case.met,
+            owners=() if case.owned is FREE else case.lost_owners,
+            had_status=case.had_status,
+            resource=case.view.resource,
+            converted=bool(case.view.conversion),
+        )
+        if case.met is not None:
+            self._undone.see(entry, case.item, desired.content, case.met)
 
     def _note_kin(self, case: ItemCase, entry: PlanEntry, desired: Desired) -> None:
         """Note who comes after its owners, and who would run before its owner comes."""

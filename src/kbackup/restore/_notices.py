@@ -58,6 +58,9 @@ _STILL_OWNERLESS = f"without an owner that the backup names; {STILL_OWNERLESS}"
 _NO_STATUS = "its status is not restored: the type has no status sub-resource"
 _OWNERLESS = "created without the owner that the backup names"
 _SNAPSHOT = "snapshots of volumes, which this version does not restore"
+_MID_ROLLOUT = (
+    "was in the middle of a rollout: all of its Pods come back in the newer version"
+)
 _EMPTY = "comes back empty where its source had data"
 _UNREADABLE = "whether it is there cannot be read"
 _SOURCE_DISK = "uses the original disk: the source may still be writing to it"
@@ -82,6 +85,7 @@ _ORDER = (
     _OWNERLESS,
     _STILL_OWNERLESS,
     _NO_STATUS,
+    _MID_ROLLOUT,
     _SNAPSHOT,
     _EMPTY,
     _SOURCE_DISK,
@@ -219,6 +223,10 @@ class NoticeBook:
         """Note an update of the replicas that an autoscaler of the target chose."""
         what = f"scaled by HorizontalPodAutoscaler {autoscaler}: {change}"
         self._named.append(Notice(what=what, items=(target,)))
+
+    def see_mid_rollout(self, target: ResourceIdentifier) -> None:
+        """Note what is created as it was to be, and not as it was."""
+        self._note(_MID_ROLLOUT, target)
 
     def see_snapshot(self, target: ResourceIdentifier) -> None:
         """Note a snapshot that is left out, whoever asked for it."""

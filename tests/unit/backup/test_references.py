@@ -298,6 +298,22 @@ def test_what_a_controller_made_of_its_own_template(kind, owner, expected):
     assert _missing(GroupResource.parse(kind), item) == expected
 
 
+def test_claims_that_a_stateful_set_makes_itself():
+    """A volume of the template gives way to the claim of its name: it is not missed."""
+    volumes = [
+        {"name": name, "persistentVolumeClaim": {"claimName": name}}
+        for name in ("data", "shared")
+    ]
+    spec = {
+        "volumeClaimTemplates": [{"metadata": {"name": "data"}}],
+        "template": {"spec": {"volumes": volumes}},
+    }
+
+    missing = _missing(GroupResource("apps", "statefulsets"), {"spec": spec})
+
+    assert missing == {"persistentvolumeclaims/shop/shared"}
+
+
 @pytest.mark.parametrize(
     ("version", "kind", "expected"),
     [

@@ -2,10 +2,12 @@
 
 import threading
 
+import msgspec
 import pytest
 
 from kbackup._kits.workers import Cancelled, CancelToken
 from kbackup.cluster import PatchKind
+from kbackup.cluster._transport import Transport
 from kbackup.errors import ClusterError, ConflictError
 from kbackup.models import GroupResource, ResourceIdentifier
 from kbackup.testing import SimulatedCluster
@@ -39,6 +41,30 @@ def cluster(simulated):
 def images(pod):
     """Return the image of each container."""
     return {each["name"]: each["image"] for each in pod["spec"]["containers"]}
+
+
+def test_bodies_have_the_escapes_of_go(cluster, monkeypatch):
+    """What a server keeps byte by byte is what it would have written itself.
+
+    Or the revision of a DaemonSet could never be adopted.
+    """
+    pods, sent = cluster.discover().resolve("pods"), []
+    send = Transport.send
+    monkeypatch.setattr(
+        Transport,
+        "send",
+        lambda self, call, *rest: sent.append(call.body) or send(self, call, *rest),
+    )
+    script = "a && b < c > d \u2028 \u2029 ü"
+    note = {"metadata": {"annotations": {"run": script}}}
+    pod = {**POD, "metadata": {"name": "q", "namespace": "x", **note["metadata"]}}
+
+    made = cluster.create(pods, msgspec.json.encode(pod), namespace="x")
+    cluster.patch(pods, "p", note, namespace="x")
+
+    text = rb"a \u0026\u0026 b \u003c c \u003e d \u2028 \u2029 " + "ü".encode()
+    assert [text in body for body in sent] == [True, True]
+    assert made["metadata"]["annotations"]["run"] == script
 
 
 def test_strategic_patch(cluster):

@@ -263,12 +263,11 @@ def _stateful(kind, name, version="v1", **body):
     return {"apiVersion": version, "kind": kind, "metadata": metadata, **body}
 
 
-def test_what_a_stateful_set_leaves_behind(make_shop):
-    """Revisions and claims run nothing; a warning names them and the owner they lack."""
+def _stateful_set(**more):
     labels = {"app": "db"}
     container = {"name": "db", "image": "example.com/db:1"}
     template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
-    stateful_set = {
+    return {
         "apiVersion": "apps/v1",
         "kind": "StatefulSet",
         "metadata": {"name": "db", "namespace": "shop"},
@@ -277,14 +276,35 @@ def test_what_a_stateful_set_leaves_behind(make_shop):
             "selector": {"matchLabels": labels},
             "template": template,
         },
+        **more,
     }
+
+
+def test_a_rollout_that_cannot_be_restored_is_told(make_shop):
+    """Who keeps two Pods of three at the old version learns that all three will be new."""
+    status = {"currentRevision": "db-1", "updateRevision": "db-2", "replicas": 3}
+    shop = make_shop([namespace(), _stateful_set(status=status)], as_is=True)
+
+    plan = shop.engine.plan("try-1", SPEC)
+    shop.engine.apply(plan)
+    again = shop.engine.plan("try-2", SPEC)
+
+    told = "was in the middle of a rollout: all of its Pods come back in the newer"
+    assert [str(x.items[0]) for x in plan.notices if x.what.startswith(told)] == [
+        "statefulsets.apps/shop/db"
+    ]
+    assert not [x for x in again.notices if x.what.startswith(told)]
+
+
+def test_what_a_stateful_set_leaves_behind(make_shop):
+    """Revisions and claims run nothing; a warning names them and the owner they lack."""
     resources = {"requests": {"storage": "1Gi"}}
     claim = {"accessModes": ["ReadWriteOnce"], "resources": resources}
     revision = _stateful("ControllerRevision", "db-1", "apps/v1", revision=1)
     shop = make_shop(
         [
             namespace(),
-            stateful_set,
+            _stateful_set(),
             revision,
             _stateful("PersistentVolumeClaim", "data-db-0", spec=claim),
         ]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kbackup.restore._controlled import Role, finished, ownership
+from kbackup.restore._controlled import Role, finished, is_mid_rollout, ownership
 
 VERSIONS = {
     "Pod": "v1",
@@ -197,3 +197,35 @@ def test_finished(version, kind, status, expected):
     item = {"apiVersion": version, "kind": kind, "status": status}
 
     assert finished(item) == expected
+
+
+@pytest.mark.parametrize(
+    ("version", "kind", "status", "expected"),
+    [
+        ("apps/v1", "StatefulSet", ("a", "b"), True),
+        ("apps/v1", "StatefulSet", ("a", "a"), False),
+        ("apps/v1", "StatefulSet", (None, "a"), False),
+        ("example.com/v1", "StatefulSet", ("a", "b"), False),
+    ],
+)
+def test_stateful_set_in_the_middle_of_a_rollout(version, kind, status, expected):
+    """Only its status says that Pods of an older version ran."""
+    current, update = status
+    found = {"currentRevision": current, "updateRevision": update}
+    item = {"apiVersion": version, "kind": kind, "status": found}
+
+    assert is_mid_rollout(item) is expected
+    assert not is_mid_rollout({**item, "status": None})
+
+
+@pytest.mark.parametrize(
+    ("current", "updated", "expected"), [(3, 2, True), (3, 3, False), (0, 0, False)]
+)
+def test_daemon_set_in_the_middle_of_a_rollout(current, updated, expected):
+    """A controller writes no count of what is updated while that is none."""
+    status = {"currentNumberScheduled": current}
+    if updated:
+        status["updatedNumberScheduled"] = updated
+    item = {"apiVersion": "apps/v1", "kind": "DaemonSet", "status": status}
+
+    assert is_mid_rollout(item) is expected
