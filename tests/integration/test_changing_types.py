@@ -104,5 +104,7 @@ def test_older_definition_in_the_target(
     (red,) = (entry for entry in plan.entries if entry.kind == "Widget")
     assert red.action is PlanAction.CONFLICT
     assert red.reason == (
-        f"the target serves {group}/v1 of widgets.{group}, the backup has {group}/v2"
+        f"the target serves {group}/v1 of widgets.{group}, the backup has {group}/v2; "
+        "its CRD exists and is left as it is; "
+        "--existing-cluster-resource-policy update changes it"
     )
