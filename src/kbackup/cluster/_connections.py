@@ -21,7 +21,7 @@ from urllib3.util.ssl_ import create_urllib3_context
 
 from kbackup.cluster._addresses import require_url
 from kbackup.cluster._exchange import Exchange, make_obedient
-from kbackup.cluster._proxies import NEEDS_PYSOCKS, unusable_proxy
+from kbackup.cluster._proxies import require_socks, unusable_proxy
 from kbackup.errors import InvalidConfigError
 
 _STRICT_SINCE = (3, 13)  # of Python
@@ -124,10 +124,10 @@ class Connections:
 def _make_manager(configuration: Any) -> urllib3.PoolManager:
     from kubernetes.client.rest import RESTClientObject  # noqa: PLC0415 - 0.4 s
 
+    if configuration.proxy:
+        require_socks(configuration.proxy)
     try:
         manager: urllib3.PoolManager = RESTClientObject(configuration).pool_manager
-    except ImportError:
-        raise unusable_proxy(configuration.proxy, hint=NEEDS_PYSOCKS) from None
     except (ValueError, HTTPError):  # may quote a login
         raise unusable_proxy(configuration.proxy) from None
     if manager.proxy is not None and not manager.proxy.host:

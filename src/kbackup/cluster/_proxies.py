@@ -25,7 +25,7 @@ _SOCKS = ("socks5", "socks5h")  # to Go the same: the proxy looks up the name
 _FORMS = (
     "A proxy is written as http://HOST:PORT, https://HOST:PORT or socks5://HOST:PORT."
 )
-NEEDS_PYSOCKS = "SOCKS needs the package PySocks."
+_NEEDS_PYSOCKS = "SOCKS needs the package PySocks."
 
 
 def set_proxy(configuration: Any, proxy_url: str | None, named: str = "") -> None:
@@ -113,8 +113,7 @@ def _split_login(proxy: str) -> tuple[str, Mapping[str, str] | None]:
     if url is None or not url.host or url.scheme not in {*_PORTS, *_SOCKS}:
         raise unusable_proxy(proxy)
     if url.scheme in _SOCKS:
-        if find_spec("socks") is None:
-            raise unusable_proxy(proxy, hint=NEEDS_PYSOCKS)
+        require_socks(proxy)
         # For urllib3 the login of SOCKS belongs to the address.
         return url._replace(scheme="socks5h").url, None
     if url.auth is None:
@@ -122,6 +121,16 @@ def _split_login(proxy: str) -> tuple[str, Mapping[str, str] | None]:
     name, _, password = url.auth.partition(":")
     login = unquote_to_bytes(f"{name}:{password}").decode("latin-1")  # as it is encoded
     return url._replace(auth=None).url, make_headers(proxy_basic_auth=login)
+
+
+def require_socks(proxy: str) -> None:
+    """Refuse a proxy that speaks SOCKS where the package for it is missing.
+
+    Asked here, as not every version of the kubernetes client says so itself.
+    """
+    url = _parse(proxy)
+    if url is not None and url.scheme in _SOCKS and find_spec("socks") is None:
+        raise unusable_proxy(proxy, hint=_NEEDS_PYSOCKS)
 
 
 def unusable_proxy(proxy: str, *, hint: str = _FORMS) -> InvalidConfigError:

@@ -133,6 +133,8 @@ def test_a_proxy_with_tls(https_server, write_kubeconfig, pki, monkeypatch):
     with Cluster.connect(path) as cluster, refused:
         cluster.get(PODS, "a", "x")
     monkeypatch.setenv("SSL_CERT_FILE", str(pki / "ca.crt"))
+    # Whom an older kubernetes client asks for them.
+    monkeypatch.setattr("certifi.where", lambda: str(pki / "ca.crt"))
     with Cluster.connect(path) as cluster:
         cluster.get(PODS, "a", "x")
 
