@@ -15,7 +15,7 @@ _ESCAPES = (
 def escaped(document: bytes) -> bytes:
     """Return a JSON document of the same meaning, with Go's escapes.
 
-    None of the signs can stand outside a string, nor behind a backslash in one.
+    None of the signs can stand outside a string, or be what a backslash escapes in one.
     """
     for sign, escape in _ESCAPES:
         document = document.replace(sign, escape)
