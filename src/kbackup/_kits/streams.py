@@ -28,6 +28,14 @@ _BLOCK = 1 << 20
 _GZIP = 16 + zlib.MAX_WBITS  # zlib's way to ask for gzip's header and check
 
 
+class Readable(Protocol):
+    """The one method of an input that is read from its beginning to its end."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to *size* bytes, and none at the end only."""
+        ...
+
+
 class Writable(Protocol):
     """The one method of an output that these writers need."""
 

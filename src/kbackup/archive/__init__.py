@@ -6,6 +6,7 @@ reader by the catalog, the restore engine and whoever wants to look into a backu
 
 from kbackup.archive._contents import ArchiveContents
 from kbackup.archive._filing import TWINS, find_misfiled, misfiled
+from kbackup.archive._index import index_archive
 from kbackup.archive._layout import LONGEST_NAME_FOR_VELERO
 from kbackup.archive._limits import ArchiveLimits
 from kbackup.archive._reader import ArchiveReader, ArchiveSummary
@@ -20,5 +21,6 @@ __all__ = [
     "ArchiveSummary",
     "ArchiveWriter",
     "find_misfiled",
+    "index_archive",
     "misfiled",
 ]

@@ -1,39 +1,28 @@
 """The items of an archive by name: an index in memory, the bodies beside it or in a file.
 
-Made by `ArchiveReader.index`.
+Made by `index_archive`.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
-from pathlib import Path
 from typing import Self
 
 import attrs
 
-from kbackup._kits.temporary import place_of
-from kbackup.archive._files import PositionedFile, temporary_file
-from kbackup.archive._items import check_body
-from kbackup.archive._layout import (
-    PREFERRED_SUFFIX,
-    Key,
-    keep_best,
-    version_rank,
-)
-from kbackup.errors import ArchiveCorruptError, ArchiveError, SpoolError
+from kbackup.archive._files import PositionedFile
+from kbackup.archive._layout import PREFERRED_SUFFIX, version_rank
+from kbackup.errors import ArchiveError
 from kbackup.models import GroupResource, Item, ResourceIdentifier
 
-_Place = int | bytes
+Place = int | bytes
 """Where a body lies in the file, ``offset << 32 | size``: one integer, as there may be
 300,000 of them. Or the body itself: to write it and read it back would be a twentieth of
 a plan."""
 
-_SIZE_BITS = 32
-_SIZE_MASK = (1 << _SIZE_BITS) - 1
-_WRITE_AT = 1 << 20
-_KEPT = 1 << 26  # bytes of bodies that stay in memory: all of most clusters
+SIZE_BITS = 32
+_SIZE_MASK = (1 << SIZE_BITS) - 1
 _FIRST_BLOCK, _LARGEST_BLOCK = 1 << 16, 1 << 20
 
 
@@ -47,11 +36,11 @@ class TypeItems:
         others: The same of those that have other ones.
     """
 
-    places: dict[tuple[str, str], _Place] = attrs.field(factory=dict)
+    places: dict[tuple[str, str], Place] = attrs.field(factory=dict)
     head: tuple[str, str] = ("", "")
     others: dict[tuple[str, str], tuple[str, str]] = attrs.field(factory=dict)
 
-    def add(self, key: tuple[str, str], place: _Place, head: tuple[str, str]) -> None:
+    def add(self, key: tuple[str, str], place: Place, head: tuple[str, str]) -> None:
         """Keep an item; a later one of the same name takes its place."""
         if not self.places:
             self.head = head
@@ -224,7 +213,7 @@ class SideBySide:
             return None
         head = held.others.get(key, held.head) if held.others else held.head
         if isinstance(place, int):
-            body = self._body(place >> _SIZE_BITS, place & _SIZE_MASK)
+            body = self._body(place >> SIZE_BITS, place & _SIZE_MASK)
         elif self._contents.closed:
             raise ArchiveError("the items cannot be read: their index was closed")
         else:
@@ -245,104 +234,7 @@ class SideBySide:
         return body
 
 
-class IndexBuilder:
-    """What `ArchiveReader.index` fills while it reads.
-
-    Args:
-        directory: Where the bodies' file lies.
-        report: Told of every item that is not what its path says.
-    """
-
-    def __init__(
-        self,
-        directory: Path | None,
-        report: Callable[[ArchiveCorruptError], None],
-    ) -> None:
-        self._directory = directory
-        try:
-            self._file = temporary_file(directory)
-        except OSError as exc:
-            raise self._full(exc) from exc
-        self._report = report
-        self._types: dict[str, TypeItems] = {}
-        self._versions: dict[str, set[str]] = {}
-        self._last_version = ("", "")
-        self._postponed: dict[Key, str] = {}
-        self._end = self._written = self._kept = 0
-        self._waiting: list[bytes] = []
-
-    def add(self, resource: str, namespace: str, name: str, body: bytes) -> None:
-        """Keep an item; a later one of the same name takes its place."""
-        try:
-            head = check_body(resource, namespace, name, body)
-        except ArchiveCorruptError as exc:
-            self._report(exc)
-            return
-        held = self._types.get(resource)
-        if held is None:
-            held = self._types[resource] = TypeItems()
-        place = self._place(body)
-        held.add((namespace, name), place, (head.api_version, head.kind))
-
-    def _place(self, body: bytes) -> _Place:
-        """Keep a body, and return where it is."""
-        size = len(body)
-        if self._kept + size <= _KEPT:
-            self._kept += size
-            return body
-        place = self._end << _SIZE_BITS | size
-        self._end += size
-        self._waiting.append(body)
-        if self._end - self._written >= _WRITE_AT:
-            self._flush()
-        return place
-
-    def add_version(
-        self, resource: str, version: str, namespace: str, name: str
-    ) -> None:
-        """Note a versioned copy; its body counts only where no other one does."""
-        if (resource, version) != self._last_version:
-            self._last_version = (resource, version)
-            self._versions.setdefault(resource, set()).add(version)
-        if not self._has(resource, namespace, name):
-            keep_best(self._postponed, (resource, namespace, name), version)
-
-    def postponed(self) -> dict[Key, str]:
-        """Return the items that have only versioned copies, and the best of those."""
-        return {k: v for k, v in self._postponed.items() if not self._has(*k)}
-
-    def _has(self, resource: str, namespace: str, name: str) -> bool:
-        held = self._types.get(resource)
-        return held is not None and (namespace, name) in held.places
-
-    def finish(self, damage: Callable[[], tuple[str, ...]]) -> ArchiveContents:
-        """Return the index; the builder is not used afterwards."""
-        self._flush()
-        try:
-            self._file.flush()
-        except OSError as exc:
-            raise self._full(exc) from exc
-        spool = PositionedFile(self._file)
-        return ArchiveContents(self._types, self._versions, spool, damage)
-
-    def close(self) -> None:
-        """Drop what was kept."""
-        with suppress(OSError):  # a full disk says once more that it is full
-            self._file.close()
-
-    def _flush(self) -> None:
-        try:
-            self._file.write(b"".join(self._waiting))
-        except OSError as exc:
-            raise self._full(exc) from exc
-        self._waiting.clear()
-        self._written = self._end
-
-    def _full(self, cause: OSError) -> SpoolError:
-        return SpoolError(place_of(self._directory), cause.strerror or str(cause))
-
-
-def _size_at(place: _Place) -> int:
+def _size_at(place: Place) -> int:
     return len(place) if isinstance(place, bytes) else place & _SIZE_MASK
 
 

@@ -72,10 +72,6 @@ class Cursor(io.RawIOBase):
         self.position += len(data)
         return len(data)
 
-    def peek(self, offset: int, size: int) -> bytes:
-        """Return a part, wherever it lies, and stay where this is."""
-        return self._at.read_at(offset, size)
-
 
 def temporary_file(directory: Path | None) -> BinaryIO:
     """Open an unlinked file that only this account can read.

@@ -9,32 +9,20 @@ from __future__ import annotations
 
 import attrs
 
-from kbackup._kits.streams import GZIP_ERRORS, inflater
-from kbackup.archive._files import Cursor
+from kbackup._kits.streams import GZIP_ERRORS, Readable, inflater
 
 _OURS = b"\x1f\x8b\x08" + bytes(5)  # gzip, deflate, no name, no time
 _READ = 1 << 17
 _STEP = 1 << 18  # larger blocks leave the processor's cache
 _LITTLE = 1 << 12  # at most so much is lost before a damaged place
-_SMALLEST_KEPT, _LARGEST_KEPT = 1 << 16, 1 << 22
-_HEAD = 64
-_PART = 1 << 16  # larger pieces are mapped anew each time
+_SMALLEST_KEPT, _LARGEST_KEPT = 1 << 16, 1 << 23  # bytes, compressed and plain
 
 
 @attrs.frozen
 class _Kept:
-    """The last large member.
+    """The last large member: as it lies in the archive, and what it holds."""
 
-    Attributes:
-        start: Where it begins in the archive.
-        size: Its compressed bytes.
-        head: The first of them.
-        plain: What it holds.
-    """
-
-    start: int
-    size: int
-    head: bytes
+    packed: bytes
     plain: bytes
 
 
@@ -48,16 +36,20 @@ class Members:
     Args:
         source: The archive, from its beginning.
         salvage: Go on behind what is damaged.
+
+    Attributes:
+        taken: Compressed bytes that were read so far.
     """
 
-    def __init__(self, source: Cursor, *, salvage: bool = False) -> None:
+    def __init__(self, source: Readable, *, salvage: bool = False) -> None:
         self._source = source
+        self.taken = 0
         self._salvage = salvage
         # A whole block at a time is fast; where it ends in an error, all of it is lost.
         self._step = _LITTLE if salvage else _STEP
         self._data = b""  # compressed, and not yet looked at
         self._is_lost = False
-        self._kept = _Kept(0, 0, b"", b"")
+        self._kept = _Kept(b"", b"")
         self._begin()
 
     def read(self) -> bytes:
@@ -85,18 +77,20 @@ class Members:
         raise EOFError("it ends before its end mark")
 
     def _inflate(self) -> bytes:
+        packed = self._data
         try:
-            plain: bytes = self._inflater.decompress(self._data, self._step)
+            plain: bytes = self._inflater.decompress(packed, self._step)
         except GZIP_ERRORS:
             self._is_lost = self._salvage
             raise
         # Of these two one is always empty.
         self._data = self._inflater.unconsumed_tail or self._inflater.unused_data
-        self._keep(plain)
+        self._keep(packed[: len(packed) - len(self._data)], plain)
         return plain
 
-    def _refill(self) -> bool:
-        more = self._source.read(_READ)
+    def _refill(self, size: int = _READ) -> bool:
+        more = self._source.read(size)
+        self.taken += len(more)
         self._data += more
         return bool(more)
 
@@ -109,8 +103,8 @@ class Members:
 
     def _begin(self) -> None:
         self._inflater = inflater()
-        self._start = self._source.position - len(self._data)
-        self._pieces: list[bytes] = []
+        self._packed: list[bytes] = []
+        self._plain: list[bytes] = []
         self._size = 0
 
     def _find_member(self) -> bool:
@@ -127,29 +121,26 @@ class Members:
 
     # --- the same once more -----------------------------------------------------------
 
-    def _keep(self, plain: bytes) -> None:
+    def _keep(self, packed: bytes, plain: bytes) -> None:
         """Remember a large member once all of it was inflated, and found right."""
-        self._size += len(plain)
+        self._size += len(packed) + len(plain)
         if self._size > _LARGEST_KEPT:
-            self._pieces.clear()
+            self._packed.clear()
+            self._plain.clear()
             return
-        self._pieces.append(plain)
-        if not self._inflater.eof or self._size < _SMALLEST_KEPT:
-            return
-        size = self._source.position - len(self._data) - self._start
-        head = self._source.peek(self._start, min(size, _HEAD))
-        self._kept = _Kept(self._start, size, head, b"".join(self._pieces))
+        self._packed.append(packed)
+        self._plain.append(plain)
+        if self._inflater.eof and self._size >= _SMALLEST_KEPT:
+            self._kept = _Kept(b"".join(self._packed), b"".join(self._plain))
 
     def _take_again(self) -> bytes:
         """Return what the kept member holds, if it comes again; nothing if not."""
-        kept, head = self._kept, self._data[:_HEAD]
-        if not kept.size or not kept.head.startswith(head):
+        packed = self._kept.packed
+        if not packed or not packed.startswith(self._data[: len(packed)]):
             return b""
-        here = self._source.position - len(self._data)
-        for done in range(0, kept.size, _PART):
-            size = min(_PART, kept.size - done)
-            before = self._source.peek(kept.start + done, size)
-            if self._source.peek(here + done, size) != before:
-                return b""
-        self._source.position, self._data = here + kept.size, b""
-        return kept.plain
+        while (missing := len(packed) - len(self._data)) > 0 and self._refill(missing):
+            pass
+        if not self._data.startswith(packed):
+            return b""
+        self._data = self._data[len(packed) :]
+        return self._kept.plain

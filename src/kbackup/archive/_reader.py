@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 import itertools
-import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import BinaryIO, Self
 
 import attrs
 
-from kbackup.archive._contents import ArchiveContents, IndexBuilder
-from kbackup.archive._files import PositionedFile
+from kbackup._kits.streams import Readable
+from kbackup.archive._contents import ArchiveContents
+from kbackup.archive._entries import Entries, Found
+from kbackup.archive._files import Cursor, PositionedFile
+from kbackup.archive._index import index_archive
 from kbackup.archive._items import ItemFactory, check_whole
-from kbackup.archive._layout import (
-    PREFERRED_SUFFIX,
-    VERSION_ENTRY,
-    Key,
-    PathReader,
-    check_version,
-    keep_best,
-)
+from kbackup.archive._layout import PREFERRED_SUFFIX, Key, keep_best
 from kbackup.archive._limits import ArchiveLimits
-from kbackup.archive._scan import scan
 from kbackup.errors import ArchiveCorruptError, ArchiveError
 from kbackup.models import GroupResource, Item, ResourceIdentifier
-
-_log = logging.getLogger("kbackup.archive")
-_MOST_NAMED = 5  # of the files that are no items: there may be a million of them
-
-_Found = tuple[str, str, str, str, bytes]
-"""Type, version directory (empty: un-versioned), namespace, name and body."""
 
 
 @attrs.frozen(kw_only=True)
@@ -79,13 +68,12 @@ class ArchiveReader:
             raise ArchiveError(f"the archive cannot be opened: {exc}") from exc
         self._name = str(getattr(stream, "name", ""))
         self._file = PositionedFile(stream)
-        self._limits = limits or ArchiveLimits()
-        self._damage: list[str] | None = [] if salvage else None
+        self._entries = Entries(limits, salvage=salvage)
 
     @property
     def damage(self) -> tuple[str, ...]:
         """What could not be read; empty unless reading was to pass over it."""
-        return tuple(dict.fromkeys(self._damage or ()))
+        return self._entries.damage
 
     def __repr__(self) -> str:
         return f"ArchiveReader({self._name!r})"
@@ -101,37 +89,11 @@ class ArchiveReader:
             try:
                 yield factory.make(factory.type_of(resource), namespace, name, body)
             except ArchiveCorruptError as exc:
-                self._report(exc)
+                self._entries.report(exc)
 
     def index(self, spool_directory: Path | None = None) -> ArchiveContents:
-        """Read the archive once and return its items by name.
-
-        The first 64 MiB of bodies stay in memory; what comes after them is written,
-        inflated, to one temporary file that has no name and that only this account can
-        read.
-
-        Args:
-            spool_directory: Where that file's blocks lie; None: the system's place.
-
-        Raises:
-            ArchiveCorruptError: Something is damaged.
-            ArchiveError: The archive cannot be read, or the file not be written.
-        """
-        builder = IndexBuilder(spool_directory, self._report)
-        try:
-            for resource, version, namespace, name, body in self._entries():
-                if version:
-                    builder.add_version(resource, version, namespace, name)
-                else:
-                    builder.add(resource, namespace, name, body)
-            if wanted := builder.postponed():
-                for resource, version, namespace, name, body in self._entries():
-                    if wanted.get((resource, namespace, name)) == version != "":
-                        builder.add(resource, namespace, name, body)
-            return builder.finish(lambda: self.damage)
-        except BaseException:
-            builder.close()
-            raise
+        """Read the archive once and return its items by name; see `index_archive`."""
+        return index_archive(self._opened, spool_directory, self._entries)
 
     def check(self) -> ArchiveSummary:
         """Read all of the archive and parse all of every copy of every item.
@@ -142,11 +104,11 @@ class ArchiveReader:
         digests: dict[Key, int | None] = {}  # None: only other versions so far
         differing: set[Key] = set()
         entries = itertools.count()
-        for resource, version, namespace, name, body in self._entries(entries):
+        for resource, version, namespace, name, body in self._found(entries):
             try:
                 check_whole(resource, namespace, name, body)
             except ArchiveCorruptError as exc:
-                self._report(exc)
+                self._entries.report(exc)
             key = (resource, namespace, name)
             held = digests.setdefault(key, None)
             if version and not version.endswith(PREFERRED_SUFFIX):
@@ -169,32 +131,13 @@ class ArchiveReader:
         """Close the archive; iterations under way fail."""
         self._file.close()
 
-    def _report(self, error: ArchiveCorruptError) -> None:
-        if self._damage is None:
-            raise error
-        self._damage.append(str(error))
+    def _opened(self) -> AbstractContextManager[Readable]:
+        return nullcontext(Cursor(self._file))
 
-    def _entries(self, count: Iterator[int] | None = None) -> Iterator[_Found]:
-        """Yield every entry that is an item's copy; *count* is taken for every one."""
-        split = PathReader().split
-        strangers = 0
-        for raw, body in scan(self._file, self._limits, self._damage):
-            if count is not None:
-                next(count)
-            try:
-                place = split(raw)
-                if place is not None:
-                    yield (*place, body)
-                elif raw == VERSION_ENTRY.encode():
-                    check_version(body)
-                elif (strangers := strangers + 1) <= _MOST_NAMED:
-                    _log.warning("%r in the archive is no item and is not read", raw)
-            except ArchiveCorruptError as exc:
-                self._report(exc)
-        if strangers > _MOST_NAMED:
-            _log.warning("nor are %d more files", strangers - _MOST_NAMED)
+    def _found(self, count: Iterator[int] | None = None) -> Iterator[Found]:
+        return self._entries.of(Cursor(self._file), count)
 
-    def _chosen(self) -> Iterator[_Found]:
+    def _chosen(self) -> Iterator[Found]:
         """Yield the copies that count: un-versioned, else the best version.
 
         The copies of an item stand side by side in what Velero and kbackup write, so
@@ -202,7 +145,7 @@ class ArchiveReader:
         """
         orphans: dict[Key, str] = {}
         last: Key | None = None
-        for found in self._entries():
+        for found in self._found():
             resource, version, namespace, name, _ = found
             key = (resource, namespace, name)
             if not version:
@@ -212,11 +155,11 @@ class ArchiveReader:
             elif key != last:
                 keep_best(orphans, key, version)
         if orphans:
-            for resource, version, namespace, name, _ in self._entries():
+            for resource, version, namespace, name, _ in self._found():
                 if not version:
                     orphans.pop((resource, namespace, name), None)
         if orphans:
-            for found in self._entries():
+            for found in self._found():
                 resource, version, namespace, name, _ = found
                 if orphans.get((resource, namespace, name)) == version != "":
                     yield found

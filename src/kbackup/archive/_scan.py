@@ -12,8 +12,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 
-from kbackup._kits.streams import GZIP_ERRORS
-from kbackup.archive._files import Cursor, PositionedFile
+from kbackup._kits.streams import GZIP_ERRORS, Readable
 from kbackup.archive._limits import ArchiveLimits
 from kbackup.archive._members import Members
 from kbackup.errors import ArchiveCorruptError, ArchiveError
@@ -47,10 +46,9 @@ class Inflated:
     """The plain bytes of a gzip, taken in exact pieces, within limits."""
 
     def __init__(
-        self, source: PositionedFile, limits: ArchiveLimits, *, salvage: bool = False
+        self, source: Readable, limits: ArchiveLimits, *, salvage: bool = False
     ) -> None:
-        self._cursor = Cursor(source)
-        self._members = Members(self._cursor, salvage=salvage)
+        self._members = Members(source, salvage=salvage)
         self._limits = limits
         self._buffer = b""
         self._at = 0
@@ -127,7 +125,7 @@ class Inflated:
             raise ArchiveCorruptError(
                 f"the archive holds more than {self._limits.total} bytes"
             )
-        most = self._limits.ratio * max(self._cursor.position, 1)
+        most = self._limits.ratio * max(self._members.taken, 1)
         if self._total > max(most, self._limits.ratio_from):
             raise ArchiveCorruptError(
                 f"the archive inflates to more than {self._limits.ratio} times its size"
@@ -135,14 +133,14 @@ class Inflated:
 
 
 def scan(
-    source: PositionedFile,
+    source: Readable,
     limits: ArchiveLimits,
     damage: list[str] | None = None,
 ) -> Iterator[Entry]:
     """Yield every regular file of an archive, in order.
 
     Args:
-        source: The compressed archive.
+        source: The compressed archive, from its beginning.
         limits: Checked while it is inflated.
         damage: Where given, what is wrong is appended to it instead of raised, and
             reading goes on at the next header that is whole.

@@ -1,56 +1,43 @@
-"""A temporary file that one thread reads while another one still writes it."""
+"""A stream that one thread reads while another one still brings it."""
 
 from __future__ import annotations
 
 import errno
-import io
 import threading
-from typing import BinaryIO
+from collections import deque
+from typing import Self
+
+_MOST_WAITING = 1 << 23  # bytes; whoever brings more of them waits
 
 
-class ArrivingFile(io.RawIOBase):
-    """What is written here is read from the beginning, by a thread that waits for it.
+class ArrivingStream:
+    """What is written here is read once, in its order, by a thread that waits for it.
 
-    Seeking moves the reader only; the end is where it is once `end` was called. Closed by
-    any thread it ends the waiting of the others, which fail as those do that come later.
-
-    Args:
-        file: Empty, and unbuffered: bytes that arrived are read at once. It is closed
-            with this one.
+    A few blocks lie here in memory, and no more: a file that is written only to be read
+    back took longer than all that is done with what is in it. Closed by any thread it ends
+    the waiting of the others, which fail as those do that come later.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._read_from = self._arrived = 0
-        self._ended = False
+    def __init__(self) -> None:
+        self._blocks: deque[memoryview] = deque()
+        self._waiting = 0
+        self._ended = self._dropping = self._closed = False
         # Entered without the condition, whose own way in is Python: an interrupt there,
         # once it has the lock, keeps it for ever.
         self._lock = threading.RLock()
         self._moved = threading.Condition(self._lock)
 
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def writable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
-
-    def write(self, data: bytes, /) -> int:  # type: ignore[override] # bytes are enough
-        """Append all of *data*; raises `OSError` where this was closed."""
+    def write(self, data: bytes, /) -> int:
+        """Append *data*, once there is room for it; raises `OSError` once closed."""
+        block = memoryview(bytes(data))  # the buffer may be filled again
         with self._lock:
+            self._moved.wait_for(self._takes)
             self._require_open()
-            self._file.seek(self._arrived)
-            rest = memoryview(data)
-            while rest:
-                rest = rest[self._file.write(rest) :]
-            self._arrived += len(data)
-            self._moved.notify_all()
-        return len(data)
+            if block and not self._dropping:
+                self._blocks.append(block)
+                self._waiting += len(block)
+                self._moved.notify_all()
+        return len(block)
 
     def end(self) -> None:
         """Say that no more will come, for whatever reason."""
@@ -58,38 +45,58 @@ class ArrivingFile(io.RawIOBase):
             self._ended = True
             self._moved.notify_all()
 
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Read from *offset* on, which is counted from the beginning."""
-        if whence != io.SEEK_SET:
-            raise io.UnsupportedOperation("the end is not known yet")
-        self._read_from = offset
-        return offset
+    def drop(self) -> None:
+        """Say that no more will be read: what comes now is not kept."""
+        with self._lock:
+            self._dropping = True
+            self._blocks.clear()
+            self._waiting = 0
+            self._moved.notify_all()
 
-    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override] # Buffer
-        """Fill *buffer*, waiting for what it takes; less of it only at the end.
+    def read(self, size: int, /) -> bytes:
+        """Return *size* bytes, waiting for them; fewer at the end only.
 
         Raises:
-            OSError: It failed, or this was closed.
+            OSError: This was closed.
         """
+        parts = []
+        while size > 0 and (part := self._next(size)):
+            parts.append(part)
+            size -= len(part)
+        return b"".join(parts)
+
+    def _next(self, most: int) -> memoryview:
+        """Take up to *most* bytes of the first block; none at the end."""
         with self._lock:
-            until = self._read_from + len(buffer)
-            self._moved.wait_for(lambda: self._ended or self._arrived >= until)
+            self._moved.wait_for(lambda: self._blocks or self._ended or self._closed)
             self._require_open()
-            self._file.seek(self._read_from)
-            data = self._file.read(min(len(buffer), self._arrived - self._read_from))
-        buffer[: len(data)] = data
-        self._read_from += len(data)
-        return len(data)
+            if not self._blocks:
+                return memoryview(b"")
+            part, rest = self._blocks[0][:most], self._blocks[0][most:]
+            if rest:
+                self._blocks[0] = rest
+            else:
+                self._blocks.popleft()
+            self._waiting -= len(part)
+            self._moved.notify_all()
+        return part
 
     def close(self) -> None:
-        """Close the file below, but not under a thread that reads or writes it."""
+        """End the reading and the writing, whoever is at it."""
         with self._lock:
-            self._ended = True
-            super().close()
+            self._closed = True
+            self._blocks.clear()
             self._moved.notify_all()
-            self._file.close()
+
+    def _takes(self) -> bool:
+        return self._closed or self._dropping or self._waiting < _MOST_WAITING
 
     def _require_open(self) -> None:
-        """Refuse the file below: its number may be another file's by now."""
-        if self.closed:
-            raise OSError(errno.EBADF, "the file was closed")
+        if self._closed:
+            raise OSError(errno.EBADF, "the stream was closed")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -82,7 +82,7 @@ class ObjectWriter:
         self._begun: set[ResourceIdentifier] = set()
 
     def room(self) -> int:
-        """How many writes the server seems to bear at this moment."""
+        """How many writes the server seems to bear at this moment, as large as they are."""
         return self._gate.limit
 
     def may_have_written(self, entry: PlanEntry) -> bool:
@@ -123,6 +123,7 @@ class ObjectWriter:
         if entry.action is PlanAction.UPDATE and is_volume and claim is not None:
             return self._rebind(entry, resource, claim)
         desired = self._desired(entry)
+        self._gate.weigh(len(desired.body))
         if refused := self._refused(entry, resource, desired):
             return Attempt(action=FAILED, reason=refused)
         if self._is_to_begin(entry, desired):

@@ -18,13 +18,13 @@ NAMESPACES = GroupResource.parse("namespaces")
 @pytest.fixture(params=[0, 500, 1 << 26], ids=["in a file", "in both", "in memory"])
 def kept(request, monkeypatch):
     """How many bytes of bodies stay in memory."""
-    monkeypatch.setattr("kbackup.archive._contents._KEPT", request.param)
+    monkeypatch.setattr("kbackup.archive._index._KEPT", request.param)
 
 
 @pytest.fixture
 def in_a_file(monkeypatch):
     """No body stays in memory."""
-    monkeypatch.setattr("kbackup.archive._contents._KEPT", 0)
+    monkeypatch.setattr("kbackup.archive._index._KEPT", 0)
 
 
 @pytest.fixture

@@ -2,13 +2,13 @@
 
 import io
 import os
+import tracemalloc
 import zlib
 
 import pytest
 
 from kbackup._kits.streams import inflater
 from kbackup.archive import ArchiveReader
-from kbackup.archive._files import Cursor, PositionedFile
 from kbackup.archive._members import Members
 from kbackup.errors import ArchiveCorruptError
 
@@ -223,7 +223,7 @@ def test_second_copy_of_a_large_item_is_not_inflated(write, body, inflated):
 
 def plain_of(content):
     """Return the plain bytes of a gzip, as an archive's reader takes them."""
-    members = Members(Cursor(PositionedFile(io.BytesIO(content))))
+    members = Members(io.BytesIO(content))
     return b"".join(iter(members.read, b""))
 
 
@@ -235,6 +235,22 @@ def test_large_member_that_begins_as_another_one():
     content = b"".join(zlib.compress(part, level=0, wbits=31) for part in parts)
 
     assert plain_of(content) == b"".join(parts)
+
+
+def test_member_that_holds_nothing_is_not_kept():
+    """A member of any length that inflates to nothing takes no memory."""
+    deflate = zlib.compressobj(wbits=31)
+    empty = (
+        deflate.flush(zlib.Z_FULL_FLUSH)
+        + b"\0\0\0\xff\xff" * (5 << 20)
+        + deflate.flush()
+    )
+    members = Members(io.BytesIO(empty))
+    tracemalloc.start()
+
+    assert members.read() == b""
+    assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    tracemalloc.stop()
 
 
 def test_second_copy_cut_off():

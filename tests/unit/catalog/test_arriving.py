@@ -6,7 +6,7 @@ import io
 import json
 import os
 import signal
-import tempfile
+import tarfile
 import threading
 import time
 import uuid
@@ -16,7 +16,7 @@ import catalog_samples as samples
 import pytest
 
 from kbackup.catalog import BackupStore
-from kbackup.catalog._arriving import ArrivingFile
+from kbackup.catalog._arriving import ArrivingStream
 from kbackup.errors import (
     ArchiveCorruptError,
     BackupDamagedError,
@@ -28,6 +28,12 @@ from kbackup.errors import (
 from kbackup.testing import MemoryStore
 
 ARCHIVE = "backups/shop/shop.tar.gz"
+RECORD = {
+    "kind": "Backup",
+    "apiVersion": "velero.io/v1",
+    "metadata": {"name": "shop"},
+    "status": {"phase": "Completed"},
+}
 
 
 @pytest.fixture
@@ -38,60 +44,109 @@ def memory():
     return memory
 
 
-# --- the file -------------------------------------------------------------------------
-
-
-def arriving():
-    """Return a file that is to be filled."""
-    return ArrivingFile(tempfile.TemporaryFile(buffering=0))
+# --- the stream -----------------------------------------------------------------------
 
 
 def test_reader_gets_all_that_is_written_meanwhile():
     """Whatever the sizes of writes and reads, the reader gets what was written."""
     content = os.urandom(300_000)
 
-    def fill(file):
+    def fill(stream):
         for start in range(0, len(content), 7_001):
-            file.write(content[start : start + 7_001])
-        file.end()
+            stream.write(content[start : start + 7_001])
+        stream.end()
 
-    with arriving() as file:
-        writer = threading.Thread(target=fill, args=(file,))
+    with ArrivingStream() as stream:
+        writer = threading.Thread(target=fill, args=(stream,))
         writer.start()
-        found = b"".join(iter(lambda: file.read(9_973), b""))
+        found = b"".join(iter(lambda: stream.read(9_973), b""))
         writer.join()
-        file.seek(299_000)
-        again = file.read(5_000)
 
     assert found == content
-    assert again == content[299_000:]
 
 
 def test_reader_waits_for_what_is_still_to_come():
     """A read gives fewer bytes than it was asked for at the end only."""
-    with arriving() as file:
-        file.write(b"abc")
+    with ArrivingStream() as stream:
+        stream.write(b"abc")
         found = []
-        reader = threading.Thread(target=lambda: found.append(file.read(6)))
+        reader = threading.Thread(target=lambda: found.append(stream.read(6)))
         reader.start()
         reader.join(0.05)
         assert reader.is_alive()
 
-        file.write(b"de")
-        file.end()
+        stream.write(b"de")
+        stream.write(b"")
+        stream.end()
         reader.join(10)
 
     assert found == [b"abcde"]
 
 
-def test_closed_file_ends_the_waiting_for_it():
-    """Who waits for bytes of a file that another thread closes is told, and so are later ones."""
-    with arriving() as file:
+def test_buffer_that_is_filled_again():
+    """A store may bring an object in one buffer, over and over."""
+    buffer = bytearray(b"abc")
+    with ArrivingStream() as stream:
+        stream.write(buffer)
+        buffer[:] = b"def"
+        stream.write(buffer)
+        stream.end()
+
+        assert stream.read(9) == b"abcdef"
+
+
+def fill_until_it_waits(stream):
+    """Write in a thread until the stream takes no more; return it and what was taken."""
+    taken = []
+
+    def fill():
+        with suppress(OSError):
+            while len(taken) < 1_000:
+                taken.append(stream.write(bytes(1 << 20)))
+
+    writer = threading.Thread(target=fill)
+    writer.start()
+    seen = -1
+    while seen != len(taken):
+        seen = len(taken)
+        writer.join(0.05)
+    return writer, taken
+
+
+def test_what_nobody_reads_yet_waits_at_the_store():
+    """An archive of a gigabyte does not lie in memory because its reader is slow."""
+    with ArrivingStream() as stream:
+        writer, taken = fill_until_it_waits(stream)
+        assert 0 < sum(taken) <= 16 << 20
+
+        stream.read(4 << 20)
+        writer.join(0.05)
+        assert sum(taken) <= 20 << 20
+        stream.close()
+        writer.join(10)
+
+    assert not writer.is_alive()
+
+
+def test_what_nobody_will_read_does_not_wait():
+    """Once its reader has enough, the rest of an archive is brought and kept nowhere."""
+    with ArrivingStream() as stream:
+        writer, taken = fill_until_it_waits(stream)
+        stream.drop()
+        writer.join(10)
+
+    assert not writer.is_alive()
+    assert sum(taken) == 1_000 << 20
+
+
+def test_closed_stream_ends_the_waiting_for_it():
+    """Who waits for bytes of a stream that another thread closes is told, and so are later ones."""
+    with ArrivingStream() as stream:
         found = []
 
         def read():
             with pytest.raises(OSError, match="closed") as caught:
-                file.read(6)
+                stream.read(6)
             found.append(caught.value.errno)
 
         reader = threading.Thread(target=read)
@@ -99,60 +154,33 @@ def test_closed_file_ends_the_waiting_for_it():
         reader.join(0.05)
         assert reader.is_alive()
 
-        file.close()
+        stream.close()
         reader.join(10)
 
     assert found == [errno.EBADF]
-    for late in (lambda: file.write(b"x"), lambda: file.read(1)):
+    for late in (lambda: stream.write(b"x"), lambda: stream.read(1)):
         with pytest.raises(OSError, match="closed") as caught:
             late()
         assert caught.value.errno == errno.EBADF
 
 
-def test_interrupt_leaves_the_file_to_the_others(monkeypatch):
+def test_interrupt_leaves_the_stream_to_the_others(monkeypatch):
     """Ctrl-C that came as a reader had just got its turn kept the writer waiting for ever."""
 
     def interrupted(condition):
         condition.acquire()
         raise KeyboardInterrupt
 
-    with arriving() as file:
-        file.write(b"abc")
+    with ArrivingStream() as stream:
+        stream.write(b"abc")
         with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
             patch.setattr(threading.Condition, "__enter__", interrupted)
-            file.read(3)
-        writer = threading.Thread(target=file.write, args=(b"d",), daemon=True)
+            stream.read(3)
+        writer = threading.Thread(target=stream.write, args=(b"d",), daemon=True)
         writer.start()
         writer.join(10)
 
         assert not writer.is_alive()
-
-
-def test_file_is_not_closed_under_a_writer():
-    """The number of a file that is being written is not given to another file meanwhile."""
-    writing, may_go_on = threading.Event(), threading.Event()
-    closed_meanwhile = []
-
-    class Slow(io.BytesIO):
-        def write(self, data):
-            writing.set()
-            may_go_on.wait(10)
-            closed_meanwhile.append(self.closed)
-            return super().write(data)
-
-    file = ArrivingFile(Slow())
-    writer = threading.Thread(target=file.write, args=(b"abc",))
-    closer = threading.Thread(target=file.close)
-    writer.start()
-    writing.wait(10)
-    closer.start()
-    closer.join(0.05)
-    may_go_on.set()
-    writer.join(10)
-    closer.join(10)
-
-    assert closed_meanwhile == [False]
-    assert file.closed
 
 
 # --- the contents ---------------------------------------------------------------------
@@ -200,14 +228,8 @@ def test_missing_archive(memory):
 
 def test_archive_of_someone_else_that_is_damaged():
     """Where no manifest tells, the archive's own fault is the answer."""
-    record = {
-        "kind": "Backup",
-        "apiVersion": "velero.io/v1",
-        "metadata": {"name": "shop"},
-        "status": {"phase": "Completed"},
-    }
     memory = MemoryStore()
-    memory.objects["backups/shop/velero-backup.json"] = json.dumps(record).encode()
+    memory.objects["backups/shop/velero-backup.json"] = json.dumps(RECORD).encode()
     memory.objects[ARCHIVE] = samples.archive_bytes()[:-9]
 
     with pytest.raises(ArchiveCorruptError, match="gzip"):
@@ -281,12 +303,19 @@ class Hanging(MemoryStore):
         return not any(thread.is_alive() for thread in fetching)
 
 
-def test_full_disk_does_not_wait_for_the_archive(memory, tmp_path):
-    """No room for the items is told at once, and no more of the archive is kept."""
+def test_full_disk_does_not_wait_for_the_archive(memory, tmp_path, monkeypatch):
+    """No room for the items is told at once, and no more of the archive is fetched."""
+
+    def fills_up(opened, place):
+        with opened() as stream:
+            stream.read(10)
+            raise SpoolError(place, "it is full")
+
+    monkeypatch.setattr("kbackup.catalog._archives.index_archive", fills_up)
     store = Hanging(memory)
 
-    with pytest.raises(SpoolError, match="away"):
-        BackupStore(store).open_contents("shop", tmp_path / "away")
+    with pytest.raises(SpoolError, match="it is full"):
+        BackupStore(store).open_contents("shop", tmp_path)
 
     assert not store.went_on.is_set()
     assert store.end()
@@ -360,11 +389,72 @@ def test_no_room_for_the_items(memory, tmp_path):
 
 
 def test_no_room_for_the_archive(memory, tmp_path):
-    """A place for the archive that is not there is named."""
+    """A place for the archive that is not there is named; to index it takes none."""
     store = BackupStore(memory, spool_directory=tmp_path / "away")
 
     with pytest.raises(SpoolError, match="away"):
-        store.open_contents("shop")
+        store.open_archive("shop")
+    with store.open_contents("shop", tmp_path) as contents:
+        assert len(contents) > 0
+
+
+class Changing(MemoryStore):
+    """Gives another archive every time."""
+
+    def __init__(self, *archives):
+        """Give *archives* one after the other."""
+        super().__init__()
+        self.objects["backups/shop/velero-backup.json"] = json.dumps(RECORD).encode()
+        self.objects[ARCHIVE] = archives[0]
+        self.fetched = 0
+        self._archives = archives
+
+    def get(self, key, target, **given):
+        """Return an object."""
+        if key == ARCHIVE:
+            self.objects[ARCHIVE] = self._archives[self.fetched]
+            self.fetched += 1
+        return super().get(key, target, **given)
+
+
+def test_items_with_versions_only_are_fetched_again():
+    """Of an archive without un-versioned copies the items come from a second reading."""
+    versions = versioned_only()
+    store = Changing(versions, versions)
+
+    with BackupStore(store).open_contents("shop") as contents:
+        (resource,) = contents.resources()
+        found = [item.content["data"] for item in contents.items(resource)]
+
+    assert found == [{"from": "v1"}]
+    assert store.fetched == 2
+
+
+def test_archive_that_changes_between_two_readings():
+    """Two archives are not read as one, where no manifest says which is the right one."""
+    store = Changing(versioned_only(), versioned_only({"from": "else"}))
+
+    with pytest.raises(BackupDamagedError, match="changed while it was read"):
+        BackupStore(store).open_contents("shop")
+
+
+def versioned_only(data=None):
+    """Return an archive whose item stands under its versions only, as none of ours does."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as tar:
+        for version in ("v1beta1", "v1-preferredversion"):
+            body = {
+                "apiVersion": version.partition("-")[0],
+                "kind": "ConfigMap",
+                "metadata": {"name": "a", "namespace": "shop"},
+                "data": data or {"from": version.partition("-")[0]},
+            }
+            content = json.dumps(body).encode()
+            path = f"resources/configmaps/{version}/namespaces/shop/a.json"
+            info = tarfile.TarInfo(path)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return out.getvalue()
 
 
 @pytest.mark.filterwarnings("error")

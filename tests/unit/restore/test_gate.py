@@ -46,6 +46,22 @@ def test_few_workers_are_enough_for_a_small_limit(clock):
     assert gate.limit == 2
 
 
+def test_few_large_writes_at_once(clock):
+    """Of objects of a megabyte eight are under way, of small ones after them all again."""
+    gate = _gate(clock)
+    _write(gate, clock, 2000, 5)
+
+    for _ in range(50):
+        gate.weigh(1 << 20)
+    assert gate.limit == 8
+    for _ in range(50):
+        gate.weigh(1 << 30)
+    assert gate.limit == 1
+    for _ in range(200):
+        gate.weigh(600)
+    assert gate.limit == 32
+
+
 def test_it_halves_when_the_server_pushes_back(clock):
     """A burst of refusals halves once, the next round halves again."""
     gate = _gate(clock)
