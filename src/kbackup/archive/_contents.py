@@ -140,6 +140,12 @@ class ArchiveContents:
         """Return one item, or None where the archive has none of that name."""
         return SideBySide(self).get(identifier)
 
+    def size(self, identifier: ResourceIdentifier) -> int:
+        """Return the bytes of one item; none, where the archive has none of that name."""
+        held = self.of_type(identifier.group_resource)
+        place = held.places.get((identifier.namespace, identifier.name))
+        return 0 if place is None else _size_at(place)
+
     def of_type(self, group_resource: GroupResource) -> TypeItems:
         """Return what is known of a type; nothing, where there are no items of it."""
         return self._types.get(group_resource, _NOTHING)

@@ -48,6 +48,7 @@ class Members:
         # A whole block at a time is fast; where it ends in an error, all of it is lost.
         self._step = _LITTLE if salvage else _STEP
         self._data = b""  # compressed, and not yet looked at
+        self._ahead = memoryview(b"")  # what was fetched behind it, to be compared
         self._is_lost = False
         self._kept = _Kept(b"", b"")
         self._begin()
@@ -88,11 +89,16 @@ class Members:
         self._keep(packed[: len(packed) - len(self._data)], plain)
         return plain
 
-    def _refill(self, size: int = _READ) -> bool:
-        more = self._source.read(size)
-        self.taken += len(more)
+    def _refill(self) -> bool:
+        more = bytes(self._ahead[:_READ]) or self._fetch(_READ)
+        self._ahead = self._ahead[_READ:]
         self._data += more
         return bool(more)
+
+    def _fetch(self, size: int) -> bytes:
+        more = self._source.read(size)
+        self.taken += len(more)
+        return more
 
     # --- member after member ----------------------------------------------------------
 
@@ -130,17 +136,28 @@ class Members:
             return
         self._packed.append(packed)
         self._plain.append(plain)
-        if self._inflater.eof and self._size >= _SMALLEST_KEPT:
-            self._kept = _Kept(b"".join(self._packed), b"".join(self._plain))
+        if not self._inflater.eof or self._size < _SMALLEST_KEPT:
+            return
+        if whole := b"".join(self._plain):
+            self._kept = _Kept(b"".join(self._packed), whole)
 
     def _take_again(self) -> bytes:
         """Return what the kept member holds, if it comes again; nothing if not."""
         packed = self._kept.packed
         if not packed or not packed.startswith(self._data[: len(packed)]):
             return b""
-        while (missing := len(packed) - len(self._data)) > 0 and self._refill(missing):
-            pass
-        if not self._data.startswith(packed):
-            return b""
+        if (missing := len(packed) - len(self._data)) > 0:
+            if not self._agrees(packed[-missing:]):
+                return b""
+            self._ahead = self._ahead[missing:]
         self._data = self._data[len(packed) :]
         return self._kept.plain
+
+    def _agrees(self, packed: bytes) -> bool:
+        """Whether what follows the data is *packed*; it is not taken."""
+        while (missing := len(packed) - len(self._ahead)) > 0:
+            more = self._fetch(missing)
+            if not more:
+                return False
+            self._ahead = memoryview(bytes(self._ahead) + more)
+        return bytes(self._ahead[: len(packed)]) == packed

@@ -165,8 +165,8 @@ class Archives:
         """Copy an archive to *target*, and return its SHA-256."""
         key = BackupFiles(name).archive
         info = self._found(name) if expected is None else None
-        kept = _bounded(name, target, expected)
-        digest = copy_checked(self._store, name, key, kept, expected)
+        bounded = _bounded(name, target, expected, info)
+        digest = copy_checked(self._store, name, key, bounded, expected)
         if info is not None:
             self._remember(name, info, digest)
         return digest
@@ -227,27 +227,45 @@ class _Kept:
 
 
 class _Bounded:
-    """Takes no more than the manifest says that there is: the disk is not filled."""
+    """Takes no more than was said that there is: neither disk nor time is without end.
 
-    def __init__(self, target: Writable, name: str, most: int) -> None:
+    Args:
+        target: What is passed on goes there.
+        name: The backup.
+        most: Bytes.
+        fault: What it is, where there are more.
+    """
+
+    def __init__(self, target: Writable, name: str, most: int, fault: str) -> None:
         self._target = target
         self._name = name
         self._most = self._left = most
+        self._fault = fault
 
     def write(self, data: bytes, /) -> int:
         """Pass on *data*."""
         self._left -= len(data)
         if self._left < 0:
-            reason = "its archive is not what its manifest says"
             raise BackupDamagedError(
-                self._name, f"{reason}: it has more than {self._most} bytes"
+                self._name, f"{self._fault}: it has more than {self._most} bytes"
             )
         return self._target.write(data)
 
 
-def _bounded(name: str, target: Writable, expected: ManifestObject | None) -> Writable:
-    """Bound what *target* takes; of an archive without a manifest nothing is known."""
-    return _Bounded(target, name, expected.size) if expected is not None else target
+def _bounded(
+    name: str,
+    target: Writable,
+    expected: ManifestObject | None,
+    info: ObjectInfo | None = None,
+) -> Writable:
+    """Bound what *target* takes by what the manifest says, or else the store."""
+    if expected is not None:
+        fault = "its archive is not what its manifest says"
+        return _Bounded(target, name, expected.size, fault)
+    if info is not None:
+        fault = "its archive is larger than its store says"
+        return _Bounded(target, name, info.size, fault)
+    return target
 
 
 def _expected(name: str, manifest: Manifest | None) -> ManifestObject | None:

@@ -8,6 +8,8 @@ from collections import deque
 from typing import Self
 
 _MOST_WAITING = 1 << 23  # bytes; whoever brings more of them waits
+_OF_A_BLOCK = 1 << 8  # bytes that a block takes beside its own
+_PATIENCE = 600  # seconds; a reader whose end was interrupted itself closes nothing
 
 
 class ArrivingStream:
@@ -31,11 +33,11 @@ class ArrivingStream:
         """Append *data*, once there is room for it; raises `OSError` once closed."""
         block = memoryview(bytes(data))  # the buffer may be filled again
         with self._lock:
-            self._moved.wait_for(self._takes)
+            self._await_room()
             self._require_open()
             if block and not self._dropping:
                 self._blocks.append(block)
-                self._waiting += len(block)
+                self._waiting += len(block) + _OF_A_BLOCK
                 self._moved.notify_all()
         return len(block)
 
@@ -73,11 +75,12 @@ class ArrivingStream:
             if not self._blocks:
                 return memoryview(b"")
             part, rest = self._blocks[0][:most], self._blocks[0][most:]
+            self._waiting -= len(part)
             if rest:
                 self._blocks[0] = rest
             else:
                 self._blocks.popleft()
-            self._waiting -= len(part)
+                self._waiting -= _OF_A_BLOCK
             self._moved.notify_all()
         return part
 
@@ -87,6 +90,13 @@ class ArrivingStream:
             self._closed = True
             self._blocks.clear()
             self._moved.notify_all()
+
+    def _await_room(self) -> None:
+        # By the second: the time for which the whole process is stopped does not count.
+        for _ in range(_PATIENCE):
+            if self._moved.wait_for(self._takes, timeout=1):
+                return
+        raise OSError(errno.ETIMEDOUT, "nobody reads what comes")
 
     def _takes(self) -> bool:
         return self._closed or self._dropping or self._waiting < _MOST_WAITING

@@ -82,7 +82,7 @@ class ObjectWriter:
         self._begun: set[ResourceIdentifier] = set()
 
     def room(self) -> int:
-        """How many writes the server seems to bear at this moment, as large as they are."""
+        """How many writes the server seems to bear at this moment."""
         return self._gate.limit
 
     def may_have_written(self, entry: PlanEntry) -> bool:
@@ -109,7 +109,7 @@ class ObjectWriter:
 
     def _at_gate(self, entry: PlanEntry) -> Attempt | None:
         # Within the gate from the start: whoever waits holds no body in memory.
-        with self._gate.writing():
+        with self._gate.writing(self._contents.size(entry.identifier)):
             return self._write(entry)
 
     def _write(self, entry: PlanEntry) -> Attempt | None:
@@ -123,7 +123,6 @@ class ObjectWriter:
         if entry.action is PlanAction.UPDATE and is_volume and claim is not None:
             return self._rebind(entry, resource, claim)
         desired = self._desired(entry)
-        self._gate.weigh(len(desired.body))
         if refused := self._refused(entry, resource, desired):
             return Attempt(action=FAILED, reason=refused)
         if self._is_to_begin(entry, desired):

@@ -79,8 +79,12 @@ def test_get(contents, body):
 
 
 def test_sizes(contents, body):
-    """Sizes are the bytes of the bodies."""
+    """Sizes are the bytes of the bodies, of a type and of each item."""
     assert contents.sizes[NAMESPACES] == len(body("shop"))
+    assert contents.size(ResourceIdentifier(PODS, "shop", "a")) == len(
+        body("a", "shop")
+    )
+    assert contents.size(ResourceIdentifier(PODS, "shop", "no")) == 0
 
 
 def test_later_entry_wins(build, body, kept):

@@ -237,20 +237,39 @@ def test_large_member_that_begins_as_another_one():
     assert plain_of(content) == b"".join(parts)
 
 
+def empty_blocks(size):
+    """Return a member of *size* bytes and a few, which inflates to nothing."""
+    deflate = zlib.compressobj(wbits=31)
+    start = deflate.flush(zlib.Z_FULL_FLUSH)
+    return start + b"\0\0\0\xff\xff" * (size // 5) + deflate.flush()
+
+
 def test_member_that_holds_nothing_is_not_kept():
     """A member of any length that inflates to nothing takes no memory."""
-    deflate = zlib.compressobj(wbits=31)
-    empty = (
-        deflate.flush(zlib.Z_FULL_FLUSH)
-        + b"\0\0\0\xff\xff" * (5 << 20)
-        + deflate.flush()
-    )
-    members = Members(io.BytesIO(empty))
+    members = Members(io.BytesIO(empty_blocks(25 << 20)))
     tracemalloc.start()
 
     assert members.read() == b""
     assert tracemalloc.get_traced_memory()[1] < 16 << 20
     tracemalloc.stop()
+
+
+def test_member_that_holds_nothing_twice():
+    """A large member without a byte in it, and the same once more, end nothing."""
+    empty, some = empty_blocks(LARGE * 2), zlib.compress(b"abc", wbits=31)
+
+    assert plain_of(empty + empty + some + empty + some + bytes(9)) == b"abcabc"
+
+
+def test_members_behind_one_that_differs():
+    """What was fetched to be compared, and is not the same, is read for what it is."""
+    large = os.urandom(5 * LARGE)
+    many = [bytes([number]) * 9 for number in range(250)]
+    parts = [large, large[:-1] + b"x", *many, large, *many, large]
+
+    content = b"".join(zlib.compress(part, level=0, wbits=31) for part in parts)
+
+    assert plain_of(content) == b"".join(parts)
 
 
 def test_second_copy_cut_off():

@@ -139,6 +139,33 @@ def test_what_nobody_will_read_does_not_wait():
     assert sum(taken) == 1_000 << 20
 
 
+def test_blocks_of_a_byte_wait_as_well():
+    """Of an archive that comes byte by byte no more lies in memory than of another one."""
+    taken = []
+    with ArrivingStream() as stream:
+        writer = threading.Thread(
+            target=lambda: [taken.append(stream.write(b"x")) for _ in range(100_000)]
+        )
+        with suppress(OSError):
+            writer.start()
+            writer.join(0.5)
+            assert len(taken) <= (8 << 20) / 256 + 1
+            stream.drop()
+            writer.join(10)
+
+    assert len(taken) == 100_000
+
+
+def test_reader_that_is_gone_is_not_waited_for_without_end(monkeypatch):
+    """Whoever brings an archive gives up where nobody reads and nobody closed it."""
+    monkeypatch.setattr("kbackup.catalog._arriving._PATIENCE", 1)
+    stream = ArrivingStream()
+    stream.write(bytes(16 << 20))
+
+    with pytest.raises(OSError, match="nobody reads"):
+        stream.write(b"x")
+
+
 def test_closed_stream_ends_the_waiting_for_it():
     """Who waits for bytes of a stream that another thread closes is told, and so are later ones."""
     with ArrivingStream() as stream:
@@ -367,6 +394,20 @@ class Endless(MemoryStore):
         while key == ARCHIVE and self.given < 1 << 26:
             self.given += target.write(bytes(1 << 16))
         return info
+
+
+@pytest.mark.parametrize("way", ["open_contents", "open_archive"])
+def test_archive_larger_than_its_store_says(way):
+    """Where no manifest tells how large an archive is, one without end ends, too."""
+    velero = MemoryStore()
+    velero.objects["backups/shop/velero-backup.json"] = json.dumps(RECORD).encode()
+    velero.objects[ARCHIVE] = samples.archive_bytes()
+    store = Endless(velero)
+
+    with pytest.raises(BackupDamagedError, match="larger than its store says: it has"):
+        getattr(BackupStore(store), way)("shop")
+
+    assert store.given == 0
 
 
 @pytest.mark.parametrize("way", ["open_contents", "open_archive", "download"])

@@ -1,5 +1,7 @@
 """As many writes at once as the server bears."""
 
+import threading
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -46,20 +48,53 @@ def test_few_workers_are_enough_for_a_small_limit(clock):
     assert gate.limit == 2
 
 
-def test_few_large_writes_at_once(clock):
-    """Of objects of a megabyte eight are under way, of small ones after them all again."""
-    gate = _gate(clock)
-    _write(gate, clock, 2000, 5)
+def _waits(gate, size):
+    """Begin a write in a thread; return it, and what is set once it has a place."""
+    has_place, is_done = threading.Event(), threading.Event()
 
-    for _ in range(50):
-        gate.weigh(1 << 20)
-    assert gate.limit == 8
-    for _ in range(50):
-        gate.weigh(1 << 30)
-    assert gate.limit == 1
-    for _ in range(200):
-        gate.weigh(600)
-    assert gate.limit == 32
+    def write():
+        with gate.writing(size):
+            has_place.set()
+            is_done.wait(10)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    return writer, has_place, is_done
+
+
+def test_large_writes_wait_for_each_other(clock):
+    """Large objects under way make 8 MiB together; small ones go beside them."""
+    gate = _gate(clock)
+    with ExitStack() as stack:
+        for _ in range(5):
+            stack.enter_context(gate.writing(3 << 19))
+        writer, has_place, is_done = _waits(gate, 3 << 19)
+        assert not has_place.wait(0.05)
+
+        stack.enter_context(gate.writing(600))
+        assert not has_place.is_set()
+    assert has_place.wait(10)
+    is_done.set()
+    writer.join(10)
+
+
+def test_an_immense_write_is_alone_among_large_ones(clock):
+    """An object larger than 8 MiB waits until no other large one is under way, not for ever."""
+    gate = _gate(clock)
+    with gate.writing(600), ExitStack() as stack:
+        stack.enter_context(gate.writing(1 << 20))
+        writer, has_place, is_done = _waits(gate, 60 << 20)
+        assert not has_place.wait(0.05)
+        stack.close()
+        assert has_place.wait(10)
+
+        second, has_second, is_second_done = _waits(gate, 1 << 20)
+        assert not has_second.wait(0.05)
+        is_done.set()
+        assert has_second.wait(10)
+        is_second_done.set()
+    for thread in (writer, second):
+        thread.join(10)
 
 
 def test_it_halves_when_the_server_pushes_back(clock):
