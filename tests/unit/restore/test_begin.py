@@ -245,8 +245,8 @@ def test_actions_act_beside_the_writes(make, monkeypatch):
     inside, seen, writing = [], [], Gate.writing
 
     @contextmanager
-    def watched(gate):
-        with writing(gate):
+    def watched(gate, size):
+        with writing(gate, size):
             inside.append(gate)
             try:
                 yield
