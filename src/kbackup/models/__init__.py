@@ -143,6 +143,7 @@ if TYPE_CHECKING:
         VolumeConditions,
         VolumePolicy,
     )
+    from kbackup.models._policy_rules import validate_resource_policies
     from kbackup.models._requests import (
         DeleteBackupRequest,
         DeleteBackupRequestSpec,
@@ -235,6 +236,7 @@ _LATER = {
     "VolumeActionType": "_policies",
     "VolumeConditions": "_policies",
     "VolumePolicy": "_policies",
+    "validate_resource_policies": "_policy_rules",
     "DeleteBackupRequest": "_requests",
     "DeleteBackupRequestSpec": "_requests",
     "DeleteBackupRequestStatus": "_requests",
@@ -451,6 +453,7 @@ __all__ = [
     "validate_backup_name",
     "validate_backup_options",
     "validate_backup_spec",
+    "validate_resource_policies",
     "validate_restore_name",
     "validate_restore_spec",
     "well_known",

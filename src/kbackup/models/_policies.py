@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import attrs
 
+from kbackup.errors import CodecError
 from kbackup.models._meta import LabelSelector
 from kbackup.models._model import ALWAYS, Model, mapping, sequence, strings
 
@@ -130,6 +131,24 @@ class ResourcePolicies(Model):
         default=(), converter=sequence
     )
     include_exclude_policy: IncludeExcludePolicy | None = None
+
+    @classmethod
+    def from_yaml(cls, text: str) -> ResourcePolicies:
+        """Read what a ConfigMap for Velero has under its one key.
+
+        Whether the rules are kept is not asked here: `validate_resource_policies` tells
+        all that are broken, and a backup refuses them.
+
+        Raises:
+            CodecError: *text* is not one YAML document of this form.
+        """
+        from kbackup.models._codec import from_json  # noqa: PLC0415 - not for writing
+        from kbackup.models._yaml import load_yaml  # noqa: PLC0415 - takes its time
+
+        data = load_yaml(text)
+        if isinstance(data, dict) and data.get("version") is None:
+            raise CodecError("version", '"v1"', "none")  # as for Velero
+        return from_json(cls, data)
 
 
 @attrs.frozen(kw_only=True)
