@@ -18,7 +18,7 @@ from kbackup.models import BackupSpec
 def refuse_unknown_types(request: BackupRequest) -> None:
     """Raise `InvalidSpecError` if the cluster serves none of the included types."""
     unknown = request.filters.unknown
-    if not unknown or not _is_all(request.backup.spec, request.filters):
+    if not unknown or not _is_all(request.selection, request.filters):
         return
     raise InvalidSpecError(
         [

@@ -11,8 +11,9 @@ from __future__ import annotations
 import queue
 import threading
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from types import MappingProxyType
 
 import attrs
 
@@ -35,11 +36,14 @@ class ListTask:
     Attributes:
         namespace: Empty: the whole cluster.
         selector: A label query, or empty.
+        name: Of the one object that is to be stored before its type is listed; empty:
+            this is the list of the type.
     """
 
     resource: APIResource
     namespace: str = ""
     selector: str = ""
+    name: str = ""
 
     @property
     def group_resource(self) -> GroupResource:
@@ -113,14 +117,31 @@ class Listing:
 
 
 def plan_lists(
-    types: Iterable[APIResource], namespaces: Namespaces, selectors: Sequence[str]
+    types: Iterable[APIResource],
+    namespaces: Namespaces,
+    selectors: Sequence[str],
+    first: Mapping[GroupResource, Sequence[tuple[str, str]]] = MappingProxyType({}),
 ) -> tuple[ListTask, ...]:
-    """Return the LISTs to make, in their order. Pure."""
+    """Return the LISTs to make, in their order. Pure.
+
+    Args:
+        types: In their order.
+        namespaces: Those of the backup.
+        selectors: Label queries.
+        first: By type, namespaces and names of what comes before everything else of it.
+    """
     tasks: list[ListTask] = []
     for resource in types:
         scopes: tuple[str, ...] = ("",)
         if resource.namespaced and namespaces.listed is not None:
             scopes = namespaces.listed
+        everywhere = scopes == ("",)
+        tasks += (
+            ListTask(resource=resource, namespace=scope, selector=selector, name=name)
+            for scope, name in first.get(resource.group_resource, ())
+            if everywhere or scope in scopes
+            for selector in selectors
+        )
         tasks += (
             ListTask(resource=resource, namespace=scope, selector=selector)
             for scope in scopes
@@ -156,6 +177,7 @@ def collect(
             task.resource,
             namespace=task.namespace,
             label_selector=task.selector,
+            field_selector=f"metadata.name={task.name}" if task.name else "",
             resource_version=version if exact else "",
         )
         pool.submit(listing.feed, source, stop)

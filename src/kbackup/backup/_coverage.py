@@ -19,13 +19,14 @@ from kbackup.backup._item_backupper import OF_SNAPSHOTS
 from kbackup.backup._ledger import Ledger, Tally
 from kbackup.backup._namespaces import Namespaces
 from kbackup.backup._request import BackupRequest
-from kbackup.catalog import MissingReference, NotCovered
+from kbackup.catalog import MissingReference, NotCovered, VolumeRecord
 from kbackup.errors import ForbiddenError, KBackupError
 from kbackup.models import (
     BackupSpec,
     GroupResource,
     ListRecord,
     ResourceIdentifier,
+    VolumeActionType,
     labels,
     well_known,
 )
@@ -37,6 +38,7 @@ _NOTHING_STORABLE = frozenset(
 )
 _LABELLED = f"is labelled {labels.EXCLUDE_FROM_BACKUP}=true: nothing of it is stored"
 _DELETED = "is being deleted: it is not stored"
+_WITH_DATA = frozenset({VolumeActionType.FS_BACKUP, VolumeActionType.SNAPSHOT})
 
 
 def report_filters(request: BackupRequest, run: Run) -> None:
@@ -50,15 +52,21 @@ def report_filters(request: BackupRequest, run: Run) -> None:
         run.warning(f"{what} resources {text!r}: the cluster serves none like that")
     for text in filters.misplaced:
         run.warning(f"resource {text!r} is listed under the wrong scope: ignored")
-    for field in _without_effect(request.backup.spec):
+    for field in _without_effect(request):
         run.warning(f"{field} has no effect in this version of kbackup")
+    for key in request.ordered.idle:
+        run.warning(f"orderedResources: nothing is listed that is called {key!r}")
 
 
-def _without_effect(spec: BackupSpec) -> Iterator[str]:
+def _without_effect(request: BackupRequest) -> Iterator[str]:
     """Yield what was asked for in so many words, and is not done yet."""
-    if spec.ordered_resources:
-        yield "orderedResources"
-    yield from _data_asked_for(spec)
+    yield from _data_asked_for(request.backup.spec)
+    policies = request.options.resource_policies
+    actions = (
+        {each.action.type for each in policies.volume_policies} if policies else ()
+    )
+    for action in sorted(_WITH_DATA.intersection(actions)):
+        yield f"the action {action} of a resource policy"
 
 
 def _data_asked_for(spec: BackupSpec) -> Iterator[str]:
@@ -73,7 +81,7 @@ def _data_asked_for(spec: BackupSpec) -> Iterator[str]:
 
 def _idle_globs(request: BackupRequest) -> Iterable[tuple[str, str]]:
     """Yield the wildcards that fit no type, and whether they are to include."""
-    spec = request.backup.spec
+    spec = request.selection
     served = [str(each) for each in request.discovery.resources]
     included = (
         *spec.included_resources,
@@ -288,25 +296,49 @@ def record_of(
 def report_volumes(spec: BackupSpec, ledger: Ledger, run: Run) -> None:
     """Tell the claims whose data are not in the backup; one never bound has none.
 
-    A warning, and an error where the specification asks for the data: a backup that
-    says it has them must not be Completed without.
+    A warning, and an error where the specification or a policy asks for the data: a
+    backup that says it has them must not be Completed without. Where a policy decides
+    about a claim, the specification does not; what it skips is no gap.
     """
-    empty = [x.claim for x in ledger.volumes if x.data == "none" and x.volume]
-    if empty:
-        have = "volume has" if len(empty) == 1 else "volumes have"
-        told = f"{len(empty)} {have} no data in this backup: {first_few(empty)}"
-        if asked := list(_data_asked_for(spec)):
-            told = f"{told} (asked for with {', '.join(asked)})"
-            gap = NotCovered(resource=well_known.PERSISTENT_VOLUME_CLAIMS, reason=told)
-            ledger.not_covered.append(gap)
-            run.error(f"not covered: {gap}")
+    asked = list(_data_asked_for(spec))
+    wanted: list[VolumeRecord] = []
+    others: list[VolumeRecord] = []
+    skipped: list[VolumeRecord] = []
+    for each in ledger.volumes:
+        if each.data != "none" or not each.volume:
+            continue
+        if each.is_skipped:
+            skipped.append(each)
+        elif each.policy in _WITH_DATA or (asked and not each.policy):
+            wanted.append(each)
         else:
-            run.warning(told)
+            others.append(each)
+    if skipped:
+        run.logger.info("skipped by a resource policy: %s", _claims(skipped))
+    if wanted:
+        by = asked if any(not each.policy for each in wanted) else []
+        if any(each.policy for each in wanted):
+            by = [*by, "a resource policy"]
+        told = f"{_without_data(wanted)} (asked for with {', '.join(by)})"
+        gap = NotCovered(resource=well_known.PERSISTENT_VOLUME_CLAIMS, reason=told)
+        ledger.not_covered.append(gap)
+        run.error(f"not covered: {gap}")
+    if others:
+        run.warning(_without_data(others))
     if ledger.hooked_pods:
         run.warning(
             f"hook annotations of {ledger.hooked_pods} Pods were not followed: "
             "this version of kbackup runs no commands in Pods"
         )
+
+
+def _without_data(volumes: Sequence[VolumeRecord]) -> str:
+    have = "volume has" if len(volumes) == 1 else "volumes have"
+    return f"{len(volumes)} {have} no data in this backup: {_claims(volumes)}"
+
+
+def _claims(volumes: Sequence[VolumeRecord]) -> str:
+    return first_few([each.claim for each in volumes])
 
 
 def report_snapshots(lists: Iterable[ListRecord], run: Run, ledger: Ledger) -> None:

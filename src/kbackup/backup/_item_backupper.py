@@ -19,10 +19,10 @@ from kbackup._kits.workers import CancelToken
 from kbackup.archive import LONGEST_NAME_FOR_VELERO
 from kbackup.backup._action_runner import ActionCall, ActionOutcome, ActionRunner
 from kbackup.backup._changed import changed_item, is_as_given
+from kbackup.backup._claims import Claims
 from kbackup.backup._filters import NEVER_STORED_ALONE
 from kbackup.backup._ledger import Ledger, Tally, TypeLedger
 from kbackup.backup._references import References, finder_for
-from kbackup.catalog import VolumeRecord
 from kbackup.cluster import ListedItem
 from kbackup.errors import ActionError, ArchiveError, KBackupError
 from kbackup.models import (
@@ -91,6 +91,7 @@ class ItemBackupper:
             everything else is fatal.
         ledger: The books.
         references: Told of everything stored.
+        claims: Alike.
         actions: Of the run.
         runner: Runs them.
         operations: Lets them begin; None: they may not, as for a plan.
@@ -106,6 +107,7 @@ class ItemBackupper:
         sink: ItemSink,
         ledger: Ledger,
         references: References,
+        claims: Claims,
         actions: ActionIndex[BackupItemAction],
         runner: ActionRunner,
         operations: Operations | None,
@@ -117,6 +119,7 @@ class ItemBackupper:
         self._sink = sink
         self._ledger = ledger
         self._references = references
+        self._claims = claims
         self._actions = actions
         self._runner = runner
         self._operations = operations
@@ -135,6 +138,8 @@ class ItemBackupper:
         """
         page = self._ledger.of_type(resource)
         tally.listed += len(items)
+        if page.ahead:
+            items = tally.settled(page, items)
         before = tally.stored
         group_resource = resource.group_resource
         if group_resource in NEVER_STORED_ALONE:
@@ -454,9 +459,8 @@ class ItemBackupper:
         if finder is None:
             return
         self._references.note(finder, item, identifier)
-        if identifier.group_resource == well_known.PERSISTENT_VOLUME_CLAIMS:
-            self._ledger.volumes.append(_volume_of(identifier, item))
-        elif identifier.group_resource == well_known.PODS and _has_hooks(item):
+        self._claims.note(identifier, item)
+        if identifier.group_resource == well_known.PODS and _has_hooks(item):
             self._ledger.hooked_pods += 1
 
     def _lose(
@@ -473,15 +477,6 @@ class ItemBackupper:
 
 def _identifier(page: TypeLedger, namespace: str, name: str) -> ResourceIdentifier:
     return ResourceIdentifier(page.resource.group_resource, namespace, name)
-
-
-def _volume_of(
-    identifier: ResourceIdentifier, claim: Mapping[str, Any]
-) -> VolumeRecord:
-    """Return the record of a claim: this version keeps no volume's data."""
-    spec = claim.get("spec")
-    volume = spec.get("volumeName", "") if isinstance(spec, Mapping) else ""
-    return VolumeRecord(claim=identifier.qualified_name, volume=volume, data="none")
 
 
 def _has_hooks(pod: Mapping[str, Any]) -> bool:

@@ -7,12 +7,13 @@ Used by the thread that writes the archive. Of each stored object only
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import attrs
 
 from kbackup._kits.words import qualified
 from kbackup.catalog import NotCovered, VolumeRecord
+from kbackup.cluster import ListedItem
 from kbackup.errors import ArchiveError
 from kbackup.models import APIResource, GroupResource, ResourceIdentifier
 
@@ -28,6 +29,8 @@ class TypeLedger:
         failed: Alike: wanted and not stored.
         renamed: By the name that an action gave, the one that the cluster knows.
         converted: Stored in another version, by the version that an action gave.
+        ahead: Of what was met before its list, whether it was stored, or failed; until
+            the list names it.
     """
 
     resource: APIResource
@@ -36,6 +39,7 @@ class TypeLedger:
     failed: set[str] = attrs.field(factory=set)
     renamed: dict[str, str] = attrs.field(factory=dict)
     converted: dict[str, set[str]] = attrs.field(factory=dict)
+    ahead: dict[str, bool] = attrs.field(factory=dict)
     _moved: set[str] = attrs.field(factory=set)
 
     def has_met(self, name: str) -> bool:
@@ -58,6 +62,13 @@ class TypeLedger:
         if name != own:
             self.renamed[name] = own
             self._moved.add(own)
+
+    def note_ahead(self, name: str) -> bool:
+        """Keep that an object was stored before its list, or failed; tell whether so."""
+        met = self.has_met(name)
+        if met:
+            self.ahead[name] = name not in self.failed
+        return met
 
     def note_version(self, name: str, api_version: str) -> None:
         """Keep in which version a stored object is, if that is not the type's."""
@@ -92,6 +103,20 @@ class Tally:
         """Whether every listed item is accounted for."""
         return self.listed == self.stored + self.failed + self.skipped.total()
 
+    def settled(
+        self, page: TypeLedger, items: Iterable[ListedItem]
+    ) -> list[ListedItem]:
+        """Count those of *items* that were met before their list; return the others."""
+        others = []
+        for item in items:
+            stored = page.ahead.pop(qualified(item.namespace, item.name), None)
+            if stored is None:
+                others.append(item)
+            else:
+                self.stored += stored
+                self.failed += not stored
+        return others
+
 
 class Ledger:
     """The books of one run.
@@ -100,7 +125,7 @@ class Ledger:
         wanted: Additional items asked for and not yet looked at; the value tells
             whether the filters do not count for it.
         not_covered: What was selected and could not be read.
-        volumes: A record for each claim.
+        volumes: A record for each claim, once all are stored.
         hooked_pods: Pods with hook annotations, which are not run.
         excluded_namespaces: Kept out by a label, with all that is in them.
         idle_namespaces: Namespace objects that are stored although the filters found

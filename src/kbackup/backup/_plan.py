@@ -9,10 +9,11 @@ from typing import Any
 import attrs
 
 from kbackup._kits.views import Table, html_of
+from kbackup._kits.words import first_few
 from kbackup.backup._pipeline import action_index
 from kbackup.backup._request import make_request
 from kbackup.backup._storing import store_selected
-from kbackup.catalog import MissingReference, NotCovered
+from kbackup.catalog import MissingReference, NotCovered, VolumeRecord
 from kbackup.cluster import Cluster
 from kbackup.models import API_VERSION, Backup, BackupOptions, GroupResource, Results
 from kbackup.plugins import PluginManager, Run
@@ -41,6 +42,8 @@ class BackupPlan:
         items: By type, then by namespace.
         not_covered: What was selected and could not be read.
         missing: What the stored objects would refer to and the backup would not hold.
+        volumes: Of each claim whether the backup would hold its data, and what a
+            resource policy says of it.
         results: The warnings and errors that the backup would have.
         holds_nothing: Nothing that was asked for would be in it, at most Namespaces
             that come along.
@@ -49,6 +52,7 @@ class BackupPlan:
     items: tuple[PlannedType, ...] = ()
     not_covered: tuple[NotCovered, ...] = ()
     missing: tuple[MissingReference, ...] = ()
+    volumes: tuple[VolumeRecord, ...] = ()
     results: Results = attrs.field(factory=Results)
     holds_nothing: bool = False
 
@@ -73,6 +77,7 @@ class BackupPlan:
             ],
             "notCovered": [str(gap) for gap in self.not_covered],
             "missing": [str(gap) for gap in self.missing],
+            "volumes": [attrs.asdict(volume) for volume in self.volumes],
             "results": self.results.to_json(),
         }
 
@@ -82,7 +87,7 @@ class BackupPlan:
         lines = [
             f"{row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]:>6}" for row in rows
         ]
-        return "\n".join([*lines, self._told(), *self._trouble()])
+        return "\n".join([*lines, self._told(), *self._skipped(), *self._trouble()])
 
     def __repr__(self) -> str:
         warnings, errors = len(self.results.warnings), len(self.results.errors)
@@ -90,7 +95,8 @@ class BackupPlan:
 
     def _repr_html_(self) -> str:
         """The plan in a notebook; of each type the first namespaces."""
-        return html_of(self._told(), self._trouble(), Table(_HEADERS, self._rows()))
+        lines = [*self._skipped(), *self._trouble()]
+        return html_of(self._told(), lines, Table(_HEADERS, self._rows()))
 
     def _rows(self) -> list[tuple[str, str, str]]:
         return [
@@ -100,6 +106,14 @@ class BackupPlan:
 
     def _told(self) -> str:
         return f"{self.total} objects would be stored"
+
+    def _skipped(self) -> list[str]:
+        skipped = [x.claim for x in self.volumes if x.is_skipped]
+        if not skipped:
+            return []
+        are = "volume is" if len(skipped) == 1 else "volumes are"
+        names = first_few(skipped)
+        return [f"{len(skipped)} {are} skipped by a resource policy: {names}"]
 
     def _trouble(self) -> list[str]:
         return [
@@ -142,6 +156,7 @@ def plan_backup(
         items=planned_types(sink.counts),
         not_covered=tuple(stored.ledger.not_covered),
         missing=stored.missing,
+        volumes=tuple(stored.ledger.volumes),
         results=run.results,
         holds_nothing=stored.ledger.holds_nothing,
     )

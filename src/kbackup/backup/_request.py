@@ -20,6 +20,8 @@ from kbackup.backup._filters import (
     has_scoped_filters,
 )
 from kbackup.backup._order import plan_types
+from kbackup.backup._ordered import OrderedNames, ordered_names
+from kbackup.backup._policies import policies_of, policy_violations, with_filters
 from kbackup.backup._versions import at_storage_versions
 from kbackup.cluster import Cluster, Discovery
 from kbackup.errors import InvalidSpecError
@@ -55,7 +57,10 @@ class BackupRequest:
 
     Attributes:
         backup: The record so far: metadata and completed spec, no outcome.
-        options: What only kbackup knows.
+        options: What only kbackup knows; its resource policies are those that hold,
+            wherever they come from.
+        selection: The spec with the types that policies include and exclude.
+        ordered: What is stored first of which type.
         cluster: Bound to the run: it asks the run's cancel token.
         discovery: What the cluster serves; ``resources`` is as it is read.
         filters: What is wanted.
@@ -66,6 +71,8 @@ class BackupRequest:
 
     backup: Backup
     options: BackupOptions
+    selection: BackupSpec
+    ordered: OrderedNames
     cluster: Cluster
     discovery: Discovery
     filters: Filters
@@ -91,7 +98,8 @@ def violations_of(
     if name is not None:
         named += validate_backup_name(name)
         named += layout.name_violations(name, BackupFiles)
-    beside = validate_backup_options(options) if options is not None else ()
+    given = options if options is not None else BackupOptions()
+    beside = [*validate_backup_options(given), *policy_violations(spec, given)]
     return [*named, *validate_backup_spec(spec), *beside, *_unsupported(spec)]
 
 
@@ -99,8 +107,6 @@ def _unsupported(spec: BackupSpec) -> Iterable[str]:
     """Refuse what would change the backup's meaning if it were passed over."""
     if spec.hooks.resources:
         yield "hooks: commands in Pods are not run by this version of kbackup"
-    if spec.resource_policy is not None:
-        yield "resourcePolicy: policies are not applied by this version of kbackup"
 
 
 def new_record(
@@ -147,14 +153,19 @@ def make_request(
     """Resolve a record's specification against the cluster.
 
     Raises:
-        InvalidSpecError: It can select nothing but what is never stored by itself.
+        InvalidSpecError: It can select nothing but what is never stored by itself, or
+            what it names (resource policies, objects to store first) cannot be meant.
         ClusterError: The cluster cannot be read at all.
     """
     version = cluster.version()
     served = cluster.discover(refresh=True)  # a CRD may be new
     discovery = at_storage_versions(cluster, served)
-    filters = Filters(record.spec, discovery.resolve)
-    _refuse_hollow_includes(record.spec, discovery)
+    policies = policies_of(record, options, cluster, discovery.resolve)
+    added = policies.include_exclude_policy if policies is not None else None
+    selection = with_filters(record.spec, added, discovery.resolve)
+    filters = Filters(selection, discovery.resolve)
+    _refuse_hollow_includes(selection, discovery)
+    types = plan_types(discovery.resources, filters)
     annotations = {
         labels.SOURCE_CLUSTER_GIT_VERSION: version.git_version,
         labels.SOURCE_CLUSTER_MAJOR_VERSION: version.major,
@@ -166,13 +177,19 @@ def make_request(
         backup=attrs.evolve(
             record,
             metadata=metadata,
-            spec=_without_snapshots(record.spec, discovery.resolve),
+            spec=_without_snapshots(
+                record.spec,
+                discovery.resolve,
+                scoped=has_scoped_filters(selection),
+            ),
         ),
-        options=options,
+        options=attrs.evolve(options, resource_policies=policies),
+        selection=selection,
+        ordered=ordered_names(record.spec.ordered_resources, types, discovery.resolve),
         cluster=cluster,
         discovery=discovery,
         filters=filters,
-        types=plan_types(discovery.resources, filters),
+        types=types,
         cluster_uid=cluster.uid(),
         version=version,
     )
@@ -189,13 +206,15 @@ def _refuse_hollow_includes(spec: BackupSpec, discovery: Discovery) -> None:
             )
 
 
-def _without_snapshots(spec: BackupSpec, resolve: Resolve) -> BackupSpec:
+def _without_snapshots(
+    spec: BackupSpec, resolve: Resolve, *, scoped: bool
+) -> BackupSpec:
     """Return what a record states: types that are never stored alone are excluded.
 
     As Velero states it, in whichever of the two kinds of filters is used.
     """
     changes: dict[str, Any] = {}
-    for scope, types in _excludes_to_state(spec).items():
+    for scope, types in _excludes_to_state(scoped=scoped).items():
         names = {str(each) for each in types}
         included, excluded = f"included_{scope}", f"excluded_{scope}"
         changes[included] = tuple(
@@ -209,9 +228,9 @@ def _without_snapshots(spec: BackupSpec, resolve: Resolve) -> BackupSpec:
     return attrs.evolve(spec, **changes)
 
 
-def _excludes_to_state(spec: BackupSpec) -> dict[str, Iterable[GroupResource]]:
+def _excludes_to_state(*, scoped: bool) -> dict[str, Iterable[GroupResource]]:
     """Return by the ending of a field's name what it is to exclude."""
-    if not has_scoped_filters(spec):
+    if not scoped:
         return {"resources": NEVER_STORED_ALONE}
     return {
         "namespace_scoped_resources": [well_known.VOLUME_SNAPSHOTS],

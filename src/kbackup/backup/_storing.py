@@ -7,15 +7,17 @@ failed on and is recorded; a failing sink is raised.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 
 import attrs
 
-from kbackup._kits.workers import map_ordered
+from kbackup._kits.words import qualified
 from kbackup.backup import _coverage as coverage
 from kbackup.backup._absent import refuse_missing_namespaces, refuse_unknown_types
 from kbackup.backup._action_runner import ActionRunner
+from kbackup.backup._claims import Claims, claim_records
 from kbackup.backup._collector import Listing, ListTask, collect, plan_lists
 from kbackup.backup._crds import definitions_of
 from kbackup.backup._filters import label_selectors
@@ -27,7 +29,9 @@ from kbackup.backup._namespaces import (
     resolve_namespaces,
     was_meant,
 )
+from kbackup.backup._ordered import Name, absent_names
 from kbackup.backup._passing_types import report_new_types, report_unserved_lists
+from kbackup.backup._reads import Reads
 from kbackup.backup._references import References
 from kbackup.backup._request import BackupRequest
 from kbackup.catalog import MissingReference, NotCovered
@@ -38,7 +42,6 @@ from kbackup.errors import (
     UnsupportedByServerError,
 )
 from kbackup.models import (
-    APIResource,
     GroupResource,
     Item,
     ListRecord,
@@ -53,7 +56,6 @@ from kbackup.plugins import (
 )
 from kbackup.plugins.engine import ActionIndex, Operations
 
-_MAX_READERS = 8  # GETs of additional items in flight
 _TELL_EVERY = 0.25  # seconds between two events of progress
 
 
@@ -119,7 +121,10 @@ class _Storing:
         self._request = request
         self._run = run
         self._ledger = Ledger()
+        self._reads = Reads(request, run)
         self._references = References()
+        self._claims = Claims(request.options.resource_policies)
+        self._met: dict[GroupResource, set[Name]] = defaultdict(set)
         self._refusals = coverage.Refusals(request, run, self._ledger)
         self._runner = runner
         self._operations = operations
@@ -160,6 +165,7 @@ class _Storing:
             sink=self._sink,
             ledger=self._ledger,
             references=self._references,
+            claims=self._claims,
             actions=self._actions,
             runner=self._runner,
             operations=self._operations,
@@ -171,7 +177,9 @@ class _Storing:
 
     def _store_lists(self, namespaces: Namespaces) -> None:
         request = self._request
-        tasks = plan_lists(request.types, namespaces, request.filters.selectors)
+        tasks = plan_lists(
+            request.types, namespaces, request.filters.selectors, request.ordered.names
+        )
         anchor = namespaces.record
         listings = collect(
             request.cluster,
@@ -181,7 +189,28 @@ class _Storing:
         )
         with closing(listings):  # or what reads ahead goes on after an error
             for listing in listings:
-                self._store_listing(listing)
+                if listing.task.name:
+                    self._store_first(listing)
+                else:
+                    self._store_listing(listing)
+        for told in absent_names(request.ordered, self._met):
+            self._run.warning(told)
+
+    def _store_first(self, listing: Listing) -> None:
+        """Store one object before its type is listed; that list counts it."""
+        task = listing.task
+        page = self._ledger.of_type(task.resource)
+        for items in listing.pages():
+            self._backupper.back_up_page(task.resource, items, Tally())
+            for item in items:
+                if page.note_ahead(qualified(item.namespace, item.name)):
+                    self._met[task.group_resource].add((item.namespace, item.name))
+        if listing.error is None:
+            return
+        self._met[task.group_resource].add((task.namespace, task.name))
+        if not isinstance(listing.error, ForbiddenError):  # told with the type's list
+            told = f"orderedResources: {task.name} is not stored first"
+            self._run.warning(f"{told}: {listing.error}", namespace=task.namespace)
 
     def _store_listing(self, listing: Listing) -> None:
         task, tally = listing.task, Tally()
@@ -294,16 +323,9 @@ class _Storing:
             identifiers: Of types that the cluster serves.
             expected: Whether one that is not there is worth a warning.
         """
-        chosen = list(identifiers)
-        if not chosen:
-            return
-        workers = min(_MAX_READERS, self._run.settings.workers, len(chosen))
-        answers = map_ordered(
-            self._fetch, chosen, workers=workers, name="kbackup-items"
-        )
-        for identifier, answer in zip(chosen, answers, strict=True):
+        for identifier, answer in self._reads.each(identifiers):
             if isinstance(answer, Item):
-                resource = self._resource(identifier)
+                resource = self._reads.resource(identifier)
                 self._backupper.back_up_item(resource, answer)
             elif isinstance(answer, ForbiddenError):
                 self._refusals.add(
@@ -317,22 +339,8 @@ class _Storing:
                     item=identifier,
                 )
 
-    def _fetch(self, identifier: ResourceIdentifier) -> Item | ClusterError:
-        try:
-            return self._request.cluster.get(
-                self._resource(identifier), identifier.name, identifier.namespace
-            )
-        except ClusterError as exc:
-            return exc
-
-    def _resource(self, identifier: ResourceIdentifier) -> APIResource:
-        resource = self._request.discovery.get(identifier.group_resource)
-        if resource is None:  # pragma: no cover - asked before
-            raise KeyError(identifier)
-        return resource
-
     def _lose(self, identifier: ResourceIdentifier, error: ClusterError) -> None:
-        page = self._ledger.of_type(self._resource(identifier))
+        page = self._ledger.of_type(self._reads.resource(identifier))
         page.failed.add(identifier.qualified_name)
         self._backupper.fail(identifier, error)
         self._ledger.not_covered.append(
@@ -401,6 +409,7 @@ class _Storing:
         report_unserved_lists(self._unserved, self._request, run, ledger)
         for name, count in self._runner.passed_over.items():
             run.error(f"{name} did not come back and was not asked about {count} items")
+        ledger.volumes = claim_records(self._claims, self._reads, run)
         coverage.report_volumes(self._request.backup.spec, ledger, run)
         coverage.report_snapshots(self._lists, run, ledger)
         coverage.report_overlong(self._backupper.overlong, run)
@@ -419,7 +428,7 @@ class _Storing:
         for definition in definitions_of(self._ledger.stored_types()):
             if self._ledger.was_tried(definition):
                 continue
-            if isinstance(self._fetch(definition), ItemNotFoundError):
+            if isinstance(self._reads.one(definition), ItemNotFoundError):
                 continue  # the type of an aggregated API has none
             first = self._ledger.any_of(GroupResource.parse(definition.name))
             gaps.append(

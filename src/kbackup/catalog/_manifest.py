@@ -15,7 +15,13 @@ import attrs
 
 from kbackup._kits.times import parse_time
 from kbackup._kits.words import inside
-from kbackup.models import API_VERSION, GroupResource, ListRecord, ResourceIdentifier
+from kbackup.models import (
+    API_VERSION,
+    GroupResource,
+    ListRecord,
+    ResourceIdentifier,
+    VolumeActionType,
+)
 
 KIND = "BackupManifest"
 
@@ -76,15 +82,24 @@ class VolumeRecord:
         claim: ``namespace/name``.
         volume: The PersistentVolume; empty: not bound.
         data: ``none``, ``native``, ``csi`` or ``fs``.
+        policy: The action that a resource policy has for it: ``skip``, ``snapshot``,
+            ``fs-backup`` or ``custom``; empty: none.
     """
 
     claim: str = attrs.field(converter=str)
     volume: str = ""
     data: str = "none"
+    policy: str = ""
+
+    @property
+    def is_skipped(self) -> bool:
+        """Whether the data of a bound claim were left out on purpose."""
+        return self.policy == VolumeActionType.SKIP and bool(self.volume)
 
     def __str__(self) -> str:
         volume = f" (volume {self.volume})" if self.volume else ""
-        return f"{self.claim}{volume}: data {self.data}"
+        policy = f", by a policy: {self.policy}" if self.policy else ""
+        return f"{self.claim}{volume}: data {self.data}{policy}"
 
 
 @attrs.frozen(kw_only=True)
@@ -340,7 +355,10 @@ def _gap_from(data: _Reader) -> NotCovered:
 
 def _volume_from(data: _Reader) -> VolumeRecord:
     return VolumeRecord(
-        claim=data.text("claim"), volume=data.text("volume"), data=data.text("data")
+        claim=data.text("claim"),
+        volume=data.text("volume"),
+        data=data.text("data"),
+        policy=data.text("policy"),
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,6 +19,7 @@ from kbackup.cli._describe import Description, describe_entry, entry_row
 from kbackup.cli._options import (
     Duration,
     Group,
+    Ordered,
     filter_options,
     global_options,
     list_option,
@@ -46,12 +48,17 @@ from kbackup.cli._progress import show_progress
 from kbackup.cli._session import Session
 from kbackup.cli._several import Named, each_named, picked, print_each
 from kbackup.cli._signals import cancel_on_signal
-from kbackup.errors import BackupNotFoundError
-from kbackup.models import BackupOptions, BackupSpec, to_json
+from kbackup.errors import BackupNotFoundError, CodecError
+from kbackup.models import (
+    BackupOptions,
+    BackupSpec,
+    TypedLocalObjectReference,
+    to_json,
+)
 
 if TYPE_CHECKING:
     from kbackup.catalog import BackupEntry, BackupStore
-    from kbackup.models import BackupResult
+    from kbackup.models import BackupResult, ResourcePolicies
 
 _ITEMS_FAILED = 3  # as the backup itself would end
 
@@ -77,6 +84,23 @@ _contents.add_commands(backup)
 @pairs_option("--labels", text="Labels of the backup.")
 @pairs_option("--annotations", text="Annotations of the backup.")
 @switch_option("--snapshot-volumes", text="Recorded; no volume data is taken yet.")
+@click.option(
+    "--ordered-resources",
+    type=Ordered(),
+    metavar="TYPE=NAME,...[;...]",
+    help="Store these first, such as 'pods=shop/a,shop/b;persistentvolumes=pv-1'.",
+)
+@click.option(
+    "--resource-policies-configmap",
+    metavar="NAME",
+    help="Resource policies, in this ConfigMap of the namespace velero.",
+)
+@click.option(
+    "--resource-policies-file",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    metavar="FILE",
+    help="Resource policies, in this YAML file.",
+)
 @click.option(
     "--skip-forbidden", is_flag=True, help="Types you may not read: one warning."
 )
@@ -129,6 +153,7 @@ def create(session: Session, /, name: str, **flags: Any) -> int:
 def _request(flags: dict[str, Any]) -> tuple[BackupSpec, BackupOptions]:
     """Make the specification and the options that the flags mean."""
     ttl: timedelta | None = flags["ttl"]
+    policies: str | None = flags["resource_policies_configmap"]
     spec = BackupSpec(
         included_namespaces=flags["include_namespaces"],
         excluded_namespaces=flags["exclude_namespaces"],
@@ -142,6 +167,12 @@ def _request(flags: dict[str, Any]) -> tuple[BackupSpec, BackupOptions]:
         label_selector=flags["selector"],
         or_label_selectors=flags["or_selector"],
         snapshot_volumes=flags["snapshot_volumes"],
+        ordered_resources=flags["ordered_resources"] or {},
+        resource_policy=(
+            TypedLocalObjectReference(kind="configmap", name=policies)
+            if policies
+            else None
+        ),
         ttl=ttl,
         item_operation_timeout=flags["item_operation_timeout"],
     )
@@ -149,8 +180,23 @@ def _request(flags: dict[str, Any]) -> tuple[BackupSpec, BackupOptions]:
         skip_forbidden=flags["skip_forbidden"],
         labels=flags["labels"],
         annotations=flags["annotations"],
+        resource_policies=_policies_in(flags["resource_policies_file"]),
     )
     return spec, options
+
+
+def _policies_in(path: Path | None) -> ResourcePolicies | None:
+    """Read a file of resource policies."""
+    if path is None:
+        return None
+    from kbackup.models import ResourcePolicies  # noqa: PLC0415 - typed only above
+
+    try:
+        return ResourcePolicies.from_yaml(path.read_text(encoding="utf-8"))
+    except (CodecError, UnicodeDecodeError) as exc:
+        raise click.BadParameter(
+            f"{path}: {exc}", param_hint="--resource-policies-file"
+        ) from exc
 
 
 def _print_created(result: BackupResult, url: str) -> None:

@@ -127,6 +127,7 @@ def _describe_backup(
     )
     lines = [
         *_backup_lines(backup, store.url),
+        *_policy_lines(backup, manifest, details=details),
         *([f"State:        {entry.state}: {entry.reason}"] if entry.reason else []),
         *([f"Copies:       {present} of {expected}"] if expected > 1 else []),
         *_volume_lines(volumes, details=details),
@@ -176,8 +177,27 @@ def _backup_lines(backup: Backup, url: str) -> list[str]:
     ]
     if spec.label_selector is not None:
         lines.append(f"Selector:     {spec.label_selector.to_query()}")
+    for type_, names in spec.ordered_resources.items():
+        lines.append(f"First:        {type_} {', '.join(names.split(','))}")
     if status.failure_reason:
         lines.append(f"Failed for:   {status.failure_reason}")
+    return lines
+
+
+def _policy_lines(
+    backup: Backup, manifest: Manifest | None, *, details: bool
+) -> list[str]:
+    """Return where the resource policies came from, and with *details* what they say."""
+    from kbackup.models import dump_yaml  # noqa: PLC0415 - not for every backup
+
+    reference = backup.spec.resource_policy
+    policies = manifest.options.get("resource_policies") if manifest else None
+    if reference is None and not policies:
+        return []
+    source = f"{reference.kind} {reference.name}" if reference else "given as an option"
+    lines = [f"Policies:     {source}"]
+    if details and policies:
+        lines += [f"  {line}" for line in dump_yaml(policies).splitlines()]
     return lines
 
 
@@ -214,16 +234,22 @@ def _volumes(store: BackupStore, name: str) -> tuple[tuple[VolumeRecord, ...], s
 def _volume_lines(volumes: Iterable[VolumeRecord], *, details: bool) -> list[str]:
     """Return which volumes have data, and which have none."""
     lines = []
-    by_data = sorted(volumes, key=lambda volume: (volume.data == "none", volume.data))
-    for data, group in groupby(by_data, key=lambda volume: volume.data):
+    by_data = sorted(volumes, key=_what_of_volume)
+    for (_, data, skipped), group in groupby(by_data, key=_what_of_volume):
         names = [volume.claim or volume.volume for volume in group]
         have = "has" if len(names) == 1 else "have"
         what = "no data in this backup:"
-        if data != "none":
+        if skipped:
+            what = "no data in this backup, as resource policies want it:"
+        elif data != "none":
             what = f"data in this backup ({data}), not restored by this version:"
         lines.append(f"{plural(len(names), 'volume')} {have} {what}")
         lines += _some((f"  {each}" for each in names), details=details)
     return lines
+
+
+def _what_of_volume(volume: VolumeRecord) -> tuple[bool, str, bool]:
+    return volume.data == "none", volume.data, volume.is_skipped
 
 
 def _coverage_lines(manifest: Manifest | None, *, details: bool) -> list[str]:

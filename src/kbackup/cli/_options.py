@@ -163,6 +163,30 @@ class KeyValues(click.ParamType):  # type: ignore[type-arg, unused-ignore] # gen
         return tuple(pairs)
 
 
+class Ordered(click.ParamType):  # type: ignore[type-arg, unused-ignore] # generic since 8.5
+    """What comes first of which type: ``pods=shop/a,shop/b;persistentvolumes=pv-1``."""
+
+    name = "ordered"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> dict[str, str]:
+        """Split at the semicolons; the engine checks the names."""
+        if isinstance(value, dict):
+            return value
+        ordered: dict[str, str] = {}
+        for part in filter(str.strip, value.split(";")):
+            key, sign, names = (piece.strip() for piece in part.partition("="))
+            if not sign or not key or not names:
+                self.fail(f"{part!r} is not TYPE=NAME,...", param, ctx)
+            if key in ordered:
+                self.fail(f"{key!r} is there twice", param, ctx)
+            ordered[key] = names
+        if not ordered:
+            self.fail(f"{value!r} names nothing", param, ctx)
+        return ordered
+
+
 class Selector(click.ParamType):  # type: ignore[type-arg, unused-ignore] # generic since 8.5
     """A label selector in kubectl's notation."""
 

@@ -15,7 +15,8 @@ import msgspec
 
 from kbackup.errors import InvalidConfigError
 from kbackup.models._fields import at_least, check_config, keep_odd
-from kbackup.models._model import mapping, sequence, short_repr, strings
+from kbackup.models._model import Model, mapping, sequence, short_repr, strings
+from kbackup.models._policies import ResourcePolicies
 from kbackup.models._restore import ExistingResourcePolicy
 
 ItemPredicate = Callable[[Mapping[str, Any]], bool]
@@ -51,6 +52,8 @@ class BackupOptions:
         labels: For the backup's record.
         annotations: For the backup's record.
         storage_location: The name of the location that the record states.
+        resource_policies: What becomes of which volumes, and which types are left out;
+            instead of the ConfigMap that a specification's `resource_policy` names.
     """
 
     where: ItemPredicate | None = None
@@ -59,6 +62,7 @@ class BackupOptions:
     labels: Mapping[str, str] = attrs.field(factory=dict, converter=mapping)
     annotations: Mapping[str, str] = attrs.field(factory=dict, converter=mapping)
     storage_location: str = "default"
+    resource_policies: ResourcePolicies | None = None
 
     def __attrs_post_init__(self) -> None:
         """Refuse what cannot be meant.
@@ -211,4 +215,8 @@ def _plain(value: Any) -> Any:
         return [_plain(element) for element in value]
     if isinstance(value, Mapping):
         return dict(value)
+    if isinstance(value, Model):
+        from kbackup.models._codec import to_json  # noqa: PLC0415 - mostly not needed
+
+        return to_json(value)
     return qualified_name(value) if callable(value) else value

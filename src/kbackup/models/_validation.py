@@ -8,6 +8,7 @@ short name means) is checked by the engines.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 
@@ -24,6 +25,7 @@ from kbackup.models._hooks import InitRestoreHook, RestoreHooks
 from kbackup.models._meta import LabelRequirement, LabelSelector
 from kbackup.models._objects import TypedLocalObjectReference
 from kbackup.models._options import BackupOptions
+from kbackup.models._policy_rules import validate_resource_policies
 from kbackup.models._restore import RestoreSpec
 
 # What belongs to one cluster's life, or to Velero itself: a restore leaves it out unless
@@ -43,6 +45,7 @@ NON_RESTORABLE_RESOURCES = (
 _NAME_PART = r"[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?"
 _LABEL_KEY = re.compile(rf"(?:(?P<prefix>[^/]+)/)?(?P<name>{_NAME_PART})")
 _LABEL_VALUE = re.compile(rf"(?:{_NAME_PART})?")
+_QUALIFIED = re.compile(r"(?:[^/\s]+/)?[^/\s]+")
 _OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
 
 
@@ -68,15 +71,19 @@ def validate_backup_spec(spec: BackupSpec) -> list[str]:
         *_time_violations("csiSnapshotTimeout", spec.csi_snapshot_timeout),
         *_time_violations("itemOperationTimeout", spec.item_operation_timeout),
         *_reference_violations("resourcePolicy", spec.resource_policy),
+        *_order_violations(spec.ordered_resources),
         *_backup_hook_violations(spec),
     ]
 
 
 def validate_backup_options(options: BackupOptions) -> list[str]:
     """Return the rules that the options of a backup break."""
+    policies = options.resource_policies
+    broken = validate_resource_policies(policies) if policies is not None else ()
     return [
         *_labels_violations("labels", options.labels),
         *_key_violations("annotations", options.annotations),
+        *(f"resource_policies: {rule}" for rule in broken),
     ]
 
 
@@ -259,6 +266,27 @@ def _reference_violations(
         broken.append(f"{field}: the kind must be configmap, not {reference.kind!r}")
     if not reference.name:
         broken.append(f"{field} names no object")
+    return broken
+
+
+def _order_violations(ordered: Mapping[str, str]) -> list[str]:
+    """Check what is to be stored first; of which scope a type is, a cluster knows."""
+    broken = []
+    for type_, text in ordered.items():
+        if not type_.strip():
+            broken.append("orderedResources: a type has no name")
+        names = [name.strip() for name in text.split(",")]
+        broken += [
+            f"orderedResources.{type_}: expected namespace/name or the name of a "
+            f"cluster-scoped object, got {name!r}"
+            for name in names
+            if not _QUALIFIED.fullmatch(name)
+        ]
+        broken += [
+            f"orderedResources.{type_}: {name!r} is there {count} times"
+            for name, count in Counter(names).items()
+            if count > 1 and name
+        ]
     return broken
 
 

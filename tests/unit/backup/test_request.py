@@ -13,7 +13,6 @@ from kbackup.models import (
     BackupSpec,
     LabelSelector,
     TemplateMetadata,
-    TypedLocalObjectReference,
     labels,
 )
 
@@ -53,14 +52,8 @@ def test_all_violations_are_told_at_once():
             BackupSpec(hooks=BackupHooks(resources=[BackupResourceHookSpec(name="h")])),
             "hooks",
         ),
-        (
-            BackupSpec(
-                resource_policy=TypedLocalObjectReference(kind="configmap", name="p")
-            ),
-            "resourcePolicy",
-        ),
     ],
-    ids=["both-filters", "hooks", "policy"],
+    ids=["both-filters", "hooks"],
 )
 def test_what_cannot_be_done_is_refused(spec, word):
     """A specification is refused rather than followed in part."""

@@ -150,7 +150,6 @@ def test_the_location_that_the_record_states(scene, spec, options, location):
 @pytest.mark.parametrize(
     ("asked", "told"),
     [
-        ({"ordered_resources": {"pods": "shop/a"}}, "orderedResources"),
         ({"snapshot_volumes": True}, "snapshotVolumes"),
         ({"snapshot_move_data": True}, "snapshotMoveData"),
         ({"default_volumes_to_fs_backup": True}, "defaultVolumesToFsBackup"),

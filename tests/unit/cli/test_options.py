@@ -1,6 +1,7 @@
 """Every option of a backup and a restore sets the field that it is there for."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import attrs
 import click
@@ -8,11 +9,17 @@ import pytest
 
 from kbackup.cli import _backup, _restore
 from kbackup.cli._session import Session
-from kbackup.models import ExistingResourcePolicy, LabelSelector
+from kbackup.models import (
+    ExistingResourcePolicy,
+    LabelSelector,
+    ResourcePolicies,
+    TypedLocalObjectReference,
+)
 from kbackup.restore import quiesce
 
 WEB, DB = LabelSelector.parse("app=web"), LabelSelector.parse("app=db")
 HOUR = timedelta(hours=1)
+POLICIES = Path(__file__).with_name("policies.yaml")
 
 SELECTING = {
     "--include-namespaces": ("a,b", "included_namespaces", ("a", "b")),
@@ -49,6 +56,21 @@ BACKUP = SELECTING | {
     "--labels": ("a=b", "labels", {"a": "b"}),
     "--annotations": ("a=b", "annotations", {"a": "b"}),
     "--snapshot-volumes": ("false", "snapshot_volumes", False),
+    "--ordered-resources": (
+        "pods=shop/a,shop/b; pvc = shop/c;",
+        "ordered_resources",
+        {"pods": "shop/a,shop/b", "pvc": "shop/c"},
+    ),
+    "--resource-policies-configmap": (
+        "policies",
+        "resource_policy",
+        TypedLocalObjectReference(kind="configmap", name="policies"),
+    ),
+    "--resource-policies-file": (
+        str(POLICIES),
+        "resource_policies",
+        ResourcePolicies.from_yaml(POLICIES.read_text()),
+    ),
     "--skip-forbidden": (None, "skip_forbidden", True),
 }
 RESTORE = SELECTING | {

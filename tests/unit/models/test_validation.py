@@ -160,8 +160,30 @@ def test_a_backup_that_can_be_meant_breaks_no_rule(spec):
             BackupSpec(resource_policy=TypedLocalObjectReference(kind="configmap")),
             "resourcePolicy names no object",
         ),
+        (
+            BackupSpec(ordered_resources={"pods": "a/b/c"}),
+            (
+                "orderedResources.pods: expected namespace/name or the name of a "
+                "cluster-scoped object, got 'a/b/c'"
+            ),
+        ),
+        (
+            BackupSpec(ordered_resources={"pods": "shop/a,"}),
+            (
+                "orderedResources.pods: expected namespace/name or the name of a "
+                "cluster-scoped object, got ''"
+            ),
+        ),
+        (
+            BackupSpec(ordered_resources={"pods": "shop/a, shop/b,shop/a"}),
+            "orderedResources.pods: 'shop/a' is there 2 times",
+        ),
+        (
+            BackupSpec(ordered_resources={" ": "shop/a"}),
+            "orderedResources: a type has no name",
+        ),
     ],
-    ids=range(18),
+    ids=range(22),
 )
 def test_a_backup_that_cannot_be_meant_breaks_one_rule(spec, rule):
     """Each contradiction is named, and once."""
