@@ -17,6 +17,7 @@ from kbackup._kits.words import qualified
 from kbackup.backup import _coverage as coverage
 from kbackup.backup._absent import refuse_missing_namespaces, refuse_unknown_types
 from kbackup.backup._action_runner import ActionRunner
+from kbackup.backup._argo_cd import report_argo_cd
 from kbackup.backup._claims import Claims, claim_records
 from kbackup.backup._collector import Listing, ListTask, collect, plan_lists
 from kbackup.backup._crds import definitions_of
@@ -144,6 +145,7 @@ class _Storing:
             namespaces = resolve_namespaces(request)
             refuse_missing_namespaces(request, namespaces)
             coverage.report_namespaces(request, namespaces, run, ledger)
+            report_argo_cd(request.filters, namespaces, run)
             ledger.excluded_namespaces = namespaces.excluded_by_label
             self._backupper = self._new_backupper(namespaces)
         with run.phase("lists"):
