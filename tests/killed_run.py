@@ -8,17 +8,20 @@ when it got through. WHERE is ``store`` (each call that changes a directory) or
 ``cluster`` (each request that is not a GET), SPEC the arguments of the specification as
 JSON, with those of a restore's options as ``options``. The process ends at once, without any clean-up, just before write number N, which
 is also just after write N - 1; with N = 0 it does not die.
+
+What a run imported that got through is imported here as well, for the runs after it:
+that takes longer than a run.
 """
 
 import importlib
 import json
 import os
 import sys
+from contextlib import suppress
 
 from urllib3.connectionpool import HTTPConnectionPool
 
 STORE_CALLS = ("link", "mkdir", "replace", "rename", "unlink", "fsync")
-ROOMS = ("backup", "restore", "catalog", "cluster", "stores", "archive", "actions")
 DIED = 9
 
 
@@ -64,7 +67,7 @@ WATCHES = {"store": count_store_writes, "cluster": count_cluster_writes}
 
 def do(kubeconfig, directory, run):
     """Do one run; return how many writes it took."""
-    from kbackup import (  # noqa: PLC0415 - loaded by `main` before the first fork
+    from kbackup import (  # noqa: PLC0415 - a fork's work, as all that it imports
         BackupEngine,
         BackupSpec,
         BackupStore,
@@ -94,11 +97,14 @@ def forked(*run):
     if child:
         os.close(writer)
         with os.fdopen(reader) as pipe:
-            writes = pipe.read()
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), writes or "0"
+            writes, *modules = pipe.read().split() or ["0"]
+        load(modules)
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), writes
     code = 1
     try:
-        os.write(writer, str(do(*run)).encode())
+        writes = do(*run)
+        with os.fdopen(writer, "w") as pipe:
+            print(writes, *sys.modules, file=pipe)
         code = 0
     except BaseException:  # noqa: BLE001 - told, and the fork ends here whatever it was
         sys.excepthook(*sys.exc_info())
@@ -107,13 +113,17 @@ def forked(*run):
         os._exit(code)
 
 
+def load(modules):
+    """Import modules that are not imported yet."""
+    for name in modules:
+        if name not in sys.modules:
+            with suppress(ImportError):  # some are made up by others
+                importlib.import_module(name)
+
+
 def main() -> None:
-    """Answer one line after the other; loading everything once is what makes it quick."""
+    """Answer one line after the other."""
     kubeconfig, directory = sys.argv[1:]
-    for room in ROOMS:
-        door = importlib.import_module(f"kbackup.{room}")
-        for name in door.__all__:
-            getattr(door, name)
     for line in sys.stdin:
         answer = forked(kubeconfig, directory, line)
         print(*answer, flush=True)  # noqa: T201 - this is its answer
