@@ -120,10 +120,10 @@ start() {
       [ -d "$4" ] && exec "$2" stop "$3"' watchdog "$OWNER_PID" "$self" "$name" "$dir" \
       >/dev/null 2>&1 </dev/null &
   fi
-  for _ in $(seq 240); do
+  for _ in $(seq 600); do
     [ "$(try GET /readyz)" = 200 ] && break
     kill -0 "$(cat apiserver.pid)" 2>/dev/null || fail "kube-apiserver ended"
-    sleep 0.5
+    sleep 0.2
   done
   [ "$(try GET /readyz)" = 200 ] || fail "kube-apiserver did not become ready"
   if [ "${WITH_CONTROLLERS:-1}" = 1 ]; then
@@ -132,11 +132,13 @@ start() {
     if knows kube-controller-manager '--port int'; then
       insecure_port=--port=0
     fi
-    # At the default of 20 requests a second, ending a namespace takes five seconds.
+    # At the default of 20 requests a second, ending a namespace takes five seconds. The
+    # periods are those after which controllers look again, by default a quarter minute.
     spawn kcm "$BIN/kube-controller-manager" --kubeconfig="$dir/kcm.kubeconfig" \
       --service-account-private-key-file=pki/sa.key --root-ca-file=pki/ca.crt \
       --use-service-account-credentials=false --leader-elect=false --secure-port=0 $insecure_port \
       --kube-api-qps=1000 --kube-api-burst=2000 \
+      --pvclaimbinder-sync-period=2s --horizontal-pod-autoscaler-sync-period=2s \
       --controllers='*,-nodeipam,-route,-service,-cloud-node-lifecycle'
   fi
   self_test
@@ -144,19 +146,18 @@ start() {
   echo "$dir/admin.kubeconfig"
 }
 
-stop() {
+stop() { # at once: nothing of it is kept
   [ -d "$dir" ] || return 0
   local pids=() pid
   for what in kcm apiserver etcd; do
     [ -f "$dir/$what.pid" ] && pids+=("$(cat "$dir/$what.pid")")
   done
-  for pid in ${pids[@]+"${pids[@]}"}; do kill "$pid" 2>/dev/null || true; done
+  for pid in ${pids[@]+"${pids[@]}"}; do kill -9 "$pid" 2>/dev/null || true; done
   for pid in ${pids[@]+"${pids[@]}"}; do
-    for _ in $(seq 40); do
+    for _ in $(seq 200); do
       kill -0 "$pid" 2>/dev/null || break
-      sleep 0.25
+      sleep 0.05
     done
-    kill -9 "$pid" 2>/dev/null || true
   done
   rm -rf "$dir"
 }
