@@ -19,6 +19,7 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -208,6 +209,13 @@ def target_cluster() -> Iterator[RealCluster]:
         yield cluster
 
 
+@pytest.fixture(scope="session")
+def third_cluster() -> Iterator[RealCluster]:
+    """A cluster for what would stay in the way of the others, cluster-wide."""
+    with running_cluster("third") as cluster:
+        yield cluster
+
+
 @pytest.fixture
 def namespace():
     """A name for a namespace that no other test uses; the test creates it."""
@@ -247,6 +255,21 @@ def wait_for_versions(wait_for):
         wait_for(f"{', '.join(versions) or 'no version'} of {group}", is_settled)
 
     return wait
+
+
+@pytest.fixture(scope="session")
+def side_by_side():
+    """A function that calls a function with each of several things, all at once.
+
+    What the calls do is mostly to wait. It returns their answers in order.
+    """
+
+    def call(function, things):
+        things = list(things)
+        with ThreadPoolExecutor(len(things)) as pool:
+            return list(pool.map(function, things))
+
+    return call
 
 
 @pytest.fixture(scope="session")
@@ -296,9 +319,3 @@ def kubelet(real_cluster, fake_kubelet, tmp_path_factory):
     directory = tmp_path_factory.mktemp("kubelet")
     with fake_kubelet.FakeKubelet(real_cluster.api(), directory) as kubelet:
         yield kubelet
-
-
-@pytest.fixture(scope="session")
-def start_cluster():
-    """A function that starts one more control plane, with flags of its own."""
-    return running_cluster

@@ -78,15 +78,19 @@ ITEMS = {
 
 
 @pytest.fixture(params=["simulated", "real"])
-def cluster(request, start_cluster):
-    """A connection to an API server: the simulated, then a real one of its own."""
+def cluster(request):
+    """A connection to an API server: first the simulated, then a real one."""
     with ExitStack() as stack:
         if request.param == "real":
-            started = stack.enter_context(start_cluster("left"))
-            yield stack.enter_context(Cluster.connect(started.kubeconfig))
+            kubeconfig = request.getfixturevalue("third_cluster").kubeconfig
+            connected = stack.enter_context(Cluster.connect(kubeconfig))
         else:
             simulated = stack.enter_context(SimulatedCluster())
-            yield stack.enter_context(simulated.connect())
+            connected = stack.enter_context(simulated.connect())
+        yield connected
+        classes = connected.discover().by_kind("storage.k8s.io/v1", "StorageClass")
+        for name in ("own", "restored"):  # where two are the default, none is
+            connected.delete(classes, name)
 
 
 @pytest.fixture

@@ -14,16 +14,12 @@ pytestmark = pytest.mark.integration
 FILES = Path(__file__).parents[1] / "formats"
 
 
-@pytest.fixture(name="target")
-def fixture_target(start_cluster):
-    """A cluster of its own: the custom types of the backups are cluster-wide."""
-    with start_cluster("velero") as cluster:
-        yield cluster
-
-
 @pytest.fixture(name="restore")
-def fixture_restore(target, tmp_path):
-    """A function that restores a backup of one version of Velero."""
+def fixture_restore(third_cluster, tmp_path):
+    """A function that restores a backup of one version of Velero.
+
+    The custom types of the backups are cluster-wide.
+    """
 
     def restore(version, backup, namespace):
         """Restore it under another namespace; return the result."""
@@ -31,14 +27,14 @@ def fixture_restore(target, tmp_path):
         spec = RestoreSpec(backup_name=backup, namespace_mapping={"till": namespace})
         with (
             BackupStore.open(files) as store,
-            Cluster.connect(target.kubeconfig) as cluster,
+            Cluster.connect(third_cluster.kubeconfig) as cluster,
         ):
             return RestoreEngine(cluster, store).run("again", spec)
 
     return restore
 
 
-def test_old_and_new_velero(target, restore):
+def test_old_and_new_velero(third_cluster, restore):
     """A real server takes what both ends of Velero's versions stored."""
     for version, backup in (("1.8.1", "till-s"), ("1.18.1", "till-1")):
         namespace = f"till-{version.replace('.', '-')}"
@@ -46,14 +42,14 @@ def test_old_and_new_velero(target, restore):
         result = restore(version, backup, namespace)
 
         assert result.exit_code == 0, str(result)
-        status, scale = target.request(
+        status, scale = third_cluster.request(
             "GET", f"/apis/example.com/v1/namespaces/{namespace}/widgets/scale"
         )
         assert (status, scale["spec"]["big"]) == (200, 9007199254740993)
-        _, prices = target.request(
+        _, prices = third_cluster.request(
             "GET", f"/api/v1/namespaces/{namespace}/configmaps/prices"
         )
         assert prices["data"]["coffee"] == "Kännchen"
     # 1.8 stores a CRD of the old form as v1beta1, which this server still takes.
     coin = "/apis/example.com/v1/namespaces/till-1-8-1/coins/penny"
-    assert target.request("GET", coin)[1]["spec"] == {"worth": 1}
+    assert third_cluster.request("GET", coin)[1]["spec"] == {"worth": 1}

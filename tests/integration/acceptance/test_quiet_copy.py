@@ -46,13 +46,9 @@ class Copied:
 
 
 @pytest.fixture(scope="module", name="copied")
-def fixture_copied(source, make_rich, wait_for, tmp_path_factory):
+def fixture_copied(source, rich, wait_for, tmp_path_factory):
     """The copy, once for all tests of this module."""
-    space = f"quiet-{time.time_ns() % 10**8}"
-    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": space}}
-    source.create(node)  # so that a DaemonSet has something to do
-    make_rich(source, space)
-    copy = f"{space}-copy"
+    space, copy = rich, f"{rich}-quiet"
     asked = (
         "copy",
         RestoreSpec(backup_name="rich", namespace_mapping={space: copy}),
@@ -67,8 +63,6 @@ def fixture_copied(source, make_rich, wait_for, tmp_path_factory):
         again = source.restorer(store).plan(*asked)
     yield Copied(space, copy, before, pods, plan, result, again)
     source.remove_namespace(copy, wait=False)
-    source.remove_namespace(space, wait=False)
-    source.delete(node)
 
 
 def seen(world, namespace):

@@ -5,7 +5,6 @@ run dies at some of them, the first and the last included, while controllers rea
 what is there already.
 """
 
-import time
 from collections import Counter
 
 import pytest
@@ -13,7 +12,14 @@ import pytest
 from kbackup import BackupStore, RestoreEngine, RestoreSpec
 
 POINTS = 10
-REPLICAS = {"web": 3, "bare-set": 2, "old-set": 1, "db": 2, "lonely": 1}
+REPLICAS = {
+    "web": 3,
+    "bare-set": 2,
+    "old-set": 1,
+    "db": 2,
+    "lonely": 1,
+    "agent": 1,  # of a DaemonSet: one on each node
+}
 
 
 @pytest.fixture(scope="module", name="directory")
@@ -27,15 +33,6 @@ def fixture_store(directory):
     """The store, open."""
     with BackupStore.open(directory) as store:
         yield store
-
-
-@pytest.fixture(scope="module", name="rich")
-def fixture_rich(source, make_rich, make_volumes):
-    """The name of a namespace with something of everything."""
-    name = f"killed-{time.time_ns() % 10**8}"
-    make_rich(source, name)
-    yield name
-    source.remove_namespace(name, wait=False)
 
 
 @pytest.fixture(scope="module", name="killed")

@@ -260,12 +260,16 @@ def test_pod_with_an_old_wait_container_starts(source, namespace, store):
     for item in (space, pod, workload):
         source.create(json.loads(json.dumps(item)))
     source.backup(store, "volumes", namespace)
-    source.remove_namespace(namespace)
+    copy = f"{namespace}-copy"
 
-    _, _, result = restore(source, store, "back")
+    _, _, result = restore(source, store, "copy", mapping={namespace: copy})
 
+    for item in (pod, workload):
+        item["metadata"]["namespace"] = copy
     assert result.results.errors == ()
     found = source.get(pod)["spec"]["initContainers"]
     assert [each["name"] for each in found] == ["mine"]
     template = source.get(workload)["spec"]["template"]["spec"]["initContainers"]
     assert [each["name"] for each in template] == ["mine"]
+    for each in (namespace, copy):
+        source.remove_namespace(each, wait=False)

@@ -17,7 +17,10 @@ HANG = timedelta(minutes=5)  # ends a restore that its deadline of seconds does 
 
 @pytest.fixture(name="space")
 def fixture_space(source, namespace):
-    """A namespace of the source cluster, labelled with its own name."""
+    """A namespace of the source cluster, labelled with its own name.
+
+    Copies of it have that label as well, and go with it.
+    """
     body = {
         "apiVersion": "v1",
         "kind": "Namespace",
@@ -25,7 +28,14 @@ def fixture_space(source, namespace):
     }
     source.create(body)
     yield namespace
-    source.remove_namespace(namespace, wait=False)
+    for each in (namespace, f"{namespace}-copy"):
+        source.remove_namespace(each, wait=False)
+
+
+def into_a_copy(backup, namespace):
+    """Return the name of a copy beside a namespace, and what restores a backup into it."""
+    copy = f"{namespace}-copy"
+    return copy, RestoreSpec(backup_name=backup, namespace_mapping={namespace: copy})
 
 
 def config_map(namespace, name="settings"):
@@ -101,19 +111,15 @@ def test_webhook_comes_after_what_it_guards(source, hooked, store):
 
 def test_webhook_that_is_there_already_is_named(source, hooked, store):
     """What a live webhook keeps refusing ends as an error that names it, in time."""
-    source.delete(webhook(hooked))
-    source.remove_namespace(hooked)
-    source.create(webhook(hooked))
+    copy, spec = into_a_copy("hooked", hooked)
     hang = CancelToken().after(HANG)
 
-    result = source.restorer(store).run(
-        "back", RestoreSpec(backup_name="hooked"), SOON, cancel=hang
-    )
+    result = source.restorer(store).run("copy", spec, SOON, cancel=hang)
 
     errors = [str(x) for x in result.results.errors if "settings" in str(x)]
     assert len(errors) == 1
     assert "hook.example.com" in errors[0]
-    assert source.get(service_of(hooked)) is not None
+    assert source.get(service_of(copy)) is not None
 
 
 def conversion(namespace, *, storage):
@@ -160,8 +166,8 @@ def fixture_converted(source, target, space, store, wait_for_versions):
         if world.get(plain) is not None:
             unasked = {"strategy": "None", "webhook": None}
             world.patch(plain, {"spec": {"conversion": unasked}})
-    for world, namespace in ((target, space), (source, f"{space}-copy")):
-        world.remove_namespace(namespace, wait=False)
+    target.remove_namespace(space, wait=False)
+    source.remove_namespace(f"{space}-copy", wait=False)
     for world in (source, target):
         world.delete(plain)
         wait_for_versions(world.cluster, group)
@@ -169,8 +175,7 @@ def fixture_converted(source, target, space, store, wait_for_versions):
 
 def test_crd_with_a_conversion_webhook(source, target, converted, store):
     """Its objects are stored and written at the storage version: nobody converts."""
-    copy = f"{converted}-copy"
-    beside = RestoreSpec(backup_name="converted", namespace_mapping={converted: copy})
+    copy, beside = into_a_copy("converted", converted)
 
     elsewhere = target.restorer(store).run(
         "back", RestoreSpec(backup_name="converted"), SOON
@@ -221,14 +226,14 @@ def test_quota_that_the_restore_fills(source, space, store):
         source.create(config_map(space, name))
     source.create(quota(space, 4))  # with kube-root-ca.crt
     source.backup(store, "full", space)
-    source.remove_namespace(space)
+    copy, spec = into_a_copy("full", space)
 
-    result = source.restorer(store).run("back", RestoreSpec(backup_name="full"))
+    result = source.restorer(store).run("copy", spec)
 
     assert result.results.errors == ()
     for name in ("one", "two", "three"):
-        assert source.get(config_map(space, name)) is not None
-    assert source.get(quota(space, 4)) is not None
+        assert source.get(config_map(copy, name)) is not None
+    assert source.get(quota(copy, 4)) is not None
 
 
 def test_quota_of_the_target_that_is_too_small(source, target, space, store, wait_for):
@@ -239,9 +244,10 @@ def test_quota_of_the_target_that_is_too_small(source, target, space, store, wai
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": space}}
     target.create(body)
     target.create(quota(space, 2))
+    counted = {"count/configmaps": "1"}  # kube-root-ca.crt
     wait_for(
         "the count",
-        lambda: (target.get(quota(space, 2)).get("status") or {}).get("used"),
+        lambda: target.get(quota(space, 2)).get("status", {}).get("used") == counted,
     )
     hang = CancelToken().after(HANG)
 
@@ -272,13 +278,13 @@ def test_limit_range_that_changes_pods(source, space, store):
     source.create(pod)
     source.create(limits)
     source.backup(store, "limited", space)
-    source.remove_namespace(space)
-    spec = RestoreSpec(backup_name="limited")
+    copy, spec = into_a_copy("limited", space)
 
-    result = source.restorer(store).run("back", spec)
-    again = source.restorer(store).plan("back", spec)
+    result = source.restorer(store).run("copy", spec)
+    again = source.restorer(store).plan("copy", spec)
 
     assert result.results.errors == ()
+    pod["metadata"]["namespace"] = copy
     resources = source.get(pod)["spec"]["containers"][0]["resources"]
     assert resources["limits"] == {"memory": "64Mi"}
     assert [str(entry) for entry in again.entries if entry.action.writes] == []
@@ -309,12 +315,11 @@ def test_limit_range_that_refuses_pods(source, space, store):
     source.create(pod)
     source.create(limits)
     source.backup(store, "limited", space)
-    source.remove_namespace(space)
+    copy, spec = into_a_copy("limited", space)
 
-    result = source.restorer(store).run(
-        "back", RestoreSpec(backup_name="limited"), SOON
-    )
+    result = source.restorer(store).run("copy", spec, SOON)
 
     (error,) = [str(x) for x in result.results.errors]
     assert "maximum memory usage per Container is 64Mi" in error
+    limits["metadata"]["namespace"] = copy
     assert source.get(limits) is not None

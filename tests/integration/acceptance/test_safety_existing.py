@@ -192,11 +192,12 @@ def test_restore_right_after_the_namespace_was_deleted(source, store, namespace)
     source.remove_namespace(namespace, wait=False)
 
 
-def test_restore_into_a_namespace_that_does_not_go(source, store, namespace):
+def test_restore_into_a_namespace_that_does_not_go(
+    source, store, namespace, wait_for, side_by_side
+):
     """What keeps a namespace Terminating is told, down to the finalizer, at the deadline.
 
-    Planned while it was Terminating already, and while it was not. The namespace
-    controller begins five seconds after the deletion.
+    Planned while it was Terminating already, and while it was not.
     """
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
     held, other = (
@@ -212,12 +213,17 @@ def test_restore_into_a_namespace_that_does_not_go(source, store, namespace):
     source.backup(store, "b", namespace)
     source.delete(other)
     source.patch(held, {"metadata": {"finalizers": ["example.com/hold"]}})
-    options = RestoreOptions(deadline=timedelta(seconds=12))
+    options = RestoreOptions(deadline=timedelta(seconds=3))
     engine, spec = source.restorer(store), RestoreSpec(backup_name="b")
 
-    plan = engine.plan("before", spec, options)
+    plans = [engine.plan("before", spec, options)]
     source.delete(body)
-    results = [engine.apply(plan), engine.run("after", spec, options)]
+    plans.append(engine.plan("after", spec, options))
+    wait_for(  # which begins five seconds after the deletion
+        "the namespace controller",
+        lambda: "NamespaceFinalizersRemaining" in str(source.get(body)["status"]),
+    )
+    results = side_by_side(engine.apply, plans)
 
     source.remove_namespace(namespace, wait=False)
     for result in results:
