@@ -1,23 +1,36 @@
-"""What is restored before its owner, with the controllers of a real cluster at work."""
+"""What is restored before its owner, with the controllers of a real cluster at work.
 
+Each workload has a namespace of its own. All of them are made, backed up, deleted,
+restored and then watched side by side, once for all tests of this module.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 
+import attrs
 import pytest
 
 from kbackup.backup import BackupEngine
 from kbackup.catalog import BackupStore
 from kbackup.cluster import Cluster
-from kbackup.models import BackupSpec, GroupResource, ResourceIdentifier, RestoreSpec
+from kbackup.errors import ItemNotFoundError
+from kbackup.models import BackupSpec, GroupResource, RestoreSpec
 from kbackup.restore import RestoreEngine
 
 pytestmark = pytest.mark.integration
 
-SPEC = RestoreSpec(backup_name="b-1")
 PODS = GroupResource("", "pods")
 SETS = GroupResource("apps", "replicasets")
 DEPLOYMENTS = GroupResource("apps", "deployments")
 REVISIONS = GroupResource("apps", "controllerrevisions")
 NAMESPACES = GroupResource("", "namespaces")
+WITH_REVISIONS = (
+    GroupResource("apps", "daemonsets"),
+    GroupResource("apps", "statefulsets"),
+)
+QUOTAS = GroupResource("", "resourcequotas")
 SECONDS_TO_WATCH = timedelta(seconds=6)
 NOT_RESTORED = "which was not restored; it has no replicas, and runs nothing"
 NO_DEPLOYMENTS = {
@@ -48,10 +61,24 @@ def _deployment(**spec):
     }
 
 
-def _container(tag):
-    """What changes the image of a Deployment."""
-    containers = [{"name": "web", "image": f"example.com/web:{tag}"}]
-    return {"template": {"spec": {"containers": containers}}}
+def _script(kind, **spec):
+    """A workload whose template has what Go's JSON escapes and others write plainly."""
+    labels = {"app": "db"}
+    command = ["sh", "-c", "test -e <x> && run > out"]
+    containers = [{"name": "db", "image": "example.com/db:1", "command": command}]
+    return {
+        "apiVersion": "apps/v1",
+        "kind": kind,
+        "metadata": {"name": "db"},
+        "spec": {
+            "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {"containers": containers},
+            },
+            **spec,
+        },
+    }
 
 
 class Place:
@@ -137,214 +164,283 @@ class Place:
 
         return self.wait_for(f"sets of {replicas}", is_so)
 
-    def watched(self, since):
-        """What was made and what was deleted since a resourceVersion."""
-        seen = []
-        for resource in (PODS, SETS):
-            kind = self.cluster.discover().get(resource)
-            events = self.cluster.watch(
-                kind,
-                namespace=self.name,
-                resource_version=since[resource],
-                timeout=SECONDS_TO_WATCH,
-            )
-            seen += [
-                (event.type, event.item["kind"], event.item["metadata"]["name"])
-                for event in events
-                if event.type in ("ADDED", "DELETED")
+    def rests_with_its_revision(self):
+        """Wait until the workload's controller has made or adopted its revisions."""
+
+        def names():
+            owners = {
+                item["metadata"]["name"]: item["metadata"].get("ownerReferences")
+                for item in self.items(REVISIONS)
+            }
+            seen = [
+                item["status"].get("observedGeneration")
+                for resource in WITH_REVISIONS
+                for item in self.items(resource)
             ]
-        return seen
+            return seen == [1] and owners and all(owners.values()) and set(owners)
 
-    def now(self):
-        """The resourceVersions to watch from."""
-        found = {}
-        for resource in (PODS, SETS):
-            listing = self.cluster.list(self.cluster.discover().get(resource))
-            list(listing)
-            found[resource] = listing.resource_version
-        return found
+        return self.wait_for("its revision", names)
 
 
-@pytest.fixture
-def place(real_cluster, namespace, wait_for):
-    """An empty namespace on a cluster with its controllers."""
-    with Cluster.connect(real_cluster.kubeconfig) as cluster:
-        place = Place(cluster, namespace, wait_for)
-        place.make()
-        yield place
-        there = ResourceIdentifier(NAMESPACES, "", namespace)
-        if cluster.reader().get(there) is not None:
-            place.drop(NAMESPACES, namespace)
+def _leave_as_is(place):
+    """Nothing happens to the workload."""
 
 
-@pytest.fixture
-def store(tmp_path):
-    """A place for backups."""
-    with BackupStore.open(f"file://{tmp_path}/store") as store:
-        yield store
-
-
-def _back_up(place, store):
-    """Back the namespace up."""
-    spec = BackupSpec(included_namespaces=[place.name])
-    result = BackupEngine(place.cluster, store).run("b-1", spec)
-    assert result.results.errors == ()
+def _pause(place):
+    """Pause the Deployment."""
+    place.rests_with(4)
+    place.change(paused=True)
 
 
 def _begin_rollout(place):
     """Let a rollout begin, which cannot end: no Pod of the new version gets ready."""
-    place.change(**_container(2))
+    place.rests_with(4)
+    containers = [{"name": "web", "image": "example.com/web:2"}]
+    place.change(template={"spec": {"containers": containers}})
     place.rests_with(4, 1)
 
 
-def _pause(place):
+def _pause_rollout(place):
+    """Pause the Deployment in the middle of its rollout."""
+    _begin_rollout(place)
     place.change(paused=True)
 
 
-def _pause_rollout(place):
-    _begin_rollout(place)
-    _pause(place)
-
-
-def _leave_as_is(place):
-    """Nothing happens to the Deployment."""
-
-
-NONE_DOWN = {
-    "type": "RollingUpdate",
-    "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0},
-}
-
-
-@pytest.mark.parametrize(
-    ("strategy", "happens", "replicas"),
-    [
-        pytest.param(NONE_DOWN, _leave_as_is, (4,), id="rolling"),
-        pytest.param({"type": "Recreate"}, _leave_as_is, (4,), id="recreate"),
-        pytest.param(NONE_DOWN, _pause, (4,), id="paused"),
-        pytest.param(NONE_DOWN, _begin_rollout, (4, 1), id="rollout"),
-        pytest.param(NONE_DOWN, _pause_rollout, (4, 1), id="paused-rollout"),
-    ],
-)
-def test_a_deployment_has_its_own_sets_again(place, store, strategy, happens, replicas):
-    """Each ReplicaSet is adopted with its replicas; none is made, nothing is deleted."""
-    place.create(_deployment(strategy=strategy))
-    place.rests_with(4)
-    happens(place)
-    before = place.rests_with(*replicas)
-    _back_up(place, store)
-    place.drop(NAMESPACES, place.name)
-    engine, since = RestoreEngine(place.cluster, store), place.now()
-
-    plan = engine.plan("r-1", SPEC)
-    result = engine.apply(plan)
-
-    assert result.results.errors == ()
-    assert any(entry.idle for entry in plan.entries) == (len(replicas) == 1)
-    assert place.rests_with(*replicas) == before
-    seen = place.watched(since)
-    assert sum(kind == "ReplicaSet" for _, kind, _ in seen) == len(replicas)
-    assert sum(kind == "Pod" for _, kind, _ in seen) == sum(replicas)
-    assert {what for what, _, _ in seen} == {"ADDED"}
-    assert engine.plan("r-1", SPEC).is_empty
-    again = engine.apply(plan)  # as one does after a kill
-    assert again.results.errors == ()
-    assert [x for x in again.results.warnings if x.item is not None] == []
-
-
-def _runs_a_script(kind, **spec):
-    """A workload whose template has what Go's JSON escapes and others write plainly."""
-    labels = {"app": "db"}
-    command = ["sh", "-c", "test -e <x> && run > out"]
-    containers = [{"name": "db", "image": "example.com/db:1", "command": command}]
-    return {
-        "apiVersion": "apps/v1",
-        "kind": kind,
-        "metadata": {"name": "db"},
-        "spec": {
-            "selector": {"matchLabels": labels},
-            "template": {
-                "metadata": {"labels": labels},
-                "spec": {"containers": containers},
-            },
-            **spec,
-        },
-    }
-
-
-@pytest.mark.parametrize(
-    ("kind", "spec"), [("DaemonSet", {}), ("StatefulSet", {"serviceName": "db"})]
-)
-def test_revisions_of_scripts_are_adopted(place, store, kind, spec):
-    """A revision that its controller could not take over would hold up every Pod."""
-    workloads = GroupResource("apps", f"{kind.lower()}s")
-
-    def adopted():
-        owners = {
-            item["metadata"]["name"]: item["metadata"].get("ownerReferences")
-            for item in place.items(REVISIONS)
-        }
-        seen = [x["status"].get("observedGeneration") for x in place.items(workloads)]
-        return seen == [1] and owners and all(owners.values()) and set(owners)
-
-    place.create(_runs_a_script(kind, **spec))
-    before = place.wait_for("its revision", adopted)
-    _back_up(place, store)
+def _delete_namespace(place):
+    """Delete the workload with its namespace."""
     place.drop(NAMESPACES, place.name)
 
-    result = RestoreEngine(place.cluster, store).run("r-1", SPEC)
 
-    assert result.results.errors == ()
-    assert place.wait_for("its revision", adopted) == before
-
-
-def test_a_refused_deployment_leaves_nothing_running(place, store):
-    """Its ReplicaSet has no Pods and is named; run again, the restore is completed."""
-    place.create(_deployment())
-    place.rests_with(4)
-    _back_up(place, store)
-    place.drop(NAMESPACES, place.name)
+def _refuse(place):
+    """Delete the workload, and let a quota refuse it when it comes again."""
+    _delete_namespace(place)
     place.make()
     place.create(NO_DEPLOYMENTS)
     place.wait_for(
         "the quota's status",
-        lambda: any(
-            x.get("status", {}).get("used")
-            for x in place.items(GroupResource("", "resourcequotas"))
-        ),
+        lambda: any(x.get("status", {}).get("used") for x in place.items(QUOTAS)),
     )
-    engine, since = RestoreEngine(place.cluster, store), place.now()
 
-    result = engine.run("r-1", SPEC)
-    seen = place.watched(since)
-    place.drop(GroupResource("", "resourcequotas"), "none")
-    completed = engine.run("r-1", SPEC)
+
+def _orphan_pods(place):
+    """Delete Deployment and ReplicaSet without their Pods."""
+    (name,) = place.names(SETS)
+    place.drop(DEPLOYMENTS, "web", propagation="Orphan")
+    place.drop(SETS, name, propagation="Orphan")
+
+
+@attrs.frozen(kw_only=True)
+class Scenario:
+    """A workload and what happens to it.
+
+    Attributes:
+        body: The workload.
+        rests: Waits until nothing is to be done any more; gives what there is then.
+        happens: What is done to it before the backup.
+        goes: What is done between the backup and the restore.
+        refused: Whether the restore cannot bring it back.
+    """
+
+    body: dict
+    rests: Callable = lambda place: place.rests_with(4)
+    happens: Callable = _leave_as_is
+    goes: Callable = _delete_namespace
+    refused: bool = False
+
+
+def _rolling(happens, *replicas):
+    """A Deployment none of whose Pods may be missing while it is rolled out."""
+    surge = {"maxSurge": 1, "maxUnavailable": 0}
+    body = _deployment(strategy={"type": "RollingUpdate", "rollingUpdate": surge})
+    return Scenario(
+        body=body, happens=happens, rests=lambda place: place.rests_with(*replicas)
+    )
+
+
+def _revised(kind, **spec):
+    """A workload that has revisions."""
+    return Scenario(body=_script(kind, **spec), rests=Place.rests_with_its_revision)
+
+
+SCENARIOS = {
+    "rolling": _rolling(_leave_as_is, 4),
+    "recreate": Scenario(body=_deployment(strategy={"type": "Recreate"})),
+    "paused": _rolling(_pause, 4),
+    "rollout": _rolling(_begin_rollout, 4, 1),
+    "paused-rollout": _rolling(_pause_rollout, 4, 1),
+    "refused": Scenario(body=_deployment(), goes=_refuse, refused=True),
+    "orphaned": Scenario(body=_deployment(), goes=_orphan_pods),
+    "daemonset": _revised("DaemonSet"),
+    "statefulset": _revised("StatefulSet", serviceName="db"),
+}
+REPLICAS = {  # of the ReplicaSets of those that are restored whole
+    "rolling": (4,),
+    "recreate": (4,),
+    "paused": (4,),
+    "rollout": (4, 1),
+    "paused-rollout": (4, 1),
+}
+
+
+@attrs.define
+class Trial:
+    """A scenario in its namespace, and what came of it.
+
+    Attributes:
+        before: What there was at the time of the backup.
+        pods: The names of the Pods right before the restore.
+        plan: Of the restore.
+        result: Of the restore.
+        seen: What was made and what was deleted since, and for a while after.
+    """
+
+    scenario: Scenario
+    place: Place
+    store: BackupStore
+    before: object = None
+    pods: set = frozenset()
+    plan: object = None
+    result: object = None
+    seen: list = attrs.Factory(list)
+
+    @property
+    def engine(self):
+        """What restores it."""
+        return RestoreEngine(self.place.cluster, self.store)
+
+    @property
+    def asked(self):
+        """Name and specification of the restore."""
+        name = self.place.name
+        return f"r-{name}", RestoreSpec(backup_name=f"b-{name}")
+
+    def begin(self):
+        """Make the workload, back it up and take it away."""
+        self.place.make()
+        self.place.create(self.scenario.body)
+        self.scenario.happens(self.place)
+        self.before = self.scenario.rests(self.place)
+        spec = BackupSpec(included_namespaces=[self.place.name])
+        engine = BackupEngine(self.place.cluster, self.store)
+        result = engine.run(f"b-{self.place.name}", spec)
+        assert result.results.errors == ()
+        self.scenario.goes(self.place)
+        self.pods = self.place.names(PODS)
+
+    def restore(self):
+        """Restore it, and let the controllers do what they do about it."""
+        self.plan = self.engine.plan(*self.asked)
+        self.result = self.engine.apply(self.plan)
+        if not self.scenario.refused:
+            self.scenario.rests(self.place)
+
+
+def _now(cluster):
+    """The resourceVersions to watch from."""
+    found = {}
+    for resource in (PODS, SETS):
+        listing = cluster.list(cluster.discover().get(resource))
+        list(listing)
+        found[resource] = listing.resource_version
+    return found
+
+
+@pytest.fixture(scope="module", name="trials")
+def fixture_trials(real_cluster, wait_for, side_by_side, tmp_path_factory):
+    """All scenarios, restored and watched, by name."""
+    word = f"adopted-{time.time_ns() % 10**8}"
+    with (
+        Cluster.connect(real_cluster.kubeconfig) as cluster,
+        BackupStore.open(tmp_path_factory.mktemp("store")) as store,
+    ):
+        trials = {
+            name: Trial(scenario, Place(cluster, f"{word}-{name}", wait_for), store)
+            for name, scenario in SCENARIOS.items()
+        }
+        side_by_side(Trial.begin, trials.values())
+        since = _now(cluster)
+        side_by_side(Trial.restore, trials.values())
+        _watch(cluster, since, side_by_side, trials.values())
+        yield trials
+        namespaces = cluster.discover().get(NAMESPACES)
+        for trial in trials.values():
+            with suppress(ItemNotFoundError):
+                cluster.delete(namespaces, trial.place.name)
+
+
+def _watch(cluster, since, side_by_side, trials):
+    """Watch for a while; tell each trial what was made and deleted in its namespace."""
+    of_namespace = {trial.place.name: trial.seen for trial in trials}
+
+    def watched(resource):
+        return list(
+            cluster.watch(
+                cluster.discover().get(resource),
+                resource_version=since[resource],
+                timeout=SECONDS_TO_WATCH,
+            )
+        )
+
+    for event in (x for found in side_by_side(watched, since) for x in found):
+        metadata = event.item["metadata"]
+        if event.type in ("ADDED", "DELETED") and metadata["namespace"] in of_namespace:
+            fact = (event.type, event.item["kind"], metadata["name"])
+            of_namespace[metadata["namespace"]].append(fact)
+
+
+@pytest.mark.parametrize("name", REPLICAS)
+def test_a_deployment_has_its_own_sets_again(trials, name):
+    """Each ReplicaSet is adopted with its replicas; none is made, nothing is deleted."""
+    trial, replicas = trials[name], REPLICAS[name]
+
+    assert trial.result.results.errors == ()
+    assert any(entry.idle for entry in trial.plan.entries) == (len(replicas) == 1)
+    assert trial.place.rests_with(*replicas) == trial.before
+    seen = trial.seen
+    assert sum(kind == "ReplicaSet" for _, kind, _ in seen) == len(replicas)
+    assert sum(kind == "Pod" for _, kind, _ in seen) == sum(replicas)
+    assert {what for what, _, _ in seen} == {"ADDED"}
+    assert trial.engine.plan(*trial.asked).is_empty
+    again = trial.engine.apply(trial.plan)  # as one does after a kill
+    assert again.results.errors == ()
+    assert [x for x in again.results.warnings if x.item is not None] == []
+
+
+@pytest.mark.parametrize("name", ["daemonset", "statefulset"])
+def test_revisions_of_scripts_are_adopted(trials, name):
+    """A revision that its controller could not take over would hold up every Pod."""
+    trial = trials[name]
+
+    assert trial.result.results.errors == ()
+    assert trial.place.rests_with_its_revision() == trial.before
+
+
+def test_a_refused_deployment_leaves_nothing_running(trials):
+    """Its ReplicaSet has no Pods and is named; run again, the restore is completed."""
+    trial = trials["refused"]
+    place, results = trial.place, trial.result.results
+
+    place.drop(QUOTAS, "none")
+    completed = trial.engine.run(*trial.asked)
 
     (name,) = place.names(SETS)
-    assert any("exceeded quota" in x.message for x in result.results.errors)
-    assert [x.message for x in result.results.warnings if "owner" in x.message] == [
+    assert any("exceeded quota" in x.message for x in results.errors)
+    assert [x.message for x in results.warnings if "owner" in x.message] == [
         f"stays without its owner Deployment/web, {NOT_RESTORED}"
     ]
-    assert seen == [("ADDED", "ReplicaSet", name)]
+    assert trial.seen == [("ADDED", "ReplicaSet", name)]
     assert completed.results.errors == ()
     assert [x for x in completed.results.warnings if x.item is not None] == []
     assert place.rests_with(4) == {name: (4, 4)}
 
 
-def test_pods_that_nobody_owns_are_adopted_and_go_on(place, store):
+def test_pods_that_nobody_owns_are_adopted_and_go_on(trials):
     """Deployment and ReplicaSet were deleted without their Pods: a restore ends none."""
-    place.create(_deployment())
-    place.rests_with(4)
-    _back_up(place, store)
-    (name,) = place.names(SETS)
-    place.drop(DEPLOYMENTS, "web", propagation="Orphan")
-    place.drop(SETS, name, propagation="Orphan")
-    before, since = place.names(PODS), place.now()
-    engine = RestoreEngine(place.cluster, store)
+    trial = trials["orphaned"]
 
-    result = engine.run("r-1", SPEC)
-
-    assert result.results.errors == ()
-    assert place.rests_with(4) == {name: (4, 4)}
-    assert place.names(PODS) == before
-    assert place.watched(since) == [("ADDED", "ReplicaSet", name)]
+    (name,) = trial.place.names(SETS)
+    assert trial.result.results.errors == ()
+    assert trial.place.rests_with(4) == {name: (4, 4)}
+    assert trial.place.names(PODS) == trial.pods
+    assert len(trial.pods) == 4
+    assert trial.seen == [("ADDED", "ReplicaSet", name)]

@@ -42,6 +42,7 @@ def test_usual_commands(kubectl, namespace):
     described = kubectl("describe", "deployment", "web", *in_kube)
     kubectl("label", "deployment", "web", *in_kube, "tier=front")
     chosen = kubectl("get", "deploy", "-A", "-l", "tier=front", "-o", "name")
+    kubectl("delete", "deployment", "web", *in_kube)
     deleted = kubectl("delete", "namespace", namespace, "--timeout=100s")
 
     assert f"namespace/{namespace} created" in created
