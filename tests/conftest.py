@@ -14,7 +14,7 @@ import attrs
 import pytest
 from hypothesis import HealthCheck, settings
 
-sys.path.append(str(Path(__file__).parent))  # for `definitions`
+sys.path.append(str(Path(__file__).parent))  # for `definitions` and `workloads`
 
 # Slow machines are no defect, and a landing must not depend on the luck of a draw:
 # with CI set each property is tried on the same examples in every run.
