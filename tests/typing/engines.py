@@ -27,6 +27,8 @@ from kbackup.archive import ArchiveReader
 from kbackup.catalog import BackupEntry, EntryState, Manifest, VerifyReport
 from kbackup.models import (
     Backup,
+    ChangedItem,
+    Difference,
     GroupResource,
     Item,
     ItemOutcome,
@@ -36,9 +38,7 @@ from kbackup.models import (
 )
 from kbackup.plugins import ErrorRecorded, Event, ItemFailed, Run
 from kbackup.restore import (
-    ChangedItem,
     ClaimLine,
-    Difference,
     Notice,
     PlanAction,
     PlanEntry,
@@ -112,12 +112,18 @@ def a_restore(cluster: Cluster, store: BackupStore) -> None:
 
 def a_comparison(engine: RestoreEngine) -> None:
     """A comparison's parts are read without a cast."""
-    difference = engine.compare("shop-1")
+    difference = engine.diff("shop-1")
 
     assert_type(difference, Difference)
     assert_type(difference.changed, tuple[ChangedItem, ...])
-    assert_type(difference.only_in_backup, tuple[ResourceIdentifier, ...])
+    assert_type(difference.removed, tuple[ResourceIdentifier, ...])
     assert_type(difference.same, int)
+
+
+def a_difference_of_backups(store: BackupStore, plan: RestorePlan) -> None:
+    """Two backups, and a plan and its target, give the same kind of comparison."""
+    assert_type(store.diff("shop-1", "shop-2", namespaces=["shop"]), Difference)
+    assert_type(plan.diff(), Difference)
 
 
 async def from_a_coroutine(engine: BackupEngine) -> None:

@@ -66,6 +66,7 @@ TOPOLOGY_LABELS = ("topology.kubernetes.io/zone", "topology.kubernetes.io/region
 METADATA_NAME = "kubernetes.io/metadata.name"
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _ABSENT = object()
+_WIDTH = 80  # of a value in a line
 
 
 @attrs.frozen(kw_only=True)
@@ -83,6 +84,24 @@ class Difference:
     op: Literal["add", "remove", "change"]
     left: Any = None
     right: Any = None
+
+    def __str__(self) -> str:
+        if self.op == "add":
+            return f"+ {self.path}: {_short(self.right)}"
+        if self.op == "remove":
+            return f"- {self.path}: {_short(self.left)}"
+        if self.left == self.right:  # both sides hidden
+            return f"~ {self.path}: differs"
+        return f"~ {self.path}: {_short(self.left)} -> {_short(self.right)}"
+
+    def to_json(self) -> dict[str, Any]:
+        """The difference as a part of a document."""
+        document: dict[str, Any] = {"path": self.path, "op": self.op}
+        if self.op != "add":
+            document["from"] = self.left
+        if self.op != "remove":
+            document["to"] = self.right
+        return document
 
 
 @attrs.frozen(kw_only=True)
@@ -443,6 +462,11 @@ def _names(elements: Sequence[Any]) -> list[str] | None:
     if len(names) != len(elements) or len(set(map(str, names))) != len(names):
         return None
     return [x for x in names if isinstance(x, str)] if all(names) else None
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 3]}..."
 
 
 def _join(path: str, key: str) -> str:

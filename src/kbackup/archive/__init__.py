@@ -10,6 +10,7 @@ from kbackup.archive._index import index_archive
 from kbackup.archive._layout import LONGEST_NAME_FOR_VELERO
 from kbackup.archive._limits import ArchiveLimits
 from kbackup.archive._reader import ArchiveReader, ArchiveSummary
+from kbackup.archive._type_words import TypeWords, without_twins
 from kbackup.archive._writer import ArchiveWriter
 
 __all__ = [
@@ -20,7 +21,9 @@ __all__ = [
     "ArchiveReader",
     "ArchiveSummary",
     "ArchiveWriter",
+    "TypeWords",
     "find_misfiled",
     "index_archive",
     "misfiled",
+    "without_twins",
 ]

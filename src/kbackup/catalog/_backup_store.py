@@ -12,11 +12,9 @@ import attrs
 
 from kbackup._kits.clock import Clock, SystemClock
 from kbackup.archive import ArchiveContents, ArchiveReader
-from kbackup.catalog import _restores as restores
 from kbackup.catalog._address import address_of
 from kbackup.catalog._archives import Archives
-from kbackup.catalog._claim import BackupClaim, RestoreClaim
-from kbackup.catalog._claim_record import ClaimRecord
+from kbackup.catalog._claim import BackupClaim
 from kbackup.catalog._delete import delete_backup
 from kbackup.catalog._guard import GuardedStore
 from kbackup.catalog._journal import Journal
@@ -31,17 +29,19 @@ from kbackup.catalog._reading import (
 )
 from kbackup.catalog._repair import Repairer, RepairReport
 from kbackup.catalog._repair_plan import RepairPlan, RepairPlanner
-from kbackup.catalog._side_files import RestoreFile, SideFile
+from kbackup.catalog._restore_records import RestoreRecords
+from kbackup.catalog._side_files import SideFile
 from kbackup.catalog._trust import read_manifest, read_record, right_manifest
 from kbackup.catalog._usable import first_usable, measured, require_complete
 from kbackup.catalog._verify import Verifier, VerifyReport
 from kbackup.catalog._volumes import read_volumes
-from kbackup.errors import ReadOnlyLocationError, StoreError
+from kbackup.errors import StoreError
 from kbackup.models import (
     AccessMode,
     Backup,
     BackupStorageLocation,
-    Restore,
+    Difference,
+    LabelSelector,
     Results,
 )
 from kbackup.plugins import ObjectStore, PluginManager
@@ -57,10 +57,8 @@ from kbackup.stores import (
     validate_object_store,
 )
 
-_Restores = list[Restore]  # inside the class, `list` is its method
 
-
-class BackupStore:
+class BackupStore(RestoreRecords):
     """The backups and restores of one location.
 
     May be shared by threads. A context manager: leaving it closes the object store.
@@ -137,11 +135,6 @@ class BackupStore:
             clock=clock,
             spool_directory=spool_directory,
         )
-
-    @property
-    def read_only(self) -> bool:
-        """Whether nothing may be written here."""
-        return self.location.spec.read_only
 
     # --- looking ----------------------------------------------------------------------
 
@@ -258,6 +251,55 @@ class BackupStore:
     def results(self, name: str) -> Results:
         """Return the warnings and errors of a backup; raises as `side_file`."""
         return read_results(self._store, name, self.manifest(name))
+
+    def diff(
+        self,
+        left: str,
+        right: str,
+        *,
+        namespaces: Sequence[str] = (),
+        resources: Sequence[str] = (),
+        selector: LabelSelector | None = None,
+        namespace_mapping: Mapping[str, str] | None = None,
+    ) -> Difference:
+        """Tell what happened to the objects between two backups.
+
+        Both archives are read and checked to the end; of objects that are the same byte
+        for byte nothing is parsed. `Difference` says what is left out.
+        `RestoreEngine.diff` holds a backup against a cluster in the same way.
+
+        Args:
+            left: The backup that it begins with, mostly the older one.
+            right: The one that it is held against.
+            namespaces: Names and globs, of *left*; none: all, and what is in none.
+            resources: Types, by any name that means one; none: all.
+            selector: Objects that have such labels in either backup; None: all.
+            namespace_mapping: What namespaces of *left* are called in *right*.
+
+        Raises:
+            BackupNotFoundError: There is no such backup.
+            BackupDamagedError: One is not whole, or not what its manifest says.
+            ArchiveError: An archive cannot be read to the end.
+            InvalidSpecError: A name means nothing in either of them.
+        """
+        from kbackup.catalog._diff import (  # noqa: PLC0415 - few who open a store need it
+            Stored,
+            diff_backups,
+        )
+        from kbackup.catalog._selection import Wanted  # noqa: PLC0415 - as above
+
+        wanted = Wanted(
+            namespaces=namespaces,
+            resources=resources,
+            selector=selector,
+            namespace_mapping=namespace_mapping or {},
+        )
+        with self.open_contents(left) as ours, self.open_contents(right) as theirs:
+            return diff_backups(
+                Stored.of(self.get(left), self.manifest(left), ours),
+                Stored.of(self.get(right), self.manifest(right), theirs),
+                wanted,
+            )
 
     def verify(self, name: str) -> VerifyReport:
         """Read all of a backup and tell every fault.
@@ -382,101 +424,11 @@ class BackupStore:
         """Return the journal of a run."""
         return Journal(self._store, uid)
 
-    # --- restores ---------------------------------------------------------------------
-
-    def check_restore(self, name: str, uid: str) -> None:
-        """Refuse a name that a run other than *uid* has used: `RestoreExistsError`."""
-        restores.check_name(self._store, name, uid)
-
-    def claim_restore(
-        self, name: str, *, run_uid: str, clock: Clock | None = None
-    ) -> RestoreClaim:
-        """Make the name of a restore ours, for as long as it runs; see `claim`.
-
-        Raises:
-            RestoreInProgressError: Another run is restoring under it.
-            ReadOnlyLocationError: Nothing may be written here.
-        """
-        self._require_writable(layout.RESTORES)
-        clock = clock or self._clock
-        return restores.claim_restore(self._store, name, run_uid=run_uid, clock=clock)
-
-    def put_restore(
-        self,
-        restore: Restore,
-        files: Mapping[str, Content],
-        claim: RestoreClaim | None = None,
-    ) -> None:
-        """Write a restore's files, then its record; neither is written again.
-
-        Args:
-            restore: The record, in its last phase.
-            files: Paths or bytes by file name.
-            claim: On its name, looked at first and before the record; None: unclaimed.
-
-        Raises:
-            RestoreExistsError: The name is taken, or this very run is on record.
-            RestoreInProgressError: The claim was lost; the record was not written.
-            ReadOnlyLocationError: Nothing may be written here.
-        """
-        self._require_writable(layout.RESTORES)
-        restores.put_restore(self._store, restore, files, claim)
-
-    def unended_restores(self) -> Sequence[ClaimRecord]:
-        """Return the claims of restores that run, or were killed and can be completed."""
-        return restores.unended_restores(self._store)
-
-    def list_restores(self) -> _Restores:
-        """Return the restores that can be read, also Velero's, newest first."""
-        return restores.list_restores(self._store)
-
-    def get_restore(self, name: str) -> Restore:
-        """Return a restore.
-
-        Velero keeps no record in the store: its restores have no uid, and of their spec
-        the backup's name at most.
-
-        Raises:
-            RestoreNotFoundError: There is none.
-            RestoreDamagedError: It cannot be read.
-        """
-        return restores.get_restore(self._store, name)
-
-    def delete_restore(self, name: str) -> tuple[str, ...]:
-        """Remove a restore's record and files; the cluster is not touched.
-
-        Returns:
-            What lies beside them, is no file of a restore and was left: keys.
-
-        Raises:
-            RestoreNotFoundError: There is nothing of that name, or nothing of a restore.
-            RestoreInProgressError: A run is restoring under it.
-            ReadOnlyLocationError: Nothing may be written here.
-        """
-        self._require_writable(layout.RESTORES)
-        return restores.delete_restore(self._store, name, clock=self._clock)
-
-    def restore_file(self, name: str, file: RestoreFile) -> Any:
-        """Return a restore's file as JSON, or None; raises `RestoreDamagedError`."""
-        return restores.read_file(self._store, name, file)
-
-    def restore_results(self, name: str) -> Results:
-        """Return the warnings and errors of a restore; raises as `restore_file`."""
-        return restores.read_results(self._store, name)
-
-    def restore_logs(self, name: str) -> Iterator[str]:
-        """Yield the lines of a restore's log, if any; raises as `restore_file`."""
-        return restores.read_logs(self._store, name)
-
     # --- the end ----------------------------------------------------------------------
 
     def close(self) -> None:
         """Release what the object store holds."""
         self._store.close()
-
-    def _require_writable(self, key: str) -> None:
-        if self.read_only:
-            raise ReadOnlyLocationError(key)
 
     def _entry(self, name: str) -> BackupEntry:
         layout.validate_name(name)

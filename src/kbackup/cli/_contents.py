@@ -27,10 +27,9 @@ from kbackup.cli._output import (
 from kbackup.cli._place import meant_backup
 from kbackup.cli._session import Session
 from kbackup.cli._several import each_named, print_each
-from kbackup.cli._types import TypeWords, without_twins
 
 if TYPE_CHECKING:
-    from kbackup.archive import ArchiveReader
+    from kbackup.archive import ArchiveReader, TypeWords
 
 _FAILED, _WITH_FAILURES = 1, 3
 _STDOUT = Path("-")
@@ -86,6 +85,8 @@ def ls(
     session: Session, name: str, resources: tuple[str, ...], *, damaged: bool
 ) -> int:
     """List every object in backup NAME."""
+    from kbackup.archive import TypeWords  # noqa: PLC0415 - on demand
+
     name = _meant(session, name)
     words, refs = TypeWords(), []
     with _opened(session, name, damaged=damaged) as archive:
@@ -137,6 +138,8 @@ def show(session: Session, name: str, item: str, *, damaged: bool) -> int:
     A Secret is printed with its values, because it was asked for by name; no other
     command prints them.
     """
+    from kbackup.archive import TypeWords, without_twins  # noqa: PLC0415 - on demand
+
     kind, _, rest = item.partition("/")
     namespace, _, own = rest.rpartition("/")
     if not kind or not own:

@@ -22,8 +22,7 @@ from kbackup.models import BackupSpec, RestoreSpec
 if TYPE_CHECKING:
     from kbackup.catalog import BackupStore
     from kbackup.cluster import Cluster
-    from kbackup.models import BackupResult, RestoreResult
-    from kbackup.restore import Difference
+    from kbackup.models import BackupResult, Difference, RestoreResult
 
 _NAMESPACE = "shop"
 _VOLUME = "pv-orders"
@@ -127,7 +126,7 @@ class _Story:
         return result
 
     def _compare(self) -> Difference:
-        difference = self._restores.compare("shop-1")
+        difference = self._restores.diff("shop-1")
         if difference.is_empty:
             same = plural(difference.same, "object")
             self._say(f"{same} compared: every one is as it was in the backup.")

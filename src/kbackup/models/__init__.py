@@ -126,6 +126,7 @@ if TYPE_CHECKING:
         DataUploadStatus,
         TargetVolume,
     )
+    from kbackup.models._difference import ChangedItem, Difference
     from kbackup.models._policies import (
         CSICondition,
         IncludeExcludePolicy,
@@ -221,6 +222,8 @@ _LATER = {
     "DataUploadSpec": "_data_mover",
     "DataUploadStatus": "_data_mover",
     "TargetVolume": "_data_mover",
+    "ChangedItem": "_difference",
+    "Difference": "_difference",
     "CSICondition": "_policies",
     "IncludeExcludePolicy": "_policies",
     "JSONPatch": "_policies",
@@ -321,6 +324,7 @@ __all__ = [
     "CSICondition",
     "CSISnapshotInfo",
     "CSISnapshotSpec",
+    "ChangedItem",
     "DataDownload",
     "DataDownloadSpec",
     "DataDownloadStatus",
@@ -332,6 +336,7 @@ __all__ = [
     "DeleteBackupRequest",
     "DeleteBackupRequestSpec",
     "DeleteBackupRequestStatus",
+    "Difference",
     "Document",
     "DownloadRequest",
     "DownloadRequestSpec",

@@ -6,11 +6,13 @@ and hosts may rely on is offered by `kbackup.plugins`.
 
 from kbackup.plugins._action_calls import execute_action, fact_of, is_built_in
 from kbackup.plugins._action_outputs import NO_OBJECT, is_object
+from kbackup.plugins._oddity import ODD, oddity
 from kbackup.plugins._operations import OPERATION_TIMEOUT, Operations
 from kbackup.plugins._selectors import ActionIndex, ResolvedAction
 
 __all__ = [
     "NO_OBJECT",
+    "ODD",
     "OPERATION_TIMEOUT",
     "ActionIndex",
     "Operations",
@@ -19,4 +21,5 @@ __all__ = [
     "fact_of",
     "is_built_in",
     "is_object",
+    "oddity",
 ]

@@ -13,7 +13,6 @@ from kbackup.restore._engine import RestoreEngine
 
 if TYPE_CHECKING:
     from kbackup.restore._claims import ClaimLine, ClaimVerdict
-    from kbackup.restore._difference import ChangedItem, Difference
     from kbackup.restore._plan import (
         Notice,
         PlanAction,
@@ -26,10 +25,8 @@ if TYPE_CHECKING:
     from kbackup.restore._serving import unserved_types
 
 _LATER = {
-    "ChangedItem": "_difference",
     "ClaimLine": "_claims",
     "ClaimVerdict": "_claims",
-    "Difference": "_difference",
     "Notice": "_plan",
     "PlanAction": "_plan",
     "PlanEntry": "_plan",
@@ -41,10 +38,8 @@ _LATER = {
 }
 
 __all__ = [
-    "ChangedItem",
     "ClaimLine",
     "ClaimVerdict",
-    "Difference",
     "Notice",
     "PlanAction",
     "PlanEntry",

@@ -13,15 +13,15 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from kbackup._kits.controlled import Owner
 from kbackup._kits.kinds import group_kind, is_of
 from kbackup._kits.normalise import changes
 from kbackup.archive import ArchiveContents
 from kbackup.errors import ClusterError, KBackupError
 from kbackup.models import ItemOutcome, ResourceIdentifier, well_known
-from kbackup.restore._controlled import Owner
+from kbackup.plugins.engine import ODD
 from kbackup.restore._desired import Desired, DesiredMaker
 from kbackup.restore._namespaces import is_terminating
-from kbackup.restore._oddity import ODD
 from kbackup.restore._plan import PlanAction, PlanEntry
 from kbackup.restore._plan_state import Key
 from kbackup.restore._reads import bears_on_everything

@@ -13,6 +13,7 @@ from typing import Any, cast
 import attrs
 import msgspec
 
+from kbackup._kits.controlled import Role, ownership
 from kbackup.errors import ActionError
 from kbackup.models import (
     Backup,
@@ -47,7 +48,6 @@ from kbackup.restore._claims import (
     reset_claim,
     reset_volume,
 )
-from kbackup.restore._controlled import Role, ownership
 from kbackup.restore._filters import Filters
 from kbackup.restore._owners import Reference, references_of
 from kbackup.restore._redaction import Redaction

@@ -6,18 +6,25 @@ first of them is taken: whoever only imports and connects need not wait for them
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from kbackup._kits.arguments import given_or_new, require, require_able
 from kbackup._kits.clock import Clock, SystemClock
 from kbackup._kits.workers import CancelToken
-from kbackup.models import EngineSettings, RestoreOptions, RestoreResult, RestoreSpec
+from kbackup.models import (
+    EngineSettings,
+    LabelSelector,
+    RestoreOptions,
+    RestoreResult,
+    RestoreSpec,
+)
 
 if TYPE_CHECKING:
     from kbackup.catalog import BackupStore
     from kbackup.cluster import Cluster
+    from kbackup.models import Difference
     from kbackup.plugins import Observer, PluginManager
-    from kbackup.restore._difference import Difference
     from kbackup.restore._plan import RestorePlan
     from kbackup.restore._prepare import Session
 
@@ -149,31 +156,52 @@ class RestoreEngine:
         options = given_or_new("options", options, RestoreOptions)
         return run_restore(self._session(cancel), name, spec, options)
 
-    def compare(
-        self, backup_name: str, *, cancel: CancelToken | None = None
+    def diff(
+        self,
+        backup_name: str,
+        *,
+        namespaces: Sequence[str] = (),
+        resources: Sequence[str] = (),
+        selector: LabelSelector | None = None,
+        namespace_mapping: Mapping[str, str] | None = None,
+        cancel: CancelToken | None = None,
     ) -> Difference:
-        """Hold a backup against the live cluster; nothing is written anywhere.
+        """Tell what happened to the objects of a backup since; nothing is written.
 
         It tells what is there and what is not, whatever a restore would choose to do
-        about it. `Difference` says what is left out.
+        about it. `Difference` says what is left out. `BackupStore.diff` holds two
+        backups against each other in the same way.
 
         Args:
             backup_name: The backup.
+            namespaces: Names and globs, of the backup; none: all, and what is in none.
+            resources: Types, by any name that means one; none: all.
+            selector: Objects that have such labels on either side; None: all.
+            namespace_mapping: What namespaces of the backup are called in the cluster:
+                so a copy is held against what it was made of.
             cancel: Ends it early.
 
         Raises:
             BackupNotFoundError: There is no such backup.
             BackupDamagedError: The backup is not what its manifest says.
             ArchiveCorruptError: Its archive cannot be read to the end.
+            InvalidSpecError: A name means nothing in backup and cluster.
             ClusterError: The cluster could not be read.
             RunCancelledError: *cancel* was cancelled.
         """
-        from kbackup.restore._comparer import (  # noqa: PLC0415 - see the module
-            compare_backup,
+        from kbackup.catalog.engine import Wanted  # noqa: PLC0415 - see the module
+        from kbackup.restore._live_diff import (  # noqa: PLC0415 - see the module
+            diff_live,
         )
 
         require("backup_name", backup_name, str)
-        return compare_backup(self._session(cancel), backup_name)
+        wanted = Wanted(
+            namespaces=namespaces,
+            resources=resources,
+            selector=selector,
+            namespace_mapping=namespace_mapping or {},
+        )
+        return diff_live(self._session(cancel), backup_name, wanted)
 
     def __repr__(self) -> str:
         return f"RestoreEngine({self._cluster!r}, {self._store!r})"

@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
+from kbackup._kits.controlled import FREE, Owner, Ownership, Role
 from kbackup.models import Item, ResourceIdentifier
 from kbackup.restore._adoption import ADOPTED_BY, adopter_of
 from kbackup.restore._claims import ClaimLine
-from kbackup.restore._controlled import FREE, Owner, Ownership, Role
 from kbackup.restore._plan import PlanAction, PlanEntry
 from kbackup.restore._seen import LiveObject, TypeView
 

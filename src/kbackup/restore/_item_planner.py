@@ -11,10 +11,24 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from kbackup._kits.controlled import (
+    FREE,
+    Role,
+    finished,
+    is_mid_rollout,
+    ownership,
+)
 from kbackup._kits.kinds import group_kind
 from kbackup.archive import ArchiveContents
+from kbackup.catalog.engine import (
+    ENDPOINTS_ROW,
+    SNAPSHOTS_ROW,
+    SystemRow,
+    is_endpoints_of_selector,
+)
 from kbackup.errors import ActionError, ArchiveCorruptError, KBackupError
 from kbackup.models import GroupResource, Item, ResourceIdentifier, well_known
+from kbackup.plugins.engine import ODD, oddity
 from kbackup.restore._adoption import (
     awaits_owner,
     made_idle,
@@ -25,13 +39,6 @@ from kbackup.restore._claims import (
     class_problems,
     with_class,
 )
-from kbackup.restore._controlled import (
-    FREE,
-    Role,
-    finished,
-    is_mid_rollout,
-    ownership,
-)
 from kbackup.restore._desired import Desired, DesiredMaker, is_wanted
 from kbackup.restore._existing import decide
 from kbackup.restore._field_managers import lacks_managers, wants_managers
@@ -41,7 +48,6 @@ from kbackup.restore._item_case import ItemCase
 from kbackup.restore._makers import Makers
 from kbackup.restore._namespaces import is_terminating
 from kbackup.restore._notices import NoticeBook
-from kbackup.restore._oddity import ODD, oddity
 from kbackup.restore._owners import STILL_OWNERLESS, lacking
 from kbackup.restore._plan import PlanAction, PlanEntry, Precondition
 from kbackup.restore._plan_state import PlanState
@@ -49,12 +55,6 @@ from kbackup.restore._request import RestoreRequest
 from kbackup.restore._reset import is_labelled
 from kbackup.restore._seen import FoundObject, LiveObject, TypeView, cleaned
 from kbackup.restore._serving import has_served_twin
-from kbackup.restore._system import (
-    ENDPOINTS_ROW,
-    SNAPSHOTS_ROW,
-    SystemRow,
-    is_endpoints_of_selector,
-)
 from kbackup.restore._types import takes_new
 from kbackup.restore._undone import Undone
 from kbackup.restore._volume_planner import Refusal, VolumePlanner

@@ -6,8 +6,8 @@ planned so far and what lives in the target. Reads only; asked by the item plann
 
 from enum import Enum, auto
 
+from kbackup._kits.controlled import Owner, Ownership, Role
 from kbackup.models import ResourceIdentifier, well_known
-from kbackup.restore._controlled import Owner, Ownership, Role
 from kbackup.restore._namespaces import is_terminating
 from kbackup.restore._notices import NoticeBook
 from kbackup.restore._plan_state import Key, PlanState

@@ -7,11 +7,11 @@ what its user should know before agreeing.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from kbackup._kits.controlled import Owner
 from kbackup._kits.kinds import GroupKind, group_kind, is_built_in
 from kbackup.models import APIResource, ResourceIdentifier, ServerVersion, well_known
 from kbackup.restore._backends import WEBHOOK_KINDS, Backends
 from kbackup.restore._claims import ClaimLine
-from kbackup.restore._controlled import Owner
 from kbackup.restore._default_classes import DefaultClasses
 from kbackup.restore._elsewhere import Elsewhere
 from kbackup.restore._node_ports import NodePorts

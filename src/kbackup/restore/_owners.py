@@ -14,10 +14,10 @@ from typing import Any
 import attrs
 from msgspec.structs import replace
 
+from kbackup._kits.controlled import Owner
 from kbackup.cluster import Cluster
 from kbackup.errors import ClusterError
 from kbackup.models import APIResource, ResourceIdentifier
-from kbackup.restore._controlled import Owner
 from kbackup.restore._plan import PlanAction, PlanEntry
 
 Reference = Mapping[str, Any]

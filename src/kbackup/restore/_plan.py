@@ -14,11 +14,12 @@ import attrs
 import msgspec
 
 from kbackup._kits.durations import format_duration
-from kbackup._kits.normalise import Difference
+from kbackup._kits.normalise import Difference as FieldDifference
 from kbackup._kits.times import format_time
 from kbackup._kits.views import Row, Table, html_of
 from kbackup._kits.words import and_more, first_few, inside
 from kbackup.models import (
+    Difference,
     ItemPredicate,
     ItemTransform,
     ResourceIdentifier,
@@ -101,8 +102,8 @@ class PlanEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     action: PlanAction
     wave: int = 0
     reason: str = ""
-    differences: tuple[Difference, ...] = ()
-    changes: tuple[Difference, ...] = ()
+    differences: tuple[FieldDifference, ...] = ()
+    changes: tuple[FieldDifference, ...] = ()
     changed_by: tuple[str, ...] = ()
     digest: str = ""
     precondition: Precondition | None = None
@@ -321,6 +322,20 @@ class RestorePlan:
             Table(("CLAIM", "DATA"), map(_claim_cells, claims)),
         )
 
+    def diff(self) -> Difference:
+        """Tell what applying it would change, from the cluster as it is; reads nothing.
+
+        Told by what the plan has, also one that was saved: of an object that is changed
+        the fields, of one that is created its name, for a plan has no bodies
+        (`BackupStore.open_archive` has what the backup has of it). Where the plan could
+        not look the object is unknown. What it leaves alone is counted.
+        """
+        from kbackup.restore._plan_diff import (  # noqa: PLC0415 - it imports this
+            diff_of,
+        )
+
+        return diff_of(self)
+
     def to_json(self) -> dict[str, Any]:
         """The plan as a document without bodies and without any value of a Secret.
 
@@ -367,7 +382,7 @@ def _row_of(entry: PlanEntry) -> Row:
         what = f"{entry.identifier} -> {entry.target.qualified_name}"
     mark = " [cluster-wide]" if entry.cluster_wide else ""
     found = (*entry.differences, *entry.changes)
-    return Row(entry.action, f"{what}{mark}", entry.reason, [*map(_change, found)])
+    return Row(entry.action, f"{what}{mark}", entry.reason, [*map(str, found)])
 
 
 def _rows(entries: Sequence[PlanEntry]) -> Iterator[Row]:
@@ -431,25 +446,6 @@ def _run_key(entry: PlanEntry) -> tuple[Any, ...] | None:
 
 
 _SHOWN = {PlanAction.SKIP: 3, PlanAction.UNCHANGED: 20}  # one by one, of each run
-
-
-def _change(difference: Difference) -> str:
-    if difference.op == "add":
-        return f"+ {difference.path}: {_short(difference.right)}"
-    if difference.op == "remove":
-        return f"- {difference.path}: {_short(difference.left)}"
-    if difference.left == difference.right:  # both sides hidden
-        return f"~ {difference.path}: differs"
-    left, right = _short(difference.left), _short(difference.right)
-    return f"~ {difference.path}: {left} -> {right}"
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 3]}..."
-
-
-_WIDTH = 80
 
 
 def _claim_cells(line: ClaimLine) -> tuple[str, str]:

@@ -120,8 +120,8 @@ def _entry_json(entry: PlanEntry) -> dict[str, Any]:
         "seen": seen and {"uid": seen.uid, "resourceVersion": seen.resource_version},
         "clusterWide": entry.cluster_wide,
         "secondWrite": entry.second_write,
-        "differences": [_difference_json(x) for x in entry.differences],
-        "changes": [_difference_json(x) for x in entry.changes],
+        "differences": [x.to_json() for x in entry.differences],
+        "changes": [x.to_json() for x in entry.changes],
         "changedBy": list(entry.changed_by),
         "adopter": entry.adopter,
         "idle": entry.idle,
@@ -133,15 +133,6 @@ def _entry_json(entry: PlanEntry) -> dict[str, Any]:
         "action": str(entry.action),
         **{key: value for key, value in optional.items() if value},
     }
-
-
-def _difference_json(difference: Difference) -> dict[str, Any]:
-    document: dict[str, Any] = {"path": difference.path, "op": difference.op}
-    if difference.op != "add":
-        document["from"] = difference.left
-    if difference.op != "remove":
-        document["to"] = difference.right
-    return document
 
 
 def _prefixed(digest: str) -> str:

@@ -5,10 +5,10 @@ Written by the planners, read by whoever decides about the next item; one for ea
 
 import attrs
 
+from kbackup._kits.controlled import Owner
 from kbackup._kits.kinds import CRD, GroupKind, group_kind
 from kbackup.models import ResourceIdentifier
 from kbackup.restore._claims import ClaimLine, VolumeFacts
-from kbackup.restore._controlled import Owner
 from kbackup.restore._plan import PlanAction, PlanEntry
 from kbackup.restore._seen import LiveObject
 

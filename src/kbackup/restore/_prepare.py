@@ -18,6 +18,7 @@ from kbackup._kits.clock import Clock
 from kbackup._kits.workers import Cancelled, CancelToken, call_watched
 from kbackup.archive import ArchiveContents
 from kbackup.catalog import BackupStore, Manifest, VolumeRecord
+from kbackup.catalog.engine import SystemObjects
 from kbackup.cluster import Cluster, Discovery
 from kbackup.errors import (
     BackupDamagedError,
@@ -62,7 +63,6 @@ from kbackup.restore._request import (
     newest_of_schedule,
 )
 from kbackup.restore._selection import check_selection
-from kbackup.restore._system import SystemObjects
 from kbackup.restore._types import ServedTypes
 
 

@@ -12,6 +12,7 @@ from datetime import UTC
 import attrs
 
 from kbackup.catalog import Manifest, VolumeRecord
+from kbackup.catalog.engine import SystemObjects
 from kbackup.cluster import Cluster, Discovery
 from kbackup.errors import InvalidSpecError
 from kbackup.models import (
@@ -33,7 +34,6 @@ from kbackup.restore._filters import Filters
 from kbackup.restore._priorities import Priorities
 from kbackup.restore._reads import MemoReader
 from kbackup.restore._redaction import Redaction
-from kbackup.restore._system import SystemObjects
 from kbackup.stores import RestoreFiles, layout
 
 # Of the names of all restores; any fixed value does where a backup has no uid.

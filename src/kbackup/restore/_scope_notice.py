@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator
 
 from kbackup._kits.words import first_few, plural
 from kbackup.archive import ArchiveContents
+from kbackup.catalog.engine import SystemObjects
 from kbackup.errors import ArchiveCorruptError
 from kbackup.models import ResourceIdentifier, well_known
-from kbackup.restore._oddity import ODD
+from kbackup.plugins.engine import ODD
 from kbackup.restore._plan import PlanEntry
 from kbackup.restore._request import RestoreRequest
-from kbackup.restore._system import SystemObjects
 
 
 def left_by_scope(

@@ -14,10 +14,10 @@ import attrs
 from kbackup._kits.globs import is_glob
 from kbackup._kits.words import nearest, suggestion
 from kbackup.archive import ArchiveContents
+from kbackup.catalog.engine import SYSTEM_NAMESPACES, SYSTEM_TABLE
 from kbackup.cluster import Discovery
 from kbackup.errors import InvalidSpecError
 from kbackup.models import RestoreSpec, well_known
-from kbackup.restore._system import SYSTEM_NAMESPACES, SYSTEM_TABLE
 
 _SYSTEM_TYPES = frozenset(str(type_) for row in SYSTEM_TABLE for type_ in row.resources)
 

@@ -5,9 +5,9 @@ a time; `unserved_types` tells of a whole backup before anything is planned.
 """
 
 from kbackup.archive import TWINS, ArchiveContents
+from kbackup.catalog.engine import SNAPSHOTS_ROW, SystemObjects
 from kbackup.cluster import Discovery
 from kbackup.models import GroupResource, ResourceIdentifier, well_known
-from kbackup.restore._system import SNAPSHOTS_ROW, SystemObjects
 
 LEFT_AS_IT_IS = (
     "its CRD exists and is left as it is; --existing-cluster-resource-policy update "

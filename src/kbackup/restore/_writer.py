@@ -18,10 +18,10 @@ import attrs
 
 from kbackup._kits.words import and_more
 from kbackup._kits.workers import WorkerPool
+from kbackup.catalog.engine import SNAPSHOTS_ROW
 from kbackup.models import GroupResource, ItemOutcome, ResourceIdentifier, well_known
 from kbackup.plugins import ItemRestored, ItemsProgressed, Run, WaitingFor
 from kbackup.restore._plan import PlanAction, PlanEntry
-from kbackup.restore._system import SNAPSHOTS_ROW
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0
 _SECONDS_BETWEEN_EVENTS = 0.2

@@ -2,6 +2,7 @@
 
 import pytest
 
+from kbackup._kits.controlled import Owner
 from kbackup._kits.normalise import Difference
 from kbackup.models import (
     APIResource,
@@ -10,7 +11,6 @@ from kbackup.models import (
     ServerVersion,
 )
 from kbackup.restore import ClaimLine, ClaimVerdict, PlanAction, PlanEntry
-from kbackup.restore._controlled import Owner
 from kbackup.restore._notices import NoticeBook
 
 X = {"kubernetes.io/metadata.name": "shop"}

@@ -5,6 +5,7 @@ from contextlib import suppress
 import pytest
 
 from definitions import definition, served_version
+from kbackup._kits.controlled import Owner
 from kbackup.errors import ItemNotFoundError
 from kbackup.models import (
     GroupResource,
@@ -14,7 +15,6 @@ from kbackup.models import (
 )
 from kbackup.plugins import WaitingFor
 from kbackup.restore import PlanAction, PlanEntry, RestoreEngine, RestorePlan
-from kbackup.restore._controlled import Owner
 from kbackup.restore._owners import lacking, link_plan, references_of, without_blocks
 
 SPEC = RestoreSpec(backup_name="shop-1")

@@ -2,8 +2,8 @@
 
 import pytest
 
+from kbackup._kits.controlled import Owner
 from kbackup.models import GroupResource, ResourceIdentifier
-from kbackup.restore._controlled import Owner
 from kbackup.restore._plan import PlanAction, PlanEntry
 from kbackup.restore._plan_state import PlanState
 

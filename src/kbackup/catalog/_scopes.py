@@ -1,7 +1,7 @@
 """Where a backup looked, and what of the objects there it would have taken.
 
-Pure: whatever lives there now and is not in the backup is new. Asked when a backup is
-compared with a cluster.
+Pure: whatever lies there elsewhere and is not in the backup is missing in it. Asked when
+a backup is compared with a cluster or another backup.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import attrs
 
 from kbackup._kits.globs import IncludesExcludes
 from kbackup.archive import ArchiveContents
-from kbackup.catalog import Manifest
+from kbackup.catalog._manifest import Manifest
 from kbackup.models import (
     Backup,
     BackupSpec,
@@ -68,6 +68,16 @@ class Scopes:
             selectors=tuple(chosen),
             by_function=bool(options.get("where")),
         )
+
+    def listed_all(self, resource: GroupResource, namespace: str) -> bool:
+        """Whether the backup read all of one place, not only what others refer to."""
+        listed = self.listed.get(resource, frozenset())
+        return EVERYWHERE in listed or namespace in listed
+
+    def cover(self, ref: ResourceIdentifier, found: Mapping[str, str]) -> bool:
+        """Whether the backup would have an object with such labels, had it been there."""
+        looked = self.listed_all(ref.group_resource, ref.namespace)
+        return looked and self.takes(ref, found)
 
     def takes(self, ref: ResourceIdentifier, found: Mapping[str, str] | None) -> bool:
         """Whether the backup would have taken an object of a list that it read.

@@ -4,7 +4,7 @@ No API server stores such a thing, an archive may hold it all the same. Whoever 
 an item says so of it, and goes on with the others.
 """
 
-from kbackup.plugins.engine import fact_of
+from kbackup.plugins._action_calls import fact_of
 
 ODD = (TypeError, ValueError, LookupError, AttributeError)  # what looking at one raises
 

@@ -5,7 +5,7 @@ import json
 import msgspec
 import pytest
 
-from kbackup.cli._types import TypeWords, without_twins
+from kbackup.archive import TypeWords, without_twins
 from kbackup.models import GroupResource, Item, ResourceIdentifier
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kbackup.restore._controlled import Role, finished, is_mid_rollout, ownership
+from kbackup._kits.controlled import Role, finished, is_mid_rollout, ownership
 
 VERSIONS = {
     "Pod": "v1",

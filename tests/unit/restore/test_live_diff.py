@@ -93,17 +93,17 @@ class World:
         resource = self.cluster.discover().by_kind("v1", kind)
         self.cluster.patch(resource, name, patch, namespace=namespace)
 
-    def compare(self):
+    def compare(self, **wanted):
         """Compare ``b`` with the cluster."""
-        return self.engine.compare("b")
+        return self.engine.diff("b", **wanted)
 
     def missing(self):
         """What only the backup has, as text."""
-        return [str(ref) for ref in self.compare().only_in_backup]
+        return [str(ref) for ref in self.compare().removed]
 
     def new(self):
         """What only the cluster has, as text."""
-        return [str(ref) for ref in self.compare().only_in_cluster]
+        return [str(ref) for ref in self.compare().added]
 
 
 @pytest.fixture
@@ -130,8 +130,8 @@ def test_nothing_happened(world):
     found = world.compare()
 
     assert found.is_empty
-    assert found.same == 12
-    assert found.left_out == 3  # the ReplicaSet and its two Pods
+    assert found.same == 15  # with the ReplicaSet and its two Pods
+    assert found.left_out == 0
     later = world.simulated.calls.total() - revision
     assert later > 0
     assert not any(call.split()[0] in writes for call in _calls_of(world))
@@ -153,19 +153,19 @@ def test_what_was_deleted_changed_and_added(world):
 
     found = world.compare()
 
-    assert [str(x) for x in found.only_in_backup] == ["services/shop/web"]
-    assert [str(x) for x in found.only_in_cluster] == ["configmaps/shop/new"]
+    assert [str(x) for x in found.removed] == ["services/shop/web"]
+    assert [str(x) for x in found.added] == ["configmaps/shop/new"]
     [changed] = found.changed
     [difference] = changed.differences
     assert (difference.path, difference.op) == ("data.currency", "change")
     assert (difference.left, difference.right) == ("EUR", "CHF")
-    assert found.same == 10
+    assert found.same == 13
     assert "- services/shop/web\n+ configmaps/shop/new\n~ configmaps" in str(found)
-    told = "1 only in backup, 1 only in cluster, 1 changed, 0 unknown, "
+    told = "1 removed, 1 added, 1 changed, 0 unknown, "
     assert repr(found).startswith(f"Difference({told}")
     html = found._repr_html_()
     assert html.splitlines()[1].startswith(f"<p><strong>{told}")
-    for cell in ("only in backup<", "services/shop/web<", "changed<", "change data."):
+    for cell in ("removed<", "services/shop/web<", "changed<", "~ data.currency:"):
         assert f">{cell}" in html
 
 
@@ -173,11 +173,11 @@ def test_a_restored_shop_is_the_same(shop):
     """After a restore only the volume that it did not bring back is missing."""
     shop.engine.run("try-1", RestoreSpec(backup_name="shop-1"))
 
-    found = shop.engine.compare("shop-1")
+    found = shop.engine.diff("shop-1")
 
-    assert [str(x) for x in found.only_in_backup] == ["persistentvolumes/pv-orders"]
+    assert [str(x) for x in found.removed] == ["persistentvolumes/pv-orders"]
     assert not found.changed
-    assert not found.only_in_cluster
+    assert not found.added
 
 
 def test_a_changed_namespace(world):
@@ -244,8 +244,8 @@ def test_a_finished_job_is_missing_or_new(world):
 
     found = world.compare()
 
-    assert [str(x) for x in found.only_in_backup] == ["jobs.batch/shop/import"]
-    assert [str(x) for x in found.only_in_cluster] == ["jobs.batch/shop/export"]
+    assert [str(x) for x in found.removed] == ["jobs.batch/shop/import"]
+    assert [str(x) for x in found.added] == ["jobs.batch/shop/export"]
 
 
 def test_what_lies_in_kube_system_is_compared(world):
@@ -405,9 +405,9 @@ def test_a_backup_that_does_not_say_what_it_listed(make_shop):
         ]
     )
 
-    found = shop.engine.compare("shop-1")
+    found = shop.engine.diff("shop-1")
 
-    assert [str(x) for x in found.only_in_cluster] == [
+    assert [str(x) for x in found.added] == [
         "configmaps/shop/b",
         "namespaces/bank",
     ]
@@ -432,7 +432,7 @@ def test_what_is_not_readable_is_unknown(world):
     }
     assert all("not readable" in reason for reason in unknown.values())
     assert not found.is_empty
-    assert found.only_in_backup == ()
+    assert found.removed == ()
 
 
 def test_a_type_that_is_gone(world):
@@ -457,11 +457,9 @@ def test_an_object_of_two_groups_is_compared_once(make_shop):
     shop.replace_backup([*in_both, alone], as_is=True)
     shop.simulated.load([made("Namespace", "shop", ""), web])
 
-    found = shop.engine.compare("shop-1")
+    found = shop.engine.diff("shop-1")
 
-    assert [str(ref) for ref in found.only_in_backup] == [
-        "ingresses.extensions/shop/alone"
-    ]
+    assert [str(ref) for ref in found.removed] == ["ingresses.extensions/shop/alone"]
     assert found.unknown == ()
 
 
@@ -475,14 +473,15 @@ def test_another_version_is_not_compared(make_shop):
     served = definition("example.com", "widgets", "Widget")
     shop.simulated.load([made("Namespace", "shop", ""), served, live])
 
-    found = shop.engine.compare("shop-1")
+    found = shop.engine.diff("shop-1")
 
     [(ref, reason)] = found.unknown
     assert str(ref) == "widgets.example.com/shop/a"
     assert reason == (
-        "the cluster serves example.com/v1, the backup has example.com/v1beta1"
+        "backup shop-1 has example.com/v1beta1, cluster simulated has example.com/v1: "
+        "only the metadata is compared"
     )
-    assert [ref.name for ref in found.only_in_backup] == ["b"]
+    assert [ref.name for ref in found.removed] == ["b"]
 
 
 def test_no_such_backup(world):
@@ -498,4 +497,4 @@ def test_a_cancelled_comparison(world):
     token.cancel("enough")
 
     with pytest.raises(RunCancelledError):
-        world.engine.compare("b", cancel=token)
+        world.engine.diff("b", cancel=token)

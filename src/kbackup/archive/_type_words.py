@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Self
 
 import msgspec
 
 from kbackup._kits.kinds import is_built_in
 from kbackup._kits.words import nearest
+from kbackup.archive._contents import ArchiveContents
 from kbackup.models import GroupResource, Item, well_known
 
 # Source: Kubernetes, `kubectl api-resources` of a server without custom resources.
@@ -73,12 +75,24 @@ class TypeWords:
     A type is meant by its plural, its kind in any case, the short names that every
     cluster knows, and what its definition calls it where that is in the archive; each
     also with the group. Complete when every item was learnt: definitions need not come
-    before what they define.
+    before what they define. For one thread until then.
     """
 
     def __init__(self) -> None:
         self._words: dict[GroupResource, set[str]] = {}
         self._defined: dict[GroupResource, set[str]] = {}
+
+    @classmethod
+    def of(cls, *archives: ArchiveContents) -> Self:
+        """Return the words for the types in some archives."""
+        words = cls()
+        for contents in archives:
+            for type_ in contents.resources():
+                for item in contents.items(type_):
+                    words.learn(item)
+                    if type_ != well_known.CRDS:
+                        break
+        return words
 
     def learn(self, item: Item) -> None:
         """Take in the type of *item*; and of a definition, the one it defines."""

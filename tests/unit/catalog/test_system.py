@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from kbackup.models import GroupResource, ResourceIdentifier
-from kbackup.restore._system import (
+from kbackup.catalog.engine import (
     SystemObjects,
     is_endpoints_of_selector,
     reference_table,
 )
+from kbackup.models import GroupResource, ResourceIdentifier
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "system-objects.md"
 
