@@ -52,10 +52,11 @@ def diff_backups(left: Stored, right: Stored, wanted: Wanted) -> Difference:
     Raises:
         InvalidSpecError: It names what neither of them has.
     """
+    archives = left.contents, right.contents
     selection = select(
         wanted,
         left=namespaces_in(left.contents),
-        words=TypeWords.of(left.contents, right.contents),
+        words=TypeWords.of(*archives) if wanted.resources else TypeWords(),
         is_there=namespaces_in(right.contents).__contains__,
     )
     return _Join(left, right, selection).run()

@@ -16,6 +16,7 @@ from kbackup._kits.words import plural
 from kbackup.cli import _contents
 from kbackup.cli._asking import agreed, require_somebody_to_ask
 from kbackup.cli._describe import Description, describe_entry, entry_row
+from kbackup.cli._diff import diff
 from kbackup.cli._options import (
     Duration,
     Group,
@@ -70,6 +71,7 @@ def backup() -> None:
 
 
 _contents.add_commands(backup)
+backup.add_command(diff)
 
 
 @backup.command()

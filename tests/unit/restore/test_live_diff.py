@@ -7,7 +7,7 @@ import pytest
 from definitions import definition
 from kbackup._kits.workers import CancelToken
 from kbackup.backup import BackupEngine
-from kbackup.errors import BackupNotFoundError, RunCancelledError
+from kbackup.errors import BackupNotFoundError, InvalidSpecError, RunCancelledError
 from kbackup.models import BackupOptions, BackupSpec, LabelSelector, RestoreSpec
 from kbackup.restore import RestoreEngine
 from kbackup.testing import load_sample_shop
@@ -498,3 +498,111 @@ def test_a_cancelled_comparison(world):
 
     with pytest.raises(RunCancelledError):
         world.engine.diff("b", cancel=token)
+
+
+# --- selections -----------------------------------------------------------------------
+
+
+def changed(found):
+    """The names of what differs, as text."""
+    return [str(item.identifier) for item in found.changed]
+
+
+def test_only_some_of_it(world):
+    """Namespaces, types and labels narrow a comparison, and what is asked for it."""
+    world.load(made("Namespace", "bank", ""), made("ConfigMap", "vault", "bank"))
+    world.back_up(included_namespaces=["*"])
+    world.patch("ConfigMap", "vault", {"data": {"a": "2"}}, "bank")
+    world.patch("ConfigMap", "settings", {"data": {"currency": "CHF"}})
+    world.patch("Namespace", "bank", {"metadata": {"labels": {"team": "b"}}}, "")
+    world.patch("Secret", "payment", {"metadata": {"labels": {"team": "b"}}})
+    world.load(made("ConfigMap", "new", "bank"), made("ConfigMap", "new"))
+
+    bank = world.compare(namespaces=["bank"])
+    glob = world.compare(namespaces=["b?nk"])
+    maps = world.compare(resources=["cm"])
+    team = world.compare(selector=LabelSelector(match_labels={"team": "b"}))
+
+    assert changed(bank) == ["configmaps/bank/vault", "namespaces/bank"]
+    assert [str(x) for x in bank.added] == ["configmaps/bank/new"]
+    assert changed(glob) == changed(bank)
+    assert glob.added == bank.added
+    assert changed(maps) == ["configmaps/bank/vault", "configmaps/shop/settings"]
+    assert len(maps.added) == 2
+    assert changed(team) == ["namespaces/bank", "secrets/shop/payment"]
+    assert team.added == ()
+
+
+def test_what_is_not_selected_is_not_read(world):
+    """Whoever may read one namespace only can compare it, and no other is asked about."""
+    world.load(made("Namespace", "bank", ""), made("ConfigMap", "vault", "bank"))
+    world.back_up(included_namespaces=["*"])
+    before = world.simulated.calls.copy()
+
+    found = world.compare(namespaces=["bank"], resources=["configmaps"])
+
+    asked = {call for call in world.simulated.calls - before if "list" in call}
+    assert asked == {"list configmaps"}
+    assert found.same == 1
+
+
+def test_a_type_that_only_the_cluster_has(world):
+    """A type of which the backup has no object can be named, by any of its names."""
+    world.back_up()
+    policy = {"api_version": "networking.k8s.io/v1", "spec": {"podSelector": {}}}
+    world.load(made("NetworkPolicy", "deny", **policy))
+
+    found = world.compare(resources=["netpol"])
+
+    assert [str(x) for x in found.added] == [
+        "networkpolicies.networking.k8s.io/shop/deny"
+    ]
+    assert found.same == 0
+
+
+@pytest.mark.parametrize(
+    ("wanted", "fact"),
+    [
+        ({"resources": ["secert"]}, "neither side has a type 'secert'"),
+        ({"namespaces": ["shpo"]}, "neither side has one called 'shpo'"),
+    ],
+    ids=["type", "namespace"],
+)
+def test_a_slip_of_the_pen(world, wanted, fact):
+    """A name that means nothing is refused: it must not look like no difference."""
+    world.back_up()
+
+    with pytest.raises(InvalidSpecError, match=fact):
+        world.compare(**wanted)
+
+
+def test_a_namespace_that_only_the_cluster_has(world):
+    """A namespace that was made since can be named, and all of it is new."""
+    world.back_up(included_namespaces=["*"])
+    world.load(made("Namespace", "bank", ""), made("ConfigMap", "vault", "bank"))
+
+    found = world.compare(namespaces=["bank"])
+
+    assert [str(x) for x in found.added] == ["configmaps/bank/vault", "namespaces/bank"]
+
+
+def test_a_copy_is_held_against_what_it_was_made_of(world):
+    """A copy under another name equals the backup, until somebody changes it."""
+    world.back_up()
+    world.engine.run(
+        "copy-1",
+        RestoreSpec(backup_name="b", namespace_mapping={"shop": "copy"}),
+    )
+    wanted = {"namespaces": ["shop"], "namespace_mapping": {"shop": "copy"}}
+    fresh = world.compare(**wanted)
+    world.patch("ConfigMap", "settings", {"data": {"currency": "CHF"}}, "copy")
+    world.delete("v1", "Secret", "payment", "copy")
+    world.load(made("ConfigMap", "new", "copy"), made("ConfigMap", "other"))
+
+    found = world.compare(**wanted)
+
+    assert fresh.is_empty, str(fresh)
+    assert changed(found) == ["configmaps/shop/settings"]
+    assert str(found.changed[0].target) == "configmaps/copy/settings"
+    assert [str(x) for x in found.removed] == ["secrets/shop/payment"]
+    assert [str(x) for x in found.added] == ["configmaps/copy/new"]

@@ -1,0 +1,94 @@
+"""``kbackup backup diff``: what happened to the objects of a backup since."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kbackup.cli._options import (
+    Command,
+    Selector,
+    global_options,
+    list_option,
+    pairs_option,
+)
+from kbackup.cli._output import echo, print_document, say_next
+from kbackup.cli._place import meant_backup
+from kbackup.cli._progress import show_progress
+from kbackup.cli._session import Session
+from kbackup.cli._signals import cancel_on_signal
+
+if TYPE_CHECKING:
+    from kbackup.models import Difference
+
+_INCOMPLETE = 3
+
+
+@click.command(cls=Command)
+@click.argument("name", metavar="A")
+@click.argument("other", metavar="[B]", required=False)
+@click.option("--live", is_flag=True, help="Against the cluster, instead of B.")
+@list_option("--namespaces", text="Only in these namespaces of A; default all.")
+@list_option("--resources", text="Only these types: kinds, short or full names.")
+@click.option("-l", "--selector", type=Selector(), help="Only with these labels.")
+@pairs_option(
+    "--namespace-mappings",
+    separator=":",
+    text="What namespace a of A is called on the other side: a:b.",
+)
+@click.option(
+    "--detailed-exitcode", is_flag=True, help="0 nothing differs, 4 something does."
+)
+@global_options
+@click.pass_obj
+def diff(
+    session: Session,
+    name: str,
+    other: str | None,
+    *,
+    live: bool,
+    detailed_exitcode: bool,
+    **flags: Any,
+) -> int:
+    """Show what was removed, added and changed from backup A to backup B.
+
+    With --live from backup A to the cluster as it is. What servers and controllers write
+    by themselves is no difference, and of a Secret only the keys that differ are shown.
+    Exit code 3 if something could not be compared.
+    """
+    if live == (other is not None):
+        raise click.UsageError("give either a second backup or --live")
+    wanted = {
+        "namespaces": flags["namespaces"],
+        "resources": flags["resources"],
+        "selector": flags["selector"],
+        "namespace_mapping": flags["namespace_mappings"],
+    }
+    store = session.store()
+    name = meant_backup(store, name)
+    session.backup = name
+    if other is None:
+        found = _held_against_cluster(session, name, wanted)
+    else:
+        found = store.diff(name, meant_backup(store, other), **wanted)
+    print_document(session, found.to_json(), lambda: echo(str(found)))
+    if live and (found.removed or found.changed):
+        say_next(session, f"kbackup restore plan --from-backup {name}")
+    code = found.exit_code
+    return code if detailed_exitcode or code == _INCOMPLETE else 0
+
+
+def _held_against_cluster(
+    session: Session, name: str, wanted: dict[str, Any]
+) -> Difference:
+    from kbackup.restore import RestoreEngine  # noqa: PLC0415 - on demand
+
+    with show_progress() as observer, cancel_on_signal() as token:
+        engine = RestoreEngine(
+            session.cluster(),
+            session.store(),
+            plugins=session.plugins,
+            observer=observer,
+        )
+        return engine.diff(name, **wanted, cancel=token)
