@@ -1,4 +1,4 @@
-"""The backups of one location: claim, publish, list, open, verify, delete.
+"""The backups of one location: claim, publish, list, open, compare, verify, delete.
 
 What is written here is written once and in an order that leaves nothing half-visible;
 what is read is checked against the record and its manifest. See
