@@ -23,6 +23,7 @@ PUBLIC_NAMES = [
     "BackupStore",
     "CancelToken",
     "Cluster",
+    "Difference",
     "EngineSettings",
     "KBackupError",
     "LabelSelector",

@@ -70,6 +70,7 @@ def values(
     schedule: kbackup.Schedule,
     selector: kbackup.LabelSelector,
     settings: kbackup.EngineSettings,
+    difference: kbackup.Difference,
     token: kbackup.CancelToken,
     error: kbackup.KBackupError,
 ) -> None:
@@ -79,6 +80,7 @@ def values(
     assert_type(schedule, models.Schedule)
     assert_type(selector, models.LabelSelector)
     assert_type(settings, models.EngineSettings)
+    assert_type(difference, models.Difference)
     assert_type(token, workers.CancelToken)
     assert_type(error, errors.KBackupError)
 

@@ -44,6 +44,7 @@ _INCOMPLETE = 3
 @click.pass_obj
 def diff(
     session: Session,
+    /,
     name: str,
     other: str | None,
     *,
