@@ -261,6 +261,7 @@ class BackupStore(RestoreRecords):
         resources: Sequence[str] = (),
         selector: LabelSelector | None = None,
         namespace_mapping: Mapping[str, str] | None = None,
+        redact: Sequence[str] = (),
     ) -> Difference:
         """Tell what happened to the objects between two backups.
 
@@ -275,6 +276,7 @@ class BackupStore(RestoreRecords):
             resources: Types, by any name that means one; none: all.
             selector: Objects that have such labels in either backup; None: all.
             namespace_mapping: What namespaces of *left* are called in *right*.
+            redact: Types whose values are not shown, as those of Secrets; ``*``: all.
 
         Raises:
             BackupNotFoundError: There is no such backup.
@@ -293,6 +295,7 @@ class BackupStore(RestoreRecords):
             resources=resources,
             selector=selector,
             namespace_mapping=namespace_mapping or {},
+            redact=redact,
         )
         with self.open_contents(left) as ours, self.open_contents(right) as theirs:
             return diff_backups(

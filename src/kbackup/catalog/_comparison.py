@@ -176,8 +176,10 @@ class Comparison:
         another version, and what it is where it is not given, only the server knows.
         """
         versions = stored.get("apiVersion"), found.get("apiVersion")
+        kinds = str(stored.get("kind")), str(found.get("kind"))
+        hide = self.selection.hides(ref.group_resource, *kinds)
         if versions[0] == versions[1]:
-            return tuple(differences(stored, found))
+            return tuple(differences(stored, found, hide=hide))
         reason = (
             f"{self.left} has {versions[0]}, {self.right} has {versions[1]}: "
             f"only the metadata is compared"
@@ -187,7 +189,7 @@ class Comparison:
             {"apiVersion": versions[0], **{key: each[key] for key in _ANY_VERSION}}
             for each in (stored, found)
         ]
-        return tuple(differences(*parts)) or None
+        return tuple(differences(*parts, hide=hide)) or None
 
 
 def _rank(ref: ResourceIdentifier) -> tuple[str, str, str]:

@@ -56,7 +56,7 @@ def diff_backups(left: Stored, right: Stored, wanted: Wanted) -> Difference:
     selection = select(
         wanted,
         left=namespaces_in(left.contents),
-        words=TypeWords.of(*archives) if wanted.resources else TypeWords(),
+        words=TypeWords.of(*archives) if wanted.names_types else TypeWords(),
         is_there=namespaces_in(right.contents).__contains__,
     )
     return _Join(left, right, selection).run()

@@ -34,16 +34,23 @@ class Wanted:
         resources: Types, by any name that means one; none: all.
         selector: What has such labels on either side; None: all.
         namespace_mapping: What namespaces of the left side are called on the right.
+        redact: Types whose values are not shown, as those of Secrets; ``*``: all.
     """
 
     namespaces: Sequence[str] = ()
     resources: Sequence[str] = ()
     selector: LabelSelector | None = None
     namespace_mapping: Mapping[str, str] = attrs.field(factory=dict)
+    redact: Sequence[str] = ()
+
+    @property
+    def names_types(self) -> bool:
+        """Whether any word means a type."""
+        return bool(self.resources or self.redact)
 
     def __attrs_post_init__(self) -> None:
         """Refuse a text, which would be taken for its letters."""
-        for name in ("namespaces", "resources"):
+        for name in ("namespaces", "resources", "redact"):
             if isinstance(getattr(self, name), str):
                 msg = f"{name}: expected a sequence of names, got a str"
                 raise TypeError(msg)
@@ -58,12 +65,14 @@ class Selection:
         types: None for all.
         selector: An object with such labels on either side; None selects all.
         mapping: Namespaces of the left side to those of the right, where they differ.
+        hidden: Types whose values are not shown, beside Secrets; None: all of them.
     """
 
     namespaces: IncludesExcludes = attrs.field(factory=IncludesExcludes)
     types: frozenset[GroupResource] | None = None
     selector: LabelSelector | None = None
     mapping: Mapping[str, str] = attrs.field(factory=dict)
+    hidden: frozenset[GroupResource] | None = frozenset()
     _back: Mapping[str, str] = attrs.field(init=False, repr=False)
 
     @_back.default
@@ -92,6 +101,12 @@ class Selection:
             return True
         given = (content["metadata"].get("labels") or {} for content in contents)
         return any(map(self.selector.matches, given))
+
+    def hides(self, resource: GroupResource, *kinds: str) -> bool:
+        """Whether the values of an object may not be shown."""
+        if self.hidden is None or resource in self.hidden:
+            return True
+        return any(well_known.is_secret(resource, kind) for kind in kinds)
 
     def target(self, ref: ResourceIdentifier) -> ResourceIdentifier:
         """What an object of the left side is called on the right."""
@@ -140,14 +155,22 @@ def select(
         InvalidSpecError: A name means nothing on either side, or two namespaces would be
             one.
     """
-    types: set[GroupResource] = set()
-    broken, near = [], []
-    for word in wanted.resources:
-        meant = {*words.meant_by(word), *served(word)}
-        types |= meant
-        if not meant:
-            broken.append(f"resources: neither side has a type {word!r}")
-            near.append(words.near(word))
+    broken: list[str] = []
+    near: list[str] = []
+
+    def types_of(what: str, named: Sequence[str]) -> frozenset[GroupResource]:
+        types: set[GroupResource] = set()
+        for word in named:
+            meant = {*words.meant_by(word), *served(word)}
+            types |= meant
+            if not meant:
+                broken.append(f"{what}: neither side has a type {word!r}")
+                near.append(words.near(word))
+        return frozenset(types)
+
+    types = types_of("resources", wanted.resources)
+    hides_all = "*" in wanted.redact
+    hidden = None if hides_all else types_of("redact", wanted.redact)
     chosen = IncludesExcludes(wanted.namespaces)
     mapping = {a: b for a, b in wanted.namespace_mapping.items() if a != b}
     broken += chosen.violations("namespaces")
@@ -161,9 +184,10 @@ def select(
         raise InvalidSpecError(broken, hint="; ".join(filter(None, hints)))
     return Selection(
         namespaces=chosen,
-        types=frozenset(types) if wanted.resources else None,
+        types=types if wanted.resources else None,
         selector=wanted.selector,
         mapping=mapping,
+        hidden=hidden,
     )
 
 

@@ -37,6 +37,7 @@ _INCOMPLETE = 3
     separator=":",
     text="What namespace a of A is called on the other side: a:b.",
 )
+@list_option("--redact", text="Types whose values are not shown, as Secrets'.")
 @click.option(
     "--detailed-exitcode", is_flag=True, help="0 nothing differs, 4 something does."
 )
@@ -65,6 +66,7 @@ def diff(
         "resources": flags["resources"],
         "selector": flags["selector"],
         "namespace_mapping": flags["namespace_mappings"],
+        "redact": flags["redact"],
     }
     store = session.store()
     name = meant_backup(store, name)

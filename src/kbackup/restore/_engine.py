@@ -164,6 +164,7 @@ class RestoreEngine:
         resources: Sequence[str] = (),
         selector: LabelSelector | None = None,
         namespace_mapping: Mapping[str, str] | None = None,
+        redact: Sequence[str] = (),
         cancel: CancelToken | None = None,
     ) -> Difference:
         """Tell what happened to the objects of a backup since; nothing is written.
@@ -179,6 +180,7 @@ class RestoreEngine:
             selector: Objects that have such labels on either side; None: all.
             namespace_mapping: What namespaces of the backup are called in the cluster:
                 so a copy is held against what it was made of.
+            redact: Types whose values are not shown, as those of Secrets; ``*``: all.
             cancel: Ends it early.
 
         Raises:
@@ -200,6 +202,7 @@ class RestoreEngine:
             resources=resources,
             selector=selector,
             namespace_mapping=namespace_mapping or {},
+            redact=redact,
         )
         return diff_live(self._session(cancel), backup_name, wanted)
 

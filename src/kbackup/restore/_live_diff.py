@@ -110,7 +110,7 @@ class Around:
         return select(
             wanted,
             left=namespaces_in(self.contents),
-            words=TypeWords.of(self.contents) if wanted.resources else TypeWords(),
+            words=TypeWords.of(self.contents) if wanted.names_types else TypeWords(),
             served=self._served,
             is_there=lambda name: self.live(_namespace(name)) is not None,
         )

@@ -2,6 +2,7 @@
 
 import io
 import json
+from pathlib import Path
 
 import pytest
 
@@ -244,6 +245,17 @@ def test_it_is_told_in_lines_and_rows(world):
     ]
 
 
+def test_backups_of_velero():
+    """Backups that Velero wrote are compared like ours, without any manifest."""
+    location = Path(__file__).parents[2] / "formats" / "velero-1.8.1"
+    with BackupStore.open(location, read_only=True) as store:
+        found = store.diff("till-1", "till-s")
+
+    assert found.is_empty, str(found)
+    assert found.same == 9
+    assert found.not_covered == 2
+
+
 # --- what comes and goes by itself ----------------------------------------------------
 
 
@@ -427,12 +439,13 @@ def test_a_selector_counts_only_what_it_selects(world):
 @pytest.mark.parametrize(
     ("wanted", "fact", "hint"),
     [
-        ({"resources": ["secert"]}, "neither side has a type 'secert'", "secrets"),
+        ({"resources": ["secretz"]}, "neither side has a type 'secretz'", "secrets"),
+        ({"redact": ["secretz"]}, "neither side has a type 'secretz'", "secrets"),
         ({"namespaces": ["shpo"]}, "neither side has one called 'shpo'", "shop"),
         ({"namespace_mapping": {"shpo": "x"}}, "has no namespace 'shpo'", "shop"),
         ({"namespaces": ["a,b"]}, "which no pattern may", ""),
     ],
-    ids=["type", "namespace", "mapping", "pattern"],
+    ids=["type", "redact", "namespace", "mapping", "pattern"],
 )
 def test_a_slip_of_the_pen(world, wanted, fact, hint):
     """A name that means nothing is refused: it must not look like no difference."""
@@ -444,7 +457,34 @@ def test_a_slip_of_the_pen(world, wanted, fact, hint):
     assert hint in (refused.value.hint or "")
 
 
-@pytest.mark.parametrize("name", ["namespaces", "resources"])
+@pytest.mark.parametrize("redact", [["cm"], ["*"]], ids=["type", "all"])
+def test_types_whose_values_are_not_shown(world, redact):
+    """Values of types that the user names are shown no more than those of Secrets."""
+    _changed_everywhere(world)
+
+    found = world.store.diff("a", "b", redact=redact)
+
+    shown = {str(item.identifier): f"{item.to_json()}" for item in found.changed}
+    settings = shown["configmaps/shop/settings"]
+    assert HIDDEN in settings
+    assert "EUR" not in settings
+    assert (HIDDEN in shown["persistentvolumes/pv-orders"]) == (redact == ["*"])
+
+
+@pytest.mark.parametrize("kind", ["Secret", "Other"])
+def test_what_lies_among_the_secrets(world, kind):
+    """What an archive has below secrets shows no value, whatever it calls itself."""
+    for name, value in (("a", "b25l"), ("b", "dHdv")):
+        put(world.store, name, ("secrets", made(kind, "x", data={"k": value})))
+
+    found = world.store.diff("a", "b")
+
+    assert paths(found) == {"secrets/shop/x": ["data.k"]}
+    assert "b25l" not in f"{found.to_json()}"
+    assert "dHdv" not in f"{found.to_json()}"
+
+
+@pytest.mark.parametrize("name", ["namespaces", "resources", "redact"])
 def test_a_text_instead_of_names(world, name):
     """A text in the place of a list is refused, and not taken for its letters."""
     with pytest.raises(TypeError, match=name):

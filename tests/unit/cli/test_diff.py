@@ -107,10 +107,10 @@ def test_one_other_side(changed, arguments):
 @pytest.mark.parametrize("other", ["shop-2", "--live"])
 def test_a_slip_of_the_pen(changed, other):
     """A type that neither side has is wrong use, with what may be meant."""
-    done = changed("backup", "diff", "shop-1", other, "--resources", "secert")
+    done = changed("backup", "diff", "shop-1", other, "--resources", "secretz")
 
     assert done.code == 2
-    assert "neither side has a type 'secert'" in done.err
+    assert "neither side has a type 'secretz'" in done.err
     assert "secrets" in done.err
 
 

@@ -563,7 +563,7 @@ def test_a_type_that_only_the_cluster_has(world):
 @pytest.mark.parametrize(
     ("wanted", "fact"),
     [
-        ({"resources": ["secert"]}, "neither side has a type 'secert'"),
+        ({"resources": ["secretz"]}, "neither side has a type 'secretz'"),
         ({"namespaces": ["shpo"]}, "neither side has one called 'shpo'"),
     ],
     ids=["type", "namespace"],
