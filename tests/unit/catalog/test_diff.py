@@ -547,6 +547,18 @@ def test_a_renamed_namespace(world):
     assert found.same == 4
 
 
+def test_what_still_points_to_the_old_name(world):
+    """A binding that was not renamed differs, though it is the same byte for byte."""
+    binding = "clusterrolebindings.rbac.authorization.k8s.io"
+    grant = (binding, _binding("shop", "ClusterRoleBinding"))
+    put(world.store, "a", grant, ("configmaps", made("ConfigMap", "x")))
+    put(world.store, "b", grant, ("configmaps", made("ConfigMap", "x", "copy")))
+
+    found = world.store.diff("a", "b", namespace_mapping={"shop": "copy"})
+
+    assert paths(found) == {f"{binding}/view": ["subjects[web].namespace"]}
+
+
 def test_what_only_one_of_them_has_of_a_renamed_namespace(world):
     """Removed objects go by their old names, added ones by their new ones."""
     everything = ["namespaces", "configmaps"]
@@ -647,6 +659,21 @@ def test_an_object_of_two_groups(world):
     assert names(found.removed) == ["ingresses.extensions/shop/alone"]
     assert (found.same, found.left_out) == (1, 1)
     assert found.unknown == found.added == ()
+
+
+def test_an_object_of_two_groups_and_of_one(world):
+    """Where the other backup has the older group only, that is what is compared."""
+    old, new = "extensions/v1beta1", "networking.k8s.io/v1"
+    older = ("ingresses.extensions", made("Ingress", "web", api_version=old))
+    newer = ("ingresses.networking.k8s.io", made("Ingress", "web", api_version=new))
+    put(world.store, "a", older, newer, listed=["ingresses.extensions"])
+    changed = {"labels": {"a": "b"}}
+    web = made("Ingress", "web", api_version=old, metadata=changed)
+    put(world.store, "b", ("ingresses.extensions", web))
+
+    found = world.store.diff("a", "b")
+
+    assert paths(found) == {"ingresses.extensions/shop/web": ["metadata.labels"]}
 
 
 def test_an_object_that_is_none(world):
