@@ -51,6 +51,19 @@ def test_a_server_that_is_not_verified(kbackup):
     assert "InsecureRequestWarning" not in done.stderr
 
 
+def test_what_changed_since_a_backup(kbackup):
+    """Beside a real server two backups in a row, and the cluster, differ in nothing."""
+    for name in ("a", "b"):
+        kbackup("backup", "create", name, "--include-namespaces", "default")
+
+    between = kbackup("backup", "diff", "a", "b", "--detailed-exitcode")
+    live = kbackup("backup", "diff", "a", "--live", "--detailed-exitcode")
+
+    assert between.returncode == 0, between.stdout + between.stderr
+    assert live.returncode == 0, live.stdout + live.stderr
+    assert "0 removed, 0 added, 0 changed, 0 unknown" in between.stdout
+
+
 def test_a_backup_whose_run_was_killed(kbackup, real_cluster, tmp_path, killed_runs):
     """Who asks for what a dead run began beside a real server hears of it, and can end it."""
     spec = {"included_namespaces": ["default"]}

@@ -155,32 +155,22 @@ def select(
         InvalidSpecError: A name means nothing on either side, or two namespaces would be
             one.
     """
-    broken: list[str] = []
-    near: list[str] = []
-
-    def types_of(what: str, named: Sequence[str]) -> frozenset[GroupResource]:
-        types: set[GroupResource] = set()
-        for word in named:
-            meant = {*words.meant_by(word), *served(word)}
-            types |= meant
-            if not meant:
-                broken.append(f"{what}: neither side has a type {word!r}")
-                near.append(words.near(word))
-        return frozenset(types)
-
-    types = types_of("resources", wanted.resources)
+    named = _Named(words, served)
+    types = named.types("resources", wanted.resources)
     hides_all = "*" in wanted.redact
-    hidden = None if hides_all else types_of("redact", wanted.redact)
+    hidden = None if hides_all else named.types("redact", wanted.redact)
     chosen = IncludesExcludes(wanted.namespaces)
     mapping = {a: b for a, b in wanted.namespace_mapping.items() if a != b}
-    broken += chosen.violations("namespaces")
-    broken += _absent(wanted, left, is_there)
-    broken += _collisions(mapping, [x for x in sorted(left) if chosen.wants(x)])
+    broken = [
+        *named.broken,
+        *chosen.violations("namespaces"),
+        *_absent(wanted, left, is_there),
+        *_collisions(mapping, [x for x in sorted(left) if chosen.wants(x)]),
+    ]
     if broken:
-        hints = [suggestion("type", near)]
         names = [*wanted.namespaces, *wanted.namespace_mapping]
         slips = [nearest(name, left) for name in names if name not in left]
-        hints.append(suggestion("namespace", slips))
+        hints = suggestion("type", named.near), suggestion("namespace", slips)
         raise InvalidSpecError(broken, hint="; ".join(filter(None, hints)))
     return Selection(
         namespaces=chosen,
@@ -189,6 +179,26 @@ def select(
         mapping=mapping,
         hidden=hidden,
     )
+
+
+@attrs.define
+class _Named:
+    """The types that words mean, and which words mean none."""
+
+    words: TypeWords
+    served: Callable[[str], Collection[GroupResource]]
+    broken: list[str] = attrs.field(factory=list)
+    near: list[str] = attrs.field(factory=list)
+
+    def types(self, what: str, named: Sequence[str]) -> frozenset[GroupResource]:
+        types: set[GroupResource] = set()
+        for word in named:
+            meant = {*self.words.meant_by(word), *self.served(word)}
+            types |= meant
+            if not meant:
+                self.broken.append(f"{what}: neither side has a type {word!r}")
+                self.near.append(self.words.near(word))
+        return frozenset(types)
 
 
 def _absent(
