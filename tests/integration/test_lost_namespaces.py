@@ -5,9 +5,10 @@ import time
 import attrs
 import pytest
 
+from kbackup.backup import BackupEngine
 from kbackup.catalog import BackupStore
 from kbackup.cluster import Cluster
-from kbackup.models import GroupResource, RestoreSpec
+from kbackup.models import BackupSpec, GroupResource, RestoreSpec
 from kbackup.restore import RestoreEngine
 from workloads import (
     INGRESS,
@@ -54,7 +55,7 @@ def lost(source, wait_for, side_by_side, tmp_path_factory):
         namespace = f"{word}-{number}"
         store = BackupStore.open(tmp_path_factory.mktemp(word))
         back_up(source, namespace, store, wait_for)
-        live = RestoreEngine(source, store).compare("b-1")
+        live = RestoreEngine(source, store).diff("b-1")
         drop(source, namespace, wait_for)
         return Lost(namespace, store, live)
 
@@ -85,7 +86,7 @@ def test_delete_and_restore(source, lost, wait_for, side_by_side):
     assert again.is_empty, str(again)
     changed = [entry for entry in again.entries if entry.differences]
     assert changed == [], str(again)
-    assert engine.compare("b-1").is_empty, str(engine.compare("b-1"))
+    assert engine.diff("b-1").is_empty, str(engine.diff("b-1"))
 
 
 def _change(cluster, namespace):
@@ -118,7 +119,7 @@ def _change(cluster, namespace):
         cluster.create(resource, body, namespace=namespace)
 
 
-def test_compare_names_what_was_changed(source, lost, wait_for):
+def test_diff_names_what_was_changed(source, lost, wait_for):
     """After a restore nothing differs; then exactly what was changed by hand does.
 
     What the controllers do about it (Pods that go and come, Endpoints, slices) is none
@@ -127,25 +128,25 @@ def test_compare_names_what_was_changed(source, lost, wait_for):
     namespace, live = lost["compared"].namespace, lost["compared"].live
     engine = RestoreEngine(source, lost["compared"].store)
     assert live.is_empty, str(live)
-    gone = engine.compare("b-1")
-    assert f"namespaces/{namespace}" in [str(x) for x in gone.only_in_backup]
-    assert gone.same == len(gone.changed) == len(gone.only_in_cluster) == 0
+    gone = engine.diff("b-1")
+    assert f"namespaces/{namespace}" in [str(x) for x in gone.removed]
+    assert gone.same == len(gone.changed) == len(gone.added) == 0
     engine.run("r-1", RestoreSpec(backup_name="b-1"))
     wait_for("all Pods", lambda: is_settled(source, namespace))
-    restored = engine.compare("b-1")
+    restored = engine.diff("b-1")
     assert restored.is_empty, str(restored)
-    assert restored.same == len(gone.only_in_backup)
+    assert restored.same == len(gone.removed)
 
     _change(source, namespace)
 
     wait_for("the end of a Pod", lambda: not is_settled(source, namespace))
-    found = engine.compare("b-1")
-    assert [str(x) for x in found.only_in_backup] == [
+    found = engine.diff("b-1")
+    assert [str(x) for x in found.removed] == [
         f"ingresses.networking.k8s.io/{namespace}/web",
         f"jobs.batch/{namespace}/work",
         f"services/{namespace}/web",
     ]
-    assert [str(x) for x in found.only_in_cluster] == [
+    assert [str(x) for x in found.added] == [
         f"configmaps/{namespace}/new",
         f"ingresses.networking.k8s.io/{namespace}/new",
         f"poddisruptionbudgets.policy/{namespace}/new",
@@ -162,3 +163,11 @@ def test_compare_names_what_was_changed(source, lost, wait_for):
     }
     assert found.unknown == ()
     assert "b3RoZXI=" not in f"{found!r}{found.to_json()}"
+
+    spec = BackupSpec(included_namespaces=[namespace])
+    store = lost["compared"].store
+    assert BackupEngine(source, store).run("b-2", spec).results.errors == ()
+    between = store.diff("b-1", "b-2")
+    assert (between.removed, between.added) == (found.removed, found.added)
+    assert between.changed == found.changed, str(between)
+    assert between.unknown == ()

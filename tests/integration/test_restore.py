@@ -218,7 +218,7 @@ def _statics(namespace):
     return volume, claim
 
 
-def test_compare_names_a_lost_volume(source, namespace, tmp_path, wait_for):
+def test_diff_names_a_lost_volume(source, namespace, tmp_path, wait_for):
     """A volume that is Released is the same object; a deleted one is missing."""
     volume, claim = _statics(namespace)
     discovery = source.discover()
@@ -239,16 +239,16 @@ def test_compare_names_a_lost_volume(source, namespace, tmp_path, wait_for):
 
         source.delete(claims, "static", namespace=namespace)
         wait_for("the release", lambda: phase() == "Released")
-        released = engine.compare("b-1")
+        released = engine.diff("b-1")
         source.delete(volumes, name)
         wait_for("its end", lambda: name not in names(source, "v1", volumes.kind, ""))
-        lost = engine.compare("b-1")
+        lost = engine.diff("b-1")
 
-    assert [str(x) for x in released.only_in_backup] == [
+    assert [str(x) for x in released.removed] == [
         f"persistentvolumeclaims/{namespace}/static"
     ]
     assert not released.changed
-    assert [str(x) for x in lost.only_in_backup] == [
+    assert [str(x) for x in lost.removed] == [
         f"persistentvolumeclaims/{namespace}/static",
         f"persistentvolumes/{name}",
     ]
