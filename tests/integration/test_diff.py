@@ -50,7 +50,7 @@ def test_two_backups_of_a_quiet_namespace(place):
     BackupEngine(place.cluster, place.store).run("b-2", spec)
 
     between = place.store.diff("b-1", "b-2")
-    live = place.engine.diff("b-2", namespaces=[place.namespace])
+    live = place.engine.compare("b-2", namespaces=[place.namespace])
 
     assert between.is_empty, str(between)
     assert live.is_empty, str(live)
@@ -66,10 +66,10 @@ def test_a_copy_equals_its_backup(place, wait_for):
     place.engine.run("r-1", spec)
     wait_for("all Pods", lambda: is_settled(place.cluster, copy))
     wanted = {"namespaces": [place.namespace], "namespace_mapping": mapping}
-    fresh = place.engine.diff("b-1", **wanted)
+    fresh = place.engine.compare("b-1", **wanted)
     place.change(copy)
 
-    found = place.engine.diff("b-1", **wanted)
+    found = place.engine.compare("b-1", **wanted)
 
     delete(place.cluster, copy)
     assert fresh.is_empty, str(fresh)
@@ -83,7 +83,7 @@ def test_a_plan_names_what_differs(place):
     place.change(place.namespace)
     place.cluster.delete(secrets, "key", namespace=place.namespace)
     engine, chosen = place.engine, [place.namespace]
-    found = engine.diff("b-1", namespaces=chosen)
+    found = engine.compare("b-1", namespaces=chosen)
     spec = RestoreSpec(backup_name="b-1", existing_resource_policy="update")
 
     plan = engine.plan("r-2", spec)
@@ -96,5 +96,5 @@ def test_a_plan_names_what_differs(place):
     ]
     assert told.added == found.removed
     assert [x.identifier for x in told.changed] == [x.identifier for x in found.changed]
-    assert engine.diff("b-1", namespaces=chosen).is_empty
+    assert engine.compare("b-1", namespaces=chosen).is_empty
     assert engine.plan("r-3", spec).diff().is_empty

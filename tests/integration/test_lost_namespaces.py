@@ -55,7 +55,7 @@ def lost(source, wait_for, side_by_side, tmp_path_factory):
         namespace = f"{word}-{number}"
         store = BackupStore.open(tmp_path_factory.mktemp(word))
         back_up(source, namespace, store, wait_for)
-        live = RestoreEngine(source, store).diff("b-1")
+        live = RestoreEngine(source, store).compare("b-1")
         drop(source, namespace, wait_for)
         return Lost(namespace, store, live)
 
@@ -86,7 +86,7 @@ def test_delete_and_restore(source, lost, wait_for, side_by_side):
     assert again.is_empty, str(again)
     changed = [entry for entry in again.entries if entry.differences]
     assert changed == [], str(again)
-    assert engine.diff("b-1").is_empty, str(engine.diff("b-1"))
+    assert engine.compare("b-1").is_empty, str(engine.compare("b-1"))
 
 
 def _change(cluster, namespace):
@@ -128,19 +128,19 @@ def test_diff_names_what_was_changed(source, lost, wait_for):
     namespace, live = lost["compared"].namespace, lost["compared"].live
     engine = RestoreEngine(source, lost["compared"].store)
     assert live.is_empty, str(live)
-    gone = engine.diff("b-1")
+    gone = engine.compare("b-1")
     assert f"namespaces/{namespace}" in [str(x) for x in gone.removed]
     assert gone.same == len(gone.changed) == len(gone.added) == 0
     engine.run("r-1", RestoreSpec(backup_name="b-1"))
     wait_for("all Pods", lambda: is_settled(source, namespace))
-    restored = engine.diff("b-1")
+    restored = engine.compare("b-1")
     assert restored.is_empty, str(restored)
     assert restored.same == len(gone.removed)
 
     _change(source, namespace)
 
     wait_for("the end of a Pod", lambda: not is_settled(source, namespace))
-    found = engine.diff("b-1")
+    found = engine.compare("b-1")
     assert [str(x) for x in found.removed] == [
         f"ingresses.networking.k8s.io/{namespace}/web",
         f"jobs.batch/{namespace}/work",

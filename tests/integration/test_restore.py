@@ -239,10 +239,10 @@ def test_diff_names_a_lost_volume(source, namespace, tmp_path, wait_for):
 
         source.delete(claims, "static", namespace=namespace)
         wait_for("the release", lambda: phase() == "Released")
-        released = engine.diff("b-1")
+        released = engine.compare("b-1")
         source.delete(volumes, name)
         wait_for("its end", lambda: name not in names(source, "v1", volumes.kind, ""))
-        lost = engine.diff("b-1")
+        lost = engine.compare("b-1")
 
     assert [str(x) for x in released.removed] == [
         f"persistentvolumeclaims/{namespace}/static"

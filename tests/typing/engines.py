@@ -112,7 +112,7 @@ def a_restore(cluster: Cluster, store: BackupStore) -> None:
 
 def a_comparison(engine: RestoreEngine) -> None:
     """A comparison's parts are read without a cast."""
-    difference = engine.diff("shop-1")
+    difference = engine.compare("shop-1")
 
     assert_type(difference, Difference)
     assert_type(difference.changed, tuple[ChangedItem, ...])

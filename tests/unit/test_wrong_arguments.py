@@ -71,7 +71,7 @@ def test_apply_needs_a_plan(cluster, store):
 def test_compare_and_resume_need_a_name(cluster, store, name):
     """What is no name of a backup is told so, not how it failed inside."""
     with pytest.raises(TypeError, match=r"^backup_name: expected a str, got "):
-        RestoreEngine(cluster, store).diff(name)
+        RestoreEngine(cluster, store).compare(name)
     with pytest.raises(TypeError, match=r"^name: expected a str, got "):
         BackupEngine(cluster, store).resume(name)
 

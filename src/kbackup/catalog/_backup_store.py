@@ -267,7 +267,7 @@ class BackupStore(RestoreRecords):
 
         Both archives are read and checked to the end; of objects that are the same byte
         for byte nothing is parsed. `Difference` says what is left out.
-        `RestoreEngine.diff` holds a backup against a cluster in the same way.
+        `RestoreEngine.compare` holds a backup against a cluster in the same way.
 
         Args:
             left: The backup that it begins with, mostly the older one.

@@ -126,7 +126,7 @@ class _Story:
         return result
 
     def _compare(self) -> Difference:
-        difference = self._restores.diff("shop-1")
+        difference = self._restores.compare("shop-1")
         if difference.is_empty:
             same = plural(difference.same, "object")
             self._say(f"{same} compared: every one is as it was in the backup.")

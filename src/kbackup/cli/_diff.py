@@ -94,4 +94,4 @@ def _held_against_cluster(
             plugins=session.plugins,
             observer=observer,
         )
-        return engine.diff(name, **wanted, cancel=token)
+        return engine.compare(name, **wanted, cancel=token)

@@ -156,7 +156,7 @@ class RestoreEngine:
         options = given_or_new("options", options, RestoreOptions)
         return run_restore(self._session(cancel), name, spec, options)
 
-    def diff(
+    def compare(
         self,
         backup_name: str,
         *,
@@ -192,8 +192,8 @@ class RestoreEngine:
             RunCancelledError: *cancel* was cancelled.
         """
         from kbackup.catalog.engine import Wanted  # noqa: PLC0415 - see the module
-        from kbackup.restore._live_diff import (  # noqa: PLC0415 - see the module
-            diff_live,
+        from kbackup.restore._comparer import (  # noqa: PLC0415 - see the module
+            compare_live,
         )
 
         require("backup_name", backup_name, str)
@@ -204,7 +204,7 @@ class RestoreEngine:
             namespace_mapping=namespace_mapping or {},
             redact=redact,
         )
-        return diff_live(self._session(cancel), backup_name, wanted)
+        return compare_live(self._session(cancel), backup_name, wanted)
 
     def __repr__(self) -> str:
         return f"RestoreEngine({self._cluster!r}, {self._store!r})"

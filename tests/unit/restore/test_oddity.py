@@ -73,7 +73,7 @@ def test_an_odd_item_is_unknown_to_a_comparison(make_shop):
     shop = make_shop([NAMESPACE, odd, _config_map("settings")], as_is=True)
     shop.simulated.load([NAMESPACE, _config_map("odd")])
 
-    found = shop.engine.diff("shop-1")
+    found = shop.engine.compare("shop-1")
 
     reasons = {str(ref): reason for ref, reason in found.unknown}
     assert reasons["configmaps/shop/odd"].startswith("it is not as Kubernetes has it")
@@ -86,7 +86,7 @@ def test_an_odd_item_that_the_cluster_does_not_have_is_only_in_the_backup(make_s
     shop = make_shop([NAMESPACE, odd], as_is=True)
     shop.simulated.load([NAMESPACE])
 
-    found = shop.engine.diff("shop-1")
+    found = shop.engine.compare("shop-1")
 
     assert "configmaps/shop/odd" in map(str, found.removed)
 

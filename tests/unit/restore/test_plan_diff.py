@@ -63,7 +63,10 @@ def test_what_is_created_and_what_is_changed(drifted):
 def test_it_comes_true(drifted):
     """What a plan says that it changes is what differs, and afterwards nothing does."""
     plan = drifted.engine.plan("try-2", UPDATE)
-    predicted, before = plan.diff(), drifted.engine.diff("shop-1", namespaces=["shop"])
+    predicted, before = (
+        plan.diff(),
+        drifted.engine.compare("shop-1", namespaces=["shop"]),
+    )
 
     drifted.engine.apply(plan)
 
@@ -71,7 +74,7 @@ def test_it_comes_true(drifted):
     assert [x.identifier for x in predicted.changed] == [
         x.identifier for x in before.changed
     ]
-    assert drifted.engine.diff("shop-1", namespaces=["shop"]).is_empty
+    assert drifted.engine.compare("shop-1", namespaces=["shop"]).is_empty
     assert drifted.engine.plan("try-3", UPDATE).diff().is_empty
 
 

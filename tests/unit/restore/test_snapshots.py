@@ -131,7 +131,7 @@ def test_a_target_without_snapshots(make_shop):
 
 def test_snapshots_that_are_gone_are_missed(shop):
     """A comparison writes nothing: it names a snapshot that only the backup has."""
-    found = shop.engine.diff("shop-1")
+    found = shop.engine.compare("shop-1")
 
     missing = [str(ref) for ref in found.removed]
     assert f"volumesnapshots.{GROUP}/shop/nightly" in missing

@@ -95,7 +95,7 @@ class World:
 
     def compare(self, **wanted):
         """Compare ``b`` with the cluster."""
-        return self.engine.diff("b", **wanted)
+        return self.engine.compare("b", **wanted)
 
     def missing(self):
         """What only the backup has, as text."""
@@ -173,7 +173,7 @@ def test_a_restored_shop_is_the_same(shop):
     """After a restore only the volume that it did not bring back is missing."""
     shop.engine.run("try-1", RestoreSpec(backup_name="shop-1"))
 
-    found = shop.engine.diff("shop-1")
+    found = shop.engine.compare("shop-1")
 
     assert [str(x) for x in found.removed] == ["persistentvolumes/pv-orders"]
     assert not found.changed
@@ -405,7 +405,7 @@ def test_a_backup_that_does_not_say_what_it_listed(make_shop):
         ]
     )
 
-    found = shop.engine.diff("shop-1")
+    found = shop.engine.compare("shop-1")
 
     assert [str(x) for x in found.added] == [
         "configmaps/shop/b",
@@ -457,7 +457,7 @@ def test_an_object_of_two_groups_is_compared_once(make_shop):
     shop.replace_backup([*in_both, alone], as_is=True)
     shop.simulated.load([made("Namespace", "shop", ""), web])
 
-    found = shop.engine.diff("shop-1")
+    found = shop.engine.compare("shop-1")
 
     assert [str(ref) for ref in found.removed] == ["ingresses.extensions/shop/alone"]
     assert found.unknown == ()
@@ -473,7 +473,7 @@ def test_another_version_is_not_compared(make_shop):
     served = definition("example.com", "widgets", "Widget")
     shop.simulated.load([made("Namespace", "shop", ""), served, live])
 
-    found = shop.engine.diff("shop-1")
+    found = shop.engine.compare("shop-1")
 
     [(ref, reason)] = found.unknown
     assert str(ref) == "widgets.example.com/shop/a"
@@ -497,7 +497,7 @@ def test_a_cancelled_comparison(world):
     token.cancel("enough")
 
     with pytest.raises(RunCancelledError):
-        world.engine.diff("b", cancel=token)
+        world.engine.compare("b", cancel=token)
 
 
 # --- selections -----------------------------------------------------------------------

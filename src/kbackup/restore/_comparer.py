@@ -64,7 +64,7 @@ _OF_EVERY_CLUSTER = frozenset({"default", *SYSTEM_NAMESPACES})
 _decode = msgspec.json.decode
 
 
-def diff_live(session: Session, backup_name: str, wanted: Wanted) -> Difference:
+def compare_live(session: Session, backup_name: str, wanted: Wanted) -> Difference:
     """Hold a backup against the live cluster; write nothing."""
     with cancel_as_error():
         backup, options = session.store.get(backup_name), RestoreOptions()
