@@ -95,7 +95,7 @@ def test_every_verb_names_a_cancel_that_is_none(cluster, store):
         (backup.plan, (BackupSpec(),)),
         (restore.run, ("q", spec)),
         (restore.plan, ("q", spec)),
-        (restore.diff, ("b",)),
+        (restore.compare, ("b",)),
     ):
         with pytest.raises(
             TypeError, match=r"^cancel: expected a CancelToken, got a b"
