@@ -21,7 +21,7 @@ of a message.
     │                              UnsupportedByServerError · ThrottledError* ·
     │                              ClusterUnreachableError* · ServerFaultError* ·
     │                              TargetMismatchError · ExecError
-    ├── HookError                  HookFailedError · HookTimeoutError
+    ├── HookError (hook, pod)      HookFailedError · HookTimeoutError
     ├── StoreError (key)           ObjectNotFoundError · ObjectExistsError ·
     │                              StoreAccessError · StoreUnavailableError* ·
     │                              StoreFullError · DigestMismatchError ·
@@ -274,15 +274,23 @@ class ExecError(ClusterError):
 
 
 class HookError(KBackupError):
-    """A command in a Pod, before or after, did not do."""
+    """`hook`, such as ``pre hook quiesce``, did not do in `pod`; no command is named."""
+
+    fact: ClassVar[str] = "failed"
+
+    def __init__(self, hook: str, pod: str, reason: str, *, hint: str = "") -> None:
+        super().__init__(f"{hook} of Pod {pod} {self.fact}", reason, hint=hint)
+        self.hook, self.pod, self.reason = hook, pod, reason
 
 
 class HookFailedError(HookError):
-    """A hook's command ended with an error."""
+    """A hook's command could not be run, or ended with an error."""
 
 
 class HookTimeoutError(HookError):
-    """A hook's command did not end in time."""
+    """A hook's command did not end in time; it may still run."""
+
+    fact = "did not end in time"
 
 
 class StoreError(KBackupError):

@@ -125,17 +125,27 @@ class CancelToken:
 
 
 class ChildToken(CancelToken):
-    """A token that is cancelled with another one, and can be cancelled alone."""
+    """A token that is cancelled with another one, and can be cancelled alone.
 
-    def __init__(self, parent: CancelToken) -> None:
+    Args:
+        parent: The other one.
+        grace: How much later than the other one, from the first look at it: for what
+            must still be done when the rest is over. None: at once.
+    """
+
+    def __init__(self, parent: CancelToken, grace: timedelta | None = None) -> None:
         super().__init__()
         self._parent = parent
+        self._grace = grace
 
     @property
     def cancelled(self) -> bool:
         """Whether this token or the other one was cancelled."""
         if self._parent.cancelled:
-            self.cancel(self._parent.reason)
+            if self._grace is None:
+                self.cancel(self._parent.reason)
+            elif self._deadline is None:
+                self.after(self._grace)
         return super().cancelled
 
     def wait(self, seconds: float) -> None:

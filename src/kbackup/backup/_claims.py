@@ -1,7 +1,7 @@
 """What is kept of claims and volumes while they are stored, and what policies say of them.
 
 Of each claim its name and its volume; where policies have to be asked, of claims and
-volumes the few fields that they look at, as JSON. Used by one thread.
+volumes the few fields that they look at, as JSON. Used by one thread at a time.
 """
 
 from __future__ import annotations

@@ -52,6 +52,8 @@ def report_filters(request: BackupRequest, run: Run) -> None:
         run.warning(f"{what} resources {text!r}: the cluster serves none like that")
     for text in filters.misplaced:
         run.warning(f"resource {text!r} is listed under the wrong scope: ignored")
+    for name in request.hooks.idle:
+        run.warning(f"hooks {name!r} are for no Pods: nothing of them is run")
     for field in _without_effect(request):
         run.warning(f"{field} has no effect in this version of kbackup")
     for key in request.ordered.idle:
@@ -325,11 +327,6 @@ def report_volumes(spec: BackupSpec, ledger: Ledger, run: Run) -> None:
         run.error(f"not covered: {gap}")
     if others:
         run.warning(_without_data(others))
-    if ledger.hooked_pods:
-        run.warning(
-            f"hook annotations of {ledger.hooked_pods} Pods were not followed: "
-            "this version of kbackup runs no commands in Pods"
-        )
 
 
 def _without_data(volumes: Sequence[VolumeRecord]) -> str:

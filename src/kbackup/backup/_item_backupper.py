@@ -8,10 +8,9 @@ where an action or a `where` has a say, items go through `_inspect`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
-import attrs
 import msgspec
 
 from kbackup._kits.words import qualified
@@ -21,6 +20,7 @@ from kbackup.backup._action_runner import ActionCall, ActionOutcome, ActionRunne
 from kbackup.backup._changed import changed_item, is_as_given
 from kbackup.backup._claims import Claims
 from kbackup.backup._filters import NEVER_STORED_ALONE
+from kbackup.backup._items import Candidate, ItemSink
 from kbackup.backup._ledger import Ledger, Tally, TypeLedger
 from kbackup.backup._references import References, finder_for
 from kbackup.cluster import ListedItem
@@ -48,42 +48,10 @@ NOT_IN_WHERE = "not wanted by where"
 OF_SNAPSHOTS = "snapshots are not stored by themselves"
 
 _BATCH = 64  # items handed to the action worker at once: a hand-over costs 70 us
-_HOOKS = (
-    labels.PRE_BACKUP_HOOK_PREFIX,
-    labels.POST_BACKUP_HOOK_PREFIX,
-    labels.LEGACY_BACKUP_HOOK_PREFIX,
-)
-
-
-class ItemSink(Protocol):
-    """Where items are written: an archive, or nowhere for a plan."""
-
-    def add(
-        self,
-        *,
-        resource: str,
-        version: str,
-        namespace: str,
-        name: str,
-        body: bytes,
-        preferred: bool = True,
-    ) -> None:
-        """Take one item."""
-        ...
-
-
-@attrs.frozen(kw_only=True)
-class _Candidate:
-    """An item that passed the filters and is parsed."""
-
-    identifier: ResourceIdentifier
-    body: bytes
-    item: Mapping[str, Any]
-    labels: Mapping[str, str]
 
 
 class ItemBackupper:
-    """Stores items and keeps the books; used by one thread.
+    """Stores items and keeps the books; used by one thread at a time.
 
     Args:
         run: Gets warnings, errors and progress.
@@ -168,17 +136,25 @@ class ItemBackupper:
             tally: Counts what becomes of it; it counted the item as listed already.
         """
         tally = tally if tally is not None else Tally()
-        page, before = self._ledger.of_type(resource), tally.stored
         self._ledger.total += 1
-        candidate = self._fetched(page, item, tally)
+        candidate = self.fetched(resource, item, tally)
         if candidate is None:
             return
+        page = self._ledger.of_type(resource)
         if not by_where or self._is_wanted(page, candidate, tally):
-            self._store([candidate], page, tally)
+            self.store(resource, candidate, tally)
+
+    def store(self, resource: APIResource, candidate: Candidate, tally: Tally) -> None:
+        """Store one object that `chosen` or `fetched` returned."""
+        before = tally.stored
+        self._store([candidate], self._ledger.of_type(resource), tally)
         self._ledger.items += tally.stored - before
 
-    def _fetched(self, page: TypeLedger, item: Item, tally: Tally) -> _Candidate | None:
+    def fetched(
+        self, resource: APIResource, item: Item, tally: Tally
+    ) -> Candidate | None:
         """Return a fetched object as a candidate, unless it is left out."""
+        page = self._ledger.of_type(resource)
         content = self._content(page, item.identifier, item.raw, tally)
         if content is None:
             return None
@@ -194,10 +170,25 @@ class ItemBackupper:
         elif labels.is_excluded(found):
             tally.skipped[EXCLUDED_BY_LABEL] += 1
         else:
-            return _Candidate(
+            return Candidate(
                 identifier=item.identifier, body=item.raw, item=content, labels=found
             )
         return None
+
+    def chosen(
+        self, resource: APIResource, items: Iterable[ListedItem], tally: Tally
+    ) -> Iterator[Candidate]:
+        """Yield the listed objects that are wanted, parsed; count the others."""
+        page = self._ledger.of_type(resource)
+        for item in items:
+            self._cancel.check()
+            key = qualified(item.namespace, item.name)
+            if reason := self._unwanted(item, key, page):
+                tally.skipped[reason] += 1
+                continue
+            candidate = self._candidate(page, item, tally)
+            if candidate is not None and self._is_wanted(page, candidate, tally):
+                yield candidate
 
     def fail(self, identifier: ResourceIdentifier, error: Exception) -> None:
         """Record that one item is lost; the run goes on."""
@@ -275,16 +266,8 @@ class ItemBackupper:
         self, page: TypeLedger, items: Sequence[ListedItem], tally: Tally
     ) -> None:
         """Store items of a type that something wants to look into."""
-        batch: list[_Candidate] = []
-        for item in items:
-            self._cancel.check()
-            key = qualified(item.namespace, item.name)
-            if reason := self._unwanted(item, key, page):
-                tally.skipped[reason] += 1
-                continue
-            candidate = self._candidate(page, item, tally)
-            if candidate is None or not self._is_wanted(page, candidate, tally):
-                continue
+        batch: list[Candidate] = []
+        for candidate in self.chosen(page.resource, items, tally):
             batch.append(candidate)
             if len(batch) >= _BATCH:
                 self._store(batch, page, tally)
@@ -293,12 +276,12 @@ class ItemBackupper:
 
     def _candidate(
         self, page: TypeLedger, item: ListedItem, tally: Tally
-    ) -> _Candidate | None:
+    ) -> Candidate | None:
         identifier, body = _identifier(page, item.namespace, item.name), item.json()
         content = self._content(page, identifier, body, tally)
         if content is None:
             return None
-        return _Candidate(
+        return Candidate(
             identifier=identifier, body=body, item=content, labels=item.labels or {}
         )
 
@@ -320,7 +303,7 @@ class ItemBackupper:
         self._lose(page, identifier, ValueError("it is not a JSON object"), tally)
         return None
 
-    def _is_wanted(self, page: TypeLedger, candidate: _Candidate, tally: Tally) -> bool:
+    def _is_wanted(self, page: TypeLedger, candidate: Candidate, tally: Tally) -> bool:
         """Ask the caller's function; what it raises costs the item."""
         if self._where is None:
             return True
@@ -337,7 +320,7 @@ class ItemBackupper:
         return wanted
 
     def _store(
-        self, batch: Sequence[_Candidate], page: TypeLedger, tally: Tally
+        self, batch: Sequence[Candidate], page: TypeLedger, tally: Tally
     ) -> None:
         """Run the actions of a batch, then write what they left."""
         calls = [
@@ -355,7 +338,7 @@ class ItemBackupper:
             outcome = next(outcomes) if call.actions else ActionOutcome(item=call.item)
             self._finish(page, candidate, outcome, tally)
 
-    def _actions_for(self, candidate: _Candidate) -> tuple[BackupItemAction, ...]:
+    def _actions_for(self, candidate: Candidate) -> tuple[BackupItemAction, ...]:
         identifier = candidate.identifier
         return tuple(
             resolved.action
@@ -366,7 +349,7 @@ class ItemBackupper:
     def _finish(
         self,
         page: TypeLedger,
-        candidate: _Candidate,
+        candidate: Candidate,
         outcome: ActionOutcome,
         tally: Tally,
     ) -> None:
@@ -401,10 +384,11 @@ class ItemBackupper:
             page.note_version(identifier.qualified_name, version)
         tally.stored += 1
         self._note(identifier, outcome)
-        self._begin(identifier, outcome)
+        if candidate.identifier not in self._ledger.unquiesced:
+            self._begin(identifier, outcome)
 
     def _as_stored(
-        self, candidate: _Candidate, outcome: ActionOutcome
+        self, candidate: Candidate, outcome: ActionOutcome
     ) -> tuple[ResourceIdentifier, bytes]:
         """Return name and bytes of what is written; untouched where nothing changed.
 
@@ -460,8 +444,6 @@ class ItemBackupper:
             return
         self._references.note(finder, item, identifier)
         self._claims.note(identifier, item)
-        if identifier.group_resource == well_known.PODS and _has_hooks(item):
-            self._ledger.hooked_pods += 1
 
     def _lose(
         self,
@@ -477,10 +459,3 @@ class ItemBackupper:
 
 def _identifier(page: TypeLedger, namespace: str, name: str) -> ResourceIdentifier:
     return ResourceIdentifier(page.resource.group_resource, namespace, name)
-
-
-def _has_hooks(pod: Mapping[str, Any]) -> bool:
-    """Tell whether a Pod's annotations ask for commands before or after."""
-    metadata = pod.get("metadata")
-    annotations = metadata.get("annotations") if isinstance(metadata, Mapping) else None
-    return any(key.startswith(_HOOKS) for key in annotations or ())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import attrs
 
@@ -15,7 +16,7 @@ from kbackup._kits.words import qualified
 from kbackup.catalog import NotCovered, VolumeRecord
 from kbackup.cluster import ListedItem
 from kbackup.errors import ArchiveError
-from kbackup.models import APIResource, GroupResource, ResourceIdentifier
+from kbackup.models import APIResource, GroupResource, HookStatus, ResourceIdentifier
 
 
 @attrs.define(eq=False)
@@ -126,7 +127,10 @@ class Ledger:
             whether the filters do not count for it.
         not_covered: What was selected and could not be read.
         volumes: A record for each claim, once all are stored.
-        hooked_pods: Pods with hook annotations, which are not run.
+        hooked_pods: Pods with hooks.
+        unquiesced: Pods in which a hook failed that is to be heeded, and what belongs to
+            them: stored, but nothing may act on it.
+        hook_status: How many hooks were tried and failed; None: there was none.
         excluded_namespaces: Kept out by a label, with all that is in them.
         idle_namespaces: Namespace objects that are stored although the filters found
             nothing in them, and chose other things than Namespaces.
@@ -140,6 +144,8 @@ class Ledger:
         self.not_covered: list[NotCovered] = []
         self.volumes: list[VolumeRecord] = []
         self.hooked_pods = 0
+        self.unquiesced: set[ResourceIdentifier] = set()
+        self.hook_status: HookStatus | None = None
         self.excluded_namespaces: frozenset[str] = frozenset()
         self.idle_namespaces: list[str] = []
         self.items = 0
@@ -185,6 +191,15 @@ class Ledger:
         """Note an item that an action asks for."""
         if unfiltered or identifier not in self.wanted:
             self.wanted[identifier] = unfiltered
+
+    @contextmanager
+    def asked_apart(self) -> Iterator[dict[ResourceIdentifier, bool]]:
+        """Collect what actions ask for meanwhile in a place of its own."""
+        kept, self.wanted = self.wanted, {}
+        try:
+            yield self.wanted
+        finally:
+            self.wanted = kept
 
     def types(self) -> Iterator[TypeLedger]:
         """Yield every type of which something was met, in the order of meeting."""

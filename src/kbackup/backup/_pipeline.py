@@ -7,6 +7,7 @@ are removed.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -129,6 +130,7 @@ def _logged(path: Path, record: Backup, run: Run) -> Iterator[None]:
     metadata = record.metadata
     log = LogCapture(path, {"backup": f"{metadata.namespace}/{metadata.name}"})
     path.chmod(0o600)
+    log.setLevel(logging.INFO)  # what hooks print is debug, and not for the store
     run.logger.addHandler(log)
     try:
         yield

@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from kbackup._kits.views import Table, html_of
-from kbackup._kits.words import first_few
+from kbackup._kits.words import first_few, plural
 from kbackup.backup._pipeline import action_index
 from kbackup.backup._request import make_request
 from kbackup.backup._storing import store_selected
@@ -47,6 +47,7 @@ class BackupPlan:
         results: The warnings and errors that the backup would have.
         holds_nothing: Nothing that was asked for would be in it, at most Namespaces
             that come along.
+        hooked_pods: In how many Pods hooks would run commands.
     """
 
     items: tuple[PlannedType, ...] = ()
@@ -55,6 +56,7 @@ class BackupPlan:
     volumes: tuple[VolumeRecord, ...] = ()
     results: Results = attrs.field(factory=Results)
     holds_nothing: bool = False
+    hooked_pods: int = 0
 
     @property
     def total(self) -> int:
@@ -79,6 +81,7 @@ class BackupPlan:
             "missing": [str(gap) for gap in self.missing],
             "volumes": [attrs.asdict(volume) for volume in self.volumes],
             "results": self.results.to_json(),
+            "hookedPods": self.hooked_pods,
         }
 
     def __str__(self) -> str:
@@ -105,7 +108,10 @@ class BackupPlan:
         ]
 
     def _told(self) -> str:
-        return f"{self.total} objects would be stored"
+        told = f"{self.total} objects would be stored"
+        if self.hooked_pods:
+            told = f"{told}; hooks would run in {plural(self.hooked_pods, 'Pod')}"
+        return told
 
     def _skipped(self) -> list[str]:
         skipped = [x.claim for x in self.volumes if x.is_skipped]
@@ -159,6 +165,7 @@ def plan_backup(
         volumes=tuple(stored.ledger.volumes),
         results=run.results,
         holds_nothing=stored.ledger.holds_nothing,
+        hooked_pods=stored.ledger.hooked_pods,
     )
 
 

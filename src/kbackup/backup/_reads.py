@@ -31,7 +31,8 @@ class Reads:
             identifiers: Of types that the cluster serves.
         """
         chosen = list(identifiers)
-        if not chosen:
+        if len(chosen) <= 1:  # threads would take longer than the answer
+            yield from ((each, self.one(each)) for each in chosen)
             return
         workers = min(_MAX_READERS, self._run.settings.workers, len(chosen))
         answers = map_ordered(self.one, chosen, workers=workers, name="kbackup-items")

@@ -25,6 +25,7 @@ from kbackup.backup._policies import policies_of, policy_violations, with_filter
 from kbackup.backup._versions import at_storage_versions
 from kbackup.cluster import Cluster, Discovery
 from kbackup.errors import InvalidSpecError
+from kbackup.hooks import HookRules
 from kbackup.models import (
     APIResource,
     Backup,
@@ -64,6 +65,7 @@ class BackupRequest:
         cluster: Bound to the run: it asks the run's cancel token.
         discovery: What the cluster serves; ``resources`` is as it is read.
         filters: What is wanted.
+        hooks: What is run in which Pods.
         types: What is listed, in order; without Namespaces.
         cluster_uid: Empty when it may not be read.
         version: Of the API server.
@@ -76,6 +78,7 @@ class BackupRequest:
     cluster: Cluster
     discovery: Discovery
     filters: Filters
+    hooks: HookRules
     types: tuple[APIResource, ...]
     cluster_uid: str = ""
     version: ServerVersion = attrs.field(factory=ServerVersion)
@@ -100,13 +103,7 @@ def violations_of(
         named += layout.name_violations(name, BackupFiles)
     given = options if options is not None else BackupOptions()
     beside = [*validate_backup_options(given), *policy_violations(spec, given)]
-    return [*named, *validate_backup_spec(spec), *beside, *_unsupported(spec)]
-
-
-def _unsupported(spec: BackupSpec) -> Iterable[str]:
-    """Refuse what would change the backup's meaning if it were passed over."""
-    if spec.hooks.resources:
-        yield "hooks: commands in Pods are not run by this version of kbackup"
+    return [*named, *validate_backup_spec(spec), *beside]
 
 
 def new_record(
@@ -189,6 +186,7 @@ def make_request(
         cluster=cluster,
         discovery=discovery,
         filters=filters,
+        hooks=HookRules(record.spec.hooks, discovery.resolve),
         types=types,
         cluster_uid=cluster.uid(),
         version=version,

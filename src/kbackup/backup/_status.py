@@ -47,6 +47,7 @@ def finished_record(
         progress=Progress(
             total_items=ledger.items + failed, items_backed_up=ledger.items
         ),
+        hook_status=ledger.hook_status,
         backup_item_operations_attempted=len(operations),
         backup_item_operations_completed=ended[OperationPhase.COMPLETED],
         backup_item_operations_failed=ended[OperationPhase.FAILED],

@@ -7,8 +7,9 @@ failed on and is recorded; a failing sink is raised.
 
 from __future__ import annotations
 
+import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Sequence
 from contextlib import closing
 
 import attrs
@@ -17,12 +18,15 @@ from kbackup._kits.words import qualified
 from kbackup.backup import _coverage as coverage
 from kbackup.backup._absent import refuse_missing_namespaces, refuse_unknown_types
 from kbackup.backup._action_runner import ActionRunner
+from kbackup.backup._additional import AdditionalItems
 from kbackup.backup._argo_cd import report_argo_cd
 from kbackup.backup._claims import Claims, claim_records
 from kbackup.backup._collector import Listing, ListTask, collect, plan_lists
 from kbackup.backup._crds import definitions_of
 from kbackup.backup._filters import label_selectors
-from kbackup.backup._item_backupper import NOT_IN_WHERE, ItemBackupper, ItemSink
+from kbackup.backup._hooked_pods import HookedPods
+from kbackup.backup._item_backupper import NOT_IN_WHERE, ItemBackupper
+from kbackup.backup._items import ItemSink
 from kbackup.backup._ledger import Ledger, Tally
 from kbackup.backup._namespaces import (
     Namespaces,
@@ -35,13 +39,14 @@ from kbackup.backup._passing_types import report_new_types, report_unserved_list
 from kbackup.backup._reads import Reads
 from kbackup.backup._references import References
 from kbackup.backup._request import BackupRequest
-from kbackup.catalog import MissingReference, NotCovered
+from kbackup.catalog import MissingReference
+from kbackup.cluster import ListedItem
 from kbackup.errors import (
-    ClusterError,
     ForbiddenError,
     ItemNotFoundError,
     UnsupportedByServerError,
 )
+from kbackup.hooks import HookRunner
 from kbackup.models import (
     GroupResource,
     Item,
@@ -89,7 +94,7 @@ def store_selected(
 ) -> Stored:
     """Give everything that *request* selects to *sink*.
 
-    Without *operations* no action begins anything.
+    Without *operations* no action begins anything, and no command is run in a Pod.
 
     Raises:
         Cancelled: The run is to stop.
@@ -129,6 +134,10 @@ class _Storing:
         self._refusals = coverage.Refusals(request, run, self._ledger)
         self._runner = runner
         self._operations = operations
+        self._hook_runner = None
+        if operations is not None:  # a plan runs no command
+            self._hook_runner = HookRunner(run, request.cluster)
+        self._writing = threading.Lock()
         self._sink = sink
         self._actions = actions
         self._lists: list[ListRecord] = []
@@ -148,12 +157,14 @@ class _Storing:
             report_argo_cd(request.filters, namespaces, run)
             ledger.excluded_namespaces = namespaces.excluded_by_label
             self._backupper = self._new_backupper(namespaces)
+            self._additional = self._new_additional(namespaces)
+            self._hooked = self._new_hooked()
         with run.phase("lists"):
             self._store_lists(namespaces)
         with run.phase("additional items"):
-            self._store_additional(namespaces)
+            self._store_additional()
             self._store_definitions()
-            self._store_additional(namespaces)
+            self._store_additional()
             self._store_namespaces(namespaces)
         with run.phase("references"):
             coverage.report_unseen_namespaces(
@@ -173,6 +184,29 @@ class _Storing:
             operations=self._operations,
             options=self._request.options,
             is_excluded=_exclusion(self._request, namespaces),
+        )
+
+    def _new_additional(self, namespaces: Namespaces) -> AdditionalItems:
+        return AdditionalItems(
+            request=self._request,
+            run=self._run,
+            ledger=self._ledger,
+            namespaces=namespaces,
+            reads=self._reads,
+            refusals=self._refusals,
+            backupper=self._backupper,
+            writing=self._writing,
+        )
+
+    def _new_hooked(self) -> HookedPods:
+        return HookedPods(
+            run=self._run,
+            ledger=self._ledger,
+            rules=self._request.hooks,
+            runner=self._hook_runner,
+            backupper=self._backupper,
+            additional=self._additional,
+            writing=self._writing,
         )
 
     # --- lists ------------------------------------------------------------------------
@@ -203,7 +237,7 @@ class _Storing:
         task = listing.task
         page = self._ledger.of_type(task.resource)
         for items in listing.pages():
-            self._backupper.back_up_page(task.resource, items, Tally())
+            self._back_up_page(task, items, Tally())
             for item in items:
                 if page.note_ahead(qualified(item.namespace, item.name)):
                     self._met[task.group_resource].add((item.namespace, item.name))
@@ -217,7 +251,7 @@ class _Storing:
     def _store_listing(self, listing: Listing) -> None:
         task, tally = listing.task, Tally()
         for page in listing.pages():
-            self._backupper.back_up_page(task.resource, page, tally)
+            self._back_up_page(task, page, tally)
             self._tell(task.group_resource)
         if isinstance(listing.error, ForbiddenError) and not tally.listed:
             self._refusals.add(task.group_resource, task.namespace, listing.error)
@@ -230,6 +264,13 @@ class _Storing:
             coverage.record_of(task, record, tally, self._run, self._ledger)
         )
         self._log_list(task, tally)
+
+    def _back_up_page(
+        self, task: ListTask, items: Sequence[ListedItem], tally: Tally
+    ) -> None:
+        if task.group_resource == well_known.PODS:
+            items = self._hooked.back_up_page(task.resource, items, tally)
+        self._backupper.back_up_page(task.resource, items, tally)
 
     def _note_failure(self, failed: coverage.FailedList) -> None:
         """Record a LIST that failed; where the type may have gone, that is told last."""
@@ -267,91 +308,16 @@ class _Storing:
 
     # --- single items -----------------------------------------------------------------
 
-    def _store_additional(self, namespaces: Namespaces) -> None:
-        """Store what actions asked for, and what actions ask for on those, until done.
+    def _store_additional(self) -> None:
+        """Store what actions asked for, and what actions ask for on those, until done."""
+        while self._ledger.wanted:
+            self._store_pods(self._additional.store_wanted())
 
-        What is stored or has failed is not looked at again, so this ends.
-        """
-        ledger = self._ledger
-        while ledger.wanted:
-            wanted, ledger.wanted = ledger.wanted, {}
-            asked = self._placed(wanted)
-            chosen = [
-                identifier
-                for identifier in sorted(asked)
-                if not ledger.was_tried(identifier)
-                and self._passes(identifier, namespaces, unfiltered=asked[identifier])
-            ]
-            self._fetch_and_store(chosen)
-
-    def _placed(
-        self, wanted: Mapping[ResourceIdentifier, bool]
-    ) -> dict[ResourceIdentifier, bool]:
-        """Return what was asked for; what is cluster-scoped without any namespace."""
-        asked: dict[ResourceIdentifier, bool] = {}
-        for identifier, unfiltered in wanted.items():
-            resource = self._request.discovery.get(identifier.group_resource)
-            if resource is not None and not resource.namespaced:
-                type_, name = identifier.group_resource, identifier.name
-                identifier = ResourceIdentifier(type_, "", name)  # noqa: PLW2901
-            asked[identifier] = unfiltered or asked.get(identifier, False)
-        return asked
-
-    def _passes(
-        self,
-        identifier: ResourceIdentifier,
-        namespaces: Namespaces,
-        *,
-        unfiltered: bool,
-    ) -> bool:
-        resource = self._request.discovery.get(identifier.group_resource)
-        if resource is None:
-            self._run.warning(
-                "asked for by an item action, but the cluster serves no such type",
-                item=identifier,
-            )
-            return False
-        if identifier.namespace in namespaces.excluded_by_label:
-            return False
-        filters = self._request.filters
-        return unfiltered or not filters.refusal(resource, identifier.namespace)
-
-    def _fetch_and_store(
-        self, identifiers: Iterable[ResourceIdentifier], *, expected: bool = True
-    ) -> None:
-        """Read single objects, several at a time, and store them in order.
-
-        Args:
-            identifiers: Of types that the cluster serves.
-            expected: Whether one that is not there is worth a warning.
-        """
-        for identifier, answer in self._reads.each(identifiers):
-            if isinstance(answer, Item):
-                resource = self._reads.resource(identifier)
-                self._backupper.back_up_item(resource, answer)
-            elif isinstance(answer, ForbiddenError):
-                self._refusals.add(
-                    identifier.group_resource, identifier.namespace, answer
-                )
-            elif not isinstance(answer, ItemNotFoundError):
-                self._lose(identifier, answer)
-            elif expected:
-                self._run.warning(
-                    "asked for by an item action, but it does not exist",
-                    item=identifier,
-                )
-
-    def _lose(self, identifier: ResourceIdentifier, error: ClusterError) -> None:
-        page = self._ledger.of_type(self._reads.resource(identifier))
-        page.failed.add(identifier.qualified_name)
-        self._backupper.fail(identifier, error)
-        self._ledger.not_covered.append(
-            NotCovered(
-                resource=identifier.group_resource,
-                namespace=identifier.namespace,
-                reason=f"{identifier.name}: {error}",
-            )
-        )
+    def _store_pods(self, pods: Sequence[Item]) -> None:
+        """Store Pods that were read one by one."""
+        if pods:
+            resource = self._reads.resource(pods[0].identifier)
+            self._hooked.back_up_fetched(resource, pods)
 
     def _store_definitions(self) -> None:
         """Store the CRDs of the custom resources that were stored."""
@@ -359,7 +325,7 @@ class _Storing:
         if crds is None or self._request.filters.excludes_crds(crds):
             return
         wanted = definitions_of(self._ledger.stored_types())
-        self._fetch_and_store(
+        self._additional.fetch_and_store(
             (each for each in wanted if not self._ledger.was_tried(each)),
             expected=False,  # the type of an aggregated API has none
         )
@@ -407,6 +373,8 @@ class _Storing:
     def _close_books(self) -> Stored:
         run, ledger = self._run, self._ledger
         self._refusals.report()
+        if self._hook_runner is not None and ledger.hooked_pods:
+            ledger.hook_status = self._hook_runner.status
         report_new_types(self._request, run, ledger)
         report_unserved_lists(self._unserved, self._request, run, ledger)
         for name, count in self._runner.passed_over.items():

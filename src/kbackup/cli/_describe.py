@@ -179,6 +179,11 @@ def _backup_lines(backup: Backup, url: str) -> list[str]:
         lines.append(f"Selector:     {spec.label_selector.to_query()}")
     for type_, names in spec.ordered_resources.items():
         lines.append(f"First:        {type_} {', '.join(names.split(','))}")
+    if status.hook_status is not None:
+        hooks = status.hook_status
+        lines.append(
+            f"Hooks:        {hooks.hooks_attempted} run, {hooks.hooks_failed} failed"
+        )
     if status.failure_reason:
         lines.append(f"Failed for:   {status.failure_reason}")
     return lines

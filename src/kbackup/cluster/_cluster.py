@@ -447,8 +447,19 @@ class Cluster:
         container: str = "",
         timeout: timedelta | None = None,
         stdin: bytes | None = None,
+        keep: int | None = None,
     ) -> ExecResult:
         """Run a command in a container and wait for its end.
+
+        Args:
+            namespace: Of the Pod.
+            pod: Its name.
+            command: Program and arguments; no shell.
+            container: Empty: the Pod's only one.
+            timeout: None: as long as it takes.
+            stdin: What the command can read; None: nothing.
+            keep: How many bytes of what it writes to stdout, and to stderr, are kept,
+                the last ones; None: all.
 
         Raises:
             ExecError: It could not be run.
@@ -461,5 +472,6 @@ class Cluster:
             container=container,
             timeout=timeout,
             stdin=stdin,
+            keep=keep,
         )
         return run_command(self._shared.transport, self._bound, asked)

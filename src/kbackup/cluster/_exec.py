@@ -68,12 +68,17 @@ class ExecResult:
 
 @attrs.frozen(kw_only=True)
 class Command:
-    """What to run where; *stdin* is sent whole, and closed where the server can."""
+    """What to run where; *stdin* is sent whole, and closed where the server can.
+
+    Attributes:
+        keep: How many bytes of what it writes are kept, the last ones; None: all.
+    """
 
     namespace: str
     pod: str
-    arguments: tuple[str, ...]
+    arguments: tuple[str, ...] = attrs.field(repr=False)
     container: str = ""
+    keep: int | None = None
     timeout: timedelta | None = None
     stdin: bytes | None = attrs.field(default=None, repr=False)
 
@@ -128,7 +133,8 @@ def _open(
     path = path_of(_PODS, command.namespace, command.pod, "exec")
     url = f"{transport.server}{path}?{urlencode(_query(command))}"
     settings, connection = bound.settings, None
-    timeout = settings.read_timeout.total_seconds()
+    patience = min(settings.read_timeout, command.timeout or settings.read_timeout)
+    timeout = patience.total_seconds()
     exchange = Exchange(
         f"GET {path}",
         bound.cancel,
@@ -195,15 +201,26 @@ class _Conversation:
             self._send_stdin()
             while stream.is_open:
                 stream.receive(self._wait())
+                self._forget()
                 self._answer_pings()
         except OSError as exc:
             if _ERROR not in stream.received:  # it had not ended
                 raise exec_error(self._subject, describe_failure(exc)) from exc
         return ExecResult(
             exit_code=self._exit_code(),
-            stdout=b"".join(stream.received.get(_STDOUT, ())),
-            stderr=b"".join(stream.received.get(_STDERR, ())),
+            stdout=self._written(_STDOUT),
+            stderr=self._written(_STDERR),
         )
+
+    def _forget(self) -> None:
+        if self._command.keep is not None:
+            self._stream.forget(_STDOUT, self._command.keep)
+            self._stream.forget(_STDERR, self._command.keep)
+
+    def _written(self, channel: int) -> bytes:
+        data = b"".join(self._stream.received.get(channel, ()))
+        keep = self._command.keep
+        return data if keep is None else data[max(0, len(data) - keep) :]
 
     def _wait(self) -> float:
         self._bound.cancel.check()
@@ -286,6 +303,7 @@ def make_command(
     container: str,
     timeout: timedelta | None,
     stdin: bytes | None,
+    keep: int | None,
 ) -> Command:
     """Return the command; a single string is refused, it would become letters."""
     if isinstance(arguments, str):
@@ -297,4 +315,5 @@ def make_command(
         container=container,
         timeout=timeout,
         stdin=stdin,
+        keep=keep,
     )

@@ -25,6 +25,7 @@ V4 = "v4.channel.k8s.io"
 _CLOSE_CHANNEL = 255
 _TICK = 0.001  # seconds; a look at what has come
 _PATIENCE = 0.05  # seconds for a peer that does not read
+_MANY_PARTS = 16  # messages; putting them together for each one would cost more
 
 
 class _Socket(WebSocket):
@@ -103,6 +104,12 @@ class ChannelStream:
             channel, data = frame.data[0], frame.data[1:]
             if data and channel != _CLOSE_CHANNEL:
                 self.received.setdefault(channel, []).append(data)
+
+    def forget(self, channel: int, keep: int) -> None:
+        """Forget what came on a channel, but for about the last *keep* bytes."""
+        parts = self.received.get(channel, [])
+        if len(parts) > _MANY_PARTS:
+            parts[:] = [b"".join(parts)[-keep:]]
 
     def message(self, channel: int, data: bytes) -> memoryview:
         """Return the frame of a message, for `push`."""

@@ -313,12 +313,16 @@ def _backup_hook_violations(spec: BackupSpec) -> list[str]:
         path = f"hooks.resources[{index}]"
         if not resource.name:
             broken.append(f"{path} has no name")
+        broken += _selector_violations(resource.label_selector, ())
         for phase, hooks in (("pre", resource.pre), ("post", resource.post)):
-            broken += [
-                f"{path}.{phase}[{number}] has no command"
-                for number, hook in enumerate(hooks)
-                if hook.exec is None or not hook.exec.command
-            ]
+            for number, hook in enumerate(hooks):
+                where = f"{path}.{phase}[{number}]"
+                if hook.exec is None or not hook.exec.command:
+                    broken.append(f"{where} has no command")
+                else:
+                    broken += _time_violations(
+                        f"{where}.exec.timeout", hook.exec.timeout
+                    )
     return broken
 
 

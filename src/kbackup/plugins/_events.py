@@ -90,6 +90,42 @@ class ItemFailed(Event):
 
 
 @attrs.frozen(kw_only=True)
+class HookStarted(Event):
+    """A command is run in a Pod: a hook in Velero's sense.
+
+    Attributes:
+        pod: The Pod.
+        phase: ``pre`` or ``post``.
+        name: Of the hook in the specification, or ``<from-annotation>``.
+        container: Where it is run.
+    """
+
+    pod: ResourceIdentifier
+    phase: str
+    name: str
+    container: str
+
+
+@attrs.frozen(kw_only=True)
+class HookEnded(Event):
+    """A command in a Pod has ended, or is waited for no more.
+
+    Attributes:
+        pod: The Pod.
+        phase: ``pre`` or ``post``.
+        name: Of the hook in the specification, or ``<from-annotation>``.
+        container: Where it was run.
+        error: What it failed with; empty: it did not.
+    """
+
+    pod: ResourceIdentifier
+    phase: str
+    name: str
+    container: str
+    error: str = ""
+
+
+@attrs.frozen(kw_only=True)
 class ItemRestored(Event):
     """One entry of a plan was carried out.
 

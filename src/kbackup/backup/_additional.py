@@ -1,0 +1,172 @@
+"""Single items that others need: read several at a time, stored in order.
+
+What actions ask for is stored after all lists. What a Pod with hooks needs is stored
+with it, so that it lies between the Pod's commands; whatever cannot be read then is left
+to the end like everything else.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+
+import attrs
+
+from kbackup.backup._coverage import Refusals
+from kbackup.backup._item_backupper import ItemBackupper
+from kbackup.backup._ledger import Ledger
+from kbackup.backup._namespaces import Namespaces
+from kbackup.backup._reads import Reads
+from kbackup.backup._request import BackupRequest
+from kbackup.catalog import NotCovered
+from kbackup.errors import ClusterError, ForbiddenError, ItemNotFoundError
+from kbackup.models import Item, ResourceIdentifier, well_known
+from kbackup.plugins import Run
+
+Wanted = Mapping[ResourceIdentifier, bool]  # whether the filters do not count
+
+
+@attrs.frozen(kw_only=True)
+class AdditionalItems:
+    """Reads and stores single items.
+
+    Attributes:
+        writing: Held while something is stored: Pods with hooks are backed up by
+            several threads.
+    """
+
+    request: BackupRequest
+    run: Run
+    ledger: Ledger
+    namespaces: Namespaces
+    reads: Reads
+    refusals: Refusals
+    backupper: ItemBackupper
+    writing: threading.Lock
+
+    def store_wanted(self) -> list[Item]:
+        """Store what actions asked for, and what actions ask for on those, until done.
+
+        What is stored or has failed is not looked at again, so this ends.
+
+        Returns:
+            Pods, which are not stored: they may have hooks.
+        """
+        ledger, pods = self.ledger, []
+        while ledger.wanted:
+            wanted, ledger.wanted = ledger.wanted, {}
+            pods += self.fetch_and_store(self._chosen(wanted))
+        return pods
+
+    def store_with_pod(self, wanted: Wanted, *, quiesced: bool) -> None:
+        """Store what a Pod needs, and what that needs.
+
+        Args:
+            wanted: What the Pod's actions asked for.
+            quiesced: Whether anything may act on it.
+        """
+        while wanted:
+            chosen, wanted = self._chosen(wanted), {}
+            others = [each for each in chosen if not _is_pod(each)]
+            with self.writing:
+                for pod in filter(_is_pod, chosen):  # with hooks of its own
+                    self.ledger.want(pod, unfiltered=chosen[pod])
+                if not quiesced:
+                    self.ledger.unquiesced.update(others)
+            for identifier, answer in self.reads.each(others):
+                with self.writing:
+                    if not isinstance(answer, Item):
+                        # It has another chance, from its list or at the end.
+                        self.ledger.want(identifier, unfiltered=chosen[identifier])
+                        continue
+                    with self.ledger.asked_apart() as asked:
+                        self._store_ahead(identifier, answer)
+                for each, unfiltered in asked.items():
+                    wanted[each] = unfiltered or wanted.get(each, False)
+
+    def fetch_and_store(
+        self, identifiers: Iterable[ResourceIdentifier], *, expected: bool = True
+    ) -> list[Item]:
+        """Read single objects, several at a time, and store them in order.
+
+        Args:
+            identifiers: Of types that the cluster serves.
+            expected: Whether one that is not there is worth a warning.
+
+        Returns:
+            Pods, which are not stored: they may have hooks.
+        """
+        pods: list[Item] = []
+        for identifier, answer in self.reads.each(identifiers):
+            if isinstance(answer, Item) and _is_pod(identifier):
+                pods.append(answer)
+            elif isinstance(answer, Item):
+                self.backupper.back_up_item(self.reads.resource(identifier), answer)
+            elif isinstance(answer, ForbiddenError):
+                self.refusals.add(
+                    identifier.group_resource, identifier.namespace, answer
+                )
+            elif not isinstance(answer, ItemNotFoundError):
+                self._lose(identifier, answer)
+            elif expected:
+                self.run.warning(
+                    "asked for by an item action, but it does not exist",
+                    item=identifier,
+                )
+        return pods
+
+    def _chosen(self, wanted: Wanted) -> dict[ResourceIdentifier, bool]:
+        """Return what is not stored yet and may be, in order."""
+        asked = self._placed(wanted)
+        return {
+            identifier: asked[identifier]
+            for identifier in sorted(asked)
+            if not self.ledger.was_tried(identifier)
+            and self._passes(identifier, unfiltered=asked[identifier])
+        }
+
+    def _placed(self, wanted: Wanted) -> dict[ResourceIdentifier, bool]:
+        """Return what was asked for; what is cluster-scoped without any namespace."""
+        asked: dict[ResourceIdentifier, bool] = {}
+        for identifier, unfiltered in wanted.items():
+            resource = self.request.discovery.get(identifier.group_resource)
+            if resource is not None and not resource.namespaced:
+                type_, name = identifier.group_resource, identifier.name
+                identifier = ResourceIdentifier(type_, "", name)  # noqa: PLW2901
+            asked[identifier] = unfiltered or asked.get(identifier, False)
+        return asked
+
+    def _passes(self, identifier: ResourceIdentifier, *, unfiltered: bool) -> bool:
+        resource = self.request.discovery.get(identifier.group_resource)
+        if resource is None:
+            self.run.warning(
+                "asked for by an item action, but the cluster serves no such type",
+                item=identifier,
+            )
+            return False
+        if identifier.namespace in self.namespaces.excluded_by_label:
+            return False
+        filters = self.request.filters
+        return unfiltered or not filters.refusal(resource, identifier.namespace)
+
+    def _store_ahead(self, identifier: ResourceIdentifier, item: Item) -> None:
+        """Store an item whose type may still be listed."""
+        resource = self.reads.resource(identifier)
+        self.backupper.back_up_item(resource, item)
+        self.ledger.of_type(resource).note_ahead(identifier.qualified_name)
+
+    def _lose(self, identifier: ResourceIdentifier, error: ClusterError) -> None:
+        page = self.ledger.of_type(self.reads.resource(identifier))
+        page.failed.add(identifier.qualified_name)
+        self.backupper.fail(identifier, error)
+        self.ledger.not_covered.append(
+            NotCovered(
+                resource=identifier.group_resource,
+                namespace=identifier.namespace,
+                reason=f"{identifier.name}: {error}",
+            )
+        )
+
+
+def _is_pod(identifier: ResourceIdentifier) -> bool:
+    return identifier.group_resource == well_known.PODS

@@ -1,0 +1,37 @@
+"""What the item backupper has of an item, and where it puts it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import attrs
+
+from kbackup.models import ResourceIdentifier
+
+
+class ItemSink(Protocol):
+    """Where items are written: an archive, or nowhere for a plan."""
+
+    def add(
+        self,
+        *,
+        resource: str,
+        version: str,
+        namespace: str,
+        name: str,
+        body: bytes,
+        preferred: bool = True,
+    ) -> None:
+        """Take one item."""
+        ...
+
+
+@attrs.frozen(kw_only=True)
+class Candidate:
+    """An item that passed the filters and is parsed."""
+
+    identifier: ResourceIdentifier
+    body: bytes
+    item: Mapping[str, Any]
+    labels: Mapping[str, str]
