@@ -40,7 +40,9 @@ PUBLIC_NAMES = [
     "__version__",
     "hookimpl",
 ]
-ROOMS = "archive backup catalog cluster models plugins restore stores testing volumes"
+ROOMS = (
+    "archive backup catalog cluster hooks models plugins restore stores testing volumes"
+)
 DOORS = ["kbackup", *(f"kbackup.{room}" for room in ROOMS.split())]
 HEAVY = ("aiobotocore", "aiohttp", "boto3", "fsspec", "kubernetes", "pluggy", "s3fs")
 

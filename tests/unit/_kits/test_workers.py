@@ -204,6 +204,21 @@ def test_a_child_token_is_cancelled_with_its_parent_and_alone():
         other.wait(30)
 
 
+def test_a_child_token_with_grace_is_cancelled_later():
+    """What must still be done when the rest is over has its time, and no more."""
+    parent = CancelToken()
+    patient = ChildToken(parent, grace=timedelta(hours=1))
+    short = ChildToken(parent, grace=timedelta(0))
+
+    assert not short.cancelled
+    parent.cancel("all")
+
+    assert short.cancelled
+    patient.check()
+    patient.cancel("this one too")
+    assert patient.cancelled
+
+
 def test_calls_one_after_the_other_start_one_thread():
     """Thousands of small calls do not start a thread each."""
     threads = {call_with_timeout(threading.get_ident, 5) for _ in range(50)}

@@ -149,6 +149,33 @@ def test_selection_is_described(kbackup):
     assert "Selector:     app=web" in done.out
 
 
+def test_hooks_are_described(kbackup, simulated):
+    """How many commands were run in Pods, and how many failed; each failure by Pod."""
+    annotations = {
+        "pre.hook.backup.velero.io/command": "freeze",
+        "post.hook.backup.velero.io/command": "thaw",
+    }
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "db", "namespace": "shop", "annotations": annotations},
+        "spec": {"containers": [{"name": "main", "image": "i"}]},
+    }
+    simulated.load([pod])
+    simulated.on_exec(lambda call: int(call.command[0] == "freeze"))
+
+    planned = kbackup("backup", "create", "a", "--dry-run")
+    made = kbackup("backup", "create", "a")
+    done = kbackup("backup", "describe", "a")
+
+    assert "hooks would run in 1 Pod" in planned.out
+    assert made.code == 3
+    assert "Hooks:        2 run, 1 failed" in done.out
+    assert (
+        "pre hook <from-annotation> in container main of Pod shop/db failed" in done.out
+    )
+
+
 def test_selection_by_scope_is_described(kbackup):
     """What was included and left out by scope is told as well, and nothing else."""
     kbackup(

@@ -57,6 +57,39 @@ def test_backup_create(simulated, directory, tmp_path, number):
         store.claim("a", run_uid="00000000-0000-4000-8000-000000000000").release()
 
 
+def test_backup_create_with_hooks(simulated, directory, tmp_path):
+    """Who cancels a backup while a Pod is frozen waits until it is thawed."""
+    annotations = {
+        "pre.hook.backup.velero.io/command": "freeze",
+        "post.hook.backup.velero.io/command": "thaw",
+    }
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "db", "namespace": "shop", "annotations": annotations},
+        "spec": {"containers": [{"name": "main", "image": "i"}]},
+    }
+    simulated.load([pod])
+    ran = []
+
+    def answer(call):
+        ran.append(call.command[0])
+        if call.command[0] == "freeze":
+            process.send_signal(signal.SIGINT)
+            time.sleep(1)
+
+    simulated.on_exec(answer)
+    kubeconfig = simulated.kubeconfig(tmp_path / "kubeconfig")
+    process = start(kubeconfig, directory, "backup", "create", "a")
+    _, said = process.communicate(timeout=SECONDS)
+
+    assert process.returncode == 130
+    assert ran == ["freeze", "thaw"]
+    assert "Traceback" not in said
+    with BackupStore.open(directory) as store:
+        assert store.list() == []
+
+
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
 def test_outliving_a_signal(simulated, directory, tmp_path, number):
     """A signal that came ignored, as from nohup or for `&` in a script, ends nothing."""

@@ -1,14 +1,16 @@
 """Commands in containers: over a live WebSocket, in both versions of its protocol."""
 
+import socket
 import threading
 from datetime import timedelta
 
 import pytest
 
-from kbackup._kits.workers import Cancelled, CancelToken
+from kbackup._kits.workers import Cancelled, CancelToken, call_with_timeout
 from kbackup.cluster import Cluster
 from kbackup.cluster._errors import Subject
 from kbackup.cluster._exec import read_exit_code
+from kbackup.cluster._stream import ChannelStream
 from kbackup.errors import (
     ExecError,
     ForbiddenError,
@@ -128,6 +130,31 @@ def test_no_stdin(simulated, cluster):
     simulated.on_exec(lambda call: len(call.stdin.read()))
 
     assert cluster.exec("x", "p", ["wc"]).exit_code == 0
+
+
+def test_kept_output(simulated, cluster):
+    """Of a command that never stops talking, the end is kept, and no more held."""
+    held = []
+
+    def run(call):
+        for number in range(400):
+            call.stdout.write(b"%07d\n" % number * 128)
+        call.stderr.write(b"short")
+
+    def forget(stream, channel, keep, known=ChannelStream.forget):
+        known(stream, channel, keep)
+        held.append(sum(map(len, stream.received.get(channel, ()))))
+
+    simulated.on_exec(run)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ChannelStream, "forget", forget)
+        result = cluster.exec("x", "p", ["say"], keep=12)
+    nothing = cluster.exec("x", "p", ["say"], keep=0)
+
+    assert result.stdout == b"399\n0000399\n"
+    assert result.stderr == b"short"
+    assert max(held) < 32 * 1024
+    assert (nothing.stdout, nothing.stderr) == (b"", b"")
 
 
 def test_output_while_input(simulated, cluster):
@@ -316,6 +343,18 @@ def test_no_websocket(server, connect):
 
     with connect() as cluster, pytest.raises(ExecError):
         cluster.exec("x", "p", ["true"])
+
+
+def test_a_server_that_says_nothing(write_kubeconfig):
+    """Nobody waits longer for the stream than the command may take."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        timeout = timedelta(seconds=0.2)
+        with (
+            Cluster.connect(write_kubeconfig(url, {"token": "t"})) as cluster,
+            pytest.raises(ExecError),
+        ):
+            call_with_timeout(cluster.exec, 20, "x", "p", ["true"], timeout=timeout)
 
 
 def test_nobody_listens(write_kubeconfig):

@@ -254,6 +254,21 @@ def test_backup_hooks_have_names_and_commands():
     ]
 
 
+def test_backup_hooks_have_times_and_selectors_that_mean_something():
+    """So do the times of their commands, and whom they are for."""
+    hook = BackupResourceHook(
+        exec=ExecHook(command=["x"], timeout=timedelta(seconds=-1))
+    )
+    selector = LabelSelector(match_labels={"a b": "c"})
+    entry = BackupResourceHookSpec(name="one", post=[hook], label_selector=selector)
+
+    broken = validate_backup_spec(BackupSpec(hooks=BackupHooks(resources=[entry])))
+
+    assert len(broken) == 2
+    assert "'a b'" in broken[0]
+    assert broken[1] == "hooks.resources[0].post[0].exec.timeout is below zero"
+
+
 @pytest.mark.parametrize(
     "spec",
     [
