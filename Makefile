@@ -61,6 +61,7 @@ bench: .venv/.test
 	run startup.py; \
 	run backup_secrets.py; \
 	run backup_secrets.py $(LARGE); \
+	run hooks.py; \
 	run restore_secrets.py; \
 	run restore_secrets.py $(LARGE); \
 	run list_secrets.py; \
