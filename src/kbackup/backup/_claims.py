@@ -59,8 +59,11 @@ class Claims:
         ]
 
     def records(self) -> list[VolumeRecord]:
-        """Return the record of each claim: this version keeps no volume's data."""
-        return [
+        """Return the record of each claim: this version keeps no volume's data.
+
+        In the order of their names: with hooks they are stored as Pods are done.
+        """
+        records = [
             VolumeRecord(
                 claim=claim,
                 volume=volume,
@@ -69,6 +72,7 @@ class Claims:
             )
             for (claim, volume), kept in zip_longest(self._bound, self._claims)
         ]
+        return sorted(records, key=lambda record: record.claim)
 
     def _action(self, volume: str, claim: bytes | None) -> str:
         """Return what the policies say of a claim; nothing where they say nothing."""

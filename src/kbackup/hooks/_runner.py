@@ -81,7 +81,8 @@ class HookRunner:
             that is to be heeded. Its later pre hooks are then not run.
 
         Raises:
-            Cancelled: The run was to stop before anything was begun.
+            Cancelled: The run is to stop: nothing was begun, or a pre hook was left and
+                the post hooks were run.
         """
         self._stop.check()
         try:
