@@ -88,7 +88,9 @@ class RestoreOptions:
             the item to write, or None to leave it out. They must be pure: the plan and
             its application both call them, from any thread.
         where: Given an item, tells whether it is wanted.
-        priorities: Types in the order to write them; None: the built-in order.
+        priorities: Types in the order to write them, by any name that kubectl takes; a
+            lone ``-`` stands before those that are written last. None: the built-in
+            order.
         existing_cluster_resource_policy: What happens to cluster-scoped objects that
             are there; None: they are left alone.
         controlled: What a controller in the restore makes itself is left to it

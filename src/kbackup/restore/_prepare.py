@@ -52,7 +52,7 @@ from kbackup.restore._object_writer import ObjectWriter
 from kbackup.restore._owners import OwnerLinks
 from kbackup.restore._plan import PlanEntry
 from kbackup.restore._planner import Planned, Planner
-from kbackup.restore._priorities import Priorities
+from kbackup.restore._priorities import SEPARATOR, Priorities
 from kbackup.restore._reads import MemoReader
 from kbackup.restore._record import why_no_record
 from kbackup.restore._redaction import make_redaction
@@ -264,7 +264,7 @@ def resolve(
             named_types=named_types(spec, names),
             named_namespaces=frozenset(spec.included_namespaces),
         ),
-        priorities=Priorities.of(options.priorities),
+        priorities=Priorities.of(_in_full(options.priorities, names)),
         rules=existing_rules(spec, options),
         redaction=make_redaction(options.redact, names),
     )
@@ -289,12 +289,29 @@ def _type_names(
 ) -> TypeNames:
     """What the types that the user names mean, in the target and in the backup."""
     served = {}
-    listed = (spec.included_resources, spec.excluded_resources, options.redact)
+    listed = (
+        spec.included_resources,
+        spec.excluded_resources,
+        options.redact,
+        options.priorities or (),
+    )
     for text in chain.from_iterable(listed):
         found = discovery.resolve(text)
         if found is not None:
             served[text] = found.group_resource
     return TypeNames(served, contents.resources())
+
+
+def _in_full(
+    priorities: tuple[str, ...] | None, names: TypeNames
+) -> tuple[str, ...] | None:
+    """Each type of the user's order by its full name, as the order compares them."""
+    if priorities is None:
+        return None
+    full = (
+        text if text == SEPARATOR else str(names.resolve(text)) for text in priorities
+    )
+    return tuple(full)
 
 
 def make_object_writer(

@@ -68,7 +68,8 @@ _OLD_GROUPS = {
     GroupResource.parse("replicasets.extensions"): "replicasets.apps",
 }
 _STEP = 10  # from type to type: a chain of nine items that ask for the next fits in
-_SEPARATOR = "-"  # Velero's sign between high and low priorities in one list
+SEPARATOR = "-"
+"""Velero's sign between high and low priorities in one list."""
 
 
 @attrs.frozen(kw_only=True)
@@ -99,15 +100,17 @@ class Priorities:
     def of(cls, names: Sequence[str] | None) -> "Priorities":
         """The user's own list, a lone ``-`` before the last ones; None: the usual.
 
+        Types stand there by their full names.
+
         CRDs and Namespaces stay first whatever the list says: nothing can be written
         without them.
         """
         if names is None:
             return cls()
         names = tuple(names)
-        if _SEPARATOR not in names:
+        if SEPARATOR not in names:
             return cls(high=names, low=())
-        at = names.index(_SEPARATOR)
+        at = names.index(SEPARATOR)
         return cls(high=names[:at], low=names[at + 1 :])
 
     def rank(self, resource: GroupResource) -> tuple[int, int, str]:

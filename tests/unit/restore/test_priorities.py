@@ -1,6 +1,11 @@
 """Types are written in an order in which nothing works against the restore."""
 
-from kbackup.models import GroupResource, ResourceIdentifier
+from kbackup.models import (
+    GroupResource,
+    ResourceIdentifier,
+    RestoreOptions,
+    RestoreSpec,
+)
 from kbackup.restore._priorities import Priorities, pull_forward, type_waves
 
 
@@ -130,3 +135,18 @@ def test_what_a_circle_asks_for_comes_before_it():
     moved = pull_forward(waves, [(one, two), (two, one), (two, three)])
 
     assert moved == {three: 19}
+
+
+def test_own_priorities_by_any_name(shop):
+    """A list that names types as people do is not without effect."""
+    wanted = ("svc", "Deployment", "-", "secrets")
+
+    plan = shop.engine.plan(
+        "try-1",
+        RestoreSpec(backup_name="shop-1"),
+        RestoreOptions(priorities=wanted),
+    )
+
+    waves = {entry.kind: entry.wave for entry in plan.entries}
+    middle = waves["ConfigMap"]
+    assert waves["Service"] < waves["Deployment"] < middle < waves["Secret"]
