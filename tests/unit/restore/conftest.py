@@ -12,7 +12,7 @@ import pytest
 
 from kbackup.archive import ArchiveWriter
 from kbackup.catalog import BackupStore, Manifest, VolumeRecord
-from kbackup.models import Backup, BackupPhase, BackupStatus, ObjectMeta
+from kbackup.models import Backup, BackupPhase, BackupStatus, ObjectMeta, labels
 from kbackup.restore import RestoreEngine
 from kbackup.testing import SimulatedCluster, sample_shop
 
@@ -120,12 +120,18 @@ def put_backup(
     name: str = "shop-1",
     volumes: Iterable[VolumeRecord] = (),
     as_is: bool = False,
+    schedule: str = "",
+    status: BackupStatus | None = None,
 ) -> None:
     """Publish a backup of *objects* as the backup engine would."""
     archive, items, entries = archive_of(objects if as_is else as_stored(objects))
     backup = Backup(
-        metadata=ObjectMeta(name=name, uid=BACKUP_UID),
-        status=BackupStatus(phase=BackupPhase.COMPLETED),
+        metadata=ObjectMeta(
+            name=name,
+            uid=BACKUP_UID,
+            labels={labels.SCHEDULE_NAME: schedule} if schedule else {},
+        ),
+        status=status or BackupStatus(phase=BackupPhase.COMPLETED),
     )
     manifest = Manifest(
         cluster_uid=SOURCE_UID, items=items, entries=entries, volumes=volumes

@@ -1,0 +1,66 @@
+"""Which backup a restore takes: one by name, in whatever phase, or a schedule's newest."""
+
+from datetime import UTC, datetime
+
+import pytest
+from conftest import put_backup
+from plan_samples import config_map, namespace
+
+from kbackup.errors import BackupNotFoundError
+from kbackup.models import BackupPhase, BackupStatus, RestorePhase, RestoreSpec
+
+OBJECTS = [namespace(), config_map(a="1")]
+
+
+def _status(day, phase=BackupPhase.COMPLETED):
+    """The status of a backup that began on a day of May and ended the day after."""
+    return BackupStatus(
+        phase=phase,
+        start_timestamp=datetime(2024, 5, day, tzinfo=UTC),
+        completion_timestamp=datetime(2024, 5, day + 1, tzinfo=UTC),
+    )
+
+
+@pytest.fixture
+def daily(make_shop):
+    """A shop with backups of schedule ``daily``, and some that are not to be taken."""
+    shop = make_shop(OBJECTS)  # shop-1, which no schedule made
+    backups = {
+        "second": ("daily", _status(2)),
+        "third": ("daily", _status(3)),
+        "first": ("daily", _status(1)),
+        "partial": ("daily", _status(4, BackupPhase.PARTIALLY_FAILED)),
+        "failed": ("daily", _status(5, BackupPhase.FAILED)),
+        "other": ("weekly", _status(6)),
+    }
+    for name, (schedule, status) in backups.items():
+        put_backup(shop.store, OBJECTS, name=name, schedule=schedule, status=status)
+    return shop
+
+
+def test_a_schedule_means_its_newest_completed_backup(daily):
+    """The one that began last counts; those with errors and of other schedules do not."""
+    plan = daily.engine.plan("try-1", RestoreSpec(schedule_name="daily"))
+    result = daily.engine.apply(plan)
+
+    assert plan.head.backup_name == "third"
+    spec = daily.store.get_restore("try-1").spec
+    assert (spec.backup_name, spec.schedule_name) == ("third", "")
+    assert result.restore.status.phase is RestorePhase.COMPLETED
+
+
+def test_a_schedule_without_a_completed_backup(daily):
+    """Nothing is taken in its place: the schedule is named as having none."""
+    with pytest.raises(BackupNotFoundError, match="no completed backup of this schedule"):
+        daily.engine.plan("try-1", RestoreSpec(schedule_name="hourly"))
+
+
+@pytest.mark.parametrize("name", ["partial", "failed"])
+def test_a_backup_with_errors_is_restored_by_name(daily, name):
+    """What is in its archive comes back, and the plan says what phase it is in."""
+    plan = daily.engine.plan("try-1", RestoreSpec(backup_name=name))
+    result = daily.engine.apply(plan)
+
+    assert plan.head.backup_phase in ("PartiallyFailed", "Failed")
+    assert result.restore.status.phase is RestorePhase.COMPLETED
+    assert daily.names("configmaps", "shop") == ["settings"]
