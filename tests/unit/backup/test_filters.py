@@ -106,6 +106,14 @@ def test_old_filters(spec, expected):
             },
             CLUSTER | {"namespaces"},
         ),
+        ({"included_namespace_scoped_resources": ["*"]}, NAMESPACED | CLUSTER),
+        (
+            {
+                "included_namespace_scoped_resources": ["*"],
+                "included_namespaces": ["shop"],
+            },
+            NAMESPACED,
+        ),
         ({"excluded_cluster_scoped_resources": ["clusterroles"]}, NAMESPACED),
         ({"excluded_cluster_scoped_resources": ["*"]}, NAMESPACED - {"namespaces"}),
         (

@@ -54,19 +54,24 @@ def test_order_of_groups():
 
 
 @pytest.mark.parametrize(
-    ("served", "expected"),
+    "twins",
     [
-        (["deployments.extensions", "deployments.apps"], "deployments.apps"),
-        (["events.events.k8s.io", "events"], "events.events.k8s.io"),
-        (["networkpolicies.networking.k8s.io", "networkpolicies.extensions"], None),
+        ("deployments.extensions", "deployments.apps"),
+        ("daemonsets.extensions", "daemonsets.apps"),
+        ("replicasets.extensions", "replicasets.apps"),
+        ("events.events.k8s.io", "events"),
+        ("networkpolicies.networking.k8s.io", "networkpolicies.extensions"),
     ],
     ids=str,
 )
-def test_twins_are_stored_once(served, expected):
-    """Of the same objects under two groups the first one met is stored."""
-    planned = _planned([_type(name) for name in served])
+def test_twins_are_stored_once(twins):
+    """Of the same objects under two groups one is stored; extensions are met last."""
+    stored = [_planned([_type(name) for name in order]) for order in (twins, twins[::-1])]
 
-    assert planned == [expected or served[0]]
+    assert [len(names) for names in stored] == [1, 1]
+    old = next((name for name in twins if name.endswith(".extensions")), None)
+    first = [next(name for name in order if name != old) for order in (twins, twins[::-1])]
+    assert [names[0] for names in stored] == first
 
 
 def test_a_twin_that_is_excluded_does_not_hide_the_other():

@@ -18,6 +18,7 @@ from kbackup.errors import (
     BackupNotFoundError,
     InvalidSpecError,
     KBackupError,
+    ReadOnlyLocationError,
     RunCancelledError,
     StoreError,
 )
@@ -502,3 +503,17 @@ def _items(scene, name):
     """Return identity and bytes of everything in an archive, in its order."""
     with scene.store.open_archive(name) as archive:
         return [(str(item.identifier), item.raw) for item in archive]
+
+
+
+def test_a_location_that_may_only_be_read(scene, tmp_path):
+    """It is refused before anything is asked of the cluster, and nothing is written."""
+    scene.load(scene.secret("s"))
+    scene.store = BackupStore.open(tmp_path, read_only=True)
+    before = dict(scene.server.calls)
+
+    with pytest.raises(ReadOnlyLocationError):
+        scene.back_up(included_namespaces=["shop"])
+
+    assert dict(scene.server.calls) == before
+    assert list(tmp_path.iterdir()) == []

@@ -184,16 +184,21 @@ def test_a_type_that_the_target_lacks_is_a_conflict(shop):
     assert plan.exit_code == 5
 
 
-def test_types_that_may_not_be_listed_are_unknown(shop):
-    """A type that the caller may not read is unknown, with the reason."""
-    items = [namespace(), *(config_map(f"c{n}") for n in range(5))]
-    shop.simulated.load([namespace()])
-    shop.simulated.faults.forbid(verb="list", resource="secrets")
-    del items
+def test_types_that_may_not_be_listed_are_unknown(make_shop):
+    """A type that the caller may not read is unknown, with the reason, and is tried."""
+    shop = make_shop([namespace(), *(config_map(f"c{n}") for n in range(5))])
+    shop.simulated.load([namespace(), config_map("c0", live="1")])
+    shop.simulated.faults.forbid(verb="list", resource="configmaps")
 
-    plan = shop.engine.plan("try-1", _spec(included_resources=("secrets",)))
+    plan = shop.engine.plan("try-1", SPEC)
+    result = shop.engine.apply(plan)
 
-    assert {str(e.action) for e in plan.entries} <= {"unknown", "create"}
+    maps = [entry for entry in plan.entries if entry.kind == "ConfigMap"]
+    assert {entry.action for entry in maps} == {PlanAction.UNKNOWN}
+    assert all("not readable" in entry.reason for entry in maps)
+    assert shop.names("configmaps", "shop") == ["c0", "c1", "c2", "c3", "c4"]
+    assert shop.object("configmaps", "shop", "c0")["data"] == {"live": "1"}
+    assert [each.item.name for each in result.results.warnings] == ["c0"]
 
 
 def _event(name):
@@ -453,6 +458,24 @@ def test_another_restore_over_the_live_namespace_does_nothing(shop):
     result = shop.engine.run("try-2", SPEC)
 
     assert result.exit_code == 0
+    assert shop.versions() == before
+
+
+def test_update_writes_nothing_where_all_is_as_in_the_backup(make_shop):
+    """Not even its labels: an object says which restore made it, not which looked last."""
+    workload = ("Deployment", "ReplicaSet", "Pod")  # what controllers have to scale up
+    shop = make_shop([x for x in sample_shop() if x["kind"] not in workload])
+    shop.engine.run("try-1", SPEC)
+    before = shop.versions()
+
+    result = shop.engine.run(
+        "try-2",
+        _spec(existing_resource_policy="update"),
+        RestoreOptions(existing_cluster_resource_policy="update"),
+    )
+
+    assert result.exit_code == 0
+    assert {outcome.action for outcome in result.outcomes} <= {"unchanged", "skipped"}
     assert shop.versions() == before
 
 

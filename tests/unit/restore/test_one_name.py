@@ -1,5 +1,7 @@
 """Of two restores of one name at once the second writes nothing; the record's copies."""
 
+import threading
+
 import attrs
 import pytest
 
@@ -70,6 +72,34 @@ def test_refused_one_may_run_under_another_name(shop, tmp_path):
         assert str(caught.value.result.restore.status.phase) == "Failed"
         assert shop.engine.run("try-2", SPEC).exit_code == 0
     assert claims_in(tmp_path) == []
+
+
+def test_two_names_side_by_side(shop):
+    """Restores under other names run at once, and each is on record with its own."""
+    start = threading.Barrier(2)
+    results = {}
+
+    def run(name):
+        mapping = {"shop": f"copy-{name}"}
+        spec = RestoreSpec(backup_name="shop-1", namespace_mapping=mapping)
+        plan = shop.engine.plan(name, spec)
+        start.wait(30)
+        results[name] = shop.engine.apply(plan)
+
+    threads = [threading.Thread(target=run, args=(name,)) for name in ("a", "b")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+
+    assert {x.name for x in shop.store.list_restores()} == {"a", "b"}
+    for name in ("a", "b"):
+        assert results[name].results.errors == ()
+        assert shop.names("deployments.apps", f"copy-{name}") == ["web"]
+        log = "\n".join(shop.store.restore_logs(name))
+        assert f"restore=velero/{name}" in log
+        others = "ba"["ab".index(name)]
+        assert f"restore=velero/{others}" not in log
 
 
 def test_name_that_was_used_between_plan_and_apply(shop):

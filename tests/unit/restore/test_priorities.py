@@ -45,6 +45,52 @@ def test_what_others_need_comes_first():
     ]
 
 
+VELEROS_ORDER = """
+customresourcedefinitions.apiextensions.k8s.io
+namespaces
+storageclasses.storage.k8s.io
+volumesnapshotclasses.snapshot.storage.k8s.io
+volumesnapshotcontents.snapshot.storage.k8s.io
+volumesnapshots.snapshot.storage.k8s.io
+datauploads.velero.io
+persistentvolumes
+persistentvolumeclaims
+clusterroles.rbac.authorization.k8s.io
+roles.rbac.authorization.k8s.io
+serviceaccounts
+clusterrolebindings.rbac.authorization.k8s.io
+rolebindings.rbac.authorization.k8s.io
+secrets
+configmaps
+limitranges
+priorityclasses.scheduling.k8s.io
+pods
+replicasets.apps
+clusterclasses.cluster.x-k8s.io
+endpoints
+services
+deployments.apps
+clusterbootstraps.run.tanzu.vmware.com
+clusters.cluster.x-k8s.io
+clusterresourcesets.addons.cluster.x-k8s.io
+apps.kappctrl.k14s.io
+packageinstalls.packaging.carvel.dev
+""".split()
+
+
+def test_veleros_order_is_kept():
+    """What Velero 1.18 writes before something else is written before it here, too."""
+    assert _ordered(sorted(VELEROS_ORDER)) == VELEROS_ORDER
+
+
+def test_what_has_no_place_is_written_at_once():
+    """Types that no list names share a wave: nothing is known that one of them awaits."""
+    names = ("deployments.apps", "widgets.example.com", "ingresses.networking.k8s.io")
+    types = [GroupResource.parse(name) for name in names]
+
+    assert len(set(type_waves(types, Priorities()).values())) == 1
+
+
 def test_children_come_before_the_owners_that_adopt_them():
     """ReplicaSets and ControllerRevisions are there before what adopts them."""
     ordered = _ordered(

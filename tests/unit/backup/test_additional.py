@@ -1,0 +1,119 @@
+"""What actions ask for: stored by the same rules as the rest, and never without end."""
+
+import pytest
+
+from kbackup.models import (
+    BackupPhase,
+    GroupResource,
+    LabelSelector,
+    ResourceIdentifier,
+    ResourceSelector,
+)
+from kbackup.plugins import BackupOutput, PluginManager, hookimpl
+
+SECRETS, MAPS = GroupResource("", "secrets"), GroupResource("", "configmaps")
+
+
+def _asking(wanted, *, forced=False):
+    """Return plugins with an action that asks for *wanted*, by the asking item's name."""
+
+    class Action:
+        """Asks."""
+
+        name = "example.com/asks"
+        applies_to = ResourceSelector(included_resources=("secrets", "configmaps"))
+
+        @staticmethod
+        def execute(given):
+            """Ask for what the test wants."""
+            return BackupOutput(
+                item=given.item,
+                additional_items=tuple(wanted.get(given.identifier.name, ())),
+                must_include_additional_items=forced,
+            )
+
+    class Module:
+        """A plugin."""
+
+        __name__ = "test_plugin"
+
+        @staticmethod
+        @hookimpl
+        def kbackup_register_backup_item_actions():
+            return {Action.name: Action()}
+
+    return PluginManager(plugins=[Module])
+
+
+@pytest.mark.parametrize("forced", [False, True], ids=["filtered", "forced"])
+@pytest.mark.parametrize("why", ["label", "deletion"])
+def test_what_is_not_to_be_stored(scene, why, forced):
+    """The exclude label, or being deleted, counts for additional items as for others."""
+    kept_out = {"velero.io/exclude-from-backup": "true"} if why == "label" else {}
+    metadata = {"labels": kept_out, "finalizers": ["example.com/wait"]}
+    scene.load(scene.made("ConfigMap", "c", "shop", metadata=metadata))
+    scene.load(scene.secret("s", labels={"app": "web"}))
+    if why == "deletion":
+        maps = scene.cluster.discover().resolve("configmaps")
+        scene.cluster.delete(maps, "c", namespace="shop")
+    asked = ResourceIdentifier(MAPS, "shop", "c")
+    scene.plugins = _asking({"s": [asked]}, forced=forced)
+
+    result = scene.back_up(label_selector=LabelSelector.parse("app=web"))
+
+    assert "secrets/shop/s" in scene.stored()
+    assert "configmaps/shop/c" not in scene.stored()
+    assert result.backup.status.phase is BackupPhase.COMPLETED
+
+
+def test_a_type_that_is_not_served(scene):
+    """It is a warning with the name of what was asked for; who asked is stored."""
+    scene.load(scene.secret("s"))
+    asked = ResourceIdentifier(GroupResource("example.com", "widgets"), "shop", "w")
+    scene.plugins = _asking({"s": [asked]})
+
+    result = scene.back_up(included_namespaces=["shop"])
+
+    assert "secrets/shop/s" in scene.stored()
+    assert result.backup.status.phase is BackupPhase.COMPLETED
+    told = [x.message for x in result.results.warnings if x.item == asked]
+    assert told == ["asked for by an item action, but the cluster serves no such type"]
+
+
+def test_items_that_ask_for_each_other(scene):
+    """A circle ends: each item of it is stored once."""
+    names = ("a", "b", "c")
+    scene.load(*(scene.made("ConfigMap", name, "shop") for name in names))
+    scene.load(scene.secret("s", labels={"app": "web"}))
+    refs = {name: ResourceIdentifier(MAPS, "shop", name) for name in names}
+    start = ResourceIdentifier(SECRETS, "shop", "s")
+    scene.plugins = _asking(
+        {
+            "s": [refs["a"], start],
+            "a": [refs["b"]],
+            "b": [refs["c"]],
+            "c": [refs["a"], start],
+        }
+    )
+
+    result = scene.back_up(label_selector=LabelSelector.parse("app=web"))
+
+    maps = [text for text in scene.stored() if text.startswith("configmaps")]
+    assert maps == [f"configmaps/shop/{name}" for name in names]
+    assert result.backup.status.progress.items_backed_up == len(scene.stored())
+    assert result.results.errors == ()
+
+
+def test_a_thousand_items(scene):
+    """However many one item asks for, each is stored."""
+    names = [f"c{n:04}" for n in range(1000)]
+    scene.server.load([scene.made("Namespace", "shop")])
+    scene.server.load(scene.made("ConfigMap", name, "shop") for name in names)
+    scene.server.load([scene.secret("s", labels={"app": "web"})])
+    asked = [ResourceIdentifier(MAPS, "shop", name) for name in names]
+    scene.plugins = _asking({"s": asked})
+
+    result = scene.back_up(label_selector=LabelSelector.parse("app=web"))
+
+    assert sum(x.startswith("configmaps/shop/c") for x in scene.stored()) == 1000
+    assert result.results.errors == ()
