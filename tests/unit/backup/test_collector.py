@@ -6,9 +6,7 @@ from kbackup.backup._collector import plan_lists
 from kbackup.backup._namespaces import Namespaces
 from kbackup.models import APIResource
 
-PODS = APIResource(
-    group="", version="v1", resource="pods", kind="Pod", namespaced=True
-)
+PODS = APIResource(group="", version="v1", resource="pods", kind="Pod", namespaced=True)
 NODES = APIResource(
     group="", version="v1", resource="nodes", kind="Node", namespaced=False
 )

@@ -66,11 +66,15 @@ def test_order_of_groups():
 )
 def test_twins_are_stored_once(twins):
     """Of the same objects under two groups one is stored; extensions are met last."""
-    stored = [_planned([_type(name) for name in order]) for order in (twins, twins[::-1])]
+    stored = [
+        _planned([_type(name) for name in order]) for order in (twins, twins[::-1])
+    ]
 
     assert [len(names) for names in stored] == [1, 1]
     old = next((name for name in twins if name.endswith(".extensions")), None)
-    first = [next(name for name in order if name != old) for order in (twins, twins[::-1])]
+    first = [
+        next(name for name in order if name != old) for order in (twins, twins[::-1])
+    ]
     assert [names[0] for names in stored] == first
 
 

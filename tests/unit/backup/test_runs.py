@@ -505,7 +505,6 @@ def _items(scene, name):
         return [(str(item.identifier), item.raw) for item in archive]
 
 
-
 def test_a_location_that_may_only_be_read(scene, tmp_path):
     """It is refused before anything is asked of the cluster, and nothing is written."""
     scene.load(scene.secret("s"))

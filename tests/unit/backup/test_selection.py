@@ -582,6 +582,10 @@ def test_an_empty_namespace_is_backed_up(scene):
             "excluded resource 'seccrets': the cluster serves no such type",
         ),
         (
+            {"included_namespace_scoped_resources": ["secrets", "pv"]},
+            "resource 'pv' is listed under the wrong scope: ignored",
+        ),
+        (
             {"included_resources": ["secrets", "zz*"]},
             "included resources 'zz*': the cluster serves none like that",
         ),

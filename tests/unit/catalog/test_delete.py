@@ -15,6 +15,7 @@ from kbackup.errors import (
     BackupInProgressError,
     BackupNotFoundError,
     BackupOwnsDataError,
+    InvalidSpecError,
     StoreFullError,
     StoreUnavailableError,
 )
@@ -104,6 +105,18 @@ def test_parts_that_cannot_be_seen_keep_nothing_back(objects, root, clock, monke
     store.delete("shop")
 
     assert [path.name for path in (root / "backups/shop").iterdir()] == [part.name]
+
+
+@pytest.mark.parametrize("name", ["", "..", "Shop", "a/b"])
+def test_a_name_that_no_backup_can_have(store, root, name):
+    """Without a name, or with one that would climb, nothing at all is deleted."""
+    samples.make(store, "shop")
+    before = sorted(root.rglob("*"))
+
+    with pytest.raises(InvalidSpecError):
+        store.delete(name)
+
+    assert sorted(root.rglob("*")) == before
 
 
 def test_record_goes_first(objects):

@@ -190,6 +190,12 @@ class Shop:
         self.store.delete("shop-1", files_only=True)
         put_backup(self.store, objects, as_is=as_is)
 
+    def add_backup(
+        self, objects: Iterable[Mapping[str, Any]], name: str, **how: Any
+    ) -> None:
+        """Put another backup beside ``shop-1``; *how* as `put_backup` takes it."""
+        put_backup(self.store, objects, name=name, **how)
+
     def _objects(self, kind: str) -> list[dict[str, Any]]:
         return self.simulated.objects(kind)
 

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime
 
 import pytest
-from conftest import put_backup
 from plan_samples import config_map, namespace
 
 from kbackup.errors import BackupNotFoundError
@@ -34,7 +33,7 @@ def daily(make_shop):
         "other": ("weekly", _status(6)),
     }
     for name, (schedule, status) in backups.items():
-        put_backup(shop.store, OBJECTS, name=name, schedule=schedule, status=status)
+        shop.add_backup(OBJECTS, name, schedule=schedule, status=status)
     return shop
 
 
@@ -51,7 +50,9 @@ def test_a_schedule_means_its_newest_completed_backup(daily):
 
 def test_a_schedule_without_a_completed_backup(daily):
     """Nothing is taken in its place: the schedule is named as having none."""
-    with pytest.raises(BackupNotFoundError, match="no completed backup of this schedule"):
+    with pytest.raises(
+        BackupNotFoundError, match="no completed backup of this schedule"
+    ):
         daily.engine.plan("try-1", RestoreSpec(schedule_name="hourly"))
 
 

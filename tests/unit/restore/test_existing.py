@@ -239,10 +239,13 @@ def test_a_crd_keeps_the_versions_in_which_objects_are_stored():
 
 
 def test_a_service_account_is_merged_under_every_policy():
-    """What the live account lacks is added, what it has stays."""
+    """What the live account lacks is added, what it has stays, also where they differ."""
     desired = _item("v1", "ServiceAccount", imagePullSecrets=[{"name": "registry"}])
+    desired["metadata"]["labels"] |= {"team": "web"}
+    desired["metadata"]["annotations"] = {"role": "old", "note": "x"}
     live = _item("v1", "ServiceAccount", secrets=[{"name": "mine"}])
     live["metadata"]["labels"] = {"app": "live"}
+    live["metadata"]["annotations"] = {"role": "new"}
 
     verdict = decide(desired, live, ExistingRules())
     merged = merged_account(desired, live)
@@ -250,7 +253,8 @@ def test_a_service_account_is_merged_under_every_policy():
     assert verdict.action is PlanAction.UPDATE
     assert merged["secrets"] == [{"name": "mine"}]
     assert merged["imagePullSecrets"] == [{"name": "registry"}]
-    assert merged["metadata"]["labels"] == {"app": "live"}
+    assert merged["metadata"]["labels"] == {"app": "live", "team": "web"}
+    assert merged["metadata"]["annotations"] == {"role": "new", "note": "x"}
     assert _action(desired, merged, ExistingRules()) is PlanAction.UNCHANGED
 
 

@@ -45,37 +45,37 @@ def test_what_others_need_comes_first():
     ]
 
 
-VELEROS_ORDER = """
-customresourcedefinitions.apiextensions.k8s.io
-namespaces
-storageclasses.storage.k8s.io
-volumesnapshotclasses.snapshot.storage.k8s.io
-volumesnapshotcontents.snapshot.storage.k8s.io
-volumesnapshots.snapshot.storage.k8s.io
-datauploads.velero.io
-persistentvolumes
-persistentvolumeclaims
-clusterroles.rbac.authorization.k8s.io
-roles.rbac.authorization.k8s.io
-serviceaccounts
-clusterrolebindings.rbac.authorization.k8s.io
-rolebindings.rbac.authorization.k8s.io
-secrets
-configmaps
-limitranges
-priorityclasses.scheduling.k8s.io
-pods
-replicasets.apps
-clusterclasses.cluster.x-k8s.io
-endpoints
-services
-deployments.apps
-clusterbootstraps.run.tanzu.vmware.com
-clusters.cluster.x-k8s.io
-clusterresourcesets.addons.cluster.x-k8s.io
-apps.kappctrl.k14s.io
-packageinstalls.packaging.carvel.dev
-""".split()
+VELEROS_ORDER = [
+    "customresourcedefinitions.apiextensions.k8s.io",
+    "namespaces",
+    "storageclasses.storage.k8s.io",
+    "volumesnapshotclasses.snapshot.storage.k8s.io",
+    "volumesnapshotcontents.snapshot.storage.k8s.io",
+    "volumesnapshots.snapshot.storage.k8s.io",
+    "datauploads.velero.io",
+    "persistentvolumes",
+    "persistentvolumeclaims",
+    "clusterroles.rbac.authorization.k8s.io",
+    "roles.rbac.authorization.k8s.io",
+    "serviceaccounts",
+    "clusterrolebindings.rbac.authorization.k8s.io",
+    "rolebindings.rbac.authorization.k8s.io",
+    "secrets",
+    "configmaps",
+    "limitranges",
+    "priorityclasses.scheduling.k8s.io",
+    "pods",
+    "replicasets.apps",
+    "clusterclasses.cluster.x-k8s.io",
+    "endpoints",
+    "services",
+    "deployments.apps",
+    "clusterbootstraps.run.tanzu.vmware.com",
+    "clusters.cluster.x-k8s.io",
+    "clusterresourcesets.addons.cluster.x-k8s.io",
+    "apps.kappctrl.k14s.io",
+    "packageinstalls.packaging.carvel.dev",
+]
 
 
 def test_veleros_order_is_kept():
