@@ -87,11 +87,12 @@ def test_a_twin_that_is_excluded_does_not_hide_the_other():
     assert planned == ["deployments.extensions"]
 
 
-def test_views_are_not_stored():
-    """A type that cannot be created or deleted is a view and is not listed."""
-    served = [_type("pods.metrics.k8s.io", verbs=frozenset({"get", "list"}))]
+@pytest.mark.parametrize("verb", sorted(_ALL))
+def test_views_are_not_stored(verb):
+    """What cannot be listed, read, created or deleted is a view and is not listed."""
+    served = [_type("pods.metrics.k8s.io", verbs=_ALL - {verb}), _type("pods")]
 
-    assert _planned(served) == []
+    assert _planned(served) == ["pods"]
 
 
 def test_namespaces_are_left_to_the_end():
