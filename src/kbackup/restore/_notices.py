@@ -63,6 +63,8 @@ _MID_ROLLOUT = (
 )
 _EMPTY = "comes back empty where its source had data"
 _UNREADABLE = "whether it is there cannot be read"
+ABSENT = "which neither the backup nor the target has"
+"""The end of what is said of an item that needs another one."""
 _SOURCE_DISK = "uses the original disk: the source may still be writing to it"
 
 _ORDER = (
@@ -231,6 +233,13 @@ class NoticeBook:
     def see_snapshot(self, target: ResourceIdentifier) -> None:
         """Note a snapshot that is left out, whoever asked for it."""
         self._note(_SNAPSHOT, target)
+
+    def see_absent(
+        self, target: ResourceIdentifier, wanted: ResourceIdentifier
+    ) -> None:
+        """Note that what an item needs is nowhere."""
+        what = f"needs {wanted}, {ABSENT}"
+        self._named.append(Notice(what=what, items=(target,)))
 
     def see_unreadable(self, target: ResourceIdentifier) -> None:
         """Note an object that a decision hung on and that may not be read."""

@@ -43,6 +43,7 @@ from kbackup.restore._volume_facts import learn_volumes
 
 _REBIND = "reattach: offered again to claim"
 _FEW = 3  # up to so many single GETs cost less than the LIST of a big namespace
+_VOLUMES = well_known.PERSISTENT_VOLUMES
 _SECONDS_BETWEEN_EVENTS = 0.2
 _ENTRIES_BETWEEN_LOOKS = 64
 _PLANNING_ORDER = {
@@ -338,14 +339,17 @@ class Planner:
         self._plan_group(ref.group_resource, {filters.target(ref).name: ref})
 
     def _see_absent(self, ref: ResourceIdentifier) -> None:
-        """Look for what an item needs and the backup does not have."""
+        """Look for what an item needs and the backup does not have.
+
+        A claim does without its volume: what becomes of it is said in a line of its own.
+        """
         target = self._request.filters.target(ref)
         found = self._request.reader.find(target)
         if found.unreadable:
             self._book.see_unreadable(target)
-        elif found.content is None:
-            asker = self._state.wanted[ref]
-            self._book.say(f"{asker} needs {ref}, which the backup does not have")
+        elif found.content is None and ref.group_resource != _VOLUMES:
+            asker = self._request.filters.target(self._state.wanted[ref])
+            self._book.see_absent(asker, target)
 
     def _plan_rebinding(self) -> None:
         """Offer each Released volume that is asked for to its claim again."""

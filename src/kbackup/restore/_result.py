@@ -10,6 +10,7 @@ from kbackup.models import (
     ItemOutcome,
     ObjectMeta,
     OperationPhase,
+    ResourceIdentifier,
     Restore,
     RestorePhase,
     RestoreProgress,
@@ -23,6 +24,7 @@ from kbackup.plugins import Run
 from kbackup.restore._adoption import waits_in_vain
 from kbackup.restore._claims import ClaimVerdict
 from kbackup.restore._creating import OURS_CHANGED
+from kbackup.restore._notices import ABSENT
 from kbackup.restore._owners import STILL_OWNERLESS
 from kbackup.restore._plan import PlanAction, RestorePlan
 from kbackup.restore._updating import DONE
@@ -35,10 +37,25 @@ _NONE: Mapping[str, str] = MappingProxyType({})
 def warn_at_the_end(
     plan: RestorePlan, outcomes: Sequence[ItemOutcome], run: Run
 ) -> None:
-    """Warn by name of claims that are empty or will wait, and of what has no owner."""
+    """Warn by name of claims that are empty or will wait, and of what lacks something."""
     if not plan.entries:
         run.warning("nothing was selected: no item of the backup is in this restore")
-    made = {x.identifier for x in outcomes if _is_made_here(x)}
+    made = frozenset(x.identifier for x in outcomes if _is_made_here(x))
+    _warn_of_claims(plan, made, run)
+    for notice in plan.notices:
+        if notice.what.endswith(ABSENT):
+            for item in made.intersection(notice.items):
+                run.warning(notice.what, item=item)
+    for entry in plan.entries:
+        if entry.action in _QUIET and STILL_OWNERLESS in entry.reason:
+            run.warning(entry.reason, item=entry.target)
+    for target, sentence in waits_in_vain(plan.entries, outcomes):
+        run.warning(sentence, item=target)
+
+
+def _warn_of_claims(
+    plan: RestorePlan, made: frozenset[ResourceIdentifier], run: Run
+) -> None:
     for line in plan.claims:
         if line.target not in made and line.verdict is not ClaimVerdict.MADE_BEFORE:
             continue
@@ -46,11 +63,6 @@ def warn_at_the_end(
             run.warning(line.text, item=line.target)
         for problem in line.problems:
             run.warning(problem, item=line.target)
-    for entry in plan.entries:
-        if entry.action in _QUIET and STILL_OWNERLESS in entry.reason:
-            run.warning(entry.reason, item=entry.target)
-    for target, sentence in waits_in_vain(plan.entries, outcomes):
-        run.warning(sentence, item=target)
 
 
 def _is_made_here(outcome: ItemOutcome) -> bool:

@@ -55,16 +55,22 @@ def test_types_are_filtered_once_more(make_shop, spec, comes):
     assert ("PersistentVolumeClaim" in created) is comes
 
 
-def test_what_neither_backup_nor_target_has_is_told(make_shop):
-    """A claim that a Pod needs and nobody has is named with the Pod, which comes."""
+@pytest.mark.parametrize("mapping", [{}, {"shop": "copy"}], ids=str)
+def test_what_neither_backup_nor_target_has_is_told(make_shop, mapping):
+    """A claim that a Pod needs and nobody has: told before, and a warning afterwards."""
     shop = make_shop([namespace(), _pod()])
+    where = mapping.get("shop", "shop")
 
-    plan, created = _planned(shop)
+    plan, created = _planned(shop, namespace_mapping=mapping)
+    first = shop.engine.apply(plan)
+    again = shop.engine.run("try-2", plan.spec)
 
+    needs = f"needs persistentvolumeclaims/{where}/data"
+    told = f"{needs}, which neither the backup nor the target has"
     assert "Pod" in created
-    asked = "pods/shop/web needs persistentvolumeclaims/shop/data"
-    told = f"{asked}, which the backup does not have"
-    assert told in [notice.what for notice in plan.notices]
+    assert f"{told}: pods/{where}/web" in [str(notice) for notice in plan.notices]
+    assert f"pods/{where}/web: {told}" in [str(x) for x in first.results.warnings]
+    assert not [x for x in again.results.warnings if told in str(x)]
 
 
 def test_what_the_target_has_is_not_missed(make_shop):
@@ -74,4 +80,19 @@ def test_what_the_target_has_is_not_missed(make_shop):
 
     plan, _ = _planned(shop)
 
-    assert not [x for x in plan.notices if "which the backup does not have" in x.what]
+    assert not [x for x in plan.notices if "the target has" in x.what]
+
+
+def test_a_claim_does_without_its_volume(make_shop):
+    """A volume that nobody has is not missed: the claim's own line says what comes."""
+    bound = _claim()
+    bound["spec"]["volumeName"] = "pv-1"
+    bound["status"] = {"phase": "Bound"}
+    shop = make_shop([namespace(), bound], as_is=True)
+
+    plan, _ = _planned(shop)
+    result = shop.engine.apply(plan)
+
+    assert not [x for x in plan.notices if "the target has" in x.what]
+    (line,) = plan.claims
+    assert [x.message for x in result.results.warnings] == [line.text]
