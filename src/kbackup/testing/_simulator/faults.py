@@ -171,7 +171,9 @@ class Faults:
         with self._lock:
             self._faults.clear()
 
-    def forbids(self, verb: str, resource: str, namespace: str) -> bool:
+    def forbids(
+        self, verb: str, resource: str, namespace: str, subresource: str = ""
+    ) -> bool:
         """Whether such a request would be refused; asked by access reviews.
 
         Whom anything is forbidden may not do everything (verb ``*``, resource ``*.*``).
@@ -180,7 +182,10 @@ class Faults:
         return self._any(
             lambda fault: (
                 fault.status == 403  # noqa: PLR2004 - Forbidden
-                and (everything or fault.matches(verb, resource, namespace, "", ""))
+                and (
+                    everything
+                    or fault.matches(verb, resource, namespace, "", subresource)
+                )
             )
         )
 

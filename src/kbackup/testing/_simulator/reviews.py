@@ -33,7 +33,8 @@ def _access(state: State, spec: Mapping[str, Any]) -> Object:
     if attributes.get("group"):
         resource = f"{resource}.{attributes['group']}"
     verb, namespace = attributes.get("verb", ""), attributes.get("namespace", "")
-    if state.faults.forbids(verb, resource, namespace):
+    subresource = attributes.get("subresource", "")
+    if state.faults.forbids(verb, resource, namespace, subresource):
         return {"allowed": False, "reason": "a fault on demand forbids it"}
     return {"allowed": True}
 
