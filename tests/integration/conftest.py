@@ -161,7 +161,7 @@ def free_ports(count):
 
 
 @contextmanager
-def running_cluster(name, flags=""):
+def running_cluster(name, flags="", *, controllers=True):
     """Run a control plane; a watchdog stops it when this process is killed."""
     binaries = find_binaries()
     name = f"{name}-{os.getpid()}"
@@ -172,6 +172,7 @@ def running_cluster(name, flags=""):
             "KBACKUP_ENVTEST_STATE": state,
             "OWNER_PID": str(os.getpid()),
             "APISERVER_FLAGS": flags,
+            "WITH_CONTROLLERS": "1" if controllers else "0",
         }
         ports = [str(port) for port in free_ports(3)]
         started = subprocess.run(
@@ -213,6 +214,13 @@ def target_cluster() -> Iterator[RealCluster]:
 def third_cluster() -> Iterator[RealCluster]:
     """A cluster for what would stay in the way of the others, cluster-wide."""
     with running_cluster("third") as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def quiet_cluster() -> Iterator[RealCluster]:
+    """A cluster without controllers: nobody writes but the test."""
+    with running_cluster("quiet", controllers=False) as cluster:
         yield cluster
 
 

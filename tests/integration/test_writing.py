@@ -9,7 +9,7 @@ from kbackup.cluster import PatchKind
 from kbackup.errors import ConflictError, InvalidItemError, ItemNotFoundError
 from kbackup.models import RestoreOptions, RestoreSpec
 from kbackup.restore import PlanAction, RestoreEngine
-from kbackup.restore._creating import Creator
+from kbackup.restore._second_writes import SecondWrites
 
 pytestmark = pytest.mark.integration
 
@@ -192,12 +192,12 @@ def test_a_restore_that_was_killed_between_two_writes(
 ):
     """Run again it lets who applied an object go on applying it, and is done then."""
 
-    def die(*_):
+    def die(*_, **__):
         raise KilledError
 
     spec, copy = into(namespace), f"{namespace}-1"
     with monkeypatch.context() as patched:
-        patched.setattr(Creator, "_give_back", die)
+        patched.setattr(SecondWrites, "_write", die)
         with pytest.raises(KilledError):
             engine.run("try", spec)
     with pytest.raises(ConflictError):

@@ -31,6 +31,15 @@ def served_versions(definition: Definition) -> tuple[str, ...]:
     return tuple(str(each["name"]) for each in versions if each.get("served"))
 
 
+def has_status(definition: Definition, version: str) -> bool:
+    """Return whether the status of objects in a version is a sub-resource."""
+    spec = definition.get("spec") or {}
+    named = (each for each in spec.get("versions") or () if each.get("name") == version)
+    own = (next(named, None) or {}).get("subresources")
+    # In v1beta1 they could be those of all versions.
+    return "status" in (own or spec.get("subresources") or {})
+
+
 def conversion_webhook(definition: Definition) -> str:
     """Return who converts between versions; empty: nobody has to be asked.
 

@@ -16,7 +16,7 @@ from kbackup._kits.words import nearest
 from kbackup.cli._session import Session
 
 if TYPE_CHECKING:
-    from kbackup.models import LabelSelector
+    from kbackup.models import LabelSelector, RestoreStatusSpec
 
 F = TypeVar("F", bound=Callable[..., Any])
 _TRUTHS = frozenset({"true", "false", "t", "f", "1", "0", "yes", "no", "y", "n"})
@@ -334,6 +334,38 @@ def filter_options(command: F) -> F:
     for option in reversed(_FILTERS):
         command = option(command)
     return command
+
+
+_STATUSES = (
+    list_option("--status-include-resources", text="Types whose status is restored."),
+    list_option("--status-exclude-resources", text="Of those, types without it."),
+)
+
+
+def status_options(command: F) -> F:
+    """Add the options that select whose status is restored."""
+    for option in reversed(_STATUSES):
+        command = option(command)
+    return command
+
+
+def status_types(
+    included: Sequence[str], excluded: Sequence[str]
+) -> RestoreStatusSpec | None:
+    """Return whose status is restored: of no type unless types are included.
+
+    Velero passes over excluded types alone: whether all others are meant nobody knows.
+    """
+    if excluded and not included:
+        raise click.UsageError(
+            "--status-exclude-resources leaves out of --status-include-resources, which "
+            "is not given; '*' there means all types"
+        )
+    if not included:
+        return None
+    from kbackup.models import RestoreStatusSpec  # noqa: PLC0415 - on demand
+
+    return RestoreStatusSpec(included_resources=included, excluded_resources=excluded)
 
 
 def _remember(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:

@@ -27,6 +27,8 @@ from kbackup.cli._options import (
     list_option,
     operations_option,
     pairs_option,
+    status_options,
+    status_types,
     switch_option,
 )
 from kbackup.cli._output import (
@@ -85,6 +87,7 @@ _RESTORE_OPTIONS = (
     ),
     switch_option("--restore-volumes", text="Velero's restorePVs."),
     switch_option("--preserve-nodeports", text="Keep the node ports of Services."),
+    status_options,
     click.option(
         "--released-volumes",
         type=click.Choice(["leave", "reattach"]),
@@ -343,6 +346,9 @@ def _request(
         existing_resource_policy=flags["existing_resource_policy"] or None,
         restore_pvs=flags["restore_volumes"],
         preserve_node_ports=flags["preserve_nodeports"],
+        restore_status=status_types(
+            flags["status_include_resources"], flags["status_exclude_resources"]
+        ),
         item_operation_timeout=flags["item_operation_timeout"],
     )
     deadline: timedelta | None = flags["deadline"]

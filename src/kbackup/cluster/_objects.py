@@ -21,6 +21,7 @@ from kbackup.errors import ServerFaultError
 from kbackup.models import APIResource, Item, ResourceIdentifier
 
 _MANAGER = "kbackup"
+_OBJECTS_THEMSELVES = ("", "status")  # what these paths answer; a scale is another kind
 _NO_JSON = "the answer is not JSON"
 _NO_OBJECT = "the answer is not the object: it lacks name, uid or resourceVersion"
 # Nested a thousand times it is none that could be handled; a server may keep it.
@@ -181,7 +182,9 @@ class Objects:
             patch,
             query=query,
             content_type=kind.value,
-            expected=None if subresource else _expected(resource, dry_run=dry_run),
+            expected=_expected(resource, dry_run=dry_run)
+            if subresource in _OBJECTS_THEMSELVES
+            else None,
         )
 
     def delete(

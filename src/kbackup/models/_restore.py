@@ -49,7 +49,12 @@ class ExistingResourcePolicy(StrEnum):
 
 @attrs.frozen(kw_only=True)
 class RestoreStatusSpec(Model):
-    """Of which types the status is restored as well."""
+    """Of which types the status is restored as well.
+
+    Attributes:
+        included_resources: None, or ``*``: all.
+        excluded_resources: Not these, whatever is included.
+    """
 
     included_resources: tuple[str, ...] = attrs.field(default=(), converter=strings)
     excluded_resources: tuple[str, ...] = attrs.field(default=(), converter=strings)
@@ -71,7 +76,7 @@ class RestoreSpec(Model):
         backup_name: The backup; or `schedule_name` for the newest of a schedule.
         namespace_mapping: From the namespace in the backup to that in the target.
         include_cluster_resources: None: those that belong to what is restored.
-        restore_status: None: of no type.
+        restore_status: None: of no type; an annotation of an object overrules it.
         existing_resource_policy: None is `ExistingResourcePolicy.NONE`.
     """
 

@@ -26,7 +26,7 @@ from kbackup.models._meta import LabelRequirement, LabelSelector
 from kbackup.models._objects import TypedLocalObjectReference
 from kbackup.models._options import BackupOptions
 from kbackup.models._policy_rules import validate_resource_policies
-from kbackup.models._restore import RestoreSpec
+from kbackup.models._restore import RestoreSpec, RestoreStatusSpec
 
 # What belongs to one cluster's life, or to Velero itself: a restore leaves it out unless
 # it is named. (Velero refuses to name it.)
@@ -93,6 +93,7 @@ def validate_restore_spec(spec: RestoreSpec) -> list[str]:
         *_source_violations(spec),
         *_namespace_violations(spec.included_namespaces, spec.excluded_namespaces),
         *_resource_violations(spec.included_resources, spec.excluded_resources),
+        *_status_violations(spec.restore_status),
         *_mapping_violations(spec),
         *_selector_violations(spec.label_selector, spec.or_label_selectors),
         *_time_violations("itemOperationTimeout", spec.item_operation_timeout),
@@ -146,6 +147,13 @@ def _namespace_violations(
 
 def _resource_violations(includes: Sequence[str], excludes: Sequence[str]) -> list[str]:
     return IncludesExcludes(includes, excludes).violations("resources")
+
+
+def _status_violations(asked: RestoreStatusSpec | None) -> list[str]:
+    if asked is None:
+        return []
+    lists = IncludesExcludes(asked.included_resources, asked.excluded_resources)
+    return lists.violations("resources of restoreStatus")
 
 
 def _scoped_violations(spec: BackupSpec) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from kbackup._kits.words import first_few
-from kbackup.models import RestoreOptions, RestoreSpec
+from kbackup.models import RestoreOptions, RestoreSpec, RestoreStatusSpec
 
 _EVERYTHING = ((), ("*",))
 # How a restore is done, not what it writes: whoever completes a killed one may want it
@@ -71,6 +71,8 @@ def _how(spec: RestoreSpec, options: RestoreOptions) -> Iterator[str]:
         yield f"volumes {_yes(spec.restore_pvs)}"
     if spec.preserve_node_ports is not None:
         yield f"preserve node ports {_yes(spec.preserve_node_ports)}"
+    if spec.restore_status is not None:
+        yield f"status {_status(spec.restore_status)}"
     for name, value in deciding_options(options).items():
         yield f"{name.replace('_', ' ')} {_text(value)}"
 
@@ -82,6 +84,14 @@ def _names(
         yield f"only {what} {first_few(included)}"
     if excluded:
         yield f"without {what} {first_few(excluded)}"
+
+
+def _status(asked: RestoreStatusSpec) -> str:
+    """Whose status is restored."""
+    named = asked.included_resources
+    types = "all types" if named in _EVERYTHING else first_few(named)
+    left_out = asked.excluded_resources
+    return f"of {types}{f' but {first_few(left_out)}' if left_out else ''}"
 
 
 def _text(value: Any) -> str:

@@ -1,14 +1,13 @@
 """An object is created, or met: there is one of its name already.
 
-Each is written once. A second write goes only to those whose fields had owners by
-server-side apply. Whether a create whose answer was lost took place is found by our label.
+Each is written once; what may follow is in `_second_writes`. Whether a create whose answer
+was lost took place is found by our label.
 """
 
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from kbackup._kits.workers import Cancelled
 from kbackup.archive import ArchiveContents
 from kbackup.errors import AlreadyExistsError, ClusterError, ForbiddenError
 from kbackup.models import APIResource, ResourceIdentifier, well_known
@@ -16,9 +15,8 @@ from kbackup.plugins import Run
 from kbackup.restore._adoption import as_scaled
 from kbackup.restore._answers import Answer, leaving, may_pass
 from kbackup.restore._desired import Desired
-from kbackup.restore._dropped import warn_of_dropped
+from kbackup.restore._dropped import warn_of_dropped, warn_of_dropped_status
 from kbackup.restore._existing import ExistingRules, Verdict, decide
-from kbackup.restore._field_managers import lacks_managers, ownership_patch
 from kbackup.restore._owners import (
     STILL_OWNERLESS,
     OwnerLinks,
@@ -28,6 +26,7 @@ from kbackup.restore._owners import (
 )
 from kbackup.restore._plan import PlanAction, PlanEntry, Precondition
 from kbackup.restore._reset import is_labelled
+from kbackup.restore._second_writes import SecondWrites, goes_along
 from kbackup.restore._seen import cleaned
 from kbackup.restore._server import Server
 from kbackup.restore._updating import DONE, GONE, MOVED, Updater
@@ -44,7 +43,7 @@ _APPEARED = "an object of this name appeared since the plan was made"
 _UNSEEN = "an object of this name exists"
 OURS_CHANGED = "this restore made it before, and it changed since"
 _DEFERRALS = 3  # for an owner that waits itself; it is tried before what it owns
-_BLOCKING = "blockownerdeletion"
+_OWNERS, _BLOCKING = "ownerReferences", "blockownerdeletion"
 
 
 class Creator:
@@ -63,7 +62,7 @@ class Creator:
     ) -> None:
         self._server = server
         self._updater = updater
-        self._contents = contents
+        self._second = SecondWrites(server, contents, run)
         self._owners = owners
         self._rules = rules
         self._label = restore_label
@@ -83,17 +82,19 @@ class Creator:
                 self._deferred[entry.identifier] += 1
                 return Attempt(reason=f"its owner {lost} is not there")
             body = tied(desired.content, owners) if owners.found else body
+        if with_status := goes_along(entry, resource, desired):
+            content = desired.content if isinstance(body, bytes) else body
+            body = {**content, "status": desired.status}
         try:
             stored = self._post(entry, resource, body)
         except ClusterError as exc:
             return self._after_create(entry, resource, desired, exc)
-        if entry.second_write and not self._server.dry_run:
-            item = self._contents.get(entry.identifier)
-            if item is not None:
-                self._give_back(entry, resource, ownership_patch(item, stored))
+        self._second.follow(entry, resource, desired, stored)
         if lost:
             self._run.warning(f"restored without its owner {lost}", item=entry.target)
         warn_of_dropped(self._run, entry, desired.content, stored)
+        if with_status:
+            warn_of_dropped_status(self._run, entry, desired.status, stored)
         return Attempt(action=CREATED, reason=entry.reason)
 
     def _post(
@@ -103,7 +104,9 @@ class Creator:
         try:
             return self._server.create(entry, resource, body)
         except ForbiddenError as exc:
-            if isinstance(body, bytes) or _BLOCKING not in str(exc).lower():
+            if isinstance(body, bytes) or _OWNERS not in body["metadata"]:
+                raise
+            if _BLOCKING not in str(exc).lower():
                 raise
         stored = self._server.create(entry, resource, without_blocks(body))
         message = "restored without blockOwnerDeletion: the server forbids it"
@@ -149,15 +152,15 @@ class Creator:
         """An object of that name is there, though the plan saw none."""
         ours = is_labelled(live["metadata"].get("labels"), self._label)
         seen = Precondition.of(live)  # before it is cleaned, which is done in place
-        patch = self._patch_of_managers(entry, live) if ours else None
+        due = self._second.due(entry, resource, desired, live) if ours else None
         if ours and (lost := lacking(desired.owners, live)):
             message = f"without owner {', '.join(lost)}; {STILL_OWNERLESS}"
             self._run.warning(message, item=entry.target)
         verdict = self._decide(entry, desired, live)
         is_as_desired = verdict.action is PlanAction.UNCHANGED
         answered = not self._server.lost_an_answer(entry)
-        if patch and (is_as_desired or not answered):
-            self._give_back(entry, resource, patch)
+        if due and (is_as_desired or not answered):
+            self._second.make_up(entry, resource, desired, due)
         if ours and not answered:
             return Attempt(action=CREATED, reason=entry.reason)
         if is_as_desired:
@@ -178,54 +181,19 @@ class Creator:
         wanted = as_scaled(desired.content, live) if entry.idle else desired.content
         return decide(wanted, cleaned(live), self._rules)
 
-    # --- field managers ---------------------------------------------------------------
-
-    def _patch_of_managers(
-        self, entry: PlanEntry, live: Mapping[str, Any]
-    ) -> dict[str, Any] | None:
-        """The second write of an object that an earlier try made; None: it needs none."""
-        item = self._contents.get(entry.identifier) if entry.second_write else None
-        if item is None or not lacks_managers(item, live):
-            return None
-        return ownership_patch(item, live)
-
-    def _give_back(
-        self, entry: PlanEntry, resource: APIResource, patch: Mapping[str, Any]
-    ) -> None:
-        """The second write: managers of the backup manage their fields again."""
-        try:
-            self._server.patch(entry, resource, patch)
-        except ClusterError as exc:
-            self._warn_of_managers(entry, self._server.explain(entry, exc))
-        except Cancelled as exc:  # the object is there, and must be told of
-            self._warn_of_managers(entry, exc.reason)
-
-    def give_back(
+    def complete(
         self, entry: PlanEntry, resource: APIResource, desired: Desired
     ) -> Attempt:
-        """Send the second write that an earlier run of the restore did not come to."""
+        """Send the second writes that an earlier run of the restore did not come to."""
         live = self._server.look(entry, resource)
         if live is None:
             return Attempt(action=SKIPPED, reason=GONE, moved=True)
         ours = is_labelled(live["metadata"].get("labels"), self._label)
-        seen, patch = Precondition.of(live), self._patch_of_managers(entry, live)
+        due = self._second.due(entry, resource, desired, live)
         verdict = self._decide(entry, desired, live)
         if not ours or verdict.action is not PlanAction.UNCHANGED:
             return Attempt(action=SKIPPED, reason=MOVED, moved=True)
-        if patch is None:
-            answered = not self._server.lost_an_answer(entry)
-            return Attempt(action=UNCHANGED if answered else UPDATED, reason=DONE)
-        patch["metadata"]["resourceVersion"] = seen.resource_version
-        try:
-            self._server.patch(entry, resource, patch)
-        except ClusterError as exc:
-            answer, reason = self._server.take(entry, exc, create=False)
-            if answer is not Answer.FAIL:
-                return Attempt(reason=reason)  # it is looked at again, and then tried
-            self._warn_of_managers(entry, reason)
-            return Attempt(action=UNCHANGED, reason=reason)
-        return Attempt(action=UPDATED, reason=entry.reason)
-
-    def _warn_of_managers(self, entry: PlanEntry, reason: str) -> None:
-        message = f"restored without its managedFields: {reason}"
-        self._run.warning(message, item=entry.target)
+        if due.parts:
+            return self._second.complete(entry, resource, desired, due)
+        answered = not self._server.lost_an_answer(entry)
+        return Attempt(action=UNCHANGED if answered else UPDATED, reason=DONE)

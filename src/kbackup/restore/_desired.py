@@ -1,8 +1,9 @@
 """From an item of the backup to the item as it would be written.
 
 Reset, item actions, claims and volumes, place in the target, transforms, labels: in
-this order, without any effect. The planner calls it to predict, the writer calls it
-again to write: both get the same bytes, which the digest in the plan holds them to.
+this order, without any effect. A status that is wanted stays as the backup has it. The
+planner calls it to predict, the writer calls it again to write: both get the same bytes,
+which the digest in the plan holds them to.
 """
 
 import hashlib
@@ -52,6 +53,7 @@ from kbackup.restore._filters import Filters
 from kbackup.restore._owners import Reference, references_of
 from kbackup.restore._redaction import Redaction
 from kbackup.restore._reset import label, reset, reset_again, settle
+from kbackup.restore._statuses import StatusRules
 
 _Look = Callable[[Mapping[str, Any]], bool]
 _encode = msgspec.json.Encoder().encode
@@ -71,6 +73,8 @@ class Desired(msgspec.Struct, frozen=True, kw_only=True):
         begins: The actions that act when it is written.
         owners: Its owner references, still without UIDs; not part of the content.
         changed_by: Which actions of others and which transforms changed it.
+        status: That of the backup, where it is to have it again; not part of the
+            content. None: it is not.
     """
 
     content: Mapping[str, Any]
@@ -81,11 +85,15 @@ class Desired(msgspec.Struct, frozen=True, kw_only=True):
     begins: tuple[RestoreItemAction, ...] = ()
     owners: tuple[Reference, ...] = ()
     changed_by: tuple[str, ...] = ()
+    status: Any = None
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the body, in hexadecimal."""
-        return hashlib.sha256(self.body).hexdigest()
+        """SHA-256 of the body and the status after it, in hexadecimal."""
+        digest = hashlib.sha256(self.body)
+        if self.status is not None:
+            digest.update(_encode(self.status))
+        return digest.hexdigest()
 
     def __repr__(self) -> str:  # never the body: it may be a Secret
         return f"Desired({self.target})"
@@ -125,6 +133,7 @@ class DesiredMaker:
         cluster: ClusterReader,
         run: Run,
         redaction: Redaction = Redaction(),  # noqa: B008 - frozen
+        statuses: StatusRules = StatusRules(),  # noqa: B008 - frozen
     ) -> None:
         self._restore = restore
         self._backup = backup
@@ -134,6 +143,7 @@ class DesiredMaker:
         self._cluster = cluster
         self._run = run
         self._redaction = redaction
+        self._statuses = statuses
         self._backup_label = label_value(backup.name)
         self._restore_label = label_value(restore.name)
         self._last = _TypeFacts()
@@ -158,8 +168,10 @@ class DesiredMaker:
             ActionError: An action or a transform failed on it.
             ActionTimeoutError: An action did not come back.
         """
-        kind = self._kind_of(item.identifier.group_resource)
+        resource, wants = item.identifier.group_resource, self._statuses.wants
+        kind = self._kind_of(resource)
         owners = self._owners_of(content)
+        status = content.get("status")
         reset(content)
         outcome = _NOTHING_DONE
         if kind.actions and kind.is_concerned(content):
@@ -185,6 +197,7 @@ class DesiredMaker:
             begins=outcome.begins,
             owners=owners,
             changed_by=changed_by,
+            status=status if status and wants(resource, content) else None,
         )
 
     def _untie(

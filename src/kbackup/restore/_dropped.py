@@ -4,7 +4,7 @@ A field that an API server does not know is dropped without a word: an older one
 a suspended Job; a webhook may take away what it likes. The writer asks after each write.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from kbackup._kits.words import first_few
@@ -13,7 +13,7 @@ from kbackup.restore._plan import PlanEntry
 
 Content = Mapping[str, Any]
 
-_NEVER_STORED = frozenset({"status"})  # it has a request of its own
+_NEVER_STORED = frozenset({"status"})  # where it is sent, it is asked for by itself
 
 
 def dropped_fields(sent: Content, stored: Content) -> list[str]:
@@ -40,7 +40,20 @@ def warn_of_dropped(run: Run, entry: PlanEntry, sent: Content, stored: Content) 
         sent: The object, or the merge patch: what that removes is no loss.
         stored: As the server answered.
     """
-    if dropped := dropped_fields(sent, stored):
+    _warn(run, entry, dropped_fields(sent, stored))
+
+
+def warn_of_dropped_status(
+    run: Run, entry: PlanEntry, sent: Any, stored: Content
+) -> None:
+    """Warn of the fields of a status, which was sent, that the target did not take."""
+    found: list[str] = []
+    _compare(sent, stored.get("status"), "status", found)
+    _warn(run, entry, found)
+
+
+def _warn(run: Run, entry: PlanEntry, dropped: Sequence[str]) -> None:
+    if dropped:
         run.warning(f"the target dropped {first_few(dropped)}", item=entry.target)
 
 

@@ -14,10 +14,11 @@ from kbackup._kits.workers import map_ordered
 from kbackup.models import well_known
 from kbackup.restore._answers import untried
 from kbackup.restore._object_writer import ObjectWriter
-from kbackup.restore._plan import PlanAction, PlanEntry
+from kbackup.restore._plan import BY_SECOND, PlanAction, PlanEntry
 from kbackup.restore._writer import FAILED
 
 NOT_TRIED = "items were not tried: their namespace or type is not there yet"
+STATUS_NOT_TRIED = "statuses were not tried: their objects are not there yet"
 
 
 def validate_entries(
@@ -51,6 +52,15 @@ def validate_entries(
 
     checked = map_ordered(check, entries, workers=workers, name="kbackup-dry-run")
     return list(checked), len(waiting)
+
+
+def statuses_untried(entries: Iterable[PlanEntry]) -> int:
+    """How many statuses follow a create: without an object none can be tried."""
+    return sum(
+        entry.status == BY_SECOND and entry.action is not PlanAction.UPDATE
+        for entry in entries
+        if entry.action.writes
+    )
 
 
 def _not_yet_there(entries: Sequence[PlanEntry]) -> Iterable[int]:

@@ -136,8 +136,8 @@ def make_filters(spec: RestoreSpec, names: TypeNames) -> Filters:
         selectors = (spec.label_selector,)
     return Filters(
         namespaces=IncludesExcludes(spec.included_namespaces, spec.excluded_namespaces),
-        included_types=_types(spec.included_resources, names),
-        excluded_types=_types(spec.excluded_resources, names) or frozenset(),
+        included_types=types_of(spec.included_resources, names),
+        excluded_types=types_of(spec.excluded_resources, names) or frozenset(),
         cluster_scoped=spec.include_cluster_resources,
         selectors=selectors,
         mapping=dict(spec.namespace_mapping),
@@ -158,7 +158,8 @@ def keeps_despite_where(resource: GroupResource) -> bool:
     return resource in (well_known.CRDS, well_known.NAMESPACES)
 
 
-def _types(names: Sequence[str], types: TypeNames) -> frozenset[GroupResource] | None:
+def types_of(names: Sequence[str], types: TypeNames) -> frozenset[GroupResource] | None:
+    """Return the types that a list of names means; None: all."""
     if not names or "*" in names:
         return None
     found: set[GroupResource] = set()

@@ -12,7 +12,7 @@ from kbackup._kits.controlled import FREE, Owner, Ownership, Role
 from kbackup.models import Item, ResourceIdentifier
 from kbackup.restore._adoption import ADOPTED_BY, adopter_of
 from kbackup.restore._claims import ClaimLine
-from kbackup.restore._plan import PlanAction, PlanEntry
+from kbackup.restore._plan import PlanAction, PlanEntry, StatusWrite
 from kbackup.restore._seen import LiveObject, TypeView
 
 _NOWHERE = "which is neither in this restore nor in the target"
@@ -32,6 +32,7 @@ class ItemCase(msgspec.Struct):
     had_status: bool = False
     mid_rollout: bool = False
     second_write: bool = False
+    status: StatusWrite = ""
     relinks: bool = False
     orphan: bool = False
     met: dict[str, Any] | None = None

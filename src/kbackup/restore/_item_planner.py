@@ -49,17 +49,25 @@ from kbackup.restore._makers import Makers
 from kbackup.restore._namespaces import is_terminating
 from kbackup.restore._notices import NoticeBook
 from kbackup.restore._owners import STILL_OWNERLESS, lacking
-from kbackup.restore._plan import PlanAction, PlanEntry, Precondition
+from kbackup.restore._plan import (
+    ALONG,
+    BY_SECOND,
+    PlanAction,
+    PlanEntry,
+    Precondition,
+)
 from kbackup.restore._plan_state import PlanState
 from kbackup.restore._request import RestoreRequest
 from kbackup.restore._reset import is_labelled
 from kbackup.restore._seen import FoundObject, LiveObject, TypeView, cleaned
 from kbackup.restore._serving import has_served_twin
+from kbackup.restore._statuses import lacks_status
 from kbackup.restore._types import takes_new
 from kbackup.restore._undone import Undone
 from kbackup.restore._volume_planner import Refusal, VolumePlanner
 
-_GIVEN_BACK = "its field managers are given back, nothing else"
+_GIVEN_BACK = "its field managers are given back"
+_STATUS_BACK = "its status is restored"
 _SERVED = "its type is served: left as it is, and whether it differs is not known"
 _decode = msgspec.json.decode
 
@@ -217,10 +225,12 @@ class ItemPlanner:
             self._state.want(case.ref, wanted)
         if desired.skip:
             return case.entry(PlanAction.SKIP, desired.skip)
+        if desired.status is not None:
+            case.status = BY_SECOND if case.view.status_apart else ALONG
         entry = self._place(case, desired)
         if line is not None or case.untied:
             entry = self._as_placed(case, entry)
-        if desired.changed_by and not entry.only_managers:
+        if desired.changed_by and not entry.only_second_writes:
             entry = self._foreign.shown(entry, case.item, desired, line)
         if case.owned is not FREE:
             self._note_kin(case, entry, desired)
@@ -230,7 +240,7 @@ class ItemPlanner:
 
     def _tell(self, case: ItemCase, entry: PlanEntry, desired: Desired) -> None:
         """Note what to know of an item that is written."""
-        if case.met is not None and entry.only_managers:
+        if case.met is not None and entry.only_second_writes:
             return  # it was told when the item was created
         if case.mid_rollout and entry.action is PlanAction.CREATE:
             self._book.see_mid_rollout(entry.target)
@@ -290,6 +300,7 @@ class ItemPlanner:
             cluster_wide=not target.namespace
             and target.group_resource != well_known.NAMESPACES,
             second_write=case.second_write,
+            status=case.status,
             api_version=item.api_version,
             kind=item.kind,
             adopter="" if case.owned is FREE else case.adopter,
@@ -319,20 +330,20 @@ class ItemPlanner:
         ours = is_labelled(metadata.get("labels"), self._request.restore_label)
         if ours and desired.owners:
             case.untied = lacking(desired.owners, live)
-        lacks = ours and case.second_write and lacks_managers(case.item, live)
+        due = self._due(case, desired, live) if ours else {}
         waits: dict[str, Any] = {}
         if ours and is_kept and awaits_owner(live):  # and its owner was refused then
             desired, waits = made_idle(desired), {"adopter": case.adopter, "idle": True}
         case.met = cleaned(live)
         verdict = decide(desired.content, case.met, rules, hide=hide)
         if verdict.action is PlanAction.UNCHANGED:
-            if lacks:  # an earlier run ended between its two writes
+            if due:  # an earlier run ended between its writes
                 return case.entry(
                     PlanAction.UPDATE,
-                    _GIVEN_BACK,
+                    _told_due(due),
                     digest=desired.digest,
                     precondition=seen,
-                    second_write=True,
+                    **due,
                     **waits,
                 )
             reason = verdict.reason
@@ -352,6 +363,17 @@ class ItemPlanner:
             **waits,
         )
 
+    def _due(
+        self, case: ItemCase, desired: Desired, live: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """What the line of an object that this restore made says of second writes."""
+        due: dict[str, Any] = {}
+        if case.second_write and lacks_managers(case.item, live):
+            due["second_write"] = True
+        if case.status == BY_SECOND and lacks_status(desired.status, live):
+            due["status"] = BY_SECOND
+        return due
+
     def _follow(self, case: ItemCase, desired: Desired) -> PlanEntry:
         """The line of an item whose place is about to be free."""
         reason = "the live one is being deleted: written when it is gone"
@@ -362,6 +384,7 @@ class ItemPlanner:
             digest=desired.digest,
             cluster_wide=not case.target.namespace,
             second_write=case.second_write,
+            status=case.status,
             adopter=case.adopter,
         )
 
@@ -430,3 +453,8 @@ class ItemPlanner:
             return  # it is not written: what an action thinks of it does not matter
         for wanted in desired.additional:
             self._state.want(case.ref, wanted)
+
+
+def _told_due(due: Mapping[str, Any]) -> str:
+    told = [_STATUS_BACK] * ("status" in due) + [_GIVEN_BACK] * ("second_write" in due)
+    return f"{' and '.join(told)}, nothing else"

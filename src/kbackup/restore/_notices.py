@@ -9,16 +9,23 @@ from typing import Any
 
 from kbackup._kits.controlled import Owner
 from kbackup._kits.kinds import GroupKind, group_kind, is_built_in
-from kbackup.models import APIResource, ResourceIdentifier, ServerVersion, well_known
+from kbackup.models import (
+    APIResource,
+    ResourceIdentifier,
+    ServerVersion,
+    labels,
+    well_known,
+)
 from kbackup.restore._backends import WEBHOOK_KINDS, Backends
 from kbackup.restore._claims import ClaimLine
 from kbackup.restore._default_classes import DefaultClasses
 from kbackup.restore._elsewhere import Elsewhere
 from kbackup.restore._node_ports import NodePorts
 from kbackup.restore._owners import STILL_OWNERLESS
-from kbackup.restore._plan import Notice, PlanAction, PlanEntry
+from kbackup.restore._plan import ALONG, Notice, PlanAction, PlanEntry
 from kbackup.restore._quiesce import QUIET_CLASS, QUIET_NODE
 from kbackup.restore._reads import MemoReader
+from kbackup.restore._statuses import has_odd_wish
 
 Content = Mapping[str, Any]
 
@@ -55,7 +62,15 @@ _MAYBE_COPY = f"the original, which may be in this cluster, {_STILL}"
 _TAKEN = "as in the backup now, and changed for the copy's namespace: the original may lose it"
 _ELSEWHERE = "still names the namespace that it was copied from"
 _STILL_OWNERLESS = f"without an owner that the backup names; {STILL_OWNERLESS}"
-_NO_STATUS = "its status is not restored: the type has no status sub-resource"
+_NO_STATUS = (
+    "its status is not restored: the type has no status sub-resource; "
+    "--status-include-resources restores it"
+)
+_STATUS_ALONG = "its status goes with the create: the type has no status sub-resource"
+_STATUS = "gets the status of the backup, until a controller writes another one"
+_ODD_WISH = (
+    f"annotation {labels.RESTORE_STATUS} is neither true nor false: not regarded"
+)
 _OWNERLESS = "created without the owner that the backup names"
 _SNAPSHOT = "snapshots of volumes, which this version does not restore"
 _MID_ROLLOUT = (
@@ -87,6 +102,9 @@ _ORDER = (
     _OWNERLESS,
     _STILL_OWNERLESS,
     _NO_STATUS,
+    _STATUS_ALONG,
+    _STATUS,
+    _ODD_WISH,
     _MID_ROLLOUT,
     _SNAPSHOT,
     _EMPTY,
@@ -179,12 +197,8 @@ class NoticeBook:
         self._backends.see(entry, content)
         self._node_ports.see(entry, content)
         self._defaults.see(entry, content, live or {})
-        if (
-            had_status
-            and resource is not None
-            and "status" not in resource.subresources
-        ):
-            self._note(_NO_STATUS, target)
+        if had_status:
+            self._see_status(entry, content, resource)
         for sentence in _sentences(entry, content, live or {}):
             self._note(sentence, target)
         if not self._suspends_jobs and _is_job_to_hold(entry, _spec_of(content)):
@@ -265,6 +279,19 @@ class NoticeBook:
         if self._copy and not _TWICE.isdisjoint(self._found):
             found.append(Notice(what=self._copy))
         return (*(Notice(what=sentence) for sentence in self._plain), *found)
+
+    def _see_status(
+        self, entry: PlanEntry, content: Content, resource: APIResource | None
+    ) -> None:
+        """Look at what becomes of the status that the backup has."""
+        if entry.status:
+            self._note(
+                _STATUS_ALONG if entry.status == ALONG else _STATUS, entry.target
+            )
+        elif resource is not None and "status" not in resource.subresources:
+            self._note(_NO_STATUS, entry.target)
+        if has_odd_wish(content):
+            self._note(_ODD_WISH, entry.target)
 
     def _note(self, sentence: str, item: ResourceIdentifier) -> None:
         self._found.setdefault(sentence, []).append(item)

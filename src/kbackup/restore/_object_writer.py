@@ -128,8 +128,8 @@ class ObjectWriter:
         if self._is_to_begin(entry, desired):
             return None
         if entry.action is PlanAction.UPDATE:
-            makes_up = entry.only_managers
-            change = self._creator.give_back if makes_up else self._updater.update
+            completes = entry.only_second_writes
+            change = self._creator.complete if completes else self._updater.update
             return change(entry, resource, desired)
         return self._creator.create(entry, resource, desired)
 
@@ -193,7 +193,7 @@ class ObjectWriter:
                 self._run.warning(message, item=entry.target, plugin=action.name)
 
     def _is_to_begin(self, entry: PlanEntry, desired: Desired) -> bool:
-        if entry.only_managers or not self._operations:
+        if entry.only_second_writes or not self._operations:
             return False
         return bool(desired.begins) and entry.identifier not in self._begun
 

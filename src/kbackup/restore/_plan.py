@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final, Literal
 
 import attrs
 import msgspec
@@ -31,6 +31,11 @@ from kbackup.restore._claims import ClaimLine
 
 EXIT_NOTHING, EXIT_CHANGES, EXIT_CONFLICTS = 0, 4, 5
 EXIT_UNSELECTED = 3  # as the restore would end
+
+
+StatusWrite = Literal["", "create", "second"]
+ALONG: Final = "create"
+BY_SECOND: Final = "second"
 
 
 class PlanAction(StrEnum):
@@ -91,6 +96,9 @@ class PlanEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         precondition: The live object that was seen; None: there was none.
         cluster_wide: It changes something that is not confined to a namespace.
         second_write: A second request gives the object its managedFields back.
+        status: How the object gets the backup's status: ``create``, along with the
+            create, for its type has no status sub-resource; ``second``, by a second
+            request. Empty: it does not. What the target serves by then decides.
         api_version: In which version it is written.
         kind: The item's kind.
         adopter: Who is to adopt what is written without its owner, as ``Deployment.apps/web``.
@@ -109,15 +117,17 @@ class PlanEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     precondition: Precondition | None = None
     cluster_wide: bool = False
     second_write: bool = False
+    status: StatusWrite = ""
     api_version: str = ""
     kind: str = ""
     adopter: str = ""
     idle: bool = False
 
     @property
-    def only_managers(self) -> bool:
-        """Whether nothing but the second write is left to do, of an earlier run."""
-        return self.second_write and self.action is PlanAction.UPDATE
+    def only_second_writes(self) -> bool:
+        """Whether nothing but second writes is left to do, of an earlier run."""
+        follows = self.second_write or self.status == BY_SECOND
+        return follows and self.action is PlanAction.UPDATE
 
     def __str__(self) -> str:
         return _row_of(self).text(width=_ACTION_WIDTH)
@@ -241,8 +251,12 @@ class RestorePlan:
 
     @property
     def second_writes(self) -> int:
-        """How many objects get a second request for their managedFields."""
-        return sum(entry.second_write for entry in self.entries)
+        """How many requests follow creates: for managedFields and for statuses."""
+        return sum(self._second_writes())
+
+    def _second_writes(self) -> tuple[int, int]:
+        managers = sum(entry.second_write for entry in self.entries)
+        return managers, sum(entry.status == BY_SECOND for entry in self.entries)
 
     @property
     def is_empty(self) -> bool:
@@ -288,8 +302,11 @@ class RestorePlan:
             f"{counts[action]} {action}" for action in PlanAction if counts[action]
         ]
         text = ", ".join(parts) or "nothing selected"
-        if self.second_writes:
-            text += f"; {self.second_writes} second writes for managedFields"
+        numbers = zip(
+            self._second_writes(), ("managedFields", "the status"), strict=True
+        )
+        if more := [f"{n} second writes for {what}" for n, what in numbers if n]:
+            text += f"; {', '.join(more)}"
         return text
 
     def __str__(self) -> str:
@@ -381,8 +398,16 @@ def _row_of(entry: PlanEntry) -> Row:
     if entry.target != entry.identifier:
         what = f"{entry.identifier} -> {entry.target.qualified_name}"
     mark = " [cluster-wide]" if entry.cluster_wide else ""
+    mark += _STATUS_MARKS[entry.status]
     found = (*entry.differences, *entry.changes)
     return Row(entry.action, f"{what}{mark}", entry.reason, [*map(str, found)])
+
+
+_STATUS_MARKS: Mapping[StatusWrite, str] = {
+    "": "",
+    ALONG: " [status, with the create]",
+    BY_SECOND: " [status]",
+}
 
 
 def _rows(entries: Sequence[PlanEntry]) -> Iterator[Row]:

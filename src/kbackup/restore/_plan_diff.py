@@ -12,7 +12,7 @@ def diff_of(plan: RestorePlan) -> Difference:
     for entry in sorted(plan.entries, key=_rank):
         of_action[entry.action].append(entry)
     changing = [x for action in _CHANGING for x in of_action[action]]
-    changed = [x for x in changing if not x.only_managers]
+    changed = [x for x in changing if not x.only_second_writes]
     left = len(of_action[PlanAction.SKIP]) + len(of_action[PlanAction.CONFLICT])
     return Difference(
         left=f"cluster {plan.head.context or plan.head.server}",

@@ -35,6 +35,7 @@ from kbackup.restore._plan import (
     PlanHead,
     Precondition,
     RestorePlan,
+    StatusWrite,
 )
 from kbackup.restore._plan_digest import ALGORITHM, DIGEST_KEY, plan_digest
 
@@ -120,6 +121,7 @@ def _entry_json(entry: PlanEntry) -> dict[str, Any]:
         "seen": seen and {"uid": seen.uid, "resourceVersion": seen.resource_version},
         "clusterWide": entry.cluster_wide,
         "secondWrite": entry.second_write,
+        "status": entry.status,
         "differences": [x.to_json() for x in entry.differences],
         "changes": [x.to_json() for x in entry.changes],
         "changedBy": list(entry.changed_by),
@@ -172,6 +174,7 @@ class _Entry(_Part, frozen=True):
     seen: _Seen | None = None
     cluster_wide: bool = False
     second_write: bool = False
+    status: StatusWrite = ""
     differences: tuple[_Change, ...] = ()
     changes: tuple[_Change, ...] = ()
     changed_by: tuple[str, ...] = ()
@@ -403,6 +406,7 @@ class _Reader:
             else None,
             cluster_wide=line.cluster_wide,
             second_write=line.second_write,
+            status=line.status,
             api_version=line.api_version,
             kind=line.kind,
         )

@@ -33,6 +33,7 @@ from kbackup.models import (
     Restore,
     RestoreOptions,
     RestoreSpec,
+    RestoreStatusSpec,
     well_known,
 )
 from kbackup.plugins import (
@@ -44,7 +45,12 @@ from kbackup.plugins.engine import ActionIndex, Operations, is_built_in
 from kbackup.restore._claims import ClaimLine
 from kbackup.restore._damage import lost_items
 from kbackup.restore._desired import DesiredMaker
-from kbackup.restore._dry_run import NOT_TRIED, validate_entries
+from kbackup.restore._dry_run import (
+    NOT_TRIED,
+    STATUS_NOT_TRIED,
+    statuses_untried,
+    validate_entries,
+)
 from kbackup.restore._filters import TypeNames, make_filters, named_types
 from kbackup.restore._foreign import ForeignChanges
 from kbackup.restore._gate import Gate
@@ -63,6 +69,7 @@ from kbackup.restore._request import (
     newest_of_schedule,
 )
 from kbackup.restore._selection import check_selection
+from kbackup.restore._statuses import make_status_rules
 from kbackup.restore._types import ServedTypes
 
 
@@ -267,6 +274,7 @@ def resolve(
         priorities=Priorities.of(_in_full(options.priorities, names)),
         rules=existing_rules(spec, options),
         redaction=make_redaction(options.redact, names),
+        statuses=make_status_rules(spec, names),
     )
 
 
@@ -289,9 +297,12 @@ def _type_names(
 ) -> TypeNames:
     """What the types that the user names mean, in the target and in the backup."""
     served = {}
+    status = spec.restore_status or RestoreStatusSpec()
     listed = (
         spec.included_resources,
         spec.excluded_resources,
+        status.included_resources,
+        status.excluded_resources,
         options.redact,
         options.priorities or (),
     )
@@ -376,6 +387,8 @@ def _validated(
     entries, untried = validate_entries(planned.entries, writer, workers=workers)
     if untried:
         planned.book.say(f"{untried} {NOT_TRIED}")
+    if later := statuses_untried(entries):
+        planned.book.say(f"{later} {STATUS_NOT_TRIED}")
     return attrs.evolve(planned, entries=tuple(entries))
 
 
@@ -433,6 +446,7 @@ def make_maker(
         cluster=request.reader,
         run=run,
         redaction=request.redaction,
+        statuses=request.statuses,
     )
 
 

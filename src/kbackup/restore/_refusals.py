@@ -5,7 +5,7 @@ the rights allow. Called only where the plan may ask about each write: to make a
 to read, and a review is a POST, although it stores nothing.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
 
@@ -13,13 +13,13 @@ from kbackup._kits.words import first_few, inside
 from kbackup.cluster import Cluster
 from kbackup.errors import ClusterError
 from kbackup.models import GroupResource
-from kbackup.restore._plan import PlanAction, PlanEntry
+from kbackup.restore._plan import BY_SECOND, PlanAction, PlanEntry
 
 _EVERYTHING = GroupResource("*", "*")
 # A review is a round trip; a plan of one namespace writes about a dozen types.
 _MOST = 32
 
-_Write = tuple[str, str, GroupResource]  # verb, namespace, type
+_Write = tuple[str, str, GroupResource, str]  # verb, namespace, type, sub-resource
 
 
 def refusals(cluster: Cluster, entries: Iterable[PlanEntry]) -> str:
@@ -28,7 +28,8 @@ def refusals(cluster: Cluster, entries: Iterable[PlanEntry]) -> str:
     Whoever may do everything costs one review, and others at most `_MOST` more. A server
     that answers no reviews does not fail the plan.
     """
-    writes = sorted({_write_of(x) for x in entries if x.action.writes}, key=_rank)
+    writing = (entry for entry in entries if entry.action.writes)
+    writes = sorted({write for x in writing for write in _writes_of(x)}, key=_rank)
     if not writes:
         return ""
     try:
@@ -37,27 +38,35 @@ def refusals(cluster: Cluster, entries: Iterable[PlanEntry]) -> str:
         refused = [
             each
             for each in writes[:_MOST]
-            if not cluster.may(each[0], each[2], namespace=each[1])
+            if not cluster.may(each[0], each[2], namespace=each[1], subresource=each[3])
         ]
     except ClusterError:
         return ""
     return _sentence(refused, unasked=len(writes[_MOST:]))
 
 
-def _write_of(entry: PlanEntry) -> _Write:
+def _writes_of(entry: PlanEntry) -> Iterator[_Write]:
+    namespace, resource = entry.target.namespace, entry.target.group_resource
     verb = "patch" if entry.action is PlanAction.UPDATE else "create"
-    return verb, entry.target.namespace, entry.target.group_resource
+    yield verb, namespace, resource, ""
+    if entry.status == BY_SECOND:
+        yield "patch", namespace, resource, "status"
 
 
 def _rank(write: _Write) -> tuple[str, str, str]:
-    return write[0], write[1], str(write[2])
+    return write[0], write[1], _named(write)
+
+
+def _named(write: _Write) -> str:
+    """What is written, as rules of roles would name it with its group."""
+    return f"{write[2]}/{write[3]}" if write[3] else str(write[2])
 
 
 def _sentence(refused: Sequence[_Write], *, unasked: int) -> str:
     if not refused:
         return ""
     parts = [
-        f"{verb} {first_few([each[2] for each in group])}{inside(namespace)}"
+        f"{verb} {first_few([_named(each) for each in group])}{inside(namespace)}"
         for (verb, namespace), group in groupby(refused, itemgetter(0, 1))
     ]
     if unasked:

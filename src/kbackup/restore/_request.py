@@ -34,6 +34,7 @@ from kbackup.restore._filters import Filters
 from kbackup.restore._priorities import Priorities
 from kbackup.restore._reads import MemoReader
 from kbackup.restore._redaction import Redaction
+from kbackup.restore._statuses import StatusRules
 from kbackup.stores import RestoreFiles, layout
 
 # Of the names of all restores; any fixed value does where a backup has no uid.
@@ -62,6 +63,7 @@ class RestoreRequest:
         priorities: The order of the types.
         rules: What may happen to objects that exist.
         redaction: Whose values no output shows.
+        statuses: Whose status is restored.
     """
 
     restore: Restore
@@ -81,6 +83,7 @@ class RestoreRequest:
     priorities: Priorities
     rules: ExistingRules
     redaction: Redaction = attrs.field(factory=Redaction)
+    statuses: StatusRules = attrs.field(factory=StatusRules)
 
     @property
     def spec(self) -> RestoreSpec:
@@ -112,8 +115,6 @@ def validate(name: str, spec: RestoreSpec, options: RestoreOptions) -> None:
         broken.append("resource modifiers are not supported by this version")
     if spec.hooks.resources:
         broken.append("restore hooks are not supported by this version")
-    if spec.restore_status is not None:
-        broken.append("restoring the status is not supported by this version")
     if options.convert:
         broken.append("conversion is not supported by this version")
     if broken:

@@ -75,6 +75,8 @@ class TypeView:
         is_endpoints: The type is Endpoints.
         conversion: What a webhook has to do to store its items; empty: nothing.
         newer: The type under which the API server shows the same objects again.
+        status_apart: A status is written by a request of its own; taken for granted
+            where nobody knows.
     """
 
     resource: APIResource | None
@@ -86,6 +88,7 @@ class TypeView:
     is_endpoints: bool = False
     conversion: str = ""
     newer: GroupResource | None = None
+    status_apart: bool = True
 
 
 def cleaned(live: dict[str, Any]) -> dict[str, Any]:

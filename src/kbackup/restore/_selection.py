@@ -17,7 +17,8 @@ from kbackup.archive import ArchiveContents
 from kbackup.catalog.engine import SYSTEM_NAMESPACES, SYSTEM_TABLE
 from kbackup.cluster import Discovery
 from kbackup.errors import InvalidSpecError
-from kbackup.models import RestoreSpec, well_known
+from kbackup.models import GroupResource, RestoreSpec, RestoreStatusSpec, well_known
+from kbackup.restore._statuses import KEPT_BY_SERVER
 
 _SYSTEM_TYPES = frozenset(str(type_) for row in SYSTEM_TABLE for type_ in row.resources)
 
@@ -49,6 +50,11 @@ class KnownNames:
         if self.discovery.resolve(name) is not None or name in _SYSTEM_TYPES:
             return True
         return name in self.types or any(x.split(".")[0] == name for x in self.types)
+
+    def means(self, name: str) -> GroupResource | None:
+        """The type of the target that a name means."""
+        found = self.discovery.resolve(name)
+        return None if found is None else found.group_resource
 
     def no_namespace(self, name: str, fact: str) -> "Slip":
         """A name that means no namespace, with the one that may be meant."""
@@ -102,7 +108,7 @@ def check_selection(
         discovery=discovery,
     )
     sources = tuple(absent_sources(spec, known))
-    types = tuple(unknown_excludes(spec, known))
+    types = (*unknown_excludes(spec, known), *unknown_statuses(spec, known))
     # A type of a group that the target could not tell of may be what was meant.
     broken = sources if discovery.failures else (*sources, *types)
     if broken and not lenient:
@@ -126,6 +132,15 @@ def unknown_excludes(spec: RestoreSpec, known: KnownNames) -> Iterator[Slip]:
             yield known.no_type(name, fact)
 
 
+def unknown_statuses(spec: RestoreSpec, known: KnownNames) -> Iterator[Slip]:
+    """Say which types, whose status is not to be restored, are none: it would be."""
+    asked = spec.restore_status or RestoreStatusSpec()
+    for name in asked.excluded_resources:
+        if not is_glob(name) and not known.has_type(name):
+            fact = "restore status, excluded: neither backup nor target knows"
+            yield known.no_type(name, fact)
+
+
 def unmatched(spec: RestoreSpec, known: KnownNames) -> Iterator[Slip]:
     """Say which names select or exclude nothing of this backup."""
     for name in spec.included_namespaces:
@@ -144,6 +159,22 @@ def unmatched(spec: RestoreSpec, known: KnownNames) -> Iterator[Slip]:
         if is_glob(name) and not known.has_type(name):
             fact = f"excluded resources: {name!r} matches no type of the backup"
             yield Slip(fact, "type")
+    yield from unmatched_statuses(spec.restore_status or RestoreStatusSpec(), known)
+
+
+def unmatched_statuses(asked: RestoreStatusSpec, known: KnownNames) -> Iterator[Slip]:
+    """Say which types mean none whose status could be restored, or excluded."""
+    for name in asked.included_resources:
+        if name != "*" and not known.has_type(name):
+            fact = "restore status: neither backup nor target knows"
+            yield known.no_type(name, fact)
+        elif known.means(name) in KEPT_BY_SERVER:
+            fact = f"restore status: that of {name} is kept by the API server itself"
+            yield Slip(fact, "type")
+    for name in asked.excluded_resources:
+        if is_glob(name) and not known.has_type(name):
+            fact = f"restore status, excluded: {name!r} matches no type of the backup"
+            yield Slip(fact, "type")
 
 
 def _names_anything(spec: RestoreSpec) -> bool:
@@ -153,6 +184,7 @@ def _names_anything(spec: RestoreSpec) -> bool:
         or spec.excluded_namespaces
         or spec.included_resources
         or spec.excluded_resources
+        or spec.restore_status
     )
 
 

@@ -5,7 +5,7 @@ do, and whose write may have taken place though the answer was lost. What to do 
 answer is decided where the write is: `_creating`, `_updating`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -73,6 +73,24 @@ class Server:
                 patch,
                 namespace=entry.target.namespace,
                 kind=PatchKind.MERGE,
+                dry_run=self.dry_run,
+            )
+
+    def patch_status(
+        self,
+        entry: PlanEntry,
+        resource: APIResource,
+        operations: Sequence[Mapping[str, Any]],
+    ) -> dict[str, Any]:
+        """Send a JSON patch to the status of an entry's object; what is stored then."""
+        with self._noting_an_end(entry):
+            return self._cluster.patch(
+                resource,
+                entry.target.name,
+                operations,
+                namespace=entry.target.namespace,
+                kind=PatchKind.JSON,
+                subresource="status",
                 dry_run=self.dry_run,
             )
 

@@ -8,10 +8,16 @@ from collections.abc import Mapping
 
 import attrs
 
-from kbackup._kits.crds import served_versions
+from kbackup._kits.crds import has_status, served_versions
 from kbackup._kits.kinds import CRD
 from kbackup.archive import TWINS, ArchiveContents, misfiled
-from kbackup.models import GroupResource, Item, ResourceIdentifier, well_known
+from kbackup.models import (
+    APIResource,
+    GroupResource,
+    Item,
+    ResourceIdentifier,
+    well_known,
+)
 from kbackup.restore._conversion import needed_conversion
 from kbackup.restore._plan_state import PlanState
 from kbackup.restore._request import RestoreRequest
@@ -41,15 +47,27 @@ class TypeViews:
         key = (item.api_version, item.kind, resource)
         view = self._views.get(key)
         if view is None:
+            made = self._make(resource, item)
             view = self._views[key] = attrs.evolve(
-                self._make(resource, item),
+                made,
                 is_claim=resource == well_known.PERSISTENT_VOLUME_CLAIMS,
                 is_volume=resource == well_known.PERSISTENT_VOLUMES,
                 is_endpoints=resource == well_known.ENDPOINTS,
                 conversion=self._conversion(item),
                 newer=TWINS.get(resource),
+                status_apart=self._writes_status_apart(item, made.resource),
             )
         return view
+
+    def _writes_status_apart(self, item: Item, served: APIResource | None) -> bool:
+        """Whether the target has, or will have, a status sub-resource of the type."""
+        if served is not None:
+            return "status" in served.subresources
+        type_name = str(item.identifier.group_resource)
+        definition = ResourceIdentifier(well_known.CRDS, "", type_name)
+        stored = self._contents.get(definition)
+        version = item.api_version.rpartition("/")[2]
+        return stored is None or has_status(stored.content, version)
 
     def _conversion(self, item: Item) -> str:
         request = self._request

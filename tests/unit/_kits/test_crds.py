@@ -2,7 +2,12 @@
 
 import pytest
 
-from kbackup._kits.crds import conversion_webhook, served_versions, storage_version
+from kbackup._kits.crds import (
+    conversion_webhook,
+    has_status,
+    served_versions,
+    storage_version,
+)
 
 VERSIONS = [{"name": "v2", "storage": False}, {"name": "v1", "storage": True}]
 SERVICE = {"service": {"namespace": "shop", "name": "hook"}}
@@ -71,3 +76,21 @@ def test_served_versions(spec, expected):
 def test_conversion_webhook(conversion, expected):
     """Who converts is named where, and only where, the strategy is Webhook."""
     assert conversion_webhook({"spec": {"conversion": conversion}}) == expected
+
+
+@pytest.mark.parametrize(
+    ("spec", "has"),
+    [
+        ({"versions": [{"name": "v1", "subresources": {"status": {}}}]}, True),
+        ({"versions": [{"name": "v1", "subresources": {"scale": {}}}]}, False),
+        ({"versions": [{"name": "v2", "subresources": {"status": {}}}]}, False),
+        ({"versions": [{"name": "v1"}]}, False),
+        ({"versions": [{"name": "v1"}], "subresources": {"status": {}}}, True),
+        ({"version": "v1", "subresources": {"status": {}}}, True),
+        ({}, False),
+    ],
+    ids=["own", "another", "other version", "none", "of all", "before lists", "empty"],
+)
+def test_whether_the_status_is_a_sub_resource(spec, has):
+    """Each version says so itself, or in v1beta1 the definition for all of them."""
+    assert has_status({"spec": spec}, "v1") is has

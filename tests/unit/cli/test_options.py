@@ -13,6 +13,7 @@ from kbackup.models import (
     ExistingResourcePolicy,
     LabelSelector,
     ResourcePolicies,
+    RestoreStatusSpec,
     TypedLocalObjectReference,
 )
 from kbackup.restore import quiesce
@@ -87,6 +88,11 @@ RESTORE = SELECTING | {
     ),
     "--restore-volumes": ("false", "restore_pvs", False),
     "--preserve-nodeports": ("true", "preserve_node_ports", True),
+    "--status-include-resources": (
+        "pods",
+        "restore_status",
+        RestoreStatusSpec(included_resources=["pods"]),
+    ),
     "--released-volumes": ("reattach", "released_volumes", "reattach"),
     "--retained-volumes": ("reuse", "retained_volumes", "reuse"),
     "--expect-cluster": ("prod", "expect_cluster", "prod"),
@@ -103,6 +109,12 @@ RUNNING = {
     "backup create": {"--dry-run"},
     "restore plan": {"--from-backup", "--detailed-exitcode", "--save", "--force"},
     "restore create": {"--from-backup", "--plan", "--yes"},
+}
+# What means something beside another option only.
+BESIDE = {
+    "backup create": set(),
+    "restore plan": {"--status-exclude-resources"},
+    "restore create": {"--status-exclude-resources"},
 }
 COMMANDS = {
     "backup create": (_backup.backup.commands["create"], BACKUP),
@@ -158,4 +170,18 @@ def test_every_option_is_tried(verb):
         if isinstance(param, click.Option)
     }
 
-    assert offered - GLOBAL == set(rows) | RUNNING[verb]
+    assert offered - GLOBAL == set(rows) | RUNNING[verb] | BESIDE[verb]
+
+
+def test_types_that_are_left_out_of_those_whose_status_is_restored(monkeypatch):
+    """What is excluded is excluded from what is included; alone it could mean anything."""
+    monkeypatch.setattr(_restore, "meant_backup", lambda _, name: name)
+    exclude = ["--status-exclude-resources", "po,jobs"]
+
+    made = _made("restore plan", *exclude, "--status-include-resources", "*")
+
+    assert made["restore_status"] == RestoreStatusSpec(
+        included_resources=["*"], excluded_resources=["po", "jobs"]
+    )
+    with pytest.raises(click.UsageError, match="--status-include-resources"):
+        _made("restore plan", *exclude)

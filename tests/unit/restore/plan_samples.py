@@ -90,6 +90,7 @@ def full_plan(**parts):
         PlanAction.CREATE,
         ref_of(name="key"),
         second_write=True,
+        status="second",
         reason="Größe",
         changed_by=("acme.io/images",),
         adopter="StatefulSet.apps/db",

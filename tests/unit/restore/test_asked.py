@@ -4,7 +4,12 @@ from datetime import timedelta
 
 import pytest
 
-from kbackup.models import LabelSelector, RestoreOptions, RestoreSpec
+from kbackup.models import (
+    LabelSelector,
+    RestoreOptions,
+    RestoreSpec,
+    RestoreStatusSpec,
+)
 from kbackup.restore import quiesce
 from kbackup.restore._asked import asked_lines
 
@@ -49,6 +54,15 @@ def test_nothing_special(spec):
         ({"existing_resource_policy": "update"}, "existing resource policy update"),
         ({"restore_pvs": False}, "volumes no"),
         ({"preserve_node_ports": True}, "preserve node ports yes"),
+        ({"restore_status": RestoreStatusSpec()}, "status of all types"),
+        (
+            {
+                "restore_status": RestoreStatusSpec(
+                    included_resources=("*",), excluded_resources=("pods", "jobs")
+                )
+            },
+            "status of all types but pods, jobs",
+        ),
     ],
 )
 def test_what_the_specification_says(given, text):

@@ -15,8 +15,8 @@ from kbackup.models import (
     RestoreSpec,
 )
 from kbackup.restore import PlanAction, RestorePlan
-from kbackup.restore._creating import Creator
 from kbackup.restore._field_managers import ownership_patch
+from kbackup.restore._second_writes import SecondWrites
 from kbackup.testing._simulator.state import timestamp
 
 SPEC = RestoreSpec(backup_name="shop-1")
@@ -59,13 +59,13 @@ def killed(make_shop, monkeypatch):
     """A shop whose restore ``try-1`` was killed between the two writes of a ConfigMap."""
 
     def make(*managers, options=None):
-        def die(*_):
+        def die(*_, **__):
             raise KilledError
 
         shop = make_shop([applied(*managers)], as_is=True)
         plan = shop.engine.plan("try-1", SPEC, options)
         with monkeypatch.context() as patched:
-            patched.setattr(Creator, "_give_back", die)
+            patched.setattr(SecondWrites, "_write", die)
             with pytest.raises(KilledError):
                 shop.engine.apply(plan)
         return shop

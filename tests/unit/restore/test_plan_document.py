@@ -98,6 +98,7 @@ ENTRIES = st.builds(
     precondition=SEEN,
     cluster_wide=st.booleans(),
     second_write=st.booleans(),
+    status=st.sampled_from(["", "create", "second"]),
     api_version=NAMES,
     kind=NAMES,
 )
