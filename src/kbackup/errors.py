@@ -28,7 +28,7 @@ of a message.
     │                              ReadOnlyLocationError · UnsupportedCapabilityError
     ├── BackupError (name)         BackupExistsError · BackupInProgressError* ·
     │                              BackupNotFoundError · BackupDamagedError ·
-    │                              BackupOwnsDataError
+    │                              BackupOwnsDataError · BackupCleanupError (failures)
     ├── RestoreError (name)        RestoreExistsError · RestoreInProgressError* ·
     │                              RestoreNotFoundError · RestoreDamagedError
     ├── PlanOutdatedError
@@ -46,6 +46,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
+
+_SHOWN_FAILURES = 3  # in a message; an error has them all
 
 
 class KBackupError(Exception):
@@ -396,6 +398,25 @@ class BackupOwnsDataError(BackupError):
     """The backup owns something outside its directory, which deleting would orphan."""
 
     fact = "owns data outside the store"
+
+
+class BackupCleanupError(BackupError):
+    """DeleteItemActions failed on items of the backup; nothing of it was removed.
+
+    Attributes:
+        failures: What went wrong, each with the name of the plugin.
+    """
+
+    fact = "was not deleted"
+
+    def __init__(
+        self, name: str, failures: Sequence[PluginError], *, hint: str = ""
+    ) -> None:
+        shown = "; ".join(str(each) for each in failures[:_SHOWN_FAILURES])
+        left = len(failures) - _SHOWN_FAILURES
+        more = f"; and {left} more" if left > 0 else ""
+        super().__init__(name, f"{shown}{more}", hint=hint)
+        self.failures = tuple(failures)
 
 
 class RestoreError(KBackupError):

@@ -8,6 +8,7 @@ what is read is checked against the record and its manifest. See
 from kbackup.catalog._backup_store import BackupStore
 from kbackup.catalog._claim import BackupClaim, RestoreClaim
 from kbackup.catalog._claim_record import ClaimRecord
+from kbackup.catalog._delete import DeletionPlan
 from kbackup.catalog._journal import Journal
 from kbackup.catalog._listing import BackupEntry, EntryState
 from kbackup.catalog._manifest import (
@@ -29,6 +30,7 @@ __all__ = [
     "BackupEntry",
     "BackupStore",
     "ClaimRecord",
+    "DeletionPlan",
     "EntryState",
     "Journal",
     "Manifest",

@@ -39,7 +39,7 @@ class Archives:
 
     def __init__(self, store: ObjectStore, spool_directory: Path | None) -> None:
         self._store = store
-        self._spool_directory = spool_directory
+        self.spool_directory = spool_directory
         self._digests: dict[str, tuple[tuple[object, ...], str]] = {}
         self._lock = threading.Lock()
 
@@ -184,11 +184,11 @@ class Archives:
 
     @property
     def _place(self) -> Path:
-        return place_of(self._spool_directory)
+        return place_of(self.spool_directory)
 
     def _spool(self) -> BinaryIO:
         with _kept(self._place):  # closed by the reader that gets it
-            file = tempfile.TemporaryFile(dir=self._spool_directory)  # noqa: SIM115
+            file = tempfile.TemporaryFile(dir=self.spool_directory)  # noqa: SIM115
         return cast("BinaryIO", file)
 
 

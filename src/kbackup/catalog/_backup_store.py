@@ -10,12 +10,14 @@ from typing import Any, Self
 
 import attrs
 
+from kbackup._kits.arguments import given_or_new
 from kbackup._kits.clock import Clock, SystemClock
+from kbackup._kits.workers import CancelToken
 from kbackup.archive import ArchiveContents, ArchiveReader
 from kbackup.catalog._address import address_of
 from kbackup.catalog._archives import Archives
 from kbackup.catalog._claim import BackupClaim
-from kbackup.catalog._delete import delete_backup
+from kbackup.catalog._delete import Deletion, DeletionPlan
 from kbackup.catalog._guard import GuardedStore
 from kbackup.catalog._journal import Journal
 from kbackup.catalog._listing import BackupEntry, Listing
@@ -41,10 +43,12 @@ from kbackup.models import (
     Backup,
     BackupStorageLocation,
     Difference,
+    EngineSettings,
     LabelSelector,
     Results,
 )
 from kbackup.plugins import ObjectStore, PluginManager
+from kbackup.plugins.engine import ActingCluster
 from kbackup.stores import (
     BackupFiles,
     DirectoryState,
@@ -76,6 +80,7 @@ class BackupStore(RestoreRecords):
         *,
         location: BackupStorageLocation | None = None,
         url: str = "",
+        plugins: PluginManager | None = None,
         clock: Clock | None = None,
         spool_directory: Path | None = None,
     ) -> None:
@@ -85,6 +90,7 @@ class BackupStore(RestoreRecords):
             store: Bound to the location's prefix; closed with this one.
             location: Where it is.
             url: What to show for it.
+            plugins: Whose DeleteItemActions count; None: what is installed.
             clock: For claims and ages.
             spool_directory: Where archives are kept while they are read.
         """
@@ -92,6 +98,10 @@ class BackupStore(RestoreRecords):
         self._clock = clock or SystemClock()
         self._archives = Archives(self._store, spool_directory)
         self._listing = Listing(self._store, self._archives, self._clock)
+        plugins = given_or_new("plugins", plugins, PluginManager)
+        self._deletion = partial(
+            Deletion, self._store, self._archives, plugins, self._clock
+        )
         self.location = location or BackupStorageLocation()
         self.url = url
 
@@ -113,7 +123,8 @@ class BackupStore(RestoreRecords):
         Args:
             location: An address that a provider knows, the path of a directory,
                 several directories that are mirrors, or Velero's own object.
-            plugins: Who knows providers; None: what is installed.
+            plugins: Who knows providers, and whose DeleteItemActions run where a backup
+                is deleted; None: what is installed.
             read_only: Refuse every write, whatever the location says.
             clock: For claims and ages.
             spool_directory: For archives while they are read; None: the system's place.
@@ -132,6 +143,7 @@ class BackupStore(RestoreRecords):
             open_object_store(known, manager),
             location=known,
             url=address_of(known, manager),
+            plugins=manager,
             clock=clock,
             spool_directory=spool_directory,
         )
@@ -382,12 +394,43 @@ class BackupStore(RestoreRecords):
         """
         return publish(self._store, claim, backup, files, manifest, ask=ask)
 
-    def delete(self, name: str, *, files_only: bool = False) -> tuple[str, ...]:
+    def plan_deletion(
+        self,
+        name: str,
+        *,
+        files_only: bool = False,
+        cluster: ActingCluster | None = None,
+    ) -> DeletionPlan:
+        """Find which DeleteItemActions deleting a backup would run; nothing is done.
+
+        Its archive is read only where an action may want something of it. Arguments and
+        errors are those of `delete`; without a cluster it is told all the same what
+        the archive alone can tell.
+        """
+        deletion = self._deletion(files_only=files_only, cluster=cluster)
+        return deletion.plan(name)
+
+    def delete(
+        self,
+        name: str,
+        *,
+        files_only: bool = False,
+        cluster: ActingCluster | None = None,
+        settings: EngineSettings | None = None,
+        cancel: CancelToken | None = None,
+    ) -> tuple[str, ...]:
         """Remove a backup, its record first.
+
+        Before anything is removed the DeleteItemActions among the store's plugins run,
+        each on every item of the archive that it wants. Where one fails nothing is
+        removed, and the next call runs them all once more.
 
         Args:
             name: The backup, or what a dead run left of one.
-            files_only: Leave behind what it owns outside its directory.
+            files_only: Leave behind what it owns outside its directory, and run nothing.
+            cluster: A `Cluster`, for the actions to act in; needed if one wants an item.
+            settings: How long an action may take.
+            cancel: Asked between items and between files.
 
         Returns:
             What lies in its directory, is no file of a backup and was left: keys.
@@ -395,13 +438,18 @@ class BackupStore(RestoreRecords):
         Raises:
             BackupNotFoundError: There is nothing of that name, or nothing of a backup.
             BackupInProgressError: It is being written.
-            BackupOwnsDataError: It owns something outside, and *files_only* is False.
+            BackupOwnsDataError: It owns something outside that no action cleans up, or
+                there is no cluster to do it in, and *files_only* is False.
+            BackupDamagedError: Its items cannot be read, and an action may want them.
+            BackupCleanupError: An action failed; its `failures` are all there were.
+            RunCancelledError: *cancel* was used; what is left can be deleted again.
             ReadOnlyLocationError: Nothing may be written here.
         """
         self._require_writable(BackupFiles(name).metadata)
-        return delete_backup(
-            self._store, name, files_only=files_only, clock=self._clock
+        deletion = self._deletion(
+            files_only=files_only, cluster=cluster, settings=settings, cancel=cancel
         )
+        return deletion.run(name)
 
     def plan_repair(self) -> RepairPlan:
         """Find what is to be repaired; nothing is written.

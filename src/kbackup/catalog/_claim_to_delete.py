@@ -22,6 +22,10 @@ from kbackup.stores import TidyStore, unfinished_writes
 _log = logging.getLogger("kbackup.catalog")
 
 
+def _nothing() -> None:
+    """Do nothing: nobody asked for more."""
+
+
 def delete_claimed(
     kind: type[NameClaim],
     store: ObjectStore,
@@ -31,6 +35,8 @@ def delete_claimed(
     seen: bytes | None,
     files: Callable[[], Sequence[ObjectInfo]],
     clock: Clock,
+    first: Callable[[], None] = _nothing,
+    ask: Callable[[], None] = _nothing,
 ) -> None:
     """Delete a record, then the files with it, while others are kept from the name.
 
@@ -50,6 +56,10 @@ def delete_claimed(
             came since is that of another run, and nobody has decided about it.
         files: Lists what is there to be deleted by now.
         clock: For the claim.
+        first: Called before anything is deleted, while the name is ours; what it
+            raises ends the deletion. Where there is no room for a claim nobody else is
+            kept from calling theirs meanwhile.
+        ask: Called before each file; what it raises ends the deletion.
 
     Raises:
         BackupInProgressError: A run is writing it, or has begun to; for a restore's
@@ -62,6 +72,9 @@ def delete_claimed(
     claim = claim_it()
     if claim is None:
         _require_no_other(kind, store, name, record, seen)
+        first()
+        first = _nothing
+        _require_no_other(kind, store, name, record, seen)
         store.delete(record)
         seen = None
         claim = _make_room(store, files, claim_it)
@@ -69,15 +82,21 @@ def delete_claimed(
         return  # nothing is left
     with claim:
         _require_no_other(kind, store, name, record, seen)
+        first()
+        claim.check()  # which may have taken long
         store.delete(record)
-        _delete_files(store, claim, files())
+        _delete_files(store, claim, files(), ask)
         _discard_unfinished(store, record.rpartition("/")[0] + "/")
 
 
 def _delete_files(
-    store: ObjectStore, claim: NameClaim, files: Sequence[ObjectInfo]
+    store: ObjectStore,
+    claim: NameClaim,
+    files: Sequence[ObjectInfo],
+    ask: Callable[[], None],
 ) -> None:
     for info in files:
+        ask()
         claim.check()  # who is stopped for long is not to go on with an old list
         store.delete(info.key)
 

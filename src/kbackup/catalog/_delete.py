@@ -2,107 +2,190 @@
 
 Only the files of a backup go: what somebody else put beside them is not ours.
 
-What a backup owns outside its directory - snapshots, data in repositories, pending
-operations - cannot be removed from here, and must not be forgotten.
+DeleteItemActions clean up first what they know of. What else a backup owns outside its
+directory - snapshots, data in repositories, pending operations - cannot be removed from
+here, and must not be forgotten.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+import uuid
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any
 
+import attrs
+
+from kbackup._kits.arguments import given_or_new, require_able
 from kbackup._kits.clock import Clock
-from kbackup._kits.nested import value_at
-from kbackup._kits.words import first_few
+from kbackup._kits.words import first_few, plural
+from kbackup._kits.workers import Cancelled, CancelToken
+from kbackup.catalog._archives import Archives
 from kbackup.catalog._claim import BackupClaim
 from kbackup.catalog._claim_record import BACKUPS, read_claims
 from kbackup.catalog._claim_to_delete import delete_claimed, look
+from kbackup.catalog._cleanup import Cleanup
 from kbackup.catalog._fetch import UnreadableError
 from kbackup.catalog._journal import Journal
-from kbackup.catalog._manifest import Manifest
-from kbackup.catalog._reading import read_side_file
-from kbackup.catalog._side_files import SHOWN, SideFile, strangers
-from kbackup.catalog._trust import (
-    Record,
-    fetch_record,
-    is_foreign,
-    read_manifest,
-    read_record,
-)
+from kbackup.catalog._owned import Inside, look_inside, require_nothing_owned
+from kbackup.catalog._side_files import SHOWN, strangers
+from kbackup.catalog._trust import Record, fetch_record, is_foreign
 from kbackup.errors import (
-    BackupDamagedError,
     BackupNotFoundError,
-    BackupOwnsDataError,
     InvalidSpecError,
     ObjectNotFoundError,
+    RunCancelledError,
 )
-from kbackup.plugins import ObjectInfo, ObjectStore
+from kbackup.models import EngineSettings
+from kbackup.plugins import ObjectInfo, ObjectStore, PluginManager, Run
+from kbackup.plugins.engine import ActingCluster
 from kbackup.stores import BackupFiles, layout
 
 
-def delete_backup(
-    store: ObjectStore, name: str, *, files_only: bool, clock: Clock
-) -> tuple[str, ...]:
-    """Remove all of a backup's objects, and return what else lies beside them.
+@attrs.frozen(kw_only=True)
+class DeletionPlan:
+    """What deleting a backup does before its files go.
+
+    Attributes:
+        name: The backup.
+        actions: The DeleteItemActions that run, in their order, and on how many items.
+    """
+
+    name: str
+    actions: Mapping[str, int] = attrs.field(factory=dict)
+
+    def __str__(self) -> str:
+        runs = (f"run {a} on {plural(n, 'item')}" for a, n in self.actions.items())
+        return f"{self.name}: {', '.join([*runs, 'delete its files'])}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as documents have it."""
+        runs = [{"name": name, "items": n} for name, n in self.actions.items()]
+        return {"name": self.name, "actions": runs}
+
+
+class Deletion:
+    """One way to delete backups: with what is to clean up after them, or without.
 
     Args:
         store: Where.
-        name: The backup; what a dead run left of it counts.
-        files_only: Leave behind what it owns outside its directory.
-        clock: For the claim that keeps others from writing the name meanwhile.
-
-    Raises:
-        BackupNotFoundError: There is nothing of that name, not even a run that has not
-            ended, or nothing of a backup.
-        BackupInProgressError: A run is writing it, or has just written it anew.
-        BackupOwnsDataError: It owns something, and *files_only* was not given.
+        archives: Of that store.
+        plugins: Whose DeleteItemActions count.
+        clock: For the claim that keeps others from writing a name meanwhile.
+        files_only: Leave behind what a backup owns outside its directory; nothing is
+            run.
+        cluster: For the actions to act in.
+        settings: How long one may take.
+        cancel: Asked between items, and between files.
     """
-    files = BackupFiles(name)
-    seen = look(store, files.metadata)
-    _require_backup(store, files)
-    record, manifest, owned = _look_inside(store, name)
-    if owned and not files_only:
-        raise BackupOwnsDataError(
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        archives: Archives,
+        plugins: PluginManager,
+        clock: Clock,
+        *,
+        files_only: bool = False,
+        cluster: ActingCluster | None = None,
+        settings: EngineSettings | None = None,
+        cancel: CancelToken | None = None,
+    ) -> None:
+        if cluster is not None:
+            require_able("cluster", cluster, "Cluster", to="for_run")
+        self._store = store
+        self._archives = archives
+        self._actions = () if files_only else plugins.delete_item_actions()
+        self._clock = clock
+        self._files_only = files_only
+        self._cluster = cluster
+        self._settings = given_or_new("settings", settings, EngineSettings)
+        self._cancel = given_or_new("cancel", cancel, CancelToken)
+
+    def plan(self, name: str) -> DeletionPlan:
+        """Find what deleting a backup would do; raises as `run`."""
+        _require_backup(self._store, BackupFiles(name))
+        cleanup = self._cleanup(name)
+        inside = look_inside(self._store, name, cleanup.names)
+        if self._files_only or inside.record is None:
+            return DeletionPlan(name=name)
+        require_nothing_owned(name, inside)
+        actions = cleanup.plan(name, inside.manifest, inside.begun)
+        return DeletionPlan(name=name, actions=actions)
+
+    def run(self, name: str) -> tuple[str, ...]:
+        """Remove all of a backup's objects, and return what else lies beside them.
+
+        What a dead run left of a backup counts as one.
+
+        Raises:
+            BackupNotFoundError: There is nothing of that name, not even a run that has
+                not ended, or nothing of a backup.
+            BackupInProgressError: A run is writing it, or has just written it anew.
+            BackupOwnsDataError: It owns something that nobody cleans up.
+            BackupDamagedError: Its items cannot be told to those who clean up.
+            BackupCleanupError: They failed; nothing was removed.
+            RunCancelledError: The deletion was to stop.
+        """
+        seen = look(self._store, BackupFiles(name).metadata)
+        _require_backup(self._store, BackupFiles(name))
+        cleanup = self._cleanup(name)
+        inside = look_inside(self._store, name, cleanup.names)
+        if not self._files_only:
+            require_nothing_owned(name, inside)
+
+        def clean_up() -> None:
+            self._cancel.check()
+            if inside.record is not None:
+                cleanup.run(inside.record.backup, inside.manifest, inside.begun)
+
+        try:
+            return self._delete(name, inside, seen, clean_up)
+        except Cancelled as exc:
+            raise RunCancelledError(exc.reason) from exc
+
+    def _delete(
+        self,
+        name: str,
+        inside: Inside,
+        seen: bytes | None,
+        clean_up: Callable[[], None],
+    ) -> tuple[str, ...]:
+        """Remove a backup that may go, after *clean_up*; the rest as `run`."""
+        store, files = self._store, BackupFiles(name)
+        manifest = inside.manifest
+        named = [each.name for each in manifest.objects] if manifest is not None else []
+
+        def ours() -> list[ObjectInfo]:
+            found = list(store.list(files.directory))
+            others = _others(files, found, named)
+            return [info for info in found if info.key not in others]
+
+        delete_claimed(
+            BackupClaim,
+            store,
             name,
-            ", ".join(owned),
-            hint="--files-only removes its files and leaves the rest behind",
+            record=files.metadata,
+            seen=seen,
+            files=ours,
+            clock=self._clock,
+            first=clean_up,
+            ask=self._cancel.check,
         )
-    named = [each.name for each in manifest.objects] if manifest is not None else []
+        if inside.record is not None:
+            _remove_journal(store, inside.record)
+        return _others(files, store.list(files.directory), named)
 
-    def ours() -> list[ObjectInfo]:
-        found = list(store.list(files.directory))
-        others = _others(files, found, named)
-        return [info for info in found if info.key not in others]
-
-    delete_claimed(
-        BackupClaim,
-        store,
-        name,
-        record=files.metadata,
-        seen=seen,
-        files=ours,
-        clock=clock,
-    )
-    if record is not None:
-        _remove_journal(store, record)
-    return _others(files, store.list(files.directory), named)
-
-
-def _look_inside(
-    store: ObjectStore, name: str
-) -> tuple[Record | None, Manifest | None, list[str]]:
-    """Return record and manifest, as far as they can be read, and what is owned elsewhere."""
-    record: Record | None = None
-    manifest: Manifest | None = None
-    owned: list[str] = []
-    try:
-        record = read_record(store, name)
-        manifest = read_manifest(store, record)
-        owned = list(_owned(store, name, manifest))
-    except BackupNotFoundError:
-        pass  # leftovers: what they own was never published
-    except BackupDamagedError as exc:
-        owned.append(f"what it owns cannot be told: {exc.reason}")
-    return record, manifest, owned
+    def _cleanup(self, name: str) -> Cleanup:
+        """Return what cleans up after a backup; nothing does with `files_only`."""
+        run = Run(
+            uid=str(uuid.uuid4()),
+            kind="deletion",
+            name=name,
+            settings=self._settings,
+            clock=self._clock,
+            cancel=self._cancel,
+        )
+        return Cleanup(self._store, self._archives, self._actions, self._cluster, run)
 
 
 def _others(
@@ -145,43 +228,3 @@ def _remove_journal(store: ObjectStore, record: Record) -> None:
         Journal(store, record.backup.metadata.uid).remove()
     except InvalidSpecError:
         return  # a uid that names no journal of ours
-
-
-def _owned(store: ObjectStore, name: str, manifest: Manifest | None) -> Iterator[str]:
-    """Say what a backup owns outside its directory; an unreadable file raises."""
-    if manifest is not None:
-        moved = [each for each in manifest.volumes if each.data not in {"", "none"}]
-        if moved:
-            yield f"data of {len(moved)} volumes"
-    for side, words, owns in _OWNERS:
-        held = read_side_file(store, name, manifest, side)
-        if held is None:
-            continue
-        if not isinstance(held, list):
-            raise BackupDamagedError(name, f"{side.key(name)} is no list")
-        count = sum(1 for each in held if owns(each))
-        if count:
-            yield f"{count} {words}"
-
-
-_OWNERS = (
-    (
-        SideFile.VOLUME_SNAPSHOTS,
-        "native snapshots",
-        lambda each: bool(value_at(each, "status", "providerSnapshotID")),
-    ),
-    (
-        SideFile.POD_VOLUME_BACKUPS,
-        "snapshots in repositories",
-        lambda each: bool(value_at(each, "status", "snapshotID")),
-    ),
-    (SideFile.CSI_VOLUME_SNAPSHOT_CONTENTS, "CSI snapshots", bool),
-    (SideFile.ITEM_OPERATIONS, "operations", bool),
-    (
-        SideFile.VOLUME_INFO,
-        "volumes with data elsewhere",
-        lambda each: (
-            bool(value_at(each, "backupMethod")) and not value_at(each, "skipped")
-        ),
-    ),
-)

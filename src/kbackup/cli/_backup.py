@@ -14,7 +14,8 @@ import click
 
 from kbackup._kits.words import plural
 from kbackup.cli import _contents
-from kbackup.cli._asking import agreed, require_somebody_to_ask
+from kbackup.cli._asking import require_somebody_to_ask
+from kbackup.cli._deleting import Deleting
 from kbackup.cli._describe import Description, describe_entry, entry_row
 from kbackup.cli._diff import diff
 from kbackup.cli._options import (
@@ -49,7 +50,7 @@ from kbackup.cli._progress import show_progress
 from kbackup.cli._session import Session
 from kbackup.cli._several import Named, each_named, picked, print_each
 from kbackup.cli._signals import cancel_on_signal
-from kbackup.errors import BackupNotFoundError, CodecError
+from kbackup.errors import CodecError
 from kbackup.models import (
     BackupOptions,
     BackupSpec,
@@ -58,7 +59,7 @@ from kbackup.models import (
 )
 
 if TYPE_CHECKING:
-    from kbackup.catalog import BackupEntry, BackupStore
+    from kbackup.catalog import BackupEntry
     from kbackup.models import BackupResult, ResourcePolicies
 
 _ITEMS_FAILED = 3  # as the backup itself would end
@@ -279,72 +280,35 @@ def describe(session: Session, names: tuple[str, ...], *, details: bool) -> int:
 @click.argument("names", nargs=-1, required=True)
 @click.option("--confirm", "--yes", "yes", is_flag=True, help="Do not ask.")
 @click.option(
-    "--files-only", is_flag=True, help="Leave what it owns outside the store behind."
+    "--files-only",
+    is_flag=True,
+    help="Leave what it owns outside the store behind; no DeleteItemAction runs.",
 )
+@click.option("--dry-run", is_flag=True, help="Only show which actions would run.")
 @global_options
 @click.pass_obj
 def delete(
-    session: Session, names: tuple[str, ...], *, yes: bool, files_only: bool
+    session: Session,
+    names: tuple[str, ...],
+    *,
+    yes: bool,
+    files_only: bool,
+    dry_run: bool,
 ) -> int:
     """Delete backups; their records go first, so half-deleted ones are not offered.
+
+    Before that the DeleteItemActions of plugins clean up, in the cluster, after the
+    items that they want. Where one fails nothing of that backup is deleted.
 
     Nothing is deleted if one of them is not there: what else was typed may not be meant
     either.
     """
-    require_somebody_to_ask(yes=yes)
-    store = session.store()
+    if not dry_run:
+        require_somebody_to_ask(yes=yes)
+    deleting = Deleting(session, files_only=files_only)
     names = tuple(dict.fromkeys(names))
-    present = each_named(names, partial(_require_backup, store))
-    if present.errors:
+    missing = deleting.missing(names)
+    if missing.errors:
         say("Nothing was deleted.")
-        return present.told(session)
-    _warn_of_unrun(session)
-    what = ", ".join(names)
-    if not agreed(f"Delete {what} from {store.url} for good?", yes=yes):
-        say("Nothing was deleted.")
-        return 1
-    done = each_named(names, partial(_delete, session, store, files_only=files_only))
-    if session.output != "table" and done.found:
-        content = document("Deletion", location=store.url, deleted=list(done.found))
-        print_document(session, content, lambda: None)
-    if done.errors:
-        return done.told(session)
-    say_next(session, "kbackup backup get")
-    return 0
-
-
-def _delete(
-    session: Session, store: BackupStore, name: str, *, files_only: bool
-) -> str:
-    """Delete one backup, tell what of its directory was left, and return its name."""
-    left = store.delete(name, files_only=files_only)
-    if session.output == "table":
-        echo(f"Deleted {name}")
-    for key in left:
-        say(f"warning: left, for it is no file of a backup: {key}")
-    return name
-
-
-def _require_backup(store: BackupStore, name: str) -> None:
-    """Refuse to ask whether to delete what is nobody's backup, or not there."""
-    try:
-        entry = store.entry(name)
-    except BackupNotFoundError as exc:
-        if exc.reason:  # of a run that has not ended: what it left can go
-            return
-        raise
-    if entry.state == "foreign":
-        raise BackupNotFoundError(entry.name, entry.reason)
-
-
-def _warn_of_unrun(session: Session) -> None:
-    """Say which plugins would clean up after a backup and are not called."""
-    from kbackup.plugins import PluginKind  # noqa: PLC0415 - on demand
-
-    kind = PluginKind.DELETE_ITEM_ACTION
-    names = [info.name for info in session.plugins.list_plugins() if info.kind is kind]
-    if names:
-        say(
-            f"warning: not run: {', '.join(names)}; this version of kbackup deletes "
-            "the files of a backup only"
-        )
+        return missing.told(session)
+    return deleting.show(names) if dry_run else deleting.delete(names, yes=yes)

@@ -24,6 +24,7 @@ _NEXT: tuple[tuple[type[errors.KBackupError], str], ...] = (
     (errors.BackupNotFoundError, "kbackup backup get"),
     (errors.BackupDamagedError, "kbackup backup verify {name}"),
     (errors.BackupOwnsDataError, "kbackup backup describe {name} --details"),
+    (errors.BackupCleanupError, "kbackup backup delete {name}"),
     (errors.RestoreExistsError, "kbackup restore describe {name}"),
     (errors.RestoreInProgressError, "kbackup restore get"),
     (errors.RestoreNotFoundError, "kbackup restore get"),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # heavy rooms are imported by the command that needs them
 _WITH_CLUSTER = (
     "kbackup doctor",
     "kbackup backup create",
+    "kbackup backup delete",
     "kbackup restore plan",
     "kbackup restore create",
 )

@@ -3,7 +3,7 @@
 Whatever an action does wrong is an `ActionError` with its name and the item's, what it
 raised as the cause; what it says about a Secret is not repeated. Python cannot stop a
 call that hangs: it is left to its daemon thread, and whatever it returns later is thrown
-away. Used by both engines.
+away. Used by both engines, and where a backup is deleted.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from kbackup.plugins._item_actions import (
     BackupInput,
     BackupItemAction,
     BackupOutput,
+    DeleteInput,
+    DeleteItemAction,
     RestoreInput,
     RestoreItemAction,
     RestoreOutput,
@@ -90,6 +92,26 @@ def execute_action(
     if answer.skip and hide and not is_built_in(action):
         return attrs.evolve(answer, skip=f"left out by action {action.name}")
     return answer
+
+
+def execute_delete_action(
+    run: Run, action: DeleteItemAction, given: DeleteInput
+) -> None:
+    """Let an action clean up after an item, as `call_action` does.
+
+    Raises:
+        ActionError: It failed, or answered something: it has nothing to answer.
+        ActionTimeoutError: It did not come back.
+        Cancelled: The deletion is to stop.
+    """
+
+    def call() -> None:
+        execute: Callable[[DeleteInput], object] = action.execute
+        answer = execute(given)
+        if answer is not None:
+            raise WrongAnswerError(f"it returned a {type(answer).__name__}, not None")
+
+    call_action(run, action.name, given.identifier, call)
 
 
 def call_action(

@@ -68,11 +68,11 @@ class RunLogger(logging.Logger):
 
 
 class Run:
-    """One backup or restore while it runs; shared by its threads.
+    """One backup, restore or deletion while it runs; shared by its threads.
 
     Attributes:
-        uid: Of the backup or restore.
-        kind: ``backup`` or ``restore``.
+        uid: Of the backup or restore; a deletion has one of its own.
+        kind: ``backup``, ``restore`` or ``deletion``.
         name: Of the backup or restore.
         settings: How the host wants it done.
         clock: Where the time comes from.

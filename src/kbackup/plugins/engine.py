@@ -1,23 +1,36 @@
-"""What only the engines use of this room: for kbackup itself, promised to nobody.
+"""What the engines and the catalog use of this room: promised to nobody outside.
 
 It has a path without an underscore because rooms are entered through doors; what plugins
 and hosts may rely on is offered by `kbackup.plugins`.
 """
 
-from kbackup.plugins._action_calls import execute_action, fact_of, is_built_in
+from kbackup.plugins._action_calls import (
+    execute_action,
+    execute_delete_action,
+    fact_of,
+    is_built_in,
+)
 from kbackup.plugins._action_outputs import NO_OBJECT, is_object
 from kbackup.plugins._oddity import ODD, oddity
-from kbackup.plugins._operations import OPERATION_TIMEOUT, Operations
+from kbackup.plugins._operations import (
+    OPERATION_TIMEOUT,
+    ActingCluster,
+    Operations,
+    RevocableWriter,
+)
 from kbackup.plugins._selectors import ActionIndex, ResolvedAction
 
 __all__ = [
     "NO_OBJECT",
     "ODD",
     "OPERATION_TIMEOUT",
+    "ActingCluster",
     "ActionIndex",
     "Operations",
     "ResolvedAction",
+    "RevocableWriter",
     "execute_action",
+    "execute_delete_action",
     "fact_of",
     "is_built_in",
     "is_object",

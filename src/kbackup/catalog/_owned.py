@@ -1,0 +1,159 @@
+"""What a backup owns outside its directory, which deleting it must not forget.
+
+Snapshots, data in repositories and operations that nobody cleans up after. Pure reading;
+`_delete` decides by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+import attrs
+
+from kbackup._kits.nested import value_at
+from kbackup.catalog._cleanup import Begun
+from kbackup.catalog._manifest import Manifest
+from kbackup.catalog._reading import read_side_file
+from kbackup.catalog._side_files import SideFile
+from kbackup.catalog._trust import Record, read_manifest, read_record
+from kbackup.errors import (
+    BackupDamagedError,
+    BackupNotFoundError,
+    BackupOwnsDataError,
+)
+from kbackup.models import GroupResource, OperationPhase, ResourceIdentifier
+from kbackup.plugins import ObjectStore
+
+
+@attrs.frozen(kw_only=True)
+class Inside:
+    """What a backup is, as far as it can be read.
+
+    Attributes:
+        owned: What it owns elsewhere, in words, and no action here cleans up.
+        begun: What actions began for which there is one here of the same name.
+    """
+
+    record: Record | None = None
+    manifest: Manifest | None = None
+    owned: tuple[str, ...] = ()
+    begun: tuple[Begun, ...] = ()
+
+
+def require_nothing_owned(name: str, inside: Inside) -> None:
+    """Refuse to forget what a backup owns elsewhere: `BackupOwnsDataError`."""
+    if inside.owned:
+        raise BackupOwnsDataError(
+            name,
+            ", ".join(inside.owned),
+            hint="--files-only removes its files and leaves the rest behind",
+        )
+
+
+def look_inside(store: ObjectStore, name: str, cleaning: Collection[str]) -> Inside:
+    """Return record and manifest, as far as they can be read, and what is owned.
+
+    Args:
+        store: Where.
+        name: The backup.
+        cleaning: The names of the actions that would clean up after it.
+    """
+    record: Record | None = None
+    manifest: Manifest | None = None
+    owned: list[str] = []
+    begun: list[Begun] = []
+    try:
+        record = read_record(store, name)
+        manifest = read_manifest(store, record)
+        owned += _owned(store, name, manifest)
+        open_, begun = _operations(store, name, manifest, cleaning)
+        owned += [f"{open_} operations"] if open_ else []
+    except BackupNotFoundError:
+        pass  # leftovers: what they own was never published
+    except BackupDamagedError as exc:
+        owned.append(f"what it owns cannot be told: {exc.reason}")
+    return Inside(
+        record=record, manifest=manifest, owned=tuple(owned), begun=tuple(begun)
+    )
+
+
+def _owned(store: ObjectStore, name: str, manifest: Manifest | None) -> Iterator[str]:
+    """Say what a backup owns outside its directory; an unreadable file raises."""
+    if manifest is not None:
+        moved = [each for each in manifest.volumes if each.data not in {"", "none"}]
+        if moved:
+            yield f"data of {len(moved)} volumes"
+    for side, words, owns in _OWNERS:
+        held = _listed(store, name, manifest, side)
+        count = sum(1 for each in held if owns(each))
+        if count:
+            yield f"{count} {words}"
+
+
+def _operations(
+    store: ObjectStore,
+    name: str,
+    manifest: Manifest | None,
+    cleaning: Collection[str],
+) -> tuple[int, list[Begun]]:
+    """Tell what actions began when the backup was made.
+
+    An action cleans up after what one of its own name began, once that has ended.
+
+    Returns:
+        How many operations nobody cleans up after, and what began the others.
+    """
+    held = _listed(store, name, manifest, SideFile.ITEM_OPERATIONS)
+    begun: list[Begun] = []
+    for each in held:
+        action = value_at(each, "spec", "backupItemAction")
+        if action in cleaning and value_at(each, "status", "phase") in _ENDED:
+            reference = value_at(each, "spec", "resourceIdentifier")
+            begun.append((str(action), _identifier(reference)))
+    return len(held) - len(begun), begun
+
+
+def _identifier(reference: Any) -> ResourceIdentifier:
+    """Return the item that an operation is of; what names none is no item's."""
+    parts = [
+        str(value_at(reference, key) or "")
+        for key in ("group", "resource", "namespace", "name")
+    ]
+    group, resource, namespace, name = parts
+    return ResourceIdentifier(GroupResource(group, resource), namespace, name)
+
+
+def _listed(
+    store: ObjectStore, name: str, manifest: Manifest | None, side: SideFile
+) -> list[Any]:
+    """Return what a side file lists; one that is not there lists nothing."""
+    held = read_side_file(store, name, manifest, side)
+    if held is None:
+        return []
+    if not isinstance(held, list):
+        raise BackupDamagedError(name, f"{side.key(name)} is no list")
+    return held
+
+
+_ENDED = frozenset({OperationPhase.COMPLETED, OperationPhase.FAILED})
+_OWNERS = (
+    (
+        SideFile.VOLUME_SNAPSHOTS,
+        "native snapshots",
+        lambda each: bool(value_at(each, "status", "providerSnapshotID")),
+    ),
+    (
+        SideFile.POD_VOLUME_BACKUPS,
+        "snapshots in repositories",
+        lambda each: bool(value_at(each, "status", "snapshotID")),
+    ),
+    (SideFile.CSI_VOLUME_SNAPSHOT_CONTENTS, "CSI snapshots", bool),
+    (
+        SideFile.VOLUME_INFO,
+        "volumes with data elsewhere",
+        lambda each: (
+            bool(value_at(each, "backupMethod")) and not value_at(each, "skipped")
+        ),
+    ),
+)
