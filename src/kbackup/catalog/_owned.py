@@ -21,8 +21,9 @@ from kbackup.errors import (
     BackupDamagedError,
     BackupNotFoundError,
     BackupOwnsDataError,
+    CodecError,
 )
-from kbackup.models import GroupResource, OperationPhase, ResourceIdentifier
+from kbackup.models import ItemOperation, OperationPhase, from_json
 from kbackup.plugins import ObjectStore
 
 
@@ -105,23 +106,21 @@ def _operations(
         How many operations nobody cleans up after, and what began the others.
     """
     held = _listed(store, name, manifest, SideFile.ITEM_OPERATIONS)
-    begun: list[Begun] = []
-    for each in held:
-        action = value_at(each, "spec", "backupItemAction")
-        if action in cleaning and value_at(each, "status", "phase") in _ENDED:
-            reference = value_at(each, "spec", "resourceIdentifier")
-            begun.append((str(action), _identifier(reference)))
+    cleaned = filter(None, (_ended(each) for each in held))
+    begun = [each for each in cleaned if each[0] in cleaning]
     return len(held) - len(begun), begun
 
 
-def _identifier(reference: Any) -> ResourceIdentifier:
-    """Return the item that an operation is of; what names none is no item's."""
-    parts = [
-        str(value_at(reference, key) or "")
-        for key in ("group", "resource", "namespace", "name")
-    ]
-    group, resource, namespace, name = parts
-    return ResourceIdentifier(GroupResource(group, resource), namespace, name)
+def _ended(content: Any) -> Begun | None:
+    """Return who began an operation on what; None: it goes on, or cannot be read."""
+    try:
+        operation = from_json(ItemOperation, content)
+    except CodecError:
+        return None
+    if operation.status.phase not in _ENDED:
+        return None
+    spec = operation.spec
+    return spec.backup_item_action, spec.resource_identifier.identifier
 
 
 def _listed(
