@@ -47,8 +47,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-_SHOWN_FAILURES = 3  # in a message; an error has them all
-
 
 class KBackupError(Exception):
     """Anything that kbackup raises on purpose.
@@ -401,22 +399,10 @@ class BackupOwnsDataError(BackupError):
 
 
 class BackupCleanupError(BackupError):
-    """DeleteItemActions failed on items of the backup; nothing of it was removed.
-
-    Attributes:
-        failures: What went wrong, each with the name of the plugin.
-    """
+    """DeleteItemActions failed, as `failures` tell one by one; nothing was removed."""
 
     fact = "was not deleted"
-
-    def __init__(
-        self, name: str, failures: Sequence[PluginError], *, hint: str = ""
-    ) -> None:
-        shown = "; ".join(str(each) for each in failures[:_SHOWN_FAILURES])
-        left = len(failures) - _SHOWN_FAILURES
-        more = f"; and {left} more" if left > 0 else ""
-        super().__init__(name, f"{shown}{more}", hint=hint)
-        self.failures = tuple(failures)
+    failures: tuple[PluginError, ...] = ()
 
 
 class RestoreError(KBackupError):

@@ -1,10 +1,16 @@
-"""Holding a name while what it names is deleted, also where the store has no room."""
+"""Holding a name while what it names is deleted, also where the store has no room.
+
+A full store is why something is deleted: where it has no room for the claim, the record
+goes without, then the largest file, until it has. Room for the claim is room for that of
+another run as well, whose files these are then.
+"""
 
 from __future__ import annotations
 
 import logging
 import uuid
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from kbackup._kits.clock import Clock
 from kbackup.catalog._claim import NameClaim
@@ -40,12 +46,7 @@ def delete_claimed(
 ) -> None:
     """Delete a record, then the files with it, while others are kept from the name.
 
-    What runs that were killed have left of it goes as well: their claims on the name, and
-    the parts of files that never became whole.
-
-    A full store is why something is deleted: where it has no room for the claim, the
-    record goes without, then the largest file, until it has. Room for the claim is room
-    for that of another run as well, whose files these are then.
+    What killed runs have left of it goes as well: claims, and parts of files.
 
     Args:
         kind: Of a backup's name, or of a restore's.
@@ -56,32 +57,27 @@ def delete_claimed(
             came since is that of another run, and nobody has decided about it.
         files: Lists what is there to be deleted by now.
         clock: For the claim.
-        first: Called before anything is deleted, while the name is ours; what it
-            raises ends the deletion. Where there is no room for a claim nobody else is
-            kept from calling theirs meanwhile.
-        ask: Called before each file; what it raises ends the deletion.
+        first: Called before anything is deleted; what it raises ends the deletion.
+        ask: Called before each file but the record, alike.
 
     Raises:
         BackupInProgressError: A run is writing it, or has begun to; for a restore's
             name `RestoreInProgressError`. Nothing more was deleted.
     """
-
-    def claim_it() -> NameClaim | None:
-        return _try_to_claim(kind, store, name, clock)
-
+    claim_it = partial(_try_to_claim, kind, store, name, clock)
+    require_no_other = partial(_require_no_other, kind, store, name, record)
     claim = claim_it()
     if claim is None:
-        _require_no_other(kind, store, name, record, seen)
+        require_no_other(seen)
         first()
-        first = _nothing
-        _require_no_other(kind, store, name, record, seen)
+        require_no_other(seen)
         store.delete(record)
-        seen = None
+        seen, first = None, _nothing
         claim = _make_room(store, files, claim_it)
     if claim is None:
         return  # nothing is left
     with claim:
-        _require_no_other(kind, store, name, record, seen)
+        require_no_other(seen)
         first()
         claim.check()  # which may have taken long
         store.delete(record)

@@ -35,6 +35,7 @@ from kbackup.stores import BackupFiles
 Wish = tuple[Item, tuple[DeleteItemAction, ...]]
 Begun = tuple[str, ResourceIdentifier]  # the action that began it, and on which item
 
+_SHOWN = 3  # failures in a message; the error has them all
 _AGAIN = (
     "nothing of it was removed: delete it again, which runs them again; --files-only "
     "leaves behind what they clean up"
@@ -122,7 +123,7 @@ class Cleanup:
                         failures.append(exc)
         failures += [_not_asked(each, count) for each, count in unasked.items()]
         if failures:
-            raise BackupCleanupError(name, failures, hint=_AGAIN)
+            raise _failed(name, failures)
 
     def _call(self, action: DeleteItemAction, item: Item, backup: Backup) -> None:
         """Let one action clean up after one item; its writer ends with the call."""
@@ -238,6 +239,14 @@ def _require_cleaned(
             f"cleans up, such as that of {unseen[0][0]} on {unseen[0][1]}",
             hint="--files-only removes its files and leaves the rest behind",
         )
+
+
+def _failed(name: str, failures: Sequence[PluginError]) -> BackupCleanupError:
+    told = "; ".join(map(str, failures[:_SHOWN]))
+    more = f"; and {len(failures) - _SHOWN} more" if len(failures) > _SHOWN else ""
+    error = BackupCleanupError(name, f"{told}{more}", hint=_AGAIN)
+    error.failures = tuple(failures)
+    return error
 
 
 def _not_asked(action: str, items: int) -> PluginError:

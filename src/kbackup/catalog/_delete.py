@@ -137,6 +137,7 @@ class Deletion:
             self._cancel.check()
             if inside.record is not None:
                 cleanup.run(inside.record.backup, inside.manifest, inside.begun)
+            self._cancel.check()  # of a cancel while the last item was cleaned up after
 
         try:
             return self._delete(name, inside, seen, clean_up)

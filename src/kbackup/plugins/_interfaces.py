@@ -278,7 +278,9 @@ class ClusterReader(Protocol):
 
 
 class ClusterWriter(ClusterReader, Protocol):
-    """The cluster, for reading and writing; given to `begin` and `cancel` only.
+    """The cluster, for reading and writing; given where an action acts.
+
+    That is in `begin`, `cancel` and the `execute` of a DeleteItemAction.
 
     It is revoked as soon as the call that it was given to returns or takes too long,
     or the run is cancelled: every later use is a `ClusterError`.

@@ -150,8 +150,9 @@ class DeleteInput:
         item: The object as it was stored.
         identifier: Its type, namespace and name.
         backup: The backup that is deleted.
-        cluster: The cluster in which the action may have left something.
-        logger: Writes to the log of the deletion.
+        cluster: The cluster in which the action may have left something; revoked as
+            soon as `execute` is over.
+        logger: Passes on to the host's logger ``kbackup.deletion``.
     """
 
     item: Mapping[str, Any] = attrs.field(repr=False)
@@ -198,13 +199,20 @@ class RestoreItemAction(Protocol):
 
 @runtime_checkable
 class DeleteItemAction(Protocol):
-    """Cleans up, item by item, when a backup is deleted."""
+    """Cleans up, item by item, when a backup is deleted.
+
+    `execute` is called before anything of the backup is removed. Whatever fails for any
+    item keeps the backup; deleting it again calls every action for every item again.
+    """
 
     name: str
     applies_to: ResourceSelector
 
     def execute(self, given: DeleteInput) -> None:
-        """Remove what the item's backup left outside the store."""
+        """Remove what the item's backup left outside the store.
+
+        What is gone already is success.
+        """
         ...
 
 

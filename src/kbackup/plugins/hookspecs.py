@@ -71,8 +71,7 @@ def kbackup_register_restore_item_actions() -> Mapping[str, RestoreItemAction]:
 def kbackup_register_delete_item_actions() -> Mapping[str, DeleteItemAction]:
     """Offer actions that clean up when a backup is deleted, keyed by their name.
 
-    Called once per `PluginManager`. They are listed; this version of kbackup deletes a
-    backup's files only and does not run them.
+    Called once per `PluginManager`; the actions are shared by all its deletions.
     """
 
 

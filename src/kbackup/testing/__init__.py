@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from kbackup.testing._action_clusters import (
         RecordingCluster,
         RecordingWriter,
+        delete_input,
         operation_input,
     )
     from kbackup.testing._action_contracts import (
         BackupItemActionContract,
+        DeleteItemActionContract,
         RestoreItemActionContract,
     )
     from kbackup.testing._action_inputs import (
@@ -41,6 +43,7 @@ _MODULES = {
     "load_sample_shop": "_sample",
     "sample_shop": "_sample",
     "BackupItemActionContract": "_action_contracts",
+    "DeleteItemActionContract": "_action_contracts",
     "FailingStore": "_stores",
     "FrozenClock": "_clock",
     "MemoryStore": "_stores",
@@ -50,12 +53,14 @@ _MODULES = {
     "RestoreItemActionContract": "_action_contracts",
     "StaticClusterReader": "_action_inputs",
     "backup_input": "_action_inputs",
+    "delete_input": "_action_clusters",
     "operation_input": "_action_clusters",
     "restore_input": "_action_inputs",
 }
 
 __all__ = [
     "BackupItemActionContract",
+    "DeleteItemActionContract",
     "ExecCall",
     "FailingStore",
     "Fault",
@@ -69,6 +74,7 @@ __all__ = [
     "SimulatedCluster",
     "StaticClusterReader",
     "backup_input",
+    "delete_input",
     "load_sample_shop",
     "operation_input",
     "restore_input",

@@ -1,7 +1,7 @@
 """A cluster for actions to act on, made by hand: nothing is sent anywhere.
 
 Used by the action contracts and by the tests of whoever writes an action that begins
-something.
+something, or cleans up.
 """
 
 from __future__ import annotations
@@ -19,8 +19,14 @@ from kbackup.models import (
     ResourceIdentifier,
     ServerVersion,
 )
-from kbackup.plugins import BackupInput, ClusterReader, OperationInput, RestoreInput
-from kbackup.testing._action_inputs import StaticClusterReader
+from kbackup.plugins import (
+    BackupInput,
+    ClusterReader,
+    DeleteInput,
+    OperationInput,
+    RestoreInput,
+)
+from kbackup.testing._action_inputs import StaticClusterReader, backup_input
 
 _Item = Mapping[str, Any]
 _Key = tuple[str, str, str]
@@ -168,6 +174,31 @@ def operation_input(
         backup=given.backup,
         restore=given.restore if isinstance(given, RestoreInput) else None,
         run=given.run,
+    )
+
+
+def delete_input(
+    resource: str,
+    item: Mapping[str, Any],
+    *,
+    backup_name: str = "nightly",
+    cluster: RecordingCluster | None = None,
+) -> DeleteInput:
+    """Return what a DeleteItemAction is given for a stored *item*.
+
+    Args:
+        resource: The full name of the item's type, such as ``deployments.apps``.
+        item: As it lies in the backup.
+        backup_name: Of the backup that is deleted.
+        cluster: Where the action cleans up; by default an empty one.
+    """
+    made = backup_input(resource, item, backup_name=backup_name)
+    return DeleteInput(
+        item=item,
+        identifier=made.identifier,
+        backup=made.backup,
+        cluster=(cluster or RecordingCluster()).writer(),
+        logger=made.logger,
     )
 
 

@@ -13,15 +13,15 @@ fixtures::
             return restore_input("services", {...})
 
 Give several inputs: those on which the action does something, one on which it does
-nothing, and one with nothing but metadata. An action that begins something is let do so
-on a `RecordingCluster`, which holds the objects of the input's cluster.
+nothing, and one with nothing but metadata. An action that begins something, or cleans up,
+is let do so on a `RecordingCluster`, which holds the objects of the input's cluster.
 """
 
 from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
@@ -31,6 +31,8 @@ from kbackup.plugins import (
     BackupInput,
     BackupItemAction,
     BackupOutput,
+    DeleteInput,
+    DeleteItemAction,
     PluginManager,
     RestoreInput,
     RestoreItemAction,
@@ -60,6 +62,17 @@ class _RestorePlugin:
 
     @hookimpl
     def kbackup_register_restore_item_actions(self) -> Mapping[str, RestoreItemAction]:
+        return {self._action.name: self._action}
+
+
+class _DeletePlugin:
+    """A plugin that offers one delete item action."""
+
+    def __init__(self, action: DeleteItemAction) -> None:
+        self._action = action
+
+    @hookimpl
+    def kbackup_register_delete_item_actions(self) -> Mapping[str, DeleteItemAction]:
         return {self._action.name: self._action}
 
 
@@ -172,6 +185,56 @@ class RestoreItemActionContract(_BeginContract):
         _assert_acts_on_wish(action, wants_begin=output.wants_begin)
 
 
+class DeleteItemActionContract:
+    """Every `DeleteItemAction` keeps these promises; fixtures: ``action``, ``given``."""
+
+    def test_can_be_registered(self, action: DeleteItemAction) -> None:
+        """The manager accepts the action under its own name."""
+        manager = PluginManager([_DeletePlugin(action)], strict=True)
+
+        assert manager.delete_item_actions() == (action,)
+
+    def test_applies_to_what_it_is_given(
+        self, action: DeleteItemAction, given: DeleteInput
+    ) -> None:
+        """The action's selector wants the items that this suite gives it."""
+        assert _wanted(action, given)
+
+    def test_input_is_left_alone(
+        self, action: DeleteItemAction, given: DeleteInput
+    ) -> None:
+        """The item given is the same afterwards, down to every leaf."""
+        before = copy.deepcopy(given.item)
+
+        _clean_up(action, given, RecordingCluster(given.cluster))
+
+        assert given.item == before
+
+    def test_can_be_repeated(
+        self, action: DeleteItemAction, given: DeleteInput
+    ) -> None:
+        """What is gone already is success: a deletion that failed is tried again.
+
+        Whatever fails, for any item, keeps the whole backup, and the next try calls
+        every action for every item once more.
+        """
+        cluster = RecordingCluster(given.cluster)
+        _clean_up(action, given, cluster)
+        cleaned = dict(cluster.objects)
+
+        _clean_up(action, given, cluster)
+
+        assert cluster.objects == cleaned
+
+
+def _clean_up(
+    action: DeleteItemAction, given: DeleteInput, cluster: RecordingCluster
+) -> None:
+    """Let an action clean up as a deletion does; it has nothing to answer."""
+    execute: Callable[[DeleteInput], object] = action.execute
+    assert execute(attrs.evolve(given, cluster=cluster.writer())) is None
+
+
 def _assert_followed(
     action: Any,
     operation: Any,
@@ -188,7 +251,8 @@ def _assert_followed(
 
 
 def _wanted(
-    action: BackupItemAction | RestoreItemAction, given: BackupInput | RestoreInput
+    action: BackupItemAction | RestoreItemAction | DeleteItemAction,
+    given: BackupInput | RestoreInput | DeleteInput,
 ) -> bool:
     index = ActionIndex((action,), given.cluster.resolve)
     labels = given.item["metadata"].get("labels")

@@ -8,7 +8,6 @@ import pytest
 from kbackup import BackupStore
 from kbackup.cli._app import run
 from kbackup.models import load_yaml
-from kbackup.plugins import PluginInfo, PluginKind, PluginManager
 
 
 def contents(directory):
@@ -478,21 +477,6 @@ def test_delete(backed_up, directory):
     assert done.code == 0
     assert "Deleted shop-1" in done.out
     assert not (directory / "backups/shop-1").exists()
-
-
-def test_delete_names_the_actions_that_it_does_not_run(backed_up, monkeypatch):
-    """A plugin that would clean up after a backup is told of as not run."""
-    info = PluginInfo(name="example.com/clean", kind=PluginKind.DELETE_ITEM_ACTION)
-    listed = PluginManager.list_plugins
-    monkeypatch.setattr(PluginManager, "list_plugins", lambda m: (*listed(m), info))
-
-    done = backed_up("backup", "delete", "shop-1", "--confirm")
-
-    assert done.code == 0
-    assert (
-        "warning: not run: example.com/clean; this version of kbackup deletes the "
-        "files of a backup only"
-    ) in done.err
 
 
 def test_delete_of_several_begins_only_if_all_are_there(backed_up):

@@ -33,6 +33,7 @@ VERBS = [
     (["backup", "diff", "shop-1", "shop-1"], "Difference"),
     (["backup", "diff", "shop-1", "--live"], "Difference"),
     (["backup", "delete", "shop-1", "--confirm"], "Deletion"),
+    (["backup", "delete", "shop-1", "--dry-run"], "DeletionPlan"),
     (["restore", "plan", *PLAN], "RestorePlan"),
     (["restore", "create", "r", *PLAN, "--yes"], "RestoreResult"),
     (["restore", "get"], "RestoreList"),

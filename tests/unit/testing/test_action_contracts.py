@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from kbackup.errors import ClusterError, PluginLoadError
+from kbackup.errors import ClusterError, ItemNotFoundError, PluginLoadError
 from kbackup.models import (
     GroupResource,
     ItemOperation,
@@ -16,8 +16,12 @@ from kbackup.models import (
 from kbackup.plugins import BackupOutput, RestoreOutput
 from kbackup.testing import (
     BackupItemActionContract,
+    DeleteItemActionContract,
+    RecordingCluster,
     RestoreItemActionContract,
+    StaticClusterReader,
     backup_input,
+    delete_input,
     restore_input,
 )
 
@@ -215,4 +219,65 @@ def test_inputs_of_another_type_are_caught():
     with pytest.raises(AssertionError):
         RestoreItemActionContract().test_applies_to_what_it_is_given(
             Action(same), given
+        )
+
+
+class Cleaner(Action):
+    """An action that cleans up as *execute* says."""
+
+    def __init__(self, execute):
+        """Take what is done."""
+        super().__init__(same)
+        self.execute = execute
+
+
+def test_an_action_that_cleans_up_keeps_the_contract():
+    """An action that deletes, and lets go what is gone, passes the whole suite."""
+    action = Cleaner(lambda given: given.cluster.delete(NEW))
+    suite, given = DeleteItemActionContract(), delete_input("configmaps", fresh())
+
+    suite.test_can_be_registered(action)
+    suite.test_applies_to_what_it_is_given(action, given)
+    suite.test_input_is_left_alone(action, given)
+    suite.test_can_be_repeated(action, given)
+
+
+@pytest.mark.parametrize(
+    ("test", "execute"),
+    [
+        ("test_input_is_left_alone", lambda given: mutate(given.item) and None),
+        ("test_can_be_repeated", lambda given: given.item),
+        (
+            "test_can_be_repeated",
+            lambda given: (
+                given.cluster.create(
+                    {**fresh(), "metadata": {"name": f"n-{next(NUMBERS)}"}}
+                )
+                and None
+            ),
+        ),
+    ],
+    ids=["mutates", "answers", "adds each time"],
+)
+def test_actions_that_clean_up_badly_are_caught(test, execute):
+    """What a deletion could not repeat, or does not expect, fails the suite."""
+    given = delete_input("configmaps", fresh())
+
+    with pytest.raises(AssertionError):
+        getattr(DeleteItemActionContract(), test)(Cleaner(execute), given)
+
+
+def test_an_action_that_expects_what_is_gone_is_caught():
+    """An action that patches what it deletes cannot be repeated."""
+
+    def patch_and_delete(given):
+        given.cluster.patch(SELF, {"data": {}})
+        given.cluster.delete(SELF)
+
+    cluster = RecordingCluster(StaticClusterReader({"configmaps": [fresh()]}))
+    given = delete_input("configmaps", fresh(), cluster=cluster)
+
+    with pytest.raises(ItemNotFoundError):
+        DeleteItemActionContract().test_can_be_repeated(
+            Cleaner(patch_and_delete), given
         )
