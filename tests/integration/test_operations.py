@@ -4,11 +4,12 @@ from datetime import timedelta
 
 import pytest
 
+import kbackup_plugins_local
 from kbackup import actions
 from kbackup.backup import BackupEngine
 from kbackup.catalog import BackupStore, EntryState, RestoreFile, SideFile
 from kbackup.cluster import Cluster
-from kbackup.errors import ClusterError
+from kbackup.errors import BackupCleanupError, BackupOwnsDataError, ClusterError
 from kbackup.models import (
     BackupPhase,
     BackupSpec,
@@ -266,3 +267,66 @@ def test_careless_actions(cluster, store, settings_map):
     cluster.writer().delete(
         ResourceIdentifier(GroupResource("", "namespaces"), "", copy)
     )
+
+
+class CopyCleanup:
+    """Removes the Secrets that `CopyAction` left when the backup was made."""
+
+    name = "example.com/copy"
+    applies_to = CopyAction.applies_to
+
+    def __init__(self):
+        """Fail once."""
+        self.writers = []
+
+    def execute(self, given):
+        """Delete the Secret; the first time something comes in between."""
+        self.writers.append(given.cluster)
+        if len(self.writers) == 1:
+            raise OSError("away")
+        namespace = given.identifier.namespace
+        name = f"{given.backup.metadata.name}-{given.identifier.name}"
+        given.cluster.delete(ResourceIdentifier(SECRETS, namespace, name))
+
+
+def test_a_deletion_cleans_up_what_a_backup_left(cluster, tmp_path, settings_map):
+    """What actions made goes before the backup does, and the backup only with it."""
+    copy, cleanup = (
+        CopyAction("example.com/copy", BackupOutput, polls=1),
+        CopyCleanup(),
+    )
+
+    class Module:
+        @staticmethod
+        @hookimpl
+        def kbackup_register_delete_item_actions():
+            return {cleanup.name: cleanup}
+
+    spec = BackupSpec(included_namespaces=[settings_map])
+    with BackupStore.open(tmp_path / "store") as store:
+        BackupEngine(cluster, store, plugins=_plugins(backup=copy)).run("b-1", spec)
+        with pytest.raises(BackupOwnsDataError, match="1 operation"):
+            store.delete("b-1", cluster=cluster)
+    made = _left(cluster, settings_map)
+
+    plugins = PluginManager(plugins=[kbackup_plugins_local, Module])
+    with BackupStore.open(tmp_path / "store", plugins=plugins) as store:
+        plan = store.plan_deletion("b-1", cluster=cluster)
+        with pytest.raises(
+            BackupCleanupError, match=r"configmaps/.*/settings: OSError"
+        ):
+            store.delete("b-1", cluster=cluster)
+        kept = _left(cluster, settings_map)
+        whole = store.verify("b-1").problems == ()
+        store.delete("b-1", cluster=cluster)
+        left = store.list()
+
+    assert plan.actions == {"example.com/copy": 1}
+    assert whole
+    assert made == kept == ["b-1-settings"]
+    assert _left(cluster, settings_map) == []
+    assert left == []
+    with pytest.raises(ClusterError, match="revoked"):
+        cleanup.writers[-1].delete(
+            ResourceIdentifier(SECRETS, settings_map, "b-1-settings")
+        )

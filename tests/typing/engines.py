@@ -24,7 +24,13 @@ from kbackup import (
     RestoreSpec,
 )
 from kbackup.archive import ArchiveReader
-from kbackup.catalog import BackupEntry, EntryState, Manifest, VerifyReport
+from kbackup.catalog import (
+    BackupEntry,
+    DeletionPlan,
+    EntryState,
+    Manifest,
+    VerifyReport,
+)
 from kbackup.models import (
     Backup,
     ChangedItem,
@@ -131,6 +137,17 @@ async def from_a_coroutine(engine: BackupEngine) -> None:
     result = await asyncio.to_thread(engine.run, "shop-1", BackupSpec())
 
     assert_type(result, BackupResult)
+
+
+def a_deletion(store: BackupStore, cluster: Cluster) -> None:
+    """A cluster is what the actions of a deletion may act in."""
+    plan = store.plan_deletion("shop-1", cluster=cluster)
+
+    assert_type(plan, DeletionPlan)
+    assert_type(plan.actions["example.com/copy"], int)
+    assert_type(
+        store.delete("shop-1", cluster=cluster, cancel=CancelToken()), tuple[str, ...]
+    )
 
 
 def a_store(store: BackupStore, target: Path) -> None:

@@ -101,3 +101,17 @@ def test_every_verb_names_a_cancel_that_is_none(cluster, store):
             TypeError, match=r"^cancel: expected a CancelToken, got a b"
         ):
             start(*given, cancel=False)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"cluster": "prod"}, "cluster: expected a Cluster, got a str"),
+        ({"settings": {}}, "settings: expected a EngineSettings, got a dict"),
+        ({"cancel": False}, "cancel: expected a CancelToken, got a bool"),
+    ],
+)
+def test_a_deletion_names_what_it_may_be_given(given, told, store):
+    """Nothing is looked for, let alone deleted, where an argument is none."""
+    with pytest.raises(TypeError, match=f"^{told}$"):
+        store.delete("b", **given)
