@@ -105,7 +105,7 @@ class Deletion:
         """Find what deleting a backup would do; raises as `run`."""
         _require_backup(self._store, BackupFiles(name))
         cleanup = self._cleanup(name)
-        inside = look_inside(self._store, name, cleanup.names)
+        inside = look_inside(self._store, name)
         if self._files_only or inside.record is None:
             return DeletionPlan(name=name)
         require_nothing_owned(name, inside)
@@ -129,7 +129,7 @@ class Deletion:
         seen = look(self._store, BackupFiles(name).metadata)
         _require_backup(self._store, BackupFiles(name))
         cleanup = self._cleanup(name)
-        inside = look_inside(self._store, name, cleanup.names)
+        inside = look_inside(self._store, name)
         if not self._files_only:
             require_nothing_owned(name, inside)
 

@@ -6,7 +6,7 @@ Snapshots, data in repositories and operations that nobody cleans up after. Pure
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import attrs
@@ -32,8 +32,8 @@ class Inside:
     """What a backup is, as far as it can be read.
 
     Attributes:
-        owned: What it owns elsewhere, in words, and no action here cleans up.
-        begun: What actions began for which there is one here of the same name.
+        owned: What it owns elsewhere that no action cleans up, in words.
+        begun: What actions began that has ended, for others of their name to clean up.
     """
 
     record: Record | None = None
@@ -52,14 +52,8 @@ def require_nothing_owned(name: str, inside: Inside) -> None:
         )
 
 
-def look_inside(store: ObjectStore, name: str, cleaning: Collection[str]) -> Inside:
-    """Return record and manifest, as far as they can be read, and what is owned.
-
-    Args:
-        store: Where.
-        name: The backup.
-        cleaning: The names of the actions that would clean up after it.
-    """
+def look_inside(store: ObjectStore, name: str) -> Inside:
+    """Return record and manifest, as far as they can be read, and what is owned."""
     record: Record | None = None
     manifest: Manifest | None = None
     owned: list[str] = []
@@ -68,8 +62,7 @@ def look_inside(store: ObjectStore, name: str, cleaning: Collection[str]) -> Ins
         record = read_record(store, name)
         manifest = read_manifest(store, record)
         owned += _owned(store, name, manifest)
-        open_, begun = _operations(store, name, manifest, cleaning)
-        owned += [f"{open_} operations"] if open_ else []
+        begun += _begun(store, name, manifest)
     except BackupNotFoundError:
         pass  # leftovers: what they own was never published
     except BackupDamagedError as exc:
@@ -92,23 +85,13 @@ def _owned(store: ObjectStore, name: str, manifest: Manifest | None) -> Iterator
             yield f"{count} {words}"
 
 
-def _operations(
-    store: ObjectStore,
-    name: str,
-    manifest: Manifest | None,
-    cleaning: Collection[str],
-) -> tuple[int, list[Begun]]:
-    """Tell what actions began when the backup was made.
+def _begun(store: ObjectStore, name: str, manifest: Manifest | None) -> Iterator[Begun]:
+    """Yield what began when the backup was made, and has ended.
 
-    An action cleans up after what one of its own name began, once that has ended.
-
-    Returns:
-        How many operations nobody cleans up after, and what began the others.
+    An action cleans up after what one of its own name began.
     """
     held = _listed(store, name, manifest, SideFile.ITEM_OPERATIONS)
-    cleaned = filter(None, (_ended(each) for each in held))
-    begun = [each for each in cleaned if each[0] in cleaning]
-    return len(held) - len(begun), begun
+    yield from filter(None, map(_ended, held))
 
 
 def _ended(content: Any) -> Begun | None:
@@ -148,6 +131,7 @@ _OWNERS = (
         lambda each: bool(value_at(each, "status", "snapshotID")),
     ),
     (SideFile.CSI_VOLUME_SNAPSHOT_CONTENTS, "CSI snapshots", bool),
+    (SideFile.ITEM_OPERATIONS, "operations", lambda each: _ended(each) is None),
     (
         SideFile.VOLUME_INFO,
         "volumes with data elsewhere",

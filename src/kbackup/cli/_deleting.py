@@ -109,9 +109,19 @@ class Deleting:
         return name
 
     def _warn_of_unrun(self) -> None:
-        """Say which plugins would clean up after a backup and are not called."""
-        if not self._files_only:
+        """Say which plugins would, or might, clean up after a backup and will not."""
+        from kbackup.plugins import PluginKind  # noqa: PLC0415 - on demand
+
+        plugins = self._session.plugins
+        if self._files_only:
+            names = [each.name for each in plugins.delete_item_actions()]
+            if names:
+                say(f"warning: not run, as --files-only says: {', '.join(names)}")
             return
-        names = [each.name for each in self._session.plugins.delete_item_actions()]
-        if names:
-            say(f"warning: not run, as --files-only says: {', '.join(names)}")
+        may_clean_up = {PluginKind.DELETE_ITEM_ACTION, PluginKind.UNKNOWN}
+        for info in plugins.list_plugins():
+            if not info.available and info.kind in may_clean_up:
+                say(
+                    f"warning: plugin {info.name} of {info.distribution} is not run: "
+                    f"{info.cause}"
+                )

@@ -1,5 +1,6 @@
 """DeleteItemActions clean up before anything of a backup is removed, or nothing goes."""
 
+import io
 import json
 import threading
 import time
@@ -12,6 +13,7 @@ import pytest
 
 from kbackup._kits.streams import compress
 from kbackup._kits.workers import CancelToken
+from kbackup.archive import ArchiveWriter
 from kbackup.catalog import BackupStore
 from kbackup.errors import (
     ActionError,
@@ -191,6 +193,49 @@ def test_selectors_are_those_of_all_item_actions(scene, selector, called):
 
     assert len(scene.calls) == called
     assert scene.keys() == []
+
+
+def with_widgets(scene):
+    """Make the backup anew, of two widgets, one of them with a label."""
+    scene.store().delete("shop")
+    out = io.BytesIO()
+    with ArchiveWriter(out, mtime=0) as writer:
+        for name, labels in (("a", {"app": "web"}), ("b", None)):
+            metadata = {"name": name, "namespace": "shop", "labels": labels}
+            body = {
+                "apiVersion": "example.com/v1",
+                "kind": "Widget",
+                "metadata": metadata,
+            }
+            writer.add(
+                resource="widgets.example.com",
+                version="v1",
+                namespace="shop",
+                name=name,
+                body=json.dumps(body).encode(),
+            )
+    files = samples.files_of("shop", **{".tar.gz": out.getvalue()})
+    samples.make(scene.store(), "shop", files=files)
+
+
+@pytest.mark.parametrize(
+    ("selector", "called"),
+    [
+        (ResourceSelector(label_selector="app=web"), "a"),
+        (ResourceSelector(label_selector="!app"), "b"),
+        (ResourceSelector(included_resources=("widgets",)), "ab"),
+    ],
+)
+def test_custom_resources_are_found_by_plural_and_label(scene, selector, called):
+    """What the archive holds tells what a plural means, also without its definition."""
+    with_widgets(scene)
+    action = scene.action(applies_to=selector)
+
+    plan = scene.store(action).plan_deletion("shop")
+    scene.store(action).delete("shop", cluster=scene.cluster)
+
+    assert plan.actions == {"example.com/clean": len(called)}
+    assert [item[-1] for _, item in scene.calls] == list(called)
 
 
 def test_without_an_action_nothing_is_read(scene):

@@ -191,3 +191,13 @@ def test_ctrl_c_while_an_action_runs(backed_up, install, directory):
     assert done.code == 130
     assert done.next == "Next: kbackup backup delete shop-1 --yes"
     assert backed_up("backup", "verify", "shop-1").code == 0
+
+
+def test_delete_names_the_plugins_that_cannot_be_loaded(backed_up, install):
+    """A broken plugin, which might have cleaned up, is no silent omission."""
+    install("(")
+
+    done = backed_up("backup", "delete", "shop-1", "--yes")
+
+    assert done.code == 0
+    assert "warning: plugin clean of kb-clean is not run: SyntaxError" in done.err
