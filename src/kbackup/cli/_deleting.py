@@ -33,6 +33,7 @@ class Deleting:
         self._store = session.store()
         self._files_only = files_only
         self._cluster = ClusterOnDemand(session.cluster)
+        self._deleted: list[str] = []
 
     def missing(self, names: Sequence[str]) -> Named[None]:
         """Tell which names are not there, or are no backup's."""
@@ -61,12 +62,11 @@ class Deleting:
             if not self._is_agreed(plans.found):
                 say("Nothing was deleted.")
                 return plans.told(self._session) or 1
-        with cancel_on_signal() as token:
-            done = each_named(names, partial(self._delete, token))
-        if self._session.output != "table" and done.found:
-            deleted = list(done.found)
-            content = document("Deletion", location=self._store.url, deleted=deleted)
-            print_document(self._session, content, lambda: None)
+        try:
+            with cancel_on_signal() as token:
+                done = each_named(names, partial(self._delete, token))
+        finally:  # also of those that went before a signal, or the store failed
+            self._print_deleted()
         if refused or done.errors:
             return Named(done.found, [*refused, *done.errors]).told(self._session)
         say_next(self._session, "kbackup backup get")
@@ -102,11 +102,20 @@ class Deleting:
         left = self._store.delete(
             name, files_only=self._files_only, cluster=self._cluster, cancel=token
         )
+        self._deleted.append(name)
         if self._session.output == "table":
             echo(f"Deleted {name}")
         for key in left:
             say(f"warning: left, for it is no file of a backup: {key}")
         return name
+
+    def _print_deleted(self) -> None:
+        """Print the document of what went; as a table each was told when it had gone."""
+        if self._session.output == "table" or not self._deleted:
+            return
+        location, deleted = self._store.url, self._deleted
+        content = document("Deletion", location=location, deleted=deleted)
+        print_document(self._session, content, lambda: None)
 
     def _warn_of_unrun(self) -> None:
         """Say which plugins would, or might, clean up after a backup and will not."""

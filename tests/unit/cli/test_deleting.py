@@ -25,7 +25,7 @@ PLUGIN = """
 """
 REMOVE = "given.cluster.delete(given.identifier)"
 FAIL = "raise OSError('no such bucket')"
-HANG = "import os, signal; os.kill(os.getpid(), signal.SIGINT)"
+INTERRUPT = "import os, signal; os.kill(os.getpid(), signal.SIGINT)"
 
 
 @pytest.fixture
@@ -184,13 +184,24 @@ def test_delete_needs_the_cluster_only_for_what_is_wanted(
 
 def test_ctrl_c_while_an_action_runs(backed_up, install, directory):
     """Also one that comes with the last item ends the deletion, with nothing removed."""
-    install(HANG)
+    install(INTERRUPT)
 
     done = backed_up("backup", "delete", "shop-1", "--yes")
 
     assert done.code == 130
     assert done.next == "Next: kbackup backup delete shop-1 --yes"
     assert backed_up("backup", "verify", "shop-1").code == 0
+
+
+def test_what_went_before_ctrl_c_is_told(backed_up, install):
+    """A program that reads the JSON knows which backups are gone."""
+    backed_up("backup", "create", "two", "--include-resources", "configmaps")
+    install(INTERRUPT)
+
+    done = backed_up("backup", "delete", "two", "shop-1", "--yes", "-o", "json")
+
+    assert done.code == 130
+    assert json.loads(done.out)["deleted"] == ["two"]
 
 
 def test_delete_names_the_plugins_that_cannot_be_loaded(backed_up, install):
