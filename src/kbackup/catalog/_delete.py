@@ -135,7 +135,7 @@ class Deletion:
 
         def clean_up() -> None:
             self._cancel.check()
-            if inside.record is not None:
+            if inside.record is not None and not self._files_only:
                 cleanup.run(inside.record.backup, inside.manifest, inside.begun)
             self._cancel.check()  # of a cancel while the last item was cleaned up after
 

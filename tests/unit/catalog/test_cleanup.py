@@ -585,7 +585,7 @@ def test_an_action_cleans_up_what_one_of_its_name_began(scene, phase):
     ids=["another's", "goes on", "not stored", "not selected", "unreadable"],
 )
 def test_an_operation_that_nobody_cleans_up_keeps_the_backup(scene, operation):
-    """What would be forgotten outside the store is told before any action runs."""
+    """What would be forgotten is told before any action runs, unless it is meant to be."""
     with_operations(scene, begun("example.com/clean", "secrets", "a"), operation)
     store = scene.store(scene.action())
 
@@ -596,3 +596,8 @@ def test_an_operation_that_nobody_cleans_up_keeps_the_backup(scene, operation):
 
     assert scene.calls == []
     assert scene.keys()
+
+    scene.store().delete("shop", files_only=True)
+
+    assert scene.calls == []
+    assert scene.keys() == []
