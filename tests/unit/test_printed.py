@@ -90,7 +90,7 @@ def test_in_a_notebook_each_is_a_table(rooms):
     back_up, restore = rooms
     planned, backup = back_up.plan(SPEC), back_up.run("shop-1", SPEC)
     plan = restore.plan("try-1", COPY)
-    restored, found = restore.apply(plan), restore.diff("shop-1")
+    restored, found = restore.apply(plan), restore.compare("shop-1")
 
     for value, title, *cells in (
         (planned, f"{planned.total} objects would be stored", "configmaps", "shop"),
