@@ -36,11 +36,21 @@ MERGE_KEYS: dict[tuple[str, str], str] = {
     ("status", "conditions"): "type",
     ("status", "addresses"): "type",
     ("status", "podIPs"): "ip",
+    ("spec", "drivers"): "name",
+    ("spec", "evictionResponders"): "name",
+    ("spec", "matchConditions"): "name",
+    ("spec", "variables"): "name",
     ("", "secrets"): "name",
     ("", "webhooks"): "name",
+    ("webhooks", "matchConditions"): "name",
 }
 # Lists of plain values that are merged as sets.
-SETS = {("metadata", "finalizers")}
+SETS = {("metadata", "finalizers"), ("spec", "podCIDRs")}
+# What a patch replaces in these kinds, by parent and field, though others merge it.
+_REPLACED = {
+    "PodDisruptionBudget": ("spec", "selector"),
+    "MutatingAdmissionPolicy": ("spec", "variables"),
+}
 
 
 class StrategicPatchError(ValueError):
@@ -56,7 +66,12 @@ def strategic_merge(
         StrategicPatchError: A directive is unknown, or an element of a list that is
             merged lacks the key.
     """
-    return _merge_map(target, patch, ())
+    merged = _merge_map(target, patch, ())
+    parent, field = _REPLACED.get(str(target.get("kind")), ("", ""))
+    given = patch.get(parent)
+    if isinstance(given, Mapping) and given.get(field) is not None:
+        merged[parent][field] = copy.deepcopy(given[field])
+    return merged
 
 
 def merge_key(path: Path) -> str | None:
@@ -87,10 +102,13 @@ def _merge_map(target: Any, patch: Mapping[str, Any], path: Path) -> dict[str, A
             merged[field] = [v for v in merged.get(field) or [] if v not in value]
         elif not key.startswith("$"):
             _merge_field(merged, key, value, path)
+    before = target if isinstance(target, Mapping) else {}
     for key, order in patch.items():
         field = key.removeprefix(_ORDER)
         if key.startswith(_ORDER) and isinstance(merged.get(field), list):
-            merged[field] = _in_order(merged[field], order, (*path, field))
+            by = merge_key((*path, field))
+            live = before.get(field) or []
+            merged[field] = _in_order(merged[field], order, live, by)
     return merged
 
 
@@ -110,27 +128,31 @@ def _merge_field(merged: dict[str, Any], key: str, value: Any, path: Path) -> No
 
 
 def _merge_list(target: Any, patch: list[Any], path: Path) -> list[Any]:
+    live = list(target) if isinstance(target, list) else []
     if is_set(path):
-        merged = list(target or [])
-        return merged + [value for value in patch if value not in merged]
+        added = [value for value in patch if value not in live]
+        return _in_order(live + added, patch, live, None)
     by = merge_key(path)
     if by is None or not all(isinstance(element, Mapping) for element in patch):
         return copy.deepcopy(patch)
     elements = [element for element in patch if element != {_DIRECTIVE: "replace"}]
-    merged = [] if len(elements) < len(patch) else list(target or [])
+    live = [] if len(elements) < len(patch) else live
+    merged = list(live)
     for element in elements:
         if by not in element:
             raise StrategicPatchError(
                 f"an element of {'.'.join(path)} does not contain the merge key {by}"
             )
         _merge_element(merged, element, by, path)
-    return merged
+    named = [element for element in elements if _DIRECTIVE not in element]
+    return _in_order(merged, named, live, by)
 
 
 def _merge_element(
     merged: list[Any], element: Mapping[str, Any], by: str, path: Path
 ) -> None:
-    found = [i for i, old in enumerate(merged) if old.get(by) == element[by]]
+    key = element[by]
+    found = [i for i, old in enumerate(merged) if _identity(old, by) == key]
     if element.get(_DIRECTIVE) == "delete":
         for index in reversed(found):
             del merged[index]
@@ -140,17 +162,40 @@ def _merge_element(
         merged.append(_merge_map({}, element, path))
 
 
-def _in_order(elements: list[Any], order: Sequence[Any], path: Path) -> list[Any]:
-    """Sort what *order* names; what it does not name keeps its place."""
-    by = merge_key(path)
+def _in_order(
+    elements: list[Any], order: Sequence[Any], live: Sequence[Any], by: str | None
+) -> list[Any]:
+    """Sort a merged list as the API server does.
 
-    def identity(element: Any) -> Any:
-        return element.get(by) if by and isinstance(element, Mapping) else element
+    What *order* names comes in that order, what it does not name keeps its own; the
+    live list tells which of the two is first, and what is new there comes first.
 
-    ranks = [identity(element) for element in order]
-    named = [element for element in elements if identity(element) in ranks]
-    named.sort(key=lambda element: ranks.index(identity(element)))
-    queue = iter(named)
-    return [
-        next(queue) if identity(element) in ranks else element for element in elements
-    ]
+    Source: apimachinery, ``strategicpatch``, ``normalizeElementOrder``.
+    """
+    ranks = [_identity(element, by) for element in order]
+    places = [_identity(element, by) for element in live]
+    others = [x for x in elements if _identity(x, by) not in ranks]
+    named = [x for x in elements if _identity(x, by) in ranks]
+    named.sort(key=lambda element: ranks.index(_identity(element, by)))
+    result: list[Any] = []
+    for element in named:
+        place = _identity(element, by)
+        if place in places:
+            while others and _stands_before(others[0], place, places, by):
+                result.append(others.pop(0))
+        result.append(element)
+    return result + others
+
+
+def _stands_before(
+    element: Any, place: Any, places: Sequence[Any], by: str | None
+) -> bool:
+    identity = _identity(element, by)
+    return identity in places and places.index(identity) < places.index(place)
+
+
+def _identity(element: Any, by: str | None) -> Any:
+    """By what an element of a list is known."""
+    if by is None:
+        return element
+    return element.get(by) if isinstance(element, Mapping) else None

@@ -84,3 +84,58 @@ class IncludesExcludes:
 def _any_of(patterns: Iterable[str]) -> re.Pattern[str]:
     """Compile one pattern that matches what any of *patterns* does."""
     return re.compile("|".join(translate(pattern) for pattern in patterns))
+
+
+# --- the other kind of globs that Velero has ------------------------------------------
+
+_GLOB_PART = re.compile(
+    r"""
+    (?P<stars>\*+) | (?P<any>\?) | \\(?P<literal>.)
+    | \[(?P<not>!?)(?P<set>[^\]]+)\] | (?P<open>\{) | (?P<close>\}) | (?P<comma>,)
+    | (?P<odd>[\[\\]) | (?P<text>.)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+
+def glob_with_groups(text: str, separator: str = "") -> re.Pattern[str]:
+    """Compile a glob in which ``{a,b}`` is one of several, for whole names.
+
+    Source: github.com/gobwas/glob, which Velero's resource modifiers are matched with.
+
+    Args:
+        text: ``*`` and ``?`` stop at the separator, ``**`` does not; ``[abc]``,
+            ``[a-z]``, ``[!a]``; a backslash takes the meaning of what follows.
+        separator: One character, or nothing.
+
+    Raises:
+        ValueError: A bracket or a brace has no counterpart, or a range no members.
+    """
+    other = f"[^{re.escape(separator)}]" if separator else "."
+    depth, parts = 0, []
+    for match in _GLOB_PART.finditer(text):
+        kind, found = str(match.lastgroup), match[0]
+        depth += (kind == "open") - (kind == "close")
+        if kind == "odd" or depth < 0:
+            raise ValueError(f"{text!r} has a {found!r} without its counterpart")
+        parts.append(_regex_of(match, kind, depth, other))
+    if depth:
+        raise ValueError(f"{text!r} has a '{{' without its counterpart")
+    try:
+        return re.compile("".join(parts), re.DOTALL)
+    except re.error as exc:
+        raise ValueError(f"{text!r} is no pattern: {exc}") from exc
+
+
+def _regex_of(match: re.Match[str], kind: str, depth: int, other: str) -> str:
+    if kind == "set":
+        letters = re.sub(r"([\\\[\]^&|~])", r"\\\1", match["set"])
+        return f"[{'^' if match['not'] else ''}{letters}]"
+    if kind == "literal":
+        return re.escape(match["literal"])
+    if kind == "stars":
+        return f"{other}*" if match[0] == "*" else ".*"
+    signs = {"any": other, "open": "(?:", "close": ")"}
+    if kind == "comma" and depth:
+        return "|"
+    return signs.get(kind) or re.escape(match[0])

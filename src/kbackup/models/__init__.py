@@ -171,6 +171,7 @@ if TYPE_CHECKING:
         validate_backup_name,
         validate_backup_options,
         validate_backup_spec,
+        validate_label_selector,
         validate_restore_name,
         validate_restore_spec,
     )
@@ -261,6 +262,7 @@ _LATER = {
     "validate_backup_name": "_validation",
     "validate_backup_options": "_validation",
     "validate_backup_spec": "_validation",
+    "validate_label_selector": "_validation",
     "validate_restore_name": "_validation",
     "validate_restore_spec": "_validation",
     "CSISnapshotInfo": "_volume_infos",
@@ -458,6 +460,7 @@ __all__ = [
     "validate_backup_name",
     "validate_backup_options",
     "validate_backup_spec",
+    "validate_label_selector",
     "validate_resource_policies",
     "validate_restore_name",
     "validate_restore_spec",

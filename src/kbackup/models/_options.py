@@ -1,7 +1,8 @@
 """What only kbackup knows about a backup or a restore: options beside Velero's specs.
 
 The manifest and a saved plan keep them as `to_record` writes them: functions by their
-qualified names, which is all that can be said of them.
+qualified names, which is all that can be said of them, and resource modifiers by their
+digest.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import msgspec
 from kbackup.errors import InvalidConfigError
 from kbackup.models._fields import at_least, check_config, keep_odd
 from kbackup.models._model import Model, mapping, sequence, short_repr, strings
-from kbackup.models._policies import ResourcePolicies
+from kbackup.models._policies import ResourceModifiers, ResourcePolicies
 from kbackup.models._restore import ExistingResourcePolicy
 
 ItemPredicate = Callable[[Mapping[str, Any]], bool]
@@ -87,6 +88,9 @@ class RestoreOptions:
         transforms: Called in order with each item as it would be written; each returns
             the item to write, or None to leave it out. They must be pure: the plan and
             its application both call them, from any thread.
+        resource_modifiers: Velero's rules that change items by patches, after the
+            transforms; a record and a saved plan have their digest only. Those of a
+            ConfigMap are named in the spec instead.
         where: Given an item, tells whether it is wanted.
         priorities: Types in the order to write them, by any name that kubectl takes; a
             lone ``-`` stands before those that are written last. None: the built-in
@@ -113,6 +117,7 @@ class RestoreOptions:
     """
 
     transforms: tuple[ItemTransform, ...] = attrs.field(default=(), converter=sequence)
+    resource_modifiers: ResourceModifiers | None = None
     where: ItemPredicate | None = None
     priorities: tuple[str, ...] | None = attrs.field(
         default=None, converter=_optional_strings
@@ -157,6 +162,7 @@ class RestoreOptions:
         *,
         transforms: Iterable[ItemTransform] = (),
         where: ItemPredicate | None = None,
+        resource_modifiers: ResourceModifiers | None = None,
     ) -> RestoreOptions:
         """Read what `to_record` wrote; what the record lacks has its default.
 
@@ -164,14 +170,19 @@ class RestoreOptions:
             record: Plain JSON.
             transforms: The functions that the record names, in its order.
             where: The function that the record names.
+            resource_modifiers: The rules whose digest the record has.
 
         Raises:
             InvalidConfigError: With the option's name: this version does not know it,
-                it has another type, or the functions are not those that it names.
+                it has another type, or the functions or the rules are others.
         """
-        given: dict[str, Any] = {"transforms": tuple(transforms), "where": where}
-        for name, functions in given.items():
-            _check_names(name, record.get(name), functions)
+        given: dict[str, Any] = {
+            "transforms": tuple(transforms),
+            "where": where,
+            "resource_modifiers": resource_modifiers,
+        }
+        for name, value in given.items():
+            _check_names(name, record.get(name), value)
         values = {k: _typed(k, v) for k, v in record.items() if k not in given}
         return cls(**values, **given)
 
@@ -185,7 +196,7 @@ def _record(options: BackupOptions | RestoreOptions) -> dict[str, Any]:
 
 
 def _check_names(name: str, named: Any, given: Any) -> None:
-    """Refuse other functions than a record names; names are all that it has."""
+    """Refuse others than a record names; names and digests are all that it has."""
     wanted, found = named or (), _plain(given) or ()
     if wanted != found:
         texts = [_sentence(value) for value in (wanted, found)]
@@ -217,6 +228,8 @@ def _plain(value: Any) -> Any:
         return [_plain(element) for element in value]
     if isinstance(value, Mapping):
         return dict(value)
+    if isinstance(value, ResourceModifiers):
+        return value.digest  # what it puts somewhere may be secret
     if isinstance(value, Model):
         from kbackup.models._codec import to_json  # noqa: PLC0415 - mostly not needed
 

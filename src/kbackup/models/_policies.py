@@ -6,6 +6,7 @@ seen would apply an action to everything.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -158,7 +159,7 @@ class MatchRule(Model):
     closed: ClassVar[bool] = True
 
     path: str = attrs.field(default="", metadata=ALWAYS)
-    value: str = attrs.field(default="", metadata=ALWAYS)
+    value: str = attrs.field(default="", metadata=ALWAYS, repr=False)  # of a Secret?
 
 
 @attrs.frozen(kw_only=True)
@@ -195,7 +196,7 @@ class JSONPatch(Model):
     operation: PatchOperation = attrs.field(converter=PatchOperation, metadata=ALWAYS)
     from_: str = ""
     path: str = attrs.field(default="", metadata=ALWAYS)
-    value: str = ""
+    value: str = attrs.field(default="", repr=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -204,7 +205,7 @@ class PatchData(Model):
 
     closed: ClassVar[bool] = True
 
-    patch_data: str = attrs.field(default="", metadata=ALWAYS)
+    patch_data: str = attrs.field(default="", metadata=ALWAYS, repr=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -225,7 +226,11 @@ class ResourceModifierRule(Model):
 
 @attrs.frozen(kw_only=True)
 class ResourceModifiers(Model):
-    """How a restore changes which items; all rules that match apply, in order."""
+    """How a restore changes which items; all rules that match apply, in order.
+
+    A restore checks the rules when it is planned, all of them at once. Their values are
+    never shown: they may be put into Secrets.
+    """
 
     closed: ClassVar[bool] = True
 
@@ -233,3 +238,41 @@ class ResourceModifiers(Model):
     resource_modifier_rules: tuple[ResourceModifierRule, ...] = attrs.field(
         default=(), converter=sequence, metadata=ALWAYS
     )
+
+    @staticmethod
+    def from_yaml(text: str) -> ResourceModifiers:
+        """Read Velero's document, as the one key of its ConfigMap holds it.
+
+        Raises:
+            CodecError: It is no YAML, has a key that is not known, or one twice.
+            InvalidSpecError: With each rule that is none, by its number from 1.
+        """
+        from kbackup.models._modifier_text import (  # noqa: PLC0415 - on demand
+            read_modifiers,
+        )
+
+        return read_modifiers(text)
+
+    @staticmethod
+    def from_file(path: str | os.PathLike[str]) -> ResourceModifiers:
+        """Read Velero's document from a file.
+
+        Raises:
+            CodecError: As `from_yaml`, or it is no text; the message names the file.
+            InvalidSpecError: As `from_yaml`, with the file's name.
+            OSError: The file cannot be read.
+        """
+        from kbackup.models._modifier_text import (  # noqa: PLC0415 - on demand
+            read_modifiers_file,
+        )
+
+        return read_modifiers_file(path)
+
+    @property
+    def digest(self) -> str:
+        """``sha256:<hex>`` of what the rules say, however their text is laid out."""
+        from kbackup.models._modifier_text import (  # noqa: PLC0415 - on demand
+            digest_of,
+        )
+
+        return digest_of(self)

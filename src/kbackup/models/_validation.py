@@ -102,6 +102,11 @@ def validate_restore_spec(spec: RestoreSpec) -> list[str]:
     ]
 
 
+def validate_label_selector(selector: LabelSelector) -> list[str]:
+    """Return the rules that a label selector breaks."""
+    return _selector_violations(selector, ())
+
+
 # --- names ----------------------------------------------------------------------------
 
 

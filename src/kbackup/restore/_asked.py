@@ -74,6 +74,8 @@ def _how(spec: RestoreSpec, options: RestoreOptions) -> Iterator[str]:
     if spec.restore_status is not None:
         yield f"status {_status(spec.restore_status)}"
     for name, value in deciding_options(options).items():
+        if name == "resource_modifiers":
+            continue  # the head says it of those of a ConfigMap as well
         yield f"{name.replace('_', ' ')} {_text(value)}"
 
 

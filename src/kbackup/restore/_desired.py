@@ -1,9 +1,9 @@
 """From an item of the backup to the item as it would be written.
 
-Reset, item actions, claims and volumes, place in the target, transforms, labels: in
-this order, without any effect. A status that is wanted stays as the backup has it. The
-planner calls it to predict, the writer calls it again to write: both get the same bytes,
-which the digest in the plan holds them to.
+Reset, item actions, claims and volumes, place in the target, transforms, resource
+modifiers, labels: in this order, without any effect. A status that is wanted stays as
+the backup has it. The planner calls it to predict, the writer calls it again to write:
+both get the same bytes, which the digest in the plan holds them to.
 """
 
 import hashlib
@@ -36,13 +36,11 @@ from kbackup.plugins import (
     Run,
 )
 from kbackup.plugins.engine import (
-    NO_OBJECT,
     ActionIndex,
     ResolvedAction,
     execute_action,
     fact_of,
     is_built_in,
-    is_object,
 )
 from kbackup.restore._claims import (
     ClaimLine,
@@ -50,15 +48,15 @@ from kbackup.restore._claims import (
     reset_volume,
 )
 from kbackup.restore._filters import Filters
+from kbackup.restore._modifiers import Modifiers
 from kbackup.restore._owners import Reference, references_of
 from kbackup.restore._redaction import Redaction
 from kbackup.restore._reset import label, reset, reset_again, settle
 from kbackup.restore._statuses import StatusRules
+from kbackup.restore._user_changes import UserChanges, copied, fingerprint
 
 _Look = Callable[[Mapping[str, Any]], bool]
 _encode = msgspec.json.Encoder().encode
-_encode_sorted = msgspec.json.Encoder(order="sorted").encode
-_NO_JSON = (TypeError, ValueError, RecursionError, msgspec.MsgspecError)
 
 
 class Desired(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,9 +70,11 @@ class Desired(msgspec.Struct, frozen=True, kw_only=True):
         skip: Why it shall not be restored; empty: it shall.
         begins: The actions that act when it is written.
         owners: Its owner references, still without UIDs; not part of the content.
-        changed_by: Which actions of others and which transforms changed it.
         status: That of the backup, where it is to have it again; not part of the
             content. None: it is not.
+        changed_by: Which actions of others, transforms and resource modifiers did.
+        rules: The resource modifiers that are for it, by number.
+        errors: Why some of them were not applied; it is restored without.
     """
 
     content: Mapping[str, Any]
@@ -86,6 +86,8 @@ class Desired(msgspec.Struct, frozen=True, kw_only=True):
     owners: tuple[Reference, ...] = ()
     changed_by: tuple[str, ...] = ()
     status: Any = None
+    rules: tuple[int, ...] = ()
+    errors: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -134,6 +136,7 @@ class DesiredMaker:
         run: Run,
         redaction: Redaction = Redaction(),  # noqa: B008 - frozen
         statuses: StatusRules = StatusRules(),  # noqa: B008 - frozen
+        modifiers: Modifiers | None = None,
     ) -> None:
         self._restore = restore
         self._backup = backup
@@ -144,6 +147,7 @@ class DesiredMaker:
         self._run = run
         self._redaction = redaction
         self._statuses = statuses
+        self._user = UserChanges(options.transforms, modifiers, redaction)
         self._backup_label = label_value(backup.name)
         self._restore_label = label_value(restore.name)
         self._last = _TypeFacts()
@@ -182,10 +186,13 @@ class DesiredMaker:
         target = target or self._filters.target(item.identifier)
         settle(content, namespace=target.namespace, name=target.name)
         skip, changed_by = outcome.skip, outcome.changed_by
-        if self._options.transforms and not skip:
-            moved = self._transform(content, target)
-            content, target, skip = moved.content, moved.target, moved.skip
-            changed_by += moved.changed_by
+        rules: tuple[int, ...] = ()
+        errors: tuple[str, ...] = ()
+        if self._user and not skip:
+            changed = self._user.apply(content, item.identifier, target)
+            content, target, skip = changed.content, changed.target, changed.skip
+            changed_by += changed.changed_by
+            rules, errors = changed.rules, changed.errors
         if not kind.is_namespace:
             label(content, backup=self._backup_label, restore=self._restore_label)
         return Desired(
@@ -198,6 +205,8 @@ class DesiredMaker:
             owners=owners,
             changed_by=changed_by,
             status=status if status and wants(resource, content) else None,
+            rules=rules,
+            errors=errors,
         )
 
     def _untie(
@@ -297,7 +306,7 @@ class DesiredMaker:
                 outcome.skip = answer.skip
                 break
         if changed:  # what an action returns may share parts with its input
-            outcome.content = _copied(outcome.content, changed, item.identifier)
+            outcome.content = copied(outcome.content, changed, item.identifier)
         self._look_over(outcome.content, given, asked)
         return outcome
 
@@ -306,7 +315,7 @@ class DesiredMaker:
     ) -> None:
         """Take back what actions of others may have put into an item, and must not.
 
-        Where it goes the filters and the transforms say.
+        Where it goes the filters and the user say.
         """
         if given is None or not action:
             return
@@ -330,36 +339,11 @@ class DesiredMaker:
         hide = self._redaction.hides(given.identifier.group_resource, kind)
         if is_built_in(action):
             return execute_action(self._run, action, given, hide=hide, apart=False)
-        before = _fingerprint(given.item)
+        before = fingerprint(given.item)
         answer = execute_action(self._run, action, given, hide=hide)
-        if _fingerprint(answer.item) != before:
+        if fingerprint(answer.item) != before:
             outcome.changed_by += (action.name,)
         return answer
-
-    def _transform(
-        self, body: dict[str, Any], target: ResourceIdentifier
-    ) -> "_Transformed":
-        """Apply the user's functions."""
-        changed_by: list[str] = []
-        before = _fingerprint(body)
-        for transform in self._options.transforms:
-            name = qualified_name(transform)
-            kind = str(body.get("kind"))
-            hide = self._redaction.hides(target.group_resource, kind)
-            changed = _apply(transform, body, name, target, hide=hide)
-            if changed is None:
-                return _Transformed(body, target, skip=f"left out by {name}")
-            body = _copied(changed, name, target)
-            after = _fingerprint(body)
-            if after != before:
-                before = after
-                changed_by.append(name)
-        metadata = body["metadata"]
-        moved = ResourceIdentifier(
-            target.group_resource, metadata.get("namespace", ""), metadata["name"]
-        )
-        target = moved if moved != target else target
-        return _Transformed(body, target, changed_by=tuple(changed_by))
 
 
 @attrs.frozen(kw_only=True)
@@ -392,64 +376,12 @@ class _Outcome:
     changed_by: tuple[str, ...] = ()
 
 
-class _Transformed(msgspec.Struct, frozen=True):
-    """What the transforms made of one item: the body, and where it goes."""
-
-    content: dict[str, Any]
-    target: ResourceIdentifier
-    skip: str = ""
-    changed_by: tuple[str, ...] = ()
-
-
 _NOTHING_DONE = _Outcome({})
 
 
 def _look_of(action: RestoreItemAction) -> _Look | None:
     """By what an action of our own tells cheaply that an item is not its concern."""
     return getattr(action, "concerns", None) if is_built_in(action) else None
-
-
-def _apply(
-    transform: Callable[[dict[str, Any]], Mapping[str, Any] | None],
-    body: dict[str, Any],
-    name: str,
-    target: ResourceIdentifier,
-    *,
-    hide: bool,
-) -> dict[str, Any] | None:
-    try:
-        changed: Any = transform(body)
-    except (Exception, SystemExit) as exc:
-        raise ActionError(name, str(target), fact_of(exc, hide=hide)) from exc
-    if changed is None:
-        return None
-    return _checked(changed, name, target)
-
-
-def _checked(value: Any, name: str, ref: ResourceIdentifier) -> dict[str, Any]:
-    """Return what foreign code answered, if that can be an object at all."""
-    if not is_object(value):
-        raise ActionError(name, str(ref), NO_OBJECT)
-    return dict(value)
-
-
-def _fingerprint(content: Mapping[str, Any]) -> bytes:
-    """What tells whether foreign code changed an object, be it in place."""
-    try:
-        return _encode_sorted(content)
-    except _NO_JSON:  # who made that is told when it is copied
-        return b""
-
-
-def _copied(
-    content: dict[str, Any], name: str, ref: ResourceIdentifier
-) -> dict[str, Any]:
-    """Return a copy that nobody else holds, of plain JSON values."""
-    try:
-        copied: dict[str, Any] = msgspec.json.decode(_encode(content))
-    except _NO_JSON as exc:
-        raise ActionError(name, str(ref), "what it returned is no JSON") from exc
-    return copied
 
 
 def is_wanted(

@@ -230,13 +230,22 @@ class ItemPlanner:
         entry = self._place(case, desired)
         if line is not None or case.untied:
             entry = self._as_placed(case, entry)
-        if desired.changed_by and not entry.only_second_writes:
-            entry = self._foreign.shown(entry, case.item, desired, line)
+        if desired.rules or desired.changed_by:
+            entry = self._as_changed(case, entry, desired)
         if case.owned is not FREE:
             self._note_kin(case, entry, desired)
         if entry.action.writes:
             self._tell(case, entry, desired)
         return entry
+
+    def _as_changed(
+        self, case: ItemCase, entry: PlanEntry, desired: Desired
+    ) -> PlanEntry:
+        """The line that says what others and the user changed, and what they could not."""
+        self._state.rules.update(desired.rules)
+        if desired.changed_by and not entry.only_second_writes:
+            entry = self._foreign.shown(entry, case.item, desired, case.line)
+        return replace(entry, errors=desired.errors) if desired.errors else entry
 
     def _tell(self, case: ItemCase, entry: PlanEntry, desired: Desired) -> None:
         """Note what to know of an item that is written."""

@@ -7,7 +7,7 @@ holds it when it has waited long enough.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from msgspec.structs import replace
 
 from kbackup.archive import ArchiveContents
 from kbackup.cluster import Cluster
@@ -19,12 +19,13 @@ from kbackup.restore._desired import DesiredMaker
 from kbackup.restore._foreign import ForeignChanges
 from kbackup.restore._notices import NoticeBook
 from kbackup.restore._plan import PlanAction, PlanEntry
+from kbackup.restore._plan_state import PlanState
 from kbackup.restore._request import RestoreRequest
 from kbackup.restore._types import ServedTypes
 
 
 def plan_namespaces(
-    entries: Iterable[PlanEntry],
+    state: PlanState,
     request: RestoreRequest,
     contents: ArchiveContents,
     maker: DesiredMaker,
@@ -40,12 +41,14 @@ def plan_namespaces(
     """
     writing: set[str] = set()
     known: set[str] = set()
-    for entry in entries:
+    for entry in state.entries:
         if entry.action.writes and entry.target.namespace:
             writing.add(entry.target.namespace)
         elif entry.target.group_resource == well_known.NAMESPACES:
             known.add(entry.target.name)
-    planner = _NamespacePlanner(request, contents, maker, book, wave, foreign=foreign)
+    planner = _NamespacePlanner(
+        request, contents, maker, book, wave, foreign=foreign, state=state
+    )
     planned = (planner.plan(name) for name in sorted(writing - known))
     return [entry for entry in planned if entry is not None]
 
@@ -96,7 +99,9 @@ class _NamespacePlanner:
         wave: int,
         *,
         foreign: ForeignChanges,
+        state: PlanState,
     ) -> None:
+        self._state = state
         self._request = request
         self._contents = contents
         self._maker = maker
@@ -134,9 +139,10 @@ class _NamespacePlanner:
             api_version="v1",
             kind="Namespace",
         )
+        self._state.rules.update(desired.rules)
         if source is not None and desired.changed_by:
-            return self._foreign.shown(entry, source, desired)
-        return entry
+            entry = self._foreign.shown(entry, source, desired)
+        return replace(entry, errors=desired.errors) if desired.errors else entry
 
     def _stored(self, target: str) -> Item | None:
         """The Namespace object of the backup that goes to *target*."""

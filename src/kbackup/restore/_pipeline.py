@@ -18,7 +18,7 @@ from kbackup._kits.log_capture import LogCapture
 from kbackup._kits.versions import installed_version
 from kbackup._kits.workers import Cancelled
 from kbackup.archive import ArchiveContents
-from kbackup.errors import KBackupError, PlanOutdatedError, RunCancelledError
+from kbackup.errors import KBackupError, RunCancelledError
 from kbackup.models import (
     Backup,
     ItemOperation,
@@ -27,12 +27,12 @@ from kbackup.models import (
     RestorePhase,
     RestoreResult,
     RestoreSpec,
-    qualified_name,
 )
 from kbackup.plugins import Run, RunEnded, RunStarted
 from kbackup.plugins.engine import Operations
-from kbackup.restore._claims import ClaimVerdict
+from kbackup.restore._approval import check, refuse_unasked_volumes
 from kbackup.restore._damage import lost_items
+from kbackup.restore._modifier_source import named_digest
 from kbackup.restore._namespaces import what_holds
 from kbackup.restore._plan import PlanHead, RestorePlan
 from kbackup.restore._planner import Planned
@@ -42,21 +42,19 @@ from kbackup.restore._prepare import (
     cancel_as_error,
     check_target,
     find_backup,
+    find_modifiers,
     look,
     make_object_writer,
     now,
     opened,
-    read_digest,
     resolve,
     writers_of,
 )
 from kbackup.restore._record import Place, annotations_of, check_name, claimed, keep
 from kbackup.restore._request import RestoreRequest, restore_uid, validate
-from kbackup.restore._result import result_of, warn_at_the_end
+from kbackup.restore._result import result_of, tell_of_errors, warn_at_the_end
 from kbackup.restore._types import ServedTypes
 from kbackup.restore._writer import Writer
-
-_AGAIN = "plan again, and look at the new plan"
 
 
 def make_plan(
@@ -109,9 +107,20 @@ def _identify(session: Session, asked: Asked) -> tuple[Asked, Backup]:
     target_uid = check_target(session.cluster, asked.options)
     backup = find_backup(session.store, spec)
     spec = attrs.evolve(spec, backup_name=backup.name, schedule_name="")
-    uid = restore_uid(backup.metadata.uid, name, target_uid, spec, asked.options)
+    modifiers = find_modifiers(session, spec, asked.options)
+    uid = restore_uid(
+        backup.metadata.uid,
+        name,
+        target_uid,
+        spec,
+        asked.options,
+        modifiers=named_digest(spec, modifiers),
+    )
     check_name(session.store, name, uid)
-    return attrs.evolve(asked, uid=uid, spec=spec, target_uid=target_uid), backup
+    asked = attrs.evolve(
+        asked, uid=uid, spec=spec, target_uid=target_uid, modifiers=modifiers
+    )
+    return asked, backup
 
 
 def _plan_of(
@@ -150,6 +159,7 @@ def _head(session: Session, request: RestoreRequest) -> PlanHead:
         backup_cluster_uid=manifest.cluster_uid if manifest else "",
         writer_version=installed_version("kbackup"),
         made_at=now(session),
+        modifiers=request.modifiers.about if request.modifiers else None,
     )
 
 
@@ -170,7 +180,7 @@ def check_plan(session: Session, plan: RestorePlan) -> None:
     """Refuse what `apply_plan` would refuse before it reads the archive."""
     validate(plan.head.restore_name, plan.spec, plan.options)
     with cancel_as_error():
-        _check(session, plan)
+        check(session, plan)
 
 
 def apply_plan(session: Session, plan: RestorePlan) -> RestoreResult:
@@ -241,7 +251,7 @@ def _apply(
     operations: Operations,
 ) -> None:
     head, options = plan.head, plan.options
-    backup = _check(session, plan)
+    backup, modifiers = check(session, plan)
     with opened(session, run, backup, options) as contents:
         asked = Asked(
             name=head.restore_name,
@@ -249,10 +259,11 @@ def _apply(
             spec=plan.spec,
             options=options,
             target_uid=head.cluster_uid,
+            modifiers=modifiers,
         )
         memory = plan.memory
         request = resolve(session, run, backup, contents, asked=asked, memory=memory)
-        _refuse_unasked_volumes(plan, request, contents)
+        refuse_unasked_volumes(plan, request, contents)
         if options.salvage:
             run.error("the backup was read as far as it goes, damaged or not")
             if lost := lost_items(contents, request.manifest):
@@ -269,78 +280,8 @@ def _apply(
             operations=operations,
         )
         operations.follow()
+        tell_of_errors(plan, run)
         warn_at_the_end(plan, outcomes, run)
-
-
-def _refuse_unasked_volumes(
-    plan: RestorePlan, request: RestoreRequest, contents: ArchiveContents
-) -> None:
-    """A saved plan that was edited gives no claim a volume that it was not asked to."""
-    options = plan.options
-    for line in plan.claims:
-        if line.verdict is not ClaimVerdict.REATTACH:
-            continue
-        item = contents.get(line.claim)
-        spec = (item.content.get("spec") if item is not None else None) or {}
-        is_its_own = spec.get("volumeName") == line.volume
-        moved = line.target != request.filters.target(line.claim)
-        asked = options.released_volumes == "reattach"
-        if not (asked and is_its_own) or (moved and not options.transforms):
-            raise PlanOutdatedError(
-                f"the plan gives claim {line.target.qualified_name} volume "
-                f"{line.volume}, which neither its options nor the backup do",
-                hint=_AGAIN,
-            )
-
-
-def _check(session: Session, plan: RestorePlan) -> Backup:
-    """The backup that was planned; another one, or another target, is refused."""
-    head, options = plan.head, plan.options
-    target_uid = check_target(session.cluster, options)
-    same = target_uid == head.cluster_uid
-    if not target_uid:  # then its address must do
-        same = same and session.cluster.server == head.server
-    if not same:
-        planned = _named_cluster(head.server, head.cluster_uid)
-        found = _named_cluster(session.cluster.server, target_uid)
-        raise PlanOutdatedError(
-            f"the plan was made for another cluster: {planned}, and this is {found}",
-            hint=_AGAIN,
-        )
-    uid = restore_uid(
-        head.backup_uid, head.restore_name, target_uid, plan.spec, options
-    )
-    if uid != head.restore_uid:
-        raise PlanOutdatedError(
-            f"the plan is not one of restore {head.restore_name}", hint=_AGAIN
-        )
-    _refuse_without_changers(session, plan)
-    check_name(session.store, head.restore_name, head.restore_uid)
-    backup = session.store.get(head.backup_name)
-    digest = read_digest(session, backup, options)
-    if (backup.metadata.uid, digest) != (head.backup_uid, head.archive_digest):
-        raise PlanOutdatedError(
-            f"backup {head.backup_name} is not the one planned", hint=_AGAIN
-        )
-    return backup
-
-
-def _refuse_without_changers(session: Session, plan: RestorePlan) -> None:
-    """What changed items of the plan has to be there, or half of it would be refused."""
-    named = {name for entry in plan.entries for name in entry.changed_by}
-    if not named:
-        return
-    there = {action.name for action in session.plugins.restore_item_actions()}
-    there.update(map(qualified_name, plan.options.transforms))
-    if absent := ", ".join(sorted(named - there)):
-        raise PlanOutdatedError(
-            f"the plan was made with {absent}, which is not installed here",
-            hint=f"install what offers it, or {_AGAIN}",
-        )
-
-
-def _named_cluster(server: str, uid: str) -> str:
-    return f"{server} (uid {uid or 'unknown'})"
 
 
 def _write(

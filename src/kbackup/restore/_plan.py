@@ -23,11 +23,13 @@ from kbackup.models import (
     ItemPredicate,
     ItemTransform,
     ResourceIdentifier,
+    ResourceModifiers,
     RestoreOptions,
     RestoreSpec,
 )
 from kbackup.restore._asked import asked_lines
 from kbackup.restore._claims import ClaimLine
+from kbackup.restore._modifier_source import PlanModifiers
 
 EXIT_NOTHING, EXIT_CHANGES, EXIT_CONFLICTS = 0, 4, 5
 EXIT_UNSELECTED = 3  # as the restore would end
@@ -89,8 +91,10 @@ class PlanEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         changes: What differs in an item that is created from what kbackup makes of the
             backup's: what actions of others and transforms changed, and the replicas of
             a ReplicaSet that waits for its Deployment.
-        changed_by: The actions of others and the transforms that changed it; none in a
-            saved plan of an earlier version.
+        changed_by: The actions of others, the transforms and the resource modifiers
+            that changed it; none in a saved plan of an earlier version.
+        errors: Which resource modifiers are not applied to it, and why: it is written
+            without them, and the restore ends with these errors.
         digest: SHA-256 of what is sent: the desired item, or the patch that offers a
             volume again; empty where nothing is written.
         precondition: The live object that was seen; None: there was none.
@@ -113,6 +117,7 @@ class PlanEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     differences: tuple[FieldDifference, ...] = ()
     changes: tuple[FieldDifference, ...] = ()
     changed_by: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
     digest: str = ""
     precondition: Precondition | None = None
     cluster_wide: bool = False
@@ -158,6 +163,7 @@ class PlanHead:
             says; empty: it does not, or a saved plan of an earlier version.
         writer_version: Of the kbackup that made the plan.
         made_at: When, to the second; None: a saved plan of an earlier version.
+        modifiers: Which resource modifiers it was made with; None: without any.
     """
 
     server: str
@@ -178,6 +184,7 @@ class PlanHead:
     backup_cluster_uid: str = ""
     writer_version: str = ""
     made_at: datetime | None = None
+    modifiers: PlanModifiers | None = None
 
     def lines(self) -> list[str]:
         """The head, for people."""
@@ -196,7 +203,8 @@ class PlanHead:
             f"backup    of {self._origin()}, {self.backup_phase or 'without a phase'}, {age}",
             f"          {self.backup_warnings} warnings, {self.backup_errors} errors",
         ]
-        return lines + [f"          not covered: {text}" for text in self.not_covered]
+        lines += [f"          not covered: {text}" for text in self.not_covered]
+        return [*lines, f"modifiers {self.modifiers}"] if self.modifiers else lines
 
     def _origin(self) -> str:
         if self.same_cluster is not None:
@@ -273,8 +281,7 @@ class RestorePlan:
         """The detailed one: 0 nothing to do, 3 nothing selected, 4 changes, 5 conflicts."""
         if self.selects_nothing:
             return EXIT_UNSELECTED
-        counts = self.counts
-        if counts.get(PlanAction.CONFLICT) or counts.get(PlanAction.UNKNOWN):
+        if any(map(_is_problem, self.entries)):
             return EXIT_CONFLICTS
         return EXIT_NOTHING if self.is_empty else EXIT_CHANGES
 
@@ -286,7 +293,7 @@ class RestorePlan:
         """
         lines = [*self._head_lines(), *(f"! {notice}" for notice in self.notices)]
         lines += _lines(_rows([x for x in self.entries if x.action in _OVERWRITING]))
-        problems = [x for x in self.entries if x.action in _PROBLEMS]
+        problems = [x for x in self.entries if _is_problem(x)]
         changed = [x for x in self.entries if _is_changed(x)]
         lines += _first_lines(changed, _CHANGED_SHOWN)
         lines += _first_lines(problems, _PROBLEMS_SHOWN)
@@ -371,22 +378,29 @@ class RestorePlan:
         *,
         transforms: Iterable[ItemTransform] = (),
         where: ItemPredicate | None = None,
+        resource_modifiers: ResourceModifiers | None = None,
     ) -> "RestorePlan":
         """Make a plan of what `to_json` returned, parsed or as JSON text.
 
         A document has the names of functions only: those that it names must be given
-        again, the same and in the same order.
+        again, the same and in the same order. So must resource modifiers that were given
+        as a value; those of a ConfigMap are read again when the plan is applied.
 
         Raises:
             InvalidPlanError: It is no such document, or of another major version, or
-                it was changed after it was written, or other functions were given; the
-                message names the place.
+                it was changed after it was written, or other functions or resource
+                modifiers were given; the message names the place.
         """
         from kbackup.restore._plan_document import (  # noqa: PLC0415 - it imports this
             read_plan,
         )
 
-        return read_plan(document, transforms=transforms, where=where)
+        return read_plan(
+            document,
+            transforms=transforms,
+            where=where,
+            resource_modifiers=resource_modifiers,
+        )
 
 
 def _whole_seconds(value: timedelta) -> timedelta:
@@ -400,7 +414,8 @@ def _row_of(entry: PlanEntry) -> Row:
     mark = " [cluster-wide]" if entry.cluster_wide else ""
     mark += _STATUS_MARKS[entry.status]
     found = (*entry.differences, *entry.changes)
-    return Row(entry.action, f"{what}{mark}", entry.reason, [*map(str, found)])
+    details = [*(f"! {error}" for error in entry.errors), *map(str, found)]
+    return Row(entry.action, f"{what}{mark}", entry.reason, details)
 
 
 _STATUS_MARKS: Mapping[StatusWrite, str] = {
@@ -459,12 +474,18 @@ _BY_URGENCY = (
 def _is_changed(entry: PlanEntry) -> bool:
     """Whether others changed an item that is created, and nothing stands in its way."""
     by_others = len(entry.changes) > entry.idle  # its replicas are our own change
-    return by_others and entry.action not in _PROBLEMS
+    return by_others and not _is_problem(entry)
+
+
+def _is_problem(entry: PlanEntry) -> bool:
+    """Whether an item is not restored, or not as it was asked for."""
+    return entry.action in _PROBLEMS or bool(entry.errors)
 
 
 def _run_key(entry: PlanEntry) -> tuple[Any, ...] | None:
     """What entries have in common that may be told in one row; None: it needs its own."""
-    if entry.action not in _SHOWN or entry.differences or entry.changes:
+    shows_more = entry.differences or entry.changes or entry.errors
+    if entry.action not in _SHOWN or shows_more:
         return None
     target = entry.target
     return entry.action, target.group_resource, target.namespace, entry.reason

@@ -21,6 +21,7 @@ from kbackup.models import (
     ItemPredicate,
     ItemTransform,
     ResourceIdentifier,
+    ResourceModifiers,
     RestoreOptions,
     RestoreSpec,
     from_json,
@@ -28,6 +29,7 @@ from kbackup.models import (
     well_known,
 )
 from kbackup.restore._claims import ClaimLine, ClaimVerdict
+from kbackup.restore._modifier_source import PlanModifiers
 from kbackup.restore._plan import (
     Notice,
     PlanAction,
@@ -48,7 +50,10 @@ _NARROWER = (
     "plan again; what is not wanted is left out when planning, with --include-resources, "
     "--include-namespaces or --selector"
 )
-_FUNCTIONS = "functions that a plan names have to be given again, in its order"
+_FUNCTIONS = (
+    "functions that a plan names have to be given again, in its order, and the resource "
+    "modifiers that it was made with"
+)
 _AGES = 100 * 366 * 24 * 3600  # seconds; what a backup's age can be, either way
 
 # --- out ------------------------------------------------------------------------------
@@ -76,7 +81,7 @@ def write_plan(plan: RestorePlan) -> dict[str, Any]:
 
 
 def _head_json(head: PlanHead) -> dict[str, Any]:
-    age = head.backup_age
+    age, modifiers = head.backup_age, head.modifiers
     return {
         "server": head.server,
         "context": head.context,
@@ -94,6 +99,12 @@ def _head_json(head: PlanHead) -> dict[str, Any]:
             "errors": head.backup_errors,
             "notCovered": list(head.not_covered),
             "archive": _prefixed(head.archive_digest),
+        },
+        "modifiers": modifiers
+        and {
+            "source": modifiers.source,
+            "rules": modifiers.rules,
+            "digest": modifiers.digest,
         },
     }
 
@@ -125,6 +136,7 @@ def _entry_json(entry: PlanEntry) -> dict[str, Any]:
         "differences": [x.to_json() for x in entry.differences],
         "changes": [x.to_json() for x in entry.changes],
         "changedBy": list(entry.changed_by),
+        "errors": list(entry.errors),
         "adopter": entry.adopter,
         "idle": entry.idle,
     }
@@ -178,6 +190,7 @@ class _Entry(_Part, frozen=True):
     differences: tuple[_Change, ...] = ()
     changes: tuple[_Change, ...] = ()
     changed_by: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
     adopter: str = ""
     idle: bool = False
 
@@ -223,6 +236,12 @@ class _Backup(_Part, frozen=True):
     cluster_uid: str = ""
 
 
+class _Modifiers(_Part, frozen=True):
+    source: str
+    rules: int
+    digest: _Digest
+
+
 class _Head(_Part, frozen=True):
     server: str
     context: str
@@ -231,6 +250,7 @@ class _Head(_Part, frozen=True):
     restore: _Restore
     backup: _Backup
     made_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    modifiers: _Modifiers | None = None
 
 
 class _Document(_Part, frozen=True):
@@ -252,6 +272,7 @@ def read_plan(
     *,
     transforms: Iterable[ItemTransform] = (),
     where: ItemPredicate | None = None,
+    resource_modifiers: ResourceModifiers | None = None,
 ) -> RestorePlan:
     """Make a plan of its document; `RestorePlan.from_json` says how."""
     content = _checked(document)
@@ -263,7 +284,12 @@ def read_plan(
         claims=tuple(_each("claims", read.claims, _claim)),
         notices=tuple(_each("notices", read.notices, _Reader().notice)),
         spec=_spec(read.spec, read.head.backup.name),
-        options=_options(read.options, transforms, where),
+        options=_options(
+            read.options,
+            transforms=transforms,
+            where=where,
+            resource_modifiers=resource_modifiers,
+        ),
     )
 
 
@@ -328,7 +354,12 @@ def _head(head: _Head, writer: _Writer) -> PlanHead:
         backup_cluster_uid=backup.cluster_uid,
         writer_version=writer.version,
         made_at=head.made_at,
+        modifiers=None if head.modifiers is None else _modifiers(head.modifiers),
     )
+
+
+def _modifiers(read: _Modifiers) -> PlanModifiers:
+    return PlanModifiers(source=read.source, rules=read.rules, digest=read.digest)
 
 
 def _spec(data: Mapping[str, Any], backup_name: str) -> RestoreSpec:
@@ -341,13 +372,9 @@ def _spec(data: Mapping[str, Any], backup_name: str) -> RestoreSpec:
     return spec
 
 
-def _options(
-    record: Mapping[str, Any],
-    transforms: Iterable[ItemTransform],
-    where: ItemPredicate | None,
-) -> RestoreOptions:
+def _options(record: Mapping[str, Any], **given: Any) -> RestoreOptions:
     try:
-        return RestoreOptions.from_record(record, transforms=transforms, where=where)
+        return RestoreOptions.from_record(record, **given)
     except InvalidConfigError as exc:
         raise _refusal("options", str(exc), hint=_FUNCTIONS) from exc
 
@@ -398,6 +425,7 @@ class _Reader:
             differences=tuple(_difference(change) for change in line.differences),
             changes=tuple(_difference(change) for change in line.changes),
             changed_by=line.changed_by,
+            errors=line.errors,
             adopter=line.adopter,
             idle=line.idle,
             digest=line.digest.removeprefix(ALGORITHM),

@@ -39,6 +39,7 @@ class PlanState:
         waiting: Items that Pods own, with the live ones, until the Pods are planned.
         pods_planned: The Pods of the restore are planned.
         active_sets: ReplicaSets that are created and would start Pods.
+        rules: The resource modifiers that some item is for, by number.
     """
 
     entries: list[PlanEntry] = attrs.field(factory=list)
@@ -61,6 +62,7 @@ class PlanState:
     )
     pods_planned: bool = False
     active_sets: set[ResourceIdentifier] = attrs.field(factory=set)
+    rules: set[int] = attrs.field(factory=set)
 
     def want(self, asks: ResourceIdentifier, wanted: ResourceIdentifier) -> None:
         """Note that *asks* needs *wanted* written before it."""

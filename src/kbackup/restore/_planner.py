@@ -128,7 +128,7 @@ class Planner:
         self._plan_rebinding()
         wave = self._waves[well_known.NAMESPACES]
         self._state.entries += plan_namespaces(
-            self._state.entries,
+            self._state,
             self._request,
             self._contents,
             self._maker,
@@ -403,6 +403,9 @@ class Planner:
         self._book.see_defaults(request.reader)
         for sentence in left_by_scope(self._contents, request, self._state.entries):
             self._book.say(sentence)
+        if request.modifiers is not None:
+            for sentence in request.modifiers.modifiers.unmet(self._state.rules):
+                self._book.say(sentence)
         if self._state.left_out:
             self._book.say(f"{self._state.left_out} items are left out by a function")
 

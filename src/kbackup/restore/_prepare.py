@@ -54,6 +54,7 @@ from kbackup.restore._dry_run import (
 from kbackup.restore._filters import TypeNames, make_filters, named_types
 from kbackup.restore._foreign import ForeignChanges
 from kbackup.restore._gate import Gate
+from kbackup.restore._modifier_source import LoadedModifiers, load_modifiers
 from kbackup.restore._object_writer import ObjectWriter
 from kbackup.restore._owners import OwnerLinks
 from kbackup.restore._plan import PlanEntry
@@ -121,6 +122,7 @@ class Asked:
         spec: With the name of the backup that is meant.
         options: What only kbackup knows.
         target_uid: Of the cluster that is written to; empty: it is not readable.
+        modifiers: The user's rules; None: there are none.
     """
 
     name: str
@@ -128,6 +130,7 @@ class Asked:
     spec: RestoreSpec
     options: RestoreOptions
     target_uid: str
+    modifiers: LoadedModifiers | None = None
 
 
 def look(
@@ -178,6 +181,19 @@ def check_target(cluster: Cluster, options: RestoreOptions) -> str:
             hint="choose the context that is meant, or leave out the expectation",
         )
     return uid
+
+
+def find_modifiers(
+    session: Session, spec: RestoreSpec, options: RestoreOptions
+) -> LoadedModifiers | None:
+    """Read the resource modifiers that a restore has.
+
+    Raises:
+        InvalidSpecError: They are not there, or cannot be applied.
+        ClusterError: The ConfigMap that has them cannot be read.
+    """
+    cluster = session.cluster.for_run(session.cancel, settings=session.settings)
+    return load_modifiers(cluster.reader(), spec, options)
 
 
 def find_backup(store: BackupStore, spec: RestoreSpec) -> Backup:
@@ -275,6 +291,7 @@ def resolve(
         rules=existing_rules(spec, options),
         redaction=make_redaction(options.redact, names),
         statuses=make_status_rules(spec, names),
+        modifiers=asked.modifiers,
     )
 
 
@@ -432,11 +449,12 @@ def read_digest(session: Session, backup: Backup, options: RestoreOptions) -> st
 def make_maker(
     session: Session, request: RestoreRequest, run: Run, *, plain: bool = False
 ) -> DesiredMaker:
-    """Make what makes items; a plain one does without code that is not kbackup's."""
+    """Make what makes items; a plain one does without what is not kbackup's."""
     actions, options = session.plugins.restore_item_actions(), request.options
+    loaded = request.modifiers
     if plain:
         actions = tuple(action for action in actions if is_built_in(action))
-        options = attrs.evolve(options, transforms=())
+        options, loaded = attrs.evolve(options, transforms=()), None
     return DesiredMaker(
         restore=request.restore,
         backup=request.backup,
@@ -447,6 +465,7 @@ def make_maker(
         run=run,
         redaction=request.redaction,
         statuses=request.statuses,
+        modifiers=loaded.modifiers if loaded is not None else None,
     )
 
 

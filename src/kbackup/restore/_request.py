@@ -31,6 +31,7 @@ from kbackup.models import (
 from kbackup.restore._asked import deciding_options
 from kbackup.restore._existing import ExistingRules
 from kbackup.restore._filters import Filters
+from kbackup.restore._modifier_source import LoadedModifiers, modifier_violations
 from kbackup.restore._priorities import Priorities
 from kbackup.restore._reads import MemoReader
 from kbackup.restore._redaction import Redaction
@@ -64,6 +65,7 @@ class RestoreRequest:
         rules: What may happen to objects that exist.
         redaction: Whose values no output shows.
         statuses: Whose status is restored.
+        modifiers: The user's rules; None: there are none.
     """
 
     restore: Restore
@@ -84,11 +86,17 @@ class RestoreRequest:
     rules: ExistingRules
     redaction: Redaction = attrs.field(factory=Redaction)
     statuses: StatusRules = attrs.field(factory=StatusRules)
+    modifiers: LoadedModifiers | None = None
 
     @property
     def spec(self) -> RestoreSpec:
         """What was asked for."""
         return self.restore.spec
+
+    @property
+    def may_move_items(self) -> bool:
+        """Whether an item may go elsewhere than the filters say."""
+        return bool(self.options.transforms) or self.modifiers is not None
 
     @property
     def restore_label(self) -> str:
@@ -110,9 +118,8 @@ def validate(name: str, spec: RestoreSpec, options: RestoreOptions) -> None:
         *validate_restore_name(name),
         *layout.name_violations(name, RestoreFiles),
         *validate_restore_spec(spec),
+        *modifier_violations(spec, options),
     ]
-    if spec.resource_modifier is not None:
-        broken.append("resource modifiers are not supported by this version")
     if spec.hooks.resources:
         broken.append("restore hooks are not supported by this version")
     if options.convert:
@@ -138,6 +145,8 @@ def restore_uid(
     target_uid: str,
     spec: RestoreSpec,
     options: RestoreOptions,
+    *,
+    modifiers: str = "",
 ) -> str:
     """The uid of a restore: the same when it is run again after it was killed.
 
@@ -150,6 +159,7 @@ def restore_uid(
         target_uid: Of the target cluster.
         spec: With the backup's name in it, not that of a schedule.
         options: Those of `MANNER` make no difference.
+        modifiers: The digest of the resource modifiers that the specification names.
     """
     try:
         namespace = uuid.UUID(backup_uid)
@@ -157,7 +167,7 @@ def restore_uid(
         namespace = uuid.uuid5(_NO_UID, backup_uid)
     asked = deciding_options(options)
     spec = attrs.evolve(spec, item_operation_timeout=None)  # patience, too
-    parts = [name, target_uid, to_json(spec), asked]
+    parts = [name, target_uid, to_json(spec), asked, *filter(None, (modifiers,))]
     return str(uuid.uuid5(namespace, json.dumps(parts, sort_keys=True)))
 
 

@@ -65,6 +65,13 @@ def _warn_of_claims(
             run.warning(problem, item=line.target)
 
 
+def tell_of_errors(plan: RestorePlan, run: Run) -> None:
+    """Say of each item that is restored without a part of what was asked for why."""
+    for entry in plan.entries:
+        for error in entry.errors:
+            run.error(error, item=entry.target)
+
+
 def _is_made_here(outcome: ItemOutcome) -> bool:
     """Whether this restore made an object: now, or before it was run again."""
     return outcome.action == CREATED or outcome.reason in (DONE, OURS_CHANGED)

@@ -31,7 +31,7 @@ def other_digest(planned: Sequence[str], now: Sequence[str]) -> str:
     """Say that an item would be written differently, and who changed and changes it.
 
     Args:
-        planned: The actions and transforms that the plan names.
+        planned: The actions, transforms and modifiers that the plan names.
         now: Those that change the item now.
     """
     by = [f"when planned it was changed by {', '.join(planned)}"] if planned else []

@@ -155,8 +155,7 @@ class VolumePlanner:
         """
         if not exists:
             return self._unwanted(ref, content)
-        options, rules = self._request.options, self._request.rules
-        if rules.update_cluster or options.transforms:  # which may move it elsewhere
+        if self._request.rules.update_cluster or self._request.may_move_items:
             return None
         return PlanAction.SKIP, _LEFT_AS_IT_IS
 

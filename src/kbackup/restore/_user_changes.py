@@ -1,0 +1,169 @@
+"""What the user's own functions and rules make of an item, after kbackup and plugins.
+
+Transforms first, resource modifiers after them. Pure as far as the functions are.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from kbackup.errors import ActionError
+from kbackup.models import ItemTransform, ResourceIdentifier, qualified_name
+from kbackup.plugins.engine import NO_OBJECT, fact_of, is_object
+from kbackup.restore._modifiers import Modifiers
+from kbackup.restore._redaction import Redaction
+
+_encode = msgspec.json.Encoder().encode
+_encode_sorted = msgspec.json.Encoder(order="sorted").encode
+_NO_JSON = (TypeError, ValueError, RecursionError, msgspec.MsgspecError)
+
+
+class Changed(msgspec.Struct, frozen=True, kw_only=True):
+    """What the user made of one item.
+
+    Attributes:
+        content: The item.
+        target: Where it goes now.
+        skip: Why it shall not be restored; empty: it shall.
+        changed_by: Which transforms and rules changed it.
+        rules: The resource modifiers that are for it, by number.
+        errors: Why some of them were not applied.
+    """
+
+    content: dict[str, Any]
+    target: ResourceIdentifier
+    skip: str = ""
+    changed_by: tuple[str, ...] = ()
+    rules: tuple[int, ...] = ()
+    errors: tuple[str, ...] = ()
+
+
+class UserChanges:
+    """Transforms and resource modifiers of one restore; may be called from any thread."""
+
+    def __init__(
+        self,
+        transforms: tuple[ItemTransform, ...],
+        modifiers: Modifiers | None,
+        redaction: Redaction,
+    ) -> None:
+        self._transforms = transforms
+        self._modifiers = modifiers
+        self._redaction = redaction
+
+    def __bool__(self) -> bool:
+        return bool(self._transforms or self._modifiers)
+
+    def apply(
+        self,
+        content: dict[str, Any],
+        source: ResourceIdentifier,
+        target: ResourceIdentifier,
+    ) -> Changed:
+        """Make the user's changes.
+
+        Args:
+            content: In its place in the target.
+            source: The item in the backup.
+            target: Its place.
+
+        Raises:
+            ActionError: A transform failed on it.
+        """
+        changed_by: list[str] = []
+        skip = ""
+        if self._transforms:
+            content, skip = self._transform(content, target, changed_by)
+        if skip or self._modifiers is None:
+            return Changed(
+                content=content,
+                target=target if skip else _moved(content, target),
+                skip=skip,
+                changed_by=tuple(changed_by),
+            )
+        modified = self._modifiers.modify(content, source)
+        return Changed(
+            content=modified.content,
+            target=_moved(modified.content, target),
+            changed_by=(*changed_by, *modified.changed_by),
+            rules=modified.rules,
+            errors=modified.errors,
+        )
+
+    def _transform(
+        self, body: dict[str, Any], target: ResourceIdentifier, changed_by: list[str]
+    ) -> tuple[dict[str, Any], str]:
+        """Apply the user's functions; the text says why the item is left out."""
+        before = fingerprint(body)
+        for transform in self._transforms:
+            name = qualified_name(transform)
+            kind = str(body.get("kind"))
+            hide = self._redaction.hides(target.group_resource, kind)
+            changed = _apply(transform, body, name, target, hide=hide)
+            if changed is None:
+                return body, f"left out by {name}"
+            body = copied(changed, name, target)
+            after = fingerprint(body)
+            if after != before:
+                before = after
+                changed_by.append(name)
+        return body, ""
+
+
+def _moved(
+    content: Mapping[str, Any], target: ResourceIdentifier
+) -> ResourceIdentifier:
+    """Where an item goes by its own words; the same value where that did not change."""
+    metadata = content["metadata"]
+    moved = ResourceIdentifier(
+        target.group_resource, metadata.get("namespace", ""), metadata["name"]
+    )
+    return moved if moved != target else target
+
+
+def _apply(
+    transform: Callable[[dict[str, Any]], Mapping[str, Any] | None],
+    body: dict[str, Any],
+    name: str,
+    target: ResourceIdentifier,
+    *,
+    hide: bool,
+) -> dict[str, Any] | None:
+    try:
+        changed: Any = transform(body)
+    except (Exception, SystemExit) as exc:
+        raise ActionError(name, str(target), fact_of(exc, hide=hide)) from exc
+    if changed is None:
+        return None
+    return _checked(changed, name, target)
+
+
+def _checked(value: Any, name: str, ref: ResourceIdentifier) -> dict[str, Any]:
+    """Return what foreign code answered, if that can be an object at all."""
+    if not is_object(value):
+        raise ActionError(name, str(ref), NO_OBJECT)
+    return dict(value)
+
+
+def fingerprint(content: Mapping[str, Any]) -> bytes:
+    """What tells whether foreign code changed an object, be it in place."""
+    try:
+        return _encode_sorted(content)
+    except _NO_JSON:  # who made that is told when it is copied
+        return b""
+
+
+def copied(
+    content: dict[str, Any], name: str, ref: ResourceIdentifier
+) -> dict[str, Any]:
+    """Return a copy that nobody else holds, of plain JSON values.
+
+    Raises:
+        ActionError: It cannot be JSON; *name* made it.
+    """
+    try:
+        again: dict[str, Any] = msgspec.json.decode(_encode(content))
+    except _NO_JSON as exc:
+        raise ActionError(name, str(ref), "what it returned is no JSON") from exc
+    return again
