@@ -69,7 +69,7 @@ def strategic_merge(
     merged = _merge_map(target, patch, ())
     parent, field = _REPLACED.get(str(target.get("kind")), ("", ""))
     given = patch.get(parent)
-    if isinstance(given, Mapping) and given.get(field) is not None:
+    if isinstance(given, Mapping) and given.get(field) is not None and parent in merged:
         merged[parent][field] = copy.deepcopy(given[field])
     return merged
 

@@ -19,7 +19,7 @@ from kbackup.models import labels, to_json, well_known
 
 if TYPE_CHECKING:
     from kbackup.catalog import BackupEntry, BackupStore, Manifest, VolumeRecord
-    from kbackup.models import Backup, BackupSpec, Restore, Results
+    from kbackup.models import Backup, BackupSpec, Restore, RestoreSpec, Results
 
 _MANY = 10  # lines of one kind without --details
 _IN_EVERY_RECORD = {  # excluded, whatever was asked for
@@ -385,7 +385,14 @@ def _asked_lines(restore: Restore) -> list[str]:
         f"Items:        {progress.items_restored if progress else 0}",
         f"Namespaces:   {_list(spec.included_namespaces, spec.excluded_namespaces)}",
         f"Renamed:      {mapping or 'nothing'}",
+        *_modifier_lines(spec),
     ]
+
+
+def _modifier_lines(spec: RestoreSpec) -> list[str]:
+    """Return which ConfigMap of the target changed items; of a file an option tells."""
+    named = spec.resource_modifier
+    return [f"Modifiers:    {named.kind} {named.name}"] if named is not None else []
 
 
 def _target_lines(restore: Restore) -> Iterable[str]:

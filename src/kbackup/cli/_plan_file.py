@@ -15,10 +15,12 @@ from kbackup._kits.private_file import private_file
 from kbackup.errors import InvalidPlanError
 
 if TYPE_CHECKING:
-    from kbackup.models import ItemTransform
+    from kbackup.models import ItemTransform, ResourceModifiers
     from kbackup.restore import RestorePlan
 
-_BESIDE = frozenset({"plan", "yes"})  # what may stand beside a plan that has the rest
+# What may stand beside a plan that has the rest; of modifiers it has the digest.
+_BESIDE = frozenset({"plan", "yes", "resource_modifiers_file"})
+_MODIFIERS = "give --resource-modifiers-file as when the plan was made"
 
 
 def refuse_unwritable(path: Path) -> None:
@@ -44,20 +46,27 @@ def save_plan(path: Path, content: Mapping[str, Any]) -> None:
         file.write(b"\n")
 
 
-def load_plan(path: Path) -> RestorePlan:
+def load_plan(path: Path, modifiers: ResourceModifiers | None) -> RestorePlan:
     """Read a plan; of functions it may name those that the command line sets.
+
+    Args:
+        path: Of its file.
+        modifiers: Those of the command line, which must be those of the plan.
 
     Raises:
         InvalidPlanError: The file, which it names, holds none, one that was changed, or
-            one that names other functions.
+            one that names other functions or modifiers.
     """
     from kbackup.restore import RestorePlan  # noqa: PLC0415 - on demand
 
     text = path.read_bytes()
     try:
-        return RestorePlan.from_json(text, transforms=_transforms_of(text))
+        return RestorePlan.from_json(
+            text, transforms=_transforms_of(text), resource_modifiers=modifiers
+        )
     except InvalidPlanError as exc:
-        raise InvalidPlanError(f"{path}: {exc}", hint=exc.hint) from exc
+        hint = _MODIFIERS if "resource_modifiers: named" in str(exc) else exc.hint
+        raise InvalidPlanError(f"{path}: {exc}", hint=hint) from exc
 
 
 def _transforms_of(text: bytes) -> tuple[ItemTransform, ...]:

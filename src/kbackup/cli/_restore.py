@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 import click
 
-from kbackup._kits.durations import format_duration
 from kbackup._kits.times import format_time
 from kbackup._kits.words import first_few
 from kbackup.cli._asking import agreed, require_somebody_to_ask
@@ -54,8 +53,15 @@ from kbackup.cli._progress import show_progress
 from kbackup.cli._session import NoBackupGivenError, Session
 from kbackup.cli._several import Named, each_named, picked, print_each
 from kbackup.cli._signals import cancel_on_signal
+from kbackup.cli._typed import as_typed
 from kbackup.errors import KBackupError
-from kbackup.models import RestoreOptions, RestoreSpec, to_json
+from kbackup.models import (
+    ResourceModifiers,
+    RestoreOptions,
+    RestoreSpec,
+    TypedLocalObjectReference,
+    to_json,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,6 +73,8 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 _POLICIES = click.Choice(["none", "update"])
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_FOUND_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 _RESTORE_OPTIONS = (
     click.argument("name", required=False),
@@ -84,6 +92,16 @@ _RESTORE_OPTIONS = (
         "--existing-cluster-resource-policy",
         type=_POLICIES,
         help="What to do with cluster-scoped objects that exist; default none.",
+    ),
+    click.option(
+        "--resource-modifier-configmap",
+        metavar="NAME",
+        help="Change items by the rules of a ConfigMap of the target's Velero.",
+    ),
+    click.option(
+        "--resource-modifiers-file",
+        type=_FOUND_FILE,
+        help="Change items by the same rules, from a file.",
     ),
     switch_option("--restore-volumes", text="Velero's restorePVs."),
     switch_option("--preserve-nodeports", text="Keep the node ports of Services."),
@@ -121,8 +139,6 @@ _RESTORE_OPTIONS = (
     click.option("--deadline", type=Duration(), help="For what may pass; default 10m."),
     operations_option,
 )
-_FILE = click.Path(path_type=Path, dir_okay=False)
-_FOUND_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 
 def restore_options(command: F) -> F:
@@ -165,15 +181,15 @@ def plan(
             saved += " --detailed-exitcode" if detailed_exitcode else ""
             say(f"Error: {save} exists already")
             say_next(
-                session, f"kbackup restore plan {_as_typed(session, flags)} {saved}"
+                session, f"kbackup restore plan {as_typed(session, flags)} {saved}"
             )
             return 1
     planned = _plan(session, flags, session.store())
     content = planned.to_json()
-    again = _as_typed(session, flags)
+    again = as_typed(session, flags)
     if save is not None:
         save_plan(save, content)
-        again = f"--plan {shlex.quote(str(save))}"
+        again = f"--plan {shlex.quote(str(save))}{_modifiers_typed(flags)}"
     print_document(session, content, lambda: echo(str(planned)))
     if planned.selects_nothing:
         say_next(session, f"kbackup backup ls {session.backup}")
@@ -194,7 +210,7 @@ def create(session: Session, /, *, plan: Path | None, yes: bool, **flags: Any) -
     """Plan a restore, show what it changes, ask, and carry exactly that plan out."""
     if plan is None:
         _require_backup(session, flags)
-        shown = f"kbackup restore plan {_as_typed(session, flags)}"
+        shown = f"kbackup restore plan {as_typed(session, flags)}"
         require_somebody_to_ask(yes=yes, first=session.complete(shown))
     else:
         refuse_beside_plan(click.get_current_context())
@@ -202,14 +218,14 @@ def create(session: Session, /, *, plan: Path | None, yes: bool, **flags: Any) -
     store = session.store()
     if plan is None:
         planned = _plan(session, flags, store)
-        again = f"plan {_as_typed(session, flags)}"
-        named = _as_typed(session, {**flags, "name": planned.head.restore_name})
+        again = f"plan {as_typed(session, flags)}"
+        named = as_typed(session, {**flags, "name": planned.head.restore_name})
         session.again = session.complete(f"kbackup restore create {named} --yes")
     else:
-        planned = load_plan(plan)
+        planned = load_plan(plan, _modifiers(flags))
         session.backup = planned.head.backup_name
         _engine(session, store).check(planned)  # before anybody is shown it
-        again = f"create --plan {shlex.quote(str(plan))}"
+        again = f"create --plan {shlex.quote(str(plan))}{_modifiers_typed(flags)}"
     say(_aimed(session, planned).summary())
     if not agreed("Carry this plan out?", yes=yes or planned.is_empty):
         say("Nothing was written.")
@@ -294,39 +310,6 @@ def _engine(
     )
 
 
-def _as_typed(session: Session, flags: Mapping[str, Any]) -> str:
-    """Return the options of this call as they would be typed again."""
-    words: list[str] = [flags["name"]] if flags["name"] else []
-    for param in click.get_current_context().command.params:
-        value = flags.get(param.name or "")
-        if not isinstance(param, click.Option) or value in (None, (), {}):
-            continue
-        if param.name == "from_backup":
-            value = session.backup
-        elif value == param.default or (param.is_flag and not value):
-            continue
-        option = max(param.opts, key=len)
-        if value is False:
-            words.append(f"{option}=false")
-        else:
-            words += [option, *_typed_value(value)]
-    return shlex.join(words)
-
-
-def _typed_value(value: Any) -> list[str]:
-    """Return an option's value as it is typed; none for a flag."""
-    if value is True:
-        return []
-    if isinstance(value, dict):
-        return [",".join(f"{key}:{text}" for key, text in value.items())]
-    if isinstance(value, tuple):
-        selectors = [v.to_query() for v in value if hasattr(v, "to_query")]
-        return [" or ".join(selectors) if selectors else ",".join(map(str, value))]
-    if isinstance(value, timedelta):
-        return [format_duration(value)]
-    return [value.to_query() if hasattr(value, "to_query") else str(value)]
-
-
 def _request(
     session: Session, flags: dict[str, Any], store: BackupStore
 ) -> tuple[str, RestoreSpec, RestoreOptions]:
@@ -350,10 +333,12 @@ def _request(
             flags["status_include_resources"], flags["status_exclude_resources"]
         ),
         item_operation_timeout=flags["item_operation_timeout"],
+        resource_modifier=_config_map(flags["resource_modifier_configmap"]),
     )
     deadline: timedelta | None = flags["deadline"]
     options = RestoreOptions(
         transforms=_transforms(quiet=flags["quiesce"]),
+        resource_modifiers=_modifiers(flags),
         existing_cluster_resource_policy=flags["existing_cluster_resource_policy"],
         released_volumes=flags["released_volumes"],
         retained_volumes=flags["retained_volumes"],
@@ -375,6 +360,24 @@ def _transforms(*, quiet: bool) -> tuple[ItemTransform, ...]:
     from kbackup.restore import quiesce  # noqa: PLC0415 - on demand
 
     return (quiesce,)
+
+
+def _modifiers(flags: Mapping[str, Any]) -> ResourceModifiers | None:
+    """Read the rules in the file that is named."""
+    path: Path | None = flags["resource_modifiers_file"]
+    return None if path is None else ResourceModifiers.from_file(path)
+
+
+def _modifiers_typed(flags: Mapping[str, Any]) -> str:
+    """The option that has to stand beside a plan that was made with such a file."""
+    path: Path | None = flags["resource_modifiers_file"]
+    quoted = "" if path is None else shlex.quote(str(path))
+    return f" --resource-modifiers-file {quoted}" if quoted else ""
+
+
+def _config_map(name: str | None) -> TypedLocalObjectReference | None:
+    """Refer to a ConfigMap as Velero's specification does."""
+    return TypedLocalObjectReference(kind="configmap", name=name) if name else None
 
 
 def _default_name(backup: str) -> str:

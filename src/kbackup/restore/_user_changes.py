@@ -38,6 +38,9 @@ class Changed(msgspec.Struct, frozen=True, kw_only=True):
     rules: tuple[int, ...] = ()
     errors: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:  # never the body: it may be a Secret
+        return f"Changed({self.target})"
+
 
 class UserChanges:
     """Transforms and resource modifiers of one restore; may be called from any thread."""

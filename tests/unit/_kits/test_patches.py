@@ -8,10 +8,13 @@ from hypothesis import strategies as st
 
 from kbackup._kits.patches import (
     JSONPatchError,
+    JSONPatchTestError,
     StrategicPatchError,
     create_merge_patch,
+    holds,
     json_patch,
     merge_patch,
+    pointer_fault,
     strategic_merge,
 )
 
@@ -105,6 +108,36 @@ def test_strategic_merge_by_name():
     )
 
 
+@pytest.mark.parametrize(
+    ("named", "expected"),
+    [("bc", "abc"), ("cb", "cab"), ("c", "cab"), ("ac", "acb"), ("ba", "ba")],
+)
+def test_strategic_order_of_new_elements(named, expected):
+    """As in the API server: the patch has its order, what it does not name is behind."""
+    target = pod({"name": "a"}, {"name": "b"})
+
+    result = strategic_merge(target, pod(*({"name": name} for name in named)))
+
+    assert "".join(x["name"] for x in result["spec"]["containers"]) == expected
+
+
+def test_strategic_replaces_what_only_one_kind_replaces():
+    """The selector of a PodDisruptionBudget is replaced, that of a Deployment merged."""
+    old = {"matchLabels": {"app": "web", "tier": "front"}}
+    patch = {"spec": {"selector": {"matchLabels": {"app": "shop"}}}}
+
+    budget, deployment = (
+        strategic_merge({"kind": kind, "spec": {"selector": old}}, patch)
+        for kind in ("PodDisruptionBudget", "Deployment")
+    )
+
+    assert budget["spec"]["selector"]["matchLabels"] == {"app": "shop"}
+    assert deployment["spec"]["selector"]["matchLabels"] == {
+        "app": "shop",
+        "tier": "front",
+    }
+
+
 def test_strategic_delete_and_replace():
     """An element, and a whole list or map, can be removed or replaced."""
     target = pod({"name": "a"}, {"name": "b"}, nodeSelector={"x": "1"})
@@ -188,9 +221,99 @@ def test_json_patch():
         {"op": "dance", "path": "/a"},
         {"path": "/a"},
         {"op": "add", "path": "a", "value": 1},
+        {"op": "add", "path": "/a"},
+        {"op": "add", "path": "/b/c", "value": 1},
+        {"op": "add", "path": "/a/c", "value": 1},
+        {"op": "add", "path": "/l/3", "value": 1},
+        {"op": "remove", "path": "/l/-3"},
+        {"op": "remove", "path": "/l/first"},
+        {"op": "replace", "path": "/l/-", "value": 1},
+        {"op": "copy", "path": "/b"},
+        {"op": "move", "from": "/nope", "path": "/b"},
+        {"op": "move", "from": "/o", "path": "/o/p"},
+        "remove",
     ],
 )
 def test_json_patch_that_does_not_fit(operation):
     """What cannot be applied is one error, whatever was wrong."""
-    with pytest.raises(JSONPatchError):
-        json_patch({"a": 1}, [operation])
+    with pytest.raises(JSONPatchError) as caught:
+        json_patch({"a": 1, "l": ["secret", 2], "o": {}}, [operation])
+
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("operation", "expected"),
+    [
+        ({"op": "replace", "path": "/-1", "value": 9}, [1, 9]),
+        ({"op": "remove", "path": "/-2"}, [2]),
+        ({"op": "add", "path": "/-1", "value": 9}, [1, 2, 9]),
+        ({"op": "add", "path": "/-2", "value": 9}, [1, 9, 2]),
+        ({"op": "move", "from": "/0", "path": "/-1"}, [2, 1]),
+        ({"op": "copy", "from": "/-1", "path": "/0"}, [2, 1, 2]),
+    ],
+)
+def test_json_patch_counts_from_the_end(operation, expected):
+    """As in the API server, -1 is the last of a list, or for what is added its end."""
+    assert json_patch([1, 2], [operation]) == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        ("/a", 1, True),
+        ("/a", True, False),
+        ("/l/1", True, True),
+        ("/l/1", 1, False),
+        ("/l/-1", True, True),
+        ("/l/2", None, False),
+        ("/s/0", "t", False),
+        ("/o", {"x~/y": [1]}, True),
+        ("/o", {"x~/y": [True]}, False),
+        ("/o/x~0~1y/0", 1, True),
+        ("/nope", None, True),
+        ("/nope", "", False),
+        ("/nope/below", None, False),
+        ("/n", None, True),
+    ],
+)
+def test_json_patch_tests(path, value, expected):
+    """A test compares JSON values; a key that is not there is null, nothing else is."""
+    target = {"a": 1, "l": [1, True], "s": "text", "o": {"x~/y": [1]}, "n": None}
+
+    assert holds(target, path, value) is expected
+    if expected:
+        json_patch(target, [{"op": "test", "path": path, "value": value}])
+    else:
+        with pytest.raises(JSONPatchTestError):
+            json_patch(target, [{"op": "test", "path": path, "value": value}])
+
+
+def test_json_patch_shares_nothing_with_its_value():
+    """What one document does to a value that was put into it does not show in the next."""
+    operation = {"op": "add", "path": "/labels", "value": {"a": "1"}}
+
+    json_patch({}, [operation])["labels"]["b"] = "2"
+
+    assert json_patch({}, [operation]) == {"labels": {"a": "1"}}
+
+
+@given(VALUES)
+def test_json_patch_adds_and_tests_any_value(value):
+    """What was added at a path is there, and is gone once it was removed."""
+    added = json_patch({"x": 0}, [{"op": "add", "path": "/new", "value": value}])
+
+    assert holds(added, "/new", value)
+    assert json_patch(added, [{"op": "remove", "path": "/new"}]) == {"x": 0}
+
+
+@pytest.mark.parametrize("text", ["", "/", "/a/b", "/a~0b~1c"])
+def test_json_pointers(text):
+    """Pointers begin with a slash or are empty."""
+    assert pointer_fault(text) == ""
+
+
+@pytest.mark.parametrize("text", ["a/b", "/a~", "/a~2b"])
+def test_bad_json_pointers(text):
+    """Anything else is told, with the text itself."""
+    assert repr(text) in pointer_fault(text)

@@ -1,0 +1,48 @@
+"""The options of a call as they would be typed again: for what is said to come next."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kbackup._kits.durations import format_duration
+
+if TYPE_CHECKING:
+    from kbackup.cli._session import Session
+
+
+def as_typed(session: Session, flags: Mapping[str, Any]) -> str:
+    """Return the options of this call as they would be typed again."""
+    words: list[str] = [flags["name"]] if flags["name"] else []
+    for param in click.get_current_context().command.params:
+        value = flags.get(param.name or "")
+        if not isinstance(param, click.Option) or value in (None, (), {}):
+            continue
+        if param.name == "from_backup":
+            value = session.backup
+        elif value == param.default or (param.is_flag and not value):
+            continue
+        option = max(param.opts, key=len)
+        if value is False:
+            words.append(f"{option}=false")
+        else:
+            words += [option, *_typed_value(value)]
+    return shlex.join(words)
+
+
+def _typed_value(value: Any) -> list[str]:
+    """Return an option's value as it is typed; none for a flag."""
+    if value is True:
+        return []
+    if isinstance(value, dict):
+        return [",".join(f"{key}:{text}" for key, text in value.items())]
+    if isinstance(value, tuple):
+        selectors = [v.to_query() for v in value if hasattr(v, "to_query")]
+        return [" or ".join(selectors) if selectors else ",".join(map(str, value))]
+    if isinstance(value, timedelta):
+        return [format_duration(value)]
+    return [value.to_query() if hasattr(value, "to_query") else str(value)]
