@@ -12,6 +12,7 @@ from kbackup.cli._session import Session
 from kbackup.models import (
     ExistingResourcePolicy,
     LabelSelector,
+    ResourceModifiers,
     ResourcePolicies,
     RestoreStatusSpec,
     TypedLocalObjectReference,
@@ -20,6 +21,7 @@ from kbackup.restore import quiesce
 
 WEB, DB = LabelSelector.parse("app=web"), LabelSelector.parse("app=db")
 HOUR = timedelta(hours=1)
+MODIFIERS = Path(__file__).with_name("modifiers.yaml")
 POLICIES = Path(__file__).with_name("policies.yaml")
 
 SELECTING = {
@@ -85,6 +87,16 @@ RESTORE = SELECTING | {
         "update",
         "existing_cluster_resource_policy",
         "update",
+    ),
+    "--resource-modifier-configmap": (
+        "mods",
+        "resource_modifier",
+        TypedLocalObjectReference(kind="configmap", name="mods"),
+    ),
+    "--resource-modifiers-file": (
+        str(MODIFIERS),
+        "resource_modifiers",
+        ResourceModifiers.from_file(MODIFIERS),
     ),
     "--restore-volumes": ("false", "restore_pvs", False),
     "--preserve-nodeports": ("true", "preserve_node_ports", True),
