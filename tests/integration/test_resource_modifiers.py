@@ -317,8 +317,8 @@ PATCHES = {
     "json": (
         JSON_PATCH,
         [
-            {"op": "test", "path": f"{CONTAINERS}/-1/name", "value": "c"},
-            {"op": "replace", "path": f"{CONTAINERS}/-1/image", "value": "e:1"},
+            {"op": "test", "path": f"{CONTAINERS}/2/name", "value": "c"},
+            {"op": "replace", "path": f"{CONTAINERS}/2/image", "value": "e:1"},
             {"op": "move", "from": f"{CONTAINERS}/0", "path": f"{CONTAINERS}/-"},
             {
                 "op": "copy",
@@ -409,6 +409,14 @@ def test_patches_are_what_the_server_makes_of_them(real_cluster, deployment):
     assert not different
 
 
+# Where old servers, or the table of all kinds, have another key, and why that is well.
+OTHERWISE = {
+    ("ephemeralContainers", "ports"),  # keyed in newer ones; no restore creates any
+    ("", "conditions"),  # of a ComponentStatus, which is nothing that is stored
+    ("spec", "volumes"),  # of a PodSecurityPolicy: plain words, which are replaced
+}
+
+
 def _lists(definitions, name, parent, seen):
     """Yield (parent field, field, property) of the lists in a type and what is in it."""
     if (name, parent) in seen:
@@ -440,8 +448,8 @@ def test_the_keys_of_lists_are_those_of_the_server(real_cluster):
             path = (parent, field) if parent else (field,)
             if (merge_key(path), is_set(path)) != (key, merged and key is None):
                 different.add((name, parent, field, key))
-    assert len(seen) > 500
-    assert not different
+    assert len(seen) > 400
+    assert {(parent, field) for _, parent, field, _ in different} <= OTHERWISE
 
 
 def test_a_rule_and_kubectl_patch_are_one(cluster, store, named, namespace):

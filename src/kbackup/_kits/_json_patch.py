@@ -1,8 +1,8 @@
 """The JSON patch (RFC 6902): what `kbackup._kits.patches` offers of it.
 
-As the API server applies it: an index below zero counts from the end of a list. The
-``jsonpatch`` library makes the changes; where they go is found here, and so is what a
-test compares. To the library True is 1, and its errors quote the whole object.
+As Kubernetes' library for Go applies it: an index below zero counts from the end of a
+list. The ``jsonpatch`` library makes the changes; where they go is found here, and so is
+what a test compares. To it True is 1, and its errors quote the whole object.
 """
 
 from __future__ import annotations
