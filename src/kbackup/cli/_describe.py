@@ -392,7 +392,11 @@ def _asked_lines(restore: Restore) -> list[str]:
 def _modifier_lines(spec: RestoreSpec) -> list[str]:
     """Return which ConfigMap of the target changed items; of a file an option tells."""
     named = spec.resource_modifier
-    return [f"Modifiers:    ConfigMap {well_known.VELERO_NAMESPACE}/{named.name}"] if named is not None else []
+    return (
+        [f"Modifiers:    ConfigMap {well_known.VELERO_NAMESPACE}/{named.name}"]
+        if named is not None
+        else []
+    )
 
 
 def _target_lines(restore: Restore) -> Iterable[str]:

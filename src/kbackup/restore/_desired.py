@@ -53,7 +53,7 @@ from kbackup.restore._owners import Reference, references_of
 from kbackup.restore._redaction import Redaction
 from kbackup.restore._reset import label, reset, reset_again, settle
 from kbackup.restore._statuses import StatusRules
-from kbackup.restore._user_changes import UserChanges, copied, fingerprint
+from kbackup.restore._user_changes import Changed, UserChanges, copied, fingerprint
 
 _Look = Callable[[Mapping[str, Any]], bool]
 _encode = msgspec.json.Encoder().encode
@@ -185,28 +185,24 @@ class DesiredMaker:
             self._untie(content, kind, line)
         target = target or self._filters.target(item.identifier)
         settle(content, namespace=target.namespace, name=target.name)
-        skip, changed_by = outcome.skip, outcome.changed_by
-        rules: tuple[int, ...] = ()
-        errors: tuple[str, ...] = ()
-        if self._user and not skip:
+        changed = Changed(content=content, target=target, skip=outcome.skip)
+        if self._user and not outcome.skip:
             changed = self._user.apply(content, item.identifier, target)
-            content, target, skip = changed.content, changed.target, changed.skip
-            changed_by += changed.changed_by
-            rules, errors = changed.rules, changed.errors
+        content = changed.content
         if not kind.is_namespace:
             label(content, backup=self._backup_label, restore=self._restore_label)
         return Desired(
             content=content,
             body=_encode(content),
-            target=target,
+            target=changed.target,
             additional=outcome.additional,
-            skip=skip,
+            skip=changed.skip,
             begins=outcome.begins,
             owners=owners,
-            changed_by=changed_by,
+            changed_by=outcome.changed_by + changed.changed_by,
             status=status if status and wants(resource, content) else None,
-            rules=rules,
-            errors=errors,
+            rules=changed.rules,
+            errors=changed.errors,
         )
 
     def _untie(

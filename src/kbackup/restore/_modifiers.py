@@ -125,7 +125,11 @@ def _patched(rule: Rule, content: dict[str, Any], ref: ResourceIdentifier) -> An
     for patch in rule.patches:
         try:
             changed = patch(changed, ref)
-        except (TypeError, AttributeError, LookupError) as exc:  # of a directive that is none
+        except (
+            TypeError,
+            AttributeError,
+            LookupError,
+        ) as exc:  # of a directive that is none
             raise ValueError("the patch does not fit what is there") from exc
     if not is_object(changed) or not all(map(_may_be_labels, _tags(changed))):
         raise ValueError("what it makes is no Kubernetes object")
