@@ -13,6 +13,7 @@ from kbackup.restore._engine import RestoreEngine
 
 if TYPE_CHECKING:
     from kbackup.restore._claims import ClaimLine, ClaimVerdict
+    from kbackup.restore._modifier_source import PlanModifiers
     from kbackup.restore._plan import (
         Notice,
         PlanAction,
@@ -31,6 +32,7 @@ _LATER = {
     "PlanAction": "_plan",
     "PlanEntry": "_plan",
     "PlanHead": "_plan",
+    "PlanModifiers": "_modifier_source",
     "Precondition": "_plan",
     "RestorePlan": "_plan",
     "quiesce": "_quiesce",
@@ -44,6 +46,7 @@ __all__ = [
     "PlanAction",
     "PlanEntry",
     "PlanHead",
+    "PlanModifiers",
     "Precondition",
     "RestoreEngine",
     "RestorePlan",

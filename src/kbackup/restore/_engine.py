@@ -76,7 +76,8 @@ class RestoreEngine:
             cancel: Ends it early.
 
         Raises:
-            InvalidSpecError: The spec breaks rules; all of them are named.
+            InvalidSpecError: The spec or the resource modifiers break rules; all of them
+                are named.
             TargetMismatchError: The cluster is not the expected one.
             BackupNotFoundError: There is no such backup.
             BackupDamagedError: The backup is not what its manifest says.
@@ -100,8 +101,9 @@ class RestoreEngine:
 
         Raises:
             InvalidSpecError: The plan's name or specification breaks rules.
-            PlanOutdatedError: The archive or the target is not what the plan saw, or
-                an action that changed an item of it is not installed.
+            PlanOutdatedError: The archive, the target or the resource modifiers are not
+                what the plan saw, or an action that changed an item of it is not
+                installed.
             RestoreExistsError: Another restore has used the name.
             BackupNotFoundError: The backup is gone.
         """
@@ -123,8 +125,9 @@ class RestoreEngine:
 
         Raises:
             InvalidSpecError: A saved plan's name or specification breaks rules.
-            PlanOutdatedError: The archive or the target is not what the plan saw, or
-                an action that changed an item of it is not installed.
+            PlanOutdatedError: The archive, the target or the resource modifiers are not
+                what the plan saw, or an action that changed an item of it is not
+                installed.
             RunCancelledError: *cancel* was cancelled; what was written stays.
         """
         from kbackup.restore._pipeline import apply_plan  # noqa: PLC0415 - see the module

@@ -402,6 +402,8 @@ def test_a_config_map_that_changed_since(make_shop):
         with pytest.raises(PlanOutdatedError, match="ConfigMap velero/mods, sha256:"):
             shop.engine.apply(each)
     assert "copy" not in shop.names("namespaces")
+    again = shop.engine.plan("try-1", NAMED)
+    assert again.head.restore_uid != plan.head.restore_uid
 
 
 def test_a_saved_plan_with_rules_of_the_cluster(make_shop):
@@ -427,3 +429,76 @@ def test_the_record_names_the_rules(make_shop):
     assert options.resource_modifiers.digest in noted
     assert "/spec/replicas" not in noted
     assert result.exit_code == 0
+
+
+# --- claims and volumes ---------------------------------------------------------------
+
+
+def _stored_disk():
+    """A claim and its volume, with no other disk than its own."""
+    volume = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": "pv-data"},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "capacity": {"storage": "1Gi"},
+            "claimRef": {"namespace": "shop", "name": "data"},
+            "csi": {"driver": "csi.example.com", "volumeHandle": "disk-1"},
+            "persistentVolumeReclaimPolicy": "Retain",
+            "storageClassName": "fast",
+        },
+    }
+    claim = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "data", "namespace": "shop"},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": "1Gi"}},
+            "storageClassName": "fast",
+            "volumeName": "pv-data",
+        },
+    }
+    return [NAMESPACE, claim, volume]
+
+
+def test_another_storage_class(make_shop):
+    """The class that a rule gives a claim is the one that the plan looks for."""
+    shop = make_shop(_stored_disk())
+    rule = """\
+- conditions:
+    groupResource: persistentvolumeclaims
+    matches: [{path: /spec/storageClassName, value: fast}]
+  patches: [{operation: replace, path: /spec/storageClassName, value: slow}]
+"""
+
+    plan = shop.engine.plan("try-1", COPY, modified(rule))
+    shop.engine.apply(plan)
+
+    (line,) = plan.claims
+    assert any("slow" in problem for problem in line.problems)
+    assert not any("fast" in problem for problem in line.problems)
+    claim = shop.object("persistentvolumeclaims", "copy", "data")
+    assert claim["spec"]["storageClassName"] == "slow"
+    assert "volumeName" not in claim["spec"]
+
+
+def test_a_volume_whose_name_is_taken(make_shop):
+    """Where a rule may move it, it is not passed over for the one that has its name."""
+    shop = make_shop(_stored_disk())
+    live = _stored_disk()[2]
+    live["spec"]["claimRef"] = {"namespace": "other", "name": "data"}
+    shop.simulated.load([live])
+    rule = """\
+- conditions: {groupResource: persistentvolumes}
+  mergePatches: [{patchData: "metadata: {name: pv-other}"}]
+"""
+    spec = attrs.evolve(SPEC, include_cluster_resources=True)
+
+    plain = shop.engine.plan("try-1", spec)
+    plan = shop.engine.plan("try-1", spec, modified(rule))
+
+    reasons = [entry_of(each, "PersistentVolume").reason for each in (plain, plan)]
+    assert reasons[0] == "exists; it is left as it is"
+    assert reasons[1].startswith("it points at the original disk")

@@ -17,7 +17,10 @@ from kbackup.models import (
     ExistingResourcePolicy,
     GroupResource,
     LabelSelector,
+    PatchData,
     ResourceIdentifier,
+    ResourceModifierRule,
+    ResourceModifiers,
     RestoreOptions,
     RestoreSpec,
 )
@@ -28,6 +31,7 @@ from kbackup.restore import (
     PlanAction,
     PlanEntry,
     PlanHead,
+    PlanModifiers,
     Precondition,
     RestorePlan,
 )
@@ -94,6 +98,8 @@ ENTRIES = st.builds(
     reason=TEXTS,
     differences=st.lists(DIFFERENCES, max_size=2).map(tuple),
     changes=st.lists(DIFFERENCES, max_size=2).map(tuple),
+    changed_by=st.lists(TEXTS, max_size=2).map(tuple),
+    errors=st.lists(TEXTS, max_size=2).map(tuple),
     digest=DIGESTS,
     precondition=SEEN,
     cluster_wide=st.booleans(),
@@ -139,6 +145,18 @@ HEADS = st.builds(
     not_covered=st.lists(TEXTS, max_size=2).map(tuple),
     archive_digest=st.one_of(st.just(""), DIGESTS),
     writer_version=TEXTS,
+    modifiers=st.none()
+    | st.builds(
+        PlanModifiers,
+        source=TEXTS,
+        rules=st.integers(1, 9),
+        digest=DIGESTS.map("sha256:{}".format),
+    ),
+)
+RULES = ResourceModifiers(
+    resource_modifier_rules=[
+        ResourceModifierRule(merge_patches=[PatchData(patch_data="{}")])
+    ]
 )
 SPECS = st.builds(
     RestoreSpec,
@@ -154,6 +172,7 @@ SPECS = st.builds(
 OPTIONS = st.builds(
     RestoreOptions,
     transforms=st.sampled_from([(), (keep,), (keep, drop), (drop, drop)]),
+    resource_modifiers=st.sampled_from([None, RULES]),
     where=st.sampled_from([None, is_wanted]),
     priorities=st.sampled_from([None, (), ("secrets", "pods")]),
     existing_cluster_resource_policy=st.sampled_from([None, *ExistingResourcePolicy]),
@@ -182,7 +201,11 @@ PLANS = st.builds(
 def test_a_plan_comes_back_as_it_was(plan):
     """What is written and read again is equal, and fits the published schema."""
     document = plan.to_json()
-    given_again = {"transforms": plan.options.transforms, "where": plan.options.where}
+    given_again = {
+        "transforms": plan.options.transforms,
+        "where": plan.options.where,
+        "resource_modifiers": plan.options.resource_modifiers,
+    }
 
     read = RestorePlan.from_json(json.dumps(document), **given_again)
 
@@ -208,6 +231,12 @@ _GONE = object()
         ("head.backup.ageSeconds", 10**30, "head.backup.ageSeconds: "),
         ("head.backup.archive", "sha256:12", "head.backup.archive: "),
         ("head.backup.name", "other", "spec.backupName: the head names other"),
+        ("head.modifiers", {"source": "a", "rules": 1}, "head.modifiers: "),
+        (
+            "options.resource_modifiers",
+            "sha256:12",
+            "named is sha256:12, given is none",
+        ),
         ("spec", _GONE, "`spec`"),
         (
             "spec.includedNamespaces",
