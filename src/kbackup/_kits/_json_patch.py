@@ -103,7 +103,8 @@ def _applied(document: Any, operation: Operation) -> Any:
     else:
         value = None if op == "remove" else _value(operation)
     plain, _ = _resolved(document, path, is_new=op == "add")
-    # A copy: what is put into this document must not be shared with the next one.
+    # A copy: the value must not be shared with the next document, and older versions of
+    # the library put it in as it is.
     change = {"op": op, "path": plain, "value": copy.deepcopy(value)}
     return _changed(document, change)
 
