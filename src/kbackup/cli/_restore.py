@@ -54,7 +54,7 @@ from kbackup.cli._session import NoBackupGivenError, Session
 from kbackup.cli._several import Named, each_named, picked, print_each
 from kbackup.cli._signals import cancel_on_signal
 from kbackup.cli._typed import as_typed
-from kbackup.errors import KBackupError
+from kbackup.errors import CodecError, KBackupError
 from kbackup.models import (
     ResourceModifiers,
     RestoreOptions,
@@ -365,7 +365,11 @@ def _transforms(*, quiet: bool) -> tuple[ItemTransform, ...]:
 def _modifiers(flags: Mapping[str, Any]) -> ResourceModifiers | None:
     """Read the rules in the file that is named."""
     path: Path | None = flags["resource_modifiers_file"]
-    return None if path is None else ResourceModifiers.from_file(path)
+    try:
+        return None if path is None else ResourceModifiers.from_file(path)
+    except CodecError as exc:
+        hint = "--resource-modifiers-file"
+        raise click.BadParameter(str(exc), param_hint=hint) from exc
 
 
 def _modifiers_typed(flags: Mapping[str, Any]) -> str:

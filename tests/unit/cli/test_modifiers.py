@@ -107,5 +107,5 @@ def test_a_file_that_is_none(backed_up, tmp_path, old, new, message):
 
     done = backed_up("restore", "plan", *COPY, "--resource-modifiers-file", file)
 
-    assert done.code != 0
+    assert done.code == 2
     assert message in done.err
