@@ -172,8 +172,7 @@ class DesiredMaker:
             ActionError: An action or a transform failed on it.
             ActionTimeoutError: An action did not come back.
         """
-        resource, wants = item.identifier.group_resource, self._statuses.wants
-        kind = self._kind_of(resource)
+        kind = self._kind_of(item.identifier.group_resource)
         owners = self._owners_of(content)
         status = content.get("status")
         reset(content)
@@ -181,8 +180,7 @@ class DesiredMaker:
         if kind.actions and kind.is_concerned(content):
             outcome = self._execute(item, content, kind.actions)
             content = outcome.content
-        if kind.is_claim or kind.is_volume:
-            self._untie(content, kind, line)
+        self._untie(content, kind, line)
         target = target or self._filters.target(item.identifier)
         settle(content, namespace=target.namespace, name=target.name)
         changed = Changed(content=content, target=target, skip=outcome.skip)
@@ -200,10 +198,15 @@ class DesiredMaker:
             begins=outcome.begins,
             owners=owners,
             changed_by=outcome.changed_by + changed.changed_by,
-            status=status if status and wants(resource, content) else None,
+            status=status if self._wants(status, item, content) else None,
             rules=changed.rules,
             errors=changed.errors,
         )
+
+    def _wants(self, status: Any, item: Item, content: Mapping[str, Any]) -> bool:
+        """Whether an item is to have again the status that it had, if it had one."""
+        resource = item.identifier.group_resource
+        return bool(status) and self._statuses.wants(resource, content)
 
     def _untie(
         self, content: dict[str, Any], kind: "_TypeFacts", line: ClaimLine | None
