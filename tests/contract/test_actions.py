@@ -138,6 +138,30 @@ WEBHOOKS = {
     "metadata": {"name": "inject"},
     "webhooks": [{"name": "a.example.com", "sideEffects": "Unknown"}],
 }
+VOLUME = {
+    "apiVersion": "v1",
+    "kind": "PersistentVolume",
+    "metadata": {"name": "pv-1"},
+    "spec": {"storageClassName": "fast", "capacity": {"storage": "1Gi"}},
+}
+STATEFUL_SET = {
+    "apiVersion": "apps/v1",
+    "kind": "StatefulSet",
+    "metadata": {"name": "db", "namespace": "shop"},
+    "spec": {
+        "template": {"spec": POD["spec"]},
+        "volumeClaimTemplates": [
+            {"metadata": {"name": "data"}, "spec": {"storageClassName": "fast"}},
+            {"metadata": {"name": "logs"}, "spec": {}},
+        ],
+    },
+}
+CRON_JOB = {
+    "apiVersion": "batch/v1",
+    "kind": "CronJob",
+    "metadata": {"name": "nightly", "namespace": "shop"},
+    "spec": {"jobTemplate": {"spec": {"template": {"spec": POD["spec"]}}}},
+}
 GRANTS = StaticClusterReader({f"clusterrolebindings.{RBAC}": [BINDING]})
 
 BACKUP_CASES = {
@@ -152,6 +176,16 @@ RESTORE_CASES = {
         ("mutatingwebhookconfigurations.admissionregistration.k8s.io", WEBHOOKS)
     ],
     "velero.io/apiservice": [("apiservices.apiregistration.k8s.io", API_SERVICE)],
+    "velero.io/change-image-name": [
+        ("pods", POD),
+        ("deployments.apps", DEPLOYMENT),
+        ("cronjobs.batch", CRON_JOB),
+    ],
+    "velero.io/change-storage-class": [
+        ("persistentvolumeclaims", CLAIM),
+        ("persistentvolumes", VOLUME),
+        ("statefulsets.apps", STATEFUL_SET),
+    ],
     "velero.io/cluster-role-bindings": [(f"clusterrolebindings.{RBAC}", BINDING)],
     "velero.io/crd-preserve-fields": [
         ("customresourcedefinitions.apiextensions.k8s.io", CRD)
@@ -163,6 +197,10 @@ RESTORE_CASES = {
     "velero.io/secret": [("secrets", TOKEN)],
     "velero.io/service": [("services", SERVICE)],
     "velero.io/service-account": [("serviceaccounts", ACCOUNT)],
+}
+SETTINGS = {
+    "velero.io/change-image-name": {"mirror": "nginx,mirror.example.com/nginx"},
+    "velero.io/change-storage-class": {"fast": "slow"},
 }
 
 
@@ -225,7 +263,8 @@ class TestBuiltInRestoreActions(RestoreItemActionContract):
     @pytest.fixture(params=[RestoreSpec(backup_name="nightly"), MAPPED])
     def given(self, case, request):
         """The input of the case, as the engine would give it."""
-        return restore_input(case[1], case[2], spec=request.param)
+        settings = SETTINGS.get(case[0], {})
+        return restore_input(case[1], case[2], spec=request.param, settings=settings)
 
 
 def test_no_action_is_left_out():

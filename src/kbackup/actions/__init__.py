@@ -13,6 +13,8 @@ from kbackup.actions._backup_service_account import (
 from kbackup.actions._restore_add_pvc_from_pod import AddPVCFromPodAction
 from kbackup.actions._restore_admission_webhook import AdmissionWebhookAction
 from kbackup.actions._restore_apiservice import APIServiceAction
+from kbackup.actions._restore_change_image_name import ChangeImageNameAction
+from kbackup.actions._restore_change_storage_class import ChangeStorageClassAction
 from kbackup.actions._restore_crd_preserve_fields import CRDPreserveFieldsAction
 from kbackup.actions._restore_job import JobAction
 from kbackup.actions._restore_pod import PodAction
@@ -52,6 +54,8 @@ def kbackup_register_restore_item_actions() -> Mapping[str, RestoreItemAction]:
         AddPVCFromPodAction(),
         AdmissionWebhookAction(),
         CRDPreserveFieldsAction(),
+        ChangeImageNameAction(),
+        ChangeStorageClassAction(),
         ClusterRoleBindingAction(),
         JobAction(),
         PVCAction(),

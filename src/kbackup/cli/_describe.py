@@ -410,6 +410,8 @@ def _target_lines(restore: Restore) -> Iterable[str]:
         yield f"Target:       {server} (cluster uid {uid})"
     for name, value in _noted(notes, labels.OPTIONS).items():
         text = ", ".join(map(str, value)) if isinstance(value, list) else value
+        if isinstance(value, dict):  # the settings of item actions
+            text = json.dumps(value, sort_keys=True)
         yield f"Option:       {name}: {text}"
 
 

@@ -187,6 +187,25 @@ class Ordered(click.ParamType):  # type: ignore[type-arg, unused-ignore] # gener
         return ordered
 
 
+class ActionSetting(click.ParamType):  # type: ignore[type-arg, unused-ignore] # generic since 8.5
+    """A setting of an item action, ``ACTION:KEY=VALUE``, or with ``ACTION:`` none."""
+
+    name = "setting"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, dict[str, str]]:
+        """Split at the first colon and the first sign after it; what follows may be any."""
+        if isinstance(value, tuple):
+            return value
+        action, colon, setting = value.partition(":")
+        key, sign, text = setting.partition("=")
+        is_pair = bool(sign and key.strip()) or not setting
+        if not colon or not action.strip() or not is_pair:
+            self.fail(f"{value!r} is not ACTION:KEY=VALUE", param, ctx)
+        return action.strip(), {key.strip(): text.strip()} if setting else {}
+
+
 class Selector(click.ParamType):  # type: ignore[type-arg, unused-ignore] # generic since 8.5
     """A label selector in kubectl's notation."""
 
@@ -292,6 +311,33 @@ def _as_mapping(
             message = f"{key} is given twice, as {pairs[key]} and as {text}"
             raise click.BadParameter(message, ctx, param)
     return pairs
+
+
+def settings_option(name: str, *, text: str) -> Callable[[F], F]:
+    """Return an option that takes one setting of an item action, and is repeatable."""
+    return click.option(
+        name,
+        "action_settings",
+        type=ActionSetting(),
+        multiple=True,
+        metavar="ACTION:KEY=VALUE",
+        help=text,
+        callback=_by_action,
+    )
+
+
+def _by_action(
+    ctx: click.Context,
+    param: click.Parameter,
+    value: tuple[tuple[str, dict[str, str]], ...],
+) -> dict[str, dict[str, str]]:
+    """Put the settings of each action together, as `_as_mapping` does pairs."""
+    by_action: dict[str, dict[str, str]] = {}
+    for action, setting in value:
+        known = by_action.setdefault(action, {})
+        pairs = (tuple(known.items()), tuple(setting.items()))
+        known.update(_as_mapping(ctx, param, pairs))
+    return by_action
 
 
 def switch_option(*names: str, text: str) -> Callable[[F], F]:

@@ -26,6 +26,7 @@ from kbackup.cli._options import (
     list_option,
     operations_option,
     pairs_option,
+    settings_option,
     status_options,
     status_types,
     switch_option,
@@ -102,6 +103,10 @@ _RESTORE_OPTIONS = (
         "--resource-modifiers-file",
         type=_FOUND_FILE,
         help="Change items by the same rules, from a file.",
+    ),
+    settings_option(
+        "--action-setting",
+        text="For an item action, such as velero.io/change-storage-class:old=new.",
     ),
     switch_option("--restore-volumes", text="Velero's restorePVs."),
     switch_option("--preserve-nodeports", text="Keep the node ports of Services."),
@@ -337,6 +342,7 @@ def _request(
     )
     deadline: timedelta | None = flags["deadline"]
     options = RestoreOptions(
+        action_settings=flags["action_settings"],
         transforms=_transforms(quiet=flags["quiesce"]),
         resource_modifiers=_modifiers(flags),
         existing_cluster_resource_policy=flags["existing_cluster_resource_policy"],

@@ -27,11 +27,23 @@ def as_typed(session: Session, flags: Mapping[str, Any]) -> str:
         elif value == param.default or (param.is_flag and not value):
             continue
         option = max(param.opts, key=len)
-        if value is False:
+        if param.name == "action_settings":
+            each = _typed_settings(flags[param.name])
+            words += [word for setting in each for word in (option, setting)]
+        elif value is False:
             words.append(f"{option}=false")
         else:
             words += [option, *_typed_value(value)]
     return shlex.join(words)
+
+
+def _typed_settings(settings: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Return what is typed after the option, once for each setting."""
+    return [
+        f"{action}:{setting}"
+        for action, each in settings.items()
+        for setting in [f"{key}={text}" for key, text in each.items()] or [""]
+    ]
 
 
 def _typed_value(value: Any) -> list[str]:

@@ -32,6 +32,14 @@ def _policy(value: str | None) -> ExistingResourcePolicy | None:
     return None if value is None else ExistingResourcePolicy(value)
 
 
+def _settings(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep the settings of each action; one that is none is left for the check."""
+    return {
+        action: dict(given) if isinstance(given, Mapping) else given
+        for action, given in mapping(values).items()
+    }
+
+
 def qualified_name(function: Callable[..., Any]) -> str:
     """Return ``module.name`` of a function, or of a callable object's class."""
     named = function if hasattr(function, "__qualname__") else type(function)
@@ -92,6 +100,10 @@ class RestoreOptions:
             transforms; a record and a saved plan have their digest only. Those of a
             ConfigMap are named in the spec instead.
         where: Given an item, tells whether it is wanted.
+        action_settings: The settings of restore item actions by the action's name, such
+            as ``{"velero.io/change-storage-class": {"old": "new"}}``. They go before
+            those of a ConfigMap in the target, which an empty mapping sets aside. A plan
+            has those of ConfigMaps here as well.
         priorities: Types in the order to write them, by any name that kubectl takes; a
             lone ``-`` stands before those that are written last. None: the built-in
             order.
@@ -119,6 +131,9 @@ class RestoreOptions:
     transforms: tuple[ItemTransform, ...] = attrs.field(default=(), converter=sequence)
     resource_modifiers: ResourceModifiers | None = None
     where: ItemPredicate | None = None
+    action_settings: Mapping[str, Mapping[str, str]] = attrs.field(
+        factory=dict, converter=_settings
+    )
     priorities: tuple[str, ...] | None = attrs.field(
         default=None, converter=_optional_strings
     )

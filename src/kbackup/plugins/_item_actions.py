@@ -87,6 +87,8 @@ class RestoreInput:
         cluster: The target cluster.
         logger: Writes to the restore's log.
         run: The run it belongs to.
+        settings: Those of this action, which the user gave or a ConfigMap of the target
+            has; none: its default behaviour is meant.
     """
 
     item: Mapping[str, Any] = attrs.field(repr=False)
@@ -98,6 +100,7 @@ class RestoreInput:
     cluster: ClusterReader
     logger: logging.Logger | logging.LoggerAdapter[logging.Logger]
     run: Run | None = None
+    settings: Mapping[str, str] = attrs.field(factory=dict)
 
 
 @attrs.frozen(kw_only=True)

@@ -20,6 +20,7 @@ from kbackup.restore._prepare import (
 )
 from kbackup.restore._record import check_name
 from kbackup.restore._request import RestoreRequest, restore_uid
+from kbackup.restore._settings import refuse_other_settings
 
 AGAIN = "plan again, and look at the new plan"
 
@@ -76,6 +77,12 @@ def check(session: Session, plan: RestorePlan) -> tuple[Backup, LoadedModifiers 
             f"the plan is not one of restore {head.restore_name}", hint=AGAIN
         )
     _refuse_without_changers(session, plan, modifiers)
+    refuse_other_settings(
+        session.reading(),
+        session.plugins.restore_item_actions(),
+        options,
+        head.settings_from,
+    )
     check_name(session.store, head.restore_name, head.restore_uid)
     backup = session.store.get(head.backup_name)
     digest = read_digest(session, backup, options)

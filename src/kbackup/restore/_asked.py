@@ -4,11 +4,12 @@ Who approves a plan reads there which part of the backup it takes, under which n
 what is done to it. Pure.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from kbackup._kits.words import first_few
 from kbackup.models import RestoreOptions, RestoreSpec, RestoreStatusSpec
+from kbackup.restore._settings import settings_lines
 
 _EVERYTHING = ((), ("*",))
 # How a restore is done, not what it writes: whoever completes a killed one may want it
@@ -41,10 +42,19 @@ def deciding_options(options: RestoreOptions) -> dict[str, Any]:
     return {key: value for key, value in given.items() if key not in _MANNER}
 
 
-def asked_lines(spec: RestoreSpec, options: RestoreOptions) -> list[str]:
-    """The lines of a plan's head that say what was asked for; none: nothing special."""
+def asked_lines(
+    spec: RestoreSpec, options: RestoreOptions, sources: Mapping[str, str] | None = None
+) -> list[str]:
+    """The lines of a plan's head that say what was asked for; none: nothing special.
+
+    Args:
+        spec: The specification.
+        options: With the settings of item actions.
+        sources: The ConfigMaps that some of those are of.
+    """
     selected, how = "; ".join(_selected(spec)), "; ".join(_how(spec, options))
-    lines = [line for line in (selected, how) if line]
+    settings = settings_lines(options.action_settings, sources or {})
+    lines = [line for line in (selected, how, *settings) if line]
     return [
         f"{'' if number else 'asked':<10}{line}" for number, line in enumerate(lines)
     ]
@@ -76,6 +86,8 @@ def _how(spec: RestoreSpec, options: RestoreOptions) -> Iterator[str]:
     for name, value in deciding_options(options).items():
         if name == "resource_modifiers":
             continue  # the head says it of those of a ConfigMap as well
+        if name == "action_settings":
+            continue  # each has a line of its own
         yield f"{name.replace('_', ' ')} {_text(value)}"
 
 

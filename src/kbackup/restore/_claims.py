@@ -227,6 +227,33 @@ def with_class(
     return attrs.evolve(line, problems=(*desired, *others))
 
 
+def with_volume_of_class(
+    line: ClaimLine, claim: Content, facts: VolumeFacts
+) -> ClaimLine:
+    """The line of a claim that asks for a live volume by name, and maybe in vain.
+
+    A volume that is nobody's is bound to no claim of another class; one that names the
+    claim is, whatever the classes are.
+    Source: Kubernetes ``pv_controller.go``, ``checkVolumeSatisfyClaim``.
+
+    Args:
+        line: As the backup has the claim.
+        claim: As it would be written.
+        facts: What the target has.
+    """
+    volume = facts.volumes.get(line.volume)
+    if line.verdict is not ClaimVerdict.REATTACH or volume is None:
+        return line
+    wanted, found = storage_class_of(claim), storage_class_of(volume) or ""
+    is_named = bool((volume.get("spec") or {}).get("claimRef"))
+    if is_named or wanted in (None, found):
+        return line
+    problem = (
+        f"PV {line.volume} has storage class {found or 'none'}, not {wanted or 'none'}"
+    )
+    return attrs.evolve(line, problems=(*line.problems, f"waits: {problem}"))
+
+
 @attrs.frozen
 class VolumeRefusal:
     """Why a PersistentVolume of the backup is not created.

@@ -9,6 +9,7 @@ both get the same bytes, which the digest in the plan holds them to.
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, cast
 
 import attrs
@@ -72,7 +73,8 @@ class Desired(msgspec.Struct, frozen=True, kw_only=True):
         owners: Its owner references, still without UIDs; not part of the content.
         status: That of the backup, where it is to have it again; not part of the
             content. None: it is not.
-        changed_by: Which actions of others, transforms and resource modifiers did.
+        changed_by: Which actions of others, or with settings of the user, transforms
+            and resource modifiers changed it.
         rules: The resource modifiers that are for it, by number.
         errors: Why some of them were not applied; it is restored without.
     """
@@ -148,6 +150,10 @@ class DesiredMaker:
         self._redaction = redaction
         self._statuses = statuses
         self._user = UserChanges(options.transforms, modifiers, redaction)
+        self._settings = {  # which an action cannot change for the next item
+            action: MappingProxyType(given)
+            for action, given in options.action_settings.items()
+        }
         self._backup_label = label_value(backup.name)
         self._restore_label = label_value(restore.name)
         self._last = _TypeFacts()
@@ -258,8 +264,10 @@ class DesiredMaker:
         }
         return Desired(content=content, body=_encode(content), target=target)
 
-    def given(self, item: Item, desired: Mapping[str, Any]) -> RestoreInput:
-        """What an action is given about an item."""
+    def given(
+        self, item: Item, desired: Mapping[str, Any], action: str
+    ) -> RestoreInput:
+        """What an action of this name is given about an item."""
         return RestoreInput(
             item=desired,
             item_from_backup=StoredContent(item),
@@ -270,7 +278,11 @@ class DesiredMaker:
             cluster=self._cluster,
             logger=self._run.logger,
             run=self._run,
+            settings=self._settings_of(action),
         )
+
+    def _settings_of(self, action: str) -> Mapping[str, str]:
+        return self._settings.get(action, _NO_SETTINGS)
 
     def _execute(
         self,
@@ -288,15 +300,17 @@ class DesiredMaker:
             look = _look_of(resolved.action)
             if look is not None and not look(outcome.content):
                 continue
+            name = resolved.action.name
             if given is None:
-                given = self.given(item, outcome.content)
+                given = self.given(item, outcome.content, name)
             else:
-                given = attrs.evolve(given, item=outcome.content)
+                settings = self._settings_of(name)
+                given = attrs.evolve(given, item=outcome.content, settings=settings)
             if not is_built_in(resolved.action):
-                asked = resolved.action.name
+                asked = name
             answer = self._ask(resolved.action, given, outcome)
             if answer.item is not given.item:
-                changed = resolved.action.name
+                changed = name
                 outcome.content = cast("dict[str, Any]", answer.item)
             outcome.additional += tuple(answer.additional_items)
             if answer.wants_begin:
@@ -330,14 +344,18 @@ class DesiredMaker:
     def _ask(
         self, action: RestoreItemAction, given: RestoreInput, outcome: "_Outcome"
     ) -> RestoreOutput:
-        """Ask one action, and note it where it is not ours and changed the item.
+        """Ask one action, and note it where it changed the item as no documentation says.
 
-        Our own actions are trusted to come back: most items meet no other.
+        Our own actions do that by settings only. They are trusted to come back: most
+        items meet no other.
         """
         kind = str(given.item.get("kind"))
         hide = self._redaction.hides(given.identifier.group_resource, kind)
         if is_built_in(action):
-            return execute_action(self._run, action, given, hide=hide, apart=False)
+            answer = execute_action(self._run, action, given, hide=hide, apart=False)
+            if given.settings and answer.item is not given.item:
+                outcome.changed_by += (action.name,)
+            return answer
         before = fingerprint(given.item)
         answer = execute_action(self._run, action, given, hide=hide)
         if fingerprint(answer.item) != before:
@@ -376,6 +394,7 @@ class _Outcome:
 
 
 _NOTHING_DONE = _Outcome({})
+_NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 
 
 def _look_of(action: RestoreItemAction) -> _Look | None:

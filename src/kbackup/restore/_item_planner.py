@@ -38,7 +38,9 @@ from kbackup.restore._claims import (
     ClaimVerdict,
     class_problems,
     with_class,
+    with_volume_of_class,
 )
+from kbackup.restore._class_changes import CHANGE_STORAGE_CLASS, ClassChanges
 from kbackup.restore._desired import Desired, DesiredMaker, is_wanted
 from kbackup.restore._existing import decide
 from kbackup.restore._field_managers import lacks_managers, wants_managers
@@ -94,6 +96,7 @@ class ItemPlanner:
         self._makers = Makers(request, state, book)
         self._undone = Undone(request, book)
         self._volumes = VolumePlanner(request, contents, state, book)
+        self._classes = ClassChanges(request, state, book)
         self._selects = bool(request.filters.selectors or request.options.where)
 
     def plan(
@@ -220,11 +223,12 @@ class ItemPlanner:
             return case.entry(PlanAction.CONFLICT, str(exc))
         if line is not None and facts is not None:
             line = with_class(line, waits, class_problems(desired.content, facts))
+            line = with_volume_of_class(line, desired.content, facts)
             case.line = self._state.lines[case.ref] = line
         for wanted in desired.additional:
             self._state.want(case.ref, wanted)
-        if desired.skip:
-            return case.entry(PlanAction.SKIP, desired.skip)
+        if refused := self._refused_as_made(desired):
+            return case.entry(*refused)
         if desired.status is not None:
             case.status = BY_SECOND if case.view.status_apart else ALONG
         entry = self._place(case, desired)
@@ -246,6 +250,15 @@ class ItemPlanner:
         if desired.changed_by and not entry.only_second_writes:
             entry = self._foreign.shown(entry, case.item, desired, case.line)
         return replace(entry, errors=desired.errors) if desired.errors else entry
+
+    def _refused_as_made(self, desired: Desired) -> Refusal | None:
+        """Why what was made of an item is not written anywhere; None: it may be."""
+        if desired.skip:
+            return PlanAction.SKIP, desired.skip
+        if CHANGE_STORAGE_CLASS in desired.changed_by:
+            lacking = self._classes.lacking(desired.content)
+            return (PlanAction.CONFLICT, lacking) if lacking else None
+        return None
 
     def _tell(self, case: ItemCase, entry: PlanEntry, desired: Desired) -> None:
         """Note what to know of an item that is written."""

@@ -185,7 +185,7 @@ class ObjectWriter:
         self._begun.add(entry.identifier)
         for action in desired.begins:
             if as_planned:
-                given = self._maker.given(item, desired.content)
+                given = self._maker.given(item, desired.content, action.name)
                 hide = self._server.hides(entry)
                 self._operations.begin(action, given, entry.target, hide=hide)
             else:

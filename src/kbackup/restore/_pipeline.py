@@ -53,6 +53,7 @@ from kbackup.restore._prepare import (
 from kbackup.restore._record import Place, annotations_of, check_name, claimed, keep
 from kbackup.restore._request import RestoreRequest, restore_uid, validate
 from kbackup.restore._result import result_of, tell_of_errors, warn_at_the_end
+from kbackup.restore._settings import FoundSettings, find_settings
 from kbackup.restore._types import ServedTypes
 from kbackup.restore._writer import Writer
 
@@ -76,7 +77,8 @@ def make_plan(
     phase = str(RestorePhase.FAILED)
     try:
         with cancel_as_error():
-            plan = _plan_of(session, *look(session, run, backup, asked=asked))
+            looked = look(session, run, backup, asked=asked)
+            plan = _plan_of(session, *looked, asked.settings)
         phase = "Planned"
     except KBackupError as exc:
         if isinstance(exc, RunCancelledError):
@@ -105,6 +107,7 @@ def _identify(session: Session, asked: Asked) -> tuple[Asked, Backup]:
     """Find target and backup; from them follows the restore's uid."""
     name, spec = asked.name, asked.spec
     target_uid = check_target(session.cluster, asked.options)
+    asked = _with_settings(session, asked)
     backup = find_backup(session.store, spec)
     spec = attrs.evolve(spec, backup_name=backup.name, schedule_name="")
     modifiers = find_modifiers(session, spec, asked.options)
@@ -123,11 +126,31 @@ def _identify(session: Session, asked: Asked) -> tuple[Asked, Backup]:
     return asked, backup
 
 
+def _with_settings(session: Session, asked: Asked) -> Asked:
+    """Return a restore whose options have all settings of its item actions.
+
+    Raises:
+        InvalidSpecError: They cannot be meant.
+        ClusterError: The target cannot be read.
+    """
+    found = find_settings(
+        session.reading(),
+        session.plugins.restore_item_actions(),
+        asked.options.action_settings,
+    )
+    options = attrs.evolve(asked.options, action_settings=found.values)
+    return attrs.evolve(asked, options=options, settings=found)
+
+
 def _plan_of(
-    session: Session, request: RestoreRequest, planned: Planned
+    session: Session,
+    request: RestoreRequest,
+    planned: Planned,
+    settings: FoundSettings | None,
 ) -> RestorePlan:
+    sources = settings.sources if settings is not None else {}
     return RestorePlan(
-        head=_head(session, request),
+        head=attrs.evolve(_head(session, request), settings_from=sources),
         entries=planned.entries,
         claims=tuple(planned.state.lines.values()),
         notices=planned.book.notices(),

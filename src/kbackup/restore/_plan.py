@@ -91,8 +91,8 @@ class PlanEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         changes: What differs in an item that is created from what kbackup makes of the
             backup's: what actions of others and transforms changed, and the replicas of
             a ReplicaSet that waits for its Deployment.
-        changed_by: The actions of others, the transforms and the resource modifiers
-            that changed it; none in a saved plan of an earlier version.
+        changed_by: The actions of others, or with settings, transforms and resource
+            modifiers that changed it; none in a saved plan of an earlier version.
         errors: Which resource modifiers are not applied to it, and why: it is written
             without them, and the restore ends with these errors.
         digest: SHA-256 of what is sent: the desired item, or the patch that offers a
@@ -164,6 +164,7 @@ class PlanHead:
         writer_version: Of the kbackup that made the plan.
         made_at: When, to the second; None: a saved plan of an earlier version.
         modifiers: Which resource modifiers it was made with; None: without any.
+        settings_from: The ConfigMaps that settings in the options are of, by action.
     """
 
     server: str
@@ -185,12 +186,14 @@ class PlanHead:
     writer_version: str = ""
     made_at: datetime | None = None
     modifiers: PlanModifiers | None = None
+    settings_from: Mapping[str, str] = attrs.field(factory=dict)
 
     def lines(self) -> list[str]:
         """The head, for people."""
         age = "of unknown age"
         if self.backup_age is not None:
-            age = f"{format_duration(_whole_seconds(self.backup_age))} old"
+            seconds = int(self.backup_age.total_seconds())
+            age = f"{format_duration(timedelta(seconds=seconds))} old"
         made = ""
         if self.made_at is not None:  # a plan may be saved, and its backup ages
             made, age = f", planned at {format_time(self.made_at)}", f"{age} then"
@@ -300,7 +303,8 @@ class RestorePlan:
         return "\n".join([*lines, self.numbers()])
 
     def _head_lines(self) -> list[str]:
-        return [*self.head.lines(), *asked_lines(self.spec, self.options)]
+        sources = self.head.settings_from
+        return [*self.head.lines(), *asked_lines(self.spec, self.options, sources)]
 
     def numbers(self) -> str:
         """One sentence with the numbers."""
@@ -401,10 +405,6 @@ class RestorePlan:
             where=where,
             resource_modifiers=resource_modifiers,
         )
-
-
-def _whole_seconds(value: timedelta) -> timedelta:
-    return timedelta(seconds=int(value.total_seconds()))
 
 
 def _row_of(entry: PlanEntry) -> Row:

@@ -106,6 +106,7 @@ def _head_json(head: PlanHead) -> dict[str, Any]:
             "rules": modifiers.rules,
             "digest": modifiers.digest,
         },
+        "settingsFrom": dict(head.settings_from),
     }
 
 
@@ -251,6 +252,7 @@ class _Head(_Part, frozen=True):
     backup: _Backup
     made_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     modifiers: _Modifiers | None = None
+    settings_from: dict[str, str] = {}
 
 
 class _Document(_Part, frozen=True):
@@ -355,6 +357,7 @@ def _head(head: _Head, writer: _Writer) -> PlanHead:
         writer_version=writer.version,
         made_at=head.made_at,
         modifiers=None if head.modifiers is None else _modifiers(head.modifiers),
+        settings_from=head.settings_from,
     )
 
 

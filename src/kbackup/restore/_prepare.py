@@ -70,6 +70,7 @@ from kbackup.restore._request import (
     newest_of_schedule,
 )
 from kbackup.restore._selection import check_selection
+from kbackup.restore._settings import FoundSettings, needs_settings
 from kbackup.restore._statuses import make_status_rules
 from kbackup.restore._types import ServedTypes
 
@@ -98,6 +99,10 @@ class Session:
             self.cancel, settings=self.settings, count=run.count
         )
 
+    def reading(self) -> Cluster:
+        """The cluster, before there is a run."""
+        return self.cluster.for_run(self.cancel, settings=self.settings)
+
     def run(self, name: str, uid: str) -> Run:
         """Make the run that belongs to a restore."""
         return Run(
@@ -123,6 +128,8 @@ class Asked:
         options: What only kbackup knows.
         target_uid: Of the cluster that is written to; empty: it is not readable.
         modifiers: The user's rules; None: there are none.
+        settings: Those of the item actions, which the options have already; None: as
+            they are in the options.
     """
 
     name: str
@@ -131,6 +138,7 @@ class Asked:
     options: RestoreOptions
     target_uid: str
     modifiers: LoadedModifiers | None = None
+    settings: FoundSettings | None = None
 
 
 def look(
@@ -155,6 +163,8 @@ def look(
                     planned.book.say(refused)
         for sentence in told:
             planned.book.say(sentence)
+        if asked.settings is not None and asked.settings.unreadable:
+            planned.book.say(asked.settings.unreadable)
         if reason := why_no_record(session.store, asked.name, asked.uid):
             planned.book.say(reason)
         if asked.options.salvage and (lost := lost_items(contents, request.manifest)):
@@ -192,8 +202,7 @@ def find_modifiers(
         InvalidSpecError: They are not there, or cannot be applied.
         ClusterError: The ConfigMap that has them cannot be read.
     """
-    cluster = session.cluster.for_run(session.cancel, settings=session.settings)
-    return load_modifiers(cluster.reader(), spec, options)
+    return load_modifiers(session.reading().reader(), spec, options)
 
 
 def find_backup(store: BackupStore, spec: RestoreSpec) -> Backup:
@@ -449,12 +458,18 @@ def read_digest(session: Session, backup: Backup, options: RestoreOptions) -> st
 def make_maker(
     session: Session, request: RestoreRequest, run: Run, *, plain: bool = False
 ) -> DesiredMaker:
-    """Make what makes items; a plain one does without what is not kbackup's."""
+    """Make what makes items; a plain one does without what is others' or the user's."""
     actions, options = session.plugins.restore_item_actions(), request.options
     loaded = request.modifiers
     if plain:
         actions = tuple(action for action in actions if is_built_in(action))
-        options, loaded = attrs.evolve(options, transforms=()), None
+        options = attrs.evolve(options, transforms=(), action_settings={})
+        loaded = None
+    actions = tuple(
+        action
+        for action in actions
+        if options.action_settings.get(action.name) or not needs_settings(action)
+    )
     return DesiredMaker(
         restore=request.restore,
         backup=request.backup,

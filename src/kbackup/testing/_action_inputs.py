@@ -160,6 +160,7 @@ def restore_input(
     options: RestoreOptions | None = None,
     cluster: ClusterReader | None = None,
     run: Run | None = None,
+    settings: Mapping[str, str] = MappingProxyType({}),
 ) -> RestoreInput:
     """Return what a RestoreItemAction is given for a stored *item*.
 
@@ -171,6 +172,7 @@ def restore_input(
         options: Of the restore.
         cluster: The target; by default an empty one.
         run: By default a new one.
+        settings: Of the action.
     """
     spec = spec or RestoreSpec(backup_name="nightly")
     restore_name = f"{spec.backup_name}-again"
@@ -184,6 +186,7 @@ def restore_input(
         cluster=cluster or StaticClusterReader(),
         logger=logging.getLogger("kbackup.testing"),
         run=run or Run(uid="b7b9f9c4-0002", kind="restore", name=restore_name),
+        settings=dict(settings),
     )
 
 

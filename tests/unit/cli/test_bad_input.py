@@ -218,6 +218,30 @@ def test_a_key_with_two_values(kbackup, words):
     assert "a is given twice, as b and as c" in done.err
 
 
+@pytest.mark.parametrize("setting", ["a", "a:b", ":b=c", "a:=c", " :b=c"])
+def test_half_a_setting_of_an_action(kbackup, setting):
+    """A setting lacks nothing: neither action nor key nor sign."""
+    words = ("--from-backup", "b", "--action-setting", setting)
+
+    done = kbackup("restore", "plan", *words)
+
+    assert done.code == 2
+    assert f"{setting!r} is not ACTION:KEY=VALUE" in done.err
+
+
+def test_a_setting_with_two_values(kbackup):
+    """Which of the two is meant is not guessed; another action's is another one."""
+    one, two = ("--action-setting", "a:k=b"), ("--action-setting", "b:k=c")
+
+    done = kbackup(
+        *("restore", "plan", "--from-backup", "b", *one, *two),
+        *("--action-setting", "a:k=d"),
+    )
+
+    assert done.code == 2
+    assert "k is given twice, as b and as d" in done.err
+
+
 def test_several_broken_rules_are_all_named(kbackup):
     """Nobody has to call again to learn of the second mistake."""
     done = kbackup(

@@ -98,6 +98,11 @@ RESTORE = SELECTING | {
         "resource_modifiers",
         ResourceModifiers.from_file(MODIFIERS),
     ),
+    "--action-setting": (
+        "velero.io/change-image-name:1=quay.io:80/a,mirror:80/a=b",
+        "action_settings",
+        {"velero.io/change-image-name": {"1": "quay.io:80/a,mirror:80/a=b"}},
+    ),
     "--restore-volumes": ("false", "restore_pvs", False),
     "--preserve-nodeports": ("true", "preserve_node_ports", True),
     "--status-include-resources": (

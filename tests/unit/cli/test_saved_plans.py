@@ -54,6 +54,29 @@ def test_saved_plan_is_carried_out(planned, simulated, file):
     assert names(simulated, "configmaps", "copy") == ["settings"]
 
 
+def test_settings_are_typed_again_as_they_were_typed(backed_up, file):
+    """What comes next has each setting, commas in it too, and none where none is meant."""
+    image = "velero.io/change-image-name:1=docker.io,mirror:80/a=b"
+    none = "velero.io/change-storage-class:"
+    words = (*COPY, "--action-setting", image, "--action-setting", none)
+
+    planned = backed_up("restore", "plan", "r", *words)
+
+    assert planned.code == 0, planned.err
+    assert f"--action-setting {image} --action-setting {none}" in planned.next
+    assert "settings of velero.io/change-image-name 1=docker.io,mirror:80/a=b" in (
+        planned.out
+    )
+    saved = backed_up("restore", "plan", "r", *words, "--save", file)
+    assert saved.code == 0, saved.err
+    document = json.loads(file.read_text())
+    jsonschema.validate(document, SCHEMA)
+    done = backed_up("restore", "create", "--plan", file, "--yes")
+    assert done.code == 0, done.err
+    described = backed_up("restore", "describe", "r").out
+    assert 'action_settings: {"velero.io/change-image-name": {"1": ' in described
+
+
 def test_quiesced_plan_is_carried_out_quiesced(backed_up, simulated, file):
     """What --quiesce keeps still is kept still by a plan from a file as well."""
     done = backed_up("restore", "plan", "r", *COPY, "--quiesce", "--save", file)

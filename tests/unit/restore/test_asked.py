@@ -101,3 +101,15 @@ def test_two_lines():
         "asked     namespaces shop -> copy",
         "          transforms kbackup.restore.quiesce",
     ]
+
+
+def test_settings_have_lines_of_their_own():
+    """Each action's settings are told once, with the ConfigMap that they are of."""
+    settings = {"acme.io/b": {"old": "new", "a": "c"}, "acme.io/a": {}}
+    options = RestoreOptions(relink_owners=False, action_settings=settings)
+
+    assert asked_lines(SPEC, options, {"acme.io/b": "velero/sc"}) == [
+        "asked     relink owners no",
+        "          settings of acme.io/a none",
+        "          settings of acme.io/b a=c, old=new (ConfigMap velero/sc)",
+    ]

@@ -13,6 +13,7 @@ from kbackup.restore._claims import (
     plan_volume,
     reset_claim,
     reset_volume,
+    with_volume_of_class,
 )
 
 CLAIMS = GroupResource.parse("persistentvolumeclaims")
@@ -137,6 +138,29 @@ def test_a_released_volume_is_reattached_when_asked_for():
     assert line.verdict is ClaimVerdict.REATTACH
     assert line.keeps_volume
     assert not line.loses_data
+
+
+@pytest.mark.parametrize(
+    ("owner", "found", "wanted", "problems"),
+    [
+        ("", "old", "new", ("waits: PV pv-1 has storage class old, not new",)),
+        ("", None, "new", ("waits: PV pv-1 has storage class none, not new",)),
+        ("", "old", "old", ()),
+        ("", "old", None, ()),  # the target's default class is not known
+        ("shop/data", "old", "new", ()),  # which names the claim, whatever its class
+    ],
+)
+def test_a_live_volume_of_another_class(owner, found, wanted, problems):
+    """A claim whose class was changed waits in vain for a volume that is nobody's."""
+    live = _volume(phase="Available", claim=owner)
+    live["spec"]["storageClassName"] = found
+    facts = VolumeFacts(volumes={"pv-1": live}, reattach=True)
+    line = plan_claim(_claim(), SOURCE, TARGET, _volume(), facts)
+    assert line.verdict is ClaimVerdict.REATTACH
+
+    changed = with_volume_of_class(line, _claim(storage_class=wanted), facts)
+
+    assert changed.problems == problems
 
 
 @pytest.mark.parametrize(

@@ -145,6 +145,7 @@ HEADS = st.builds(
     not_covered=st.lists(TEXTS, max_size=2).map(tuple),
     archive_digest=st.one_of(st.just(""), DIGESTS),
     writer_version=TEXTS,
+    settings_from=st.dictionaries(NAMES, NAMES, max_size=2),
     modifiers=st.none()
     | st.builds(
         PlanModifiers,
@@ -174,6 +175,9 @@ OPTIONS = st.builds(
     transforms=st.sampled_from([(), (keep,), (keep, drop), (drop, drop)]),
     resource_modifiers=st.sampled_from([None, RULES]),
     where=st.sampled_from([None, is_wanted]),
+    action_settings=st.dictionaries(
+        NAMES, st.dictionaries(NAMES, TEXTS, max_size=2), max_size=2
+    ),
     priorities=st.sampled_from([None, (), ("secrets", "pods")]),
     existing_cluster_resource_policy=st.sampled_from([None, *ExistingResourcePolicy]),
     controlled=st.sampled_from(["recreate", "adopt"]),
