@@ -232,15 +232,17 @@ def _stated(annotations: Mapping[str, Any], phase: HookPhase) -> ExecHook | None
     else:
         return None
     return ExecHook(
-        command=_list_of(command) if command.startswith("[") else (command,),
+        command=command_of(command),
         container=text_at(annotations, f"{prefix}container"),
         on_error=_mode(text_at(annotations, f"{prefix}on-error")),
         timeout=_time(text_at(annotations, f"{prefix}timeout")),
     )
 
 
-def _list_of(text: str) -> tuple[str, ...]:
-    """Return a command that is a JSON list; what is none is one program's name."""
+def command_of(text: str) -> tuple[str, ...]:
+    """Return a command: of a JSON list, or else of one program's name; none of no text."""
+    if not text.startswith("["):
+        return (text,) if text else ()
     try:
         return tuple(msgspec.json.decode(text, type=list[str]))
     except msgspec.DecodeError:
@@ -278,14 +280,18 @@ def _oddities(annotations: Mapping[str, Any]) -> Iterator[str]:
         yield from _odd_values(prefix, given)
 
 
-def _odd_values(prefix: str, given: Mapping[str, str]) -> Iterator[str]:
-    """Yield which values cannot be read, and what is done instead."""
-    command = given.get("command", "")
-    if command.startswith("[") and _list_of(command) == (command,):
+def odd_command(prefix: str, text: str) -> Iterator[str]:
+    """Yield what is done with a command that is not what it begins as."""
+    if text.startswith("[") and command_of(text) == (text,):
         yield (
             f"annotation {prefix}command begins as a JSON list and is none of texts: "
             "taken as the name of one program"
         )
+
+
+def _odd_values(prefix: str, given: Mapping[str, str]) -> Iterator[str]:
+    """Yield which values cannot be read, and what is done instead."""
+    yield from odd_command(prefix, given.get("command", ""))
     mode = given.get("on-error", "")
     if mode and _mode(mode) is None:
         shown = repr(mode[:_SHOWN])

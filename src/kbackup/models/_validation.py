@@ -345,6 +345,7 @@ def _restore_hook_violations(hooks: RestoreHooks) -> list[str]:
         path = f"hooks.resources[{index}]"
         if not resource.name:
             broken.append(f"{path} has no name")
+        broken += _selector_violations(resource.label_selector, ())
         for number, hook in enumerate(resource.post_hooks):
             where = f"{path}.postHooks[{number}]"
             if hook.exec is None and hook.init is None:
@@ -362,6 +363,6 @@ def _init_hook_violations(hook: InitRestoreHook, path: str) -> list[str]:
     return [
         f"{path}.init.initContainers[{number}] has no {field}"
         for number, container in enumerate(hook.init_containers)
-        for field in ("name", "image", "command")
-        if not container.get(field)
+        for field in ("name", "image")  # without a command, the image's entrypoint
+        if not isinstance(container.get(field), str) or not container[field]
     ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from kbackup.archive import ArchiveContents
 from kbackup.errors import PlanOutdatedError
+from kbackup.hooks import INIT_RESTORE_HOOK
 from kbackup.models import Backup, qualified_name
 from kbackup.restore._claims import ClaimVerdict
 from kbackup.restore._modifier_source import LoadedModifiers, named_digest
@@ -114,6 +115,7 @@ def _refuse_without_changers(
     if not named:
         return
     there = {action.name for action in session.plugins.restore_item_actions()}
+    there.add(INIT_RESTORE_HOOK)  # built in, though no action: it is told of like one
     there.update(map(qualified_name, plan.options.transforms))
     if modifiers is not None:
         there.update(modifiers.modifiers.names)

@@ -83,6 +83,8 @@ def _how(spec: RestoreSpec, options: RestoreOptions) -> Iterator[str]:
         yield f"preserve node ports {_yes(spec.preserve_node_ports)}"
     if spec.restore_status is not None:
         yield f"status {_status(spec.restore_status)}"
+    if hooks := [entry.name for entry in spec.hooks.resources]:
+        yield f"hooks {first_few(hooks)}"
     for name, value in deciding_options(options).items():
         if name == "resource_modifiers":
             continue  # the head says it of those of a ConfigMap as well

@@ -1,7 +1,7 @@
 """From an item of the backup to the item as it would be written.
 
-Reset, item actions, claims and volumes, place in the target, transforms, resource
-modifiers, labels: in this order, without any effect. A status that is wanted stays as
+Reset, item actions, claims and volumes, place in the target, init containers of hooks,
+transforms, resource modifiers, labels: in this order, without any effect. A status that is wanted stays as
 the backup has it. The planner calls it to predict, the writer calls it again to write:
 both get the same bytes, which the digest in the plan holds them to.
 """
@@ -17,6 +17,7 @@ import msgspec
 
 from kbackup._kits.controlled import Role, ownership
 from kbackup.errors import ActionError
+from kbackup.hooks import InitHooks
 from kbackup.models import (
     Backup,
     GroupResource,
@@ -73,8 +74,9 @@ class Desired(msgspec.Struct, frozen=True, kw_only=True):
         owners: Its owner references, still without UIDs; not part of the content.
         status: That of the backup, where it is to have it again; not part of the
             content. None: it is not.
-        changed_by: Which actions of others, or with settings of the user, transforms
+        changed_by: Which actions of others, or with settings of the user, hooks, transforms
             and resource modifiers changed it.
+        init_containers: The names of those that hooks added.
         rules: The resource modifiers that are for it, by number.
         errors: Why some of them were not applied; it is restored without.
     """
@@ -87,6 +89,7 @@ class Desired(msgspec.Struct, frozen=True, kw_only=True):
     begins: tuple[RestoreItemAction, ...] = ()
     owners: tuple[Reference, ...] = ()
     changed_by: tuple[str, ...] = ()
+    init_containers: tuple[str, ...] = ()
     status: Any = None
     rules: tuple[int, ...] = ()
     errors: tuple[str, ...] = ()
@@ -139,6 +142,7 @@ class DesiredMaker:
         redaction: Redaction = Redaction(),  # noqa: B008 - frozen
         statuses: StatusRules = StatusRules(),  # noqa: B008 - frozen
         modifiers: Modifiers | None = None,
+        hooks: InitHooks | None = None,
     ) -> None:
         self._restore = restore
         self._backup = backup
@@ -149,7 +153,7 @@ class DesiredMaker:
         self._run = run
         self._redaction = redaction
         self._statuses = statuses
-        self._user = UserChanges(options.transforms, modifiers, redaction)
+        self._user = UserChanges(options.transforms, modifiers, redaction, hooks)
         self._settings = {  # which an action cannot change for the next item
             action: MappingProxyType(given)
             for action, given in options.action_settings.items()
@@ -165,6 +169,7 @@ class DesiredMaker:
         line: ClaimLine | None = None,
         *,
         target: ResourceIdentifier | None = None,
+        hooked: bool = True,
     ) -> Desired:
         """Make the desired item.
 
@@ -173,14 +178,14 @@ class DesiredMaker:
             content: Its parsed body, given away: it is changed.
             line: What the plan says about it, where it is a claim.
             target: Where it goes, if the caller has asked the filters already.
+            hooked: A Pod gets the init containers of hooks.
 
         Raises:
-            ActionError: An action or a transform failed on it.
+            ActionError: An action, a hook or a transform failed on it.
             ActionTimeoutError: An action did not come back.
         """
         kind = self._kind_of(item.identifier.group_resource)
-        owners = self._owners_of(content)
-        status = content.get("status")
+        owners, status = self._owners_of(content), content.get("status")
         reset(content)
         outcome = _NOTHING_DONE
         if kind.actions and kind.is_concerned(content):
@@ -190,11 +195,10 @@ class DesiredMaker:
         target = target or self._filters.target(item.identifier)
         settle(content, namespace=target.namespace, name=target.name)
         changed = Changed(content=content, target=target, skip=outcome.skip)
-        if self._user and not outcome.skip:
-            changed = self._user.apply(content, item.identifier, target)
+        if (self._user or kind.is_pod) and not outcome.skip:
+            changed = self._user.apply(content, item.identifier, target, hooked=hooked)
         content = changed.content
-        if not kind.is_namespace:
-            label(content, backup=self._backup_label, restore=self._restore_label)
+        self._label(content, kind)
         return Desired(
             content=content,
             body=_encode(content),
@@ -204,10 +208,15 @@ class DesiredMaker:
             begins=outcome.begins,
             owners=owners,
             changed_by=outcome.changed_by + changed.changed_by,
+            init_containers=changed.init_containers,
             status=status if self._wants(status, item, content) else None,
             rules=changed.rules,
             errors=changed.errors,
         )
+
+    def _label(self, content: dict[str, Any], kind: "_TypeFacts") -> None:
+        if not kind.is_namespace:
+            label(content, backup=self._backup_label, restore=self._restore_label)
 
     def _wants(self, status: Any, item: Item, content: Mapping[str, Any]) -> bool:
         """Whether an item is to have again the status that it had, if it had one."""
@@ -248,6 +257,7 @@ class DesiredMaker:
                 is_claim=resource == well_known.PERSISTENT_VOLUME_CLAIMS,
                 is_volume=resource == well_known.PERSISTENT_VOLUMES,
                 is_namespace=resource == well_known.NAMESPACES,
+                is_pod=resource == well_known.PODS,
             )
         return known
 
@@ -373,6 +383,7 @@ class _TypeFacts:
     is_claim: bool = False
     is_volume: bool = False
     is_namespace: bool = False
+    is_pod: bool = False
 
     def is_concerned(self, content: Mapping[str, Any]) -> bool:
         """Whether any action may want an item: of most Secrets none does."""

@@ -1,4 +1,4 @@
-"""What plugins, transforms and modifiers change in what is written, and who did.
+"""What plugins, hooks, transforms and modifiers change in what is written, and who did.
 
 What kbackup does to an item is documented; what plugins and functions of the user do to
 it is known only when it is done. So such an item is made a second time, without them,
@@ -22,7 +22,7 @@ class ForeignChanges:
     """Tells of the changes that are not kbackup's own.
 
     Args:
-        plain: Makes items without actions of others, transforms and modifiers.
+        plain: Makes items without actions of others, hooks, transforms, modifiers.
     """
 
     _request: RestoreRequest

@@ -12,6 +12,7 @@ from kbackup._kits.controlled import FREE, Owner, Ownership, Role
 from kbackup.models import Item, ResourceIdentifier
 from kbackup.restore._adoption import ADOPTED_BY, adopter_of
 from kbackup.restore._claims import ClaimLine
+from kbackup.restore._desired import Desired
 from kbackup.restore._plan import PlanAction, PlanEntry, StatusWrite
 from kbackup.restore._seen import LiveObject, TypeView
 
@@ -37,6 +38,7 @@ class ItemCase(msgspec.Struct):
     orphan: bool = False
     met: dict[str, Any] | None = None
     untied: Sequence[str] = ()
+    unhooked: Desired | None = None
 
     @property
     def lives(self) -> bool:

@@ -27,6 +27,7 @@ from kbackup.catalog.engine import (
     is_endpoints_of_selector,
 )
 from kbackup.errors import ActionError, ArchiveCorruptError, KBackupError
+from kbackup.hooks import has_init_containers
 from kbackup.models import GroupResource, Item, ResourceIdentifier, well_known
 from kbackup.plugins.engine import ODD, oddity
 from kbackup.restore._adoption import (
@@ -46,6 +47,7 @@ from kbackup.restore._existing import decide
 from kbackup.restore._field_managers import lacks_managers, wants_managers
 from kbackup.restore._filters import keeps_despite_where
 from kbackup.restore._foreign import ForeignChanges
+from kbackup.restore._hooked_pods import made, unhooked
 from kbackup.restore._item_case import ItemCase
 from kbackup.restore._makers import Makers
 from kbackup.restore._namespaces import is_terminating
@@ -196,6 +198,8 @@ class ItemPlanner:
             self._ask_for_more(case)
         kind = group_kind(case.item.api_version, case.item.kind)
         self._state.left.add((kind, target.namespace, target.name))
+        if target.group_resource == well_known.PODS:
+            self._book.see_left_pod(target, case.content)
         return case.entry(PlanAction.SKIP, reason)
 
     def _wait_for_pods(self, case: ItemCase) -> None:
@@ -216,9 +220,7 @@ class ItemPlanner:
         facts = None if line is None else self._volumes.facts
         waits = () if facts is None else class_problems(case.content, facts)
         try:
-            desired = self._maker.make(
-                case.item, case.content, line, target=case.target
-            )
+            desired = made(self._maker, case)
         except KBackupError as exc:
             return case.entry(PlanAction.CONFLICT, str(exc))
         if line is not None and facts is not None:
@@ -232,6 +234,7 @@ class ItemPlanner:
         if desired.status is not None:
             case.status = BY_SECOND if case.view.status_apart else ALONG
         entry = self._place(case, desired)
+        desired = case.unhooked or desired
         if line is not None or case.untied:
             entry = self._as_placed(case, entry)
         if desired.rules or desired.changed_by:
@@ -357,6 +360,8 @@ class ItemPlanner:
         if ours and is_kept and awaits_owner(live):  # and its owner was refused then
             desired, waits = made_idle(desired), {"adopter": case.adopter, "idle": True}
         case.met = cleaned(live)
+        if not has_init_containers(live, desired.init_containers):
+            desired = case.unhooked = unhooked(self._maker, case)
         verdict = decide(desired.content, case.met, rules, hide=hide)
         if verdict.action is PlanAction.UNCHANGED:
             if due:  # an earlier run ended between its writes
@@ -470,7 +475,7 @@ class ItemPlanner:
     def _ask_for_more(self, case: ItemCase) -> None:
         """What a controller makes anew still needs its claims."""
         try:
-            desired = self._maker.make(case.item, case.content)
+            desired = self._maker.make(case.item, case.content, hooked=False)
         except KBackupError:
             return  # it is not written: what an action thinks of it does not matter
         for wanted in desired.additional:

@@ -9,6 +9,7 @@ from typing import Any
 
 from kbackup._kits.controlled import Owner
 from kbackup._kits.kinds import GroupKind, group_kind, is_built_in
+from kbackup.hooks import InitHooks
 from kbackup.models import (
     APIResource,
     ResourceIdentifier,
@@ -20,6 +21,7 @@ from kbackup.restore._backends import WEBHOOK_KINDS, Backends
 from kbackup.restore._claims import ClaimLine
 from kbackup.restore._default_classes import DefaultClasses
 from kbackup.restore._elsewhere import Elsewhere
+from kbackup.restore._hook_notices import HookNotices
 from kbackup.restore._node_ports import NodePorts
 from kbackup.restore._owners import STILL_OWNERLESS
 from kbackup.restore._plan import ALONG, Notice, PlanAction, PlanEntry
@@ -138,15 +140,20 @@ class NoticeBook:
     Args:
         copied: Namespaces that are restored under another name.
         version: Of the target's API server.
+        hooks: The init containers that are asked for.
     """
 
     def __init__(
-        self, copied: Iterable[str] = (), version: ServerVersion | None = None
+        self,
+        copied: Iterable[str] = (),
+        version: ServerVersion | None = None,
+        hooks: InitHooks | None = None,
     ) -> None:
         self._originals = Elsewhere(copied)
         self._backends = Backends()
         self._node_ports = NodePorts()
         self._defaults = DefaultClasses()
+        self._hooks = HookNotices(hooks)
         self._suspends_jobs = _suspends_jobs(version or ServerVersion())
         self._found: dict[str, list[ResourceIdentifier]] = {}
         self._plain: list[str] = []
@@ -194,6 +201,7 @@ class NoticeBook:
             self._note(_ELSEWHERE, target)
         if target.group_resource == well_known.CONFIG_MAPS:
             return
+        self._hooks.see(entry, content)
         self._backends.see(entry, content)
         self._node_ports.see(entry, content)
         self._defaults.see(entry, content, live or {})
@@ -203,6 +211,10 @@ class NoticeBook:
             self._note(sentence, target)
         if not self._suspends_jobs and _is_job_to_hold(entry, _spec_of(content)):
             self._note(_NOT_HELD, target)
+
+    def see_left_pod(self, target: ResourceIdentifier, content: Content) -> None:
+        """Look at a Pod that is left to its controller, which makes it without hooks."""
+        self._hooks.see_left(target, content)
 
     def see_original(self, *, sure: bool = True) -> None:
         """Note that what is restored is a copy beside its original, or may be."""
@@ -275,7 +287,7 @@ class NoticeBook:
             for sentence in _ORDER
             if sentence in self._found
         ]
-        found += self._named
+        found += [*self._hooks.notices(), *self._named]
         if self._copy and not _TWICE.isdisjoint(self._found):
             found.append(Notice(what=self._copy))
         return (*(Notice(what=sentence) for sentence in self._plain), *found)

@@ -22,6 +22,7 @@ from kbackup.restore._desired import Desired, DesiredMaker
 from kbackup.restore._disk_watch import DiskWatch
 from kbackup.restore._existing import ExistingRules
 from kbackup.restore._gate import Gate
+from kbackup.restore._hooked_pods import is_hooked
 from kbackup.restore._owners import OwnerLinks
 from kbackup.restore._plan import PlanAction, PlanEntry
 from kbackup.restore._redaction import Redaction
@@ -170,7 +171,7 @@ class ObjectWriter:
         if item is None:
             return self._maker.make_blank_namespace(entry.target)
         line = self._lines.get(entry.identifier)
-        desired = self._maker.make(item, item.content, line)
+        desired = self._maker.make(item, item.content, line, hooked=is_hooked(entry))
         return made_idle(desired) if entry.idle else desired
 
     # --- begin ------------------------------------------------------------------------

@@ -89,9 +89,9 @@ class PlanEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         reason: Why, or what to know about it.
         differences: From the live object to the desired one.
         changes: What differs in an item that is created from what kbackup makes of the
-            backup's: what actions of others and transforms changed, and the replicas of
-            a ReplicaSet that waits for its Deployment.
-        changed_by: The actions of others, or with settings, transforms and resource
+            backup's: what actions of others, hooks and transforms changed, and the
+            replicas of a ReplicaSet that waits for its Deployment.
+        changed_by: The actions of others, or with settings, hooks, transforms and resource
             modifiers that changed it; none in a saved plan of an earlier version.
         errors: Which resource modifiers are not applied to it, and why: it is written
             without them, and the restore ends with these errors.

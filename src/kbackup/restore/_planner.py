@@ -96,7 +96,9 @@ class Planner:
         self._run = run
         self._state = PlanState()
         self._book = NoticeBook(
-            request.spec.namespace_mapping, version=request.target_version
+            request.spec.namespace_mapping,
+            version=request.target_version,
+            hooks=request.init_hooks,
         )
         self._bodies = contents.in_order()
         self._foreign = foreign

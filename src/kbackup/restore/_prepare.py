@@ -481,6 +481,7 @@ def make_maker(
         redaction=request.redaction,
         statuses=request.statuses,
         modifiers=loaded.modifiers if loaded is not None else None,
+        hooks=None if plain else request.init_hooks,
     )
 
 

@@ -15,6 +15,7 @@ from kbackup.catalog import Manifest, VolumeRecord
 from kbackup.catalog.engine import SystemObjects
 from kbackup.cluster import Cluster, Discovery
 from kbackup.errors import InvalidSpecError
+from kbackup.hooks import InitHooks
 from kbackup.models import (
     Backup,
     ExistingResourcePolicy,
@@ -103,6 +104,11 @@ class RestoreRequest:
         """The value of the label that every restored object carries."""
         return label_value(self.restore.name)
 
+    @property
+    def init_hooks(self) -> InitHooks:
+        """Which Pods get init containers, as asked for."""
+        return InitHooks(self.spec.hooks, self.restore.metadata.uid)
+
     def hides(self, item: Item) -> bool:
         """Whether the values of an item may not be shown."""
         return self.redaction.hides(item.identifier.group_resource, item.kind)
@@ -120,8 +126,12 @@ def validate(name: str, spec: RestoreSpec, options: RestoreOptions) -> None:
         *validate_restore_spec(spec),
         *modifier_violations(spec, options),
     ]
-    if spec.hooks.resources:
-        broken.append("restore hooks are not supported by this version")
+    for entry in spec.hooks.resources:
+        if any(hook.exec is not None for hook in entry.post_hooks):
+            fact = (
+                f"restore hook {entry.name}: commands are not supported by this version"
+            )
+            broken.append(fact)
     if options.convert:
         broken.append("conversion is not supported by this version")
     if broken:

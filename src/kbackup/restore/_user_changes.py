@@ -1,6 +1,7 @@
-"""What the user's own functions and rules make of an item, after kbackup and plugins.
+"""What the user's hooks, functions and rules make of an item, after kbackup and plugins.
 
-Transforms first, resource modifiers after them. Pure as far as the functions are.
+Init containers of hooks first, then transforms, then resource modifiers: each sees what was
+done before. Pure as far as the functions are.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,7 +10,8 @@ from typing import Any
 import msgspec
 
 from kbackup.errors import ActionError
-from kbackup.models import ItemTransform, ResourceIdentifier, qualified_name
+from kbackup.hooks import INIT_RESTORE_HOOK, InitHooks
+from kbackup.models import ItemTransform, ResourceIdentifier, qualified_name, well_known
 from kbackup.plugins.engine import NO_OBJECT, fact_of, is_object
 from kbackup.restore._modifiers import Modifiers
 from kbackup.restore._redaction import Redaction
@@ -26,7 +28,8 @@ class Changed(msgspec.Struct, frozen=True, kw_only=True):
         content: The item.
         target: Where it goes now.
         skip: Why it shall not be restored; empty: it shall.
-        changed_by: Which transforms and rules changed it.
+        changed_by: Which transforms and rules changed it, and `INIT_RESTORE_HOOK`.
+        init_containers: The names of those that hooks added.
         rules: The resource modifiers that are for it, by number.
         errors: Why some of them were not applied.
     """
@@ -35,6 +38,7 @@ class Changed(msgspec.Struct, frozen=True, kw_only=True):
     target: ResourceIdentifier
     skip: str = ""
     changed_by: tuple[str, ...] = ()
+    init_containers: tuple[str, ...] = ()
     rules: tuple[int, ...] = ()
     errors: tuple[str, ...] = ()
 
@@ -43,14 +47,19 @@ class Changed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UserChanges:
-    """Transforms and resource modifiers of one restore; may be called from any thread."""
+    """Hooks, transforms and modifiers of one restore; may be called from any thread.
+
+    True where it may change any item; hooks change Pods only.
+    """
 
     def __init__(
         self,
         transforms: tuple[ItemTransform, ...],
         modifiers: Modifiers | None,
         redaction: Redaction,
+        hooks: InitHooks | None = None,
     ) -> None:
+        self._hooks = hooks
         self._transforms = transforms
         self._modifiers = modifiers
         self._redaction = redaction
@@ -63,6 +72,8 @@ class UserChanges:
         content: dict[str, Any],
         source: ResourceIdentifier,
         target: ResourceIdentifier,
+        *,
+        hooked: bool = True,
     ) -> Changed:
         """Make the user's changes.
 
@@ -70,12 +81,18 @@ class UserChanges:
             content: In its place in the target.
             source: The item in the backup.
             target: Its place.
+            hooked: If it is a Pod, it gets the init containers of hooks.
 
         Raises:
-            ActionError: A transform failed on it.
+            ActionError: A hook cannot be added to it, or a transform failed on it.
         """
         changed_by: list[str] = []
         skip = ""
+        added: tuple[str, ...] = ()
+        is_pod = target.group_resource == well_known.PODS
+        if hooked and is_pod and self._hooks is not None:
+            content, added = self._hooks.add_to(content, target)
+            changed_by += [INIT_RESTORE_HOOK] if added else []
         if self._transforms:
             content, skip = self._transform(content, target, changed_by)
         if skip or self._modifiers is None:
@@ -84,12 +101,14 @@ class UserChanges:
                 target=target if skip else _moved(content, target),
                 skip=skip,
                 changed_by=tuple(changed_by),
+                init_containers=added,
             )
         modified = self._modifiers.modify(content, source)
         return Changed(
             content=modified.content,
             target=_moved(modified.content, target),
             changed_by=(*changed_by, *modified.changed_by),
+            init_containers=added,
             rules=modified.rules,
             errors=modified.errors,
         )

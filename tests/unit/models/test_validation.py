@@ -335,7 +335,7 @@ def test_what_belongs_to_one_cluster_may_be_named(resource):
 
 
 def test_restore_hooks_say_what_to_run():
-    """Init containers need name, image and command; other hooks a command."""
+    """Init containers need a name and an image; other hooks need a command."""
     hooks = RestoreHooks(
         resources=[
             RestoreResourceHookSpec(
@@ -344,7 +344,9 @@ def test_restore_hooks_say_what_to_run():
                     RestoreResourceHook(exec=ExecRestoreHook()),
                     RestoreResourceHook(init=InitRestoreHook()),
                     RestoreResourceHook(
-                        init=InitRestoreHook(init_containers=[{"name": "i"}])
+                        init=InitRestoreHook(
+                            init_containers=[{"name": "i"}, {"name": 1, "image": "i"}]
+                        )
                     ),
                 ]
             ),
@@ -361,7 +363,7 @@ def test_restore_hooks_say_what_to_run():
         "hooks.resources[0].postHooks[1] has no command",
         "hooks.resources[0].postHooks[2] has no init container",
         "hooks.resources[0].postHooks[3].init.initContainers[0] has no image",
-        "hooks.resources[0].postHooks[3].init.initContainers[0] has no command",
+        "hooks.resources[0].postHooks[3].init.initContainers[1] has no name",
     ]
 
 

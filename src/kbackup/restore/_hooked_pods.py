@@ -1,0 +1,37 @@
+"""A Pod that lives already gets no hooks, whatever a new one in its place would get.
+
+Asked by the item planner, and with a line of its plan by what writes it.
+"""
+
+from kbackup.errors import ActionError
+from kbackup.hooks import INIT_RESTORE_HOOK
+from kbackup.restore._desired import Desired, DesiredMaker
+from kbackup.restore._item_case import ItemCase
+from kbackup.restore._plan import PlanAction, PlanEntry
+
+
+def is_hooked(entry: PlanEntry) -> bool:
+    """Whether a Pod of the plan gets its hooks: a live one has had them, or never does."""
+    is_change = entry.action is PlanAction.UPDATE and not entry.only_second_writes
+    return not is_change or INIT_RESTORE_HOOK in entry.changed_by
+
+
+def made(maker: DesiredMaker, case: ItemCase) -> Desired:
+    """The item as it would be written, were its place free.
+
+    Raises:
+        ActionError: An action, a hook or a transform failed on it.
+    """
+    try:
+        return maker.make(case.item, case.content, case.line, target=case.target)
+    except ActionError as exc:  # a hook that cannot be added need not be to a live Pod
+        if exc.plugin != INIT_RESTORE_HOOK or not case.lives:
+            raise
+        return unhooked(maker, case)
+
+
+def unhooked(maker: DesiredMaker, case: ItemCase) -> Desired:
+    """The item where its Pod lives already: nothing is added to that one."""
+    return maker.make(
+        case.item, case.item.content, case.line, target=case.target, hooked=False
+    )
