@@ -13,6 +13,7 @@ from kbackup.models import (
     ExistingResourcePolicy,
     InitRestoreHook,
     LabelSelector,
+    ResourceModifiers,
     RestoreHooks,
     RestoreOptions,
     RestoreResourceHook,
@@ -153,6 +154,24 @@ def test_a_transform_sees_them(make_shop):
     assert images == ["mirror/tools:1", "mirror/own:1"]
     assert line(plan).changed_by[0] == HOOK
     assert spec == wish(A)
+
+
+def test_a_resource_modifier_sees_them(make_shop):
+    """So do resource modifiers, which can give a hook's container what it lacks."""
+    shop = make_shop([namespace(), pod()])
+    rules = ResourceModifiers.from_yaml(
+        "version: v1\nresourceModifierRules:\n"
+        "- conditions: {groupResource: pods}\n"
+        "  patches:\n"
+        "  - {operation: replace, path: /spec/initContainers/0/image, value: other}\n"
+    )
+
+    plan = shop.engine.plan("try-1", wish(A), RestoreOptions(resource_modifiers=rules))
+    shop.engine.apply(plan)
+
+    first, _own = shop.object("pods", "shop", "db")["spec"]["initContainers"]
+    assert (first["name"], first["image"]) == ("a", "other")
+    assert line(plan).changed_by == (HOOK, "resource modifier rule 1")
 
 
 def test_the_same_restore_again(make_shop):
