@@ -14,7 +14,7 @@ from kbackup.restore._plan import Notice, PlanAction, PlanEntry
 Content = Mapping[str, Any]
 
 _LEFT = (
-    "restored without the init containers of hooks, for a controller makes it anew "
+    "comes without the init containers of hooks, for its controller makes it anew "
     "(controlled='adopt' creates Pods with them, but for those of Jobs)"
 )
 _COMMANDS = (

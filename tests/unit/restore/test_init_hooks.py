@@ -314,7 +314,7 @@ def test_pods_that_a_controller_makes_are_named(make_shop):
     shop.engine.run("try-1", wish(A))
 
     assert len(told) == 1
-    assert "a controller makes it anew" in told[0]
+    assert "its controller makes it anew" in told[0]
     assert f"pods/shop/{POD}" in told[0]
     assert POD not in shop.names("pods")
     assert notices(shop.engine.plan("try-2", PLAIN), "init containers") == []
