@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from kbackup._kits.edit import JSONObject, without
 from kbackup._kits.nested import mapping_at
-from kbackup.actions._edit import JSONObject, without
 from kbackup.actions._references import volume_of_claim
 from kbackup.models import ResourceSelector, label_value, labels
 from kbackup.plugins import BackupInput, BackupOutput

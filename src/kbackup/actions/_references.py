@@ -5,8 +5,8 @@ Shared by actions of backup and restore, which follow the same references.
 
 from __future__ import annotations
 
+from kbackup._kits.edit import JSONObject
 from kbackup._kits.nested import objects_at, text_at
-from kbackup.actions._edit import JSONObject
 from kbackup.models import ResourceIdentifier, well_known
 
 

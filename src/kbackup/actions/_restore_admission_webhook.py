@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kbackup.actions._edit import JSONObject, each_changed
+from kbackup._kits.edit import JSONObject, each_changed
 from kbackup.models import ResourceSelector
 from kbackup.plugins import RestoreInput, RestoreOutput
 

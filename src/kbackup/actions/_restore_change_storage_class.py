@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from kbackup._kits.edit import JSONObject, Path, each_changed, replaced
 from kbackup._kits.nested import text_at
 from kbackup._kits.storage_classes import CLASS_ANNOTATION
-from kbackup.actions._edit import JSONObject, Path, each_changed, replaced
 from kbackup.models import ResourceSelector
 from kbackup.plugins import RestoreInput, RestoreOutput
 

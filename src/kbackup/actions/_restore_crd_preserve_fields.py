@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from kbackup._kits.edit import JSONObject, each_changed, replaced, without
 from kbackup._kits.nested import mapping_at
-from kbackup.actions._edit import JSONObject, each_changed, replaced, without
 from kbackup.errors import ClusterError
 from kbackup.models import ResourceSelector
 from kbackup.plugins import RestoreInput, RestoreOutput

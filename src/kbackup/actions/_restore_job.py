@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from kbackup._kits.edit import without
 from kbackup._kits.nested import mapping_at
 from kbackup._kits.normalise import CONTROLLER_UID_LABELS
-from kbackup.actions._edit import without
 from kbackup.models import ResourceSelector
 from kbackup.plugins import RestoreInput, RestoreOutput
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
 
+from kbackup._kits.edit import JSONObject, each_changed, with_list, without
 from kbackup._kits.nested import objects_at, text_at
 from kbackup._kits.normalise import TOPOLOGY_LABELS
-from kbackup.actions._edit import JSONObject, each_changed, with_list, without
 from kbackup.actions._references import priority_class_of_pod
 from kbackup.models import ResourceSelector
 from kbackup.plugins import RestoreInput, RestoreOutput

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from kbackup._kits.edit import without
 from kbackup._kits.normalise import ARCHIVE_NOTES, BIND_ANNOTATIONS
-from kbackup.actions._edit import without
 from kbackup.actions._references import volume_of_claim
 from kbackup.models import ResourceSelector
 from kbackup.plugins import RestoreInput, RestoreOutput

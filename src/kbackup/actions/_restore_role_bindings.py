@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from kbackup._kits.edit import JSONObject, each_changed
 from kbackup._kits.nested import text_at
-from kbackup.actions._edit import JSONObject, each_changed
 from kbackup.models import ResourceSelector
 from kbackup.plugins import RestoreInput, RestoreOutput
 

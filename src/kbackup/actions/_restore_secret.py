@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from kbackup._kits.edit import without
 from kbackup._kits.service_tokens import ACCOUNT_UID, generated_for, is_token
-from kbackup.actions._edit import without
 from kbackup.models import ResourceSelector
 from kbackup.plugins import RestoreInput, RestoreOutput
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
+from kbackup._kits.edit import JSONObject, each_changed, without
 from kbackup._kits.nested import mapping_at, objects_at, text_at
 from kbackup._kits.normalise import LAST_APPLIED
-from kbackup.actions._edit import JSONObject, each_changed, without
 from kbackup.models import ResourceSelector
 from kbackup.plugins import RestoreInput, RestoreOutput
 

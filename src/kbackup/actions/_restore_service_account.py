@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from kbackup._kits.edit import with_list
 from kbackup._kits.nested import objects_at, text_at
-from kbackup.actions._edit import with_list
 from kbackup.models import ResourceSelector
 from kbackup.plugins import RestoreInput, RestoreOutput
 

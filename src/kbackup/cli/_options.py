@@ -273,15 +273,26 @@ def operations_option(command: F) -> F:
     )(command)
 
 
-def list_option(*names: str, text: str) -> Callable[[F], F]:
+def _as_tuple(
+    _ctx: click.Context, _param: click.Parameter, value: tuple[tuple[Any, ...], ...]
+) -> tuple[Any, ...]:
+    return tuple(chain.from_iterable(value))
+
+
+def list_option(
+    *names: str,
+    text: str,
+    metavar: str = "NAME,...",
+    callback: Callable[..., Any] = _as_tuple,
+) -> Callable[[F], F]:
     """Return an option that takes a list, comma-separated and repeatable."""
     return click.option(
         *names,
         type=CommaSeparated(),
         multiple=True,
-        metavar="NAME,...",
+        metavar=metavar,
         help=text,
-        callback=lambda _ctx, _param, value: tuple(v for part in value for v in part),
+        callback=callback,
     )
 
 

@@ -12,7 +12,7 @@ import click
 from click.core import ParameterSource
 
 from kbackup._kits.private_file import private_file
-from kbackup.errors import InvalidPlanError
+from kbackup.errors import InvalidConfigError, InvalidPlanError
 
 if TYPE_CHECKING:
     from kbackup.models import ItemTransform, ResourceModifiers
@@ -47,7 +47,7 @@ def save_plan(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def load_plan(path: Path, modifiers: ResourceModifiers | None) -> RestorePlan:
-    """Read a plan; of functions it may name those that the command line sets.
+    """Read a plan; of functions it may name those of `kbackup.restore.transforms`.
 
     Args:
         path: Of its file.
@@ -70,15 +70,17 @@ def load_plan(path: Path, modifiers: ResourceModifiers | None) -> RestorePlan:
 
 
 def _transforms_of(text: bytes) -> tuple[ItemTransform, ...]:
-    """Return what ``--quiesce`` had set; of anything else the reader complains."""
-    from kbackup.models import qualified_name  # noqa: PLC0415 - on demand
-    from kbackup.restore import quiesce  # noqa: PLC0415 - on demand
+    """Return the transforms that a plan names, if they are all of kbackup's own.
+
+    Of anything else the reader complains.
+    """
+    from kbackup.restore import transforms  # noqa: PLC0415 - on demand
 
     try:
         names = json.loads(text)["options"]["transforms"]
-    except (ValueError, LookupError, TypeError, RecursionError):
+        return tuple(transforms.from_name(name) for name in names)
+    except (ValueError, LookupError, TypeError, RecursionError, InvalidConfigError):
         return ()
-    return (quiesce,) if names == [qualified_name(quiesce)] else ()
 
 
 def refuse_beside_plan(context: click.Context) -> None:

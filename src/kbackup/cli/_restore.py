@@ -54,6 +54,7 @@ from kbackup.cli._progress import show_progress
 from kbackup.cli._session import NoBackupGivenError, Session
 from kbackup.cli._several import Named, each_named, picked, print_each
 from kbackup.cli._signals import cancel_on_signal
+from kbackup.cli._transforms import transform_options, transforms_of
 from kbackup.cli._typed import as_typed
 from kbackup.errors import CodecError, KBackupError
 from kbackup.models import (
@@ -68,7 +69,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from kbackup.catalog import BackupStore, ClaimRecord
-    from kbackup.models import ItemTransform, Restore, RestoreResult
+    from kbackup.models import Restore, RestoreResult
     from kbackup.plugins import Observer
     from kbackup.restore import RestoreEngine, RestorePlan
 
@@ -126,11 +127,7 @@ _RESTORE_OPTIONS = (
     click.option(
         "--expect-cluster", metavar="UID|CONTEXT", help="Refuse any other target."
     ),
-    click.option(
-        "--quiesce",
-        is_flag=True,
-        help="Let a copy run nothing and take no outside name or address.",
-    ),
+    transform_options,
     click.option(
         "--include-system", is_flag=True, help="Also what belongs to the cluster."
     ),
@@ -343,7 +340,7 @@ def _request(
     deadline: timedelta | None = flags["deadline"]
     options = RestoreOptions(
         action_settings=flags["action_settings"],
-        transforms=_transforms(quiet=flags["quiesce"]),
+        transforms=transforms_of(flags),
         resource_modifiers=_modifiers(flags),
         existing_cluster_resource_policy=flags["existing_cluster_resource_policy"],
         released_volumes=flags["released_volumes"],
@@ -357,15 +354,6 @@ def _request(
     if deadline is not None:
         options = attrs.evolve(options, deadline=deadline)
     return flags["name"] or _default_name(backup), spec, options
-
-
-def _transforms(*, quiet: bool) -> tuple[ItemTransform, ...]:
-    """Return the transforms that the flags mean."""
-    if not quiet:
-        return ()
-    from kbackup.restore import quiesce  # noqa: PLC0415 - on demand
-
-    return (quiesce,)
 
 
 def _modifiers(flags: Mapping[str, Any]) -> ResourceModifiers | None:

@@ -15,6 +15,7 @@ from kbackup.models import ItemTransform, ResourceIdentifier, qualified_name, we
 from kbackup.plugins.engine import NO_OBJECT, fact_of, is_object
 from kbackup.restore._modifiers import Modifiers
 from kbackup.restore._redaction import Redaction
+from kbackup.restore.transforms._base import Transform
 
 _encode = msgspec.json.Encoder().encode
 _encode_sorted = msgspec.json.Encoder(order="sorted").encode
@@ -117,9 +118,11 @@ class UserChanges:
         self, body: dict[str, Any], target: ResourceIdentifier, changed_by: list[str]
     ) -> tuple[dict[str, Any], str]:
         """Apply the user's functions; the text says why the item is left out."""
-        before = fingerprint(body)
+        before = b""
         for transform in self._transforms:
-            name = qualified_name(transform)
+            if isinstance(transform, Transform) and not transform.concerns(body):
+                continue
+            name, before = qualified_name(transform), before or fingerprint(body)
             kind = str(body.get("kind"))
             hide = self._redaction.hides(target.group_resource, kind)
             changed = _apply(transform, body, name, target, hide=hide)

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kbackup._kits.nested import mapping_at, text_at
-from kbackup.actions._edit import (
+from kbackup._kits.edit import (
     each_changed,
     pod_spec_paths,
     replaced,
     with_list,
     without,
 )
+from kbackup._kits.nested import mapping_at, text_at
 
 KEYS = st.sampled_from("abc")
 JSON = st.recursive(

@@ -1,7 +1,7 @@
 """Change nested JSON without touching what one was given.
 
-Actions must not change their input: every function here returns a new object that
-shares what did not change, or the very object given where nothing did.
+Actions and transforms must not change their input: every function here returns a new
+object that shares what did not change, or the very object given where nothing did.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ _POD_SPECS: tuple[Path, ...] = (
     ("spec", "jobTemplate", "spec", "template", "spec"),  # CronJob
     ("spec", "template", "spec"),  # Deployment, StatefulSet, Job, ...
     ("template", "spec"),  # PodTemplate
+    ("data", "spec", "template", "spec"),  # ControllerRevision
     ("spec",),  # Pod
 )
 
