@@ -17,7 +17,7 @@ from kbackup.models import (
     RestoreStatusSpec,
     TypedLocalObjectReference,
 )
-from kbackup.restore import quiesce
+from kbackup.restore import quiesce, transforms
 
 WEB, DB = LabelSelector.parse("app=web"), LabelSelector.parse("app=db")
 HOUR = timedelta(hours=1)
@@ -113,6 +113,31 @@ RESTORE = SELECTING | {
     "--released-volumes": ("reattach", "released_volumes", "reattach"),
     "--retained-volumes": ("reuse", "retained_volumes", "reuse"),
     "--expect-cluster": ("prod", "expect_cluster", "prod"),
+    "--map-registry": (
+        "docker.io=r.example.com:5000/m,quay.io=b.io",
+        "transforms",
+        (
+            transforms.registry(
+                {"docker.io": "r.example.com:5000/m", "quay.io": "b.io"}
+            ),
+        ),
+    ),
+    "--map-storage-class": (
+        "gp2=fast",
+        "transforms",
+        (transforms.storage_class({"gp2": "fast"}),),
+    ),
+    "--map-ingress-host": (
+        "a.example.com=b.example.com",
+        "transforms",
+        (transforms.ingress_hosts({"a.example.com": "b.example.com"}),),
+    ),
+    "--max-replicas": ("0", "transforms", (transforms.replicas(at_most=0),)),
+    "--drop-node-selectors": (
+        "pool,disk",
+        "transforms",
+        (transforms.node_selectors(drop=["pool", "disk"]),),
+    ),
     "--quiesce": (None, "transforms", (quiesce,)),
     "--include-system": (None, "include_system", True),
     "--validate": (None, "validate", True),

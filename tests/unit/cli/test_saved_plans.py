@@ -89,6 +89,42 @@ def test_quiesced_plan_is_carried_out_quiesced(backed_up, simulated, file):
     assert web["spec"]["replicas"] == 0
 
 
+CHANGED = (
+    *("--map-storage-class", "standard=fast", "--max-replicas", "1"),
+    *("--map-registry", "docker.io=r.example.com:5000/hub", "--quiesce"),
+)
+
+
+def test_changes_of_the_command_line_are_in_the_plan(backed_up, simulated, file):
+    """What was changed when it was planned is changed by the plan from a file as well."""
+    done = backed_up("restore", "plan", "r", *COPY, *CHANGED, "--save", file)
+    assert done.code == 0, done.err
+    assert done.out.count("changed by kbackup.restore.transforms.storage_class") == 1
+    record = json.loads(file.read_text())["options"]["transforms"]
+
+    done = backed_up("restore", "create", "--plan", file, "--yes")
+
+    assert done.code == 0, done.err
+    (claim,) = simulated.objects("persistentvolumeclaims", "copy")
+    assert claim["spec"]["storageClassName"] == "fast"
+    assert record == [
+        "kbackup.restore.transforms.registry({'docker.io': 'r.example.com:5000/hub'})",
+        "kbackup.restore.transforms.storage_class({'standard': 'fast'})",
+        "kbackup.restore.transforms.replicas(at_most=1)",
+        "kbackup.restore.quiesce",
+    ]
+
+
+def test_what_is_typed_next_changes_the_same(backed_up):
+    """The command that carries a plan out has the options that it was planned with."""
+    done = backed_up("restore", "plan", *COPY, *CHANGED)
+
+    assert done.code == 0, done.err
+    for words in ("--map-storage-class standard=fast", "--max-replicas 1"):
+        assert words in done.next
+    assert "--map-registry docker.io=r.example.com:5000/hub" in done.next
+
+
 def test_next_command_carries_the_file_out(backed_up, file):
     """A plan is shown as without --save; what follows is its file."""
     done = backed_up("restore", "plan", "r", *COPY, "--save", file)
@@ -191,6 +227,14 @@ def _with_a_function(text):
     return json.dumps({**document, "digest": plan_digest(document)})
 
 
+def _with_a_call(text):
+    """Name a transform of ours with what has to be run first."""
+    document = json.loads(text)
+    name = "kbackup.restore.transforms.replicas(at_most=print('run'))"
+    document["options"]["transforms"] = [name]
+    return json.dumps({**document, "digest": plan_digest(document)})
+
+
 def _without_a_line(text):
     """Remove what somebody does not want to be restored."""
     document = json.loads(text)
@@ -206,6 +250,7 @@ def _without_a_line(text):
         (_another_document, "kind: expected RestorePlan, got 'RestoreResult'"),
         (_without_a_line, "it was changed after it was saved"),
         (_with_a_function, "transforms: named is shop.quiet, given is none"),
+        (_with_a_call, "transforms: named is kbackup.restore.transforms.replicas("),
     ],
 )
 def test_spoilt_plan_is_refused(planned, simulated, file, spoil, said):
@@ -328,4 +373,26 @@ def test_plan_without_a_place_is_not_computed(backed_up, simulated, tmp_path):
 
     assert done.code == 2
     assert f"{tmp_path}/none is no directory" in done.err
+    assert simulated.calls == before
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--map-registry", "docker.io"), "'docker.io' is not OLD=NEW"),
+        (("--map-registry", "nginx=a.io"), "'nginx' is no registry"),
+        (("--map-storage-class", "a=b,a=c"), "a is given twice, as b and as c"),
+        (("--map-ingress-host", "*.a.io=b.io"), "both have a wildcard, or none"),
+        (("--max-replicas", "-1"), "is not in the range x>=0"),
+    ],
+)
+def test_what_changes_nothing_is_wrong_use(backed_up, simulated, words, said):
+    """A slip is told with the option, before the cluster is asked."""
+    before = simulated.calls
+
+    done = backed_up("restore", "plan", *COPY, *words)
+
+    assert done.code == 2
+    assert said in done.err
+    assert words[0] in done.err
     assert simulated.calls == before
