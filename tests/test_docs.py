@@ -11,7 +11,7 @@ import pytest
 import kbackup
 from kbackup import actions
 from kbackup.plugins import PluginManager, hookspecs
-from kbackup.restore import _quiesce
+from kbackup.restore import _quiesce, transforms
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -64,6 +64,14 @@ def test_every_quiesced_kind_is_documented():
 
     kinds = {kind for _, kind in (*_quiesce.RULES, *_quiesce.LEFT_OUT)}
     assert sorted(kind for kind in kinds if kind not in table) == []
+
+
+def test_every_transform_is_documented():
+    """The page of the transforms has one row for each of them, and no other."""
+    page = (DOCS / "reference" / "transforms.md").read_text()
+
+    rows = re.findall(r"^\| `(\w+)[`(]", page, re.MULTILINE)
+    assert sorted([*rows, "from_name"]) == sorted(transforms.__all__)
 
 
 @pytest.mark.parametrize("page", ["cli.md", "settings.md"])

@@ -43,7 +43,10 @@ PUBLIC_NAMES = [
 ROOMS = (
     "archive backup catalog cluster hooks models plugins restore stores testing volumes"
 )
-DOORS = ["kbackup", *(f"kbackup.{room}" for room in ROOMS.split())]
+DOORS = [
+    *("kbackup", "kbackup.restore.transforms"),
+    *(f"kbackup.{room}" for room in ROOMS.split()),
+]
 HEAVY = ("aiobotocore", "aiohttp", "boto3", "fsspec", "kubernetes", "pluggy", "s3fs")
 
 

@@ -84,7 +84,7 @@ def test_a_saved_plan_is_held_to_its_parameters(shop):
     options = RestoreOptions(transforms=[MIRROR])
     document = json.dumps(shop.engine.plan("try-1", COPY, options).to_json())
 
-    with pytest.raises(InvalidPlanError, match="given is .*'docker.io': 'b.io'"):
+    with pytest.raises(InvalidPlanError, match=r"given is .*'docker.io': 'b.io'"):
         RestorePlan.from_json(document, transforms=[registry({"docker.io": "b.io"})])
 
     names = json.loads(document)["options"]["transforms"]
