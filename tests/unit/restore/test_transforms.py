@@ -357,6 +357,15 @@ def test_pods_ask_for_other_nodes(asked, expected):
     assert nodes_of({"nodeSelector": {"pool": "a", "disk": "ssd"}}, **asked) == expected
 
 
+def test_a_new_label_is_not_dropped():
+    """What a label is replaced with stays, also where an item has it already."""
+    asked = {"replace": {"pool=a": "group=b"}, "drop": ["*"]}
+
+    found = nodes_of({"nodeSelector": {"group": "b", "disk": "ssd"}}, **asked)
+
+    assert found == {"nodeSelector": {"group": "b"}}
+
+
 def test_affinity_is_left_unless_asked():
     """Only the selector is changed; the rest is more than a label."""
     spec = wants(term(("pool", "a")))
