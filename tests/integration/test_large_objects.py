@@ -94,3 +94,27 @@ def test_large_objects_are_verified_restored_and_salvaged(
     log = list(store.restore_logs("r-1"))
     assert any(re.search(r"secrets: \d+ created", line) for line in log)
     assert "Completed: " in log[-1]
+
+
+def test_a_large_object_need_not_be_sent_back(cluster, namespace):
+    """A server that is asked for metadata only answers with them, and stores it all."""
+    discovery = cluster.discover()
+    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+    cluster.create(discovery.by_kind("v1", "Namespace"), body)
+    secrets = discovery.by_kind("v1", "Secret")
+    data = {"x": base64.b64encode(os.urandom(SIZES["c"])).decode()}
+    body = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "c"},
+        "data": data,
+    }
+
+    answer = cluster.create(secrets, body, namespace=namespace, metadata_only=True)
+
+    assert answer["kind"] == "PartialObjectMetadata"
+    assert "data" not in answer
+    stored = cluster.get(secrets, "c", namespace).content
+    assert stored["data"] == data
+    assert stored["metadata"]["uid"] == answer["metadata"]["uid"]
+    cluster.delete(discovery.by_kind("v1", "Namespace"), namespace)

@@ -307,10 +307,12 @@ class Cluster:
         dry_run: bool = False,
         field_manager: str = "kbackup",
         field_validation: str = "",
+        metadata_only: bool = False,
     ) -> dict[str, Any]:
         """Create an object and return what the server stored.
 
-        Without *namespace* the one in *body* counts.
+        Without *namespace* the one in *body* counts. With *metadata_only* the answer is
+        a PartialObjectMetadata, where the server can: a large object is not sent back.
 
         Raises:
             AlreadyExistsError: The name is taken.
@@ -323,6 +325,7 @@ class Cluster:
             dry_run=dry_run,
             field_manager=field_manager,
             field_validation=field_validation,
+            metadata_only=metadata_only,
         )
 
     def replace(

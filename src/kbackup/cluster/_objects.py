@@ -21,6 +21,8 @@ from kbackup.errors import ServerFaultError
 from kbackup.models import APIResource, Item, ResourceIdentifier
 
 _MANAGER = "kbackup"
+_JSON = "application/json"
+_METADATA = f"{_JSON};as=PartialObjectMetadata;g=meta.k8s.io;v=v1,{_JSON}"
 _OBJECTS_THEMSELVES = ("", "status")  # what these paths answer; a scale is another kind
 _NO_JSON = "the answer is not JSON"
 _NO_OBJECT = "the answer is not the object: it lacks name, uid or resourceVersion"
@@ -113,8 +115,9 @@ class Objects:
         dry_run: bool = False,
         field_manager: str = _MANAGER,
         field_validation: str = "",
+        metadata_only: bool = False,
     ) -> dict[str, Any]:
-        """Create an object and return what the server stored.
+        """Create an object and return what the server stored, or its metadata.
 
         Raises:
             AlreadyExistsError: The name is taken.
@@ -131,6 +134,7 @@ class Objects:
                 *_options(dry_run, field_manager),
                 ("fieldValidation", field_validation),
             ],
+            accept=_METADATA if metadata_only else _JSON,
             expected=_expected(resource, dry_run=dry_run),
         )
 
@@ -246,7 +250,8 @@ class Objects:
         body: Any,
         *,
         query: list[tuple[str, str]] | None = None,
-        content_type: str = "application/json",
+        content_type: str = _JSON,
+        accept: str = _JSON,
         changes: bool = True,
         expected: type[msgspec.Struct] | None = None,
     ) -> dict[str, Any]:
@@ -260,6 +265,7 @@ class Objects:
             query=query or (),
             body=data,
             content_type=content_type,
+            accept=accept,
             subject=subject,
             changes=changes,
         )

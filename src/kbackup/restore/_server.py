@@ -20,6 +20,7 @@ from kbackup.restore._answers import (
     is_push_back,
     meaning,
 )
+from kbackup.restore._dropped import is_taken_whole
 from kbackup.restore._gate import Gate
 from kbackup.restore._plan import PlanEntry
 from kbackup.restore._redaction import Redaction
@@ -55,11 +56,14 @@ class Server:
     def create(
         self, entry: PlanEntry, resource: APIResource, body: Mapping[str, Any] | bytes
     ) -> dict[str, Any]:
-        """Create the object of an entry; what the server stored."""
-        namespace, dry_run = entry.target.namespace, self.dry_run
+        """Create the object of an entry; what the server stored, or its metadata."""
         with self._noting_an_end(entry):
             return self._cluster.create(
-                resource, body, namespace=namespace, dry_run=dry_run
+                resource,
+                body,
+                namespace=entry.target.namespace,
+                dry_run=self.dry_run,
+                metadata_only=is_taken_whole(resource.group_resource, body),
             )
 
     def patch(

@@ -4,7 +4,8 @@ import copy
 
 import pytest
 
-from kbackup.restore._dropped import dropped_fields
+from kbackup.models import GroupResource
+from kbackup.restore._dropped import dropped_fields, is_taken_whole
 
 POD = {
     "apiVersion": "v1",
@@ -63,3 +64,41 @@ def test_what_was_dropped(change, fields):
 def test_the_status_is_not_missed():
     """A status has a request of its own: that a create drops it is known."""
     assert dropped_fields({"status": {"phase": "Running"}}, {}) == []
+
+
+def test_of_metadata_that_came_back_alone_the_rest_is_not_missed():
+    """An answer without the object tells of labels that were dropped, of nothing else."""
+    sent = {
+        "kind": "Secret",
+        "metadata": {"labels": {"app": "web"}},
+        "data": {"x": "eA=="},
+    }
+    answer = {"kind": "PartialObjectMetadata", "metadata": {"uid": "u"}}
+
+    assert dropped_fields(sent, answer) == ["metadata.labels"]
+    assert dropped_fields(sent, answer | {"kind": "Secret"}) == [
+        "metadata.labels",
+        "data",
+    ]
+
+
+LARGE = b'{"kind":"Secret","data":{"x":"' + b"e" * (1 << 16) + b'"}}'
+
+
+@pytest.mark.parametrize(
+    ("resource", "body", "expected"),
+    [
+        ("secrets", LARGE, True),
+        ("configmaps", LARGE, True),
+        ("secrets", LARGE[:-1] + b',"immutable":true}', False),
+        ("secrets", LARGE[-100:], False),
+        ("secrets", {"data": {}}, False),
+        ("secrets.example.com", LARGE, False),
+        ("pods", LARGE, False),
+    ],
+)
+def test_only_what_every_server_takes_whole_need_not_come_back(
+    resource, body, expected
+):
+    """Large Secrets and ConfigMaps, with fields that every server has; all else is looked at."""
+    assert is_taken_whole(GroupResource.parse(resource), body) is expected
