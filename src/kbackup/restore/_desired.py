@@ -55,7 +55,7 @@ from kbackup.restore._owners import Reference, references_of
 from kbackup.restore._redaction import Redaction
 from kbackup.restore._reset import label, reset, reset_again, settle
 from kbackup.restore._statuses import StatusRules
-from kbackup.restore._user_changes import Changed, UserChanges, copied, fingerprint
+from kbackup.restore._user_changes import UNCHANGED, UserChanges, copied, fingerprint
 
 _Look = Callable[[Mapping[str, Any]], bool]
 _encode = msgspec.json.Encoder().encode
@@ -194,22 +194,22 @@ class DesiredMaker:
         self._untie(content, kind, line)
         target = target or self._filters.target(item.identifier)
         settle(content, namespace=target.namespace, name=target.name)
-        changed = Changed(content=content, target=target, skip=outcome.skip)
-        if (self._user or kind.is_pod) and not outcome.skip:
+        changed, skip = UNCHANGED, outcome.skip
+        if (self._user or kind.is_pod) and not skip:
             changed = self._user.apply(content, item.identifier, target, hooked=hooked)
-        content = changed.content
+            content, target, skip = changed.content, changed.target, changed.skip
         self._label(content, kind)
         return Desired(
             content=content,
             body=_encode(content),
-            target=changed.target,
+            target=target,
             additional=outcome.additional,
-            skip=changed.skip,
+            skip=skip,
             begins=outcome.begins,
             owners=owners,
             changed_by=outcome.changed_by + changed.changed_by,
             init_containers=changed.init_containers,
-            status=status if self._wants(status, item, content) else None,
+            status=status if status and self._wants(item, content) else None,
             rules=changed.rules,
             errors=changed.errors,
         )
@@ -218,10 +218,9 @@ class DesiredMaker:
         if not kind.is_namespace:
             label(content, backup=self._backup_label, restore=self._restore_label)
 
-    def _wants(self, status: Any, item: Item, content: Mapping[str, Any]) -> bool:
-        """Whether an item is to have again the status that it had, if it had one."""
-        resource = item.identifier.group_resource
-        return bool(status) and self._statuses.wants(resource, content)
+    def _wants(self, item: Item, content: Mapping[str, Any]) -> bool:
+        """Whether an item is to have again the status that it had."""
+        return self._statuses.wants(item.identifier.group_resource, content)
 
     def _untie(
         self, content: dict[str, Any], kind: "_TypeFacts", line: ClaimLine | None

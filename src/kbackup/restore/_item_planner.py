@@ -229,7 +229,8 @@ class ItemPlanner:
             case.line = self._state.lines[case.ref] = line
         for wanted in desired.additional:
             self._state.want(case.ref, wanted)
-        if refused := self._refused_as_made(desired):
+        is_changed = desired.skip or desired.changed_by
+        if is_changed and (refused := self._refused_as_made(desired)):
             return case.entry(*refused)
         if desired.status is not None:
             case.status = BY_SECOND if case.view.status_apart else ALONG

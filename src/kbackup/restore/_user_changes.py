@@ -47,6 +47,12 @@ class Changed(msgspec.Struct, frozen=True, kw_only=True):
         return f"Changed({self.target})"
 
 
+# Where nobody changed anything; content and target are then the item's own.
+UNCHANGED = Changed(
+    content={}, target=ResourceIdentifier(well_known.NAMESPACES, "", "")
+)
+
+
 class UserChanges:
     """Hooks, transforms and modifiers of one restore; may be called from any thread.
 
