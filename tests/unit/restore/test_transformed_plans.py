@@ -107,6 +107,9 @@ class _Counting(Transform):
     def __call__(self, item):
         """Note the kind."""
         self.asked.append(item["kind"])
+        return self._change(item)
+
+    def _change(self, item):
         return item
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any, ClassVar
@@ -20,7 +21,7 @@ DOOR = "kbackup.restore.transforms"
 
 
 @attrs.frozen(slots=False, repr=False)
-class Transform:
+class Transform(ABC):
     """A function from item to item whose parameters are its identity.
 
     Attributes:
@@ -53,12 +54,13 @@ class Transform:
         """Tell cheaply of most items that they will not be changed."""
         return item.get("kind") in self._words and kind_of(item) in self.kinds
 
+    @abstractmethod
     def _arguments(self) -> str:
         """The parameters as they are written in a call."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _change(self, item: Content) -> Content | None:
-        raise NotImplementedError
+        """The item, one of its kinds, as it is to be; None: left out."""
 
 
 @attrs.frozen(slots=False, repr=False)
