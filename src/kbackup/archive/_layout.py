@@ -60,6 +60,8 @@ class PathReader:
 
     def __init__(self) -> None:
         self._directories: dict[bytes, tuple[str, str, str] | None] = {}
+        # The copies of an item follow one another, and have one name.
+        self._file, self._name = b"", ""
 
     def split(self, raw: bytes) -> tuple[str, str, str, str] | None:
         """Return type, version directory, namespace and name of an item's entry.
@@ -79,12 +81,19 @@ class PathReader:
         if place is None or not file.endswith(_SUFFIX) or len(file) == len(_SUFFIX):
             clean_path(raw)
             return None
-        if file in _NO_FILES or b"\0" in file:
-            raise _no_name(clean_path(raw))
-        try:
-            return (*place, file[: -len(_SUFFIX)].decode())
-        except UnicodeDecodeError as exc:
-            raise ArchiveCorruptError("its path is not UTF-8", entry=repr(raw)) from exc
+        if file != self._file:
+            self._file, self._name = file, _name_in(file, raw)
+        return (*place, self._name)
+
+
+def _name_in(file: bytes, raw: bytes) -> str:
+    """Return the name of the item in *file*, the last part of the path *raw*."""
+    if file in _NO_FILES or b"\0" in file:
+        raise _no_name(clean_path(raw))
+    try:
+        return file[: -len(_SUFFIX)].decode()
+    except UnicodeDecodeError as exc:
+        raise ArchiveCorruptError("its path is not UTF-8", entry=repr(raw)) from exc
 
 
 # What no API server takes as a name: a request for it would be about something else.

@@ -11,6 +11,7 @@ import re
 import struct
 import zlib
 from collections.abc import Iterator
+from functools import lru_cache
 
 from kbackup._kits.streams import GZIP_ERRORS, Readable
 from kbackup.archive._limits import ArchiveLimits
@@ -21,7 +22,7 @@ _BLOCK = 512
 _ZEROS = bytes(_BLOCK)
 _READ = 1 << 18
 # name, size and its last byte, sum, type, magic, prefix
-_FIELDS = struct.Struct("100s24x11ss12x6s2xs100x6s82x155s12x")
+_FIELDS = struct.Struct("100s24x11ss12x8ss100x6s82x155s12x")
 _NAME = slice(0, 100)
 _SIZE = slice(124, 136)
 _SUM = slice(148, 156)
@@ -85,16 +86,14 @@ class Inflated:
         while at <= ends:
             name, octal, end, summed, kind, magic, prefix = unpack(buffer, at)
             try:
-                size, stated = int(octal, 8), int(summed, 8)
+                size, stated = _octal(octal), _whole_sum(summed)
             except ValueError:
                 return
             if kind != b"0" or not 0 <= size <= largest or end not in _ENDS_NUMBER:
                 return
             body = at + _BLOCK
             after = body + size + (-size & _BLOCK - 1)
-            total = adler(buffer[at + 156 : body], adler(buffer[at : at + 148]))
-            total = (total & 0xFFFF) - 1 + _SPACES
-            if after > len(buffer) or total % _MODULUS != stated % _MODULUS:
+            if after > len(buffer) or adler(buffer[at:body]) & 0xFFFF != stated:
                 return
             path = name.rstrip(b"\0")
             if prefix[0]:
@@ -296,17 +295,31 @@ def _text(path: bytes) -> str:
 
 
 def _sum_is_right(header: bytes) -> bool:
-    """Tell whether a header's sum fits.
-
-    The low half of Adler-32 is the sum of the bytes plus one, modulo 65521, which
-    costs a fiftieth of adding them up here.
-    """
+    """Tell whether a header's sum fits."""
     try:
-        stated = int(header[_SUM].strip(b" \0") or b"0", 8)
+        return zlib.adler32(header) & 0xFFFF == _whole_sum(header[_SUM])
     except ValueError:
         return False
-    total = (zlib.adler32(header) & 0xFFFF) - 1 - sum(header[_SUM]) + _SPACES
-    return total % _MODULUS == stated % _MODULUS
+
+
+# The headers of an archive have few sizes and fewer sums: looked up they take a third.
+@lru_cache(maxsize=1 << 12)
+def _octal(digits: bytes) -> int:
+    return int(digits, 8)
+
+
+@lru_cache(maxsize=1 << 12)
+def _whole_sum(field: bytes) -> int:
+    """Return the low half of the Adler-32 of a header whose sum is *field*, and right.
+
+    It is the sum of all bytes plus one, modulo 65521, which costs a fiftieth of adding
+    them up here. The sum that is stated counts its own field as spaces.
+
+    Raises:
+        ValueError: It is no number.
+    """
+    stated = int(field.strip(b" \0") or b"0", 8)
+    return (stated - _SPACES + sum(field) + 1) % _MODULUS
 
 
 _OCTAL = re.compile(rb" *([0-7]*)[ \0]*")

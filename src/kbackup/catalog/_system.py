@@ -366,27 +366,15 @@ class SystemObjects:
             ref: The item in the backup.
             content: The parsed item.
         """
+        rows = self._rows.get(ref.group_resource)
+        if rows is None and not _may_be_marked(ref, content["metadata"]):
+            return None  # most items of most clusters
         if ref.group_resource in SNAPSHOTS_ROW.resources:
             return None if self.snapshots else SNAPSHOTS_ROW
         if self.include:
             return None
-        rows = self._rows.get(ref.group_resource, ())
-        if not rows and not self._may_be_marked(ref, content):
-            return None
-        rows += self._rows[_ANY]
+        rows = (rows or ()) + self._rows[_ANY]
         return next((row for row in rows if self._matches(row, ref, content)), None)
-
-    def _may_be_marked(
-        self, ref: ResourceIdentifier, content: Mapping[str, Any]
-    ) -> bool:
-        """Whether any row for all types could match: the quick answer is mostly no."""
-        metadata = content["metadata"]
-        labels, annotations = metadata.get("labels"), metadata.get("annotations")
-        return (
-            ref.namespace in SYSTEM_NAMESPACES
-            or (labels is not None and _BOOTSTRAPPING in labels)
-            or (annotations is not None and _AUTO_UPDATE in annotations)
-        )
 
     def _matches(
         self, row: SystemRow, ref: ResourceIdentifier, content: Mapping[str, Any]
@@ -400,6 +388,16 @@ class SystemObjects:
         if row.test is _is_system_namespace and ref.name in self.named_namespaces:
             return False
         return row.test(ref, content)
+
+
+def _may_be_marked(ref: ResourceIdentifier, metadata: Mapping[str, Any]) -> bool:
+    """Whether any row for all types could match: the quick answer is mostly no."""
+    if ref.namespace in SYSTEM_NAMESPACES:
+        return True
+    labels, annotations = metadata.get("labels"), metadata.get("annotations")
+    return (labels is not None and _BOOTSTRAPPING in labels) or (
+        annotations is not None and _AUTO_UPDATE in annotations
+    )
 
 
 def is_endpoints_of_selector(service: Mapping[str, Any] | None) -> bool:
@@ -420,6 +418,7 @@ def _rows_by_type(
     table: Iterable[SystemRow],
 ) -> dict[GroupResource, tuple[SystemRow, ...]]:
     rows: dict[GroupResource, tuple[SystemRow, ...]] = {_ANY: ()}
+    rows |= dict.fromkeys(SNAPSHOTS_ROW.resources, ())  # known, so looked at
     for row in table:
         for resource in row.resources or (_ANY,):
             rows[resource] = (*rows.get(resource, ()), row)

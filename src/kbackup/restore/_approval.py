@@ -13,15 +13,12 @@ from kbackup.models import Backup, qualified_name
 from kbackup.restore._claims import ClaimVerdict
 from kbackup.restore._modifier_source import LoadedModifiers, named_digest
 from kbackup.restore._plan import RestorePlan
-from kbackup.restore._prepare import (
-    Session,
-    check_target,
-    find_modifiers,
-    read_digest,
-)
+from kbackup.restore._prepare import check_target, find_modifiers
 from kbackup.restore._record import check_name
 from kbackup.restore._request import RestoreRequest, restore_uid
+from kbackup.restore._session import Session
 from kbackup.restore._settings import refuse_other_settings
+from kbackup.restore._source import read_digest
 
 AGAIN = "plan again, and look at the new plan"
 

@@ -58,6 +58,7 @@ from kbackup.restore._statuses import StatusRules
 from kbackup.restore._user_changes import UNCHANGED, UserChanges, copied, fingerprint
 
 _Look = Callable[[Mapping[str, Any]], bool]
+_TIED = (well_known.PERSISTENT_VOLUME_CLAIMS, well_known.PERSISTENT_VOLUMES)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -191,14 +192,16 @@ class DesiredMaker:
         if kind.actions and kind.is_concerned(content):
             outcome = self._execute(item, content, kind.actions)
             content = outcome.content
-        self._untie(content, kind, line)
+        if kind.is_tied:
+            self._untie(content, kind, line)
         target = target or self._filters.target(item.identifier)
         settle(content, namespace=target.namespace, name=target.name)
         changed, skip = UNCHANGED, outcome.skip
-        if (self._user or kind.is_pod) and not skip:
+        if kind.is_changed and not skip:
             changed = self._user.apply(content, item.identifier, target, hooked=hooked)
             content, target, skip = changed.content, changed.target, changed.skip
-        self._label(content, kind)
+        if kind.is_labelled:
+            label(content, backup=self._backup_label, restore=self._restore_label)
         return Desired(
             content=content,
             body=_encode(content),
@@ -214,10 +217,6 @@ class DesiredMaker:
             errors=changed.errors,
         )
 
-    def _label(self, content: dict[str, Any], kind: "_TypeFacts") -> None:
-        if not kind.is_namespace:
-            label(content, backup=self._backup_label, restore=self._restore_label)
-
     def _wants(self, item: Item, content: Mapping[str, Any]) -> bool:
         """Whether an item is to have again the status that it had."""
         return self._statuses.wants(item.identifier.group_resource, content)
@@ -228,7 +227,7 @@ class DesiredMaker:
         """Untie a claim or a volume from what it was bound to in the old cluster."""
         if kind.is_claim:
             reset_claim(content, line)
-        elif kind.is_volume:
+        else:
             reset_volume(content, self._filters.mapping)
 
     def _owners_of(self, content: Mapping[str, Any]) -> tuple[Reference, ...]:
@@ -254,9 +253,9 @@ class DesiredMaker:
                 actions=actions,
                 looks=() if None in looks else tuple(look for look in looks if look),
                 is_claim=resource == well_known.PERSISTENT_VOLUME_CLAIMS,
-                is_volume=resource == well_known.PERSISTENT_VOLUMES,
-                is_namespace=resource == well_known.NAMESPACES,
-                is_pod=resource == well_known.PODS,
+                is_tied=resource in _TIED,
+                is_labelled=resource != well_known.NAMESPACES,
+                is_changed=bool(self._user) or resource == well_known.PODS,
             )
         return known
 
@@ -374,15 +373,20 @@ class DesiredMaker:
 
 @attrs.frozen(kw_only=True)
 class _TypeFacts:
-    """What holds for all items of one type."""
+    """What holds for all items of one type.
+
+    Attributes:
+        is_tied: They are claims or volumes, which name each other.
+        is_changed: The user's hooks, functions or rules may change some of them.
+    """
 
     resource: GroupResource | None = None
     actions: tuple[ResolvedAction[RestoreItemAction], ...] = ()
     looks: tuple[_Look, ...] = ()
     is_claim: bool = False
-    is_volume: bool = False
-    is_namespace: bool = False
-    is_pod: bool = False
+    is_tied: bool = False
+    is_labelled: bool = True
+    is_changed: bool = False
 
     def is_concerned(self, content: Mapping[str, Any]) -> bool:
         """Whether any action may want an item: of most Secrets none does."""

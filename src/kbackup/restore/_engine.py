@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from kbackup.models import Difference
     from kbackup.plugins import Observer, PluginManager
     from kbackup.restore._plan import RestorePlan
-    from kbackup.restore._prepare import Session
+    from kbackup.restore._session import Session
 
 
 class RestoreEngine:
@@ -213,7 +213,7 @@ class RestoreEngine:
         return f"RestoreEngine({self._cluster!r}, {self._store!r})"
 
     def _session(self, cancel: CancelToken | None) -> Session:
-        from kbackup.restore._prepare import Session  # noqa: PLC0415 - see the module
+        from kbackup.restore._session import Session  # noqa: PLC0415 - see the module
 
         return Session(
             cluster=self._cluster,

@@ -100,6 +100,9 @@ class ItemPlanner:
         self._volumes = VolumePlanner(request, contents, state, book)
         self._classes = ClassChanges(request, state, book)
         self._selects = bool(request.filters.selectors or request.options.where)
+        # Asked for every item: to look them up each time adds up.
+        self._target, self._row_for = request.filters.target, request.system.row_for
+        self._managed_fields = request.options.managed_fields
 
     def plan(
         self, item: Item, view: TypeView, live: LiveObject | None, *, additional: bool
@@ -124,7 +127,7 @@ class ItemPlanner:
             return self.plan_unreachable(item.identifier, str(exc))
         except ODD as exc:
             return self.plan_unreachable(item.identifier, oddity(exc))
-        target = self._request.filters.target(item.identifier)
+        target = self._target(item.identifier)
         try:
             entry = self._decide(ItemCase(item, content, view, live, target))
         except ODD as exc:
@@ -214,8 +217,7 @@ class ItemPlanner:
         """Decide about an item that is the user's own."""
         case.had_status = bool(case.content.get("status"))
         case.mid_rollout = case.had_status and is_mid_rollout(case.content)
-        wish = self._request.options.managed_fields
-        case.second_write = wants_managers(case.content, wish)
+        case.second_write = wants_managers(case.content, self._managed_fields)
         line = case.line
         facts = None if line is None else self._volumes.facts
         waits = () if facts is None else class_problems(case.content, facts)
@@ -450,7 +452,7 @@ class ItemPlanner:
     # --- what the item is -------------------------------------------------------------
 
     def _belongs_to_cluster(self, case: ItemCase) -> str:
-        row = self._request.system.row_for(case.item.identifier, case.content)
+        row = self._row_for(case.item.identifier, case.content)
         if row is None and case.view.is_endpoints:
             row = self._endpoints_row(case.ref)
         if row is SNAPSHOTS_ROW:

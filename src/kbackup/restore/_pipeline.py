@@ -37,23 +37,19 @@ from kbackup.restore._namespaces import what_holds
 from kbackup.restore._plan import PlanHead, RestorePlan
 from kbackup.restore._planner import Planned
 from kbackup.restore._prepare import (
-    Asked,
-    Session,
-    cancel_as_error,
     check_target,
-    find_backup,
     find_modifiers,
     look,
     make_object_writer,
-    now,
-    opened,
     resolve,
     writers_of,
 )
 from kbackup.restore._record import Place, annotations_of, check_name, claimed, keep
 from kbackup.restore._request import RestoreRequest, restore_uid, validate
 from kbackup.restore._result import result_of, tell_of_errors, warn_at_the_end
+from kbackup.restore._session import Asked, Session, cancel_as_error, now
 from kbackup.restore._settings import FoundSettings, find_settings
+from kbackup.restore._source import find_backup, opened
 from kbackup.restore._types import ServedTypes
 from kbackup.restore._writer import Writer
 

@@ -185,20 +185,20 @@ class Planner:
         """The wanted items of a type by name, one group for each target namespace."""
         groups: dict[str, dict[str, ResourceIdentifier]] = {}
         filters = self._request.filters
-        namespace, wanted, where = None, False, ""
+        namespace, wanted = None, False
+        members: dict[str, ResourceIdentifier] = {}
         for ref in self._contents.identifiers(resource):
             if ref.namespace != namespace:
                 namespace = ref.namespace
                 wanted = filters.wants_scope(ref)
-                where = filters.target(ref).namespace
+                members = groups.setdefault(filters.target(ref).namespace, {})
             if not wanted and ref not in self._state.wanted:
                 continue
-            members = groups.setdefault(where, {})
             name = filters.target(ref).name if not ref.namespace else ref.name
             first = members.setdefault(name, ref)
             if first is not ref:
                 self._collide(ref, first)
-        yield from groups.values()
+        yield from filter(None, groups.values())
 
     def _collide(self, ref: ResourceIdentifier, first: ResourceIdentifier) -> None:
         target = self._request.filters.target(ref)
@@ -275,9 +275,9 @@ class Planner:
                 yield found
 
     def _plan_item(self, item: Item, live: LiveObject | None) -> None:
-        ref = item.identifier
+        ref, wanted = item.identifier, self._state.wanted
         view = self._views.of(ref.group_resource, item)
-        additional = ref in self._state.wanted if self._state.wanted else False
+        additional = bool(wanted) and ref in wanted
         entry = self._items.plan(item, view, live, additional=additional)
         if entry is not None:
             self._keep(entry)

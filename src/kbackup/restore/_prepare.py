@@ -1,34 +1,21 @@
-"""Everything before the first decision: target, backup, archive, what was asked for.
+"""Everything before the first decision: what was asked for, held against both sides.
 
-The archive is opened here, read once from beginning to end and found right. Called by
-the pipeline, for planning and for applying alike.
+Called by the pipeline, for planning and for applying alike.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from datetime import datetime
+from collections.abc import Iterable
 from itertools import chain
 
 import attrs
 
-from kbackup._kits.clock import Clock
-from kbackup._kits.workers import Cancelled, CancelToken, call_watched
 from kbackup.archive import ArchiveContents
-from kbackup.catalog import BackupStore, Manifest, VolumeRecord
 from kbackup.catalog.engine import SystemObjects
 from kbackup.cluster import Cluster, Discovery
-from kbackup.errors import (
-    BackupDamagedError,
-    BackupNotFoundError,
-    RunCancelledError,
-    TargetMismatchError,
-)
+from kbackup.errors import TargetMismatchError
 from kbackup.models import (
     Backup,
-    EngineSettings,
     ObjectMeta,
     Restore,
     RestoreOptions,
@@ -36,11 +23,7 @@ from kbackup.models import (
     RestoreStatusSpec,
     well_known,
 )
-from kbackup.plugins import (
-    Observer,
-    PluginManager,
-    Run,
-)
+from kbackup.plugins import Run
 from kbackup.plugins.engine import ActionIndex, Operations, is_built_in
 from kbackup.restore._claims import ClaimLine
 from kbackup.restore._damage import lost_items
@@ -64,81 +47,13 @@ from kbackup.restore._reads import MemoReader
 from kbackup.restore._record import why_no_record
 from kbackup.restore._redaction import make_redaction
 from kbackup.restore._refusals import refusals
-from kbackup.restore._request import (
-    RestoreRequest,
-    existing_rules,
-    newest_of_schedule,
-)
+from kbackup.restore._request import RestoreRequest, existing_rules
 from kbackup.restore._selection import check_selection
-from kbackup.restore._settings import FoundSettings, needs_settings
+from kbackup.restore._session import Asked, Session, now
+from kbackup.restore._settings import needs_settings
+from kbackup.restore._source import opened, read_digest, read_manifest, read_volumes
 from kbackup.restore._statuses import make_status_rules
 from kbackup.restore._types import ServedTypes
-
-
-@attrs.frozen(kw_only=True)
-class Session:
-    """What one call of the engine works with.
-
-    Attributes:
-        kept: Archives that were read, by the backup's uid, to be used again within this
-            call; whoever made the session closes them. None: nothing is kept.
-    """
-
-    cluster: Cluster
-    store: BackupStore
-    plugins: PluginManager
-    observer: Observer | None
-    settings: EngineSettings
-    clock: Clock
-    cancel: CancelToken
-    kept: dict[str, ArchiveContents] | None = None
-
-    def bound(self, run: Run) -> Cluster:
-        """The cluster on behalf of a run."""
-        return self.cluster.for_run(
-            self.cancel, settings=self.settings, count=run.count
-        )
-
-    def reading(self) -> Cluster:
-        """The cluster, before there is a run."""
-        return self.cluster.for_run(self.cancel, settings=self.settings)
-
-    def run(self, name: str, uid: str) -> Run:
-        """Make the run that belongs to a restore."""
-        return Run(
-            uid=uid,
-            kind="restore",
-            name=name,
-            settings=self.settings,
-            clock=self.clock,
-            cancel=self.cancel,
-            observer=self.observer,
-            broadcast=self.plugins.emit if self.plugins.observed else None,
-        )
-
-
-@attrs.frozen(kw_only=True)
-class Asked:
-    """What a restore is, before it is resolved against backup and target.
-
-    Attributes:
-        name: The restore's.
-        uid: Of this very restore; see `restore_uid`.
-        spec: With the name of the backup that is meant.
-        options: What only kbackup knows.
-        target_uid: Of the cluster that is written to; empty: it is not readable.
-        modifiers: The user's rules; None: there are none.
-        settings: Those of the item actions, which the options have already; None: as
-            they are in the options.
-    """
-
-    name: str
-    uid: str
-    spec: RestoreSpec
-    options: RestoreOptions
-    target_uid: str
-    modifiers: LoadedModifiers | None = None
-    settings: FoundSettings | None = None
 
 
 def look(
@@ -203,58 +118,6 @@ def find_modifiers(
         ClusterError: The ConfigMap that has them cannot be read.
     """
     return load_modifiers(session.reading().reader(), spec, options)
-
-
-def find_backup(store: BackupStore, spec: RestoreSpec) -> Backup:
-    """Return the record of the backup that is named, or of a schedule's newest.
-
-    Raises:
-        BackupNotFoundError: There is none.
-        BackupDamagedError: The record cannot be read.
-    """
-    if spec.backup_name:
-        return store.get(spec.backup_name)
-    backups = [entry.backup for entry in store.list() if entry.backup is not None]
-    found = newest_of_schedule(backups, spec.schedule_name)
-    if found is None:
-        raise BackupNotFoundError(
-            spec.schedule_name, "no completed backup of this schedule"
-        )
-    return found
-
-
-@contextmanager
-def opened(
-    session: Session, run: Run, backup: Backup, options: RestoreOptions
-) -> Iterator[ArchiveContents]:
-    """The archive, read once from beginning to end and found right."""
-    kept = session.kept
-    if kept is not None and backup.metadata.uid in kept:
-        yield kept[backup.metadata.uid]  # read by this very call, and spooled since
-        return
-    with run.phase("read the backup"):
-        contents = _read_archive(session, backup, options)
-    if kept is not None:
-        kept[backup.metadata.uid] = contents
-        yield contents
-        return
-    with contents:
-        yield contents
-
-
-def _read_archive(
-    session: Session, backup: Backup, options: RestoreOptions
-) -> ArchiveContents:
-    """Fetch and index it; a cancel leaves the store, which may be slow, behind."""
-    store, place = session.store, session.settings.spool_directory
-
-    def read() -> ArchiveContents:
-        if not options.salvage:
-            return store.open_contents(backup.name, place)
-        with store.open_archive(backup.name, salvage=True) as archive:
-            return archive.index(place)
-
-    return call_watched(read, math.inf, session.cancel)
 
 
 def resolve(
@@ -418,43 +281,6 @@ def _validated(
     return attrs.evolve(planned, entries=tuple(entries))
 
 
-def read_manifest(
-    session: Session, backup: Backup, options: RestoreOptions
-) -> Manifest | None:
-    """The manifest; of a damaged backup that is read nevertheless, maybe none."""
-    try:
-        return session.store.manifest(backup.name)
-    except BackupDamagedError:
-        if options.salvage:
-            return None
-        raise
-
-
-def read_volumes(
-    session: Session, backup: Backup, manifest: Manifest | None
-) -> tuple[VolumeRecord, ...] | None:
-    """What the backup says of its volumes; None: the file that tells is damaged.
-
-    No data is restored from it: the objects are not lost for that.
-    """
-    if manifest is not None:
-        return manifest.volumes
-    try:
-        return session.store.volumes(backup.name)
-    except BackupDamagedError:
-        return None
-
-
-def read_digest(session: Session, backup: Backup, options: RestoreOptions) -> str:
-    """The digest of the archive; of a damaged backup maybe none."""
-    try:
-        return session.store.archive_digest(backup.name)
-    except BackupDamagedError:
-        if options.salvage:
-            return ""
-        raise
-
-
 def make_maker(
     session: Session, request: RestoreRequest, run: Run, *, plain: bool = False
 ) -> DesiredMaker:
@@ -483,17 +309,3 @@ def make_maker(
         modifiers=loaded.modifiers if loaded is not None else None,
         hooks=None if plain else request.init_hooks,
     )
-
-
-@contextmanager
-def cancel_as_error() -> Iterator[None]:
-    """Raise `RunCancelledError` where a cancel ends what is inside."""
-    try:
-        yield
-    except Cancelled as exc:
-        raise RunCancelledError(exc.reason) from exc
-
-
-def now(session: Session) -> datetime:
-    """The time, as records write it."""
-    return session.clock.now().replace(microsecond=0)

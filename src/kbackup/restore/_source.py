@@ -1,0 +1,108 @@
+"""What a restore reads of its backup: the record, the archive and what stands beside it.
+
+The archive is read once from beginning to end and found right before anything is decided.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from kbackup._kits.workers import call_watched
+from kbackup.archive import ArchiveContents
+from kbackup.catalog import BackupStore, Manifest, VolumeRecord
+from kbackup.errors import BackupDamagedError, BackupNotFoundError
+from kbackup.models import Backup, RestoreOptions, RestoreSpec
+from kbackup.plugins import Run
+from kbackup.restore._request import newest_of_schedule
+from kbackup.restore._session import Session
+
+
+def find_backup(store: BackupStore, spec: RestoreSpec) -> Backup:
+    """Return the record of the backup that is named, or of a schedule's newest.
+
+    Raises:
+        BackupNotFoundError: There is none.
+        BackupDamagedError: The record cannot be read.
+    """
+    if spec.backup_name:
+        return store.get(spec.backup_name)
+    backups = [entry.backup for entry in store.list() if entry.backup is not None]
+    found = newest_of_schedule(backups, spec.schedule_name)
+    if found is None:
+        raise BackupNotFoundError(
+            spec.schedule_name, "no completed backup of this schedule"
+        )
+    return found
+
+
+@contextmanager
+def opened(
+    session: Session, run: Run, backup: Backup, options: RestoreOptions
+) -> Iterator[ArchiveContents]:
+    """The archive, read once from beginning to end and found right."""
+    kept = session.kept
+    if kept is not None and backup.metadata.uid in kept:
+        yield kept[backup.metadata.uid]  # read by this very call, and spooled since
+        return
+    with run.phase("read the backup"):
+        contents = _read_archive(session, backup, options)
+    if kept is not None:
+        kept[backup.metadata.uid] = contents
+        yield contents
+        return
+    with contents:
+        yield contents
+
+
+def _read_archive(
+    session: Session, backup: Backup, options: RestoreOptions
+) -> ArchiveContents:
+    """Fetch and index it; a cancel leaves the store, which may be slow, behind."""
+    store, place = session.store, session.settings.spool_directory
+
+    def read() -> ArchiveContents:
+        if not options.salvage:
+            return store.open_contents(backup.name, place)
+        with store.open_archive(backup.name, salvage=True) as archive:
+            return archive.index(place)
+
+    return call_watched(read, math.inf, session.cancel)
+
+
+def read_manifest(
+    session: Session, backup: Backup, options: RestoreOptions
+) -> Manifest | None:
+    """The manifest; of a damaged backup that is read nevertheless, maybe none."""
+    try:
+        return session.store.manifest(backup.name)
+    except BackupDamagedError:
+        if options.salvage:
+            return None
+        raise
+
+
+def read_volumes(
+    session: Session, backup: Backup, manifest: Manifest | None
+) -> tuple[VolumeRecord, ...] | None:
+    """What the backup says of its volumes; None: the file that tells is damaged.
+
+    No data is restored from it: the objects are not lost for that.
+    """
+    if manifest is not None:
+        return manifest.volumes
+    try:
+        return session.store.volumes(backup.name)
+    except BackupDamagedError:
+        return None
+
+
+def read_digest(session: Session, backup: Backup, options: RestoreOptions) -> str:
+    """The digest of the archive; of a damaged backup maybe none."""
+    try:
+        return session.store.archive_digest(backup.name)
+    except BackupDamagedError:
+        if options.salvage:
+            return ""
+        raise
