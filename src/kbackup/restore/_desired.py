@@ -182,8 +182,7 @@ class DesiredMaker:
             hooked: A Pod gets the init containers of hooks.
 
         Raises:
-            ActionError: An action, a hook or a transform failed on it.
-            ActionTimeoutError: An action did not come back.
+            PluginError: An action, a hook or a transform failed on it or did not return.
         """
         kind = self._kind_of(item.identifier.group_resource)
         owners, status = self._owners_of(content), content.get("status")
@@ -200,8 +199,7 @@ class DesiredMaker:
         if kind.is_changed and not skip:
             changed = self._user.apply(content, item.identifier, target, hooked=hooked)
             content, target, skip = changed.content, changed.target, changed.skip
-        if kind.is_labelled:
-            label(content, backup=self._backup_label, restore=self._restore_label)
+        self._label(content, kind)
         return Desired(
             content=content,
             body=_encode(content),
@@ -216,6 +214,10 @@ class DesiredMaker:
             rules=changed.rules,
             errors=changed.errors,
         )
+
+    def _label(self, content: dict[str, Any], kind: "_TypeFacts") -> None:
+        if kind.is_labelled:
+            label(content, backup=self._backup_label, restore=self._restore_label)
 
     def _wants(self, item: Item, content: Mapping[str, Any]) -> bool:
         """Whether an item is to have again the status that it had."""
