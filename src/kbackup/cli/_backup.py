@@ -19,9 +19,7 @@ from kbackup.cli._deleting import Deleting
 from kbackup.cli._describe import Description, describe_entry, entry_row
 from kbackup.cli._diff import diff
 from kbackup.cli._options import (
-    Duration,
     Group,
-    Ordered,
     filter_options,
     global_options,
     list_option,
@@ -50,6 +48,7 @@ from kbackup.cli._progress import show_progress
 from kbackup.cli._session import Session
 from kbackup.cli._several import Named, each_named, picked, print_each
 from kbackup.cli._signals import cancel_on_signal
+from kbackup.cli._types import Duration, Ordered
 from kbackup.errors import CodecError
 from kbackup.models import (
     BackupOptions,

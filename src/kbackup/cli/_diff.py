@@ -6,18 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kbackup.cli._options import (
-    Command,
-    Selector,
-    global_options,
-    list_option,
-    pairs_option,
-)
+from kbackup.cli._options import Command, global_options, list_option, pairs_option
 from kbackup.cli._output import echo, print_document, say_next
 from kbackup.cli._place import meant_backup
 from kbackup.cli._progress import show_progress
 from kbackup.cli._session import Session
 from kbackup.cli._signals import cancel_on_signal
+from kbackup.cli._types import Selector
 
 if TYPE_CHECKING:
     from kbackup.models import Difference

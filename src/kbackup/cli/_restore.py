@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
 import shlex
 from collections import Counter
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,7 +18,6 @@ from kbackup._kits.words import first_few
 from kbackup.cli._asking import agreed, require_somebody_to_ask
 from kbackup.cli._describe import describe_restore
 from kbackup.cli._options import (
-    Duration,
     Group,
     filter_options,
     global_options,
@@ -28,7 +26,6 @@ from kbackup.cli._options import (
     pairs_option,
     settings_option,
     status_options,
-    status_types,
     switch_option,
 )
 from kbackup.cli._output import (
@@ -43,7 +40,7 @@ from kbackup.cli._output import (
     say,
     say_next,
 )
-from kbackup.cli._place import meant_backup, say_none
+from kbackup.cli._place import say_none
 from kbackup.cli._plan_file import (
     load_plan,
     refuse_beside_plan,
@@ -51,17 +48,15 @@ from kbackup.cli._plan_file import (
     save_plan,
 )
 from kbackup.cli._progress import show_progress
+from kbackup.cli._restore_request import modifiers_of, modifiers_typed, restore_request
 from kbackup.cli._session import NoBackupGivenError, Session
 from kbackup.cli._several import Named, each_named, picked, print_each
 from kbackup.cli._signals import cancel_on_signal
-from kbackup.cli._transforms import transform_options, transforms_of
+from kbackup.cli._transforms import transform_options
 from kbackup.cli._typed import as_typed
-from kbackup.errors import CodecError, KBackupError
+from kbackup.cli._types import Duration
+from kbackup.errors import KBackupError
 from kbackup.models import (
-    ResourceModifiers,
-    RestoreOptions,
-    RestoreSpec,
-    TypedLocalObjectReference,
     to_json,
 )
 
@@ -191,7 +186,7 @@ def plan(
     again = as_typed(session, flags)
     if save is not None:
         save_plan(save, content)
-        again = f"--plan {shlex.quote(str(save))}{_modifiers_typed(flags)}"
+        again = f"--plan {shlex.quote(str(save))}{modifiers_typed(flags)}"
     print_document(session, content, lambda: echo(str(planned)))
     if planned.selects_nothing:
         say_next(session, f"kbackup backup ls {session.backup}")
@@ -224,10 +219,10 @@ def create(session: Session, /, *, plan: Path | None, yes: bool, **flags: Any) -
         named = as_typed(session, {**flags, "name": planned.head.restore_name})
         session.again = session.complete(f"kbackup restore create {named} --yes")
     else:
-        planned = load_plan(plan, _modifiers(flags))
+        planned = load_plan(plan, modifiers_of(flags))
         session.backup = planned.head.backup_name
         _engine(session, store).check(planned)  # before anybody is shown it
-        again = f"create --plan {shlex.quote(str(plan))}{_modifiers_typed(flags)}"
+        again = f"create --plan {shlex.quote(str(plan))}{modifiers_typed(flags)}"
     say(_aimed(session, planned).summary())
     if not agreed("Carry this plan out?", yes=yes or planned.is_empty):
         say("Nothing was written.")
@@ -295,7 +290,7 @@ def _aimed(session: Session, planned: RestorePlan) -> RestorePlan:
 
 def _plan(session: Session, flags: dict[str, Any], store: BackupStore) -> RestorePlan:
     """Plan what the flags ask for."""
-    name, spec, options = _request(session, flags, store)
+    name, spec, options = restore_request(session, flags, store)
     with show_progress() as observer, cancel_on_signal() as token:
         engine = _engine(session, store, observer)
         return engine.plan(name, spec, options, cancel=token)
@@ -310,84 +305,6 @@ def _engine(
     return RestoreEngine(
         session.cluster(), store, plugins=session.plugins, observer=observer
     )
-
-
-def _request(
-    session: Session, flags: dict[str, Any], store: BackupStore
-) -> tuple[str, RestoreSpec, RestoreOptions]:
-    """Make the name, the specification and the options that the flags mean."""
-    backup = meant_backup(store, flags["from_backup"])
-    session.backup = backup
-    spec = RestoreSpec(
-        backup_name=backup,
-        included_namespaces=flags["include_namespaces"],
-        excluded_namespaces=flags["exclude_namespaces"],
-        included_resources=flags["include_resources"],
-        excluded_resources=flags["exclude_resources"],
-        include_cluster_resources=flags["include_cluster_resources"],
-        label_selector=flags["selector"],
-        or_label_selectors=flags["or_selector"],
-        namespace_mapping=flags["namespace_mappings"],
-        existing_resource_policy=flags["existing_resource_policy"] or None,
-        restore_pvs=flags["restore_volumes"],
-        preserve_node_ports=flags["preserve_nodeports"],
-        restore_status=status_types(
-            flags["status_include_resources"], flags["status_exclude_resources"]
-        ),
-        item_operation_timeout=flags["item_operation_timeout"],
-        resource_modifier=_config_map(flags["resource_modifier_configmap"]),
-    )
-    deadline: timedelta | None = flags["deadline"]
-    options = RestoreOptions(
-        action_settings=flags["action_settings"],
-        transforms=transforms_of(flags),
-        resource_modifiers=_modifiers(flags),
-        existing_cluster_resource_policy=flags["existing_cluster_resource_policy"],
-        released_volumes=flags["released_volumes"],
-        retained_volumes=flags["retained_volumes"],
-        expect_cluster=flags["expect_cluster"],
-        include_system=flags["include_system"],
-        validate=flags["validate"],
-        salvage=flags["damaged"],
-        redact=flags["redact"],
-    )
-    if deadline is not None:
-        options = attrs.evolve(options, deadline=deadline)
-    return flags["name"] or _default_name(backup), spec, options
-
-
-def _modifiers(flags: Mapping[str, Any]) -> ResourceModifiers | None:
-    """Read the rules in the file that is named."""
-    path: Path | None = flags["resource_modifiers_file"]
-    try:
-        return None if path is None else ResourceModifiers.from_file(path)
-    except CodecError as exc:
-        hint = "--resource-modifiers-file"
-        raise click.BadParameter(str(exc), param_hint=hint) from exc
-
-
-def _modifiers_typed(flags: Mapping[str, Any]) -> str:
-    """The option that has to stand beside a plan that was made with such a file."""
-    path: Path | None = flags["resource_modifiers_file"]
-    quoted = "" if path is None else shlex.quote(str(path))
-    return f" --resource-modifiers-file {quoted}" if quoted else ""
-
-
-def _config_map(name: str | None) -> TypedLocalObjectReference | None:
-    """Refer to a ConfigMap as Velero's specification does."""
-    return TypedLocalObjectReference(kind="configmap", name=name) if name else None
-
-
-def _default_name(backup: str) -> str:
-    """Return a name that no other restore has: UTC seconds and four random digits.
-
-    Of a long backup name only the beginning is in it, so that the store can hold it.
-    """
-    from kbackup.stores import RestoreFiles, layout  # noqa: PLC0415 - loads slowly
-
-    end = f"-{datetime.now(UTC):%Y%m%d%H%M%S}-{secrets.token_hex(2)}"
-    beginning = backup[: layout.longest_name(RestoreFiles) - len(end)]
-    return beginning.rstrip("-.") + end
 
 
 def _print_restored(result: RestoreResult) -> None:

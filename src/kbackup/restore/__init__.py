@@ -14,14 +14,8 @@ from kbackup.restore._engine import RestoreEngine
 if TYPE_CHECKING:
     from kbackup.restore._claims import ClaimLine, ClaimVerdict
     from kbackup.restore._modifier_source import PlanModifiers
-    from kbackup.restore._plan import (
-        Notice,
-        PlanAction,
-        PlanEntry,
-        PlanHead,
-        Precondition,
-        RestorePlan,
-    )
+    from kbackup.restore._plan import Notice, PlanHead, RestorePlan
+    from kbackup.restore._plan_entry import PlanAction, PlanEntry, Precondition
     from kbackup.restore._quiesce import quiesce
     from kbackup.restore._serving import unserved_types
 
@@ -29,11 +23,11 @@ _LATER = {
     "ClaimLine": "_claims",
     "ClaimVerdict": "_claims",
     "Notice": "_plan",
-    "PlanAction": "_plan",
-    "PlanEntry": "_plan",
+    "PlanAction": "_plan_entry",
+    "PlanEntry": "_plan_entry",
     "PlanHead": "_plan",
     "PlanModifiers": "_modifier_source",
-    "Precondition": "_plan",
+    "Precondition": "_plan_entry",
     "RestorePlan": "_plan",
     "quiesce": "_quiesce",
     "unserved_types": "_serving",

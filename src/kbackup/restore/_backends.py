@@ -12,7 +12,7 @@ from kbackup._kits.kinds import CRD, kind_of
 from kbackup._kits.nested import mapping_at
 from kbackup.models import ResourceIdentifier, well_known
 from kbackup.restore._owners import is_usable
-from kbackup.restore._plan import PlanEntry
+from kbackup.restore._plan_entry import PlanEntry
 from kbackup.restore._reads import MemoReader
 
 Content = Mapping[str, Any]

@@ -24,7 +24,7 @@ from kbackup.restore._owners import (
     tied,
     without_blocks,
 )
-from kbackup.restore._plan import PlanAction, PlanEntry, Precondition
+from kbackup.restore._plan_entry import PlanAction, PlanEntry, Precondition
 from kbackup.restore._reset import is_labelled
 from kbackup.restore._second_writes import SecondWrites, goes_along
 from kbackup.restore._seen import cleaned

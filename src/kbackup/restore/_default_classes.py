@@ -11,7 +11,7 @@ from typing import Any
 from kbackup._kits.nested import mapping_at
 from kbackup.errors import ClusterError
 from kbackup.models import GroupResource, ResourceIdentifier, well_known
-from kbackup.restore._plan import PlanEntry
+from kbackup.restore._plan_entry import PlanEntry
 from kbackup.restore._reads import MemoReader, bears_on_everything
 
 Content = Mapping[str, Any]

@@ -10,7 +10,7 @@ from typing import Any
 from kbackup._kits.words import first_few
 from kbackup.models import GroupResource, well_known
 from kbackup.plugins import Run
-from kbackup.restore._plan import PlanEntry
+from kbackup.restore._plan_entry import PlanEntry
 
 Content = Mapping[str, Any]
 

@@ -14,7 +14,7 @@ from kbackup._kits.workers import map_ordered
 from kbackup.models import well_known
 from kbackup.restore._answers import untried
 from kbackup.restore._object_writer import ObjectWriter
-from kbackup.restore._plan import BY_SECOND, PlanAction, PlanEntry
+from kbackup.restore._plan_entry import BY_SECOND, PlanAction, PlanEntry
 from kbackup.restore._writer import FAILED
 
 NOT_TRIED = "items were not tried: their namespace or type is not there yet"

@@ -23,7 +23,7 @@ from kbackup.restore._merging import (
     missing_subjects,
     subject_name,
 )
-from kbackup.restore._plan import PlanAction, Precondition
+from kbackup.restore._plan_entry import PlanAction, Precondition
 
 Content = Mapping[str, Any]
 

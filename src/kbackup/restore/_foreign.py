@@ -13,7 +13,7 @@ from kbackup._kits.normalise import changes
 from kbackup.models import Item
 from kbackup.restore._claims import ClaimLine
 from kbackup.restore._desired import Desired, DesiredMaker
-from kbackup.restore._plan import PlanAction, PlanEntry
+from kbackup.restore._plan_entry import PlanAction, PlanEntry
 from kbackup.restore._request import RestoreRequest
 
 

@@ -9,7 +9,8 @@ from typing import Any
 from kbackup._kits.words import plural
 from kbackup.hooks import InitHooks, asks_for_command, init_oddities
 from kbackup.models import ResourceIdentifier, well_known
-from kbackup.restore._plan import Notice, PlanAction, PlanEntry
+from kbackup.restore._plan import Notice
+from kbackup.restore._plan_entry import PlanAction, PlanEntry
 
 Content = Mapping[str, Any]
 

@@ -7,7 +7,7 @@ from kbackup.errors import ActionError
 from kbackup.hooks import INIT_RESTORE_HOOK
 from kbackup.restore._desired import Desired, DesiredMaker
 from kbackup.restore._item_case import ItemCase
-from kbackup.restore._plan import PlanAction, PlanEntry
+from kbackup.restore._plan_entry import PlanAction, PlanEntry
 
 
 def is_hooked(entry: PlanEntry) -> bool:

@@ -13,7 +13,7 @@ from kbackup.models import Item, ResourceIdentifier
 from kbackup.restore._adoption import ADOPTED_BY, adopter_of
 from kbackup.restore._claims import ClaimLine
 from kbackup.restore._desired import Desired
-from kbackup.restore._plan import PlanAction, PlanEntry, StatusWrite
+from kbackup.restore._plan_entry import PlanAction, PlanEntry, StatusWrite
 from kbackup.restore._seen import LiveObject, TypeView
 
 _NOWHERE = "which is neither in this restore nor in the target"

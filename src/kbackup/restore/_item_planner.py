@@ -53,7 +53,7 @@ from kbackup.restore._makers import Makers
 from kbackup.restore._namespaces import is_terminating
 from kbackup.restore._notices import NoticeBook
 from kbackup.restore._owners import STILL_OWNERLESS, lacking
-from kbackup.restore._plan import (
+from kbackup.restore._plan_entry import (
     ALONG,
     BY_SECOND,
     PlanAction,

@@ -18,7 +18,7 @@ from kbackup.restore._answers import leaving
 from kbackup.restore._desired import DesiredMaker
 from kbackup.restore._foreign import ForeignChanges
 from kbackup.restore._notices import NoticeBook
-from kbackup.restore._plan import PlanAction, PlanEntry
+from kbackup.restore._plan_entry import PlanAction, PlanEntry
 from kbackup.restore._plan_state import PlanState
 from kbackup.restore._request import RestoreRequest
 from kbackup.restore._types import ServedTypes

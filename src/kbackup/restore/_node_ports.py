@@ -10,7 +10,7 @@ from typing import Any
 
 from kbackup.errors import ClusterError
 from kbackup.models import ResourceIdentifier, well_known
-from kbackup.restore._plan import PlanAction, PlanEntry
+from kbackup.restore._plan_entry import PlanAction, PlanEntry
 from kbackup.restore._reads import MemoReader, bears_on_everything
 
 Content = Mapping[str, Any]

@@ -24,7 +24,8 @@ from kbackup.restore._elsewhere import Elsewhere
 from kbackup.restore._hook_notices import HookNotices
 from kbackup.restore._node_ports import NodePorts
 from kbackup.restore._owners import STILL_OWNERLESS
-from kbackup.restore._plan import ALONG, Notice, PlanAction, PlanEntry
+from kbackup.restore._plan import Notice
+from kbackup.restore._plan_entry import ALONG, PlanAction, PlanEntry
 from kbackup.restore._quiesce import QUIET_CLASS, QUIET_NODE
 from kbackup.restore._reads import MemoReader
 from kbackup.restore._statuses import has_odd_wish

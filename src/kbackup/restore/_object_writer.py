@@ -24,7 +24,7 @@ from kbackup.restore._existing import ExistingRules
 from kbackup.restore._gate import Gate
 from kbackup.restore._hooked_pods import is_hooked
 from kbackup.restore._owners import OwnerLinks
-from kbackup.restore._plan import PlanAction, PlanEntry
+from kbackup.restore._plan_entry import PlanAction, PlanEntry
 from kbackup.restore._redaction import Redaction
 from kbackup.restore._server import Server
 from kbackup.restore._types import ServedTypes

@@ -18,7 +18,7 @@ from kbackup._kits.controlled import Owner
 from kbackup.cluster import Cluster
 from kbackup.errors import ClusterError
 from kbackup.models import APIResource, ResourceIdentifier
-from kbackup.restore._plan import PlanAction, PlanEntry
+from kbackup.restore._plan_entry import PlanAction, PlanEntry
 
 Reference = Mapping[str, Any]
 Find = Callable[[str, str], APIResource | None]

@@ -5,19 +5,16 @@ and of each live object what was seen. Secret values are not in it to begin with
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from enum import StrEnum
-from typing import Any, Final, Literal
+from typing import Any
 
 import attrs
-import msgspec
 
 from kbackup._kits.durations import format_duration
-from kbackup._kits.normalise import Difference as FieldDifference
 from kbackup._kits.times import format_time
-from kbackup._kits.views import Row, Table, html_of
-from kbackup._kits.words import and_more, first_few, inside
+from kbackup._kits.views import Table, html_of
+from kbackup._kits.words import first_few
 from kbackup.models import (
     Difference,
     ItemPredicate,
@@ -30,112 +27,29 @@ from kbackup.models import (
 from kbackup.restore._asked import asked_lines
 from kbackup.restore._claims import ClaimLine
 from kbackup.restore._modifier_source import PlanModifiers
+from kbackup.restore._plan_entry import (
+    BY_SECOND,
+    PROBLEMS,
+    PlanAction,
+    PlanEntry,
+    is_changed,
+    is_problem,
+)
+from kbackup.restore._plan_table import claim_cells, first_texts, rows, texts
 
 EXIT_NOTHING, EXIT_CHANGES, EXIT_CONFLICTS = 0, 4, 5
 EXIT_UNSELECTED = 3  # as the restore would end
 
-
-StatusWrite = Literal["", "create", "second"]
-ALONG: Final = "create"
-BY_SECOND: Final = "second"
-
-
-class PlanAction(StrEnum):
-    """What a restore would do about one item."""
-
-    CREATE = "create"
-    UPDATE = "update"
-    UNCHANGED = "unchanged"
-    SKIP = "skip"
-    CONFLICT = "conflict"
-    UNKNOWN = "unknown"
-    RECREATE = "recreate"
-
-    @property
-    def writes(self) -> bool:
-        """Whether applying the entry sends a write."""
-        return self in _WRITING
-
-
-_WRITING = frozenset(
-    {PlanAction.CREATE, PlanAction.UPDATE, PlanAction.UNKNOWN, PlanAction.RECREATE}
+_OVERWRITING = (PlanAction.UPDATE, PlanAction.RECREATE)
+_PROBLEMS_SHOWN = _CHANGED_SHOWN = 10
+_BY_URGENCY = (
+    *PROBLEMS,
+    PlanAction.RECREATE,
+    PlanAction.UPDATE,
+    PlanAction.CREATE,
+    PlanAction.SKIP,
+    PlanAction.UNCHANGED,
 )
-
-
-class Precondition(msgspec.Struct, frozen=True, gc=False):
-    """The live object that a plan saw; its update is refused once it has moved."""
-
-    uid: str
-    resource_version: str
-
-    @classmethod
-    def of(cls, live: Mapping[str, Any]) -> "Precondition":
-        """What is seen of a live object."""
-        metadata = live["metadata"]
-        return cls(metadata["uid"], metadata["resourceVersion"])
-
-
-class PlanEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One line of a plan.
-
-    A msgspec value: there may be 300,000, and made by attrs each took 1 us more.
-
-    Attributes:
-        identifier: The item in the backup; for a Namespace that the backup lacks, and
-            for a live volume that is bound again, the one in the target.
-        target: Where it is written.
-        wave: Waves are written one after the other, from 0.
-        action: What is done.
-        reason: Why, or what to know about it.
-        differences: From the live object to the desired one.
-        changes: What differs in an item that is created from what kbackup makes of the
-            backup's: what actions of others, hooks and transforms changed, and the
-            replicas of a ReplicaSet that waits for its Deployment.
-        changed_by: The actions of others, or with settings, hooks, transforms and resource
-            modifiers that changed it; none in a saved plan of an earlier version.
-        errors: Which resource modifiers are not applied to it, and why: it is written
-            without them, and the restore ends with these errors.
-        digest: SHA-256 of what is sent: the desired item, or the patch that offers a
-            volume again; empty where nothing is written.
-        precondition: The live object that was seen; None: there was none.
-        cluster_wide: It changes something that is not confined to a namespace.
-        second_write: A second request gives the object its managedFields back.
-        status: How the object gets the backup's status: ``create``, along with the
-            create, for its type has no status sub-resource; ``second``, by a second
-            request. Empty: it does not. What the target serves by then decides.
-        api_version: In which version it is written.
-        kind: The item's kind.
-        adopter: Who is to adopt what is written without its owner, as ``Deployment.apps/web``.
-        idle: A ReplicaSet without replicas, until its adopter scales it up.
-    """
-
-    identifier: ResourceIdentifier
-    target: ResourceIdentifier
-    action: PlanAction
-    wave: int = 0
-    reason: str = ""
-    differences: tuple[FieldDifference, ...] = ()
-    changes: tuple[FieldDifference, ...] = ()
-    changed_by: tuple[str, ...] = ()
-    errors: tuple[str, ...] = ()
-    digest: str = ""
-    precondition: Precondition | None = None
-    cluster_wide: bool = False
-    second_write: bool = False
-    status: StatusWrite = ""
-    api_version: str = ""
-    kind: str = ""
-    adopter: str = ""
-    idle: bool = False
-
-    @property
-    def only_second_writes(self) -> bool:
-        """Whether nothing but second writes is left to do, of an earlier run."""
-        follows = self.second_write or self.status == BY_SECOND
-        return follows and self.action is PlanAction.UPDATE
-
-    def __str__(self) -> str:
-        return _row_of(self).text(width=_ACTION_WIDTH)
 
 
 @attrs.frozen(kw_only=True)
@@ -284,7 +198,7 @@ class RestorePlan:
         """The detailed one: 0 nothing to do, 3 nothing selected, 4 changes, 5 conflicts."""
         if self.selects_nothing:
             return EXIT_UNSELECTED
-        if any(map(_is_problem, self.entries)):
+        if any(map(is_problem, self.entries)):
             return EXIT_CONFLICTS
         return EXIT_NOTHING if self.is_empty else EXIT_CHANGES
 
@@ -295,11 +209,11 @@ class RestorePlan:
         the first items that others changed, what stands in the way, numbers.
         """
         lines = [*self._head_lines(), *(f"! {notice}" for notice in self.notices)]
-        lines += _lines(_rows([x for x in self.entries if x.action in _OVERWRITING]))
-        problems = [x for x in self.entries if _is_problem(x)]
-        changed = [x for x in self.entries if _is_changed(x)]
-        lines += _first_lines(changed, _CHANGED_SHOWN)
-        lines += _first_lines(problems, _PROBLEMS_SHOWN)
+        lines += texts(rows([x for x in self.entries if x.action in _OVERWRITING]))
+        problems = [x for x in self.entries if is_problem(x)]
+        changed = [x for x in self.entries if is_changed(x)]
+        lines += first_texts(changed, _CHANGED_SHOWN)
+        lines += first_texts(problems, _PROBLEMS_SHOWN)
         return "\n".join([*lines, self.numbers()])
 
     def _head_lines(self) -> list[str]:
@@ -324,12 +238,12 @@ class RestorePlan:
         lines = [*self._head_lines(), ""]
         if self.notices:
             lines += [*(f"! {notice}" for notice in self.notices), ""]
-        lines += _lines(_rows(self.entries))
+        lines += texts(rows(self.entries))
         if self.claims:
             lines += [
                 "",
                 "claims:",
-                *(f"  {': '.join(_claim_cells(line))}" for line in self.claims),
+                *(f"  {': '.join(claim_cells(line))}" for line in self.claims),
             ]
         return "\n".join([*lines, "", self.numbers()])
 
@@ -346,8 +260,8 @@ class RestorePlan:
         return html_of(
             self._told(),
             [*self._head_lines(), *(f"! {notice}" for notice in self.notices)],
-            Table(("ACTION", "ITEM", "WHY"), (row.cells() for row in _rows(ranked))),
-            Table(("CLAIM", "DATA"), map(_claim_cells, claims)),
+            Table(("ACTION", "ITEM", "WHY"), (row.cells() for row in rows(ranked))),
+            Table(("CLAIM", "DATA"), map(claim_cells, claims)),
         )
 
     def diff(self) -> Difference:
@@ -405,94 +319,3 @@ class RestorePlan:
             where=where,
             resource_modifiers=resource_modifiers,
         )
-
-
-def _row_of(entry: PlanEntry) -> Row:
-    what = str(entry.target)
-    if entry.target != entry.identifier:
-        what = f"{entry.identifier} -> {entry.target.qualified_name}"
-    mark = " [cluster-wide]" if entry.cluster_wide else ""
-    mark += _STATUS_MARKS[entry.status]
-    found = (*entry.differences, *entry.changes)
-    details = [*(f"! {error}" for error in entry.errors), *map(str, found)]
-    return Row(entry.action, f"{what}{mark}", entry.reason, details)
-
-
-_STATUS_MARKS: Mapping[StatusWrite, str] = {
-    "": "",
-    ALONG: " [status, with the create]",
-    BY_SECOND: " [status]",
-}
-
-
-def _rows(entries: Sequence[PlanEntry]) -> Iterator[Row]:
-    """The table; long runs of what is left as it is become one row each."""
-    runs = Counter(_run_key(entry) for entry in entries)
-    told: set[Any] = set()
-    for entry in entries:
-        key = _run_key(entry)
-        if key is None or runs[key] <= _SHOWN[entry.action]:
-            yield _row_of(entry)
-        elif key not in told:
-            told.add(key)
-            where = inside(entry.target.namespace)
-            what = f"{runs[key]} {entry.target.group_resource}{where}"
-            yield Row(entry.action, what, entry.reason)
-
-
-def _lines(rows: Iterable[Row]) -> list[str]:
-    return [
-        line
-        for row in rows
-        for line in (
-            row.text(width=_ACTION_WIDTH),
-            *(f"            {detail}" for detail in row.details),
-        )
-    ]
-
-
-def _first_lines(entries: Sequence[PlanEntry], most: int) -> list[str]:
-    lines = _lines(map(_row_of, entries[:most]))
-    more = and_more(entries, most)
-    return [*lines, f"          {more}"] if more else lines
-
-
-_OVERWRITING = (PlanAction.UPDATE, PlanAction.RECREATE)
-_PROBLEMS = (PlanAction.CONFLICT, PlanAction.UNKNOWN)
-_ACTION_WIDTH = max(map(len, PlanAction))
-_PROBLEMS_SHOWN = _CHANGED_SHOWN = 10
-_BY_URGENCY = (
-    *_PROBLEMS,
-    PlanAction.RECREATE,
-    PlanAction.UPDATE,
-    PlanAction.CREATE,
-    PlanAction.SKIP,
-    PlanAction.UNCHANGED,
-)
-
-
-def _is_changed(entry: PlanEntry) -> bool:
-    """Whether others changed an item that is created, and nothing stands in its way."""
-    by_others = len(entry.changes) > entry.idle  # its replicas are our own change
-    return by_others and not _is_problem(entry)
-
-
-def _is_problem(entry: PlanEntry) -> bool:
-    """Whether an item is not restored, or not as it was asked for."""
-    return entry.action in _PROBLEMS or bool(entry.errors)
-
-
-def _run_key(entry: PlanEntry) -> tuple[Any, ...] | None:
-    """What entries have in common that may be told in one row; None: it needs its own."""
-    shows_more = entry.differences or entry.changes or entry.errors
-    if entry.action not in _SHOWN or shows_more:
-        return None
-    target = entry.target
-    return entry.action, target.group_resource, target.namespace, entry.reason
-
-
-_SHOWN = {PlanAction.SKIP: 3, PlanAction.UNCHANGED: 20}  # one by one, of each run
-
-
-def _claim_cells(line: ClaimLine) -> tuple[str, str]:
-    return line.target.qualified_name, "; ".join([line.text, *line.problems])

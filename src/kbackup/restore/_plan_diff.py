@@ -1,7 +1,8 @@
 """What a plan would change in the cluster, as a `Difference`. Pure; called by the plan."""
 
 from kbackup.models import ChangedItem, Difference
-from kbackup.restore._plan import PlanAction, PlanEntry, RestorePlan
+from kbackup.restore._plan import RestorePlan
+from kbackup.restore._plan_entry import PlanAction, PlanEntry
 
 _CHANGING = (PlanAction.UPDATE, PlanAction.RECREATE)
 

@@ -30,16 +30,9 @@ from kbackup.models import (
 )
 from kbackup.restore._claims import ClaimLine, ClaimVerdict
 from kbackup.restore._modifier_source import PlanModifiers
-from kbackup.restore._plan import (
-    Notice,
-    PlanAction,
-    PlanEntry,
-    PlanHead,
-    Precondition,
-    RestorePlan,
-    StatusWrite,
-)
+from kbackup.restore._plan import Notice, PlanHead, RestorePlan
 from kbackup.restore._plan_digest import ALGORITHM, DIGEST_KEY, plan_digest
+from kbackup.restore._plan_entry import PlanAction, PlanEntry, Precondition, StatusWrite
 
 PLAN_KIND = "RestorePlan"
 

@@ -30,7 +30,7 @@ from kbackup.restore._item_planner import ItemPlanner
 from kbackup.restore._namespaces import is_terminating, plan_namespaces, waiting_for
 from kbackup.restore._notices import NoticeBook
 from kbackup.restore._owners import link_plan
-from kbackup.restore._plan import PlanAction, PlanEntry, Precondition
+from kbackup.restore._plan_entry import PlanAction, PlanEntry, Precondition
 from kbackup.restore._plan_state import PlanState
 from kbackup.restore._priorities import pull_forward, type_waves
 from kbackup.restore._reads import bears_on_everything

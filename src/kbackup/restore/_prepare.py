@@ -40,7 +40,7 @@ from kbackup.restore._gate import Gate
 from kbackup.restore._modifier_source import LoadedModifiers, load_modifiers
 from kbackup.restore._object_writer import ObjectWriter
 from kbackup.restore._owners import OwnerLinks
-from kbackup.restore._plan import PlanEntry
+from kbackup.restore._plan_entry import PlanEntry
 from kbackup.restore._planner import Planned, Planner
 from kbackup.restore._priorities import SEPARATOR, Priorities
 from kbackup.restore._reads import MemoReader

@@ -30,7 +30,8 @@ from kbackup.models import (
 )
 from kbackup.plugins import Run
 from kbackup.restore._asked import given_options
-from kbackup.restore._plan import PlanEntry, RestorePlan
+from kbackup.restore._plan import RestorePlan
+from kbackup.restore._plan_entry import PlanEntry
 from kbackup.stores import RestoreFiles
 
 _WORDS = {

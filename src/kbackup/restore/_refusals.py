@@ -13,7 +13,7 @@ from kbackup._kits.words import first_few, inside
 from kbackup.cluster import Cluster
 from kbackup.errors import ClusterError
 from kbackup.models import GroupResource
-from kbackup.restore._plan import BY_SECOND, PlanAction, PlanEntry
+from kbackup.restore._plan_entry import BY_SECOND, PlanAction, PlanEntry
 
 _EVERYTHING = GroupResource("*", "*")
 # A review is a round trip; a plan of one namespace writes about a dozen types.

@@ -26,7 +26,8 @@ from kbackup.restore._claims import ClaimVerdict
 from kbackup.restore._creating import OURS_CHANGED
 from kbackup.restore._notices import ABSENT
 from kbackup.restore._owners import STILL_OWNERLESS
-from kbackup.restore._plan import PlanAction, RestorePlan
+from kbackup.restore._plan import RestorePlan
+from kbackup.restore._plan_entry import PlanAction
 from kbackup.restore._updating import DONE
 from kbackup.restore._writer import CREATED
 

@@ -14,7 +14,7 @@ from kbackup.catalog.engine import SystemObjects
 from kbackup.errors import ArchiveCorruptError
 from kbackup.models import ResourceIdentifier, well_known
 from kbackup.plugins.engine import ODD
-from kbackup.restore._plan import PlanEntry
+from kbackup.restore._plan_entry import PlanEntry
 from kbackup.restore._request import RestoreRequest
 
 

@@ -22,7 +22,7 @@ from kbackup.restore._answers import (
 )
 from kbackup.restore._dropped import is_taken_whole
 from kbackup.restore._gate import Gate
-from kbackup.restore._plan import PlanEntry
+from kbackup.restore._plan_entry import PlanEntry
 from kbackup.restore._redaction import Redaction
 
 _UNTOLD = "it may have been written: the server did not say"

@@ -17,7 +17,7 @@ from kbackup.errors import (
 )
 from kbackup.models import APIResource
 from kbackup.plugins import Run, WaitingFor
-from kbackup.restore._plan import PlanEntry
+from kbackup.restore._plan_entry import PlanEntry
 
 _PAUSE_SECONDS = 0.2
 _WANTED = frozenset({"Established", "NamesAccepted"})

@@ -14,7 +14,7 @@ from kbackup.models import GroupResource, Item
 from kbackup.restore._existing import ExistingRules
 from kbackup.restore._merging import goal_of
 from kbackup.restore._notices import NoticeBook
-from kbackup.restore._plan import PlanAction, PlanEntry
+from kbackup.restore._plan_entry import PlanAction, PlanEntry
 from kbackup.restore._reads import bears_on_everything
 from kbackup.restore._request import RestoreRequest
 from kbackup.restore._seen import cleaned

@@ -14,7 +14,7 @@ from kbackup.restore._answers import Answer
 from kbackup.restore._desired import Desired
 from kbackup.restore._dropped import warn_of_dropped
 from kbackup.restore._existing import ExistingRules, decide, update_patch
-from kbackup.restore._plan import PlanAction, PlanEntry, Precondition
+from kbackup.restore._plan_entry import PlanAction, PlanEntry, Precondition
 from kbackup.restore._rebinding import is_offered, rebind_digest, rebind_patch
 from kbackup.restore._seen import cleaned
 from kbackup.restore._server import Server

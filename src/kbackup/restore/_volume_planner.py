@@ -25,7 +25,7 @@ from kbackup.restore._claims import (
 from kbackup.restore._desired import Desired
 from kbackup.restore._disks import DiskUsers
 from kbackup.restore._notices import NoticeBook
-from kbackup.restore._plan import PlanAction
+from kbackup.restore._plan_entry import PlanAction
 from kbackup.restore._plan_state import PlanState
 from kbackup.restore._request import RestoreRequest
 from kbackup.restore._reset import is_labelled

@@ -21,7 +21,7 @@ from kbackup._kits.workers import WorkerPool
 from kbackup.catalog.engine import SNAPSHOTS_ROW
 from kbackup.models import GroupResource, ItemOutcome, ResourceIdentifier, well_known
 from kbackup.plugins import ItemRestored, ItemsProgressed, Run, WaitingFor
-from kbackup.restore._plan import PlanAction, PlanEntry
+from kbackup.restore._plan_entry import PlanAction, PlanEntry
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0
 _SECONDS_BETWEEN_EVENTS = 0.2

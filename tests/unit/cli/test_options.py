@@ -7,7 +7,7 @@ import attrs
 import click
 import pytest
 
-from kbackup.cli import _backup, _restore
+from kbackup.cli import _backup, _restore, _restore_request
 from kbackup.cli._session import Session
 from kbackup.models import (
     ExistingResourcePolicy,
@@ -175,7 +175,7 @@ def _made(verb, *words):
         parts = _backup._request(flags)
     else:
         flags["from_backup"] = "shop-1"
-        _, *parts = _restore._request(session, flags, None)
+        _, *parts = _restore_request.restore_request(session, flags, None)
     return {
         field.name: getattr(part, field.name)
         for part in parts
@@ -190,7 +190,7 @@ def _made(verb, *words):
 )
 def test_an_option_sets_its_field_and_no_other(monkeypatch, verb, option):
     """What is asked for on the command line is what the engine is asked for."""
-    monkeypatch.setattr(_restore, "meant_backup", lambda _, name: name)
+    monkeypatch.setattr(_restore_request, "meant_backup", lambda _, name: name)
     value, field, expected = COMMANDS[verb][1][option]
     words = [option] if value is None else [option, value]
 
@@ -217,7 +217,7 @@ def test_every_option_is_tried(verb):
 
 def test_types_that_are_left_out_of_those_whose_status_is_restored(monkeypatch):
     """What is excluded is excluded from what is included; alone it could mean anything."""
-    monkeypatch.setattr(_restore, "meant_backup", lambda _, name: name)
+    monkeypatch.setattr(_restore_request, "meant_backup", lambda _, name: name)
     exclude = ["--status-exclude-resources", "po,jobs"]
 
     made = _made("restore plan", *exclude, "--status-include-resources", "*")

@@ -9,7 +9,7 @@ from kbackup.models import (
     RestoreSpec,
 )
 from kbackup.restore._default_classes import DefaultClasses
-from kbackup.restore._plan import PlanAction, PlanEntry
+from kbackup.restore._plan_entry import PlanAction, PlanEntry
 from kbackup.restore._reads import MemoReader
 
 STORAGE = "storageclass.kubernetes.io/is-default-class"

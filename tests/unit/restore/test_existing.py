@@ -11,7 +11,7 @@ from kbackup.restore._existing import (
     update_patch,
 )
 from kbackup.restore._merging import merged_account
-from kbackup.restore._plan import PlanAction, Precondition
+from kbackup.restore._plan_entry import PlanAction, Precondition
 
 UPDATE = ExistingRules(update=True, update_cluster=True)
 SEEN = Precondition("8d", "41")

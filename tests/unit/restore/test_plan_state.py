@@ -4,7 +4,7 @@ import pytest
 
 from kbackup._kits.controlled import Owner
 from kbackup.models import GroupResource, ResourceIdentifier
-from kbackup.restore._plan import PlanAction, PlanEntry
+from kbackup.restore._plan_entry import PlanAction, PlanEntry
 from kbackup.restore._plan_state import PlanState
 
 
