@@ -26,6 +26,8 @@ from pathlib import Path
 import attrs
 import pytest
 
+from kbackup.catalog import BackupStore
+from kbackup.cluster import Cluster
 from kbackup.testing import SimulatedCluster
 
 HERE = Path(__file__).parent
@@ -222,6 +224,20 @@ def quiet_cluster() -> Iterator[RealCluster]:
     """A cluster without controllers: nobody writes but the test."""
     with running_cluster("quiet", controllers=False) as cluster:
         yield cluster
+
+
+@pytest.fixture
+def cluster(real_cluster) -> Iterator[Cluster]:
+    """A connection to the source cluster, as its administrator."""
+    with Cluster.connect(real_cluster.kubeconfig) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def store(tmp_path) -> Iterator[BackupStore]:
+    """An empty store in a directory."""
+    with BackupStore.open(tmp_path / "store") as store:
+        yield store
 
 
 @pytest.fixture

@@ -6,8 +6,6 @@ from contextlib import suppress
 import pytest
 
 from kbackup.backup import BackupEngine
-from kbackup.catalog import BackupStore
-from kbackup.cluster import Cluster
 from kbackup.errors import AlreadyExistsError, PlanOutdatedError
 from kbackup.models import (
     BackupSpec,
@@ -30,20 +28,6 @@ TYPES = {
     "Deployment": GroupResource("apps", "deployments"),
     "StorageClass": GroupResource("storage.k8s.io", "storageclasses"),
 }
-
-
-@pytest.fixture
-def cluster(real_cluster):
-    """A real cluster."""
-    with Cluster.connect(real_cluster.kubeconfig) as cluster:
-        yield cluster
-
-
-@pytest.fixture
-def store(tmp_path):
-    """An empty store."""
-    with BackupStore.open(f"file://{tmp_path}/store") as store:
-        yield store
 
 
 def _named(kind, name, namespace="", api_version="v1", **parts):

@@ -7,19 +7,11 @@ import pytest
 from definitions import definition, served_version
 from kbackup.backup import BackupEngine
 from kbackup.catalog import BackupStore
-from kbackup.cluster import Cluster
 from kbackup.errors import ItemNotFoundError
 from kbackup.models import BackupOptions, BackupPhase, BackupSpec, RestoreSpec
 from kbackup.restore import PlanAction, RestoreEngine
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture(name="cluster")
-def fixture_cluster(real_cluster):
-    """A connection to the real cluster."""
-    with Cluster.connect(real_cluster.kubeconfig) as cluster:
-        yield cluster
 
 
 @pytest.fixture(name="group")

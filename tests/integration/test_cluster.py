@@ -23,13 +23,6 @@ MANY = 250
 
 
 @pytest.fixture
-def cluster(real_cluster):
-    """A connection as the administrator."""
-    with Cluster.connect(real_cluster.kubeconfig) as cluster:
-        yield cluster
-
-
-@pytest.fixture
 def own(cluster, namespace):
     """The name of a namespace of this test's own."""
     resource = cluster.discover().resolve("namespaces")

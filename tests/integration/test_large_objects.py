@@ -8,7 +8,6 @@ import pytest
 
 from kbackup.backup import BackupEngine
 from kbackup.catalog import BackupStore
-from kbackup.cluster import Cluster
 from kbackup.errors import RestoreExistsError
 from kbackup.models import BackupSpec, RestoreOptions, RestorePhase, RestoreSpec
 from kbackup.restore import RestoreEngine
@@ -16,13 +15,6 @@ from kbackup.restore import RestoreEngine
 pytestmark = pytest.mark.integration
 
 SIZES = {"a": 100, "b": 70_000, "c": 200_000, "d": 100, "e": 90_000, "f": 100}
-
-
-@pytest.fixture
-def cluster(real_cluster):
-    """A real API server."""
-    with Cluster.connect(real_cluster.kubeconfig) as connected:
-        yield connected
 
 
 def _secrets(cluster, namespace):

@@ -8,7 +8,6 @@ import kbackup_plugins_local
 from kbackup import actions
 from kbackup.backup import BackupEngine
 from kbackup.catalog import BackupStore, EntryState, RestoreFile, SideFile
-from kbackup.cluster import Cluster
 from kbackup.errors import BackupCleanupError, BackupOwnsDataError, ClusterError
 from kbackup.models import (
     BackupPhase,
@@ -106,20 +105,6 @@ def _plugins(*, backup=None, restore=None):
             return {restore.name: restore} if restore else {}
 
     return PluginManager(plugins=[actions, Module])
-
-
-@pytest.fixture
-def cluster(real_cluster):
-    """A real cluster."""
-    with Cluster.connect(real_cluster.kubeconfig) as cluster:
-        yield cluster
-
-
-@pytest.fixture
-def store(tmp_path):
-    """An empty store."""
-    with BackupStore.open(f"file://{tmp_path}/store") as store:
-        yield store
 
 
 @pytest.fixture

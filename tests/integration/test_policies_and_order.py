@@ -5,8 +5,6 @@ from contextlib import suppress
 import pytest
 
 from kbackup.backup import BackupEngine
-from kbackup.catalog import BackupStore
-from kbackup.cluster import Cluster
 from kbackup.errors import AlreadyExistsError
 from kbackup.models import (
     BackupPhase,
@@ -35,20 +33,6 @@ volumePolicies:
 includeExcludePolicy:
   excludedNamespaceScopedResources: [events, secrets]
 """
-
-
-@pytest.fixture
-def cluster(real_cluster):
-    """A real cluster."""
-    with Cluster.connect(real_cluster.kubeconfig) as cluster:
-        yield cluster
-
-
-@pytest.fixture
-def store(tmp_path):
-    """An empty store."""
-    with BackupStore.open(f"file://{tmp_path}/store") as store:
-        yield store
 
 
 @pytest.fixture

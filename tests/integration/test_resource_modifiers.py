@@ -13,7 +13,6 @@ from kbackup._kits._strategic import is_set, merge_key
 from kbackup._kits.patches import json_patch, merge_patch, strategic_merge
 from kbackup.backup import BackupEngine
 from kbackup.catalog import BackupStore
-from kbackup.cluster import Cluster
 from kbackup.errors import AlreadyExistsError, ItemNotFoundError, PlanOutdatedError
 from kbackup.models import (
     BackupSpec,
@@ -91,13 +90,6 @@ def _objects(namespace):
         }
         for (version, kind, name), body in bodies.items()
     ]
-
-
-@pytest.fixture(name="cluster")
-def fixture_cluster(real_cluster):
-    """The real cluster."""
-    with Cluster.connect(real_cluster.kubeconfig) as cluster:
-        yield cluster
 
 
 @pytest.fixture(name="store")

@@ -10,7 +10,6 @@ import pytest
 
 from kbackup.backup import BackupEngine
 from kbackup.catalog import BackupStore
-from kbackup.cluster import Cluster
 from kbackup.errors import ItemNotFoundError
 from kbackup.models import BackupSpec
 
@@ -55,13 +54,6 @@ def _objects(namespace):
         }
         for (version, kind, name), body in bodies.items()
     ]
-
-
-@pytest.fixture(name="cluster")
-def fixture_cluster(real_cluster):
-    """The real cluster."""
-    with Cluster.connect(real_cluster.kubeconfig) as cluster:
-        yield cluster
 
 
 @pytest.fixture(name="kbackup")

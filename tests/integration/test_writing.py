@@ -41,13 +41,6 @@ class KilledError(BaseException):
     """The process ends here."""
 
 
-@pytest.fixture
-def cluster(real_cluster):
-    """A real API server."""
-    with Cluster.connect(real_cluster.kubeconfig) as connected:
-        yield connected
-
-
 def served(cluster, kind):
     """A type."""
     return next(x for x in cluster.discover().resources if x.kind == kind)

@@ -16,7 +16,7 @@ from kbackup.models import Backup, BackupPhase, BackupStatus, ObjectMeta, labels
 from kbackup.restore import RestoreEngine
 from kbackup.testing import SimulatedCluster, sample_shop
 
-sys.path.insert(0, str(Path(__file__).parent))  # for `plan_samples`
+sys.path.insert(0, str(Path(__file__).parent))  # for `plan_samples`, `shop_samples`
 
 TYPES = {
     "Namespace": "namespaces",

@@ -4,6 +4,7 @@ import json
 
 import attrs
 import pytest
+from shop_samples import COPY, NAMESPACE, SECRET, SETTINGS, WEB
 
 from kbackup._kits.normalise import HIDDEN, Difference
 from kbackup.models import ResourceSelector, RestoreOptions, RestoreSpec
@@ -12,34 +13,7 @@ from kbackup.restore import PlanAction, RestorePlan, quiesce
 from kbackup.restore._foreign import ForeignChanges
 
 SPEC = RestoreSpec(backup_name="shop-1")
-COPY = RestoreSpec(backup_name="shop-1", namespace_mapping={"shop": "copy"})
 UPDATE = RestoreSpec(backup_name="shop-1", existing_resource_policy="update")
-NAMESPACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}
-WEB = {
-    "apiVersion": "apps/v1",
-    "kind": "Deployment",
-    "metadata": {"name": "web", "namespace": "shop"},
-    "spec": {
-        "replicas": 3,
-        "selector": {"matchLabels": {"app": "web"}},
-        "template": {
-            "metadata": {"labels": {"app": "web"}},
-            "spec": {"containers": [{"name": "web", "image": "web:1"}]},
-        },
-    },
-}
-SETTINGS = {
-    "apiVersion": "v1",
-    "kind": "ConfigMap",
-    "metadata": {"name": "settings", "namespace": "shop"},
-    "data": {"colour": "blue"},
-}
-SECRET = {
-    "apiVersion": "v1",
-    "kind": "Secret",
-    "metadata": {"name": "key", "namespace": "shop"},
-    "data": {"key": "b2xk"},
-}
 IMAGE = Difference(
     path="spec.template.spec.containers[web].image",
     op="change",

@@ -4,6 +4,7 @@ import json
 
 import attrs
 import pytest
+from shop_samples import COPY, NAMESPACE, SECRET, SETTINGS, WEB
 
 from kbackup._kits.normalise import HIDDEN
 from kbackup.errors import (
@@ -21,36 +22,9 @@ from kbackup.models import (
 from kbackup.restore import PlanAction, RestorePlan, quiesce
 
 SPEC = RestoreSpec(backup_name="shop-1")
-COPY = RestoreSpec(backup_name="shop-1", namespace_mapping={"shop": "copy"})
 NAMED = attrs.evolve(
     COPY, resource_modifier=TypedLocalObjectReference(kind="ConfigMap", name="mods")
 )
-NAMESPACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}
-WEB = {
-    "apiVersion": "apps/v1",
-    "kind": "Deployment",
-    "metadata": {"name": "web", "namespace": "shop"},
-    "spec": {
-        "replicas": 3,
-        "selector": {"matchLabels": {"app": "web"}},
-        "template": {
-            "metadata": {"labels": {"app": "web"}},
-            "spec": {"containers": [{"name": "web", "image": "web:1"}]},
-        },
-    },
-}
-SETTINGS = {
-    "apiVersion": "v1",
-    "kind": "ConfigMap",
-    "metadata": {"name": "settings", "namespace": "shop"},
-    "data": {"colour": "blue"},
-}
-SECRET = {
-    "apiVersion": "v1",
-    "kind": "Secret",
-    "metadata": {"name": "key", "namespace": "shop"},
-    "data": {"key": "b2xk"},
-}
 ALL = [NAMESPACE, WEB, SETTINGS, SECRET]
 HEAD = "version: v1\nresourceModifierRules:\n"
 FEWER = """\

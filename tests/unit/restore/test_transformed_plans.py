@@ -4,34 +4,14 @@ import json
 
 import attrs
 import pytest
+from shop_samples import COPY, NAMESPACE, SECRET, WEB
 
 from kbackup.errors import InvalidPlanError
-from kbackup.models import RestoreOptions, RestoreSpec, qualified_name
+from kbackup.models import RestoreOptions, qualified_name
 from kbackup.restore import RestorePlan
 from kbackup.restore.transforms import drop, from_name, registry, replicas
 from kbackup.restore.transforms._base import Transform
 
-COPY = RestoreSpec(backup_name="shop-1", namespace_mapping={"shop": "copy"})
-NAMESPACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}
-WEB = {
-    "apiVersion": "apps/v1",
-    "kind": "Deployment",
-    "metadata": {"name": "web", "namespace": "shop"},
-    "spec": {
-        "replicas": 3,
-        "selector": {"matchLabels": {"app": "web"}},
-        "template": {
-            "metadata": {"labels": {"app": "web"}},
-            "spec": {"containers": [{"name": "web", "image": "web:1"}]},
-        },
-    },
-}
-SECRET = {
-    "apiVersion": "v1",
-    "kind": "Secret",
-    "metadata": {"name": "key", "namespace": "shop"},
-    "data": {"key": "b2xk"},
-}
 MIRROR = registry({"docker.io": "r.example.com"})
 
 
