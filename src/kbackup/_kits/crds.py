@@ -10,13 +10,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from kbackup._kits.nested import mapping_at, objects_at
+
 Definition = Mapping[str, Any]
+
+_VERSIONS = ("spec", "versions")
 
 
 def storage_version(definition: Definition) -> str:
     """Return the version in which new objects are stored; empty: it does not say."""
-    spec = definition.get("spec") or {}
-    versions = spec.get("versions") or ()
+    spec, versions = mapping_at(definition, "spec"), objects_at(definition, *_VERSIONS)
     stored = (each.get("name") for each in versions if each.get("storage"))
     # Before there were several, v1beta1 had one version beside the list.
     return str(next(stored, None) or ("" if versions else spec.get("version")) or "")
@@ -24,20 +27,19 @@ def storage_version(definition: Definition) -> str:
 
 def served_versions(definition: Definition) -> tuple[str, ...]:
     """Return the versions in which objects can be read and written."""
-    spec = definition.get("spec") or {}
-    versions = spec.get("versions")
+    spec, versions = mapping_at(definition, "spec"), objects_at(definition, *_VERSIONS)
     if not versions:  # as above
         return (str(spec["version"]),) if spec.get("version") else ()
-    return tuple(str(each["name"]) for each in versions if each.get("served"))
+    return tuple(str(each.get("name")) for each in versions if each.get("served"))
 
 
 def has_status(definition: Definition, version: str) -> bool:
     """Return whether the status of objects in a version is a sub-resource."""
-    spec = definition.get("spec") or {}
-    named = (each for each in spec.get("versions") or () if each.get("name") == version)
-    own = (next(named, None) or {}).get("subresources")
+    versions = objects_at(definition, *_VERSIONS)
+    named = (each for each in versions if each.get("name") == version)
+    own = mapping_at(next(named, None), "subresources")
     # In v1beta1 they could be those of all versions.
-    return "status" in (own or spec.get("subresources") or {})
+    return "status" in (own or mapping_at(definition, "spec", "subresources"))
 
 
 def conversion_webhook(definition: Definition) -> str:
@@ -45,12 +47,11 @@ def conversion_webhook(definition: Definition) -> str:
 
     A Service as ``namespace/name``, or a URL.
     """
-    conversion = (definition.get("spec") or {}).get("conversion") or {}
+    conversion = mapping_at(definition, "spec", "conversion")
     if conversion.get("strategy") != "Webhook":
         return ""
-    nested = (conversion.get("webhook") or {}).get("clientConfig")
-    config = nested or conversion.get("webhookClientConfig") or {}  # v1, v1beta1
-    service = config.get("service")
-    if service:
+    config = mapping_at(conversion, "webhook", "clientConfig")
+    config = config or mapping_at(conversion, "webhookClientConfig")  # v1, v1beta1
+    if service := mapping_at(config, "service"):
         return f"{service.get('namespace', '')}/{service.get('name', '')}"
     return str(config.get("url") or "that it does not name")

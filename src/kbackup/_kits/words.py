@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Sequence
 
@@ -15,6 +16,20 @@ def printable(text: str) -> str:
     These are the control characters, but for line end and tab, and lone surrogates.
     """
     return _COMMANDS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def one_line(text: str) -> str:
+    """Write whatever would end a line, or turn its direction, as JSON does, and the rest.
+
+    Names come from archives and clusters: one of several lines could look like others.
+    """
+    if text.isprintable():
+        return text
+    return "".join(x if x.isprintable() else _escape(x) for x in text)
+
+
+def _escape(sign: str) -> str:
+    return json.dumps(sign)[1:-1]
 
 
 def first_few(names: Sequence[object], most: int = 5) -> str:

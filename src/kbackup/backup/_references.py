@@ -7,6 +7,7 @@ stored and answers once at the end. What every cluster has by itself is no gap.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from kbackup._kits.kinds import GroupKind, kind_of
@@ -14,6 +15,7 @@ from kbackup._kits.nested import mapping_at, objects_at, value_at
 from kbackup._kits.storage_classes import storage_class_of
 from kbackup.catalog import MissingReference
 from kbackup.models import GroupResource, ResourceIdentifier, well_known
+from kbackup.plugins.engine import ODD
 
 _POD_CLASSES = {
     "priorityClassName": well_known.PRIORITY_CLASSES,
@@ -70,9 +72,10 @@ class References:
 
     def note(self, finder: _Finder, item: _JSON, source: ResourceIdentifier) -> None:
         """Keep what a stored item refers to."""
-        for target in finder(item, source.namespace):
-            if target not in self._first and not _is_everywhere(target):
-                self._first[target] = source
+        with suppress(*ODD):  # an item as no server has it refers to nothing further
+            for target in finder(item, source.namespace):
+                if _is_named(target) and not _is_everywhere(target):
+                    self._first.setdefault(target, source)
 
     def missing(
         self, stored: Callable[[GroupResource, str, str], bool]
@@ -85,6 +88,10 @@ class References:
             for target, source in sorted(self._first.items())
             if not stored(*target)
         )
+
+
+def _is_named(target: _Target) -> bool:
+    return all(isinstance(part, str) for part in target[1:])
 
 
 def _is_everywhere(target: _Target) -> bool:

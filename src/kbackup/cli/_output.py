@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, TextIO
 import attrs
 import click
 
-from kbackup._kits.words import first_few, plural, printable
+from kbackup._kits.words import first_few, one_line, plural, printable
 
 if TYPE_CHECKING:
     from kbackup.cli._session import Session
@@ -122,7 +122,7 @@ def print_lines(
 
 def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print columns as kubectl does, cut to nothing; without rows nothing."""
-    cells = [tuple(headers), *(tuple(row) for row in rows)]
+    cells = [tuple(headers), *(tuple(map(one_line, row)) for row in rows)]
     if len(cells) == 1:
         return
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]

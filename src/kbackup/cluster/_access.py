@@ -245,5 +245,8 @@ class _APIService(msgspec.Struct):
 
 def group_behind_service(body: bytes) -> str:
     """Return the group that an APIService gives to another server, or nothing."""
-    spec = msgspec.json.decode(body, type=_APIService).spec
+    try:
+        spec = msgspec.json.decode(body, type=_APIService).spec
+    except msgspec.ValidationError:  # as no server has it
+        return ""
     return spec.group if spec.service else ""

@@ -29,6 +29,7 @@ from kbackup.models import APIResource, GroupResource, ListRecord
 # Nothing goes on while the first page comes. With 200 Secrets of 1 MiB a first page of
 # 100 took twice the memory (214 MiB against 111) and half as much time again.
 _FIRST_LIMIT = 25
+_NO_END = "it does not go on: the server gave the same continue token twice"
 _GROWTH = 4  # a page of small objects says little about the next ones
 _LARGEST_LIMIT = 5000
 _RESTARTS_WITHOUT_PROGRESS = 5
@@ -203,7 +204,10 @@ class ItemList:
             items = self._items(page.items or [])
             if items or not page.metadata.continue_:
                 yield ListPage(items=items, resource_version=self._version)
-            self._token = page.metadata.continue_
+            before, self._token = self._token, page.metadata.continue_
+            if self._token and self._token == before:  # for ever, then
+                subject = self._call().subject
+                raise ServerFaultError(subject.verb, subject.resource, "", _NO_END)
             if not self._token:
                 self._ended = datetime.now(UTC)
                 return

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from typing import Any
 
 _LONGEST = 63  # characters of a label value, by Kubernetes' rule
 _KEPT, _HASHED = 57, 6  # together the longest
@@ -151,6 +152,6 @@ def label_value(name: str) -> str:
     return name[:_KEPT] + hashlib.sha256(name.encode()).hexdigest()[:_HASHED]
 
 
-def is_excluded(given: Mapping[str, str]) -> bool:
+def is_excluded(given: Any) -> bool:
     """Tell whether an object with these labels is to stay out of every backup."""
-    return given.get(EXCLUDE_FROM_BACKUP) == "true"
+    return isinstance(given, Mapping) and given.get(EXCLUDE_FROM_BACKUP) == "true"

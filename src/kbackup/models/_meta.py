@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 import msgspec
 
-from kbackup._kits.words import qualified
+from kbackup._kits.words import one_line, qualified
 from kbackup.errors import ArchiveCorruptError
 from kbackup.models._model import Model, sequence, strings
 
@@ -80,7 +80,7 @@ class ResourceIdentifier(msgspec.Struct, frozen=True, order=True, gc=False):
     name: str
 
     def __str__(self) -> str:
-        return f"{self.group_resource}/{self.qualified_name}"
+        return one_line(f"{self.group_resource}/{self.qualified_name}")
 
     @property
     def qualified_name(self) -> str:

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 
+from kbackup._kits.durations import LONGEST
 from kbackup._kits.globs import IncludesExcludes, is_glob
 from kbackup.models._backup import BackupSpec
 from kbackup.models._dns import (
@@ -264,8 +265,10 @@ def _key_violations(field: str, annotations: Mapping[str, str]) -> list[str]:
 
 
 def _time_violations(field: str, value: timedelta | None) -> list[str]:
-    if value is None or value >= timedelta(0):
+    if value is None or timedelta(0) <= value <= LONGEST:
         return []
+    if value > LONGEST:
+        return [f"{field} is longer than 292 years, which nobody could read"]
     return [f"{field} is below zero"]
 
 

@@ -81,13 +81,16 @@ def dump_yaml(value: Any) -> str:
     Raises:
         CodecError: A field holds what no document can.
     """
-    text: str = yaml.dump(
-        to_json(value),
-        Dumper=_Dumper,
-        sort_keys=False,
-        allow_unicode=True,
-        default_flow_style=False,
-    )
+    try:
+        text: str = yaml.dump(
+            to_json(value),
+            Dumper=_Dumper,
+            sort_keys=False,
+            allow_unicode=True,
+            default_flow_style=False,
+        )
+    except RecursionError as exc:
+        raise CodecError("", "what YAML can hold", "values nested too deeply") from exc
     return text
 
 

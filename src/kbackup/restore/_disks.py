@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 
-from kbackup._kits.nested import mapping_at
+from kbackup._kits.nested import mapping_at, objects_at
 
 Content = Mapping[str, Any]
 
@@ -95,7 +95,7 @@ class Disk:
 
 def disk_of(volume: Content) -> Disk | None:
     """Return the disk behind a PersistentVolume; None: its source is unknown."""
-    spec = volume.get("spec") or {}
+    spec = mapping_at(volume, "spec")
     for source, fields in _DISK_FIELDS.items():
         found = spec.get(source)
         if isinstance(found, Mapping):
@@ -158,9 +158,8 @@ def _nodes(volume: Content) -> dict[Any, frozenset[str]]:
 
     Terms are alternatives: what not all of them ask for, the node need not have.
     """
-    spec = volume.get("spec") or {}
-    required = (spec.get("nodeAffinity") or {}).get("required") or {}
-    terms = [_values(term) for term in required.get("nodeSelectorTerms") or ()]
+    required = mapping_at(volume, "spec", "nodeAffinity", "required")
+    terms = [_values(term) for term in objects_at(required, "nodeSelectorTerms")]
     marks = set.intersection(*map(set, terms)) if terms else set()
     return {mark: frozenset().union(*(each[mark] for each in terms)) for mark in marks}
 
@@ -169,7 +168,7 @@ def _values(term: Content) -> dict[Any, frozenset[str]]:
     return {
         (selector, expression.get("key")): frozenset(expression.get("values") or ())
         for selector in ("matchExpressions", "matchFields")
-        for expression in term.get(selector) or ()
+        for expression in objects_at(term, selector)
         if expression.get("operator") == "In"
     }
 

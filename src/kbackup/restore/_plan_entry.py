@@ -12,6 +12,7 @@ import msgspec
 
 from kbackup._kits.normalise import Difference as FieldDifference
 from kbackup._kits.views import Row
+from kbackup._kits.words import one_line
 from kbackup.models import ResourceIdentifier
 
 StatusWrite = Literal["", "create", "second"]
@@ -123,7 +124,7 @@ def row_of(entry: PlanEntry) -> Row:
     """The line as a row of a table."""
     what = str(entry.target)
     if entry.target != entry.identifier:
-        what = f"{entry.identifier} -> {entry.target.qualified_name}"
+        what = f"{entry.identifier} -> {one_line(entry.target.qualified_name)}"
     mark = " [cluster-wide]" if entry.cluster_wide else ""
     mark += _STATUS_MARKS[entry.status]
     found = (*entry.differences, *entry.changes)

@@ -94,3 +94,23 @@ def test_conversion_webhook(conversion, expected):
 def test_whether_the_status_is_a_sub_resource(spec, has):
     """Each version says so itself, or in v1beta1 the definition for all of them."""
     assert has_status({"spec": spec}, "v1") is has
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        [],
+        {"versions": [[]], "conversion": []},
+        {"versions": "v1", "conversion": {"strategy": "Webhook", "webhook": "x"}},
+        {"versions": [{}], "subresources": ["status"]},
+    ],
+    ids=range(4),
+)
+def test_what_no_server_has(spec):
+    """An odd definition in an archive says nothing, and ends no plan."""
+    definition = {"spec": spec}
+
+    assert storage_version(definition) == ""
+    assert set(served_versions(definition)) == set()
+    assert not has_status(definition, "v1")
+    assert conversion_webhook(definition) in ("", "that it does not name")

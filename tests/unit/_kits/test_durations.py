@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kbackup._kits.durations import DurationError, format_duration, parse_duration
+from kbackup._kits.durations import (
+    LONGEST,
+    DurationError,
+    format_duration,
+    parse_duration,
+)
 
 
 @pytest.mark.parametrize(
@@ -60,3 +65,10 @@ def test_format(duration, text):
 def test_round_trip(duration):
     """What is written is read back as the same duration."""
     assert parse_duration(format_duration(duration)) == duration
+
+
+def test_the_longest_that_is_written_is_read():
+    """What specifications may hold comes back as it was; a microsecond more is refused."""
+    assert parse_duration(format_duration(LONGEST)) == LONGEST
+    with pytest.raises(DurationError, match="292 years"):
+        parse_duration(format_duration(LONGEST + timedelta(microseconds=1)))

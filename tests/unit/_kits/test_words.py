@@ -6,6 +6,7 @@ from kbackup._kits.words import (
     and_more,
     first_few,
     nearest,
+    one_line,
     plural,
     qualified,
     suggestion,
@@ -92,3 +93,16 @@ def test_what_was_meant_is_advice(names: list[str], text: str) -> None:
 def test_a_name_with_its_namespace(namespace, name, said):
     """What has no namespace, or stands for all of one, is named by what there is."""
     assert qualified(namespace, name) == said
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("configmaps/shop/a b", "configmaps/shop/a b"),
+        ("a\n\n0 create", r"a\n\n0 create"),
+        ("a\u202eb\u2028c\x1b[31m", r"a\u202eb\u2028c\u001b[31m"),
+    ],
+)
+def test_a_name_stays_on_its_line(text: str, shown: str) -> None:
+    """What a name holds makes no second line, and turns no line around."""
+    assert one_line(text) == shown

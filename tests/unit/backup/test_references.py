@@ -429,3 +429,24 @@ def test_odd_objects_refer_to_nothing(kind, item):
 def test_secrets_refer_to_nothing():
     """A type without references has no finder, so its objects are never parsed."""
     assert finder_for(GroupResource("", "secrets")) is None
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"serviceAccountName": ["x"], "priorityClassName": {"a": 1}},
+        {"serviceAccountName": 5, "volumes": [{"secret": {"secretName": ["s"]}}]},
+        {"containers": [{"envFrom": [{"secretRef": {"name": {}}}]}]},
+    ],
+    ids=range(3),
+)
+def test_names_that_are_none(spec):
+    """An object as no server has it refers to nothing; the others are looked at."""
+    good = {"spec": {"serviceAccountName": "web"}}
+    pods, references = GroupResource("", "pods"), References()
+    for name, item in (("odd", {"spec": spec}), ("good", good)):
+        references.note(finder_for(pods), item, ResourceIdentifier(pods, "shop", name))
+
+    found = references.missing(lambda *_: False)
+
+    assert [str(each.refers_to) for each in found] == ["serviceaccounts/shop/web"]

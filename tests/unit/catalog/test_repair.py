@@ -287,6 +287,18 @@ def test_a_store_that_does_not_tell_times_loses_nothing(late):
     assert plan.steps == ()
 
 
+def test_a_store_that_tells_some_times_loses_nothing(late):
+    """One file of unknown age is enough: it may have been written just now."""
+    objects = MemoryStore()
+    objects.put("backups/dead/dead.tar.gz", b"half")
+    objects.put("backups/dead/dead-logs.gz", b"half")
+    del objects._modified["backups/dead/dead-logs.gz"]
+
+    plan = BackupStore(objects, clock=FrozenClock(LATER)).plan_repair()
+
+    assert plan.steps == ()
+
+
 # --- between plan and act -------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 import json
 
+import attrs
 import pytest
 
 from kbackup.cluster import Cluster
@@ -296,3 +297,22 @@ def test_repr_hides_bodies(server, cluster):
     (page,) = cluster.list(SECRETS).pages()
 
     assert "hunter2" not in repr(page) + repr(page.items)
+
+
+def test_a_list_that_does_not_go_on(server, cluster):
+    """The same token twice is an error of that list: it would be asked for ever."""
+    page = {"metadata": {"resourceVersion": "1", "continue": "t"}, "items": [secret(0)]}
+    server.answer = lambda request: (200, {}, page)
+
+    with pytest.raises(ServerFaultError, match="same continue token twice"):
+        list(cluster.list(SECRETS))
+
+
+def test_an_api_service_that_is_none(server, cluster):
+    """An odd APIService says of no group who serves it, and ends no list."""
+    services = 200, {}, {"metadata": {}, "items": [{"spec": {"group": ["x"]}}, {}]}
+    lists = Lists(2)
+    server.answer = lambda r: services if "apiservices" in r.path else lists(r)
+    foreign = attrs.evolve(SECRETS, group="example.com")
+
+    assert len(names(cluster.list(foreign, resource_version="7"))) == 2

@@ -147,6 +147,10 @@ def test_a_backup_that_can_be_meant_breaks_no_rule(spec):
         ),
         (BackupSpec(ttl=timedelta(seconds=-1)), "ttl is below zero"),
         (
+            BackupSpec(ttl=timedelta(days=300 * 365)),
+            "ttl is longer than 292 years, which nobody could read",
+        ),
+        (
             BackupSpec(csi_snapshot_timeout=timedelta(seconds=-1)),
             "csiSnapshotTimeout is below zero",
         ),
@@ -183,7 +187,7 @@ def test_a_backup_that_can_be_meant_breaks_no_rule(spec):
             "orderedResources: a type has no name",
         ),
     ],
-    ids=range(22),
+    ids=range(23),
 )
 def test_a_backup_that_cannot_be_meant_breaks_one_rule(spec, rule):
     """Each contradiction is named, and once."""

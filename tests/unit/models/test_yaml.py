@@ -166,3 +166,13 @@ def test_shared_parts_are_written_out():
     shared = {"b": 1}
 
     assert dump_yaml({"v": shared, "w": shared}) == "v:\n  b: 1\nw:\n  b: 1\n"
+
+
+def test_what_is_nested_too_deeply_is_refused():
+    """It is an error with a sentence, not a stack that ran out."""
+    value = {}
+    for _ in range(2000):
+        value = {"a": value}
+
+    with pytest.raises(CodecError, match="nested too deeply"):
+        dump_yaml(value)

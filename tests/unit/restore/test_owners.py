@@ -256,6 +256,15 @@ def test_only_within_one_namespace_or_from_above():
     assert linked.ownerless == (child.target,)
 
 
+def test_an_item_that_owns_itself():
+    """Nothing can be created after itself: it comes without that owner, and is told."""
+    child = entry("b")
+    linked = link_plan([child], {child.identifier: (Owner("v1", "ConfigMap", "b"),)})
+
+    assert linked.edges == ()
+    assert linked.ownerless == (child.target,)
+
+
 @pytest.mark.parametrize("action", [PlanAction.SKIP, PlanAction.CONFLICT])
 def test_only_owners_of_the_restore(action):
     """An item that is not written is not in the target as it was in the backup."""
