@@ -80,7 +80,11 @@ def _fields(data: bytes) -> dict[str, Any]:
         record = None
     if isinstance(record, dict) and isinstance(record.get("uuid"), str):
         return record
-    raise StoreAccessError(layout.LOCATION, "it is damaged: no JSON object with a uuid")
+    raise StoreAccessError(
+        layout.LOCATION,
+        "it is damaged: no JSON object with a uuid",
+        hint="remove this file, no backup needs it, and then: kbackup location init",
+    )
 
 
 def read_location_record(store: ObjectStore) -> LocationRecord | None:

@@ -192,9 +192,16 @@ def test_unknown_fields_of_an_identity_are_ignored():
 
 @pytest.mark.parametrize("data", [b"", b"null", b"[]", b"{}", b'{"uuid": 1}', b"\xff"])
 def test_a_damaged_identity(data):
-    """What is no identity is told as damaged."""
-    with pytest.raises(StoreAccessError, match="damaged"):
-        LocationRecord.decode(data)
+    """What is no identity is told as damaged, and how to mend it; so it can be."""
+    objects = MemoryStore()
+    objects.put(layout.LOCATION, data)
+    with pytest.raises(StoreAccessError, match="damaged") as error:
+        ensure_location_record(objects)
+    assert error.value.hint.startswith("remove this file")
+
+    objects.delete(layout.LOCATION)
+
+    assert ensure_location_record(objects) == read_location_record(objects)
 
 
 # --- times and retries ---------------------------------------------------------------
