@@ -31,12 +31,17 @@ class LogCapture(logging.Handler):
         path: The file; created, and readable once `close` was called.
         fields: What every line carries, such as ``{"backup": "velero/shop"}``. A record
             adds its own by ``extra={"fields": {...}}``.
+        begun: A log that this one goes on with, as `snapshot` returned it.
     """
 
-    def __init__(self, path: Path, fields: Mapping[str, str]) -> None:
+    def __init__(
+        self, path: Path, fields: Mapping[str, str], *, begun: bytes = b""
+    ) -> None:
         super().__init__()
+        self._path = path
         self._fields = dict(fields)
         self._file: BinaryIO = path.open("xb")
+        self._file.write(begun)
         self._stream = gzip_writer(self._file)
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -45,6 +50,14 @@ class LogCapture(logging.Handler):
             self._stream.write(self._line(record).encode())
         except Exception:  # noqa: BLE001 - logging's own contract for handlers
             self.handleError(record)
+
+    def snapshot(self) -> bytes:
+        """Return a whole gzip of all lines so far; those that follow are not in it."""
+        with self.lock or _NO_LOCK:
+            self._stream.close()  # a gzip file may have any number of members
+            self._file.flush()
+            self._stream = gzip_writer(self._file)
+            return self._path.read_bytes()
 
     def close(self) -> None:
         """Finish the gzip; records that come later are dropped."""

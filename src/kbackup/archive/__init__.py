@@ -10,6 +10,7 @@ from kbackup.archive._index import index_archive
 from kbackup.archive._layout import LONGEST_NAME_FOR_VELERO
 from kbackup.archive._limits import ArchiveLimits
 from kbackup.archive._reader import ArchiveReader, ArchiveSummary
+from kbackup.archive._rewriting import NewItem, rewrite
 from kbackup.archive._type_words import TypeWords, without_twins
 from kbackup.archive._writer import ArchiveWriter
 
@@ -21,9 +22,11 @@ __all__ = [
     "ArchiveReader",
     "ArchiveSummary",
     "ArchiveWriter",
+    "NewItem",
     "TypeWords",
     "find_misfiled",
     "index_archive",
     "misfiled",
+    "rewrite",
     "without_twins",
 ]

@@ -364,6 +364,12 @@ def report_overlong(items: Sequence[ResourceIdentifier], run: Run) -> None:
         )
 
 
+def report_end(missing: Iterable[MissingReference], ledger: Ledger, run: Run) -> None:
+    """Tell what can be told once nothing more will be stored."""
+    report_missing(missing, run)
+    report_nothing(ledger, run)
+
+
 def report_missing(missing: Iterable[MissingReference], run: Run) -> None:
     """Warn once for each type of what is referred to and not in the backup."""
     by_type: dict[str, list[str]] = defaultdict(list)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -15,6 +16,7 @@ from kbackup._kits.arguments import given_or_new, require, require_able
 from kbackup._kits.clock import Clock, SystemClock
 from kbackup._kits.workers import Cancelled, CancelToken
 from kbackup.errors import (
+    BackupExistsError,
     BackupNotFoundError,
     InvalidSpecError,
     KBackupError,
@@ -26,14 +28,18 @@ from kbackup.models import (
     BackupResult,
     BackupSpec,
     EngineSettings,
+    ObjectMeta,
     labels,
 )
 
 if TYPE_CHECKING:
+    from kbackup.backup._pipeline import Setting
     from kbackup.backup._plan import BackupPlan
-    from kbackup.catalog import BackupStore
+    from kbackup.catalog import BackupClaim, BackupStore
     from kbackup.cluster import Cluster
     from kbackup.plugins import Observer, PluginManager, Run
+
+_BEGIN_ANEW = "the same backup under the same name begins anew"
 
 _R = TypeVar("_R", "BackupResult", "BackupPlan")
 
@@ -101,7 +107,8 @@ class BackupEngine:
         Raises:
             InvalidSpecError: Name, specification or options break their rules; all of
                 them are told.
-            BackupExistsError: The name is taken; nothing was overwritten.
+            BackupExistsError: The name is taken, or a run of it was killed that can be
+                resumed; nothing was overwritten.
             BackupInProgressError: Another run is writing a backup of this name.
             RunCancelledError: *cancel* was used.
             KBackupError: Cluster or store failed; ``error.result`` has what was known.
@@ -125,15 +132,18 @@ class BackupEngine:
         from kbackup.backup._pipeline import run_backup  # noqa: PLC0415 - see the module
 
         with self._store.claim(run.name, run_uid=run.uid, clock=self._clock) as claim:
-            return run_backup(
-                run,
-                record,
-                options,
-                cluster=self._bound(run),
-                store=self._store,
-                claim=claim,
-                plugins=self._plugins,
-            )
+            return run_backup(self._setting(run, claim), record, options)
+
+    def _setting(self, run: Run, claim: BackupClaim) -> Setting:
+        from kbackup.backup._pipeline import Setting  # noqa: PLC0415 - see the module
+
+        return Setting(
+            run=run,
+            cluster=self._bound(run),
+            store=self._store,
+            claim=claim,
+            plugins=self._plugins,
+        )
 
     def plan(
         self,
@@ -168,23 +178,66 @@ class BackupEngine:
 
         return self._ended(run, record, execute, kind="backup plan")
 
-    def resume(self, name: str) -> BackupResult:
-        """Return the result of a backup whose run has ended.
+    def resume(self, name: str, *, cancel: CancelToken | None = None) -> BackupResult:
+        """Go on with a backup whose process died while it waited for operations.
 
-        There is never anything left to continue: a backup is published whole or not at
-        all, and what the actions of a killed run began is not followed any more.
+        Operations go on by themselves; once all items of a backup are read, its run
+        keeps in the store what another process needs: the archive, the log, and what
+        was begun. Here the actions are asked for the progress of that, it is waited for
+        as in `run`, and the backup is published as if nothing had happened. It has the
+        uid and the start of the run that was killed, and the time of an operation goes
+        on from when that began. A resume that was killed can be resumed.
+
+        Returns:
+            The published backup's; that of one which has ended already is returned as
+            it is.
 
         Raises:
-            BackupNotFoundError: There is no such backup; its run published nothing and
-                can simply be started again.
+            BackupNotFoundError: There is no such backup, or not all of it was read: its
+                run can be started again.
+            BackupInProgressError: Its run lives, or another one has resumed it.
+            PluginNotFoundError: An action that began an operation is not installed
+                here; nothing was changed.
+            RunCancelledError: *cancel* was used: what was begun is cancelled.
+            KBackupError: Cluster or store failed.
         """
         require("name", name, str)
         try:
-            record = self._store.get(name)
+            return self._published(name)
         except BackupNotFoundError as exc:
-            hint = "a run that was interrupted left nothing: start it again"
-            reason = exc.reason or "no run of it has ended"
-            raise BackupNotFoundError(name, reason, hint=exc.hint or hint) from exc
+            found = self._store.unended(name)
+            if found is None:
+                raise _nothing_to_resume(name, exc) from exc
+        run = self._new_run(name, cancel, uid=found.uid)
+        record = Backup(metadata=ObjectMeta(name=name, uid=found.uid))
+        execute = partial(self._resume_claimed, run)
+        try:
+            return self._ended(run, record, execute, kind="backup")
+        except BackupExistsError:
+            with suppress(BackupNotFoundError):
+                return self._published(name)  # its run, or another resume, was first
+            raise
+
+    def _resume_claimed(self, run: Run) -> BackupResult:
+        """Go on with a run under a claim of our own: it tells us from the dead one."""
+        from kbackup.backup._pipeline import (  # noqa: PLC0415 - see the module
+            resume_backup,
+        )
+
+        uid = str(uuid.uuid4())
+        with self._store.claim(
+            run.name, run_uid=uid, clock=self._clock, resume=True
+        ) as claim:
+            unended = self._store.unended(run.name)  # by now nobody else writes it
+            if unended is None or unended.uid != run.uid:
+                raise BackupNotFoundError(run.name, hint=_BEGIN_ANEW)
+            if not unended.can_be_resumed:
+                raise BackupNotFoundError(run.name, str(unended), hint=_BEGIN_ANEW)
+            return resume_backup(self._setting(run, claim), unended)
+
+    def _published(self, name: str) -> BackupResult:
+        """Return the result of a backup that has ended."""
+        record = self._store.get(name)
         return BackupResult(
             backup=record,
             results=self._store.results(name),
@@ -196,11 +249,11 @@ class BackupEngine:
     def __repr__(self) -> str:
         return f"BackupEngine({self._cluster!r}, {self._store!r})"
 
-    def _new_run(self, name: str, cancel: CancelToken | None) -> Run:
+    def _new_run(self, name: str, cancel: CancelToken | None, *, uid: str = "") -> Run:
         from kbackup.plugins import Run  # noqa: PLC0415 - see the module
 
         return Run(
-            uid=str(uuid.uuid4()),
+            uid=uid or str(uuid.uuid4()),
             kind="backup",
             name=name,
             settings=self._settings,
@@ -243,6 +296,12 @@ class BackupEngine:
 def _refuse(violations: list[str]) -> None:
     if violations:
         raise InvalidSpecError(violations)
+
+
+def _nothing_to_resume(name: str, found: BackupNotFoundError) -> BackupNotFoundError:
+    hint = f"a run that was interrupted before it waited left nothing: {_BEGIN_ANEW}"
+    reason = found.reason or "no run of it has ended"
+    return BackupNotFoundError(name, reason, hint=found.hint or hint)
 
 
 def _unpublished(run: Run, record: Backup, error: KBackupError) -> BackupResult:

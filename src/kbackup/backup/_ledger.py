@@ -76,6 +76,16 @@ class TypeLedger:
         if api_version != self.resource.api_version:
             self.converted.setdefault(api_version, set()).add(name)
 
+    def absorb(self, again: TypeLedger) -> None:
+        """Take over what became of objects that were looked at once more."""
+        for moved in self.converted.values():
+            moved.difference_update(again.stored)
+        for api_version, moved in again.converted.items():
+            self.converted.setdefault(api_version, set()).update(moved)
+        self.stored |= again.stored
+        self.failed -= again.stored
+        self.failed |= again.failed - self.stored
+
     def by_kind(self) -> Iterator[tuple[str, set[str]]]:
         """Yield ``apps/v1/Deployment``, as Velero's resource list has it, and names.
 
@@ -175,6 +185,14 @@ class Ledger:
         if known is None:
             return False
         return known.has_met(identifier.qualified_name)
+
+    def absorb(self, again: Ledger) -> None:
+        """Take over the books of what was stored once more, or only then."""
+        for page in again.types():
+            known = self.of_type(page.resource)
+            self.items += len(page.stored - known.stored)
+            known.absorb(page)
+        self.not_covered += again.not_covered
 
     def any_of(self, group_resource: GroupResource) -> ResourceIdentifier:
         """Return the first object, by name, of a type that something was stored of."""

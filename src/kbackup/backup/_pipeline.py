@@ -1,23 +1,27 @@
 """A backup from its request to its publication: the steps in order.
 
-Called by the engine with a claim on the name. Until the last line nothing is visible
+Called by the engine with a claim on the name. Until the last line nothing of it is listed
 in the store; a failure or a cancel on the way leaves nothing but temporary files, which
-are removed.
+are removed. What `run_backup` waits for `resume_backup` goes on with, in another process.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import attrs
 
 from kbackup._kits.log_capture import LogCapture
+from kbackup._kits.words import first_few
 from kbackup.archive import ArchiveWriter
-from kbackup.backup._coverage import report_unasked
+from kbackup.backup._coverage import report_end, report_unasked
+from kbackup.backup._draft import Draft, with_archive
+from kbackup.backup._finalizer import finalize
 from kbackup.backup._request import BackupRequest, make_request
+from kbackup.backup._run_journal import RunJournal
 from kbackup.backup._side_files import file_name, side_files, size_of
 from kbackup.backup._status import finished_record
 from kbackup.backup._storing import Stored, store_selected
@@ -25,10 +29,11 @@ from kbackup.catalog import (
     BackupClaim,
     BackupStore,
     Manifest,
-    ManifestObject,
     MirrorWatch,
+    UnendedBackup,
 )
 from kbackup.cluster import Cluster
+from kbackup.errors import PluginNotFoundError
 from kbackup.models import (
     Backup,
     BackupOptions,
@@ -47,53 +52,115 @@ from kbackup.plugins.engine import ActionIndex, Operations
 from kbackup.stores import BackupFiles
 
 
-def run_backup(
-    run: Run,
-    record: Backup,
-    options: BackupOptions,
-    *,
-    cluster: Cluster,
-    store: BackupStore,
-    claim: BackupClaim,
-    plugins: PluginManager,
-) -> BackupResult:
-    """Back up what *record* asks for and publish it.
+@attrs.frozen(kw_only=True)
+class Setting:
+    """Where a run takes from and where it writes to.
 
-    Args:
+    Attributes:
         run: Gets warnings, errors and events.
-        record: As `new_record` made it.
-        options: What only kbackup knows.
         cluster: Bound to the run.
         store: Where the backup goes.
         claim: On the backup's name.
         plugins: Whose item actions are run.
+    """
+
+    run: Run
+    cluster: Cluster
+    store: BackupStore
+    claim: BackupClaim
+    plugins: PluginManager
+
+
+def run_backup(
+    setting: Setting, record: Backup, options: BackupOptions
+) -> BackupResult:
+    """Back up what *record* asks for and publish it.
+
+    Args:
+        setting: Of the run.
+        record: As `new_record` made it.
+        options: What only kbackup knows.
 
     Raises:
         Cancelled: The run is to stop; nothing was published.
         KBackupError: The cluster cannot be read at all, or the store failed; nothing
             was published.
     """
-    with run.temporary_directory() as spool:
-        archive_path, log_path = spool / "archive.tar.gz", spool / "log.gz"
-        mirrors = MirrorWatch(store, run)
-        with _logged(log_path, record, run):
+    run = setting.run
+    journal = RunJournal(setting.store, setting.claim, run)
+    with run.temporary_directory() as spool, journal.until_published():
+        ending = _Ending(setting, spool)
+        with _logged(ending.log, record, run) as log:
+            _give_up_dead_run(setting)
             with run.phase("discovery"):
-                request = make_request(record, options, cluster)
-            stored, archive, begun = _write_archive(request, run, archive_path, plugins)
-            mirrors.report()  # what is known by now is in the record as well
-            now = run.clock.now()
-            record = finished_record(
-                request.backup, stored.ledger, run.results, now, operations=begun
-            )
-            _log_end(run, record, stored)
-        files = _files(run, record, stored, begun, archive=archive_path, log=log_path)
-        manifest = _manifest(request, stored, archive)
-        with run.phase("upload"):
-            record = store.publish(
-                claim, record, files, manifest, ask=mirrors.look_and_check
-            )
-            mirrors.report()
-        return _result(run, record, stored, files)
+                request = make_request(record, options, setting.cluster)
+            timeout = request.backup.spec.item_operation_timeout
+            with Operations(run, setting.cluster, timeout, journal) as begun:
+                draft = _write_archive(request, setting, ending.archive, begun)
+                if begun.records:
+                    journal.keep_draft(draft, ending.archive, log.snapshot())
+                with journal.following():
+                    begun.follow()
+            draft, record, operations = ending.finish(draft, begun.records)
+        return ending.publish(draft, record, operations)
+
+
+def resume_backup(setting: Setting, unended: UnendedBackup) -> BackupResult:
+    """Go on with what a run that was killed waited for, and publish its backup.
+
+    Args:
+        setting: Of the run, which has the uid of the killed one.
+        unended: What that one has left.
+
+    Raises:
+        PluginNotFoundError: An action that began an operation is not installed.
+        Cancelled: The run is to stop; nothing was published.
+        KBackupError: What was kept cannot be read, or the store failed; nothing was
+            published.
+    """
+    run = setting.run
+    actions = _who_began(unended, setting.plugins)
+    journal = RunJournal(setting.store, setting.claim, run, unended)
+    with run.temporary_directory() as spool, journal.until_published():
+        ending = _Ending(setting, spool)
+        draft, results, log = journal.load(ending.archive)
+        run.recall(results)
+        with _logged(ending.log, draft.record, run, begun=log):
+            run.logger.info("resumed after its process was killed")
+            timeout = draft.record.spec.item_operation_timeout
+            with (
+                journal.following(),
+                Operations(run, setting.cluster, timeout, journal) as begun,
+            ):
+                begun.resume(unended.operations, actions, backup=draft.record)
+                begun.follow()
+            draft, record, operations = ending.finish(draft, begun.records)
+        return ending.publish(draft, record, operations)
+
+
+def _who_began(
+    unended: UnendedBackup, plugins: PluginManager
+) -> Mapping[str, BackupItemAction]:
+    """Return the actions that began the operations of a run, by name."""
+    known = {action.name: action for action in plugins.backup_item_actions()}
+    names = {each.spec.backup_item_action for each in unended.operations}
+    if missing := sorted(names - known.keys()):
+        raise PluginNotFoundError(
+            f"backup {unended.name} cannot be resumed: no installed plugin offers "
+            f"{first_few(missing)}, which began what it waits for",
+            plugin=missing[0],
+            hint="install the plugin here, or resume where it is installed: nothing "
+            "was changed",
+        )
+    return known
+
+
+def _give_up_dead_run(setting: Setting) -> None:
+    """Tell what an earlier run of the name has begun, which died before it could wait."""
+    run, store = setting.run, setting.store
+    while (found := store.unended(run.name)) is not None:
+        run.warning(f"an earlier run of this backup was killed: {found}")
+        store.journal(found.uid).remove()
 
 
 def action_index(
@@ -106,34 +173,82 @@ def action_index(
     )
 
 
-def _files(
-    run: Run,
-    record: Backup,
-    stored: Stored,
-    begun: tuple[ItemOperation, ...],
-    *,
-    archive: Path,
-    log: Path,
-) -> dict[str, Path | bytes]:
-    """Return by name all files of the backup but its record and its manifest."""
-    names = BackupFiles(record.metadata.name)
-    return {
-        file_name(names.archive): archive,
-        file_name(names.logs): log,
-        **side_files(record.metadata.name, stored.ledger, run.results, begun),
-    }
+class _Ending:
+    """What comes once all operations have ended, and the files of the run.
+
+    Attributes:
+        archive: Where it is spooled.
+        log: Alike.
+    """
+
+    def __init__(self, setting: Setting, spool: Path) -> None:
+        self.archive, self.log = spool / "archive.tar.gz", spool / "log.gz"
+        self._setting = setting
+        self._run = setting.run
+        self._mirrors = MirrorWatch(setting.store, setting.run)
+
+    def finish(
+        self, draft: Draft, operations: Sequence[ItemOperation]
+    ) -> tuple[Draft, Backup, Sequence[ItemOperation]]:
+        """Store items again that operations want, and close the books."""
+        run, setting = self._run, self._setting
+        draft, operations = finalize(
+            run,
+            draft,
+            operations,
+            self.archive,
+            cluster=setting.cluster,
+            plugins=setting.plugins,
+        )
+        report_end(draft.manifest.missing, draft.ledger, run)
+        self._mirrors.report()  # what is known by now is in the record as well
+        record = finished_record(
+            draft.record,
+            draft.ledger,
+            run.results,
+            run.clock.now(),
+            operations=operations,
+        )
+        _log_end(run, record, draft)
+        return draft, record, operations
+
+    def publish(
+        self, draft: Draft, record: Backup, operations: Sequence[ItemOperation]
+    ) -> BackupResult:
+        """Write everything to the store; the log is closed."""
+        run, setting, name = self._run, self._setting, record.metadata.name
+        names = BackupFiles(name)
+        files: dict[str, Path | bytes] = {
+            file_name(names.archive): self.archive,
+            file_name(names.logs): self.log,
+            **side_files(name, draft.ledger, run.results, operations),
+        }
+        manifest = attrs.evolve(draft.manifest, not_covered=draft.ledger.not_covered)
+        with run.phase("upload"):
+            record = setting.store.publish(
+                setting.claim,
+                record,
+                files,
+                manifest,
+                ask=self._mirrors.look_and_check,
+            )
+            self._mirrors.report()
+        return _result(run, record, draft, files)
 
 
 @contextmanager
-def _logged(path: Path, record: Backup, run: Run) -> Iterator[None]:
+def _logged(
+    path: Path, record: Backup, run: Run, *, begun: bytes = b""
+) -> Iterator[LogCapture]:
     """Write the run's log to *path*; its lines say which backup they are of."""
     metadata = record.metadata
-    log = LogCapture(path, {"backup": f"{metadata.namespace}/{metadata.name}"})
+    fields = {"backup": f"{metadata.namespace}/{metadata.name}"}
+    log = LogCapture(path, fields, begun=begun)
     path.chmod(0o600)
     log.setLevel(logging.INFO)  # what hooks print is debug, and not for the store
     run.logger.addHandler(log)
     try:
-        yield
+        yield log
     finally:
         run.logger.removeHandler(log)
         log.close()
@@ -148,64 +263,47 @@ def _warn_of_long_name(run: Run, name: str) -> None:
         )
 
 
-def _log_end(run: Run, record: Backup, stored: Stored) -> None:
+def _log_end(run: Run, record: Backup, draft: Draft) -> None:
     run.logger.info(
         "%s: %d items, %d warnings, %d errors",
         record.status.phase,
-        stored.ledger.items,
+        draft.ledger.items,
         record.status.warnings,
         record.status.errors,
     )
 
 
-@attrs.frozen
-class _Archive:
-    """What the manifest says of the archive."""
-
-    size: int
-    sha256: str
-    items: int
-    entries: int
-
-
 def _write_archive(
-    request: BackupRequest, run: Run, path: Path, plugins: PluginManager
-) -> tuple[Stored, _Archive, tuple[ItemOperation, ...]]:
-    """Store everything, and wait for what actions began meanwhile."""
+    request: BackupRequest, setting: Setting, path: Path, begun: Operations
+) -> Draft:
+    """Store everything that the request selects."""
+    run = setting.run
     _warn_of_long_name(run, request.backup.metadata.name)
-    actions = action_index(request.cluster, plugins, run)
+    actions = action_index(request.cluster, setting.plugins, run)
     started = request.backup.status.start_timestamp or run.clock.now()
-    timeout = request.backup.spec.item_operation_timeout
     with (
         run.temporary_file(path) as out,
-        Operations(run, request.cluster, timeout) as begun,
+        ArchiveWriter(out, mtime=int(started.timestamp())) as archive,
     ):
-        with ArchiveWriter(out, mtime=int(started.timestamp())) as archive:
-            stored = store_selected(request, run, archive, actions, begun)
-            begun.follow()
-        written = _Archive(archive.size, archive.sha256, archive.items, archive.entries)
-        return stored, written, begun.records
+        stored = store_selected(request, run, archive, actions, begun)
+    manifest = with_archive(_manifest(request, stored), archive)
+    return Draft(record=request.backup, manifest=manifest, ledger=stored.ledger)
 
 
-def _manifest(request: BackupRequest, stored: Stored, archive: _Archive) -> Manifest:
-    """Return the manifest; whoever publishes adds the other files and digests."""
+def _manifest(request: BackupRequest, stored: Stored) -> Manifest:
+    """Return the manifest; whoever publishes adds the files and what is not covered."""
     options = request.options.to_record()
     if request.options.where is not None:
         options["where"] = {
             "function": options["where"],
             "leftOut": stored.left_out_by_where,
         }
-    name = file_name(BackupFiles(request.backup.metadata.name).archive)
     return Manifest(
         backup_name=request.backup.metadata.name,
         backup_uid=request.backup.metadata.uid,
         cluster_uid=request.cluster_uid,
         cluster_version=request.version.git_version,
-        objects=(ManifestObject(name=name, size=archive.size, sha256=archive.sha256),),
-        items=archive.items,
-        entries=archive.entries,
         lists=stored.lists,
-        not_covered=stored.ledger.not_covered,
         volumes=stored.ledger.volumes,
         missing=stored.missing,
         options=options,
@@ -213,7 +311,7 @@ def _manifest(request: BackupRequest, stored: Stored, archive: _Archive) -> Mani
 
 
 def _result(
-    run: Run, record: Backup, stored: Stored, files: Mapping[str, Path | bytes]
+    run: Run, record: Backup, draft: Draft, files: Mapping[str, Path | bytes]
 ) -> BackupResult:
     written = 0
     for name, content in files.items():
@@ -224,7 +322,7 @@ def _result(
     return BackupResult(
         backup=record,
         results=run.results,
-        report=run.report(bytes_written=written, lists=stored.lists),
-        holds_nothing=stored.ledger.holds_nothing,
+        report=run.report(bytes_written=written, lists=draft.manifest.lists),
+        holds_nothing=draft.ledger.holds_nothing,
         manifest_digest=record.metadata.annotations.get(labels.MANIFEST_ANNOTATION, ""),
     )

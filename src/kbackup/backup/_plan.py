@@ -10,6 +10,7 @@ import attrs
 
 from kbackup._kits.views import Table, html_of
 from kbackup._kits.words import first_few, plural
+from kbackup.backup._coverage import report_end
 from kbackup.backup._pipeline import action_index
 from kbackup.backup._request import make_request
 from kbackup.backup._storing import store_selected
@@ -158,6 +159,7 @@ def plan_backup(
     sink = _CountingSink()
     actions = action_index(request.cluster, plugins, run)
     stored = store_selected(request, run, sink, actions)
+    report_end(stored.missing, stored.ledger, run)
     return BackupPlan(
         items=planned_types(sink.counts),
         not_covered=tuple(stored.ledger.not_covered),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from kbackup._kits.workers import map_ordered
-from kbackup.backup._request import BackupRequest
+from kbackup.cluster import Cluster, Discovery
 from kbackup.errors import ClusterError
 from kbackup.models import APIResource, Item, ResourceIdentifier
 from kbackup.plugins import Run
@@ -18,8 +18,9 @@ Answer = Item | ClusterError
 class Reads:
     """Reads what a run asks for by name; any thread may."""
 
-    def __init__(self, request: BackupRequest, run: Run) -> None:
-        self._request = request
+    def __init__(self, cluster: Cluster, discovery: Discovery, run: Run) -> None:
+        self._cluster = cluster
+        self._discovery = discovery
         self._run = run
 
     def each(
@@ -41,7 +42,7 @@ class Reads:
     def one(self, identifier: ResourceIdentifier) -> Answer:
         """Return an object, or why there is none."""
         try:
-            return self._request.cluster.get(
+            return self._cluster.get(
                 self.resource(identifier), identifier.name, identifier.namespace
             )
         except ClusterError as exc:
@@ -49,7 +50,7 @@ class Reads:
 
     def resource(self, identifier: ResourceIdentifier) -> APIResource:
         """Return an object's type, which the cluster serves."""
-        resource = self._request.discovery.get(identifier.group_resource)
+        resource = self._discovery.get(identifier.group_resource)
         if resource is None:  # pragma: no cover - asked before
             raise KeyError(identifier)
         return resource

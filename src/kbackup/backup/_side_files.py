@@ -5,6 +5,7 @@ Source: Velero's store format; each is one compact JSON value, one newline, gzip
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ def side_files(
     name: str,
     ledger: Ledger,
     results: Results,
-    operations: tuple[ItemOperation, ...] = (),
+    operations: Sequence[ItemOperation] = (),
 ) -> dict[str, bytes]:
     """Return every side file but the log, by its name in the backup's directory.
 

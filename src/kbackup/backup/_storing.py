@@ -127,7 +127,7 @@ class _Storing:
         self._request = request
         self._run = run
         self._ledger = Ledger()
-        self._reads = Reads(request, run)
+        self._reads = Reads(request.cluster, request.discovery, run)
         self._references = References()
         self._claims = Claims(request.options.resource_policies)
         self._met: dict[GroupResource, set[Name]] = defaultdict(set)
@@ -385,8 +385,6 @@ class _Storing:
         coverage.report_overlong(self._backupper.overlong, run)
         missing = self._references.missing(ledger.has)
         missing += self._missing_definitions()
-        coverage.report_missing(missing, run)
-        coverage.report_nothing(ledger, run)
         return Stored(ledger=ledger, lists=tuple(self._lists), missing=missing)
 
     def _missing_definitions(self) -> tuple[MissingReference, ...]:

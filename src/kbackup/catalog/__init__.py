@@ -23,6 +23,7 @@ from kbackup.catalog._mirror_watch import MirrorWatch
 from kbackup.catalog._repair import RepairOutcome, RepairReport, RepairResult
 from kbackup.catalog._repair_plan import RepairKind, RepairPlan, RepairStep
 from kbackup.catalog._side_files import RestoreFile, SideFile, encode_side_file
+from kbackup.catalog._unended import UnendedBackup
 from kbackup.catalog._verify import VerifyReport
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "RestoreClaim",
     "RestoreFile",
     "SideFile",
+    "UnendedBackup",
     "VerifyReport",
     "VolumeRecord",
     "encode_side_file",

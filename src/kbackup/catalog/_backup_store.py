@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -16,13 +16,11 @@ from kbackup._kits.workers import CancelToken
 from kbackup.archive import ArchiveContents, ArchiveReader
 from kbackup.catalog._address import address_of
 from kbackup.catalog._archives import Archives
-from kbackup.catalog._claim import BackupClaim
+from kbackup.catalog._backup_runs import BackupRuns
 from kbackup.catalog._delete import Deletion, DeletionPlan
 from kbackup.catalog._guard import GuardedStore
-from kbackup.catalog._journal import Journal
 from kbackup.catalog._listing import BackupEntry, Listing
 from kbackup.catalog._manifest import Manifest, VolumeRecord
-from kbackup.catalog._publish import Content, claim_backup, publish
 from kbackup.catalog._reading import (
     log_lines,
     read_object,
@@ -31,7 +29,6 @@ from kbackup.catalog._reading import (
 )
 from kbackup.catalog._repair import Repairer, RepairReport
 from kbackup.catalog._repair_plan import RepairPlan, RepairPlanner
-from kbackup.catalog._restore_records import RestoreRecords
 from kbackup.catalog._side_files import SideFile
 from kbackup.catalog._trust import read_manifest, read_record, right_manifest
 from kbackup.catalog._usable import first_usable, measured, require_complete
@@ -62,7 +59,7 @@ from kbackup.stores import (
 )
 
 
-class BackupStore(RestoreRecords):
+class BackupStore(BackupRuns):
     """The backups and restores of one location.
 
     May be shared by threads. A context manager: leaving it closes the object store.
@@ -348,52 +345,6 @@ class BackupStore(RestoreRecords):
 
     # --- writing ----------------------------------------------------------------------
 
-    def claim(
-        self, name: str, *, run_uid: str, clock: Clock | None = None
-    ) -> BackupClaim:
-        """Make a name ours, and remove what a dead run left under it.
-
-        Returns:
-            A context manager; leaving it gives the name back.
-
-        Raises:
-            BackupExistsError: The name is taken, or its directory holds what is no
-                file of a backup; nothing was touched.
-            BackupInProgressError: Another run is writing it.
-            ReadOnlyLocationError: Nothing may be written here.
-        """
-        self._require_writable(BackupFiles(name).metadata)
-        clock = clock or self._clock
-        return claim_backup(self._store, name, run_uid=run_uid, clock=clock)
-
-    def publish(
-        self,
-        claim: BackupClaim,
-        backup: Backup,
-        files: Mapping[str, Content],
-        manifest: Manifest,
-        *,
-        ask: Callable[[], None] = lambda: None,
-    ) -> Backup:
-        """Write a backup: archive and side files, the manifest, then the record.
-
-        Args:
-            claim: On its name; released at the end.
-            backup: The record, in its last phase.
-            files: Paths or bytes by file name.
-            manifest: Without its objects; those given spare reading the files again.
-            ask: Called before each object but the record; what it raises ends the
-                run, and what was written is removed.
-
-        Returns:
-            The record as it was stored: it names the manifest.
-
-        Raises:
-            BackupInProgressError: The claim was lost.
-            BackupExistsError: Another run has published the name.
-        """
-        return publish(self._store, claim, backup, files, manifest, ask=ask)
-
     def plan_deletion(
         self,
         name: str,
@@ -470,10 +421,6 @@ class BackupStore(RestoreRecords):
             self._require_writable("")
         outcomes = tuple(Repairer(self._store, self._clock).run(plan))
         return RepairReport(outcomes=outcomes, damage=plan.damage, left=plan.left)
-
-    def journal(self, uid: str) -> Journal:
-        """Return the journal of a run."""
-        return Journal(self._store, uid)
 
     # --- the end ----------------------------------------------------------------------
 

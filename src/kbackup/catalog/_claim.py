@@ -106,6 +106,14 @@ class NameClaim:
         self._thread.start()
         return self
 
+    def is_held_by_another(self) -> bool:
+        """Tell whether a run that lives has the name, or is about to take it over."""
+        now = self._clock.now()
+        return any(
+            record.run != self.run_uid and not record.is_stale(now)
+            for _, record in read_claims(self._store, self.of, self.name.__eq__)
+        )
+
     def check(self) -> None:
         """Raise what `acquire` does if another run has taken the name over."""
         found = read_claim(self._store, self.of, self._key)

@@ -29,6 +29,7 @@ from kbackup.catalog._journal import Journal
 from kbackup.catalog._owned import Inside, look_inside, require_nothing_owned
 from kbackup.catalog._side_files import SHOWN, strangers
 from kbackup.catalog._trust import Record, fetch_record, is_foreign
+from kbackup.catalog._unended import unended, unended_objects
 from kbackup.errors import (
     BackupNotFoundError,
     InvalidSpecError,
@@ -159,7 +160,8 @@ class Deletion:
         def ours() -> list[ObjectInfo]:
             found = list(store.list(files.directory))
             others = _others(files, found, named)
-            return [info for info in found if info.key not in others]
+            mine = [info for info in found if info.key not in others]
+            return mine + unended_objects(store, name)
 
         delete_claimed(
             BackupClaim,
@@ -204,6 +206,8 @@ def _require_backup(store: ObjectStore, files: BackupFiles) -> None:
     if not keys:
         if any(read_claims(store, BACKUPS, name.__eq__)):
             return  # a run has begun it; whether that still lives its claim decides
+        if unended(store, name) is not None:
+            return
         raise BackupNotFoundError(name)
     others = strangers(name, keys)
     if len(others) == len(keys):

@@ -1,4 +1,4 @@
-"""What a run did so far, a new object for each entry.
+"""What a run did so far, a new object for each entry, and files that it keeps beside.
 
 Progress of asynchronous work lives here, and never in a backup's directory, where
 nothing is written twice. Removed when the run has ended.
@@ -8,17 +8,30 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 
-from kbackup.catalog._fetch import UnreadableError, fetch, parse_json
-from kbackup.errors import ObjectExistsError, ObjectNotFoundError, StoreError
-from kbackup.models import API_VERSION
-from kbackup.plugins import ObjectInfo, ObjectStore
+from kbackup.catalog._fetch import (
+    LARGEST_SIDE_FILE,
+    UnreadableError,
+    fetch,
+    inflate,
+    parse_json,
+)
+from kbackup.errors import (
+    CodecError,
+    ObjectExistsError,
+    ObjectNotFoundError,
+    StoreError,
+)
+from kbackup.models import API_VERSION, ItemOperation, from_json, to_json
+from kbackup.plugins import Digest, ObjectInfo, ObjectStore
 from kbackup.stores import layout
 
 _KIND = "JournalEntry"
+_OPERATION = "operation"
 
 
 class Journal:
@@ -64,16 +77,64 @@ class Journal:
         """
         found = []
         for info in self._store.list(self._directory):
+            if not layout.is_journal_entry(info.key):
+                continue
             with suppress(ObjectNotFoundError):  # it was removed while we read
                 found.append(_read_entry(self._store, info.key))
         return found
 
+    def first(self) -> dict[str, Any] | None:
+        """Return the oldest entry; None: there is none, or what is there is no entry."""
+        for info in self._store.list(self._directory):
+            if layout.is_journal_entry(info.key):
+                with suppress(ObjectNotFoundError, UnreadableError):
+                    return _entry_in(fetch(self._store, info.key))
+                return None
+        return None
+
+    def put_file(self, name: str, content: Path | bytes) -> None:
+        """Keep a file; an earlier one of the name is replaced."""
+        self._store.put(layout.journal_file(self._uid, name), content)
+
+    def get_file(self, name: str, target: BinaryIO, *, expect: Digest) -> None:
+        """Write a file that was kept to *target*.
+
+        Raises:
+            ObjectNotFoundError: It is gone.
+            DigestMismatchError: It is not what was kept.
+        """
+        self._store.get(layout.journal_file(self._uid, name), target, expect=expect)
+
+    def get_json(self, name: str, *, expect: Digest) -> Any:
+        """Return a file that was kept as a side file of a backup is; errors alike.
+
+        Raises:
+            StoreError: It is no JSON.
+        """
+        key = layout.journal_file(self._uid, name)
+        content = fetch(self._store, key, limit=LARGEST_SIDE_FILE, expect=expect)
+        try:
+            return parse_json(inflate(content))
+        except UnreadableError as exc:
+            raise StoreError(key, str(exc)) from exc
+
     def remove(self) -> None:
-        """Remove all entries."""
+        """Remove everything.
+
+        Whoever is killed meanwhile leaves no entry that speaks of a file which is gone,
+        and the first entry to the end: it says whose journal it is.
+        """
         with self._lock:
-            for info in list(self._store.list(self._directory)):
+            for info in self.objects():
                 self._store.delete(info.key)
             self._next = None
+
+    def objects(self) -> list[ObjectInfo]:
+        """Return entries and files in the order in which they are removed."""
+        found = list(self._store.list(self._directory))
+        entries = [info for info in found if layout.is_journal_entry(info.key)]
+        files = [info for info in found if not layout.is_journal_entry(info.key)]
+        return [*reversed(entries[1:]), *files, *entries[:1]]
 
     def _last(self) -> int:
         keys = [info.key for info in self._store.list(self._directory)]
@@ -81,9 +142,43 @@ class Journal:
         return max((int(text) for text in numbers if text.isdecimal()), default=-1)
 
 
+def operation_entry(of: str, name: str, operation: ItemOperation) -> dict[str, Any]:
+    """Return the entry of an operation that has begun, or ended.
+
+    Args:
+        of: The kind of run: ``backup`` or ``restore``.
+        name: Of that.
+        operation: As it is now.
+    """
+    return {of: name, _OPERATION: to_json(operation)}
+
+
+def operations_in(entries: Iterable[Mapping[str, Any]]) -> list[ItemOperation]:
+    """Return the operations that entries tell of, each as it was told of last.
+
+    Raises:
+        StoreError: One cannot be read.
+    """
+    found: dict[tuple[object, ...], ItemOperation] = {}
+    for entry in entries:
+        if _OPERATION not in entry:
+            continue
+        try:
+            operation = from_json(ItemOperation, entry[_OPERATION])
+        except CodecError as exc:
+            raise StoreError(layout.JOURNALS, f"an operation in it: {exc}") from exc
+        spec = operation.spec
+        action = spec.backup_item_action or spec.restore_item_action
+        item = spec.resource_identifier.identifier
+        found[action, item, spec.operation_id] = operation
+    return list(found.values())
+
+
 def all_entries(store: ObjectStore) -> Iterator[tuple[ObjectInfo, dict[str, Any]]]:
     """Yield the entries of all runs with their objects; what cannot be read is left out."""
     for info in store.list(layout.JOURNALS):
+        if not layout.is_journal_entry(info.key):
+            continue
         try:
             entry = _read_entry(store, info.key)
         except StoreError:
@@ -93,10 +188,14 @@ def all_entries(store: ObjectStore) -> Iterator[tuple[ObjectInfo, dict[str, Any]
 
 def _read_entry(store: ObjectStore, key: str) -> dict[str, Any]:
     try:
-        document = parse_json(fetch(store, key))
+        return _entry_in(fetch(store, key))
     except UnreadableError as exc:
         raise StoreError(key, str(exc)) from exc
+
+
+def _entry_in(content: bytes) -> dict[str, Any]:
+    document = parse_json(content)
     entry = document.get("entry") if isinstance(document, dict) else None
     if not isinstance(entry, dict):
-        raise StoreError(key, "it is no entry of a journal")
+        raise UnreadableError("it is no entry of a journal")
     return entry

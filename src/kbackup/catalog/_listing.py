@@ -28,6 +28,7 @@ from kbackup.catalog._trust import (
     parse_record,
     unknown_phase,
 )
+from kbackup.catalog._unended import all_unended
 from kbackup.errors import (
     ArchiveError,
     BackupDamagedError,
@@ -145,7 +146,19 @@ class Listing:
         there = {e.name: e for e in entries if e != _nothing(e.name)}
         killed = [claim for claim in begun if claim.held and claim.name not in there]
         there |= {claim.name: self._aged(_unended(claim)) for claim in killed}
+        self._tell_of_operations(there)
         return sorted(there.values(), key=_newest_first)
+
+    def _tell_of_operations(self, there: dict[str, BackupEntry]) -> None:
+        """Say of backups without a record what their dead run has begun."""
+        try:
+            for found in all_unended(self._store):
+                known = there.get(found.name, _nothing(found.name))
+                if known.state is EntryState.INCOMPLETE and known.backup is None:
+                    reason = f"its run was killed when {found}"
+                    there[found.name] = attrs.evolve(known, reason=reason)
+        except StoreError:
+            return  # what is listed is true without it
 
     def _look_around(
         self,

@@ -12,11 +12,13 @@ from typing import Any
 import attrs
 
 from kbackup._kits.nested import value_at
+from kbackup._kits.words import plural
 from kbackup.catalog._cleanup import Begun
 from kbackup.catalog._manifest import Manifest
 from kbackup.catalog._reading import read_side_file
 from kbackup.catalog._side_files import SideFile
 from kbackup.catalog._trust import Record, read_manifest, read_record
+from kbackup.catalog._unended import all_unended
 from kbackup.errors import (
     BackupDamagedError,
     BackupNotFoundError,
@@ -64,12 +66,19 @@ def look_inside(store: ObjectStore, name: str) -> Inside:
         owned += _owned(store, name, manifest)
         begun += _begun(store, name, manifest)
     except BackupNotFoundError:
-        pass  # leftovers: what they own was never published
+        owned += _begun_by_the_dead(store, name)
     except BackupDamagedError as exc:
         owned.append(f"what it owns cannot be told: {exc.reason}")
     return Inside(
         record=record, manifest=manifest, owned=tuple(owned), begun=tuple(begun)
     )
+
+
+def _begun_by_the_dead(store: ObjectStore, name: str) -> Iterator[str]:
+    """Say what runs began that ended without a record: it may go on."""
+    count = sum(len(found.operations) for found in all_unended(store, name))
+    if count:
+        yield f"{plural(count, 'operation')} begun by a run that was killed"
 
 
 def _owned(store: ObjectStore, name: str, manifest: Manifest | None) -> Iterator[str]:

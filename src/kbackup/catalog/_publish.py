@@ -22,6 +22,7 @@ from kbackup.catalog._fetch import UnreadableError, exists, fetch
 from kbackup.catalog._manifest import Manifest, ManifestObject
 from kbackup.catalog._side_files import SHOWN, strangers
 from kbackup.catalog._trust import seal
+from kbackup.catalog._unended import refuse_resumable
 from kbackup.errors import (
     BackupExistsError,
     BackupInProgressError,
@@ -39,14 +40,19 @@ _log = logging.getLogger("kbackup.catalog")
 
 
 def claim_backup(
-    store: ObjectStore, name: str, *, run_uid: str, clock: Clock
+    store: ObjectStore, name: str, *, run_uid: str, clock: Clock, resume: bool = False
 ) -> BackupClaim:
     """Make a name ours, and remove what a dead run left; see `BackupStore.claim`."""
     _require_free(store, name)
+    claim = BackupClaim(store, name, run_uid=run_uid, clock=clock)
+    if not resume:
+        refuse_resumable(store, name, unless=claim.is_held_by_another)
     ensure_location_record(store)
-    claim = BackupClaim(store, name, run_uid=run_uid, clock=clock).acquire()
+    claim.acquire()
     try:
-        _require_free(store, name)  # another run may just have ended
+        _require_free(store, name)  # another run may just have ended, or been killed
+        if not resume:
+            refuse_resumable(store, name)
         sweep(store, name)
     except BaseException:
         claim.release()

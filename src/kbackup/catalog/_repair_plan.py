@@ -28,6 +28,7 @@ from kbackup.catalog._listing import objects_by_backup
 from kbackup.catalog._restores import awaits_completion
 from kbackup.catalog._side_files import SHOWN, known_files, strangers
 from kbackup.catalog._trust import Record, read_manifest, read_record
+from kbackup.catalog._unended import owner_of, unended
 from kbackup.errors import BackupError, StoreError
 from kbackup.plugins import Digest, ObjectInfo, ObjectStore
 from kbackup.stores import (
@@ -238,13 +239,23 @@ class RepairPlanner:
             entries = list(self._store.list(prefix))
             if not layout.is_valid_uid(uid):
                 self._leave(prefix, "not the name of a run")
-            elif uid in runs:
+            elif uid in runs or owner_of(self._store, uid) in self._live:
                 self._leave(prefix, "its run lives")
             elif self._is_old(newest_of(entries), prefix):
-                if awaits_completion(self._store, uid):
-                    self._leave(prefix, "a restore that can still be completed")
+                if can_go_on := self._may_go_on(uid):
+                    self._leave(prefix, can_go_on)
                 else:
                     self._do(RepairKind.REMOVE, prefix, "the journal of a dead run")
+
+    def _may_go_on(self, uid: str) -> str:
+        """Say what needs the journal of a dead run; empty: nothing does."""
+        if awaits_completion(self._store, uid):
+            return "a restore that can still be completed"
+        if name := owner_of(self._store, uid):
+            found = unended(self._store, name)
+            if found is not None and found.uid == uid and found.can_be_resumed:
+                return f"backup {name} can still be resumed"
+        return ""
 
     def _plan_probes(self) -> None:
         for info in self._store.list(layout.PROBES):

@@ -12,7 +12,7 @@ from kbackup.catalog._claim_record import ClaimRecord
 from kbackup.catalog._publish import Content
 from kbackup.catalog._side_files import RestoreFile
 from kbackup.errors import ReadOnlyLocationError
-from kbackup.models import BackupStorageLocation, Restore, Results
+from kbackup.models import BackupStorageLocation, ItemOperation, Restore, Results
 from kbackup.plugins import ObjectStore
 from kbackup.stores import layout
 
@@ -70,6 +70,10 @@ class RestoreRecords:
         """
         self._require_writable(layout.RESTORES)
         restores.put_restore(self._store, restore, files, claim)
+
+    def begun_operations(self, name: str, uid: str) -> Sequence[ItemOperation]:
+        """Return what earlier processes of a restore have begun, as last heard of."""
+        return restores.begun_operations(self._store, name, uid)
 
     def unended_restores(self) -> Sequence[ClaimRecord]:
         """Return the claims of restores that run, or were killed and can be completed."""

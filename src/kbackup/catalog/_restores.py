@@ -19,7 +19,7 @@ from kbackup.catalog._fetch import (
     inflate,
     parse_json,
 )
-from kbackup.catalog._journal import Journal, all_entries
+from kbackup.catalog._journal import Journal, all_entries, operations_in
 from kbackup.catalog._not_found import no_restore
 from kbackup.catalog._publish import Content, file_names
 from kbackup.catalog._reading import log_lines
@@ -36,11 +36,12 @@ from kbackup.errors import (
     RestoreNotFoundError,
     StoreError,
 )
-from kbackup.models import Restore, Results, dump_json, load_json
+from kbackup.models import ItemOperation, Restore, Results, dump_json, load_json
 from kbackup.plugins import ObjectInfo, ObjectStore
 from kbackup.stores import RestoreFiles, ensure_location_record, layout
 
 _LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
+_RESTORE = "restore"  # whose operations the journal has
 _UPLOAD = "uploadRestore"  # the journal's entry of a run that is about to write
 
 
@@ -109,9 +110,10 @@ def put_restore(
     keys = RestoreFiles(name)
     named = file_names(keys.directory, files)
     check_name(store, name, uid)
-    if exists(store, keys.record):
-        raise RestoreExistsError(name, "this very run is recorded already")
     journal = Journal(store, uid)
+    if exists(store, keys.record):
+        journal.remove()  # nobody goes on with it
+        raise RestoreExistsError(name, "this very run is recorded already")
     if _is_ours(store, name, uid):
         for key in _files(name, _keys(store, name), named):
             store.delete(key)
@@ -207,7 +209,7 @@ def delete_restore(store: ObjectStore, name: str, *, clock: Clock) -> tuple[str,
         named = first_few(_strangers(name, keys), SHOWN)
         reason = f"{files.directory} holds no file of a restore: {named}"
         raise RestoreNotFoundError(name, reason)
-    if not keys:
+    if not keys and not _journal_of(store, name):
         raise no_restore(store, name)
 
     def ours() -> list[ObjectInfo]:
@@ -234,7 +236,22 @@ def _journal_of(store: ObjectStore, name: str) -> list[ObjectInfo]:
     Left behind it would let such a run, started again, take the files of another for
     its own.
     """
-    return [info for info, entry in all_entries(store) if entry.get(_UPLOAD) == name]
+    return [info for info, entry in all_entries(store) if name in _named_in(entry)]
+
+
+def _named_in(entry: Mapping[str, Any]) -> set[str]:
+    """Return the restores that an entry of a journal names: one, or none."""
+    return {str(entry[key]) for key in (_UPLOAD, _RESTORE) if key in entry}
+
+
+def begun_operations(store: ObjectStore, name: str, uid: str) -> list[ItemOperation]:
+    """Return what earlier processes of a restore have begun, as it was last heard of.
+
+    Raises:
+        StoreError: It cannot be read.
+    """
+    entries = Journal(store, uid).entries()
+    return operations_in(each for each in entries if each.get(_RESTORE) == name)
 
 
 def read_file(store: ObjectStore, name: str, file: RestoreFile) -> Any:
@@ -277,17 +294,19 @@ def read_logs(store: ObjectStore, name: str) -> Iterator[str]:
 
 
 def awaits_completion(store: ObjectStore, uid: str) -> bool:
-    """Tell whether a journal speaks of a restore whose upload was broken off.
+    """Tell whether a journal speaks of a restore that began, and is not on record.
 
-    The same run, started again, needs the journal to know its own files.
+    The same run, started again, needs the journal to know its own files, and what its
+    actions began.
     """
-    names = {str(entry.get(_UPLOAD, "")) for entry in Journal(store, uid).entries()}
-    return any(
-        layout.is_valid_name(name)
-        and _keys(store, name)
-        and not exists(store, RestoreFiles(name).record)
-        for name in names
-    )
+    entries = Journal(store, uid).entries()
+    names = {
+        name
+        for entry in entries
+        for name in _named_in(entry)
+        if layout.is_valid_name(name) and (_RESTORE in entry or _keys(store, name))
+    }
+    return any(not exists(store, RestoreFiles(name).record) for name in names)
 
 
 def _is_ours(store: ObjectStore, name: str, uid: str) -> bool:

@@ -60,8 +60,8 @@ class BackupOutput:
         must_include_additional_items: The filters do not decide about those.
         skip: Why this object shall not be stored; empty: it shall.
         wants_begin: Whether `begin` is to be called once the object is stored.
-        post_operation_items: What to store again after the operation ended. This
-            version does not store it: a backup says so in an error.
+        post_operation_items: What to read and to store again once the operation that
+            `begin` returned has ended, well or not; filters are not asked.
     """
 
     item: Mapping[str, Any] = attrs.field(repr=False)

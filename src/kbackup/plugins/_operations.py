@@ -1,20 +1,21 @@
 """What item actions began in a run: started, followed until it has ended, or given up.
 
 Both engines let actions begin through an `Operations` and wait with it before they
-publish anything. Nothing is written here: the run's events and result, and in the end
-`records`, are all that is known of an operation.
+publish anything. Nothing is written here: an `OperationsKeeper` keeps what was begun,
+so that another process can `resume` it.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, as_completed
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import attrs
 
@@ -32,9 +33,9 @@ from kbackup.models import (
     well_known,
 )
 from kbackup.plugins import _operation_calls as calls
+from kbackup.plugins._acting import ActingCluster, OperationsKeeper
 from kbackup.plugins._action_calls import call_action
 from kbackup.plugins._events import ItemsProgressed, OperationProgressed, WaitingFor
-from kbackup.plugins._interfaces import ClusterReader, ClusterWriter
 from kbackup.plugins._item_actions import (
     BackupInput,
     BackupItemAction,
@@ -49,31 +50,6 @@ OPERATION_TIMEOUT = timedelta(hours=4)  # Velero's --default-item-operation-time
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0  # seconds; Velero looks every 10
 _GRACE = timedelta(seconds=10)  # for the cancels of a run that is over already
 _FAULTS = 5  # of progress in a row are none that passes
-_SHOWN = 3  # objects named in a message
-
-
-class RevocableWriter(ClusterWriter, Protocol):
-    """A `ClusterWriter` as the run sees it."""
-
-    def revoke(self) -> None:
-        """Refuse every use from now on."""
-        ...
-
-
-class ActingCluster(Protocol):
-    """The cluster on behalf of the run."""
-
-    def reader(self) -> ClusterReader:
-        """Return what reads it anew each time."""
-        ...
-
-    def writer(self) -> RevocableWriter:
-        """Return what may write to it until it is revoked."""
-        ...
-
-    def for_run(self, cancel: CancelToken) -> ActingCluster:
-        """Return the cluster under another token."""
-        ...
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -88,6 +64,7 @@ class _Begun:
     deadline: float
     hide: bool
     faults: int = 0  # of progress, in a row
+    is_recalled: bool = False  # it began in an earlier process of the run
 
     @property
     def id(self) -> str:
@@ -105,6 +82,7 @@ class _Beginning:
     action: Any
     given: BackupInput | RestoreInput
     item: ResourceIdentifier
+    again: tuple[ResourceIdentifier, ...]
     hide: bool
     outcome: Future[ItemOperation | None] = attrs.field(factory=Future)
 
@@ -121,14 +99,20 @@ class Operations:
         run: Gets errors and events; its clock and cancel token count.
         cluster: Bound to the run.
         timeout: How long one operation may take; None: `OPERATION_TIMEOUT`.
+        keeper: Is told of each operation that begins or ends; None: nobody is.
     """
 
     def __init__(
-        self, run: Run, cluster: ActingCluster, timeout: timedelta | None
+        self,
+        run: Run,
+        cluster: ActingCluster,
+        timeout: timedelta | None,
+        keeper: OperationsKeeper | None = None,
     ) -> None:
         self._run = run
         self._cluster = cluster
         self._timeout = timeout or OPERATION_TIMEOUT
+        self._keeper = keeper
         self._begun: list[_Begun] = []
         self._beginning: list[_Beginning] = []
         self._booking = threading.Lock()  # of both lists
@@ -152,6 +136,9 @@ class Operations:
     ) -> None:
         """Let an action act on one item; whatever goes wrong is an error of both.
 
+        What it began for the item in an earlier process of the run, and what did not
+        fail there, is not begun again.
+
         Args:
             action: Whose `execute` wanted it.
             given: What it is given.
@@ -161,10 +148,14 @@ class Operations:
 
         Raises:
             Cancelled: The run is to stop.
+            StoreError: It has begun and cannot be kept.
         """
+        if self._goes_on(action.name, item):
+            return
         run, writer = self._run, self._cluster.writer()
         hide = hide or well_known.is_secret(item.group_resource)
-        one = _Beginning(action=action, given=given, item=item, hide=hide)
+        again = post_operation_items
+        one = _Beginning(action=action, given=given, item=item, again=again, hide=hide)
         self._beginning.append(one)
         try:
             call = partial(calls.begin, action, given, writer)
@@ -181,34 +172,85 @@ class Operations:
                 self._book(one, None)
             raise
         else:
-            if operation is not None:
-                name = action.name
-                self._report_unstored(name, item, operation, post_operation_items)
-            self._book(one, operation)
+            begun = self._book(one, operation)
+            if begun is not None and self._keeper is not None:
+                self._keeper.keep(begun.operation)
         finally:
             writer.revoke()
 
-    def _book(self, one: _Beginning, operation: ItemOperation | None) -> None:
-        """Put what was begun on the books, unless that was done already."""
+    def resume(
+        self,
+        operations: Iterable[ItemOperation],
+        actions: Mapping[str, Any],
+        *,
+        backup: Backup,
+        restore: Restore | None = None,
+    ) -> None:
+        """Take over what an earlier process of the run began; its time goes on.
+
+        Args:
+            operations: As they were kept; `follow` tells those that failed once more.
+            actions: By name: all that began one of them.
+            backup: The backup that runs or is restored.
+            restore: The restore, where it is one.
+        """
+        for operation in operations:
+            spec = operation.spec
+            item = spec.resource_identifier.identifier
+            begun = _Begun(
+                action=actions[spec.backup_item_action or spec.restore_item_action],
+                item=item,
+                backup=backup,
+                restore=restore,
+                operation=operation,
+                deadline=self._run.deadline(self._left(operation)),
+                hide=well_known.is_secret(item.group_resource),
+                is_recalled=True,
+            )
+            self._begun.append(begun)
+
+    def _goes_on(self, action: str, item: ResourceIdentifier) -> bool:
+        """Tell whether an action has begun for an item; forget that where it failed."""
+        with self._booking:
+            for each in self._begun:
+                if each.is_recalled and (each.action.name, each.item) == (action, item):
+                    break
+            else:
+                return False
+            if each.operation.status.phase is _FAILED:
+                self._begun.remove(each)
+                return False
+            return True
+
+    def _left(self, operation: ItemOperation) -> timedelta:
+        """Return what is left of an operation's time, whatever other clocks say."""
+        now = self._run.clock.now()
+        left = self._timeout - (now - (operation.status.created or now))
+        return min(max(left, timedelta()), self._timeout)
+
+    def _book(self, one: _Beginning, operation: ItemOperation | None) -> _Begun | None:
+        """Put what was begun on the books; None: nothing was, or it is there already."""
         begun = self._filled(one, operation) if operation is not None else None
         with self._booking:
             if one not in self._beginning:
-                return
+                return None
             self._beginning.remove(one)
             if begun is not None:
                 self._begun.append(begun)
         if begun is not None:
             self._tell(begun)
+        return begun
 
     def _filled(self, one: _Beginning, operation: ItemOperation) -> _Begun:
         """Return an operation to follow; all but its id is for the run to say."""
         run, given = self._run, one.given
+        late = (each.identifier for each in operation.spec.post_operation_items)
         filled: dict[str, Any] = {
             f"{run.kind}_name": run.name,
             f"{run.kind}_uid": run.uid,
             f"{run.kind}_item_action": one.action.name,
             "resource_identifier": one.item,
-            "post_operation_items": (),  # or a reader would look for them
+            "post_operation_items": sorted({*one.again, *late}),
         }
         now = run.clock.now()
         started = ItemOperation(
@@ -225,24 +267,6 @@ class Operations:
             hide=one.hide,
         )
 
-    def _report_unstored(
-        self,
-        action: str,
-        item: ResourceIdentifier,
-        operation: ItemOperation,
-        asked: tuple[ResourceIdentifier, ...],
-    ) -> None:
-        late = [each.identifier for each in operation.spec.post_operation_items]
-        wanted = sorted({*asked, *late})
-        if not wanted:
-            return
-        self._run.error(
-            f"not stored after operation {operation.spec.operation_id}, as asked for: "
-            f"{first_few(wanted, _SHOWN)}; this version of kbackup does not store them",
-            item=item,
-            plugin=action,
-        )
-
     # --- follow -----------------------------------------------------------------------
 
     def follow(self) -> None:
@@ -250,7 +274,11 @@ class Operations:
 
         Raises:
             Cancelled: The run is to stop.
+            KBackupError: Another process follows them now.
         """
+        for each in self._begun:
+            if each.is_recalled and each.operation.status.phase is _FAILED:
+                self._tell_failure(each)
         if not self._open():
             return
         failed = bool(self._run.results.errors)
@@ -267,6 +295,8 @@ class Operations:
                 told = len(waiting)
                 run.emit(ItemsProgressed(done=total - told, total=total))
             self._tell_wait(waiting)
+            if self._keeper is not None:
+                self._keeper.check()
             for each in waiting:
                 self._look_after(each)
             left = self._open()
@@ -323,7 +353,12 @@ class Operations:
             self._fail(begun, status.error, status)
         elif status != begun.operation.status:
             begun.operation = attrs.evolve(begun.operation, status=status)
+            self._keep_ended(begun)
             self._tell(begun)
+
+    def _keep_ended(self, begun: _Begun) -> None:
+        if self._keeper is not None and not begun.is_open:
+            self._keeper.keep(begun.operation)
 
     def _fail(
         self, begun: _Begun, text: str, status: OperationStatus | None = None
@@ -332,12 +367,16 @@ class Operations:
         status = status or begun.operation.status
         status = attrs.evolve(status, phase=OperationPhase.FAILED, error=text)
         begun.operation = attrs.evolve(begun.operation, status=status)
+        self._tell_failure(begun)
+        self._keep_ended(begun)
+        self._tell(begun)
+
+    def _tell_failure(self, begun: _Begun) -> None:
         self._run.error(
-            f"operation {begun.id} failed: {text}",
+            f"operation {begun.id} failed: {begun.operation.status.error}",
             item=begun.item,
             plugin=begun.action.name,
         )
-        self._tell(begun)
 
     def _tell(self, begun: _Begun) -> None:
         status = begun.operation.status
@@ -366,6 +405,8 @@ class Operations:
         traceback: TracebackType | None,
     ) -> None:
         """Cancel what is still open: nobody will ask about it any more."""
+        if not self._is_ours():
+            return
         until = time.monotonic() + _GRACE.total_seconds()
         token = CancelToken().after(_GRACE)  # the run's own may be cancelled
         late = {one.outcome: one for one in tuple(self._beginning)}
@@ -382,6 +423,16 @@ class Operations:
                 item=one.item,
                 plugin=one.action.name,
             )
+
+    def _is_ours(self) -> bool:
+        """Tell whether nobody else follows what is open: it would be cancelled there."""
+        if self._keeper is None or not (self._open() or self._beginning):
+            return True
+        try:
+            self._keeper.check()
+        except KBackupError:
+            return False
+        return True
 
     def _cancel_open(self, token: CancelToken) -> None:
         cluster = self._cluster.for_run(token)
@@ -425,5 +476,6 @@ class Operations:
         return [each for each in self._begun if each.is_open]
 
 
+_FAILED = OperationPhase.FAILED
 _WAITING = BackupPhase.WAITING_FOR_PLUGIN_OPERATIONS  # a restore's phase is alike
 _WAITING_PARTIALLY_FAILED = BackupPhase.WAITING_FOR_PLUGIN_OPERATIONS_PARTIALLY_FAILED

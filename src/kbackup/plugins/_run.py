@@ -213,6 +213,12 @@ class Run:
         with self._collecting:
             return Results(warnings=tuple(self._warnings), errors=tuple(self._errors))
 
+    def recall(self, results: Results) -> None:
+        """Take over what an earlier process of this run has recorded and told."""
+        with self._collecting:
+            self._warnings[:0] = results.warnings
+            self._errors[:0] = results.errors
+
     def count(self, call: str, number: int = 1) -> None:
         """Count requests of one kind, such as ``list secrets``."""
         with self._collecting:

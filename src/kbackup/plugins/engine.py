@@ -4,6 +4,7 @@ It has a path without an underscore because rooms are entered through doors; wha
 and hosts may rely on is offered by `kbackup.plugins`.
 """
 
+from kbackup.plugins._acting import ActingCluster, OperationsKeeper, RevocableWriter
 from kbackup.plugins._action_calls import (
     execute_action,
     execute_delete_action,
@@ -12,12 +13,7 @@ from kbackup.plugins._action_calls import (
 )
 from kbackup.plugins._action_outputs import NO_OBJECT, is_object
 from kbackup.plugins._oddity import ODD, oddity
-from kbackup.plugins._operations import (
-    OPERATION_TIMEOUT,
-    ActingCluster,
-    Operations,
-    RevocableWriter,
-)
+from kbackup.plugins._operations import OPERATION_TIMEOUT, Operations
 from kbackup.plugins._selectors import ActionIndex, ResolvedAction
 
 __all__ = [
@@ -27,6 +23,7 @@ __all__ = [
     "ActingCluster",
     "ActionIndex",
     "Operations",
+    "OperationsKeeper",
     "ResolvedAction",
     "RevocableWriter",
     "execute_action",

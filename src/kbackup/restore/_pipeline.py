@@ -34,6 +34,7 @@ from kbackup.restore._approval import check, refuse_unasked_volumes
 from kbackup.restore._damage import lost_items
 from kbackup.restore._modifier_source import named_digest
 from kbackup.restore._namespaces import what_holds
+from kbackup.restore._operations import RestoreJournal
 from kbackup.restore._plan import PlanHead, RestorePlan
 from kbackup.restore._planner import Planned
 from kbackup.restore._prepare import (
@@ -224,7 +225,8 @@ def _apply_logged(
     outcomes: list[ItemOutcome] = []
     total = len(plan.entries)
     limit = plan.spec.item_operation_timeout
-    operations = Operations(run, session.bound(run), limit)
+    journal = RestoreJournal(session.store, run)
+    operations = Operations(run, session.bound(run), limit, journal)
 
     def result(*, failed: bool) -> RestoreResult:
         return result_of(
@@ -241,8 +243,9 @@ def _apply_logged(
 
     try:
         with claimed(session.store, head.restore_name, run) as place:
+            journal.claim = place.claim
             with operations:
-                _apply(session, run, plan, outcomes, operations)
+                _apply(session, run, plan, outcomes, operations, journal=journal)
             place.tell_of_missing_copies()  # in the record as well
             ended = result(failed=False)
             _log_end(run, ended)
@@ -268,6 +271,8 @@ def _apply(
     plan: RestorePlan,
     outcomes: list[ItemOutcome],
     operations: Operations,
+    *,
+    journal: RestoreJournal,
 ) -> None:
     head, options = plan.head, plan.options
     backup, modifiers = check(session, plan)
@@ -289,6 +294,9 @@ def _apply(
                 run.error(lost)
         for damage in contents.damage:
             run.error(f"the backup is damaged: {damage}")
+        journal.recall(
+            operations, session.plugins, backup=backup, restore=request.restore
+        )
         _write(
             session,
             run,

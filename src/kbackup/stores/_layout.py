@@ -37,6 +37,7 @@ INDEX = "kbackup-index.jsonl.gz"  # reserved
 RESTORE_RECORD = "kbackup-restore.json"
 
 _MAX_FILE_NAME = 255  # bytes, of every common file system
+_ENTRY = re.compile(r"/\d{8}\.json\Z")
 _UID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
 
 
@@ -215,6 +216,16 @@ def journal(uid: str, number: int | None = None) -> str:
     """
     directory = f"{JOURNALS}{_validate_uid(uid)}/"
     return directory if number is None else f"{directory}{number:08d}.json"
+
+
+def journal_file(uid: str, name: str) -> str:
+    """Return the key of a file that is kept beside the entries of a run's journal."""
+    return f"{journal(uid)}{name}"
+
+
+def is_journal_entry(key: str) -> bool:
+    """Tell whether a key below `JOURNALS` is that of an entry, and of no file beside."""
+    return _ENTRY.search(key) is not None
 
 
 def probe() -> str:
