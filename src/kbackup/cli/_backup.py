@@ -58,7 +58,7 @@ from kbackup.models import (
 )
 
 if TYPE_CHECKING:
-    from kbackup.catalog import BackupEntry
+    from kbackup.catalog import BackupEntry, BackupStore
     from kbackup.models import BackupResult, ResourcePolicies
 
 _ITEMS_FAILED = 3  # as the backup itself would end
@@ -139,17 +139,7 @@ def create(session: Session, /, name: str, **flags: Any) -> int:
     if flags["dry_run"]:
         print_document(session, plan.to_json(), lambda: echo(str(plan)))
         return _ITEMS_FAILED if plan.results.errors or plan.holds_nothing else 0
-    content = document(
-        "BackupResult",
-        backup=to_json(result.backup),
-        results=results_json(result.results),
-        report=result.report.to_json(),
-        manifest=result.manifest_digest,
-        exitCode=result.exit_code,
-    )
-    print_document(session, content, lambda: _print_created(result, store.url))
-    say_next(session, f"kbackup backup describe {name}")
-    return result.exit_code
+    return _tell_result(session, result, store)
 
 
 def _request(flags: dict[str, Any]) -> tuple[BackupSpec, BackupOptions]:
@@ -199,6 +189,45 @@ def _policies_in(path: Path | None) -> ResourcePolicies | None:
         raise click.BadParameter(
             f"{path}: {exc}", param_hint="--resource-policies-file"
         ) from exc
+
+
+def _tell_result(session: Session, result: BackupResult, store: BackupStore) -> int:
+    """Print how a backup ended; return the exit code."""
+    content = document(
+        "BackupResult",
+        backup=to_json(result.backup),
+        results=results_json(result.results),
+        report=result.report.to_json(),
+        manifest=result.manifest_digest,
+        exitCode=result.exit_code,
+    )
+    print_document(session, content, lambda: _print_created(result, store.url))
+    say_next(session, f"kbackup backup describe {result.backup.metadata.name}")
+    return result.exit_code
+
+
+@backup.command()
+@click.argument("name")
+@global_options
+@click.pass_obj
+def resume(session: Session, name: str) -> int:
+    """Go on with backup NAME, whose process died while it waited for operations.
+
+    What plugins began is not begun again: it is waited for, and the backup is stored as
+    if nothing had happened. A backup that has ended already is only told of. Exit codes
+    are those of create.
+    """
+    from kbackup.backup import BackupEngine  # noqa: PLC0415 - on demand
+
+    session.backup = name
+    store = session.store()
+    cluster = session.cluster()
+    with show_progress() as observer, cancel_on_signal() as token:
+        engine = BackupEngine(
+            cluster, store, plugins=session.plugins, observer=observer
+        )
+        result = engine.resume(name, cancel=token)
+    return _tell_result(session, result, store)
 
 
 def _print_created(result: BackupResult, url: str) -> None:

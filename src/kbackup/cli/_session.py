@@ -25,6 +25,7 @@ _WITH_CLUSTER = (
     "kbackup doctor",
     "kbackup backup create",
     "kbackup backup delete",
+    "kbackup backup resume",
     "kbackup restore plan",
     "kbackup restore create",
 )

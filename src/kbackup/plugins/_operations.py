@@ -185,6 +185,7 @@ class Operations:
         *,
         backup: Backup,
         restore: Restore | None = None,
+        hide: bool = False,
     ) -> None:
         """Take over what an earlier process of the run began; its time goes on.
 
@@ -193,6 +194,7 @@ class Operations:
             actions: By name: all that began one of them.
             backup: The backup that runs or is restored.
             restore: The restore, where it is one.
+            hide: As for `begin`, of all of them.
         """
         for operation in operations:
             spec = operation.spec
@@ -204,7 +206,7 @@ class Operations:
                 restore=restore,
                 operation=operation,
                 deadline=self._run.deadline(self._left(operation)),
-                hide=well_known.is_secret(item.group_resource),
+                hide=hide or well_known.is_secret(item.group_resource),
                 is_recalled=True,
             )
             self._begun.append(begun)

@@ -65,8 +65,11 @@ class RestoreJournal:
         *,
         backup: Backup,
         restore: Restore,
+        hide: bool,
     ) -> None:
         """Take over what earlier processes of this restore have begun.
+
+        With *hide* nothing is told that might quote an item.
 
         Raises:
             PluginNotFoundError: Who began it is not installed; nothing was written.
@@ -82,7 +85,7 @@ class RestoreJournal:
                     plugin=name,
                     hint="install the plugin here, or run the restore under another name",
                 )
-        operations.resume(begun, known, backup=backup, restore=restore)
+        operations.resume(begun, known, backup=backup, restore=restore, hide=hide)
 
     def _begun(self) -> Sequence[ItemOperation]:
         if self.claim is None:

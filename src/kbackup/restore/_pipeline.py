@@ -295,7 +295,11 @@ def _apply(
         for damage in contents.damage:
             run.error(f"the backup is damaged: {damage}")
         journal.recall(
-            operations, session.plugins, backup=backup, restore=request.restore
+            operations,
+            session.plugins,
+            backup=backup,
+            restore=request.restore,
+            hide=bool(options.redact),
         )
         _write(
             session,

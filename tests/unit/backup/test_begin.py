@@ -285,8 +285,8 @@ def test_a_cancelled_backup_stops_what_it_began(secrets):
     assert list(secrets.store.list()) == []
 
 
-def test_items_wanted_after_an_operation_are_an_error(secrets):
-    """What this version does not store again is said, and the backup stays whole."""
+def test_items_wanted_after_an_operation_that_are_not_there(secrets):
+    """What cannot be stored again is an error, and the backup stays whole."""
     late = ResourceIdentifier(GroupResource("", "configmaps"), "shop", "result")
     _use(secrets, Action(again=(late,)))
 

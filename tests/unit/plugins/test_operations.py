@@ -9,7 +9,13 @@ import attrs
 import pytest
 
 from kbackup._kits.workers import Cancelled, CancelToken
-from kbackup.errors import ClusterError, ForbiddenError, InvalidItemError
+from kbackup.errors import (
+    BackupInProgressError,
+    ClusterError,
+    ForbiddenError,
+    InvalidItemError,
+    StoreUnavailableError,
+)
 from kbackup.models import (
     EngineSettings,
     GroupResource,
@@ -17,6 +23,7 @@ from kbackup.models import (
     ItemOperationSpec,
     OperationPhase,
     OperationProgress,
+    OperationStatus,
     ResourceIdentifier,
     ResourceSelector,
 )
@@ -567,20 +574,178 @@ def test_a_run_that_fails_cancels_what_it_began(scene):
     assert action.cancelled == ["o-a"]
 
 
-def test_post_operation_items_are_not_stored_in_silence(scene):
-    """What was to be stored again afterwards is an error by name, and no promise."""
+def test_an_operation_knows_what_is_stored_after_it(scene):
+    """What execute and begin want to be stored again is in the record, each once."""
     late = ResourceIdentifier(GroupResource("velero.io", "datauploads"), "velero", "x")
     asked = ResourceIdentifier(GroupResource("", "secrets"), "", "y")
-    spec = ItemOperationSpec(operation_id="o-1", post_operation_items=[late])
+    spec = ItemOperationSpec(operation_id="o-1", post_operation_items=[late, asked])
     action = Action(begin=lambda given, cluster: ItemOperation(spec=spec))
 
     scene.begin(action, post_operation_items=(asked,))
 
-    (error,) = scene.errors
-    assert "datauploads.velero.io/velero/x" in error
-    assert "secrets/y" in error
-    assert "this version of kbackup does not store them" in error
-    assert scene.operations.records[0].spec.post_operation_items == ()
+    (record,) = scene.operations.records
+    assert [each.identifier for each in record.spec.post_operation_items] == [
+        asked,
+        late,
+    ]
+
+
+class Keeper:
+    """Keeps operations in a list; refuses when it is told to."""
+
+    def __init__(self):
+        """Keep nothing yet."""
+        self.kept, self.refusal = [], None
+
+    def keep(self, operation):
+        """Keep the name and the phase."""
+        if self.refusal is not None:
+            raise self.refusal
+        self.kept.append(
+            (operation.spec.operation_id, operation.status.phase or OperationPhase.NEW)
+        )
+
+    def check(self):
+        """Refuse where told to."""
+        if self.refusal is not None:
+            raise self.refusal
+
+
+@pytest.fixture
+def kept():
+    """A scene whose operations are kept, and who keeps them."""
+    scene = Scene()
+    keeper = Keeper()
+    scene.operations = Operations(scene.run, scene.cluster, MINUTE, keeper)
+    return scene, keeper
+
+
+def test_beginnings_and_ends_are_kept(kept):
+    """Progress in between is not: another process asks for it."""
+    scene, keeper = kept
+    half = OperationProgress(n_completed=1, n_total=2)
+    broken = OperationProgress(completed=True, error="broken")
+
+    scene.begin(Action(half, OperationProgress(completed=True)), "a")
+    scene.begin(Action(half, broken), "b")
+    with scene.operations:
+        scene.operations.follow()
+
+    assert keeper.kept == [
+        ("o-a", OperationPhase.NEW),
+        ("o-b", OperationPhase.NEW),
+        ("o-a", OperationPhase.COMPLETED),
+        ("o-b", OperationPhase.FAILED),
+    ]
+
+
+def test_what_cannot_be_kept_is_cancelled(kept):
+    """A run that could not be resumed lets nothing go on that it has begun."""
+    scene, keeper = kept
+    action = Action(OperationProgress())
+
+    def begin_and_break():
+        with scene.operations:
+            keeper.keep = _raise(StoreUnavailableError("journal"))
+            scene.begin(action)
+
+    with pytest.raises(StoreUnavailableError):
+        begin_and_break()
+
+    assert action.cancelled == ["o-a"]
+
+
+def _raise(error):
+    """A function that raises, once; then it does nothing."""
+    errors = [error]
+
+    def keep(_):
+        if errors:
+            raise errors.pop()
+
+    return keep
+
+
+def test_what_another_process_follows_is_not_cancelled(kept):
+    """Who has lost the run ends, and leaves its operations to whoever has it."""
+    scene, keeper = kept
+    action = Action(OperationProgress())
+    scene.begin(action)
+    keeper.refusal = BackupInProgressError("nightly")
+
+    with pytest.raises(BackupInProgressError), scene.operations:
+        scene.operations.follow()
+
+    assert action.cancelled == []
+
+
+def _begun(name="a", *, phase=OperationPhase.NEW, created=None, error=""):
+    """An operation as an earlier process has kept it."""
+    return ItemOperation(
+        spec=ItemOperationSpec(
+            backup_name="nightly",
+            backup_item_action=NAME,
+            resource_identifier=_given(name).identifier,
+            operation_id=f"o-{name}",
+        ),
+        status=OperationStatus(phase=phase, created=created, error=error),
+    )
+
+
+def test_operations_of_an_earlier_process_are_followed(scene):
+    """Those that are open are asked about, those that have ended count as they did."""
+    action = Action(OperationProgress(), OperationProgress(completed=True))
+    done = _begun("b", phase=OperationPhase.COMPLETED)
+    failed = _begun("c", phase=OperationPhase.FAILED, error="broken")
+    operations = [_begun("a"), done, failed]
+
+    scene.operations.resume(operations, {NAME: action}, backup=_given().backup)
+    with scene.operations:
+        scene.operations.follow()
+
+    assert scene.phases == [
+        OperationPhase.COMPLETED,
+        OperationPhase.COMPLETED,
+        OperationPhase.FAILED,
+    ]
+    assert scene.errors == [f"secrets/c: operation o-c failed: broken (plugin {NAME})"]
+
+
+@pytest.mark.parametrize(
+    ("age", "left"),
+    [(timedelta(seconds=20), 40), (timedelta(hours=1), 0), (-timedelta(days=1), 60)],
+    ids=["young", "overdue", "from a clock that is ahead"],
+)
+def test_the_time_of_an_operation_counts_from_its_beginning(scene, age, left):
+    """Whoever follows it; a clock that is wrong gives it its time at most."""
+    action = Action(OperationProgress())
+    started = scene.clock.now()
+    begun = _begun(created=started - age)
+
+    scene.operations.resume([begun], {NAME: action}, backup=_given().backup)
+    with scene.operations:
+        scene.operations.follow()
+
+    assert action.cancelled == ["o-a"]
+    assert scene.clock.now() - started == timedelta(seconds=left)
+
+
+def test_what_goes_on_is_not_begun_again(scene):
+    """Only what failed in an earlier process is, and then that failure is gone."""
+    again = Action()
+    failed = _begun("b", phase=OperationPhase.FAILED, error="cancelled")
+
+    scene.operations.resume(
+        [_begun("a"), failed], {NAME: again}, backup=_given().backup
+    )
+    scene.begin(again, "a")
+    scene.begin(again, "b")
+    with scene.operations:
+        scene.operations.follow()
+
+    assert len(again.writers) == 1
+    assert scene.errors == []
+    assert scene.phases == [OperationPhase.COMPLETED] * 2
 
 
 def test_an_action_is_told_all_about_its_operation(scene):
