@@ -1,14 +1,23 @@
 """Every JSON document of ours has a published schema, and what we write fits it."""
 
 import ast
+import gzip
 import importlib
 import json
+import sys
 from pathlib import Path
 
 import jsonschema
 import pytest
 
 from kbackup import BackupEngine, BackupSpec, BackupStore, RestoreEngine, RestoreSpec
+from kbackup.models import (
+    ItemOperation,
+    ItemOperationSpec,
+    OperationProgress,
+    ResourceSelector,
+)
+from kbackup.plugins import BackupOutput, PluginManager, hookimpl
 from kbackup.testing import MemoryStore, SimulatedCluster, load_sample_shop
 from kbackup_plugins_local import open_local_store
 
@@ -95,6 +104,57 @@ class RecordingStore(MemoryStore):
         info = super().put(key, source, **how)
         self.written.append((key, self.objects[key]))
         return info
+
+
+class WaitingAction:
+    """Begins an operation for each Service, which has ended when it is asked about."""
+
+    name = "example.com/wait"
+    applies_to = ResourceSelector(included_resources=("services",))
+
+    def execute(self, given):
+        """Want to begin."""
+        return BackupOutput(item=given.item, wants_begin=True)
+
+    def begin(self, given, cluster):
+        """Begin nothing but the waiting."""
+        operation_id = given.identifier.name
+        return ItemOperation(spec=ItemOperationSpec(operation_id=operation_id))
+
+    def progress(self, given):
+        """It has ended."""
+        return OperationProgress(completed=True)
+
+
+@hookimpl
+def kbackup_register_backup_item_actions():
+    """Offer the action, for the engine of one test."""
+    return {WaitingAction.name: WaitingAction()}
+
+
+def test_what_a_waiting_run_keeps_fits_its_schema():
+    """Entries of the journal and the books of a backup that could be resumed fit."""
+    objects = RecordingStore()
+    plugins = PluginManager(plugins=[sys.modules[__name__]])
+    with (
+        SimulatedCluster() as simulated,
+        simulated.connect() as cluster,
+        BackupStore(objects) as store,
+    ):
+        load_sample_shop(cluster)
+        engine = BackupEngine(cluster, store, plugins=plugins)
+        engine.run("shop-1", BackupSpec(included_namespaces=["shop"]))
+
+    written = {key: data for key, data in objects.written if "/journal/" in key}
+    documents = [
+        json.loads(data if key.endswith(".json") else gzip.decompress(data))
+        for key, data in written.items()
+        if ".json" in key
+    ]
+    kinds = {each["kind"] for each in documents}
+    assert kinds == {"JournalEntry", "UnendedBackup"}
+    for document in documents:
+        jsonschema.validate(document, SCHEMAS[DESCRIBED[document["kind"]]])
 
 
 def test_what_is_stored_fits_its_schema():

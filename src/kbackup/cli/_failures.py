@@ -124,6 +124,9 @@ def next_command(
     if isinstance(error, NoLocationError):
         command = "kbackup doctor" if session.locations else typed(arguments)
         return f"{command} --location URL"
+    resume = f"kbackup backup resume {parts['name'] or session.backup}"
+    if f"`{resume}`" in error.hint:  # whatever failed: nothing of the run is lost
+        return session.complete(resume)
     for kind, command in _NEXT:
         if isinstance(error, kind):
             text = command.format(**parts)

@@ -163,10 +163,7 @@ class Operations:
             operation = call_action(run, action.name, item, call, hide=hide)
         except KBackupError as exc:
             self._book(one, None)
-            message = f"could not begin: {exc}"
-            if isinstance(exc, ActionTimeoutError):
-                message += "; what it began may go on"
-            run.error(message, item=item, plugin=action.name)
+            self._tell_no_beginning(one, exc)
         except Cancelled:
             if one.outcome.cancel():  # it was not called yet, and will not be
                 self._book(one, None)
@@ -177,6 +174,12 @@ class Operations:
                 self._keeper.keep(begun.operation)
         finally:
             writer.revoke()
+
+    def _tell_no_beginning(self, one: _Beginning, exc: KBackupError) -> None:
+        message = f"could not begin: {exc}"
+        if isinstance(exc, ActionTimeoutError):
+            message += "; what it began may go on"
+        self._run.error(message, item=one.item, plugin=one.action.name)
 
     def resume(
         self,

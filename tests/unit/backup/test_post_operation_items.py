@@ -260,16 +260,8 @@ def test_what_is_left_out_on_purpose_is_a_warning(shop, labels, marked):
 
 def test_references_are_looked_at_when_all_is_stored(shop):
     """What an operation adds is not missing, and what that refers to may be."""
-    pod = shop.made(
-        "Pod",
-        "web",
-        "shop",
-        spec={
-            "containers": [{"name": "web", "envFrom": [{"configMapRef": {"name": n}}]}]
-            for n in ("result",)
-        },
-    )
-    shop.load(pod)
+    container = {"name": "web", "envFrom": [{"configMapRef": {"name": "result"}}]}
+    shop.load(shop.made("Pod", "web", "shop", spec={"containers": [container]}))
     use(shop, Move(RESULT, act=create_result))
 
     made = shop.engine().run("b", BackupSpec(included_resources=["secrets", "pods"]))
@@ -298,4 +290,6 @@ def test_a_claim_that_an_operation_makes_is_a_volume_of_the_backup(shop):
     assert [(v.claim, v.volume, v.data) for v in volumes] == [
         ("shop/disk", "pv-1", "none")
     ]
-    assert any("no data in this backup: shop/disk" in str(w) for w in made.results.warnings)
+    assert any(
+        "no data in this backup: shop/disk" in str(w) for w in made.results.warnings
+    )

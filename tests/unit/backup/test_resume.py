@@ -509,7 +509,9 @@ def test_failures_of_both_processes_are_in_the_results(shop, copy):
             shop.objects.dead = True
             raise KilledError
 
-    polls = iter([OperationProgress(completed=True, error="broken"), OperationProgress()])
+    polls = iter(
+        [OperationProgress(completed=True, error="broken"), OperationProgress()]
+    )
     copy.progress = lambda given: copy.polled.append(given) or next(polls)
     with pytest.raises(KilledError):
         shop.engine(observer=die).run("b", SPEC)

@@ -1,13 +1,16 @@
 """``kbackup backup`` on a simulated cluster and a directory."""
 
+import hashlib
 import json
 import tarfile
 
 import pytest
 
 from kbackup import BackupStore
+from kbackup.catalog.engine import FILES, kept_entry, operation_entry
 from kbackup.cli._app import run
-from kbackup.models import load_yaml
+from kbackup.models import ItemOperation, ItemOperationSpec, load_yaml
+from kbackup.plugins import Digest
 
 
 def contents(directory):
@@ -65,6 +68,61 @@ def test_name_that_is_being_written_is_refused(kbackup, directory):
     assert done.next == "Next: kbackup backup get"
     assert "in_progress" in listed.out
     assert "in_progress" in described.out
+
+
+def test_resume_of_what_has_ended_tells_of_it(backed_up):
+    """It has ended: that is told again, and nothing is written."""
+    done = backed_up("backup", "resume", "shop-1")
+
+    assert done.code == 0
+    assert "Backup shop-1: Completed, 15 items" in done.out
+    assert done.next == "Next: kbackup backup describe shop-1"
+
+
+def test_resume_of_what_is_not_there(kbackup):
+    """There is nothing to go on with, and what to do is said."""
+    done = kbackup("backup", "resume", "other")
+
+    assert done.code == 1
+    assert "backup other: not found" in done.err
+    assert "begins anew" in done.err
+
+
+def test_what_waits_for_operations_is_listed_and_resumed(kbackup, directory):
+    """List, refusal and hint lead to the command that goes on, and that needs the plugin."""
+    leave_waiting(directory, "shop-2")
+
+    listed = kbackup("backup", "get")
+    refused = kbackup("backup", "create", "shop-2")
+    described = kbackup("backup", "describe", "shop-2")
+    resumed = kbackup("backup", "resume", "shop-2")
+
+    assert "can be resumed" in listed.out + listed.err
+    assert refused.code == 1
+    assert refused.next == "Next: kbackup backup resume shop-2"
+    assert described.code == 1
+    assert described.next == "Next: kbackup backup resume shop-2"
+    assert resumed.code == 1
+    assert "no installed plugin offers example.com/move" in resumed.err
+
+
+def leave_waiting(directory, name):
+    """Leave what a run leaves that was killed while it waited for an operation."""
+    operation = ItemOperation(
+        spec=ItemOperationSpec(
+            backup_name=name,
+            backup_item_action="example.com/move",
+            operation_id="o-1",
+        )
+    )
+    with BackupStore.open(directory) as store:
+        journal = store.journal("run-1")
+        journal.append(operation_entry("backup", name, operation))
+        digests = {}
+        for file in FILES:
+            journal.put_file(file, b"kept")
+            digests[file] = Digest(hashlib.sha256(b"kept").hexdigest())
+        journal.append(kept_entry(name, digests))
 
 
 def test_nothing_found_ends_with_three(kbackup):
