@@ -198,6 +198,7 @@ class BackupEngine:
             BackupInProgressError: Its run lives, or another one has resumed it.
             PluginNotFoundError: An action that began an operation is not installed
                 here; nothing was changed.
+            TargetMismatchError: The cluster is not the one that is backed up; alike.
             RunCancelledError: *cancel* was used: what was begun is cancelled.
             KBackupError: Cluster or store failed.
         """

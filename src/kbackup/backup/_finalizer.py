@@ -190,6 +190,11 @@ class _Again:
             tried |= placed.keys()
             wanted = dict.fromkeys(self._ledger.wanted, "")
             self._ledger.wanted = {}
+        for name, count in runner.passed_over.items():
+            self._run.error(
+                f"{name} did not come back and was not asked about {count} items"
+            )
+        coverage.report_overlong(backupper.overlong, self._run)
 
     def _backupper(
         self, discovery: Discovery, plugins: PluginManager, runner: ActionRunner
@@ -230,6 +235,10 @@ class _Again:
         if isinstance(answer, Item):
             tally = Tally()
             backupper.back_up_item(reads.resource(identifier), answer, tally=tally)
+            if tally.failed:
+                self._note_gap(
+                    identifier, "failed, for the reason that the results give"
+                )
             if tally.skipped and not _is_stored(identifier, self._stored):
                 why = first_few(sorted(tally.skipped))
                 self._run.warning(
@@ -244,19 +253,22 @@ class _Again:
         self, item: ResourceIdentifier, why: ClusterError | str, action: str
     ) -> None:
         """Record an item that could not be read; the archive keeps what it has of it."""
-        kept = _is_stored(item, self._stored)
         message = f"not stored after its operation: {why}"
-        if kept:
+        if _is_stored(item, self._stored):
             message += "; it is in the backup as it was before"
-        else:
-            gap = NotCovered(
-                resource=item.group_resource,
-                namespace=item.namespace,
-                reason=f"{item.name}: {why}",
-            )
-            self._ledger.not_covered.append(gap)
+        self._note_gap(item, str(why))
         self._run.error(message, item=item, plugin=action)
         self._run.emit(ItemFailed(identifier=item, message=message))
+
+    def _note_gap(self, item: ResourceIdentifier, why: str) -> None:
+        if _is_stored(item, self._stored):
+            return
+        gap = NotCovered(
+            resource=item.group_resource,
+            namespace=item.namespace,
+            reason=f"{item.name}: {why}",
+        )
+        self._ledger.not_covered.append(gap)
 
     # --- writing ----------------------------------------------------------------------
 

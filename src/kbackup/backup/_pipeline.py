@@ -33,7 +33,7 @@ from kbackup.catalog import (
     UnendedBackup,
 )
 from kbackup.cluster import Cluster
-from kbackup.errors import PluginNotFoundError
+from kbackup.errors import PluginNotFoundError, TargetMismatchError
 from kbackup.models import (
     Backup,
     BackupOptions,
@@ -114,6 +114,7 @@ def resume_backup(setting: Setting, unended: UnendedBackup) -> BackupResult:
 
     Raises:
         PluginNotFoundError: An action that began an operation is not installed.
+        TargetMismatchError: They began in another cluster.
         Cancelled: The run is to stop; nothing was published.
         KBackupError: What was kept cannot be read, or the store failed; nothing was
             published.
@@ -124,6 +125,7 @@ def resume_backup(setting: Setting, unended: UnendedBackup) -> BackupResult:
     with run.temporary_directory() as spool, journal.until_published():
         ending = _Ending(setting, spool)
         draft, results, log = journal.load(ending.archive)
+        _require_its_cluster(setting.cluster, draft)
         run.recall(results)
         with _logged(ending.log, draft.record, run, begun=log):
             run.logger.info("resumed after its process was killed")
@@ -153,6 +155,18 @@ def _who_began(
             "was changed",
         )
     return known
+
+
+def _require_its_cluster(cluster: Cluster, draft: Draft) -> None:
+    """Refuse to ask another cluster about operations; one without a uid may be it."""
+    expected, found = draft.manifest.cluster_uid, cluster.uid()
+    if expected and found and expected != found:
+        raise TargetMismatchError(
+            "resume a backup of",
+            cluster.server,
+            reason=f"it is of cluster {expected}, found {found}",
+            hint="choose the context of the cluster that is backed up",
+        )
 
 
 def _give_up_dead_run(setting: Setting) -> None:

@@ -64,7 +64,6 @@ class _Begun:
     deadline: float
     hide: bool
     faults: int = 0  # of progress, in a row
-    is_recalled: bool = False  # it began in an earlier process of the run
 
     @property
     def id(self) -> str:
@@ -115,7 +114,8 @@ class Operations:
         self._keeper = keeper
         self._begun: list[_Begun] = []
         self._beginning: list[_Beginning] = []
-        self._booking = threading.Lock()  # of both lists
+        self._recalled: dict[tuple[str, ResourceIdentifier], _Begun] = {}
+        self._booking = threading.Lock()  # of all three
 
     @property
     def records(self) -> tuple[ItemOperation, ...]:
@@ -210,22 +210,19 @@ class Operations:
                 operation=operation,
                 deadline=self._run.deadline(self._left(operation)),
                 hide=hide or well_known.is_secret(item.group_resource),
-                is_recalled=True,
             )
             self._begun.append(begun)
+            self._recalled[begun.action.name, item] = begun
 
     def _goes_on(self, action: str, item: ResourceIdentifier) -> bool:
         """Tell whether an action has begun for an item; forget that where it failed."""
         with self._booking:
-            for each in self._begun:
-                if each.is_recalled and (each.action.name, each.item) == (action, item):
-                    break
-            else:
-                return False
-            if each.operation.status.phase is _FAILED:
-                self._begun.remove(each)
-                return False
-            return True
+            known = self._recalled.get((action, item))
+            if known is None or known.operation.status.phase is not _FAILED:
+                return known is not None
+            del self._recalled[action, item]
+            self._begun.remove(known)
+            return False
 
     def _left(self, operation: ItemOperation) -> timedelta:
         """Return what is left of an operation's time, whatever other clocks say."""
@@ -281,8 +278,8 @@ class Operations:
             Cancelled: The run is to stop.
             KBackupError: Another process follows them now.
         """
-        for each in self._begun:
-            if each.is_recalled and each.operation.status.phase is _FAILED:
+        for each in self._recalled.values():
+            if each.operation.status.phase is _FAILED:
                 self._tell_failure(each)
         if not self._open():
             return

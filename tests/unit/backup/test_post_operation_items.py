@@ -200,6 +200,22 @@ def test_what_does_not_exist_is_an_error_by_name(shop):
     assert shop.store.verify("b").problems == ()
 
 
+def test_what_an_action_fails_on_is_an_error_by_name(shop):
+    """The item is lost with the action's name, and the manifest says so."""
+    mark = Mark()
+    mark.execute = lambda given: 1 / 0
+    use(shop, Move(RESULT, act=create_result), mark)
+
+    made = shop.engine().run("b", SPEC)
+
+    (error,) = made.results.errors
+    assert (error.item, error.plugin) == (RESULT, "example.com/mark")
+    (gap,) = shop.store.manifest("b").not_covered
+    assert "result: failed" in str(gap)
+    assert made.backup.status.progress.total_items == 2
+    assert made.backup.status.progress.items_backed_up == 1
+
+
 def test_what_is_gone_stays_as_it_was(shop):
     """The archive keeps what it had, and the error says so."""
     use(shop, Move(SECRET, act=lambda cluster: cluster.delete(SECRET)))

@@ -16,6 +16,7 @@ from kbackup.errors import (
     RunCancelledError,
     StoreError,
     StoreUnavailableError,
+    TargetMismatchError,
 )
 from kbackup.models import (
     BackupPhase,
@@ -28,7 +29,7 @@ from kbackup.models import (
     ResourceSelector,
 )
 from kbackup.plugins import BackupOutput, PluginManager, WaitingFor, hookimpl
-from kbackup.testing import MemoryStore
+from kbackup.testing import MemoryStore, SimulatedCluster
 
 NAME = "example.com/copy"
 SPEC = BackupSpec(included_resources=["secrets"])
@@ -378,6 +379,23 @@ def test_without_the_action_nothing_is_lost(shop, copy):
     shop.plugins = mine
     assert shop.engine().resume("b").backup.status.phase is BackupPhase.COMPLETED
     assert copy.cancelled == []
+
+
+def test_another_cluster_is_not_asked(shop, copy):
+    """What goes on in one cluster is not looked for, and not cancelled, in another."""
+    _killed_while_waiting(shop)
+    copy.polled.clear()
+    mine = shop.cluster
+    with (
+        SimulatedCluster() as other,
+        other.connect() as shop.cluster,
+        pytest.raises(TargetMismatchError, match="it is of cluster"),
+    ):
+        shop.engine().resume("b")
+    shop.cluster = mine
+
+    assert (copy.polled, copy.cancelled) == ([], [])
+    assert shop.engine().resume("b").backup.status.phase is BackupPhase.COMPLETED
 
 
 def test_a_run_that_died_while_it_read_is_not_resumed(shop, copy):
