@@ -25,6 +25,7 @@ from kbackup.models import (
     APIResource,
     Backup,
     HookStatus,
+    ResourceIdentifier,
     ResultEntry,
     Results,
     from_json,
@@ -33,6 +34,7 @@ from kbackup.models import (
 from kbackup.stores import BackupFiles
 
 _KIND = "UnendedBackup"
+_TEXTS = ("message", "namespace", "area", "plugin", "cause")  # of an entry of results
 
 T = TypeVar("T")
 
@@ -70,8 +72,8 @@ class Draft:
             "backup": to_json(self.record),
             "manifest": manifest.to_json(),
             "results": {
-                "warnings": [msgspec.to_builtins(each) for each in results.warnings],
-                "errors": [msgspec.to_builtins(each) for each in results.errors],
+                "warnings": [_entry_to_json(each) for each in results.warnings],
+                "errors": [_entry_to_json(each) for each in results.errors],
             },
             "types": [_page_to_json(page) for page in ledger.types()],
             "hookStatus": to_json(ledger.hook_status) if ledger.hook_status else None,
@@ -154,9 +156,19 @@ def _read_page(data: dict[str, Any], ledger: Ledger) -> None:
 
 def _results(data: dict[str, Any]) -> Results:
     return Results(
-        warnings=[msgspec.convert(each, ResultEntry) for each in data["warnings"]],
-        errors=[msgspec.convert(each, ResultEntry) for each in data["errors"]],
+        warnings=map(_read_entry, data["warnings"]),
+        errors=map(_read_entry, data["errors"]),
     )
+
+
+def _entry_to_json(entry: ResultEntry) -> dict[str, Any]:
+    texts = {key: getattr(entry, key) for key in _TEXTS}
+    return {**texts, "item": msgspec.to_builtins(entry.item)}
+
+
+def _read_entry(data: dict[str, Any]) -> ResultEntry:
+    item = msgspec.convert(data["item"], ResourceIdentifier | None)
+    return ResultEntry(item=item, **{key: _as(str, data, key) for key in _TEXTS})
 
 
 def _as(kind: type[T], data: dict[str, Any], key: str) -> T:

@@ -126,6 +126,7 @@ def resume_backup(setting: Setting, unended: UnendedBackup) -> BackupResult:
         ending = _Ending(setting, spool)
         draft, results, log = journal.load(ending.archive)
         _require_its_cluster(setting.cluster, draft)
+        run.cancel.check()  # from here on a cancel gives the backup up
         run.recall(results)
         with _logged(ending.log, draft.record, run, begun=log):
             run.logger.info("resumed after its process was killed")

@@ -32,7 +32,7 @@ from kbackup.plugins import BackupOutput, PluginManager, WaitingFor, hookimpl
 from kbackup.testing import MemoryStore, SimulatedCluster
 
 NAME = "example.com/copy"
-SPEC = BackupSpec(included_resources=["secrets"])
+SPEC = BackupSpec(included_resources=["secrets"], excluded_resources=["unknowns"])
 LATE = ResourceIdentifier(GroupResource("", "configmaps"), "shop", "result")
 MOST_WRITES = 100
 
@@ -219,6 +219,7 @@ def test_a_backup_is_resumed_as_if_it_had_not_died(shop, copy):
     assert given.backup.metadata.uid == result.backup.metadata.uid
     assert given.operation.spec.backup_uid == result.backup.metadata.uid
     assert f"/{result.backup.metadata.uid}/" in journal[0]
+    assert any("unknowns" in str(each) for each in result.results.warnings)
     assert _journals(shop) == []
 
 
@@ -349,6 +350,46 @@ def test_a_run_that_was_only_stopped_cancels_nothing_of_its_successor(shop, copy
     assert shop.store.verify("b").problems == ()
 
 
+def test_a_run_that_was_only_stopped_leaves_what_its_successor_needs(shop, copy):
+    """Also where that was killed meanwhile: it can be resumed once more."""
+    killed = []
+
+    def lose(event):
+        if isinstance(event, WaitingFor) and not killed:
+            killed.append(event)
+            shop.objects.revive()  # it looks dead from elsewhere
+
+            def die(event):
+                if isinstance(event, WaitingFor):
+                    shop.objects.dead = True
+                    raise KilledError
+
+            with pytest.raises(KilledError):
+                shop.engine(observer=die).resume("b")
+            shop.objects.revive()
+
+    with pytest.raises(BackupInProgressError):
+        shop.engine(observer=lose).run("b", SPEC)
+
+    assert copy.cancelled == []
+    assert shop.engine().resume("b").backup.status.phase is BackupPhase.COMPLETED
+
+
+def test_a_resume_that_is_interrupted_cancels_what_was_begun(shop, copy):
+    """Whatever ends the waiting but a kill: what is cancelled cannot be resumed."""
+
+    def interrupt(event):
+        if isinstance(event, WaitingFor):
+            raise KeyboardInterrupt
+
+    _killed_while_waiting(shop)
+    with pytest.raises(KeyboardInterrupt):
+        shop.engine(observer=interrupt).resume("b")
+
+    assert copy.cancelled == ["o-a", "o-b"]
+    assert _journals(shop) == []
+
+
 def test_a_run_under_way_is_not_resumed(shop):
     """Whose process lives is left to it."""
     refused = []
@@ -471,10 +512,17 @@ def test_a_resume_cancelled_before_it_began_leaves_all_as_it_was(shop, copy):
     """Nothing was touched yet: it can be resumed later."""
     _killed_while_waiting(shop)
     token = CancelToken()
-    token.cancel("not now")
+    get = shop.objects.get
 
+    def cancel(key, target, **how):
+        if key.endswith("archive.tar.gz"):
+            token.cancel("not now")
+        return get(key, target, **how)
+
+    shop.objects.get = cancel
     with pytest.raises(RunCancelledError):
         shop.engine().resume("b", cancel=token)
+    shop.objects.get = get
 
     assert copy.cancelled == []
     assert shop.engine().resume("b").backup.status.phase is BackupPhase.COMPLETED
