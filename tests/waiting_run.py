@@ -1,15 +1,25 @@
 """A program that makes or resumes a backup, and tells when it waits for an operation.
 
-    python waiting_run.py create|resume NAME NAMESPACE KUBECONFIG STORE
+    python waiting_run.py create|resume|restore NAME NAMESPACE KUBECONFIG STORE
 
-Its action begins, for each ConfigMap labelled ``move``, an operation that is a ConfigMap
-itself: whoever sets ``done`` in that ends it, as a data mover would. It keeps nothing
+A restore is that of the backup NAME, into the namespace NAMESPACE-copy.
+
+Its actions begin, for each ConfigMap labelled ``move``, an operation that is a ConfigMap
+itself: whoever sets ``done`` in that ends it, as a data mover would. They keep nothing
 between two calls, so any process may ask about what another one has begun.
 """
 
 import sys
 
-from kbackup import BackupEngine, BackupSpec, BackupStore, Cluster, actions
+from kbackup import (
+    BackupEngine,
+    BackupSpec,
+    BackupStore,
+    Cluster,
+    RestoreEngine,
+    RestoreSpec,
+    actions,
+)
 from kbackup.models import (
     GroupResource,
     ItemOperation,
@@ -18,7 +28,13 @@ from kbackup.models import (
     ResourceIdentifier,
     ResourceSelector,
 )
-from kbackup.plugins import BackupOutput, PluginManager, WaitingFor, hookimpl
+from kbackup.plugins import (
+    BackupOutput,
+    PluginManager,
+    RestoreOutput,
+    WaitingFor,
+    hookimpl,
+)
 
 CONFIG_MAPS = GroupResource("", "configmaps")
 
@@ -40,7 +56,8 @@ class Move:
 
     def begin(self, given, cluster):
         """Create the operation: a second one of the name is refused by the server."""
-        job = job_of(given.identifier.namespace, given.identifier.name)
+        metadata = given.item["metadata"]
+        job = job_of(metadata["namespace"], metadata["name"])
         metadata = {"name": job.name, "namespace": job.namespace}
         cluster.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata})
         return ItemOperation(spec=ItemOperationSpec(operation_id=job.name))
@@ -61,10 +78,26 @@ class Move:
         cluster.delete(ResourceIdentifier(CONFIG_MAPS, namespace, spec.operation_id))
 
 
+class Fill(Move):
+    """The same for what is restored."""
+
+    name = "example.com/fill"
+
+    def execute(self, given):
+        """Want to begin."""
+        return RestoreOutput(item=given.item, wants_begin=True)
+
+
 @hookimpl
 def kbackup_register_backup_item_actions():
     """Offer the action."""
     return {Move.name: Move()}
+
+
+@hookimpl
+def kbackup_register_restore_item_actions():
+    """Offer the other one."""
+    return {Fill.name: Fill()}
 
 
 def job_of(namespace, name):
@@ -78,21 +111,30 @@ def tell(event):
         print("waiting", flush=True)  # noqa: T201 - this is its answer
 
 
-def engine(cluster, store, **more):
-    """An engine with the built-in actions and this one."""
+def engine(cluster, store, kind=BackupEngine, **more):
+    """An engine with the built-in actions and these."""
     plugins = PluginManager(plugins=[actions, sys.modules[__name__]])
-    return BackupEngine(cluster, store, plugins=plugins, **more)
+    return kind(cluster, store, plugins=plugins, **more)
+
+
+def restore(mine, name, namespace):
+    """Restore a backup beside what it is of."""
+    copy = {namespace: f"{namespace}-copy"}
+    return mine.run(name, RestoreSpec(backup_name=name, namespace_mapping=copy))
 
 
 def main() -> None:
     """Do as told."""
     verb, name, namespace, kubeconfig, directory = sys.argv[1:]
     with Cluster.connect(kubeconfig) as cluster, BackupStore.open(directory) as store:
-        mine = engine(cluster, store, observer=tell)
-        if verb == "create":
-            mine.run(name, BackupSpec(included_namespaces=[namespace]))
+        if verb == "restore":
+            mine = engine(cluster, store, RestoreEngine, observer=tell)
+            restore(mine, name, namespace)
+        elif verb == "create":
+            spec = BackupSpec(included_namespaces=[namespace])
+            engine(cluster, store, observer=tell).run(name, spec)
         else:
-            mine.resume(name)
+            engine(cluster, store, observer=tell).resume(name)
 
 
 if __name__ == "__main__":

@@ -9,10 +9,18 @@ from pathlib import Path
 import pytest
 
 import waiting_run
+from kbackup.backup import BackupEngine
 from kbackup.catalog import BackupStore, EntryState, SideFile
 from kbackup.cluster import Cluster
 from kbackup.errors import BackupExistsError, BackupInProgressError
-from kbackup.models import BackupPhase, BackupSpec
+from kbackup.models import (
+    BackupPhase,
+    BackupSpec,
+    GroupResource,
+    ResourceIdentifier,
+    RestorePhase,
+)
+from kbackup.restore import RestoreEngine
 
 pytestmark = pytest.mark.integration
 
@@ -113,3 +121,26 @@ def test_killed_and_given_up(cluster, store, space, waiting):
     assert store.list() == []
     job = waiting_run.job_of(space, "data")
     assert cluster.reader().get(job) is not None
+
+
+def test_restore_killed_and_run_again(cluster, store, space, waiting):
+    """What the killed one began is followed, not begun again, and is in the record."""
+    spec = BackupSpec(included_namespaces=[space])
+    BackupEngine(cluster, store).run("b-3", spec)
+    copy = f"{space}-copy"
+    job = waiting_run.job_of(copy, "data")
+    with waiting("restore", "b-3"):
+        uid = cluster.reader().get(job)["metadata"]["uid"]
+    cluster.writer().patch(job, {"data": {"done": "yes"}})
+
+    engine = waiting_run.engine(cluster, store, RestoreEngine)
+    result = waiting_run.restore(engine, "b-3", space)
+
+    status = result.restore.status
+    assert result.results.errors == ()
+    assert status.phase is RestorePhase.COMPLETED
+    assert status.restore_item_operations_attempted == 1
+    assert status.restore_item_operations_completed == 1
+    assert cluster.reader().get(job)["metadata"]["uid"] == uid
+    namespaces = GroupResource("", "namespaces")
+    cluster.writer().delete(ResourceIdentifier(namespaces, "", copy))

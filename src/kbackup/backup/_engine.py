@@ -33,7 +33,7 @@ from kbackup.models import (
 )
 
 if TYPE_CHECKING:
-    from kbackup.backup._pipeline import Setting
+    from kbackup.backup._pipeline import Session
     from kbackup.backup._plan import BackupPlan
     from kbackup.catalog import BackupClaim, BackupStore
     from kbackup.cluster import Cluster
@@ -132,12 +132,12 @@ class BackupEngine:
         from kbackup.backup._pipeline import run_backup  # noqa: PLC0415 - see the module
 
         with self._store.claim(run.name, run_uid=run.uid, clock=self._clock) as claim:
-            return run_backup(self._setting(run, claim), record, options)
+            return run_backup(self._session(run, claim), record, options)
 
-    def _setting(self, run: Run, claim: BackupClaim) -> Setting:
-        from kbackup.backup._pipeline import Setting  # noqa: PLC0415 - see the module
+    def _session(self, run: Run, claim: BackupClaim) -> Session:
+        from kbackup.backup._pipeline import Session  # noqa: PLC0415 - see the module
 
-        return Setting(
+        return Session(
             run=run,
             cluster=self._bound(run),
             store=self._store,
@@ -234,7 +234,7 @@ class BackupEngine:
                 raise BackupNotFoundError(run.name, hint=_BEGIN_ANEW)
             if not unended.can_be_resumed:
                 raise BackupNotFoundError(run.name, str(unended), hint=_BEGIN_ANEW)
-            return resume_backup(self._setting(run, claim), unended)
+            return resume_backup(self._session(run, claim), unended)
 
     def _published(self, name: str) -> BackupResult:
         """Return the result of a backup that has ended."""

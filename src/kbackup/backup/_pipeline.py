@@ -53,7 +53,7 @@ from kbackup.stores import BackupFiles
 
 
 @attrs.frozen(kw_only=True)
-class Setting:
+class Session:
     """Where a run takes from and where it writes to.
 
     Attributes:
@@ -72,12 +72,12 @@ class Setting:
 
 
 def run_backup(
-    setting: Setting, record: Backup, options: BackupOptions
+    session: Session, record: Backup, options: BackupOptions
 ) -> BackupResult:
     """Back up what *record* asks for and publish it.
 
     Args:
-        setting: Of the run.
+        session: Of the run.
         record: As `new_record` made it.
         options: What only kbackup knows.
 
@@ -86,17 +86,17 @@ def run_backup(
         KBackupError: The cluster cannot be read at all, or the store failed; nothing
             was published.
     """
-    run = setting.run
-    journal = RunJournal(setting.store, setting.claim, run)
+    run = session.run
+    journal = RunJournal(session.store, session.claim, run)
     with run.temporary_directory() as spool, journal.until_published():
-        ending = _Ending(setting, spool)
+        ending = _Ending(session, spool)
         with _logged(ending.log, record, run) as log:
-            _give_up_dead_run(setting)
+            _give_up_dead_run(session)
             with run.phase("discovery"):
-                request = make_request(record, options, setting.cluster)
+                request = make_request(record, options, session.cluster)
             timeout = request.backup.spec.item_operation_timeout
-            with Operations(run, setting.cluster, timeout, journal) as begun:
-                draft = _write_archive(request, setting, ending.archive, begun)
+            with Operations(run, session.cluster, timeout, journal) as begun:
+                draft = _write_archive(request, session, ending.archive, begun)
                 if begun.records:
                     journal.keep_draft(draft, ending.archive, log.snapshot())
                 with journal.following():
@@ -105,11 +105,11 @@ def run_backup(
         return ending.publish(draft, record, operations)
 
 
-def resume_backup(setting: Setting, unended: UnendedBackup) -> BackupResult:
+def resume_backup(session: Session, unended: UnendedBackup) -> BackupResult:
     """Go on with what a run that was killed waited for, and publish its backup.
 
     Args:
-        setting: Of the run, which has the uid of the killed one.
+        session: Of the run, which has the uid of the killed one.
         unended: What that one has left.
 
     Raises:
@@ -119,13 +119,13 @@ def resume_backup(setting: Setting, unended: UnendedBackup) -> BackupResult:
         KBackupError: What was kept cannot be read, or the store failed; nothing was
             published.
     """
-    run = setting.run
-    actions = _who_began(unended, setting.plugins)
-    journal = RunJournal(setting.store, setting.claim, run, unended)
+    run = session.run
+    actions = _who_began(unended, session.plugins)
+    journal = RunJournal(session.store, session.claim, run, unended)
     with run.temporary_directory() as spool, journal.until_published():
-        ending = _Ending(setting, spool)
+        ending = _Ending(session, spool)
         draft, results, log = journal.load(ending.archive)
-        _require_its_cluster(setting.cluster, draft)
+        _require_its_cluster(session.cluster, draft)
         run.cancel.check()  # from here on a cancel gives the backup up
         run.recall(results)
         with _logged(ending.log, draft.record, run, begun=log):
@@ -133,7 +133,7 @@ def resume_backup(setting: Setting, unended: UnendedBackup) -> BackupResult:
             timeout = draft.record.spec.item_operation_timeout
             with (
                 journal.following(),
-                Operations(run, setting.cluster, timeout, journal) as begun,
+                Operations(run, session.cluster, timeout, journal) as begun,
             ):
                 begun.resume(unended.operations, actions, backup=draft.record)
                 begun.follow()
@@ -170,9 +170,9 @@ def _require_its_cluster(cluster: Cluster, draft: Draft) -> None:
         )
 
 
-def _give_up_dead_run(setting: Setting) -> None:
+def _give_up_dead_run(session: Session) -> None:
     """Tell what an earlier run of the name has begun, which died before it could wait."""
-    run, store = setting.run, setting.store
+    run, store = session.run, session.store
     while (found := store.unended(run.name)) is not None:
         run.warning(f"an earlier run of this backup was killed: {found}")
         store.journal(found.uid).remove()
@@ -196,24 +196,24 @@ class _Ending:
         log: Alike.
     """
 
-    def __init__(self, setting: Setting, spool: Path) -> None:
+    def __init__(self, session: Session, spool: Path) -> None:
         self.archive, self.log = spool / "archive.tar.gz", spool / "log.gz"
-        self._setting = setting
-        self._run = setting.run
-        self._mirrors = MirrorWatch(setting.store, setting.run)
+        self._session = session
+        self._run = session.run
+        self._mirrors = MirrorWatch(session.store, session.run)
 
     def finish(
         self, draft: Draft, operations: Sequence[ItemOperation]
     ) -> tuple[Draft, Backup, Sequence[ItemOperation]]:
         """Store items again that operations want, and close the books."""
-        run, setting = self._run, self._setting
+        run, session = self._run, self._session
         draft, operations = finalize(
             run,
             draft,
             operations,
             self.archive,
-            cluster=setting.cluster,
-            plugins=setting.plugins,
+            cluster=session.cluster,
+            plugins=session.plugins,
         )
         report_end(draft.manifest.missing, draft.ledger, run)
         self._mirrors.report()  # what is known by now is in the record as well
@@ -231,7 +231,7 @@ class _Ending:
         self, draft: Draft, record: Backup, operations: Sequence[ItemOperation]
     ) -> BackupResult:
         """Write everything to the store; the log is closed."""
-        run, setting, name = self._run, self._setting, record.metadata.name
+        run, session, name = self._run, self._session, record.metadata.name
         names = BackupFiles(name)
         files: dict[str, Path | bytes] = {
             file_name(names.archive): self.archive,
@@ -240,8 +240,8 @@ class _Ending:
         }
         manifest = attrs.evolve(draft.manifest, not_covered=draft.ledger.not_covered)
         with run.phase("upload"):
-            record = setting.store.publish(
-                setting.claim,
+            record = session.store.publish(
+                session.claim,
                 record,
                 files,
                 manifest,
@@ -289,12 +289,12 @@ def _log_end(run: Run, record: Backup, draft: Draft) -> None:
 
 
 def _write_archive(
-    request: BackupRequest, setting: Setting, path: Path, begun: Operations
+    request: BackupRequest, session: Session, path: Path, begun: Operations
 ) -> Draft:
     """Store everything that the request selects."""
-    run = setting.run
+    run = session.run
     _warn_of_long_name(run, request.backup.metadata.name)
-    actions = action_index(request.cluster, setting.plugins, run)
+    actions = action_index(request.cluster, session.plugins, run)
     started = request.backup.status.start_timestamp or run.clock.now()
     with (
         run.temporary_file(path) as out,

@@ -106,6 +106,20 @@ def test_what_waits_for_operations_is_listed_and_resumed(kbackup, directory):
     assert "no installed plugin offers example.com/move" in resumed.err
 
 
+def test_what_waits_for_operations_is_given_up(kbackup, directory):
+    """Only with its files alone: what the operations do is left, and the name is free."""
+    leave_waiting(directory, "shop-2")
+
+    refused = kbackup("backup", "delete", "shop-2", "--yes")
+    deleted = kbackup("backup", "delete", "shop-2", "--yes", "--files-only")
+    made = kbackup("backup", "create", "shop-2", "--include-namespaces", "shop")
+
+    assert refused.code == 1
+    assert "1 operation begun by a run that was killed" in refused.err
+    assert deleted.code == 0
+    assert made.code == 0
+
+
 def leave_waiting(directory, name):
     """Leave what a run leaves that was killed while it waited for an operation."""
     operation = ItemOperation(
