@@ -10,6 +10,9 @@ from kbackup.actions._backup_pv import PVAction
 from kbackup.actions._backup_service_account import (
     ServiceAccountAction as BackupServiceAccountAction,
 )
+from kbackup.actions._block_pod import PodBlockAction
+from kbackup.actions._block_pvc import PVCBlockAction
+from kbackup.actions._block_service_account import ServiceAccountBlockAction
 from kbackup.actions._restore_add_pvc_from_pod import AddPVCFromPodAction
 from kbackup.actions._restore_admission_webhook import AdmissionWebhookAction
 from kbackup.actions._restore_apiservice import APIServiceAction
@@ -27,10 +30,16 @@ from kbackup.actions._restore_secret import SecretAction
 from kbackup.actions._restore_service import ServiceAction
 from kbackup.actions._restore_service_account import ServiceAccountAction
 from kbackup.actions._restore_wait_containers import WaitContainerAction
-from kbackup.plugins import BackupItemAction, RestoreItemAction, hookimpl
+from kbackup.plugins import (
+    BackupItemAction,
+    ItemBlockAction,
+    RestoreItemAction,
+    hookimpl,
+)
 
 __all__ = [
     "kbackup_register_backup_item_actions",
+    "kbackup_register_item_block_actions",
     "kbackup_register_restore_item_actions",
 ]
 
@@ -42,6 +51,17 @@ def kbackup_register_backup_item_actions() -> Mapping[str, BackupItemAction]:
         BackupPodAction(),
         PVAction(),
         BackupServiceAccountAction(),
+    )
+    return {action.name: action for action in actions}
+
+
+@hookimpl
+def kbackup_register_item_block_actions() -> Mapping[str, ItemBlockAction]:
+    """Offer the actions that tell which items share data or rights."""
+    actions: tuple[ItemBlockAction, ...] = (
+        PVCBlockAction(),
+        PodBlockAction(),
+        ServiceAccountBlockAction(),
     )
     return {action.name: action for action in actions}
 

@@ -44,6 +44,31 @@ class AdditionalItems:
     backupper: ItemBackupper
     writing: threading.Lock
 
+    def placed(self, identifier: ResourceIdentifier) -> ResourceIdentifier:
+        """Return what was asked for; what is cluster-scoped without any namespace."""
+        resource = self.request.discovery.get(identifier.group_resource)
+        if resource is None or resource.namespaced:
+            return identifier
+        return ResourceIdentifier(identifier.group_resource, "", identifier.name)
+
+    def is_served(self, identifier: ResourceIdentifier) -> bool:
+        """Tell whether the cluster knows an item's type."""
+        return self.request.discovery.get(identifier.group_resource) is not None
+
+    def admits(
+        self, identifier: ResourceIdentifier, *, unfiltered: bool = False
+    ) -> bool:
+        """Tell whether an item of a type that is served may be in the backup.
+
+        Args:
+            identifier: As `placed` returned it.
+            unfiltered: The filters do not count, only the label of its namespace.
+        """
+        if identifier.namespace in self.namespaces.excluded_by_label:
+            return False
+        resource, filters = self.reads.resource(identifier), self.request.filters
+        return unfiltered or not filters.refusal(resource, identifier.namespace)
+
     def store_wanted(self) -> list[Item]:
         """Store what actions asked for, and what actions ask for on those, until done.
 
@@ -122,32 +147,26 @@ class AdditionalItems:
             identifier: asked[identifier]
             for identifier in sorted(asked)
             if not self.ledger.was_tried(identifier)
-            and self._passes(identifier, unfiltered=asked[identifier])
+            and self._is_served(identifier)
+            and self.admits(identifier, unfiltered=asked[identifier])
         }
 
     def _placed(self, wanted: Wanted) -> dict[ResourceIdentifier, bool]:
-        """Return what was asked for; what is cluster-scoped without any namespace."""
+        """Return what was asked for, each as `placed` has it."""
         asked: dict[ResourceIdentifier, bool] = {}
-        for identifier, unfiltered in wanted.items():
-            resource = self.request.discovery.get(identifier.group_resource)
-            if resource is not None and not resource.namespaced:
-                type_, name = identifier.group_resource, identifier.name
-                identifier = ResourceIdentifier(type_, "", name)  # noqa: PLW2901
+        for each, unfiltered in wanted.items():
+            identifier = self.placed(each)
             asked[identifier] = unfiltered or asked.get(identifier, False)
         return asked
 
-    def _passes(self, identifier: ResourceIdentifier, *, unfiltered: bool) -> bool:
-        resource = self.request.discovery.get(identifier.group_resource)
-        if resource is None:
-            self.run.warning(
-                "asked for by an item action, but the cluster serves no such type",
-                item=identifier,
-            )
-            return False
-        if identifier.namespace in self.namespaces.excluded_by_label:
-            return False
-        filters = self.request.filters
-        return unfiltered or not filters.refusal(resource, identifier.namespace)
+    def _is_served(self, identifier: ResourceIdentifier) -> bool:
+        if self.is_served(identifier):
+            return True
+        self.run.warning(
+            "asked for by an item action, but the cluster serves no such type",
+            item=identifier,
+        )
+        return False
 
     def _store_ahead(self, identifier: ResourceIdentifier, item: Item) -> None:
         """Store an item whose type may still be listed."""

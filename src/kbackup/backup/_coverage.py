@@ -30,7 +30,7 @@ from kbackup.models import (
     labels,
     well_known,
 )
-from kbackup.plugins import PluginManager, Run
+from kbackup.plugins import Run
 
 # They serve numbers about objects, nothing that could be stored; often out of order.
 _NOTHING_STORABLE = frozenset(
@@ -99,16 +99,6 @@ def _idle_globs(request: BackupRequest) -> Iterable[tuple[str, str]]:
         for text in texts:
             if is_glob(text) and not IncludesExcludes((text,)).expand(served):
                 yield what, text
-
-
-def report_unasked(plugins: PluginManager, run: Run) -> None:
-    """Warn of plugins that would tie items together: each is backed up by itself."""
-    names = [action.name for action in plugins.item_block_actions()]
-    if names:
-        run.warning(
-            f"not asked which items belong together: {first_few(names)}; "
-            "this version of kbackup backs up item by item"
-        )
 
 
 def report_discovery(request: BackupRequest, run: Run, ledger: Ledger) -> None:

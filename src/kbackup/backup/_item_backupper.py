@@ -137,23 +137,34 @@ class ItemBackupper:
         """
         tally = tally if tally is not None else Tally()
         self._ledger.total += 1
-        candidate = self.fetched(resource, item, tally)
-        if candidate is None:
-            return
-        page = self._ledger.of_type(resource)
-        if not by_where or self._is_wanted(page, candidate, tally):
-            self.store(resource, candidate, tally)
+        candidate = self.fetched(resource, item, tally, by_where=by_where)
+        if candidate is not None:
+            self.store(resource, [candidate], tally)
 
-    def store(self, resource: APIResource, candidate: Candidate, tally: Tally) -> None:
-        """Store one object that `chosen` or `fetched` returned."""
+    def store(
+        self, resource: APIResource, candidates: Sequence[Candidate], tally: Tally
+    ) -> None:
+        """Store objects that `chosen` or `fetched` returned, in their order."""
         before = tally.stored
-        self._store([candidate], self._ledger.of_type(resource), tally)
+        self._store(candidates, self._ledger.of_type(resource), tally)
         self._ledger.items += tally.stored - before
 
     def fetched(
-        self, resource: APIResource, item: Item, tally: Tally
+        self,
+        resource: APIResource,
+        item: Item,
+        tally: Tally,
+        *,
+        by_where: bool = False,
     ) -> Candidate | None:
-        """Return a fetched object as a candidate, unless it is left out."""
+        """Return a fetched object as a candidate, unless it is left out.
+
+        Args:
+            resource: Its type.
+            item: The object.
+            tally: Counts why it is left out.
+            by_where: Whether the caller's function decides about it.
+        """
         page = self._ledger.of_type(resource)
         content = self._content(page, item.identifier, item.raw, tally)
         if content is None:
@@ -170,9 +181,11 @@ class ItemBackupper:
         elif labels.is_excluded(found):
             tally.skipped[EXCLUDED_BY_LABEL] += 1
         else:
-            return Candidate(
+            candidate = Candidate(
                 identifier=item.identifier, body=item.raw, item=content, labels=found
             )
+            if not by_where or self._is_wanted(page, candidate, tally):
+                return candidate
         return None
 
     def chosen(
@@ -308,7 +321,7 @@ class ItemBackupper:
         if self._where is None:
             return True
         try:  # it gets its own: what it does to that is not stored
-            wanted = bool(self._where(msgspec.json.decode(candidate.body)))
+            wanted = bool(self._where(candidate.parsed()))
         except (Exception, SystemExit) as exc:  # noqa: BLE001 - the caller's code
             hide = well_known.is_secret(candidate.identifier.group_resource)
             error = KBackupError(f"where raised {fact_of(exc, hide=hide)}")

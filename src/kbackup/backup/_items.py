@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 import attrs
+import msgspec
 
 from kbackup.models import ResourceIdentifier
 
@@ -35,3 +36,8 @@ class Candidate:
     body: bytes
     item: Mapping[str, Any]
     labels: Mapping[str, str]
+
+    def parsed(self) -> dict[str, Any]:
+        """Return the item parsed anew, for those who might change it."""
+        item: dict[str, Any] = msgspec.json.decode(self.body)
+        return item

@@ -17,7 +17,8 @@ import attrs
 from kbackup._kits.log_capture import LogCapture
 from kbackup._kits.words import first_few
 from kbackup.archive import ArchiveWriter
-from kbackup.backup._coverage import report_end, report_unasked
+from kbackup.backup._actions import backup_actions
+from kbackup.backup._coverage import report_end
 from kbackup.backup._draft import Draft, with_archive
 from kbackup.backup._finalizer import finalize
 from kbackup.backup._request import BackupRequest, make_request
@@ -43,12 +44,11 @@ from kbackup.models import (
     labels,
 )
 from kbackup.plugins import (
-    BackupItemAction,
     BytesUploaded,
     PluginManager,
     Run,
 )
-from kbackup.plugins.engine import ActionIndex, Operations
+from kbackup.plugins.engine import Operations
 from kbackup.stores import BackupFiles
 
 
@@ -178,16 +178,6 @@ def _give_up_dead_run(session: Session) -> None:
         store.journal(found.uid).remove()
 
 
-def action_index(
-    request_cluster: Cluster, plugins: PluginManager, run: Run
-) -> ActionIndex[BackupItemAction]:
-    """Return the item actions by the types that the cluster serves."""
-    report_unasked(plugins, run)
-    return ActionIndex(
-        plugins.backup_item_actions(), request_cluster.discover().resolve
-    )
-
-
 class _Ending:
     """What comes once all operations have ended, and the files of the run.
 
@@ -294,7 +284,7 @@ def _write_archive(
     """Store everything that the request selects."""
     run = session.run
     _warn_of_long_name(run, request.backup.metadata.name)
-    actions = action_index(request.cluster, session.plugins, run)
+    actions = backup_actions(request.cluster, session.plugins)
     started = request.backup.status.start_timestamp or run.clock.now()
     with (
         run.temporary_file(path) as out,

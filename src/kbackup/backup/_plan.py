@@ -10,8 +10,8 @@ import attrs
 
 from kbackup._kits.views import Table, html_of
 from kbackup._kits.words import first_few, plural
+from kbackup.backup._actions import backup_actions
 from kbackup.backup._coverage import report_end
-from kbackup.backup._pipeline import action_index
 from kbackup.backup._request import make_request
 from kbackup.backup._storing import store_selected
 from kbackup.catalog import MissingReference, NotCovered, VolumeRecord
@@ -157,7 +157,7 @@ def plan_backup(
     with run.phase("discovery"):
         request = make_request(record, options, cluster)
     sink = _CountingSink()
-    actions = action_index(request.cluster, plugins, run)
+    actions = backup_actions(request.cluster, plugins)
     stored = store_selected(request, run, sink, actions)
     report_end(stored.missing, stored.ledger, run)
     return BackupPlan(

@@ -18,14 +18,16 @@ from kbackup._kits.words import qualified
 from kbackup.backup import _coverage as coverage
 from kbackup.backup._absent import refuse_missing_namespaces, refuse_unknown_types
 from kbackup.backup._action_runner import ActionRunner
+from kbackup.backup._actions import BackupActions
 from kbackup.backup._additional import AdditionalItems
 from kbackup.backup._argo_cd import report_argo_cd
+from kbackup.backup._block_backupper import BlockBackupper
 from kbackup.backup._claims import Claims, claim_records
 from kbackup.backup._collector import Listing, ListTask, collect, plan_lists
 from kbackup.backup._crds import definitions_of
 from kbackup.backup._filters import label_selectors
-from kbackup.backup._hooked_pods import HookedPods
 from kbackup.backup._item_backupper import NOT_IN_WHERE, ItemBackupper
+from kbackup.backup._item_blocks import BlockBuilder
 from kbackup.backup._items import ItemSink
 from kbackup.backup._ledger import Ledger, Tally
 from kbackup.backup._namespaces import (
@@ -55,12 +57,11 @@ from kbackup.models import (
     well_known,
 )
 from kbackup.plugins import (
-    BackupItemAction,
     ItemsListed,
     ItemsProgressed,
     Run,
 )
-from kbackup.plugins.engine import ActionIndex, Operations
+from kbackup.plugins.engine import Operations
 
 _TELL_EVERY = 0.25  # seconds between two events of progress
 
@@ -89,7 +90,7 @@ def store_selected(
     request: BackupRequest,
     run: Run,
     sink: ItemSink,
-    actions: ActionIndex[BackupItemAction],
+    actions: BackupActions,
     operations: Operations | None = None,
 ) -> Stored:
     """Give everything that *request* selects to *sink*.
@@ -119,7 +120,7 @@ class _Storing:
         request: BackupRequest,
         run: Run,
         sink: ItemSink,
-        actions: ActionIndex[BackupItemAction],
+        actions: BackupActions,
         *,
         runner: ActionRunner,
         operations: Operations | None,
@@ -158,7 +159,7 @@ class _Storing:
             ledger.excluded_namespaces = namespaces.excluded_by_label
             self._backupper = self._new_backupper(namespaces)
             self._additional = self._new_additional(namespaces)
-            self._hooked = self._new_hooked()
+            self._blocks = self._new_blocks()
         with run.phase("lists"):
             self._store_lists(namespaces)
         with run.phase("additional items"):
@@ -179,7 +180,7 @@ class _Storing:
             ledger=self._ledger,
             references=self._references,
             claims=self._claims,
-            actions=self._actions,
+            actions=self._actions.items,
             runner=self._runner,
             operations=self._operations,
             options=self._request.options,
@@ -198,12 +199,23 @@ class _Storing:
             writing=self._writing,
         )
 
-    def _new_hooked(self) -> HookedPods:
-        return HookedPods(
+    def _new_blocks(self) -> BlockBackupper:
+        builder = BlockBuilder(
+            run=self._run,
+            ledger=self._ledger,
+            actions=self._actions.blocks,
+            runner=self._runner,
+            reads=self._reads,
+            additional=self._additional,
+            backupper=self._backupper,
+        )
+        return BlockBackupper(
             run=self._run,
             ledger=self._ledger,
             rules=self._request.hooks,
             runner=self._hook_runner,
+            everywhere=any(self._request.filters.selectors),
+            builder=builder,
             backupper=self._backupper,
             additional=self._additional,
             writing=self._writing,
@@ -268,8 +280,7 @@ class _Storing:
     def _back_up_page(
         self, task: ListTask, items: Sequence[ListedItem], tally: Tally
     ) -> None:
-        if task.group_resource == well_known.PODS:
-            items = self._hooked.back_up_page(task.resource, items, tally)
+        items = self._blocks.back_up_page(task.resource, items, tally)
         self._backupper.back_up_page(task.resource, items, tally)
 
     def _note_failure(self, failed: coverage.FailedList) -> None:
@@ -317,7 +328,7 @@ class _Storing:
         """Store Pods that were read one by one."""
         if pods:
             resource = self._reads.resource(pods[0].identifier)
-            self._hooked.back_up_fetched(resource, pods)
+            self._blocks.back_up_fetched(resource, pods)
 
     def _store_definitions(self) -> None:
         """Store the CRDs of the custom resources that were stored."""

@@ -7,7 +7,7 @@ its body ends, also by a cancel. Only a killed process releases nothing.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import ClassVar
@@ -70,26 +70,36 @@ class HookRunner:
         self._stop.cancel(reason)
 
     @contextmanager
-    def around(self, hooks: PodHooks) -> Iterator[bool]:
-        """Run the pre hooks, then the body, and the post hooks whatever happens.
+    def around(
+        self, block: Sequence[PodHooks]
+    ) -> Iterator[frozenset[ResourceIdentifier]]:
+        """Run the pre hooks of all Pods, then the body, then all post hooks.
 
-        They are run as soon as one pre hook was begun: one that failed, or was left
-        for a cancel, may have done its work all the same.
+        Pod by Pod, each time in the order given, and the post hooks whatever happens.
+        Those of a Pod are run as soon as it was begun with: a pre hook that failed, or
+        was left for a cancel, may have done its work all the same.
 
         Yields:
-            Whether the data of the Pod's volumes may be taken: not if a hook failed
-            that is to be heeded. Its later pre hooks are then not run.
+            The Pods of whose volumes no data may be taken: those in which a hook failed
+            that is to be heeded. Their later pre hooks are then not run.
 
         Raises:
-            Cancelled: The run is to stop: nothing was begun, or a pre hook was left and
-                the post hooks were run.
+            Cancelled: The run is to stop: nothing was begun, or what was begun was
+                left and its post hooks were run.
         """
-        self._stop.check()
+        begun: list[PodHooks] = []
+        failed: list[ResourceIdentifier] = []
         try:
-            yield all(self._does(hook, hooks.pod) for hook in hooks.pre)
+            for hooks in block:
+                self._stop.check()
+                begun.append(hooks)
+                if not all(self._does(hook, hooks.pod) for hook in hooks.pre):
+                    failed.append(hooks.pod)
+            yield frozenset(failed)
         finally:
-            for hook in hooks.post:  # each may release something else
-                self._does(hook, hooks.pod)
+            for hooks in begun:
+                for hook in hooks.post:  # each may release something else
+                    self._does(hook, hooks.pod)
 
     def _does(self, hook: PodHook, pod: ResourceIdentifier) -> bool:
         """Run a hook; tell whether what follows may go on as if it did."""

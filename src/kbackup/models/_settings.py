@@ -26,6 +26,8 @@ class EngineSettings:
         retry_budget: How long one request may be tried again.
         max_writes_per_second: To the API server; None: as many as it takes.
         action_timeout: After this time an item action is given up.
+        item_block_worker_count: Blocks of items that are backed up at once, where Pods in
+            them have hooks; None: as many as `workers`.
         spool_directory: For temporary files; None: the system's.
     """
 
@@ -43,6 +45,9 @@ class EngineSettings:
     max_writes_per_second: float | None = attrs.field(default=None, metadata=above(0))
     action_timeout: timedelta = attrs.field(
         default=timedelta(minutes=5), metadata=above(_NO_TIME)
+    )
+    item_block_worker_count: int | None = attrs.field(
+        default=None, metadata=at_least(1)
     )
     spool_directory: Path | None = attrs.field(
         default=None, converter=attrs.converters.optional(Path)

@@ -17,13 +17,18 @@ from kbackup._kits.words import text_of
 from kbackup._kits.workers import CancelToken, StuckCallError, call_watched
 from kbackup.errors import ActionError, ActionTimeoutError, KBackupError
 from kbackup.models import ResourceIdentifier, well_known
-from kbackup.plugins._action_outputs import WrongAnswerError, checked
+from kbackup.plugins._action_outputs import (
+    WrongAnswerError,
+    checked,
+    checked_related,
+)
 from kbackup.plugins._item_actions import (
     BackupInput,
     BackupItemAction,
     BackupOutput,
     DeleteInput,
     DeleteItemAction,
+    ItemBlockAction,
     RestoreInput,
     RestoreItemAction,
     RestoreOutput,
@@ -92,6 +97,24 @@ def execute_action(
     if answer.skip and hide and not is_built_in(action):
         return attrs.evolve(answer, skip=f"left out by action {action.name}")
     return answer
+
+
+def execute_item_block_action(
+    run: Run, action: ItemBlockAction, given: BackupInput
+) -> tuple[ResourceIdentifier, ...]:
+    """Ask an action what is related to an item, as `call_action` does.
+
+    Raises:
+        ActionError: It failed, or answered something else.
+        ActionTimeoutError: It did not come back.
+        Cancelled: The run is to stop.
+    """
+
+    def call() -> tuple[ResourceIdentifier, ...]:
+        return checked_related(action.related_items(given))
+
+    ref, apart = given.identifier, not is_built_in(action)
+    return call_action(run, action.name, ref, call, apart=apart)
 
 
 def execute_delete_action(

@@ -51,6 +51,16 @@ def checked(answer: Any, expected: type[Output], given: Mapping[str, Any]) -> Ou
     return attrs.evolve(answer, item=dict(answer.item))
 
 
+def checked_related(answer: Any) -> tuple[ResourceIdentifier, ...]:
+    """Return what an item block action answered, each item once.
+
+    Raises:
+        WrongAnswerError: It is something else than identifiers.
+    """
+    _check_identifiers(answer, "a related item")
+    return tuple(dict.fromkeys(answer))
+
+
 def _check_identifiers(values: Any, one: str) -> None:
     if not isinstance(values, tuple | list):
         found, what = type(values).__name__, one.partition(" ")[2]

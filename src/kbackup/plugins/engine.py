@@ -8,6 +8,7 @@ from kbackup.plugins._acting import ActingCluster, OperationsKeeper, RevocableWr
 from kbackup.plugins._action_calls import (
     execute_action,
     execute_delete_action,
+    execute_item_block_action,
     fact_of,
     is_built_in,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "RevocableWriter",
     "execute_action",
     "execute_delete_action",
+    "execute_item_block_action",
     "fact_of",
     "is_built_in",
     "is_object",

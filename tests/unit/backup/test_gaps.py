@@ -11,7 +11,6 @@ from kbackup.errors import ClusterError, ClusterUnreachableError, ForbiddenError
 from kbackup.models import (
     BackupOptions,
     BackupPhase,
-    BackupSpec,
     EngineSettings,
     GroupResource,
     ResourceIdentifier,
@@ -700,37 +699,3 @@ class _AskedAgain(_Wrapped):
             return self._answer(self._inner)
         self._asked += [refresh] * refresh
         return self._inner.discover(refresh=refresh)
-
-
-class _Block:
-    """An item block action, which nobody asks yet."""
-
-    name = "example.com/block"
-    applies_to = ResourceSelector(included_resources=("pods",))
-
-    def related_items(self, given):
-        """Name nothing."""
-        return ()
-
-
-def test_item_block_actions_are_not_passed_over_in_silence(scene):
-    """A plugin that ties items together is told of as not asked, in plan and backup."""
-
-    class Module:
-        @hookimpl
-        def kbackup_register_item_block_actions():
-            return {_Block.name: _Block()}
-
-    scene.plugins = PluginManager(plugins=[Module])
-    scene.load(scene.secret("s"))
-
-    plan = scene.engine().plan(BackupSpec(included_namespaces=["shop"]))
-    result = scene.back_up(included_namespaces=["shop"])
-
-    told = (
-        "not asked which items belong together: example.com/block; "
-        "this version of kbackup backs up item by item"
-    )
-    for results in (plan.results, result.results):
-        assert told in [w.message for w in results.warnings]
-    assert result.backup.status.phase is BackupPhase.COMPLETED

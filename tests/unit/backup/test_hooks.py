@@ -1,5 +1,6 @@
 """Commands in Pods while a backup runs: around the Pod and what belongs to it."""
 
+import copy
 import gzip
 import io
 import os
@@ -12,7 +13,7 @@ import pytest
 
 from kbackup import actions
 from kbackup._kits.workers import CancelToken
-from kbackup.backup._hooked_pods import HookedPods
+from kbackup.backup._block_backupper import BlockBackupper
 from kbackup.errors import RunCancelledError, SpoolError
 from kbackup.models import (
     BackupHooks,
@@ -271,12 +272,12 @@ def test_a_claim_that_no_list_has_is_read_again(hooked):
 def test_a_pod_that_is_listed_twice(hooked, monkeypatch):
     """What a server lists twice in one page is frozen and stored once."""
     hooked.load(frozen(hooked, "db"))
-    listed = HookedPods.back_up_page
+    listed = BlockBackupper.back_up_page
 
     def twice(self, resource, items, tally):
-        return listed(self, resource, [*items, *items], tally)
+        return listed(self, resource, [*items, *map(copy.copy, items)], tally)
 
-    monkeypatch.setattr(HookedPods, "back_up_page", twice)
+    monkeypatch.setattr(BlockBackupper, "back_up_page", twice)
     result = hooked.back_up()
 
     assert commands(hooked) == ["freeze db", "thaw db"]

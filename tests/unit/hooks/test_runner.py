@@ -14,6 +14,7 @@ from kbackup.plugins import HookEnded, HookStarted, Run
 from kbackup.testing import SimulatedCluster
 
 POD = ResourceIdentifier(well_known.PODS, "shop", "db")
+OTHER = ResourceIdentifier(well_known.PODS, "shop", "web")
 
 
 class Scene:
@@ -49,11 +50,11 @@ class Scene:
             pre=[hook(HookPhase.PRE, each, **more) for each in pre],
             post=[hook(HookPhase.POST, each, **more) for each in post],
         )
-        with self.runner.around(hooks) as quiesced:
+        with self.runner.around([hooks]) as failed:
             self.ran.append("body")
             if body is not None:
                 body()
-        return quiesced
+        return not failed
 
     @property
     def errors(self):
@@ -77,8 +78,9 @@ def server():
             "metadata": {"name": "db", "namespace": "shop"},
             "spec": {"containers": [{"name": "main"}]},
         }
+        other = {**pod, "metadata": {"name": "web", "namespace": "shop"}}
         space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}
-        server.load([space, pod])
+        server.load([space, pod, other])
         yield server
 
 
@@ -310,3 +312,45 @@ def test_pods_are_done_at_once(scene):
         thread.join(60)
 
     assert scene.errors == []
+
+
+def block(**more):
+    """Two Pods with a pre and a post hook each, named for phase and Pod."""
+    return [
+        PodHooks(
+            pod=pod,
+            pre=[hook(HookPhase.PRE, f"freeze-{pod.name}", **more)],
+            post=[hook(HookPhase.POST, f"thaw-{pod.name}", **more)],
+        )
+        for pod in (POD, OTHER)
+    ]
+
+
+def test_hooks_of_a_whole_block_stand_around_it(scene):
+    """All Pods are frozen before anything is done, and thawed after all of it."""
+    with scene.runner.around(block()) as failed:
+        scene.ran.append("body")
+
+    assert failed == frozenset()
+    assert scene.ran == ["freeze-db", "freeze-web", "body", "thaw-db", "thaw-web"]
+
+
+def test_one_pod_of_a_block_fails(scene):
+    """It is named, the others are frozen all the same, and all are thawed."""
+    scene.answers["freeze-db"] = lambda _: 1
+
+    with scene.runner.around(block()) as failed:
+        scene.ran.append("body")
+
+    assert failed == {POD}
+    assert scene.ran == ["freeze-db", "freeze-web", "body", "thaw-db", "thaw-web"]
+
+
+def test_a_cancel_between_two_pods_of_a_block(scene):
+    """The second is not frozen any more, and only the first is thawed."""
+    scene.answers["freeze-db"] = lambda _: scene.cancel.cancel()
+
+    with pytest.raises(Cancelled), scene.runner.around(block()):
+        scene.ran.append("body")
+
+    assert scene.ran == ["freeze-db", "thaw-db"]
