@@ -6,6 +6,7 @@ from kbackup import actions
 from kbackup.models import RestoreSpec
 from kbackup.testing import (
     BackupItemActionContract,
+    ItemBlockActionContract,
     RestoreItemActionContract,
     StaticClusterReader,
     backup_input,
@@ -169,6 +170,11 @@ BACKUP_CASES = {
     "velero.io/pv": [("persistentvolumeclaims", CLAIM)],
     "velero.io/service-account": [("serviceaccounts", ACCOUNT)],
 }
+BLOCK_CASES = {
+    "velero.io/pod": [("pods", POD)],
+    "velero.io/pvc": [("persistentvolumeclaims", CLAIM)],
+    "velero.io/service-account": [("serviceaccounts", ACCOUNT)],
+}
 RESTORE_CASES = {
     "kbackup.io/wait-containers": [("pods", POD), ("deployments.apps", DEPLOYMENT)],
     "velero.io/add-pvc-from-pod": [("pods", POD)],
@@ -245,6 +251,26 @@ class TestBuiltInBackupActions(BackupItemActionContract):
     def given(self, case):
         """The input of the case, as the engine would give it."""
         return backup_input(case[1], case[2], cluster=GRANTS)
+
+
+class TestBuiltInItemBlockActions(ItemBlockActionContract):
+    """The built-in item block actions keep their contract."""
+
+    @pytest.fixture(params=cases(BLOCK_CASES))
+    def case(self, request):
+        """One action with one input."""
+        return request.param
+
+    @pytest.fixture
+    def action(self, case):
+        """The action of the case."""
+        return actions.kbackup_register_item_block_actions()[case[0]]
+
+    @pytest.fixture
+    def given(self, case):
+        """The input of the case, as the engine would give it."""
+        types = {f"clusterrolebindings.{RBAC}": [BINDING], "pods": [POD]}
+        return backup_input(case[1], case[2], cluster=StaticClusterReader(types))
 
 
 class TestBuiltInRestoreActions(RestoreItemActionContract):

@@ -194,7 +194,9 @@ class BlockBuilder:
                 found += listed or ()
                 if listed is None:
                     unread.append(identifier)
-        for identifier, answer in self.reads.each(unread):
+        answers = self.reads.together(unread)
+        for identifier in unread:
+            answer = answers[identifier]
             if isinstance(answer, Item):
                 found += self._fetched(identifier, answer)
             else:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 from kbackup._kits.workers import map_ordered
 from kbackup.cluster import Cluster, Discovery
 from kbackup.errors import ClusterError
-from kbackup.models import APIResource, Item, ResourceIdentifier
+from kbackup.models import APIResource, GroupResource, Item, ResourceIdentifier
 from kbackup.plugins import Run
 
 _MAX_READERS = 8  # GETs in flight
+_WORTH_A_LIST = 50  # GETs of one type and namespace
 
 Answer = Item | ClusterError
 
@@ -38,6 +40,53 @@ class Reads:
         workers = min(_MAX_READERS, self._run.settings.workers, len(chosen))
         answers = map_ordered(self.one, chosen, workers=workers, name="kbackup-items")
         yield from zip(chosen, answers, strict=True)
+
+    def together(
+        self, identifiers: Iterable[ResourceIdentifier]
+    ) -> dict[ResourceIdentifier, Answer]:
+        """Return every object, or why there is none, all of them in memory.
+
+        Many of one type and namespace are picked from a list, where that may be read:
+        so hundreds of requests are one.
+        """
+        chosen = list(identifiers)
+        by_place: dict[tuple[GroupResource, str], set[ResourceIdentifier]] = {}
+        for each in chosen:
+            place = (each.group_resource, each.namespace)
+            by_place.setdefault(place, set()).add(each)
+        found: dict[ResourceIdentifier, Answer] = {}
+        for wanted in by_place.values():
+            if len(wanted) >= _WORTH_A_LIST:
+                with suppress(ClusterError):  # who may not list may perhaps read
+                    found.update(self._picked(wanted))
+        found.update(self.each(each for each in chosen if each not in found))
+        return found
+
+    def _picked(
+        self, wanted: set[ResourceIdentifier]
+    ) -> Iterator[tuple[ResourceIdentifier, Item]]:
+        """Yield those objects of one type and namespace that a list has."""
+        first = next(iter(wanted))
+        resource, left = self.resource(first), len(wanted)
+        listing = self._request.cluster.list(resource, namespace=first.namespace)
+        for page in listing.pages():
+            for each in page.items:
+                identifier = ResourceIdentifier(
+                    first.group_resource, each.namespace, each.name
+                )
+                if identifier in wanted:
+                    left -= 1
+                    yield (
+                        identifier,
+                        Item(
+                            identifier=identifier,
+                            raw=each.json(),
+                            api_version=resource.api_version,
+                            kind=resource.kind,
+                        ),
+                    )
+            if left <= 0:
+                return
 
     def one(self, identifier: ResourceIdentifier) -> Answer:
         """Return an object, or why there is none."""

@@ -38,6 +38,7 @@ from kbackup.backup._namespaces import (
 )
 from kbackup.backup._ordered import Name, absent_names
 from kbackup.backup._passing_types import report_new_types, report_unserved_lists
+from kbackup.backup._pod_pages import whole_namespaces
 from kbackup.backup._reads import Reads
 from kbackup.backup._references import References
 from kbackup.backup._request import BackupRequest
@@ -262,7 +263,10 @@ class _Storing:
 
     def _store_listing(self, listing: Listing) -> None:
         task, tally = listing.task, Tally()
-        for page in listing.pages():
+        pages = listing.pages()
+        if task.group_resource == well_known.PODS:
+            pages = whole_namespaces(pages)
+        for page in pages:
             self._back_up_page(task, page, tally)
             self._tell(task.group_resource)
         if isinstance(listing.error, ForbiddenError) and not tally.listed:

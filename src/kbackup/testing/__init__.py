@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from kbackup.testing._action_contracts import (
         BackupItemActionContract,
         DeleteItemActionContract,
+        ItemBlockActionContract,
         RestoreItemActionContract,
     )
     from kbackup.testing._action_inputs import (
@@ -46,6 +47,7 @@ _MODULES = {
     "DeleteItemActionContract": "_action_contracts",
     "FailingStore": "_stores",
     "FrozenClock": "_clock",
+    "ItemBlockActionContract": "_action_contracts",
     "MemoryStore": "_stores",
     "ObjectStoreContract": "_store_contract",
     "RecordingCluster": "_action_clusters",
@@ -66,6 +68,7 @@ __all__ = [
     "Fault",
     "Faults",
     "FrozenClock",
+    "ItemBlockActionContract",
     "MemoryStore",
     "ObjectStoreContract",
     "RecordingCluster",

@@ -33,6 +33,7 @@ from kbackup.plugins import (
     BackupOutput,
     DeleteInput,
     DeleteItemAction,
+    ItemBlockAction,
     PluginManager,
     RestoreInput,
     RestoreItemAction,
@@ -73,6 +74,17 @@ class _DeletePlugin:
 
     @hookimpl
     def kbackup_register_delete_item_actions(self) -> Mapping[str, DeleteItemAction]:
+        return {self._action.name: self._action}
+
+
+class _BlockPlugin:
+    """A plugin that offers one item block action."""
+
+    def __init__(self, action: ItemBlockAction) -> None:
+        self._action = action
+
+    @hookimpl
+    def kbackup_register_item_block_actions(self) -> Mapping[str, ItemBlockAction]:
         return {self._action.name: self._action}
 
 
@@ -185,6 +197,42 @@ class RestoreItemActionContract(_BeginContract):
         _assert_acts_on_wish(action, wants_begin=output.wants_begin)
 
 
+class ItemBlockActionContract:
+    """Every `ItemBlockAction` keeps these promises; fixtures: ``action``, ``given``."""
+
+    def test_can_be_registered(self, action: ItemBlockAction) -> None:
+        """The manager accepts the action under its own name."""
+        manager = PluginManager([_BlockPlugin(action)], strict=True)
+
+        assert manager.item_block_actions() == (action,)
+
+    def test_applies_to_what_it_is_given(
+        self, action: ItemBlockAction, given: BackupInput
+    ) -> None:
+        """The action's selector wants the items that this suite gives it."""
+        assert _wanted(action, given)
+
+    def test_input_is_left_alone(
+        self, action: ItemBlockAction, given: BackupInput
+    ) -> None:
+        """The item given is the same afterwards, down to every leaf."""
+        before = copy.deepcopy(given.item)
+
+        action.related_items(given)
+
+        assert given.item == before
+
+    def test_is_pure(self, action: ItemBlockAction, given: BackupInput) -> None:
+        """Asked twice the action answers the same, as planning asks as well."""
+        assert action.related_items(given) == action.related_items(given)
+
+    def test_answer_is_well_formed(
+        self, action: ItemBlockAction, given: BackupInput
+    ) -> None:
+        """The answer names other objects, each once."""
+        _assert_others(action.related_items(given), given.identifier)
+
+
 class DeleteItemActionContract:
     """Every `DeleteItemAction` keeps these promises; fixtures: ``action``, ``given``."""
 
@@ -251,7 +299,7 @@ def _assert_followed(
 
 
 def _wanted(
-    action: BackupItemAction | RestoreItemAction | DeleteItemAction,
+    action: BackupItemAction | RestoreItemAction | DeleteItemAction | ItemBlockAction,
     given: BackupInput | RestoreInput | DeleteInput,
 ) -> bool:
     index = ActionIndex((action,), given.cluster.resolve)

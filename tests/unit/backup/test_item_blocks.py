@@ -604,3 +604,42 @@ def test_hooks_of_the_specification(blocks):
     blocks.back_up(hooks=spec_hooks("sync"))
 
     assert done(blocks) == ["sync a", "sync b", "a", "data", "pv-data", "b"]
+
+
+def test_a_pod_on_an_earlier_page(blocks):
+    """Pods that share a claim are one block also where the server's page ended between."""
+    load_pods(blocks, {f"a-{n:03}": ["data"] for n in range(120)})
+    load_frozen(blocks, {"db": ["data"]})
+    load_claims(blocks, "data")
+
+    result = blocks.back_up()
+
+    lists = {str(each.resource): each for each in result.report.lists}
+    assert lists["pods"].listed == 121
+    assert (done(blocks)[0], done(blocks)[-1]) == ("freeze db", "thaw db")
+    assert sums_hold(result)
+
+
+@pytest.mark.parametrize("may_list", [True, False])
+def test_many_related_items_are_one_request(blocks, monkeypatch, may_list):
+    """Of one type they are picked from its list; who may not list reads each of them."""
+    names = [f"c{n:03}" for n in range(80)]
+    load_maps(blocks, *names)
+    load_pods(blocks, {"web": []}, app="yes")
+    blocks.ties.applies_to = ResourceSelector(included_resources=("pods",))
+    blocks.ties.answers = {"web": tuple(map(config_map, [*names, "no"]))}
+    reads, get = [], type(blocks.cluster).get
+    monkeypatch.setattr(
+        type(blocks.cluster), "get", lambda *x, **y: reads.append(x[2]) or get(*x, **y)
+    )
+    if not may_list:
+        fault = {"verb": "list", "resource": "configmaps", "status": 403}
+        blocks.server.faults.fail(**fault, times=None)
+
+    result = blocks.back_up(
+        included_namespaces=["shop"], label_selector=LabelSelector.parse("app=yes")
+    )
+
+    assert done(blocks) == ["web", *names]
+    assert [x.item for x in result.results.warnings if x.item] == [config_map("no")]
+    assert len(set(reads) & {*names, "no"}) == (1 if may_list else 81)

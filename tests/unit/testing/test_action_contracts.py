@@ -17,6 +17,7 @@ from kbackup.plugins import BackupOutput, RestoreOutput
 from kbackup.testing import (
     BackupItemActionContract,
     DeleteItemActionContract,
+    ItemBlockActionContract,
     RecordingCluster,
     RestoreItemActionContract,
     StaticClusterReader,
@@ -280,4 +281,48 @@ def test_an_action_that_expects_what_is_gone_is_caught():
     with pytest.raises(ItemNotFoundError):
         DeleteItemActionContract().test_can_be_repeated(
             Cleaner(patch_and_delete), given
+        )
+
+
+class Block:
+    """An item block action whose answer is the test's."""
+
+    name = "example.com/block"
+    applies_to = ResourceSelector(included_resources=("configmaps",))
+
+    def __init__(self, answer):
+        self._answer = answer
+
+    def related_items(self, given):
+        """Answer as the test says."""
+        return self._answer(given.item)
+
+
+def _growing():
+    """Return a function that names one more item each time."""
+    found = []
+
+    def more(_):
+        found.append(ResourceIdentifier(SELF.group_resource, "shop", f"n-{len(found)}"))
+        return tuple(found)
+
+    return more
+
+
+@pytest.mark.parametrize(
+    ("test", "answer"),
+    [
+        ("test_input_is_left_alone", lambda item: item.update(data={}) or ()),
+        ("test_is_pure", _growing()),
+        ("test_answer_is_well_formed", lambda _: (SELF,)),
+        ("test_answer_is_well_formed", lambda _: [NAMELESS]),
+        ("test_answer_is_well_formed", lambda _: (NAMELESS,)),
+    ],
+    ids=["changes", "differs", "itself", "list", "nothing"],
+)
+def test_faulty_item_block_actions_are_caught(test, answer):
+    """Each way to break the contract fails one of its tests."""
+    with pytest.raises(AssertionError):
+        getattr(ItemBlockActionContract(), test)(
+            Block(answer), backup_input("configmaps", fresh())
         )
