@@ -11,7 +11,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import as_completed
-from itertools import groupby
 
 import attrs
 
@@ -19,7 +18,8 @@ from kbackup._kits.workers import WorkerPool
 from kbackup.backup._additional import AdditionalItems
 from kbackup.backup._filters import NEVER_STORED_ALONE
 from kbackup.backup._item_backupper import ItemBackupper
-from kbackup.backup._item_blocks import BlockBuilder, ItemBlock, Member
+from kbackup.backup._item_blocks import BlockBuilder, ItemBlock
+from kbackup.backup._items import Member
 from kbackup.backup._ledger import Ledger, Tally
 from kbackup.cluster import ListedItem
 from kbackup.hooks import HookRules, HookRunner, PodHooks
@@ -79,7 +79,7 @@ class BlockBackupper:
             member = Member(resource=resource, candidate=candidate, tally=tally)
             (roots if self._begins_block(member) else others).append(member)
         self._back_up_all(self.builder.build(roots, lambda _: None))
-        self._store(others)
+        self.backupper.store(others)
 
     def _roots(
         self, resource: APIResource, items: Sequence[ListedItem]
@@ -131,7 +131,7 @@ class BlockBackupper:
                 hooked.append((block, hooks))
             else:
                 quiet += block.members
-        self._store(quiet)
+        self.backupper.store(quiet)
         if self.runner is not None and hooked:
             self._at_once(self.runner, hooked)
 
@@ -191,7 +191,7 @@ class BlockBackupper:
         asked: dict[bool, dict[ResourceIdentifier, bool]] = {True: {}, False: {}}
         for member in block.members:
             with self.writing, self.ledger.asked_apart() as asks:
-                self._store([member])
+                self.backupper.store([member])
             asked[member.identifier not in unquiesced].update(asks)
         outside = block.outside
         for quiesced in (False, True):  # what both need is not to be acted on
@@ -200,18 +200,6 @@ class BlockBackupper:
                 for each in outside & wanted.keys():  # no second try while they wait
                     self.ledger.want(each, unfiltered=wanted.pop(each))
             self.additional.store_with_pod(wanted, quiesced=quiesced)
-
-    def _store(self, members: Iterable[Member]) -> None:
-        """Store items in their order, those of one type and list together."""
-        for _, group in groupby(members, lambda x: (x.resource, id(x.tally))):
-            alike = list(group)
-            first = alike[0]
-            candidates = [member.candidate for member in alike]
-            self.backupper.store(first.resource, candidates, first.tally)
-            page = self.ledger.of_type(first.resource)
-            for member in alike:
-                if member.ahead:
-                    page.note_ahead(member.identifier.qualified_name)
 
 
 class _Page:

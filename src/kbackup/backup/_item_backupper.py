@@ -20,7 +20,7 @@ from kbackup.backup._action_runner import ActionCall, ActionOutcome, ActionRunne
 from kbackup.backup._changed import changed_item, is_as_given
 from kbackup.backup._claims import Claims
 from kbackup.backup._filters import NEVER_STORED_ALONE
-from kbackup.backup._items import Candidate, ItemSink
+from kbackup.backup._items import Candidate, ItemSink, Member
 from kbackup.backup._ledger import Ledger, Tally, TypeLedger
 from kbackup.backup._references import References, finder_for
 from kbackup.cluster import ListedItem
@@ -139,15 +139,21 @@ class ItemBackupper:
         self._ledger.total += 1
         candidate = self.fetched(resource, item, tally, by_where=by_where)
         if candidate is not None:
-            self.store(resource, [candidate], tally)
+            member = Member(resource=resource, candidate=candidate, tally=tally)
+            self.store([member])
 
-    def store(
-        self, resource: APIResource, candidates: Sequence[Candidate], tally: Tally
-    ) -> None:
+    def store(self, members: Sequence[Member]) -> None:
         """Store objects that `chosen` or `fetched` returned, in their order."""
-        before = tally.stored
-        self._store(candidates, self._ledger.of_type(resource), tally)
-        self._ledger.items += tally.stored - before
+        for start in range(0, len(members), _BATCH):
+            batch = members[start : start + _BATCH]
+            outcomes = self._outcomes([member.candidate for member in batch])
+            for member, outcome in zip(batch, outcomes, strict=True):
+                page, tally = self._ledger.of_type(member.resource), member.tally
+                before = tally.stored
+                self._finish(page, member.candidate, outcome, tally)
+                self._ledger.items += tally.stored - before
+                if member.ahead:
+                    page.note_ahead(member.identifier.qualified_name)
 
     def fetched(
         self,
@@ -336,6 +342,12 @@ class ItemBackupper:
         self, batch: Sequence[Candidate], page: TypeLedger, tally: Tally
     ) -> None:
         """Run the actions of a batch, then write what they left."""
+        outcomes = self._outcomes(batch)
+        for candidate, outcome in zip(batch, outcomes, strict=True):
+            self._finish(page, candidate, outcome, tally)
+
+    def _outcomes(self, batch: Sequence[Candidate]) -> Iterator[ActionOutcome]:
+        """Run the actions of a batch; yield what came of each item."""
         calls = [
             ActionCall(
                 identifier=candidate.identifier,
@@ -346,10 +358,9 @@ class ItemBackupper:
         ]
         with_actions = [call for call in calls if call.actions]
         outcomes = iter(self._runner.execute(with_actions) if with_actions else ())
-        for candidate, call in zip(batch, calls, strict=True):
+        for call in calls:
             self._cancel.check()
-            outcome = next(outcomes) if call.actions else ActionOutcome(item=call.item)
-            self._finish(page, candidate, outcome, tally)
+            yield next(outcomes) if call.actions else ActionOutcome(item=call.item)
 
     def _actions_for(self, candidate: Candidate) -> tuple[BackupItemAction, ...]:
         identifier = candidate.identifier

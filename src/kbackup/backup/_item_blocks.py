@@ -14,35 +14,15 @@ import attrs
 from kbackup.backup._action_runner import ActionRunner
 from kbackup.backup._additional import AdditionalItems
 from kbackup.backup._item_backupper import ItemBackupper
-from kbackup.backup._items import Candidate
+from kbackup.backup._items import Candidate, Member
 from kbackup.backup._ledger import Ledger, Tally
 from kbackup.backup._reads import Reads
 from kbackup.errors import ActionError, ActionTimeoutError
-from kbackup.models import APIResource, Item, ResourceIdentifier, well_known
+from kbackup.models import Item, ResourceIdentifier, well_known
 from kbackup.plugins import ItemBlockAction, Run
 from kbackup.plugins.engine import ActionIndex, execute_item_block_action, is_built_in
 
 Related = Mapping[ResourceIdentifier, tuple[ResourceIdentifier, ...]]
-
-
-@attrs.frozen(kw_only=True)
-class Member:
-    """An item of a block.
-
-    Attributes:
-        tally: Counts what becomes of it.
-        ahead: It was read by itself: its type's list may still name it.
-    """
-
-    resource: APIResource
-    candidate: Candidate
-    tally: Tally
-    ahead: bool = False
-
-    @property
-    def identifier(self) -> ResourceIdentifier:
-        """Which item it is."""
-        return self.candidate.identifier
 
 
 # Gives what the page in hand has of an item, which is then no more read from the page:

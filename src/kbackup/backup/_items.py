@@ -8,7 +8,8 @@ from typing import Any, Protocol
 import attrs
 import msgspec
 
-from kbackup.models import ResourceIdentifier
+from kbackup.backup._ledger import Tally
+from kbackup.models import APIResource, ResourceIdentifier
 
 
 class ItemSink(Protocol):
@@ -41,3 +42,23 @@ class Candidate:
         """Return the item parsed anew, for those who might change it."""
         item: dict[str, Any] = msgspec.json.decode(self.body)
         return item
+
+
+@attrs.frozen(kw_only=True)
+class Member:
+    """A candidate, and what is to be done with it.
+
+    Attributes:
+        tally: Counts what becomes of it.
+        ahead: It was read by itself: its type's list may still name it.
+    """
+
+    resource: APIResource
+    candidate: Candidate
+    tally: Tally
+    ahead: bool = False
+
+    @property
+    def identifier(self) -> ResourceIdentifier:
+        """Which item it is."""
+        return self.candidate.identifier

@@ -8,8 +8,8 @@ from itertools import pairwise
 import pytest
 
 from kbackup import actions
-from kbackup.backup._item_blocks import Member, plan_blocks
-from kbackup.backup._items import Candidate
+from kbackup.backup._item_blocks import plan_blocks
+from kbackup.backup._items import Candidate, Member
 from kbackup.backup._ledger import Tally
 from kbackup.models import (
     BackupHooks,
