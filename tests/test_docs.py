@@ -49,7 +49,11 @@ def test_no_hook_is_documented_that_is_not_there():
 def test_built_in_actions_are_documented():
     """The page of the built-in actions has one row for each of them, and no other."""
     manager = PluginManager([actions], strict=True)
-    offered = (*manager.backup_item_actions(), *manager.restore_item_actions())
+    offered = (
+        *manager.backup_item_actions(),
+        *manager.item_block_actions(),
+        *manager.restore_item_actions(),
+    )
 
     page = (DOCS / "plugins" / "built-in-actions.md").read_text()
 

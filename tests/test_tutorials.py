@@ -103,11 +103,12 @@ def test_first_backup(machine, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("family", "count"), [("backup", 17), ("restore", 17), ("delete", 9)]
+    ("family", "count"),
+    [("backup-item", 17), ("item-block", 10), ("restore-item", 17), ("delete-item", 9)],
 )
 def test_item_action_of_the_page(family, count, tmp_path):
     """The module on the page of an item action passes the tests that are on it."""
-    found = blocks(f"plugins/{family}-item-actions.md")
+    found = blocks(f"plugins/{family}-actions.md")
     assert {kind for kind, _ in found} == {"python"}
     page = tmp_path / "test_page.py"
     page.write_text("\n\n".join(text for _, text in found))

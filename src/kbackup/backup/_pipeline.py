@@ -44,6 +44,7 @@ from kbackup.models import (
     labels,
 )
 from kbackup.plugins import (
+    BackupItemAction,
     BytesUploaded,
     PluginManager,
     Run,

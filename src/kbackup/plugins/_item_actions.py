@@ -221,13 +221,21 @@ class DeleteItemAction(Protocol):
 
 @runtime_checkable
 class ItemBlockAction(Protocol):
-    """Tells which items are to be backed up together with one."""
+    """Tells which items are to be backed up together with one.
+
+    `related_items` is pure: it changes neither the item nor the cluster, and may be
+    called more than once.
+    """
 
     name: str
     applies_to: ResourceSelector
 
     def related_items(self, given: BackupInput) -> tuple[ResourceIdentifier, ...]:
-        """Return the identifiers of the items of the same block."""
+        """Return what belongs into the block of an item.
+
+        What it names is asked about as well; the filters of namespaces and types, and
+        the caller's `where`, decide about it.
+        """
         ...
 
 

@@ -79,8 +79,7 @@ def kbackup_register_delete_item_actions() -> Mapping[str, DeleteItemAction]:
 def kbackup_register_item_block_actions() -> Mapping[str, ItemBlockAction]:
     """Offer actions that tell which items belong together, keyed by their name.
 
-    Called once per `PluginManager`. They are listed; this version of kbackup backs up
-    item by item and does not ask them.
+    Called once per `PluginManager`; the actions are shared by all its runs.
     """
 
 
