@@ -1,8 +1,8 @@
 """Single items that others need: read several at a time, stored in order.
 
-What actions ask for is stored after all lists. What a Pod with hooks needs is stored
-with it, so that it lies between the Pod's commands; whatever cannot be read then is left
-to the end like everything else.
+What actions ask for is stored after all lists. What a block with hooks needs is stored
+with it, so that it lies between the commands of its Pods; whatever cannot be read then is
+left to the end like everything else.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class AdditionalItems:
     """Reads and stores single items.
 
     Attributes:
-        writing: Held while something is stored: Pods with hooks are backed up by
+        writing: Held while something is stored: blocks with hooks are backed up by
             several threads.
     """
 
@@ -83,11 +83,11 @@ class AdditionalItems:
             pods += self.fetch_and_store(self._chosen(wanted))
         return pods
 
-    def store_with_pod(self, wanted: Wanted, *, quiesced: bool) -> None:
-        """Store what a Pod needs, and what that needs.
+    def store_with_block(self, wanted: Wanted, *, quiesced: bool) -> None:
+        """Store what the items of a block need, and what that needs.
 
         Args:
-            wanted: What the Pod's actions asked for.
+            wanted: What their actions asked for.
             quiesced: Whether anything may act on it.
         """
         while wanted:

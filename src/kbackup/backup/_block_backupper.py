@@ -199,7 +199,7 @@ class BlockBackupper:
             with self.writing:
                 for each in outside & wanted.keys():  # no second try while they wait
                     self.ledger.want(each, unfiltered=wanted.pop(each))
-            self.additional.store_with_pod(wanted, quiesced=quiesced)
+            self.additional.store_with_block(wanted, quiesced=quiesced)
 
 
 class _Page:

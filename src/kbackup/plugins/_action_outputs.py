@@ -52,13 +52,13 @@ def checked(answer: Any, expected: type[Output], given: Mapping[str, Any]) -> Ou
 
 
 def checked_related(answer: Any) -> tuple[ResourceIdentifier, ...]:
-    """Return what an item block action answered, each item once.
+    """Return what an item block action answered.
 
     Raises:
         WrongAnswerError: It is something else than identifiers.
     """
     _check_identifiers(answer, "a related item")
-    return tuple(dict.fromkeys(answer))
+    return tuple(answer)
 
 
 def _check_identifiers(values: Any, one: str) -> None:

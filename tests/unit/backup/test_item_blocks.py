@@ -40,12 +40,17 @@ class Spy:
     )
 
     def __init__(self, seen):
-        self.seen = seen
+        self.seen, self.asks = seen, {}
 
     def execute(self, given):
-        """Note the item."""
-        self.seen.append(given.identifier.name)
-        return BackupOutput(item=given.item, wants_begin=True)
+        """Note the item, and ask for what the test wants."""
+        name = given.identifier.name
+        self.seen.append(name)
+        return BackupOutput(
+            item=given.item,
+            wants_begin=True,
+            additional_items=self.asks.get(name, ()),
+        )
 
     def begin(self, given, cluster):
         """Note the item."""
@@ -262,6 +267,26 @@ def test_a_failing_hook_costs_what_its_pod_shares(blocks):
     assert {"pods/shop/a", "persistentvolumeclaims/shop/data"} <= set(blocks.stored())
 
 
+def test_what_a_failing_hook_costs_beyond_the_block(blocks):
+    """Nothing begins on what both Pods ask for, and on the other's own things it does."""
+    load_frozen(blocks, {"a": ["data"], "b": ["data"]})
+    load_claims(blocks, "data")
+    load_maps(blocks, "both", "own")
+    blocks.spy.asks = {
+        "a": (config_map("both"),),
+        "b": (config_map("own"), config_map("both")),
+    }
+    blocks.answers["freeze"] = lambda call: int(call.pod == "a")
+
+    blocks.back_up()
+
+    assert {"configmaps/shop/both", "configmaps/shop/own"} <= set(blocks.stored())
+    assert [each for each in blocks.seen if each.startswith("begin")] == [
+        *("begin b", "begin own"),
+    ]
+    assert done(blocks)[-2:] == ["thaw a", "thaw b"]
+
+
 def test_a_block_that_a_selection_leads_to(blocks):
     """With a label selector the Pod that shares the claim comes along, hooks and all."""
     load_pods(blocks, {"web": ["data"]}, app="web")
@@ -342,6 +367,25 @@ def test_pods_that_may_not_be_listed(blocks):
     assert {"persistentvolumeclaims/shop/data", "persistentvolumes/pv-more"} <= set(
         blocks.stored()
     )
+
+
+def test_a_function_that_fails_on_what_a_block_brings(blocks):
+    """It costs the item, as for any other, and the list of its type counts it."""
+    load_frozen(blocks, {"db": ["data"]})
+    load_claims(blocks, "data")
+
+    def where(item):
+        return item["metadata"]["name"] != "data" or 1 / 0
+
+    result = blocks.back_up(options=BackupOptions(where=where))
+
+    (error,) = result.results.errors
+    assert error.item.name == "data"
+    assert "persistentvolumeclaims/shop/data" not in blocks.stored()
+    assert done(blocks)[:3] == ["freeze db", "db", "thaw db"]
+    lists = {str(each.resource): each for each in result.report.lists}
+    claims = lists["persistentvolumeclaims"]
+    assert (claims.listed, claims.failed) == (1, 1)
 
 
 # --- actions of plugins ----------------------------------------------------------------
@@ -486,6 +530,25 @@ def test_a_thousand_related_items(blocks):
     assert [each for each in done(blocks) if each != "c"] == names
     assert sums_hold(result)
     assert result.results.errors == ()
+
+
+def test_what_was_stored_is_not_read_again(blocks, monkeypatch):
+    """However many blocks come to it."""
+    load_maps(blocks, "a", "b", "c", app="yes")
+    load_maps(blocks, "shared")
+    blocks.ties.answers = dict.fromkeys("abc", (config_map("shared"),))
+    reads, get = [], type(blocks.cluster).get
+    monkeypatch.setattr(
+        type(blocks.cluster), "get", lambda *x, **y: reads.append(x[2]) or get(*x, **y)
+    )
+
+    blocks.back_up(
+        label_selector=LabelSelector.parse("app=yes"),
+        ordered_resources={"configmaps": "shop/b,shop/a"},
+    )
+
+    assert reads.count("shared") == 1
+    assert done(blocks) == ["b", "shared", "a", "c"]
 
 
 def test_a_chain_that_no_list_has(blocks):
