@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 import attrs
 
 from kbackup._kits.workers import WorkerPool
+from kbackup.backup._items import Candidate
 from kbackup.errors import ActionError, ActionTimeoutError, PluginError
 from kbackup.models import Backup, ResourceIdentifier
 from kbackup.plugins import (
@@ -26,7 +28,7 @@ from kbackup.plugins import (
     ClusterReader,
     Run,
 )
-from kbackup.plugins.engine import execute_action, is_built_in
+from kbackup.plugins.engine import ActionIndex, execute_action, is_built_in
 
 _LOOK_EVERY = 0.2  # seconds: how late a cancel or an overdue action may be seen
 
@@ -185,6 +187,81 @@ class ActionRunner:
             logger=self._run.logger,
             run=self._run,
         )
+
+
+class ActionRunners:
+    """Runners for the threads of one run: each is used by one of them at a time.
+
+    Attributes:
+        main: The first one.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        backup: Backup,
+        cluster: ClusterReader,
+        actions: ActionIndex[BackupItemAction],
+    ) -> None:
+        self._make = partial(ActionRunner, run, backup, cluster)
+        self._actions = actions
+        self.main = self._make()
+        self._all = [self.main]
+        self._idle = [self.main]
+
+    @property
+    def passed_over(self) -> Counter[str]:
+        """By action, how many items it was not called for after it hung."""
+        return sum((each.passed_over for each in self._all), Counter[str]())
+
+    def outcomes(self, batch: Sequence[Candidate]) -> list[ActionOutcome]:
+        """Run the actions of a batch; return what came of each item.
+
+        Raises:
+            Cancelled: The run is to stop; a running action is left behind.
+        """
+        calls = [
+            ActionCall(
+                identifier=candidate.identifier,
+                item=candidate.item,
+                actions=self._actions_for(candidate),
+            )
+            for candidate in batch
+        ]
+        outcomes: Iterator[ActionOutcome] = iter(())
+        if with_actions := [call for call in calls if call.actions]:
+            with self._one() as runner:
+                outcomes = iter(runner.execute(with_actions))
+        return [
+            next(outcomes) if call.actions else ActionOutcome(item=call.item)
+            for call in calls
+        ]
+
+    def _actions_for(self, candidate: Candidate) -> tuple[BackupItemAction, ...]:
+        identifier = candidate.identifier
+        return tuple(
+            resolved.action
+            for resolved in self._actions.for_type(identifier.group_resource)
+            if resolved.wants(identifier.namespace, candidate.labels)
+        )
+
+    @contextmanager
+    def _one(self) -> Iterator[ActionRunner]:
+        """Lend a runner that nobody else has meanwhile."""
+        try:
+            runner = self._idle.pop()
+        except IndexError:
+            runner = self._make()
+            self._all.append(runner)
+        try:
+            yield runner
+        finally:
+            self._idle.append(runner)
+
+    def close(self) -> None:
+        """Let the workers of all runners end."""
+        for runner in self._all:
+            runner.close()
 
 
 def _take(

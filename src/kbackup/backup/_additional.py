@@ -14,7 +14,8 @@ import attrs
 
 from kbackup.backup._coverage import Refusals
 from kbackup.backup._item_backupper import ItemBackupper
-from kbackup.backup._ledger import Ledger
+from kbackup.backup._items import Member
+from kbackup.backup._ledger import Ledger, Tally
 from kbackup.backup._namespaces import Namespaces
 from kbackup.backup._reads import Reads
 from kbackup.backup._request import BackupRequest
@@ -99,13 +100,12 @@ class AdditionalItems:
                 if not quiesced:
                     self.ledger.unquiesced.update(others)
             for identifier, answer in self.reads.each(others):
-                with self.writing:
-                    if not isinstance(answer, Item):
-                        # It has another chance, from its list or at the end.
+                asked: Wanted = {}
+                if isinstance(answer, Item):
+                    asked = self._store_ahead(identifier, answer)
+                else:  # it has another chance, from its list or at the end
+                    with self.writing:
                         self.ledger.want(identifier, unfiltered=chosen[identifier])
-                        continue
-                    with self.ledger.asked_apart() as asked:
-                        self._store_ahead(identifier, answer)
                 for each, unfiltered in asked.items():
                     wanted[each] = unfiltered or wanted.get(each, False)
 
@@ -168,11 +168,22 @@ class AdditionalItems:
         )
         return False
 
-    def _store_ahead(self, identifier: ResourceIdentifier, item: Item) -> None:
-        """Store an item whose type may still be listed."""
-        resource = self.reads.resource(identifier)
-        self.backupper.back_up_item(resource, item)
-        self.ledger.of_type(resource).note_ahead(identifier.qualified_name)
+    def _store_ahead(self, identifier: ResourceIdentifier, item: Item) -> Wanted:
+        """Store an item whose type may still be listed; return what it needs."""
+        resource, tally = self.reads.resource(identifier), Tally()
+        with self.writing:
+            self.ledger.total += 1
+            candidate = self.backupper.fetched(resource, item, tally)
+            if candidate is None:
+                self.ledger.of_type(resource).note_ahead(identifier.qualified_name)
+                return {}
+        (outcome,) = self.backupper.outcomes([candidate])  # while others store
+        with self.writing, self.ledger.asked_apart() as asked:
+            member = Member(
+                resource=resource, candidate=candidate, tally=tally, ahead=True
+            )
+            self.backupper.finish(member, outcome)
+        return asked
 
     def _lose(self, identifier: ResourceIdentifier, error: ClusterError) -> None:
         page = self.ledger.of_type(self.reads.resource(identifier))

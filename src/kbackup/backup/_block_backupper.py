@@ -190,8 +190,9 @@ class BlockBackupper:
             self.ledger.unquiesced |= unquiesced
         asked: dict[bool, dict[ResourceIdentifier, bool]] = {True: {}, False: {}}
         for member in block.members:
+            (outcome,) = self.backupper.outcomes([member.candidate])
             with self.writing, self.ledger.asked_apart() as asks:
-                self.backupper.store([member])
+                self.backupper.finish(member, outcome)
             asked[member.identifier not in unquiesced].update(asks)
         outside = block.outside
         for quiesced in (False, True):  # what both need is not to be acted on

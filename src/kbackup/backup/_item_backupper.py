@@ -16,7 +16,7 @@ import msgspec
 from kbackup._kits.words import qualified
 from kbackup._kits.workers import CancelToken
 from kbackup.archive import LONGEST_NAME_FOR_VELERO
-from kbackup.backup._action_runner import ActionCall, ActionOutcome, ActionRunner
+from kbackup.backup._action_runner import ActionOutcome, ActionRunners
 from kbackup.backup._changed import changed_item, is_as_given
 from kbackup.backup._claims import Claims
 from kbackup.backup._filters import NEVER_STORED_ALONE
@@ -53,6 +53,11 @@ _BATCH = 64  # items handed to the action worker at once: a hand-over costs 70 u
 class ItemBackupper:
     """Stores items and keeps the books; used by one thread at a time.
 
+    Attributes:
+        outcomes: Runs the actions of candidates, which any thread may do, also while
+            others store something.
+        overlong: What has a name that Velero cannot unpack.
+
     Args:
         run: Gets warnings, errors and progress.
         sink: Where the items go; what it raises about one item is that item's error,
@@ -61,7 +66,7 @@ class ItemBackupper:
         references: Told of everything stored.
         claims: Alike.
         actions: Of the run.
-        runner: Runs them.
+        runners: Run them.
         operations: Lets them begin; None: they may not, as for a plan.
         options: For `where`.
         is_excluded: Tells of a namespace whether its items are left out of
@@ -77,7 +82,7 @@ class ItemBackupper:
         references: References,
         claims: Claims,
         actions: ActionIndex[BackupItemAction],
-        runner: ActionRunner,
+        runners: ActionRunners,
         operations: Operations | None,
         options: BackupOptions,
         is_excluded: Callable[[str], bool] | None = None,
@@ -89,7 +94,8 @@ class ItemBackupper:
         self._references = references
         self._claims = claims
         self._actions = actions
-        self._runner = runner
+        self._runners = runners
+        self.outcomes = runners.outcomes
         self._operations = operations
         self._where = options.where
         self._is_excluded = is_excluded
@@ -146,14 +152,19 @@ class ItemBackupper:
         """Store objects that `chosen` or `fetched` returned, in their order."""
         for start in range(0, len(members), _BATCH):
             batch = members[start : start + _BATCH]
-            outcomes = self._outcomes([member.candidate for member in batch])
+            outcomes = self.outcomes([member.candidate for member in batch])
             for member, outcome in zip(batch, outcomes, strict=True):
-                page, tally = self._ledger.of_type(member.resource), member.tally
-                before = tally.stored
-                self._finish(page, member.candidate, outcome, tally)
-                self._ledger.items += tally.stored - before
-                if member.ahead:
-                    page.note_ahead(member.identifier.qualified_name)
+                self.finish(member, outcome)
+
+    def finish(self, member: Member, outcome: ActionOutcome) -> None:
+        """Store one object as its actions left it."""
+        self._cancel.check()
+        page, tally = self._ledger.of_type(member.resource), member.tally
+        before = tally.stored
+        self._finish(page, member.candidate, outcome, tally)
+        self._ledger.items += tally.stored - before
+        if member.ahead:
+            page.note_ahead(member.identifier.qualified_name)
 
     def fetched(
         self,
@@ -342,33 +353,10 @@ class ItemBackupper:
         self, batch: Sequence[Candidate], page: TypeLedger, tally: Tally
     ) -> None:
         """Run the actions of a batch, then write what they left."""
-        outcomes = self._outcomes(batch)
+        outcomes = self.outcomes(batch)
         for candidate, outcome in zip(batch, outcomes, strict=True):
-            self._finish(page, candidate, outcome, tally)
-
-    def _outcomes(self, batch: Sequence[Candidate]) -> Iterator[ActionOutcome]:
-        """Run the actions of a batch; yield what came of each item."""
-        calls = [
-            ActionCall(
-                identifier=candidate.identifier,
-                item=candidate.item,
-                actions=self._actions_for(candidate),
-            )
-            for candidate in batch
-        ]
-        with_actions = [call for call in calls if call.actions]
-        outcomes = iter(self._runner.execute(with_actions) if with_actions else ())
-        for call in calls:
             self._cancel.check()
-            yield next(outcomes) if call.actions else ActionOutcome(item=call.item)
-
-    def _actions_for(self, candidate: Candidate) -> tuple[BackupItemAction, ...]:
-        identifier = candidate.identifier
-        return tuple(
-            resolved.action
-            for resolved in self._actions.for_type(identifier.group_resource)
-            if resolved.wants(identifier.namespace, candidate.labels)
-        )
+            self._finish(page, candidate, outcome, tally)
 
     def _finish(
         self,
@@ -445,7 +433,7 @@ class ItemBackupper:
         """Let actions act on a stored item: what is lost gets no operation."""
         if self._operations is None or not outcome.begins:
             return
-        given = self._runner.given(identifier, outcome.item)
+        given = self._runners.main.given(identifier, outcome.item)
         for action, again in outcome.begins:
             self._operations.begin(
                 action, given, identifier, post_operation_items=again

@@ -17,7 +17,7 @@ import attrs
 from kbackup._kits.words import qualified
 from kbackup.backup import _coverage as coverage
 from kbackup.backup._absent import refuse_missing_namespaces, refuse_unknown_types
-from kbackup.backup._action_runner import ActionRunner
+from kbackup.backup._action_runner import ActionRunners
 from kbackup.backup._actions import BackupActions
 from kbackup.backup._additional import AdditionalItems
 from kbackup.backup._argo_cd import report_argo_cd
@@ -103,14 +103,16 @@ def store_selected(
         InvalidSpecError: The cluster has nothing of what was named.
         ClusterError: What is selected could not even be found out.
     """
-    runner = ActionRunner(run, request.backup, request.cluster.reader())
+    runners = ActionRunners(
+        run, request.backup, request.cluster.reader(), actions.items
+    )
     try:
         storing = _Storing(
-            request, run, sink, actions, runner=runner, operations=operations
+            request, run, sink, actions, runners=runners, operations=operations
         )
         return storing.execute()
     finally:
-        runner.close()
+        runners.close()
 
 
 class _Storing:
@@ -123,7 +125,7 @@ class _Storing:
         sink: ItemSink,
         actions: BackupActions,
         *,
-        runner: ActionRunner,
+        runners: ActionRunners,
         operations: Operations | None,
     ) -> None:
         self._request = request
@@ -134,7 +136,7 @@ class _Storing:
         self._claims = Claims(request.options.resource_policies)
         self._met: dict[GroupResource, set[Name]] = defaultdict(set)
         self._refusals = coverage.Refusals(request, run, self._ledger)
-        self._runner = runner
+        self._runners = runners
         self._operations = operations
         self._hook_runner = None
         if operations is not None:  # a plan runs no command
@@ -182,7 +184,7 @@ class _Storing:
             references=self._references,
             claims=self._claims,
             actions=self._actions.items,
-            runner=self._runner,
+            runners=self._runners,
             operations=self._operations,
             options=self._request.options,
             is_excluded=_exclusion(self._request, namespaces),
@@ -205,7 +207,7 @@ class _Storing:
             run=self._run,
             ledger=self._ledger,
             actions=self._actions.blocks,
-            runner=self._runner,
+            runner=self._runners.main,
             reads=self._reads,
             additional=self._additional,
             backupper=self._backupper,
@@ -392,7 +394,7 @@ class _Storing:
             ledger.hook_status = self._hook_runner.status
         report_new_types(self._request, run, ledger)
         report_unserved_lists(self._unserved, self._request, run, ledger)
-        for name, count in self._runner.passed_over.items():
+        for name, count in self._runners.passed_over.items():
             run.error(f"{name} did not come back and was not asked about {count} items")
         ledger.volumes = claim_records(self._claims, self._reads, run)
         coverage.report_volumes(self._request.backup.spec, ledger, run)

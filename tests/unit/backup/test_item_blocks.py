@@ -601,6 +601,28 @@ def test_no_more_blocks_at_once_than_workers(blocks):
     assert not busy
 
 
+def test_actions_of_several_blocks_run_side_by_side(blocks):
+    """None keeps the Pods of another block frozen: four that wait for each other all end."""
+    load_frozen(blocks, {f"db-{n}": [] for n in range(4)})
+    load_maps(blocks, *(f"map-{n}" for n in range(4)))
+    pods, maps = threading.Barrier(4, timeout=30), threading.Barrier(4, timeout=30)
+    execute = blocks.spy.execute
+
+    def wait(given):
+        kind, name = given.item["kind"], given.identifier.name
+        (pods if kind == "Pod" else maps).wait()
+        blocks.spy.asks[name] = (config_map(f"map-{name[-1]}"),)
+        return execute(given)
+
+    blocks.spy.execute = wait
+
+    result = blocks.back_up()
+
+    assert result.results.errors == ()
+    assert sums_hold(result)
+    assert {f"configmaps/shop/map-{n}" for n in range(4)} <= set(blocks.stored())
+
+
 def test_without_hooks_and_plugins_nobody_is_asked(scene, monkeypatch):
     """A plain backup reads no claim and lists no Pods for the sake of blocks."""
     scene.plugins = PluginManager(plugins=[actions])
