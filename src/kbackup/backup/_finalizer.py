@@ -16,7 +16,7 @@ import attrs
 from kbackup._kits.words import first_few
 from kbackup.archive import ArchiveWriter, NewItem, rewrite
 from kbackup.backup import _coverage as coverage
-from kbackup.backup._action_runner import ActionRunner
+from kbackup.backup._action_runner import ActionRunners
 from kbackup.backup._claims import Claims
 from kbackup.backup._draft import Draft, with_archive
 from kbackup.backup._item_backupper import ItemBackupper
@@ -35,7 +35,7 @@ from kbackup.models import (
     ItemOperation,
     ResourceIdentifier,
 )
-from kbackup.plugins import ItemFailed, PluginManager, Run
+from kbackup.plugins import BackupItemAction, ItemFailed, PluginManager, Run
 from kbackup.plugins.engine import ActionIndex
 
 Wanted = Mapping[ResourceIdentifier, str]  # and the action that wants it stored again
@@ -165,22 +165,23 @@ class _Again:
             for item, action in wanted.items():
                 self._lose(item, exc, action)
             return
-        runner = ActionRunner(self._run, self._backup, cluster.reader())
+        actions = ActionIndex(plugins.backup_item_actions(), discovery.resolve)
+        runners = ActionRunners(self._run, self._backup, cluster.reader(), actions)
         try:
-            self._store_all(wanted, cluster, discovery, plugins, runner)
+            self._store_all(wanted, cluster, discovery, actions, runners)
         finally:
-            runner.close()
+            runners.close()
 
     def _store_all(
         self,
         wanted: Wanted,
         cluster: Cluster,
         discovery: Discovery,
-        plugins: PluginManager,
-        runner: ActionRunner,
+        actions: ActionIndex[BackupItemAction],
+        runners: ActionRunners,
     ) -> None:
         reads = Reads(cluster, discovery, self._run)
-        backupper = self._backupper(discovery, plugins, runner)
+        backupper = self._backupper(actions, runners)
         tried: set[ResourceIdentifier] = set()
         while wanted:
             placed = self._placed(wanted, discovery)
@@ -190,14 +191,14 @@ class _Again:
             tried |= placed.keys()
             wanted = dict.fromkeys(self._ledger.wanted, "")
             self._ledger.wanted = {}
-        for name, count in runner.passed_over.items():
+        for name, count in runners.passed_over.items():
             self._run.error(
                 f"{name} did not come back and was not asked about {count} items"
             )
         coverage.report_overlong(backupper.overlong, self._run)
 
     def _backupper(
-        self, discovery: Discovery, plugins: PluginManager, runner: ActionRunner
+        self, actions: ActionIndex[BackupItemAction], runners: ActionRunners
     ) -> ItemBackupper:
         return ItemBackupper(
             run=self._run,
@@ -205,8 +206,8 @@ class _Again:
             ledger=self._ledger,
             references=self._references,
             claims=self._claims,
-            actions=ActionIndex(plugins.backup_item_actions(), discovery.resolve),
-            runner=runner,
+            actions=actions,
+            runners=runners,
             operations=None,  # nothing begins any more
             options=BackupOptions(),
         )

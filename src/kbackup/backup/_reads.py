@@ -68,7 +68,7 @@ class Reads:
         """Yield those objects of one type and namespace that a list has."""
         first = next(iter(wanted))
         resource, left = self.resource(first), len(wanted)
-        listing = self._request.cluster.list(resource, namespace=first.namespace)
+        listing = self._cluster.list(resource, namespace=first.namespace)
         for page in listing.pages():
             for each in page.items:
                 identifier = ResourceIdentifier(
