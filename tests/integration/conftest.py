@@ -36,6 +36,19 @@ SCRIPT = HERE / "real_apiserver" / "cluster.sh"
 CACHE = Path.home() / ".cache" / "kbackup" / "envtest-2"
 BINARIES = ("etcd", "kube-apiserver", "kube-controller-manager")
 SECONDS_TO_START = 240
+_ALPHAS = ("rbac.authorization", "scheduling", "storage")
+_GONE = (
+    "admissionregistration.k8s.io/v1beta1",
+    "apiextensions.k8s.io/v1beta1",
+    "apiregistration.k8s.io/v1beta1",
+    "coordination.k8s.io/v1beta1",
+    "extensions/v1beta1",
+    "networking.k8s.io/v1beta1",
+    "node.k8s.io/v1beta1",
+    "rbac.authorization.k8s.io/v1beta1",
+    "scheduling.k8s.io/v1beta1",
+    "storage.k8s.io/v1beta1",
+)
 
 
 class Api:
@@ -223,6 +236,23 @@ def third_cluster() -> Iterator[RealCluster]:
 def quiet_cluster() -> Iterator[RealCluster]:
     """A cluster without controllers: nobody writes but the test."""
     with running_cluster("quiet", controllers=False) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def old_cluster() -> Iterator[RealCluster]:
+    """A cluster without controllers that serves the old versions it still knows."""
+    groups = ("batch/v2alpha1", *(f"{group}.k8s.io/v1alpha1" for group in _ALPHAS))
+    flags = f"--runtime-config={','.join(f'{group}=true' for group in groups)}"
+    with running_cluster("old", flags, controllers=False) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def new_cluster() -> Iterator[RealCluster]:
+    """A cluster that does not serve what the next versions of Kubernetes removed."""
+    flags = f"--runtime-config={','.join(f'{group}=false' for group in _GONE)}"
+    with running_cluster("new", flags) as cluster:
         yield cluster
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from kbackup._kits.crd_schemas import opened_root
 from kbackup._kits.edit import JSONObject, each_changed, replaced, without
 from kbackup._kits.nested import mapping_at
 from kbackup.errors import ClusterError
@@ -13,11 +11,6 @@ from kbackup.plugins import RestoreInput, RestoreOutput
 
 _V1 = "apiextensions.k8s.io/v1"
 _SCHEMA = ("schema", "openAPIV3Schema")
-_PRESERVE = "x-kubernetes-preserve-unknown-fields"
-_EMBEDDED = "x-kubernetes-embedded-resource"
-_INT_OR_STRING = "x-kubernetes-int-or-string"
-_SPECIFIABLE = frozenset({"name", "generateName"})
-_TWO_TYPES = [{"type": "integer"}, {"type": "string"}]
 
 
 class CRDPreserveFieldsAction:
@@ -58,44 +51,4 @@ def _live(given: RestoreInput) -> JSONObject:
 
 
 def _preserving(version: JSONObject) -> JSONObject:
-    schema = {"type": "object", **mapping_at(version, *_SCHEMA)}
-    return replaced(version, _SCHEMA, _opened(schema, is_resource=True))
-
-
-def _opened(schema: JSONObject, *, is_resource: bool = False) -> JSONObject:
-    """A schema that keeps every field; also one without a type, which v1 then accepts.
-
-    Args:
-        schema: Of a value; it is not changed.
-        is_resource: The value has metadata of its own.
-    """
-    if "type" not in schema and schema.get("anyOf") in (_TWO_TYPES, _TWO_TYPES[::-1]):
-        return {**schema, "anyOf": _TWO_TYPES, _INT_OR_STRING: True}
-    opened = dict(schema)
-    if schema.get("type", "object") == "object":
-        opened[_PRESERVE] = True
-    is_resource = is_resource or schema.get(_EMBEDDED) is True
-    if isinstance(properties := schema.get("properties"), Mapping):
-        opened["properties"] = {
-            name: _metadata(inner)
-            if is_resource and name == "metadata"
-            else _opened_any(inner)
-            for name, inner in properties.items()
-        }
-    for key in ("items", "additionalProperties"):
-        if key in schema:
-            opened[key] = _opened_any(schema[key])
-    return opened
-
-
-def _metadata(schema: Any) -> Any:
-    """A schema of metadata, of which v1 lets nobody specify more than names.
-
-    The server knows and keeps the rest by itself.
-    """
-    specified = mapping_at(schema, "properties").keys()
-    return schema if specified <= _SPECIFIABLE else {"type": "object"}
-
-
-def _opened_any(schema: Any) -> Any:
-    return _opened(schema) if isinstance(schema, Mapping) else schema
+    return replaced(version, _SCHEMA, opened_root(mapping_at(version, *_SCHEMA)))

@@ -6,7 +6,7 @@ Made by `index_archive`.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Self
 
 import attrs
@@ -59,8 +59,12 @@ class ArchiveContents:
 
     May be shared by threads. Closing it frees the temporary file with the bodies.
 
-    Attributes:
-        closed: Whether it was; no item is given any more.
+    Args:
+        stored: The items by the full names of their types.
+        versions: The directories of versions in which each type is stored.
+        spool: The bodies that are not in memory.
+        damage: Tells what could not be read.
+        change: What becomes of an item of some types when it is read.
     """
 
     def __init__(
@@ -69,6 +73,8 @@ class ArchiveContents:
         versions: Mapping[str, set[str]],
         spool: PositionedFile,
         damage: Callable[[], tuple[str, ...]],
+        *,
+        change: Mapping[GroupResource, Callable[[Item], Item]] | None = None,
     ) -> None:
         types = sorted((GroupResource.parse(name), name) for name in stored)
         self._types = {kind: stored[name] for kind, name in types}
@@ -78,7 +84,48 @@ class ArchiveContents:
         }
         self._spool = spool
         self._damage = damage
-        self.closed = False
+        self._change = change or {}
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed; no item is given any more."""
+        return self._spool.closed
+
+    def refiled(
+        self,
+        moved: Mapping[GroupResource, GroupResource],
+        change: Callable[[Item], Item],
+        changed: Iterable[GroupResource],
+    ) -> ArchiveContents:
+        """Return the same items, some under another type and changed when they are read.
+
+        An item whose new type has one of its name stays where it is. Closing one of the
+        two closes both.
+
+        Args:
+            moved: The new types, by those of the archive.
+            change: Called with each item of *changed* as it is stored, under its new
+                type.
+            changed: The types, as they are called then.
+        """
+        stored = dict(self._types)
+        for old, new in moved.items():
+            stored[new], kept = _moved(stored.pop(old), stored.get(new, _NOTHING))
+            if kept.places:
+                stored[old] = kept
+        return ArchiveContents(
+            {str(kind): held for kind, held in stored.items()},
+            {str(kind): _directories(found) for kind, found in self._versions.items()},
+            self._spool,
+            self._damage,
+            change=dict.fromkeys(changed, change),
+        )
+
+    def change_of(
+        self, group_resource: GroupResource
+    ) -> Callable[[Item], Item] | None:
+        """Return what becomes of items of a type when they are read; None: nothing."""
+        return self._change.get(group_resource)
 
     def resources(self) -> tuple[GroupResource, ...]:
         """Return the types of which there are items, sorted."""
@@ -159,7 +206,6 @@ class ArchiveContents:
 
     def close(self) -> None:
         """Free the temporary file."""
-        self.closed = True
         self._spool.close()
 
     def _range(
@@ -204,6 +250,7 @@ class SideBySide:
         self._contents = contents
         self._resource: GroupResource | None = None
         self._held = _NOTHING
+        self._change: Callable[[Item], Item] | None = None
         self._block = b""
         self._start = self._ahead = 0
 
@@ -212,6 +259,7 @@ class SideBySide:
         if identifier.group_resource is not self._resource:
             self._resource = identifier.group_resource
             self._held = self._contents.of_type(self._resource)
+            self._change = self._contents.change_of(self._resource)
         held = self._held
         key = (identifier.namespace, identifier.name)
         place = held.places.get(key)
@@ -224,7 +272,8 @@ class SideBySide:
             raise ArchiveError("the items cannot be read: their index was closed")
         else:
             body = place
-        return Item(identifier=identifier, raw=body, api_version=head[0], kind=head[1])
+        item = Item(identifier=identifier, raw=body, api_version=head[0], kind=head[1])
+        return item if self._change is None else self._change(item)
 
     def _body(self, offset: int, size: int) -> bytes:
         at = offset - self._start
@@ -238,6 +287,22 @@ class SideBySide:
         if len(body) < size:
             raise ArchiveError("the spooled archive is shorter than it was")
         return body
+
+
+def _moved(old: TypeItems, new: TypeItems) -> tuple[TypeItems, TypeItems]:
+    """Return the items of a new type with those of an old one, and what stays there."""
+    both = TypeItems(dict(new.places), new.head, dict(new.others))
+    kept = TypeItems()
+    for key, place in old.places.items():
+        head = old.others.get(key, old.head)
+        (kept if key in new.places else both).add(key, place, head)
+    return both, kept
+
+
+def _directories(versions: tuple[str, ...]) -> set[str]:
+    """Return the directories of versions, the first one preferred."""
+    preferred = {f"{versions[0]}{PREFERRED_SUFFIX}"} if versions else set()
+    return preferred.union(versions[1:])
 
 
 def _size_at(place: Place) -> int:

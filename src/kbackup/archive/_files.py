@@ -17,13 +17,16 @@ class PositionedFile:
 
     Owns *file* and closes it, at the latest when nobody has this any more: who reads an
     archive in one ``for`` has no name for its reader.
+
+    Attributes:
+        closed: Whether it was.
     """
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         weakref.finalize(self, file.close)
         self._lock = threading.Lock()
-        self._is_closed = False
+        self.closed = False
         try:
             self._descriptor = file.fileno() if hasattr(os, "pread") else -1
         except (OSError, AttributeError):  # a stream in memory has none
@@ -35,7 +38,7 @@ class PositionedFile:
         Raises:
             OSError: It failed, or was closed: its number may be another file's by now.
         """
-        if self._is_closed:
+        if self.closed:
             raise OSError(errno.EBADF, "the file was closed")
         if self._descriptor < 0:
             with self._lock:
@@ -50,7 +53,7 @@ class PositionedFile:
 
     def close(self) -> None:
         """Close the file; what was unlinked is gone then."""
-        self._is_closed = True
+        self.closed = True
         self._file.close()
 
 

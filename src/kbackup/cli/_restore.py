@@ -127,6 +127,11 @@ _RESTORE_OPTIONS = (
         "--include-system", is_flag=True, help="Also what belongs to the cluster."
     ),
     click.option(
+        "--no-convert",
+        is_flag=True,
+        help="Convert nothing to an API version that the target serves.",
+    ),
+    click.option(
         "--validate", is_flag=True, help="Ask the server about each write (dry run)."
     ),
     click.option(

@@ -63,6 +63,7 @@ def restore_request(
         retained_volumes=flags["retained_volumes"],
         expect_cluster=flags["expect_cluster"],
         include_system=flags["include_system"],
+        convert=not flags["no_convert"],
         validate=flags["validate"],
         salvage=flags["damaged"],
         redact=flags["redact"],

@@ -114,8 +114,8 @@ class RestoreOptions:
         relink_owners: Owner references are set to the new objects.
         managed_fields: Who owns fields by server-side apply: ``auto`` gives objects
             back to such managers, ``restore`` all, ``drop`` none.
-        convert: Reserved: items of a version that the target does not serve would be
-            converted. This version refuses it.
+        convert: Items of a version that the target does not serve are converted to one
+            that it serves, without loss; those that cannot be are conflicts.
         validate: The plan sends each write to the server as a dry-run.
         redact: Types whose values no output shows, such as ``configmaps`` or
             ``widgets.example.com``; ``*`` is all. Those of Secrets never appear.
@@ -143,7 +143,7 @@ class RestoreOptions:
     controlled: Literal["recreate", "adopt"] = "recreate"
     relink_owners: bool = True
     managed_fields: Literal["auto", "restore", "drop"] = "auto"
-    convert: bool = False
+    convert: bool = True
     validate: bool = False
     redact: tuple[str, ...] = attrs.field(default=(), converter=strings)
     include_system: bool = False

@@ -7,6 +7,7 @@ Pure; made once for a restore by `make_filters`.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 
 import attrs
 
@@ -87,17 +88,25 @@ class TypeNames:
     Args:
         served: What the target serves, by every name it answers to.
         stored: The types in the archive: a type may exist in the backup only.
+        moved: Those of them that are written as another type, and as which: its own
+            name and theirs mean the same.
     """
 
     def __init__(
-        self, served: Mapping[str, GroupResource], stored: Iterable[GroupResource]
+        self,
+        served: Mapping[str, GroupResource],
+        stored: Iterable[GroupResource],
+        moved: Mapping[GroupResource, GroupResource] = MappingProxyType({}),
     ) -> None:
         self._served = served
         self._stored: dict[str, GroupResource] = {}
+        self._in_full: dict[str, GroupResource] = {}
         # A plural without group means Kubernetes' own type before one of a definition.
         for resource in sorted(stored, key=lambda type_: not is_built_in(type_.group)):
-            self._stored.setdefault(resource.resource, resource)
-            self._stored[str(resource)] = resource
+            meant = moved.get(resource, resource)
+            self._stored.setdefault(resource.resource, meant)
+            for name in (str(resource), str(meant)):
+                self._stored[name] = self._in_full[name] = meant
 
     def resolve(self, name: str) -> GroupResource:
         """The type that *name* means; an unknown one is taken as it is written."""
@@ -124,8 +133,8 @@ class TypeNames:
 
     def matching(self, pattern: str) -> Iterator[GroupResource]:
         """The types in the archive whose full name a pattern with wildcards matches."""
-        for name, resource in self._stored.items():
-            if name == str(resource) and fnmatchcase(name, pattern):
+        for name, resource in self._in_full.items():
+            if fnmatchcase(name, pattern):
                 yield resource
 
 

@@ -42,6 +42,7 @@ from kbackup.restore._claims import (
     with_volume_of_class,
 )
 from kbackup.restore._class_changes import CHANGE_STORAGE_CLASS, ClassChanges
+from kbackup.restore._converting import ConvertedItem, with_conversion
 from kbackup.restore._desired import Desired, DesiredMaker, is_wanted
 from kbackup.restore._existing import decide
 from kbackup.restore._field_managers import lacks_managers, wants_managers
@@ -132,8 +133,11 @@ class ItemPlanner:
             entry = self._decide(ItemCase(item, content, view, live, target))
         except ODD as exc:
             return self.plan_unreachable(item.identifier, oddity(exc))
-        if entry is not None:
-            self._state.remember(entry)
+        if entry is None:
+            return None
+        if isinstance(item, ConvertedItem):
+            entry = with_conversion(entry, item)
+        self._state.remember(entry)
         return entry
 
     def plan_unreachable(self, ref: ResourceIdentifier, reason: str) -> PlanEntry:
@@ -215,6 +219,8 @@ class ItemPlanner:
 
     def _decide_own(self, case: ItemCase) -> PlanEntry:
         """Decide about an item that is the user's own."""
+        if isinstance(case.item, ConvertedItem) and case.item.refusal:
+            return case.entry(PlanAction.CONFLICT, case.item.refusal)
         case.had_status = bool(case.content.get("status"))
         case.mid_rollout = case.had_status and is_mid_rollout(case.content)
         case.second_write = wants_managers(case.content, self._managed_fields)

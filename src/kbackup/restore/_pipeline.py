@@ -306,7 +306,7 @@ def _apply(
             run,
             plan,
             request,
-            contents,
+            request.conversions.applied_to(contents),
             outcomes=outcomes,
             operations=operations,
         )

@@ -131,6 +131,7 @@ def _entry_json(entry: PlanEntry) -> dict[str, Any]:
         "changes": [x.to_json() for x in entry.changes],
         "changedBy": list(entry.changed_by),
         "errors": list(entry.errors),
+        "convertedFrom": entry.converted_from,
         "adopter": entry.adopter,
         "idle": entry.idle,
     }
@@ -185,6 +186,7 @@ class _Entry(_Part, frozen=True):
     changes: tuple[_Change, ...] = ()
     changed_by: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
+    converted_from: str = ""
     adopter: str = ""
     idle: bool = False
 
@@ -422,6 +424,7 @@ class _Reader:
             changes=tuple(_difference(change) for change in line.changes),
             changed_by=line.changed_by,
             errors=line.errors,
+            converted_from=line.converted_from,
             adopter=line.adopter,
             idle=line.idle,
             digest=line.digest.removeprefix(ALGORITHM),

@@ -86,6 +86,7 @@ class PlanEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             create, for its type has no status sub-resource; ``second``, by a second
             request. Empty: it does not. What the target serves by then decides.
         api_version: In which version it is written.
+        converted_from: In which version the backup has it, where that is another one.
         kind: The item's kind.
         adopter: Who is to adopt what is written without its owner, as ``Deployment.apps/web``.
         idle: A ReplicaSet without replicas, until its adopter scales it up.
@@ -109,6 +110,7 @@ class PlanEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     kind: str = ""
     adopter: str = ""
     idle: bool = False
+    converted_from: str = ""
 
     @property
     def only_second_writes(self) -> bool:
@@ -129,7 +131,11 @@ def row_of(entry: PlanEntry) -> Row:
     mark += _STATUS_MARKS[entry.status]
     found = (*entry.differences, *entry.changes)
     details = [*(f"! {error}" for error in entry.errors), *map(str, found)]
-    return Row(entry.action, f"{what}{mark}", entry.reason, details)
+    reason = entry.reason
+    if entry.converted_from:
+        converted = f"converted from {entry.converted_from} to {entry.api_version}"
+        reason = f"{reason}; {converted}" if reason else converted
+    return Row(entry.action, f"{what}{mark}", reason, details)
 
 
 _STATUS_MARKS: Mapping[StatusWrite, str] = {

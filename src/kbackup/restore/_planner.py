@@ -24,6 +24,7 @@ from kbackup.models import (
 from kbackup.plugins import ItemsProgressed, Run
 from kbackup.restore._adoption import IdleSets
 from kbackup.restore._claims import ClaimVerdict
+from kbackup.restore._converting import told_conversions
 from kbackup.restore._desired import DesiredMaker
 from kbackup.restore._foreign import ForeignChanges
 from kbackup.restore._item_planner import ItemPlanner
@@ -405,6 +406,9 @@ class Planner:
         self._book.see_defaults(request.reader)
         for sentence in left_by_scope(self._contents, request, self._state.entries):
             self._book.say(sentence)
+        if request.conversions.by_head:
+            for sentence in told_conversions(self._state.entries):
+                self._book.say(sentence)
         if request.modifiers is not None:
             for sentence in request.modifiers.modifiers.unmet(self._state.rules):
                 self._book.say(sentence)

@@ -26,6 +26,7 @@ from kbackup.models import (
 from kbackup.plugins import Run
 from kbackup.plugins.engine import ActionIndex, Operations, is_built_in
 from kbackup.restore._claims import ClaimLine
+from kbackup.restore._converting import Conversions, needed_conversions
 from kbackup.restore._damage import lost_items
 from kbackup.restore._desired import DesiredMaker
 from kbackup.restore._dry_run import (
@@ -65,14 +66,15 @@ def look(
         told = check_selection(
             request.spec, contents, request.discovery, lenient=asked.options.salvage
         )
+        items = request.conversions.applied_to(contents)
         with run.phase("plan", total=len(contents)):
             maker = make_maker(session, request, run)
             plain = make_maker(session, request, run, plain=True)
             foreign = ForeignChanges(request, plain)
-            planned = Planner(request, contents, maker, run, foreign=foreign).plan()
+            planned = Planner(request, items, maker, run, foreign=foreign).plan()
         if asked.options.validate:
             with run.phase("validate", total=len(planned.entries)):
-                planned = _validated(session, run, request, contents, planned)
+                planned = _validated(session, run, request, items, planned)
                 # In namespaces that are not there yet no write can be tried.
                 if refused := refusals(request.cluster, planned.entries):
                     planned.book.say(refused)
@@ -133,7 +135,10 @@ def resolve(
     spec, options, target_uid = asked.spec, asked.options, asked.target_uid
     cluster = session.bound(run)
     discovery = cluster.discover(refresh=True)  # CRDs come and go
-    names = _type_names(spec, options, discovery, contents)
+    conversions = Conversions()
+    if options.convert:
+        conversions = needed_conversions(contents, discovery)
+    names = _type_names(spec, options, discovery, contents, conversions)
     filters = make_filters(spec, names)
     manifest = read_manifest(session, backup, options)
     source_uid = manifest.cluster_uid if manifest is not None else ""
@@ -164,6 +169,7 @@ def resolve(
         redaction=make_redaction(options.redact, names),
         statuses=make_status_rules(spec, names),
         modifiers=asked.modifiers,
+        conversions=conversions,
     )
 
 
@@ -183,6 +189,7 @@ def _type_names(
     options: RestoreOptions,
     discovery: Discovery,
     contents: ArchiveContents,
+    conversions: Conversions,
 ) -> TypeNames:
     """What the types that the user names mean, in the target and in the backup."""
     served = {}
@@ -199,7 +206,7 @@ def _type_names(
         found = discovery.resolve(text)
         if found is not None:
             served[text] = found.group_resource
-    return TypeNames(served, contents.resources())
+    return TypeNames(served, contents.resources(), conversions.moved)
 
 
 def _in_full(

@@ -30,6 +30,7 @@ from kbackup.models import (
     validate_restore_spec,
 )
 from kbackup.restore._asked import deciding_options
+from kbackup.restore._converting import Conversions
 from kbackup.restore._existing import ExistingRules
 from kbackup.restore._filters import Filters
 from kbackup.restore._modifier_source import LoadedModifiers, modifier_violations
@@ -67,6 +68,7 @@ class RestoreRequest:
         redaction: Whose values no output shows.
         statuses: Whose status is restored.
         modifiers: The user's rules; None: there are none.
+        conversions: Which items get another API version.
     """
 
     restore: Restore
@@ -88,6 +90,7 @@ class RestoreRequest:
     redaction: Redaction = attrs.field(factory=Redaction)
     statuses: StatusRules = attrs.field(factory=StatusRules)
     modifiers: LoadedModifiers | None = None
+    conversions: Conversions = attrs.field(factory=Conversions)
 
     @property
     def spec(self) -> RestoreSpec:
@@ -132,8 +135,6 @@ def validate(name: str, spec: RestoreSpec, options: RestoreOptions) -> None:
                 f"restore hook {entry.name}: commands are not supported by this version"
             )
             broken.append(fact)
-    if options.convert:
-        broken.append("conversion is not supported by this version")
     if broken:
         raise InvalidSpecError(broken)
 

@@ -8,6 +8,7 @@ from kbackup.archive import TWINS, ArchiveContents
 from kbackup.catalog.engine import SNAPSHOTS_ROW, SystemObjects
 from kbackup.cluster import Discovery
 from kbackup.models import GroupResource, ResourceIdentifier, well_known
+from kbackup.restore._converting import conversion_for
 
 LEFT_AS_IT_IS = (
     "its CRD exists and is left as it is; --existing-cluster-resource-policy update "
@@ -55,8 +56,9 @@ def unserved_types(contents: ArchiveContents, discovery: Discovery) -> tuple[str
     """Say of each type and version that a restore of everything could not write, why.
 
     Left out is what a restore leaves out unless it is named, what is written as another
-    type, and what a definition in the backup brings along. One that the target has is left
-    as it is, unless a restore is told to update it.
+    type or converted to a version that is served, and what a definition in the backup
+    brings along. One that the target has is left as it is, unless a restore is told to
+    update it. Which items cannot be converted a plan says, for it reads them.
 
     Args:
         contents: The backup.
@@ -73,6 +75,8 @@ def unserved_types(contents: ArchiveContents, discovery: Discovery) -> tuple[str
             continue
         held = contents.of_type(resource)
         for head in sorted({held.others.get(key, held.head) for key in held.places}):
+            if conversion_for(resource, head, discovery) is not None:
+                continue
             problem = unserved(resource, *head, discovery)
             if problem and not _written_as_twins(resource, contents, discovery):
                 why = f"{problem}; {LEFT_AS_IT_IS}" if has_definition else problem

@@ -102,6 +102,9 @@ class TypeViews:
                 reason = f"the target's {failure.group_version} cannot be read"
                 return TypeView(resource=None, wave=wave, unreadable=reason)
         problem = unserved(resource, item.api_version, item.kind, discovery)
+        if conversion := self._request.conversions.of(item):  # and it was refused
+            served = discovery.by_kind(conversion.target, item.kind)
+            return TypeView(resource=served, wave=wave, problem=problem)
         definition = ResourceIdentifier(well_known.CRDS, "", str(resource))
         if discovery.get(resource) is None and definition in self._contents:
             problem += "; its CRD is in the backup, but not in this restore"

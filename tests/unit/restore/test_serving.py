@@ -25,18 +25,18 @@ def item(api_version, kind, name="web"):
     }
 
 
-CRON = item("batch/v1beta1", "CronJob")
-BUDGET = item("policy/v1beta1", "PodDisruptionBudget")
+CRON = item("batch/v2", "CronJob")
+BUDGET = item("policy/v2", "PodDisruptionBudget")
 OLD = item("extensions/v1beta1", "Ingress")
 NEW = item("networking.k8s.io/v1", "Ingress")
 WIDGET = item("example.com/v1", "Widget")
 DEFINITION = definition("example.com", "widgets", "Widget")
-CRON_TOLD = "the target serves batch/v1 of cronjobs.batch, the backup has batch/v1beta1"
+CRON_TOLD = "the target serves batch/v1 of cronjobs.batch, the backup has batch/v2"
 BUDGET_TOLD = (
     "the target serves policy/v1 of poddisruptionbudgets.policy, "
-    "the backup has policy/v1beta1"
+    "the backup has policy/v2"
 )
-OLD_TOLD = "the target does not serve extensions/v1beta1 Ingress"
+ALONE = item("extensions/v1beta1", "Ingress", "alone")
 
 
 @pytest.mark.parametrize(
@@ -45,12 +45,22 @@ OLD_TOLD = "the target does not serve extensions/v1beta1 Ingress"
         ([CRON, BUDGET], [CRON_TOLD, BUDGET_TOLD]),
         ([CRON, item("batch/v1", "CronJob", "new")], [CRON_TOLD]),
         ([OLD, NEW], []),
-        ([OLD], [OLD_TOLD]),
-        ([OLD, NEW, item("extensions/v1beta1", "Ingress", "alone")], [OLD_TOLD]),
+        ([OLD], []),
+        ([OLD, NEW, ALONE], []),
+        ([item("policy/v1beta1", "PodDisruptionBudget")], []),
         ([WIDGET], ["the target does not serve example.com/v1 Widget"]),
         ([WIDGET, DEFINITION], []),
     ],
-    ids=["version", "both", "twin", "no twin", "some twins", "type", "brought"],
+    ids=[
+        "version",
+        "both",
+        "twin",
+        "no twin",
+        "some twins",
+        "converted",
+        "type",
+        "brought",
+    ],
 )
 def test_told_as_the_plan_tells_it(make_shop, objects, told):
     """What is named beforehand is what becomes a conflict, and nothing else."""
