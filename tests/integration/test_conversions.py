@@ -1,13 +1,26 @@
 """Conversions held against the API server's own, which serves old and new versions."""
 
 import copy
+import io
+import json
 import time
 from urllib.parse import quote
 
 import pytest
 
-from conversion_samples import NAMESPACE, NEWER, SAMPLES, told
+from conversion_samples import NAMESPACE, NEWER, SAMPLES, WEBHOOKS, told
+from kbackup.archive import ArchiveWriter
+from kbackup.catalog import BackupStore, Manifest
 from kbackup.cluster import Cluster
+from kbackup.models import (
+    Backup,
+    BackupPhase,
+    BackupStatus,
+    ObjectMeta,
+    RestoreOptions,
+    RestoreSpec,
+)
+from kbackup.restore import RestoreEngine
 from kbackup.restore.conversions import CONVERSIONS
 
 pytestmark = pytest.mark.integration
@@ -176,3 +189,125 @@ def invented(body):
         target = metric["object"]["target"]
         if target["type"] == "AverageValue":
             yield target
+
+
+# --- restored into a server that serves the new versions only --------------------------
+
+UID = "c3a1c9f4-31c7-4c0e-9a58-54d8a0f7f9be"
+SPEC = RestoreSpec(backup_name="old")
+# Which objects a restore leaves to the target, and what is the same object again.
+LEFT = ("coordination.k8s.io/v1beta1", "storage.k8s.io/v1alpha1")
+LEFT_KINDS = ("VolumeAttachment",)
+
+
+def in_backup(discovery, bodies, store):
+    """Publish a backup of *bodies*, as they were read."""
+    out = io.BytesIO()
+    with ArchiveWriter(out, mtime=0) as archive:
+        for body in bodies:
+            version, metadata = body["apiVersion"], body["metadata"]
+            archive.add(
+                resource=str(discovery.by_kind(version, body["kind"]).group_resource),
+                version=version.rpartition("/")[2],
+                namespace=metadata.get("namespace", ""),
+                name=metadata["name"],
+                body=json.dumps(body).encode(),
+            )
+    backup = Backup(
+        metadata=ObjectMeta(name="old", uid=UID),
+        status=BackupStatus(phase=BackupPhase.COMPLETED),
+    )
+    manifest = Manifest(items=archive.items, entries=archive.entries)
+    with store.claim("old", run_uid=UID) as claim:
+        store.publish(claim, backup, {"old.tar.gz": out.getvalue()}, manifest)
+
+
+def restored_samples():
+    """Return the samples whose newer versions that server has, each name once."""
+    found = {}
+    for sample in SHOWN:
+        left = sample["apiVersion"] in LEFT or sample["kind"] in LEFT_KINDS
+        if not left and not sample["apiVersion"].startswith(("batch/", "autoscaling/")):
+            found[sample["kind"], sample["metadata"]["name"]] = sample
+    return list(found.values())
+
+
+def test_restored_where_the_old_versions_are_gone(
+    old_world, made, new_cluster, tmp_path
+):
+    """What an old server had comes back in a new one as the old one showed it in v1."""
+    real, discovery = old_world
+    stored, shown = [], []
+    for sample in restored_samples():
+        place, found = made(sample), conversions_of(sample, discovery)
+        (version,) = {x.target for x in found if x.target.endswith("/v1")}
+        newer = path(discovery, version, sample)
+        two = same_object(real, place, f"{newer}/{place.rpartition('/')[2]}")
+        stored.append(two[0])
+        shown.append((newer, two[1]))
+
+    with (
+        Cluster.connect(new_cluster.kubeconfig) as target,
+        BackupStore.open(tmp_path / "store") as store,
+    ):
+        in_backup(discovery, stored, store)
+        engine = RestoreEngine(target, store)
+        plan = engine.plan("back", SPEC, RestoreOptions(validate=True))
+        result = engine.apply(plan)
+        again = engine.plan("again", SPEC)
+
+    told = [(str(x.target), x.reason) for x in plan.entries if x.action != "create"]
+    assert told == []
+    assert result.results.errors == ()
+    assert all(x.converted_from for x in plan.entries if x.kind != "Namespace")
+    assert again.counts == {"unchanged": len(stored)}
+    for newer, expected in shown:
+        name = quote(expected["metadata"]["name"], safe="")
+        _, found = new_cluster.request("GET", f"{newer}/{name}")
+        if not keeps_fields(expected):
+            assert said(found) == said(expected)
+    assert_kept(new_cluster, {"any": {"deep": [{"a": 1}]}})
+
+
+def assert_kept(real, spec):
+    """Make a custom resource; what v1beta1 kept of it untold v1 keeps as well."""
+    body = {"apiVersion": "old.example.com/v1", "kind": "Plain", "spec": spec}
+    body["metadata"] = {"name": "one"}
+    place = f"/apis/old.example.com/v1/namespaces/{NAMESPACE}/plains"
+    status, found = real.request("POST", place, body)
+    assert status == 201, found
+    assert found["spec"] == spec
+
+
+def said(body):
+    """Return what people say of an object, and nothing of whoever restored it."""
+    told = content(body)
+    metadata = told.pop("metadata")
+    return told, metadata["name"], metadata.get("annotations") or {}
+
+
+def test_what_has_no_home_is_not_written(old_world, made, new_cluster, tmp_path):
+    """The plan names field and reason, and the restore ends with that error alone."""
+    real, discovery = old_world
+    place = made(changed_effects())
+    _, stored = real.request("GET", place)
+
+    with (
+        Cluster.connect(new_cluster.kubeconfig) as target,
+        BackupStore.open(tmp_path / "store") as store,
+    ):
+        in_backup(discovery, [stored], store)
+        result = RestoreEngine(target, store).run("back", SPEC)
+
+    (error,) = result.results.errors
+    assert "webhooks[0].sideEffects: v1 takes None and NoneOnDryRun only" in str(error)
+    newer = place.replace("v1beta1", "v1")
+    assert new_cluster.request("GET", newer)[0] == 404
+
+
+def changed_effects():
+    """Return a webhook configuration that does not say what its webhook does."""
+    body = copy.deepcopy(WEBHOOKS[0])
+    body["metadata"]["name"] = "unsaid"
+    del body["webhooks"][0]["sideEffects"]
+    return body

@@ -129,10 +129,10 @@ def _shape(schema: Schema, path: str) -> Iterator[Problem]:
     two = schema.get(_INT_OR_STRING)
     if not schema.get("type") and not two and not schema.get(_PRESERVE):
         yield f"{path}.type", "it has to be said"
-    if schema.get("type") == "array" and not isinstance(schema.get("items"), Mapping):
+    if isinstance(items := schema.get("items"), Mapping):
+        yield from _shape(items, f"{path}.items")
+    elif items or schema.get("type") == "array":
         yield f"{path}.items", "it has to be one schema"
-    elif schema.get("items"):
-        yield from _shape(schema["items"], f"{path}.items")
     for name, inner in (schema.get("properties") or {}).items():
         yield from _shape(inner, f"{path}.properties[{name}]")
     if isinstance(further := schema.get("additionalProperties"), Mapping):

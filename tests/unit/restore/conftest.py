@@ -48,6 +48,19 @@ TYPES = {
     "CronJob": "cronjobs.batch",
     "PodDisruptionBudget": "poddisruptionbudgets.policy",
     "Ingress": "ingresses.networking.k8s.io",
+    "APIService": "apiservices.apiregistration.k8s.io",
+    "CSIDriver": "csidrivers.storage.k8s.io",
+    "EndpointSlice": "endpointslices.discovery.k8s.io",
+    "Lease": "leases.coordination.k8s.io",
+    "MutatingWebhookConfiguration": (
+        "mutatingwebhookconfigurations.admissionregistration.k8s.io"
+    ),
+    "NetworkPolicy": "networkpolicies.networking.k8s.io",
+    "RuntimeClass": "runtimeclasses.node.k8s.io",
+    "ValidatingWebhookConfiguration": (
+        "validatingwebhookconfigurations.admissionregistration.k8s.io"
+    ),
+    "VolumeAttachment": "volumeattachments.storage.k8s.io",
     "Coupon": "coupons.shop.example.com",
     "Widget": "widgets.example.com",
     "VolumeSnapshot": "volumesnapshots.snapshot.storage.k8s.io",
@@ -58,7 +71,6 @@ TYPES = {
         "volumegroupsnapshotcontents.groupsnapshot.storage.k8s.io"
     ),
 }
-OLD_TYPES = {("extensions/v1beta1", "Ingress"): "ingresses.extensions"}
 SOURCE_UID = "5f0d3a52-9e0c-4a57-8b0e-0e7a3f6f2f10"
 BACKUP_UID = "c3a1c9f4-31c7-4c0e-9a58-54d8a0f7f9be"
 
@@ -70,15 +82,21 @@ def archive_of(objects: Iterable[Mapping[str, Any]]) -> tuple[bytes, int, int]:
         for item in objects:
             metadata = item["metadata"]
             archive.add(
-                resource=OLD_TYPES.get(
-                    (item["apiVersion"], item["kind"]), TYPES.get(item["kind"], "")
-                ),
+                resource=_stored_type(item),
                 version=item["apiVersion"].rpartition("/")[2],
                 namespace=metadata.get("namespace", ""),
                 name=metadata["name"],
                 body=json.dumps(item).encode(),
             )
     return out.getvalue(), archive.items, archive.entries
+
+
+def _stored_type(item: Mapping[str, Any]) -> str:
+    """The type that an archive files an object under; nothing: it does not matter."""
+    resource = TYPES.get(item["kind"], "")
+    if item["apiVersion"].startswith("extensions/"):
+        return f"{resource.partition('.')[0]}.extensions"
+    return resource
 
 
 def as_stored(objects: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
