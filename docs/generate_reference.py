@@ -1,4 +1,4 @@
-"""Write docs/reference/cli.md and settings.md from what the code says.
+"""Write the pages of docs/reference that say what the code says.
 
     python docs/generate_reference.py
 
@@ -15,6 +15,7 @@ import click
 from kbackup._kits.durations import format_duration
 from kbackup.cli._app import app
 from kbackup.models import BackupOptions, EngineSettings, RestoreOptions
+from kbackup.restore.conversions import CONVERSIONS
 
 REFERENCE = Path(__file__).parent / "reference"
 GLOBAL = ("kubeconfig", "context", "location", "output")
@@ -216,7 +217,89 @@ def _default(field):
     return f"`{value!r}`"
 
 
-PAGES = {"cli.md": cli_page, "settings.md": settings_page}
+CONVERTED = """# API conversions
+
+Written by `docs/generate_reference.py` from the table that the code uses.
+
+A restore converts an item whose API version the target does not serve to one that it
+serves, without loss or not at all. What the target serves it takes as it is stored, and
+converts by itself. The plan says in the line of each item *converted from
+extensions/v1beta1 to networking.k8s.io/v1*; an item of which something has no home in the
+newer version is a conflict that names field and reason, and nothing of it is written.
+`RestoreOptions(convert=False)`, on the command line `--no-convert`, makes all of them
+conflicts.
+
+- Of several versions that the target serves one with the same fields is taken before one
+  with other fields.
+- Types that moved to another group are the target's from the beginning: filters, the order
+  of writing, objects that exist, transforms and resource modifiers go by it.
+  `--include-resources` and `--exclude-resources` take the old name as well. An object that
+  a backup has under both groups is written once.
+- Field managers keep what they manage where the fields are called the same; others are not
+  given back.
+- What other objects say of a version stays as it is, as an autoscaler's `scaleTargetRef`
+  does; but owner references are tied to the version that is written.
+- Nothing is converted to an older version.
+- Held against an API server of Kubernetes 1.20, which serves both versions of most: what
+  it shows of an object in the newer one is what a conversion makes of it.
+
+## Versions with the same fields
+
+Only the version changes, and for some the group: any of a row to any later one.
+
+| kind | versions |
+|---|---|
+"""
+
+CHANGED = """
+## Versions with other fields
+
+"""
+
+
+def conversions_page() -> str:
+    """Return the page of what is converted."""
+    parts = [*_renamed(), CHANGED, *_changed()]
+    return CONVERTED + "".join(parts).rstrip() + "\n"
+
+
+def _renamed():
+    """Yield a row for each kind, its versions in order."""
+    chains = {}
+    for each in CONVERSIONS:
+        if each.is_renaming:
+            found = chains.setdefault(each.kind, {})
+            found.setdefault(each.source, 0)
+            found[each.target] = max(found.get(each.target, 0), found[each.source] + 1)
+    for kind, found in sorted(chains.items()):
+        versions = sorted(found, key=found.get)
+        yield f"| {kind} | {', '.join(f'`{each}`' for each in versions)} |\n"
+
+
+def _changed():
+    """Yield a section for each kind and version."""
+    groups = {}
+    for each in CONVERSIONS:
+        if not each.is_renaming:
+            what = (each.source, each.moves, tuple(each.refuses.items()))
+            group = groups.setdefault(what, {})
+            group.setdefault(each.kind, []).append(each.target)
+    for (source, moves, refuses), kinds in groups.items():
+        targets = dict.fromkeys(target for found in kinds.values() for target in found)
+        told = " and ".join(f"`{target}`" for target in targets)
+        yield f"### {', '.join(kinds)} of {source}\n\nTo {told}.\n\n"
+        yield "".join(f"- {move}\n" for move in moves)
+        if refuses:
+            yield "\n| no home | because |\n|---|---|\n"
+            yield "".join(f"| `{field}` | {reason} |\n" for field, reason in refuses)
+        yield "\n"
+
+
+PAGES = {
+    "api-conversions.md": conversions_page,
+    "cli.md": cli_page,
+    "settings.md": settings_page,
+}
 
 if __name__ == "__main__":
     for page, make in PAGES.items():

@@ -35,8 +35,14 @@ OBJECTS = [
 ]
 
 
+CONVERTED = {
+    "CronJob": ("batch/v1beta1", "batch/v1"),
+    "PodDisruptionBudget": ("policy/v1beta1", "policy/v1"),
+}
+
+
 def test_what_a_newer_target_does_not_take(real_cluster, namespace, tmp_path):
-    """What is told beforehand are the conflicts of the plan, and no Ingress."""
+    """What is told beforehand are the conflicts of a plan: nothing that is converted."""
     body = {"metadata": {"name": namespace}}
     assert real_cluster.request("POST", "/api/v1/namespaces", body)[0] == 201
     for version, resource, spec in OBJECTS:
@@ -56,15 +62,23 @@ def test_what_a_newer_target_does_not_take(real_cluster, namespace, tmp_path):
         with store.open_contents("old") as contents:
             stored = {str(resource) for resource in contents.resources()}
             told = unserved_types(contents, target.discover())
-        plan = RestoreEngine(target, store).plan("r", RestoreSpec(backup_name="old"))
+        engine, spec = RestoreEngine(target, store), RestoreSpec(backup_name="old")
+        plan = engine.plan("r", spec)
+        plain = engine.plan("p", spec, RestoreOptions(convert=False))
 
     conflicts = {x.reason for x in plan.entries if x.action is PlanAction.CONFLICT}
     assert {"ingresses.extensions", "ingresses.networking.k8s.io"} <= stored
-    assert set(told) == conflicts
-    assert [sentence.partition(", ")[0] for sentence in told] == [
+    assert set(told) == conflicts == set()
+    assert {
+        x.kind: (x.converted_from, x.api_version)
+        for x in plan.entries
+        if x.converted_from
+    } == CONVERTED
+    unconverted = {x.reason for x in plain.entries if x.action is PlanAction.CONFLICT}
+    assert {reason.partition(", ")[0] for reason in unconverted} == {
         "the target serves batch/v1 of cronjobs.batch",
         "the target serves policy/v1 of poddisruptionbudgets.policy",
-    ]
+    }
 
 
 def test_a_definition_that_stays_without_the_version(

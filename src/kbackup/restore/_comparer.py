@@ -46,6 +46,7 @@ from kbackup.models import (
     well_known,
 )
 from kbackup.plugins import ClusterReader, ItemsProgressed, Run
+from kbackup.restore._converting import ConvertedItem, needed_conversions
 from kbackup.restore._reads import MemoReader
 from kbackup.restore._seen import LiveObject, find
 from kbackup.restore._serving import has_served_twin
@@ -83,7 +84,7 @@ class Around:
     `Surroundings` of a `LeftOut`; for one thread.
 
     Attributes:
-        contents: The backup.
+        contents: The backup, in versions that the cluster serves.
         discovery: Of the cluster.
         reader: Of the cluster; remembers what it has read.
         selection: What is compared.
@@ -99,6 +100,7 @@ class Around:
         """Look at what the cluster serves."""
         discovery = cluster.discover(refresh=True)  # CRDs come and go
         reader = MemoReader(cluster.reader())
+        contents = needed_conversions(contents, discovery).applied_to(contents)
         return cls(contents=contents, discovery=discovery, reader=reader)
 
     def select(self, wanted: Wanted) -> Selection:
@@ -296,7 +298,9 @@ class LiveDiff:
     def _meet(self, ref: ResourceIdentifier, live: LiveObject) -> None:
         """Hold an item against the object of its name."""
         item: Item | None = self._bodies.get(ref)
-        if item is not None:
+        if isinstance(item, ConvertedItem) and item.refusal:
+            self._found.miss(item, item.refusal)
+        elif item is not None:
             self._found.meet(item, live.json())
 
     def _see_new(self, ref: ResourceIdentifier, live: LiveObject) -> None:

@@ -15,6 +15,7 @@ import attrs
 from msgspec.structs import replace
 
 from kbackup._kits.controlled import Owner
+from kbackup._kits.kinds import GroupKind, group_kind
 from kbackup.cluster import Cluster
 from kbackup.errors import ClusterError
 from kbackup.models import APIResource, ResourceIdentifier
@@ -22,6 +23,7 @@ from kbackup.restore._plan_entry import PlanAction, PlanEntry
 
 Reference = Mapping[str, Any]
 Find = Callable[[str, str], APIResource | None]
+_Key = tuple[GroupKind, str, str]  # kind, namespace and name
 
 STILL_OWNERLESS = (
     "made by this restore before, and not tied to that owner: delete it and restore it "
@@ -154,7 +156,9 @@ class OwnerLinks:
         self._find = find
         usable = [entry for entry in entries if is_usable(entry)]
         self._usable = {entry.target for entry in usable}
-        self._written = {_type_of(x.api_version, x.kind): x.api_version for x in usable}
+        self._written = {
+            group_kind(x.api_version, x.kind): x.api_version for x in usable
+        }
         self._known: dict[ResourceIdentifier, str] = {}
         self._asking = threading.Lock()
 
@@ -175,11 +179,12 @@ class OwnerLinks:
     def _resource_of(self, reference: Reference) -> APIResource | None:
         """The type of an owner: as the reference names it, or as the owner is written.
 
-        Its user may have moved on to another version, and the reference stayed.
+        Its user may have moved on to another version, or it was converted to one, and
+        the reference stayed.
         """
         version, kind = str(reference.get("apiVersion")), str(reference.get("kind"))
         found = self._find(version, kind)
-        written = self._written.get(_type_of(version, kind), version)
+        written = self._written.get(group_kind(version, kind), version)
         if found is None and written != version:
             found = self._find(written, kind)
         return found
@@ -213,29 +218,24 @@ class OwnerLinks:
         return uid
 
 
-def _type_of(api_version: str, kind: str) -> tuple[str, str]:
-    """A type in whatever version: its group and kind."""
-    return api_version.rpartition("/")[0], kind
+def _key(entry: PlanEntry) -> _Key:
+    kind = group_kind(entry.api_version, entry.kind)
+    return kind, entry.target.namespace, entry.target.name
 
 
-def _key(entry: PlanEntry) -> tuple[str, str, str, str]:
-    group = entry.api_version.rpartition("/")[0]
-    return group, entry.kind, entry.target.namespace, entry.target.name
-
-
-def _owner_key(reference: Reference) -> tuple[str, Any, Any]:
-    group = str(reference.get("apiVersion")).rpartition("/")[0]
-    return group, reference.get("kind"), reference.get("name")
+def _owner_key(reference: Reference) -> tuple[GroupKind, Any]:
+    kind = group_kind(str(reference.get("apiVersion")), str(reference.get("kind")))
+    return kind, reference.get("name")
 
 
 def _find(
-    known: Mapping[tuple[str, str, str, str], ResourceIdentifier],
+    known: Mapping[_Key, ResourceIdentifier],
     owner: Owner,
     namespace: str,
 ) -> ResourceIdentifier | None:
-    group = owner.api_version.rpartition("/")[0]
+    kind = group_kind(owner.api_version, owner.kind)
     for where in dict.fromkeys((namespace, "")):
-        ref = known.get((group, owner.kind, where, owner.name))
+        ref = known.get((kind, where, owner.name))
         if ref is not None:
             return ref
     return None

@@ -28,7 +28,7 @@ def diff_of(plan: RestorePlan) -> Difference:
 
 def _changed(entry: PlanEntry) -> ChangedItem:
     return ChangedItem(
-        identifier=entry.target, differences=entry.differences, reason=entry.reason
+        identifier=entry.target, differences=entry.differences, reason=entry.told
     )
 
 

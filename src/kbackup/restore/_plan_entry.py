@@ -118,6 +118,14 @@ class PlanEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         follows = self.second_write or self.status == BY_SECOND
         return follows and self.action is PlanAction.UPDATE
 
+    @property
+    def told(self) -> str:
+        """What to know about it: the reason, and from which version it is converted."""
+        if not self.converted_from:
+            return self.reason
+        converted = f"converted from {self.converted_from} to {self.api_version}"
+        return f"{self.reason}; {converted}" if self.reason else converted
+
     def __str__(self) -> str:
         return row_of(self).text(width=ACTION_WIDTH)
 
@@ -131,11 +139,7 @@ def row_of(entry: PlanEntry) -> Row:
     mark += _STATUS_MARKS[entry.status]
     found = (*entry.differences, *entry.changes)
     details = [*(f"! {error}" for error in entry.errors), *map(str, found)]
-    reason = entry.reason
-    if entry.converted_from:
-        converted = f"converted from {entry.converted_from} to {entry.api_version}"
-        reason = f"{reason}; {converted}" if reason else converted
-    return Row(entry.action, f"{what}{mark}", reason, details)
+    return Row(entry.action, f"{what}{mark}", entry.told, details)
 
 
 _STATUS_MARKS: Mapping[StatusWrite, str] = {

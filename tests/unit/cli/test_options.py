@@ -140,6 +140,7 @@ RESTORE = SELECTING | {
     ),
     "--quiesce": (None, "transforms", (quiesce,)),
     "--include-system": (None, "include_system", True),
+    "--no-convert": (None, "convert", False),
     "--validate": (None, "validate", True),
     "--damaged": (None, "salvage", True),
     "--redact": ("configmaps", "redact", ("configmaps",)),

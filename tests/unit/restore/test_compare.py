@@ -459,7 +459,9 @@ def test_an_object_of_two_groups_is_compared_once(make_shop):
 
     found = shop.engine.compare("shop-1")
 
-    assert [str(ref) for ref in found.removed] == ["ingresses.extensions/shop/alone"]
+    assert [str(ref) for ref in found.removed] == [
+        "ingresses.networking.k8s.io/shop/alone"
+    ]
     assert found.unknown == ()
 
 

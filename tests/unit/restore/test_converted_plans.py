@@ -315,6 +315,36 @@ def test_workloads_of_an_old_group_keep_their_order(make_shop):
     )
 
 
+def test_owners_of_an_old_group_are_tied_again(make_shop):
+    """What an Ingress of ``extensions`` owned is owned by what it has become."""
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": "tls",
+            "namespace": NAMESPACE,
+            "ownerReferences": [
+                {
+                    "apiVersion": "extensions/v1beta1",
+                    "kind": "Ingress",
+                    "name": "web",
+                    "uid": "1",
+                }
+            ],
+        },
+    }
+    shop = make_shop([SPACE, OLD_INGRESS, secret], as_is=True)
+
+    plan = shop.engine.plan("try-1", SPEC)
+    shop.engine.apply(plan)
+
+    assert entry_of(plan, "Secret", "tls").reason == "owned by Ingress/web"
+    (owner,) = shop.object("secrets", NAMESPACE, "tls")["metadata"]["ownerReferences"]
+    made = shop.object(INGRESS_TYPE, NAMESPACE, "web")
+    assert owner["uid"] == made["metadata"]["uid"]
+    assert owner["apiVersion"] == "networking.k8s.io/v1"
+
+
 def test_a_definition_and_its_objects(make_shop):
     """Custom resources keep every field, though v1 would drop what no schema names."""
     definition = crd("plains", version="v1")
@@ -389,6 +419,24 @@ def test_a_webhook_does_what_it_did(make_shop):
     assert unset["failurePolicy"] == "Ignore"
     assert unset["matchPolicy"] == "Exact"
     assert unset["timeoutSeconds"] == 30
+
+
+def test_a_comparison_is_of_the_same_version(make_shop):
+    """A backup of an old cluster differs from a new one in what people changed alone."""
+    shop = make_shop([SPACE, OLD_INGRESS, HOMELESS], as_is=True)
+    changed = copy.deepcopy(NEW_INGRESS)
+    changed["spec"]["rules"][0]["host"] = "b.example.com"
+    beside = item("discovery.k8s.io/v1", "EndpointSlice", "web")
+    shop.simulated.load([SPACE, changed, {**beside, "addressType": "IPv4"}])
+
+    found = shop.engine.compare("shop-1")
+
+    (ingress,) = [x for x in found.changed if x.identifier.name == "web"]
+    (path,) = [difference.path for difference in ingress.differences]
+    assert path.endswith("host")
+    ((ref, reason),) = found.unknown
+    assert str(ref) == f"endpointslices.discovery.k8s.io/{NAMESPACE}/web"
+    assert reason.startswith(NO_HOME)
 
 
 # --- which conversion ------------------------------------------------------------------
