@@ -459,6 +459,7 @@ def told(body):
     """Name a sample."""
     return f"{body['apiVersion']}-{body['kind']}-{body['metadata']['name']}"
 
+
 # What was made in the newer version, and backed up in the older one.
 NEWER = [
     item(

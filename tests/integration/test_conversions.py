@@ -129,9 +129,7 @@ def keeps_fields(body):
     return "names" in spec and spec.get("preserveUnknownFields", True)
 
 
-@pytest.mark.parametrize(
-    "sample", [x for x in SHOWN if not keeps_fields(x)], ids=told
-)
+@pytest.mark.parametrize("sample", [x for x in SHOWN if not keeps_fields(x)], ids=told)
 def test_unset_fields_mean_what_they_meant(old_world, made, sample):
     """What nobody wrote has in the newer version the value that it had in the older."""
     real, discovery = old_world

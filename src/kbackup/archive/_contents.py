@@ -121,9 +121,7 @@ class ArchiveContents:
             change=dict.fromkeys(changed, change),
         )
 
-    def change_of(
-        self, group_resource: GroupResource
-    ) -> Callable[[Item], Item] | None:
+    def change_of(self, group_resource: GroupResource) -> Callable[[Item], Item] | None:
         """Return what becomes of items of a type when they are read; None: nothing."""
         return self._change.get(group_resource)
 

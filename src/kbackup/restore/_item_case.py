@@ -12,6 +12,7 @@ from kbackup._kits.controlled import FREE, Owner, Ownership, Role
 from kbackup.models import Item, ResourceIdentifier
 from kbackup.restore._adoption import ADOPTED_BY, adopter_of
 from kbackup.restore._claims import ClaimLine
+from kbackup.restore._converting import ConvertedItem
 from kbackup.restore._desired import Desired
 from kbackup.restore._plan_entry import PlanAction, PlanEntry, StatusWrite
 from kbackup.restore._seen import LiveObject, TypeView
@@ -84,6 +85,12 @@ class ItemCase(msgspec.Struct):
             kind=self.item.kind,
             **more,
         )
+
+    def unconverted(self) -> PlanEntry | None:
+        """The line of an item that the target has no version for; None: it has one."""
+        if not isinstance(self.item, ConvertedItem) or not self.item.refusal:
+            return None
+        return self.entry(PlanAction.CONFLICT, self.item.refusal)
 
     def reason(self, action: PlanAction, first: str) -> str:
         """What to know about an item that is written."""

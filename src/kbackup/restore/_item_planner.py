@@ -190,7 +190,7 @@ class ItemPlanner:
             )
             if refused is not None:
                 return case.entry(*refused)
-        return self._decide_own(case)
+        return case.unconverted() or self._decide_own(case)
 
     def _left_to_maker(self, case: ItemCase) -> PlanEntry | None:
         """The line of an item that something else makes; None: it is written."""
@@ -219,8 +219,6 @@ class ItemPlanner:
 
     def _decide_own(self, case: ItemCase) -> PlanEntry:
         """Decide about an item that is the user's own."""
-        if isinstance(case.item, ConvertedItem) and case.item.refusal:
-            return case.entry(PlanAction.CONFLICT, case.item.refusal)
         case.had_status = bool(case.content.get("status"))
         case.mid_rollout = case.had_status and is_mid_rollout(case.content)
         case.second_write = wants_managers(case.content, self._managed_fields)

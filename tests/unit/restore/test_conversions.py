@@ -164,9 +164,7 @@ def test_a_rollback_that_was_asked_for(api_version):
 
 def test_the_generation_of_a_daemon_set():
     """The template's generation is kept as the API server keeps it in v1."""
-    found = converted(
-        workload("extensions/v1beta1", "DaemonSet", templateGeneration=7)
-    )
+    found = converted(workload("extensions/v1beta1", "DaemonSet", templateGeneration=7))
 
     annotations = found["metadata"]["annotations"]
     assert annotations == {"deprecated.daemonset.template.generation": "7"}
@@ -368,7 +366,7 @@ def test_every_reason_of_the_table_is_tested():
 def test_what_the_servers_own_condition_says():
     """A schema that its own server called not structural is refused with its words."""
     body = crd(
-        "seens",
+        "readies",
         version="v1",
         preserveUnknownFields=False,
         validation={"openAPIV3Schema": {"type": "object"}},

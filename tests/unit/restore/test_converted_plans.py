@@ -7,7 +7,6 @@ import pytest
 
 from conversion_samples import (
     BUDGETS,
-    INGRESSES,
     NAMESPACE,
     SAMPLES,
     SELECTOR,
@@ -288,10 +287,10 @@ TEMPLATE = {
 
 def test_workloads_of_an_old_group_keep_their_order(make_shop):
     """ReplicaSets of ``extensions`` come before their Deployment and are adopted."""
-    deployment = item(
-        "extensions/v1beta1", "Deployment", "web", {"template": TEMPLATE}
+    deployment = item("extensions/v1beta1", "Deployment", "web", {"template": TEMPLATE})
+    replica_set = item(
+        "extensions/v1beta1", "ReplicaSet", "web-1", {"template": TEMPLATE}
     )
-    replica_set = item("extensions/v1beta1", "ReplicaSet", "web-1", {"template": TEMPLATE})
     replica_set["metadata"]["ownerReferences"] = [
         {
             "apiVersion": "extensions/v1beta1",

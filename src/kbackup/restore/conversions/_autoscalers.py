@@ -16,12 +16,18 @@ BEHAVIOR = "autoscaling.alpha.kubernetes.io/behavior"
 UNREADABLE_BEHAVIOR = "it is no behavior that can be read"
 REFUSES = {f"metadata.annotations[{BEHAVIOR}]": UNREADABLE_BEHAVIOR}
 MOVES = (
-    "each metric's `target...` fields become `target` with its `type`: `Utilization`, "
-    "`Value` or `AverageValue`",
-    "`metricName` with `selector` or `metricSelector` becomes `metric`; the `target` of an "
-    "Object metric becomes `describedObject`",
-    f"the annotation `{BEHAVIOR}`, where the server keeps it for this version, becomes "
-    "`spec.behavior`",
+    (
+        "each metric's `target...` fields become `target` with its `type`: `Utilization`, "
+        "`Value` or `AverageValue`"
+    ),
+    (
+        "`metricName` with `selector` or `metricSelector` becomes `metric`; the `target` of an "
+        "Object metric becomes `describedObject`"
+    ),
+    (
+        f"the annotation `{BEHAVIOR}`, where the server keeps it for this version, becomes "
+        "`spec.behavior`"
+    ),
     "the metrics in a status that is restored likewise",
 )
 _ZEROS = (None, "0", 0)
@@ -98,8 +104,9 @@ def _object_target(source: Body) -> None:
 
 def _external_target(source: Body) -> None:
     _identify(source, "metricSelector")
-    value, average = source.pop("targetValue", None), source.pop(
-        "targetAverageValue", None
+    value, average = (
+        source.pop("targetValue", None),
+        source.pop("targetAverageValue", None),
     )
     source["target"] = _value_or_average(
         value, average, first=average if value is None else None

@@ -26,19 +26,29 @@ REFUSES = {
     "metadata.annotations": UNAPPROVED,
 }
 MOVES = (
-    "`spec.version`, where there is no `spec.versions`, becomes a version that is served and "
-    "stored",
-    "`spec.validation`, `spec.subresources` and `spec.additionalPrinterColumns` become those "
-    "of each version: `schema`, `subresources`, `additionalPrinterColumns`",
+    (
+        "`spec.version`, where there is no `spec.versions`, becomes a version that is served and "
+        "stored"
+    ),
+    (
+        "`spec.validation`, `spec.subresources` and `spec.additionalPrinterColumns` become those "
+        "of each version: `schema`, `subresources`, `additionalPrinterColumns`"
+    ),
     "`JSONPath` of a column becomes `jsonPath`",
-    "`spec.conversion.webhookClientConfig` and `conversionReviewVersions` become "
-    "`spec.conversion.webhook.clientConfig` and `.conversionReviewVersions`; written out "
-    "where it is not set: `[v1beta1]`",
-    "written out where they are not set: `spec.scope: Namespaced`, "
-    "`spec.preserveUnknownFields: true`",
-    "`spec.preserveUnknownFields: true`, which v1 refuses in what is written, becomes "
-    "`x-kubernetes-preserve-unknown-fields: true` of every object of the schemas: by the "
-    "item action `velero.io/crd-preserve-fields`",
+    (
+        "`spec.conversion.webhookClientConfig` and `conversionReviewVersions` become "
+        "`spec.conversion.webhook.clientConfig` and `.conversionReviewVersions`; written out "
+        "where it is not set: `[v1beta1]`"
+    ),
+    (
+        "written out where they are not set: `spec.scope: Namespaced`, "
+        "`spec.preserveUnknownFields: true`"
+    ),
+    (
+        "`spec.preserveUnknownFields: true`, which v1 refuses in what is written, becomes "
+        "`x-kubernetes-preserve-unknown-fields: true` of every object of the schemas: by the "
+        "item action `velero.io/crd-preserve-fields`"
+    ),
 )
 _FOR_ALL = {
     "validation": "schema",
@@ -117,7 +127,7 @@ def _check_schemas(body: Body, lose: Lose) -> None:
             found = True
     if not found and not preserves:  # what its own server said counts as well
         for condition in objects_at(body, "status", "conditions"):
-            if condition.get("type") == "NonStructuralSchema":
-                if condition.get("status") == "True":
-                    reason = text_at(condition, "message")
-                    lose("spec.versions[].schema", f"{NOT_STRUCTURAL}: {reason}")
+            told = (condition.get("type"), condition.get("status"))
+            if told == ("NonStructuralSchema", "True"):
+                reason = text_at(condition, "message")
+                lose("spec.versions[].schema", f"{NOT_STRUCTURAL}: {reason}")

@@ -17,8 +17,10 @@ REFUSES = {
     "addressType": ADDRESS_TYPE,
 }
 MOVES = (
-    f"`topology[{HOSTNAME}]` becomes `nodeName` where that is not set; one that differs from "
-    "it has no home",
+    (
+        f"`topology[{HOSTNAME}]` becomes `nodeName` where that is not set; one that differs from "
+        "it has no home"
+    ),
     f"`topology[{ZONE}]` becomes `zone`",
 )
 _ADDRESS_TYPES = ("IPv4", "IPv6", "FQDN")

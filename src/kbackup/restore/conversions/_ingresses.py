@@ -22,12 +22,16 @@ REFUSES = {
 }
 MOVES = (
     "`spec.backend` becomes `spec.defaultBackend`",
-    "`serviceName` becomes `service.name`; `servicePort` becomes `service.port.number`, "
-    "or `service.port.name` where it is a text",
+    (
+        "`serviceName` becomes `service.name`; `servicePort` becomes `service.port.number`, "
+        "or `service.port.name` where it is a text"
+    ),
     "`pathType` is written out where it is not set: `ImplementationSpecific`",
     f"the annotation `{CLASS_ANNOTATION}` stays as it is",
 )
-_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_SUBDOMAIN = re.compile(
+    r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
+)
 
 
 def ingress(body: Body, lose: Lose) -> None:

@@ -19,7 +19,12 @@ from kbackup.restore.conversions._base import Change, Conversion
 # By kind and type: the versions with the same fields and the same defaults as the last.
 _SAME = (
     ("NetworkPolicy", "networkpolicies", "extensions/v1beta1", "networking.k8s.io/v1"),
-    ("PodSecurityPolicy", "podsecuritypolicies", "extensions/v1beta1", "policy/v1beta1"),
+    (
+        "PodSecurityPolicy",
+        "podsecuritypolicies",
+        "extensions/v1beta1",
+        "policy/v1beta1",
+    ),
     ("Ingress", "ingresses", "extensions/v1beta1", "networking.k8s.io/v1beta1"),
     (
         "IngressClass",
@@ -109,9 +114,7 @@ def _renamed() -> Iterator[Conversion]:
     for kind, plural, *versions in _SAME:
         for index, source in enumerate(versions):
             for target in versions[index + 1 :]:
-                yield Conversion(
-                    kind=kind, plural=plural, source=source, target=target
-                )
+                yield Conversion(kind=kind, plural=plural, source=source, target=target)
 
 
 def _ingress(source: str) -> Conversion:

@@ -23,7 +23,9 @@ DEFAULTS: dict[str, Any] = {
 }
 MOVES = (
     "written out where they are not set, for v1 takes other values for granted: "
-    + ", ".join(f"`{key}: {value}`" for key, value in DEFAULTS.items()).replace("'", ""),
+    + ", ".join(f"`{key}: {value}`" for key, value in DEFAULTS.items()).replace(
+        "'", ""
+    ),
 )
 _SIDE_EFFECTS = ("None", "NoneOnDryRun")
 

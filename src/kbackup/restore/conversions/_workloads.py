@@ -30,7 +30,9 @@ _ON_DELETE = {"type": "OnDelete"}
 
 def _written_out(defaults: Mapping[str, Any]) -> str:
     told = ", ".join(f"`{key}: {value}`" for key, value in defaults.items())
-    return f"written out where they are not set, for v1 takes others for granted: {told}"
+    return (
+        f"written out where they are not set, for v1 takes others for granted: {told}"
+    )
 
 
 OF_EXTENSIONS_MOVE = _written_out({**_OF_EXTENSIONS, **_ONE_AT_A_TIME})
@@ -38,9 +40,7 @@ OF_APPS_V1BETA1_MOVE = _written_out(_OF_APPS_V1BETA1)
 ON_DELETE_MOVE = _written_out({"updateStrategy.type": _ON_DELETE["type"]})
 SELECTOR_MOVE = "`spec.selector`, where it is not set, is the template's labels"
 LABELS_MOVE = "`metadata.labels`, where there are none, are the template's labels"
-ROLLBACK_MOVE = (
-    f"`spec.rollbackTo` becomes the annotation `{ROLLBACK}`, as the API server shows it in v1"
-)
+ROLLBACK_MOVE = f"`spec.rollbackTo` becomes the annotation `{ROLLBACK}`, as the API server shows it in v1"
 GENERATION_MOVE = (
     f"`spec.templateGeneration` becomes the annotation `{GENERATION}`, as the API server "
     "shows it in v1"
