@@ -64,7 +64,11 @@ def look(
     with opened(session, run, backup, asked.options) as contents:
         request = resolve(session, run, backup, contents, asked=asked)
         told = check_selection(
-            request.spec, contents, request.discovery, lenient=asked.options.salvage
+            request.spec,
+            contents,
+            request.discovery,
+            lenient=asked.options.salvage,
+            moved=request.conversions.moved.values(),
         )
         items = request.conversions.applied_to(contents)
         with run.phase("plan", total=len(contents)):

@@ -6,7 +6,7 @@ absent from one backup of many, which is worth a sentence. Pure but for `check_s
 which asks the archive; called before the first decision.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 
 import attrs
@@ -85,7 +85,12 @@ class Slip:
 
 
 def check_selection(
-    spec: RestoreSpec, contents: ArchiveContents, discovery: Discovery, *, lenient: bool
+    spec: RestoreSpec,
+    contents: ArchiveContents,
+    discovery: Discovery,
+    *,
+    lenient: bool,
+    moved: Iterable[GroupResource] = (),
 ) -> tuple[str, ...]:
     """Return what is worth a sentence about the names in *spec*.
 
@@ -94,6 +99,7 @@ def check_selection(
         contents: The backup.
         discovery: The target's types.
         lenient: Refuse nothing: the archive is read as far as it goes.
+        moved: Types that items of the backup are converted to.
 
     Raises:
         InvalidSpecError: Something would be written that was not wanted.
@@ -104,7 +110,7 @@ def check_selection(
     defined = {ref.name for ref in contents.identifiers(well_known.CRDS)}
     known = KnownNames(
         namespaces=namespaces.union(contents.namespaces()),
-        types=defined.union(map(str, contents.resources())),
+        types=defined.union(map(str, (*contents.resources(), *moved))),
         discovery=discovery,
     )
     sources = tuple(absent_sources(spec, known))

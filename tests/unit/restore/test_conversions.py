@@ -226,6 +226,19 @@ def test_endpoints_say_where_they_are():
     assert third == {"addresses": ["10.0.0.3"]}
 
 
+def test_a_node_that_is_named_twice():
+    """A topology that says no other node than the field does is not in the way."""
+    endpoint = {
+        "addresses": ["10.0.0.1"],
+        "nodeName": "node-1",
+        "topology": {"kubernetes.io/hostname": "node-1"},
+    }
+
+    (found,) = converted({**SLICES[0], "endpoints": [endpoint]})["endpoints"]
+
+    assert found == {"addresses": ["10.0.0.1"], "nodeName": "node-1"}
+
+
 # --- field managers --------------------------------------------------------------------
 
 MANAGED = [

@@ -213,6 +213,7 @@ def test_odd_bodies_are_conflicts(make_shop):
         (["ingresses.extensions"], [], True),
         ([INGRESS_TYPE], [], True),
         (["*.extensions"], [], True),
+        (["*.k8s.io"], [], True),
         (["configmaps"], [], False),
         ([], ["ingresses"], False),
         ([], ["ingresses.extensions"], False),
@@ -232,6 +233,7 @@ def test_filters_by_either_name(shop, included, excluded, taken):
     plan = shop.engine.plan("try-1", spec)
 
     assert any(entry.kind == "Ingress" for entry in plan.entries) == taken
+    assert not [notice for notice in plan.notices if "resources: " in notice.what]
 
 
 def test_what_exists_in_the_target(shop):
@@ -253,6 +255,20 @@ def test_what_exists_in_the_target(shop):
     assert entry.converted_from == "extensions/v1beta1"
     assert {x.path.partition("[")[0] for x in entry.differences} == {"spec.rules"}
     assert shop.object(INGRESS_TYPE, NAMESPACE, "web")["spec"] == NEW_SPEC
+
+
+def test_what_is_left_as_it_is_is_not_called_converted(shop):
+    """A line of which nothing is written says nothing of a conversion."""
+    other = item(
+        "networking.k8s.io/v1", "Ingress", "web", {"rules": [{"host": "b.io"}]}
+    )
+    shop.simulated.load([SPACE, other])
+
+    plan = shop.engine.plan("try-1", SPEC)
+
+    entry = entry_of(plan, "Ingress")
+    assert (entry.action, entry.converted_from) == (PlanAction.SKIP, "")
+    assert "converted" not in str(plan)
 
 
 @pytest.mark.parametrize("newer", ["networking.k8s.io/v1", "networking.k8s.io/v1beta1"])
