@@ -68,6 +68,117 @@ def test_nothing_of_the_samples_is_lost(sample):
         assert body["metadata"]["name"] == sample["metadata"]["name"]
 
 
+# --- autoscalers ------------------------------------------------------------------------
+
+
+def scaled(**parts):
+    """Return an autoscaler."""
+    body = item("autoscaling/v2beta1", "HorizontalPodAutoscaler", "web", AUTOSCALED)
+    return {**copy.deepcopy(body), **parts}
+
+
+def test_the_target_of_a_container():
+    """A metric of one container keeps the container beside its target."""
+    container = {"name": "cpu", "container": "main", "targetAverageUtilization": 60}
+    metrics = [{"type": "ContainerResource", "containerResource": container}]
+    body = scaled(spec={**AUTOSCALED, "metrics": metrics})
+
+    (found,) = converted(body)["spec"]["metrics"]
+
+    assert found["containerResource"] == {
+        "name": "cpu",
+        "container": "main",
+        "target": {"type": "Utilization", "averageUtilization": 60},
+    }
+
+
+DESCRIBED = {"kind": "Service", "name": "web"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "current", "expected"),
+    [
+        (
+            "resource",
+            {
+                "name": "cpu",
+                "currentAverageUtilization": 5,
+                "currentAverageValue": "1m",
+            },
+            {
+                "name": "cpu",
+                "current": {"averageUtilization": 5, "averageValue": "1m"},
+            },
+        ),
+        (
+            "pods",
+            {"metricName": "hits", "currentAverageValue": "3"},
+            {"metric": {"name": "hits"}, "current": {"averageValue": "3"}},
+        ),
+        (
+            "object",
+            {"metricName": "hits", "target": DESCRIBED, "currentValue": "3"},
+            {
+                "metric": {"name": "hits"},
+                "describedObject": DESCRIBED,
+                "current": {"value": "3"},
+            },
+        ),
+        (
+            "external",
+            {
+                "metricName": "hits",
+                "metricSelector": SELECTOR,
+                "currentValue": "3",
+                "currentAverageValue": "1",
+            },
+            {
+                "metric": {"name": "hits", "selector": SELECTOR},
+                "current": {"value": "3", "averageValue": "1"},
+            },
+        ),
+    ],
+)
+def test_what_an_autoscaler_saw_last(kind, current, expected):
+    """A status that is restored is one of the newer version."""
+    status = {"currentMetrics": [{"type": kind.title(), kind: current}]}
+
+    (found,) = converted(scaled(status=status))["status"]["currentMetrics"]
+
+    assert found[kind] == expected
+
+
+def test_a_behavior_leaves_the_other_annotations():
+    """The behavior becomes a field, and what users wrote beside it stays."""
+    behavior = json.dumps({"ScaleUp": {"Policies": [{"Type": "Pods"}], "Other": None}})
+    key = "autoscaling.alpha.kubernetes.io/behavior"
+    body = scaled()
+    body["metadata"]["annotations"] = {key: behavior, "team": "a"}
+
+    found = converted(body)
+
+    assert found["spec"]["behavior"] == {"scaleUp": {"policies": [{"type": "Pods"}]}}
+    assert found["metadata"]["annotations"] == {"team": "a"}
+    body["metadata"]["annotations"] = {key: behavior}
+    assert "annotations" not in converted(body)["metadata"]
+    body["metadata"]["annotations"] = {key: "{"}
+    assert len(lost_of(body)) == 1
+
+
+def test_a_subject_of_another_group():
+    """A subject that is none of Kubernetes' kinds keeps its group."""
+    body = item(
+        "rbac.authorization.k8s.io/v1alpha1",
+        "RoleBinding",
+        "web",
+        subjects=[{"kind": "Robot", "name": "r", "apiVersion": "example.com/v1"}],
+    )
+
+    (found,) = converted(body)["subjects"]
+
+    assert found == {"kind": "Robot", "name": "r", "apiGroup": "example.com"}
+
+
 # --- workloads, which no server of today serves in old versions ------------------------
 
 
@@ -445,6 +556,15 @@ X = "x-kubernetes-"
                 "not": {"description": "no"},
             },
             [".oneOf[1].properties[b]", ".not.description"],
+        ),
+        (
+            {
+                "type": "object",
+                "properties": {"a": {"type": "array", "items": {"type": "string"}}},
+                "allOf": [{"properties": {"a": {"items": {"type": "string"}}}}],
+                "anyOf": [{"items": {"minLength": 1}}],
+            },
+            [".allOf[0].properties[a].items.type", ".anyOf[0].items"],
         ),
         ({"type": "object", "properties": {"metadata": {"type": "object"}}}, []),
         (
