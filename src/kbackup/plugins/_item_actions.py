@@ -79,7 +79,8 @@ class RestoreInput:
     Attributes:
         item: The object as it would be written so far: metadata reset, no status,
             source namespace; never to be changed.
-        item_from_backup: The object as it was stored, status included.
+        item_from_backup: The object as it was stored, status included; in the version
+            that is written, where the target does not serve that of the backup.
         identifier: Its type, source namespace and name.
         restore: The restore that is planned.
         backup: The backup that is restored.
