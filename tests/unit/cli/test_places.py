@@ -212,18 +212,18 @@ def test_doctor_names_what_a_backup_needs(backed_up, tmp_path):
     assert found["needed types"][0] == "ok"
 
 
-def test_doctor_names_versions_that_are_gone(kbackup, directory):
+def test_doctor_names_versions_that_are_not_served(kbackup, directory):
     """A type that the target serves in another version only is told, as the plan does."""
     out = io.BytesIO()
     body = {
-        "apiVersion": "batch/v1beta1",
+        "apiVersion": "batch/v2",
         "kind": "CronJob",
         "metadata": {"name": "nightly", "namespace": "shop"},
     }
     with ArchiveWriter(out, mtime=0) as archive:
         archive.add(
             resource="cronjobs.batch",
-            version="v1beta1",
+            version="v2",
             namespace="shop",
             name="nightly",
             body=json.dumps(body).encode(),
@@ -239,7 +239,7 @@ def test_doctor_names_versions_that_are_gone(kbackup, directory):
     done = kbackup("doctor", "--from-backup", "old", "-o", "json")
     planned = kbackup("restore", "plan", "--from-backup", "old")
 
-    told = "the target serves batch/v1 of cronjobs.batch, the backup has batch/v1beta1"
+    told = "the target serves batch/v1 of cronjobs.batch, the backup has batch/v2"
     assert findings(done)["needed types"] == ("warning", told)
     assert told in planned.out
 
