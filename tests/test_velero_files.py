@@ -19,7 +19,13 @@ from kbackup.errors import (
     RestoreExistsError,
     RestoreNotFoundError,
 )
-from kbackup.models import ObjectMeta, Restore, RestorePhase, RestoreSpec
+from kbackup.models import (
+    ObjectMeta,
+    Restore,
+    RestoreOptions,
+    RestorePhase,
+    RestoreSpec,
+)
 from kbackup.restore import PlanAction
 from kbackup.testing import SimulatedCluster
 
@@ -279,7 +285,7 @@ def test_backup_that_owns_a_snapshot(store):
 
 @old
 def test_body_of_another_version_than_its_directory(store):
-    """A CRD that 1.8 filed as v1 and stored as v1beta1 is read, and not forced on v1."""
+    """A CRD that 1.8 filed as v1 and stored as v1beta1 is read, and converted to v1."""
     crd = "customresourcedefinitions.apiextensions.k8s.io/coins.example.com"
     with store.open_archive("till-s") as reader:
         items = {str(item.identifier): item.content for item in reader}
@@ -287,13 +293,20 @@ def test_body_of_another_version_than_its_directory(store):
     assert store.verify("till-s").problems == ()
 
     with SimulatedCluster() as simulated, simulated.connect() as cluster:
-        plan = RestoreEngine(cluster, store).plan(
-            "again", RestoreSpec(backup_name="till-s")
-        )
+        engine, spec = RestoreEngine(cluster, store), RestoreSpec(backup_name="till-s")
+        plain = engine.plan("again", spec, RestoreOptions(convert=False))
+        plan = engine.plan("again", spec)
+        result = engine.apply(plan)
+        (coin,) = simulated.objects("coins.example.com")
     conflicts = {
         str(entry.identifier): entry.reason
-        for entry in plan.entries
+        for entry in plain.entries
         if entry.action is PlanAction.CONFLICT
     }
     assert "the backup has apiextensions.k8s.io/v1beta1" in conflicts[crd]
     assert set(conflicts) == {crd, "coins.example.com/till/penny"}
+    assert not plan.counts[PlanAction.CONFLICT]
+    (line,) = [each for each in plan.entries if str(each.identifier) == crd]
+    assert line.converted_from == "apiextensions.k8s.io/v1beta1"
+    assert result.results.errors == ()
+    assert coin["spec"] == items["coins.example.com/till/penny"]["spec"]
