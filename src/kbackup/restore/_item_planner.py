@@ -27,12 +27,9 @@ from kbackup.catalog.engine import (
     is_endpoints_of_selector,
 )
 from kbackup.errors import ActionError, ArchiveCorruptError, KBackupError
-from kbackup.hooks import has_init_containers
 from kbackup.models import GroupResource, Item, ResourceIdentifier, well_known
 from kbackup.plugins.engine import ODD, oddity
 from kbackup.restore._adoption import (
-    awaits_owner,
-    made_idle,
     runs_pods,
 )
 from kbackup.restore._claims import (
@@ -44,35 +41,30 @@ from kbackup.restore._claims import (
 from kbackup.restore._class_changes import CHANGE_STORAGE_CLASS, ClassChanges
 from kbackup.restore._converting import ConvertedItem, with_conversion
 from kbackup.restore._desired import Desired, DesiredMaker, is_wanted
-from kbackup.restore._existing import decide
-from kbackup.restore._field_managers import lacks_managers, wants_managers
+from kbackup.restore._field_managers import wants_managers
 from kbackup.restore._filters import keeps_despite_where
 from kbackup.restore._foreign import ForeignChanges
-from kbackup.restore._hooked_pods import made, unhooked
+from kbackup.restore._hooked_pods import made
 from kbackup.restore._item_case import ItemCase
 from kbackup.restore._makers import Makers
 from kbackup.restore._namespaces import is_terminating
 from kbackup.restore._notices import NoticeBook
-from kbackup.restore._owners import STILL_OWNERLESS, lacking
+from kbackup.restore._owners import STILL_OWNERLESS
 from kbackup.restore._plan_entry import (
     ALONG,
     BY_SECOND,
     PlanAction,
     PlanEntry,
-    Precondition,
 )
 from kbackup.restore._plan_state import PlanState
 from kbackup.restore._request import RestoreRequest
-from kbackup.restore._reset import is_labelled
-from kbackup.restore._seen import FoundObject, LiveObject, TypeView, cleaned
+from kbackup.restore._seen import FoundObject, LiveObject, TypeView
 from kbackup.restore._serving import has_served_twin
-from kbackup.restore._statuses import lacks_status
+from kbackup.restore._taken_places import TakenPlaces
 from kbackup.restore._types import takes_new
 from kbackup.restore._undone import Undone
 from kbackup.restore._volume_planner import Refusal, VolumePlanner
 
-_GIVEN_BACK = "its field managers are given back"
-_STATUS_BACK = "its status is restored"
 _SERVED = "its type is served: left as it is, and whether it differs is not known"
 _decode = msgspec.json.decode
 
@@ -98,6 +90,7 @@ class ItemPlanner:
         self._foreign = foreign
         self._makers = Makers(request, state, book)
         self._undone = Undone(request, book)
+        self._taken = TakenPlaces(request, maker)
         self._volumes = VolumePlanner(request, contents, state, book)
         self._classes = ClassChanges(request, state, book)
         self._selects = bool(request.filters.selectors or request.options.where)
@@ -317,7 +310,7 @@ class ItemPlanner:
         if case.view.is_volume and (refused := self._refused(case, desired, seen)):
             return case.entry(*refused)
         if seen is not None:
-            return self._meet(case, desired, dict(seen))
+            return self._taken.meet(case, desired, dict(seen))
         if unreadable and self._is_served(case.target):
             return case.entry(PlanAction.SKIP, f"{_SERVED}; {unreadable}")
         view, item, target = case.view, case.item, case.target
@@ -344,82 +337,6 @@ class ItemPlanner:
         existed = case.live is not None
         return self._volumes.refused(
             case.ref, case.content, desired, live, existed=existed
-        )
-
-    def _meet(
-        self, case: ItemCase, desired: Desired, live: dict[str, Any]
-    ) -> PlanEntry:
-        """Decide about an item whose place is taken."""
-        metadata = live["metadata"]
-        if metadata.get("deletionTimestamp"):
-            return self._follow(case, desired)
-        seen = Precondition(
-            metadata.get("uid", ""), metadata.get("resourceVersion", "")
-        )
-        is_kept = case.owned.role is Role.ADOPTED and not case.view.is_claim
-        keeper = ownership(live).maker if is_kept else None
-        rules, hide = self._request.rules, self._request.hides(case.item)
-        ours = is_labelled(metadata.get("labels"), self._request.restore_label)
-        if ours and desired.owners:
-            case.untied = lacking(desired.owners, live)
-        due = self._due(case, desired, live) if ours else {}
-        waits: dict[str, Any] = {}
-        if ours and is_kept and awaits_owner(live):  # and its owner was refused then
-            desired, waits = made_idle(desired), {"adopter": case.adopter, "idle": True}
-        case.met = cleaned(live)
-        if not has_init_containers(live, desired.init_containers):
-            desired = case.unhooked = unhooked(self._maker, case)
-        verdict = decide(desired.content, case.met, rules, hide=hide)
-        if verdict.action is PlanAction.UNCHANGED:
-            if due:  # an earlier run ended between its writes
-                return case.entry(
-                    PlanAction.UPDATE,
-                    _told_due(due),
-                    digest=desired.digest,
-                    precondition=seen,
-                    **due,
-                    **waits,
-                )
-            reason = verdict.reason
-            return case.entry(verdict.action, reason, precondition=seen, **waits)
-        writes = verdict.action.writes
-        if keeper is not None:
-            # To scale a live Deployment's ReplicaSet is to work against the Deployment.
-            reason = f"exists; it is left to {keeper}"
-            return case.entry(PlanAction.SKIP, reason, precondition=seen)
-        return case.entry(
-            verdict.action,
-            case.reason(verdict.action, verdict.reason) if writes else verdict.reason,
-            differences=verdict.differences,
-            digest=desired.digest if writes else "",
-            precondition=seen,
-            cluster_wide=writes and not case.target.namespace,
-            **waits,
-        )
-
-    def _due(
-        self, case: ItemCase, desired: Desired, live: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        """What the line of an object that this restore made says of second writes."""
-        due: dict[str, Any] = {}
-        if case.second_write and lacks_managers(case.item, live):
-            due["second_write"] = True
-        if case.status == BY_SECOND and lacks_status(desired.status, live):
-            due["status"] = BY_SECOND
-        return due
-
-    def _follow(self, case: ItemCase, desired: Desired) -> PlanEntry:
-        """The line of an item whose place is about to be free."""
-        reason = "the live one is being deleted: written when it is gone"
-        action = PlanAction.CREATE
-        return case.entry(
-            action,
-            case.reason(action, reason),
-            digest=desired.digest,
-            cluster_wide=not case.target.namespace,
-            second_write=case.second_write,
-            status=case.status,
-            adopter=case.adopter,
         )
 
     def _as_placed(self, case: ItemCase, entry: PlanEntry) -> PlanEntry:
@@ -487,8 +404,3 @@ class ItemPlanner:
             return  # it is not written: what an action thinks of it does not matter
         for wanted in desired.additional:
             self._state.want(case.ref, wanted)
-
-
-def _told_due(due: Mapping[str, Any]) -> str:
-    told = [_STATUS_BACK] * ("status" in due) + [_GIVEN_BACK] * ("second_write" in due)
-    return f"{' and '.join(told)}, nothing else"

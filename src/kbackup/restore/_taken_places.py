@@ -1,0 +1,119 @@
+"""What becomes of an item whose place in the target is taken.
+
+Held against the object that is there: nothing, an update, what an earlier run of the same
+restore still owes it, or a wait until it is gone. Called by the item planner; writes
+nothing.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from kbackup._kits.controlled import Role, ownership
+from kbackup.hooks import has_init_containers
+from kbackup.restore._adoption import awaits_owner, made_idle
+from kbackup.restore._desired import Desired, DesiredMaker
+from kbackup.restore._existing import decide
+from kbackup.restore._field_managers import lacks_managers
+from kbackup.restore._hooked_pods import unhooked
+from kbackup.restore._item_case import ItemCase
+from kbackup.restore._owners import lacking
+from kbackup.restore._plan_entry import (
+    BY_SECOND,
+    PlanAction,
+    PlanEntry,
+    Precondition,
+)
+from kbackup.restore._request import RestoreRequest
+from kbackup.restore._reset import is_labelled
+from kbackup.restore._seen import cleaned
+from kbackup.restore._statuses import lacks_status
+
+_GIVEN_BACK = "its field managers are given back"
+_STATUS_BACK = "its status is restored"
+
+
+class TakenPlaces:
+    """Decides about the items of one restore that the target has already."""
+
+    def __init__(self, request: RestoreRequest, maker: DesiredMaker) -> None:
+        self._request = request
+        self._maker = maker
+
+    def meet(self, case: ItemCase, desired: Desired, live: dict[str, Any]) -> PlanEntry:
+        """Decide about an item whose place is taken."""
+        metadata = live["metadata"]
+        if metadata.get("deletionTimestamp"):
+            return self._follow(case, desired)
+        seen = Precondition(
+            metadata.get("uid", ""), metadata.get("resourceVersion", "")
+        )
+        is_kept = case.owned.role is Role.ADOPTED and not case.view.is_claim
+        keeper = ownership(live).maker if is_kept else None
+        rules, hide = self._request.rules, self._request.hides(case.item)
+        ours = is_labelled(metadata.get("labels"), self._request.restore_label)
+        if ours and desired.owners:
+            case.untied = lacking(desired.owners, live)
+        due = self._due(case, desired, live) if ours else {}
+        waits: dict[str, Any] = {}
+        if ours and is_kept and awaits_owner(live):  # and its owner was refused then
+            desired, waits = made_idle(desired), {"adopter": case.adopter, "idle": True}
+        case.met = cleaned(live)
+        if not has_init_containers(live, desired.init_containers):
+            desired = case.unhooked = unhooked(self._maker, case)
+        verdict = decide(desired.content, case.met, rules, hide=hide)
+        if verdict.action is PlanAction.UNCHANGED:
+            if due:  # an earlier run ended between its writes
+                return case.entry(
+                    PlanAction.UPDATE,
+                    _told_due(due),
+                    digest=desired.digest,
+                    precondition=seen,
+                    **due,
+                    **waits,
+                )
+            reason = verdict.reason
+            return case.entry(verdict.action, reason, precondition=seen, **waits)
+        writes = verdict.action.writes
+        if keeper is not None:
+            # To scale a live Deployment's ReplicaSet is to work against the Deployment.
+            reason = f"exists; it is left to {keeper}"
+            return case.entry(PlanAction.SKIP, reason, precondition=seen)
+        return case.entry(
+            verdict.action,
+            case.reason(verdict.action, verdict.reason) if writes else verdict.reason,
+            differences=verdict.differences,
+            digest=desired.digest if writes else "",
+            precondition=seen,
+            cluster_wide=writes and not case.target.namespace,
+            **waits,
+        )
+
+    def _due(
+        self, case: ItemCase, desired: Desired, live: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """What the line of an object that this restore made says of second writes."""
+        due: dict[str, Any] = {}
+        if case.second_write and lacks_managers(case.item, live):
+            due["second_write"] = True
+        if case.status == BY_SECOND and lacks_status(desired.status, live):
+            due["status"] = BY_SECOND
+        return due
+
+    def _follow(self, case: ItemCase, desired: Desired) -> PlanEntry:
+        """The line of an item whose place is about to be free."""
+        reason = "the live one is being deleted: written when it is gone"
+        action = PlanAction.CREATE
+        return case.entry(
+            action,
+            case.reason(action, reason),
+            digest=desired.digest,
+            cluster_wide=not case.target.namespace,
+            second_write=case.second_write,
+            status=case.status,
+            adopter=case.adopter,
+        )
+
+
+def _told_due(due: Mapping[str, Any]) -> str:
+    told = [_STATUS_BACK] * ("status" in due) + [_GIVEN_BACK] * ("second_write" in due)
+    return f"{' and '.join(told)}, nothing else"
