@@ -79,6 +79,7 @@ from kbackup.models._operations import (
 )
 from kbackup.models._options import (
     BackupOptions,
+    ExistingPolicy,
     ItemPredicate,
     ItemTransform,
     RestoreOptions,
@@ -348,6 +349,7 @@ __all__ = [
     "EngineSettings",
     "ExecHook",
     "ExecRestoreHook",
+    "ExistingPolicy",
     "ExistingResourcePolicy",
     "GroupResource",
     "GroupVersionResource",

@@ -20,6 +20,7 @@ from kbackup.models._model import Model, mapping, sequence, short_repr, strings
 from kbackup.models._policies import ResourceModifiers, ResourcePolicies
 from kbackup.models._restore import ExistingResourcePolicy
 
+ExistingPolicy = Literal["none", "update", "apply", "recreate"]
 ItemPredicate = Callable[[Mapping[str, Any]], bool]
 ItemTransform = Callable[[dict[str, Any]], Mapping[str, Any] | None]
 
@@ -109,6 +110,13 @@ class RestoreOptions:
             order.
         existing_cluster_resource_policy: What happens to cluster-scoped objects that
             are there; None: they are left alone.
+        existing_policies: What happens to objects that are there, more closely: by type,
+            by ``TYPE/NAMESPACE/NAME`` as the plan names what it writes, or by ``*`` for
+            all that are in a namespace; the closest counts, and then the policies above.
+            ``apply`` sends the fields that users managed in the backup by server-side
+            apply, ``recreate`` deletes the object and creates it anew.
+        force_conflicts: ``apply`` takes fields from managers that set them otherwise;
+            without it, they are conflicts.
         controlled: What a controller in the restore makes itself is left to it
             (``recreate``), or created and adopted by it (``adopt``).
         relink_owners: Owner references are set to the new objects.
@@ -140,6 +148,10 @@ class RestoreOptions:
     existing_cluster_resource_policy: ExistingResourcePolicy | None = attrs.field(
         default=None, converter=_policy
     )
+    existing_policies: Mapping[str, ExistingPolicy] = attrs.field(
+        factory=dict, converter=mapping
+    )
+    force_conflicts: bool = False
     controlled: Literal["recreate", "adopt"] = "recreate"
     relink_owners: bool = True
     managed_fields: Literal["auto", "restore", "drop"] = "auto"

@@ -26,7 +26,7 @@ from kbackup.restore._plan_entry import PlanAction, PlanEntry
 from kbackup.restore._plan_state import Key
 from kbackup.restore._reads import bears_on_everything
 from kbackup.restore._request import RestoreRequest
-from kbackup.restore._writer import CREATED, FAILED, UNCHANGED
+from kbackup.restore._writer import CREATED, FAILED, RECREATED, UNCHANGED
 
 Content = Mapping[str, Any]
 
@@ -76,7 +76,7 @@ def waits_in_vain(
     done = {outcome.identifier: outcome.action for outcome in outcomes}
     lost = {_key(entry) for entry in entries if done.get(entry.target) == FAILED}
     for entry in entries if lost else ():
-        is_there = done.get(entry.target) in (CREATED, UNCHANGED)
+        is_there = done.get(entry.target) in (CREATED, RECREATED, UNCHANGED)
         if entry.adopter and is_there and _owner_key(entry) in lost:
             idle = "; it has no replicas, and runs nothing" if entry.idle else ""
             owner = f"{_short(entry.adopter)}, which was not restored"

@@ -16,7 +16,7 @@ from kbackup.restore._adoption import as_scaled
 from kbackup.restore._answers import Answer, leaving, may_pass
 from kbackup.restore._desired import Desired
 from kbackup.restore._dropped import warn_of_dropped, warn_of_dropped_status
-from kbackup.restore._existing import ExistingRules, Verdict, decide
+from kbackup.restore._existing import Verdict, decide
 from kbackup.restore._owners import (
     STILL_OWNERLESS,
     OwnerLinks,
@@ -25,6 +25,7 @@ from kbackup.restore._owners import (
     without_blocks,
 )
 from kbackup.restore._plan_entry import PlanAction, PlanEntry, Precondition
+from kbackup.restore._policies import Policies
 from kbackup.restore._reset import is_labelled
 from kbackup.restore._second_writes import SecondWrites, goes_along
 from kbackup.restore._seen import cleaned
@@ -56,7 +57,7 @@ class Creator:
         *,
         contents: ArchiveContents,
         owners: OwnerLinks,
-        rules: ExistingRules,
+        policies: Policies,
         restore_label: str,
         run: Run,
     ) -> None:
@@ -64,7 +65,7 @@ class Creator:
         self._updater = updater
         self._second = SecondWrites(server, contents, run)
         self._owners = owners
-        self._rules = rules
+        self._policies = policies
         self._label = restore_label
         self._run = run
         self._deferred: Counter[ResourceIdentifier] = Counter()
@@ -140,9 +141,9 @@ class Creator:
             return Attempt(action=FAILED if fails else "", reason=reason)
         if live["metadata"].get("deletionTimestamp"):
             return Attempt(reason=leaving(live))
-        return self._meet(entry, resource, desired, live)
+        return self.meet(entry, resource, desired, live)
 
-    def _meet(
+    def meet(
         self,
         entry: PlanEntry,
         resource: APIResource,
@@ -179,7 +180,7 @@ class Creator:
     ) -> Verdict:
         """Hold it against the live one, which is cleaned; an owner may have scaled it."""
         wanted = as_scaled(desired.content, live) if entry.idle else desired.content
-        return decide(wanted, cleaned(live), self._rules)
+        return decide(wanted, cleaned(live), self._policies.of(entry.target))
 
     def complete(
         self, entry: PlanEntry, resource: APIResource, desired: Desired

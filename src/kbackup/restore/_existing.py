@@ -1,4 +1,4 @@
-"""What to do about an object that the target has already: none or update.
+"""What to do about an object that the target has already.
 
 Pure: the desired item and the live one in, a verdict out. Asked by the planner, and by
 the writer when an object appeared meanwhile.
@@ -106,7 +106,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What becomes of an existing object.
 
     Attributes:
-        action: unchanged, update, skip or conflict.
+        action: unchanged, update, recreate, skip or conflict.
         reason: Why.
         differences: From the live object to the desired one.
     """
@@ -123,6 +123,9 @@ class ExistingRules:
     Attributes:
         update: Namespaced objects become as in the backup.
         update_cluster: Cluster-scoped ones, too.
+        recreate: One that differs is deleted and created anew.
+        apply: Only what is applied becomes as in the backup.
+        force: What others manage is taken from them.
         keep_node_ports: Node ports of Services count.
         is_copy: Namespaces are restored under other names: of a role binding that
             exists the subjects stay, and those of the copy are added.
@@ -130,6 +133,9 @@ class ExistingRules:
 
     update: bool = False
     update_cluster: bool = False
+    recreate: bool = False
+    apply: bool = False
+    force: bool = False
     keep_node_ports: bool = False
     is_copy: bool = False
 
@@ -163,6 +169,8 @@ def decide(
     if left_alone:
         return Verdict(action=PlanAction.SKIP, reason=left_alone, differences=found)
     refused = _immutable_field(goal, live, found) or _lost_version(goal, live)
+    if rules.recreate and not reason:  # what is merged keeps what only the live one has
+        return Verdict(action=PlanAction.RECREATE, reason=refused, differences=found)
     if refused:
         return Verdict(action=PlanAction.CONFLICT, reason=refused, differences=found)
     return Verdict(action=PlanAction.UPDATE, reason=reason, differences=found)

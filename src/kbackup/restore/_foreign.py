@@ -37,7 +37,7 @@ class ForeignChanges:
     ) -> PlanEntry:
         """Return the line that says what was changed in an item, and by whom.
 
-        The differences of an update have the changes in them already.
+        The differences from a live object have the changes in them already.
 
         Args:
             entry: The line of the plan so far.
@@ -54,7 +54,7 @@ class ForeignChanges:
             return entry
         by = f"changed by {', '.join(desired.changed_by)}"
         reason = f"{entry.reason}; {by}" if entry.reason else by
-        if entry.action is PlanAction.UPDATE:
+        if entry.differences or entry.action is PlanAction.UPDATE:
             return replace(entry, reason=reason, changed_by=desired.changed_by)
         return replace(
             entry, reason=reason, changes=found, changed_by=desired.changed_by

@@ -100,7 +100,7 @@ class ItemCase(msgspec.Struct):
         parts = [part for part in (first, conversion) if part]
         if self.line is not None:
             parts += [self.line.text, *self.line.problems]
-        if self.owned.owners and action is PlanAction.CREATE and not self.relinks:
+        if self.owned.owners and action.makes and not self.relinks:
             named = ", ".join(str(owner) for owner in self.owned.owners)
             adopted = self.owned.role in (Role.ADOPTED, Role.MADE)
             if self.orphan:

@@ -283,7 +283,7 @@ class ItemPlanner:
 
     def _note_kin(self, case: ItemCase, entry: PlanEntry, desired: Desired) -> None:
         """Note who comes after its owners, and who would run before its owner comes."""
-        if case.relinks and entry.action is PlanAction.CREATE:
+        if case.relinks and entry.action.makes:
             self._state.owned[entry.identifier] = case.owned.owners
         if entry.adopter and runs_pods(desired.content):
             self._state.active_sets.add(entry.identifier)
@@ -357,7 +357,7 @@ class ItemPlanner:
         """Whether an unseen CRD need not be written: the target has its type."""
         if (
             target.group_resource != well_known.CRDS
-            or self._request.rules.update_cluster
+            or self._request.policies.of(target).update_cluster
         ):
             return False
         served = self._request.discovery.get(GroupResource.parse(target.name))

@@ -10,7 +10,7 @@ from typing import Any
 
 from kbackup.errors import ClusterError
 from kbackup.models import ResourceIdentifier, well_known
-from kbackup.restore._plan_entry import PlanAction, PlanEntry
+from kbackup.restore._plan_entry import PlanEntry
 from kbackup.restore._reads import MemoReader, bears_on_everything
 
 Content = Mapping[str, Any]
@@ -25,7 +25,7 @@ class NodePorts:
     def see(self, entry: PlanEntry, content: Content) -> None:
         """Look at an item that would be written; *content* as it would be."""
         is_service = entry.target.group_resource == well_known.SERVICES
-        if not is_service or entry.action is not PlanAction.CREATE:
+        if not is_service or not entry.action.makes:
             return
         if ports := _ports_of(content):
             self._asked[entry.target] = ports

@@ -33,6 +33,7 @@ from kbackup.restore._statuses import has_odd_wish
 Content = Mapping[str, Any]
 
 _CLUSTER_WIDE = "changes something that is not confined to a namespace"
+_RECREATED = "deleted and created anew: in between it is not there; what it owns stays"
 _RBAC = "grants rights (RBAC)"
 _RBAC_CHANGED = "changes rights (RBAC)"
 _TRAFFIC = "changes what the network lets through"
@@ -87,6 +88,7 @@ _SOURCE_DISK = "uses the original disk: the source may still be writing to it"
 
 _ORDER = (
     _TAKEN,
+    _RECREATED,
     _CLUSTER_WIDE,
     _RBAC,
     _RBAC_CHANGED,
@@ -190,8 +192,8 @@ class NoticeBook:
             converted: A webhook has to convert it to the version that is stored.
         """
         target = entry.target
-        if entry.cluster_wide:
-            self._note(_CLUSTER_WIDE, target)
+        for sentence in _of_line(entry):
+            self._note(sentence, target)
         if any(owners):
             self._note(_OWNERLESS, target)
         if converted:
@@ -310,6 +312,13 @@ class NoticeBook:
         self._found.setdefault(sentence, []).append(item)
 
 
+def _of_line(entry: PlanEntry) -> Iterable[str]:
+    if entry.action is PlanAction.RECREATE:
+        yield _RECREATED
+    if entry.cluster_wide:
+        yield _CLUSTER_WIDE
+
+
 def _sentences(entry: PlanEntry, content: Content, live: Content) -> Iterable[str]:
     kind, spec, before = _kind(entry), _spec_of(content), _spec_of(live)
     if kind[0] in _RBAC_GROUPS:
@@ -354,7 +363,7 @@ def _traffic(entry: PlanEntry) -> Iterable[str]:
 def _starts(entry: PlanEntry, spec: Content, before: Content) -> bool:
     if entry.action is PlanAction.UPDATE:
         return _is_still(before) and not _is_still(spec)
-    if entry.action is not PlanAction.CREATE:
+    if not entry.action.makes:
         return False
     return _kind(entry) in (_JOB, _CRON_JOB) and not spec.get("suspend")
 

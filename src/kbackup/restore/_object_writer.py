@@ -1,4 +1,4 @@
-"""One entry of a plan, written: create, update, or find that it is done already.
+"""One entry of a plan, written: create, update, recreate, or find that it is done.
 
 Called by the writer's threads. Here is what comes before the write: the item as it is to
 be written, the place at the gate, what actions begin. The writes themselves are in
@@ -7,6 +7,7 @@ be written, the place at the gate, what actions begin. The writes themselves are
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from enum import Enum, auto
 
 from kbackup.archive import ArchiveContents
 from kbackup.cluster import Cluster
@@ -20,16 +21,26 @@ from kbackup.restore._claims import ClaimLine, ClaimVerdict
 from kbackup.restore._creating import Creator
 from kbackup.restore._desired import Desired, DesiredMaker
 from kbackup.restore._disk_watch import DiskWatch
-from kbackup.restore._existing import ExistingRules
 from kbackup.restore._gate import Gate
 from kbackup.restore._hooked_pods import is_hooked
 from kbackup.restore._owners import OwnerLinks
 from kbackup.restore._plan_entry import PlanAction, PlanEntry
+from kbackup.restore._policies import Policies
+from kbackup.restore._recreating import DELETED, Recreator
 from kbackup.restore._redaction import Redaction
 from kbackup.restore._server import Server
 from kbackup.restore._types import ServedTypes
 from kbackup.restore._updating import MOVED, Updater, other_digest
-from kbackup.restore._writer import FAILED, Attempt
+from kbackup.restore._writer import FAILED, UNTOLD, Attempt
+
+_FIRST_LOOK, _LONGEST_WAIT = 0.05, 2.0  # seconds, at the end of what is deleted
+
+
+class _Aside(Enum):
+    """What comes before an entry is written, and not at the gate."""
+
+    BEGIN = auto()
+    AWAIT_END = auto()
 
 
 class ObjectWriter:
@@ -47,7 +58,7 @@ class ObjectWriter:
         contents: ArchiveContents,
         maker: DesiredMaker,
         lines: Mapping[ResourceIdentifier, ClaimLine],
-        rules: ExistingRules,
+        policies: Policies,
         redaction: Redaction,
         restore_label: str,
         gate: Gate,
@@ -57,16 +68,17 @@ class ObjectWriter:
         dry_run: bool = False,
     ) -> None:
         self._server = Server(cluster, gate=gate, redaction=redaction, dry_run=dry_run)
-        self._updater = Updater(self._server, rules, run)
+        self._updater = Updater(self._server, policies, run)
         self._creator = Creator(
             self._server,
             self._updater,
             contents=contents,
             owners=owners,
-            rules=rules,
+            policies=policies,
             restore_label=restore_label,
             run=run,
         )
+        self._recreator = Recreator(self._server, self._updater, self._creator)
         self._disks = DiskWatch(cluster)
         self._gate = gate
         self._types = types
@@ -86,9 +98,11 @@ class ObjectWriter:
         """How many writes the server seems to bear at this moment."""
         return self._gate.limit
 
-    def may_have_written(self, entry: PlanEntry) -> bool:
-        """Whether a write of the entry was sent whose answer did not come."""
-        return self._server.lost_an_answer(entry)
+    def untold(self, entry: PlanEntry) -> str:
+        """What is to be known of an entry that was begun when the run ended."""
+        if self._recreator.has_deleted(entry):
+            return DELETED
+        return UNTOLD if self._server.lost_an_answer(entry) else ""
 
     def write(self, entry: PlanEntry) -> Attempt:
         """Try to carry out one entry; an error becomes part of the attempt."""
@@ -104,17 +118,34 @@ class ObjectWriter:
             return Attempt(action=FAILED, reason=f"{type(exc).__name__}{words}")
 
     def _begin_and_write(self, entry: PlanEntry) -> Attempt:
-        while (attempt := self._at_gate(entry)) is None:
-            self._begin(entry)  # not at the gate: it says nothing about the server
+        # Not at the gate: it says nothing about the server.
+        while isinstance(attempt := self._at_gate(entry), _Aside):
+            if attempt is _Aside.BEGIN:
+                self._begin(entry)
+            else:
+                self._await_end(entry)
         return attempt
 
-    def _at_gate(self, entry: PlanEntry) -> Attempt | None:
+    def _await_end(self, entry: PlanEntry) -> None:
+        """Wait a moment until what was deleted is gone, so that no gap gets wide.
+
+        What a finalizer holds longer is tried again as whatever may pass.
+        """
+        resource, cancel = self._types.find(entry), self._run.cancel
+        waited, pause = 0.0, _FIRST_LOOK
+        while resource is not None and waited < _LONGEST_WAIT:
+            if self._recreator.is_gone(entry, resource):
+                return
+            cancel.wait(pause)
+            waited, pause = waited + pause, pause * 2
+
+    def _at_gate(self, entry: PlanEntry) -> Attempt | _Aside:
         # Within the gate from the start: whoever waits holds no body in memory.
         with self._gate.writing(self._contents.size(entry.identifier)):
             return self._write(entry)
 
-    def _write(self, entry: PlanEntry) -> Attempt | None:
-        """Try to write one entry; None: first its actions are to begin."""
+    def _write(self, entry: PlanEntry) -> Attempt | _Aside:
+        """Try to write one entry, or say what comes first."""
         resource = self._types.find(entry)
         if resource is None:
             reason = f"{entry.target.group_resource} is not served (yet)"
@@ -127,12 +158,20 @@ class ObjectWriter:
         if refused := self._refused(entry, resource, desired):
             return Attempt(action=FAILED, reason=refused)
         if self._is_to_begin(entry, desired):
-            return None
-        if entry.action is PlanAction.UPDATE:
-            completes = entry.only_second_writes
-            change = self._creator.complete if completes else self._updater.update
-            return change(entry, resource, desired)
-        return self._creator.create(entry, resource, desired)
+            return _Aside.BEGIN
+        return self._send(entry, resource, desired) or _Aside.AWAIT_END
+
+    def _send(
+        self, entry: PlanEntry, resource: APIResource, desired: Desired
+    ) -> Attempt | None:
+        """Do what the plan says; None: the end of what was deleted is to be awaited."""
+        if entry.action is PlanAction.RECREATE:
+            return self._recreator.recreate(entry, resource, desired)
+        if entry.action is not PlanAction.UPDATE:
+            return self._creator.create(entry, resource, desired)
+        completes = entry.only_second_writes
+        change = self._creator.complete if completes else self._updater.update
+        return change(entry, resource, desired)
 
     def _rebind(
         self, entry: PlanEntry, resource: APIResource, claim: ResourceIdentifier
@@ -206,6 +245,8 @@ class ObjectWriter:
             live = self._server.look(entry, resource)
         except ForbiddenError:
             return entry.action is PlanAction.UNKNOWN
+        if entry.action is PlanAction.RECREATE:
+            return live is None or self._updater.fits(entry, desired, live)
         if live is None or entry.action is not PlanAction.UPDATE:
             return live is None and entry.action is not PlanAction.UPDATE
         return self._updater.fits(entry, desired, live)

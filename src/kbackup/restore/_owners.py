@@ -52,14 +52,14 @@ def link_plan(
     entries: Sequence[PlanEntry],
     owned: Mapping[ResourceIdentifier, tuple[Owner, ...]],
 ) -> LinkedPlan:
-    """Find the owners of the items in *owned*, which the plan creates."""
+    """Find the owners of the items in *owned*, which the plan makes."""
     known = {_key(entry): entry.identifier for entry in entries if is_usable(entry)}
     linked: list[PlanEntry] = []
     edges: list[tuple[ResourceIdentifier, ResourceIdentifier]] = []
     ownerless: list[ResourceIdentifier] = []
     for entry in entries:
         owners = owned.get(entry.identifier, ())
-        if not owners or entry.action is not PlanAction.CREATE:
+        if not owners or not entry.action.makes:
             linked.append(entry)
             continue
         found, lost = [], []

@@ -31,6 +31,7 @@ from kbackup.models import (
 from kbackup.plugins import Run, RunEnded, RunStarted
 from kbackup.plugins.engine import Operations
 from kbackup.restore._approval import check, refuse_unasked_volumes
+from kbackup.restore._before import save_before
 from kbackup.restore._damage import lost_items
 from kbackup.restore._modifier_source import named_digest
 from kbackup.restore._namespaces import what_holds
@@ -294,6 +295,8 @@ def _apply(
                 run.error(lost)
         for damage in contents.damage:
             run.error(f"the backup is damaged: {damage}")
+        workers = writers_of(session, request)
+        save_before(session.store, run, request, plan.entries, workers=workers)
         journal.recall(
             operations,
             session.plugins,
@@ -344,7 +347,7 @@ def _write(
         what_holds=partial(what_holds, request.cluster, types),
         workers=writers_of(session, request),
         room=objects.room,
-        may_have_written=objects.may_have_written,
+        untold=objects.untold,
         outcomes=outcomes,
     )
     if plan.memory is None:  # it was stored, without what its actions were answered

@@ -456,7 +456,7 @@ def _check_write(line: _Entry) -> None:
     if not line.action.writes:
         return
     needed = {"digest": line.digest, "apiVersion": line.api_version, "kind": line.kind}
-    if line.action is PlanAction.UPDATE:
+    if line.action in (PlanAction.UPDATE, PlanAction.RECREATE):
         needed["seen"] = str(line.seen or "")
     for key, value in needed.items():
         if not value:

@@ -32,6 +32,11 @@ class PlanAction(StrEnum):
     RECREATE = "recreate"
 
     @property
+    def makes(self) -> bool:
+        """Whether what is there afterwards is a new object."""
+        return self in _MAKING
+
+    @property
     def writes(self) -> bool:
         """Whether applying the entry sends a write."""
         return self in _WRITING
@@ -40,6 +45,7 @@ class PlanAction(StrEnum):
 _WRITING = frozenset(
     {PlanAction.CREATE, PlanAction.UPDATE, PlanAction.UNKNOWN, PlanAction.RECREATE}
 )
+_MAKING = frozenset({PlanAction.CREATE, PlanAction.RECREATE})
 PROBLEMS = (PlanAction.CONFLICT, PlanAction.UNKNOWN)
 ACTION_WIDTH = max(map(len, PlanAction))
 

@@ -23,6 +23,7 @@ from kbackup.models import (
 )
 from kbackup.plugins import ItemsProgressed, Run
 from kbackup.restore._adoption import IdleSets
+from kbackup.restore._before import told_before
 from kbackup.restore._claims import ClaimVerdict
 from kbackup.restore._converting import told_conversions
 from kbackup.restore._desired import DesiredMaker
@@ -412,6 +413,8 @@ class Planner:
         if request.modifiers is not None:
             for sentence in request.modifiers.modifiers.unmet(self._state.rules):
                 self._book.say(sentence)
+        if told := told_before(request.restore.name, self._state.entries):
+            self._book.say(told)
         if self._state.left_out:
             self._book.say(f"{self._state.left_out} items are left out by a function")
 

@@ -43,12 +43,13 @@ from kbackup.restore._object_writer import ObjectWriter
 from kbackup.restore._owners import OwnerLinks
 from kbackup.restore._plan_entry import PlanEntry
 from kbackup.restore._planner import Planned, Planner
+from kbackup.restore._policies import make_policies, type_of
 from kbackup.restore._priorities import SEPARATOR, Priorities
 from kbackup.restore._reads import MemoReader
 from kbackup.restore._record import why_no_record
 from kbackup.restore._redaction import make_redaction
 from kbackup.restore._refusals import refusals
-from kbackup.restore._request import RestoreRequest, existing_rules
+from kbackup.restore._request import RestoreRequest
 from kbackup.restore._selection import check_selection
 from kbackup.restore._session import Asked, Session, now
 from kbackup.restore._settings import needs_settings
@@ -169,7 +170,7 @@ def resolve(
             named_namespaces=frozenset(spec.included_namespaces),
         ),
         priorities=Priorities.of(_in_full(options.priorities, names)),
-        rules=existing_rules(spec, options),
+        policies=make_policies(spec, options, names),
         redaction=make_redaction(options.redact, names),
         statuses=make_status_rules(spec, names),
         modifiers=asked.modifiers,
@@ -205,6 +206,7 @@ def _type_names(
         status.excluded_resources,
         options.redact,
         options.priorities or (),
+        map(type_of, options.existing_policies),
     )
     for text in chain.from_iterable(listed):
         found = discovery.resolve(text)
@@ -244,7 +246,7 @@ def make_object_writer(
         contents=contents,
         maker=make_maker(session, request, run),
         lines={line.claim: line for line in claims},
-        rules=request.rules,
+        policies=request.policies,
         redaction=request.redaction,
         restore_label=request.restore_label,
         gate=Gate(

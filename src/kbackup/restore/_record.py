@@ -37,6 +37,7 @@ from kbackup.stores import RestoreFiles
 _WORDS = {
     "created": "created",
     "updated": "updated",
+    "recreated": "created",
     "failed": "failed",
     "unchanged": "skipped",
     "skipped": "skipped",

@@ -48,6 +48,8 @@ def refusals(cluster: Cluster, entries: Iterable[PlanEntry]) -> str:
 def _writes_of(entry: PlanEntry) -> Iterator[_Write]:
     namespace, resource = entry.target.namespace, entry.target.group_resource
     verb = "patch" if entry.action is PlanAction.UPDATE else "create"
+    if entry.action is PlanAction.RECREATE:
+        yield "delete", namespace, resource, ""
     yield verb, namespace, resource, ""
     if entry.status == BY_SECOND:
         yield "patch", namespace, resource, "status"

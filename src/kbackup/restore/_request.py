@@ -18,7 +18,6 @@ from kbackup.errors import InvalidSpecError
 from kbackup.hooks import InitHooks
 from kbackup.models import (
     Backup,
-    ExistingResourcePolicy,
     Item,
     Restore,
     RestoreOptions,
@@ -31,9 +30,9 @@ from kbackup.models import (
 )
 from kbackup.restore._asked import deciding_options
 from kbackup.restore._converting import Conversions
-from kbackup.restore._existing import ExistingRules
 from kbackup.restore._filters import Filters
 from kbackup.restore._modifier_source import LoadedModifiers, modifier_violations
+from kbackup.restore._policies import Policies, policy_violations
 from kbackup.restore._priorities import Priorities
 from kbackup.restore._reads import MemoReader
 from kbackup.restore._redaction import Redaction
@@ -64,7 +63,7 @@ class RestoreRequest:
         filters: Which items are wanted.
         system: Which items belong to the cluster.
         priorities: The order of the types.
-        rules: What may happen to objects that exist.
+        policies: What may happen to objects that exist.
         redaction: Whose values no output shows.
         statuses: Whose status is restored.
         modifiers: The user's rules; None: there are none.
@@ -86,7 +85,7 @@ class RestoreRequest:
     filters: Filters
     system: SystemObjects
     priorities: Priorities
-    rules: ExistingRules
+    policies: Policies
     redaction: Redaction = attrs.field(factory=Redaction)
     statuses: StatusRules = attrs.field(factory=StatusRules)
     modifiers: LoadedModifiers | None = None
@@ -128,6 +127,7 @@ def validate(name: str, spec: RestoreSpec, options: RestoreOptions) -> None:
         *layout.name_violations(name, RestoreFiles),
         *validate_restore_spec(spec),
         *modifier_violations(spec, options),
+        *policy_violations(options),
     ]
     for entry in spec.hooks.resources:
         if any(hook.exec is not None for hook in entry.post_hooks):
@@ -137,17 +137,6 @@ def validate(name: str, spec: RestoreSpec, options: RestoreOptions) -> None:
             broken.append(fact)
     if broken:
         raise InvalidSpecError(broken)
-
-
-def existing_rules(spec: RestoreSpec, options: RestoreOptions) -> ExistingRules:
-    """What the user allows to be done to objects that exist."""
-    update = ExistingResourcePolicy.UPDATE
-    return ExistingRules(
-        update=spec.existing_resource_policy == update,
-        update_cluster=options.existing_cluster_resource_policy == update,
-        keep_node_ports=bool(spec.preserve_node_ports),
-        is_copy=any(a != b for a, b in spec.namespace_mapping.items()),
-    )
 
 
 def restore_uid(

@@ -29,7 +29,7 @@ from kbackup.restore._owners import STILL_OWNERLESS
 from kbackup.restore._plan import RestorePlan
 from kbackup.restore._plan_entry import PlanAction
 from kbackup.restore._updating import DONE
-from kbackup.restore._writer import CREATED
+from kbackup.restore._writer import CREATED, RECREATED
 
 _QUIET = (PlanAction.UNCHANGED, PlanAction.UPDATE)  # of others the writer tells why
 _NONE: Mapping[str, str] = MappingProxyType({})
@@ -75,7 +75,8 @@ def tell_of_errors(plan: RestorePlan, run: Run) -> None:
 
 def _is_made_here(outcome: ItemOutcome) -> bool:
     """Whether this restore made an object: now, or before it was run again."""
-    return outcome.action == CREATED or outcome.reason in (DONE, OURS_CHANGED)
+    is_made = outcome.action in (CREATED, RECREATED)
+    return is_made or outcome.reason in (DONE, OURS_CHANGED)
 
 
 def result_of(

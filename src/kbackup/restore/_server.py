@@ -22,7 +22,7 @@ from kbackup.restore._answers import (
 )
 from kbackup.restore._dropped import is_taken_whole
 from kbackup.restore._gate import Gate
-from kbackup.restore._plan_entry import PlanEntry
+from kbackup.restore._plan_entry import PlanEntry, Precondition
 from kbackup.restore._redaction import Redaction
 
 _UNTOLD = "it may have been written: the server did not say"
@@ -65,6 +65,35 @@ class Server:
                 dry_run=self.dry_run,
                 metadata_only=is_taken_whole(resource.group_resource, body),
             )
+
+    def try_create(
+        self, entry: PlanEntry, resource: APIResource, body: Mapping[str, Any] | bytes
+    ) -> None:
+        """Ask whether the object of an entry would be created; nothing is stored."""
+        self._cluster.create(
+            resource, body, namespace=entry.target.namespace, dry_run=True
+        )
+
+    def delete(
+        self, entry: PlanEntry, resource: APIResource, seen: Precondition, how: str
+    ) -> None:
+        """Delete the object of an entry, as it was seen and no other.
+
+        Args:
+            entry: Of the plan.
+            resource: Its type.
+            seen: What is there now.
+            how: What becomes of the objects that it owns, in the API's word.
+        """
+        self._cluster.delete(
+            resource,
+            entry.target.name,
+            namespace=entry.target.namespace,
+            uid=seen.uid,
+            resource_version=seen.resource_version,
+            propagation=how,
+            dry_run=self.dry_run,
+        )
 
     def patch(
         self, entry: PlanEntry, resource: APIResource, patch: Mapping[str, Any]

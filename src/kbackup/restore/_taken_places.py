@@ -23,6 +23,7 @@ from kbackup.restore._plan_entry import (
     PlanEntry,
     Precondition,
 )
+from kbackup.restore._recreating import MADE_BEFORE, why_not
 from kbackup.restore._request import RestoreRequest
 from kbackup.restore._reset import is_labelled
 from kbackup.restore._seen import cleaned
@@ -49,7 +50,7 @@ class TakenPlaces:
         )
         is_kept = case.owned.role is Role.ADOPTED and not case.view.is_claim
         keeper = ownership(live).maker if is_kept else None
-        rules, hide = self._request.rules, self._request.hides(case.item)
+        rules = self._request.policies.of(case.target)
         ours = is_labelled(metadata.get("labels"), self._request.restore_label)
         if ours and desired.owners:
             case.untied = lacking(desired.owners, live)
@@ -57,22 +58,21 @@ class TakenPlaces:
         waits: dict[str, Any] = {}
         if ours and is_kept and awaits_owner(live):  # and its owner was refused then
             desired, waits = made_idle(desired), {"adopter": case.adopter, "idle": True}
+        refused = why_not(live)
         case.met = cleaned(live)
+        new = desired  # as it is without what the live one has
         if not has_init_containers(live, desired.init_containers):
             desired = case.unhooked = unhooked(self._maker, case)
+        hide = self._request.hides(case.item)
         verdict = decide(desired.content, case.met, rules, hide=hide)
+        if verdict.action is PlanAction.RECREATE and keeper is None:
+            return self._recreate(case, new, seen, MADE_BEFORE if ours else refused)
         if verdict.action is PlanAction.UNCHANGED:
             if due:  # an earlier run ended between its writes
-                return case.entry(
-                    PlanAction.UPDATE,
-                    _told_due(due),
-                    digest=desired.digest,
-                    precondition=seen,
-                    **due,
-                    **waits,
-                )
-            reason = verdict.reason
-            return case.entry(verdict.action, reason, precondition=seen, **waits)
+                waits |= {"digest": desired.digest, **due}
+            action = PlanAction.UPDATE if due else verdict.action
+            reason = _told_due(due) if due else verdict.reason
+            return case.entry(action, reason, precondition=seen, **waits)
         writes = verdict.action.writes
         if keeper is not None:
             # To scale a live Deployment's ReplicaSet is to work against the Deployment.
@@ -86,6 +86,33 @@ class TakenPlaces:
             precondition=seen,
             cluster_wide=writes and not case.target.namespace,
             **waits,
+        )
+
+    def _recreate(
+        self, case: ItemCase, desired: Desired, seen: Precondition, refused: str
+    ) -> PlanEntry:
+        """The line of an item whose live object is deleted, or may not be."""
+        rules = self._request.policies.of(case.target)
+        hide = self._request.hides(case.item)
+        case.unhooked = None  # it is a new Pod, with all that a new one gets
+        verdict = decide(desired.content, case.met or {}, rules, hide=hide)
+        if refused:
+            is_ours = refused == MADE_BEFORE
+            action = PlanAction.SKIP if is_ours else PlanAction.CONFLICT
+            reason = refused if is_ours else f"not deleted: {refused}"
+            return case.entry(
+                action, reason, differences=verdict.differences, precondition=seen
+            )
+        return case.entry(
+            PlanAction.RECREATE,
+            case.reason(PlanAction.RECREATE, verdict.reason),
+            differences=verdict.differences,
+            digest=desired.digest,
+            precondition=seen,
+            cluster_wide=not case.target.namespace,
+            second_write=case.second_write,
+            status=case.status,
+            adopter=case.adopter,
         )
 
     def _due(

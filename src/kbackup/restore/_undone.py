@@ -47,7 +47,7 @@ class Undone:
         """
         if entry.action is not PlanAction.UPDATE:
             return
-        rules = self._request.rules
+        rules = self._request.policies.of(entry.target)
         if entry.cluster_wide and rules.is_copy:
             stored = cleaned(item.content)
             if is_changed_for_copy(stored, desired, live, rules):

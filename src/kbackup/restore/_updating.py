@@ -13,8 +13,9 @@ from kbackup.plugins import Run
 from kbackup.restore._answers import Answer
 from kbackup.restore._desired import Desired
 from kbackup.restore._dropped import warn_of_dropped
-from kbackup.restore._existing import ExistingRules, decide, update_patch
+from kbackup.restore._existing import decide, update_patch
 from kbackup.restore._plan_entry import PlanAction, PlanEntry, Precondition
+from kbackup.restore._policies import Policies
 from kbackup.restore._rebinding import is_offered, rebind_digest, rebind_patch
 from kbackup.restore._seen import cleaned
 from kbackup.restore._server import Server
@@ -24,7 +25,6 @@ MOVED = "the live object changed since the plan was made"
 GONE = "the live object went since the plan was made"
 DONE = "done already"
 OTHER_DIGEST = "the item would be written differently than planned"
-_NOT_ALLOWED = "the plan says update, which it does not allow"
 
 
 def other_digest(planned: Sequence[str], now: Sequence[str]) -> str:
@@ -43,10 +43,10 @@ def other_digest(planned: Sequence[str], now: Sequence[str]) -> str:
 class Updater:
     """Updates single objects; may be called from any thread."""
 
-    def __init__(self, server: Server, rules: ExistingRules, run: Run) -> None:
+    def __init__(self, server: Server, policies: Policies, run: Run) -> None:
         self._server = server
         self._run = run
-        self._rules = rules
+        self._policies = policies
 
     def update(
         self, entry: PlanEntry, resource: APIResource, desired: Desired
@@ -56,13 +56,8 @@ class Updater:
         if live is None:
             return Attempt(action=SKIPPED, reason=GONE, moved=True)
         seen = Precondition.of(live)  # before it is cleaned, which is done in place
-        if not self.fits(entry, desired, live):
-            return self._moved(entry, desired, live)
-        live = cleaned(live)
-        verdict = decide(desired.content, live, self._rules, hide=True)
-        if verdict.action is not PlanAction.UPDATE:
-            reason = f"{_NOT_ALLOWED}: {verdict.reason or verdict.action}"
-            return Attempt(action=FAILED, reason=reason)
+        if unfit := self.why_unfit(entry, desired, live):
+            return unfit
         return self.patch(entry, resource, desired, live, seen)
 
     def patch(
@@ -74,7 +69,9 @@ class Updater:
         seen: Precondition,
     ) -> Attempt:
         """Make the desired object of the live one, given `cleaned` and as seen."""
-        patch = update_patch(desired.content, live, seen, self._rules)
+        patch = update_patch(
+            desired.content, live, seen, self._policies.of(entry.target)
+        )
         return self._send(entry, resource, patch, desired)
 
     def rebind(
@@ -146,21 +143,41 @@ class Updater:
         The next create meets what is there by then.
         """
         if live is not None:
-            verdict = decide(desired.content, cleaned(live), self._rules)
+            verdict = decide(
+                desired.content, cleaned(live), self._policies.of(entry.target)
+            )
             if verdict.action is PlanAction.UNCHANGED:
                 return self._done(entry)
         return Attempt(reason=reason)
 
     # --- what is there ----------------------------------------------------------------
 
+    def why_unfit(
+        self, entry: PlanEntry, desired: Desired, live: dict[str, Any]
+    ) -> Attempt | None:
+        """What ends an entry whose live object is not to be changed; None: it is.
+
+        *live* is cleaned in place.
+        """
+        if not self.fits(entry, desired, live):
+            return self._moved(entry, desired, live)
+        rules = self._policies.of(entry.target)
+        verdict = decide(desired.content, cleaned(live), rules, hide=True)
+        if verdict.action is entry.action:
+            return None
+        reason = f"the plan says {entry.action}, which it does not allow"
+        return Attempt(
+            action=FAILED, reason=f"{reason}: {verdict.reason or verdict.action}"
+        )
+
     def fits(self, entry: PlanEntry, desired: Desired, live: dict[str, Any]) -> bool:
-        """Whether the plan's update may be made of what is there now."""
+        """Whether what the plan says may be done to what is there now."""
         return _is_as_seen(entry, live) or self._is_as_planned(entry, desired, live)
 
     def _is_as_planned(
         self, entry: PlanEntry, desired: Desired, live: dict[str, Any]
     ) -> bool:
-        """Whether the update would change just what the plan shows, and nothing else.
+        """Whether it would change just what the plan shows, and nothing else.
 
         A controller that writes a status gives an object a new resourceVersion, often
         because of what this very restore wrote before. Of a Secret, or what else is
@@ -171,17 +188,20 @@ class Updater:
             return False
         if live["metadata"]["uid"] != seen.uid:
             return False
-        verdict = decide(desired.content, cleaned(live), self._rules)
+        verdict = decide(
+            desired.content, cleaned(live), self._policies.of(entry.target)
+        )
         return (
-            verdict.action is PlanAction.UPDATE
-            and verdict.differences == entry.differences
+            verdict.action is entry.action and verdict.differences == entry.differences
         )
 
     def _moved(
         self, entry: PlanEntry, desired: Desired, live: dict[str, Any]
     ) -> Attempt:
         """The live object is another than the plan saw: done, or left alone."""
-        verdict = decide(desired.content, cleaned(live), self._rules)
+        verdict = decide(
+            desired.content, cleaned(live), self._policies.of(entry.target)
+        )
         if verdict.action is PlanAction.UNCHANGED:
             return self._done(entry)
         return Attempt(action=SKIPPED, reason=MOVED, moved=True)

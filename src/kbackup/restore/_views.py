@@ -120,5 +120,5 @@ class TypeViews:
             return ""  # discovery was a moment too early
         discovery = self._request.discovery
         problem = unserved(resource, item.api_version, item.kind, discovery)
-        updates = self._request.rules.update_cluster
+        updates = self._request.policies.of(definition).update_cluster
         return f"{problem}; {UNCHANGEABLE if updates else LEFT_AS_IT_IS}"

@@ -155,7 +155,7 @@ class VolumePlanner:
         """
         if not exists:
             return self._unwanted(ref, content)
-        if self._request.rules.update_cluster or self._request.may_move_items:
+        if self._is_changed(ref) or self._request.may_move_items:
             return None
         return PlanAction.SKIP, _LEFT_AS_IT_IS
 
@@ -177,7 +177,7 @@ class VolumePlanner:
             live: What the target has in that place.
             existed: `refused_at_once` was told that the target has one of its name.
         """
-        if live is not None and not self._request.rules.update_cluster:
+        if live is not None and not self._is_changed(desired.target):
             return PlanAction.SKIP, _LEFT_AS_IT_IS
         if live is not None and not live["metadata"].get("deletionTimestamp"):
             reason = keeps_claim(live, desired.content)
@@ -187,6 +187,9 @@ class VolumePlanner:
         reason = self.facts.disks.in_use(desired.content, desired.target.name)
         reason = reason or self._used_before(ref.name, desired.content)
         return (PlanAction.CONFLICT, reason) if reason else None
+
+    def _is_changed(self, target: ResourceIdentifier) -> bool:
+        return self._request.policies.of(target).update_cluster
 
     def _used_before(self, name: str, volume: Content) -> str:
         """Which volume of this restore has the disk already; empty: this one, from now.

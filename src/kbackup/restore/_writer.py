@@ -26,9 +26,10 @@ from kbackup.restore._plan_entry import PlanAction, PlanEntry
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0
 _SECONDS_BETWEEN_EVENTS = 0.2
 
-CREATED, UPDATED, UNCHANGED = "created", "updated", "unchanged"
+CREATED, UPDATED, RECREATED = "created", "updated", "recreated"
+UNCHANGED = "unchanged"
 SKIPPED, FAILED, UNKNOWN = "skipped", "failed", "unknown"
-_UNTOLD = "it may have been written: the run ended before the server said"
+UNTOLD = "it may have been written: the run ended before the server said"
 
 
 @attrs.frozen(kw_only=True)
@@ -60,6 +61,10 @@ def _never(_: PlanEntry) -> bool:
     return False
 
 
+def _nothing(_: PlanEntry) -> str:
+    return ""
+
+
 class Writer:
     """Writes the entries of one plan; used once.
 
@@ -71,7 +76,7 @@ class Writer:
         what_holds: Says what keeps a namespace of this name that is going; or nothing.
         workers: Threads.
         room: How many of them may write at this moment.
-        may_have_written: Whether an entry was sent whose answer did not come.
+        untold: Says what nobody knows, or is left to do, of an entry that was begun.
         outcomes: Takes what was done, item by item: who ends the run has it as well.
     """
 
@@ -85,7 +90,7 @@ class Writer:
         what_holds: Callable[[str], str],
         workers: int,
         room: Callable[[], int],
-        may_have_written: Callable[[PlanEntry], bool] = _never,
+        untold: Callable[[PlanEntry], str] = _nothing,
         outcomes: list[ItemOutcome] | None = None,
     ) -> None:
         self._run = run
@@ -95,7 +100,7 @@ class Writer:
         self._what_holds = what_holds
         self._workers = workers
         self._room = room
-        self._may_have_written = may_have_written
+        self._untold = untold
         self._outcomes = [] if outcomes is None else outcomes
         self._later: list[tuple[PlanEntry, str]] = []
         self._noting = threading.Lock()
@@ -251,11 +256,11 @@ class Writer:
         self._note(entry.target, UNCHANGED if unchanged else SKIPPED, entry.reason)
 
     def _note_untold(self, writing: Sequence[PlanEntry]) -> None:
-        """Name what was sent and not answered when the run ended."""
+        """Name what was begun and not done, or not answered, when the run ended."""
         settled = {outcome.identifier for outcome in self._outcomes}
         for entry in writing:
-            if entry.target not in settled and self._may_have_written(entry):
-                self._note(entry.target, UNKNOWN, _UNTOLD)
+            if entry.target not in settled and (untold := self._untold(entry)):
+                self._note(entry.target, UNKNOWN, untold)
 
     def _fail(self, entry: PlanEntry, reason: str) -> None:
         if entry.target.group_resource == well_known.NAMESPACES:

@@ -1,0 +1,150 @@
+"""An object that is there is deleted, and created anew as the backup has it.
+
+What may not be deleted is known to the plan. Before an object is, the server is asked
+whether it would take the new one; after that nothing but the create is left to do, by
+this run or by the next of the same restore: the body is in the backup.
+"""
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from kbackup._kits.controlled import ownership
+from kbackup._kits.kinds import is_of
+from kbackup.errors import ClusterError, ItemNotFoundError
+from kbackup.models import APIResource, ResourceIdentifier
+from kbackup.restore._answers import Answer, leaving, meaning
+from kbackup.restore._creating import Creator
+from kbackup.restore._desired import Desired
+from kbackup.restore._plan_entry import PlanEntry, Precondition
+from kbackup.restore._server import Server
+from kbackup.restore._updating import Updater
+from kbackup.restore._writer import CREATED, FAILED, RECREATED, Attempt
+
+Content = Mapping[str, Any]
+
+MADE_BEFORE = (
+    "this restore made it before, and it changed since: it is not deleted again"
+)
+DELETED = "deleted, and not created anew yet: the same restore, run again, creates it"
+_DELETED = "deleted"
+_NOT_TAKEN = "not deleted, for the server would not take the new one"
+_POD, _JOB = ("", "Pod"), ("batch", "Job")
+
+
+def why_not(live: Content) -> str:
+    """Why a live object is not deleted, whatever was asked for; empty: it may be."""
+    maker = ownership(live).maker
+    if maker is not None:
+        return f"it is {maker}'s, which would make it anew at once"
+    volumes = (live.get("spec") or {}).get("volumes") or ()
+    if is_of(live, _POD) and any("ephemeral" in volume for volume in volumes):
+        return "its ephemeral volumes would go with it, and their data"
+    return ""
+
+
+def propagation_of(live: Content) -> str:
+    """What becomes of the objects that a live one owns, in the API's word.
+
+    They stay, as they do whatever their kind is: those of workloads are adopted by the
+    new one, those of a custom resource may hold data. But Pods of a Job would do their
+    work beside those of the new Job: they go first. What a Pod owns is made for it.
+    """
+    if is_of(live, _JOB):
+        return "Foreground"
+    return "" if is_of(live, _POD) else "Orphan"
+
+
+class Recreator:
+    """Deletes single objects and creates them anew; may be called from any thread."""
+
+    def __init__(self, server: Server, updater: Updater, creator: Creator) -> None:
+        self._server = server
+        self._updater = updater
+        self._creator = creator
+        self._deleted: set[ResourceIdentifier] = set()
+        self._noting = threading.Lock()
+
+    def has_deleted(self, entry: PlanEntry) -> bool:
+        """Whether the object that the plan saw is gone by our doing."""
+        return entry.identifier in self._deleted
+
+    def is_gone(self, entry: PlanEntry, resource: APIResource) -> bool:
+        """Whether the place of an object that was deleted is free."""
+        return self._server.look(entry, resource) is None
+
+    def recreate(
+        self, entry: PlanEntry, resource: APIResource, desired: Desired
+    ) -> Attempt | None:
+        """Take the next step; None: it was deleted, and its end is to be awaited."""
+        live = self._server.look(entry, resource)
+        if live is None:
+            # By us, by a run that was killed in between, or by somebody else: the plan
+            # says what is to be here.
+            return self._create(entry, resource, desired)
+        seen = Precondition.of(live)
+        if entry.precondition is None or seen.uid != entry.precondition.uid:
+            return self._creator.meet(entry, resource, desired, live)
+        if live["metadata"].get("deletionTimestamp"):
+            self._note(entry)
+            return Attempt(reason=f"{_DELETED}; {leaving(live)}")
+        how, refused = propagation_of(live), why_not(live)
+        if unfit := self._updater.why_unfit(entry, desired, live):
+            return unfit
+        if refused:
+            return Attempt(action=FAILED, reason=f"not deleted: {refused}")
+        refusal = self._would_be_refused(entry, resource, desired)
+        return refusal or self._delete(entry, resource, seen, how)
+
+    def _would_be_refused(
+        self, entry: PlanEntry, resource: APIResource, desired: Desired
+    ) -> Attempt | None:
+        """Let the server say whether it would take the new object; None: it would.
+
+        It looks at everything else before it says that the name is taken.
+        """
+        try:
+            self._server.try_create(entry, resource, desired.body)
+        except ClusterError as exc:
+            answer = meaning(exc, create=True)
+            if answer is Answer.EXISTS:
+                return None
+            reason = f"{_NOT_TAKEN}: {self._server.explain(entry, exc)}"
+            return Attempt(
+                action=FAILED if answer is Answer.FAIL else "", reason=reason
+            )
+        return None
+
+    def _delete(
+        self, entry: PlanEntry, resource: APIResource, seen: Precondition, how: str
+    ) -> Attempt | None:
+        try:
+            self._server.delete(entry, resource, seen, how)
+        except ItemNotFoundError:
+            pass
+        except ClusterError as exc:
+            answer, reason = self._server.take(entry, exc, create=False)
+            # What moved in between, or may be gone, is looked at again.
+            return Attempt(
+                action=FAILED if answer is Answer.FAIL else "", reason=reason
+            )
+        if self._server.dry_run:
+            return Attempt(action=RECREATED, reason=entry.reason)
+        self._note(entry)
+        return None
+
+    def _create(
+        self, entry: PlanEntry, resource: APIResource, desired: Desired
+    ) -> Attempt:
+        attempt = self._creator.create(entry, resource, desired)
+        if attempt.action == CREATED:
+            return attrs.evolve(attempt, action=RECREATED)
+        if attempt.action in ("", FAILED):
+            return attrs.evolve(attempt, reason=f"{_DELETED}; {attempt.reason}")
+        return attempt
+
+    def _note(self, entry: PlanEntry) -> None:
+        with self._noting:
+            self._deleted.add(entry.identifier)
