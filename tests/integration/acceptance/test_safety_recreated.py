@@ -1,0 +1,196 @@
+"""What is deleted and created anew on a real API server, with its controllers at work.
+
+Every field that is restored here may not be changed in what is there, and runs die before
+each of their writes: between a delete and its create, too.
+"""
+
+from functools import partial
+
+import pytest
+
+from kbackup import BackupStore, RestoreEngine, RestoreSpec
+from kbackup.models import RestoreOptions
+from kbackup.restore import PlanAction
+
+TYPES = ("deployments", "jobs", "configmaps", "services")
+POLICIES = dict.fromkeys(TYPES, "recreate")
+OPTIONS = RestoreOptions(existing_policies=POLICIES)
+KINDS = ("Deployment", "Job", "ConfigMap", "Service")
+
+
+def _pods_of(app, **more):
+    """A template of Pods that never end."""
+    containers = [{"name": "web", "image": "example.com/web:1"}]
+    return {
+        "metadata": {"labels": {"app": app}},
+        "spec": {"containers": containers} | more,
+    }
+
+
+def _objects(namespace, *, now):
+    """A namespace's objects as they are in the backup, or as they are *now*."""
+    app, place = ("other" if now else "web"), {"namespace": namespace}
+    selector = {"matchLabels": {"app": app}}
+    spec = {"replicas": 2, "selector": selector, "template": _pods_of(app)}
+    job = {
+        "completions": 2 if now else 1,
+        "template": _pods_of("job", restartPolicy="Never"),
+    }
+    port = {"port": 81 if now else 80}
+    headless = {"clusterIP": "None"} if now else {}
+    return [
+        {"apiVersion": "apps/v1", "kind": "Deployment"}
+        | {"metadata": {"name": "web", **place}, "spec": spec},
+        {"apiVersion": "batch/v1", "kind": "Job"}
+        | {"metadata": {"name": "once", **place}, "spec": job},
+        {"apiVersion": "v1", "kind": "ConfigMap", "immutable": True}
+        | {"metadata": {"name": "fixed", **place}, "data": {"app": app}},
+        {"apiVersion": "v1", "kind": "Service"}
+        | {"metadata": {"name": "web", **place}, "spec": {"ports": [port], **headless}},
+    ]
+
+
+def _make(world, namespace, *, now=False):
+    """Make the namespace and what is in it."""
+    metadata = {"name": namespace}
+    world.create({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+    return [world.create(each) for each in _objects(namespace, now=now)]
+
+
+def _is_as_stored(world, namespace):
+    """Whether every object is as the backup has it, and its controllers are done."""
+    found = [world.get(each) for each in _objects(namespace, now=False)]
+    if not all(found) or any("deletionTimestamp" in x["metadata"] for x in found):
+        return False
+    deployment, job, fixed, service = found
+    return (
+        deployment["spec"]["selector"] == {"matchLabels": {"app": "web"}}
+        and job["spec"]["completions"] == 1
+        and fixed["data"] == {"app": "web"}
+        and service["spec"]["ports"][0]["port"] == 80
+        and service["spec"]["clusterIP"] != "None"
+        and len(world.pods(namespace, app="web")) == 2
+        and len(world.pods(namespace, app="job")) == 1
+    )
+
+
+@pytest.fixture(scope="module", name="directory")
+def fixture_directory(tmp_path_factory):
+    """The directory of the store."""
+    return tmp_path_factory.mktemp("store")
+
+
+@pytest.fixture(name="store")
+def fixture_store(directory):
+    """The store, open."""
+    with BackupStore.open(directory) as store:
+        yield store
+
+
+@pytest.fixture(scope="module", name="killed")
+def fixture_killed(real_cluster, directory, killed_runs):
+    """A function that does a run in a process which dies before its n-th write."""
+    with killed_runs(real_cluster.kubeconfig, directory) as run:
+        yield run
+
+
+def test_killed_between_delete_and_create(source, store, killed, namespace, wait_for):
+    """Wherever a run dies, the same restore again brings back all that was deleted."""
+    _make(source, namespace)
+    wait_for("the Pods", lambda: len(source.pods(namespace)) == 3)
+    source.backup(store, "b", namespace)
+
+    def restore(place, number=0):
+        spec = {"backup_name": "b", "namespace_mapping": {namespace: place}}
+        spec["options"] = {"existing_policies": POLICIES}
+        return killed("restore", place, spec, where="cluster", number=number)
+
+    def drifted(place):
+        made = _make(source, place, now=True)
+        wait_for("the Pods", lambda: len(source.pods(place)) == 3)
+        return place, {each["metadata"]["uid"] for each in made}
+
+    place, _ = drifted(f"{namespace}-whole")
+    whole = restore(place)
+    assert whole.through
+    wait_for("the whole restore", lambda: _is_as_stored(source, place))
+    assert whole.writes >= 3 * len(KINDS)
+    for number in range(1, whole.writes + 1):
+        place, uids = drifted(f"{namespace}-{number}")
+        through = restore(place, number).through
+        assert not through or number == whole.writes
+        assert restore(place).through
+
+        wait_for("what was stored", partial(_is_as_stored, source, place))
+        found = [source.get(each) for each in _objects(place, now=False)]
+        assert uids.isdisjoint(each["metadata"]["uid"] for each in found)
+        assert store.restore_results(place).errors == ()
+        # What the Deployment owned stays, and what was deleted is saved.
+        assert len(source.pods(place, app="other")) == 2
+        saved = {
+            (item.identifier.group_resource.resource, item.content["metadata"]["uid"])
+            for name in store.list()
+            if name.name.startswith(f"{place}-before")
+            for item in store.open_archive(name.name)
+        }
+        assert uids <= {uid for _, uid in saved}
+        source.remove_namespace(place, wait=False)
+    source.remove_namespace(namespace, wait=False)
+
+
+def test_the_plan_is_what_is_done(source, store, namespace, wait_for):
+    """Each line says what may not be changed; tried by the server, nothing is deleted."""
+    _make(source, namespace)
+    source.backup(store, "planned", namespace)
+    for each in _objects(namespace, now=False):
+        source.delete(each, propagationPolicy="Background")
+    wait_for(
+        "their end", lambda: not any(map(source.get, _objects(namespace, now=False)))
+    )
+    uids = [source.create(x)["metadata"]["uid"] for x in _objects(namespace, now=True)]
+
+    engine = RestoreEngine(source.cluster, store)
+    spec = RestoreSpec(backup_name="planned")
+    tried = RestoreOptions(existing_policies=POLICIES, validate=True)
+    wait_for("the Pods", lambda: len(source.pods(namespace, app="other")) == 2)
+    plan = engine.plan("tried", spec, tried)
+
+    lines = {
+        x.kind: x for x in plan.entries if x.target.name in ("web", "once", "fixed")
+    }
+    recreated = {kind for kind, x in lines.items() if x.action is PlanAction.RECREATE}
+    assert recreated == set(KINDS)
+    assert "spec.selector" in lines["Deployment"].reason
+    assert lines["ConfigMap"].reason == "the live one is immutable"
+    found = [source.get(each)["metadata"] for each in _objects(namespace, now=True)]
+    assert [each["uid"] for each in found] == uids
+    result = engine.apply(engine.plan("done", spec, OPTIONS))
+    counts = [outcome.action for outcome in result.outcomes].count("recreated")
+    assert (result.results.errors, counts) == ((), len(KINDS))
+    wait_for("what was stored", lambda: _is_as_stored(source, namespace))
+    source.remove_namespace(namespace, wait=False)
+
+
+def test_what_the_server_refuses_is_kept(source, store, namespace, wait_for):
+    """A new object that admission refuses: the old one is not deleted for it."""
+    _make(source, namespace)
+    source.backup(store, "refused", namespace)
+    fixed = _objects(namespace, now=False)[2]
+    source.delete(fixed)
+    live = source.create(_objects(namespace, now=True)[2])
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota"}
+    quota |= {"metadata": {"name": "none", "namespace": namespace}}
+    source.create(quota | {"spec": {"hard": {"count/configmaps": "0"}}})
+    wait_for("the quota", lambda: (source.get(quota).get("status") or {}).get("used"))
+
+    options = RestoreOptions(
+        existing_policies={"configmaps/" + namespace + "/fixed": "recreate"}
+    )
+    spec = RestoreSpec(backup_name="refused", excluded_resources=["resourcequotas"])
+    result = RestoreEngine(source.cluster, store).run("kept", spec, options)
+
+    (error,) = result.results.errors
+    assert "not deleted, for the server would not take the new one" in error.message
+    assert "exceeded quota" in error.message
+    assert source.get(fixed)["metadata"]["uid"] == live["metadata"]["uid"]
+    source.remove_namespace(namespace, wait=False)
