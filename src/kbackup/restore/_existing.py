@@ -193,6 +193,11 @@ def _left_alone(
     return lacking or "exists and differs; it is left as it is"
 
 
+def can_be_applied(desired: Content) -> bool:
+    """Whether the policy `apply` makes a difference: accounts are merged anyway."""
+    return not is_account(desired) and not is_of(desired, ("", "Namespace"))
+
+
 def update_patch(
     desired: Content, live: Content, seen: Precondition, rules: ExistingRules
 ) -> dict[str, Any]:

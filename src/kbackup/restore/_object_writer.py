@@ -17,6 +17,7 @@ from kbackup.plugins import Run
 from kbackup.plugins.engine import Operations
 from kbackup.restore._adoption import made_idle
 from kbackup.restore._answers import may_pass
+from kbackup.restore._applying import Applier
 from kbackup.restore._claims import ClaimLine, ClaimVerdict
 from kbackup.restore._creating import Creator
 from kbackup.restore._desired import Desired, DesiredMaker
@@ -79,6 +80,7 @@ class ObjectWriter:
             run=run,
         )
         self._recreator = Recreator(self._server, self._updater, self._creator)
+        self._applier = Applier(self._server, policies, contents, run)
         self._disks = DiskWatch(cluster)
         self._gate = gate
         self._types = types
@@ -169,6 +171,8 @@ class ObjectWriter:
             return self._recreator.recreate(entry, resource, desired)
         if entry.action is not PlanAction.UPDATE:
             return self._creator.create(entry, resource, desired)
+        if entry.apply:
+            return self._applier.apply(entry, resource, desired)
         completes = entry.only_second_writes
         change = self._creator.complete if completes else self._updater.update
         return change(entry, resource, desired)

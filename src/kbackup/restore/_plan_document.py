@@ -32,7 +32,13 @@ from kbackup.restore._claims import ClaimLine, ClaimVerdict
 from kbackup.restore._modifier_source import PlanModifiers
 from kbackup.restore._plan import Notice, PlanHead, RestorePlan
 from kbackup.restore._plan_digest import ALGORITHM, DIGEST_KEY, plan_digest
-from kbackup.restore._plan_entry import PlanAction, PlanEntry, Precondition, StatusWrite
+from kbackup.restore._plan_entry import (
+    ApplyWrite,
+    PlanAction,
+    PlanEntry,
+    Precondition,
+    StatusWrite,
+)
 
 PLAN_KIND = "RestorePlan"
 
@@ -127,6 +133,7 @@ def _entry_json(entry: PlanEntry) -> dict[str, Any]:
         "clusterWide": entry.cluster_wide,
         "secondWrite": entry.second_write,
         "status": entry.status,
+        "apply": entry.apply,
         "differences": [x.to_json() for x in entry.differences],
         "changes": [x.to_json() for x in entry.changes],
         "changedBy": list(entry.changed_by),
@@ -182,6 +189,7 @@ class _Entry(_Part, frozen=True):
     cluster_wide: bool = False
     second_write: bool = False
     status: StatusWrite = ""
+    apply: ApplyWrite = ""
     differences: tuple[_Change, ...] = ()
     changes: tuple[_Change, ...] = ()
     changed_by: tuple[str, ...] = ()
@@ -434,6 +442,7 @@ class _Reader:
             cluster_wide=line.cluster_wide,
             second_write=line.second_write,
             status=line.status,
+            apply=line.apply,
             api_version=line.api_version,
             kind=line.kind,
         )

@@ -16,6 +16,7 @@ from kbackup._kits.words import one_line
 from kbackup.models import ResourceIdentifier
 
 StatusWrite = Literal["", "create", "second"]
+ApplyWrite = Literal["", "apply", "force"]
 ALONG: Final = "create"
 BY_SECOND: Final = "second"
 
@@ -91,6 +92,8 @@ class PlanEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         status: How the object gets the backup's status: ``create``, along with the
             create, for its type has no status sub-resource; ``second``, by a second
             request. Empty: it does not. What the target serves by then decides.
+        apply: An update by server-side apply: ``apply``, or ``force`` where it takes
+            fields from other managers. Empty: it is none.
         api_version: In which version it is written.
         converted_from: In which version the backup has it, where that is another one.
         kind: The item's kind.
@@ -112,6 +115,7 @@ class PlanEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     cluster_wide: bool = False
     second_write: bool = False
     status: StatusWrite = ""
+    apply: ApplyWrite = ""
     api_version: str = ""
     kind: str = ""
     adopter: str = ""
@@ -142,7 +146,7 @@ def row_of(entry: PlanEntry) -> Row:
     if entry.target != entry.identifier:
         what = f"{entry.identifier} -> {one_line(entry.target.qualified_name)}"
     mark = " [cluster-wide]" if entry.cluster_wide else ""
-    mark += _STATUS_MARKS[entry.status]
+    mark += _STATUS_MARKS[entry.status] + _APPLY_MARKS[entry.apply]
     found = (*entry.differences, *entry.changes)
     details = [*(f"! {error}" for error in entry.errors), *map(str, found)]
     return Row(entry.action, f"{what}{mark}", entry.told, details)
@@ -152,6 +156,13 @@ _STATUS_MARKS: Mapping[StatusWrite, str] = {
     "": "",
     ALONG: " [status, with the create]",
     BY_SECOND: " [status]",
+}
+
+
+_APPLY_MARKS: Mapping[ApplyWrite, str] = {
+    "": "",
+    "apply": " [apply]",
+    "force": " [apply, forced]",
 }
 
 

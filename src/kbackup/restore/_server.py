@@ -109,6 +109,26 @@ class Server:
                 dry_run=self.dry_run,
             )
 
+    def apply(
+        self,
+        entry: PlanEntry,
+        resource: APIResource,
+        body: Mapping[str, Any],
+        *,
+        force: bool,
+    ) -> dict[str, Any]:
+        """Apply fields to the object of an entry; what the server stored."""
+        with self._noting_an_end(entry):
+            return self._cluster.patch(
+                resource,
+                entry.target.name,
+                body,
+                namespace=entry.target.namespace,
+                kind=PatchKind.APPLY,
+                dry_run=self.dry_run,
+                force=force,
+            )
+
     def patch_status(
         self,
         entry: PlanEntry,

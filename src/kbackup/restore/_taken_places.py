@@ -11,14 +11,16 @@ from typing import Any
 from kbackup._kits.controlled import Role, ownership
 from kbackup.hooks import has_init_containers
 from kbackup.restore._adoption import awaits_owner, made_idle
+from kbackup.restore._applying import judge
 from kbackup.restore._desired import Desired, DesiredMaker
-from kbackup.restore._existing import decide
+from kbackup.restore._existing import Verdict, can_be_applied, decide
 from kbackup.restore._field_managers import lacks_managers
 from kbackup.restore._hooked_pods import unhooked
 from kbackup.restore._item_case import ItemCase
 from kbackup.restore._owners import lacking
 from kbackup.restore._plan_entry import (
     BY_SECOND,
+    ApplyWrite,
     PlanAction,
     PlanEntry,
     Precondition,
@@ -50,7 +52,6 @@ class TakenPlaces:
         )
         is_kept = case.owned.role is Role.ADOPTED and not case.view.is_claim
         keeper = ownership(live).maker if is_kept else None
-        rules = self._request.policies.of(case.target)
         ours = is_labelled(metadata.get("labels"), self._request.restore_label)
         if ours and desired.owners:
             case.untied = lacking(desired.owners, live)
@@ -59,12 +60,11 @@ class TakenPlaces:
         if ours and is_kept and awaits_owner(live):  # and its owner was refused then
             desired, waits = made_idle(desired), {"adopter": case.adopter, "idle": True}
         refused = why_not(live)
-        case.met = cleaned(live)
+        case.met = live  # which is cleaned below, when it was judged
         new = desired  # as it is without what the live one has
         if not has_init_containers(live, desired.init_containers):
             desired = case.unhooked = unhooked(self._maker, case)
-        hide = self._request.hides(case.item)
-        verdict = decide(desired.content, case.met, rules, hide=hide)
+        verdict, apply = self._judge(case, desired, live)
         if verdict.action is PlanAction.RECREATE and keeper is None:
             return self._recreate(case, new, seen, MADE_BEFORE if ours else refused)
         if verdict.action is PlanAction.UNCHANGED:
@@ -85,8 +85,21 @@ class TakenPlaces:
             digest=desired.digest if writes else "",
             precondition=seen,
             cluster_wide=writes and not case.target.namespace,
+            apply=apply if writes else "",
             **waits,
         )
+
+    def _judge(
+        self, case: ItemCase, desired: Desired, live: dict[str, Any]
+    ) -> tuple[Verdict, ApplyWrite]:
+        """Hold an item against the live object, which is cleaned in place."""
+        rules = self._request.policies.of(case.target)
+        hide = self._request.hides(case.item)
+        if not rules.apply or not can_be_applied(desired.content):
+            return decide(desired.content, cleaned(live), rules, hide=hide), ""
+        stored = case.item.content
+        found = judge(desired.content, stored, live, rules, hide=hide)
+        return found.verdict, "force" if found.forces else "apply"
 
     def _recreate(
         self, case: ItemCase, desired: Desired, seen: Precondition, refused: str

@@ -1,0 +1,164 @@
+"""A live object gets the applied fields of an item, and keeps all the others.
+
+Who decides is `judge`, asked by the planner, and again right before the write. The server
+is asked to force nothing, unless the user did or the field is kbackup's own already.
+"""
+
+from typing import Any
+
+import attrs
+
+from kbackup._kits.words import first_few
+from kbackup.archive import ArchiveContents
+from kbackup.cluster import causes
+from kbackup.errors import ClusterError
+from kbackup.models import APIResource
+from kbackup.plugins import Run
+from kbackup.restore._answers import Answer
+from kbackup.restore._applied_fields import Applied, applied_of
+from kbackup.restore._desired import Desired
+from kbackup.restore._dropped import warn_of_dropped
+from kbackup.restore._existing import Content, ExistingRules, Verdict, decide
+from kbackup.restore._plan_entry import PlanAction, PlanEntry, Precondition
+from kbackup.restore._policies import Policies
+from kbackup.restore._seen import cleaned
+from kbackup.restore._server import Server
+from kbackup.restore._updating import DONE, GONE, MOVED
+from kbackup.restore._writer import FAILED, SKIPPED, UNCHANGED, UPDATED, Attempt
+
+_CONFLICT = "FieldManagerConflict"
+
+
+@attrs.frozen
+class Judgement:
+    """What becomes of a live object to which an item is applied.
+
+    Attributes:
+        verdict: Unchanged, update, skip or conflict.
+        applied: What is sent.
+        forces: Fields are taken from their managers.
+    """
+
+    verdict: Verdict
+    applied: Applied
+    forces: bool
+
+
+def judge(
+    desired: Content,
+    stored: Content,
+    live: dict[str, Any],
+    rules: ExistingRules,
+    *,
+    hide: bool = False,
+) -> Judgement:
+    """Decide about an object that the target has.
+
+    Args:
+        desired: As it would be created.
+        stored: As the backup has it.
+        live: As the target has it; it is cleaned in place.
+        rules: Of this object.
+        hide: The differences show no values.
+    """
+    applied = applied_of(desired, stored, live)
+    cleaned(live)
+    verdict = decide(applied.goal(live), live, rules, hide=hide)
+    if verdict.action is not PlanAction.UPDATE:
+        return Judgement(verdict, applied, forces=False)
+    clashes = applied.clashes
+    named = first_few([str(clash) for clash in clashes])
+    if clashes and not rules.force:
+        verdict = Verdict(
+            action=PlanAction.CONFLICT, reason=named, differences=verdict.differences
+        )
+        return Judgement(verdict, applied, forces=False)
+    reason = f"kbackup manages {applied.managed()} afterwards"
+    if clashes:
+        reason = f"{reason}; taken from its manager: {named}"
+    verdict = Verdict(
+        action=verdict.action, reason=reason, differences=verdict.differences
+    )
+    return Judgement(verdict, applied, forces=bool(clashes))
+
+
+class Applier:
+    """Applies single items; may be called from any thread."""
+
+    def __init__(
+        self,
+        server: Server,
+        policies: Policies,
+        contents: ArchiveContents,
+        run: Run,
+    ) -> None:
+        self._server = server
+        self._policies = policies
+        self._contents = contents
+        self._run = run
+
+    def apply(
+        self, entry: PlanEntry, resource: APIResource, desired: Desired
+    ) -> Attempt:
+        """Try to apply an item to the object that the plan saw."""
+        live = self._server.look(entry, resource)
+        item = self._contents.get(entry.identifier)
+        if live is None or item is None:
+            return Attempt(action=SKIPPED, reason=GONE, moved=True)
+        seen, rules = Precondition.of(live), self._policies.of(entry.target)
+        found = judge(desired.content, item.content, live, rules)
+        verdict = found.verdict
+        if verdict.action is PlanAction.UNCHANGED:
+            answered = not self._server.lost_an_answer(entry)
+            return Attempt(action=UNCHANGED if answered else UPDATED, reason=DONE)
+        if not self._is_as_planned(entry, seen, found):
+            return Attempt(action=SKIPPED, reason=MOVED, moved=True)
+        if verdict.action is not PlanAction.UPDATE or not rules.apply:
+            reason = verdict.reason or str(verdict.action)
+            return Attempt(action=FAILED, reason=f"not applied: {reason}")
+        return self._send(entry, resource, found, seen)
+
+    def _is_as_planned(
+        self, entry: PlanEntry, seen: Precondition, found: Judgement
+    ) -> bool:
+        """Whether the object is the one of the plan, or the same fields would change."""
+        if seen == entry.precondition:
+            return True
+        if entry.precondition is None or self._server.hides(entry):
+            return False
+        same = found.verdict.differences == entry.differences
+        return seen.uid == entry.precondition.uid and same
+
+    def _send(
+        self,
+        entry: PlanEntry,
+        resource: APIResource,
+        found: Judgement,
+        seen: Precondition,
+    ) -> Attempt:
+        body = found.applied.body
+        metadata = {"uid": seen.uid, "resourceVersion": seen.resource_version}
+        body = {**body, "metadata": {**body["metadata"], **metadata}}
+        force = found.forces or found.applied.is_own
+        try:
+            stored = self._server.apply(entry, resource, body, force=force)
+        except ClusterError as exc:
+            if told := _conflicts(exc):
+                return Attempt(action=FAILED, reason=f"not applied: {told}")
+            answer, reason = self._server.take(entry, exc, create=False)
+            # What moved in between is looked at again, and held against the plan.
+            return Attempt(
+                action=FAILED if answer is Answer.FAIL else "", reason=reason
+            )
+        warn_of_dropped(self._run, entry, found.applied.body, stored)
+        return Attempt(action=UPDATED, reason=entry.reason)
+
+
+def _conflicts(error: ClusterError) -> str:
+    """Which fields whose managers do not give them, in the server's words; or nothing."""
+    told = [
+        f"{cause.get('field', '')}: {cause.get('message', '')}"
+        for cause in causes(error)
+        if cause.get("reason") == _CONFLICT
+    ]
+    return first_few(told) if told else ""
