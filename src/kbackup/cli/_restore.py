@@ -82,13 +82,28 @@ _RESTORE_OPTIONS = (
     ),
     click.option(
         "--existing-resource-policy",
-        type=_POLICIES,
+        type=click.Choice(["none", "update", "apply"]),
         help="What to do with namespaced objects that exist; default none.",
     ),
     click.option(
         "--existing-cluster-resource-policy",
         type=_POLICIES,
         help="What to do with cluster-scoped objects that exist; default none.",
+    ),
+    pairs_option(
+        "--existing-policies",
+        text="By type or TYPE/NAMESPACE/NAME: none, update, apply or recreate.",
+    ),
+    click.option(
+        "--force-conflicts",
+        is_flag=True,
+        help="With policy apply, take fields from their managers.",
+    ),
+    click.option(
+        "--controlled",
+        type=click.Choice(["recreate", "adopt"]),
+        default="recreate",
+        help="Leave Pods to their controllers, or let these adopt them.",
     ),
     click.option(
         "--resource-modifier-configmap",

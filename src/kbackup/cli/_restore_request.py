@@ -18,6 +18,7 @@ from kbackup.cli._session import Session
 from kbackup.cli._transforms import transforms_of
 from kbackup.errors import CodecError
 from kbackup.models import (
+    ExistingResourcePolicy,
     ResourceModifiers,
     RestoreOptions,
     RestoreSpec,
@@ -28,12 +29,16 @@ if TYPE_CHECKING:
     from kbackup.catalog import BackupStore
 
 
+_POLICIES = ("none", "update", "apply", "recreate")
+
+
 def restore_request(
     session: Session, flags: dict[str, Any], store: BackupStore
 ) -> tuple[str, RestoreSpec, RestoreOptions]:
     """Make the name, the specification and the options that the flags mean."""
     backup = meant_backup(store, flags["from_backup"])
     session.backup = backup
+    policy, policies = _policies(flags)
     spec = RestoreSpec(
         backup_name=backup,
         included_namespaces=flags["include_namespaces"],
@@ -44,7 +49,7 @@ def restore_request(
         label_selector=flags["selector"],
         or_label_selectors=flags["or_selector"],
         namespace_mapping=flags["namespace_mappings"],
-        existing_resource_policy=flags["existing_resource_policy"] or None,
+        existing_resource_policy=policy,
         restore_pvs=flags["restore_volumes"],
         preserve_node_ports=flags["preserve_nodeports"],
         restore_status=status_types(
@@ -59,6 +64,9 @@ def restore_request(
         transforms=transforms_of(flags),
         resource_modifiers=modifiers_of(flags),
         existing_cluster_resource_policy=flags["existing_cluster_resource_policy"],
+        existing_policies=policies,
+        force_conflicts=flags["force_conflicts"],
+        controlled=flags["controlled"],
         released_volumes=flags["released_volumes"],
         retained_volumes=flags["retained_volumes"],
         expect_cluster=flags["expect_cluster"],
@@ -71,6 +79,20 @@ def restore_request(
     if deadline is not None:
         options = attrs.evolve(options, deadline=deadline)
     return flags["name"] or _default_name(backup), spec, options
+
+
+def _policies(
+    flags: Mapping[str, Any],
+) -> tuple[ExistingResourcePolicy | None, dict[str, Any]]:
+    """Velero's policy, and those that only kbackup knows: its records know the former."""
+    policy, named = flags["existing_resource_policy"], flags["existing_policies"]
+    for name, each in named.items():
+        if each not in _POLICIES:
+            message = f"{name}={each}: expected one of {', '.join(_POLICIES)}"
+            raise click.BadParameter(message, param_hint="--existing-policies")
+    if policy == "apply":
+        return None, {"*": policy, **named}
+    return ExistingResourcePolicy(policy) if policy else None, dict(named)
 
 
 def modifiers_of(flags: Mapping[str, Any]) -> ResourceModifiers | None:

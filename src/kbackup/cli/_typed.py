@@ -33,7 +33,8 @@ def as_typed(session: Session, flags: Mapping[str, Any]) -> str:
         elif value is False:
             words.append(f"{option}=false")
         else:
-            words += [option, *_typed_value(value)]
+            separator = "=" if param.name == "existing_policies" else ":"
+            words += [option, *_typed_value(value, separator)]
     return shlex.join(words)
 
 
@@ -46,12 +47,12 @@ def _typed_settings(settings: Mapping[str, Mapping[str, str]]) -> list[str]:
     ]
 
 
-def _typed_value(value: Any) -> list[str]:
+def _typed_value(value: Any, separator: str) -> list[str]:
     """Return an option's value as it is typed; none for a flag."""
     if value is True:
         return []
     if isinstance(value, dict):
-        return [",".join(f"{key}:{text}" for key, text in value.items())]
+        return [",".join(f"{key}{separator}{text}" for key, text in value.items())]
     if isinstance(value, tuple):
         selectors = [v.to_query() for v in value if hasattr(v, "to_query")]
         return [" or ".join(selectors) if selectors else ",".join(map(str, value))]

@@ -113,6 +113,8 @@ def _status(asked: RestoreStatusSpec) -> str:
 def _text(value: Any) -> str:
     if isinstance(value, bool):
         return _yes(value)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}={each}" for key, each in value.items())
     is_list = isinstance(value, Iterable) and not isinstance(value, str)
     return ", ".join(map(str, value)) if is_list else str(value)
 

@@ -272,7 +272,7 @@ class ItemPlanner:
         self._book.see(
             entry,
             desired.content,
-            live=case.met,
+            live=None if entry.action.makes else case.met,
             owners=() if case.owned is FREE else case.lost_owners,
             had_status=case.had_status,
             resource=case.view.resource,

@@ -88,6 +88,13 @@ RESTORE = SELECTING | {
         "existing_cluster_resource_policy",
         "update",
     ),
+    "--existing-policies": (
+        "jobs=recreate,configmaps/shop/settings=apply",
+        "existing_policies",
+        {"jobs": "recreate", "configmaps/shop/settings": "apply"},
+    ),
+    "--force-conflicts": (None, "force_conflicts", True),
+    "--controlled": ("adopt", "controlled", "adopt"),
     "--resource-modifier-configmap": (
         "mods",
         "resource_modifier",
@@ -228,3 +235,22 @@ def test_types_that_are_left_out_of_those_whose_status_is_restored(monkeypatch):
     )
     with pytest.raises(click.UsageError, match="--status-include-resources"):
         _made("restore plan", *exclude)
+
+
+def test_to_apply_is_a_policy_of_the_options_alone(monkeypatch):
+    """Velero's specification keeps Velero's words: its records can be read by Velero."""
+    monkeypatch.setattr(_restore_request, "meant_backup", lambda _, name: name)
+    named = ["--existing-policies", "jobs=none"]
+
+    made = _made("restore plan", "--existing-resource-policy", "apply", *named)
+
+    assert made["existing_resource_policy"] is None
+    assert made["existing_policies"] == {"*": "apply", "jobs": "none"}
+
+
+def test_a_policy_that_there_is_not(monkeypatch):
+    """A slip is refused with the words that are meant."""
+    monkeypatch.setattr(_restore_request, "meant_backup", lambda _, name: name)
+
+    with pytest.raises(click.BadParameter, match="expected one of none, update, apply"):
+        _made("restore plan", "--existing-policies", "jobs=replace")

@@ -1,11 +1,13 @@
 """Objects that are there get the fields of the backup by server-side apply."""
 
+import json
+
 import attrs
 import pytest
 
 from kbackup.cluster import PatchKind
 from kbackup.errors import ConflictError, InvalidSpecError
-from kbackup.models import RestoreOptions, RestoreSpec
+from kbackup.models import RestoreOptions, RestoreSpec, labels
 from kbackup.restore import PlanAction
 from kbackup.restore._applied_fields import applied_of
 
@@ -220,6 +222,17 @@ def test_a_saved_plan_applies(bench):
 
     assert _line(read) == _line(plan)
     assert bench.object("configmaps", "shop", "settings")["data"]["vat"] == "19"
+
+
+def test_the_record_speaks_veleros_words(bench):
+    """Velero reads its own policies in the specification; ours are an annotation."""
+    _write(bench, {"vat": None})
+
+    restore = bench.engine.run("r", SPEC, APPLY).restore
+
+    assert restore.spec.existing_resource_policy is None
+    options = json.loads(restore.metadata.annotations[labels.OPTIONS])
+    assert options == {"existing_policies": {"*": "apply"}}
 
 
 # --- which fields ---------------------------------------------------------------------

@@ -196,6 +196,22 @@ def test_what_a_controller_of_the_target_keeps(make_shop):
     )
 
 
+def test_what_it_does_outside_is_told(make_shop):
+    """A Service that is created anew asks for a new load balancer; the head names it all."""
+    spec = {"type": "LoadBalancer", "ports": [{"port": 80}]}
+    shop = make_shop([NAMESPACE, _object("Service", "web", spec=spec)])
+    now = spec | {"ports": [{"port": 81}]}
+    shop.simulated.load([NAMESPACE, _object("Service", "web", spec=now)])
+
+    plan = shop.engine.plan("r", SPEC, _recreate("services"))
+
+    assert _line(plan, "services/shop/web").action is PlanAction.RECREATE
+    told = "\n".join(str(notice) for notice in plan.notices)
+    assert "asks the cloud for a load balancer: services/shop/web" in told
+    assert "deleted and created anew: in between it is not there" in told
+    assert "existing policies services=recreate" in str(plan)
+
+
 # --- nothing is lost ------------------------------------------------------------------
 
 
@@ -299,7 +315,9 @@ def test_a_run_that_is_cancelled_in_between(bench, monkeypatch):
     with pytest.raises(RunCancelledError) as caught:
         bench.engine.apply(plan, cancel=cancel)
 
-    (outcome,) = (x for x in caught.value.result.outcomes if str(x.identifier) == SETTINGS)
+    (outcome,) = (
+        x for x in caught.value.result.outcomes if str(x.identifier) == SETTINGS
+    )
     assert outcome.action == "unknown"
     assert outcome.reason.startswith("deleted, and not created anew yet")
 
