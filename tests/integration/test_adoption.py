@@ -16,7 +16,7 @@ from kbackup.backup import BackupEngine
 from kbackup.catalog import BackupStore
 from kbackup.cluster import Cluster
 from kbackup.errors import ItemNotFoundError
-from kbackup.models import BackupSpec, GroupResource, RestoreSpec
+from kbackup.models import BackupSpec, GroupResource, RestoreOptions, RestoreSpec
 from kbackup.restore import RestoreEngine
 
 pytestmark = pytest.mark.integration
@@ -164,6 +164,28 @@ class Place:
 
         return self.wait_for(f"sets of {replicas}", is_so)
 
+    def rests_with_pods(self, count):
+        """Wait until so many Pods of the workload are there, each with its owner."""
+        self.rests_with_its_revision()
+
+        def names():
+            pods = self.items(PODS)
+            owned = [x for x in pods if x["metadata"].get("ownerReferences")]
+            return len(owned) == len(pods) == count and self.names(PODS)
+
+        return self.wait_for(f"{count} Pods", names)
+
+    def owners(self):
+        """Who owns each Pod: the UIDs of its controllers."""
+        return {
+            pod["metadata"]["name"]: [
+                owner["uid"]
+                for owner in pod["metadata"].get("ownerReferences", ())
+                if owner.get("controller")
+            ]
+            for pod in self.items(PODS)
+        }
+
     def rests_with_its_revision(self):
         """Wait until the workload's controller has made or adopted its revisions."""
 
@@ -239,6 +261,7 @@ class Scenario:
         happens: What is done to it before the backup.
         goes: What is done between the backup and the restore.
         refused: Whether the restore cannot bring it back.
+        options: Of the restore.
     """
 
     body: dict
@@ -246,6 +269,12 @@ class Scenario:
     happens: Callable = _leave_as_is
     goes: Callable = _delete_namespace
     refused: bool = False
+    options: RestoreOptions = attrs.field(factory=RestoreOptions)
+
+
+def _adopting(scenario):
+    """The same, with the Pods themselves in the restore."""
+    return attrs.evolve(scenario, options=RestoreOptions(controlled="adopt"))
 
 
 def _rolling(happens, *replicas):
@@ -262,6 +291,13 @@ def _revised(kind, **spec):
     return Scenario(body=_script(kind, **spec), rests=Place.rests_with_its_revision)
 
 
+def _parallel():
+    """A StatefulSet with three Pods at once, for none of them ever gets ready."""
+    more = {"serviceName": "db", "replicas": 3, "podManagementPolicy": "Parallel"}
+    body = _script("StatefulSet", **more)
+    return Scenario(body=body, rests=lambda place: place.rests_with_pods(3))
+
+
 SCENARIOS = {
     "rolling": _rolling(_leave_as_is, 4),
     "recreate": Scenario(body=_deployment(strategy={"type": "Recreate"})),
@@ -272,6 +308,9 @@ SCENARIOS = {
     "orphaned": Scenario(body=_deployment(), goes=_orphan_pods),
     "daemonset": _revised("DaemonSet"),
     "statefulset": _revised("StatefulSet", serviceName="db"),
+    "adopt": _adopting(_rolling(_leave_as_is, 4)),
+    "adopt-rollout": _adopting(_rolling(_begin_rollout, 4, 1)),
+    "adopt-set": _adopting(_parallel()),
 }
 REPLICAS = {  # of the ReplicaSets of those that are restored whole
     "rolling": (4,),
@@ -289,6 +328,7 @@ class Trial:
     Attributes:
         before: What there was at the time of the backup.
         pods: The names of the Pods right before the restore.
+        stored: The names of the Pods in the backup.
         plan: Of the restore.
         result: Of the restore.
         seen: What was made and what was deleted since, and for a while after.
@@ -299,6 +339,7 @@ class Trial:
     store: BackupStore
     before: object = None
     pods: set = frozenset()
+    stored: set = frozenset()
     plan: object = None
     result: object = None
     seen: list = attrs.Factory(list)
@@ -310,9 +351,9 @@ class Trial:
 
     @property
     def asked(self):
-        """Name and specification of the restore."""
-        name = self.place.name
-        return f"r-{name}", RestoreSpec(backup_name=f"b-{name}")
+        """Name, specification and options of the restore."""
+        name, options = self.place.name, self.scenario.options
+        return f"r-{name}", RestoreSpec(backup_name=f"b-{name}"), options
 
     def begin(self):
         """Make the workload, back it up and take it away."""
@@ -324,6 +365,7 @@ class Trial:
         engine = BackupEngine(self.place.cluster, self.store)
         result = engine.run(f"b-{self.place.name}", spec)
         assert result.results.errors == ()
+        self.stored = self.place.names(PODS)
         self.scenario.goes(self.place)
         self.pods = self.place.names(PODS)
 
@@ -413,6 +455,27 @@ def test_revisions_of_scripts_are_adopted(trials, name):
 
     assert trial.result.results.errors == ()
     assert trial.place.rests_with_its_revision() == trial.before
+
+
+@pytest.mark.parametrize("name", ["adopt", "adopt-rollout", "adopt-set"])
+def test_restored_pods_are_adopted(trials, name):
+    """The very Pods of the backup have one controller each, and none is deleted."""
+    trial = trials[name]
+    place, resources = trial.place, (SETS, WITH_REVISIONS[1])
+
+    living = {x["metadata"]["uid"] for each in resources for x in place.items(each)}
+    owners = place.owners()
+
+    assert trial.result.results.errors == ()
+    assert set(owners) == trial.stored
+    assert all(
+        len(found) == 1 and living.issuperset(found) for found in owners.values()
+    )
+    deleted = {each for what, _, each in trial.seen if what == "DELETED"}
+    assert deleted.isdisjoint(trial.stored)
+    created = {x.target.name for x in trial.plan.entries if x.kind == "Pod"}
+    assert created == trial.stored
+    assert trial.engine.plan(*trial.asked).is_empty
 
 
 def test_a_refused_deployment_leaves_nothing_running(trials):

@@ -25,6 +25,7 @@ from kbackup.restore._plan_entry import PlanAction, PlanEntry
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0
 _SECONDS_BETWEEN_EVENTS = 0.2
+_SECONDS_TO_BE_SEEN = 1.0  # watches lag by some milliseconds, more under load
 
 CREATED, UPDATED, RECREATED = "created", "updated", "recreated"
 UNCHANGED = "unchanged"
@@ -140,6 +141,7 @@ class Writer:
                 members = list(wave)
                 self._write_all(pool, members)
                 self._settle_ground(pool, members, patience)
+                self._let_pods_be_seen(members)
                 told = self._log(f"wave {number}", told)
             self._drain(pool, self._run.deadline(patience))
             self._log("after waiting", told)
@@ -202,6 +204,16 @@ class Writer:
         for entry, reason in self._await_types(types, deadline) if types else ():
             self._lost_types.add(GroupResource.parse(entry.target.name))
             self._run.error(reason, item=entry.target)
+
+    def _let_pods_be_seen(self, wave: Sequence[PlanEntry]) -> None:
+        """Wait until controllers will know the Pods that their workloads are to adopt.
+
+        They learn of Pods and of workloads by watches of their own: one that hears of the
+        workload first makes Pods beside those that are there, and ends some of them.
+        """
+        is_pod = well_known.PODS
+        if any(x.adopter and x.target.group_resource == is_pod for x in wave):
+            self._run.cancel.wait(_SECONDS_TO_BE_SEEN)
 
     def _brings_a_type(self, entry: PlanEntry) -> bool:
         """Whether an entry is a CRD; one that could not be written brings nothing."""
