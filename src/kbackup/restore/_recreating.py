@@ -30,6 +30,7 @@ MADE_BEFORE = (
 )
 DELETED = "deleted, and not created anew yet: the same restore, run again, creates it"
 _DELETED = "deleted"
+_SAVED = "what was there is in a backup that the log of this restore names"
 _NOT_TAKEN = "not deleted, for the server would not take the new one"
 _POD, _JOB = ("", "Pod"), ("batch", "Job")
 
@@ -141,7 +142,10 @@ class Recreator:
         attempt = self._creator.create(entry, resource, desired)
         if attempt.action == CREATED:
             return attrs.evolve(attempt, action=RECREATED)
-        if attempt.action in ("", FAILED):
+        if attempt.action == FAILED:
+            reason = f"{_DELETED}, and not created anew: {attempt.reason}; {_SAVED}"
+            return attrs.evolve(attempt, reason=reason)
+        if not attempt.is_over:
             return attrs.evolve(attempt, reason=f"{_DELETED}; {attempt.reason}")
         return attempt
 

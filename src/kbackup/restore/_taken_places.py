@@ -59,7 +59,8 @@ class TakenPlaces:
         waits: dict[str, Any] = {}
         if ours and is_kept and awaits_owner(live):  # and its owner was refused then
             desired, waits = made_idle(desired), {"adopter": case.adopter, "idle": True}
-        refused = why_not(live)
+        rules = self._request.policies.of(case.target)
+        refused = why_not(live) if rules.recreate else ""
         case.met = live  # which is cleaned below, when it was judged
         new = desired  # as it is without what the live one has
         if not has_init_containers(live, desired.init_containers):
