@@ -282,9 +282,11 @@ class ItemPlanner:
             self._undone.see(entry, case.item, desired.content, case.met)
 
     def _note_kin(self, case: ItemCase, entry: PlanEntry, desired: Desired) -> None:
-        """Note who comes after its owners, and who would run before its owner comes."""
-        if case.relinks and entry.action.makes:
-            self._state.owned[entry.identifier] = case.owned.owners
+        """Note who has owners, and who would run before its owner comes."""
+        if case.relinks:
+            makes = entry.action.makes
+            kin = self._state.owned if makes else self._state.kept
+            kin[entry.identifier] = case.owned.owners
         if entry.adopter and runs_pods(desired.content):
             self._state.active_sets.add(entry.identifier)
 

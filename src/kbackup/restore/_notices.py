@@ -66,6 +66,10 @@ _MAYBE_COPY = f"the original, which may be in this cluster, {_STILL}"
 _TAKEN = "as in the backup now, and changed for the copy's namespace: the original may lose it"
 _ELSEWHERE = "still names the namespace that it was copied from"
 _STILL_OWNERLESS = f"without an owner that the backup names; {STILL_OWNERLESS}"
+_UNTIED = (
+    "stays, and is no longer tied to its owner, which is created anew: name both, or add "
+    "the reference"
+)
 _NO_STATUS = (
     "its status is not restored: the type has no status sub-resource; "
     "--status-include-resources restores it"
@@ -106,6 +110,7 @@ _ORDER = (
     _ELSEWHERE,
     _OWNERLESS,
     _STILL_OWNERLESS,
+    _UNTIED,
     _NO_STATUS,
     _STATUS_ALONG,
     _STATUS,
@@ -230,6 +235,10 @@ class NoticeBook:
     def see_still_ownerless(self, target: ResourceIdentifier) -> None:
         """Note an item that an earlier run of the restore made without its owner."""
         self._note(_STILL_OWNERLESS, target)
+
+    def see_untied(self, target: ResourceIdentifier) -> None:
+        """Note an item that stays while its owner is deleted and created anew."""
+        self._note(_UNTIED, target)
 
     def see_services(self, entries: Iterable[PlanEntry], reader: MemoReader) -> None:
         """Note what lacks a Service, and what one keeps out, once all is planned."""

@@ -78,6 +78,33 @@ def link_plan(
     )
 
 
+def losing_owners(
+    entries: Sequence[PlanEntry],
+    kept: Mapping[ResourceIdentifier, tuple[Owner, ...]],
+) -> tuple[ResourceIdentifier, ...]:
+    """Find what stays while its owner is deleted and created anew: it is no longer tied.
+
+    Args:
+        entries: Of the plan.
+        kept: Items that are there and stay, each with its owners.
+    """
+    recreated = {
+        _key(entry): entry.identifier
+        for entry in entries
+        if entry.action is PlanAction.RECREATE
+    }
+    if not recreated:
+        return ()
+    return tuple(
+        entry.target
+        for entry in entries
+        if any(
+            _find(recreated, owner, entry.target.namespace)
+            for owner in kept.get(entry.identifier, ())
+        )
+    )
+
+
 def is_usable(entry: PlanEntry) -> bool:
     """Whether an entry's object is as in the backup once the restore is done."""
     return entry.action.writes or entry.action is PlanAction.UNCHANGED

@@ -31,7 +31,7 @@ from kbackup.restore._foreign import ForeignChanges
 from kbackup.restore._item_planner import ItemPlanner
 from kbackup.restore._namespaces import is_terminating, plan_namespaces, waiting_for
 from kbackup.restore._notices import NoticeBook
-from kbackup.restore._owners import link_plan
+from kbackup.restore._owners import link_plan, losing_owners
 from kbackup.restore._plan_entry import PlanAction, PlanEntry, Precondition
 from kbackup.restore._plan_state import PlanState
 from kbackup.restore._priorities import pull_forward, type_waves
@@ -389,6 +389,8 @@ class Planner:
 
     def _link_owners(self) -> None:
         """Let what is owned know whether its owners come along, and come after them."""
+        for target in losing_owners(self._state.entries, self._state.kept):
+            self._book.see_untied(target)
         if not self._state.owned:
             return
         linked = link_plan(self._state.entries, self._state.owned)
