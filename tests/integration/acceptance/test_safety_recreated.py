@@ -194,3 +194,48 @@ def test_what_the_server_refuses_is_kept(source, store, namespace, wait_for):
     assert "exceeded quota" in error.message
     assert source.get(fixed)["metadata"]["uid"] == live["metadata"]["uid"]
     source.remove_namespace(namespace, wait=False)
+
+
+def _config_map(namespace, name, data=None, owner=None):
+    """A ConfigMap; *owner* is another one as the server has it."""
+    metadata = {"name": name, "namespace": namespace}
+    if owner is not None:
+        reference = {key: owner[key] for key in ("apiVersion", "kind")}
+        reference |= {key: owner["metadata"][key] for key in ("name", "uid")}
+        metadata["ownerReferences"] = [reference]
+    base = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
+    return base | {"data": data or {}}
+
+
+def test_what_it_owned_is_not_collected(source, store, namespace, wait_for):
+    """What is not in the restore, or as it was, stays though its owner was deleted."""
+    metadata = {"name": namespace}
+    source.create({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+    owner = source.create(_config_map(namespace, "owner", {"a": "1"}))
+    kept = source.create(_config_map(namespace, "kept", owner=owner))
+    source.backup(store, "owned", namespace)
+    new = source.create(_config_map(namespace, "new", owner=owner))
+    source.patch(owner, {"data": {"a": "2"}})
+
+    options = RestoreOptions(
+        existing_policies={f"configmaps/{namespace}/owner": "recreate"}
+    )
+    spec = RestoreSpec(backup_name="owned")
+    engine = RestoreEngine(source.cluster, store)
+    plan = engine.plan("owned", spec, options)
+    result = engine.apply(plan)
+
+    assert result.results.errors == ()
+    found = source.get(owner)
+    assert (found["data"], found["metadata"]["uid"] != owner["metadata"]["uid"]) == (
+        {"a": "1"},
+        True,
+    )
+    (notice,) = [x for x in plan.notices if "no longer tied to its owner" in x.what]
+    assert [ref.name for ref in notice.items] == ["kept"]
+    # What still names the old owner is collected: the collector has seen it go.
+    stale = source.create(_config_map(namespace, "stale", owner=owner))
+    wait_for("the garbage collector", lambda: source.get(stale) is None)
+    for each in (kept, new):
+        assert "ownerReferences" not in source.get(each)["metadata"]
+    source.remove_namespace(namespace, wait=False)
