@@ -212,6 +212,36 @@ def test_what_it_does_outside_is_told(make_shop):
     assert "existing policies services=recreate" in str(plan)
 
 
+def test_what_is_cluster_wide_is_marked(make_shop):
+    """A cluster-scoped object is deleted only where its type is named, and marked so."""
+    version = "rbac.authorization.k8s.io/v1"
+    rules = [
+        {"apiGroups": [""], "resources": ["pods"], "verbs": [x]} for x in ("get", "*")
+    ]
+    roles = [
+        _object("ClusterRole", "reader", version, namespace="", rules=[rule])
+        for rule in rules
+    ]
+    shop = make_shop([roles[0]])
+    shop.simulated.load([roles[1]])
+    name = "clusterroles.rbac.authorization.k8s.io/reader"
+
+    left = shop.engine.plan(
+        "r", SPEC, RestoreOptions(existing_policies={"*": "update"})
+    )
+    plan = shop.engine.plan("r", SPEC, _recreate("clusterroles"))
+    shop.engine.apply(plan)
+
+    assert _line(left, name).action is PlanAction.SKIP
+    assert (_line(plan, name).action, _line(plan, name).cluster_wide) == (
+        "recreate",
+        True,
+    )
+    assert "[cluster-wide]" in str(_line(plan, name))
+    live = shop.object("clusterroles.rbac.authorization.k8s.io", "", "reader")
+    assert live["rules"] == [rules[0]]
+
+
 # --- nothing is lost ------------------------------------------------------------------
 
 
