@@ -53,8 +53,9 @@ fault.
 `latest`, in `--from-backup` and where a verb that reads takes a backup's name, is the newest
 backup that is whole, holds something and ended as Completed or PartiallyFailed, and whose
 archive is as large as its manifest says; newer ones that are damaged, incomplete, failed or
-empty are named as not taken. `backup delete` takes full names only. No backup
-is made under the name `latest`; one that has it all the same, from Velero, is meant by it.
+empty are named as not taken, and so is what a restore saved before it replaced it. `backup
+delete` takes full names only. No backup is made under the name `latest`; one that has it
+all the same, from Velero, is meant by it.
 
 Of several names each is done that can be; each that is not there is told, and the exit code
 is 1 (2 where one cannot be a name at all). `backup delete` looks at all of them first, and

@@ -42,6 +42,7 @@ from kbackup.models import (
     ItemOperation,
     ResourceIdentifier,
     from_json,
+    labels,
 )
 from kbackup.plugins import ObjectInfo, ObjectStore
 from kbackup.stores import (
@@ -102,6 +103,8 @@ class BackupEntry:
         """Why it cannot be the latest to restore from; empty: as far as is known, it can."""
         if self.backup is None or self.state is not EntryState.COMPLETE:
             return f"{self.state}: {self.reason}"
+        if restore := self.backup.metadata.annotations.get(labels.BEFORE_RESTORE):
+            return f"what restore {restore} was to replace"
         status = self.backup.status
         if status.phase not in _USABLE:
             return f"phase {status.phase}"

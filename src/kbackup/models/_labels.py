@@ -124,6 +124,9 @@ SKIPPED_NO_CSI_PV = "backup.velero.io/skipped-no-csi-pv"
 # Backups, by kbackup: the digest of the manifest, which makes the record the root of
 # trust; read whenever the backup is.
 MANIFEST_ANNOTATION = "kbackup.io/manifest"
+# Backups, by kbackup: the restore that deletes or changes what they hold; read where the
+# latest backup is asked for, which they are not.
+BEFORE_RESTORE = "kbackup.io/before-restore"
 # Restores, by kbackup, read to describe them: the server they wrote to and the uid of
 # its cluster; as JSON how many items ended how, and the options that are no defaults.
 TARGET_SERVER = "kbackup.io/target-server"

@@ -27,6 +27,7 @@ from kbackup.restore._updating import DONE, GONE, MOVED
 from kbackup.restore._writer import FAILED, SKIPPED, UNCHANGED, UPDATED, Attempt
 
 _CONFLICT = "FieldManagerConflict"
+_FORCE = "--force-conflicts takes what others manage"
 
 
 @attrs.frozen
@@ -70,7 +71,9 @@ def judge(
     named = first_few([str(clash) for clash in clashes])
     if clashes and not rules.force:
         verdict = Verdict(
-            action=PlanAction.CONFLICT, reason=named, differences=verdict.differences
+            action=PlanAction.CONFLICT,
+            reason=f"{named}; {_FORCE}",
+            differences=verdict.differences,
         )
         return Judgement(verdict, applied, forces=False)
     reason = f"kbackup manages {applied.managed()} afterwards"

@@ -32,7 +32,6 @@ from kbackup.models import (
     ObjectMeta,
     Progress,
     ResourceIdentifier,
-    label_value,
     labels,
     well_known,
 )
@@ -211,7 +210,7 @@ def _record(run: Run, request: RestoreRequest, saved: _Saved, name: str) -> Back
             namespace=well_known.VELERO_NAMESPACE,
             uid=str(uuid.uuid4()),
             creation_timestamp=now,
-            labels={labels.RESTORE_NAME: label_value(run.name)},
+            annotations={labels.BEFORE_RESTORE: run.name},
         ),
         spec=BackupSpec(
             included_namespaces=tuple(_namespaces(saved.seen)) or ("*",),

@@ -122,7 +122,7 @@ def test_a_field_of_another_manager_is_a_conflict(bench):
 
     line = _line(plan)
     assert line.action is PlanAction.CONFLICT
-    assert line.reason == "data.currency is managed by ops"
+    assert line.reason.startswith("data.currency is managed by ops; --force-conflicts")
     assert "managed by ops" in result.results.errors[0].message
     assert bench.versions() == before
 

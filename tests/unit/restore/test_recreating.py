@@ -259,7 +259,10 @@ def test_what_was_there_is_saved_first(bench):
 
 
 def test_what_is_changed_beside_it_is_saved_as_well(make_shop):
-    """The backup before holds updated objects too; without a deletion there is none."""
+    """The backup before holds updated objects too, and is not meant by ``latest``.
+
+    Without a deletion there is none.
+    """
     kept = [_object("ConfigMap", "kept", data={"a": str(x)}) for x in range(2)]
     shop = make_shop([NAMESPACE, BEFORE, kept[0]])
     shop.simulated.load([NAMESPACE, NOW, kept[1]])
@@ -270,6 +273,7 @@ def test_what_is_changed_beside_it_is_saved_as_well(make_shop):
 
     names = [entry.name for entry in shop.store.list()]
     assert sorted(names) == ["r-before", "shop-1"]
+    assert shop.store.latest().name == "shop-1"
     with shop.store.open_archive("r-before") as archive:
         saved = {item.identifier.name: item.content["data"] for item in archive}
     assert saved == {"kept": {"a": "1"}, "settings": {"currency": "USD", "more": "1"}}
