@@ -27,6 +27,7 @@ from kbackup.archive import ArchiveReader
 from kbackup.catalog import (
     BackupEntry,
     DeletionPlan,
+    DeletionReport,
     EntryState,
     Manifest,
     VerifyReport,
@@ -146,7 +147,7 @@ def a_deletion(store: BackupStore, cluster: Cluster) -> None:
     assert_type(plan, DeletionPlan)
     assert_type(plan.actions["example.com/copy"], int)
     assert_type(
-        store.delete("shop-1", cluster=cluster, cancel=CancelToken()), tuple[str, ...]
+        store.delete("shop-1", cluster=cluster, cancel=CancelToken()), DeletionReport
     )
 
 

@@ -8,7 +8,7 @@ what is read is checked against the record and its manifest. See
 from kbackup.catalog._backup_store import BackupStore
 from kbackup.catalog._claim import BackupClaim, RestoreClaim
 from kbackup.catalog._claim_record import ClaimRecord
-from kbackup.catalog._delete import DeletionPlan
+from kbackup.catalog._delete import DeletionPlan, DeletionReport
 from kbackup.catalog._journal import Journal
 from kbackup.catalog._listing import BackupEntry, EntryState
 from kbackup.catalog._manifest import (
@@ -32,6 +32,7 @@ __all__ = [
     "BackupStore",
     "ClaimRecord",
     "DeletionPlan",
+    "DeletionReport",
     "EntryState",
     "Journal",
     "Manifest",

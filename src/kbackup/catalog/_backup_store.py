@@ -12,12 +12,12 @@ import attrs
 
 from kbackup._kits.arguments import given_or_new
 from kbackup._kits.clock import Clock, SystemClock
-from kbackup._kits.workers import CancelToken
 from kbackup.archive import ArchiveContents, ArchiveReader
 from kbackup.catalog._address import address_of
 from kbackup.catalog._archives import Archives
 from kbackup.catalog._backup_runs import BackupRuns
-from kbackup.catalog._delete import Deletion, DeletionPlan
+from kbackup.catalog._deletable import DeletableBackups
+from kbackup.catalog._delete import Deletion
 from kbackup.catalog._guard import GuardedStore
 from kbackup.catalog._listing import BackupEntry, Listing
 from kbackup.catalog._manifest import Manifest, VolumeRecord
@@ -40,12 +40,10 @@ from kbackup.models import (
     Backup,
     BackupStorageLocation,
     Difference,
-    EngineSettings,
     LabelSelector,
     Results,
 )
 from kbackup.plugins import ObjectStore, PluginManager
-from kbackup.plugins.engine import ActingCluster
 from kbackup.stores import (
     BackupFiles,
     DirectoryState,
@@ -59,7 +57,7 @@ from kbackup.stores import (
 )
 
 
-class BackupStore(BackupRuns):
+class BackupStore(BackupRuns, DeletableBackups):
     """The backups and restores of one location.
 
     May be shared by threads. A context manager: leaving it closes the object store.
@@ -344,63 +342,6 @@ class BackupStore(BackupRuns):
         return problems_of(self._store)
 
     # --- writing ----------------------------------------------------------------------
-
-    def plan_deletion(
-        self,
-        name: str,
-        *,
-        files_only: bool = False,
-        cluster: ActingCluster | None = None,
-    ) -> DeletionPlan:
-        """Find which DeleteItemActions deleting a backup would run; nothing is done.
-
-        Its archive is read only where an action may want something of it. Arguments and
-        errors are those of `delete`; without a cluster it is told all the same what
-        the archive alone can tell.
-        """
-        deletion = self._deletion(files_only=files_only, cluster=cluster)
-        return deletion.plan(name)
-
-    def delete(
-        self,
-        name: str,
-        *,
-        files_only: bool = False,
-        cluster: ActingCluster | None = None,
-        settings: EngineSettings | None = None,
-        cancel: CancelToken | None = None,
-    ) -> tuple[str, ...]:
-        """Remove a backup, its record first.
-
-        Before anything is removed the DeleteItemActions among the store's plugins run,
-        each on every item of the archive that it wants. Where one fails nothing is
-        removed, and the next call runs them all once more.
-
-        Args:
-            name: The backup, or what a dead run left of one.
-            files_only: Leave behind what it owns outside its directory, and run nothing.
-            cluster: A `Cluster`, for the actions to act in; needed if one wants an item.
-            settings: How long an action may take.
-            cancel: Asked between items and between files.
-
-        Returns:
-            What lies in its directory, is no file of a backup and was left: keys.
-
-        Raises:
-            BackupNotFoundError: There is nothing of that name, or nothing of a backup.
-            BackupInProgressError: It is being written.
-            BackupOwnsDataError: It owns something outside that no action cleans up, or
-                there is no cluster to do it in, and *files_only* is False.
-            BackupDamagedError: Its items cannot be read, and an action may want them.
-            BackupCleanupError: An action failed; its `failures` are all there were.
-            RunCancelledError: *cancel* was used; what is left can be deleted again.
-            ReadOnlyLocationError: Nothing may be written here.
-        """
-        self._require_writable(BackupFiles(name).metadata)
-        deletion = self._deletion(
-            files_only=files_only, cluster=cluster, settings=settings, cancel=cancel
-        )
-        return deletion.run(name)
 
     def plan_repair(self) -> RepairPlan:
         """Find what is to be repaired; nothing is written.

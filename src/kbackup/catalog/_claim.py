@@ -63,7 +63,13 @@ class NameClaim:
     of: ClassVar[ClaimedNames]
 
     def __init__(
-        self, store: ObjectStore, name: str, *, run_uid: str, clock: Clock
+        self,
+        store: ObjectStore,
+        name: str,
+        *,
+        run_uid: str,
+        clock: Clock,
+        from_backup: str = "",
     ) -> None:
         self.name = name
         self.run_uid = run_uid
@@ -80,6 +86,7 @@ class NameClaim:
             began=began(os.getpid()),
             started=now,
             heartbeat=now,
+            from_backup=from_backup,
         )
         self._atomic = Capability.ATOMIC_CREATE in store.capabilities
         self._key = (

@@ -96,6 +96,7 @@ class ClaimRecord:
         machine: See `machine`.
         began: When the process did; see `began`.
         held: Whether the contender has decided that the claim is its own.
+        from_backup: Of a restore, the backup that it is made from; empty: not told.
     """
 
     what: str = "backup"
@@ -108,6 +109,7 @@ class ClaimRecord:
     started: datetime
     heartbeat: datetime
     held: bool = True
+    from_backup: str = ""
     written: datetime | None = attrs.field(default=None, eq=False)
 
     def encode(self) -> bytes:
@@ -125,6 +127,8 @@ class ClaimRecord:
             "heartbeat": format_time(self.heartbeat),
             "held": self.held,
         }
+        if self.from_backup:
+            document["fromBackup"] = self.from_backup
         return json.dumps(document, indent=1, sort_keys=True).encode() + b"\n"
 
     @classmethod
@@ -142,6 +146,7 @@ class ClaimRecord:
                 started=parse_time(data["started"]),
                 heartbeat=parse_time(data["heartbeat"]),
                 held=data.get("held") is not False,
+                from_backup=str(data.get("fromBackup", "")),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as exc:
             raise UnreadableError(f"it is no claim: {exc}") from exc

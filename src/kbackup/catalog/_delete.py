@@ -5,6 +5,9 @@ Only the files of a backup go: what somebody else put beside them is not ours.
 DeleteItemActions clean up first what they know of. What else a backup owns outside its
 directory - snapshots, data in repositories, pending operations - cannot be removed from
 here, and must not be forgotten.
+
+The records of its restores go last. Whoever is killed before the last of them is gone
+deletes the backup again.
 """
 
 from __future__ import annotations
@@ -27,6 +30,11 @@ from kbackup.catalog._cleanup import Cleanup
 from kbackup.catalog._fetch import UnreadableError
 from kbackup.catalog._journal import Journal
 from kbackup.catalog._owned import Inside, look_inside, require_nothing_owned
+from kbackup.catalog._restores_of import (
+    RestoresOf,
+    delete_restores,
+    find_restores_of,
+)
 from kbackup.catalog._side_files import SHOWN, strangers
 from kbackup.catalog._trust import Record, fetch_record, is_foreign
 from kbackup.catalog._unended import unended, unended_objects
@@ -49,19 +57,51 @@ class DeletionPlan:
     Attributes:
         name: The backup.
         actions: The DeleteItemActions that run, in their order, and on how many items.
+        restores: Those whose records and files go with it.
+        unended: Why its other restores stay, by name: they run, or were killed.
     """
 
     name: str
     actions: Mapping[str, int] = attrs.field(factory=dict)
+    restores: tuple[str, ...] = ()
+    unended: Mapping[str, str] = attrs.field(factory=dict)
 
     def __str__(self) -> str:
-        runs = (f"run {a} on {plural(n, 'item')}" for a, n in self.actions.items())
-        return f"{self.name}: {', '.join([*runs, 'delete its files'])}"
+        acts = [f"run {a} on {plural(n, 'item')}" for a, n in self.actions.items()]
+        acts.append("delete its files")
+        if self.restores:
+            acts.append(f"delete what is on record of restore {_listed(self.restores)}")
+        if self.unended:
+            acts.append(f"leave restore {_listed(self.unended)}, which has not ended")
+        return f"{self.name}: {', '.join(acts)}"
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as documents have it."""
         runs = [{"name": name, "items": n} for name, n in self.actions.items()]
-        return {"name": self.name, "actions": runs}
+        return {
+            "name": self.name,
+            "actions": runs,
+            "restores": list(self.restores),
+            "unendedRestores": dict(self.unended),
+        }
+
+
+@attrs.frozen(kw_only=True)
+class DeletionReport:
+    """What deleting a backup has done.
+
+    Attributes:
+        name: The backup.
+        restores: Those whose records and files went with it.
+        unended: Why its other restores stayed, by name.
+        left: Keys of what lay beside its files, or beside those of its restores, is
+            none of them, and stayed.
+    """
+
+    name: str
+    restores: tuple[str, ...] = ()
+    unended: Mapping[str, str] = attrs.field(factory=dict)
+    left: tuple[str, ...] = ()
 
 
 class Deletion:
@@ -104,19 +144,23 @@ class Deletion:
 
     def plan(self, name: str) -> DeletionPlan:
         """Find what deleting a backup would do; raises as `run`."""
-        _require_backup(self._store, BackupFiles(name))
+        found = self._look(name)
         cleanup = self._cleanup(name)
         inside = look_inside(self._store, name)
+        plan = DeletionPlan(
+            name=name, restores=tuple(found.ended), unended=found.unended
+        )
         if self._files_only or inside.record is None:
-            return DeletionPlan(name=name)
+            return plan
         require_nothing_owned(name, inside)
         actions = cleanup.plan(name, inside.manifest, inside.begun)
-        return DeletionPlan(name=name, actions=actions)
+        return attrs.evolve(plan, actions=actions)
 
-    def run(self, name: str) -> tuple[str, ...]:
-        """Remove all of a backup's objects, and return what else lies beside them.
+    def run(self, name: str) -> DeletionReport:
+        """Remove all of a backup's objects, then what is on record of its restores.
 
-        What a dead run left of a backup counts as one.
+        What a dead run left of a backup counts as one, and so do the restores of one
+        that is gone.
 
         Raises:
             BackupNotFoundError: There is nothing of that name, not even a run that has
@@ -128,7 +172,7 @@ class Deletion:
             RunCancelledError: The deletion was to stop.
         """
         seen = look(self._store, BackupFiles(name).metadata)
-        _require_backup(self._store, BackupFiles(name))
+        found = self._look(name)
         cleanup = self._cleanup(name)
         inside = look_inside(self._store, name)
         if not self._files_only:
@@ -141,9 +185,28 @@ class Deletion:
             self._cancel.check()  # of a cancel while the last item was cleaned up after
 
         try:
-            return self._delete(name, inside, seen, clean_up)
+            left = self._delete(name, inside, seen, clean_up)
+            return self._delete_restores(name, found, left)
         except Cancelled as exc:
             raise RunCancelledError(exc.reason) from exc
+
+    def _look(self, name: str) -> RestoresOf:
+        """Return the restores of a backup; refuse a name of which there is nothing."""
+        layout.validate_name(name)
+        found = find_restores_of(self._store, name, self._clock.now())
+        _require_backup(self._store, BackupFiles(name), found)
+        return found
+
+    def _delete_restores(
+        self, name: str, found: RestoresOf, left: tuple[str, ...]
+    ) -> DeletionReport:
+        """Remove the restores of a backup that is gone."""
+        deleted, strange, kept = delete_restores(
+            self._store, found, clock=self._clock, ask=self._cancel.check
+        )
+        return DeletionReport(
+            name=name, restores=tuple(deleted), unended=kept, left=(*left, *strange)
+        )
 
     def _delete(
         self,
@@ -199,7 +262,13 @@ def _others(
     return tuple(files.directory + each for each in others)
 
 
-def _require_backup(store: ObjectStore, files: BackupFiles) -> None:
+def _listed(names: Iterable[str]) -> str:
+    return first_few(list(names))
+
+
+def _require_backup(
+    store: ObjectStore, files: BackupFiles, restores: RestoresOf
+) -> None:
     """Refuse a directory that nobody's backup is in."""
     name = files.name
     keys = [info.key for info in store.list(files.directory)]
@@ -208,6 +277,8 @@ def _require_backup(store: ObjectStore, files: BackupFiles) -> None:
             return  # a run has begun it; whether that still lives its claim decides
         if unended(store, name) is not None:
             return
+        if restores.ended:
+            return  # a deletion was broken off before the last of them was gone
         raise BackupNotFoundError(name)
     others = strangers(name, keys)
     if len(others) == len(keys):

@@ -17,7 +17,7 @@ import attrs
 
 from kbackup._kits.clock import Clock
 from kbackup.catalog._claim import BackupClaim, NameClaim, RestoreClaim
-from kbackup.catalog._claim_record import read_claims
+from kbackup.catalog._claim_record import RESTORES, read_claims
 from kbackup.catalog._copies import expected_digests
 from kbackup.catalog._publish import sweep
 from kbackup.catalog._repair_plan import (
@@ -29,6 +29,7 @@ from kbackup.catalog._repair_plan import (
     is_safe,
     newest_of,
 )
+from kbackup.catalog._restores import delete_restore, is_half_deleted
 from kbackup.catalog._trust import read_manifest, read_record
 from kbackup.errors import (
     BackupError,
@@ -165,6 +166,9 @@ class Repairer:
             self._store.discard(step.write)
 
     def _sweep(self, step: RepairStep) -> None:
+        if name := layout.restore_of(step.key):
+            self._sweep_restore(name)
+            return
         name = layout.backup_of(step.key)
         with self._claim(name):
             objects = {i.key: i for i in self._store.list(BackupFiles(name).directory)}
@@ -178,6 +182,12 @@ class Repairer:
             ):
                 raise _OvertakenError("it was written to in the meantime")
             sweep(self._store, name)
+
+    def _sweep_restore(self, name: str) -> None:
+        claims = read_claims(self._store, RESTORES, name.__eq__)
+        if not any(claims) or not is_half_deleted(self._store, name):
+            raise _OvertakenError("it was deleted, or completed, in the meantime")
+        delete_restore(self._store, name, clock=self._clock)
 
     def _free(self, step: RepairStep) -> None:
         if step.key.startswith(layout.RESTORE_CLAIMS):

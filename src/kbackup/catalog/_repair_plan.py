@@ -25,7 +25,7 @@ from kbackup.catalog._claim_record import (
 )
 from kbackup.catalog._copies import expected_digests, faults_of_copies
 from kbackup.catalog._listing import objects_by_backup
-from kbackup.catalog._restores import awaits_completion
+from kbackup.catalog._restores import awaits_completion, is_half_deleted
 from kbackup.catalog._side_files import SHOWN, known_files, strangers
 from kbackup.catalog._trust import Record, read_manifest, read_record
 from kbackup.catalog._unended import owner_of, unended
@@ -54,7 +54,7 @@ class RepairKind(StrEnum):
 
     APPLY_DELETION = "apply deletion"  # a copy that was deleted while it was away
     DISCARD = "discard"  # an upload or a file that was never finished
-    SWEEP = "sweep"  # a directory of a backup without a record, and its claim
+    SWEEP = "sweep"  # a directory of a backup, or restore, without a record, its claim
     FREE = "free"  # a stale claim
     REMOVE = "remove"  # the journal of a dead run, an object of a trial
     COPY = "copy"  # a copy that is missing or damaged
@@ -196,8 +196,10 @@ class RepairPlanner:
         swept = {name for name in backups if self._plan_sweep(name, backups[name])}
         claims = [claim for _, claim in self._claims]
         self._plan_frees(layout.CLAIMS, claims, but=swept | self._live)
+        half = {claim.name for claim in self._restore_claims} - self._live_restores
+        gone = {name for name in sorted(half) if self._plan_sweep_of_restore(name)}
         self._plan_frees(
-            layout.RESTORE_CLAIMS, self._restore_claims, but=self._live_restores
+            layout.RESTORE_CLAIMS, self._restore_claims, but=gone | self._live_restores
         )
 
     def _plan_frees(
@@ -230,6 +232,17 @@ class RepairPlanner:
             return False
         count = plural(len(objects), "object")
         self._do(RepairKind.SWEEP, directory, f"{count} without {layout.METADATA}")
+        return True
+
+    def _plan_sweep_of_restore(self, name: str) -> bool:
+        """Decide on what a deletion that was killed has left of a restore."""
+        silent = [
+            c.silent_for(self._now) for c in self._restore_claims if c.name == name
+        ]
+        if min(silent) <= SAFE_AGE or not is_half_deleted(self._store, name):
+            return False
+        reason = f"its deletion was broken off; files without {layout.RESTORE_RECORD}"
+        self._do(RepairKind.SWEEP, RestoreFiles(name).directory, reason)
         return True
 
     def _plan_journals(self) -> None:

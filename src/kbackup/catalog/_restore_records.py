@@ -38,9 +38,20 @@ class RestoreRecords:
         restores.check_name(self._store, name, uid)
 
     def claim_restore(
-        self, name: str, *, run_uid: str, clock: Clock | None = None
+        self,
+        name: str,
+        *,
+        run_uid: str,
+        clock: Clock | None = None,
+        from_backup: str = "",
     ) -> RestoreClaim:
         """Make the name of a restore ours, for as long as it runs; see `claim`.
+
+        Args:
+            name: Of the restore.
+            run_uid: Who claims it.
+            clock: For heartbeats; None: the store's.
+            from_backup: The backup that is restored, for whoever lists or deletes it.
 
         Raises:
             RestoreInProgressError: Another run is restoring under it.
@@ -48,7 +59,9 @@ class RestoreRecords:
         """
         self._require_writable(layout.RESTORES)
         clock = clock or self._clock
-        return restores.claim_restore(self._store, name, run_uid=run_uid, clock=clock)
+        return restores.claim_restore(
+            self._store, name, run_uid=run_uid, clock=clock, from_backup=from_backup
+        )
 
     def put_restore(
         self,

@@ -83,12 +83,15 @@ def check_name(store: ObjectStore, name: str, uid: str) -> None:
 
 
 def claim_restore(
-    store: ObjectStore, name: str, *, run_uid: str, clock: Clock
+    store: ObjectStore, name: str, *, run_uid: str, clock: Clock, from_backup: str
 ) -> RestoreClaim:
     """Make a name ours; see `BackupStore.claim_restore`."""
     layout.validate_name(name, what="restore")
     ensure_location_record(store)
-    return RestoreClaim(store, name, run_uid=run_uid, clock=clock).acquire()
+    claim = RestoreClaim(
+        store, name, run_uid=run_uid, clock=clock, from_backup=from_backup
+    )
+    return claim.acquire()
 
 
 def put_restore(
@@ -307,6 +310,20 @@ def awaits_completion(store: ObjectStore, uid: str) -> bool:
         if layout.is_valid_name(name) and (_RESTORE in entry or _keys(store, name))
     }
     return any(not exists(store, RestoreFiles(name).record) for name in names)
+
+
+def is_half_deleted(store: ObjectStore, name: str) -> bool:
+    """Tell whether a deletion that was broken off has left files of a restore.
+
+    Asked where a dead claim of ours is on the name: no other run has put them there. Of
+    an upload that was broken off the journal tells, and it can still be completed.
+    """
+    keys = _keys(store, name)
+    return (
+        bool(_files(name, keys))
+        and RestoreFiles(name).record not in keys
+        and not _journal_of(store, name)
+    )
 
 
 def _is_ours(store: ObjectStore, name: str, uid: str) -> bool:

@@ -312,7 +312,9 @@ def describe(session: Session, names: tuple[str, ...], *, details: bool) -> int:
     is_flag=True,
     help="Leave what it owns outside the store behind; no DeleteItemAction runs.",
 )
-@click.option("--dry-run", is_flag=True, help="Only show which actions would run.")
+@click.option(
+    "--dry-run", is_flag=True, help="Only show what would go, and which actions run."
+)
 @global_options
 @click.pass_obj
 def delete(
@@ -324,6 +326,9 @@ def delete(
     dry_run: bool,
 ) -> int:
     """Delete backups; their records go first, so half-deleted ones are not offered.
+
+    What is on record of their restores goes with them; a restore that has not ended is
+    left, and named.
 
     Before that the DeleteItemActions of plugins clean up, in the cluster, after the
     items that they want. Where one fails nothing of that backup is deleted.

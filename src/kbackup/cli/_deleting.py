@@ -15,7 +15,7 @@ from kbackup.errors import BackupNotFoundError, KBackupError
 
 if TYPE_CHECKING:
     from kbackup._kits.workers import CancelToken
-    from kbackup.catalog import DeletionPlan
+    from kbackup.catalog import DeletionPlan, DeletionReport
     from kbackup.cli._session import Session
 
 
@@ -33,7 +33,7 @@ class Deleting:
         self._store = session.store()
         self._files_only = files_only
         self._cluster = ClusterOnDemand(session.cluster)
-        self._deleted: list[str] = []
+        self._deleted: list[DeletionReport] = []
 
     def missing(self, names: Sequence[str]) -> Named[None]:
         """Tell which names are not there, or are no backup's."""
@@ -79,6 +79,8 @@ class Deleting:
         except BackupNotFoundError as exc:
             if exc.reason:  # of a run that has not ended: what it left can go
                 return
+            if any(r.spec.backup_name == name for r in self._store.list_restores()):
+                return  # of a deletion that was broken off: its restores can go
             raise
         if entry.state == "foreign":
             raise BackupNotFoundError(entry.name, entry.reason)
@@ -89,32 +91,41 @@ class Deleting:
         )
 
     def _is_agreed(self, plans: Sequence[DeletionPlan]) -> bool:
-        """Show which actions will run, and ask; about nothing nobody is asked."""
+        """Show what goes beside the files, and ask; about nothing nobody is asked."""
         for plan in plans:
-            if plan.actions:
+            if plan.actions or plan.restores or plan.unended:
                 say(str(plan))
         what = ", ".join(plan.name for plan in plans)
         question = f"Delete {what} from {self._store.url} for good?"
         return bool(plans) and agreed(question, yes=False)
 
     def _delete(self, token: CancelToken, name: str) -> str:
-        """Delete one backup, tell what of its directory was left, return its name."""
-        left = self._store.delete(
+        """Delete one backup, tell what was left, return its name."""
+        report = self._store.delete(
             name, files_only=self._files_only, cluster=self._cluster, cancel=token
         )
-        self._deleted.append(name)
+        self._deleted.append(report)
         if self._session.output == "table":
             echo(f"Deleted {name}")
-        for key in left:
-            say(f"warning: left, for it is no file of a backup: {key}")
+            for each in report.restores:
+                echo(f"Deleted what was on record of restore {each}")
+        for key in report.left:
+            what = "restore" if key.startswith("restores/") else "backup"
+            say(f"warning: left, for it is no file of a {what}: {key}")
+        for each, reason in report.unended.items():
+            say(f"warning: left, restore {each}: {reason}")
         return name
 
     def _print_deleted(self) -> None:
         """Print the document of what went; as a table each was told when it had gone."""
         if self._session.output == "table" or not self._deleted:
             return
-        location, deleted = self._store.url, self._deleted
-        content = document("Deletion", location=location, deleted=deleted)
+        content = document(
+            "Deletion",
+            location=self._store.url,
+            deleted=[each.name for each in self._deleted],
+            deletedRestores=[name for each in self._deleted for name in each.restores],
+        )
         print_document(self._session, content, lambda: None)
 
     def _warn_of_unrun(self) -> None:

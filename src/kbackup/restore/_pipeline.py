@@ -243,7 +243,7 @@ def _apply_logged(
         )
 
     try:
-        with claimed(session.store, head.restore_name, run) as place:
+        with claimed(session.store, head, run) as place:
             journal.claim = place.claim
             with operations:
                 _apply(session, run, plan, outcomes, operations, journal=journal)

@@ -30,7 +30,7 @@ from kbackup.models import (
 )
 from kbackup.plugins import Run
 from kbackup.restore._asked import given_options
-from kbackup.restore._plan import RestorePlan
+from kbackup.restore._plan import PlanHead, RestorePlan
 from kbackup.restore._plan_entry import PlanEntry
 from kbackup.stores import RestoreFiles
 
@@ -96,7 +96,7 @@ class Place:
 
 
 @contextmanager
-def claimed(store: BackupStore, name: str, run: Run) -> Iterator[Place]:
+def claimed(store: BackupStore, head: PlanHead, run: Run) -> Iterator[Place]:
     """Hold the name while it is restored under, where that can be written.
 
     A location that cannot be written is enough to restore from. Another process of the
@@ -106,8 +106,14 @@ def claimed(store: BackupStore, name: str, run: Run) -> Iterator[Place]:
         RestoreInProgressError: A run that lives holds the name.
     """
     mirrors = MirrorWatch(store, run)
+    name = head.restore_name
     try:
-        claim = store.claim_restore(name, run_uid=str(uuid.uuid4()), clock=run.clock)
+        claim = store.claim_restore(
+            name,
+            run_uid=str(uuid.uuid4()),
+            clock=run.clock,
+            from_backup=head.backup_name,
+        )
     except StoreError as exc:
         run.logger.info("the name %s is not claimed: %s", name, exc)
         yield Place(store, None, mirrors)

@@ -116,7 +116,9 @@ def test_actions_run_on_what_they_want_before_anything_goes(scene):
         applies_to=ResourceSelector(included_resources=("persistentvolumeclaims",)),
     )
 
-    assert scene.store(secret, claim).delete("shop", cluster=scene.cluster) == ()
+    report = scene.store(secret, claim).delete("shop", cluster=scene.cluster)
+
+    assert report.left == ()
 
     assert there == [before]
     assert sorted(scene.calls) == [

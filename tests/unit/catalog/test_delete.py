@@ -57,7 +57,7 @@ def test_what_a_killed_run_left_goes(store, root, clock, files):
     left_by_a_kill(store, root, files=files)
     clock.advance(timedelta(minutes=6))
 
-    assert store.delete("shop") == ()
+    assert store.delete("shop").left == ()
 
     left = [str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()]
     assert left == ["plugins/kbackup.io/location.json"]
@@ -260,7 +260,7 @@ def test_a_strange_file_beside_a_backup(store, objects):
     objects.put("backups/shop/holiday.jpg", b"hi")
     objects.put("backups/shop/album/shop.tar.gz", b"hi")
 
-    left = store.delete("shop")
+    left = store.delete("shop").left
 
     assert left == ("backups/shop/album/shop.tar.gz", "backups/shop/holiday.jpg")
     assert [info.key for info in objects.list("backups/")] == list(left)
@@ -271,7 +271,7 @@ def test_leftovers_beside_a_strange_file(store, objects):
     objects.put("backups/shop/shop.tar.gz", b"half")
     objects.put("backups/shop/holiday.jpg", b"hi")
 
-    assert store.delete("shop") == ("backups/shop/holiday.jpg",)
+    assert store.delete("shop").left == ("backups/shop/holiday.jpg",)
     assert [info.key for info in objects.list("backups/")] == [
         "backups/shop/holiday.jpg"
     ]

@@ -1,11 +1,13 @@
 """Deleting a backup shows which DeleteItemActions run, runs them, and tells what failed."""
 
 import json
+import shutil
 import sys
 import textwrap
 
 import pytest
 
+from kbackup.catalog import BackupStore
 from kbackup.cli._app import run
 
 PLUGIN = """
@@ -130,7 +132,12 @@ def test_dry_run_of_a_deletion(backed_up, install, simulated, output):
         assert document["kind"] == "DeletionPlan"
         (planned,) = document["backups"]
         actions = [{"name": "example.com/clean", "items": 1}]
-        assert planned == {"name": "shop-1", "actions": actions}
+        assert planned == {
+            "name": "shop-1",
+            "actions": actions,
+            "restores": [],
+            "unendedRestores": {},
+        }
     assert services(simulated) == before
     assert backed_up("backup", "get", "shop-1").code == 0
 
@@ -212,3 +219,66 @@ def test_delete_names_the_plugins_that_cannot_be_loaded(backed_up, install):
 
     assert done.code == 0
     assert "warning: plugin clean of kb-clean is not run: SyntaxError" in done.err
+
+
+@pytest.fixture(name="restored")
+def fixture_restored(backed_up):
+    """A backup with a restore of it on record."""
+    made = backed_up(
+        "restore",
+        "create",
+        "try-1",
+        "--from-backup",
+        "shop-1",
+        "--yes",
+        "--namespace-mappings",
+        "shop:copy",
+    )
+    assert made.code == 0, made.err
+    return backed_up
+
+
+def test_dry_run_tells_which_restores_go(restored):
+    """Before a backup is deleted one sees what else of the store goes with it."""
+    done = restored("backup", "delete", "shop-1", "--dry-run")
+
+    assert done.out == (
+        "shop-1: delete its files, delete what is on record of restore try-1\n"
+    )
+    assert restored("restore", "get", "try-1").code == 0
+
+
+@pytest.mark.parametrize("output", ["table", "json"])
+def test_deleting_a_backup_tells_of_its_restores(restored, output):
+    """Each restore whose record went is named, and it is not listed any more."""
+    done = restored("backup", "delete", "shop-1", "--yes", "-o", output)
+
+    assert done.code == 0
+    if output == "json":
+        assert json.loads(done.out)["deletedRestores"] == ["try-1"]
+    else:
+        assert "Deleted what was on record of restore try-1\n" in done.out
+    assert restored("restore", "get", "try-1").code == 1
+
+
+def test_restores_of_a_backup_that_is_gone(restored, directory):
+    """Who was stopped before the restores were gone deletes the same backup again."""
+    shutil.rmtree(directory / "backups/shop-1")
+
+    done = restored("backup", "delete", "shop-1", "--yes")
+
+    assert done.code == 0
+    assert "Deleted what was on record of restore try-1\n" in done.out
+    assert restored("backup", "delete", "shop-1", "--yes").code == 1
+
+
+def test_a_restore_that_runs_is_warned_of(backed_up, directory):
+    """A restore that has not ended is left, and one is told so."""
+    with (
+        BackupStore.open(directory) as store,
+        store.claim_restore("runs", run_uid="1" * 8, from_backup="shop-1"),
+    ):
+        done = backed_up("backup", "delete", "shop-1", "--yes")
+
+    assert done.code == 0
+    assert "warning: left, restore runs: begun and not ended by run 1111" in done.err
