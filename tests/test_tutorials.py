@@ -104,7 +104,7 @@ def test_first_backup(machine, tmp_path):
 
 @pytest.mark.parametrize(
     ("family", "count"),
-    [("backup-item", 17), ("item-block", 10), ("restore-item", 17), ("delete-item", 9)],
+    [("backup-item", 17), ("item-block", 10), ("restore-item", 20), ("delete-item", 9)],
 )
 def test_item_action_of_the_page(family, count, tmp_path):
     """The module on the page of an item action passes the tests that are on it."""

@@ -28,6 +28,7 @@ from kbackup.restore import RestoreEngine
 pytestmark = pytest.mark.integration
 
 SECRETS = GroupResource("", "secrets")
+CONFIG_MAPS = GroupResource("", "configmaps")
 SHORT = timedelta(seconds=2)
 
 
@@ -315,3 +316,65 @@ def test_a_deletion_cleans_up_what_a_backup_left(cluster, tmp_path, settings_map
         cleanup.writers[-1].delete(
             ResourceIdentifier(SECRETS, settings_map, "b-1-settings")
         )
+
+
+class AfterAction:
+    """Each Secret asks for the ConfigMap and waits until somebody marks it."""
+
+    name = "example.com/after"
+    applies_to = ResourceSelector(included_resources=("secrets",))
+
+    def __init__(self, writer, *, marks):
+        """Mark the ConfigMap at the second look; or never."""
+        self._writer = writer
+        self._marks = marks
+        self.asked = 0
+
+    def execute(self, given):
+        """Ask and wait."""
+        namespace = given.item["metadata"]["namespace"]
+        settings = ResourceIdentifier(CONFIG_MAPS, namespace, "settings")
+        return RestoreOutput(
+            item=given.item,
+            additional_items=(settings,),
+            wait_for_additional_items=True,
+            additional_items_ready_timeout=SHORT,
+        )
+
+    def are_additional_items_ready(self, given, additional_items):
+        """Look for the mark."""
+        self.asked += 1
+        (settings,) = additional_items
+        found = given.cluster.get(settings)
+        if self._marks and self.asked == 2:
+            self._writer.patch(settings, {"metadata": {"labels": {"ready": "yes"}}})
+        return found["metadata"]["labels"].get("ready") == "yes"
+
+
+@pytest.mark.parametrize("marks", [True, False])
+def test_a_restore_waits_for_additional_items(cluster, store, settings_map, marks):
+    """The item is written once the other is ready, or with an error when time is over."""
+    copy = f"{settings_map}-ready"
+    writer = cluster.writer()
+    metadata = {"name": "app", "namespace": settings_map}
+    writer.create({"apiVersion": "v1", "kind": "Secret", "metadata": metadata})
+    BackupEngine(cluster, store, plugins=_plugins()).run(
+        "b-1", BackupSpec(included_namespaces=[settings_map])
+    )
+    action = AfterAction(writer, marks=marks)
+    engine = RestoreEngine(cluster, store, plugins=_plugins(restore=action))
+
+    result = engine.run(
+        "r-1", RestoreSpec(backup_name="b-1", namespace_mapping={settings_map: copy})
+    )
+
+    app = cluster.reader().get(ResourceIdentifier(SECRETS, copy, "app"))
+    settings = cluster.reader().get(ResourceIdentifier(CONFIG_MAPS, copy, "settings"))
+    assert int(app["metadata"]["resourceVersion"]) > int(
+        settings["metadata"]["resourceVersion"]
+    )
+    assert action.asked >= 3
+    errors = [each.message for each in result.results.errors]
+    assert bool(errors) is not marks
+    assert all("additional items are not ready" in each for each in errors)
+    writer.delete(ResourceIdentifier(GroupResource("", "namespaces"), "", copy))

@@ -18,6 +18,7 @@ from kbackup.models import (
     ResourceSelector,
 )
 from kbackup.plugins import (
+    AwaitsAdditionalItems,
     BackupInput,
     BackupItemAction,
     BackupOutput,
@@ -170,7 +171,18 @@ class OnRestore:
 
     def execute(self, given: RestoreInput) -> RestoreOutput:
         """Answer."""
-        return RestoreOutput(item=given.item, wants_begin=True)
+        return RestoreOutput(
+            item=given.item,
+            wants_begin=True,
+            wait_for_additional_items=True,
+            additional_items_ready_timeout=timedelta(minutes=1),
+        )
+
+    def are_additional_items_ready(
+        self, given: RestoreInput, additional_items: tuple[ResourceIdentifier, ...]
+    ) -> bool:
+        """Look."""
+        return all(given.cluster.get(each) for each in additional_items)
 
     def begin(
         self, given: RestoreInput, cluster: ClusterWriter
@@ -238,6 +250,7 @@ SNAPSHOTTER: VolumeSnapshotter = Disks()
 ON_BACKUP: BackupItemAction = OnBackup()
 ON_RESTORE: RestoreItemAction = OnRestore()
 BEGINS: BeginsRestore = OnRestore()
+AWAITS: AwaitsAdditionalItems = OnRestore()
 FOLLOWS: FollowsOperations = OnRestore()
 ON_DELETE: DeleteItemAction = OnDelete()
 TOGETHER: ItemBlockAction = Together()

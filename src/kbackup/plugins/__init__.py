@@ -36,6 +36,7 @@ from kbackup.plugins._interfaces import (
     VolumeSnapshotterFactory,
 )
 from kbackup.plugins._item_actions import (
+    AwaitsAdditionalItems,
     BackupInput,
     BackupItemAction,
     BackupOutput,
@@ -56,6 +57,7 @@ from kbackup.plugins._run import Run, RunLogger
 from kbackup.plugins.hookspecs import hookimpl
 
 __all__ = [
+    "AwaitsAdditionalItems",
     "BackupInput",
     "BackupItemAction",
     "BackupOutput",

@@ -8,7 +8,7 @@ away. Used by both engines, and where a backup is deleted.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, overload
 
 import attrs
@@ -135,6 +135,37 @@ def execute_delete_action(
             raise WrongAnswerError(f"it returned a {type(answer).__name__}, not None")
 
     call_action(run, action.name, given.identifier, call)
+
+
+def are_ready(
+    run: Run,
+    action: RestoreItemAction,
+    given: RestoreInput,
+    items: Sequence[ResourceIdentifier],
+    *,
+    hide: bool = False,
+) -> bool:
+    """Ask an action whether what it asked for can be used, as `call_action` does.
+
+    Raises:
+        ActionError: It failed, answered neither yes nor no, or cannot be asked.
+        ActionTimeoutError: It did not come back.
+        Cancelled: The run is to stop.
+    """
+
+    def call() -> bool:
+        ask = getattr(action, "are_additional_items_ready", None)
+        if ask is None:
+            raise WrongAnswerError("it has no method are_additional_items_ready")
+        answer = ask(given, tuple(items))
+        if not isinstance(answer, bool):
+            kind = type(answer).__name__
+            raise WrongAnswerError(
+                f"are_additional_items_ready returned a {kind}, not a bool"
+            )
+        return answer
+
+    return call_action(run, action.name, given.identifier, call, hide=hide)
 
 
 def call_action(

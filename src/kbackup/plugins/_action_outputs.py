@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import attrs
@@ -40,6 +41,8 @@ def checked(answer: Any, expected: type[Output], given: Mapping[str, Any]) -> Ou
     _check_identifiers(answer.additional_items, "an additional item")
     if isinstance(answer, BackupOutput):
         _check_identifiers(answer.post_operation_items, "a post-operation item")
+    else:
+        _check_timeout(answer.additional_items_ready_timeout)
     if not is_object(answer.item):  # also the one given: it may be changed in place
         raise WrongAnswerError(NO_OBJECT)
     if answer.item is given:
@@ -68,6 +71,14 @@ def _check_identifiers(values: Any, one: str) -> None:
     for value in values:
         if not isinstance(value, ResourceIdentifier):
             raise WrongAnswerError(f"it returned a {type(value).__name__} as {one}")
+
+
+def _check_timeout(value: Any) -> None:
+    if value is None:
+        return
+    if not isinstance(value, timedelta) or value < timedelta():
+        found = type(value).__name__
+        raise WrongAnswerError(f"it returned a {found} that is no time to wait")
 
 
 def _type_of(item: Mapping[str, Any]) -> tuple[str, str]:

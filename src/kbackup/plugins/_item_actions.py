@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import attrs
@@ -114,12 +115,18 @@ class RestoreOutput:
         skip: Why this object shall not be restored; empty: it shall.
         wants_begin: Whether `begin` is to be called when the plan is applied, just
             before the object is written.
+        wait_for_additional_items: Whether it is written only once
+            `are_additional_items_ready` says so of the additional items.
+        additional_items_ready_timeout: How long that may take; None, or nothing: 10
+            minutes. Then the object is written all the same, with an error.
     """
 
     item: Mapping[str, Any] = attrs.field(repr=False)
     additional_items: tuple[ResourceIdentifier, ...] = ()
     skip: str = ""
     wants_begin: bool = False
+    wait_for_additional_items: bool = False
+    additional_items_ready_timeout: timedelta | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -190,7 +197,8 @@ class RestoreItemAction(Protocol):
 
     `execute` is pure, as for `BackupItemAction`. What is to be started is started by
     `begin`, as `BeginsRestore` states it, while the plan is applied; `progress` and
-    `cancel` follow it, as `FollowsOperations` does.
+    `cancel` follow it, as `FollowsOperations` does. An action that waits for what it
+    asked for has `are_additional_items_ready`, as `AwaitsAdditionalItems` states it.
     """
 
     name: str
@@ -266,6 +274,26 @@ class BeginsRestore(Protocol):
         written to where the plan saw nothing, or what it will update; never for a plan,
         and not where nothing is to be written. ``given.item`` is what will be written.
         The rest is as for backups.
+        """
+        ...
+
+
+class AwaitsAdditionalItems(Protocol):
+    """The part of a RestoreItemAction that waits for what it asked for."""
+
+    def are_additional_items_ready(
+        self, given: RestoreInput, additional_items: tuple[ResourceIdentifier, ...]
+    ) -> bool:
+        """Tell whether the item may be written now.
+
+        Asked while the plan is applied, again and again, about each item whose
+        `execute` wanted it; never for a plan. It changes nothing. ``given.item`` is
+        what will be written, ``given.cluster`` reads the target anew each time.
+
+        Args:
+            given: About the item that waits.
+            additional_items: Those of its additional items that are in the target, as
+                they are called there; never none.
         """
         ...
 

@@ -6,6 +6,7 @@ and hosts may rely on is offered by `kbackup.plugins`.
 
 from kbackup.plugins._acting import ActingCluster, OperationsKeeper, RevocableWriter
 from kbackup.plugins._action_calls import (
+    are_ready,
     execute_action,
     execute_delete_action,
     execute_item_block_action,
@@ -27,6 +28,7 @@ __all__ = [
     "OperationsKeeper",
     "ResolvedAction",
     "RevocableWriter",
+    "are_ready",
     "execute_action",
     "execute_delete_action",
     "execute_item_block_action",

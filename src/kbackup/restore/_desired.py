@@ -52,6 +52,7 @@ from kbackup.restore._claims import (
 from kbackup.restore._filters import Filters
 from kbackup.restore._modifiers import Modifiers
 from kbackup.restore._owners import Reference, references_of
+from kbackup.restore._readiness import Awaited
 from kbackup.restore._redaction import Redaction
 from kbackup.restore._reset import label, reset, reset_again, settle
 from kbackup.restore._statuses import StatusRules
@@ -72,6 +73,7 @@ class Desired(msgspec.Struct, frozen=True, kw_only=True):
         additional: What an action asked to be restored before it.
         skip: Why it shall not be restored; empty: it shall.
         begins: The actions that act when it is written.
+        awaits: What actions wait for before it is written.
         owners: Its owner references, still without UIDs; not part of the content.
         status: That of the backup, where it is to have it again; not part of the
             content. None: it is not.
@@ -88,6 +90,7 @@ class Desired(msgspec.Struct, frozen=True, kw_only=True):
     additional: tuple[ResourceIdentifier, ...] = ()
     skip: str = ""
     begins: tuple[RestoreItemAction, ...] = ()
+    awaits: tuple[Awaited, ...] = ()
     owners: tuple[Reference, ...] = ()
     changed_by: tuple[str, ...] = ()
     init_containers: tuple[str, ...] = ()
@@ -191,8 +194,7 @@ class DesiredMaker:
         if kind.actions and kind.is_concerned(content):
             outcome = self._execute(item, content, kind.actions)
             content = outcome.content
-        if kind.is_tied:
-            self._untie(content, kind, line)
+        self._untie(content, kind, line)
         target = target or self._filters.target(item.identifier)
         settle(content, namespace=target.namespace, name=target.name)
         changed, skip = UNCHANGED, outcome.skip
@@ -207,6 +209,7 @@ class DesiredMaker:
             additional=outcome.additional,
             skip=skip,
             begins=outcome.begins,
+            awaits=outcome.awaits,
             owners=owners,
             changed_by=outcome.changed_by + changed.changed_by,
             init_containers=changed.init_containers,
@@ -229,7 +232,7 @@ class DesiredMaker:
         """Untie a claim or a volume from what it was bound to in the old cluster."""
         if kind.is_claim:
             reset_claim(content, line)
-        else:
+        elif kind.is_tied:
             reset_volume(content, self._filters.mapping)
 
     def _owners_of(self, content: Mapping[str, Any]) -> tuple[Reference, ...]:
@@ -325,6 +328,7 @@ class DesiredMaker:
             outcome.additional += tuple(answer.additional_items)
             if answer.wants_begin:
                 outcome.begins += (resolved.action,)
+            outcome.awaits += _awaited(resolved.action, answer)
             if answer.skip:
                 outcome.skip = answer.skip
                 break
@@ -406,11 +410,20 @@ class _Outcome:
     additional: tuple[ResourceIdentifier, ...] = ()
     skip: str = ""
     begins: tuple[RestoreItemAction, ...] = ()
+    awaits: tuple[Awaited, ...] = ()
     changed_by: tuple[str, ...] = ()
 
 
 _NOTHING_DONE = _Outcome({})
 _NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
+
+
+def _awaited(action: RestoreItemAction, answer: RestoreOutput) -> tuple[Awaited, ...]:
+    """What an action waits for; mostly nothing."""
+    if not answer.wait_for_additional_items or not answer.additional_items:
+        return ()
+    items, timeout = answer.additional_items, answer.additional_items_ready_timeout
+    return (Awaited(action, tuple(items), timeout),)
 
 
 def _look_of(action: RestoreItemAction) -> _Look | None:

@@ -57,6 +57,7 @@ from kbackup.restore._plan_entry import (
     PlanEntry,
 )
 from kbackup.restore._plan_state import PlanState
+from kbackup.restore._readiness import as_waiting
 from kbackup.restore._request import RestoreRequest
 from kbackup.restore._seen import FoundObject, LiveObject, TypeView
 from kbackup.restore._serving import has_served_twin
@@ -243,7 +244,7 @@ class ItemPlanner:
             self._note_kin(case, entry, desired)
         if entry.action.writes:
             self._tell(case, entry, desired)
-        return entry
+        return as_waiting(entry, desired.awaits)
 
     def _as_changed(
         self, case: ItemCase, entry: PlanEntry, desired: Desired

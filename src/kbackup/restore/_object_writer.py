@@ -8,6 +8,7 @@ be written, the place at the gate, what actions begin. The writes themselves are
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from enum import Enum, auto
+from functools import partial
 
 from kbackup.archive import ArchiveContents
 from kbackup.cluster import Cluster
@@ -27,6 +28,7 @@ from kbackup.restore._hooked_pods import is_hooked
 from kbackup.restore._owners import OwnerLinks
 from kbackup.restore._plan_entry import PlanAction, PlanEntry
 from kbackup.restore._policies import Policies
+from kbackup.restore._readiness import Readiness
 from kbackup.restore._recreating import DELETED, Recreator
 from kbackup.restore._redaction import Redaction
 from kbackup.restore._server import Server
@@ -48,7 +50,7 @@ class ObjectWriter:
     """Writes single entries; its `write` may be called from any thread.
 
     With *dry_run* the server is asked what it would answer, and nothing is stored.
-    Without *operations* no action begins anything.
+    Without *operations* no action begins anything, and without *readiness* none waits.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class ObjectWriter:
         run: Run,
         owners: OwnerLinks,
         operations: Operations | None = None,
+        readiness: Readiness | None = None,
         dry_run: bool = False,
     ) -> None:
         self._server = Server(cluster, gate=gate, redaction=redaction, dry_run=dry_run)
@@ -94,6 +97,7 @@ class ObjectWriter:
         }
         self._run = run
         self._operations = operations
+        self._readiness = readiness
         self._begun: set[ResourceIdentifier] = set()
 
     def room(self) -> int:
@@ -120,12 +124,14 @@ class ObjectWriter:
             return Attempt(action=FAILED, reason=f"{type(exc).__name__}{words}")
 
     def _begin_and_write(self, entry: PlanEntry) -> Attempt:
-        # Not at the gate: it says nothing about the server.
         while isinstance(attempt := self._at_gate(entry), _Aside):
-            if attempt is _Aside.BEGIN:
-                self._begin(entry)
-            else:
+            if attempt is _Aside.AWAIT_END:
                 self._await_end(entry)
+                continue
+            # What actions do, not at the gate: it says nothing about the server.
+            if reason := self._reason_to_wait(entry):
+                return Attempt(reason=reason)
+            self._begin(entry)
         return attempt
 
     def _await_end(self, entry: PlanEntry) -> None:
@@ -159,7 +165,7 @@ class ObjectWriter:
         desired = self._desired(entry)
         if refused := self._refused(entry, resource, desired):
             return Attempt(action=FAILED, reason=refused)
-        if self._is_to_begin(entry, desired):
+        if self._is_to_wait(entry, desired) or self._is_to_begin(entry, desired):
             return _Aside.BEGIN
         return self._send(entry, resource, desired) or _Aside.AWAIT_END
 
@@ -217,18 +223,35 @@ class ObjectWriter:
         desired = self._maker.make(item, item.content, line, hooked=is_hooked(entry))
         return made_idle(desired) if entry.idle else desired
 
-    # --- begin ------------------------------------------------------------------------
+    # --- wait and begin ---------------------------------------------------------------
+
+    def _is_to_wait(self, entry: PlanEntry, desired: Desired) -> bool:
+        if entry.only_second_writes or not desired.awaits or self._readiness is None:
+            return False
+        return self._readiness.is_open(entry, desired.awaits)
+
+    def _reason_to_wait(self, entry: PlanEntry) -> str:
+        """Why it is not written yet; empty: nobody waits for anything."""
+        item, desired = self._contents.get(entry.identifier), self._desired(entry)
+        if item is None or self._readiness is None or not desired.awaits:
+            return ""
+        return self._readiness.reason_to_wait(
+            entry,
+            desired.awaits,
+            partial(self._maker.given, item, desired.content),
+            hide=self._server.hides(entry),
+        )
 
     def _begin(self, entry: PlanEntry) -> None:
         """Let actions act once; nothing is done to an object that moved."""
         resource = self._types.find(entry)
         item, desired = self._contents.get(entry.identifier), self._desired(entry)
-        if resource is None or item is None or self._operations is None:
+        if resource is None or item is None or not self._is_to_begin(entry, desired):
             return
         as_planned = self._is_to_be_written(entry, resource, desired)
         self._begun.add(entry.identifier)
         for action in desired.begins:
-            if as_planned:
+            if as_planned and self._operations is not None:
                 given = self._maker.given(item, desired.content, action.name)
                 hide = self._server.hides(entry)
                 self._operations.begin(action, given, entry.target, hide=hide)

@@ -46,6 +46,7 @@ from kbackup.restore._prepare import (
     resolve,
     writers_of,
 )
+from kbackup.restore._readiness import Readiness
 from kbackup.restore._record import Place, annotations_of, check_name, claimed, keep
 from kbackup.restore._request import RestoreRequest, restore_uid, validate
 from kbackup.restore._result import result_of, tell_of_errors, warn_at_the_end
@@ -338,6 +339,14 @@ def _write(
         claims=plan.claims,
         entries=plan.entries,
         operations=operations,
+        readiness=Readiness(
+            run,
+            session.bound(run).reader(),
+            entries=plan.entries,
+            outcomes=outcomes,
+            target=request.filters.target,
+            patience=plan.options.deadline,
+        ),
     )
     writer = Writer(
         run,

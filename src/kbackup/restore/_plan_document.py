@@ -139,6 +139,7 @@ def _entry_json(entry: PlanEntry) -> dict[str, Any]:
         "changedBy": list(entry.changed_by),
         "errors": list(entry.errors),
         "convertedFrom": entry.converted_from,
+        "waits": list(entry.waits),
         "adopter": entry.adopter,
         "idle": entry.idle,
     }
@@ -195,6 +196,7 @@ class _Entry(_Part, frozen=True):
     changed_by: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
     converted_from: str = ""
+    waits: tuple[str, ...] = ()
     adopter: str = ""
     idle: bool = False
 
@@ -433,6 +435,7 @@ class _Reader:
             changed_by=line.changed_by,
             errors=line.errors,
             converted_from=line.converted_from,
+            waits=line.waits,
             adopter=line.adopter,
             idle=line.idle,
             digest=line.digest.removeprefix(ALGORITHM),

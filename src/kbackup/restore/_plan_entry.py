@@ -97,6 +97,7 @@ class PlanEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         api_version: In which version it is written.
         converted_from: In which version the backup has it, where that is another one.
         kind: The item's kind.
+        waits: Which actions wait before it is written, for what, and how long.
         adopter: Who is to adopt what is written without its owner, as ``Deployment.apps/web``.
         idle: A ReplicaSet without replicas, until its adopter scales it up.
     """
@@ -110,6 +111,7 @@ class PlanEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     changes: tuple[FieldDifference, ...] = ()
     changed_by: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
+    waits: tuple[str, ...] = ()
     digest: str = ""
     precondition: Precondition | None = None
     cluster_wide: bool = False
@@ -148,7 +150,9 @@ def row_of(entry: PlanEntry) -> Row:
     mark = " [cluster-wide]" if entry.cluster_wide else ""
     mark += _STATUS_MARKS[entry.status] + _APPLY_MARKS[entry.apply]
     found = (*entry.differences, *entry.changes)
-    details = [*(f"! {error}" for error in entry.errors), *map(str, found)]
+    details = [f"! {error}" for error in entry.errors]
+    details += [f"waits {what}" for what in entry.waits]
+    details += map(str, found)
     return Row(entry.action, f"{what}{mark}", entry.told, details)
 
 

@@ -45,6 +45,7 @@ from kbackup.restore._plan_entry import PlanEntry
 from kbackup.restore._planner import Planned, Planner
 from kbackup.restore._policies import make_policies, type_of
 from kbackup.restore._priorities import SEPARATOR, Priorities
+from kbackup.restore._readiness import Readiness
 from kbackup.restore._reads import MemoReader
 from kbackup.restore._record import why_no_record
 from kbackup.restore._redaction import make_redaction
@@ -237,6 +238,7 @@ def make_object_writer(
     claims: Iterable[ClaimLine],
     entries: Iterable[PlanEntry],
     operations: Operations | None = None,
+    readiness: Readiness | None = None,
     dry_run: bool = False,
 ) -> ObjectWriter:
     """Make what writes the single entries of a plan."""
@@ -258,6 +260,7 @@ def make_object_writer(
         run=run,
         owners=OwnerLinks(request.cluster, types.by_kind, entries),
         operations=operations,
+        readiness=readiness,
         dry_run=dry_run,
     )
 

@@ -196,6 +196,21 @@ class RestoreItemActionContract(_BeginContract):
         _assert_others(output.additional_items, given.identifier)
         _assert_acts_on_wish(action, wants_begin=output.wants_begin)
 
+    def test_tells_what_is_ready(
+        self, action: RestoreItemAction, given: RestoreInput
+    ) -> None:
+        """Who waits for its additional items says yes or no, and writes nothing."""
+        cluster = RecordingCluster(given.cluster)
+        given = attrs.evolve(given, cluster=cluster.reader())
+        output = action.execute(given)
+        if not output.wait_for_additional_items or not output.additional_items:
+            return
+
+        asked = getattr(action, "are_additional_items_ready", None)
+        assert callable(asked)
+        assert isinstance(asked(given, output.additional_items), bool)
+        assert cluster.writes == []
+
 
 class ItemBlockActionContract:
     """Every `ItemBlockAction` keeps these promises; fixtures: ``action``, ``given``."""

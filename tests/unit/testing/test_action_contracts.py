@@ -203,6 +203,25 @@ def test_actions_that_begin_badly_are_caught(faulty, error):
         )
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [lambda given, items: True, lambda given, items: "yes", None],
+    ids=["right", "no bool", "no method"],
+)
+def test_an_action_that_waits(answer):
+    """Who waits and cannot say whether it still has to fails the suite."""
+    action = Action(same, additional_items=(NEW,), wait_for_additional_items=True)
+    action.are_additional_items_ready = answer
+    given = restore_input("configmaps", fresh())
+    contract = RestoreItemActionContract()
+
+    if answer is not None and answer(given, ()) is True:
+        contract.test_tells_what_is_ready(action, given)
+        return
+    with pytest.raises(AssertionError):
+        contract.test_tells_what_is_ready(action, given)
+
+
 def test_a_writer_that_is_kept_is_caught():
     """An action that asks its revoked writer while it is followed fails the suite."""
     action = Starter()
