@@ -56,6 +56,7 @@ from kbackup.restore._readiness import Awaited
 from kbackup.restore._redaction import Redaction
 from kbackup.restore._reset import label, reset, reset_again, settle
 from kbackup.restore._statuses import StatusRules
+from kbackup.restore._unmet import Mappings
 from kbackup.restore._user_changes import UNCHANGED, UserChanges, copied, fingerprint
 
 _Look = Callable[[Mapping[str, Any]], bool]
@@ -147,6 +148,7 @@ class DesiredMaker:
         statuses: StatusRules = StatusRules(),  # noqa: B008 - frozen
         modifiers: Modifiers | None = None,
         hooks: InitHooks | None = None,
+        mappings: Mappings | None = None,
     ) -> None:
         self._restore = restore
         self._backup = backup
@@ -157,10 +159,11 @@ class DesiredMaker:
         self._run = run
         self._redaction = redaction
         self._statuses = statuses
-        self._user = UserChanges(options.transforms, modifiers, redaction, hooks)
+        watched = mappings or options
+        self._user = UserChanges(watched.transforms, modifiers, redaction, hooks)
+        settings = mappings.settings if mappings else options.action_settings
         self._settings = {  # which an action cannot change for the next item
-            action: MappingProxyType(given)
-            for action, given in options.action_settings.items()
+            action: MappingProxyType(given) for action, given in settings.items()
         }
         self._backup_label = label_value(backup.name)
         self._restore_label = label_value(restore.name)

@@ -57,6 +57,7 @@ from kbackup.restore._settings import needs_settings
 from kbackup.restore._source import opened, read_digest, read_manifest, read_volumes
 from kbackup.restore._statuses import make_status_rules
 from kbackup.restore._types import ServedTypes
+from kbackup.restore._unmet import Mappings, unmet_namespaces
 
 
 def look(
@@ -74,7 +75,8 @@ def look(
         )
         items = request.conversions.applied_to(contents)
         with run.phase("plan", total=len(contents)):
-            maker = make_maker(session, request, run)
+            mappings = Mappings.of(request.options)
+            maker = make_maker(session, request, run, mappings=mappings)
             plain = make_maker(session, request, run, plain=True)
             foreign = ForeignChanges(request, plain)
             planned = Planner(request, items, maker, run, foreign=foreign).plan()
@@ -84,7 +86,8 @@ def look(
                 # In namespaces that are not there yet no write can be tried.
                 if refused := refusals(request.cluster, planned.entries):
                     planned.book.say(refused)
-        for sentence in told:
+        named = unmet_namespaces(request.spec.namespace_mapping, planned.entries)
+        for sentence in (*told, *named, *mappings.sentences()):
             planned.book.say(sentence)
         if asked.settings is not None and asked.settings.unreadable:
             planned.book.say(asked.settings.unreadable)
@@ -298,7 +301,12 @@ def _validated(
 
 
 def make_maker(
-    session: Session, request: RestoreRequest, run: Run, *, plain: bool = False
+    session: Session,
+    request: RestoreRequest,
+    run: Run,
+    *,
+    plain: bool = False,
+    mappings: Mappings | None = None,
 ) -> DesiredMaker:
     """Make what makes items; a plain one does without what is others' or the user's."""
     actions, options = session.plugins.restore_item_actions(), request.options
@@ -324,4 +332,5 @@ def make_maker(
         statuses=request.statuses,
         modifiers=loaded.modifiers if loaded is not None else None,
         hooks=None if plain else request.init_hooks,
+        mappings=mappings,
     )

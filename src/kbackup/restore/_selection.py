@@ -51,6 +51,12 @@ class KnownNames:
             return True
         return name in self.types or any(x.split(".")[0] == name for x in self.types)
 
+    def is_stored(self, name: str) -> bool:
+        """Whether the backup has a type, by whatever name; a twin's group counts."""
+        found = self.means(name)
+        plain = name.partition(".")[0] if found is None else found.resource
+        return name in self.types or any(x.split(".")[0] == plain for x in self.types)
+
     def means(self, name: str) -> GroupResource | None:
         """The type of the target that a name means."""
         found = self.discovery.resolve(name)
@@ -161,6 +167,8 @@ def unmatched(spec: RestoreSpec, known: KnownNames) -> Iterator[Slip]:
         if name != "*" and not known.has_type(name):
             fact = "included resources: neither backup nor target knows"
             yield known.no_type(name, fact)
+        elif not is_glob(name) and not known.is_stored(name):
+            yield Slip(f"included resources: the backup has no {name}", "type")
     for name in spec.excluded_resources:
         if is_glob(name) and not known.has_type(name):
             fact = f"excluded resources: {name!r} matches no type of the backup"

@@ -50,6 +50,15 @@ def test_an_excluded_type_that_nobody_knows(shop):
     assert refused.value.hint == "the nearest type is secrets"
 
 
+def test_an_included_type_of_which_the_backup_has_nothing(shop):
+    """The target knows it, and nothing of it comes back: that is worth a sentence."""
+    plan = shop.engine.plan("try-1", spec(included_resources=("po", "cj", "secrets")))
+
+    assert "included resources: the backup has no cj" in said(plan)
+    assert "the backup has no po" not in said(plan)
+    assert "the backup has no secrets" not in said(plan)
+
+
 def test_slips_of_both_kinds(shop):
     """The advice names what was meant of either kind, in one line."""
     wanted = spec(namespace_mapping={"shp": "x"}, excluded_resources=("secretz", "q9"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import attrs
 
@@ -76,6 +76,12 @@ class Renaming(Transform):
     def new_names(self) -> dict[str, str]:
         """The new names by the old ones."""
         return dict(self.names)
+
+    def renaming_by(self, names: dict[str, str]) -> Self:
+        """Return an equal transform that looks names up in an equal dictionary."""
+        found = attrs.evolve(self)
+        vars(found)["new_names"] = names
+        return found
 
 
 def pairs_of(names: Mapping[str, str], where: str) -> Pairs:
