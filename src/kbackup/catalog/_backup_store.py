@@ -6,12 +6,13 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 
 from kbackup._kits.arguments import given_or_new
 from kbackup._kits.clock import Clock, SystemClock
+from kbackup._kits.workers import CancelToken
 from kbackup.archive import ArchiveContents, ArchiveReader
 from kbackup.catalog._address import address_of
 from kbackup.catalog._archives import Archives
@@ -55,6 +56,9 @@ from kbackup.stores import (
     state_of,
     validate_object_store,
 )
+
+if TYPE_CHECKING:
+    from kbackup.catalog._diff import Stored
 
 
 class BackupStore(BackupRuns, DeletableBackups):
@@ -206,13 +210,16 @@ class BackupStore(BackupRuns, DeletableBackups):
         return self._archives.open(name, self.manifest(name))
 
     def open_contents(
-        self, name: str, spool_directory: Path | None = None
+        self, name: str, spool_directory: Path | None = None, *, salvage: bool = False
     ) -> ArchiveContents:
         """Return the items of the archive by name, all of it read and checked.
 
         As `open_archive` and `ArchiveReader.index`, but the archive is read while it
-        is fetched. Raises what those do.
+        is fetched, where it need not be salvaged. Raises what those do.
         """
+        if salvage:
+            with self.open_archive(name, salvage=True) as archive:
+                return archive.index(spool_directory or self._archives.spool_directory)
         require_complete(self._entry(name))
         return self._archives.contents(name, self.manifest(name), spool_directory)
 
@@ -269,6 +276,8 @@ class BackupStore(BackupRuns, DeletableBackups):
         selector: LabelSelector | None = None,
         namespace_mapping: Mapping[str, str] | None = None,
         redact: Sequence[str] = (),
+        salvage: bool = False,
+        cancel: CancelToken | None = None,
     ) -> Difference:
         """Tell what happened to the objects between two backups.
 
@@ -284,17 +293,17 @@ class BackupStore(BackupRuns, DeletableBackups):
             selector: Objects that have such labels in either backup; None: all.
             namespace_mapping: What namespaces of *left* are called in *right*.
             redact: Types whose values are not shown, as those of Secrets; ``*``: all.
+            salvage: Also of backups that are damaged, as far as they can be read.
+            cancel: Ends it early.
 
         Raises:
             BackupNotFoundError: There is no such backup.
             BackupDamagedError: One is not whole, or not what its manifest says.
             ArchiveError: An archive cannot be read to the end.
             InvalidSpecError: A name means nothing in either of them.
+            RunCancelledError: *cancel* was cancelled.
         """
-        from kbackup.catalog._diff import (  # noqa: PLC0415 - few who open a store need it
-            Stored,
-            diff_backups,
-        )
+        from kbackup.catalog._diff import compare_stored  # noqa: PLC0415 - see `_stored`
         from kbackup.catalog._selection import Wanted  # noqa: PLC0415 - as above
 
         wanted = Wanted(
@@ -304,12 +313,9 @@ class BackupStore(BackupRuns, DeletableBackups):
             namespace_mapping=namespace_mapping or {},
             redact=redact,
         )
-        with self.open_contents(left) as ours, self.open_contents(right) as theirs:
-            return diff_backups(
-                Stored.of(self.get(left), self.manifest(left), ours),
-                Stored.of(self.get(right), self.manifest(right), theirs),
-                wanted,
-            )
+        token = given_or_new("cancel", cancel, CancelToken)
+        opened = partial(self._stored, salvage=salvage)
+        return compare_stored(opened, (left, right), wanted, token)
 
     def verify(self, name: str) -> VerifyReport:
         """Read all of a backup and tell every fault.
@@ -368,6 +374,16 @@ class BackupStore(BackupRuns, DeletableBackups):
     def close(self) -> None:
         """Release what the object store holds."""
         self._store.close()
+
+    def _stored(self, name: str, *, salvage: bool) -> Stored:
+        """Open one side of a comparison; raises as `open_contents`."""
+        from kbackup.catalog._diff import Stored  # noqa: PLC0415 - rarely asked for
+
+        backup = self.get(name)
+        contents = self.open_contents(name, salvage=salvage)
+        if salvage:
+            return Stored.of(backup, right_manifest(self._store, name), contents)
+        return Stored.of(backup, self.manifest(name), contents)
 
     def _entry(self, name: str) -> BackupEntry:
         layout.validate_name(name)

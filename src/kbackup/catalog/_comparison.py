@@ -38,6 +38,7 @@ class Comparison:
         same: How many objects are equal.
         skipped: How many are not compared.
         not_covered: How many are on one side where the other did not look.
+        damage: What of either side could not be read; sentences.
     """
 
     left: str
@@ -47,6 +48,7 @@ class Comparison:
     same: int = 0
     skipped: int = 0
     not_covered: int = 0
+    damage: tuple[str, ...] = ()
     _removed: list[ResourceIdentifier] = attrs.field(factory=list)
     _added: list[ResourceIdentifier] = attrs.field(factory=list)
     _changed: list[ChangedItem] = attrs.field(factory=list)
@@ -117,6 +119,7 @@ class Comparison:
             same=self.same,
             left_out=self.skipped,
             not_covered=self.not_covered,
+            damage=self.damage,
         )
 
     def _counts(

@@ -5,19 +5,24 @@ Reads archives only. Called by `BackupStore`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import attrs
 
 from kbackup._kits.kinds import GroupKind, group_kind
+from kbackup._kits.workers import Cancelled, CancelToken, call_watched
 from kbackup.archive import TWINS, ArchiveContents, TypeWords
 from kbackup.catalog._comparison import Comparison
 from kbackup.catalog._left_out import LeftOut
+from kbackup.catalog._lost import damage_of
 from kbackup.catalog._manifest import Manifest
 from kbackup.catalog._scopes import Scopes
 from kbackup.catalog._selection import Selection, Wanted, namespaces_in, select
-from kbackup.errors import ArchiveCorruptError
+from kbackup.errors import ArchiveCorruptError, RunCancelledError
 from kbackup.models import Backup, Difference, GroupResource, ResourceIdentifier
 
 _Elsewhere = Callable[[ResourceIdentifier], ResourceIdentifier | None]
@@ -31,26 +36,66 @@ class Stored:
         name: Of the backup.
         contents: Its items.
         scopes: Where it looked.
+        damage: What of it could not be read.
     """
 
     name: str
     contents: ArchiveContents
     scopes: Scopes
+    damage: tuple[str, ...] = ()
 
     @classmethod
     def of(
         cls, backup: Backup, manifest: Manifest | None, contents: ArchiveContents
     ) -> Stored:
         """Put together what is known of a backup."""
-        scopes = Scopes.of(backup, manifest, contents)
-        return cls(name=backup.name, contents=contents, scopes=scopes)
+        name, scopes = backup.name, Scopes.of(backup, manifest, contents)
+        lost = damage_of(contents, manifest)
+        damage = tuple(f"backup {name} is damaged: {each}" for each in lost)
+        if damage:
+            scopes = scopes.of_a_part()
+        return cls(name=name, contents=contents, scopes=scopes, damage=damage)
 
 
-def diff_backups(left: Stored, right: Stored, wanted: Wanted) -> Difference:
+def compare_stored(
+    opened: Callable[[str], Stored],
+    names: tuple[str, str],
+    wanted: Wanted,
+    cancel: CancelToken,
+) -> Difference:
+    """Open two backups and compare what *wanted* selects.
+
+    Args:
+        opened: Opens one; a cancel leaves the store, which may be slow, behind.
+        names: Of the left one and the right one.
+        wanted: Which of their items.
+        cancel: Ends it early.
+
+    Raises:
+        InvalidSpecError: It names what neither of them has.
+        RunCancelledError: *cancel* was used.
+    """
+    try:
+        with ExitStack() as stack:
+            sides = []
+            for name in names:
+                side = call_watched(partial(opened, name), math.inf, cancel)
+                stack.enter_context(side.contents)
+                sides.append(side)
+            left, right = sides
+            return diff_backups(left, right, wanted, cancel)
+    except Cancelled as exc:
+        raise RunCancelledError(exc.reason) from exc
+
+
+def diff_backups(
+    left: Stored, right: Stored, wanted: Wanted, cancel: CancelToken
+) -> Difference:
     """Compare what *wanted* selects.
 
     Raises:
         InvalidSpecError: It names what neither of them has.
+        Cancelled: *cancel* was used.
     """
     archives = left.contents, right.contents
     selection = select(
@@ -59,14 +104,17 @@ def diff_backups(left: Stored, right: Stored, wanted: Wanted) -> Difference:
         words=TypeWords.of(*archives) if wanted.names_types else TypeWords(),
         is_there=namespaces_in(right.contents).__contains__,
     )
-    return _Join(left, right, selection).run()
+    return _Join(left, right, selection, cancel).run()
 
 
 class _Join:
     """Walks through both indexes, type by type; used once."""
 
-    def __init__(self, left: Stored, right: Stored, selection: Selection) -> None:
+    def __init__(
+        self, left: Stored, right: Stored, selection: Selection, cancel: CancelToken
+    ) -> None:
         self._left, self._right, self._selection = left, right, selection
+        self._cancel = cancel
         named = selection.types or frozenset()
         ours, theirs = left.contents, right.contents
         self._comparison = Comparison(
@@ -74,6 +122,7 @@ class _Join:
             right=f"backup {right.name}",
             selection=selection,
             left_out=LeftOut(_Around(ours, theirs, selection.target), named),
+            damage=(*left.damage, *right.damage),
         )
         self._right_left_out = LeftOut(_Around(theirs, ours, selection.source), named)
         self._bodies, self._right_bodies = ours.in_order(), theirs.in_order()
@@ -98,6 +147,7 @@ class _Join:
     def _meet_or_lose(self, resource: GroupResource) -> None:
         comparison, selection = self._comparison, self._selection
         for ref in self._left.contents.identifiers(resource):
+            self._cancel.check()
             if not selection.wants(ref):
                 continue
             item = self._bodies.get(ref)
@@ -112,6 +162,7 @@ class _Join:
     def _gain(self, resource: GroupResource) -> None:
         held = self._left.contents.of_type(resource).places
         for ref in self._right.contents.identifiers(resource):
+            self._cancel.check()
             source = self._selection.source(ref)
             if source is None or (source.namespace, source.name) in held:
                 continue

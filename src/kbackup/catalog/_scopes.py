@@ -69,6 +69,13 @@ class Scopes:
             by_function=bool(options.get("where")),
         )
 
+    def of_a_part(self) -> Scopes:
+        """Return those of a backup of which not all can be read.
+
+        Nobody can tell what it lacks: so it has read all objects of no place.
+        """
+        return attrs.evolve(self, listed={})
+
     def listed_all(self, resource: GroupResource, namespace: str) -> bool:
         """Whether the backup read all of one place, not only what others refer to."""
         listed = self.listed.get(resource, frozenset())

@@ -8,6 +8,7 @@ belongs to the cluster, is the same for two backups as for a backup and a cluste
 from kbackup.catalog._comparison import Comparison
 from kbackup.catalog._journal import operation_entry
 from kbackup.catalog._left_out import LeftOut, is_made
+from kbackup.catalog._lost import damage_of, lost_items
 from kbackup.catalog._scopes import EVERYWHERE, Scopes
 from kbackup.catalog._selection import Selection, Wanted, namespaces_in, select
 from kbackup.catalog._system import (
@@ -45,9 +46,11 @@ __all__ = [
     "SystemObjects",
     "SystemRow",
     "Wanted",
+    "damage_of",
     "is_endpoints_of_selector",
     "is_made",
     "kept_entry",
+    "lost_items",
     "namespaces_in",
     "operation_entry",
     "reference_table",

@@ -34,6 +34,9 @@ _INCOMPLETE = 3
 )
 @list_option("--redact", text="Types whose values are not shown, as Secrets'.")
 @click.option(
+    "--damaged", is_flag=True, help="Read what is readable of damaged backups."
+)
+@click.option(
     "--detailed-exitcode", is_flag=True, help="0 nothing differs, 4 something does."
 )
 @global_options
@@ -52,7 +55,8 @@ def diff(
 
     With --live from backup A to the cluster as it is. What servers and controllers write
     by themselves is no difference, and of a Secret only the keys that differ are shown.
-    Exit code 3 if something could not be compared.
+    Exit code 3 if something could not be compared. What a damaged backup lacks may have
+    been lost: with --damaged it does not count as removed or added.
     """
     if live == (other is not None):
         raise click.UsageError("give either a second backup or --live")
@@ -62,6 +66,7 @@ def diff(
         "selector": flags["selector"],
         "namespace_mapping": flags["namespace_mappings"],
         "redact": flags["redact"],
+        "salvage": flags["damaged"],
     }
     store = session.store()
     name = meant_backup(store, name)
@@ -69,7 +74,9 @@ def diff(
     if other is None:
         found = _held_against_cluster(session, name, wanted)
     else:
-        found = store.diff(name, meant_backup(store, other), **wanted)
+        other = meant_backup(store, other)
+        with cancel_on_signal() as token:
+            found = store.diff(name, other, **wanted, cancel=token)
     print_document(session, found.to_json(), lambda: echo(str(found)))
     if live and (found.removed or found.changed):
         say_next(session, f"kbackup restore plan --from-backup {name}")

@@ -91,6 +91,8 @@ class Difference:
         left_out: How many objects that are not the same byte for byte were not compared,
             or left alone by the plan.
         not_covered: How many are in one backup where the other did not look.
+        damage: What could not be read of a damaged backup. It then counts nowhere as
+            having looked: what it lacks may have been lost.
     """
 
     left: str
@@ -102,16 +104,18 @@ class Difference:
     same: int = 0
     left_out: int = 0
     not_covered: int = 0
+    damage: tuple[str, ...] = ()
 
     @property
     def is_empty(self) -> bool:
         """Whether both sides agree in everything that could be compared."""
-        return not (self.removed or self.added or self.changed or self.unknown)
+        found = self.removed or self.added or self.changed or self.unknown
+        return not (found or self.damage)
 
     @property
     def exit_code(self) -> int:
         """0: nothing differs; 3: some could not be compared; 4: something differs."""
-        if self.unknown:
+        if self.unknown or self.damage:
             return EXIT_INCOMPLETE
         return EXIT_SAME if self.is_empty else EXIT_DIFFERS
 
@@ -119,7 +123,7 @@ class Difference:
         lines = [f"from {self.left} to {self.right}:"]
         for row in self._rows():
             lines += [row.text(), *(f"    {detail}" for detail in row.details)]
-        return "\n".join([*lines, self._told()])
+        return "\n".join([*lines, *self.damage, self._told()])
 
     def __repr__(self) -> str:
         return f"Difference({self._numbers()})"
@@ -129,7 +133,7 @@ class Difference:
         rows = (row._replace(kind=_WORDS[row.kind]).cells() for row in self._rows())
         table = Table(("", "ITEM", "WHAT"), rows)
         way = f"from {self.left} to {self.right}"
-        return html_of(self._numbers(), [way], table, [self._told()])
+        return html_of(self._numbers(), [way], table, [*self.damage, self._told()])
 
     def _rows(self) -> Iterator[Row]:
         yield from (Row("-", str(ref)) for ref in self.removed)
@@ -179,4 +183,5 @@ class Difference:
             "same": self.same,
             "leftOut": self.left_out,
             "notCovered": self.not_covered,
+            "damage": list(self.damage),
         }

@@ -25,6 +25,7 @@ from kbackup.catalog.engine import (
     Scopes,
     Selection,
     Wanted,
+    damage_of,
     is_made,
     namespaces_in,
     select,
@@ -61,20 +62,28 @@ _OF_EVERY_CLUSTER = frozenset({"default", *SYSTEM_NAMESPACES})
 _decode = msgspec.json.decode
 
 
-def compare_live(session: Session, backup_name: str, wanted: Wanted) -> Difference:
+def compare_live(
+    session: Session, backup_name: str, wanted: Wanted, *, salvage: bool = False
+) -> Difference:
     """Hold a backup against the live cluster; write nothing."""
     with cancel_as_error():
-        backup, options = session.store.get(backup_name), RestoreOptions()
+        backup = session.store.get(backup_name)
+        options = RestoreOptions(salvage=salvage)
         run = session.run(backup_name, backup.metadata.uid)
         with opened(session, run, backup, options) as contents:
             cluster = session.bound(run)
             manifest = read_manifest(session, backup, options)
             scopes = Scopes.of(backup, manifest, contents)
+            damage = damage_of(contents, manifest)
+            if damage:
+                scopes = scopes.of_a_part()
             with run.phase("compare", total=len(contents)):
                 around = Around.of(cluster, contents)
                 selection = around.select(wanted)
                 around = attrs.evolve(around, selection=selection)
-                return LiveDiff(backup.name, cluster, around, scopes, run).run()
+                found = LiveDiff(backup.name, cluster, around, scopes, run).run()
+                told = (f"backup {backup.name} is damaged: {each}" for each in damage)
+                return attrs.evolve(found, damage=tuple(told))
 
 
 @attrs.frozen(kw_only=True)

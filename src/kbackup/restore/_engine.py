@@ -168,6 +168,7 @@ class RestoreEngine:
         selector: LabelSelector | None = None,
         namespace_mapping: Mapping[str, str] | None = None,
         redact: Sequence[str] = (),
+        salvage: bool = False,
         cancel: CancelToken | None = None,
     ) -> Difference:
         """Tell what happened to the objects of a backup since; nothing is written.
@@ -184,6 +185,7 @@ class RestoreEngine:
             namespace_mapping: What namespaces of the backup are called in the cluster:
                 so a copy is held against what it was made of.
             redact: Types whose values are not shown, as those of Secrets; ``*``: all.
+            salvage: Also of a backup that is damaged, as far as it can be read.
             cancel: Ends it early.
 
         Raises:
@@ -207,7 +209,7 @@ class RestoreEngine:
             namespace_mapping=namespace_mapping or {},
             redact=redact,
         )
-        return compare_live(self._session(cancel), backup_name, wanted)
+        return compare_live(self._session(cancel), backup_name, wanted, salvage=salvage)
 
     def __repr__(self) -> str:
         return f"RestoreEngine({self._cluster!r}, {self._store!r})"

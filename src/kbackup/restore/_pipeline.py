@@ -18,6 +18,7 @@ from kbackup._kits.log_capture import LogCapture
 from kbackup._kits.versions import installed_version
 from kbackup._kits.workers import Cancelled
 from kbackup.archive import ArchiveContents
+from kbackup.catalog.engine import lost_items
 from kbackup.errors import KBackupError, RunCancelledError
 from kbackup.models import (
     Backup,
@@ -32,7 +33,6 @@ from kbackup.plugins import Run, RunEnded, RunStarted
 from kbackup.plugins.engine import Operations
 from kbackup.restore._approval import check, refuse_unasked_volumes
 from kbackup.restore._before import save_before
-from kbackup.restore._damage import lost_items
 from kbackup.restore._modifier_source import named_digest
 from kbackup.restore._namespaces import what_holds
 from kbackup.restore._operations import RestoreJournal

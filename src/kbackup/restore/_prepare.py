@@ -11,7 +11,7 @@ from itertools import chain
 import attrs
 
 from kbackup.archive import ArchiveContents
-from kbackup.catalog.engine import SystemObjects
+from kbackup.catalog.engine import SystemObjects, lost_items
 from kbackup.cluster import Cluster, Discovery
 from kbackup.errors import TargetMismatchError
 from kbackup.models import (
@@ -27,7 +27,6 @@ from kbackup.plugins import Run
 from kbackup.plugins.engine import ActionIndex, Operations, is_built_in
 from kbackup.restore._claims import ClaimLine
 from kbackup.restore._converting import Conversions, needed_conversions
-from kbackup.restore._damage import lost_items
 from kbackup.restore._desired import DesiredMaker
 from kbackup.restore._dry_run import (
     NOT_TRIED,

@@ -63,10 +63,7 @@ def _read_archive(
     store, place = session.store, session.settings.spool_directory
 
     def read() -> ArchiveContents:
-        if not options.salvage:
-            return store.open_contents(backup.name, place)
-        with store.open_archive(backup.name, salvage=True) as archive:
-            return archive.index(place)
+        return store.open_contents(backup.name, place, salvage=options.salvage)
 
     return call_watched(read, math.inf, session.cancel)
 

@@ -7,10 +7,17 @@ from pathlib import Path
 import pytest
 
 from kbackup._kits.normalise import HIDDEN
+from kbackup._kits.workers import CancelToken
 from kbackup.archive import ArchiveWriter
 from kbackup.backup import BackupEngine
 from kbackup.catalog import BackupStore, Manifest
-from kbackup.errors import BackupNotFoundError, InvalidSpecError
+from kbackup.catalog.engine import Comparison
+from kbackup.errors import (
+    BackupDamagedError,
+    BackupNotFoundError,
+    InvalidSpecError,
+    RunCancelledError,
+)
 from kbackup.models import (
     Backup,
     BackupOptions,
@@ -26,6 +33,7 @@ from kbackup.models import GroupResource as Type
 from kbackup.testing import SimulatedCluster, load_sample_shop
 
 POD = {"containers": [{"name": "web", "image": "example.com/web:1"}]}
+LOST = "items of the backup cannot be read"
 RBAC = "rbac.authorization.k8s.io/v1"
 
 
@@ -690,3 +698,78 @@ def test_an_object_that_is_none(world):
     [(ref, reason)] = found.unknown
     assert str(ref) == "pods/shop/odd"
     assert "not as Kubernetes has it" in reason
+
+
+# --- damaged backups, and an early end ------------------------------------------------
+
+
+def many(store, name, *, number=400, key="a"):
+    """A backup of ConfigMaps large enough that half of it is still something."""
+    items = [
+        made("ConfigMap", f"m{n:03}", data={"key": f"{key}{n}" * 20})
+        for n in range(number)
+    ]
+    put(
+        store,
+        name,
+        *(("configmaps", item) for item in items),
+        listed=("configmaps",),
+    )
+
+
+def damage(tmp_path, name):
+    """Change a byte in the middle of a backup's archive."""
+    path = tmp_path / f"store/backups/{name}/{name}.tar.gz"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("damaged", ["a", "b"])
+def test_a_damaged_backup_is_compared_as_far_as_it_goes(tmp_path, damaged):
+    """What it lacks may have been lost: that is no difference, and the answer not whole."""
+    with BackupStore.open(f"file://{tmp_path}/store") as store:
+        many(store, "a")
+        many(store, "b", key="b")
+        damage(tmp_path, damaged)
+
+        with pytest.raises(BackupDamagedError):
+            store.diff("a", "b")
+        found = store.diff("a", "b", salvage=True)
+
+    assert found.changed
+    assert len(found.changed) < 400
+    assert not found.removed + found.added
+    assert found.not_covered >= 390 - len(found.changed)
+    assert found.exit_code == 3
+    assert f"backup {damaged} is damaged: " in str(found)
+    assert f" of 400 {LOST}" in "\n".join(found.damage)
+    assert found.to_json()["damage"] == list(found.damage)
+
+
+def test_whole_backups_are_compared_as_ever(tmp_path):
+    """Of two whole backups it makes no difference that damaged ones would be read."""
+    with BackupStore.open(f"file://{tmp_path}/store") as store:
+        many(store, "a", number=3)
+        many(store, "b", number=2)
+
+        assert store.diff("a", "b", salvage=True) == store.diff("a", "b")
+
+
+def test_a_cancel_ends_a_comparison(tmp_path, monkeypatch):
+    """Also in the middle of the items, and nothing is returned as if it were whole."""
+    token, seen = CancelToken(), []
+    meet = Comparison.meet
+
+    def meet_and_cancel(self, item, body):
+        seen.append(item)
+        token.cancel("enough")
+        meet(self, item, body)
+
+    monkeypatch.setattr(Comparison, "meet", meet_and_cancel)
+    with BackupStore.open(f"file://{tmp_path}/store") as store:
+        many(store, "a", number=3)
+        with pytest.raises(RunCancelledError, match="enough"):
+            store.diff("a", "a", cancel=token)
+
+    assert len(seen) == 1

@@ -1,8 +1,13 @@
 """``kbackup backup diff``: two backups, or a backup and the cluster."""
 
 import json
+import os
+import signal
+import time
 
 import pytest
+
+from kbackup.catalog._archives import Archives
 
 
 @pytest.fixture(name="changed")
@@ -120,3 +125,44 @@ def test_no_such_backup(changed):
 
     assert done.code == 1
     assert "shop-9" in done.err
+
+
+@pytest.fixture(name="damaged")
+def fixture_damaged(changed, directory):
+    """A byte in the middle of the first backup's archive is another one."""
+    path = directory / "backups/shop-1/shop-1.tar.gz"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+    return changed
+
+
+@pytest.mark.parametrize("other", ["shop-2", "--live"])
+def test_a_damaged_backup(damaged, other):
+    """It is compared only where that is asked for, and the answer is never whole."""
+    refused = damaged("backup", "diff", "shop-1", other)
+    done = damaged("backup", "diff", "shop-1", other, "--damaged")
+
+    assert refused.code == 1
+    assert "backup shop-1: is damaged: " in refused.err
+    assert done.code == 3
+    assert "backup shop-1 is damaged: " in done.out
+    assert "+ " not in done.out
+
+
+def test_ctrl_c(changed, monkeypatch):
+    """Two backups in a slow store are given up at once, with the exit code of a cancel."""
+    contents = Archives.contents
+
+    def interrupted(*args, **how):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(2)
+        return contents(*args, **how)
+
+    monkeypatch.setattr(Archives, "contents", interrupted)
+
+    done = changed("backup", "diff", "shop-1", "shop-2")
+
+    assert done.code == 130
+    assert "ending cleanly" in done.err
+    assert done.out == ""

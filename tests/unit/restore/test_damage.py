@@ -6,6 +6,7 @@ import pytest
 
 from kbackup.archive import ArchiveReader
 from kbackup.catalog import Manifest
+from kbackup.catalog.engine import lost_items
 from kbackup.models import (
     GroupResource,
     ListRecord,
@@ -13,7 +14,6 @@ from kbackup.models import (
     RestorePhase,
     RestoreSpec,
 )
-from kbackup.restore._damage import lost_items
 
 from .conftest import archive_of
 

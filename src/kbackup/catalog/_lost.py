@@ -4,9 +4,15 @@ from collections import Counter
 
 from kbackup._kits.words import first_few
 from kbackup.archive import ArchiveContents
-from kbackup.catalog import Manifest
+from kbackup.catalog._manifest import Manifest
 
 _UNKNOWN = "how many items the backup had is not known: no manifest of it can be read"
+
+
+def damage_of(contents: ArchiveContents, manifest: Manifest | None) -> tuple[str, ...]:
+    """Say what of a backup could not be read, and how much is lost; empty: nothing."""
+    lost = lost_items(contents, manifest)
+    return (*contents.damage, *filter(None, [lost]))
 
 
 def lost_items(contents: ArchiveContents, manifest: Manifest | None) -> str:
