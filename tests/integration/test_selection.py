@@ -202,4 +202,4 @@ def test_a_namespace_that_is_going(selecting):
     assert "namespaces/going" not in stored
     assert "namespaces/two" in stored
     told = [str(warning) for warning in result.results.warnings]
-    assert "namespace xsel-going is being deleted: it is not stored" in told
+    assert any("namespace xsel-going is Terminating: its" in each for each in told)

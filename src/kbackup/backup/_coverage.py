@@ -37,7 +37,11 @@ _NOTHING_STORABLE = frozenset(
     {"metrics.k8s.io", "custom.metrics.k8s.io", "external.metrics.k8s.io"}
 )
 _LABELLED = f"is labelled {labels.EXCLUDE_FROM_BACKUP}=true: nothing of it is stored"
-_DELETED = "is being deleted: it is not stored"
+_DELETED = (
+    "is Terminating: its Namespace object is not stored, and of what is in it only what "
+    "is not being deleted yet; if it is to come back, restore a backup from before, and "
+    "back it up again once it is made anew"
+)
 _WITH_DATA = frozenset({VolumeActionType.FS_BACKUP, VolumeActionType.SNAPSHOT})
 
 

@@ -197,10 +197,11 @@ def leaving(live: Mapping[str, Any]) -> str:
     text = "the live one is being deleted"
     if finalizers:
         text += f" (finalizers: {finalizers})"
-    return "; ".join([text, *_true_conditions(live)])
+    return "; ".join([text, *true_conditions(live)])
 
 
-def _true_conditions(live: Mapping[str, Any]) -> Iterator[str]:
+def true_conditions(live: Mapping[str, Any]) -> Iterator[str]:
+    """What an object says of itself that is so; of a namespace that goes what holds it."""
     for condition in (live.get("status") or {}).get("conditions") or ():
         if condition.get("status") == "True":
             named = (str(condition.get(key) or "") for key in ("type", "reason"))

@@ -140,7 +140,7 @@ class Creator:
             )
             return Attempt(action=FAILED if fails else "", reason=reason)
         if live["metadata"].get("deletionTimestamp"):
-            return Attempt(reason=leaving(live))
+            return Attempt(reason=_why_leaving(live))
         return self.meet(entry, resource, desired, live)
 
     def meet(
@@ -198,3 +198,8 @@ class Creator:
             return self._second.complete(entry, resource, desired, due)
         answered = not self._server.lost_an_answer(entry)
         return Attempt(action=UNCHANGED if answered else UPDATED, reason=DONE)
+
+
+def _why_leaving(live: Mapping[str, Any]) -> str:
+    """Why an object is still there; of a namespace that is told at the end, by a look."""
+    return "it is Terminating" if live.get("kind") == "Namespace" else leaving(live)

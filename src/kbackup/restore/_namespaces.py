@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from kbackup._kits.durations import format_duration
 from kbackup.archive import ArchiveContents
 from kbackup.cluster import Cluster
 from kbackup.errors import ClusterError
 from kbackup.models import Item, ResourceIdentifier, well_known
 from kbackup.plugins import ClusterReader
-from kbackup.restore._answers import leaving
+from kbackup.restore._answers import leaving, true_conditions
 from kbackup.restore._desired import DesiredMaker
 from kbackup.restore._foreign import ForeignChanges
 from kbackup.restore._notices import NoticeBook
@@ -22,6 +23,11 @@ from kbackup.restore._plan_entry import PlanAction, PlanEntry
 from kbackup.restore._plan_state import PlanState
 from kbackup.restore._request import RestoreRequest
 from kbackup.restore._types import ServedTypes
+
+_RELEASE = (
+    "let go what holds it, and once it is gone the same restore under the same name does "
+    "what is left"
+)
 
 
 def plan_namespaces(
@@ -59,19 +65,23 @@ def is_terminating(reader: ClusterReader, name: str) -> bool:
     Its objects do not say so themselves until their turn has come.
     """
     try:
-        live = (
-            reader.get(ResourceIdentifier(well_known.NAMESPACES, "", name))
-            if name
-            else None
-        )
+        live = reader.get(_namespace(name)) if name else None
     except ClusterError:
         return False
     return live is not None and bool(live["metadata"].get("deletionTimestamp"))
 
 
-def waiting_for(name: str) -> str:
+def waiting_for(request: RestoreRequest, name: str) -> str:
     """What a plan says of a namespace that has to be gone first."""
-    return f"namespace {name} is Terminating: the restore waits for it"
+    limit = format_duration(request.options.deadline)
+    told = (
+        f"namespace {name} is Terminating: what is in it now goes for good; the restore "
+        f"waits {limit} at most until it is gone, then makes it anew; a longer deadline "
+        "waits longer, a namespace mapping restores elsewhere"
+    )
+    live = request.reader.find(_namespace(name)).content or {}
+    held = "; ".join(true_conditions(live))
+    return f"{told}; held by: {held}" if held else told
 
 
 def what_holds(cluster: Cluster, types: ServedTypes, name: str) -> str:
@@ -84,7 +94,11 @@ def what_holds(cluster: Cluster, types: ServedTypes, name: str) -> str:
     except ClusterError:
         return ""
     is_going = "deletionTimestamp" in live["metadata"]
-    return f"namespace {name}: {leaving(live)}" if is_going else ""
+    return f"namespace {name}: {leaving(live)}; {_RELEASE}" if is_going else ""
+
+
+def _namespace(name: str) -> ResourceIdentifier:
+    return ResourceIdentifier(well_known.NAMESPACES, "", name)
 
 
 class _NamespacePlanner:
@@ -111,7 +125,7 @@ class _NamespacePlanner:
 
     def plan(self, name: str) -> PlanEntry | None:
         """The line of a namespace; None where it is there, or may not be looked at."""
-        target = ResourceIdentifier(well_known.NAMESPACES, "", name)
+        target = _namespace(name)
         try:
             live = self._request.reader.get(target)
         except ClusterError as exc:
@@ -122,7 +136,7 @@ class _NamespacePlanner:
             if not live["metadata"].get("deletionTimestamp"):
                 return None
             reason = "the live one is being deleted: written when it is gone"
-            self._book.say(waiting_for(name))
+            self._book.say(waiting_for(self._request, name))
         source = self._stored(name)
         if source is None:
             desired = self._maker.make_blank_namespace(target)
@@ -151,9 +165,7 @@ class _NamespacePlanner:
         if target not in mapping:
             sources.append(target)
         for name in sources:
-            item = self._contents.get(
-                ResourceIdentifier(well_known.NAMESPACES, "", name)
-            )
+            item = self._contents.get(_namespace(name))
             if item is not None:
                 return item
         return None

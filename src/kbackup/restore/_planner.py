@@ -253,7 +253,7 @@ class Planner:
     ) -> None:
         """Plan what the target has, and take it out of *names*."""
         if is_terminating(self._request.reader, namespace):
-            self._book.say(waiting_for(namespace))
+            self._book.say(waiting_for(self._request, namespace))
             return  # what lives there now will not when this is written
         for live in self._live(resource, namespace, names):
             ref = names.pop(live.name, None)

@@ -252,7 +252,8 @@ class Writer:
         waiting, self._later = self._later, []
         what_holds = cache(self._what_holds)
         for entry, reason in waiting:
-            last = "; ".join(filter(None, (reason, what_holds(entry.target.namespace))))
+            held = what_holds(_namespace_of(entry.target))
+            last = "; ".join(filter(None, (reason, held)))
             self._fail(entry, f"not done in time; the last answer was: {last}")
 
     # --- the books --------------------------------------------------------------------
@@ -366,6 +367,12 @@ class _Crew:
         """Let nobody begin anything more: an error ended one of the workers."""
         with self._changing:
             self._dismissed = True
+
+
+def _namespace_of(target: ResourceIdentifier) -> str:
+    if target.group_resource == well_known.NAMESPACES:
+        return target.name
+    return target.namespace
 
 
 def _waiting_text(waiting: Sequence[tuple[PlanEntry, str]]) -> str:

@@ -154,7 +154,9 @@ def test_a_named_namespace_that_is_being_deleted(scene):
     result = scene.back_up(included_namespaces=["shop"])
 
     told = [str(each) for each in result.results.warnings]
-    assert "namespace shop is being deleted: it is not stored" in told
+    [words] = [each for each in told if "namespace shop is Terminating" in each]
+    assert "its Namespace object is not stored" in words
+    assert "back it up again once it is made anew" in words
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,10 @@ WHY = (
     "NamespaceFinalizersRemaining SomeFinalizersRemain: Some content in the namespace "
     "has finalizers remaining: example.com/hold in 1 resource instances"
 )
+RELEASE = (
+    "let go what holds it, and once it is gone the same restore under the same name does "
+    "what is left"
+)
 
 
 def _delete_namespace(shop):
@@ -48,8 +52,9 @@ def test_what_holds_a_namespace_that_is_gone_in_the_plan(make_shop):
         for error in result.results.errors
         if error.item.group_resource == well_known.NAMESPACES
     )
-    assert "not done in time" in told
-    assert WHY in told
+    assert "not done in time; the last answer was: it is Terminating; " in told
+    assert told.count(WHY) == 1
+    assert told.endswith(RELEASE)
 
 
 def test_what_holds_a_namespace_that_was_there_in_the_plan(make_shop):
@@ -64,6 +69,23 @@ def test_what_holds_a_namespace_that_was_there_in_the_plan(make_shop):
     [error] = result.results.errors
     assert error.item.name == MAP["metadata"]["name"]
     assert f"namespace shop: the live one is being deleted; {WHY}" in error.message
+    assert error.message.endswith(RELEASE)
+
+
+def test_the_plan_says_what_will_happen(make_shop):
+    """Whoever plans into a namespace that is going knows how long, why, and what to do."""
+    shop = make_shop([SPACE, MAP])
+    shop.simulated.load([SPACE, HELD])
+    _delete_namespace(shop)
+
+    plan = shop.engine.plan("try-1", SPEC, SOON)
+
+    [told] = [each.what for each in plan.notices if "Terminating" in each.what]
+    assert told == (
+        "namespace shop is Terminating: what is in it now goes for good; the restore "
+        "waits 1s at most until it is gone, then makes it anew; a longer deadline waits "
+        f"longer, a namespace mapping restores elsewhere; held by: {WHY}"
+    )
 
 
 def test_a_namespace_that_stays_is_not_told(make_shop):
