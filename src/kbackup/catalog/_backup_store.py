@@ -32,7 +32,7 @@ from kbackup.catalog._repair import Repairer, RepairReport
 from kbackup.catalog._repair_plan import RepairPlan, RepairPlanner
 from kbackup.catalog._side_files import SideFile
 from kbackup.catalog._trust import read_manifest, read_record, right_manifest
-from kbackup.catalog._usable import first_usable, measured, require_complete
+from kbackup.catalog._usable import Wish, first_usable, measured, require_complete
 from kbackup.catalog._verify import Verifier, VerifyReport
 from kbackup.catalog._volumes import read_volumes
 from kbackup.errors import StoreError
@@ -170,14 +170,18 @@ class BackupStore(BackupRuns, DeletableBackups):
         """
         return read_record(self._store, name).backup
 
-    def latest(self) -> Backup:
+    def latest(self, schedule: str = "", *, partially_failed: bool = True) -> Backup:
         """Return the record of the newest whole backup that did not fail or hold nothing.
+
+        Args:
+            schedule: The newest of one schedule; empty: of all.
+            partially_failed: It may be one that lacks something.
 
         Raises:
             BackupNotFoundError: There is none.
         """
-        measure = partial(measured, self._store)
-        return first_usable(self.list(), measure)
+        wish = Wish(schedule=schedule, partially_failed=partially_failed)
+        return first_usable(self.list(), partial(measured, self._store), wish)
 
     def manifest(self, name: str) -> Manifest | None:
         """Return the manifest, checked against the record; None: Velero wrote it.

@@ -13,33 +13,72 @@ from kbackup.errors import (
     BackupInProgressError,
     BackupNotFoundError,
 )
-from kbackup.models import Backup
+from kbackup.models import Backup, BackupPhase, labels
 from kbackup.plugins import ObjectStore
 
 
+@attrs.frozen(kw_only=True)
+class Wish:
+    """Which backups may be taken.
+
+    Attributes:
+        schedule: Those of one schedule; empty: all.
+        partially_failed: Also those that lack something.
+    """
+
+    schedule: str = ""
+    partially_failed: bool = True
+
+    def covers(self, entry: BackupEntry) -> bool:
+        """Whether a backup is asked about at all; one without a record says nothing."""
+        if not self.schedule:
+            return True
+        if entry.backup is None:
+            return False
+        return entry.backup.metadata.labels.get(labels.SCHEDULE_NAME) == self.schedule
+
+    def fault(self, entry: BackupEntry) -> str:
+        """Why a backup is not to be taken; empty: it can be."""
+        phase = entry.backup.status.phase if entry.backup is not None else None
+        lacks = phase is BackupPhase.PARTIALLY_FAILED and not self.partially_failed
+        return entry.unusable or (f"phase {phase}" if lacks else "")
+
+    def refusal(self, reason: str) -> BackupNotFoundError:
+        """The error where there is none."""
+        if not self.schedule:
+            reason = f"the location has no whole backup{reason}"
+            return BackupNotFoundError("latest", reason)
+        what = "whole" if self.partially_failed else "completed"
+        reason = f"no {what} backup of this schedule{reason}"
+        return BackupNotFoundError(self.schedule, reason)
+
+
 def first_usable(
-    entries: Iterable[BackupEntry], measure: Callable[[BackupEntry], BackupEntry]
+    entries: Iterable[BackupEntry],
+    measure: Callable[[BackupEntry], BackupEntry],
+    wish: Wish,
 ) -> Backup:
     """Return the record of the first whole backup that did not fail or hold nothing.
 
     Args:
         entries: The newest first.
         measure: See `measured`; asked of what seems to be whole.
+        wish: Which of them.
 
     Raises:
         BackupNotFoundError: There is none; says what is wrong with the newest.
     """
-    reason = "the location has no whole backup"
-    for number, entry in enumerate(entries):
+    reason = ""
+    for number, entry in enumerate(filter(wish.covers, entries)):
         try:
-            fault = entry.unusable or measure(entry).unusable
+            fault = wish.fault(entry) or measure(entry).unusable
         except BackupNotFoundError:
             continue  # it was deleted while we looked
         if entry.backup is not None and not fault:
             return entry.backup
         if not number:
-            reason += f"; the newest is {entry.name}, {fault}"
-    raise BackupNotFoundError("latest", reason)
+            reason = f"; the newest is {entry.name}, {fault}"
+    raise wish.refusal(reason)
 
 
 def measured(store: ObjectStore, entry: BackupEntry) -> BackupEntry:

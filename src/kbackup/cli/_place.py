@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from kbackup.cli._output import say
 from kbackup.errors import BackupNotFoundError, InvalidConfigError, KBackupError
+from kbackup.models import labels
 
 if TYPE_CHECKING:
-    from kbackup.catalog import BackupStore
+    from kbackup.catalog import BackupEntry, BackupStore
     from kbackup.cli._session import Session
 
 _MEMORY = "kbackup.io/memory"
@@ -118,20 +119,40 @@ def meant_backup(store: BackupStore, name: str) -> str:
     try:
         store.entry(name)
     except BackupNotFoundError:
-        return _latest_of(store)
+        return newest_backup(store)
     say(f"A backup is called {name}: it is meant, not the newest")
     return name
 
 
-def _latest_of(store: BackupStore) -> str:
-    """Return which backup is the newest, and say which newer ones are not taken."""
-    chosen = store.latest()
-    name = chosen.metadata.name
+def newest_backup(
+    store: BackupStore, schedule: str = "", *, partially_failed: bool = True
+) -> str:
+    """Return which backup is the newest, and say which newer ones are not taken.
+
+    Args:
+        store: Where.
+        schedule: Of one schedule only; empty: of all.
+        partially_failed: It may be one that lacks something.
+
+    Raises:
+        BackupNotFoundError: There is none that can be restored from.
+    """
+    chosen = store.latest(schedule, partially_failed=partially_failed)
+    name, of = chosen.metadata.name, f" of schedule {schedule}" if schedule else ""
     for entry in store.list():
         if entry.name == name:
             break
+        if schedule and not _is_of(entry, schedule):
+            continue
         with suppress(BackupNotFoundError):  # it was deleted while we looked
             fault = entry.unusable or store.entry(entry.name).unusable
-            say(f"Not taken as latest: {entry.name}, {fault}")
-    say(f"The latest backup is {name}, {chosen.status.phase}")
+            say(f"Not taken as latest{of}: {entry.name}, {fault or 'PartiallyFailed'}")
+    say(f"The latest backup{of} is {name}, {chosen.status.phase}")
     return name
+
+
+def _is_of(entry: BackupEntry, schedule: str) -> bool:
+    """Tell whether a schedule made a backup; one without a record does not say."""
+    if entry.backup is None:
+        return False
+    return entry.backup.metadata.labels.get(labels.SCHEDULE_NAME) == schedule

@@ -76,6 +76,16 @@ _FOUND_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 _RESTORE_OPTIONS = (
     click.argument("name", required=False),
     click.option("--from-backup", metavar="NAME|latest", help="What to restore."),
+    click.option(
+        "--from-schedule",
+        metavar="NAME",
+        help="Restore the newest Completed backup of a schedule.",
+    ),
+    click.option(
+        "--allow-partially-failed",
+        is_flag=True,
+        help="With --from-schedule: also one that lacks something.",
+    ),
     filter_options,
     pairs_option(
         "--namespace-mappings", separator=":", text="Restore namespace a as b: a:b."
@@ -292,7 +302,11 @@ def _say_what_is_on_record(
 def _require_backup(session: Session, flags: Mapping[str, Any]) -> None:
     """Refuse a restore of nothing; a plan in a file names its backup itself."""
     session.backup = flags["from_backup"] or ""
-    if not flags["from_backup"]:
+    if flags["from_backup"] and flags["from_schedule"]:
+        raise click.UsageError("give either --from-backup or --from-schedule")
+    if flags["allow_partially_failed"] and not flags["from_schedule"]:
+        raise click.UsageError("--allow-partially-failed goes with --from-schedule")
+    if not flags["from_backup"] and not flags["from_schedule"]:
         raise NoBackupGivenError(flags["name"] or "", session.verb)
 
 

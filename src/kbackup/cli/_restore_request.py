@@ -13,7 +13,7 @@ import attrs
 import click
 
 from kbackup.cli._options import status_types
-from kbackup.cli._place import meant_backup
+from kbackup.cli._place import meant_backup, newest_backup
 from kbackup.cli._session import Session
 from kbackup.cli._transforms import transforms_of
 from kbackup.errors import CodecError
@@ -36,8 +36,7 @@ def restore_request(
     session: Session, flags: dict[str, Any], store: BackupStore
 ) -> tuple[str, RestoreSpec, RestoreOptions]:
     """Make the name, the specification and the options that the flags mean."""
-    backup = meant_backup(store, flags["from_backup"])
-    session.backup = backup
+    backup = session.backup = _meant(store, flags)
     policy, policies = _policies(flags)
     spec = RestoreSpec(
         backup_name=backup,
@@ -78,7 +77,19 @@ def restore_request(
     )
     if deadline is not None:
         options = attrs.evolve(options, deadline=deadline)
-    return flags["name"] or _default_name(backup), spec, options
+    source = flags["from_schedule"] or backup
+    return flags["name"] or _default_name(source), spec, options
+
+
+def _meant(store: BackupStore, flags: Mapping[str, Any]) -> str:
+    """Return the backup that is named, or a schedule's newest."""
+    if not flags["from_schedule"]:
+        return meant_backup(store, flags["from_backup"])
+    return newest_backup(
+        store,
+        flags["from_schedule"],
+        partially_failed=flags["allow_partially_failed"],
+    )
 
 
 def _policies(
@@ -117,13 +128,14 @@ def _config_map(name: str | None) -> TypedLocalObjectReference | None:
     return TypedLocalObjectReference(kind="configmap", name=name) if name else None
 
 
-def _default_name(backup: str) -> str:
+def _default_name(source: str) -> str:
     """Return a name that no other restore has: UTC seconds and four random digits.
 
-    Of a long backup name only the beginning is in it, so that the store can hold it.
+    Of a long name of backup or schedule only the beginning is in it, so that the store
+    can hold it.
     """
     from kbackup.stores import RestoreFiles, layout  # noqa: PLC0415 - loads slowly
 
     end = f"-{datetime.now(UTC):%Y%m%d%H%M%S}-{secrets.token_hex(2)}"
-    beginning = backup[: layout.longest_name(RestoreFiles) - len(end)]
+    beginning = source[: layout.longest_name(RestoreFiles) - len(end)]
     return beginning.rstrip("-.") + end

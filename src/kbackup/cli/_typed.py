@@ -22,9 +22,12 @@ def as_typed(session: Session, flags: Mapping[str, Any]) -> str:
         value = flags.get(param.name or "")
         if not isinstance(param, click.Option) or value in (None, (), {}):
             continue
-        if param.name == "from_backup":
-            value = session.backup
-        elif value == param.default or (param.is_flag and not value):
+        if session.backup and param.name == "allow_partially_failed":
+            continue  # it has chosen the backup that is named now
+        if session.backup and param.name in ("from_backup", "from_schedule"):
+            words += ["--from-backup", session.backup]
+            continue
+        if value == param.default or (param.is_flag and not value):
             continue
         option = max(param.opts, key=len)
         if param.name == "action_settings":

@@ -6,8 +6,6 @@ changes while they run.
 
 import json
 import uuid
-from collections.abc import Sequence
-from datetime import UTC
 
 import attrs
 
@@ -169,22 +167,3 @@ def restore_uid(
     spec = attrs.evolve(spec, item_operation_timeout=None)  # patience, too
     parts = [name, target_uid, to_json(spec), asked, *filter(None, (modifiers,))]
     return str(uuid.uuid5(namespace, json.dumps(parts, sort_keys=True)))
-
-
-def newest_of_schedule(backups: Sequence[Backup], schedule: str) -> Backup | None:
-    """The completed backup of a schedule that was started last."""
-    from kbackup.models import BackupPhase, labels  # noqa: PLC0415 - used here only
-
-    mine = [
-        backup
-        for backup in backups
-        if backup.metadata.labels.get(labels.SCHEDULE_NAME) == schedule
-        and backup.status.phase == BackupPhase.COMPLETED
-        and backup.status.start_timestamp is not None
-    ]
-    return max(mine, key=_started, default=None)
-
-
-def _started(backup: Backup) -> float:
-    start = backup.status.start_timestamp
-    return start.astimezone(UTC).timestamp() if start is not None else 0.0

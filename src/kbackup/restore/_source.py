@@ -12,15 +12,17 @@ from contextlib import contextmanager
 from kbackup._kits.workers import call_watched
 from kbackup.archive import ArchiveContents
 from kbackup.catalog import BackupStore, Manifest, VolumeRecord
-from kbackup.errors import BackupDamagedError, BackupNotFoundError
+from kbackup.errors import BackupDamagedError
 from kbackup.models import Backup, RestoreOptions, RestoreSpec
 from kbackup.plugins import Run
-from kbackup.restore._request import newest_of_schedule
 from kbackup.restore._session import Session
 
 
 def find_backup(store: BackupStore, spec: RestoreSpec) -> Backup:
     """Return the record of the backup that is named, or of a schedule's newest.
+
+    That is Completed, as Velero has it, and by the rule of `BackupStore.latest`: a newer
+    one that is damaged or empty is passed over.
 
     Raises:
         BackupNotFoundError: There is none.
@@ -28,13 +30,7 @@ def find_backup(store: BackupStore, spec: RestoreSpec) -> Backup:
     """
     if spec.backup_name:
         return store.get(spec.backup_name)
-    backups = [entry.backup for entry in store.list() if entry.backup is not None]
-    found = newest_of_schedule(backups, spec.schedule_name)
-    if found is None:
-        raise BackupNotFoundError(
-            spec.schedule_name, "no completed backup of this schedule"
-        )
-    return found
+    return store.latest(spec.schedule_name, partially_failed=False)
 
 
 @contextmanager

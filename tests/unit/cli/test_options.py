@@ -157,14 +157,20 @@ GLOBAL = {"--kubeconfig", "--context", "--location", "--output"}
 # What says how the command runs, and not what is stored or written.
 RUNNING = {
     "backup create": {"--dry-run"},
-    "restore plan": {"--from-backup", "--detailed-exitcode", "--save", "--force"},
-    "restore create": {"--from-backup", "--plan", "--yes"},
+    "restore plan": {
+        "--from-backup",
+        "--from-schedule",
+        "--detailed-exitcode",
+        "--save",
+        "--force",
+    },
+    "restore create": {"--from-backup", "--from-schedule", "--plan", "--yes"},
 }
 # What means something beside another option only.
 BESIDE = {
     "backup create": set(),
-    "restore plan": {"--status-exclude-resources"},
-    "restore create": {"--status-exclude-resources"},
+    "restore plan": {"--status-exclude-resources", "--allow-partially-failed"},
+    "restore create": {"--status-exclude-resources", "--allow-partially-failed"},
 }
 COMMANDS = {
     "backup create": (_backup.backup.commands["create"], BACKUP),

@@ -2,10 +2,12 @@
 
 import json
 import shutil
+from datetime import UTC, datetime
 
 import pytest
 
 from kbackup import BackupEngine, BackupSpec, BackupStore
+from kbackup._kits.clock import SystemClock
 from kbackup.cli._place import meant_backup
 
 
@@ -301,3 +303,86 @@ def test_a_backup_that_is_called_latest(kbackup, simulated, directory, words, to
 
     assert told in done.out
     assert "A backup is called latest: it is meant, not the newest" in done.err
+
+
+@pytest.fixture(name="scheduled")
+def fixture_scheduled(kbackup, monkeypatch):
+    """Three backups of schedule ``daily``, a day apart, and one of nobody."""
+    for day, name in enumerate(("daily-1", "daily-2", "daily-3", "own"), 1):
+        now = datetime(2026, 5, day, 2, tzinfo=UTC)
+        monkeypatch.setattr(SystemClock, "now", lambda _, now=now: now)
+        label = [] if name == "own" else ["--labels", "velero.io/schedule-name=daily"]
+        made = kbackup("backup", "create", name, "--include-namespaces", "shop", *label)
+        assert made.code == 0, made.err
+    return kbackup
+
+
+def test_from_schedule(scheduled):
+    """A restore from a schedule takes its newest backup, and is named after it."""
+    planned = scheduled("restore", "plan", "--from-schedule", "daily", "-o", "json")
+    created = scheduled("restore", "create", "--from-schedule", "daily", "--yes")
+
+    head = json.loads(planned.out)["head"]
+    assert head["backup"]["name"] == "daily-3"
+    assert head["restore"]["name"].startswith("daily-2")  # and then the year
+    assert "The latest backup of schedule daily is daily-3, Completed" in planned.err
+    assert "--from-backup daily-3" in planned.next
+    assert "--from-schedule" not in planned.next
+    assert created.code == 0, created.err
+
+
+def test_from_schedule_passes_over_what_cannot_be_restored(scheduled, directory):
+    """What is not taken is told, and other backups are not meant."""
+    (directory / "backups/daily-3/daily-3.tar.gz").unlink()
+
+    done = scheduled("restore", "plan", "--from-schedule", "daily")
+
+    assert (
+        "Not taken as latest of schedule daily: daily-3, damaged: its archive is missing"
+        in done.err
+    )
+    assert "The latest backup of schedule daily is daily-2, Completed" in done.err
+    assert "own" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("flags", "taken"), [((), "daily-2"), (("--allow-partially-failed",), "daily-3")]
+)
+def test_from_schedule_with_one_that_lacks_something(
+    scheduled, simulated, flags, taken
+):
+    """A backup that lacks something is taken only where that is allowed."""
+    scheduled("backup", "delete", "daily-3", "--yes")
+    simulated.faults.forbid(verb="list", resource="secrets")
+    scheduled(
+        "backup",
+        "create",
+        "daily-3",
+        "--include-namespaces=shop",
+        "--include-resources=secrets,configmaps",
+        "--labels=velero.io/schedule-name=daily",
+    )
+    simulated.faults.clear()
+
+    done = scheduled("restore", "plan", "--from-schedule", "daily", *flags)
+
+    assert f"The latest backup of schedule daily is {taken}, " in done.err
+    assert "--allow-partially-failed" not in done.next
+    passed_over = "Not taken as latest of schedule daily: daily-3, PartiallyFailed"
+    assert (passed_over in done.err) is (taken == "daily-2")
+
+
+@pytest.mark.parametrize(
+    ("flags", "fact"),
+    [
+        (("--from-backup", "own", "--from-schedule", "daily"), "give either"),
+        (("--from-backup", "own", "--allow-partially-failed"), "goes with"),
+        (("--from-schedule", "weekly"), "no completed backup of this schedule"),
+    ],
+)
+def test_a_schedule_that_cannot_be_meant(scheduled, flags, fact):
+    """What contradicts itself, or finds nothing, is refused before anything is planned."""
+    done = scheduled("restore", "plan", *flags)
+
+    assert done.code in (1, 2)
+    assert fact in done.err

@@ -2,11 +2,18 @@
 
 from datetime import UTC, datetime
 
+import attrs
 import pytest
 from plan_samples import config_map, namespace
 
 from kbackup.errors import BackupNotFoundError
-from kbackup.models import BackupPhase, BackupStatus, RestorePhase, RestoreSpec
+from kbackup.models import (
+    BackupPhase,
+    BackupStatus,
+    Progress,
+    RestorePhase,
+    RestoreSpec,
+)
 
 OBJECTS = [namespace(), config_map(a="1")]
 
@@ -54,6 +61,36 @@ def test_a_schedule_without_a_completed_backup(daily):
         BackupNotFoundError, match="no completed backup of this schedule"
     ):
         daily.engine.plan("try-1", RestoreSpec(schedule_name="hourly"))
+
+
+@pytest.mark.parametrize("fault", ["archive gone", "truncated", "empty", "record"])
+def test_a_schedule_whose_newest_cannot_be_restored(daily, tmp_path, fault):
+    """A damaged or empty backup is not taken where a good older one is there."""
+    directory = tmp_path / "store-0/backups/third"
+    if fault == "archive gone":
+        (directory / "third.tar.gz").unlink()
+    elif fault == "truncated":
+        archive = directory / "third.tar.gz"
+        archive.write_bytes(archive.read_bytes()[:-9])
+    elif fault == "record":
+        (directory / "velero-backup.json").write_text("{")
+    else:
+        status = attrs.evolve(_status(3), progress=Progress(total_items=0))
+        daily.store.delete("third")
+        daily.add_backup([], "third", schedule="daily", status=status)
+
+    plan = daily.engine.plan("try-1", RestoreSpec(schedule_name="daily"))
+
+    assert plan.head.backup_name == "second"
+
+
+def test_a_schedule_of_which_none_can_be_restored(daily, tmp_path):
+    """The error says what is wrong with the newest, which is why there is none."""
+    for name in ("first", "second", "third", "partial"):
+        (tmp_path / f"store-0/backups/{name}/{name}.tar.gz").unlink()
+
+    with pytest.raises(BackupNotFoundError, match="the newest is failed, phase Failed"):
+        daily.engine.plan("try-1", RestoreSpec(schedule_name="daily"))
 
 
 @pytest.mark.parametrize("name", ["partial", "failed"])
