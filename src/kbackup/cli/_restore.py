@@ -14,7 +14,6 @@ import attrs
 import click
 
 from kbackup._kits.times import format_time
-from kbackup._kits.words import first_few
 from kbackup.cli._asking import agreed, require_somebody_to_ask
 from kbackup.cli._describe import describe_restore
 from kbackup.cli._options import (
@@ -361,16 +360,19 @@ def get(session: Session, names: tuple[str, ...]) -> int:
     if names:
         listed = {each.metadata.name: each for each in named.found}
         named = picked(listed, names, store.get_restore)
-    content = document("RestoreList", items=[to_json(each) for each in named.found])
-    headers = ("NAME", "BACKUP", "STATUS", "ERRORS", "WARNINGS", "STARTED")
     begun = [] if names else store.unended_restores()
+    content = document(
+        "RestoreList",
+        items=[to_json(each) for each in named.found],
+        unended=[_unended_json(each) for each in begun],
+    )
+    headers = ("NAME", "BACKUP", "STATUS", "ERRORS", "WARNINGS", "STARTED")
     rows = [*map(_unended_row, begun), *map(_row, named.found)]
     print_document(session, content, lambda: print_table(headers, rows))
+    for each in begun:
+        say(f"{each.name} has not ended: begun {each}")
     if begun:
-        say(
-            f"Not ended: {first_few([each.name for each in begun])}. One that was killed "
-            f"is completed by the same restore under the same name."
-        )
+        say("One that was killed is completed by the same restore under the same name.")
     elif not named.found and not names:
         say_none(session, store, "restores")
         say_next(session, "kbackup restore plan --from-backup latest")
@@ -379,11 +381,26 @@ def get(session: Session, names: tuple[str, ...]) -> int:
 
 def _unended_row(begun: ClaimRecord) -> tuple[str, ...]:
     """Return the line of a restore that runs, or was killed before it had a record."""
-    now = datetime.now(UTC)
-    status = f"incomplete: begun and not ended {begun}"
-    if not begun.is_stale(now):
-        status = f"in_progress: begun {begun}"
-    return (begun.name, "unknown", status, "", "", f"{age(begun.started, now)} ago")
+    started = f"{age(begun.started, datetime.now(UTC))} ago"
+    return (begun.name, begun.from_backup or "unknown", _state(begun), "", "", started)
+
+
+def _unended_json(begun: ClaimRecord) -> dict[str, Any]:
+    """Return what is known of such a restore."""
+    return {
+        "name": begun.name,
+        "backup": begun.from_backup,
+        "state": _state(begun),
+        "run": begun.run,
+        "host": begun.host,
+        "process": begun.pid,
+        "started": format_time(begun.started),
+        "heartbeat": format_time(begun.heartbeat),
+    }
+
+
+def _state(begun: ClaimRecord) -> str:
+    return "incomplete" if begun.is_stale(datetime.now(UTC)) else "in_progress"
 
 
 def _row(restore_: Restore) -> tuple[str, ...]:

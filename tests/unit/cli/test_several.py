@@ -17,7 +17,7 @@ def fixture_killed(restored, directory):
     with (
         BackupStore.open(directory) as store,
         store.claim("killed", run_uid="7" * 8),
-        store.claim_restore("killed", run_uid="7" * 8),
+        store.claim_restore("killed", run_uid="7" * 8, from_backup="shop-1"),
     ):
         paths = (directory / "plugins/kbackup.io").rglob("killed.json")
         claims = {path: json.loads(path.read_text()) for path in paths}
@@ -143,13 +143,19 @@ def test_a_killed_restore_is_listed(killed):
     listed = killed("restore", "get")
     as_json = json.loads(killed("restore", "get", "-o", "json").out)
 
-    assert (
-        "killed   unknown   incomplete: begun and not ended by run 7777" in listed.out
-    )
-    assert (
-        "Not ended: killed. One that was killed is completed by the same" in listed.err
-    )
+    assert "killed   shop-1   incomplete  " in listed.out
+    assert max(map(len, listed.out.splitlines())) < 80
+    assert "killed has not ended: begun by run 77777777 on " in listed.err
+    assert "One that was killed is completed by the same restore" in listed.err
     assert [each["metadata"]["name"] for each in as_json["items"]] == ["copy-1"]
+    [told] = as_json["unended"]
+    assert (told["name"], told["backup"], told["state"], told["run"]) == (
+        "killed",
+        "shop-1",
+        "incomplete",
+        "77777777",
+    )
+    assert told["heartbeat"] == "2001-01-01T00:00:00Z"
 
 
 def test_a_running_restore_is_listed(restored, directory):
@@ -161,7 +167,8 @@ def test_a_running_restore_is_listed(restored, directory):
     ):
         listed = restored("restore", "get")
 
-    assert "runs     unknown   in_progress: begun by run 1111" in listed.out
+    assert "runs     unknown   in_progress  " in listed.out
+    assert "runs has not ended: begun by run 11111111 on " in listed.err
     assert listed.out.count("copy-1") == 1
 
 
