@@ -8,6 +8,7 @@ what is read is checked against the record and its manifest. See
 from kbackup.catalog._backup_store import BackupStore
 from kbackup.catalog._claim import BackupClaim, RestoreClaim
 from kbackup.catalog._claim_record import ClaimRecord
+from kbackup.catalog._consistency import Consistency, Drift
 from kbackup.catalog._delete import DeletionPlan, DeletionReport
 from kbackup.catalog._journal import Journal
 from kbackup.catalog._listing import BackupEntry, EntryState
@@ -31,8 +32,10 @@ __all__ = [
     "BackupEntry",
     "BackupStore",
     "ClaimRecord",
+    "Consistency",
     "DeletionPlan",
     "DeletionReport",
+    "Drift",
     "EntryState",
     "Journal",
     "Manifest",

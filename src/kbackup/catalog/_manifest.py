@@ -15,6 +15,7 @@ import attrs
 
 from kbackup._kits.times import parse_time
 from kbackup._kits.words import inside
+from kbackup.catalog._consistency import Consistency
 from kbackup.models import (
     API_VERSION,
     GroupResource,
@@ -159,6 +160,11 @@ class Manifest:
         """Whether all lists were read at one resourceVersion."""
         return all(record.exact for record in self.lists)
 
+    @property
+    def consistency(self) -> Consistency:
+        """Which types share that resourceVersion, and the drift of the others."""
+        return Consistency.of(self.lists)
+
     def object(self, name: str) -> ManifestObject | None:
         """Return what the manifest says of a file, or None: it does not name it."""
         return next((each for each in self.objects if each.name == name), None)
@@ -178,6 +184,7 @@ class Manifest:
             "objects": [attrs.asdict(each) for each in self.objects],
             "archive": {"items": self.items, "entries": self.entries},
             "consistent": self.consistent,
+            "consistency": self.consistency.to_json(),
             "lists": [record.to_json() for record in self.lists],
             "notCovered": [_gap_to_json(gap) for gap in self.not_covered],
             "volumes": [attrs.asdict(volume) for volume in self.volumes],

@@ -261,7 +261,9 @@ def _coverage_lines(manifest: Manifest | None, *, details: bool) -> list[str]:
     """Return what the backup does not cover, and with *details* what it does."""
     if manifest is None:
         return ["Manifest:     none (not written by kbackup)"]
-    lines = []
+    lines = [f"Consistency:  {manifest.consistency}"]
+    drifts = manifest.consistency.drifts
+    lines += _some((f"  {each}" for each in drifts), details=details)
     if manifest.not_covered:
         lines.append("Not covered:")
         lines += _some((f"  {gap}" for gap in manifest.not_covered), details=details)

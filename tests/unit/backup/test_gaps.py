@@ -271,7 +271,10 @@ def test_a_list_that_expires_on_the_way(scene):
     assert len(scene.stored()) >= 251
     record = result.report.lists[0]
     assert record.exact is False
-    assert scene.store.manifest("b").consistent is False
+    manifest = scene.store.manifest("b")
+    assert manifest.consistent is False
+    [drift] = manifest.consistency.drifts
+    assert str(drift).startswith(f"secrets in shop: at {record.resource_version}")
 
 
 def test_a_list_that_ends_early(scene):

@@ -288,3 +288,17 @@ def test_objects_of_a_restore_in_a_damaged_list(restored, directory, content):
     assert "Phase:        Completed" in described.out
     assert "Damaged:      " in described.out
     assert name in described.out
+
+
+def test_consistency(backed_up):
+    """Whoever looks at a backup sees whether all of it is of one moment."""
+    done = backed_up("backup", "describe", "shop-1")
+    as_json = json.loads(backed_up("backup", "describe", "shop-1", "-o", "json").out)
+
+    told = as_json["manifest"]["consistency"]
+    line = (
+        f"Consistency:  all {len(told['resources'])} types at resourceVersion "
+        f"{told['resourceVersion']}\n"
+    )
+    assert line in done.out
+    assert told["drifts"] == []
