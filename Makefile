@@ -64,6 +64,7 @@ bench: .venv/.test
 	run hooks.py; \
 	run restore_secrets.py; \
 	run restore_secrets.py $(LARGE); \
+	run mixed.py; \
 	run list_secrets.py; \
 	run list_backups.py; \
 	run s3_memory.py; \
