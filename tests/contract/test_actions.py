@@ -163,9 +163,11 @@ CRON_JOB = {
     "metadata": {"name": "nightly", "namespace": "shop"},
     "spec": {"jobTemplate": {"spec": {"template": {"spec": POD["spec"]}}}},
 }
+CRDS = "customresourcedefinitions.apiextensions.k8s.io"
 GRANTS = StaticClusterReader({f"clusterrolebindings.{RBAC}": [BINDING]})
 
 BACKUP_CASES = {
+    "velero.io/crd-remap-version": [(CRDS, CRD)],
     "velero.io/pod": [("pods", POD)],
     "velero.io/pv": [("persistentvolumeclaims", CLAIM)],
     "velero.io/service-account": [("serviceaccounts", ACCOUNT)],
@@ -193,9 +195,7 @@ RESTORE_CASES = {
         ("statefulsets.apps", STATEFUL_SET),
     ],
     "velero.io/cluster-role-bindings": [(f"clusterrolebindings.{RBAC}", BINDING)],
-    "velero.io/crd-preserve-fields": [
-        ("customresourcedefinitions.apiextensions.k8s.io", CRD)
-    ],
+    "velero.io/crd-preserve-fields": [(CRDS, CRD)],
     "velero.io/job": [("jobs.batch", JOB)],
     "velero.io/pod": [("pods", POD)],
     "velero.io/pvc": [("persistentvolumeclaims", CLAIM)],

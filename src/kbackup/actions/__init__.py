@@ -5,6 +5,7 @@ One module each. They import what a third-party plugin may import, and no more.
 
 from collections.abc import Mapping
 
+from kbackup.actions._backup_crd_remap_version import CRDRemapVersionAction
 from kbackup.actions._backup_pod import PodAction as BackupPodAction
 from kbackup.actions._backup_pv import PVAction
 from kbackup.actions._backup_service_account import (
@@ -49,6 +50,7 @@ def kbackup_register_backup_item_actions() -> Mapping[str, BackupItemAction]:
     """Offer the actions that complete a backup."""
     actions: tuple[BackupItemAction, ...] = (
         BackupPodAction(),
+        CRDRemapVersionAction(),
         PVAction(),
         BackupServiceAccountAction(),
     )

@@ -38,12 +38,14 @@ class ListTask:
         selector: A label query, or empty.
         name: Of the one object that is to be stored before its type is listed; empty:
             this is the list of the type.
+        is_of_copies: It is of another version than the one in which the type is stored.
     """
 
     resource: APIResource
     namespace: str = ""
     selector: str = ""
     name: str = ""
+    is_of_copies: bool = False
 
     @property
     def group_resource(self) -> GroupResource:
@@ -121,6 +123,7 @@ def plan_lists(
     namespaces: Namespaces,
     selectors: Sequence[str],
     first: Mapping[GroupResource, Sequence[tuple[str, str]]] = MappingProxyType({}),
+    others: Mapping[GroupResource, Sequence[APIResource]] = MappingProxyType({}),
 ) -> tuple[ListTask, ...]:
     """Return the LISTs to make, in their order. Pure.
 
@@ -129,6 +132,7 @@ def plan_lists(
         namespaces: Those of the backup.
         selectors: Label queries.
         first: By type, namespaces and names of what comes before everything else of it.
+        others: By type, the versions in which it is listed once more.
     """
     tasks: list[ListTask] = []
     for resource in types:
@@ -142,8 +146,15 @@ def plan_lists(
             if everywhere or scope in scopes
             for selector in selectors
         )
+        versions = (resource, *others.get(resource.group_resource, ()))
         tasks += (
-            ListTask(resource=resource, namespace=scope, selector=selector)
+            ListTask(
+                resource=version,
+                namespace=scope,
+                selector=selector,
+                is_of_copies=version is not resource,
+            )
+            for version in versions
             for scope in scopes
             for selector in selectors
         )

@@ -192,6 +192,9 @@ class Refusals:
     A backup of the whole cluster that lacks a type is not what it says: an error each.
     With rights in some namespaces, and those named, it is an error if the type was
     named; of all others there is one warning. With ``skip_forbidden`` all are in it.
+
+    Attributes:
+        places: What was refused: a type and a namespace, which is empty for all of them.
     """
 
     def __init__(self, request: BackupRequest, run: Run, ledger: Ledger) -> None:
@@ -200,11 +203,13 @@ class Refusals:
         self._run = run
         self._ledger = ledger
         self._types: dict[GroupResource, set[str]] = defaultdict(set)
+        self.places: set[tuple[GroupResource, str]] = set()
 
     def add(
         self, group_resource: GroupResource, namespace: str, error: ForbiddenError
     ) -> None:
         """Record one refusal."""
+        self.places.add((group_resource, namespace))
         gap = NotCovered(
             resource=group_resource, namespace=namespace, reason=f"forbidden: {error}"
         )
@@ -240,10 +245,11 @@ def report_failed_list(failed: FailedList, run: Run, ledger: Ledger) -> None:
     """Record a LIST that failed or ended early."""
     task, error, listed = failed.task, failed.error, failed.tally.listed
     early = f" after {listed} items" if listed else ""
+    reason = f"the list ended early{early}: {error}" if early else str(error)
+    if task.is_of_copies:
+        reason = f"in version {task.resource.version}: {reason}"
     gap = NotCovered(
-        resource=task.group_resource,
-        namespace=task.namespace,
-        reason=f"the list ended early{early}: {error}" if early else str(error),
+        resource=task.group_resource, namespace=task.namespace, reason=reason
     )
     ledger.not_covered.append(gap)
     run.error(f"not covered: {gap}", namespace=task.namespace, cause=error)

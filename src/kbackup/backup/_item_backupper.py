@@ -377,7 +377,7 @@ class ItemBackupper:
             tally.skipped[f"skipped by an action: {outcome.skip}"] += 1
             return
         try:
-            identifier, body = self._as_stored(candidate, outcome)
+            identifier, body = self.as_stored(candidate, outcome)
             page.take_name(identifier.qualified_name, key)
             self._sink.add(
                 resource=page.full_name,
@@ -399,7 +399,7 @@ class ItemBackupper:
         if candidate.identifier not in self._ledger.unquiesced:
             self._begin(identifier, outcome)
 
-    def _as_stored(
+    def as_stored(
         self, candidate: Candidate, outcome: ActionOutcome
     ) -> tuple[ResourceIdentifier, bytes]:
         """Return name and bytes of what is written; untouched where nothing changed.
@@ -441,11 +441,15 @@ class ItemBackupper:
 
     def _note(self, identifier: ResourceIdentifier, outcome: ActionOutcome) -> None:
         """Keep what a stored item's actions ask for, and what is in it."""
-        for wanted, unfiltered in outcome.additional:
-            self._ledger.want(wanted, unfiltered=unfiltered)
+        self.want_additional(outcome)
         if len(identifier.name) > LONGEST_NAME_FOR_VELERO:
             self.overlong.append(identifier)
         self._look_into(outcome.item, identifier)
+
+    def want_additional(self, outcome: ActionOutcome) -> None:
+        """Keep what an item's actions ask for."""
+        for wanted, unfiltered in outcome.additional:
+            self._ledger.want(wanted, unfiltered=unfiltered)
 
     def _look_into(
         self, item: Mapping[str, Any], identifier: ResourceIdentifier

@@ -30,6 +30,7 @@ class TypeLedger:
         failed: Alike: wanted and not stored.
         renamed: By the name that an action gave, the one that the cluster knows.
         converted: Stored in another version, by the version that an action gave.
+        copied: Stored in another version as well, by that.
         ahead: Of what was met before its list, whether it was stored, or failed; until
             the list names it.
     """
@@ -40,14 +41,21 @@ class TypeLedger:
     failed: set[str] = attrs.field(factory=set)
     renamed: dict[str, str] = attrs.field(factory=dict)
     converted: dict[str, set[str]] = attrs.field(factory=dict)
+    copied: dict[str, set[str]] = attrs.field(factory=dict)
     ahead: dict[str, bool] = attrs.field(factory=dict)
-    _moved: set[str] = attrs.field(factory=set)
+    _moved: dict[str, str] = attrs.field(factory=dict)  # own name to the given one
 
     def has_met(self, name: str) -> bool:
         """Tell whether what the cluster has under a name was stored, or has failed."""
         if name in self.stored:
             return name not in self.renamed or name in self._moved
         return name in self.failed or name in self._moved
+
+    def stored_as(self, own: str) -> str:
+        """Return under which name the item is stored that the cluster knows as *own*."""
+        if own in self._moved:
+            return self._moved[own]
+        return own if own in self.stored and own not in self.renamed else ""
 
     def take_name(self, name: str, own: str) -> None:
         """Keep a name for the item that the cluster knows as *own*.
@@ -62,7 +70,7 @@ class TypeLedger:
             )
         if name != own:
             self.renamed[name] = own
-            self._moved.add(own)
+            self._moved[own] = name
 
     def note_ahead(self, name: str) -> bool:
         """Keep that an object was stored before its list, or failed; tell whether so."""
@@ -92,6 +100,8 @@ class TypeLedger:
         They are those of everything stored, or tried and failed.
         """
         kind, converted = self.resource.kind, self.converted
+        for api_version, copied in self.copied.items():
+            yield f"{api_version}/{kind}", copied
         names = self.stored | self.failed if self.failed else self.stored
         for api_version, moved in converted.items():
             yield f"{api_version}/{kind}", moved
@@ -145,6 +155,7 @@ class Ledger:
         idle_namespaces: Namespace objects that are stored although the filters found
             nothing in them, and chose other things than Namespaces.
         items: Objects stored in all.
+        copies: How many copies of them there are in other versions.
         total: Objects met in all.
     """
 
@@ -159,6 +170,7 @@ class Ledger:
         self.excluded_namespaces: frozenset[str] = frozenset()
         self.idle_namespaces: list[str] = []
         self.items = 0
+        self.copies = 0
         self.total = 0
 
     @property
@@ -173,6 +185,10 @@ class Ledger:
             known = TypeLedger(resource, str(resource))
             self._types[resource.group_resource] = known
         return known
+
+    def known(self, group_resource: GroupResource) -> TypeLedger | None:
+        """Return the page of a type, if something of it was met."""
+        return self._types.get(group_resource)
 
     def has(self, group_resource: GroupResource, namespace: str, name: str) -> bool:
         """Tell whether an object was stored."""

@@ -6,9 +6,9 @@ group Pods, claims and volumes first, because they move most.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from kbackup.backup._filters import Filters
+from kbackup.backup._filters import NEVER_STORED_ALONE, Filters
 from kbackup.models import APIResource, GroupResource, well_known
 
 _CORE_FIRST = ("pods", "persistentvolumeclaims", "persistentvolumes")
@@ -48,6 +48,21 @@ def plan_types(
         and filters.lists(resource)
     ]
     return tuple(_without_twins(_ordered(wanted)))
+
+
+def other_versions(
+    types: Iterable[APIResource], served: Iterable[APIResource]
+) -> Mapping[GroupResource, tuple[APIResource, ...]]:
+    """Return the versions of *types* that are served beside the one that is read."""
+    read = {each.group_resource: each.version for each in types}
+    found: dict[GroupResource, tuple[APIResource, ...]] = {}
+    for each in served:
+        known = each.group_resource
+        if known in NEVER_STORED_ALONE or not each.supports(*_STORABLE):
+            continue
+        if read.get(known, each.version) != each.version:
+            found[known] = (*found.get(known, ()), each)
+    return found
 
 
 def _ordered(resources: list[APIResource]) -> list[APIResource]:

@@ -21,6 +21,7 @@ from kbackup.backup._actions import backup_actions
 from kbackup.backup._coverage import report_end
 from kbackup.backup._draft import Draft, with_archive
 from kbackup.backup._finalizer import finalize
+from kbackup.backup._optional_actions import wanted_actions
 from kbackup.backup._request import BackupRequest, make_request
 from kbackup.backup._run_journal import RunJournal
 from kbackup.backup._side_files import file_name, side_files, size_of
@@ -285,7 +286,7 @@ def _write_archive(
     """Store everything that the request selects."""
     run = session.run
     _warn_of_long_name(run, request.backup.metadata.name)
-    actions = backup_actions(request.cluster, session.plugins)
+    actions = backup_actions(request, session.plugins)
     started = request.backup.status.start_timestamp or run.clock.now()
     with (
         run.temporary_file(path) as out,

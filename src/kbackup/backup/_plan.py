@@ -157,7 +157,7 @@ def plan_backup(
     with run.phase("discovery"):
         request = make_request(record, options, cluster)
     sink = _CountingSink()
-    actions = backup_actions(request.cluster, plugins)
+    actions = backup_actions(request, plugins)
     stored = store_selected(request, run, sink, actions)
     report_end(stored.missing, stored.ledger, run)
     return BackupPlan(
@@ -185,7 +185,7 @@ class _CountingSink:
         namespace: str,
         name: str,  # noqa: ARG002 - an archive needs it
         body: bytes,  # noqa: ARG002 - an archive needs it
-        preferred: bool = True,  # noqa: ARG002 - an archive needs it
+        preferred: bool = True,
     ) -> None:
-        """Count one item."""
-        self.counts[GroupResource.parse(resource), namespace] += 1
+        """Count one item; further versions of it are no more items."""
+        self.counts[GroupResource.parse(resource), namespace] += preferred

@@ -6,7 +6,7 @@ pipeline works on the `BackupRequest` and on nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,7 +19,8 @@ from kbackup.backup._filters import (
     Resolve,
     has_scoped_filters,
 )
-from kbackup.backup._order import plan_types
+from kbackup.backup._optional_actions import action_violations
+from kbackup.backup._order import other_versions, plan_types
 from kbackup.backup._ordered import OrderedNames, ordered_names
 from kbackup.backup._policies import policies_of, policy_violations, with_filters
 from kbackup.backup._versions import at_storage_versions
@@ -67,6 +68,7 @@ class BackupRequest:
         filters: What is wanted.
         hooks: What is run in which Pods.
         types: What is listed, in order; without Namespaces.
+        other_versions: In which further versions each of them is listed as well.
         cluster_uid: Empty when it may not be read.
         version: Of the API server.
     """
@@ -80,6 +82,9 @@ class BackupRequest:
     filters: Filters
     hooks: HookRules
     types: tuple[APIResource, ...]
+    other_versions: Mapping[GroupResource, tuple[APIResource, ...]] = attrs.field(
+        factory=dict
+    )
     cluster_uid: str = ""
     version: ServerVersion = attrs.field(factory=ServerVersion)
 
@@ -103,6 +108,7 @@ def violations_of(
         named += layout.name_violations(name, BackupFiles)
     given = options if options is not None else BackupOptions()
     beside = [*validate_backup_options(given), *policy_violations(spec, given)]
+    beside += action_violations(given)
     return [*named, *validate_backup_spec(spec), *beside]
 
 
@@ -188,6 +194,11 @@ def make_request(
         filters=filters,
         hooks=HookRules(record.spec.hooks, discovery.resolve),
         types=types,
+        other_versions=(
+            other_versions(types, discovery.all_versions)
+            if options.enable_api_group_versions
+            else {}
+        ),
         cluster_uid=cluster.uid(),
         version=version,
     )

@@ -46,10 +46,11 @@ def file_name(key: str) -> str:
 
 def resource_list(ledger: Ledger) -> dict[str, list[str]]:
     """Return ``apps/v1/Deployment`` to sorted names: stored, or tried and failed."""
-    found = {
-        kind: sorted(names) for page in ledger.types() for kind, names in page.by_kind()
-    }
-    return dict(sorted(found.items()))
+    found: dict[str, set[str]] = {}
+    for page in ledger.types():
+        for kind, names in page.by_kind():
+            found[kind] = found[kind] | names if kind in found else names
+    return {kind: sorted(names) for kind, names in sorted(found.items())}
 
 
 def size_of(source: Path | bytes) -> int:

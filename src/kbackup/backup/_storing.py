@@ -42,6 +42,7 @@ from kbackup.backup._pod_pages import whole_namespaces
 from kbackup.backup._reads import Reads
 from kbackup.backup._references import References
 from kbackup.backup._request import BackupRequest
+from kbackup.backup._version_copies import VersionCopies
 from kbackup.catalog import MissingReference
 from kbackup.cluster import ListedItem
 from kbackup.errors import (
@@ -161,6 +162,13 @@ class _Storing:
             report_argo_cd(request.filters, namespaces, run)
             ledger.excluded_namespaces = namespaces.excluded_by_label
             self._backupper = self._new_backupper(namespaces)
+            self._copies = VersionCopies(
+                run=run,
+                sink=self._sink,
+                ledger=ledger,
+                actions=self._actions,
+                backupper=self._backupper,
+            )
             self._additional = self._new_additional(namespaces)
             self._blocks = self._new_blocks()
         with run.phase("lists"):
@@ -229,7 +237,11 @@ class _Storing:
     def _store_lists(self, namespaces: Namespaces) -> None:
         request = self._request
         tasks = plan_lists(
-            request.types, namespaces, request.filters.selectors, request.ordered.names
+            request.types,
+            namespaces,
+            request.filters.selectors,
+            request.ordered.names,
+            request.other_versions,
         )
         anchor = namespaces.record
         listings = collect(
@@ -242,6 +254,8 @@ class _Storing:
             for listing in listings:
                 if listing.task.name:
                     self._store_first(listing)
+                elif listing.task.is_of_copies:
+                    self._store_copies(listing)
                 else:
                     self._store_listing(listing)
         for told in absent_names(request.ordered, self._met):
@@ -274,14 +288,25 @@ class _Storing:
         if isinstance(listing.error, ForbiddenError) and not tally.listed:
             self._refusals.add(task.group_resource, task.namespace, listing.error)
             return
-        record = listing.record
+        self._enter(listing, tally)
+        self._log_list(task, tally)
+
+    def _store_copies(self, listing: Listing) -> None:
+        """Store what is stored in another version, too; what may not be read was told."""
+        tally = self._copies.store(listing)
+        task = listing.task
+        if (task.group_resource, task.namespace) not in self._refusals.places:
+            self._enter(listing, tally)
+
+    def _enter(self, listing: Listing, tally: Tally) -> None:
+        """Enter a list that was read, or as far as it could be."""
+        task, record = listing.task, listing.record
         if listing.error is not None:
             self._note_failure(coverage.FailedList(task, listing.error, tally))
             record = None  # what it says of the end is not true
         self._lists.append(
             coverage.record_of(task, record, tally, self._run, self._ledger)
         )
-        self._log_list(task, tally)
 
     def _back_up_page(
         self, task: ListTask, items: Sequence[ListedItem], tally: Tally

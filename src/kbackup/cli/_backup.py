@@ -106,6 +106,12 @@ backup.add_command(diff)
 @click.option(
     "--skip-forbidden", is_flag=True, help="Types you may not read: one warning."
 )
+@click.option(
+    "--enable-api-group-versions",
+    is_flag=True,
+    help="Store every served version of each type, not only the preferred one.",
+)
+@list_option("--enable-actions", text="Item actions that run only when asked for.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be stored.")
 @global_options
 @click.pass_obj
@@ -173,6 +179,8 @@ def _request(flags: dict[str, Any]) -> tuple[BackupSpec, BackupOptions]:
         labels=flags["labels"],
         annotations=flags["annotations"],
         resource_policies=_policies_in(flags["resource_policies_file"]),
+        enable_api_group_versions=flags["enable_api_group_versions"],
+        enable_actions=flags["enable_actions"],
     )
     return spec, options
 

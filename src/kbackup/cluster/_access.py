@@ -42,9 +42,12 @@ class Reader:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._cluster!r})"
 
-    def get(self, identifier: ResourceIdentifier) -> Mapping[str, Any] | None:
+    def get(
+        self, identifier: ResourceIdentifier, *, version: str = ""
+    ) -> Mapping[str, Any] | None:
         """Return one object, or None where there is none or no such type."""
-        resource = self._cluster.discover().get(identifier.group_resource)
+        discovery = self._cluster.discover()
+        resource = discovery.get(identifier.group_resource, version)
         if resource is None:
             return None
         try:
@@ -99,10 +102,12 @@ class Writer(Reader):
         self._revoked.set()
         self._token.cancel(_REVOKED)
 
-    def get(self, identifier: ResourceIdentifier) -> Mapping[str, Any] | None:
+    def get(
+        self, identifier: ResourceIdentifier, *, version: str = ""
+    ) -> Mapping[str, Any] | None:
         """Return one object, or None where there is none or no such type."""
         with self._using("get", identifier):
-            return super().get(identifier)
+            return super().get(identifier, version=version)
 
     def list(
         self,

@@ -64,12 +64,17 @@ class Discovery:
         self.failures: tuple[DiscoveryFailure, ...] = tuple(failures)
         self.resources = tuple(r for r in self.all_versions if r.preferred)
         self._by_type = {r.group_resource: r for r in self.resources}
+        self._by_version = {(r.group_resource, r.version): r for r in self.all_versions}
         self._by_kind = {(r.api_version, r.kind): r for r in self.all_versions}
         self._names = _index_names(self.resources)
 
-    def get(self, group_resource: GroupResource) -> APIResource | None:
-        """Return a type in its preferred version."""
-        return self._by_type.get(group_resource)
+    def get(
+        self, group_resource: GroupResource, version: str = ""
+    ) -> APIResource | None:
+        """Return a type in its preferred version, or in the one that is named."""
+        if not version:
+            return self._by_type.get(group_resource)
+        return self._by_version.get((group_resource, version))
 
     def preferring(self, versions: Mapping[GroupResource, str]) -> Discovery:
         """Return the same types, but those of *versions* preferred in these.

@@ -64,6 +64,11 @@ class BackupOptions:
         storage_location: The name of the location that the record states.
         resource_policies: What becomes of which volumes, and which types are left out;
             instead of the ConfigMap that a specification's `resource_policy` names.
+        enable_api_group_versions: Items are stored in every version that the cluster
+            serves, as Velero does with the feature of that name: each version is listed
+            on its own, and a restore may choose.
+        enable_actions: The names of item actions that run only where they are asked
+            for, such as ``velero.io/crd-remap-version``.
     """
 
     where: ItemPredicate | None = None
@@ -73,6 +78,8 @@ class BackupOptions:
     annotations: Mapping[str, str] = attrs.field(factory=dict, converter=mapping)
     storage_location: str = "default"
     resource_policies: ResourcePolicies | None = None
+    enable_api_group_versions: bool = False
+    enable_actions: tuple[str, ...] = attrs.field(default=(), converter=strings)
 
     def __attrs_post_init__(self) -> None:
         """Refuse what cannot be meant.

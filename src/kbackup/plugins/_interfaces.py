@@ -254,8 +254,13 @@ class VolumeSnapshotterFactory:
 class ClusterReader(Protocol):
     """The cluster, for reading."""
 
-    def get(self, identifier: ResourceIdentifier) -> Mapping[str, Any] | None:
-        """Return one object, or None where there is none or no such type."""
+    def get(
+        self, identifier: ResourceIdentifier, *, version: str = ""
+    ) -> Mapping[str, Any] | None:
+        """Return one object, or None where there is none or no such type.
+
+        Without *version*, such as ``v1beta1``, in the one that the server prefers.
+        """
         ...
 
     def list(

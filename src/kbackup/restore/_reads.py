@@ -49,10 +49,13 @@ class MemoReader:
         self._answers: dict[Any, Any] = {}
         self._asking = threading.RLock()
 
-    def get(self, identifier: ResourceIdentifier) -> Mapping[str, Any] | None:
+    def get(
+        self, identifier: ResourceIdentifier, *, version: str = ""
+    ) -> Mapping[str, Any] | None:
         """Return one object, or None where there is none or no such type."""
+        key = (identifier, version) if version else identifier
         found: Mapping[str, Any] | None = self._once(
-            identifier, lambda: self._reader.get(identifier)
+            key, lambda: self._reader.get(identifier, version=version)
         )
         return found
 

@@ -66,10 +66,12 @@ class _Reader:
     def __init__(self, cluster: RecordingCluster) -> None:
         self._cluster = cluster
 
-    def get(self, identifier: ResourceIdentifier) -> _Item | None:
+    def get(self, identifier: ResourceIdentifier, *, version: str = "") -> _Item | None:
         """Return one object, or None."""
         objects, key = self._cluster.objects, _key(identifier)
-        return objects[key] if key in objects else self._cluster.known.get(identifier)
+        if key in objects and not version:
+            return objects[key]
+        return self._cluster.known.get(identifier, version=version)
 
     def list(
         self,
@@ -103,10 +105,10 @@ class RecordingWriter(_Reader):
         """Refuse every use from now on, as an engine does when `begin` is over."""
         self._revoked = True
 
-    def get(self, identifier: ResourceIdentifier) -> _Item | None:
+    def get(self, identifier: ResourceIdentifier, *, version: str = "") -> _Item | None:
         """Return one object, or None."""
         self._check("get", identifier)
-        return super().get(identifier)
+        return super().get(identifier, version=version)
 
     def list(
         self,

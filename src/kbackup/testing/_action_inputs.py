@@ -71,8 +71,10 @@ class StaticClusterReader:
         self._version = version
         self.lists: dict[str, int] = {}
 
-    def get(self, identifier: ResourceIdentifier) -> Mapping[str, Any] | None:
-        """Return one object, or None."""
+    def get(
+        self, identifier: ResourceIdentifier, *, version: str = ""
+    ) -> Mapping[str, Any] | None:
+        """Return one object, or None; of those of a name the first, or of *version*."""
         found = self._all("get", identifier.group_resource)
         return next(
             (
@@ -80,6 +82,7 @@ class StaticClusterReader:
                 for item in found
                 if item["metadata"].get("namespace", "") == identifier.namespace
                 and item["metadata"]["name"] == identifier.name
+                and version in ("", item["apiVersion"].rpartition("/")[2])
             ),
             None,
         )

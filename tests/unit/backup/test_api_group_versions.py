@@ -1,0 +1,345 @@
+"""Backups of every version that a cluster serves."""
+
+import gzip
+import io
+import json
+import tarfile
+
+import pytest
+
+from definitions import served_version
+from kbackup.errors import InvalidSpecError
+from kbackup.models import (
+    BackupOptions,
+    BackupPhase,
+    GroupResource,
+    ItemOperation,
+    ItemOperationSpec,
+    LabelSelector,
+    OperationProgress,
+    ResourceSelector,
+)
+from kbackup.plugins import BackupOutput, PluginManager, hookimpl
+
+THINGS = GroupResource("example.com", "things")
+EVERY = BackupOptions(enable_api_group_versions=True)
+REMAP = "velero.io/crd-remap-version"
+
+
+@pytest.fixture(name="things")
+def fixture_things(scene):
+    """A cluster with a type of versions v2, preferred, v1 and v1beta1, and two of it."""
+    definition = scene.definition("things", "Thing")
+    definition["spec"]["versions"] = [
+        served_version("v2", storage=False),
+        served_version("v1"),
+        served_version("v1beta1", storage=False),
+        served_version("v1alpha1", storage=False, deprecated=True) | {"served": False},
+    ]
+    objects = [_thing(scene, name) for name in ("one", "two")]
+    scene.load(definition, *objects, scene.secret("other"))
+    return scene
+
+
+def _thing(scene, name, **metadata):
+    """Return a thing, as it is stored."""
+    version = "example.com/v1"
+    return scene.made(
+        "Thing", name, "shop", api_version=version, spec={"a": 1}, metadata=metadata
+    )
+
+
+def entries(scene, name="b"):
+    """Return the things in a backup's archive, by their paths."""
+    packed = io.BytesIO()
+    scene.objects.get(f"backups/{name}/{name}.tar.gz", packed)
+    packed.seek(0)
+    found = {}
+    with tarfile.open(fileobj=packed) as archive:
+        for path in archive.getnames():
+            _, _, below = path.partition("resources/things.example.com/")
+            if below:
+                found[below] = json.load(archive.extractfile(path))
+    return found
+
+
+def back_up(scene, *, options=EVERY, **spec):
+    """Back up the namespace of the things."""
+    return scene.back_up(options=options, included_namespaces=("shop",), **spec)
+
+
+def listed(scene):
+    """Return the resource list of a backup."""
+    packed = io.BytesIO()
+    scene.objects.get("backups/b/b-resource-list.json.gz", packed)
+    return json.loads(gzip.decompress(packed.getvalue()))
+
+
+def use(scene, action):
+    """Let a scene's engines use an action."""
+
+    class Module:
+        __name__ = "test_plugin"
+
+        @staticmethod
+        @hookimpl
+        def kbackup_register_backup_item_actions():
+            return {action.name: action}
+
+    scene.plugins = PluginManager(plugins=[Module])
+
+
+class Action:
+    """An action for things; what it does with each is given."""
+
+    name = "example.com/things"
+    applies_to = ResourceSelector(included_resources=("things.example.com",))
+
+    def __init__(self, execute):
+        """Keep what it does."""
+        self.execute = execute
+        self.begun = []
+
+    def begin(self, given, cluster):
+        """Note what begins."""
+        del cluster
+        self.begun.append((given.item["apiVersion"], given.identifier.name))
+        return ItemOperation(spec=ItemOperationSpec(operation_id="o"))
+
+    def progress(self, given):
+        """Be done."""
+        del given
+        return OperationProgress(completed=True)
+
+    def cancel(self, given, cluster):
+        """Have nothing to cancel."""
+
+
+def test_each_version_lies_in_its_directory(things):
+    """The layout is Velero's: the preferred version also un-versioned, others apart."""
+    result = back_up(things)
+
+    assert result.backup.status.phase is BackupPhase.COMPLETED
+    assert {path: body["apiVersion"] for path, body in entries(things).items()} == {
+        f"{directory}namespaces/shop/{name}.json": f"example.com/{version}"
+        for directory, version in (
+            ("", "v2"),
+            ("v2-preferredversion/", "v2"),
+            ("v1/", "v1"),
+            ("v1beta1/", "v1beta1"),
+        )
+        for name in ("one", "two")
+    }
+
+
+def test_nothing_more_is_read_unless_it_is_asked_for(things):
+    """A backup without the option lists each type once, and stores one version."""
+    result = back_up(things, options=None)
+
+    versions = [x.version for x in result.report.lists if x.resource == THINGS]
+    assert versions == ["v2"]
+    assert len(entries(things)) == 4
+
+
+def test_what_a_backup_of_every_version_says_of_itself(things):
+    """Objects are counted once; every version is in the list of resources."""
+    result = back_up(things)
+
+    manifest = things.store.manifest("b")
+    assert manifest.items == result.backup.status.progress.items_backed_up
+    assert manifest.items == len(things.stored())
+    assert things.store.verify("b").problems == ()
+    assert manifest.options["enable_api_group_versions"] is True
+    names = ["shop/one", "shop/two"]
+    found = {k: v for k, v in listed(things).items() if k.endswith("/Thing")}
+    assert found == {f"example.com/{v}/Thing": names for v in ("v1", "v1beta1", "v2")}
+    sums = {
+        x.version: (x.listed, x.stored, dict(x.skipped))
+        for x in manifest.lists
+        if x.resource == THINGS
+    }
+    beside = {"stored beside the preferred version": 2}
+    assert sums == {"v2": (2, 2, {}), "v1": (2, 0, beside), "v1beta1": (2, 0, beside)}
+
+
+def test_a_plan_counts_objects_not_versions(things):
+    """The plan of such a backup tells how many objects it would hold."""
+    plan = things.engine().plan(things.spec(included_namespaces=("shop",)), EVERY)
+    result = back_up(things)
+
+    assert plan.total == result.backup.status.progress.items_backed_up
+
+
+def test_a_selection_holds_for_every_version(things):
+    """What a function does not want has no copy in another version either."""
+    asked = []
+
+    def where(item):
+        asked.append(item["apiVersion"])
+        return item["metadata"]["name"] != "two"
+
+    back_up(things, options=BackupOptions(enable_api_group_versions=True, where=where))
+
+    assert {path.rpartition("/")[2] for path in entries(things)} == {"one.json"}
+    assert "example.com/v1" not in asked
+
+
+def test_what_a_label_excludes_has_no_copies(things):
+    """An item that is labelled to be left out is so in every version."""
+    labels = {"velero.io/exclude-from-backup": "true"}
+    things.load(_thing(things, "three", labels=labels))
+
+    result = back_up(things)
+
+    assert {path.rpartition("/")[2] for path in entries(things)} == {
+        "one.json",
+        "two.json",
+    }
+    lists = [x for x in result.report.lists if x.resource == THINGS]
+    assert [sum(x.skipped.values()) for x in lists] == [1, 3, 3]
+
+
+def test_what_actions_change_is_changed_in_every_version(things):
+    """What an action takes out of an item is in no copy of it, and it begins once."""
+
+    def execute(given):
+        return BackupOutput(item={**given.item, "spec": {}}, wants_begin=True)
+
+    action = Action(execute)
+    use(things, action)
+
+    back_up(things)
+
+    assert [body["spec"] for body in entries(things).values()] == [{}] * 8
+    assert action.begun == [("example.com/v2", "one"), ("example.com/v2", "two")]
+
+
+def test_copies_follow_an_item_that_was_renamed(things):
+    """An action's new name is that of the copies as well."""
+
+    def execute(given):
+        metadata = given.item["metadata"]
+        renamed = {**metadata, "name": f"new-{metadata['name']}"}
+        return BackupOutput(item={**given.item, "metadata": renamed})
+
+    use(things, Action(execute))
+
+    result = back_up(things)
+
+    assert result.results.errors == ()
+    assert {path.rpartition("/")[2] for path in entries(things)} == {
+        "new-one.json",
+        "new-two.json",
+    }
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (lambda _: 1 / 0, "ZeroDivisionError"),
+        (lambda item: {**item, "spec": {1: object()}}, "no JSON"),
+        (
+            lambda item: {**item, "metadata": {**item["metadata"], "name": "x"}},
+            "another name than in the preferred version",
+        ),
+    ],
+)
+def test_a_copy_that_is_lost(things, answer, told):
+    """An action that fails on a copy costs that one; the item is in the backup."""
+
+    def execute(given):
+        if given.item["apiVersion"] != "example.com/v1":
+            return BackupOutput(item=given.item)
+        return BackupOutput(item=answer(given.item))
+
+    use(things, Action(execute))
+
+    result = back_up(things)
+
+    assert result.backup.status.phase is BackupPhase.PARTIALLY_FAILED
+    first = result.results.errors[0]
+    assert first.message.startswith("not backed up in v1: ")
+    assert told in first.message
+    assert "things.example.com/shop/one" in things.stored()
+    assert not [path for path in entries(things) if path.startswith("v1/")]
+    assert things.store.verify("b").problems == ()
+
+
+def test_a_copy_that_an_action_does_not_want(things):
+    """An action may leave out one version of an item."""
+
+    def execute(given):
+        skip = "old" if given.item["apiVersion"].endswith("v1beta1") else ""
+        return BackupOutput(item=given.item, skip=skip)
+
+    use(things, Action(execute))
+
+    result = back_up(things)
+
+    assert result.backup.status.phase is BackupPhase.COMPLETED
+    assert not [path for path in entries(things) if path.startswith("v1beta1/")]
+
+
+def test_a_version_that_cannot_be_read(things):
+    """The backup lacks what was asked for: an error by version, the items are stored."""
+    things.server.faults.fail(
+        verb="list", resource="things", status=400, times=None, skip=1
+    )
+
+    result = back_up(things)
+
+    assert result.backup.status.phase is BackupPhase.PARTIALLY_FAILED
+    gaps = [str(gap) for gap in things.store.manifest("b").not_covered]
+    assert any("things.example.com" in gap and "in version v1" in gap for gap in gaps)
+    assert "things.example.com/shop/one" in things.stored()
+
+
+def test_a_type_that_may_not_be_read_is_told_once(things):
+    """Rights are the same for all versions of a type, and so is what is said."""
+    things.server.faults.forbid(verb="list", resource="things")
+
+    result = back_up(things, included_resources=("things",))
+
+    assert len(result.results.errors) == 1
+
+
+def test_two_selectors_make_one_copy(things):
+    """An item that two selectors select is in the archive once in each version."""
+    labels = {"a": "b", "c": "d"}
+    things.load(*(_thing(things, name, labels=labels) for name in ("x", "y")))
+    selectors = [LabelSelector.parse("a=b"), LabelSelector.parse("c=d")]
+
+    result = back_up(things, or_label_selectors=selectors)
+
+    assert result.results.errors == ()
+    assert len(entries(things)) == 8
+
+
+@pytest.mark.parametrize("name", ["velero.io/crd-remap", "velero.io/pod"])
+def test_an_action_that_does_not_wait_to_be_asked_for(scene, name):
+    """A slip in the name of an action is refused, with the one that is meant."""
+    with pytest.raises(InvalidSpecError, match=f"no {name} waits") as caught:
+        scene.back_up(options=BackupOptions(enable_actions=[name]))
+
+    assert REMAP in caught.value.hint or name == "velero.io/pod"
+
+
+def test_both_ways_to_store_definitions_of_old(scene):
+    """Who stores every version has no use for one that takes another's place."""
+    options = BackupOptions(enable_actions=[REMAP], enable_api_group_versions=True)
+
+    with pytest.raises(InvalidSpecError, match="has no place beside"):
+        scene.back_up(options=options)
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_definitions_of_old_are_remapped_only_where_it_is_asked_for(scene, asked):
+    """Unless it is asked for, the action is not run at all."""
+    definition = scene.definition("things", "Thing")
+    scene.load(definition)
+    options = BackupOptions(enable_actions=[REMAP] if asked else [])
+
+    result = scene.back_up(options=options, included_resources=["crds"])
+
+    called = any(REMAP in name for name in map(str, result.report.to_json().items()))
+    assert called is asked
