@@ -5,8 +5,10 @@ Made by `index_archive`.
 
 from __future__ import annotations
 
+import copy
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Self
 
 import attrs
@@ -75,6 +77,7 @@ class ArchiveContents:
         damage: Callable[[], tuple[str, ...]],
         *,
         change: Mapping[GroupResource, Callable[[Item], Item]] | None = None,
+        copies: Mapping[str, Mapping[str, TypeItems]] = MappingProxyType({}),
     ) -> None:
         types = sorted((GroupResource.parse(name), name) for name in stored)
         self._types = {kind: stored[name] for kind, name in types}
@@ -82,6 +85,7 @@ class ArchiveContents:
         self._versions = {
             kind: tuple(_in_order(versions.get(name, set()))) for kind, name in types
         }
+        self._copies = {kind: copies[name] for kind, name in types if name in copies}
         self._spool = spool
         self._damage = damage
         self._change = change or {}
@@ -144,6 +148,25 @@ class ArchiveContents:
         heads = [held.head] if len(held.others) < len(held.places) else []
         found = {version for version, _ in [*heads, *held.others.values()]}
         return tuple(_in_order({version.rpartition("/")[2] for version in found}))
+
+    def in_versions(self, chosen: Mapping[GroupResource, str]) -> ArchiveContents:
+        """Return the same items, those of some types in another version.
+
+        An item without a copy in that version is as it is here. Of an archive that was
+        indexed without `every_version` all are. What is returned shares the file with
+        the bodies: it ends with this one.
+
+        Args:
+            chosen: By type, such as ``v1beta1``.
+        """
+        found = {
+            kind: _in_version(self._types[kind], self._copies[kind][version])
+            for kind, version in chosen.items()
+            if version in self._copies.get(kind, ())
+        }
+        contents = copy.copy(self)
+        contents._types = {**self._types, **found}  # noqa: SLF001 - of the same class
+        return contents
 
     @property
     def sizes(self) -> Mapping[GroupResource, int]:
@@ -301,6 +324,15 @@ def _directories(versions: tuple[str, ...]) -> set[str]:
     """Return the directories of versions, the first one preferred."""
     preferred = {f"{versions[0]}{PREFERRED_SUFFIX}"} if versions else set()
     return preferred.union(versions[1:])
+
+
+def _in_version(held: TypeItems, copies: TypeItems) -> TypeItems:
+    """Return items with their copies in the places of those that have one."""
+    found = TypeItems()
+    for key, place in held.places.items():
+        own = held if key not in copies.places else copies
+        found.add(key, own.places.get(key, place), own.others.get(key, own.head))
+    return found
 
 
 def _size_at(place: Place) -> int:

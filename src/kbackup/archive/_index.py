@@ -20,7 +20,7 @@ from kbackup.archive._contents import (
 from kbackup.archive._entries import Entries
 from kbackup.archive._files import PositionedFile, temporary_file
 from kbackup.archive._items import check_body
-from kbackup.archive._layout import Key, keep_best
+from kbackup.archive._layout import PREFERRED_SUFFIX, Key, keep_best
 from kbackup.errors import ArchiveCorruptError, SpoolError
 
 _WRITE_AT = 1 << 20
@@ -31,6 +31,8 @@ def index_archive(
     opened: Callable[[], AbstractContextManager[Readable]],
     spool_directory: Path | None = None,
     entries: Entries | None = None,
+    *,
+    every_version: bool = False,
 ) -> ArchiveContents:
     """Read an archive and return its items by name.
 
@@ -42,6 +44,8 @@ def index_archive(
             that have copies of versions only, which neither Velero nor kbackup write.
         spool_directory: Where that file's blocks lie; None: the system's place.
         entries: Reads it; None: whole, or not at all.
+        every_version: Keep the copies in other versions than the preferred one as well,
+            for `ArchiveContents.in_versions`.
 
     Raises:
         ArchiveCorruptError: Something is damaged.
@@ -54,6 +58,8 @@ def index_archive(
             for resource, version, namespace, name, body in entries.of(stream):
                 if version:
                     builder.add_version(resource, version, namespace, name)
+                    if every_version and not version.endswith(PREFERRED_SUFFIX):
+                        builder.add_copy(resource, version, namespace, name, body)
                 else:
                     builder.add(resource, namespace, name, body)
         if wanted := builder.postponed():
@@ -87,6 +93,7 @@ class _Builder:
             raise self._full(exc) from exc
         self._report = report
         self._types: dict[str, TypeItems] = {}
+        self._copies: dict[str, dict[str, TypeItems]] = {}
         self._versions: dict[str, set[str]] = {}
         self._last_version = ("", "")
         self._postponed: dict[Key, str] = {}
@@ -103,6 +110,20 @@ class _Builder:
         held = self._types.get(resource)
         if held is None:
             held = self._types[resource] = TypeItems()
+        place = self._place(body)
+        held.add((namespace, name), place, (head.api_version, head.kind))
+
+    def add_copy(
+        self, resource: str, version: str, namespace: str, name: str, body: bytes
+    ) -> None:
+        """Keep the copy of an item in another version than the preferred one."""
+        try:
+            head = check_body(resource, namespace, name, body)
+        except ArchiveCorruptError as exc:
+            self._report(exc)
+            return
+        copies = self._copies.setdefault(resource, {})
+        held = copies.setdefault(version, TypeItems())
         place = self._place(body)
         held.add((namespace, name), place, (head.api_version, head.kind))
 
@@ -145,7 +166,9 @@ class _Builder:
         except OSError as exc:
             raise self._full(exc) from exc
         spool = PositionedFile(self._file)
-        return ArchiveContents(self._types, self._versions, spool, damage)
+        return ArchiveContents(
+            self._types, self._versions, spool, damage, copies=self._copies
+        )
 
     def close(self) -> None:
         """Drop what was kept."""

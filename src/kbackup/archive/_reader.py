@@ -91,9 +91,13 @@ class ArchiveReader:
             except ArchiveCorruptError as exc:
                 self._entries.report(exc)
 
-    def index(self, spool_directory: Path | None = None) -> ArchiveContents:
+    def index(
+        self, spool_directory: Path | None = None, *, every_version: bool = False
+    ) -> ArchiveContents:
         """Read the archive once and return its items by name; see `index_archive`."""
-        return index_archive(self._opened, spool_directory, self._entries)
+        return index_archive(
+            self._opened, spool_directory, self._entries, every_version=every_version
+        )
 
     def check(self) -> ArchiveSummary:
         """Read all of the archive and parse all of every copy of every item.

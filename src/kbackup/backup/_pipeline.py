@@ -21,7 +21,6 @@ from kbackup.backup._actions import backup_actions
 from kbackup.backup._coverage import report_end
 from kbackup.backup._draft import Draft, with_archive
 from kbackup.backup._finalizer import finalize
-from kbackup.backup._optional_actions import wanted_actions
 from kbackup.backup._request import BackupRequest, make_request
 from kbackup.backup._run_journal import RunJournal
 from kbackup.backup._side_files import file_name, side_files, size_of

@@ -76,7 +76,12 @@ class Archives:
         return ArchiveReader(spool, salvage=salvage)
 
     def contents(
-        self, name: str, manifest: Manifest | None, spool_directory: Path | None
+        self,
+        name: str,
+        manifest: Manifest | None,
+        spool_directory: Path | None,
+        *,
+        every_version: bool = False,
     ) -> ArchiveContents:
         """Return the items by name: they are indexed while the archive comes.
 
@@ -86,6 +91,7 @@ class Archives:
             name: The backup.
             manifest: Its own.
             spool_directory: Where the items' file lies; None: the system's place.
+            every_version: Keep the copies in other versions, too.
 
         Raises:
             ArchiveError: The archive is damaged, though it is what the manifest says.
@@ -95,7 +101,7 @@ class Archives:
         digests: set[str] = set()  # who has no manifest may find another one each time
         with WorkerPool(1, "kbackup-archive") as pool:
             opened = partial(self._arriving, pool, name, manifest, digests)
-            return index_archive(opened, spool_directory)
+            return index_archive(opened, spool_directory, every_version=every_version)
 
     @contextmanager
     def _arriving(

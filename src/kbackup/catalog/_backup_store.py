@@ -214,7 +214,12 @@ class BackupStore(BackupRuns, DeletableBackups):
         return self._archives.open(name, self.manifest(name))
 
     def open_contents(
-        self, name: str, spool_directory: Path | None = None, *, salvage: bool = False
+        self,
+        name: str,
+        spool_directory: Path | None = None,
+        *,
+        salvage: bool = False,
+        every_version: bool = False,
     ) -> ArchiveContents:
         """Return the items of the archive by name, all of it read and checked.
 
@@ -223,9 +228,11 @@ class BackupStore(BackupRuns, DeletableBackups):
         """
         if salvage:
             with self.open_archive(name, salvage=True) as archive:
-                return archive.index(spool_directory or self._archives.spool_directory)
+                place = spool_directory or self._archives.spool_directory
+                return archive.index(place, every_version=every_version)
         require_complete(self._entry(name))
-        return self._archives.contents(name, self.manifest(name), spool_directory)
+        manifest, contents = self.manifest(name), self._archives.contents
+        return contents(name, manifest, spool_directory, every_version=every_version)
 
     def archive_digest(self, name: str) -> str:
         """Return the SHA-256 of the archive, 64 hexadecimal digits.

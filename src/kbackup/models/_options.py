@@ -14,6 +14,7 @@ from typing import Any, Literal, get_type_hints
 import attrs
 import msgspec
 
+from kbackup._kits.version_lists import read_version_lists
 from kbackup.errors import InvalidConfigError
 from kbackup.models._fields import at_least, check_config, keep_odd
 from kbackup.models._model import Model, mapping, sequence, short_repr, strings
@@ -38,6 +39,25 @@ def _settings(values: Mapping[str, Any]) -> dict[str, Any]:
     return {
         action: dict(given) if isinstance(given, Mapping) else given
         for action, given in mapping(values).items()
+    }
+
+
+def _priorities(value: Any) -> Any:
+    """Return the versions of each type; of Velero's text every line has to be one."""
+    if isinstance(value, str):
+        value, broken = read_version_lists(value)
+        if broken:
+            raise InvalidConfigError(
+                "restore_resources_version_priority: expected TYPE=VERSION,... in each "
+                f"line, got {broken[0]!r}"
+            )
+    if not isinstance(value, Mapping):
+        return value
+    return {
+        name: tuple(map(str.strip, given.split(",")))
+        if isinstance(given, str)
+        else tuple(given)
+        for name, given in value.items()
     }
 
 
@@ -134,6 +154,14 @@ class RestoreOptions:
         validate: The plan sends each write to the server as a dry-run.
         redact: Types whose values no output shows, such as ``configmaps`` or
             ``widgets.example.com``; ``*`` is all. Those of Secrets never appear.
+        enable_api_group_versions: Of a backup that holds several versions of a type the
+            one is restored that suits the target best, as Velero chooses with the feature
+            of that name; without it the one that the source preferred.
+        restore_resources_version_priority: Which versions go before that choice, by full
+            name of a type: ``{"cronjobs.batch": ["v1", "v1beta1"]}``, or Velero's text
+            with a line ``cronjobs.batch=v1,v1beta1`` for each. None: that of the target's
+            ConfigMap ``velero/enableapigroupversions``, if there is one. A plan has that
+            of a ConfigMap here as well.
         include_system: What belongs to the cluster is restored as well.
         released_volumes: Whether claims take Released volumes again.
         retained_volumes: Whether volumes may point at the original disks.
@@ -165,6 +193,10 @@ class RestoreOptions:
     convert: bool = True
     validate: bool = False
     redact: tuple[str, ...] = attrs.field(default=(), converter=strings)
+    enable_api_group_versions: bool = False
+    restore_resources_version_priority: Mapping[str, tuple[str, ...]] | None = (
+        attrs.field(default=None, converter=_priorities)
+    )
     include_system: bool = False
     released_volumes: Literal["leave", "reattach"] = "leave"
     retained_volumes: Literal["skip", "reuse"] = "skip"
@@ -261,7 +293,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_plain(element) for element in value]
     if isinstance(value, Mapping):
-        return dict(value)
+        return {key: _plain(each) for key, each in value.items()}
     if isinstance(value, ResourceModifiers):
         return value.digest  # what it puts somewhere may be secret
     if isinstance(value, Model):

@@ -114,7 +114,12 @@ def _text(value: Any) -> str:
     if isinstance(value, bool):
         return _yes(value)
     if isinstance(value, Mapping):
-        return ", ".join(f"{key}={each}" for key, each in value.items())
+        pairs = [
+            f"{name}={given if isinstance(given, str) else ','.join(given)}"
+            for name, given in value.items()
+        ]
+        between = "; " if any("," in pair for pair in pairs) else ", "
+        return between.join(pairs) or "none"
     is_list = isinstance(value, Iterable) and not isinstance(value, str)
     return ", ".join(map(str, value)) if is_list else str(value)
 

@@ -31,6 +31,7 @@ from kbackup.models import (
 )
 from kbackup.plugins import Run, RunEnded, RunStarted
 from kbackup.plugins.engine import Operations
+from kbackup.restore._api_versions import versions_of
 from kbackup.restore._approval import check, refuse_unasked_volumes
 from kbackup.restore._before import save_before
 from kbackup.restore._modifier_source import named_digest
@@ -54,6 +55,7 @@ from kbackup.restore._session import Asked, Session, cancel_as_error, now
 from kbackup.restore._settings import FoundSettings, find_settings
 from kbackup.restore._source import find_backup, opened
 from kbackup.restore._types import ServedTypes
+from kbackup.restore._version_priority import find_priority
 from kbackup.restore._writer import Writer
 
 
@@ -126,7 +128,9 @@ def _identify(session: Session, asked: Asked) -> tuple[Asked, Backup]:
 
 
 def _with_settings(session: Session, asked: Asked) -> Asked:
-    """Return a restore whose options have all settings of its item actions.
+    """Return a restore whose options have what the target's ConfigMaps say.
+
+    That is the settings of its item actions, and the user's list of versions.
 
     Raises:
         InvalidSpecError: They cannot be meant.
@@ -137,8 +141,13 @@ def _with_settings(session: Session, asked: Asked) -> Asked:
         session.plugins.restore_item_actions(),
         asked.options.action_settings,
     )
-    options = attrs.evolve(asked.options, action_settings=found.values)
-    return attrs.evolve(asked, options=options, settings=found)
+    priority = find_priority(session.reading().reader(), asked.options)
+    options = attrs.evolve(
+        asked.options,
+        action_settings=found.values,
+        restore_resources_version_priority=priority.versions,
+    )
+    return attrs.evolve(asked, options=options, settings=found, priority=priority)
 
 
 def _plan_of(
@@ -182,6 +191,7 @@ def _head(session: Session, request: RestoreRequest) -> PlanHead:
         writer_version=installed_version("kbackup"),
         made_at=now(session),
         modifiers=request.modifiers.about if request.modifiers else None,
+        versions=request.versions,
     )
 
 
@@ -278,7 +288,10 @@ def _apply(
 ) -> None:
     head, options = plan.head, plan.options
     backup, modifiers = check(session, plan)
-    with opened(session, run, backup, options) as contents:
+    with opened(session, run, backup, options) as read:
+        contents = read
+        if head.versions is not None:
+            contents = read.in_versions(versions_of(head.versions.chosen))
         asked = Asked(
             name=head.restore_name,
             uid=head.restore_uid,

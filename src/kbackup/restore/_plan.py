@@ -24,6 +24,7 @@ from kbackup.models import (
     RestoreOptions,
     RestoreSpec,
 )
+from kbackup.restore._api_versions import PlanVersions
 from kbackup.restore._asked import asked_lines
 from kbackup.restore._claims import ClaimLine
 from kbackup.restore._modifier_source import PlanModifiers
@@ -79,6 +80,8 @@ class PlanHead:
         made_at: When, to the second; None: a saved plan of an earlier version.
         modifiers: Which resource modifiers it was made with; None: without any.
         settings_from: The ConfigMaps that settings in the options are of, by action.
+        versions: Which types are restored in another version than the source preferred;
+            None: nobody asked for a choice.
     """
 
     server: str
@@ -101,6 +104,7 @@ class PlanHead:
     made_at: datetime | None = None
     modifiers: PlanModifiers | None = None
     settings_from: Mapping[str, str] = attrs.field(factory=dict)
+    versions: PlanVersions | None = None
 
     def lines(self) -> list[str]:
         """The head, for people."""
@@ -121,7 +125,12 @@ class PlanHead:
             f"          {self.backup_warnings} warnings, {self.backup_errors} errors",
         ]
         lines += [f"          not covered: {text}" for text in self.not_covered]
-        return [*lines, f"modifiers {self.modifiers}"] if self.modifiers else lines
+        if self.modifiers:
+            lines.append(f"modifiers {self.modifiers}")
+        told = self.versions.lines() if self.versions is not None else ()
+        for number, text in enumerate(told):
+            lines.append(f"{'' if number else 'versions':<10}{text}")
+        return lines
 
     def _origin(self) -> str:
         if self.same_cluster is not None:

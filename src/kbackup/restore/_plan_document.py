@@ -39,6 +39,11 @@ from kbackup.restore._plan_entry import (
     Precondition,
     StatusWrite,
 )
+from kbackup.restore._versions_document import (
+    VersionsPart,
+    read_versions,
+    write_versions,
+)
 
 PLAN_KIND = "RestorePlan"
 
@@ -106,6 +111,7 @@ def _head_json(head: PlanHead) -> dict[str, Any]:
             "digest": modifiers.digest,
         },
         "settingsFrom": dict(head.settings_from),
+        "versions": head.versions and write_versions(head.versions),
     }
 
 
@@ -258,6 +264,7 @@ class _Head(_Part, frozen=True):
     made_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     modifiers: _Modifiers | None = None
     settings_from: dict[str, str] = {}
+    versions: VersionsPart | None = None
 
 
 class _Document(_Part, frozen=True):
@@ -363,6 +370,7 @@ def _head(head: _Head, writer: _Writer) -> PlanHead:
         made_at=head.made_at,
         modifiers=None if head.modifiers is None else _modifiers(head.modifiers),
         settings_from=head.settings_from,
+        versions=None if head.versions is None else read_versions(head.versions),
     )
 
 

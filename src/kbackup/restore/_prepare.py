@@ -25,6 +25,12 @@ from kbackup.models import (
 )
 from kbackup.plugins import Run
 from kbackup.plugins.engine import ActionIndex, Operations, is_built_in
+from kbackup.restore._api_versions import (
+    PlanVersions,
+    choose_versions,
+    versions_of,
+    without_effect,
+)
 from kbackup.restore._claims import ClaimLine
 from kbackup.restore._converting import Conversions, needed_conversions
 from kbackup.restore._desired import DesiredMaker
@@ -57,14 +63,16 @@ from kbackup.restore._source import opened, read_digest, read_manifest, read_vol
 from kbackup.restore._statuses import make_status_rules
 from kbackup.restore._types import ServedTypes
 from kbackup.restore._unmet import Mappings, unmet_namespaces
+from kbackup.restore._version_priority import FoundPriority
 
 
 def look(
     session: Session, run: Run, backup: Backup, *, asked: Asked
 ) -> tuple[RestoreRequest, Planned]:
     """Read backup and target and decide about every item."""
-    with opened(session, run, backup, asked.options) as contents:
-        request = resolve(session, run, backup, contents, asked=asked)
+    with opened(session, run, backup, asked.options) as read:
+        request = resolve(session, run, backup, read, asked=asked)
+        request, contents, notices = _in_chosen_versions(request, read, asked)
         told = check_selection(
             request.spec,
             contents,
@@ -86,7 +94,7 @@ def look(
                 if refused := refusals(request.cluster, planned.entries):
                     planned.book.say(refused)
         named = unmet_namespaces(request.spec.namespace_mapping, planned.entries)
-        for sentence in (*told, *named, *mappings.sentences()):
+        for sentence in (*told, *notices, *named, *mappings.sentences()):
             planned.book.say(sentence)
         if asked.settings is not None and asked.settings.unreadable:
             planned.book.say(asked.settings.unreadable)
@@ -97,6 +105,27 @@ def look(
         for damage in contents.damage:
             planned.book.say(f"the backup is damaged: {damage}")
     return request, planned
+
+
+def _in_chosen_versions(
+    request: RestoreRequest, contents: ArchiveContents, asked: Asked
+) -> tuple[RestoreRequest, ArchiveContents, list[str]]:
+    """Choose versions where that is asked for; return also what to know about it."""
+    options = request.options
+    if not options.enable_api_group_versions:
+        return request, contents, []
+    priority = options.restore_resources_version_priority or {}
+    types = tuple(filter(request.filters.wants_type, contents.resources()))
+    discovery, found = request.discovery, asked.priority or FoundPriority()
+    chosen = choose_versions(contents, types, discovery, request.reader, priority)
+    notices = [*filter(None, [found.notice])]
+    notices += without_effect(contents, discovery, priority)
+    versions = PlanVersions(chosen=chosen, source=found.source)
+    return (
+        attrs.evolve(request, versions=versions),
+        contents.in_versions(versions_of(chosen)),
+        notices,
+    )
 
 
 def check_target(cluster: Cluster, options: RestoreOptions) -> str:

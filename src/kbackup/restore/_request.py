@@ -26,6 +26,7 @@ from kbackup.models import (
     validate_restore_name,
     validate_restore_spec,
 )
+from kbackup.restore._api_versions import PlanVersions
 from kbackup.restore._asked import deciding_options
 from kbackup.restore._converting import Conversions
 from kbackup.restore._filters import Filters
@@ -35,6 +36,7 @@ from kbackup.restore._priorities import Priorities
 from kbackup.restore._reads import MemoReader
 from kbackup.restore._redaction import Redaction
 from kbackup.restore._statuses import StatusRules
+from kbackup.restore._version_priority import priority_violations
 from kbackup.stores import RestoreFiles, layout
 
 # Of the names of all restores; any fixed value does where a backup has no uid.
@@ -66,6 +68,7 @@ class RestoreRequest:
         statuses: Whose status is restored.
         modifiers: The user's rules; None: there are none.
         conversions: Which items get another API version.
+        versions: In which versions types are restored; None: as the source preferred.
     """
 
     restore: Restore
@@ -88,6 +91,7 @@ class RestoreRequest:
     statuses: StatusRules = attrs.field(factory=StatusRules)
     modifiers: LoadedModifiers | None = None
     conversions: Conversions = attrs.field(factory=Conversions)
+    versions: PlanVersions | None = None
 
     @property
     def spec(self) -> RestoreSpec:
@@ -126,6 +130,7 @@ def validate(name: str, spec: RestoreSpec, options: RestoreOptions) -> None:
         *validate_restore_spec(spec),
         *modifier_violations(spec, options),
         *policy_violations(options),
+        *priority_violations(options),
     ]
     for entry in spec.hooks.resources:
         if any(hook.exec is not None for hook in entry.post_hooks):

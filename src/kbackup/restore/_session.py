@@ -18,6 +18,7 @@ from kbackup.models import EngineSettings, RestoreOptions, RestoreSpec
 from kbackup.plugins import Observer, PluginManager, Run
 from kbackup.restore._modifier_source import LoadedModifiers
 from kbackup.restore._settings import FoundSettings
+from kbackup.restore._version_priority import FoundPriority
 
 
 @attrs.frozen(kw_only=True)
@@ -75,6 +76,7 @@ class Asked:
         modifiers: The user's rules; None: there are none.
         settings: Those of the item actions, which the options have already; None: as
             they are in the options.
+        priority: The user's list of versions; alike.
     """
 
     name: str
@@ -84,6 +86,7 @@ class Asked:
     target_uid: str
     modifiers: LoadedModifiers | None = None
     settings: FoundSettings | None = None
+    priority: FoundPriority | None = None
 
 
 @contextmanager

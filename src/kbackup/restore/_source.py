@@ -57,9 +57,12 @@ def _read_archive(
 ) -> ArchiveContents:
     """Fetch and index it; a cancel leaves the store, which may be slow, behind."""
     store, place = session.store, session.settings.spool_directory
+    every = options.enable_api_group_versions
 
     def read() -> ArchiveContents:
-        return store.open_contents(backup.name, place, salvage=options.salvage)
+        return store.open_contents(
+            backup.name, place, salvage=options.salvage, every_version=every
+        )
 
     return call_watched(read, math.inf, session.cancel)
 

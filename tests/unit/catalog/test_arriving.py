@@ -333,7 +333,7 @@ class Hanging(MemoryStore):
 def test_full_disk_does_not_wait_for_the_archive(memory, tmp_path, monkeypatch):
     """No room for the items is told at once, and no more of the archive is fetched."""
 
-    def fills_up(opened, place):
+    def fills_up(opened, place, **_):
         with opened() as stream:
             stream.read(10)
             raise SpoolError(place, "it is full")
