@@ -53,7 +53,7 @@ from kbackup.cli._several import Named, each_named, picked, print_each
 from kbackup.cli._signals import cancel_on_signal
 from kbackup.cli._transforms import transform_options
 from kbackup.cli._typed import as_typed
-from kbackup.cli._types import Duration
+from kbackup.cli._types import Duration, Ordered
 from kbackup.errors import KBackupError
 from kbackup.models import (
     to_json,
@@ -127,6 +127,18 @@ _RESTORE_OPTIONS = (
     settings_option(
         "--action-setting",
         text="For an item action, such as velero.io/change-storage-class:old=new.",
+    ),
+    click.option(
+        "--enable-api-group-versions",
+        is_flag=True,
+        help="Of several versions in the backup take the one that suits the target.",
+    ),
+    click.option(
+        "--restore-resources-version-priority",
+        type=Ordered("VERSION"),
+        metavar="TYPE=VERSION,...[;...]",
+        help="Of these types the first version that both have, such as "
+        "'cronjobs.batch=v1,v1beta1'.",
     ),
     switch_option("--restore-volumes", text="Velero's restorePVs."),
     switch_option("--preserve-nodeports", text="Keep the node ports of Services."),

@@ -69,6 +69,8 @@ def restore_request(
         released_volumes=flags["released_volumes"],
         retained_volumes=flags["retained_volumes"],
         expect_cluster=flags["expect_cluster"],
+        enable_api_group_versions=flags["enable_api_group_versions"],
+        restore_resources_version_priority=flags["restore_resources_version_priority"],
         include_system=flags["include_system"],
         convert=not flags["no_convert"],
         validate=flags["validate"],

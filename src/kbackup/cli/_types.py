@@ -60,9 +60,16 @@ class KeyValues(click.ParamType):  # type: ignore[type-arg, unused-ignore] # gen
 
 
 class Ordered(click.ParamType):  # type: ignore[type-arg, unused-ignore] # generic since 8.5
-    """What comes first of which type: ``pods=shop/a,shop/b;persistentvolumes=pv-1``."""
+    """What comes first of which type: ``pods=shop/a,shop/b;persistentvolumes=pv-1``.
+
+    Args:
+        what: Is put in order, as a message calls it.
+    """
 
     name = "ordered"
+
+    def __init__(self, what: str = "NAME") -> None:
+        self._what = what
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -74,7 +81,7 @@ class Ordered(click.ParamType):  # type: ignore[type-arg, unused-ignore] # gener
         for part in filter(str.strip, value.split(";")):
             key, sign, names = (piece.strip() for piece in part.partition("="))
             if not sign or not key or not names:
-                self.fail(f"{part!r} is not TYPE=NAME,...", param, ctx)
+                self.fail(f"{part!r} is not TYPE={self._what},...", param, ctx)
             if key in ordered:
                 self.fail(f"{key!r} is there twice", param, ctx)
             ordered[key] = names

@@ -75,6 +75,8 @@ BACKUP = SELECTING | {
         ResourcePolicies.from_yaml(POLICIES.read_text()),
     ),
     "--skip-forbidden": (None, "skip_forbidden", True),
+    "--enable-api-group-versions": (None, "enable_api_group_versions", True),
+    "--enable-actions": ("a.b/c,a.b/d", "enable_actions", ("a.b/c", "a.b/d")),
 }
 RESTORE = SELECTING | {
     "--namespace-mappings": ("a:b", "namespace_mapping", {"a": "b"}),
@@ -109,6 +111,15 @@ RESTORE = SELECTING | {
         "velero.io/change-image-name:1=quay.io:80/a,mirror:80/a=b",
         "action_settings",
         {"velero.io/change-image-name": {"1": "quay.io:80/a,mirror:80/a=b"}},
+    ),
+    "--enable-api-group-versions": (None, "enable_api_group_versions", True),
+    "--restore-resources-version-priority": (
+        "cronjobs.batch=v1, v1beta1; roles.rbac.authorization.k8s.io=v1",
+        "restore_resources_version_priority",
+        {
+            "cronjobs.batch": ("v1", "v1beta1"),
+            "roles.rbac.authorization.k8s.io": ("v1",),
+        },
     ),
     "--restore-volumes": ("false", "restore_pvs", False),
     "--preserve-nodeports": ("true", "preserve_node_ports", True),
