@@ -10,6 +10,7 @@ from pathlib import Path
 import attrs
 import pytest
 
+from definitions import definition, served_version
 from kbackup import BackupStore, RestoreEngine
 from kbackup._kits.streams import compress
 from kbackup.catalog import RestoreFile
@@ -134,6 +135,25 @@ def test_items(store, name):
         "big": 9007199254740993,
         "none": None,
     }
+
+
+def test_versions(store):
+    """A restore may take another version of what Velero kept every one of."""
+    widgets = served_version("v1beta1")
+    options = RestoreOptions(enable_api_group_versions=True)
+    restore = RestoreSpec(backup_name="till-g", included_resources=["widgets"])
+    with SimulatedCluster() as simulated, simulated.connect() as cluster:
+        simulated.load([definition("example.com", "widgets", "Widget", widgets)])
+        engine = RestoreEngine(cluster, store)
+        plain, plan = engine.plan("p", restore), engine.plan("r", restore, options)
+        result = engine.apply(plan)
+        (widget,) = simulated.objects("widgets.example.com", "till")
+
+    assert [x.action for x in plain.entries if x.kind == "Widget"] == ["conflict"]
+    (line,) = [x for x in plan.entries if x.kind == "Widget"]
+    assert line.api_version == "example.com/v1beta1"
+    assert result.results.errors == ()
+    assert widget["spec"]["big"] == 9007199254740993
 
 
 def test_restore_is_told_by_its_files(store, written):

@@ -272,7 +272,7 @@ def stored_definition(directory, name, group):
     }
 
 
-def test_a_definition_of_old_is_stored_and_restored_as_it_was_made(
+def test_a_definition_of_old_is_stored_and_restored_as_it_was_made(  # noqa: PLR0917 - fixtures
     real_cluster, cluster, store, namespace, old_type, tmp_path, wait_for_versions
 ):
     """Asked for, it is stored as v1beta1 shows it, and comes back through v1beta1."""

@@ -194,14 +194,19 @@ def make_request(
         filters=filters,
         hooks=HookRules(record.spec.hooks, discovery.resolve),
         types=types,
-        other_versions=(
-            other_versions(types, discovery.all_versions)
-            if options.enable_api_group_versions
-            else {}
-        ),
+        other_versions=_asked_versions(options, types, discovery),
         cluster_uid=cluster.uid(),
         version=version,
     )
+
+
+def _asked_versions(
+    options: BackupOptions, types: Iterable[APIResource], discovery: Discovery
+) -> Mapping[GroupResource, tuple[APIResource, ...]]:
+    """Return in which further versions types are listed: in none, unless that is asked."""
+    if not options.enable_api_group_versions:
+        return {}
+    return other_versions(types, discovery.all_versions)
 
 
 def _refuse_hollow_includes(spec: BackupSpec, discovery: Discovery) -> None:
