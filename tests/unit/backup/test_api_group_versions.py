@@ -5,9 +5,12 @@ import io
 import json
 import tarfile
 
+import attrs
 import pytest
 
 from definitions import served_version
+from kbackup.cluster import ListedItem
+from kbackup.cluster._access import Reader
 from kbackup.errors import InvalidSpecError
 from kbackup.models import (
     BackupOptions,
@@ -280,18 +283,64 @@ def test_a_copy_that_an_action_does_not_want(things):
     assert not [path for path in entries(things) if path.startswith("v1beta1/")]
 
 
-def test_a_version_that_cannot_be_read(things):
+def unreadable(monkeypatch, scene, version):
+    """Let things not be listed in a version."""
+    plain = type(scene.cluster).list
+
+    def listing(cluster, resource, **how):
+        if (resource.resource, resource.version) == ("things", version):
+            resource = attrs.evolve(resource, resource="nothings")
+        return plain(cluster, resource, **how)
+
+    monkeypatch.setattr(type(scene.cluster), "list", listing)
+
+
+def test_a_version_that_cannot_be_read(things, monkeypatch):
     """The backup lacks what was asked for: an error by version, the items are stored."""
-    things.server.faults.fail(
-        verb="list", resource="things", status=400, times=None, skip=1
-    )
+    unreadable(monkeypatch, things, "v1")
 
     result = back_up(things)
 
     assert result.backup.status.phase is BackupPhase.PARTIALLY_FAILED
-    gaps = [str(gap) for gap in things.store.manifest("b").not_covered]
-    assert any("things.example.com" in gap and "in version v1" in gap for gap in gaps)
-    assert "things.example.com/shop/one" in things.stored()
+    (gap,) = things.store.manifest("b").not_covered
+    assert str(gap).startswith("things.example.com in shop: in version v1: ")
+    assert len(entries(things)) == 6
+    assert things.store.verify("b").problems == ()
+
+
+def test_copies_of_what_could_not_be_read(things, monkeypatch):
+    """Where only the preferred version fails there is nothing to make copies of."""
+    unreadable(monkeypatch, things, "v2")
+
+    result = back_up(things)
+
+    assert result.backup.status.phase is BackupPhase.PARTIALLY_FAILED
+    assert entries(things) == {}
+    assert things.store.verify("b").problems == ()
+
+
+LEVELS = 100_000  # where every Python gives up
+DEEP = b'{"a":' * LEVELS + b"1" + b"}" * LEVELS
+
+
+def test_a_copy_that_no_action_can_be_given(things, monkeypatch):
+    """A copy that cannot be read is an error by name, and the item is stored."""
+    use(things, Action(lambda given: BackupOutput(item=given.item)))
+    plain = ListedItem.json
+
+    def json_of(item):
+        body = plain(item)
+        is_meant = item.name == "one" and b'"example.com/v1"' in body[:80]
+        return body.replace(b'"a":1', b'"a":' + DEEP) if is_meant else body
+
+    monkeypatch.setattr(ListedItem, "json", json_of)
+
+    result = back_up(things)
+
+    (error,) = result.results.errors
+    assert error.message.startswith("not backed up in v1: ")
+    assert str(error.item) == "things.example.com/shop/one"
+    assert len(entries(things)) == 7
 
 
 def test_a_type_that_may_not_be_read_is_told_once(things):
@@ -330,6 +379,30 @@ def test_both_ways_to_store_definitions_of_old(scene):
 
     with pytest.raises(InvalidSpecError, match="has no place beside"):
         scene.back_up(options=options)
+
+
+def test_a_definition_that_may_not_be_read_in_v1beta1(scene):
+    """It is stored in v1, with a warning by name."""
+    definition = scene.definition("things", "Thing")
+    definition["spec"]["preserveUnknownFields"] = True
+    scene.load(definition)
+    scene.server.faults.forbid(verb="get", resource="customresourcedefinitions")
+
+    def get(cluster, identifier, *, version=""):
+        del version
+        return plain(cluster, identifier)
+
+    plain = Reader.get
+    options = BackupOptions(enable_actions=[REMAP])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Reader, "get", get)  # as where v1beta1 is served
+        result = scene.back_up(options=options, included_resources=["crds"])
+
+    assert result.backup.status.phase is BackupPhase.COMPLETED
+    (warning,) = [x for x in result.results.warnings if x.plugin == REMAP]
+    assert "stored as it is in v1" in warning.message
+    crd = "customresourcedefinitions.apiextensions.k8s.io/things.example.com"
+    assert scene.item(crd)["apiVersion"] == "apiextensions.k8s.io/v1"
 
 
 @pytest.mark.parametrize("asked", [True, False])

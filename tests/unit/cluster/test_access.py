@@ -2,7 +2,7 @@
 
 import pytest
 
-from definitions import definition
+from definitions import definition, served_version
 from kbackup.errors import ClusterError, UnsupportedByServerError
 from kbackup.models import GroupResource, ResourceIdentifier
 from kbackup.testing import SimulatedCluster
@@ -53,6 +53,23 @@ def test_an_object_or_none(cluster):
     assert found["metadata"]["labels"] == {"app": "web"}
     assert reader.get(ResourceIdentifier(MAPS, "x", "no")) is None
     assert reader.get(WISH) is None
+
+
+@pytest.mark.parametrize("of", ["reader", "writer"])
+def test_an_object_in_another_version(cluster, simulated, of):
+    """It is read in the version that is named, or is None where that is not served."""
+    both = [served_version("v2", storage=False), served_version("v1")]
+    simulated.load(
+        [
+            definition("example.com", "wishes", "Wish", *both),
+            made("Wish", "w", api_version="example.com/v1"),
+        ]
+    )
+    reader = getattr(cluster, of)()
+
+    assert reader.get(WISH)["apiVersion"] == "example.com/v2"
+    assert reader.get(WISH, version="v1")["apiVersion"] == "example.com/v1"
+    assert reader.get(WISH, version="v3") is None
 
 
 def test_objects_of_a_type(cluster):
