@@ -85,6 +85,10 @@ class ArchiveContents:
         self._versions = {
             kind: tuple(_in_order(versions.get(name, set()))) for kind, name in types
         }
+        self._others = {  # directories of copies are named after the version alone
+            kind: tuple(x for x in self._versions[kind] if x in versions.get(name, ()))
+            for kind, name in types
+        }
         self._copies = {kind: copies[name] for kind, name in types if name in copies}
         self._spool = spool
         self._damage = damage
@@ -148,6 +152,10 @@ class ArchiveContents:
         heads = [held.head] if len(held.others) < len(held.places) else []
         found = {version for version, _ in [*heads, *held.others.values()]}
         return tuple(_in_order({version.rpartition("/")[2] for version in found}))
+
+    def other_versions(self, group_resource: GroupResource) -> tuple[str, ...]:
+        """Return the versions in which there are copies of a type's items, best first."""
+        return self._others.get(group_resource, ())
 
     def in_versions(self, chosen: Mapping[GroupResource, str]) -> ArchiveContents:
         """Return the same items, those of some types in another version.

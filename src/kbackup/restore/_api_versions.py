@@ -89,13 +89,14 @@ def choose_versions(
     """
     found = []
     for resource in types:
-        stored = contents.versions(resource)
+        others = contents.other_versions(resource)
+        stored = (*contents.versions(resource)[:1], *others)
         served = [
             each.version
             for each in discovery.all_versions
             if each.group_resource == resource and each.supports("create")
         ]
-        if len(stored) > 1 and served:
+        if others and served:
             preferred = _preferred(resource, discovery, reader)
             listed = priority.get(str(resource), ())
             choice = _choice(stored, served, preferred, listed)
@@ -161,7 +162,7 @@ def without_effect(
 ) -> Iterator[str]:
     """Yield what to know of a list of versions that chooses nothing; maybe a slip."""
     types = {str(resource): resource for resource in contents.resources()}
-    if not any(len(contents.versions(each)) > 1 for each in types.values()):
+    if not any(map(contents.other_versions, types.values())):
         yield NO_CHOICE
     for name, listed in priority.items():
         resource = types.get(name)

@@ -4,6 +4,8 @@ Told from the archive's index and from discovery alone. The planner asks about a
 a time; `unserved_types` tells of a whole backup before anything is planned.
 """
 
+from collections.abc import Iterable
+
 from kbackup.archive import TWINS, ArchiveContents
 from kbackup.catalog.engine import SNAPSHOTS_ROW, SystemObjects
 from kbackup.cluster import Discovery
@@ -14,11 +16,17 @@ LEFT_AS_IT_IS = (
     "its CRD exists and is left as it is; --existing-cluster-resource-policy update "
     "changes it"
 )
+_CHOOSING = "--enable-api-group-versions"
 UNCHANGEABLE = "its CRD exists and is not changed"
 
 
 def unserved(
-    resource: GroupResource, api_version: str, kind: str, discovery: Discovery
+    resource: GroupResource,
+    api_version: str,
+    kind: str,
+    discovery: Discovery,
+    *,
+    stored: Iterable[str] = (),
 ) -> str:
     """Why objects cannot be written as they are stored; empty: the target takes them.
 
@@ -27,15 +35,18 @@ def unserved(
         api_version: As they say.
         kind: As they say.
         discovery: Of the target.
+        stored: The other versions in which the archive has the type, if none was chosen.
     """
     if discovery.by_kind(api_version, kind) is not None:
         return ""
     other = discovery.get(resource)
     if other is None:
         return f"the target does not serve {api_version} {kind}"
+    both = [version for version in stored if discovery.get(resource, version)]
+    found = f"; it has {both[0]}, too: {_CHOOSING} takes that" if both else ""
     return (
         f"the target serves {other.api_version} of {resource}, "
-        f"the backup has {api_version}"
+        f"the backup has {api_version}{found}"
     )
 
 
@@ -73,11 +84,11 @@ def unserved_types(contents: ArchiveContents, discovery: Discovery) -> tuple[str
         has_definition = definition in contents
         if has_definition and discovery.get(resource) is None:
             continue
-        held = contents.of_type(resource)
+        held, versions = contents.of_type(resource), contents.other_versions(resource)
         for head in sorted({held.others.get(key, held.head) for key in held.places}):
             if conversion_for(resource, head, discovery) is not None:
                 continue
-            problem = unserved(resource, *head, discovery)
+            problem = unserved(resource, *head, discovery, stored=versions)
             if problem and not _written_as_twins(resource, contents, discovery):
                 why = f"{problem}; {LEFT_AS_IT_IS}" if has_definition else problem
                 told[why] = None

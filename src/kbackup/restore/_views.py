@@ -101,7 +101,7 @@ class TypeViews:
             if failure.group_version.partition("/")[0] == resource.group:
                 reason = f"the target's {failure.group_version} cannot be read"
                 return TypeView(resource=None, wave=wave, unreadable=reason)
-        problem = unserved(resource, item.api_version, item.kind, discovery)
+        problem = self._unserved(resource, item)
         if conversion := self._request.conversions.of(item):  # and it was refused
             served = discovery.by_kind(conversion.target, item.kind)
             return TypeView(resource=served, wave=wave, problem=problem)
@@ -109,6 +109,13 @@ class TypeViews:
         if discovery.get(resource) is None and definition in self._contents:
             problem += "; its CRD is in the backup, but not in this restore"
         return TypeView(resource=None, wave=wave, problem=problem)
+
+    def _unserved(self, resource: GroupResource, item: Item) -> str:
+        request, stored = self._request, self._contents.other_versions(resource)
+        if request.options.enable_api_group_versions:
+            stored = ()  # whoever chose from them has found none
+        head = (item.api_version, item.kind)
+        return unserved(resource, *head, request.discovery, stored=stored)
 
     def _not_brought(self, resource: GroupResource, item: Item) -> str:
         """Why the target's definition, which stays as it is, does not bring a version."""
@@ -118,7 +125,6 @@ class TypeViews:
         kept = self._request.reader.find(definition).content
         if kept is None or item.api_version.rpartition("/")[2] in served_versions(kept):
             return ""  # discovery was a moment too early
-        discovery = self._request.discovery
-        problem = unserved(resource, item.api_version, item.kind, discovery)
+        problem = self._unserved(resource, item)
         updates = self._request.policies.of(definition).update_cluster
         return f"{problem}; {UNCHANGEABLE if updates else LEFT_AS_IT_IS}"

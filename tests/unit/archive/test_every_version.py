@@ -49,6 +49,8 @@ def test_items_come_in_the_version_that_is_asked_for(archive, kept):
         assert chosen.get(ResourceIdentifier(PODS, "shop", "web")) is not None
         assert len(chosen) == len(contents) == 3
         assert chosen.versions(WIDGETS) == ("v1", "v1beta1")
+        assert chosen.other_versions(WIDGETS) == ("v1beta1",)
+        assert chosen.other_versions(PODS) == ()
         assert versions(contents) == {"a": "example.com/v1", "b": "example.com/v1"}
 
 

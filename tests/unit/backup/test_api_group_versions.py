@@ -135,6 +135,29 @@ def test_each_version_lies_in_its_directory(things):
     }
 
 
+def test_a_type_behind_a_conversion_webhook(scene):
+    """A webhook that is down costs the copies that need it, which is told, and no item."""
+    definition = scene.definition("things", "Thing")
+    definition["spec"]["versions"] = [
+        served_version("v2", storage=False),
+        served_version("v1"),
+    ]
+    hook = {"clientConfig": {"service": {"namespace": "shop", "name": "hook"}}}
+    hook["conversionReviewVersions"] = ["v1"]
+    definition["spec"]["conversion"] = {"strategy": "Webhook", "webhook": hook}
+    scene.load(definition, _thing(scene, "one"))
+
+    result = back_up(scene)
+
+    (error,) = result.results.errors
+    assert "in version v2: " in error.message
+    assert "conversion webhook" in error.message
+    assert entries(scene).keys() == {
+        "namespaces/shop/one.json",
+        "v1-preferredversion/namespaces/shop/one.json",
+    }
+
+
 def test_nothing_more_is_read_unless_it_is_asked_for(things):
     """A backup without the option lists each type once, and stores one version."""
     result = back_up(things, options=None)

@@ -19,7 +19,7 @@ from kbackup.models import (
     RestoreOptions,
     RestoreSpec,
 )
-from kbackup.restore import RestorePlan
+from kbackup.restore import PlanAction, RestorePlan, unserved_types
 
 SPEC = RestoreSpec(backup_name="shop-1")
 CHOOSE = RestoreOptions(enable_api_group_versions=True)
@@ -197,6 +197,24 @@ def test_nothing_is_chosen_unless_it_is_asked_for(hold):
     assert plan.head.versions is None
     assert plan.to_json()["head"]["versions"] is None
     assert "versions" not in str(plan)
+
+
+def test_that_there_is_a_choice_is_told_where_it_is_needed(hold):
+    """A conflict over the version says that the backup has one that the target takes."""
+    shop = hold("v2", "v1")
+    shop.simulated.load([versioned("v1")])
+
+    plan = shop.engine.plan("r", SPEC)
+    with shop.store.open_contents("shop-1") as contents:
+        told = unserved_types(contents, shop.cluster.discover())
+    asked = shop.engine.plan("r", SPEC, CHOOSE)
+
+    reason = "it has v1, too: --enable-api-group-versions takes that"
+    assert reason in line(plan).reason
+    assert reason in "".join(told)
+    assert line(asked).action is PlanAction.CREATE
+    assert line(asked, "two").action is PlanAction.CONFLICT
+    assert "--enable" not in line(asked, "two").reason
 
 
 def test_a_damaged_backup_is_chosen_from_as_well(hold):
