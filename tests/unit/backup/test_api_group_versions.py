@@ -52,16 +52,17 @@ def _thing(scene, name, **metadata):
     )
 
 
-def entries(scene, name="b"):
-    """Return the things in a backup's archive, by their paths."""
+def entries(scene):
+    """Return the things in a backup's archive, by their paths, of which none is twice."""
     packed = io.BytesIO()
-    scene.objects.get(f"backups/{name}/{name}.tar.gz", packed)
+    scene.objects.get("backups/b/b.tar.gz", packed)
     packed.seek(0)
     found = {}
     with tarfile.open(fileobj=packed) as archive:
         for path in archive.getnames():
             _, _, below = path.partition("resources/things.example.com/")
             if below:
+                assert below not in found
                 found[below] = json.load(archive.extractfile(path))
     return found
 

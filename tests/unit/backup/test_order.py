@@ -3,18 +3,18 @@
 import pytest
 
 from kbackup.backup._filters import Filters
-from kbackup.backup._order import plan_types
+from kbackup.backup._order import other_versions, plan_types
 from kbackup.models import APIResource, BackupSpec
 
 _ALL = frozenset({"list", "get", "create", "delete"})
 
 
-def _type(text, *, verbs=_ALL, namespaced=True):
+def _type(text, *, verbs=_ALL, namespaced=True, version="v1"):
     """Return a type from ``resource.group``."""
     resource, _, group = text.partition(".")
     return APIResource(
         group=group,
-        version="v1",
+        version=version,
         resource=resource,
         kind=resource,
         namespaced=namespaced,
@@ -98,3 +98,25 @@ def test_views_are_not_stored(verb):
 def test_namespaces_are_left_to_the_end():
     """Namespace objects are chosen by what was stored in them, so not listed here."""
     assert _planned([_type("namespaces", namespaced=False)]) == []
+
+
+def test_other_versions_of_what_is_listed():
+    """Those that can be stored, of the types that are, in the server's order."""
+    things, volumes = (
+        _type("things.x"),
+        _type("volumesnapshots.snapshot.storage.k8s.io"),
+    )
+    served = [
+        things,
+        _type("things.x", version="v2"),
+        _type("things.x", version="v3", verbs={"list"}),
+        _type("things.x", version="v1beta1"),
+        _type("others.x", version="v2"),
+        _type(str(volumes), version="v1beta1"),
+    ]
+
+    found = other_versions([things, volumes], served)
+
+    assert {str(t): [x.version for x in each] for t, each in found.items()} == {
+        "things.x": ["v2", "v1beta1"]
+    }

@@ -157,6 +157,18 @@ def test_order_of_the_choice(hold, stored, served, priority, expected):
     assert line(plan).api_version == f"example.com/{version}"
 
 
+def test_versions_are_those_of_the_type(hold):
+    """A group may serve a type in some of its versions only, and those are what counts."""
+    shop = hold("v1", "v2")
+    gadgets = definition("example.com", "gadgets", "Gadget", served_version("v2"))
+    shop.simulated.load([versioned("v1"), gadgets])
+
+    plan = shop.engine.plan("r", SPEC, listed({WIDGETS: ["v2"]}))
+
+    assert plan.head.versions.chosen == ()
+    assert line(plan).api_version == "example.com/v1"
+
+
 def test_what_is_written_is_of_the_chosen_version(hold):
     """The version's own body is written, and the plan says which and why."""
     shop = hold("v1", "v2")
