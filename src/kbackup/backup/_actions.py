@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import attrs
 
-from kbackup.cluster import Cluster
+from kbackup.backup._optional_actions import refuse_unknown, wanted_actions
+from kbackup.backup._request import BackupRequest
 from kbackup.plugins import BackupItemAction, ItemBlockAction, PluginManager
 from kbackup.plugins.engine import ActionIndex
 
@@ -22,10 +23,16 @@ class BackupActions:
     blocks: ActionIndex[ItemBlockAction]
 
 
-def backup_actions(cluster: Cluster, plugins: PluginManager) -> BackupActions:
-    """Return the actions that plugins offer, their types resolved."""
-    resolve = cluster.discover().resolve
+def backup_actions(request: BackupRequest, plugins: PluginManager) -> BackupActions:
+    """Return the actions that run, their types resolved.
+
+    Raises:
+        InvalidSpecError: The options ask for one that does not wait for that.
+    """
+    resolve = request.cluster.discover().resolve
+    found, asked = plugins.backup_item_actions(), request.options.enable_actions
+    refuse_unknown(found, asked)
     return BackupActions(
-        items=ActionIndex(plugins.backup_item_actions(), resolve),
+        items=ActionIndex(wanted_actions(found, asked), resolve),
         blocks=ActionIndex(plugins.item_block_actions(), resolve),
     )

@@ -39,13 +39,14 @@ _TEXTS = ("message", "namespace", "area", "plugin", "cause")  # of an entry of r
 T = TypeVar("T")
 
 
-def with_archive(manifest: Manifest, archive: ArchiveWriter) -> Manifest:
+def with_archive(
+    manifest: Manifest, archive: ArchiveWriter, ledger: Ledger
+) -> Manifest:
     """Return a manifest of the archive that was written, which is closed."""
     name = file_name(BackupFiles(manifest.backup_name).archive)
     file = ManifestObject(name=name, size=archive.size, sha256=archive.sha256)
-    return attrs.evolve(
-        manifest, objects=(file,), items=archive.items, entries=archive.entries
-    )
+    items = archive.items - ledger.copies
+    return attrs.evolve(manifest, objects=(file,), items=items, entries=archive.entries)
 
 
 @attrs.frozen(kw_only=True)
@@ -143,6 +144,7 @@ def _page_to_json(page: TypeLedger) -> dict[str, Any]:
         "stored": sorted(page.stored),
         "failed": sorted(page.failed),
         "converted": {each: sorted(names) for each, names in page.converted.items()},
+        "copied": {each: sorted(names) for each, names in page.copied.items()},
     }
 
 
@@ -152,6 +154,8 @@ def _read_page(data: dict[str, Any], ledger: Ledger) -> None:
     page.failed |= set(_as(list[str], data, "failed"))
     for version, names in _as(dict[str, list[str]], data, "converted").items():
         page.converted[version] = set(names)
+    for version, names in _as(dict[str, list[str]], data, "copied").items():
+        page.copied[version] = set(names)
 
 
 def _results(data: dict[str, Any]) -> Results:

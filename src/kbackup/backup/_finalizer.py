@@ -8,7 +8,7 @@ phase that it is being finalized.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import attrs
@@ -21,6 +21,7 @@ from kbackup.backup._claims import Claims
 from kbackup.backup._draft import Draft, with_archive
 from kbackup.backup._item_backupper import ItemBackupper
 from kbackup.backup._ledger import Ledger, Tally
+from kbackup.backup._optional_actions import wanted_actions
 from kbackup.backup._reads import Answer, Reads
 from kbackup.backup._references import References
 from kbackup.backup._versions import at_storage_versions
@@ -76,7 +77,9 @@ def finalize(
     with run.phase(str(phase)):
         wanted = _wanted(operations)
         if wanted:
-            again = _Again(run, _in_phase(draft.record, phase), draft.ledger)
+            asked = draft.manifest.options.get("enable_actions") or ()
+            record = _in_phase(draft.record, phase)
+            again = _Again(run, record, draft.ledger, asked=asked)
             again.store(wanted, cluster, plugins)
             draft = again.added_to(draft, archive)
     return draft, [_trimmed(each, draft.ledger) for each in operations]
@@ -144,9 +147,13 @@ class _Again:
         run: Gets warnings and errors.
         backup: As actions are to see it.
         stored: The books of the archive so far.
+        asked: The actions that run only where they are asked for, and were.
     """
 
-    def __init__(self, run: Run, backup: Backup, stored: Ledger) -> None:
+    def __init__(
+        self, run: Run, backup: Backup, stored: Ledger, *, asked: Iterable[str] = ()
+    ) -> None:
+        self._asked = tuple(asked)
         self._run = run
         self._backup = backup
         self._stored = stored
@@ -165,7 +172,8 @@ class _Again:
             for item, action in wanted.items():
                 self._lose(item, exc, action)
             return
-        actions = ActionIndex(plugins.backup_item_actions(), discovery.resolve)
+        found = wanted_actions(plugins.backup_item_actions(), self._asked)
+        actions = ActionIndex(found, discovery.resolve)
         runners = ActionRunners(self._run, self._backup, cluster.reader(), actions)
         try:
             self._store_all(wanted, cluster, discovery, actions, runners)
@@ -315,7 +323,9 @@ class _Again:
         ):
             rewrite(source, writer, self._sink.items)
         final.replace(archive)
-        return attrs.evolve(draft, manifest=with_archive(draft.manifest, writer))
+        return attrs.evolve(
+            draft, manifest=with_archive(draft.manifest, writer, draft.ledger)
+        )
 
 
 _FINALIZING = BackupPhase.FINALIZING

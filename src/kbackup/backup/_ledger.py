@@ -86,8 +86,8 @@ class TypeLedger:
 
     def absorb(self, again: TypeLedger) -> None:
         """Take over what became of objects that were looked at once more."""
-        for moved in self.converted.values():
-            moved.difference_update(again.stored)
+        for names in (*self.converted.values(), *self.copied.values()):
+            names.difference_update(again.stored)  # it was replaced in all versions
         for api_version, moved in again.converted.items():
             self.converted.setdefault(api_version, set()).update(moved)
         self.stored |= again.stored
@@ -155,7 +155,6 @@ class Ledger:
         idle_namespaces: Namespace objects that are stored although the filters found
             nothing in them, and chose other things than Namespaces.
         items: Objects stored in all.
-        copies: How many copies of them there are in other versions.
         total: Objects met in all.
     """
 
@@ -170,13 +169,18 @@ class Ledger:
         self.excluded_namespaces: frozenset[str] = frozenset()
         self.idle_namespaces: list[str] = []
         self.items = 0
-        self.copies = 0
         self.total = 0
 
     @property
     def holds_nothing(self) -> bool:
         """Whether nothing was stored but Namespaces that merely came along."""
         return self.items == len(self.idle_namespaces)
+
+    @property
+    def copies(self) -> int:
+        """How many copies there are of what was stored, in other versions."""
+        pages = self._types.values()
+        return sum(len(names) for page in pages for names in page.copied.values())
 
     def of_type(self, resource: APIResource) -> TypeLedger:
         """Return the page of a type, new where it is the first time."""

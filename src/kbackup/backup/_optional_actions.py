@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from kbackup._kits.words import nearest, suggestion
 from kbackup.errors import InvalidSpecError
@@ -18,24 +18,31 @@ def runs_only_if_asked(action: BackupItemAction) -> bool:
     return is_built_in(action) and getattr(action, "asked_for_only", False)
 
 
-def wanted_actions(
-    actions: Iterable[BackupItemAction], options: BackupOptions
-) -> tuple[BackupItemAction, ...]:
-    """Return the actions that run in a backup.
+def refuse_unknown(actions: Iterable[BackupItemAction], asked: Sequence[str]) -> None:
+    """Refuse names of actions that do not wait to be asked for: they may be slips.
 
     Raises:
-        InvalidSpecError: One is asked for that does not wait for that.
+        InvalidSpecError: With each of them.
     """
-    found = tuple(actions)
-    waiting = {action.name for action in found if runs_only_if_asked(action)}
-    unknown = [name for name in options.enable_actions if name not in waiting]
-    if unknown:
+    waiting = _waiting(actions)
+    if unknown := [name for name in asked if name not in waiting]:
         raise InvalidSpecError(
             [f"enable_actions: no {name} waits to be asked for" for name in unknown],
             hint=suggestion("action", (nearest(name, waiting) for name in unknown)),
         )
-    left_out = waiting.difference(options.enable_actions)
+
+
+def wanted_actions(
+    actions: Iterable[BackupItemAction], asked: Iterable[str]
+) -> tuple[BackupItemAction, ...]:
+    """Return the actions that run in a backup: all but those that nobody asked for."""
+    found = tuple(actions)
+    left_out = _waiting(found).difference(asked)
     return tuple(action for action in found if action.name not in left_out)
+
+
+def _waiting(actions: Iterable[BackupItemAction]) -> set[str]:
+    return {action.name for action in actions if runs_only_if_asked(action)}
 
 
 def action_violations(options: BackupOptions) -> list[str]:

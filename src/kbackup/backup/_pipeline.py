@@ -292,7 +292,7 @@ def _write_archive(
         ArchiveWriter(out, mtime=int(started.timestamp())) as archive,
     ):
         stored = store_selected(request, run, archive, actions, begun)
-    manifest = with_archive(_manifest(request, stored), archive)
+    manifest = with_archive(_manifest(request, stored), archive, stored.ledger)
     return Draft(record=request.backup, manifest=manifest, ledger=stored.ledger)
 
 

@@ -166,7 +166,7 @@ class _Storing:
                 run=run,
                 sink=self._sink,
                 ledger=ledger,
-                actions=self._actions,
+                actions=self._actions.items,
                 backupper=self._backupper,
             )
             self._additional = self._new_additional(namespaces)

@@ -113,8 +113,9 @@ class VersionCopies:
                 due.append((name, candidate))
         for start in range(0, len(due), _BATCH):
             batch = due[start : start + _BATCH]
-            asked = self._backupper.asked([candidate for _, candidate in batch])
-            for (name, _), (candidate, outcome) in zip(batch, asked, strict=True):
+            outcomes = self._backupper.outcomes([candidate for _, candidate in batch])
+            for (name, candidate), outcome in zip(batch, outcomes, strict=True):
+                self._run.cancel.check()
                 body = self._left_by(candidate, outcome, name, resource, tally)
                 if body is not None:
                     self._add(page, resource, name, body, tally)
@@ -195,7 +196,6 @@ class VersionCopies:
             preferred=False,
         )
         page.copied[resource.api_version].add(name)
-        self._ledger.copies += 1
         tally.skipped[BESIDE] += 1
 
     def _lose(

@@ -9,10 +9,16 @@ import attrs
 import pytest
 
 from definitions import served_version
+from kbackup.backup._draft import Draft
+from kbackup.backup._ledger import Ledger
+from kbackup.backup._side_files import resource_list
+from kbackup.catalog import Manifest
 from kbackup.cluster import ListedItem
 from kbackup.cluster._access import Reader
 from kbackup.errors import InvalidSpecError
 from kbackup.models import (
+    APIResource,
+    Backup,
     BackupOptions,
     BackupPhase,
     GroupResource,
@@ -20,7 +26,9 @@ from kbackup.models import (
     ItemOperationSpec,
     LabelSelector,
     OperationProgress,
+    ResourceIdentifier,
     ResourceSelector,
+    Results,
 )
 from kbackup.plugins import BackupOutput, PluginManager, hookimpl
 
@@ -239,6 +247,51 @@ def test_what_actions_change_is_changed_in_every_version(things):
 
     assert [body["spec"] for body in entries(things).values()] == [{}] * 8
     assert action.begun == [("example.com/v2", "one"), ("example.com/v2", "two")]
+
+
+def test_an_item_that_is_stored_again_has_no_older_copies(things):
+    """What an operation changed is in the backup as it is then, and in no older state."""
+    one = ResourceIdentifier(THINGS, "shop", "one")
+
+    def execute(given):
+        begins = given.identifier == one
+        again = (one,) if begins else ()
+        return BackupOutput(
+            item=given.item, wants_begin=begins, post_operation_items=again
+        )
+
+    use(things, Action(execute))
+
+    result = back_up(things)
+
+    assert result.results.errors == ()
+    assert things.store.verify("b").problems == ()
+    assert sorted(x for x in entries(things) if x.startswith("v1/")) == [
+        "v1/namespaces/shop/two.json"
+    ]
+    assert listed(things)["example.com/v1/Thing"] == ["shop/two"]
+
+
+def test_a_draft_keeps_what_has_copies():
+    """A run that goes on after its process was killed counts as the first one."""
+    resource = APIResource(
+        group="example.com",
+        version="v2",
+        resource="things",
+        kind="Thing",
+        namespaced=True,
+    )
+    ledger = Ledger()
+    page = ledger.of_type(resource)
+    page.stored = {"shop/one", "shop/two"}
+    page.copied = {"example.com/v1": {"shop/one"}}
+    draft = Draft(record=Backup(), manifest=Manifest(), ledger=ledger)
+
+    content = json.loads(gzip.decompress(draft.encode(Results())))
+    found, _ = Draft.decode(content)
+
+    assert found.ledger.copies == ledger.copies == 1
+    assert resource_list(found.ledger) == resource_list(ledger)
 
 
 def test_copies_follow_an_item_that_was_renamed(things):
