@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 _STDIN, _STDOUT, _STDERR, _ERROR = range(4)  # channels of the protocol
 _PIECE = 32 * 1024  # of stdin in one frame
-_LONGEST_WAIT = 0.5  # between two looks at the cancel token
+_LONGEST_WAIT = 0.2  # seconds between two looks at the cancel token
 _PATIENCE = 0.05  # for output of a command that takes no input now
 _FIRST_ERROR = 400
 _PODS = APIResource(

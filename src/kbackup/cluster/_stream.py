@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -23,8 +24,8 @@ from websocket import (
 V5 = "v5.channel.k8s.io"  # from Kubernetes 1.30: can close a channel
 V4 = "v4.channel.k8s.io"
 _CLOSE_CHANNEL = 255
-_TICK = 0.001  # seconds; a look at what has come
 _PATIENCE = 0.05  # seconds for a peer that does not read
+_NOTHING_CAME = (WebSocketTimeoutException, BlockingIOError, ssl.SSLWantReadError)
 _MANY_PARTS = 16  # messages; putting them together for each one would cost more
 
 
@@ -82,8 +83,8 @@ class ChannelStream:
         self.is_open = True
         self.received: dict[int, list[bytes]] = {}
 
-    def receive(self, wait: float = _TICK) -> None:
-        """Take one message, if one comes within *wait* seconds.
+    def receive(self, wait: float = 0.0) -> None:
+        """Take one message, if one comes within *wait* seconds; by default, if one is there.
 
         Raises:
             OSError: The connection broke, or what came is no WebSocket.
@@ -91,7 +92,7 @@ class ChannelStream:
         self._connection.settimeout(wait)
         try:
             kind, frame = self._socket.recv_data_frame(control_frame=True)
-        except WebSocketTimeoutException:
+        except _NOTHING_CAME:
             return
         except WebSocketConnectionClosedException:
             self.is_open = False
