@@ -153,6 +153,8 @@ class FakeKubelet:
             }
             self._api.request("DELETE", path, options)
         elif not pod["spec"].get("nodeName"):
+            if pod["spec"].get("nodeSelector"):  # a node with labels: not this one
+                return
             target = {"apiVersion": "v1", "kind": "Node", "name": NODE}
             binding = {"metadata": {"name": metadata["name"]}, "target": target}
             self._api.request("POST", f"{path}/binding", binding)

@@ -19,7 +19,14 @@ from kbackup.models import labels, to_json, well_known
 
 if TYPE_CHECKING:
     from kbackup.catalog import BackupEntry, BackupStore, Manifest, VolumeRecord
-    from kbackup.models import Backup, BackupSpec, Restore, RestoreSpec, Results
+    from kbackup.models import (
+        Backup,
+        BackupSpec,
+        HookStatus,
+        Restore,
+        RestoreSpec,
+        Results,
+    )
 
 _MANY = 10  # lines of one kind without --details
 _IN_EVERY_RECORD = {  # excluded, whatever was asked for
@@ -180,10 +187,7 @@ def _backup_lines(backup: Backup, url: str) -> list[str]:
     for type_, names in spec.ordered_resources.items():
         lines.append(f"First:        {type_} {', '.join(names.split(','))}")
     if status.hook_status is not None:
-        hooks = status.hook_status
-        lines.append(
-            f"Hooks:        {hooks.hooks_attempted} run, {hooks.hooks_failed} failed"
-        )
+        lines.append(_hook_line(status.hook_status, "run"))
     if status.failure_reason:
         lines.append(f"Failed for:   {status.failure_reason}")
     return lines
@@ -329,6 +333,7 @@ def describe_restore(
         f"Started:      {format_time(start) if start else 'n/a'}",
         f"Completed:    {format_time(end) if end else 'n/a'}",
         *_asked_lines(restore),
+        *([_hook_line(status.hook_status, "due")] if status.hook_status else []),
         *(_resource_lines(listed, ours=ours) if details and not damage else ()),
         *([f"Damaged:      {damage}"] if damage else []),
         *_result_lines(results, details=details),
@@ -341,6 +346,11 @@ def describe_restore(
         damage=damage,
     )
     return content, "\n".join(lines)
+
+
+def _hook_line(hooks: HookStatus, what: str) -> str:
+    """Return how many hooks there were; of a restore some may never have been run."""
+    return f"Hooks:        {hooks.hooks_attempted} {what}, {hooks.hooks_failed} failed"
 
 
 def _resource_list(

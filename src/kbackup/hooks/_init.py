@@ -15,9 +15,9 @@ from typing import Any
 
 import attrs
 
-from kbackup._kits.globs import IncludesExcludes
 from kbackup._kits.nested import mapping_at, objects_at, text_at
 from kbackup.errors import ActionError
+from kbackup.hooks._restore_rules import RestoreRule
 from kbackup.hooks._specs import command_of, odd_command
 from kbackup.models import (
     ResourceIdentifier,
@@ -34,7 +34,6 @@ INIT_RESTORE_HOOK = "velero.io/init-restore-hook"
 _PREFIX = labels.INIT_RESTORE_HOOK_PREFIX
 _IMAGE, _NAME = f"{_PREFIX}container-image", f"{_PREFIX}container-name"
 _COMMAND, _TIMEOUT = f"{_PREFIX}command", f"{_PREFIX}timeout"
-_EXEC = f"{labels.POST_RESTORE_HOOK_PREFIX}command"
 _GENERATED = "velero-restore-init-"  # Velero's; 8 digits follow
 _DIGITS = 8
 # They fill volumes that a hook may need.
@@ -44,18 +43,10 @@ _NAMES = uuid.UUID("0f1a6b5c-70c5-5c42-8f0e-5d0b0a0f6a3d")  # of all generated n
 
 
 @attrs.frozen
-class _Rule:
+class _Rule(RestoreRule):
     """One entry of the spec that has init containers."""
 
-    spec: RestoreResourceHookSpec
-    namespaces: IncludesExcludes
     containers: tuple[Content, ...]
-
-    def applies_to(self, namespace: str, found: Mapping[str, str]) -> bool:
-        selector = self.spec.label_selector
-        return self.namespaces.wants(namespace) and (
-            selector is None or selector.matches(found)
-        )
 
 
 class InitHooks:
@@ -167,11 +158,6 @@ def has_init_containers(content: Content, names: tuple[str, ...]) -> bool:
     return {each.get("name") for each in own}.issuperset(names)
 
 
-def asks_for_command(content: Content) -> bool:
-    """Whether a Pod's annotations state a command to be run in it after its restore."""
-    return bool(text_at(mapping_at(content, "metadata", "annotations"), _EXEC))
-
-
 def init_oddities(content: Content) -> Iterator[str]:
     """Yield what a Pod's annotations say that means nothing; never a command."""
     given = {
@@ -192,8 +178,7 @@ def init_oddities(content: Content) -> Iterator[str]:
 def _rule_of(spec: RestoreResourceHookSpec) -> _Rule:
     hooks = [hook.init for hook in spec.post_hooks if hook.init is not None]
     return _Rule(
-        spec,
-        IncludesExcludes(spec.included_namespaces, spec.excluded_namespaces),
+        *RestoreRule.parts_of(spec),
         tuple(container for hook in hooks for container in hook.init_containers),
     )
 

@@ -45,13 +45,18 @@ class HookPhase(StrEnum):
     """When a command is run."""
 
     PRE = "pre"
+    """Before a Pod is backed up."""
     POST = "post"
+    """Afterwards."""
+    RESTORE = "restore"
+    """In a Pod that was restored."""
 
 
 # The first one with a command counts.
 _PREFIXES: Mapping[HookPhase, tuple[str, ...]] = {
     HookPhase.PRE: (labels.PRE_BACKUP_HOOK_PREFIX, labels.LEGACY_BACKUP_HOOK_PREFIX),
     HookPhase.POST: (labels.POST_BACKUP_HOOK_PREFIX,),
+    HookPhase.RESTORE: (),  # see `_exec`
 }
 
 
@@ -197,19 +202,7 @@ def _placed(
     name: str, phase: HookPhase, hook: ExecHook, pod: Mapping[str, Any]
 ) -> PodHook:
     """Return a hook with all that was left open, and why it cannot be run."""
-    mains = [text_at(each, "name") for each in objects_at(pod, "spec", "containers")]
-    sidecars = [
-        text_at(each, "name")
-        for each in objects_at(pod, "spec", "initContainers")
-        if each.get("restartPolicy") == "Always"  # it runs beside the others
-    ]
-    container = hook.container or next(iter(mains), "")
-    fault = ""
-    if not hook.command:
-        fault = "it has no command"
-    elif container not in (*mains, *sidecars):
-        there = ", ".join([*mains, *sidecars]) or "none"
-        fault = f"the Pod has no container {container!r}, it has: {there}"
+    container, fault = placed(hook.container, hook.command, pod)
     return PodHook(
         name=name,
         phase=phase,
@@ -219,6 +212,25 @@ def _placed(
         timeout=hook.timeout or DEFAULT_TIMEOUT,
         fault=fault,
     )
+
+
+def placed(
+    container: str, command: tuple[str, ...], pod: Mapping[str, Any]
+) -> tuple[str, str]:
+    """Return in which container a command is run, and why it cannot be; or nothing."""
+    mains = [text_at(each, "name") for each in objects_at(pod, "spec", "containers")]
+    sidecars = [
+        text_at(each, "name")
+        for each in objects_at(pod, "spec", "initContainers")
+        if each.get("restartPolicy") == "Always"  # it runs beside the others
+    ]
+    container = container or next(iter(mains), "")
+    if not command:
+        return container, "it has no command"
+    if container in (*mains, *sidecars):
+        return container, ""
+    there = ", ".join([*mains, *sidecars]) or "none"
+    return container, f"the Pod has no container {container!r}, it has: {there}"
 
 
 # --- annotations ----------------------------------------------------------------------
@@ -234,8 +246,8 @@ def _stated(annotations: Mapping[str, Any], phase: HookPhase) -> ExecHook | None
     return ExecHook(
         command=command_of(command),
         container=text_at(annotations, f"{prefix}container"),
-        on_error=_mode(text_at(annotations, f"{prefix}on-error")),
-        timeout=_time(text_at(annotations, f"{prefix}timeout")),
+        on_error=mode_of(text_at(annotations, f"{prefix}on-error")),
+        timeout=time_of(text_at(annotations, f"{prefix}timeout")),
     )
 
 
@@ -249,14 +261,16 @@ def command_of(text: str) -> tuple[str, ...]:
         return (text,)
 
 
-def _mode(text: str) -> HookErrorMode | None:
+def mode_of(text: str) -> HookErrorMode | None:
+    """Return what a failure means; None where the text says neither."""
     try:
         return HookErrorMode(text)
     except ValueError:
         return None
 
 
-def _time(text: str) -> timedelta | None:
+def time_of(text: str) -> timedelta | None:
+    """Return a time; None where the text is none, or not above zero."""
     try:
         found = parse_duration(text)
     except DurationError:
@@ -293,11 +307,11 @@ def _odd_values(prefix: str, given: Mapping[str, str]) -> Iterator[str]:
     """Yield which values cannot be read, and what is done instead."""
     yield from odd_command(prefix, given.get("command", ""))
     mode = given.get("on-error", "")
-    if mode and _mode(mode) is None:
+    if mode and mode_of(mode) is None:
         shown = repr(mode[:_SHOWN])
         yield f"annotation {prefix}on-error: {shown} is neither Fail nor Continue: Fail"
     time = given.get("timeout", "")
-    if time and _time(time) is None:
+    if time and time_of(time) is None:
         shown = repr(time[:_SHOWN])
         default = f"{DEFAULT_TIMEOUT.total_seconds():g}s"
         yield f"annotation {prefix}timeout: {shown} is no time such as 45s: {default}"

@@ -95,7 +95,7 @@ class HookStarted(Event):
 
     Attributes:
         pod: The Pod.
-        phase: ``pre`` or ``post``.
+        phase: ``pre`` or ``post``, of a restore ``restore``.
         name: Of the hook in the specification, or ``<from-annotation>``.
         container: Where it is run.
     """
@@ -112,7 +112,7 @@ class HookEnded(Event):
 
     Attributes:
         pod: The Pod.
-        phase: ``pre`` or ``post``.
+        phase: ``pre`` or ``post``, of a restore ``restore``.
         name: Of the hook in the specification, or ``<from-annotation>``.
         container: Where it was run.
         error: What it failed with; empty: it did not.

@@ -17,7 +17,7 @@ import msgspec
 
 from kbackup._kits.controlled import Role, ownership
 from kbackup.errors import ActionError
-from kbackup.hooks import InitHooks
+from kbackup.hooks import NO_COMMANDS, ExecHooks, InitHooks, PodCommands
 from kbackup.models import (
     Backup,
     GroupResource,
@@ -81,6 +81,8 @@ class Desired(msgspec.Struct, frozen=True, kw_only=True):
         changed_by: Which actions of others, or with settings of the user, hooks, transforms
             and resource modifiers changed it.
         init_containers: The names of those that hooks added.
+        commands: What is run in it once it is there, if it is a Pod; part of no digest:
+            the plan names them.
         rules: The resource modifiers that are for it, by number.
         errors: Why some of them were not applied; it is restored without.
     """
@@ -95,6 +97,7 @@ class Desired(msgspec.Struct, frozen=True, kw_only=True):
     owners: tuple[Reference, ...] = ()
     changed_by: tuple[str, ...] = ()
     init_containers: tuple[str, ...] = ()
+    commands: PodCommands = NO_COMMANDS
     status: Any = None
     rules: tuple[int, ...] = ()
     errors: tuple[str, ...] = ()
@@ -149,7 +152,9 @@ class DesiredMaker:
         modifiers: Modifiers | None = None,
         hooks: InitHooks | None = None,
         mappings: Mappings | None = None,
+        commands: ExecHooks | None = None,
     ) -> None:
+        self._commands = commands
         self._restore = restore
         self._backup = backup
         self._options = options
@@ -216,9 +221,18 @@ class DesiredMaker:
             owners=owners,
             changed_by=outcome.changed_by + changed.changed_by,
             init_containers=changed.init_containers,
+            commands=self._commands_in(content, target) if kind.is_pod else NO_COMMANDS,
             status=status if status and self._wants(item, content) else None,
             rules=changed.rules,
             errors=changed.errors,
+        )
+
+    def _commands_in(
+        self, content: Mapping[str, Any], pod: ResourceIdentifier
+    ) -> PodCommands:
+        """What is run in a Pod once it is there."""
+        return (
+            NO_COMMANDS if self._commands is None else self._commands.of(pod, content)
         )
 
     def _label(self, content: dict[str, Any], kind: "_TypeFacts") -> None:
@@ -263,6 +277,7 @@ class DesiredMaker:
                 is_claim=resource == well_known.PERSISTENT_VOLUME_CLAIMS,
                 is_tied=resource in _TIED,
                 is_labelled=resource != well_known.NAMESPACES,
+                is_pod=resource == well_known.PODS,
                 is_changed=bool(self._user) or resource == well_known.PODS,
             )
         return known
@@ -395,6 +410,7 @@ class _TypeFacts:
     is_claim: bool = False
     is_tied: bool = False
     is_labelled: bool = True
+    is_pod: bool = False
     is_changed: bool = False
 
     def is_concerned(self, content: Mapping[str, Any]) -> bool:

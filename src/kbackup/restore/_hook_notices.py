@@ -1,26 +1,29 @@
-"""Which hooks of a restore do nothing, said in its plan: else one believes that they ran.
+"""What to know of the hooks of a restore, said in its plan: whom they are for, and not.
 
-Pure. Asked by the `NoticeBook` about what is created, and what is left to a controller.
+Pure. Asked by the `NoticeBook` about what is created, what is left to a controller, and
+in the end about the lines of the plan.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from kbackup._kits.words import plural
-from kbackup.hooks import InitHooks, asks_for_command, init_oddities
+from kbackup.hooks import ExecHooks, InitHooks, exec_oddities, init_oddities
 from kbackup.models import ResourceIdentifier, well_known
 from kbackup.restore._plan import Notice
 from kbackup.restore._plan_entry import PlanAction, PlanEntry
 
 Content = Mapping[str, Any]
 
-_LEFT = (
-    "comes without the init containers of hooks, for its controller makes it anew "
-    "(controlled='adopt' creates Pods with them, but for those of Jobs)"
+_ANEW = (
+    "for its controller makes it anew (controlled='adopt' creates Pods with them, but for "
+    "those of Jobs)"
 )
-_COMMANDS = (
-    "with a command to be run after the restore "
-    "(annotations post.hook.restore.velero.io/...), which this version does not do"
+_LEFT = f"comes without the init containers of hooks, {_ANEW}"
+_LEFT_COMMANDS = f"comes without the commands of hooks, {_ANEW}"
+_RUN = "has commands of hooks run in it; the restore waits for its containers"
+_AGAIN = (
+    "an earlier run of this restore made it: commands of hooks that were not begun then "
+    "are run now"
 )
 _NO_LIMIT = "a timeout has no effect: init containers have no time limit"
 
@@ -30,12 +33,13 @@ class HookNotices:
 
     Args:
         hooks: The init containers that are asked for; None: no hooks at all.
+        commands: The commands that are asked for.
     """
 
-    def __init__(self, hooks: InitHooks | None) -> None:
+    def __init__(self, hooks: InitHooks | None, commands: ExecHooks | None) -> None:
         self._hooks = hooks
-        self._left: list[ResourceIdentifier] = []
-        self._commands: list[ResourceIdentifier] = []
+        self._commands = commands
+        self._found: dict[str, list[ResourceIdentifier]] = {}
         self._odd: dict[str, list[ResourceIdentifier]] = {}
 
     def see(self, entry: PlanEntry, content: Content) -> None:
@@ -47,22 +51,31 @@ class HookNotices:
     def see_left(self, target: ResourceIdentifier, content: Content) -> None:
         """Look at a Pod that a controller makes anew."""
         if self._hooks is not None and self._hooks.concern(target, content):
-            self._left.append(target)
+            self._note(_LEFT, target)
+        if self._commands is not None and self._commands.of(target, content):
+            self._note(_LEFT_COMMANDS, target)
         self._look(target, content)
 
+    def see_planned(self, entries: Iterable[PlanEntry]) -> None:
+        """Look at the lines of the plan."""
+        for entry in entries:
+            if entry.hooks:
+                is_seen = entry.precondition is not None
+                is_old = is_seen and entry.action is not PlanAction.RECREATE
+                self._note(_AGAIN if is_old else _RUN, entry.target)
+
     def _look(self, target: ResourceIdentifier, content: Content) -> None:
-        if asks_for_command(content):
-            self._commands.append(target)
-        for sentence in init_oddities(content):
+        for sentence in (*init_oddities(content), *exec_oddities(content)):
             self._odd.setdefault(sentence, []).append(target)
+
+    def _note(self, what: str, target: ResourceIdentifier) -> None:
+        self._found.setdefault(what, []).append(target)
 
     def notices(self) -> Iterator[Notice]:
         """Yield everything that was found."""
-        if self._left:
-            yield Notice(what=_LEFT, items=tuple(self._left))
-        if self._commands:
-            what = f"{plural(len(self._commands), 'Pod')} {_COMMANDS}"
-            yield Notice(what=what, items=tuple(self._commands))
+        for what in (_RUN, _AGAIN, _LEFT, _LEFT_COMMANDS):
+            if what in self._found:
+                yield Notice(what=what, items=tuple(self._found[what]))
         for sentence, targets in self._odd.items():
             yield Notice(what=sentence, items=tuple(targets))
         for name in self._hooks.timed if self._hooks is not None else ():

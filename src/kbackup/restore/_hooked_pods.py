@@ -3,11 +3,17 @@
 Asked by the item planner, and with a line of its plan by what writes it.
 """
 
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
 from kbackup.errors import ActionError
 from kbackup.hooks import INIT_RESTORE_HOOK
 from kbackup.restore._desired import Desired, DesiredMaker
 from kbackup.restore._item_case import ItemCase
 from kbackup.restore._plan_entry import PlanAction, PlanEntry
+
+_MAKING = (PlanAction.CREATE, PlanAction.UNKNOWN)
 
 
 def is_hooked(entry: PlanEntry) -> bool:
@@ -28,6 +34,22 @@ def made(maker: DesiredMaker, case: ItemCase) -> Desired:
         if exc.plugin != INIT_RESTORE_HOOK or not case.lives:
             raise
         return unhooked(maker, case)
+
+
+def with_hooks(
+    case: ItemCase, entry: PlanEntry, desired: Desired, recorded: Callable[[], bool]
+) -> PlanEntry:
+    """The line with the commands that are run in its Pod.
+
+    They are run in one that is created; in one that an earlier run of this restore
+    created only what that run did not come to, as long as none has come to its end.
+    """
+    if not desired.commands:  # most items
+        return entry
+    is_new = entry.precondition is None and entry.action in _MAKING
+    if is_new or entry.action is PlanAction.RECREATE or (case.ours and not recorded()):
+        return replace(entry, hooks=desired.commands.lines())
+    return entry
 
 
 def unhooked(maker: DesiredMaker, case: ItemCase) -> Desired:

@@ -40,6 +40,7 @@ class ItemCase(msgspec.Struct):
     met: dict[str, Any] | None = None
     untied: Sequence[str] = ()
     unhooked: Desired | None = None
+    ours: bool = False
 
     @property
     def lives(self) -> bool:

@@ -44,7 +44,7 @@ from kbackup.restore._desired import Desired, DesiredMaker, is_wanted
 from kbackup.restore._field_managers import wants_managers
 from kbackup.restore._filters import keeps_despite_where
 from kbackup.restore._foreign import ForeignChanges
-from kbackup.restore._hooked_pods import made
+from kbackup.restore._hooked_pods import made, with_hooks
 from kbackup.restore._item_case import ItemCase
 from kbackup.restore._makers import Makers
 from kbackup.restore._namespaces import is_terminating
@@ -235,6 +235,7 @@ class ItemPlanner:
         if desired.status is not None:
             case.status = BY_SECOND if case.view.status_apart else ALONG
         entry = self._place(case, desired)
+        entry = with_hooks(case, entry, desired, self._request.recorded)
         desired = case.unhooked or desired
         if line is not None or case.untied:
             entry = self._as_placed(case, entry)

@@ -9,7 +9,7 @@ from typing import Any
 
 from kbackup._kits.controlled import Owner
 from kbackup._kits.kinds import GroupKind, group_kind, is_built_in
-from kbackup.hooks import InitHooks
+from kbackup.hooks import ExecHooks, InitHooks
 from kbackup.models import (
     APIResource,
     ResourceIdentifier,
@@ -149,6 +149,7 @@ class NoticeBook:
         copied: Namespaces that are restored under another name.
         version: Of the target's API server.
         hooks: The init containers that are asked for.
+        commands: The commands in Pods that are asked for.
     """
 
     def __init__(
@@ -156,12 +157,13 @@ class NoticeBook:
         copied: Iterable[str] = (),
         version: ServerVersion | None = None,
         hooks: InitHooks | None = None,
+        commands: ExecHooks | None = None,
     ) -> None:
         self._originals = Elsewhere(copied)
         self._backends = Backends()
         self._node_ports = NodePorts()
         self._defaults = DefaultClasses()
-        self._hooks = HookNotices(hooks)
+        self._hooks = HookNotices(hooks, commands)
         self._suspends_jobs = _suspends_jobs(version or ServerVersion())
         self._found: dict[str, list[ResourceIdentifier]] = {}
         self._plain: list[str] = []
@@ -223,6 +225,10 @@ class NoticeBook:
     def see_left_pod(self, target: ResourceIdentifier, content: Content) -> None:
         """Look at a Pod that is left to its controller, which makes it without hooks."""
         self._hooks.see_left(target, content)
+
+    def see_hooks(self, entries: Iterable[PlanEntry]) -> None:
+        """Note in which Pods commands are run, once all is planned."""
+        self._hooks.see_planned(entries)
 
     def see_original(self, *, sure: bool = True) -> None:
         """Note that what is restored is a copy beside its original, or may be."""

@@ -13,6 +13,7 @@ from functools import partial
 from kbackup.archive import ArchiveContents
 from kbackup.cluster import Cluster
 from kbackup.errors import ClusterError, ForbiddenError, KBackupError
+from kbackup.hooks import NO_COMMANDS, PodCommands
 from kbackup.models import APIResource, ResourceIdentifier, well_known
 from kbackup.plugins import Run
 from kbackup.plugins.engine import Operations
@@ -222,6 +223,17 @@ class ObjectWriter:
         line = self._lines.get(entry.identifier)
         desired = self._maker.make(item, item.content, line, hooked=is_hooked(entry))
         return made_idle(desired) if entry.idle else desired
+
+    def commands_of(self, entry: PlanEntry) -> PodCommands:
+        """What is run in a Pod once it is there.
+
+        Raises:
+            PluginError: An action, a hook or a transform failed on it.
+        """
+        item = self._contents.get(entry.identifier)
+        if item is None:
+            return NO_COMMANDS
+        return self._maker.make(item, item.content).commands
 
     # --- wait and begin ---------------------------------------------------------------
 

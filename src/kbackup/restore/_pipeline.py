@@ -23,7 +23,6 @@ from kbackup.errors import KBackupError, RunCancelledError
 from kbackup.models import (
     Backup,
     ItemOperation,
-    ItemOutcome,
     RestoreOptions,
     RestorePhase,
     RestoreResult,
@@ -34,8 +33,11 @@ from kbackup.plugins.engine import Operations
 from kbackup.restore._api_versions import versions_of
 from kbackup.restore._approval import check, refuse_unasked_volumes
 from kbackup.restore._before import save_before
+from kbackup.restore._hook_journal import HookJournal
+from kbackup.restore._hook_run import Done, HookRun
 from kbackup.restore._modifier_source import named_digest
 from kbackup.restore._namespaces import what_holds
+from kbackup.restore._object_writer import ObjectWriter
 from kbackup.restore._operations import RestoreJournal
 from kbackup.restore._plan import PlanHead, RestorePlan
 from kbackup.restore._planner import Planned
@@ -234,11 +236,11 @@ def _apply_logged(
     log = LogCapture(log_path, {"restore": f"velero/{head.restore_name}"})
     run.logger.addHandler(log)
     _log_beginning(run, head)
-    outcomes: list[ItemOutcome] = []
     total = len(plan.entries)
     limit = plan.spec.item_operation_timeout
     journal = RestoreJournal(session.store, run)
     operations = Operations(run, session.bound(run), limit, journal)
+    done = Done(operations=operations)
 
     def result(*, failed: bool) -> RestoreResult:
         return result_of(
@@ -246,10 +248,11 @@ def _apply_logged(
             plan.spec,
             started=started,
             ended=now(session),
-            outcomes=outcomes,
+            outcomes=done.outcomes,
             operations=operations.records,
+            hooks=done.hooks,
             total=total,
-            annotations=annotations_of(session.cluster.server, plan, outcomes),
+            annotations=annotations_of(session.cluster.server, plan, done.outcomes),
             failed=failed,
         )
 
@@ -257,7 +260,7 @@ def _apply_logged(
         with claimed(session.store, head, run) as place:
             journal.claim = place.claim
             with operations:
-                _apply(session, run, plan, outcomes, operations, journal=journal)
+                _apply(session, run, plan, place, done, journal=journal)
             place.tell_of_missing_copies()  # in the record as well
             ended = result(failed=False)
             _log_end(run, ended)
@@ -281,8 +284,8 @@ def _apply(
     session: Session,
     run: Run,
     plan: RestorePlan,
-    outcomes: list[ItemOutcome],
-    operations: Operations,
+    place: Place,
+    done: Done,
     *,
     journal: RestoreJournal,
 ) -> None:
@@ -312,24 +315,17 @@ def _apply(
         workers = writers_of(session, request)
         save_before(session.store, run, request, plan.entries, workers=workers)
         journal.recall(
-            operations,
+            done.operations,
             session.plugins,
             backup=backup,
             restore=request.restore,
             hide=bool(options.redact),
         )
-        _write(
-            session,
-            run,
-            plan,
-            request,
-            request.conversions.applied_to(contents),
-            outcomes=outcomes,
-            operations=operations,
-        )
-        operations.follow()
+        converted = request.conversions.applied_to(contents)
+        _write(session, run, plan, request, converted, place=place, done=done)
+        done.operations.follow()
         tell_of_errors(plan, run)
-        warn_at_the_end(plan, outcomes, run)
+        warn_at_the_end(plan, done.outcomes, run)
 
 
 def _write(
@@ -339,9 +335,10 @@ def _write(
     request: RestoreRequest,
     contents: ArchiveContents,
     *,
-    outcomes: list[ItemOutcome],
-    operations: Operations,
+    place: Place,
+    done: Done,
 ) -> None:
+    """Write all entries, and run hooks in the Pods among them meanwhile."""
     types = ServedTypes(request.cluster, request.discovery, run)
     objects = make_object_writer(
         session,
@@ -351,32 +348,57 @@ def _write(
         types=types,
         claims=plan.claims,
         entries=plan.entries,
-        operations=operations,
+        operations=done.operations,
         readiness=Readiness(
             run,
             session.bound(run).reader(),
             entries=plan.entries,
-            outcomes=outcomes,
+            outcomes=done.outcomes,
             target=request.filters.target,
             patience=plan.options.deadline,
         ),
     )
+    hooks = _hooks_of(run, plan, request, objects, place)
     writer = Writer(
         run,
-        write=objects.write,
+        write=hooks.watching(objects.write),
         await_types=types.await_established,
         takes=types.takes,
         what_holds=partial(what_holds, request.cluster, types),
         workers=writers_of(session, request),
         room=objects.room,
         untold=objects.untold,
-        outcomes=outcomes,
+        outcomes=done.outcomes,
     )
     if plan.memory is None:  # it was stored, without what its actions were answered
         with run.phase("prepare", total=len(plan.entries)):
             objects.rehearse(plan.entries)
-    with run.phase("write", total=len(plan.entries)):
-        writer.write(plan.entries, plan.options.deadline)
+    try:
+        with hooks:
+            with run.phase("write", total=len(plan.entries)):
+                writer.write(plan.entries, plan.options.deadline)
+            hooks.finish()
+    finally:
+        done.hooks = hooks.status
+
+
+def _hooks_of(
+    run: Run,
+    plan: RestorePlan,
+    request: RestoreRequest,
+    objects: ObjectWriter,
+    place: Place,
+) -> HookRun:
+    """What runs the commands that the plan names."""
+    name, uid = plan.head.restore_name, plan.head.restore_uid
+    return HookRun(
+        run,
+        request.cluster,
+        label=request.restore_label,
+        entries=plan.entries,
+        commands_of=objects.commands_of,
+        open_journal=partial(HookJournal.of, place, name, uid, run),
+    )
 
 
 def _keep(

@@ -194,8 +194,8 @@ class RestorePlan:
 
     @property
     def is_empty(self) -> bool:
-        """Whether applying it would write nothing."""
-        return not any(entry.action.writes for entry in self.entries)
+        """Whether applying it would write nothing, and run nothing."""
+        return not any(entry.action.writes or entry.hooks for entry in self.entries)
 
     @property
     def selects_nothing(self) -> bool:

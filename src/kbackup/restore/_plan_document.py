@@ -148,6 +148,7 @@ def _entry_json(entry: PlanEntry) -> dict[str, Any]:
         "waits": list(entry.waits),
         "adopter": entry.adopter,
         "idle": entry.idle,
+        "hooks": list(entry.hooks),
     }
     return {
         "item": item,
@@ -205,6 +206,7 @@ class _Entry(_Part, frozen=True):
     waits: tuple[str, ...] = ()
     adopter: str = ""
     idle: bool = False
+    hooks: tuple[str, ...] = ()
 
 
 class _Claim(_Part, frozen=True):
@@ -446,6 +448,7 @@ class _Reader:
             waits=line.waits,
             adopter=line.adopter,
             idle=line.idle,
+            hooks=line.hooks,
             digest=line.digest.removeprefix(ALGORITHM),
             precondition=Precondition(seen.uid, seen.resource_version)
             if seen is not None

@@ -100,6 +100,8 @@ class PlanEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         waits: Which actions wait before it is written, for what, and how long.
         adopter: Who is to adopt what is written without its owner, as ``Deployment.apps/web``.
         idle: A ReplicaSet without replicas, until its adopter scales it up.
+        hooks: The commands that are run in a Pod, once its containers are up: of each its
+            hook, its container and the first word.
     """
 
     identifier: ResourceIdentifier
@@ -123,6 +125,7 @@ class PlanEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     adopter: str = ""
     idle: bool = False
     converted_from: str = ""
+    hooks: tuple[str, ...] = ()
 
     @property
     def only_second_writes(self) -> bool:
@@ -153,6 +156,7 @@ def row_of(entry: PlanEntry) -> Row:
     details = [f"! {error}" for error in entry.errors]
     details += [f"waits {what}" for what in entry.waits]
     details += map(str, found)
+    details += [f"> {hook}" for hook in entry.hooks]
     return Row(entry.action, f"{what}{mark}", entry.told, details)
 
 

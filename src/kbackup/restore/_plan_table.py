@@ -53,7 +53,7 @@ def claim_cells(line: ClaimLine) -> tuple[str, str]:
 
 def _run_key(entry: PlanEntry) -> tuple[Any, ...] | None:
     """What entries have in common that may be told in one row; None: it needs its own."""
-    shows_more = entry.differences or entry.changes or entry.errors
+    shows_more = entry.differences or entry.changes or entry.errors or entry.hooks
     if entry.action not in _SHOWN or shows_more:
         return None
     target = entry.target

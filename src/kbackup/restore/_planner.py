@@ -101,6 +101,7 @@ class Planner:
             request.spec.namespace_mapping,
             version=request.target_version,
             hooks=request.init_hooks,
+            commands=request.exec_hooks,
         )
         self._bodies = contents.in_order()
         self._foreign = foreign
@@ -407,6 +408,7 @@ class Planner:
         self._book.see_claims(lines, same_cluster=self._request.same_cluster is True)
         self._book.see_services(self._state.entries, request.reader)
         self._book.see_defaults(request.reader)
+        self._book.see_hooks(self._state.entries)
         for sentence in left_by_scope(self._contents, request, self._state.entries):
             self._book.say(sentence)
         if request.conversions.by_head:

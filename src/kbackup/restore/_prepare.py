@@ -6,6 +6,7 @@ Called by the pipeline, for planning and for applying alike.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache, partial
 from itertools import chain
 
 import attrs
@@ -52,7 +53,7 @@ from kbackup.restore._policies import make_policies, type_of
 from kbackup.restore._priorities import SEPARATOR, Priorities
 from kbackup.restore._readiness import Readiness
 from kbackup.restore._reads import MemoReader
-from kbackup.restore._record import why_no_record
+from kbackup.restore._record import is_on_record, why_no_record
 from kbackup.restore._redaction import make_redaction
 from kbackup.restore._refusals import refusals
 from kbackup.restore._request import RestoreRequest
@@ -207,6 +208,7 @@ def resolve(
         statuses=make_status_rules(spec, names),
         modifiers=asked.modifiers,
         conversions=conversions,
+        recorded=cache(partial(is_on_record, session.store, asked.name, asked.uid)),
     )
 
 
@@ -361,4 +363,5 @@ def make_maker(
         modifiers=loaded.modifiers if loaded is not None else None,
         hooks=None if plain else request.init_hooks,
         mappings=mappings,
+        commands=None if plain else request.exec_hooks,
     )

@@ -55,6 +55,14 @@ def check_name(store: BackupStore, name: str, uid: str) -> None:
         store.check_restore(name, uid)
 
 
+def is_on_record(store: BackupStore, name: str, uid: str) -> bool:
+    """Whether this very restore is; where that cannot be read it is not."""
+    try:
+        return store.get_restore(name).metadata.uid == uid
+    except (RestoreError, StoreError):
+        return False
+
+
 def why_no_record(store: BackupStore, name: str, uid: str) -> str:
     """Why nothing of a run will be on record, where that is known before; or nothing.
 

@@ -6,6 +6,7 @@ changes while they run.
 
 import json
 import uuid
+from collections.abc import Callable
 
 import attrs
 
@@ -13,7 +14,7 @@ from kbackup.catalog import Manifest, VolumeRecord
 from kbackup.catalog.engine import SystemObjects
 from kbackup.cluster import Cluster, Discovery
 from kbackup.errors import InvalidSpecError
-from kbackup.hooks import InitHooks
+from kbackup.hooks import ExecHooks, InitHooks
 from kbackup.models import (
     Backup,
     Item,
@@ -69,6 +70,7 @@ class RestoreRequest:
         modifiers: The user's rules; None: there are none.
         conversions: Which items get another API version.
         versions: In which versions types are restored; None: as the source preferred.
+        recorded: Tells whether this very restore is on record: all it began has ended.
     """
 
     restore: Restore
@@ -92,6 +94,7 @@ class RestoreRequest:
     modifiers: LoadedModifiers | None = None
     conversions: Conversions = attrs.field(factory=Conversions)
     versions: PlanVersions | None = None
+    recorded: Callable[[], bool] = bool
 
     @property
     def spec(self) -> RestoreSpec:
@@ -113,6 +116,11 @@ class RestoreRequest:
         """Which Pods get init containers, as asked for."""
         return InitHooks(self.spec.hooks, self.restore.metadata.uid)
 
+    @property
+    def exec_hooks(self) -> ExecHooks:
+        """Which Pods have commands run in them, as asked for."""
+        return ExecHooks(self.spec.hooks)
+
     def hides(self, item: Item) -> bool:
         """Whether the values of an item may not be shown."""
         return self.redaction.hides(item.identifier.group_resource, item.kind)
@@ -132,12 +140,6 @@ def validate(name: str, spec: RestoreSpec, options: RestoreOptions) -> None:
         *policy_violations(options),
         *priority_violations(options),
     ]
-    for entry in spec.hooks.resources:
-        if any(hook.exec is not None for hook in entry.post_hooks):
-            fact = (
-                f"restore hook {entry.name}: commands are not supported by this version"
-            )
-            broken.append(fact)
     if broken:
         raise InvalidSpecError(broken)
 

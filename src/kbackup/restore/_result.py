@@ -5,7 +5,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 
+import attrs
+
 from kbackup.models import (
+    HookStatus,
     ItemOperation,
     ItemOutcome,
     ObjectMeta,
@@ -17,6 +20,7 @@ from kbackup.models import (
     RestoreResult,
     RestoreSpec,
     RestoreStatus,
+    Results,
     labels,
     well_known,
 )
@@ -87,6 +91,7 @@ def result_of(
     ended: datetime,
     outcomes: Sequence[ItemOutcome] = (),
     operations: Sequence[ItemOperation] = (),
+    hooks: HookStatus | None = None,
     total: int = 0,
     annotations: Mapping[str, str] = _NONE,
     failed: bool = False,
@@ -100,23 +105,21 @@ def result_of(
         ended: When it ended.
         outcomes: What was done with each item.
         operations: What item actions began.
+        hooks: How many commands in Pods there were; None: the plan has none.
         total: How many items the plan has.
         annotations: Of the record.
         failed: The run was ended before its time; nothing is on record.
     """
     results = run.results
-    phases = Counter(operation.status.phase for operation in operations)
-    phase = RestorePhase.PARTIALLY_FAILED if results.errors else RestorePhase.COMPLETED
-    status = RestoreStatus(
-        phase=RestorePhase.FAILED if failed else phase,
+    status = attrs.evolve(
+        _status_of(operations),
+        phase=_phase_of(results, failed=failed),
         warnings=len(results.warnings),
         errors=len(results.errors),
         start_timestamp=started,
         completion_timestamp=ended,
         progress=RestoreProgress(total_items=total, items_restored=len(outcomes)),
-        restore_item_operations_attempted=len(operations),
-        restore_item_operations_completed=phases[OperationPhase.COMPLETED],
-        restore_item_operations_failed=phases[OperationPhase.FAILED],
+        hook_status=hooks,
     )
     return RestoreResult(
         restore=Restore(
@@ -127,6 +130,22 @@ def result_of(
         results=results,
         report=run.report(),
         outcomes=tuple(outcomes),
+    )
+
+
+def _phase_of(results: Results, *, failed: bool) -> RestorePhase:
+    if failed:
+        return RestorePhase.FAILED
+    return RestorePhase.PARTIALLY_FAILED if results.errors else RestorePhase.COMPLETED
+
+
+def _status_of(operations: Sequence[ItemOperation]) -> RestoreStatus:
+    """What a status says of the operations."""
+    phases = Counter(operation.status.phase for operation in operations)
+    return RestoreStatus(
+        restore_item_operations_attempted=len(operations),
+        restore_item_operations_completed=phases[OperationPhase.COMPLETED],
+        restore_item_operations_failed=phases[OperationPhase.FAILED],
     )
 
 

@@ -53,6 +53,7 @@ class TakenPlaces:
         is_kept = case.owned.role is Role.ADOPTED and not case.view.is_claim
         keeper = ownership(live).maker if is_kept else None
         ours = is_labelled(metadata.get("labels"), self._request.restore_label)
+        case.ours = ours
         if ours and desired.owners:
             case.untied = lacking(desired.owners, live)
         due = self._due(case, desired, live) if ours else {}

@@ -8,7 +8,6 @@ import pytest
 from kbackup.errors import ActionError
 from kbackup.hooks import (
     InitHooks,
-    asks_for_command,
     has_init_containers,
     init_oddities,
 )
@@ -299,11 +298,3 @@ def test_a_timeout_of_the_spec_has_no_effect():
     timed = entry("slow", container("a"), timeout=timedelta(seconds=5))
 
     assert hooks(entry("fast", container("b")), timed).timed == ("slow",)
-
-
-def test_commands_after_a_restore_are_seen():
-    """An annotation with a command asks for one; its companions alone do not."""
-    post = "post.hook.restore.velero.io/"
-
-    assert asks_for_command(pod({f"{post}command": "x"}))
-    assert not asks_for_command(pod({f"{post}container": "main"}))

@@ -7,9 +7,7 @@ import attrs
 import pytest
 from plan_samples import namespace
 
-from kbackup.errors import InvalidSpecError
 from kbackup.models import (
-    ExecRestoreHook,
     ExistingResourcePolicy,
     InitRestoreHook,
     LabelSelector,
@@ -44,10 +42,10 @@ def pod(name="db", annotations=None, *, image="db:1", **spec):
     }
 
 
-def wish(*containers, name="prepare", timeout=None, exec_=None, **more):
+def wish(*containers, name="prepare", timeout=None, **more):
     """A spec with one hook."""
     init = InitRestoreHook(init_containers=containers, timeout=timeout)
-    hook = RestoreResourceHook(init=init if containers else None, exec=exec_)
+    hook = RestoreResourceHook(init=init if containers else None)
     entry = RestoreResourceHookSpec(
         name=name,
         post_hooks=[hook],
@@ -332,31 +330,6 @@ def test_pods_of_controllers_that_are_restored_themselves(make_shop):
     assert inits(shop, POD) == ["a"]
 
 
-def test_commands_that_are_not_run_are_counted(make_shop):
-    """Pods whose annotations ask for a command after the restore are named."""
-    asked = {"post.hook.restore.velero.io/command": "warm-up"}
-    shop = make_shop([namespace(), pod("a", asked), pod("b", asked), pod("c")])
-
-    (told,) = notices(shop.engine.plan("try-1", PLAIN), "command")
-
-    assert told.startswith("2 Pods with a command to be run after the restore")
-    assert told.endswith("does not do: pods/shop/a, pods/shop/b")
-    assert "warm-up" not in told
-
-
-def test_commands_are_missed_by_new_pods_only(make_shop):
-    """A Pod that exists would have no command run in it anyway: it is not counted."""
-    asked = {"post.hook.restore.velero.io/command": "warm-up"}
-    shop = make_shop([namespace(), pod("db", asked, image="db:2")])
-    shop.simulated.load([namespace(), pod("db", asked, image="db:1")])
-    spec = RestoreSpec(backup_name="shop-1", existing_resource_policy=UPDATE)
-
-    plan = shop.engine.plan("try-1", spec)
-
-    assert line(plan).action is PlanAction.UPDATE
-    assert notices(plan, "command") == []
-
-
 def test_what_has_no_effect_is_told(make_shop):
     """A timeout, and annotations without an image, do nothing: the plan says so."""
     shop = make_shop([namespace(), pod("db", {f"{INIT}command": "x"})])
@@ -368,14 +341,3 @@ def test_what_has_no_effect_is_told(make_shop):
     ]
     (told,) = notices(plan, "no hook")
     assert told.endswith(f"{INIT}container-image: no hook: pods/shop/db")
-
-
-def test_commands_of_the_spec_are_refused(shop):
-    """A spec with a command to be run in restored Pods is not half done."""
-    spec = wish(exec_=ExecRestoreHook(command=["x"]), name="warm")
-
-    with pytest.raises(InvalidSpecError) as caught:
-        shop.engine.plan("try-1", spec)
-
-    fact = "restore hook warm: commands are not supported by this version"
-    assert fact in str(caught.value)
