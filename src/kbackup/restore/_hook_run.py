@@ -30,7 +30,14 @@ from kbackup.restore._creating import OURS_CHANGED
 from kbackup.restore._hook_journal import Earlier, HookJournal
 from kbackup.restore._plan_entry import PlanAction, PlanEntry
 from kbackup.restore._updating import DONE
-from kbackup.restore._writer import CREATED, Attempt, Write
+from kbackup.restore._writer import (
+    CREATED,
+    FAILED,
+    SKIPPED,
+    UNCHANGED,
+    Attempt,
+    Write,
+)
 
 _OTHERS = "its hooks are not those of the plan: none is run"
 _AGAIN = (
@@ -41,6 +48,9 @@ _UNTOLD = (
     "an earlier run of this restore made the Pod, and nothing tells whether it ran it: "
     "it is not run, lest it be for a second time"
 )
+
+
+_LEFT = (UNCHANGED, SKIPPED, FAILED)
 
 
 @attrs.define(kw_only=True)
@@ -148,7 +158,7 @@ class HookRun:
 
     def _see(self, entry: PlanEntry, attempt: Attempt) -> None:
         """Have the commands of a Pod run, if this restore made it."""
-        is_new = attempt.action == CREATED
+        is_new = _is_made_now(entry, attempt)
         if not is_new and not _is_of_earlier_run(entry, attempt):
             return
         try:
@@ -191,6 +201,12 @@ class HookRun:
                 f"{told}, or were not run, in an earlier run of this restore",
                 item=entry.target,
             )
+
+
+def _is_made_now(entry: PlanEntry, attempt: Attempt) -> bool:
+    """Whether a Pod is a new one; what is recreated takes the place of another."""
+    is_anew = entry.action is PlanAction.RECREATE and attempt.action not in _LEFT
+    return attempt.action == CREATED or is_anew
 
 
 def _is_of_earlier_run(entry: PlanEntry, attempt: Attempt) -> bool:

@@ -53,6 +53,12 @@ _BY_URGENCY = (
 )
 
 
+def _is_only_hooked(entry: PlanEntry) -> bool:
+    """Whether commands are run in a Pod that is told of for no other reason."""
+    is_told = entry.action in _OVERWRITING or is_problem(entry)
+    return bool(entry.hooks) and not is_told
+
+
 @attrs.frozen(kw_only=True)
 class PlanHead:
     """Where a restore would write, and what it restores.
@@ -215,12 +221,13 @@ class RestorePlan:
         """What to know before agreeing, without what is merely created.
 
         The head, what reaches beyond the namespace, every update with its differences,
-        the first items that others changed, what stands in the way, numbers.
+        the first items that others changed or that commands are run in, what stands in the
+        way, numbers.
         """
         lines = [*self._head_lines(), *(f"! {notice}" for notice in self.notices)]
         lines += texts(rows([x for x in self.entries if x.action in _OVERWRITING]))
         problems = [x for x in self.entries if is_problem(x)]
-        changed = [x for x in self.entries if is_changed(x)]
+        changed = [x for x in self.entries if is_changed(x) or _is_only_hooked(x)]
         lines += first_texts(changed, _CHANGED_SHOWN)
         lines += first_texts(problems, _PROBLEMS_SHOWN)
         return "\n".join([*lines, self.numbers()])

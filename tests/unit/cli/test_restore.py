@@ -7,6 +7,8 @@ import pytest
 
 from kbackup.cli._app import run
 
+WAIT = "post.hook.restore.velero.io/wait-timeout"
+
 
 def names(simulated, resource, namespace):
     """The names of what the cluster holds of a type in a namespace."""
@@ -314,6 +316,32 @@ def test_describe_tells_where_and_how(backed_up, simulated):
     assert "Option:       deadline: 60.0" in described
     assert "Option:       transforms: kbackup.restore.quiesce" in described
     assert described.count("Option: ") == 2
+
+
+def test_hooks_are_counted(kbackup, simulated):
+    """Commands that were run in restored Pods, and those that failed, can be seen."""
+    annotations = {"post.hook.restore.velero.io/command": "warm"}
+    metadata = {"name": "db", "namespace": "bare", "annotations": annotations}
+    container = {"name": "main", "image": "example.com/any:1"}
+    space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "bare"}}
+    body = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": metadata | {"annotations": annotations | {WAIT: "300ms"}},
+        "spec": {"containers": [container]},
+    }
+    simulated.load([space, body])
+    kbackup("backup", "create", "bare-1", "--include-namespaces", "bare")
+
+    done = kbackup(
+        *("restore", "create", "hooked", "--from-backup", "bare-1", "--yes"),
+        *("--namespace-mappings", "bare:copy"),
+    )
+    described = kbackup("restore", "describe", "hooked").out
+
+    assert "> hook <from-annotation> in container main, within 300ms: warm" in done.err
+    assert "Hooks:        1 due, 1 failed" in described
+    assert "within 300ms container main was not running" in described
 
 
 def test_get_describe_and_logs(restored):
