@@ -236,7 +236,6 @@ def _apply_logged(
     log = LogCapture(log_path, {"restore": f"velero/{head.restore_name}"})
     run.logger.addHandler(log)
     _log_beginning(run, head)
-    total = len(plan.entries)
     limit = plan.spec.item_operation_timeout
     journal = RestoreJournal(session.store, run)
     operations = Operations(run, session.bound(run), limit, journal)
@@ -251,7 +250,7 @@ def _apply_logged(
             outcomes=done.outcomes,
             operations=operations.records,
             hooks=done.hooks,
-            total=total,
+            total=len(plan.entries),
             annotations=annotations_of(session.cluster.server, plan, done.outcomes),
             failed=failed,
         )
