@@ -122,11 +122,12 @@ def _in_chosen_versions(
     notices = [*filter(None, [found.notice])]
     notices += without_effect(contents, discovery, priority)
     versions = PlanVersions(chosen=chosen, source=found.source)
-    return (
-        attrs.evolve(request, versions=versions),
-        contents.in_versions(versions_of(chosen)),
-        notices,
-    )
+    contents = contents.in_versions(versions_of(chosen))
+    conversions = request.conversions
+    if chosen and conversions.by_head:  # what was chosen needs none
+        conversions = needed_conversions(contents, discovery)
+    request = attrs.evolve(request, versions=versions, conversions=conversions)
+    return request, contents, notices
 
 
 def check_target(cluster: Cluster, options: RestoreOptions) -> str:
