@@ -19,9 +19,9 @@ class CRDRemapVersionAction:
     or none that is structural. While the cluster serves v1beta1, the item becomes what
     that shows. Its path in the archive stays that of v1.
 
-    Velero always does this. Here it is done when it is asked for: a server without
-    v1beta1, which is every one since 1.22, does not take what comes of it, while the v1
-    item can mostly be restored there (``velero.io/crd-preserve-fields``).
+    Velero always does this. Here it is done when it is asked for: on a server without
+    v1beta1, which is every one since 1.22, what comes of it has to be converted, while the
+    v1 item is restored there by ``velero.io/crd-preserve-fields``.
     """
 
     name = "velero.io/crd-remap-version"
