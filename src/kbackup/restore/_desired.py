@@ -203,8 +203,7 @@ class DesiredMaker:
             outcome = self._execute(item, content, kind.actions)
             content = outcome.content
         self._untie(content, kind, line)
-        target = target or self._filters.target(item.identifier)
-        settle(content, namespace=target.namespace, name=target.name)
+        target = self._settled(content, target or self._filters.target(item.identifier))
         changed, skip = UNCHANGED, outcome.skip
         if kind.is_changed and not skip:
             changed = self._user.apply(content, item.identifier, target, hooked=hooked)
@@ -226,6 +225,12 @@ class DesiredMaker:
             rules=changed.rules,
             errors=changed.errors,
         )
+
+    def _settled(
+        self, content: dict[str, Any], target: ResourceIdentifier
+    ) -> ResourceIdentifier:
+        settle(content, namespace=target.namespace, name=target.name)
+        return target
 
     def _commands_in(
         self, content: Mapping[str, Any], pod: ResourceIdentifier

@@ -348,14 +348,7 @@ def _write(
         claims=plan.claims,
         entries=plan.entries,
         operations=done.operations,
-        readiness=Readiness(
-            run,
-            session.bound(run).reader(),
-            entries=plan.entries,
-            outcomes=done.outcomes,
-            target=request.filters.target,
-            patience=plan.options.deadline,
-        ),
+        readiness=_readiness(session, run, plan, request, done),
     )
     hooks = _hooks_of(run, plan, request, objects, place)
     writer = Writer(
@@ -379,6 +372,20 @@ def _write(
             hooks.finish()
     finally:
         done.hooks = hooks.status
+
+
+def _readiness(
+    session: Session, run: Run, plan: RestorePlan, request: RestoreRequest, done: Done
+) -> Readiness:
+    """Make what asks whether additional items are ready."""
+    return Readiness(
+        run,
+        session.bound(run).reader(),
+        entries=plan.entries,
+        outcomes=done.outcomes,
+        target=request.filters.target,
+        patience=plan.options.deadline,
+    )
 
 
 def _hooks_of(

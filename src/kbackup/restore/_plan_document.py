@@ -5,39 +5,38 @@ Secret, and functions by their names only. Reading trusts nothing: types are che
 here, and applying holds every body against its digest. Called by `RestorePlan`.
 """
 
-import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
-from kbackup._kits.normalise import Difference
 from kbackup._kits.times import format_time
 from kbackup.errors import CodecError, InvalidConfigError, InvalidPlanError
 from kbackup.models import (
     API_VERSION,
-    GroupResource,
     ItemPredicate,
     ItemTransform,
-    ResourceIdentifier,
     ResourceModifiers,
     RestoreOptions,
     RestoreSpec,
     from_json,
     to_json,
-    well_known,
 )
-from kbackup.restore._claims import ClaimLine, ClaimVerdict
 from kbackup.restore._modifier_source import PlanModifiers
-from kbackup.restore._plan import Notice, PlanHead, RestorePlan
+from kbackup.restore._plan import PlanHead, RestorePlan
 from kbackup.restore._plan_digest import ALGORITHM, DIGEST_KEY, plan_digest
-from kbackup.restore._plan_entry import (
-    ApplyWrite,
-    PlanAction,
-    PlanEntry,
-    Precondition,
-    StatusWrite,
+from kbackup.restore._plan_lines import (
+    ClaimPart,
+    Digest,
+    EntryPart,
+    LineReader,
+    NoticePart,
+    Part,
+    claim_json,
+    entry_json,
+    prefixed,
+    read_claim,
 )
 from kbackup.restore._versions_document import (
     VersionsPart,
@@ -76,8 +75,8 @@ def write_plan(plan: RestorePlan) -> dict[str, Any]:
             {"what": notice.what, "items": [str(item) for item in notice.items]}
             for notice in plan.notices
         ],
-        "claims": [_claim_json(line) for line in plan.claims],
-        "entries": [_entry_json(entry) for entry in plan.entries],
+        "claims": [claim_json(line) for line in plan.claims],
+        "entries": [entry_json(entry) for entry in plan.entries],
         "summary": {str(action): n for action, n in sorted(plan.counts.items())},
     }
     document[DIGEST_KEY] = plan_digest(document)
@@ -102,7 +101,7 @@ def _head_json(head: PlanHead) -> dict[str, Any]:
             "warnings": head.backup_warnings,
             "errors": head.backup_errors,
             "notCovered": list(head.not_covered),
-            "archive": _prefixed(head.archive_digest),
+            "archive": prefixed(head.archive_digest),
         },
         "modifiers": modifiers
         and {
@@ -115,130 +114,24 @@ def _head_json(head: PlanHead) -> dict[str, Any]:
     }
 
 
-def _claim_json(line: ClaimLine) -> dict[str, Any]:
-    return {
-        "claim": line.target.qualified_name,
-        "source": line.claim.qualified_name,
-        "verdict": str(line.verdict),
-        "volume": line.volume,
-        "text": line.text,
-        "problems": list(line.problems),
-        "losesData": line.loses_data,
-    }
-
-
-def _entry_json(entry: PlanEntry) -> dict[str, Any]:
-    item, seen = str(entry.identifier), entry.precondition
-    in_place = entry.target is entry.identifier  # nearly all; spares the text
-    optional = {
-        "apiVersion": entry.api_version,
-        "kind": entry.kind,
-        "reason": entry.reason,
-        "digest": _prefixed(entry.digest),
-        "seen": seen and {"uid": seen.uid, "resourceVersion": seen.resource_version},
-        "clusterWide": entry.cluster_wide,
-        "secondWrite": entry.second_write,
-        "status": entry.status,
-        "apply": entry.apply,
-        "differences": [x.to_json() for x in entry.differences],
-        "changes": [x.to_json() for x in entry.changes],
-        "changedBy": list(entry.changed_by),
-        "errors": list(entry.errors),
-        "convertedFrom": entry.converted_from,
-        "waits": list(entry.waits),
-        "adopter": entry.adopter,
-        "idle": entry.idle,
-        "hooks": list(entry.hooks),
-    }
-    return {
-        "item": item,
-        "target": item if in_place else str(entry.target),
-        "wave": entry.wave,
-        "action": str(entry.action),
-        **{key: value for key, value in optional.items() if value},
-    }
-
-
-def _prefixed(digest: str) -> str:
-    return f"{ALGORITHM}{digest}" if digest else ""
-
-
 # --- what a document looks like -------------------------------------------------------
 
-_Digest = Annotated[str, msgspec.Meta(pattern=f"^({ALGORITHM}[0-9a-f]{{64}})?$")]
 
-
-class _Part(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
-    """One object of the document; keys that it does not name are ignored."""
-
-
-class _Change(_Part, frozen=True):
-    path: str
-    op: Literal["add", "remove", "change"]
-    left: Any = msgspec.field(name="from", default=None)
-    right: Any = msgspec.field(name="to", default=None)
-
-
-class _Seen(_Part, frozen=True):
-    uid: str
-    resource_version: str
-
-
-class _Entry(_Part, frozen=True):
-    item: str
-    target: str
-    wave: int
-    action: PlanAction
-    api_version: str = ""
-    kind: str = ""
-    reason: str = ""
-    digest: _Digest = ""
-    seen: _Seen | None = None
-    cluster_wide: bool = False
-    second_write: bool = False
-    status: StatusWrite = ""
-    apply: ApplyWrite = ""
-    differences: tuple[_Change, ...] = ()
-    changes: tuple[_Change, ...] = ()
-    changed_by: tuple[str, ...] = ()
-    errors: tuple[str, ...] = ()
-    converted_from: str = ""
-    waits: tuple[str, ...] = ()
-    adopter: str = ""
-    idle: bool = False
-    hooks: tuple[str, ...] = ()
-
-
-class _Claim(_Part, frozen=True):
-    claim: str
-    source: str
-    verdict: ClaimVerdict
-    volume: str
-    text: str
-    problems: tuple[str, ...]
-    loses_data: bool = False
-
-
-class _Notice(_Part, frozen=True):
-    what: str
-    items: tuple[str, ...]
-
-
-class _Writer(_Part, frozen=True):
+class _Writer(Part, frozen=True):
     version: str
 
 
-class _Cluster(_Part, frozen=True):
+class _Cluster(Part, frozen=True):
     uid: str
     git_version: str
 
 
-class _Restore(_Part, frozen=True):
+class _Restore(Part, frozen=True):
     name: str
     uid: str
 
 
-class _Backup(_Part, frozen=True):
+class _Backup(Part, frozen=True):
     name: str
     uid: str
     phase: str
@@ -246,17 +139,17 @@ class _Backup(_Part, frozen=True):
     warnings: int
     errors: int
     not_covered: tuple[str, ...]
-    archive: _Digest
+    archive: Digest
     cluster_uid: str = ""
 
 
-class _Modifiers(_Part, frozen=True):
+class _Modifiers(Part, frozen=True):
     source: str
     rules: int
-    digest: _Digest
+    digest: Digest
 
 
-class _Head(_Part, frozen=True):
+class _Head(Part, frozen=True):
     server: str
     context: str
     cluster: _Cluster
@@ -265,19 +158,19 @@ class _Head(_Part, frozen=True):
     backup: _Backup
     made_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     modifiers: _Modifiers | None = None
-    settings_from: dict[str, str] = {}
+    settings_from: dict[str, str] = msgspec.field(default_factory=dict)
     versions: VersionsPart | None = None
 
 
-class _Document(_Part, frozen=True):
+class _Document(Part, frozen=True):
     digest: Annotated[str, msgspec.Meta(pattern=f"^{ALGORITHM}[0-9a-f]{{64}}$")]
     writer: _Writer
     head: _Head
     spec: dict[str, Any]
     options: dict[str, Any]
-    notices: tuple[_Notice, ...]
-    claims: tuple[_Claim, ...]
-    entries: tuple[_Entry, ...]
+    notices: tuple[NoticePart, ...]
+    claims: tuple[ClaimPart, ...]
+    entries: tuple[EntryPart, ...]
 
 
 # --- in -------------------------------------------------------------------------------
@@ -296,9 +189,9 @@ def read_plan(
     _check_digest(content, read.digest)
     return RestorePlan(
         head=_head(read.head, read.writer),
-        entries=tuple(_each("entries", read.entries, _Reader().entry)),
-        claims=tuple(_each("claims", read.claims, _claim)),
-        notices=tuple(_each("notices", read.notices, _Reader().notice)),
+        entries=tuple(_each("entries", read.entries, LineReader().entry)),
+        claims=tuple(_each("claims", read.claims, read_claim)),
+        notices=tuple(_each("notices", read.notices, LineReader().notice)),
         spec=_spec(read.spec, read.head.backup.name),
         options=_options(
             read.options,
@@ -397,98 +290,10 @@ def _options(record: Mapping[str, Any], **given: Any) -> RestoreOptions:
         raise _refusal("options", str(exc), hint=_FUNCTIONS) from exc
 
 
-def _claim(line: _Claim) -> ClaimLine:
-    return ClaimLine(
-        claim=_claim_ref(line.source),
-        target=_claim_ref(line.claim),
-        verdict=line.verdict,
-        volume=line.volume,
-        text=line.text,
-        problems=line.problems,
-        loses_data=line.loses_data,
-    )
-
-
-def _claim_ref(text: str) -> ResourceIdentifier:
-    namespace, _, name = text.partition("/")
-    if not namespace or not name or "/" in name:
-        raise ValueError(f"{text!r} is no claim such as shop/data")
-    return ResourceIdentifier(well_known.PERSISTENT_VOLUME_CLAIMS, namespace, name)
-
-
 def _refusal(path: str, reason: str, *, hint: str = "") -> InvalidPlanError:
     where = f"{path}: " if path else ""
     return InvalidPlanError(
         f"the saved plan cannot be used: {where}{reason}", hint=hint
-    )
-
-
-class _Reader:
-    """Reads lines; items of one type share its identity, as when they were planned."""
-
-    def __init__(self) -> None:
-        self._type = functools.cache(GroupResource.parse)
-
-    def entry(self, line: _Entry) -> PlanEntry:
-        """Read one line of the plan."""
-        _check_write(line)
-        identifier = self._ref(line.item)
-        seen = line.seen
-        return PlanEntry(
-            identifier=identifier,
-            target=identifier if line.target == line.item else self._ref(line.target),
-            action=line.action,
-            wave=line.wave,
-            reason=line.reason,
-            differences=tuple(_difference(change) for change in line.differences),
-            changes=tuple(_difference(change) for change in line.changes),
-            changed_by=line.changed_by,
-            errors=line.errors,
-            converted_from=line.converted_from,
-            waits=line.waits,
-            adopter=line.adopter,
-            idle=line.idle,
-            hooks=line.hooks,
-            digest=line.digest.removeprefix(ALGORITHM),
-            precondition=Precondition(seen.uid, seen.resource_version)
-            if seen is not None
-            else None,
-            cluster_wide=line.cluster_wide,
-            second_write=line.second_write,
-            status=line.status,
-            apply=line.apply,
-            api_version=line.api_version,
-            kind=line.kind,
-        )
-
-    def notice(self, notice: _Notice) -> Notice:
-        """Read one notice."""
-        return Notice(what=notice.what, items=tuple(map(self._ref, notice.items)))
-
-    def _ref(self, text: str) -> ResourceIdentifier:
-        kind, _, rest = text.partition("/")
-        namespace, slash, name = rest.rpartition("/")
-        is_odd = bool(slash) != bool(namespace) or "/" in namespace
-        if not kind or not name or is_odd:
-            raise ValueError(f"{text!r} is no item such as configmaps/shop/settings")
-        return ResourceIdentifier(self._type(kind), namespace, name)
-
-
-def _check_write(line: _Entry) -> None:
-    """Refuse a write of which the document does not say what it was planned as."""
-    if not line.action.writes:
-        return
-    needed = {"digest": line.digest, "apiVersion": line.api_version, "kind": line.kind}
-    if line.action in (PlanAction.UPDATE, PlanAction.RECREATE):
-        needed["seen"] = str(line.seen or "")
-    for key, value in needed.items():
-        if not value:
-            raise ValueError(f"action {line.action} without {key}")
-
-
-def _difference(change: _Change) -> Difference:
-    return Difference(
-        path=change.path, op=change.op, left=change.left, right=change.right
     )
 
 
