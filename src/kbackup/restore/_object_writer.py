@@ -26,6 +26,7 @@ from kbackup.restore._desired import Desired, DesiredMaker
 from kbackup.restore._disk_watch import DiskWatch
 from kbackup.restore._gate import Gate
 from kbackup.restore._hooked_pods import is_hooked
+from kbackup.restore._kept_volumes import KeptVolumes
 from kbackup.restore._owners import OwnerLinks
 from kbackup.restore._plan_entry import PlanAction, PlanEntry
 from kbackup.restore._policies import Policies
@@ -51,7 +52,8 @@ class ObjectWriter:
     """Writes single entries; its `write` may be called from any thread.
 
     With *dry_run* the server is asked what it would answer, and nothing is stored.
-    Without *operations* no action begins anything, and without *readiness* none waits.
+    Without *operations* no action begins anything, without *readiness* none waits, and
+    without *kept* no claim does.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class ObjectWriter:
         owners: OwnerLinks,
         operations: Operations | None = None,
         readiness: Readiness | None = None,
+        kept: KeptVolumes | None = None,
         dry_run: bool = False,
     ) -> None:
         self._server = Server(cluster, gate=gate, redaction=redaction, dry_run=dry_run)
@@ -99,6 +102,7 @@ class ObjectWriter:
         self._run = run
         self._operations = operations
         self._readiness = readiness
+        self._kept = kept
         self._begun: set[ResourceIdentifier] = set()
 
     def room(self) -> int:
@@ -113,6 +117,12 @@ class ObjectWriter:
 
     def write(self, entry: PlanEntry) -> Attempt:
         """Try to carry out one entry; an error becomes part of the attempt."""
+        attempt = self._try(entry)
+        if self._kept is not None:
+            self._kept.note(entry, attempt)
+        return attempt
+
+    def _try(self, entry: PlanEntry) -> Attempt:
         try:
             return self._begin_and_write(entry)
         except ClusterError as exc:  # of a look, not of the write itself
@@ -166,6 +176,8 @@ class ObjectWriter:
         desired = self._desired(entry)
         if refused := self._refused(entry, resource, desired):
             return Attempt(action=FAILED, reason=refused)
+        if self._kept is not None and (instead := self._kept.before(entry)):
+            return instead
         if self._is_to_wait(entry, desired) or self._is_to_begin(entry, desired):
             return _Aside.BEGIN
         return self._send(entry, resource, desired) or _Aside.AWAIT_END

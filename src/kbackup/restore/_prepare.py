@@ -5,7 +5,7 @@ Called by the pipeline, for planning and for applying alike.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from functools import cache, partial
 from itertools import chain
 
@@ -44,6 +44,7 @@ from kbackup.restore._dry_run import (
 from kbackup.restore._filters import TypeNames, make_filters, named_types
 from kbackup.restore._foreign import ForeignChanges
 from kbackup.restore._gate import Gate
+from kbackup.restore._kept_volumes import KeptVolumes
 from kbackup.restore._modifier_source import LoadedModifiers, load_modifiers
 from kbackup.restore._object_writer import ObjectWriter
 from kbackup.restore._owners import OwnerLinks
@@ -269,8 +270,8 @@ def make_object_writer(
     contents: ArchiveContents,
     *,
     types: ServedTypes,
-    claims: Iterable[ClaimLine],
-    entries: Iterable[PlanEntry],
+    claims: Collection[ClaimLine],
+    entries: Collection[PlanEntry],
     operations: Operations | None = None,
     readiness: Readiness | None = None,
     dry_run: bool = False,
@@ -295,6 +296,7 @@ def make_object_writer(
         owners=OwnerLinks(request.cluster, types.by_kind, entries),
         operations=operations,
         readiness=readiness,
+        kept=None if dry_run else KeptVolumes(request.cluster, claims, entries),
         dry_run=dry_run,
     )
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 
+from kbackup._kits.nested import value_at
 from kbackup.archive import ArchiveContents
 from kbackup.models import ResourceIdentifier, well_known
 from kbackup.restore._claim_sources import ClaimSources
@@ -36,6 +37,8 @@ Refusal = tuple[PlanAction, str]
 """Skip or conflict, and why."""
 
 _LEFT_AS_IT_IS = "exists; it is left as it is"
+_STAYS = "exists in the target; its volume stays"
+_PENDING = "exists in the target, Pending: it has no volume"
 
 
 _NOT_READ = VolumeFacts()
@@ -87,7 +90,7 @@ class VolumePlanner:
                 claim=ref,
                 target=target,
                 verdict=ClaimVerdict.EXISTS,
-                text="exists in the target; its volume stays",
+                text=_PENDING if _is_pending(live) else _STAYS,
             )
         self._state.lines[ref] = line
         return line
@@ -213,3 +216,7 @@ class VolumePlanner:
             return None
         action = PlanAction.CONFLICT if refusal.conflicts else PlanAction.SKIP
         return action, refusal.reason
+
+
+def _is_pending(claim: Content) -> bool:
+    return bool(value_at(claim, "status", "phase") == "Pending")
