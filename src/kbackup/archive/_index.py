@@ -19,7 +19,7 @@ from kbackup.archive._contents import (
 )
 from kbackup.archive._entries import Entries
 from kbackup.archive._files import PositionedFile, temporary_file
-from kbackup.archive._items import check_body
+from kbackup.archive._items import Head, check_body, check_whole
 from kbackup.archive._layout import PREFERRED_SUFFIX, Key, keep_best
 from kbackup.errors import ArchiveCorruptError, SpoolError
 
@@ -33,6 +33,7 @@ def index_archive(
     entries: Entries | None = None,
     *,
     every_version: bool = False,
+    whole: bool = False,
 ) -> ArchiveContents:
     """Read an archive and return its items by name.
 
@@ -46,13 +47,16 @@ def index_archive(
         entries: Reads it; None: whole, or not at all.
         every_version: Keep the copies in other versions than the preferred one as well,
             for `ArchiveContents.in_versions`.
+        whole: Look at every value of a body, not only at what says which item it is: for
+            archives that no digest vouches for.
 
     Raises:
         ArchiveCorruptError: Something is damaged.
         ArchiveError: The archive cannot be read, or the file not be written.
     """
     entries = entries or Entries()
-    builder = _Builder(spool_directory, entries.report)
+    check = check_whole if whole else check_body
+    builder = _Builder(spool_directory, entries.report, check)
     try:
         with opened() as stream:
             for resource, version, namespace, name, body in entries.of(stream):
@@ -79,14 +83,17 @@ class _Builder:
     Args:
         directory: Where the bodies' file lies.
         report: Told of every item that is not what its path says.
+        check: Tells whether it is.
     """
 
     def __init__(
         self,
         directory: Path | None,
         report: Callable[[ArchiveCorruptError], None],
+        check: Callable[[str, str, str, bytes], Head],
     ) -> None:
         self._directory = directory
+        self._check = check
         try:
             self._file = temporary_file(directory)
         except OSError as exc:
@@ -103,7 +110,7 @@ class _Builder:
     def add(self, resource: str, namespace: str, name: str, body: bytes) -> None:
         """Keep an item; a later one of the same name takes its place."""
         try:
-            head = check_body(resource, namespace, name, body)
+            head = self._check(resource, namespace, name, body)
         except ArchiveCorruptError as exc:
             self._report(exc)
             return
@@ -118,7 +125,7 @@ class _Builder:
     ) -> None:
         """Keep the copy of an item in another version than the preferred one."""
         try:
-            head = check_body(resource, namespace, name, body)
+            head = self._check(resource, namespace, name, body)
         except ArchiveCorruptError as exc:
             self._report(exc)
             return

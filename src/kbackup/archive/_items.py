@@ -17,7 +17,7 @@ class _Metadata(msgspec.Struct, gc=False):
     namespace: str | None = None
 
 
-class _Head(msgspec.Struct, gc=False, rename={"api_version": "apiVersion"}):
+class Head(msgspec.Struct, gc=False, rename={"api_version": "apiVersion"}):
     """The parts of an object that say which one it is; the rest is passed over."""
 
     metadata: _Metadata
@@ -25,7 +25,7 @@ class _Head(msgspec.Struct, gc=False, rename={"api_version": "apiVersion"}):
     kind: str = ""
 
 
-_decode_head = msgspec.json.Decoder(_Head).decode
+_decode_head = msgspec.json.Decoder(Head).decode
 _decode_whole = msgspec.json.Decoder(dict).decode
 
 
@@ -62,7 +62,7 @@ class ItemFactory:
         )
 
 
-def check_body(resource: str, namespace: str, name: str, body: bytes) -> _Head:
+def check_body(resource: str, namespace: str, name: str, body: bytes) -> Head:
     """Return what *body* says about itself, if it is the object of that name.
 
     Raises:
@@ -83,14 +83,14 @@ def check_body(resource: str, namespace: str, name: str, body: bytes) -> _Head:
     raise _corrupt(resource, namespace, name, reason)
 
 
-def check_whole(resource: str, namespace: str, name: str, body: bytes) -> None:
+def check_whole(resource: str, namespace: str, name: str, body: bytes) -> Head:
     """As `check_body`, and every value in the body is read, not only its head."""
     try:
         _decode_whole(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
         reason = "it is not a JSON object"
         raise _corrupt(resource, namespace, name, reason) from exc
-    check_body(resource, namespace, name, body)
+    return check_body(resource, namespace, name, body)
 
 
 def _corrupt(

@@ -101,7 +101,12 @@ class Archives:
         digests: set[str] = set()  # who has no manifest may find another one each time
         with WorkerPool(1, "kbackup-archive") as pool:
             opened = partial(self._arriving, pool, name, manifest, digests)
-            return index_archive(opened, spool_directory, every_version=every_version)
+            return index_archive(
+                opened,
+                spool_directory,
+                every_version=every_version,
+                whole=manifest is None,
+            )
 
     @contextmanager
     def _arriving(

@@ -15,6 +15,7 @@ from contextlib import suppress
 import catalog_samples as samples
 import pytest
 
+from kbackup.archive import ArchiveWriter
 from kbackup.catalog import BackupStore
 from kbackup.catalog._arriving import ArrivingStream
 from kbackup.errors import (
@@ -506,3 +507,26 @@ def test_an_archive_read_in_one_loop_is_closed(tmp_path):
 
     assert sum(1 for _ in store.open_archive("shop")) == 2
     gc.collect()
+
+
+@pytest.mark.parametrize(
+    "value", [b'"\xff\xfe"', b"1e400", b"9" * 5000], ids=["utf-8", "float", "integer"]
+)
+def test_a_value_that_is_none_in_an_archive_without_digest(value):
+    """Nobody vouches for it, so every value is looked at before anything is restored."""
+    out = io.BytesIO()
+    with ArchiveWriter(out, mtime=0) as writer:
+        head = b'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"'
+        writer.add(
+            resource="configmaps",
+            version="v1",
+            namespace="x",
+            name="a",
+            body=head + b',"namespace":"x"},"data":' + value + b"}",
+        )
+    velero = MemoryStore()
+    velero.objects["backups/shop/velero-backup.json"] = json.dumps(RECORD).encode()
+    velero.objects[ARCHIVE] = out.getvalue()
+
+    with pytest.raises(ArchiveCorruptError, match="configmaps/x/a: it is not a JSON"):
+        BackupStore(velero).open_contents("shop")
