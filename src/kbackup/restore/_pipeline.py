@@ -241,20 +241,7 @@ def _apply_logged(
     operations = Operations(run, session.bound(run), limit, journal)
     done = Done(operations=operations)
 
-    def result(*, failed: bool) -> RestoreResult:
-        return result_of(
-            run,
-            plan.spec,
-            started=started,
-            ended=now(session),
-            outcomes=done.outcomes,
-            operations=operations.records,
-            hooks=done.hooks,
-            total=len(plan.entries),
-            annotations=annotations_of(session.cluster.server, plan, done.outcomes),
-            failed=failed,
-        )
-
+    result = partial(_result_so_far, session, run, plan, done, started)
     try:
         with claimed(session.store, head, run) as place:
             journal.claim = place.claim
@@ -270,6 +257,12 @@ def _apply_logged(
         error.result = attrs.evolve(result(failed=True), cancelled=True)
         run.emit(RunEnded(phase="Cancelled"))
         raise error from exc
+    except KeyboardInterrupt as exc:  # in a notebook, where nobody cancels a token
+        told = attrs.evolve(result(failed=True), cancelled=True)
+        exc.result = told  # type: ignore[attr-defined] # as all errors of a restore
+        exc.add_note(f"{told}; the same restore, run again, completes it")
+        run.emit(RunEnded(phase="Cancelled"))
+        raise
     except KBackupError as exc:
         cancelled = isinstance(exc, RunCancelledError)
         exc.result = attrs.evolve(result(failed=True), cancelled=cancelled)
@@ -277,6 +270,29 @@ def _apply_logged(
         raise
     finally:
         log.close()
+
+
+def _result_so_far(
+    session: Session,
+    run: Run,
+    plan: RestorePlan,
+    done: Done,
+    started: datetime,
+    *,
+    failed: bool,
+) -> RestoreResult:
+    return result_of(
+        run,
+        plan.spec,
+        started=started,
+        ended=now(session),
+        outcomes=done.outcomes,
+        operations=done.operations.records,
+        hooks=done.hooks,
+        total=len(plan.entries),
+        annotations=annotations_of(session.cluster.server, plan, done.outcomes),
+        failed=failed,
+    )
 
 
 def _apply(

@@ -166,8 +166,12 @@ class Writer:
                 raise
 
         futures.append(pool.submit(work))
-        # It grows while it is gone through: a worker is called before its caller ends.
-        errors = [error for future in futures if (error := future.exception())]
+        try:
+            errors = _errors_of(futures)
+        except BaseException:  # of this thread: an interrupt, in a notebook
+            crew.dismiss()
+            _errors_of(futures)  # the name is held until the last answer has come
+            raise
         if errors:
             raise errors[0]
 
@@ -373,6 +377,11 @@ def _namespace_of(target: ResourceIdentifier) -> str:
     if target.group_resource == well_known.NAMESPACES:
         return target.name
     return target.namespace
+
+
+def _errors_of(futures: Sequence[Future[None]]) -> list[BaseException]:
+    """Wait for all; they become more meanwhile: a worker is called before its caller ends."""
+    return [error for future in futures if (error := future.exception())]
 
 
 def _waiting_text(waiting: Sequence[tuple[PlanEntry, str]]) -> str:
