@@ -9,8 +9,11 @@ from datetime import timedelta
 import catalog_samples as samples
 import pytest
 
+from kbackup._kits.clock import SystemClock
 from kbackup._kits.streams import compress
 from kbackup.catalog import BackupStore, VolumeRecord
+from kbackup.catalog._claim import BackupClaim
+from kbackup.catalog._claim_to_delete import delete_claimed, look
 from kbackup.errors import (
     BackupInProgressError,
     BackupNotFoundError,
@@ -348,6 +351,34 @@ def test_a_full_store_that_is_full_no_more(store, objects, other_run):
 
     assert [key for key in done if key.startswith("backups/")] == [RECORD, largest]
     assert objects.stat(written[0])
+
+
+def test_a_full_store_where_another_run_comes_while_actions_act(store, objects):
+    """What was decided about is not there any more: the other run's backup stays."""
+    samples.make(store, "shop")
+
+    def refuse(verb, key):
+        """Take nothing."""
+        if verb == "put":
+            raise StoreFullError(key)
+
+    def act():
+        """Take long: meanwhile another run makes a backup of that name."""
+        objects.put(RECORD, b"the other run's")
+
+    with pytest.raises(BackupInProgressError):
+        delete_claimed(
+            BackupClaim,
+            samples.Watched(objects, refuse),
+            "shop",
+            record=RECORD,
+            seen=look(objects, RECORD),
+            files=lambda: objects.list("backups/shop/"),
+            clock=SystemClock(),
+            first=act,
+        )
+
+    assert look(objects, RECORD) == b"the other run's"
 
 
 def half(store):
