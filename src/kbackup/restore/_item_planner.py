@@ -27,6 +27,7 @@ from kbackup.catalog.engine import (
     is_endpoints_of_selector,
 )
 from kbackup.errors import ActionError, ArchiveCorruptError, KBackupError
+from kbackup.hooks import NO_COMMANDS
 from kbackup.models import GroupResource, Item, ResourceIdentifier, well_known
 from kbackup.plugins.engine import ODD, oddity
 from kbackup.restore._adoption import (
@@ -235,7 +236,7 @@ class ItemPlanner:
         if desired.status is not None:
             case.status = BY_SECOND if case.view.status_apart else ALONG
         entry = self._place(case, desired)
-        entry = with_hooks(case, entry, desired, self._request.recorded)
+        entry = self._with_others(case, entry, desired)
         desired = case.unhooked or desired
         if line is not None or case.untied:
             entry = self._as_placed(case, entry)
@@ -245,6 +246,15 @@ class ItemPlanner:
             self._note_kin(case, entry, desired)
         if entry.action.writes:
             self._tell(case, entry, desired)
+        return entry
+
+    def _with_others(
+        self, case: ItemCase, entry: PlanEntry, desired: Desired
+    ) -> PlanEntry:
+        """The line that says who waits before the write, and what is run after it."""
+        if desired.commands is NO_COMMANDS and not desired.awaits:  # most items
+            return entry
+        entry = with_hooks(case, entry, desired, self._request.recorded)
         return as_waiting(entry, desired.awaits)
 
     def _as_changed(
@@ -274,7 +284,7 @@ class ItemPlanner:
         self._book.see(
             entry,
             desired.content,
-            live=None if entry.action.makes else case.met,
+            live=None if case.met is None or entry.action.makes else case.met,
             owners=() if case.owned is FREE else case.lost_owners,
             had_status=case.had_status,
             resource=case.view.resource,
