@@ -148,7 +148,8 @@ def test_a_list_takes_one_request_for_each_backup(store, requests_of, monkeypatc
 
     asked = Counter(method for method, _ in requests_of)
     assert [entry.state for entry in entries] == ["complete"] * 20
-    assert asked == {"get_object": 20 + 1, "list_objects_v2": 2}  # identity, claims
+    # The records and the location's identity; names, claims and journals.
+    assert asked == {"get_object": 20 + 1, "list_objects_v2": 3}
     assert 1 < max(most) <= 8
 
 
