@@ -15,7 +15,7 @@ import pytest
 from kbackup.backup import BackupEngine
 from kbackup.catalog import BackupStore
 from kbackup.cluster import Cluster
-from kbackup.errors import ItemNotFoundError
+from kbackup.errors import ForbiddenError, ItemNotFoundError
 from kbackup.models import BackupSpec, GroupResource, RestoreOptions, RestoreSpec
 from kbackup.restore import RestoreEngine
 
@@ -237,11 +237,20 @@ def _refuse(place):
     """Delete the workload, and let a quota refuse it when it comes again."""
     _delete_namespace(place)
     place.make()
-    place.create(NO_DEPLOYMENTS)
+    place.wait_for("a namespace that takes a quota", lambda: _has_quota(place))
     place.wait_for(
         "the quota's status",
         lambda: any(x.get("status", {}).get("used") for x in place.items(QUOTAS)),
     )
+
+
+def _has_quota(place):
+    """Create the quota; False while admission still knows the namespace that went."""
+    try:
+        place.create(NO_DEPLOYMENTS)
+    except ForbiddenError:
+        return False
+    return True
 
 
 def _orphan_pods(place):
