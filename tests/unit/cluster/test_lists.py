@@ -309,10 +309,17 @@ def test_a_list_that_does_not_go_on(server, cluster):
 
 
 def test_an_api_service_that_is_none(server, cluster):
-    """An odd APIService says of no group who serves it, and ends no list."""
-    services = 200, {}, {"metadata": {}, "items": [{"spec": {"group": ["x"]}}, {}]}
+    """An odd APIService says of no group who serves it; the next one is still heard."""
+    odd = {"metadata": {"name": "v1.odd"}, "spec": {"group": ["x"], "service": {}}}
+    good = {
+        "metadata": {"name": "v1.g"},
+        "spec": {"group": "g", "service": {"name": "s"}},
+    }
+    answer = {"metadata": {"resourceVersion": "1"}, "items": [odd, good]}
     lists = Lists(2)
-    server.answer = lambda r: services if "apiservices" in r.path else lists(r)
-    foreign = attrs.evolve(SECRETS, group="example.com")
+    server.answer = lambda r: (200, {}, answer) if "apiservices" in r.path else lists(r)
 
-    assert len(names(cluster.list(foreign, resource_version="7"))) == 2
+    listing = cluster.list(attrs.evolve(SECRETS, group="g"), resource_version="7")
+
+    assert len(names(listing)) == 2
+    assert not listing.record.exact
