@@ -64,6 +64,12 @@ def test_only_the_word_true_keeps_an_object_out(value):
     assert not labels.is_excluded({})
 
 
+@pytest.mark.parametrize("given", [None, [], "true", ["velero.io/exclude-from-backup"]])
+def test_labels_that_are_none_keep_no_object_out(given):
+    """An object whose labels are odd is stored, and no error of the whole run."""
+    assert not labels.is_excluded(given)
+
+
 @pytest.mark.parametrize(
     ("resource", "kind", "secret"),
     [

@@ -322,3 +322,20 @@ def test_a_volume_that_is_moved_to_another_disk_leaves_its_first_one():
 
     assert users.other("pv-2", on(A)) == ""
     assert users.other("pv-2", on(B)) == "pv-1"
+
+
+@pytest.mark.parametrize(
+    "affinity",
+    [
+        [],
+        {"required": {"nodeSelectorTerms": [1]}},
+        {"required": {"nodeSelectorTerms": [{"matchExpressions": [1]}]}},
+        {"required": {"nodeSelectorTerms": [{"matchExpressions": 1}]}},
+    ],
+    ids=range(4),
+)
+def test_an_affinity_that_is_none(affinity):
+    """It names no node: an odd volume is no error of the whole plan."""
+    odd = {"spec": {"hostPath": {"path": "/data"}, "nodeAffinity": affinity}}
+
+    assert are_one(disk_of(odd), disk_of({"spec": {"hostPath": {"path": "/data"}}}))
