@@ -54,17 +54,18 @@ def each_changed(
     return replaced(item, path, after)
 
 
-_POD_SPECS: tuple[Path, ...] = (
+POD_SPECS: tuple[Path, ...] = (
     ("spec", "jobTemplate", "spec", "template", "spec"),  # CronJob
     ("spec", "template", "spec"),  # Deployment, StatefulSet, Job, ...
     ("template", "spec"),  # PodTemplate
     ("data", "spec", "template", "spec"),  # ControllerRevision
     ("spec",),  # Pod
 )
+"""Where an object may hold the spec of a Pod."""
 
 
 def pod_spec_paths(item: JSONObject) -> Iterator[Path]:
     """Yield where *item* holds the spec of a Pod: its own, or one that it makes."""
-    for path in _POD_SPECS:
+    for path in POD_SPECS:
         if mapping_at(item, *path).get("containers"):
             yield path

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Set as AbstractSet
 
 from kbackup._kits.edit import JSONObject, each_changed, with_list, without
-from kbackup._kits.nested import objects_at, text_at
+from kbackup._kits.nested import mapping_at, objects_at, text_at
 from kbackup._kits.normalise import TOPOLOGY_LABELS
 from kbackup.actions._references import priority_class_of_pod
 from kbackup.models import ResourceSelector
@@ -15,6 +15,7 @@ from kbackup.plugins import RestoreInput, RestoreOutput
 # cannot be part of a Pod that is created: the API server refuses it.
 _OF_THE_SOURCE = ("nodeName", "priority", "ephemeralContainers")
 
+_LOOKED_AT = frozenset({*_OF_THE_SOURCE, "volumes", "priorityClassName"})
 _CONTAINERS = ("containers", "initContainers")
 
 
@@ -23,6 +24,12 @@ class PodAction:
 
     name = "velero.io/pod"
     applies_to = ResourceSelector(included_resources=("pods",))
+
+    def concerns(self, item: JSONObject) -> bool:
+        """Tell whether `execute` may do anything."""
+        labels = mapping_at(item, "metadata", "labels")
+        zoned = not labels.keys().isdisjoint(TOPOLOGY_LABELS)
+        return zoned or not mapping_at(item, "spec").keys().isdisjoint(_LOOKED_AT)
 
     def execute(self, given: RestoreInput) -> RestoreOutput:
         """Drop node, zone, priority and token volumes; ask for the PriorityClass."""

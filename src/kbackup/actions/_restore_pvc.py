@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from kbackup._kits.edit import without
+from kbackup._kits.edit import JSONObject, without
+from kbackup._kits.nested import mapping_at, text_at
 from kbackup._kits.normalise import ARCHIVE_NOTES, BIND_ANNOTATIONS
 from kbackup.actions._references import volume_of_claim
 from kbackup.models import ResourceSelector
@@ -22,6 +23,12 @@ class PVCAction:
 
     name = "velero.io/pvc"
     applies_to = ResourceSelector(included_resources=("persistentvolumeclaims",))
+
+    def concerns(self, item: JSONObject) -> bool:
+        """Tell whether `execute` may do anything."""
+        annotations = mapping_at(item, "metadata", "annotations")
+        noted = not annotations.keys().isdisjoint(_NOTES_OF_THE_SOURCE)
+        return noted or bool(text_at(item, "spec", "volumeName"))
 
     def execute(self, given: RestoreInput) -> RestoreOutput:
         """Drop the notes; ask for the volume that the claim had in the backup."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from kbackup._kits.edit import JSONObject, each_changed
-from kbackup._kits.nested import text_at
+from kbackup._kits.nested import objects_at, text_at
 from kbackup.models import ResourceSelector
 from kbackup.plugins import RestoreInput, RestoreOutput
 
@@ -17,6 +17,10 @@ class RoleBindingAction:
     applies_to = ResourceSelector(
         included_resources=("rolebindings.rbac.authorization.k8s.io",)
     )
+
+    def concerns(self, item: JSONObject) -> bool:
+        """Tell whether `execute` may do anything: users and groups have no namespace."""
+        return names_accounts(item)
 
     def execute(self, given: RestoreInput) -> RestoreOutput:
         """Point each subject at the namespace that its own is restored to."""
@@ -31,9 +35,18 @@ class ClusterRoleBindingAction:
         included_resources=("clusterrolebindings.rbac.authorization.k8s.io",)
     )
 
+    def concerns(self, item: JSONObject) -> bool:
+        """Tell whether `execute` may do anything: users and groups have no namespace."""
+        return names_accounts(item)
+
     def execute(self, given: RestoreInput) -> RestoreOutput:
         """Point each subject at the namespace that its own is restored to."""
         return RestoreOutput(item=with_mapped_subjects(given))
+
+
+def names_accounts(binding: JSONObject) -> bool:
+    """Whether a binding has a subject that is in a namespace."""
+    return any("namespace" in subject for subject in objects_at(binding, "subjects"))
 
 
 def with_mapped_subjects(given: RestoreInput) -> JSONObject:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kbackup._kits.edit import with_list
+from kbackup._kits.edit import JSONObject, with_list
 from kbackup._kits.nested import objects_at, text_at
 from kbackup.models import ResourceSelector
 from kbackup.plugins import RestoreInput, RestoreOutput
@@ -17,6 +17,10 @@ class ServiceAccountAction:
 
     name = "velero.io/service-account"
     applies_to = ResourceSelector(included_resources=("serviceaccounts",))
+
+    def concerns(self, item: JSONObject) -> bool:
+        """Tell whether `execute` may do anything: since 1.24 accounts name no token."""
+        return bool(item.get("secrets"))
 
     def execute(self, given: RestoreInput) -> RestoreOutput:
         """Drop one entry named ``<account>-token-...``, the last."""

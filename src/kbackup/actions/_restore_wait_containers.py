@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from kbackup._kits.edit import JSONObject, Path, pod_spec_paths, with_list
-from kbackup._kits.nested import objects_at
+from kbackup._kits.edit import POD_SPECS, JSONObject, Path, pod_spec_paths, with_list
+from kbackup._kits.nested import objects_at, value_at
 from kbackup.models import ResourceSelector
 from kbackup.plugins import RestoreInput, RestoreOutput
 
@@ -36,6 +36,10 @@ class WaitContainerAction:
 
     name = "kbackup.io/wait-containers"
     applies_to = ResourceSelector(included_resources=_TYPES)
+
+    def concerns(self, item: JSONObject) -> bool:
+        """Tell whether `execute` may do anything: most Pods have no init containers."""
+        return any(value_at(item, *path, "initContainers") for path in POD_SPECS)
 
     def execute(self, given: RestoreInput) -> RestoreOutput:
         """Remove them from a Pod and from a workload's Pod template."""

@@ -25,6 +25,10 @@ WEBHOOK_KINDS = frozenset(
     }
 )
 
+_API_SERVICE = ("apiregistration.k8s.io", "APIService")
+BACKED_KINDS = frozenset({*WEBHOOK_KINDS, _API_SERVICE, CRD})
+"""Kinds of which one may name a Service that answers for it."""
+
 
 class Backends:
     """Collects, while a plan is made, which Services its items count on."""
@@ -69,7 +73,7 @@ def _clients(content: Content) -> Iterator[Content]:
     if kind in WEBHOOK_KINDS:
         for webhook in content.get("webhooks") or ():
             yield mapping_at(webhook, "clientConfig")
-    elif kind == ("apiregistration.k8s.io", "APIService"):
+    elif kind == _API_SERVICE:
         yield spec
     elif kind == CRD:
         yield mapping_at(spec, "conversion", "webhook", "clientConfig")

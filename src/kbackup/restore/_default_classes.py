@@ -26,6 +26,8 @@ _MARKS: Mapping[GroupResource, tuple[str, ...]] = {
     _SNAPSHOT_CLASSES: ("snapshot.storage.kubernetes.io/is-default-class",),
 }
 """By type: the annotations that make a class the default."""
+CLASSES = frozenset(_MARKS)
+"""The types of classes of which one may be the default."""
 
 
 class DefaultClasses:

@@ -301,12 +301,16 @@ class DesiredMaker:
         return Desired(content=content, body=_encode(content), target=target)
 
     def given(
-        self, item: Item, desired: Mapping[str, Any], action: str
+        self,
+        item: Item,
+        desired: Mapping[str, Any],
+        action: str,
+        stored: Mapping[str, Any] | None = None,
     ) -> RestoreInput:
         """What an action of this name is given about an item."""
         return RestoreInput(
             item=desired,
-            item_from_backup=StoredContent(item),
+            item_from_backup=StoredContent(item) if stored is None else stored,
             identifier=item.identifier,
             restore=self._restore,
             backup=self._backup,
@@ -339,14 +343,13 @@ class DesiredMaker:
             name = resolved.action.name
             if given is None:
                 given = self.given(item, outcome.content, name)
-            else:
-                settings = self._settings_of(name)
-                given = attrs.evolve(given, item=outcome.content, settings=settings)
+            else:  # of the same backup item, which is then parsed once at most
+                given = self.given(item, outcome.content, name, given.item_from_backup)
             if not is_built_in(resolved.action):
                 asked = name
             answer = self._ask(resolved.action, given, outcome)
             if answer.item is not given.item:
-                changed = name
+                changed = asked
                 outcome.content = cast("dict[str, Any]", answer.item)
             outcome.additional += tuple(answer.additional_items)
             if answer.wants_begin:
@@ -355,7 +358,7 @@ class DesiredMaker:
             if answer.skip:
                 outcome.skip = answer.skip
                 break
-        if changed:  # what an action returns may share parts with its input
+        if changed:  # what others return may share parts with what they keep
             outcome.content = copied(outcome.content, changed, item.identifier)
         self._look_over(outcome.content, given, asked)
         return outcome

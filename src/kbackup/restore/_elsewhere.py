@@ -28,6 +28,7 @@ class Elsewhere:
 
     def __init__(self, namespaces: Iterable[str]) -> None:
         self._namespaces = frozenset(namespaces)
+        self._letters = tuple(name.encode() for name in self._namespaces)
         names = "|".join(map(re.escape, sorted(self._namespaces)))
         self._text = re.compile(
             rf"(?:\.(?:{names})\.svc"
@@ -36,15 +37,33 @@ class Elsewhere:
             re.IGNORECASE,
         )
 
-    def is_named_in(self, content: Mapping[str, Any]) -> bool:
-        """Whether an item, as it would be written, names one of them."""
+    def is_named_in(
+        self, content: Mapping[str, Any], namespace: str, body: bytes | None
+    ) -> bool:
+        """Whether an item, as it would be written, names one of them.
+
+        Args:
+            content: The item.
+            namespace: Where it is written.
+            body: The item as JSON; None: nobody has it.
+        """
         if not self._namespaces or content.get("kind") == "Secret":
+            return False
+        if body is not None and not self._is_spelt_in(body, namespace):
             return False
         return any(
             self._is_pair(key, value)
             for key, value in content.items()
             if key not in _NOT_LOOKED_AT
         )
+
+    def _is_spelt_in(self, body: bytes, namespace: str) -> bool:
+        """Whether the letters of one stand anywhere but in the item's own namespace."""
+        own = namespace.encode()
+        for name in self._letters:
+            if name in body and body.count(name) > own.count(name):
+                return True
+        return False
 
     def _is_pair(self, key: str, value: Any) -> bool:
         if key in _MAPPED:

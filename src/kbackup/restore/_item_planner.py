@@ -284,6 +284,7 @@ class ItemPlanner:
         self._book.see(
             entry,
             desired.content,
+            body=desired.body,
             live=None if case.met is None or entry.action.makes else case.met,
             owners=() if case.owned is FREE else case.lost_owners,
             had_status=case.had_status,

@@ -71,6 +71,14 @@ def is_terminating(reader: ClusterReader, name: str) -> bool:
     return live is not None and bool(live["metadata"].get("deletionTimestamp"))
 
 
+def is_absent(reader: ClusterReader, name: str) -> bool:
+    """Whether the target is known not to have a namespace, and so nothing in it."""
+    try:
+        return bool(name) and reader.get(_namespace(name)) is None
+    except ClusterError:
+        return False
+
+
 def waiting_for(request: RestoreRequest, name: str) -> str:
     """What a plan says of a namespace that has to be gone first."""
     limit = format_duration(request.options.deadline)

@@ -4,29 +4,47 @@ Pure: the planner shows every item that would be written, `NoticeBook.notices` s
 what its user should know before agreeing.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import attrs
+
 from kbackup._kits.controlled import Owner
-from kbackup._kits.kinds import GroupKind, group_kind, is_built_in
+from kbackup._kits.kinds import group_kind
 from kbackup.hooks import ExecHooks, InitHooks
 from kbackup.models import (
     APIResource,
+    GroupResource,
     ResourceIdentifier,
     ServerVersion,
     labels,
     well_known,
 )
-from kbackup.restore._backends import WEBHOOK_KINDS, Backends
+from kbackup.restore._backends import BACKED_KINDS, Backends
 from kbackup.restore._claims import ClaimLine
-from kbackup.restore._default_classes import DefaultClasses
+from kbackup.restore._default_classes import CLASSES, DefaultClasses
 from kbackup.restore._elsewhere import Elsewhere
 from kbackup.restore._hook_notices import HookNotices
+from kbackup.restore._item_notices import (
+    BALANCER,
+    DNS,
+    FINALIZER,
+    INGRESS,
+    JOB,
+    RBAC,
+    RBAC_CHANGED,
+    STARTS,
+    TRAFFIC,
+    WEBHOOK,
+    Teller,
+    is_job_to_hold,
+    suspends_jobs,
+    tellers_of,
+)
 from kbackup.restore._node_ports import NodePorts
 from kbackup.restore._owners import STILL_OWNERLESS
 from kbackup.restore._plan import Notice
 from kbackup.restore._plan_entry import ALONG, PlanAction, PlanEntry
-from kbackup.restore._quiesce import QUIET_CLASS, QUIET_NODE
 from kbackup.restore._reads import MemoReader
 from kbackup.restore._statuses import has_odd_wish
 
@@ -34,10 +52,6 @@ Content = Mapping[str, Any]
 
 _CLUSTER_WIDE = "changes something that is not confined to a namespace"
 _RECREATED = "deleted and created anew: in between it is not there; what it owns stays"
-_RBAC = "grants rights (RBAC)"
-_RBAC_CHANGED = "changes rights (RBAC)"
-_TRAFFIC = "changes what the network lets through"
-_WEBHOOK = "lets a webhook see or refuse what others write"
 _UNANSWERED = (
     "its Service is neither in this restore nor in the target: what it is asked about "
     "fails"
@@ -48,14 +62,9 @@ _PORT_TAKEN = (
 )
 _DEFAULT = "becomes a default class"
 _UNNAMED = "what names no class may get this one, or none"
-_BALANCER = "asks the cloud for a load balancer"
-_INGRESS = "claims host names (Ingress)"
-_DNS = "claims DNS names (annotation)"
-_STARTS = "starts work (Jobs, CronJobs that are not suspended, what was kept still)"
 _NOT_HELD = (
     "suspended in the backup, and runs at once: this server drops spec.suspend of Jobs"
 )
-_FINALIZER = "custom resources with a finalizer: without its controller they cannot go"
 _CONVERTED = "needs a conversion webhook that answers"
 _STILL = (
     "does the same: --quiesce, or the transform kbackup.restore.quiesce, keeps a copy "
@@ -94,18 +103,18 @@ _ORDER = (
     _TAKEN,
     _RECREATED,
     _CLUSTER_WIDE,
-    _RBAC,
-    _RBAC_CHANGED,
-    _TRAFFIC,
-    _WEBHOOK,
+    RBAC,
+    RBAC_CHANGED,
+    TRAFFIC,
+    WEBHOOK,
     _UNANSWERED,
     _PORT_TAKEN,
-    _BALANCER,
-    _INGRESS,
-    _DNS,
-    _STARTS,
+    BALANCER,
+    INGRESS,
+    DNS,
+    STARTS,
     _NOT_HELD,
-    _FINALIZER,
+    FINALIZER,
     _CONVERTED,
     _ELSEWHERE,
     _OWNERLESS,
@@ -122,24 +131,7 @@ _ORDER = (
     _UNREADABLE,
 )
 # What an original beside its copy already does.
-_TWICE = frozenset({_PORT_TAKEN, _BALANCER, _INGRESS, _DNS, _STARTS, _NOT_HELD})
-# Before 1.21 API servers do not know it, and 1.21 has it behind a gate that is closed.
-_FIRST_MINOR_TO_SUSPEND_JOBS = 22
-# OpenShift shows roles and bindings under a group of its own, and a backup has both.
-_RBAC_GROUPS = frozenset({"rbac.authorization.k8s.io", "authorization.openshift.io"})
-_SERVICE = ("", "Service")
-_POLICIES = frozenset(
-    (group, "NetworkPolicy")
-    for group in (
-        "networking.k8s.io",
-        "crd.antrea.io",
-        "crd.projectcalico.org",
-        "projectcalico.org",
-    )
-)
-_INGRESS_KIND = ("networking.k8s.io", "Ingress")
-_JOB, _CRON_JOB = ("batch", "Job"), ("batch", "CronJob")
-_DNS_ANNOTATION = "external-dns.alpha.kubernetes.io/hostname"
+_TWICE = frozenset({_PORT_TAKEN, BALANCER, INGRESS, DNS, STARTS, _NOT_HELD})
 
 
 class NoticeBook:
@@ -164,7 +156,8 @@ class NoticeBook:
         self._node_ports = NodePorts()
         self._defaults = DefaultClasses()
         self._hooks = HookNotices(hooks, commands)
-        self._suspends_jobs = _suspends_jobs(version or ServerVersion())
+        self._suspends_jobs = suspends_jobs(version or ServerVersion())
+        self._last = _KindFacts()
         self._found: dict[str, list[ResourceIdentifier]] = {}
         self._plain: list[str] = []
         self._named: list[Notice] = []
@@ -180,8 +173,9 @@ class NoticeBook:
         entry: PlanEntry,
         content: Content,
         *,
+        body: bytes | None = None,
         live: Content | None = None,
-        owners: Iterable[Owner] = (),
+        owners: Sequence[Owner] = (),
         had_status: bool = False,
         resource: APIResource | None = None,
         converted: bool = False,
@@ -191,6 +185,7 @@ class NoticeBook:
         Args:
             entry: The line of the plan.
             content: As it would be written.
+            body: The same as JSON, which is searched faster.
             live: The object that is updated, where there is one: what it does already
                 is nothing new.
             owners: Whom the backup names as its owners and the restore never does.
@@ -199,28 +194,50 @@ class NoticeBook:
             converted: A webhook has to convert it to the version that is stored.
         """
         target = entry.target
-        for sentence in _of_line(entry):
-            self._note(sentence, target)
-        if any(owners):
+        if entry.action is PlanAction.RECREATE:
+            self._note(_RECREATED, target)
+        if entry.cluster_wide:
+            self._note(_CLUSTER_WIDE, target)
+        if owners:
             self._note(_OWNERLESS, target)
         if converted:
             self._note(_CONVERTED, target)
-        if target.group_resource == well_known.SECRETS:
+        kind = self._kind_of(entry)
+        if kind.is_secret:
             return  # says nothing beyond itself: most of a big backup
-        if self._originals.is_named_in(content):
+        if self._originals.is_named_in(content, target.namespace, body):
             self._note(_ELSEWHERE, target)
-        if target.group_resource == well_known.CONFIG_MAPS:
+        if kind.is_config_map:
             return
-        self._hooks.see(entry, content)
-        self._backends.see(entry, content)
-        self._node_ports.see(entry, content)
-        self._defaults.see(entry, content, live or {})
         if had_status:
             self._see_status(entry, content, resource)
-        for sentence in _sentences(entry, content, live or {}):
-            self._note(sentence, target)
-        if not self._suspends_jobs and _is_job_to_hold(entry, _spec_of(content)):
-            self._note(_NOT_HELD, target)
+        self._see_as(kind, entry, content, live or {})
+
+    def _see_as(
+        self, kind: "_KindFacts", entry: PlanEntry, content: Content, live: Content
+    ) -> None:
+        """Look at what objects of a kind say, by themselves or beside others."""
+        for tell in kind.tellers:
+            if sentence := tell(entry, content, live):
+                self._note(sentence, entry.target)
+        if kind.is_pod:
+            self._hooks.see(entry, content)
+        elif kind.is_backed:
+            self._backends.see(entry, content)
+        elif kind.is_service:
+            self._node_ports.see(entry, content)
+        elif kind.is_class:
+            self._defaults.see(entry, content, live)
+        elif kind.is_job and not self._suspends_jobs and is_job_to_hold(entry, content):
+            self._note(_NOT_HELD, entry.target)
+
+    def _kind_of(self, entry: PlanEntry) -> "_KindFacts":
+        """What holds for all items of a kind; the last answer is kept."""
+        known, resource = self._last, entry.target.group_resource
+        if known.resource is resource and known.head == (entry.api_version, entry.kind):
+            return known
+        self._last = _KindFacts.of(entry)
+        return self._last
 
     def see_left_pod(self, target: ResourceIdentifier, content: Content) -> None:
         """Look at a Pod that is left to its controller, which makes it without hooks."""
@@ -327,103 +344,41 @@ class NoticeBook:
         self._found.setdefault(sentence, []).append(item)
 
 
-def _of_line(entry: PlanEntry) -> Iterable[str]:
-    if entry.action is PlanAction.RECREATE:
-        yield _RECREATED
-    if entry.cluster_wide:
-        yield _CLUSTER_WIDE
+@attrs.frozen(kw_only=True)
+class _KindFacts:
+    """What holds for all items of one kind: who looks at them.
 
+    Attributes:
+        head: Version and kind, as its items have them.
+        is_backed: A Service may have to answer for one.
+        is_class: One may be the default of the target.
+    """
 
-def _sentences(entry: PlanEntry, content: Content, live: Content) -> Iterable[str]:
-    kind, spec, before = _kind(entry), _spec_of(content), _spec_of(live)
-    if kind[0] in _RBAC_GROUPS:
-        yield from _rights(entry)
-    elif kind in _POLICIES:
-        yield from _traffic(entry)
-    elif kind in WEBHOOK_KINDS:
-        yield _WEBHOOK
-    elif kind == _SERVICE and _is_balanced(spec) and not _is_balanced(before):
-        yield _BALANCER
-    elif kind == _INGRESS_KIND and _hosts(spec) - _hosts(before):
-        yield _INGRESS
-    elif _starts(entry, spec, before):
-        yield _STARTS
-    if _dns_names(content) not in ("", _dns_names(live)):
-        yield _DNS
-    is_custom = not is_built_in(entry.target.group_resource.group)
-    if content["metadata"].get("finalizers") and is_custom:
-        yield _FINALIZER
+    resource: GroupResource | None = None
+    head: tuple[str, str] = ("", "")
+    is_secret: bool = False
+    is_config_map: bool = False
+    is_pod: bool = False
+    is_backed: bool = False
+    is_service: bool = False
+    is_class: bool = False
+    is_job: bool = False
+    tellers: tuple[Teller, ...] = ()
 
-
-def _rights(entry: PlanEntry) -> Iterable[str]:
-    """An update may give rights or take them; which of them, its differences show."""
-    if entry.action is not PlanAction.UPDATE:
-        yield _RBAC
-    elif any(_bears_on_rights(entry.kind, x.path) for x in entry.differences):
-        yield _RBAC_CHANGED
-
-
-def _bears_on_rights(kind: str, path: str) -> bool:
-    """Whether a field decides who may what: a label may add a role to another one."""
-    is_label = kind == "ClusterRole" and path.startswith("metadata.labels")
-    return is_label or not path.startswith("metadata.")
-
-
-def _traffic(entry: PlanEntry) -> Iterable[str]:
-    """A policy that comes with its Pods is nothing new; one that is updated is."""
-    if any(x.path.partition(".")[0] == "spec" for x in entry.differences):
-        yield _TRAFFIC
-
-
-def _starts(entry: PlanEntry, spec: Content, before: Content) -> bool:
-    if entry.action is PlanAction.UPDATE:
-        return _is_still(before) and not _is_still(spec)
-    if not entry.action.makes:
-        return False
-    return _kind(entry) in (_JOB, _CRON_JOB) and not spec.get("suspend")
-
-
-def _suspends_jobs(version: ServerVersion) -> bool:
-    """Whether an API server keeps ``spec.suspend`` of a Job; an unknown one does."""
-    minor = version.minor.rstrip("+")
-    is_old = version.major == "1" and minor.isdecimal()
-    return not (is_old and int(minor) < _FIRST_MINOR_TO_SUSPEND_JOBS)
-
-
-def _is_job_to_hold(entry: PlanEntry, spec: Content) -> bool:
-    """Whether nothing but `suspend` keeps a Job that would be made from running."""
-    is_made = entry.action is not PlanAction.UPDATE and _kind(entry) == _JOB
-    return is_made and bool(spec.get("suspend")) and spec.get("parallelism") != 0
-
-
-def _is_still(spec: Content) -> bool:
-    """Whether a workload of any kind runs nothing, as `quiesce` leaves it."""
-    nodes = _spec_of(spec.get("template")).get("nodeSelector") or {}
-    idle = 0 in (spec.get("replicas"), spec.get("parallelism"))
-    return bool(spec.get("suspend")) or idle or QUIET_NODE in nodes
-
-
-def _kind(entry: PlanEntry) -> GroupKind:
-    return group_kind(entry.api_version, entry.kind)
-
-
-def _spec_of(content: Any) -> Content:
-    spec = content.get("spec") if isinstance(content, Mapping) else None
-    return spec if isinstance(spec, Mapping) else {}
-
-
-def _is_balanced(service: Content) -> bool:
-    return bool(service.get("type") == "LoadBalancer")
-
-
-def _hosts(ingress: Content) -> set[str]:
-    """The hosts that an Ingress claims; empty text: all that nobody else has."""
-    if not ingress or ingress.get("ingressClassName") == QUIET_CLASS:
-        return set()  # there is none, or no controller looks at it
-    hosts = {str(rule.get("host") or "") for rule in ingress.get("rules") or ()}
-    return hosts or {""}
-
-
-def _dns_names(content: Content) -> str:
-    annotations = (content.get("metadata") or {}).get("annotations") or {}
-    return str(annotations.get(_DNS_ANNOTATION, ""))
+    @classmethod
+    def of(cls, entry: PlanEntry) -> "_KindFacts":
+        """Find out for all items like that of a line."""
+        resource = entry.target.group_resource
+        kind = group_kind(entry.api_version, entry.kind)
+        return cls(
+            resource=resource,
+            head=(entry.api_version, entry.kind),
+            is_secret=resource == well_known.SECRETS,
+            is_config_map=resource == well_known.CONFIG_MAPS,
+            is_pod=resource == well_known.PODS,
+            is_backed=kind in BACKED_KINDS,
+            is_service=resource == well_known.SERVICES,
+            is_class=resource in CLASSES,
+            is_job=kind == JOB,
+            tellers=tellers_of(kind, resource.group),
+        )

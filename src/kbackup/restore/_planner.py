@@ -29,7 +29,12 @@ from kbackup.restore._converting import told_conversions
 from kbackup.restore._desired import DesiredMaker
 from kbackup.restore._foreign import ForeignChanges
 from kbackup.restore._item_planner import ItemPlanner
-from kbackup.restore._namespaces import is_terminating, plan_namespaces, waiting_for
+from kbackup.restore._namespaces import (
+    is_absent,
+    is_terminating,
+    plan_namespaces,
+    waiting_for,
+)
 from kbackup.restore._notices import NoticeBook
 from kbackup.restore._owners import link_plan, losing_owners
 from kbackup.restore._plan_entry import PlanAction, PlanEntry, Precondition
@@ -256,6 +261,8 @@ class Planner:
         if is_terminating(self._request.reader, namespace):
             self._book.say(waiting_for(self._request, namespace))
             return  # what lives there now will not when this is written
+        if is_absent(self._request.reader, namespace):
+            return  # a LIST for each of its types would find nothing
         for live in self._live(resource, namespace, names):
             ref = names.pop(live.name, None)
             item = self._bodies.get(ref) if ref is not None else None

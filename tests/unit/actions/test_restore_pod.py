@@ -1,5 +1,7 @@
 """Pods are restored free of what the source cluster put into them."""
 
+import pytest
+
 from kbackup.actions._restore_pod import PodAction
 from kbackup.testing import restore_input
 
@@ -34,6 +36,36 @@ def test_what_the_target_chooses():
     assert [str(found) for found in output.additional_items] == [
         "priorityclasses.scheduling.k8s.io/important"
     ]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"nodeName": "node-1"},
+        {"priority": 0},
+        {"ephemeralContainers": [{"name": "shell"}]},
+        {"volumes": [TOKEN]},
+    ],
+    ids=lambda spec: next(iter(spec)),
+)
+def test_each_field_of_the_source_goes_by_itself(spec):
+    """What the source chose goes, also where the Pod has nothing else of it."""
+    action, given = PodAction(), restore_input("pods", pod(**spec))
+
+    assert action.concerns(given.item)
+    assert action.execute(given).item == pod()
+
+
+def test_the_class_alone_is_asked_for():
+    """A Pod that has nothing of the source but its PriorityClass comes with that."""
+    output = execute(pod(priorityClassName="important"))
+
+    assert [found.name for found in output.additional_items] == ["important"]
+
+
+def test_most_pods_are_no_concern():
+    """Where there is nothing to drop and to ask for, the action need not be asked."""
+    assert not PodAction().concerns(pod(containers=[{"name": "web"}]))
 
 
 def test_the_place_of_the_old_node():

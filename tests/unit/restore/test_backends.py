@@ -79,8 +79,13 @@ def told(shop, **spec):
 def test_what_counts_on_a_service(simulated, item, is_told):
     """What nobody in the cluster will answer for is told; an address needs no Service."""
     ref = ResourceIdentifier(GroupResource.parse("x.example.com"), "", "guard")
-    create, kind = PlanAction.CREATE, item["kind"]
-    entry = PlanEntry(identifier=ref, target=ref, action=create, kind=kind)
+    entry = PlanEntry(
+        identifier=ref,
+        target=ref,
+        action=PlanAction.CREATE,
+        api_version=item["apiVersion"],
+        kind=item["kind"],
+    )
     book = NoticeBook()
 
     book.see(entry, item)

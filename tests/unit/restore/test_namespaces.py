@@ -81,3 +81,35 @@ def test_a_namespace_in_which_nothing_is(make_shop, spec, comes):
 
     assert ("empty" in shop.names("namespaces")) is comes
     assert "shop" in shop.names("namespaces")
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_namespace_that_is_not_there_is_not_listed(make_shop, is_there):
+    """Nothing can be in it: one look at it spares a LIST for each of its types."""
+    maps = [config_map(name, a="1") for name in ("one", "two", "three", "four")]
+    shop = make_shop(maps)
+    if is_there:
+        shop.simulated.load([namespace("shop")])
+
+    plan = shop.engine.plan("try-1", RestoreSpec(backup_name="shop-1"))
+
+    # Those with settings are looked for in any case.
+    assert shop.simulated.calls["list configmaps"] == 1 + is_there
+    created = [
+        x for x in plan.entries if x.target.group_resource.resource != "namespaces"
+    ]
+    assert [x.action for x in created] == ["create"] * len(maps)
+
+
+def test_a_namespace_that_may_not_be_looked_at_is_listed(make_shop):
+    """Whether it is there is not known: what lives in it is found by the LIST."""
+    maps = [config_map(name, a="1") for name in ("one", "two", "three", "four")]
+    shop = make_shop(maps)
+    shop.simulated.load([namespace("shop"), *maps])
+    shop.simulated.faults.fail(
+        verb="get", resource="namespaces", status=403, times=None
+    )
+
+    plan = shop.engine.plan("try-1", RestoreSpec(backup_name="shop-1"))
+
+    assert {x.action for x in plan.entries} == {"unchanged"}

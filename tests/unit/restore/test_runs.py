@@ -4,6 +4,7 @@ import errno
 import threading
 
 import pytest
+from plan_samples import namespace
 
 from kbackup._kits.workers import CancelToken
 from kbackup.errors import (
@@ -62,6 +63,7 @@ def test_a_run_is_a_plan_and_a_restore(watched, events):
 @pytest.mark.parametrize("verb", ["plan", "run"])
 def test_planning_that_fails_has_a_result(watched, events, verb):
     """The error that ends planning carries what was known, and the run is ended."""
+    watched.simulated.load([namespace("shop")])
     faults = watched.simulated.faults
     faults.fail(verb="get", resource="secrets", status=401, times=None)
 
