@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 # Those of its groups that have a dot. The ending tells nothing: snapshots, gateways and
@@ -51,6 +52,7 @@ A kind alone tells nothing: definitions have Jobs, Roles and Services of their o
 CRD: GroupKind = ("apiextensions.k8s.io", "CustomResourceDefinition")
 
 
+@lru_cache(maxsize=1024)  # asked several times for each object; kinds are few
 def group_kind(api_version: str, kind: str) -> GroupKind:
     """Return what objects are, whatever version they are written in."""
     group = api_version.rpartition("/")[0]

@@ -367,14 +367,16 @@ class SystemObjects:
             content: The parsed item.
         """
         rows = self._rows.get(ref.group_resource)
-        if rows is None and not _may_be_marked(ref, content["metadata"]):
+        if _may_be_marked(ref, content["metadata"]):
+            rows = (rows or ()) + self._rows[_ANY]
+        if rows is None:
             return None  # most items of most clusters
         if ref.group_resource in SNAPSHOTS_ROW.resources:
             return None if self.snapshots else SNAPSHOTS_ROW
-        if self.include:
-            return None
-        rows = (rows or ()) + self._rows[_ANY]
-        return next((row for row in rows if self._matches(row, ref, content)), None)
+        for row in () if self.include else rows:
+            if self._matches(row, ref, content):
+                return row
+        return None
 
     def _matches(
         self, row: SystemRow, ref: ResourceIdentifier, content: Mapping[str, Any]

@@ -53,4 +53,6 @@ def is_secret(resource: GroupResource | str, kind: str = "") -> bool:
         kind: Where it is known. Another group may call a kind of its own Secret: that
             holds secrets too.
     """
-    return str(resource) == str(SECRETS) or kind == "Secret"
+    if isinstance(resource, str):
+        return resource == SECRETS.resource or kind == "Secret"
+    return resource == SECRETS or kind == "Secret"

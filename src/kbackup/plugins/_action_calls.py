@@ -99,6 +99,25 @@ def execute_action(
     return answer
 
 
+def execute_own_action(
+    run: Run, action: RestoreItemAction, given: RestoreInput, *, hide: bool = False
+) -> RestoreOutput:
+    """Ask one of our own actions: what it answers is taken as it is, at a third of the time.
+
+    Raises:
+        ActionError: It failed.
+    """
+    started = run.clock.monotonic()
+    try:
+        return action.execute(given)
+    except Exception as exc:
+        hide = hide or well_known.is_secret(given.identifier.group_resource)
+        fact = fact_of(exc, hide=hide)
+        raise ActionError(action.name, str(given.identifier), fact) from exc
+    finally:
+        run.spent(action.name, run.clock.monotonic() - started)
+
+
 def execute_item_block_action(
     run: Run, action: ItemBlockAction, given: BackupInput
 ) -> tuple[ResourceIdentifier, ...]:

@@ -10,6 +10,7 @@ from kbackup.plugins._action_calls import (
     execute_action,
     execute_delete_action,
     execute_item_block_action,
+    execute_own_action,
     fact_of,
     is_built_in,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "execute_action",
     "execute_delete_action",
     "execute_item_block_action",
+    "execute_own_action",
     "fact_of",
     "is_built_in",
     "is_object",

@@ -41,6 +41,7 @@ from kbackup.plugins.engine import (
     ActionIndex,
     ResolvedAction,
     execute_action,
+    execute_own_action,
     fact_of,
     is_built_in,
 )
@@ -179,8 +180,8 @@ class DesiredMaker:
         item: Item,
         content: dict[str, Any],
         line: ClaimLine | None = None,
-        *,
         target: ResourceIdentifier | None = None,
+        *,
         hooked: bool = True,
     ) -> Desired:
         """Make the desired item.
@@ -202,13 +203,16 @@ class DesiredMaker:
         if kind.actions and kind.is_concerned(content):
             outcome = self._execute(item, content, kind.actions)
             content = outcome.content
-        self._untie(content, kind, line)
-        target = self._settled(content, target or self._filters.target(item.identifier))
+        if kind.is_tied:
+            self._untie(content, kind, line)
+        target = target or self._filters.target(item.identifier)
+        settle(content, namespace=target.namespace, name=target.name)
         changed, skip = UNCHANGED, outcome.skip
         if kind.is_changed and not skip:
             changed = self._user.apply(content, item.identifier, target, hooked=hooked)
             content, target, skip = changed.content, changed.target, changed.skip
-        self._label(content, kind)
+        if kind.is_labelled:
+            label(content, backup=self._backup_label, restore=self._restore_label)
         return Desired(
             content=content,
             body=_encode(content),
@@ -226,12 +230,6 @@ class DesiredMaker:
             errors=changed.errors,
         )
 
-    def _settled(
-        self, content: dict[str, Any], target: ResourceIdentifier
-    ) -> ResourceIdentifier:
-        settle(content, namespace=target.namespace, name=target.name)
-        return target
-
     def _commands_in(
         self, content: Mapping[str, Any], pod: ResourceIdentifier
     ) -> PodCommands:
@@ -239,10 +237,6 @@ class DesiredMaker:
         return (
             NO_COMMANDS if self._commands is None else self._commands.of(pod, content)
         )
-
-    def _label(self, content: dict[str, Any], kind: "_TypeFacts") -> None:
-        if kind.is_labelled:
-            label(content, backup=self._backup_label, restore=self._restore_label)
 
     def _wants(self, item: Item, content: Mapping[str, Any]) -> bool:
         """Whether an item is to have again the status that it had."""
@@ -254,7 +248,7 @@ class DesiredMaker:
         """Untie a claim or a volume from what it was bound to in the old cluster."""
         if kind.is_claim:
             reset_claim(content, line)
-        elif kind.is_tied:
+        else:
             reset_volume(content, self._filters.mapping)
 
     def _owners_of(self, content: Mapping[str, Any]) -> tuple[Reference, ...]:
@@ -392,7 +386,7 @@ class DesiredMaker:
         kind = str(given.item.get("kind"))
         hide = self._redaction.hides(given.identifier.group_resource, kind)
         if is_built_in(action):
-            answer = execute_action(self._run, action, given, hide=hide, apart=False)
+            answer = execute_own_action(self._run, action, given, hide=hide)
             if given.settings and answer.item is not given.item:
                 outcome.changed_by += (action.name,)
             return answer

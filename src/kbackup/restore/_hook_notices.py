@@ -65,6 +65,8 @@ class HookNotices:
                 self._note(_AGAIN if is_old else _RUN, entry.target)
 
     def _look(self, target: ResourceIdentifier, content: Content) -> None:
+        if not content["metadata"].get("annotations"):
+            return  # nothing in them can be odd
         for sentence in (*init_oddities(content), *exec_oddities(content)):
             self._odd.setdefault(sentence, []).append(target)
 

@@ -22,18 +22,15 @@ def is_hooked(entry: PlanEntry) -> bool:
     return not is_change or INIT_RESTORE_HOOK in entry.changed_by
 
 
-def made(maker: DesiredMaker, case: ItemCase) -> Desired:
-    """The item as it would be written, were its place free.
+def made_despite(exc: ActionError, maker: DesiredMaker, case: ItemCase) -> Desired:
+    """The item after all: a hook that cannot be added need not be to a live Pod.
 
     Raises:
-        ActionError: An action, a hook or a transform failed on it.
+        ActionError: What failed is no hook, or the Pod does not live.
     """
-    try:
-        return maker.make(case.item, case.content, case.line, target=case.target)
-    except ActionError as exc:  # a hook that cannot be added need not be to a live Pod
-        if exc.plugin != INIT_RESTORE_HOOK or not case.lives:
-            raise
-        return unhooked(maker, case)
+    if exc.plugin != INIT_RESTORE_HOOK or not case.lives:
+        raise exc
+    return unhooked(maker, case)
 
 
 def with_hooks(

@@ -45,7 +45,7 @@ from kbackup.restore._desired import Desired, DesiredMaker, is_wanted
 from kbackup.restore._field_managers import wants_managers
 from kbackup.restore._filters import keeps_despite_where
 from kbackup.restore._foreign import ForeignChanges
-from kbackup.restore._hooked_pods import made, with_hooks
+from kbackup.restore._hooked_pods import made_despite, with_hooks
 from kbackup.restore._item_case import ItemCase
 from kbackup.restore._makers import Makers
 from kbackup.restore._namespaces import is_terminating
@@ -99,6 +99,7 @@ class ItemPlanner:
         # Asked for every item: to look them up each time adds up.
         self._target, self._row_for = request.filters.target, request.system.row_for
         self._managed_fields = request.options.managed_fields
+        self._converts = bool(request.conversions.by_head)
 
     def plan(
         self, item: Item, view: TypeView, live: LiveObject | None, *, additional: bool
@@ -130,7 +131,7 @@ class ItemPlanner:
             return self.plan_unreachable(item.identifier, oddity(exc))
         if entry is None:
             return None
-        if isinstance(item, ConvertedItem):
+        if self._converts and isinstance(item, ConvertedItem):
             entry = with_conversion(entry, item)
         self._state.remember(entry)
         return entry
@@ -173,6 +174,14 @@ class ItemPlanner:
             left = self._left_to_maker(case)
             if left is not None:
                 return left
+        if case.view.is_claim or case.view.is_volume or self._converts:
+            refused = self._refused_at_once(case)
+            if refused is not None:
+                return refused
+        return self._decide_own(case)
+
+    def _refused_at_once(self, case: ItemCase) -> PlanEntry | None:
+        """The line of a claim, a volume or what needs a conversion, if it cannot come."""
         if case.view.is_claim:
             case.line = self._volumes.line_of(
                 case.ref, case.content, case.target, live=case.staying
@@ -185,7 +194,7 @@ class ItemPlanner:
             )
             if refused is not None:
                 return case.entry(*refused)
-        return case.unconverted() or self._decide_own(case)
+        return case.unconverted()
 
     def _left_to_maker(self, case: ItemCase) -> PlanEntry | None:
         """The line of an item that something else makes; None: it is written."""
@@ -221,7 +230,7 @@ class ItemPlanner:
         facts = None if line is None else self._volumes.facts
         waits = () if facts is None else class_problems(case.content, facts)
         try:
-            desired = made(self._maker, case)
+            desired = self._make(case)
         except KBackupError as exc:
             return case.entry(PlanAction.CONFLICT, str(exc))
         if line is not None and facts is not None:
@@ -247,6 +256,13 @@ class ItemPlanner:
         if entry.action.writes:
             self._tell(case, entry, desired)
         return entry
+
+    def _make(self, case: ItemCase) -> Desired:
+        """The item as it would be written, were its place free."""
+        try:
+            return self._maker.make(case.item, case.content, case.line, case.target)
+        except ActionError as exc:
+            return made_despite(exc, self._maker, case)
 
     def _with_others(
         self, case: ItemCase, entry: PlanEntry, desired: Desired

@@ -163,7 +163,7 @@ class Planner:
             if covers_all:
                 self._skip_group(group)
             else:
-                self._plan_group(resource, group)
+                self._plan_group(group)
 
     def _skip_group(self, names: Mapping[str, ResourceIdentifier]) -> None:
         """Skip what belongs to the cluster as a type, unread: events may be many."""
@@ -192,7 +192,7 @@ class Planner:
     ) -> Iterator[dict[str, ResourceIdentifier]]:
         """The wanted items of a type by name, one group for each target namespace."""
         groups: dict[str, dict[str, ResourceIdentifier]] = {}
-        filters = self._request.filters
+        filters, asked_for = self._request.filters, self._state.wanted
         namespace, wanted = None, False
         members: dict[str, ResourceIdentifier] = {}
         for ref in self._contents.identifiers(resource):
@@ -200,9 +200,9 @@ class Planner:
                 namespace = ref.namespace
                 wanted = filters.wants_scope(ref)
                 members = groups.setdefault(filters.target(ref).namespace, {})
-            if not wanted and ref not in self._state.wanted:
+            if not wanted and ref not in asked_for:
                 continue
-            name = filters.target(ref).name if not ref.namespace else ref.name
+            name = ref.name if namespace else filters.target(ref).name
             first = members.setdefault(name, ref)
             if first is not ref:
                 self._collide(ref, first)
@@ -213,15 +213,13 @@ class Planner:
         reason = f"{first} becomes {target.qualified_name} as well"
         self._keep(self._items.plan_unreachable(ref, reason))
 
-    def _plan_group(
-        self, resource: GroupResource, names: dict[str, ResourceIdentifier]
-    ) -> None:
+    def _plan_group(self, names: dict[str, ResourceIdentifier]) -> None:
         """Join the items of one namespace with the live objects of their names."""
         first = next(iter(names.values()))
         item = self._contents.get(first)
         if item is None:
             return
-        view = self._views.of(resource, item)
+        view = self._views.of(item)
         namespace = self._request.filters.target(first).namespace
         parts = [names]
         if len(names) <= _FEW:  # each is looked at by a GET of its own
@@ -286,7 +284,7 @@ class Planner:
 
     def _plan_item(self, item: Item, live: LiveObject | None) -> None:
         ref, wanted = item.identifier, self._state.wanted
-        view = self._views.of(ref.group_resource, item)
+        view = self._views.of(item)
         additional = bool(wanted) and ref in wanted
         entry = self._items.plan(item, view, live, additional=additional)
         if entry is not None:
@@ -348,7 +346,7 @@ class Planner:
             return
         if ref.group_resource == well_known.PERSISTENT_VOLUME_CLAIMS:
             self._learn_volumes()
-        self._plan_group(ref.group_resource, {filters.target(ref).name: ref})
+        self._plan_group({filters.target(ref).name: ref})
 
     def _see_absent(self, ref: ResourceIdentifier) -> None:
         """Look for what an item needs and the backup does not have.

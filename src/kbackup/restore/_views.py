@@ -42,8 +42,9 @@ class TypeViews:
         # By apiVersion, kind and type.
         self._views: dict[tuple[str, str, GroupResource], TypeView] = {}
 
-    def of(self, resource: GroupResource, item: Item) -> TypeView:
+    def of(self, item: Item) -> TypeView:
         """Return how items like this one are written and compared."""
+        resource = item.identifier.group_resource
         key = (item.api_version, item.kind, resource)
         view = self._views.get(key)
         if view is None:
