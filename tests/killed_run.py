@@ -1,13 +1,14 @@
-"""A program whose runs die at their n-th write, as by kill -9.
+"""A program whose runs die at their n-th write or phase, as by kill -9.
 
     python killed_run.py KUBECONFIG STORE
 
 It reads one run per line, ``backup|restore NAME WHERE N SPEC``, does it in a fork of
 itself and answers with the exit code and the number of writes: 9 when the run died, 0
-when it got through. WHERE is ``store`` (each call that changes a directory) or
-``cluster`` (each request that is not a GET), SPEC the arguments of the specification as
-JSON, with those of a restore's options as ``options``. The process ends at once, without any clean-up, just before write number N, which
-is also just after write N - 1; with N = 0 it does not die.
+when it got through. WHERE is ``store`` (each call that changes a directory), ``cluster``
+(each request that is not a GET) or ``phase`` (each phase that begins, counted instead of
+writes), SPEC the arguments of the specification as JSON, with those of a restore's
+options as ``options``. The process ends at once, without any clean-up, just before write
+number N, which is also just after write N - 1; with N = 0 it does not die.
 
 What a run imported that got through is imported here as well, for the runs after it:
 that takes longer than a run.
@@ -62,7 +63,28 @@ def count_cluster_writes(counter: Counter) -> None:
     HTTPConnectionPool.urlopen = urlopen
 
 
-WATCHES = {"store": count_store_writes, "cluster": count_cluster_writes}
+def no_writes(counter: Counter) -> None:
+    """Count none: an observer counts phases."""
+
+
+WATCHES = {
+    "store": count_store_writes,
+    "cluster": count_cluster_writes,
+    "phase": no_writes,
+}
+
+
+def observer_of(where, counter):
+    """Return an observer that counts the phases that begin; None: they do not count."""
+    from kbackup.plugins import PhaseChanged  # noqa: PLC0415 - a fork's work
+
+    count = counter.before(lambda: None)
+
+    def observe(event):
+        if isinstance(event, PhaseChanged):
+            count()
+
+    return observe if where == "phase" else None
 
 
 def do(kubeconfig, directory, run):
@@ -83,10 +105,13 @@ def do(kubeconfig, directory, run):
     counter = Counter(int(number))
     with Cluster.connect(kubeconfig) as cluster, BackupStore.open(directory) as store:
         WATCHES[where](counter)
+        observer = observer_of(where, counter)
         if verb == "backup":
-            BackupEngine(cluster, store).run(name, BackupSpec(**spec))
+            engine = BackupEngine(cluster, store, observer=observer)
+            engine.run(name, BackupSpec(**spec))
         else:
-            RestoreEngine(cluster, store).run(name, RestoreSpec(**spec), options)
+            engine = RestoreEngine(cluster, store, observer=observer)
+            engine.run(name, RestoreSpec(**spec), options)
         return counter.seen
 
 

@@ -48,7 +48,8 @@ class ActionOutcome:
 
     Attributes:
         item: To be stored; the very mapping given where nothing changed.
-        additional: What else is wanted, each with whether the filters do not count.
+        additional: What else is wanted, each with whether the filters do not count, and
+            the action that asks for it.
         changed_by: The last action that returned another one; empty: none did.
         asked: The actions of others that were asked: each may have changed the item in
             place, which it must not.
@@ -61,7 +62,7 @@ class ActionOutcome:
     item: Mapping[str, Any]
     changed_by: str = ""
     asked: tuple[str, ...] = ()
-    additional: list[tuple[ResourceIdentifier, bool]] = attrs.field(factory=list)
+    additional: list[tuple[ResourceIdentifier, bool, str]] = attrs.field(factory=list)
     skip: str = ""
     error: PluginError | None = None
     begins: list[tuple[BackupItemAction, tuple[ResourceIdentifier, ...]]] = attrs.field(
@@ -272,7 +273,7 @@ def _take(
         outcome.item, outcome.changed_by = output.item, action.name
     outcome.skip = output.skip
     outcome.additional += [
-        (identifier, output.must_include_additional_items)
+        (identifier, output.must_include_additional_items, action.name)
         for identifier in output.additional_items
     ]
     if output.wants_begin:

@@ -134,10 +134,7 @@ class AdditionalItems:
             elif not isinstance(answer, ItemNotFoundError):
                 self._lose(identifier, answer)
             elif expected:
-                self.run.warning(
-                    "asked for by an item action, but it does not exist",
-                    item=identifier,
-                )
+                self._warn(identifier, "but it does not exist")
         return pods
 
     def _chosen(self, wanted: Wanted) -> dict[ResourceIdentifier, bool]:
@@ -157,16 +154,23 @@ class AdditionalItems:
         for each, unfiltered in wanted.items():
             identifier = self.placed(each)
             asked[identifier] = unfiltered or asked.get(identifier, False)
+            if identifier != each and each in self.ledger.askers:
+                self.ledger.note_asker(identifier, *self.ledger.askers[each])
         return asked
 
     def _is_served(self, identifier: ResourceIdentifier) -> bool:
         if self.is_served(identifier):
             return True
-        self.run.warning(
-            "asked for by an item action, but the cluster serves no such type",
-            item=identifier,
-        )
+        self._warn(identifier, "but the cluster serves no such type")
         return False
+
+    def _warn(self, identifier: ResourceIdentifier, fact: str) -> None:
+        """Say of what cannot be had who asks for it."""
+        item, action = self.ledger.askers.get(identifier, (None, ""))
+        asker = f"action {action} for {item}" if item is not None else "an item action"
+        self.run.warning(
+            f"asked for by {asker}, {fact}", item=identifier, plugin=action
+        )
 
     def _store_ahead(self, identifier: ResourceIdentifier, item: Item) -> Wanted:
         """Store an item whose type may still be listed; return what it needs."""

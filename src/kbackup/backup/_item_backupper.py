@@ -441,15 +441,18 @@ class ItemBackupper:
 
     def _note(self, identifier: ResourceIdentifier, outcome: ActionOutcome) -> None:
         """Keep what a stored item's actions ask for, and what is in it."""
-        self.want_additional(outcome)
+        self.want_additional(identifier, outcome)
         if len(identifier.name) > LONGEST_NAME_FOR_VELERO:
             self.overlong.append(identifier)
         self._look_into(outcome.item, identifier)
 
-    def want_additional(self, outcome: ActionOutcome) -> None:
+    def want_additional(
+        self, identifier: ResourceIdentifier, outcome: ActionOutcome
+    ) -> None:
         """Keep what an item's actions ask for."""
-        for wanted, unfiltered in outcome.additional:
+        for wanted, unfiltered, action in outcome.additional:
             self._ledger.want(wanted, unfiltered=unfiltered)
+            self._ledger.note_asker(wanted, identifier, action)
 
     def _look_into(
         self, item: Mapping[str, Any], identifier: ResourceIdentifier

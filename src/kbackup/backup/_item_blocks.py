@@ -135,7 +135,9 @@ class BlockBuilder:
             if not resolved.wants(identifier.namespace, labels):
                 continue
             for each in self._ask(resolved.action, member.candidate):
-                found[self.additional.placed(each)] = None
+                placed = self.additional.placed(each)
+                found[placed] = None
+                self.ledger.note_asker(placed, identifier, resolved.action.name)
         return tuple(found)
 
     def _ask(

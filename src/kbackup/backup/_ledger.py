@@ -145,6 +145,7 @@ class Ledger:
     Attributes:
         wanted: Additional items asked for and not yet looked at; the value tells
             whether the filters do not count for it.
+        askers: Who was the first to ask for each of them, an item and its action.
         not_covered: What was selected and could not be read.
         volumes: A record for each claim, once all are stored.
         hooked_pods: Pods with hooks.
@@ -161,6 +162,7 @@ class Ledger:
     def __init__(self) -> None:
         self._types: dict[GroupResource, TypeLedger] = {}
         self.wanted: dict[ResourceIdentifier, bool] = {}
+        self.askers: dict[ResourceIdentifier, tuple[ResourceIdentifier, str]] = {}
         self.not_covered: list[NotCovered] = []
         self.volumes: list[VolumeRecord] = []
         self.hooked_pods = 0
@@ -229,6 +231,12 @@ class Ledger:
         """Note an item that an action asks for."""
         if unfiltered or identifier not in self.wanted:
             self.wanted[identifier] = unfiltered
+
+    def note_asker(
+        self, wanted: ResourceIdentifier, item: ResourceIdentifier, action: str
+    ) -> None:
+        """Keep who asks for an item, to be told where it cannot be had."""
+        self.askers.setdefault(wanted, (item, action))
 
     @contextmanager
     def asked_apart(self) -> Iterator[dict[ResourceIdentifier, bool]]:

@@ -119,7 +119,7 @@ class VersionCopies:
                 body = self._left_by(candidate, outcome, name, resource, tally)
                 if body is not None:
                     self._add(page, resource, name, body, tally)
-                    self._backupper.want_additional(outcome)
+                    self._backupper.want_additional(candidate.identifier, outcome)
 
     def _left_by(
         self,

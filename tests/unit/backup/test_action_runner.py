@@ -209,7 +209,7 @@ def test_a_cancel_does_not_wait_for_an_action(runner, cancel):
 
 
 def test_additional_items_and_skips_are_collected(runner):
-    """What actions ask for is kept with whether the filters count; a skip ends it."""
+    """What is asked for is kept with whether filters count, and by whom; a skip ends it."""
     other = _pod("other")
     ask = Action(
         "test/ask",
@@ -225,6 +225,6 @@ def test_additional_items_and_skips_are_collected(runner):
 
     outcome = runner.execute(_calls(ask, skip, _labelled("never"), names=["a"]))[0]
 
-    assert outcome.additional == [(other, True)]
+    assert outcome.additional == [(other, True, "test/ask")]
     assert outcome.skip == "not mine"
     assert "labels" not in outcome.item

@@ -67,7 +67,7 @@ def test_what_is_not_to_be_stored(scene, why, forced):
 
 
 def test_a_type_that_is_not_served(scene):
-    """It is a warning with the name of what was asked for; who asked is stored."""
+    """It is a warning by name of what was asked for, and by whom; who asked is stored."""
     scene.load(scene.secret("s"))
     asked = ResourceIdentifier(GroupResource("example.com", "widgets"), "shop", "w")
     scene.plugins = _asking({"s": [asked]})
@@ -76,8 +76,27 @@ def test_a_type_that_is_not_served(scene):
 
     assert "secrets/shop/s" in scene.stored()
     assert result.backup.status.phase is BackupPhase.COMPLETED
-    told = [x.message for x in result.results.warnings if x.item == asked]
-    assert told == ["asked for by an item action, but the cluster serves no such type"]
+    (told,) = [x for x in result.results.warnings if x.item == asked]
+    assert told.message == (
+        "asked for by action example.com/asks for secrets/shop/s, but the cluster serves "
+        "no such type"
+    )
+    assert told.plugin == "example.com/asks"
+
+
+def test_a_namespace_that_a_missing_item_does_not_have(scene):
+    """Who asks is told as well where the item is told under another name."""
+    scene.load(scene.secret("s"))
+    classes = GroupResource("storage.k8s.io", "storageclasses")
+    asked = ResourceIdentifier(classes, "shop", "gone")
+    scene.plugins = _asking({"s": [asked]}, forced=True)
+
+    result = scene.back_up(included_namespaces=["shop"])
+
+    (told,) = [x for x in result.results.warnings if x.item and x.item.name == "gone"]
+    assert told.item.namespace == ""
+    assert told.plugin == "example.com/asks"
+    assert "for secrets/shop/s, but it does not exist" in told.message
 
 
 def test_items_that_ask_for_each_other(scene):

@@ -41,11 +41,12 @@ def test_a_managed_namespace_is_told(scene, marks, namespaces):
     [
         ({"labels": MANAGED}, {"excluded_namespaces": ["shop"]}),
         ({"labels": MANAGED}, {"included_namespaces": ["bank"]}),
+        ({"labels": MANAGED}, {"included_namespaces": ["b*"]}),
         ({"labels": {"argocd.argoproj.io/managed-by": ""}}, {}),
         ({"annotations": {"argocd.argoproj.io/sync-options": "Prune=false"}}, {}),
         ({"labels": MANAGED | {"velero.io/exclude-from-backup": "true"}}, {}),
     ],
-    ids=["excluded", "not-included", "empty", "another-annotation", "labelled-out"],
+    ids=["excluded", "not-included", "no-match", "empty", "another-annotation", "labelled-out"],
 )
 def test_others_are_not(scene, marks, spec):
     """A namespace that is not in the backup, or that nobody manages, is no warning."""

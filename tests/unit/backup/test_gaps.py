@@ -581,7 +581,7 @@ def test_an_item_asked_for_in_a_namespace_kept_out_by_its_label(scene, forced):
 
 
 def test_an_item_asked_for_that_does_not_exist(scene):
-    """It is a warning with its name, and the item that asks is stored."""
+    """It is a warning with its name and who asks for it; the item that asks is stored."""
     scene.load(scene.secret("s"))
     asked = ResourceIdentifier(GroupResource("", "configmaps"), "shop", "gone")
     scene.plugins = _plugin(
@@ -592,7 +592,11 @@ def test_an_item_asked_for_that_does_not_exist(scene):
 
     assert "secrets/shop/s" in scene.stored()
     assert result.backup.status.phase is BackupPhase.COMPLETED
-    assert any(each.item == asked for each in result.results.warnings)
+    (told,) = [each for each in result.results.warnings if each.item == asked]
+    assert told.message == (
+        "asked for by action example.com/test for secrets/shop/s, but it does not exist"
+    )
+    assert told.plugin == "example.com/test"
 
 
 def test_an_item_asked_for_that_cannot_be_read(scene):

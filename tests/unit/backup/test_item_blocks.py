@@ -498,6 +498,9 @@ def test_items_that_are_not_there(blocks):
     by_item = {x.item: x.message for x in result.results.warnings if x.item is not None}
     assert "does not exist" in by_item[config_map("no")]
     assert "serves no such type" in by_item[widget]
+    asker = "asked for by action example.com/ties for configmaps/shop/a, "
+    assert by_item[config_map("no")].startswith(asker)
+    assert by_item[widget].startswith(asker)
     assert result.results.errors == ()
     maps = [each for each in blocks.stored() if each.startswith("configmaps")]
     assert maps == ["configmaps/shop/a"]

@@ -69,6 +69,7 @@ def test_a_new_record_reads_as_one_of_velero():
     assert record.spec.included_namespaces == ("*",)
     assert record.spec.csi_snapshot_timeout == timedelta(minutes=10)
     assert record.spec.item_operation_timeout == timedelta(hours=4)
+    assert record.spec.volume_group_snapshot_label_key == labels.VOLUME_GROUP
     assert record.status.format_version == "1.1.0"
     assert record.status.version == 1
     assert record.status.phase is BackupPhase.IN_PROGRESS

@@ -28,6 +28,7 @@ from kbackup.models import (
     BackupSpec,
     EngineSettings,
     label_value,
+    labels,
 )
 from kbackup.plugins import (
     ErrorRecorded,
@@ -229,6 +230,17 @@ def test_resume_of_what_has_not_ended(scene):
         scene.engine().resume("b")
 
     assert "begins anew" in caught.value.hint
+
+
+def test_the_record_says_of_which_version_the_cluster_is(scene):
+    """As by a Velero server, which looks at it when it restores."""
+    version = scene.cluster.version()
+
+    stated = scene.back_up(included_namespaces=["*"]).backup.metadata.annotations
+
+    assert stated[labels.SOURCE_CLUSTER_GIT_VERSION] == version.git_version
+    assert stated[labels.SOURCE_CLUSTER_MAJOR_VERSION] == version.major
+    assert stated[labels.SOURCE_CLUSTER_MINOR_VERSION] == version.minor
 
 
 def test_an_expiration_only_with_a_ttl(scene):

@@ -115,6 +115,22 @@ def test_any_of_several_selectors(scene):
     assert result.backup.status.phase is BackupPhase.COMPLETED
 
 
+@pytest.mark.parametrize("includes", [["priv*", "shop"], ["private", "shop"]], ids=str)
+def test_a_labelled_namespace_is_not_even_listed(scene, includes):
+    """What its owner keeps out is kept out by whichever name the namespace is included."""
+    label = {"velero.io/exclude-from-backup": "true"}
+    scene.load(
+        scene.made("Namespace", "private", metadata={"labels": label}),
+        scene.secret("inside", "private"),
+        scene.secret("kept"),
+    )
+
+    result = scene.back_up(included_namespaces=includes)
+
+    assert scene.stored() == ["namespaces/shop", "secrets/shop/kept"]
+    assert "private" not in {each.namespace for each in result.report.lists}
+
+
 def test_objects_that_their_owner_keeps_out(scene):
     """The exclude label keeps out an object, or with a Namespace all that is in it."""
     label = {"velero.io/exclude-from-backup": "true"}
@@ -742,6 +758,13 @@ def test_snapshots_of_other_namespaces_are_not_told(with_snapshots):
         (
             {"excluded_resources": ("events", SNAPSHOTS)},
             {"excluded_resources": ("events", SNAPSHOTS, CONTENTS)},
+        ),
+        (
+            {"included_resources": ("secrets", SNAPSHOTS, CONTENTS)},
+            {
+                "included_resources": ("secrets",),
+                "excluded_resources": (SNAPSHOTS, CONTENTS),
+            },
         ),
         (
             {"excluded_cluster_scoped_resources": ("*",)},

@@ -1,9 +1,23 @@
 """What actions ask for at a restore: the filters decide, labels do not."""
 
-import pytest
-from plan_samples import namespace
+import threading
+from datetime import timedelta
 
-from kbackup.models import RestoreSpec
+import pytest
+from plan_samples import config_map, namespace
+
+from kbackup.models import (
+    EngineSettings,
+    GroupResource,
+    LabelSelector,
+    ResourceIdentifier,
+    ResourceSelector,
+    RestorePhase,
+    RestoreSpec,
+)
+from kbackup.plugins import PluginManager, RestoreOutput, hookimpl
+
+MAPS = GroupResource("", "configmaps")
 
 
 def _claim():
@@ -96,3 +110,97 @@ def test_a_claim_does_without_its_volume(make_shop):
     assert not [x for x in plan.notices if "the target has" in x.what]
     (line,) = plan.claims
     assert [x.message for x in result.results.warnings] == [line.text]
+
+
+# --- actions of others ----------------------------------------------------------------
+
+
+def _plugins(answer):
+    """Plugins with an action that asks, about a ConfigMap, for what *answer* names."""
+
+    class Action:
+        """Asks."""
+
+        name = "example.com/asks"
+        applies_to = ResourceSelector(included_resources=("configmaps",))
+
+        @staticmethod
+        def execute(given):
+            """Ask by the item's name."""
+            names = answer(given.identifier.name)
+            asked = (ResourceIdentifier(MAPS, "shop", name) for name in names)
+            return RestoreOutput(item=given.item, additional_items=tuple(asked))
+
+    class Module:
+        """A plugin."""
+
+        __name__ = "test_plugin"
+
+        @staticmethod
+        @hookimpl
+        def kbackup_register_restore_item_actions():
+            return {Action.name: Action()}
+
+    return PluginManager(plugins=[Module])
+
+
+def _labelled(name):
+    """The one ConfigMap that the selector selects."""
+    first = config_map(name)
+    first["metadata"]["labels"] = {"app": "web"}
+    return first
+
+
+def _restored(shop):
+    """The names of what comes back with the one that is labelled."""
+    spec = RestoreSpec(
+        backup_name="shop-1", label_selector=LabelSelector.parse("app=web")
+    )
+    result = shop.engine.run("try-1", spec)
+    assert result.results.errors == ()
+    assert result.restore.status.phase is RestorePhase.COMPLETED
+    return shop.names("configmaps", "shop")
+
+
+def test_items_that_ask_for_each_other(make_shop):
+    """A circle ends, also that of an item with itself: each of it is restored once."""
+    asks = {"a": "ab", "b": "c", "c": "a", "d": ""}
+    objects = [namespace(), _labelled("a"), *map(config_map, "bcd")]
+    shop = make_shop(objects, plugins=_plugins(asks.__getitem__))
+
+    assert _restored(shop) == ["a", "b", "c"]
+
+
+def test_a_thousand_items(make_shop):
+    """However many one item asks for, each comes back."""
+    names = [f"c{number:04}" for number in range(1000)]
+    objects = [namespace(), _labelled("a"), *map(config_map, names)]
+    answer = {"a": names}
+    plugins = _plugins(lambda name: answer.get(name, ()))
+
+    assert _restored(make_shop(objects, plugins=plugins)) == ["a", *names]
+
+
+def test_an_action_that_hangs(make_shop):
+    """It costs its item, by its name and the item's, and is not asked again."""
+    release = threading.Event()
+
+    def answer(name):
+        if name == "b":
+            release.wait(30)
+        return ()
+
+    shop = make_shop(
+        [namespace(), *map(config_map, "abc")],
+        plugins=_plugins(answer),
+        settings=EngineSettings(action_timeout=timedelta(seconds=0.2)),
+    )
+    result = shop.engine.run("try-1", RestoreSpec(backup_name="shop-1"))
+    release.set()
+
+    told = {each.item.name: str(each) for each in result.results.errors}
+    assert set(told) == {"b", "c"}
+    assert "example.com/asks did not come back" in told["b"]
+    assert "not called again" in told["c"]
+    assert "example.com/asks" in told["c"]
+    assert shop.names("configmaps", "shop") == ["a"]
