@@ -95,6 +95,7 @@ def of_the_namespace(word, token):
     The Pod mounts a token of its account, as every Pod of an old cluster does.
     """
     ported = {"type": "NodePort", "ports": [{"port": 80}]}
+    balanced = {**ported, "type": "LoadBalancer", "externalTrafficPolicy": "Local"}
     claim = {
         "accessModes": ["ReadWriteOnce"],
         "storageClassName": word,
@@ -125,6 +126,7 @@ def of_the_namespace(word, token):
         thing("v1", "Service", "any", word, spec=ported),
         thing("v1", "Service", "asked", word, spec=ported),
         thing("v1", "Service", "none", word, spec={"clusterIP": "None"}),
+        thing("v1", "Service", "balanced", word, spec=balanced),
         thing(
             f"{word}.example.com/v1",
             "Widget",
@@ -252,7 +254,8 @@ def restored(world, store, wait_for):
 
     def of_this_test(item):
         name = item["metadata"]["name"]
-        return word in (name, item["metadata"].get("namespace"))
+        own = word in (name, item["metadata"].get("namespace"))
+        return own or name == f"v1.{word}.example.com"
 
     spec = BackupSpec(included_namespaces=[word], include_cluster_resources=True)
     engine = BackupEngine(world.cluster, store)
@@ -261,6 +264,7 @@ def restored(world, store, wait_for):
     before = {
         "any": world.get("Service", "any", word),
         "asked": world.get("Service", "asked", word),
+        "balanced": world.get("Service", "balanced", word),
         "count": world.get("Job", "count", word, "batch/v1"),
         "token": _token(world, "runner"),
     }
@@ -298,15 +302,19 @@ def test_what_comes_back(world, restored, wait_for):
     _workloads(world, copy, before, wait_for)
     _rights(world, copy, before, wait_for)
     _old_clients(world, copy)
+    _api_services(world, result)
 
 
 def _services(world, copy, before):
     """Addresses are new, and of the node ports only the one that was applied is old."""
-    live = {x: world.get("Service", x, copy)["spec"] for x in ("any", "asked", "none")}
+    names = ("any", "asked", "none", "balanced")
+    live = {x: world.get("Service", x, copy)["spec"] for x in names}
     assert live["none"]["clusterIP"] == "None"
     old = {x: before[x]["spec"]["ports"][0]["nodePort"] for x in ("any", "asked")}
     assert live["asked"]["ports"][0]["nodePort"] == old["asked"]
     assert live["any"]["ports"][0]["nodePort"] not in (None, 0, old["any"])
+    checked = before["balanced"]["spec"]["healthCheckNodePort"]
+    assert live["balanced"]["healthCheckNodePort"] not in (None, 0, checked)
 
 
 def _workloads(world, copy, before, wait_for):
@@ -354,6 +362,16 @@ def _old_clients(world, copy):
     assert widget["spec"] == {"size": 1, "colour": {"deep": "red"}}
     hooks = world.get(HOOKS, world.name, "", "admissionregistration.k8s.io/v1")
     assert [x["sideEffects"] for x in hooks["webhooks"]] == ["None"]
+
+
+def _api_services(world, result):
+    """What the server keeps itself is skipped: it has made its own for the definition."""
+    name = f"v1.{world.name}.example.com"
+    (outcome,) = [x for x in result.outcomes if x.identifier.name == name]
+    assert str(outcome.identifier) == f"apiservices.apiregistration.k8s.io/{name}"
+    assert outcome.action == "skipped"
+    live = world.get("APIService", name, "", "apiregistration.k8s.io/v1")
+    assert "velero.io/restore-name" not in live["metadata"]["labels"]
 
 
 @pytest.mark.parametrize(

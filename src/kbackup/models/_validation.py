@@ -22,7 +22,7 @@ from kbackup.models._dns import (
     LONGEST_NAME,
     is_dns_subdomain,
 )
-from kbackup.models._hooks import InitRestoreHook, RestoreHooks
+from kbackup.models._hooks import ExecRestoreHook, InitRestoreHook, RestoreHooks
 from kbackup.models._meta import LabelRequirement, LabelSelector
 from kbackup.models._objects import TypedLocalObjectReference
 from kbackup.models._options import BackupOptions
@@ -353,11 +353,19 @@ def _restore_hook_violations(hooks: RestoreHooks) -> list[str]:
             where = f"{path}.postHooks[{number}]"
             if hook.exec is None and hook.init is None:
                 broken.append(f"{where} has neither exec nor init")
-            if hook.exec is not None and not hook.exec.command:
-                broken.append(f"{where} has no command")
+            if hook.exec is not None:
+                broken += _exec_hook_violations(hook.exec, where)
             if hook.init is not None:
                 broken += _init_hook_violations(hook.init, where)
     return broken
+
+
+def _exec_hook_violations(hook: ExecRestoreHook, path: str) -> list[str]:
+    return [
+        *([] if hook.command else [f"{path} has no command"]),
+        *_time_violations(f"{path}.exec.execTimeout", hook.exec_timeout),
+        *_time_violations(f"{path}.exec.waitTimeout", hook.wait_timeout),
+    ]
 
 
 def _init_hook_violations(hook: InitRestoreHook, path: str) -> list[str]:

@@ -100,6 +100,20 @@ def test_unnamed_ports_by_number(wish):
     assert node_ports(restored(item)) == [30080, None]
 
 
+def test_names_and_numbers_are_not_mixed():
+    """A port with a name is not found by its number, nor one without by another's."""
+    applied = {
+        "ports": [
+            {"port": 80, "nodePort": 30080},
+            {"name": "admin", "port": 81, "nodePort": 30081},
+        ]
+    }
+    ports = [port(name="web"), port(81, 30081), port(82, 30080)]
+    item = service(applied=applied, type="NodePort", ports=ports)
+
+    assert node_ports(restored(item)) == [None, None, 30080]
+
+
 def test_applied_without_node_ports():
     """What kubectl applied decides: without a node port there, managers are not asked."""
     item = service(

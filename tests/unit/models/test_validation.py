@@ -21,6 +21,7 @@ from kbackup.models import (
     RestoreResourceHook,
     RestoreResourceHookSpec,
     RestoreSpec,
+    RestoreStatusSpec,
     TemplateMetadata,
     TypedLocalObjectReference,
     validate_backup_name,
@@ -309,6 +310,34 @@ def test_a_restore_that_can_be_meant_breaks_no_rule(spec):
             "namespaceMapping: 'B' is not a namespace's name",
         ),
         (
+            {"excluded_namespaces": ["*"]},
+            "excluded namespaces: '*' would exclude everything",
+        ),
+        (
+            {"included_namespaces": ["a"], "excluded_namespaces": ["a"]},
+            "namespaces: 'a' is both included and excluded",
+        ),
+        (
+            {"included_resources": ["pods", "*"]},
+            "included resources: '*' must stand alone",
+        ),
+        (
+            {"included_resources": ["pods"], "excluded_resources": ["pods"]},
+            "resources: 'pods' is both included and excluded",
+        ),
+        (
+            {"label_selector": LabelSelector(match_labels={"a b": "c"})},
+            "label selector: 'a b' is not a label's name",
+        ),
+        (
+            {"restore_status": RestoreStatusSpec(included_resources=["pods", "*"])},
+            "included resources of restoreStatus: '*' must stand alone",
+        ),
+        (
+            {"resource_modifier": TypedLocalObjectReference(kind="configmap")},
+            "resourceModifier names no object",
+        ),
+        (
             {"label_selector": EMPTY, "or_label_selectors": [EMPTY]},
             "labelSelector and orLabelSelectors cannot be combined",
         ),
@@ -321,7 +350,7 @@ def test_a_restore_that_can_be_meant_breaks_no_rule(spec):
             "resourceModifier: the kind must be configmap, not 'x'",
         ),
     ],
-    ids=range(8),
+    ids=range(15),
 )
 def test_a_restore_that_cannot_be_meant_breaks_one_rule(fields, rule):
     """Each contradiction is named, and once."""
@@ -368,6 +397,27 @@ def test_restore_hooks_say_what_to_run():
         "hooks.resources[0].postHooks[2] has no init container",
         "hooks.resources[0].postHooks[3].init.initContainers[0] has no image",
         "hooks.resources[0].postHooks[3].init.initContainers[1] has no name",
+    ]
+
+
+def test_restore_hooks_have_times_and_selectors_that_mean_something():
+    """A time below zero would wait for ever, a selector that is none selects nobody."""
+    hook = ExecRestoreHook(
+        command=["x"],
+        exec_timeout=timedelta(seconds=-1),
+        wait_timeout=timedelta(seconds=-2),
+    )
+    entry = RestoreResourceHookSpec(
+        name="one",
+        label_selector=LabelSelector(match_labels={"a b": "c"}),
+        post_hooks=[RestoreResourceHook(exec=hook)],
+    )
+    hooks = RestoreHooks(resources=[entry])
+
+    assert validate_restore_spec(RestoreSpec(backup_name="b", hooks=hooks)) == [
+        "label selector: 'a b' is not a label's name",
+        "hooks.resources[0].postHooks[0].exec.execTimeout is below zero",
+        "hooks.resources[0].postHooks[0].exec.waitTimeout is below zero",
     ]
 
 

@@ -243,7 +243,9 @@ def test_a_service_account_is_merged_under_every_policy():
     desired = _item("v1", "ServiceAccount", imagePullSecrets=[{"name": "registry"}])
     desired["metadata"]["labels"] |= {"team": "web"}
     desired["metadata"]["annotations"] = {"role": "old", "note": "x"}
+    desired["secrets"] = [{"name": "theirs"}, {"name": "mine"}]
     live = _item("v1", "ServiceAccount", secrets=[{"name": "mine"}])
+    live["imagePullSecrets"] = [{"name": "mirror"}]
     live["metadata"]["labels"] = {"app": "live"}
     live["metadata"]["annotations"] = {"role": "new"}
 
@@ -251,8 +253,8 @@ def test_a_service_account_is_merged_under_every_policy():
     merged = merged_account(desired, live)
 
     assert verdict.action is PlanAction.UPDATE
-    assert merged["secrets"] == [{"name": "mine"}]
-    assert merged["imagePullSecrets"] == [{"name": "registry"}]
+    assert merged["secrets"] == [{"name": "mine"}, {"name": "theirs"}]
+    assert merged["imagePullSecrets"] == [{"name": "mirror"}, {"name": "registry"}]
     assert merged["metadata"]["labels"] == {"app": "live", "team": "web"}
     assert merged["metadata"]["annotations"] == {"role": "new", "note": "x"}
     assert _action(desired, merged, ExistingRules()) is PlanAction.UNCHANGED

@@ -141,9 +141,12 @@ def test_own_priorities():
 
 def test_own_priorities_cannot_move_the_ground():
     """CRDs and namespaces stay first whatever the list says."""
-    own = Priorities.of(("-", "namespaces"))
+    crds = "customresourcedefinitions.apiextensions.k8s.io"
+    own = Priorities.of(("pods", "-", "namespaces", crds))
 
-    assert _ordered(["pods", "namespaces"], own) == ["namespaces", "pods"]
+    ordered = _ordered(["pods", "secrets", "namespaces", crds], own)
+
+    assert ordered == [crds, "namespaces", "pods", "secrets"]
 
 
 def test_additional_items_come_before_who_asked():
