@@ -119,10 +119,13 @@ def test_restore(cluster, store, space, killed, diary):
 
         assert uid(place)
         assert made in ("", uid(place))
-        record = store.get_restore(place)
         errors = store.restore_results(place).errors
-        # A command that was begun when the run died is not begun again: it is told.
-        assert diary(place) == ["warm"] or (diary(place) == [] and len(errors) == 1)
-        assert str(record.status.phase) == ("PartiallyFailed" if errors else "Completed")
+        phase = str(store.get_restore(place).status.phase)
+        assert phase == ("PartiallyFailed" if errors else "Completed")
+        if number == phases - 1:  # while it waited for hooks; the last one is the record
+            # A command that was begun when the run died is not begun again: it is told.
+            assert diary(place) == ["warm"] or (diary(place) == [] and len(errors) == 1)
+        else:
+            assert (diary(place), errors) == (["warm"], ())
     for number in range(phases + 1):
         cluster.delete(spaces, f"{space}-{number}")

@@ -180,6 +180,39 @@ def test_a_service_that_became_headless(cluster, engine, namespace):
     assert line.action is PlanAction.CONFLICT
 
 
+@pytest.mark.parametrize("holder", ["web", "other"])
+def test_a_node_port_that_was_taken_meanwhile(cluster, engine, namespace, holder):
+    """By the Service itself: it counts as existing. By another one: that is an error."""
+    copy, services = f"{namespace}-1", served(cluster, "Service")
+    spec = {"type": "NodePort", "ports": [{"port": 80}], "selector": {"app": "own"}}
+    item = {**SERVICE, "metadata": {"name": holder}, "spec": spec}
+    ports = cluster.create(services, item, namespace="default")["spec"]["ports"]
+
+    def ported(item):
+        is_web = item["kind"] == "Service"
+        more = {"type": "NodePort", "ports": ports}
+        return {**item, "spec": {**item["spec"], **more}} if is_web else item
+
+    options = RestoreOptions(transforms=(ported,), deadline=SOON)
+    plan = engine.plan("try", into(namespace), options)
+    cluster.delete(services, holder, namespace="default")
+    cluster.create(served(cluster, "Namespace"), SPACE | {"metadata": {"name": copy}})
+    taken = {**item, "spec": {**spec, "ports": ports}}
+    cluster.create(services, taken, namespace=copy)
+    result = engine.apply(plan)
+
+    (outcome,) = [
+        x for x in result.outcomes if str(x.identifier) == f"services/{copy}/web"
+    ]
+    told = [x.message for x in result.results.errors if "already allocated" in str(x)]
+    if holder == "web":
+        assert (outcome.action, outcome.left_alone, told) == ("skipped", True, [])
+    else:
+        assert (outcome.action, len(told)) == ("failed", 1)
+    live = cluster.get(services, holder, copy).content["spec"]
+    assert live["selector"] == {"app": "own"}
+
+
 def test_a_restore_that_was_killed_between_two_writes(
     cluster, engine, namespace, monkeypatch
 ):
