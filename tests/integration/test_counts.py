@@ -73,9 +73,7 @@ class Scene:
 
     def patch(self, resource, name, change):
         """Change one object."""
-        self.cluster.patch(
-            self.find(resource), name, change, namespace=self.namespace
-        )
+        self.cluster.patch(self.find(resource), name, change, namespace=self.namespace)
 
     def move_on(self):
         """Lose, change, replace and add objects."""
@@ -109,8 +107,10 @@ def scene(cluster, store, namespace, wait_for):
     # Only then nothing is made here but by the test.
     wait_for(
         "what controllers make of a namespace",
-        lambda: {kind for kind, _ in scene.objects()}
-        >= {"configmaps", "secrets", "serviceaccounts"},  # and the account's token
+        lambda: (
+            {kind for kind, _ in scene.objects()}
+            >= {"configmaps", "secrets", "serviceaccounts"}
+        ),  # and the account's token
     )
     for item in STORED:
         scene.create(item)

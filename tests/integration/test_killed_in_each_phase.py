@@ -105,7 +105,7 @@ def test_restore(cluster, store, space, killed, diary):
         return killed("restore", place, spec, number=number)
 
     def uid(place):
-        found = [item for item in cluster.list(maps, namespace=place)]
+        found = cluster.list(maps, namespace=place)
         return next((item.uid for item in found if item.name == "a"), "")
 
     phases = restore(f"{space}-0").writes
@@ -122,7 +122,9 @@ def test_restore(cluster, store, space, killed, diary):
         errors = store.restore_results(place).errors
         phase = str(store.get_restore(place).status.phase)
         assert phase == ("PartiallyFailed" if errors else "Completed")
-        if number == phases - 1:  # while it waited for hooks; the last one is the record
+        if (
+            number == phases - 1
+        ):  # while it waited for hooks; the last one is the record
             # A command that was begun when the run died is not begun again: it is told.
             assert diary(place) == ["warm"] or (diary(place) == [] and len(errors) == 1)
         else:

@@ -28,7 +28,10 @@ OF_BLOCKS = {
 OF_RESTORES = {
     "kbackup.io/wait-containers": {
         *("pods", "podtemplates", *POD_CONTROLLERS),
-        *(f"{kind}.extensions" for kind in ("daemonsets", "deployments", "replicasets")),
+        *(
+            f"{kind}.extensions"
+            for kind in ("daemonsets", "deployments", "replicasets")
+        ),
         *("deploymentconfigs.apps.openshift.io", "rollouts.argoproj.io"),
     },
     "velero.io/add-pvc-from-pod": {"pods"},

@@ -46,7 +46,14 @@ def test_a_managed_namespace_is_told(scene, marks, namespaces):
         ({"annotations": {"argocd.argoproj.io/sync-options": "Prune=false"}}, {}),
         ({"labels": MANAGED | {"velero.io/exclude-from-backup": "true"}}, {}),
     ],
-    ids=["excluded", "not-included", "no-match", "empty", "another-annotation", "labelled-out"],
+    ids=[
+        "excluded",
+        "not-included",
+        "no-match",
+        "empty",
+        "another-annotation",
+        "labelled-out",
+    ],
 )
 def test_others_are_not(scene, marks, spec):
     """A namespace that is not in the backup, or that nobody manages, is no warning."""

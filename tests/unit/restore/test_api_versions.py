@@ -124,6 +124,12 @@ def written(shop, name="one"):
     ("stored", "served", "priority", "expected"),
     [
         (["v2", "v1"], ["v2", "v1"], "v3,v1", ("v1", "the list of versions names it")),
+        (
+            ["v2", "v1"],
+            ["v3", "v2", "v1"],
+            "v3,v1",
+            ("v1", "the list of versions names it"),
+        ),
         (["v1", "v2"], ["v2", "v1"], "v1,v2", ("v1", "")),
         (["v1", "v2"], ["v2", "v1"], "", ("v2", "the target prefers it")),
         (["v1", "v1beta1"], ["v1beta1"], "", ("v1beta1", "the target prefers it")),
@@ -134,6 +140,7 @@ def written(shop, name="one"):
     ],
     ids=[
         "the first of the list that both have",
+        "the first of the list that the backup has",
         "the list names what the source preferred",
         "what the target prefers",
         "the only one that both have",

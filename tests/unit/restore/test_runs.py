@@ -1,6 +1,9 @@
 """What a host learns of a run: its events, and its result where it raised."""
 
+import asyncio
 import errno
+import logging
+import os
 import threading
 
 import pytest
@@ -172,3 +175,35 @@ def test_no_room_for_temporary_files(shop, tmp_path, monkeypatch):
     )
     assert "TMPDIR" in caught.value.hint
     assert shop.writes() == 0
+
+
+def test_in_a_running_event_loop(shop):
+    """Asynchronous hosts run the engine in a thread."""
+
+    async def host():
+        """Do what a host's coroutine does."""
+        plan = await asyncio.to_thread(shop.engine.plan, "try-1", SPEC)
+        return await asyncio.to_thread(shop.engine.apply, plan)
+
+    result = asyncio.run(host())
+
+    assert result.restore.status.phase is RestorePhase.COMPLETED
+
+
+def test_the_host_is_left_alone(shop, caplog):
+    """Records reach the host's loggers with the run's uid; nothing global changes."""
+    environment, directory = dict(os.environ), os.getcwd()  # noqa: PTH109 - what it is
+    handlers = list(logging.getLogger("kbackup").handlers)
+
+    with caplog.at_level(logging.INFO, logger="kbackup"):
+        plan = shop.engine.plan("try-1", SPEC)
+        caplog.clear()
+        result = shop.engine.apply(plan)
+
+    ours = [record for record in caplog.records if record.name == "kbackup.restore"]
+    assert ours
+    uids = {record.kbackup_run for record in ours}
+    assert uids == {result.restore.metadata.uid}
+    assert dict(os.environ) == environment
+    assert os.getcwd() == directory  # noqa: PTH109 - as above
+    assert logging.getLogger("kbackup").handlers == handlers
