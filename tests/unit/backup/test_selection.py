@@ -763,7 +763,7 @@ def test_snapshots_of_other_namespaces_are_not_told(with_snapshots):
             {"included_resources": ("secrets", SNAPSHOTS, CONTENTS)},
             {
                 "included_resources": ("secrets",),
-                "excluded_resources": (SNAPSHOTS, CONTENTS),
+                "excluded_resources": (CONTENTS, SNAPSHOTS),
             },
         ),
         (
