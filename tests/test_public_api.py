@@ -61,6 +61,14 @@ def test_public_name_resolves(name):
     assert getattr(kbackup, name) is not None
 
 
+@pytest.mark.parametrize("door", ["", ".models", ".restore", ".testing"])
+def test_completion_offers_what_is_promised(door):
+    """In a shell or a notebook the tab key shows no imports of our own."""
+    module = importlib.import_module(f"kbackup{door}")
+
+    assert dir(module) == sorted(module.__all__)
+
+
 def test_unknown_name_is_an_attribute_error():
     """A name that is not promised fails as it does on any module."""
     with pytest.raises(AttributeError, match="nothing_of_the_kind"):

@@ -43,6 +43,14 @@ def test_engines_name_what_they_need(engine, cluster, store):
         engine(cluster, "/backups")
 
 
+@pytest.mark.parametrize("engine", [BackupEngine, RestoreEngine])
+def test_an_observer_is_called(engine, cluster, store):
+    """What cannot be called is refused at once, and not told of at every event."""
+    with pytest.raises(TypeError, match=r"^observer: expected a function, got a list$"):
+        engine(cluster, store, observer=[])
+    engine(cluster, store, observer=[].append)
+
+
 @pytest.mark.parametrize("verb", ["run", "plan"])
 def test_runs_name_what_they_need(verb, cluster, store):
     """A document where a specification is meant is refused, and so are odd options."""

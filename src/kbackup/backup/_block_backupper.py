@@ -141,6 +141,7 @@ class BlockBackupper:
             if member.resource.group_resource != well_known.PODS:
                 continue
             hooks = self.rules.of(member.identifier, member.candidate.item)
+            self.ledger.met_hooks.update(hooks.entries)
             for oddity in hooks.oddities:
                 self.run.warning(oddity, item=member.identifier)
             if hooks:

@@ -64,6 +64,13 @@ def report_filters(request: BackupRequest, run: Run) -> None:
         run.warning(f"orderedResources: nothing is listed that is called {key!r}")
 
 
+def report_hooks(request: BackupRequest, ledger: Ledger, run: Run) -> None:
+    """Warn of hooks in the specification that were for no Pod: what is not quiesced."""
+    for name in dict.fromkeys(request.hooks.names):
+        if name not in ledger.met_hooks:
+            run.warning(f"hooks {name!r}: none of the Pods is meant: nothing is run")
+
+
 def _without_effect(request: BackupRequest) -> Iterator[str]:
     """Yield what was asked for in so many words, and is not done yet."""
     yield from _data_asked_for(request.backup.spec)

@@ -75,6 +75,8 @@ class BackupEngine:
 
         require_able("cluster", cluster, "Cluster", to="for_run")
         require_able("store", store, "BackupStore", to="claim")
+        if observer is not None:
+            require_able("observer", observer, "function", to="__call__")
         self._cluster = cluster
         self._store = store
         self._plugins = given_or_new("plugins", plugins, PluginManager)

@@ -149,6 +149,7 @@ class Ledger:
         not_covered: What was selected and could not be read.
         volumes: A record for each claim, once all are stored.
         hooked_pods: Pods with hooks.
+        met_hooks: Names of those entries of the spec's hooks that are for a Pod.
         unquiesced: Pods in which a hook failed that is to be heeded, and what belongs to
             them: stored, but nothing may act on it.
         hook_status: How many hooks were tried and failed; None: there was none.
@@ -166,6 +167,7 @@ class Ledger:
         self.not_covered: list[NotCovered] = []
         self.volumes: list[VolumeRecord] = []
         self.hooked_pods = 0
+        self.met_hooks: set[str] = set()
         self.unquiesced: set[ResourceIdentifier] = set()
         self.hook_status: HookStatus | None = None
         self.excluded_namespaces: frozenset[str] = frozenset()

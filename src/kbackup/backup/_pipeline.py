@@ -15,7 +15,7 @@ from pathlib import Path
 import attrs
 
 from kbackup._kits.log_capture import LogCapture
-from kbackup._kits.words import first_few
+from kbackup._kits.words import first_few, plural
 from kbackup.archive import ArchiveWriter
 from kbackup.backup._actions import backup_actions
 from kbackup.backup._coverage import report_end
@@ -271,11 +271,11 @@ def _warn_of_long_name(run: Run, name: str) -> None:
 
 def _log_end(run: Run, record: Backup, draft: Draft) -> None:
     run.logger.info(
-        "%s: %d items, %d warnings, %d errors",
+        "%s: %s, %s, %s",
         record.status.phase,
-        draft.ledger.items,
-        record.status.warnings,
-        record.status.errors,
+        plural(draft.ledger.items, "item"),
+        plural(record.status.warnings, "warning"),
+        plural(record.status.errors, "error"),
     )
 
 

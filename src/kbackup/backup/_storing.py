@@ -417,6 +417,7 @@ class _Storing:
         self._refusals.report()
         if self._hook_runner is not None and ledger.hooked_pods:
             ledger.hook_status = self._hook_runner.status
+        coverage.report_hooks(self._request, ledger, run)
         report_new_types(self._request, run, ledger)
         report_unserved_lists(self._unserved, self._request, run, ledger)
         for name, count in self._runners.passed_over.items():

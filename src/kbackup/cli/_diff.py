@@ -79,7 +79,10 @@ def diff(
             found = store.diff(name, other, **wanted, cancel=token)
     print_document(session, found.to_json(), lambda: echo(str(found)))
     if live and (found.removed or found.changed):
-        say_next(session, f"kbackup restore plan --from-backup {name}")
+        back = f"kbackup restore plan --from-backup {name}"
+        if found.changed:  # by default what exists is left as it is
+            back += " --existing-resource-policy update"
+        say_next(session, back)
     code = found.exit_code
     return code if detailed_exitcode or code == _INCOMPLETE else 0
 

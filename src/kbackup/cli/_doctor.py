@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
+from kbackup._kits.words import plural
 from kbackup.cli._options import Command, global_options
 from kbackup.cli._output import (
     document,
@@ -159,7 +160,7 @@ def _discovery(cluster: Cluster) -> Iterator[Finding]:
     customs = discovery.resolve("customresourcedefinitions.apiextensions.k8s.io")
     if customs is not None:
         number = sum(1 for _ in cluster.list(customs))
-        yield Finding("custom resources", "ok", f"{number} definitions")
+        yield Finding("custom resources", "ok", plural(number, "definition"))
     for failure in discovery.failures:
         yield Finding(
             "api group", "error", f"{failure.group_version}: {failure.reason}"

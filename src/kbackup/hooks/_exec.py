@@ -16,7 +16,7 @@ import attrs
 from kbackup._kits.durations import format_duration
 from kbackup._kits.nested import mapping_at, text_at
 from kbackup._kits.words import printable
-from kbackup.hooks._restore_rules import RestoreRule
+from kbackup.hooks._restore_rules import RestoreRule, RestoreRules
 from kbackup.hooks._specs import (
     DEFAULT_TIMEOUT,
     FROM_ANNOTATION,
@@ -99,7 +99,7 @@ class PodCommands:
 NO_COMMANDS = PodCommands()
 
 
-class ExecHooks:
+class ExecHooks(RestoreRules):
     """The commands of one restore; immutable, so any thread may ask."""
 
     def __init__(self, hooks: RestoreHooks) -> None:

@@ -17,7 +17,7 @@ import attrs
 
 from kbackup._kits.nested import mapping_at, objects_at, text_at
 from kbackup.errors import ActionError
-from kbackup.hooks._restore_rules import RestoreRule
+from kbackup.hooks._restore_rules import RestoreRule, RestoreRules
 from kbackup.hooks._specs import command_of, odd_command
 from kbackup.models import (
     ResourceIdentifier,
@@ -49,7 +49,7 @@ class _Rule(RestoreRule):
     containers: tuple[Content, ...]
 
 
-class InitHooks:
+class InitHooks(RestoreRules):
     """The init containers of one restore; immutable, so any thread may ask.
 
     Attributes:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import attrs
 
 from kbackup._kits.globs import IncludesExcludes
-from kbackup.models import RestoreResourceHookSpec
+from kbackup._kits.nested import mapping_at
+from kbackup.models import ResourceIdentifier, RestoreResourceHookSpec
 
 
 @attrs.frozen
@@ -36,3 +38,23 @@ class RestoreRule:
         return self.namespaces.wants(namespace) and (
             selector is None or selector.matches(found)
         )
+
+
+class RestoreRules:
+    """The entries of a restore's hooks that have something of one sort; immutable."""
+
+    _rules: Sequence[RestoreRule]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the entries."""
+        return tuple(rule.spec.name for rule in self._rules)
+
+    def names_for(
+        self, pod: ResourceIdentifier, content: Mapping[str, Any]
+    ) -> Iterator[str]:
+        """Yield the names of those that are for a Pod of the target."""
+        found = mapping_at(content, "metadata", "labels")
+        for rule in self._rules:
+            if rule.applies_to(pod.namespace, found):
+                yield rule.spec.name

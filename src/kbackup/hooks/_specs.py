@@ -93,12 +93,15 @@ class PodHooks:
         pre: Before it is backed up, in order.
         post: Afterwards, in order.
         oddities: What its annotations say that means nothing, a sentence for each.
+        entries: The names of the spec's entries that are for it, whose hooks may give
+            way to those of its annotations.
     """
 
     pod: ResourceIdentifier
     pre: tuple[PodHook, ...] = ()
     post: tuple[PodHook, ...] = ()
     oddities: tuple[str, ...] = ()
+    entries: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.pre or self.post)
@@ -123,6 +126,7 @@ class HookRules:
 
     Attributes:
         idle: Names of entries that leave Pods out, so that nothing of them is run.
+        names: Those of the others.
     """
 
     def __init__(self, hooks: BackupHooks, resolve: Resolve) -> None:
@@ -134,6 +138,7 @@ class HookRules:
         """
         wanted = [spec for spec in hooks.resources if _wants_pods(spec, resolve)]
         self.idle = tuple(x.name for x in hooks.resources if x not in wanted)
+        self.names = tuple(x.name for x in wanted)
         self._rules = tuple(
             _Rule(
                 spec,
@@ -154,11 +159,16 @@ class HookRules:
         """Return the hooks of a Pod; one that has finished gets none."""
         if text_at(pod, "status", "phase") in _FINISHED:
             return PodHooks(pod=identifier)
+        found = mapping_at(pod, "metadata", "labels")
+        applying = filter(
+            lambda x: x.applies_to(identifier.namespace, found), self._rules
+        )
         return PodHooks(
             pod=identifier,
             pre=self._of_phase(identifier, pod, HookPhase.PRE),
             post=self._of_phase(identifier, pod, HookPhase.POST),
             oddities=tuple(_oddities(mapping_at(pod, "metadata", "annotations"))),
+            entries=tuple(rule.spec.name for rule in applying),
         )
 
     def _of_phase(

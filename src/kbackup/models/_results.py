@@ -12,7 +12,7 @@ from attrs import validators
 
 from kbackup._kits.times import format_time
 from kbackup._kits.views import Table, html_of
-from kbackup._kits.words import and_more
+from kbackup._kits.words import and_more, plural
 from kbackup.models._backup import Backup, BackupPhase
 from kbackup.models._meta import GroupResource, ResourceIdentifier
 from kbackup.models._model import mapping, sequence
@@ -225,7 +225,8 @@ def _rounded(seconds: Mapping[str, float]) -> dict[str, float]:
 
 
 def _sums(results: Results) -> str:
-    return f"{len(results.warnings)} warnings, {len(results.errors)} errors"
+    warnings = plural(len(results.warnings), "warning")
+    return f"{warnings}, {plural(len(results.errors), 'error')}"
 
 
 def _by_word(results: Results) -> tuple[tuple[str, tuple[ResultEntry, ...]], ...]:

@@ -25,6 +25,7 @@ _AGAIN = (
     "an earlier run of this restore made it: commands of hooks that were not begun then "
     "are run now"
 )
+_UNMET = "is for none of the Pods that this restore creates: nothing of it is run"
 _NO_LIMIT = "a timeout has no effect: init containers have no time limit"
 
 
@@ -41,6 +42,7 @@ class HookNotices:
         self._commands = commands
         self._found: dict[str, list[ResourceIdentifier]] = {}
         self._odd: dict[str, list[ResourceIdentifier]] = {}
+        self._met: set[str] = set()
 
     def see(self, entry: PlanEntry, content: Content) -> None:
         """Look at an item that would be written; a Pod that exists gets no hooks."""
@@ -59,6 +61,9 @@ class HookNotices:
     def see_planned(self, entries: Iterable[PlanEntry]) -> None:
         """Look at the lines of the plan."""
         for entry in entries:
+            is_pod = entry.target.group_resource == well_known.PODS
+            if is_pod and entry.precondition is not None:  # it may be meant, and is there
+                self._met.update(x for rules in self._all_rules() for x in rules.names)
             if entry.hooks:
                 is_seen = entry.precondition is not None
                 is_old = is_seen and entry.action is not PlanAction.RECREATE
@@ -69,6 +74,11 @@ class HookNotices:
             return  # nothing in them can be odd
         for sentence in (*init_oddities(content), *exec_oddities(content)):
             self._odd.setdefault(sentence, []).append(target)
+        for rules in self._all_rules():
+            self._met.update(rules.names_for(target, content))
+
+    def _all_rules(self) -> Iterator[InitHooks | ExecHooks]:
+        yield from (rules for rules in (self._hooks, self._commands) if rules is not None)
 
     def _note(self, what: str, target: ResourceIdentifier) -> None:
         self._found.setdefault(what, []).append(target)
@@ -80,5 +90,8 @@ class HookNotices:
                 yield Notice(what=what, items=tuple(self._found[what]))
         for sentence, targets in self._odd.items():
             yield Notice(what=sentence, items=tuple(targets))
+        for name in dict.fromkeys(x for rules in self._all_rules() for x in rules.names):
+            if name not in self._met:
+                yield Notice(what=f"hook {name} {_UNMET}")
         for name in self._hooks.timed if self._hooks is not None else ():
             yield Notice(what=f"hook {name}: {_NO_LIMIT}")

@@ -309,11 +309,16 @@ class NoticeBook:
 
     def see_claims(self, lines: Iterable[ClaimLine], *, same_cluster: bool) -> None:
         """Look at what becomes of the claims."""
+        lacking: dict[str, list[ResourceIdentifier]] = {}
         for line in lines:
+            for problem in line.problems:
+                lacking.setdefault(problem, []).append(line.target)
             if line.loses_data:
                 self._note(_EMPTY, line.target)
             elif line.keeps_volume and not same_cluster:
                 self._note(_SOURCE_DISK, line.target)
+        for problem, targets in lacking.items():
+            self._named.append(Notice(what=problem, items=tuple(targets)))
 
     def notices(self) -> tuple[Notice, ...]:
         """Everything that was found, the far-reaching first."""

@@ -16,6 +16,7 @@ import attrs
 
 from kbackup._kits.log_capture import LogCapture
 from kbackup._kits.versions import installed_version
+from kbackup._kits.words import plural
 from kbackup._kits.workers import Cancelled
 from kbackup.archive import ArchiveContents
 from kbackup.catalog.engine import lost_items
@@ -476,9 +477,9 @@ def _log_end(run: Run, result: RestoreResult) -> None:
     counts = Counter(outcome.action for outcome in result.outcomes)
     done = ", ".join(f"{n} {action}" for action, n in sorted(counts.items()))
     run.logger.info(
-        "%s: %s; %d warnings, %d errors",
+        "%s: %s; %s, %s",
         status.phase,
         done or "no items",
-        status.warnings,
-        status.errors,
+        plural(status.warnings, "warning"),
+        plural(status.errors, "error"),
     )

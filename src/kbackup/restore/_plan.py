@@ -14,7 +14,7 @@ import attrs
 from kbackup._kits.durations import format_duration
 from kbackup._kits.times import format_time
 from kbackup._kits.views import Table, html_of
-from kbackup._kits.words import first_few
+from kbackup._kits.words import first_few, plural
 from kbackup.models import (
     Difference,
     ItemPredicate,
@@ -128,7 +128,8 @@ class PlanHead:
             + f", {self.cluster_version or 'version unknown'}",
             f"cluster   {self.cluster_uid or 'uid not readable'}",
             f"backup    of {self._origin()}, {self.backup_phase or 'without a phase'}, {age}",
-            f"          {self.backup_warnings} warnings, {self.backup_errors} errors",
+            f"          {plural(self.backup_warnings, 'warning')}, "
+            f"{plural(self.backup_errors, 'error')}",
         ]
         lines += [f"          not covered: {text}" for text in self.not_covered]
         if self.modifiers:
@@ -248,6 +249,8 @@ class RestorePlan:
         )
         if more := [f"{n} second writes for {what}" for n, what in numbers if n]:
             text += f"; {', '.join(more)}"
+        if failing := sum(bool(entry.errors) for entry in self.entries):
+            text += f"; {plural(failing, 'item')} with errors"
         return text
 
     def __str__(self) -> str:

@@ -41,6 +41,7 @@ class Policies:
         general: Where nothing more is said.
         named: By object of the target, and by type.
         namespaced: Of all that are in a namespace; None: the general rules.
+        objects: What each name of an object may mean: one may be of several types.
     """
 
     general: ExistingRules
@@ -48,6 +49,7 @@ class Policies:
         factory=dict
     )
     namespaced: ExistingRules | None = None
+    objects: Mapping[str, tuple[ResourceIdentifier, ...]] = attrs.field(factory=dict)
 
     def of(self, target: ResourceIdentifier) -> ExistingRules:
         """The rules for one object of the target."""
@@ -93,6 +95,7 @@ def make_policies(
     broken: list[str] = []
     unknown: list[str] = []
     namespaced = None
+    objects: dict[str, tuple[ResourceIdentifier, ...]] = {}
     for name, policy in options.existing_policies.items():
         rules = _rules_of(policy, general, force=options.force_conflicts)
         if name == _ALL:
@@ -104,12 +107,14 @@ def make_policies(
             broken.append(f"{_OPTION}: neither target nor backup has a type {name}")
         if policy == "recreate":
             broken += _guarded(name, types)
-        for meant in _meant(name, types, broken):
-            named[meant] = rules
+        meant = tuple(_meant(name, types, broken))
+        named.update(dict.fromkeys(meant, rules))
+        if refs := tuple(x for x in meant if isinstance(x, ResourceIdentifier)):
+            objects[name] = refs
     if broken:
         slips = [names.nearest(type_of(name)) for name in unknown]
         raise InvalidSpecError(broken, hint=suggestion("type", slips))
-    return Policies(general, named, namespaced)
+    return Policies(general, named, namespaced, objects)
 
 
 def _general_rules(spec: RestoreSpec, options: RestoreOptions) -> ExistingRules:

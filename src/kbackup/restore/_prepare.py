@@ -64,7 +64,7 @@ from kbackup.restore._settings import needs_settings
 from kbackup.restore._source import opened, read_digest, read_manifest, read_volumes
 from kbackup.restore._statuses import make_status_rules
 from kbackup.restore._types import ServedTypes
-from kbackup.restore._unmet import Mappings, unmet_namespaces
+from kbackup.restore._unmet import Mappings, unmet_namespaces, unmet_policies
 from kbackup.restore._version_priority import FoundPriority
 
 
@@ -95,7 +95,10 @@ def look(
                 # In namespaces that are not there yet no write can be tried.
                 if refused := refusals(request.cluster, planned.entries):
                     planned.book.say(refused)
-        named = unmet_namespaces(request.spec.namespace_mapping, planned.entries)
+        named = (
+            *unmet_namespaces(request.spec.namespace_mapping, planned.entries),
+            *unmet_policies(request.policies.objects, planned.entries),
+        )
         for sentence in (*told, *notices, *named, *mappings.sentences()):
             planned.book.say(sentence)
         if asked.settings is not None and asked.settings.unreadable:

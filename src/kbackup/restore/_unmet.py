@@ -1,8 +1,9 @@
-"""Mappings that meet nothing: what they were meant for comes back under its old name.
+"""Names that meet nothing: what they were meant for is done as though they were not said.
 
 While a plan is made, the user's mappings note what they are asked about; a name that was
-never asked about is told in the plan, with the nearest that was. Nothing is refused: one
-mapping may serve many restores.
+never asked about is told in the plan, with the nearest that was. So is an object with a
+policy of its own that is not in the plan. Nothing is refused: one mapping may serve many
+restores.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,7 +12,7 @@ from typing import Any
 import attrs
 
 from kbackup._kits.words import nearest, suggestion
-from kbackup.models import ItemTransform, RestoreOptions
+from kbackup.models import ItemTransform, ResourceIdentifier, RestoreOptions
 from kbackup.restore._plan_entry import PlanEntry
 from kbackup.restore.transforms._base import Renaming
 
@@ -88,6 +89,32 @@ def unmet_namespaces(
     for source in mapping:
         if met and source not in met:
             yield f"namespace mapping: nothing of {source!r} is selected"
+
+
+def unmet_policies(
+    objects: Mapping[str, tuple[ResourceIdentifier, ...]], entries: Iterable[PlanEntry]
+) -> Iterator[str]:
+    """Say which objects that have a policy of their own are not written by the plan.
+
+    Args:
+        objects: What each name may mean, as the target calls it.
+        entries: Of the plan.
+    """
+    if not objects:
+        return
+    targets = {entry.target for entry in entries}
+    for name, meant in objects.items():
+        if targets.isdisjoint(meant):
+            types = {ref.group_resource for ref in meant}
+            known = {
+                each.qualified_name: str(each)
+                for each in targets
+                if each.group_resource in types
+            }
+            near = nearest(meant[0].qualified_name, sorted(known))
+            hint = suggestion("object", [known.get(near, "")])
+            fact = f"existing policies: nothing of this restore is {name}"
+            yield "; ".join(filter(None, (fact, hint)))
 
 
 def _told(fact: str, what: str, names: Met, old: str) -> str:

@@ -89,4 +89,5 @@ __getattr__ = loader(__name__, _MODULES)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    """Name what is there, loaded or not."""
+    return sorted(__all__)

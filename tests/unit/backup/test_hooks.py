@@ -579,3 +579,22 @@ def _log(scene):
     target = io.BytesIO()
     scene.objects.get("backups/b/b-logs.gz", target)
     return gzip.decompress(target.getvalue()).decode()
+
+
+@pytest.mark.parametrize(
+    ("entry", "is_told"),
+    [
+        ({"included_namespaces": ["shpo"]}, True),
+        ({"label_selector": LabelSelector.parse("app=dbb")}, True),
+        ({"included_namespaces": ["shop"]}, False),
+    ],
+    ids=["namespace", "labels", "meant"],
+)
+def test_hooks_for_no_pod(hooked, entry, is_told):
+    """A slip in whom they are for leaves everything unquiesced: that is told."""
+    hooked.load(pod(hooked, "db", {f"{PRE}command": "own"}))
+
+    result = hooked.back_up(hooks=spec_hooks(pre="x", name="freeze", **entry))
+
+    told_of = "hooks 'freeze': none of the Pods is meant: nothing is run"
+    assert (told_of in [x.message for x in result.results.warnings]) is is_told

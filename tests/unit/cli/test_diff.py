@@ -40,12 +40,16 @@ def test_without_a_cluster(changed, monkeypatch, tmp_path):
 
 
 def test_live(changed):
-    """A backup is compared with the cluster, and the way back is shown."""
+    """A backup is compared with the cluster, and the way back is shown.
+
+    What is there and differs comes back only where the restore may change it.
+    """
     done = changed("backup", "diff", "shop-1", "--live")
 
     assert done.code == 0
     assert done.out.startswith(f"from backup shop-1 to cluster simulated:\n{CHANGE}")
-    assert done.next == "Next: kbackup restore plan --from-backup shop-1"
+    back = "kbackup restore plan --from-backup shop-1 --existing-resource-policy update"
+    assert done.next == f"Next: {back}"
 
 
 def test_json(changed):

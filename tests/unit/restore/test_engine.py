@@ -1186,7 +1186,7 @@ def test_the_log_tells_the_run(make_shop):
     assert told[1:3] == ["phase: write", "wave 20: namespaces: 1 created"]
     assert told[3].startswith("not restored: ")
     assert re.fullmatch(r"wave \d+: configmaps: 1 created, 1 failed", told[4])
-    assert told[5] == "PartiallyFailed: 2 created, 1 failed; 0 warnings, 1 errors"
+    assert told[5] == "PartiallyFailed: 2 created, 1 failed; 0 warnings, 1 error"
     assert len(told) == 6
     assert all(" restore=velero/try-1" in line for line in lines)
 

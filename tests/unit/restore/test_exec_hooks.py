@@ -719,3 +719,26 @@ def test_hooks_that_the_plan_does_not_name(scene):
 
     assert errors(result) == ["its hooks are not those of the plan: none is run"]
     assert scene.ran == []
+
+
+@pytest.mark.parametrize("meant", ["app=db", "app=dbb"])
+def test_hooks_for_no_pod(scene, meant):
+    """An entry that no created Pod fits is named in the plan: nothing of it would run."""
+    scene.load(pod())
+    spec = wish(run("load"), name="load", label_selector=LabelSelector.parse(meant))
+
+    plan = scene.shop.engine.plan("try-1", spec)
+
+    none = "hook load is for none of the Pods that this restore creates"
+    assert any(x.what.startswith(none) for x in plan.notices) is (meant == "app=dbb")
+
+
+def test_hooks_for_pods_that_are_there(scene):
+    """Of an entry whose Pods a run before made nothing is said when it is run again."""
+    scene.load(pod())
+    spec = wish(run("load"), name="load")
+
+    scene.shop.engine.run("try-1", spec)
+    plan = scene.shop.engine.plan("try-1", spec)
+
+    assert not [x for x in plan.notices if x.what.startswith("hook load")]

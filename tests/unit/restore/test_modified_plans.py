@@ -109,6 +109,7 @@ def test_a_rule_that_does_not_fit(make_shop):
     assert entry.errors[0].startswith(error)
     assert f"! {error}" in str(plan)
     assert f"! {error}" in plan.summary()
+    assert plan.numbers().endswith("; 1 item with errors")
     assert plan.exit_code == 5
     assert result.restore.status.phase == "PartiallyFailed"
     (told,) = result.results.errors

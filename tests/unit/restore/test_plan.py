@@ -37,7 +37,7 @@ def test_head_that_knows_little():
         "writes to https://10.0.0.1:6443, version unknown",
         "cluster   uid not readable",
         "backup    of a cluster that it does not name, without a phase, of unknown age",
-        "          2 warnings, 1 errors",
+        "          2 warnings, 1 error",
     ]
 
 
@@ -69,7 +69,7 @@ def test_the_head_says_where_it_writes():
         "another cluster",
         "PartiallyFailed",
         "3h0m1s old",
-        "2 warnings, 1 errors",
+        "2 warnings, 1 error",
         "not covered: pods in shop: forbidden",
     ):
         assert words in text

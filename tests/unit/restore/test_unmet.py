@@ -158,3 +158,35 @@ def test_a_mapped_namespace_that_is_not_selected(told):
     said = [each for each in told(spec=spec) if each.startswith("namespace mapping")]
 
     assert said == ["namespace mapping: nothing of 'shop' is selected"]
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("deploy/shop/webb", "deployments.apps/shop/web"),
+        ("ingress/shop/web", ""),
+        ("cm/nowhere/x", ""),
+    ],
+)
+def test_an_object_with_a_policy_that_is_not_restored(told, name, near):
+    """Mistyped, its policy was that of all others without a word."""
+    policies = {name: "recreate", "deployments": "none"}
+    said = told(existing_policies=policies)
+
+    found = [each for each in said if each.startswith("existing policies")]
+    fact = f"existing policies: nothing of this restore is {name}"
+    if name.startswith("ingress"):
+        assert not found  # it is there
+    else:
+        assert found == [f"{fact}; the nearest object is {near}" if near else fact]
+
+
+def test_an_object_with_a_policy_in_a_copy(told):
+    """Policies are for objects of the target: the name in the backup is no match."""
+    spec = RestoreSpec(backup_name="shop-1", namespace_mapping={"shop": "shop-2"})
+    wrong = told(spec=spec, existing_policies={"deploy/shop/web": "recreate"})
+    right = told(spec=spec, existing_policies={"deploy/shop-2/web": "recreate"})
+
+    near = "the nearest object is deployments.apps/shop-2/web"
+    assert f"existing policies: nothing of this restore is deploy/shop/web; {near}" in wrong
+    assert not [each for each in right if each.startswith("existing policies")]

@@ -348,6 +348,8 @@ def test_a_transform_that_chooses_another_class(
     plan = shop.engine.plan("try-1", SPEC, RestoreOptions(transforms=(mapped,)))
 
     assert plan.claims[0].problems == waits
+    named = [x.what for x in plan.notices if "storage class" in x.what]
+    assert named == [*waits]  # above the table, among 30,000 lines
 
 
 # --- an end before the answer ---------------------------------------------------------
