@@ -99,7 +99,7 @@ class PodCommands:
 NO_COMMANDS = PodCommands()
 
 
-class ExecHooks(RestoreRules):
+class ExecHooks(RestoreRules[RestoreRule]):
     """The commands of one restore; immutable, so any thread may ask."""
 
     def __init__(self, hooks: RestoreHooks) -> None:

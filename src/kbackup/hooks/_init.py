@@ -49,7 +49,7 @@ class _Rule(RestoreRule):
     containers: tuple[Content, ...]
 
 
-class InitHooks(RestoreRules):
+class InitHooks(RestoreRules[_Rule]):
     """The init containers of one restore; immutable, so any thread may ask.
 
     Attributes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import attrs
 
@@ -40,10 +40,13 @@ class RestoreRule:
         )
 
 
-class RestoreRules:
+_Rule = TypeVar("_Rule", bound=RestoreRule)
+
+
+class RestoreRules(Generic[_Rule]):
     """The entries of a restore's hooks that have something of one sort; immutable."""
 
-    _rules: Sequence[RestoreRule]
+    _rules: Sequence[_Rule]
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -62,7 +62,9 @@ class HookNotices:
         """Look at the lines of the plan."""
         for entry in entries:
             is_pod = entry.target.group_resource == well_known.PODS
-            if is_pod and entry.precondition is not None:  # it may be meant, and is there
+            if (
+                is_pod and entry.precondition is not None
+            ):  # it may be meant, and is there
                 self._met.update(x for rules in self._all_rules() for x in rules.names)
             if entry.hooks:
                 is_seen = entry.precondition is not None
@@ -78,7 +80,9 @@ class HookNotices:
             self._met.update(rules.names_for(target, content))
 
     def _all_rules(self) -> Iterator[InitHooks | ExecHooks]:
-        yield from (rules for rules in (self._hooks, self._commands) if rules is not None)
+        yield from (
+            rules for rules in (self._hooks, self._commands) if rules is not None
+        )
 
     def _note(self, what: str, target: ResourceIdentifier) -> None:
         self._found.setdefault(what, []).append(target)
@@ -90,7 +94,9 @@ class HookNotices:
                 yield Notice(what=what, items=tuple(self._found[what]))
         for sentence, targets in self._odd.items():
             yield Notice(what=sentence, items=tuple(targets))
-        for name in dict.fromkeys(x for rules in self._all_rules() for x in rules.names):
+        for name in dict.fromkeys(
+            x for rules in self._all_rules() for x in rules.names
+        ):
             if name not in self._met:
                 yield Notice(what=f"hook {name} {_UNMET}")
         for name in self._hooks.timed if self._hooks is not None else ():

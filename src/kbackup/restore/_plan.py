@@ -121,6 +121,7 @@ class PlanHead:
         made = ""
         if self.made_at is not None:  # a plan may be saved, and its backup ages
             made, age = f", planned at {format_time(self.made_at)}", f"{age} then"
+        warnings = plural(self.backup_warnings, "warning")
         lines = [
             f"restore   {self.restore_name} of backup {self.backup_name}{made}",
             f"writes to {self.server}"
@@ -128,8 +129,7 @@ class PlanHead:
             + f", {self.cluster_version or 'version unknown'}",
             f"cluster   {self.cluster_uid or 'uid not readable'}",
             f"backup    of {self._origin()}, {self.backup_phase or 'without a phase'}, {age}",
-            f"          {plural(self.backup_warnings, 'warning')}, "
-            f"{plural(self.backup_errors, 'error')}",
+            f"          {warnings}, {plural(self.backup_errors, 'error')}",
         ]
         lines += [f"          not covered: {text}" for text in self.not_covered]
         if self.modifiers:

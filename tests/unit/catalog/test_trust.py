@@ -185,6 +185,17 @@ def test_not_found(store):
             act("nothing")
 
 
+@pytest.mark.usefixtures("shop")
+@pytest.mark.parametrize(("name", "near"), [("shpo", "shop"), ("nothing", "")])
+def test_the_nearest_name(store, name, near):
+    """Whoever mistypes a name is told what is on record beside it."""
+    for read in (store.get, store.entry, store.open_archive):
+        with pytest.raises(BackupNotFoundError) as caught:
+            read(name)
+
+        assert caught.value.hint == (f"the nearest name is {near}" if near else "")
+
+
 def test_record_of_another_name(store, root):
     """A directory that was renamed is damaged, not another backup."""
     directory = root / "backups/copy"

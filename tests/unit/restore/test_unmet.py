@@ -188,5 +188,8 @@ def test_an_object_with_a_policy_in_a_copy(told):
     right = told(spec=spec, existing_policies={"deploy/shop-2/web": "recreate"})
 
     near = "the nearest object is deployments.apps/shop-2/web"
-    assert f"existing policies: nothing of this restore is deploy/shop/web; {near}" in wrong
+    assert (
+        f"existing policies: nothing of this restore is deploy/shop/web; {near}"
+        in wrong
+    )
     assert not [each for each in right if each.startswith("existing policies")]
