@@ -137,7 +137,7 @@ def _describe_backup(
         *_policy_lines(backup, manifest, details=details),
         *([f"State:        {entry.state}: {entry.reason}"] if entry.reason else []),
         *([f"Copies:       {present} of {expected}"] if expected > 1 else []),
-        *_volume_lines(volumes, details=details),
+        *_volume_lines(volumes, ours=manifest is not None, details=details),
         *(() if damage else _coverage_lines(manifest, details=details)),
         *([f"Damaged:      {damage or unknown}"] if damage or unknown else []),
         *_result_lines(results, details=details),
@@ -240,10 +240,21 @@ def _volumes(store: BackupStore, name: str) -> tuple[tuple[VolumeRecord, ...], s
         return (), str(exc)
 
 
-def _volume_lines(volumes: Iterable[VolumeRecord], *, details: bool) -> list[str]:
-    """Return which volumes have data, and which have none."""
+def _volume_lines(
+    volumes: Iterable[VolumeRecord], *, ours: bool, details: bool
+) -> list[str]:
+    """Return which volumes have data, and which have none.
+
+    A claim that was bound to no volume is told apart, where *ours* says that the records
+    name the volumes; Velero's may not.
+    """
     lines = []
-    by_data = sorted(volumes, key=_what_of_volume)
+    bound: list[VolumeRecord] = []
+    unbound: list[VolumeRecord] = []
+    for volume in volumes:
+        has_none = ours and not volume.volume and volume.data == "none"
+        (unbound if has_none else bound).append(volume)
+    by_data = sorted(bound, key=_what_of_volume)
     for (_, data, skipped), group in groupby(by_data, key=_what_of_volume):
         names = [volume.claim or volume.volume for volume in group]
         have = "has" if len(names) == 1 else "have"
@@ -254,6 +265,9 @@ def _volume_lines(volumes: Iterable[VolumeRecord], *, details: bool) -> list[str
             what = f"data in this backup ({data}), not restored by this version:"
         lines.append(f"{plural(len(names), 'volume')} {have} {what}")
         lines += _some((f"  {each}" for each in names), details=details)
+    if unbound:
+        lines.append(f"{plural(len(unbound), 'claim')} had no volume:")
+        lines += _some((f"  {each.claim}" for each in unbound), details=details)
     return lines
 
 

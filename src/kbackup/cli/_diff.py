@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,12 +14,25 @@ from kbackup.cli._place import meant_backup
 from kbackup.cli._progress import show_progress
 from kbackup.cli._session import Session
 from kbackup.cli._signals import cancel_on_signal
+from kbackup.cli._typed import typed_value
 from kbackup.cli._types import Selector
 
 if TYPE_CHECKING:
     from kbackup.models import Difference
 
 _INCOMPLETE = 3
+_AT_RESTORE = {
+    "namespaces": "--include-namespaces",
+    "resources": "--include-resources",
+    "selector": "--selector",
+    "namespace_mappings": "--namespace-mappings",
+    "redact": "--redact",
+    "damaged": "--damaged",
+}
+_POLICIES = {  # by whether an object is in a namespace
+    True: "--existing-resource-policy",
+    False: "--existing-cluster-resource-policy",
+}
 
 
 @click.command(cls=Command)
@@ -79,12 +94,22 @@ def diff(
             found = store.diff(name, other, **wanted, cancel=token)
     print_document(session, found.to_json(), lambda: echo(str(found)))
     if live and (found.removed or found.changed):
-        back = f"kbackup restore plan --from-backup {name}"
-        if found.changed:  # by default what exists is left as it is
-            back += " --existing-resource-policy update"
-        say_next(session, back)
+        say_next(session, _way_back(name, found, flags))
     code = found.exit_code
     return code if detailed_exitcode or code == _INCOMPLETE else 0
+
+
+def _way_back(name: str, found: Difference, flags: Mapping[str, Any]) -> str:
+    """Return the command that plans to undo what was found, in the same place."""
+    words = ["kbackup", "restore", "plan", "--from-backup", name]
+    for flag, option in _AT_RESTORE.items():
+        if flags[flag]:
+            words += [option, *typed_value(flags[flag], ":")]
+    scopes = {bool(item.identifier.namespace) for item in found.changed}
+    for is_namespaced, option in _POLICIES.items():
+        if is_namespaced in scopes:  # by default what exists is left as it is
+            words += [option, "update"]
+    return shlex.join(words)
 
 
 def _held_against_cluster(

@@ -37,7 +37,7 @@ def as_typed(session: Session, flags: Mapping[str, Any]) -> str:
             words.append(f"{option}=false")
         else:
             separator = "=" if param.name == "existing_policies" else ":"
-            words += [option, *_typed_value(value, separator)]
+            words += [option, *typed_value(value, separator)]
     return shlex.join(words)
 
 
@@ -50,7 +50,7 @@ def _typed_settings(settings: Mapping[str, Mapping[str, str]]) -> list[str]:
     ]
 
 
-def _typed_value(value: Any, separator: str) -> list[str]:
+def typed_value(value: Any, separator: str) -> list[str]:
     """Return an option's value as it is typed; none for a flag."""
     if value is True:
         return []

@@ -222,8 +222,9 @@ def test_many_gaps_are_cut_and_counted(kbackup, simulated):
     short = kbackup("backup", "describe", "a").out
     long = kbackup("backup", "describe", "a", "--details").out
 
-    assert "13 volumes have no data in this backup:" in short
-    assert "... and 3 more: --details" in short
+    assert "1 volume has no data in this backup:\n  shop/orders\n" in short
+    assert "12 claims had no volume:\n  shop/data-0\n" in short
+    assert "... and 2 more: --details" in short
     assert "shop/data-11" in long
 
 

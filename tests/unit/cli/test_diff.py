@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import time
 
@@ -50,6 +51,45 @@ def test_live(changed):
     assert done.out.startswith(f"from backup shop-1 to cluster simulated:\n{CHANGE}")
     back = "kbackup restore plan --from-backup shop-1 --existing-resource-policy update"
     assert done.next == f"Next: {back}"
+
+
+def test_the_way_back_of_a_copy(changed, simulated):
+    """The restore that is named is into the copy, and of no more than was compared."""
+    cluster = simulated.connect()
+    copy = ("--namespace-mappings", "shop:copy")
+    chosen = ("--resources", "cm,roles", "-l", "app!=none")
+    done = changed("restore", "create", "--from-backup", "shop-1", *copy, "--yes")
+    assert done.code == 0, done.err
+    maps = cluster.discover().resolve("configmaps")
+    cluster.patch(maps, "settings", {"data": {"currency": "X"}}, namespace="copy")
+    cluster.close()
+
+    done = changed(
+        "backup", "diff", "shop-1", "--live", "--namespaces", "shop", *copy, *chosen
+    )
+
+    assert "shop/settings -> copy/settings" in done.out
+    assert done.next.removeprefix(
+        "Next: kbackup restore plan --from-backup shop-1 "
+    ) == (
+        "--include-namespaces shop --include-resources cm,roles "
+        "--selector 'app notin (none)' --namespace-mappings shop:copy "
+        "--existing-resource-policy update"
+    )
+    again = changed(*shlex.split(done.next)[2:])
+    assert "1 update" in again.out
+
+
+def test_the_way_back_of_what_is_in_no_namespace(changed, simulated):
+    """Of cluster-scoped objects the other policy decides."""
+    with simulated.connect() as cluster:
+        volumes = cluster.discover().resolve("persistentvolumes")
+        cluster.patch(volumes, "pv-orders", {"metadata": {"labels": {"a": "b"}}})
+
+    done = changed("backup", "diff", "shop-1", "--live", "--resources", "pv")
+
+    assert done.next.endswith("--existing-cluster-resource-policy update")
+    assert "--existing-resource-policy" not in done.next
 
 
 def test_json(changed):
