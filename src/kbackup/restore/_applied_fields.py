@@ -84,12 +84,11 @@ def applied_of(desired: Content, stored: Content, live: Content) -> Applied:
 
     Args:
         desired: As it would be created.
-        stored: As the backup has it, with its managedFields.
+        stored: As the backup has it, with its managedFields; maybe in another version,
+            from which it was converted: what that moved is a change.
         live: As the target has it, with its managedFields.
     """
-    users = _union(_trees(stored, lambda name: name not in _OF_THE_CLUSTER))
-    body = _selected(desired, users) if users else dict(desired)
-    body = _with_changes(body, desired, stored)
+    body = _with_changes(_of_users(desired, stored), desired, stored)
     body |= {key: desired[key] for key in _IDENTITY}
     metadata = desired["metadata"]
     place = {key: metadata[key] for key in _PLACE if key in metadata}
@@ -102,12 +101,12 @@ def applied_of(desired: Content, stored: Content, live: Content) -> Applied:
         is_own=any(clash.manager == MANAGER for clash in clashes),
         lists=_union([*_every_tree(stored), *_every_tree(live)]),
         given_up=_union(
-            entry.get("fieldsV1") or {}
+            _tree_of(entry)
             for entry in _entries(live)
             if _is_applied(entry)
         ),
         others=_union(
-            entry.get("fieldsV1") or {}
+            _tree_of(entry)
             for entry in _entries(live)
             if not _is_applied(entry)
         ),
@@ -125,16 +124,12 @@ def _is_applied(entry: Content) -> bool:
     return (entry.get("manager"), entry.get("operation")) == _APPLIED
 
 
-def _trees(content: Content, wanted: Any) -> Iterator[Tree]:
-    """The fields of an object itself, of the managers that are wanted."""
-    for entry in _entries(content):
-        if not entry.get("subresource") and wanted(entry.get("manager")):
-            yield entry.get("fieldsV1") or {}
+def _tree_of(entry: Content) -> Tree:
+    return entry.get("fieldsV1") or {}
 
 
 def _every_tree(content: Content) -> Iterator[Tree]:
-    for entry in _entries(content):
-        yield entry.get("fieldsV1") or {}
+    return map(_tree_of, _entries(content))
 
 
 def _union(trees: Iterable[Tree]) -> dict[str, Any]:
@@ -162,7 +157,7 @@ def _clashes_of(body: Content, live: Content) -> Iterator[Clash]:
         if _is_applied(entry) and not entry.get("subresource"):
             continue
         manager = str(entry.get("manager") or "nobody by name")
-        for field in _clashing(entry.get("fieldsV1") or {}, live, body, ""):
+        for field in _clashing(_tree_of(entry), live, body, ""):
             if (field, manager) not in seen:
                 seen.add((field, manager))
                 yield Clash(field, manager)
@@ -224,6 +219,38 @@ def _element(elements: Iterable[Any], keys: Content) -> Any:
 
 
 # --- what is sent ---------------------------------------------------------------------
+
+
+def _of_users(desired: Content, stored: Content) -> dict[str, Any]:
+    """What of a desired item is its users', and not the cluster's own.
+
+    Where a server tells nothing of a user, or names the user's fields as another version
+    has them, it is all that is not known to be the cluster's.
+    """
+    own = [entry for entry in _entries(stored) if not entry.get("subresource")]
+    of_cluster = [x for x in own if x.get("manager") in _OF_THE_CLUSTER]
+    of_users = [entry for entry in own if entry not in of_cluster]
+    users = _union(map(_tree_of, of_users))
+    if users and all(_is_readable(entry, stored) for entry in of_users):
+        found: dict[str, Any] = _selected(desired, users)
+        return found
+    cluster = _union(map(_tree_of, of_cluster)) if users else {}
+    rest: dict[str, Any] = _without(desired, cluster, users, {})
+    return rest
+
+
+def _is_readable(entry: Content, content: Content) -> bool:
+    """Whether an object has the fields of a manager by the names that it knows them by."""
+    is_of_version = entry.get("apiVersion") == content.get("apiVersion")
+    return is_of_version or _has_all(content, _tree_of(entry))
+
+
+def _has_all(value: Any, tree: Tree) -> bool:
+    if value is _ABSENT:
+        return False
+    return all(
+        _has_all(_step(value, step), sub) for step, sub in tree.items() if step != "."
+    )
 
 
 def _selected(value: Any, tree: Tree) -> Any:

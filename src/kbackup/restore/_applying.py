@@ -16,6 +16,7 @@ from kbackup.models import APIResource
 from kbackup.plugins import Run
 from kbackup.restore._answers import Answer
 from kbackup.restore._applied_fields import Applied, applied_of
+from kbackup.restore._converting import as_stored
 from kbackup.restore._desired import Desired
 from kbackup.restore._dropped import warn_of_dropped
 from kbackup.restore._existing import Content, ExistingRules, Verdict, decide
@@ -57,7 +58,7 @@ def judge(
 
     Args:
         desired: As it would be created.
-        stored: As the backup has it.
+        stored: As the backup has it, in the version that it has there.
         live: As the target has it; it is cleaned in place.
         rules: Of this object.
         hide: The differences show no values.
@@ -109,7 +110,8 @@ class Applier:
         if live is None or item is None:
             return Attempt(action=SKIPPED, reason=GONE, moved=True)
         seen, rules = Precondition.of(live), self._policies.of(entry.target)
-        found = judge(desired.content, item.content, live, rules)
+        stored = as_stored(item).content
+        found = judge(desired.content, stored, live, rules)
         verdict = found.verdict
         if verdict.action is PlanAction.UNCHANGED:
             answered = not self._server.lost_an_answer(entry)

@@ -34,11 +34,11 @@ class ConvertedItem(Item, frozen=True, kw_only=True, gc=False):
     """An item in another version than it is stored in, or as it is stored.
 
     Attributes:
-        stored_version: Its apiVersion in the backup.
+        stored: The item as it is in the backup.
         refusal: Why it cannot be converted, field by field: then it is as it is stored.
     """
 
-    stored_version: str
+    stored: Item
     refusal: str = ""
 
 
@@ -87,16 +87,21 @@ class Conversions:
             raw=_encode(body) if changes else item.raw,
             api_version=conversion.target if changes else item.api_version,
             kind=item.kind,
-            stored_version=item.api_version,
+            stored=item,
             refusal=refusal,
         )
+
+
+def as_stored(item: Item) -> Item:
+    """Return an item as the backup has it, before any conversion."""
+    return item.stored if isinstance(item, ConvertedItem) else item
 
 
 def with_conversion(entry: PlanEntry, item: ConvertedItem) -> PlanEntry:
     """Return the line of an item that says from which version it is converted."""
     if item.refusal or entry.action is PlanAction.SKIP:
         return entry
-    return replace(entry, converted_from=item.stored_version)
+    return replace(entry, converted_from=item.stored.api_version)
 
 
 def told_conversions(entries: Iterable[PlanEntry]) -> Iterator[str]:

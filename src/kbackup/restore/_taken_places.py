@@ -12,6 +12,7 @@ from kbackup._kits.controlled import Role, ownership
 from kbackup.hooks import has_init_containers
 from kbackup.restore._adoption import awaits_owner, made_idle
 from kbackup.restore._applying import judge
+from kbackup.restore._converting import as_stored
 from kbackup.restore._desired import Desired, DesiredMaker
 from kbackup.restore._existing import Verdict, can_be_applied, decide
 from kbackup.restore._field_managers import lacks_managers
@@ -99,7 +100,7 @@ class TakenPlaces:
         hide = self._request.hides(case.item)
         if not rules.apply or not can_be_applied(desired.content):
             return decide(desired.content, cleaned(live), rules, hide=hide), ""
-        stored = case.item.content
+        stored = as_stored(case.item).content
         found = judge(desired.content, stored, live, rules, hide=hide)
         return found.verdict, "force" if found.forces else "apply"
 
