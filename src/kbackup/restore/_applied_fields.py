@@ -59,11 +59,14 @@ class Applied:
         clashes: With whom, were it not forced; kbackup's own earlier writes aside.
         is_own: Some fields are kbackup's from an earlier write, which counts as another
             manager: to take them from itself, it has to force.
+        unnamed: Other managers of the live object that know some of their fields by the
+            names of another version, with that: what clashes with them is not known.
     """
 
     body: dict[str, Any]
     clashes: tuple[Clash, ...]
     is_own: bool
+    unnamed: tuple[str, ...]
     _lists: Tree
     _given_up: Tree
     _others: Tree
@@ -99,16 +102,13 @@ def applied_of(desired: Content, stored: Content, live: Content) -> Applied:
         body=body,
         clashes=tuple(clash for clash in clashes if clash.manager != MANAGER),
         is_own=any(clash.manager == MANAGER for clash in clashes),
+        unnamed=tuple(dict.fromkeys(_unnamed(live))),
         lists=_union([*_every_tree(stored), *_every_tree(live)]),
         given_up=_union(
-            _tree_of(entry)
-            for entry in _entries(live)
-            if _is_applied(entry)
+            _tree_of(entry) for entry in _entries(live) if _is_applied(entry)
         ),
         others=_union(
-            _tree_of(entry)
-            for entry in _entries(live)
-            if not _is_applied(entry)
+            _tree_of(entry) for entry in _entries(live) if not _is_applied(entry)
         ),
     )
 
@@ -149,6 +149,15 @@ def _joined(left: Tree, right: Tree) -> dict[str, Any]:
         else:  # an empty one is a field as a whole
             joined[step] = _joined(there, inner) if there and inner else {}
     return joined
+
+
+def _unnamed(live: Content) -> Iterator[str]:
+    for entry in _entries(live):
+        manager = str(entry.get("manager") or "nobody by name")
+        if manager == MANAGER or entry.get("subresource"):
+            continue
+        if not _is_readable(entry, live):
+            yield f"{manager} ({entry.get('apiVersion')})"
 
 
 def _clashes_of(body: Content, live: Content) -> Iterator[Clash]:
@@ -241,8 +250,10 @@ def _of_users(desired: Content, stored: Content) -> dict[str, Any]:
 
 def _is_readable(entry: Content, content: Content) -> bool:
     """Whether an object has the fields of a manager by the names that it knows them by."""
-    is_of_version = entry.get("apiVersion") == content.get("apiVersion")
-    return is_of_version or _has_all(content, _tree_of(entry))
+    if entry.get("apiVersion") == content.get("apiVersion"):
+        return True
+    tree = _tree_of(entry).items()
+    return _has_all(content, {step: sub for step, sub in tree if step != "f:status"})
 
 
 def _has_all(value: Any, tree: Tree) -> bool:

@@ -68,22 +68,36 @@ def judge(
     verdict = decide(applied.goal(live), live, rules, hide=hide)
     if verdict.action is not PlanAction.UPDATE:
         return Judgement(verdict, applied, forces=False)
-    clashes = applied.clashes
-    named = first_few([str(clash) for clash in clashes])
-    if clashes and not rules.force:
+    against = _against(applied)
+    # To take its own fields from itself kbackup has to force, and nobody would say
+    # whose else it takes with them.
+    is_refused = bool(applied.clashes) or (bool(applied.unnamed) and applied.is_own)
+    if is_refused and not rules.force:
         verdict = Verdict(
             action=PlanAction.CONFLICT,
-            reason=f"{named}; {_FORCE}",
+            reason=f"{against}; {_FORCE}",
             differences=verdict.differences,
         )
         return Judgement(verdict, applied, forces=False)
     reason = f"kbackup manages {applied.managed()} afterwards"
-    if clashes:
-        reason = f"{reason}; taken from its manager: {named}"
+    if against:
+        told = "taken from its manager" if rules.force else "refused where that clashes"
+        reason = f"{reason}; {told}: {against}"
     verdict = Verdict(
         action=verdict.action, reason=reason, differences=verdict.differences
     )
-    return Judgement(verdict, applied, forces=bool(clashes))
+    return Judgement(verdict, applied, forces=rules.force and bool(against))
+
+
+def _against(applied: Applied) -> str:
+    """Who has set something otherwise, or may have; empty: nobody."""
+    told = [first_few([str(clash) for clash in applied.clashes])] * bool(
+        applied.clashes
+    )
+    if applied.unnamed:
+        names = first_few(list(applied.unnamed))
+        told.append(f"what has other names in this version is managed by {names}")
+    return "; ".join(told)
 
 
 class Applier:

@@ -7,6 +7,8 @@ from conversion_samples import NAMESPACE, SELECTOR, backend, item, paths
 from kbackup.models import RestoreOptions, RestoreSpec
 from kbackup.restore import PlanAction
 from kbackup.restore._applied_fields import applied_of
+from kbackup.restore._applying import judge
+from kbackup.restore._existing import ExistingRules
 
 SPACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
 SPEC = RestoreSpec(backup_name="shop-1")
@@ -75,7 +77,9 @@ def test_what_a_conversion_moved_is_applied(make_shop, by):
     made = shop.object(INGRESSES, NAMESPACE, "web")
     assert made["spec"] == live(80)["spec"]
     assert made["metadata"]["annotations"] == {"a": "1", "b": "2"}
-    (ours,) = [x for x in made["metadata"]["managedFields"] if x["operation"] == "Apply"]
+    (ours,) = [
+        x for x in made["metadata"]["managedFields"] if x["operation"] == "Apply"
+    ]
     assert (ours["manager"], ours["apiVersion"]) == ("kbackup", V1)
     assert line(again).action is PlanAction.UNCHANGED
     assert line(other).action is PlanAction.UNCHANGED
@@ -88,7 +92,9 @@ def test_what_a_scaler_chose_is_not_applied_for_a_conversion(make_shop):
     of_user = {"f:spec": {"f:template": {}}}
     scaled = {"f:spec": {"f:replicas": {}}}
     old = managed(old, "kubectl", of_user)
-    shop = make_shop([SPACE, managed(old, "kube-controller-manager", scaled)], as_is=True)
+    shop = make_shop(
+        [SPACE, managed(old, "kube-controller-manager", scaled)], as_is=True
+    )
     now = {"replicas": 7, "selector": SELECTOR, "template": template("web:2")}
     shop.simulated.load([SPACE, item("apps/v1", "Deployment", "web", now)])
 
@@ -117,6 +123,37 @@ def test_fields_of_another_version_than_the_stored_one():
 
     assert body["metadata"]["annotations"] == annotations
     assert body["spec"] == {"maxReplicas": 3}
+
+
+@pytest.mark.parametrize(
+    ("manager", "force", "action", "forces", "told"),
+    [
+        (
+            "team",
+            False,
+            PlanAction.UPDATE,
+            False,
+            "refused where that clashes: what has",
+        ),
+        ("team", True, PlanAction.UPDATE, True, "taken from its manager: what has"),
+        ("kbackup", False, PlanAction.CONFLICT, False, "what has"),
+        ("kbackup", True, PlanAction.UPDATE, True, "taken from its manager: what has"),
+    ],
+    ids=["asked", "forced", "with fields of our own", "with those forced"],
+)
+def test_a_manager_whose_fields_have_other_names(manager, force, action, forces, told):
+    """What it manages of the live object is not known: it is told, not taken unasked."""
+    desired = live(80)
+    there = managed(live(81), "old-tool", {"f:spec": {"f:backend": {}}}, OLD)
+    if manager == "kbackup":
+        there = managed(there, manager, {"f:spec": {"f:rules": {}}})
+    rules = ExistingRules(update=True, apply=True, force=force)
+
+    found = judge(desired, desired, there, rules)
+
+    assert (found.verdict.action, found.forces) == (action, forces)
+    by = f"{told} other names in this version is managed by old-tool ({OLD})"
+    assert by in found.verdict.reason
 
 
 def test_an_item_that_moved_between_plan_and_apply(make_shop):
