@@ -17,12 +17,14 @@ from kbackup._kits.kinds import is_built_in
 from kbackup.archive import ArchiveContents
 from kbackup.cluster import Discovery
 from kbackup.models import GroupResource, ResourceIdentifier, well_known
+from kbackup.restore._converting import conversion_for
 from kbackup.restore._reads import MemoReader
 
 LISTED = "the list of versions names it"
 PREFERRED = "the target prefers it"
 STORED = "the target stores it, and a webhook converts the others"
 BEST = "the best that both have"
+CONVERTED = "the target has none of them, and this one can be converted"
 NO_CHOICE = "no type is in the backup in several versions: there is nothing to choose"
 
 
@@ -76,6 +78,8 @@ def choose_versions(
     discovery: Discovery,
     reader: MemoReader,
     priority: Mapping[str, Sequence[str]],
+    *,
+    convert: bool,
 ) -> tuple[ChosenVersion, ...]:
     """Return the types that are restored in another version than the source preferred.
 
@@ -86,6 +90,7 @@ def choose_versions(
             preferred it, for then its definition comes from there.
         reader: The target.
         priority: The versions that the user wants first, by type.
+        convert: What the target does not serve is converted.
     """
     found = []
     for resource in types:
@@ -100,6 +105,8 @@ def choose_versions(
             preferred = _preferred(resource, discovery, reader)
             listed = priority.get(str(resource), ())
             choice = _choice(stored, served, preferred, listed)
+            if choice is None and convert:
+                choice = _convertible(contents, resource, stored, discovery)
             if choice is not None and choice[0] != stored[0]:
                 version, reason = choice
                 found.append(
@@ -135,6 +142,21 @@ def _choice(
     if preferred[0] in both:
         return preferred
     return (both[0], BEST) if both else None
+
+
+def _convertible(
+    contents: ArchiveContents,
+    resource: GroupResource,
+    stored: Sequence[str],
+    discovery: Discovery,
+) -> tuple[str, str] | None:
+    """Return the first version that can be converted, and why; None: none can."""
+    kind = contents.of_type(resource).head[1]
+    for version in stored:
+        head = (f"{resource.group}/{version}", kind)
+        if conversion_for(resource, head, discovery) is not None:
+            return version, CONVERTED
+    return None
 
 
 def _preferred(

@@ -122,13 +122,16 @@ def _in_chosen_versions(
     priority = options.restore_resources_version_priority or {}
     types = tuple(filter(request.filters.wants_type, contents.resources()))
     discovery, found = request.discovery, asked.priority or FoundPriority()
-    chosen = choose_versions(contents, types, discovery, request.reader, priority)
+    reader, convert = request.reader, options.convert
+    chosen = choose_versions(
+        contents, types, discovery, reader, priority, convert=convert
+    )
     notices = [*filter(None, [found.notice])]
     notices += without_effect(contents, discovery, priority)
     versions = PlanVersions(chosen=chosen, source=found.source)
     contents = contents.in_versions(versions_of(chosen))
     conversions = request.conversions
-    if chosen and conversions.by_head:  # what was chosen needs none
+    if chosen and convert:  # what was chosen needs others, or none
         conversions = needed_conversions(contents, discovery)
     request = attrs.evolve(request, versions=versions, conversions=conversions)
     return request, contents, notices
