@@ -334,3 +334,40 @@ def test_definitions_of_old_on_a_server_of_today(cluster, store, namespace, old_
     assert plain.converted_from == ""
     assert result.results.errors == ()
     assert f"orders.{old_type}" in {x.identifier.name for x in result.outcomes}
+
+
+@pytest.mark.parametrize("spoken", [[], ["ingresses.extensions"]], ids=["all", "old"])
+def test_each_object_comes_once_where_versions_are_gone(  # noqa: PLR0917 - fixtures
+    real_cluster, new_cluster, cluster, store, namespace, spoken
+):
+    """Of an Ingress of two groups and three versions, and a Role of two, one is written."""
+    fill(real_cluster, namespace)
+    path = f"/apis/extensions/v1beta1/namespaces/{namespace}/ingresses"
+    backend = {"serviceName": "web", "servicePort": 80}
+    body = {"metadata": {"name": "web"}, "spec": {"backend": backend}}
+    create(real_cluster, path, body)
+    spec = BackupSpec(included_namespaces=[namespace], included_resources=spoken)
+    BackupEngine(cluster, store).run("every", spec, EVERY)
+    restore = RestoreSpec(backup_name="every")
+
+    with Cluster.connect(new_cluster.kubeconfig) as target:
+        engine = RestoreEngine(target, store)
+        plan = engine.plan("r", restore, CHOOSE)
+        loaded = RestorePlan.from_json(json.loads(json.dumps(plan.to_json())))
+        result = engine.apply(loaded)
+        again = engine.plan("r-2", restore, CHOOSE)
+
+    written = [x for x in plan.entries if x.action.writes and x.target.name == "web"]
+    kinds = ["Ingress"] if spoken else ["HorizontalPodAutoscaler", "Ingress", "Role"]
+    assert sorted(x.kind for x in written) == kinds
+    (found,) = [x for x in written if x.kind == "Ingress"]
+    assert found.api_version == "networking.k8s.io/v1"
+    assert found.converted_from == ("extensions/v1beta1" if spoken else "")
+    assert result.results.errors == ()
+    assert again.is_empty
+    assert not again.counts[PlanAction.CONFLICT]
+    place = f"/apis/networking.k8s.io/v1/namespaces/{namespace}/ingresses"
+    _, live = new_cluster.request("GET", place)
+    assert [x["metadata"]["name"] for x in live["items"]] == ["web"]
+    to = {"service": {"name": "web", "port": {"number": 80}}}
+    assert live["items"][0]["spec"] == {"defaultBackend": to}
