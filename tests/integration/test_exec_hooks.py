@@ -13,6 +13,7 @@ from kbackup.errors import ItemNotFoundError, RunCancelledError
 from kbackup.models import (
     BackupSpec,
     EngineSettings,
+    RestoreOptions,
     RestorePhase,
     RestoreSpec,
     from_json,
@@ -56,6 +57,10 @@ def script(text, **more):
     return {"command": ["sh", "-c", text], **more}
 
 
+class KilledError(BaseException):
+    """The process is gone."""
+
+
 class Scene:
     """A namespace of the real cluster is backed up and restored as another one."""
 
@@ -80,12 +85,12 @@ class Scene:
         spec = BackupSpec(included_namespaces=[self.source])
         BackupEngine(self.cluster, self.store).run("b", spec)
 
-    def plan(self, *, hooks=None, cluster=None, **engine):
+    def plan(self, *, hooks=None, cluster=None, options=None, **engine):
         """Plan, as another process would load the plan."""
         engine = RestoreEngine(cluster or self.cluster, self.store, **engine)
         mapping = {self.source: self.copy}
         spec = {"backupName": "b", "namespaceMapping": mapping, "hooks": hooks or {}}
-        plan = engine.plan("r", from_json(RestoreSpec, spec))
+        plan = engine.plan("r", from_json(RestoreSpec, spec), options)
         return engine, RestorePlan.from_json(json.dumps(plan.to_json()))
 
     def restore(self, *, cancel=None, **more):
@@ -294,3 +299,36 @@ def test_without_the_right_to_run_commands(scene, real_cluster):
     told = [each for each in errors(result) if "restore hook" in each]
     assert len(told) == 1
     assert "needs the rights get and create of pods/exec" in told[0]
+
+
+@pytest.mark.parametrize("kill", ["", "delete", "create"])
+def test_a_pod_that_is_created_anew(scene, monkeypatch, kill):
+    """Commands run in the new Pod, once, also where a run died right after a write."""
+    scene.pods(["db"], warm())
+    scene.back_up()
+    found, space = scene.find("pods"), {"metadata": {"name": scene.copy}}
+    scene.cluster.create(scene.find("namespaces"), space)
+    there = {"metadata": {"name": "db"}, "spec": {"containers": CONTAINERS}}
+    there["spec"] = there["spec"] | {"hostNetwork": True}
+    old = scene.cluster.create(found, there, namespace=scene.copy)["metadata"]["uid"]
+    options = RestoreOptions(existing_policies={"pods": "recreate"})
+    engine, plan = scene.plan(options=options)
+    if kill:
+        act = getattr(Cluster, kill)
+
+        def dying(self, resource, *args, dry_run=False, **how):
+            done = act(self, resource, *args, dry_run=dry_run, **how)
+            if resource.resource == "pods" and not dry_run:
+                raise KilledError
+            return done
+
+        with monkeypatch.context() as patched, pytest.raises(KilledError):
+            patched.setattr(Cluster, kill, dying)
+            engine.apply(plan)
+    result = engine.apply(plan)
+
+    assert errors(result) == []
+    assert counted(result) == (1, 0)
+    new = scene.cluster.get(found, "db", scene.copy).content["metadata"]["uid"]
+    assert new != old
+    assert scene.diary() == ["main"]

@@ -32,9 +32,7 @@ from kbackup.restore._plan_entry import PlanAction, PlanEntry
 from kbackup.restore._updating import DONE
 from kbackup.restore._writer import (
     CREATED,
-    FAILED,
-    SKIPPED,
-    UNCHANGED,
+    RECREATED,
     Attempt,
     Write,
 )
@@ -48,9 +46,6 @@ _UNTOLD = (
     "an earlier run of this restore made the Pod, and nothing tells whether it ran it: "
     "it is not run, lest it be for a second time"
 )
-
-
-_LEFT = (UNCHANGED, SKIPPED, FAILED)
 
 
 @attrs.define(kw_only=True)
@@ -158,7 +153,7 @@ class HookRun:
 
     def _see(self, entry: PlanEntry, attempt: Attempt) -> None:
         """Have the commands of a Pod run, if this restore made it."""
-        is_new = _is_made_now(entry, attempt)
+        is_new = attempt.action in (CREATED, RECREATED)
         if not is_new and not _is_of_earlier_run(entry, attempt):
             return
         try:
@@ -201,12 +196,6 @@ class HookRun:
                 f"{told}, or were not run, in an earlier run of this restore",
                 item=entry.target,
             )
-
-
-def _is_made_now(entry: PlanEntry, attempt: Attempt) -> bool:
-    """Whether a Pod is a new one; what is recreated takes the place of another."""
-    is_anew = entry.action is PlanAction.RECREATE and attempt.action not in _LEFT
-    return attempt.action == CREATED or is_anew
 
 
 def _is_of_earlier_run(entry: PlanEntry, attempt: Attempt) -> bool:

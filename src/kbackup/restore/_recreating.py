@@ -21,7 +21,7 @@ from kbackup.restore._desired import Desired
 from kbackup.restore._plan_entry import PlanEntry, Precondition
 from kbackup.restore._server import Server
 from kbackup.restore._updating import Updater
-from kbackup.restore._writer import CREATED, FAILED, RECREATED, Attempt
+from kbackup.restore._writer import CREATED, FAILED, RECREATED, UNCHANGED, Attempt
 
 Content = Mapping[str, Any]
 
@@ -32,7 +32,12 @@ DELETED = "deleted, and not created anew yet: the same restore, run again, creat
 _DELETED = "deleted"
 _SAVED = "what was there is in a backup that the log of this restore names"
 _NOT_TAKEN = "not deleted, for the server would not take the new one"
+NOT_NEEDED = "it is as in the backup"
 _POD, _JOB = ("", "Pod"), ("batch", "Job")
+
+
+# Not by this restore: the object is the one that the plan saw.
+_NOTHING_TO_DO = Attempt(action=UNCHANGED, reason=NOT_NEEDED)
 
 
 def why_not(live: Content) -> str:
@@ -87,13 +92,13 @@ class Recreator:
             return self._create(entry, resource, desired)
         seen = Precondition.of(live)
         if entry.precondition is None or seen.uid != entry.precondition.uid:
-            return self._creator.meet(entry, resource, desired, live)
+            return _anew(self._creator.meet(entry, resource, desired, live))
         if live["metadata"].get("deletionTimestamp"):
             self._note(entry)
             return Attempt(reason=f"{_DELETED}; {leaving(live)}")
         how, refused = propagation_of(live), why_not(live)
         if unfit := self._updater.why_unfit(entry, desired, live):
-            return unfit
+            return unfit if unfit.moved or unfit.action == FAILED else _NOTHING_TO_DO
         if refused:
             return Attempt(action=FAILED, reason=f"not deleted: {refused}")
         refusal = self._would_be_refused(entry, resource, desired)
@@ -139,9 +144,7 @@ class Recreator:
     def _create(
         self, entry: PlanEntry, resource: APIResource, desired: Desired
     ) -> Attempt:
-        attempt = self._creator.create(entry, resource, desired)
-        if attempt.action == CREATED:
-            return attrs.evolve(attempt, action=RECREATED)
+        attempt = _anew(self._creator.create(entry, resource, desired))
         if attempt.action == FAILED:
             reason = f"{_DELETED}, and not created anew: {attempt.reason}; {_SAVED}"
             return attrs.evolve(attempt, reason=reason)
@@ -152,3 +155,10 @@ class Recreator:
     def _note(self, entry: PlanEntry) -> None:
         with self._noting:
             self._deleted.add(entry.identifier)
+
+
+def _anew(attempt: Attempt) -> Attempt:
+    """A create that took the place of what was deleted, maybe by an earlier try."""
+    if attempt.action != CREATED:
+        return attempt
+    return attrs.evolve(attempt, action=RECREATED)

@@ -7,6 +7,7 @@ import pytest
 
 from kbackup._kits.workers import CancelToken
 from kbackup.errors import (
+    ClusterUnreachableError,
     ForbiddenError,
     InvalidSpecError,
     RunCancelledError,
@@ -333,6 +334,34 @@ def test_a_run_that_ended_in_between(bench, monkeypatch, again):
     assert live["data"] == {"currency": "EUR"}
     third = bench.engine.plan("r", SPEC, _recreate("configmaps"))
     assert _line(third, SETTINGS).action is PlanAction.UNCHANGED
+
+
+def test_a_create_whose_answer_is_lost(bench, monkeypatch):
+    """It is found to be there, and counts as what the plan says: created anew."""
+    cluster = type(bench.cluster)
+    create, get, lost, blind = cluster.create, cluster.get, [], []
+
+    def lose(self, resource, body, *, dry_run=False, **how):
+        stored = create(self, resource, body, dry_run=dry_run, **how)
+        if not dry_run and resource.resource == "configmaps" and not lost:
+            lost.append(stored)
+            raise ClusterUnreachableError("create", "configmaps", reason="reset")
+        return stored
+
+    def see_later(self, *args, **how):
+        if lost and not blind:
+            blind.append(args)
+            raise ClusterUnreachableError("get", "configmaps", reason="reset")
+        return get(self, *args, **how)
+
+    monkeypatch.setattr(cluster, "create", lose)
+    monkeypatch.setattr(cluster, "get", see_later)
+    result = bench.engine.run("r", SPEC, _recreate("configmaps"))
+
+    assert blind
+    assert result.results.errors == ()
+    (outcome,) = (x for x in result.outcomes if str(x.identifier) == SETTINGS)
+    assert outcome.action == "recreated"
 
 
 def test_a_run_that_is_cancelled_in_between(bench, monkeypatch):
