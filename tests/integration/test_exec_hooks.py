@@ -322,9 +322,10 @@ def test_a_pod_that_is_created_anew(scene, monkeypatch, kill):
                 raise KilledError
             return done
 
-        with monkeypatch.context() as patched, pytest.raises(KilledError):
+        with monkeypatch.context() as patched:
             patched.setattr(Cluster, kill, dying)
-            engine.apply(plan)
+            with pytest.raises(KilledError):
+                engine.apply(plan)
     result = engine.apply(plan)
 
     assert errors(result) == []
