@@ -50,7 +50,7 @@ from kbackup.restore._item_case import ItemCase
 from kbackup.restore._makers import Makers
 from kbackup.restore._namespaces import is_terminating
 from kbackup.restore._notices import NoticeBook
-from kbackup.restore._owners import STILL_OWNERLESS
+from kbackup.restore._owners import STILL_OWNERLESS, Kept
 from kbackup.restore._plan_entry import (
     ALONG,
     BY_SECOND,
@@ -312,10 +312,12 @@ class ItemPlanner:
 
     def _note_kin(self, case: ItemCase, entry: PlanEntry, desired: Desired) -> None:
         """Note who has owners, and who would run before its owner comes."""
-        if case.relinks:
-            makes = entry.action.makes
-            kin = self._state.owned if makes else self._state.kept
-            kin[entry.identifier] = case.owned.owners
+        owners = case.owned.owners
+        if entry.action.makes and case.relinks:
+            self._state.owned[entry.identifier] = owners
+        elif not entry.action.makes and case.owned.role is Role.OWNED:
+            digest = desired.digest if case.relinks else ""
+            self._state.kept[entry.identifier] = Kept(owners, digest)
         if entry.adopter and runs_pods(desired.content):
             self._state.active_sets.add(entry.identifier)
 

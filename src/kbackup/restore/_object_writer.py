@@ -34,9 +34,10 @@ from kbackup.restore._readiness import Readiness
 from kbackup.restore._recreating import DELETED, Recreator
 from kbackup.restore._redaction import Redaction
 from kbackup.restore._server import Server
+from kbackup.restore._tying import Tier
 from kbackup.restore._types import ServedTypes
 from kbackup.restore._updating import MOVED, Updater, other_digest
-from kbackup.restore._writer import FAILED, UNTOLD, Attempt
+from kbackup.restore._writer import FAILED, UNCHANGED, UNTOLD, UPDATED, Attempt
 
 _FIRST_LOOK, _LONGEST_WAIT = 0.05, 2.0  # seconds, at the end of what is deleted
 
@@ -88,6 +89,9 @@ class ObjectWriter:
         )
         self._recreator = Recreator(self._server, self._updater, self._creator)
         self._applier = Applier(self._server, policies, contents, run)
+        self._owners = owners
+        self._tier = Tier(self._server, policies, owners, run)
+        self._changed: dict[ResourceIdentifier, Attempt] = {}
         self._disks = DiskWatch(cluster)
         self._gate = gate
         self._types = types
@@ -118,6 +122,8 @@ class ObjectWriter:
     def write(self, entry: PlanEntry) -> Attempt:
         """Try to carry out one entry; an error becomes part of the attempt."""
         attempt = self._try(entry)
+        if entry.action is PlanAction.RECREATE and attempt.is_over:
+            self._owners.end(entry.target)
         if self._kept is not None:
             self._kept.note(entry, attempt)
         return attempt
@@ -190,6 +196,27 @@ class ObjectWriter:
             return self._recreator.recreate(entry, resource, desired)
         if entry.action is not PlanAction.UPDATE:
             return self._creator.create(entry, resource, desired)
+        return self._change_and_tie(entry, resource, desired)
+
+    def _change_and_tie(
+        self, entry: PlanEntry, resource: APIResource, desired: Desired
+    ) -> Attempt:
+        """Change what is there, then tie it to owners that were created anew."""
+        if not entry.ties:
+            return self._change(entry, resource, desired)
+        if not entry.only_ties and entry.identifier not in self._changed:
+            attempt = self._change(entry, resource, desired)
+            if not attempt.is_over or attempt.action not in (UPDATED, UNCHANGED):
+                return attempt
+            self._changed[entry.identifier] = attempt
+        attempt = self._tier.tie(entry, resource, desired)
+        changed = self._changed.get(entry.identifier)
+        is_told = attempt.action == UNCHANGED and changed is not None
+        return changed if is_told and changed is not None else attempt
+
+    def _change(
+        self, entry: PlanEntry, resource: APIResource, desired: Desired
+    ) -> Attempt:
         if entry.apply:
             return self._applier.apply(entry, resource, desired)
         completes = entry.only_second_writes
@@ -250,7 +277,8 @@ class ObjectWriter:
     # --- wait and begin ---------------------------------------------------------------
 
     def _is_to_wait(self, entry: PlanEntry, desired: Desired) -> bool:
-        if entry.only_second_writes or not desired.awaits or self._readiness is None:
+        is_written = not (entry.only_second_writes or entry.only_ties)
+        if not is_written or not desired.awaits or self._readiness is None:
             return False
         return self._readiness.is_open(entry, desired.awaits)
 
@@ -284,7 +312,7 @@ class ObjectWriter:
                 self._run.warning(message, item=entry.target, plugin=action.name)
 
     def _is_to_begin(self, entry: PlanEntry, desired: Desired) -> bool:
-        if entry.only_second_writes or not self._operations:
+        if entry.only_second_writes or entry.only_ties or not self._operations:
             return False
         return bool(desired.begins) and entry.identifier not in self._begun
 

@@ -9,7 +9,7 @@ half a second later. `link_plan` is pure and called by the planner; the writer a
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import attrs
 from msgspec.structs import replace
@@ -31,6 +31,22 @@ STILL_OWNERLESS = (
 )
 
 _BLOCKS = "blockOwnerDeletion"
+
+
+class Kept(NamedTuple):
+    """What is there and has owners in the backup.
+
+    Attributes:
+        owners: Those.
+        digest: Of the item as it would be written; empty: owners are not tied again.
+    """
+
+    owners: tuple[Owner, ...]
+    digest: str
+
+
+_NOT_KEPT = Kept((), "")
+_TIED = (PlanAction.UNCHANGED, PlanAction.UPDATE)
 
 
 @attrs.frozen(kw_only=True)
@@ -78,15 +94,16 @@ def link_plan(
     )
 
 
-def losing_owners(
-    entries: Sequence[PlanEntry],
-    kept: Mapping[ResourceIdentifier, tuple[Owner, ...]],
-) -> tuple[ResourceIdentifier, ...]:
-    """Find what stays while its owner is deleted and created anew: it is no longer tied.
+def tie_kept(
+    entries: Sequence[PlanEntry], kept: Mapping[ResourceIdentifier, Kept]
+) -> LinkedPlan:
+    """Tie what stays again to those of its owners that are deleted and created anew.
+
+    The deletion unties it. What the restore leaves as it is stays untied: ownerless.
 
     Args:
         entries: Of the plan.
-        kept: Items that are there and stay, each with its owners.
+        kept: Items that are there, as far as the backup has owners of them.
     """
     recreated = {
         _key(entry): entry.identifier
@@ -94,14 +111,40 @@ def losing_owners(
         if entry.action is PlanAction.RECREATE
     }
     if not recreated:
-        return ()
-    return tuple(
-        entry.target
-        for entry in entries
-        if any(
-            _find(recreated, owner, entry.target.namespace)
-            for owner in kept.get(entry.identifier, ())
-        )
+        return LinkedPlan(entries=tuple(entries), edges=(), ownerless=())
+    linked: list[PlanEntry] = []
+    edges: list[tuple[ResourceIdentifier, ResourceIdentifier]] = []
+    ownerless: list[ResourceIdentifier] = []
+    for entry in entries:
+        held = kept.get(entry.identifier, _NOT_KEPT)
+        found = {
+            str(owner): ref
+            for owner in held.owners
+            if (ref := _find(recreated, owner, entry.target.namespace))
+        }
+        is_tied = bool(found and held.digest) and entry.action in _TIED
+        if is_tied:
+            edges += [(entry.identifier, ref) for ref in found.values()]
+        elif found:
+            ownerless.append(entry.target)
+        owners = tuple(found)
+        linked.append(_tied_again(entry, owners, held.digest) if is_tied else entry)
+    return LinkedPlan(
+        entries=tuple(linked), edges=tuple(edges), ownerless=tuple(ownerless)
+    )
+
+
+def _tied_again(entry: PlanEntry, owners: tuple[str, ...], digest: str) -> PlanEntry:
+    told = f"tied again to {', '.join(owners)}, created anew"
+    if entry.action is PlanAction.UNCHANGED:
+        told = f"{told}; nothing else is changed"
+    return replace(
+        entry,
+        action=PlanAction.UPDATE,
+        reason="; ".join(filter(None, (entry.reason, told))),
+        digest=digest,
+        ties=owners,
+        cluster_wide=not entry.target.namespace,
     )
 
 
@@ -186,8 +229,20 @@ class OwnerLinks:
         self._written = {
             group_kind(x.api_version, x.kind): x.api_version for x in usable
         }
+        # Until it is created anew an owner is not the one that this restore makes.
+        self._going = {
+            x.target: x.precondition.uid
+            for x in usable
+            if x.action is PlanAction.RECREATE and x.precondition is not None
+        }
+        self._over: set[ResourceIdentifier] = set()
         self._known: dict[ResourceIdentifier, str] = {}
         self._asking = threading.Lock()
+
+    def end(self, owner: ResourceIdentifier) -> None:
+        """Take note that nothing more is done about an owner: it is there, or never."""
+        with self._asking:
+            self._over.add(owner)
 
     def resolve(self, references: Iterable[Reference], namespace: str) -> "Resolved":
         """Look up the owners of an object in *namespace*."""
@@ -228,8 +283,8 @@ class OwnerLinks:
         if ref not in self._usable:
             return None
         with self._asking:
-            known = self._known.get(ref, "")
-        return known or self._ask(resource, ref)
+            known, is_over = self._known.get(ref, ""), ref in self._over
+        return known or self._ask(resource, ref) or (None if is_over else "")
 
     def _ask(self, resource: APIResource, ref: ResourceIdentifier) -> str:
         try:
@@ -240,6 +295,8 @@ class OwnerLinks:
         if metadata.get("deletionTimestamp"):
             return ""
         uid = str(metadata.get("uid", ""))
+        if uid == self._going.get(ref):
+            return ""
         with self._asking:
             self._known[ref] = uid
         return uid

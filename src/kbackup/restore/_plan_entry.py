@@ -99,6 +99,8 @@ class PlanEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         kind: The item's kind.
         waits: Which actions wait before it is written, for what, and how long.
         adopter: Who is to adopt what is written without its owner, as ``Deployment.apps/web``.
+        ties: Owners to which what stays is tied again once they are created anew, as
+            ``Widget/one``.
         idle: A ReplicaSet without replicas, until its adopter scales it up.
         hooks: The commands that are run in a Pod, once its containers are up: of each its
             hook, its container and the first word.
@@ -123,6 +125,7 @@ class PlanEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     api_version: str = ""
     kind: str = ""
     adopter: str = ""
+    ties: tuple[str, ...] = ()
     idle: bool = False
     converted_from: str = ""
     hooks: tuple[str, ...] = ()
@@ -132,6 +135,12 @@ class PlanEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """Whether nothing but second writes is left to do, of an earlier run."""
         follows = self.second_write or self.status == BY_SECOND
         return follows and self.action is PlanAction.UPDATE
+
+    @property
+    def only_ties(self) -> bool:
+        """Whether it is tied to owners again, and nothing else is done to it."""
+        changes = self.differences or self.second_write or self.status
+        return bool(self.ties) and not changes
 
     @property
     def told(self) -> str:

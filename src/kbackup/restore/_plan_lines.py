@@ -63,6 +63,7 @@ class EntryPart(Part, frozen=True):
     converted_from: str = ""
     waits: tuple[str, ...] = ()
     adopter: str = ""
+    ties: tuple[str, ...] = ()
     idle: bool = False
     hooks: tuple[str, ...] = ()
 
@@ -123,6 +124,7 @@ def entry_json(entry: PlanEntry) -> dict[str, Any]:
         "convertedFrom": entry.converted_from,
         "waits": list(entry.waits),
         "adopter": entry.adopter,
+        "ties": list(entry.ties),
         "idle": entry.idle,
         "hooks": list(entry.hooks),
     }
@@ -167,6 +169,7 @@ class LineReader:
             converted_from=line.converted_from,
             waits=line.waits,
             adopter=line.adopter,
+            ties=line.ties,
             idle=line.idle,
             hooks=line.hooks,
             digest=line.digest.removeprefix(ALGORITHM),

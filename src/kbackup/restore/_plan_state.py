@@ -9,6 +9,7 @@ from kbackup._kits.controlled import Owner
 from kbackup._kits.kinds import CRD, GroupKind, group_kind
 from kbackup.models import ResourceIdentifier
 from kbackup.restore._claims import ClaimLine, VolumeFacts
+from kbackup.restore._owners import Kept
 from kbackup.restore._plan_entry import PlanAction, PlanEntry
 from kbackup.restore._seen import LiveObject
 
@@ -36,7 +37,7 @@ class PlanState:
         left_out: How many items the user's function left out.
         taken: Targets of items that were renamed or merged into one namespace.
         owned: Items that are created and tied to their owners again.
-        kept: Items that are there and stay, each with whom the backup has it owned by.
+        kept: Items that are there and have owners in the backup.
         waiting: Items that Pods own, with the live ones, until the Pods are planned.
         pods_planned: The Pods of the restore are planned.
         active_sets: ReplicaSets that are created and would start Pods.
@@ -58,7 +59,7 @@ class PlanState:
     left_out: int = 0
     taken: dict[ResourceIdentifier, ResourceIdentifier] = attrs.field(factory=dict)
     owned: dict[ResourceIdentifier, tuple[Owner, ...]] = attrs.field(factory=dict)
-    kept: dict[ResourceIdentifier, tuple[Owner, ...]] = attrs.field(factory=dict)
+    kept: dict[ResourceIdentifier, Kept] = attrs.field(factory=dict)
     waiting: list[tuple[ResourceIdentifier, LiveObject | None]] = attrs.field(
         factory=list
     )

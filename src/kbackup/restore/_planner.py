@@ -36,7 +36,7 @@ from kbackup.restore._namespaces import (
     waiting_for,
 )
 from kbackup.restore._notices import NoticeBook
-from kbackup.restore._owners import link_plan, losing_owners
+from kbackup.restore._owners import link_plan, tie_kept
 from kbackup.restore._plan_entry import PlanAction, PlanEntry, Precondition
 from kbackup.restore._plan_state import PlanState
 from kbackup.restore._priorities import pull_forward, type_waves
@@ -395,7 +395,10 @@ class Planner:
 
     def _link_owners(self) -> None:
         """Let what is owned know whether its owners come along, and come after them."""
-        for target in losing_owners(self._state.entries, self._state.kept):
+        kept = tie_kept(self._state.entries, self._state.kept)
+        self._state.entries[:] = kept.entries
+        self._state.edges += kept.edges
+        for target in kept.ownerless:
             self._book.see_untied(target)
         if not self._state.owned:
             return

@@ -453,32 +453,6 @@ def test_an_owner_is_tied_again(make_shop):
     assert found["uid"] == live["metadata"]["uid"]
 
 
-@pytest.mark.parametrize("names", [["cm/shop/owner"], ["cm"]])
-def test_an_owner_that_is_created_anew(make_shop, names):
-    """What it owned stays, and loses it, which the plan says; named as well it is tied."""
-    reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": "x"}
-    owners = [_object("ConfigMap", "owner", data={"a": str(x)}) for x in range(2)]
-    owned = _object("ConfigMap", "owned", data={"a": "1"})
-    owned["metadata"]["ownerReferences"] = [reference]
-    shop = make_shop([NAMESPACE, owners[0], owned])
-    shop.simulated.load([NAMESPACE, owners[1]])
-    uid = shop.object("configmaps", "shop", "owner")["metadata"]["uid"]
-    owned["metadata"]["ownerReferences"] = [reference | {"uid": uid}]
-    data = "2" if names == ["cm"] else "1"
-    shop.simulated.load([owned | {"data": {"a": data}}])
-
-    plan = shop.engine.plan("r", SPEC, _recreate(*names))
-    shop.engine.apply(plan)
-
-    told = "no longer tied to its owner" in "".join(map(str, plan.notices))
-    found = shop.object("configmaps", "shop", "owned")["metadata"].get(
-        "ownerReferences"
-    )
-    uid = shop.object("configmaps", "shop", "owner")["metadata"]["uid"]
-    assert told == (names != ["cm"])
-    assert [x["uid"] for x in found or ()] == ([] if told else [uid])
-
-
 @pytest.mark.parametrize(
     ("kind", "version", "spec", "how"),
     [

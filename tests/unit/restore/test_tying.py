@@ -1,0 +1,266 @@
+"""What stays is tied again to an owner that is deleted and created anew."""
+
+import json
+
+import attrs
+import pytest
+from plan_samples import namespace
+
+from kbackup.cluster import Cluster
+from kbackup.errors import ClusterUnreachableError, ForbiddenError, InvalidItemError
+from kbackup.models import ExistingResourcePolicy, RestoreOptions, RestoreSpec
+from kbackup.restore import PlanAction, RestorePlan
+
+SPEC = RestoreSpec(backup_name="shop-1")
+RECREATE = RestoreOptions(existing_policies={"cm/shop/owner": "recreate"})
+OWNED = "secrets/shop/owned"
+TOLD = "tied again to ConfigMap/owner, created anew; nothing else is changed"
+
+
+class KilledError(BaseException):
+    """The process is gone."""
+
+
+def thing(kind, name, value, *, owner="", **flags):
+    """Return an object; *owner* is the UID of the one that it has."""
+    metadata = {"name": name, "namespace": "shop"}
+    if owner:
+        reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner"}
+        metadata["ownerReferences"] = [reference | {"uid": owner} | flags]
+    data = {"data": {"a": value}}
+    return {"apiVersion": "v1", "kind": kind, "metadata": metadata} | data
+
+
+class Bench:
+    """A target whose owner is not as in the backup, and has a Secret."""
+
+    def __init__(self, make_shop, *, value="MQ==", **flags):
+        stored = thing("Secret", "owned", "MQ==", owner="x", **flags)
+        self.shop = make_shop([namespace(), thing("ConfigMap", "owner", "1"), stored])
+        self.shop.simulated.load([namespace(), thing("ConfigMap", "owner", "2")])
+        self.old = self.uid()
+        self.shop.simulated.load(
+            [thing("Secret", "owned", value, owner=self.old, **flags)]
+        )
+
+    def uid(self):
+        """Return the UID of the owner that is there."""
+        return self.shop.object("configmaps", "shop", "owner")["metadata"]["uid"]
+
+    def references(self):
+        """Return what ties the Secret."""
+        owned = self.shop.object("secrets", "shop", "owned")
+        return owned["metadata"].get("ownerReferences", [])
+
+    def plan(self, options=RECREATE, spec=SPEC):
+        """Plan, save and load the plan."""
+        plan = self.shop.engine.plan("r", spec, options)
+        loaded = RestorePlan.from_json(json.loads(json.dumps(plan.to_json())))
+        assert loaded.entries == plan.entries
+        return loaded
+
+    def untie(self):
+        """Do what the garbage collector does to what an owner leaves behind."""
+        found = self.shop.cluster.discover().resolve("secrets")
+        patch = {"metadata": {"ownerReferences": None}}
+        self.shop.cluster.patch(found, "owned", patch, namespace="shop")
+
+
+def line(plan, name=OWNED):
+    """Return the line of an object."""
+    return next(x for x in plan.entries if str(x.target) == name)
+
+
+def told(plan):
+    """Return of what the plan says that it is no longer tied."""
+    (found,) = [x for x in plan.notices if "no longer tied" in x.what] or [None]
+    return [] if found is None else [str(x) for x in found.items]
+
+
+def outcome(result):
+    """Return what became of the Secret."""
+    return next(x for x in result.outcomes if str(x.identifier) == OWNED)
+
+
+def test_it_is_tied_by_the_new_uid(make_shop):
+    """The plan says so, and that nothing else is done; afterwards it is owned as before."""
+    bench = Bench(make_shop, controller=True, blockOwnerDeletion=True)
+    plan = bench.plan()
+
+    result = bench.shop.engine.apply(plan)
+
+    assert (line(plan).action, line(plan).reason) == (PlanAction.UPDATE, TOLD)
+    assert line(plan).wave > line(plan, "configmaps/shop/owner").wave
+    assert told(plan) == []
+    assert result.results.errors == result.results.warnings == ()
+    assert (outcome(result).action, outcome(result).reason) == ("updated", TOLD)
+    assert bench.uid() != bench.old
+    flags = {"controller": True, "blockOwnerDeletion": True}
+    reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner"}
+    assert bench.references() == [reference | {"uid": bench.uid()} | flags]
+    assert bench.shop.engine.plan("r-2", SPEC, RECREATE).is_empty
+
+
+@pytest.mark.parametrize("policy", ["none", "update"])
+def test_what_differs_itself(make_shop, policy):
+    """An update is tied as well; what is left as it is loses its owner, and is named."""
+    bench = Bench(make_shop, value="Mg==")
+    wanted = ExistingResourcePolicy(policy)
+    plan = bench.plan(spec=attrs.evolve(SPEC, existing_resource_policy=wanted))
+
+    result = bench.shop.engine.apply(plan)
+
+    left = policy == "none"
+    assert line(plan).action is (PlanAction.SKIP if left else PlanAction.UPDATE)
+    assert line(plan).ties == (() if left else ("ConfigMap/owner",))
+    assert told(plan) == ([OWNED] if left else [])
+    assert result.results.errors == ()
+    tied = [each["uid"] for each in bench.references()]
+    assert tied == [] if left else [bench.uid()]
+
+
+def test_where_owners_are_not_wanted(make_shop):
+    """A restore that ties nothing again names what loses its owner."""
+    bench = Bench(make_shop)
+    plan = bench.plan(attrs.evolve(RECREATE, relink_owners=False))
+
+    bench.shop.engine.apply(plan)
+
+    assert line(plan).action is PlanAction.UNCHANGED
+    assert told(plan) == [OWNED]
+    assert bench.references() == []
+
+
+def test_an_owner_that_is_not_deleted_after_all(make_shop, monkeypatch):
+    """Where the server would not take the new one, what it owns stays tied to the old."""
+    bench = Bench(make_shop)
+    plan = bench.plan()
+    create = Cluster.create
+
+    def refuse(self, resource, body, *, dry_run=False, **how):
+        if dry_run and resource.resource == "configmaps":
+            raise InvalidItemError("create", "configmaps", reason="no")
+        return create(self, resource, body, dry_run=dry_run, **how)
+
+    monkeypatch.setattr(Cluster, "create", refuse)
+    result = bench.shop.engine.apply(plan)
+
+    (error,) = result.results.errors
+    assert "not deleted" in error.message
+    assert result.results.warnings == ()
+    assert outcome(result).action == "unchanged"
+    assert [each["uid"] for each in bench.references()] == [bench.old]
+
+
+def test_an_owner_that_takes_its_time(make_shop, monkeypatch):
+    """Nothing is tied to the one that is about to go, however long that takes."""
+    bench = Bench(make_shop)
+    plan = bench.plan()
+    create, tries = Cluster.create, []
+
+    def late(self, resource, body, *, dry_run=False, **how):
+        if dry_run and resource.resource == "configmaps":
+            tries.append(bench.references())
+            if len(tries) <= 5:
+                raise ClusterUnreachableError("create", "configmaps", reason="later")
+        return create(self, resource, body, dry_run=dry_run, **how)
+
+    monkeypatch.setattr(Cluster, "create", late)
+    result = bench.shop.engine.apply(plan)
+
+    assert len(tries) == 6
+    assert result.results.errors == ()
+    assert [each["uid"] for each in bench.references()] == [bench.uid()]
+
+
+def test_what_is_created_beside_it_waits_for_the_new_one(make_shop, monkeypatch):
+    """A child that comes back is not tied to an owner that is about to be deleted."""
+    bench = Bench(make_shop)
+    secrets = bench.shop.cluster.discover().resolve("secrets")
+    bench.shop.cluster.delete(secrets, "owned", namespace="shop")
+    plan = bench.plan()
+    create, tries = Cluster.create, []
+
+    def late(self, resource, body, *, dry_run=False, **how):
+        if dry_run and resource.resource == "configmaps":
+            tries.append(1)
+            if len(tries) == 1:
+                raise ClusterUnreachableError("create", "configmaps", reason="later")
+        return create(self, resource, body, dry_run=dry_run, **how)
+
+    monkeypatch.setattr(Cluster, "create", late)
+    result = bench.shop.engine.apply(plan)
+
+    assert line(plan).action is PlanAction.CREATE
+    assert result.results.errors == ()
+    assert [each["uid"] for each in bench.references()] == [bench.uid()]
+
+
+@pytest.mark.parametrize("changed", [True, False], ids=["changed", "deleted"])
+def test_one_that_moved(make_shop, changed):
+    """What somebody changed since the plan is left as it is, and named."""
+    bench = Bench(make_shop)
+    plan = bench.plan()
+    secrets = bench.shop.cluster.discover().resolve("secrets")
+    if changed:
+        patch = {"data": {"b": "MQ=="}}
+        bench.shop.cluster.patch(secrets, "owned", patch, namespace="shop")
+    else:
+        bench.shop.cluster.delete(secrets, "owned", namespace="shop")
+
+    result = bench.shop.engine.apply(plan)
+
+    assert outcome(result).left_alone
+    (warning,) = result.results.warnings
+    assert "since the plan was made" in warning.message
+
+
+def test_whose_deletion_it_may_not_hold_up(make_shop, monkeypatch):
+    """Where the server forbids blockOwnerDeletion it is tied without, which is told."""
+    bench = Bench(make_shop, blockOwnerDeletion=True)
+    plan = bench.plan()
+    patch_of = Cluster.patch
+
+    def refuse(self, resource, name, body, **how):
+        references = body.get("metadata", {}).get("ownerReferences") or ()
+        if any("blockOwnerDeletion" in each for each in references):
+            reason = "cannot set blockOwnerDeletion if an ownerReference refers to ..."
+            raise ForbiddenError("patch", "secrets", reason=reason)
+        return patch_of(self, resource, name, body, **how)
+
+    monkeypatch.setattr(Cluster, "patch", refuse)
+    result = bench.shop.engine.apply(plan)
+
+    (warning,) = result.results.warnings
+    assert warning.message == (
+        "tied without blockOwnerDeletion: the server forbids it"
+    )
+    (reference,) = bench.references()
+    assert reference["uid"] == bench.uid()
+    assert "blockOwnerDeletion" not in reference
+
+
+def test_a_run_that_ended_in_between(make_shop, monkeypatch):
+    """Its saved plan ties what was not tied."""
+    bench = Bench(make_shop)
+    plan = bench.plan()
+    patch_of = Cluster.patch
+
+    def die(self, resource, name, body, **how):
+        if resource.resource == "secrets":
+            raise KilledError
+        return patch_of(self, resource, name, body, **how)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Cluster, "patch", die)
+        with pytest.raises(KilledError):
+            bench.shop.engine.apply(plan)
+    assert bench.references() == []
+    assert bench.uid() != bench.old
+
+    result = bench.shop.engine.apply(plan)
+
+    assert result.results.errors == ()
+    assert [each["uid"] for each in bench.references()] == [bench.uid()]
+    again = bench.shop.engine.apply(plan)
+    assert outcome(again).action == "unchanged"
