@@ -47,10 +47,11 @@ from kbackup.restore._filters import keeps_despite_where
 from kbackup.restore._foreign import ForeignChanges
 from kbackup.restore._hooked_pods import made_despite, with_hooks
 from kbackup.restore._item_case import ItemCase
+from kbackup.restore._kept import Kept
 from kbackup.restore._makers import Makers
 from kbackup.restore._namespaces import is_terminating
 from kbackup.restore._notices import NoticeBook
-from kbackup.restore._owners import STILL_OWNERLESS, Kept
+from kbackup.restore._owners import STILL_OWNERLESS
 from kbackup.restore._plan_entry import (
     ALONG,
     BY_SECOND,

@@ -79,6 +79,10 @@ _UNTIED = (
     "stays, and is no longer tied to its owner, which is created anew: name both, or add "
     "the reference"
 )
+_TAKEN_ALONG = (
+    "goes with its Pod, which is created anew: the same restore, run again, creates what "
+    "nobody made anew for that"
+)
 _NO_STATUS = (
     "its status is not restored: the type has no status sub-resource; "
     "--status-include-resources restores it"
@@ -120,6 +124,7 @@ _ORDER = (
     _OWNERLESS,
     _STILL_OWNERLESS,
     _UNTIED,
+    _TAKEN_ALONG,
     _NO_STATUS,
     _STATUS_ALONG,
     _STATUS,
@@ -262,6 +267,10 @@ class NoticeBook:
     def see_untied(self, target: ResourceIdentifier) -> None:
         """Note an item that stays while its owner is deleted and created anew."""
         self._note(_UNTIED, target)
+
+    def see_taken_along(self, target: ResourceIdentifier) -> None:
+        """Note an item that the deletion of its owner takes along."""
+        self._note(_TAKEN_ALONG, target)
 
     def see_services(self, entries: Iterable[PlanEntry], reader: MemoReader) -> None:
         """Note what lacks a Service, and what one keeps out, once all is planned."""

@@ -9,7 +9,7 @@ half a second later. `link_plan` is pure and called by the planner; the writer a
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import attrs
 from msgspec.structs import replace
@@ -23,7 +23,7 @@ from kbackup.restore._plan_entry import PlanAction, PlanEntry
 
 Reference = Mapping[str, Any]
 Find = Callable[[str, str], APIResource | None]
-_Key = tuple[GroupKind, str, str]  # kind, namespace and name
+Key = tuple[GroupKind, str, str]  # kind, namespace and name
 
 STILL_OWNERLESS = (
     "made by this restore before, and not tied to that owner: delete it and restore it "
@@ -31,22 +31,6 @@ STILL_OWNERLESS = (
 )
 
 _BLOCKS = "blockOwnerDeletion"
-
-
-class Kept(NamedTuple):
-    """What is there and has owners in the backup.
-
-    Attributes:
-        owners: Those.
-        digest: Of the item as it would be written; empty: owners are not tied again.
-    """
-
-    owners: tuple[Owner, ...]
-    digest: str
-
-
-_NOT_KEPT = Kept((), "")
-_TIED = (PlanAction.UNCHANGED, PlanAction.UPDATE)
 
 
 @attrs.frozen(kw_only=True)
@@ -69,7 +53,7 @@ def link_plan(
     owned: Mapping[ResourceIdentifier, tuple[Owner, ...]],
 ) -> LinkedPlan:
     """Find the owners of the items in *owned*, which the plan makes."""
-    known = {_key(entry): entry.identifier for entry in entries if is_usable(entry)}
+    known = {key_of(entry): entry.identifier for entry in entries if is_usable(entry)}
     linked: list[PlanEntry] = []
     edges: list[tuple[ResourceIdentifier, ResourceIdentifier]] = []
     ownerless: list[ResourceIdentifier] = []
@@ -80,7 +64,7 @@ def link_plan(
             continue
         found, lost = [], []
         for owner in owners:
-            ref = _find(known, owner, entry.target.namespace)
+            ref = find_owner(known, owner, entry.target.namespace)
             if ref is None or ref == entry.identifier:
                 lost.append(str(owner))
             else:
@@ -91,60 +75,6 @@ def link_plan(
         linked.append(replace(entry, reason=_reason(entry.reason, found, lost)))
     return LinkedPlan(
         entries=tuple(linked), edges=tuple(edges), ownerless=tuple(ownerless)
-    )
-
-
-def tie_kept(
-    entries: Sequence[PlanEntry], kept: Mapping[ResourceIdentifier, Kept]
-) -> LinkedPlan:
-    """Tie what stays again to those of its owners that are deleted and created anew.
-
-    The deletion unties it. What the restore leaves as it is stays untied: ownerless.
-
-    Args:
-        entries: Of the plan.
-        kept: Items that are there, as far as the backup has owners of them.
-    """
-    recreated = {
-        _key(entry): entry.identifier
-        for entry in entries
-        if entry.action is PlanAction.RECREATE
-    }
-    if not recreated:
-        return LinkedPlan(entries=tuple(entries), edges=(), ownerless=())
-    linked: list[PlanEntry] = []
-    edges: list[tuple[ResourceIdentifier, ResourceIdentifier]] = []
-    ownerless: list[ResourceIdentifier] = []
-    for entry in entries:
-        held = kept.get(entry.identifier, _NOT_KEPT)
-        found = {
-            str(owner): ref
-            for owner in held.owners
-            if (ref := _find(recreated, owner, entry.target.namespace))
-        }
-        is_tied = bool(found and held.digest) and entry.action in _TIED
-        if is_tied:
-            edges += [(entry.identifier, ref) for ref in found.values()]
-        elif found:
-            ownerless.append(entry.target)
-        owners = tuple(found)
-        linked.append(_tied_again(entry, owners, held.digest) if is_tied else entry)
-    return LinkedPlan(
-        entries=tuple(linked), edges=tuple(edges), ownerless=tuple(ownerless)
-    )
-
-
-def _tied_again(entry: PlanEntry, owners: tuple[str, ...], digest: str) -> PlanEntry:
-    told = f"tied again to {', '.join(owners)}, created anew"
-    if entry.action is PlanAction.UNCHANGED:
-        told = f"{told}; nothing else is changed"
-    return replace(
-        entry,
-        action=PlanAction.UPDATE,
-        reason="; ".join(filter(None, (entry.reason, told))),
-        digest=digest,
-        ties=owners,
-        cluster_wide=not entry.target.namespace,
     )
 
 
@@ -302,7 +232,7 @@ class OwnerLinks:
         return uid
 
 
-def _key(entry: PlanEntry) -> _Key:
+def key_of(entry: PlanEntry) -> Key:
     kind = group_kind(entry.api_version, entry.kind)
     return kind, entry.target.namespace, entry.target.name
 
@@ -312,8 +242,8 @@ def _owner_key(reference: Reference) -> tuple[GroupKind, Any]:
     return kind, reference.get("name")
 
 
-def _find(
-    known: Mapping[_Key, ResourceIdentifier],
+def find_owner(
+    known: Mapping[Key, ResourceIdentifier],
     owner: Owner,
     namespace: str,
 ) -> ResourceIdentifier | None:

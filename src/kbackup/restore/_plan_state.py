@@ -9,7 +9,7 @@ from kbackup._kits.controlled import Owner
 from kbackup._kits.kinds import CRD, GroupKind, group_kind
 from kbackup.models import ResourceIdentifier
 from kbackup.restore._claims import ClaimLine, VolumeFacts
-from kbackup.restore._owners import Kept
+from kbackup.restore._kept import Kept
 from kbackup.restore._plan_entry import PlanAction, PlanEntry
 from kbackup.restore._seen import LiveObject
 

@@ -29,6 +29,7 @@ from kbackup.restore._converting import told_conversions
 from kbackup.restore._desired import DesiredMaker
 from kbackup.restore._foreign import ForeignChanges
 from kbackup.restore._item_planner import ItemPlanner
+from kbackup.restore._kept import tie_kept
 from kbackup.restore._namespaces import (
     is_absent,
     is_terminating,
@@ -36,7 +37,7 @@ from kbackup.restore._namespaces import (
     waiting_for,
 )
 from kbackup.restore._notices import NoticeBook
-from kbackup.restore._owners import link_plan, tie_kept
+from kbackup.restore._owners import link_plan
 from kbackup.restore._plan_entry import PlanAction, PlanEntry, Precondition
 from kbackup.restore._plan_state import PlanState
 from kbackup.restore._priorities import pull_forward, type_waves
@@ -398,8 +399,10 @@ class Planner:
         kept = tie_kept(self._state.entries, self._state.kept)
         self._state.entries[:] = kept.entries
         self._state.edges += kept.edges
-        for target in kept.ownerless:
+        for target in kept.untied:
             self._book.see_untied(target)
+        for target in kept.taken:
+            self._book.see_taken_along(target)
         if not self._state.owned:
             return
         linked = link_plan(self._state.entries, self._state.owned)

@@ -208,7 +208,7 @@ def _config_map(namespace, name, data=None, owner=None):
 
 
 def test_what_it_owned_is_not_collected(source, store, namespace, wait_for):
-    """What is not in the restore, or as it was, stays though its owner was deleted."""
+    """What is as it was is tied to the new owner; what is not in the restore stays."""
     metadata = {"name": namespace}
     source.create({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
     owner = source.create(_config_map(namespace, "owner", {"a": "1"}))
@@ -231,11 +231,44 @@ def test_what_it_owned_is_not_collected(source, store, namespace, wait_for):
         {"a": "1"},
         True,
     )
-    (notice,) = [x for x in plan.notices if "no longer tied to its owner" in x.what]
-    assert [ref.name for ref in notice.items] == ["kept"]
+    (tied,) = [x for x in plan.entries if x.ties]
+    assert (tied.target.name, tied.action) == ("kept", PlanAction.UPDATE)
+    assert "tied again to ConfigMap/owner, created anew" in tied.reason
     # What still names the old owner is collected: the collector has seen it go.
     stale = source.create(_config_map(namespace, "stale", owner=owner))
     wait_for("the garbage collector", lambda: source.get(stale) is None)
-    for each in (kept, new):
-        assert "ownerReferences" not in source.get(each)["metadata"]
+    assert "ownerReferences" not in source.get(new)["metadata"]
+    (reference,) = source.get(kept)["metadata"]["ownerReferences"]
+    assert reference["uid"] == found["metadata"]["uid"]
+    assert engine.plan("again", spec, options).is_empty
+    # It is really owned: it goes with the new owner as it went with the old one.
+    source.delete(found, propagationPolicy="Background")
+    wait_for("the garbage collector", lambda: source.get(kept) is None)
+    source.remove_namespace(namespace, wait=False)
+
+
+def test_what_goes_with_a_job(source, store, namespace, wait_for):
+    """The server would collect it with the Job's Pods: the Job is not deleted."""
+    metadata = {"name": namespace}
+    source.create({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+    job = source.create(_objects(namespace, now=False)[1])
+    kept = source.create(_config_map(namespace, "kept", owner=job))
+    source.backup(store, "job", namespace)
+    source.delete(job, propagationPolicy="Orphan")
+    wait_for("the Job's end", lambda: source.get(job) is None)
+    other = source.create(_objects(namespace, now=True)[1])
+    references = _config_map(namespace, "kept", owner=other)["metadata"]
+    source.patch(kept, {"metadata": {"ownerReferences": references["ownerReferences"]}})
+
+    options = RestoreOptions(existing_policies={"jobs": "recreate"})
+    engine = RestoreEngine(source.cluster, store)
+    result = engine.run("job", RestoreSpec(backup_name="job"), options)
+
+    (error,) = result.results.errors
+    assert "what it owns would go with it: configmaps/" in error.message
+    assert source.get(job)["metadata"]["uid"] == other["metadata"]["uid"]
+    assert source.get(kept)["metadata"]["uid"] == kept["metadata"]["uid"]
+    # As it would have been: the collector takes what the Job owned.
+    source.delete(other, propagationPolicy="Foreground")
+    wait_for("the garbage collector", lambda: source.get(kept) is None)
     source.remove_namespace(namespace, wait=False)

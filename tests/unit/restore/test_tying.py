@@ -59,12 +59,6 @@ class Bench:
         assert loaded.entries == plan.entries
         return loaded
 
-    def untie(self):
-        """Do what the garbage collector does to what an owner leaves behind."""
-        found = self.shop.cluster.discover().resolve("secrets")
-        patch = {"metadata": {"ownerReferences": None}}
-        self.shop.cluster.patch(found, "owned", patch, namespace="shop")
-
 
 def line(plan, name=OWNED):
     """Return the line of an object."""
@@ -232,9 +226,7 @@ def test_whose_deletion_it_may_not_hold_up(make_shop, monkeypatch):
     result = bench.shop.engine.apply(plan)
 
     (warning,) = result.results.warnings
-    assert warning.message == (
-        "tied without blockOwnerDeletion: the server forbids it"
-    )
+    assert warning.message == ("tied without blockOwnerDeletion: the server forbids it")
     (reference,) = bench.references()
     assert reference["uid"] == bench.uid()
     assert "blockOwnerDeletion" not in reference
@@ -264,3 +256,71 @@ def test_a_run_that_ended_in_between(make_shop, monkeypatch):
     assert [each["uid"] for each in bench.references()] == [bench.uid()]
     again = bench.shop.engine.apply(plan)
     assert outcome(again).action == "unchanged"
+
+
+def test_what_is_created_anew_as_well(make_shop):
+    """Named beside its owner it comes after it, and has its new UID."""
+    owned = thing("ConfigMap", "owned", "1", owner="x")
+    shop = make_shop([namespace(), thing("ConfigMap", "owner", "1"), owned])
+    shop.simulated.load([namespace(), thing("ConfigMap", "owner", "2")])
+    old = shop.object("configmaps", "shop", "owner")["metadata"]["uid"]
+    shop.simulated.load([thing("ConfigMap", "owned", "2", owner=old)])
+
+    options = RestoreOptions(existing_policies={"cm": "recreate"})
+    plan = shop.engine.plan("r", SPEC, options)
+    result = shop.engine.apply(plan)
+
+    assert result.results.errors == ()
+    assert told(plan) == []
+    new = shop.object("configmaps", "shop", "owner")["metadata"]["uid"]
+    found = shop.object("configmaps", "shop", "owned")
+    assert [x["uid"] for x in found["metadata"]["ownerReferences"]] == [new]
+
+
+def owner_of(kind, version, app):
+    """Return a Pod or a Job."""
+    spec = {"containers": [{"name": "main", "image": f"{app}:1"}]}
+    if kind == "Job":
+        spec = {"template": {"spec": spec | {"restartPolicy": "Never"}}}
+    metadata = {"name": "owner", "namespace": "shop"}
+    return {"apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec}
+
+
+def taken(make_shop, kind, version):
+    """Return a shop whose backup has a Secret that a Pod or a Job owns, and its plan."""
+    reference = {"apiVersion": version, "kind": kind, "name": "owner"}
+    secret = thing("Secret", "owned", "MQ==")
+    secret["metadata"]["ownerReferences"] = [reference | {"uid": "x"}]
+    shop = make_shop([namespace(), owner_of(kind, version, "a"), secret])
+    shop.simulated.load([namespace(), owner_of(kind, version, "b")])
+    resource = f"{kind.lower()}s{'.batch' if kind == 'Job' else ''}"
+    uid = shop.object(resource, "shop", "owner")["metadata"]["uid"]
+    secret["metadata"]["ownerReferences"] = [reference | {"uid": uid}]
+    shop.simulated.load([secret])
+    options = RestoreOptions(existing_policies={f"{kind.lower()}s": "recreate"})
+    return shop, shop.engine.plan("r", SPEC, options)
+
+
+def test_a_job_that_has_more_than_pods(make_shop):
+    """With its Pods would go what it owns, and perhaps data: it is not deleted."""
+    shop, plan = taken(make_shop, "Job", "batch/v1")
+    before = shop.object("jobs.batch", "shop", "owner")["metadata"]["uid"]
+
+    result = shop.engine.apply(plan)
+
+    found = line(plan, "jobs.batch/shop/owner")
+    assert found.action is PlanAction.CONFLICT
+    assert found.reason == f"not deleted: what it owns would go with it: {OWNED}"
+    assert line(plan).action is PlanAction.UNCHANGED
+    assert len(result.results.errors) == 1
+    assert shop.object("jobs.batch", "shop", "owner")["metadata"]["uid"] == before
+    assert shop.names("secrets", "shop") == ["owned"]
+
+
+def test_what_was_made_for_a_pod(make_shop):
+    """It goes with the Pod, which the plan says."""
+    _, plan = taken(make_shop, "Pod", "v1")
+
+    assert line(plan, "pods/shop/owner").action is PlanAction.RECREATE
+    (notice,) = [x for x in plan.notices if "goes with its Pod" in x.what]
+    assert [str(x) for x in notice.items] == [OWNED]

@@ -1,0 +1,153 @@
+"""What is there and stays, while its owner is deleted and created anew.
+
+The deletion unties it, and it is tied again; or it would go with its owner. Pure; called
+by the planner, once all is planned. `_tying` carries it out.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import attrs
+from msgspec.structs import replace
+
+from kbackup._kits.controlled import Owner
+from kbackup._kits.kinds import GroupKind
+from kbackup._kits.words import first_few
+from kbackup.models import ResourceIdentifier
+from kbackup.restore._owners import Key, find_owner, key_of
+from kbackup.restore._plan_entry import PlanAction, PlanEntry
+
+_POD, _JOB = ("", "Pod"), ("batch", "Job")
+_TIED = (PlanAction.UNCHANGED, PlanAction.UPDATE)
+
+
+class Kept(NamedTuple):
+    """What is there and has owners in the backup.
+
+    Attributes:
+        owners: Those.
+        digest: Of the item as it would be written; empty: owners are not tied again.
+    """
+
+    owners: tuple[Owner, ...]
+    digest: str
+
+
+@attrs.frozen(kw_only=True)
+class KeptPlan:
+    """A plan that says what becomes of what recreated owners have.
+
+    Attributes:
+        entries: The entries.
+        edges: (item, owner) in the backup: the owner is written first.
+        untied: Targets that lose an owner.
+        taken: Targets that go with their owner.
+    """
+
+    entries: tuple[PlanEntry, ...]
+    edges: tuple[tuple[ResourceIdentifier, ResourceIdentifier], ...] = ()
+    untied: tuple[ResourceIdentifier, ...] = ()
+    taken: tuple[ResourceIdentifier, ...] = ()
+
+
+def tie_kept(
+    entries: Sequence[PlanEntry], kept: Mapping[ResourceIdentifier, Kept]
+) -> KeptPlan:
+    """Tie what stays again to those of its owners that are deleted and created anew.
+
+    Args:
+        entries: Of the plan.
+        kept: Items that are there, as far as the backup has owners of them.
+    """
+    if not kept or not any(x.action is PlanAction.RECREATE for x in entries):
+        return KeptPlan(entries=tuple(entries))
+    entries = _without_losses(entries, kept)
+    recreated = _recreated(entries)
+    linked: list[PlanEntry] = []
+    edges: list[tuple[ResourceIdentifier, ResourceIdentifier]] = []
+    untied: list[ResourceIdentifier] = []
+    taken: list[ResourceIdentifier] = []
+    for entry in entries:
+        held = kept.get(entry.identifier)
+        found = _found(recreated, entry, held)
+        if not held or not found:
+            linked.append(entry)
+        elif any(owner.group_kind == _POD for owner in found):
+            taken.append(entry.target)
+            linked.append(entry)
+        elif held.digest and entry.action in _TIED:
+            edges += [(entry.identifier, ref) for ref in found.values()]
+            linked.append(_tied_again(entry, tuple(map(str, found)), held.digest))
+        else:
+            untied.append(entry.target)
+            linked.append(entry)
+    return KeptPlan(
+        entries=tuple(linked),
+        edges=tuple(edges),
+        untied=tuple(untied),
+        taken=tuple(taken),
+    )
+
+
+def _recreated(entries: Sequence[PlanEntry]) -> dict[Key, ResourceIdentifier]:
+    return {
+        key_of(entry): entry.identifier
+        for entry in entries
+        if entry.action is PlanAction.RECREATE
+    }
+
+
+def _found(
+    recreated: Mapping[Key, ResourceIdentifier], entry: PlanEntry, held: Kept | None
+) -> dict[Owner, ResourceIdentifier]:
+    """The owners of what is there that are created anew."""
+    return {
+        owner: ref
+        for owner in (held.owners if held else ())
+        if (ref := find_owner(recreated, owner, entry.target.namespace))
+    }
+
+
+def _without_losses(
+    entries: Sequence[PlanEntry], kept: Mapping[ResourceIdentifier, Kept]
+) -> Sequence[PlanEntry]:
+    """Delete no Job that has more than Pods: with its Pods go all that it owns."""
+    jobs = {key: ref for key, ref in _recreated(entries).items() if _is_of(key, _JOB)}
+    lost: dict[ResourceIdentifier, list[ResourceIdentifier]] = {}
+    for entry in entries if jobs else ():
+        for ref in _found(jobs, entry, kept.get(entry.identifier)).values():
+            lost.setdefault(ref, []).append(entry.target)
+    return [
+        _refused(entry, lost[entry.identifier]) if entry.identifier in lost else entry
+        for entry in entries
+    ]
+
+
+def _is_of(key: Key, kind: GroupKind) -> bool:
+    return key[0] == kind
+
+
+def _refused(entry: PlanEntry, lost: Sequence[ResourceIdentifier]) -> PlanEntry:
+    reason = f"not deleted: what it owns would go with it: {first_few(lost)}"
+    return replace(
+        entry,
+        action=PlanAction.CONFLICT,
+        reason=reason,
+        digest="",
+        second_write=False,
+        status="",
+    )
+
+
+def _tied_again(entry: PlanEntry, owners: tuple[str, ...], digest: str) -> PlanEntry:
+    told = f"tied again to {', '.join(owners)}, created anew"
+    if entry.action is PlanAction.UNCHANGED:
+        told = f"{told}; nothing else is changed"
+    return replace(
+        entry,
+        action=PlanAction.UPDATE,
+        reason="; ".join(filter(None, (entry.reason, told))),
+        digest=digest,
+        ties=owners,
+        cluster_wide=not entry.target.namespace,
+    )
