@@ -9,7 +9,8 @@ from functools import partial
 import pytest
 
 from kbackup import BackupStore, RestoreEngine, RestoreSpec
-from kbackup.models import RestoreOptions
+from kbackup.cluster import Cluster
+from kbackup.models import ResourceModifiers, RestoreOptions
 from kbackup.restore import PlanAction
 
 TYPES = ("deployments", "jobs", "configmaps", "services")
@@ -271,4 +272,48 @@ def test_what_goes_with_a_job(source, store, namespace, wait_for):
     # As it would have been: the collector takes what the Job owned.
     source.delete(other, propagationPolicy="Foreground")
     wait_for("the garbage collector", lambda: source.get(kept) is None)
+    source.remove_namespace(namespace, wait=False)
+
+
+@pytest.mark.parametrize("moves", [False, True])
+def test_what_modifiers_change(source, store, namespace, monkeypatch, moves):
+    """It is created as the plan said; what moved right before the delete is not deleted."""
+    metadata = {"name": namespace}
+    source.create({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+    fixed = _config_map(namespace, "fixed", {"app": "web"})
+    source.create(fixed)
+    source.backup(store, namespace, namespace)
+    live = source.patch(fixed, {"data": {"app": "other"}})
+    text = f"""\
+version: v1
+resourceModifierRules:
+- conditions: {{groupResource: configmaps, namespaces: [{namespace}]}}
+  mergePatches: [{{patchData: "data: {{colour: green}}"}}]
+"""
+    options = RestoreOptions(
+        existing_policies={f"configmaps/{namespace}/fixed": "recreate"},
+        resource_modifiers=ResourceModifiers.from_yaml(text),
+    )
+    spec = RestoreSpec(backup_name=namespace)
+    engine = RestoreEngine(source.cluster, store)
+    plan = engine.plan(namespace, spec, options)
+    delete = Cluster.delete
+
+    def delete_later(self, *args, dry_run=False, **how):
+        if moves and not dry_run:
+            source.patch(fixed, {"data": {"more": "1"}})
+        return delete(self, *args, dry_run=dry_run, **how)
+
+    monkeypatch.setattr(Cluster, "delete", delete_later)
+    result = engine.apply(plan)
+
+    (line,) = [x for x in plan.entries if x.action is PlanAction.RECREATE]
+    assert line.changed_by == ("resource modifier rule 1",)
+    assert result.results.errors == ()
+    (outcome,) = [x for x in result.outcomes if x.identifier.name == "fixed"]
+    assert outcome.action == ("skipped" if moves else "recreated")
+    found = source.get(fixed)
+    assert (found["metadata"]["uid"] == live["metadata"]["uid"]) == moves
+    left = {"app": "other", "more": "1"}
+    assert found["data"] == (left if moves else {"app": "web", "colour": "green"})
     source.remove_namespace(namespace, wait=False)
