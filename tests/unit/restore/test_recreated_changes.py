@@ -111,7 +111,7 @@ def test_one_that_would_be_made_differently(make_shop, kind):
     def fickle(item):
         answers.append(1)
         if item["metadata"]["name"] == "settings":
-            item["data"]["size"] = "TA==" if len(answers) < 4 else "WEw="
+            item["data"]["size"] = "TA==" if len(answers) < 4 else "WFg="
         return item
 
     plan = bench.plan(bench.options(fickle))
