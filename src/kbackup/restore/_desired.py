@@ -27,6 +27,7 @@ from kbackup.models import (
     Restore,
     RestoreOptions,
     label_value,
+    labels,
     qualified_name,
     well_known,
 )
@@ -171,8 +172,10 @@ class DesiredMaker:
         self._settings = {  # which an action cannot change for the next item
             action: MappingProxyType(given) for action, given in settings.items()
         }
-        self._backup_label = label_value(backup.name)
-        self._restore_label = label_value(restore.name)
+        self._marks: Mapping[str, str] = {
+            labels.BACKUP_NAME: label_value(backup.name),
+            labels.RESTORE_NAME: label_value(restore.name),
+        }
         self._last = _TypeFacts()
 
     def make(
@@ -199,26 +202,23 @@ class DesiredMaker:
         kind = self._kind_of(item.identifier.group_resource)
         owners, status = self._owners_of(content), content.get("status")
         reset(content)
-        outcome = _NOTHING_DONE
+        outcome, changed = _NOTHING_DONE, UNCHANGED
         if kind.actions and kind.is_concerned(content):
             outcome = self._execute(item, content, kind.actions)
             content = outcome.content
-        if kind.is_tied:
-            self._untie(content, kind, line)
+        self._untie(content, kind, line)
         target = target or self._filters.target(item.identifier)
-        settle(content, namespace=target.namespace, name=target.name)
-        changed, skip = UNCHANGED, outcome.skip
-        if kind.is_changed and not skip:
+        settle(content, target)
+        if kind.is_changed and not outcome.skip:
             changed = self._user.apply(content, item.identifier, target, hooked=hooked)
-            content, target, skip = changed.content, changed.target, changed.skip
-        if kind.is_labelled:
-            label(content, backup=self._backup_label, restore=self._restore_label)
+            content, target = changed.content, changed.target
+        label(content, kind.marks)
         return Desired(
             content=content,
             body=_encode(content),
             target=target,
             additional=outcome.additional,
-            skip=skip,
+            skip=outcome.skip or changed.skip,
             begins=outcome.begins,
             awaits=outcome.awaits,
             owners=owners,
@@ -248,7 +248,7 @@ class DesiredMaker:
         """Untie a claim or a volume from what it was bound to in the old cluster."""
         if kind.is_claim:
             reset_claim(content, line)
-        else:
+        elif kind.is_tied:
             reset_volume(content, self._filters.mapping)
 
     def _owners_of(self, content: Mapping[str, Any]) -> tuple[Reference, ...]:
@@ -275,7 +275,7 @@ class DesiredMaker:
                 looks=() if None in looks else tuple(look for look in looks if look),
                 is_claim=resource == well_known.PERSISTENT_VOLUME_CLAIMS,
                 is_tied=resource in _TIED,
-                is_labelled=resource != well_known.NAMESPACES,
+                marks={} if resource == well_known.NAMESPACES else self._marks,
                 is_pod=resource == well_known.PODS,
                 is_changed=bool(self._user) or resource == well_known.PODS,
             )
@@ -402,6 +402,7 @@ class _TypeFacts:
     """What holds for all items of one type.
 
     Attributes:
+        marks: The labels that they get.
         is_tied: They are claims or volumes, which name each other.
         is_changed: The user's hooks, functions or rules may change some of them.
     """
@@ -411,7 +412,7 @@ class _TypeFacts:
     looks: tuple[_Look, ...] = ()
     is_claim: bool = False
     is_tied: bool = False
-    is_labelled: bool = True
+    marks: Mapping[str, str] = attrs.field(factory=dict)
     is_pod: bool = False
     is_changed: bool = False
 

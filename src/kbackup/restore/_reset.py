@@ -10,7 +10,7 @@ from typing import Any
 from kbackup._kits.kinds import is_of
 from kbackup._kits.normalise import AUTOSCALER_STATUS, METADATA_NAME
 from kbackup._kits.service_tokens import ACCOUNT_UID, TOKEN_NOTES, is_token
-from kbackup.models import labels
+from kbackup.models import ResourceIdentifier, labels
 
 _REMOVED = frozenset(
     {
@@ -81,28 +81,30 @@ def _uid_of(reference: Any) -> Any:
     return reference.get("uid") if isinstance(reference, Mapping) else None
 
 
-def settle(content: dict[str, Any], *, namespace: str, name: str) -> None:
+def settle(content: dict[str, Any], target: ResourceIdentifier) -> None:
     """Give an item its place in the target, in place."""
     metadata = content["metadata"]
-    metadata["name"] = name
-    if namespace:
-        metadata["namespace"] = namespace
+    metadata["name"] = target.name
+    if target.namespace:
+        metadata["namespace"] = target.namespace
         return
     metadata.pop("namespace", None)
     if is_of(content, ("", "Namespace")):
         given = metadata.get("labels")
         if given and METADATA_NAME in given:
-            given[METADATA_NAME] = name
+            given[METADATA_NAME] = target.name
 
 
-def label(content: dict[str, Any], *, backup: str, restore: str) -> None:
-    """Say on the item, in place, which backup and restore it came from."""
+def label(content: dict[str, Any], marks: Mapping[str, str]) -> None:
+    """Give an item, in place, the labels that say where it came from."""
+    if not marks:
+        return
     metadata = content["metadata"]
     given = metadata.get("labels")
     if given is None:
-        given = metadata["labels"] = {}
-    given[labels.BACKUP_NAME] = backup
-    given[labels.RESTORE_NAME] = restore
+        metadata["labels"] = dict(marks)
+    else:
+        given.update(marks)
 
 
 def is_labelled(content_labels: Mapping[str, str] | None, restore: str) -> bool:

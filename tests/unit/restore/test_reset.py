@@ -2,6 +2,7 @@
 
 import json
 
+from kbackup.models import ResourceIdentifier, labels, well_known
 from kbackup.restore._reset import is_labelled, label, reset, settle
 
 
@@ -99,7 +100,8 @@ def test_the_name_label_of_a_namespace_follows_its_name():
         "metadata": {"name": "shop", "labels": {"kubernetes.io/metadata.name": "shop"}},
     }
 
-    settle(item, namespace="", name="copy")
+    target = ResourceIdentifier(well_known.NAMESPACES, "", "copy")
+    settle(item, target)
 
     assert item["metadata"]["name"] == "copy"
     assert item["metadata"]["labels"] == {"kubernetes.io/metadata.name": "copy"}
@@ -109,7 +111,7 @@ def test_labels_say_where_an_object_came_from():
     """The labels of backup and restore are added, also where there were none."""
     item = _item(labels=None)
 
-    label(item, backup="shop-1", restore="try-1")
+    label(item, {labels.BACKUP_NAME: "shop-1", labels.RESTORE_NAME: "try-1"})
 
     assert item["metadata"]["labels"] == {
         "velero.io/backup-name": "shop-1",
