@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 import attrs
 
+from kbackup._kits.equality import equal_objects, same_json
 from kbackup._kits.kinds import is_of
 from kbackup._kits.later_fields import without_lone_defaults
 from kbackup._kits.service_tokens import (
@@ -289,7 +290,7 @@ def normalise(item: Content, *, keep_node_ports: bool = False) -> dict[str, Any]
 def same(left: Content, right: Content, *, keep_node_ports: bool = False) -> bool:
     """Whether the two objects are equal but for what the table ignores."""
     a, b = _normalised_pair(left, right, keep_node_ports=keep_node_ports)
-    return a == b
+    return equal_objects(a, b)
 
 
 def differences(
@@ -423,7 +424,7 @@ def _last_applied(item: Content) -> Content:
 
 
 def _walk(a: Any, b: Any, path: str) -> Iterator[Difference]:
-    if a is b or (type(a) is type(b) and a == b):
+    if a is b or (type(a) is type(b) and a == b and same_json(a, b)):
         return
     if isinstance(a, Mapping) and isinstance(b, Mapping):
         for key in sorted({*a, *b}):

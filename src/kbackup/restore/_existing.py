@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 import msgspec
 
+from kbackup._kits.equality import equal_objects
 from kbackup._kits.kinds import CRD, GroupKind, is_of, kind_of
 from kbackup._kits.later_fields import without_lone_defaults
 from kbackup._kits.normalise import Difference, differences, normalise, same
@@ -156,7 +157,7 @@ def decide(
     """
     # Written by this very restore, the two are mostly equal as they stand: that is
     # found out in a tenth of the time.
-    equal = desired == live
+    equal = equal_objects(desired, live)
     if equal or same(desired, live, keep_node_ports=rules.keep_node_ports):
         return _EQUAL
     goal = goal_of(desired, live, add_subjects=rules.is_copy)

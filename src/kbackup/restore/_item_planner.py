@@ -305,7 +305,7 @@ class ItemPlanner:
             live=None if case.met is None or entry.action.makes else case.met,
             owners=() if case.owned is FREE else case.lost_owners,
             had_status=case.had_status,
-            resource=case.view.resource,
+            status_apart=case.view.status_apart,
             converted=bool(case.view.conversion),
         )
         if case.met is not None:

@@ -13,7 +13,6 @@ from kbackup._kits.controlled import Owner
 from kbackup._kits.kinds import group_kind
 from kbackup.hooks import ExecHooks, InitHooks
 from kbackup.models import (
-    APIResource,
     GroupResource,
     ResourceIdentifier,
     ServerVersion,
@@ -182,7 +181,7 @@ class NoticeBook:
         live: Content | None = None,
         owners: Sequence[Owner] = (),
         had_status: bool = False,
-        resource: APIResource | None = None,
+        status_apart: bool = True,
         converted: bool = False,
     ) -> None:
         """Look at an item that would be written.
@@ -195,7 +194,7 @@ class NoticeBook:
                 is nothing new.
             owners: Whom the backup names as its owners and the restore never does.
             had_status: The backup has a status for it.
-            resource: Its type in the target, where it is served.
+            status_apart: A status is written by a request of its own, if any is.
             converted: A webhook has to convert it to the version that is stored.
         """
         target = entry.target
@@ -215,7 +214,7 @@ class NoticeBook:
         if kind.is_config_map:
             return
         if had_status:
-            self._see_status(entry, content, resource)
+            self._see_status(entry, content, apart=status_apart)
         self._see_as(kind, entry, content, live or {})
 
     def _see_as(
@@ -342,14 +341,14 @@ class NoticeBook:
         return (*(Notice(what=sentence) for sentence in self._plain), *found)
 
     def _see_status(
-        self, entry: PlanEntry, content: Content, resource: APIResource | None
+        self, entry: PlanEntry, content: Content, *, apart: bool
     ) -> None:
         """Look at what becomes of the status that the backup has."""
         if entry.status:
             self._note(
                 _STATUS_ALONG if entry.status == ALONG else _STATUS, entry.target
             )
-        elif resource is not None and "status" not in resource.subresources:
+        elif not apart:
             self._note(_NO_STATUS, entry.target)
         if has_odd_wish(content):
             self._note(_ODD_WISH, entry.target)

@@ -37,6 +37,7 @@ from kbackup.restore._plan_lines import (
     entry_json,
     prefixed,
     read_claim,
+    ref_text,
 )
 from kbackup.restore._versions_document import (
     VersionsPart,
@@ -72,7 +73,7 @@ def write_plan(plan: RestorePlan) -> dict[str, Any]:
         "spec": to_json(plan.spec),
         "options": plan.options.to_record(),
         "notices": [
-            {"what": notice.what, "items": [str(item) for item in notice.items]}
+            {"what": notice.what, "items": [*map(ref_text, notice.items)]}
             for notice in plan.notices
         ],
         "claims": [claim_json(line) for line in plan.claims],

@@ -105,7 +105,7 @@ def claim_json(line: ClaimLine) -> dict[str, Any]:
 
 def entry_json(entry: PlanEntry) -> dict[str, Any]:
     """Return a line of the plan, as plain JSON values."""
-    item, seen = str(entry.identifier), entry.precondition
+    item, seen = ref_text(entry.identifier), entry.precondition
     in_place = entry.target is entry.identifier  # nearly all; spares the text
     optional = {
         "apiVersion": entry.api_version,
@@ -130,11 +130,19 @@ def entry_json(entry: PlanEntry) -> dict[str, Any]:
     }
     return {
         "item": item,
-        "target": item if in_place else str(entry.target),
+        "target": item if in_place else ref_text(entry.target),
         "wave": entry.wave,
         "action": str(entry.action),
         **{key: value for key, value in optional.items() if value},
     }
+
+
+def ref_text(ref: ResourceIdentifier) -> str:
+    """Return an item as it is read again: its name as it is, whatever is in it.
+
+    RBAC names may have line ends, which a text for people has not.
+    """
+    return f"{ref.group_resource}/{ref.qualified_name}"
 
 
 def prefixed(digest: str) -> str:

@@ -96,16 +96,24 @@ class Server:
         )
 
     def patch(
-        self, entry: PlanEntry, resource: APIResource, patch: Mapping[str, Any]
+        self,
+        entry: PlanEntry,
+        resource: APIResource,
+        patch: Mapping[str, Any] | list[dict[str, Any]],
     ) -> dict[str, Any]:
-        """Send a merge patch to the object of an entry; what the server stored."""
+        """Send a merge patch, or a JSON patch, to the object of an entry.
+
+        Returns:
+            What the server stored.
+        """
+        kind = PatchKind.JSON if isinstance(patch, list) else PatchKind.MERGE
         with self._noting_an_end(entry):
             return self._cluster.patch(
                 resource,
                 entry.target.name,
                 patch,
                 namespace=entry.target.namespace,
-                kind=PatchKind.MERGE,
+                kind=kind,
                 dry_run=self.dry_run,
             )
 

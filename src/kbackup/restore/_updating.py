@@ -14,6 +14,7 @@ from kbackup.restore._answers import Answer
 from kbackup.restore._desired import Desired
 from kbackup.restore._dropped import warn_of_dropped
 from kbackup.restore._existing import decide, update_patch
+from kbackup.restore._nulls import means_nulls, replacing
 from kbackup.restore._plan_entry import PlanAction, PlanEntry, Precondition
 from kbackup.restore._policies import Policies
 from kbackup.restore._rebinding import is_offered, rebind_digest, rebind_patch
@@ -69,9 +70,11 @@ class Updater:
         seen: Precondition,
     ) -> Attempt:
         """Make the desired object of the live one, given `cleaned` and as seen."""
-        patch = update_patch(
-            desired.content, live, seen, self._policies.of(entry.target)
-        )
+        rules = self._policies.of(entry.target)
+        patch = update_patch(desired.content, live, seen, rules)
+        if means_nulls(patch, desired.content):
+            sent = replacing(patch, desired.content, live)
+            return self._send(entry, resource, patch, desired, sent=sent)
         return self._send(entry, resource, patch, desired)
 
     def rebind(
@@ -100,9 +103,11 @@ class Updater:
         resource: APIResource,
         patch: dict[str, Any],
         desired: Desired | None,
+        *,
+        sent: list[dict[str, Any]] | None = None,
     ) -> Attempt:
         try:
-            stored = self._server.patch(entry, resource, patch)
+            stored = self._server.patch(entry, resource, sent or patch)
         except ClusterError as exc:
             return self._after_patch(entry, resource, desired, exc)
         warn_of_dropped(self._run, entry, patch, stored)

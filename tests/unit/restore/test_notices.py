@@ -5,7 +5,6 @@ import pytest
 from kbackup._kits.controlled import Owner
 from kbackup._kits.normalise import Difference
 from kbackup.models import (
-    APIResource,
     GroupResource,
     ResourceIdentifier,
     ServerVersion,
@@ -228,17 +227,11 @@ def test_cluster_wide_and_ownerless():
 
 def test_a_status_that_gets_lost_is_told():
     """A status is named where the type cannot take it afterwards."""
-    bare = APIResource(
-        group="example.com",
-        version="v1",
-        resource="widgets",
-        kind="Widget",
-        namespaced=True,
-    )
     entry = _entry("Widget", "widgets.example.com")
 
-    assert _told(entry, {}, had_status=True, resource=bare) != []
-    assert _told(entry, {}, had_status=False, resource=bare) == []
+    assert _told(entry, {}, had_status=True, status_apart=False) != []
+    assert _told(entry, {}, had_status=False, status_apart=False) == []
+    assert _told(entry, {}, had_status=True) == []
 
 
 def test_claims():

@@ -587,3 +587,23 @@ def test_what_the_server_would_refuse_keeps_no_digest(shop):
 
     assert entry.action is PlanAction.CONFLICT
     assert entry.digest == ""
+
+
+@pytest.mark.parametrize(
+    "name", ["a\nb", "tab\t", "\u202e rtl", "a:b", "a b", "\\n", "\u00e9"]
+)
+def test_names_that_no_text_for_people_has_as_they_are(make_shop, name):
+    """RBAC names may hold almost anything; the document has them as they are."""
+    role = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "Role",
+        "metadata": {"name": name, "namespace": "shop"},
+        "rules": [],
+    }
+    shop = make_shop([namespace("shop"), role], as_is=True)
+
+    document = _saved(shop.engine.plan("try-1", SPEC))
+    result = shop.engine.apply(RestorePlan.from_json(document))
+
+    assert result.exit_code == 0
+    assert _outcome(result, name, "roles.rbac.authorization.k8s.io")[0] == "created"

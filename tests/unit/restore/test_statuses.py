@@ -75,6 +75,11 @@ def fixture_shop(make_shop):
     return shop
 
 
+NO_STATUS = (
+    "the type has no status sub-resource; --status-include-resources restores it"
+)
+
+
 def status_of(shop, name="one", resource=WIDGETS):
     """The status of an object of the target; None: it has none."""
     return shop.object(resource, "shop", name).get("status")
@@ -278,6 +283,18 @@ def test_what_a_type_without_a_status_sub_resource_loses(make_shop):
         "its status is not restored: the type has no status sub-resource; "
         f"--status-include-resources restores it: {WIDGETS}/shop/one"
     ) in said(shop.engine.plan("try-2", spec))
+
+
+def test_what_a_type_that_the_restore_brings_loses(make_shop):
+    """That a status will stay behind its definition in the backup tells the plan."""
+    spec = RestoreSpec(backup_name="shop-1")
+    shop = make_shop([namespace(), ALONG, widget()], as_is=True)
+    other = make_shop([namespace(), APART, widget()], as_is=True)
+
+    assert f"its status is not restored: {NO_STATUS}: {WIDGETS}/shop/one" in said(
+        shop.engine.plan("try-1", spec)
+    )
+    assert "status" not in said(other.engine.plan("try-1", spec))
 
 
 @pytest.mark.parametrize(
