@@ -374,6 +374,8 @@ class DesiredMaker:
         if name not in names or namespace not in namespaces:
             fact = "it changed name or namespace, which only a transform can"
             raise ActionError(action, str(ref), fact)
+        if content.get("apiVersion") != given.item_from_backup.get("apiVersion"):
+            raise ActionError(action, str(ref), "it changed apiVersion")
 
     def _ask(
         self, action: RestoreItemAction, given: RestoreInput, outcome: "_Outcome"

@@ -29,6 +29,7 @@ from kbackup.restore._plan_entry import PlanAction, Precondition
 Content = Mapping[str, Any]
 
 _METADATA = "metadata"
+_OWNERS = "ownerReferences"
 _POLICY = "--existing-resource-policy"
 _MERGED = "merged: what the live one lacks is added"
 _POD_FREE = ("spec.activeDeadlineSeconds", "spec.tolerations")
@@ -155,6 +156,7 @@ def decide(
         rules: What the user allows.
         hide: The differences show no values; of a Secret they never do.
     """
+    desired = _ownerless(desired)
     # Written by this very restore, the two are mostly equal as they stand: that is
     # found out in a tenth of the time.
     equal = equal_objects(desired, live)
@@ -175,6 +177,19 @@ def decide(
     if refused:
         return Verdict(action=PlanAction.CONFLICT, reason=refused, differences=found)
     return Verdict(action=PlanAction.UPDATE, reason=reason, differences=found)
+
+
+def _ownerless(desired: Content) -> Content:
+    """An item without owners, which actions and transforms may have given it.
+
+    Who owns an object that is there is none of a restore's business: the live one is
+    compared without its owners, too.
+    """
+    metadata = desired.get(_METADATA) or {}
+    if _OWNERS not in metadata:
+        return desired
+    kept = {key: value for key, value in metadata.items() if key != _OWNERS}
+    return {**desired, _METADATA: kept}
 
 
 def _left_alone(
@@ -208,7 +223,7 @@ def update_patch(
     only the live object has stays. UID and resourceVersion make the server refuse it
     once the object has moved.
     """
-    goal = goal_of(desired, live, add_subjects=rules.is_copy)
+    goal = goal_of(_ownerless(desired), live, add_subjects=rules.is_copy)
     keep_node_ports = rules.keep_node_ports
     before = normalise(live, keep_node_ports=keep_node_ports)
     after = normalise(goal, keep_node_ports=keep_node_ports)

@@ -19,6 +19,7 @@ from kbackup.restore.transforms._base import Transform
 
 _encode = msgspec.json.Encoder().encode
 _encode_sorted = msgspec.json.Encoder(order="sorted").encode
+_OTHER_TYPE = "it changed apiVersion or kind, or whether there is a namespace"
 _NO_JSON = (TypeError, ValueError, RecursionError, msgspec.MsgspecError)
 
 
@@ -161,20 +162,24 @@ def _apply(
     *,
     hide: bool,
 ) -> dict[str, Any] | None:
+    before = _type_and_scope(body)  # it may change the item in place
     try:
         changed: Any = transform(body)
     except (Exception, SystemExit) as exc:
         raise ActionError(name, str(target), fact_of(exc, hide=hide)) from exc
     if changed is None:
         return None
-    return _checked(changed, name, target)
+    if not is_object(changed):
+        raise ActionError(name, str(target), NO_OBJECT)
+    if _type_and_scope(changed) != before:
+        raise ActionError(name, str(target), _OTHER_TYPE)
+    return dict(changed)
 
 
-def _checked(value: Any, name: str, ref: ResourceIdentifier) -> dict[str, Any]:
-    """Return what foreign code answered, if that can be an object at all."""
-    if not is_object(value):
-        raise ActionError(name, str(ref), NO_OBJECT)
-    return dict(value)
+def _type_and_scope(item: Mapping[str, Any]) -> tuple[Any, Any, bool]:
+    """What no transform changes of an item: where it is sent depends on it."""
+    namespaced = bool(item["metadata"].get("namespace"))
+    return item.get("apiVersion"), item.get("kind"), namespaced
 
 
 def fingerprint(content: Mapping[str, Any]) -> bytes:

@@ -273,6 +273,19 @@ def test_the_patch_makes_the_live_object_the_desired_one():
     assert _action(desired, merge_patch(live, patch)) is PlanAction.UNCHANGED
 
 
+def test_an_update_leaves_the_owners():
+    """Of an owner that a transform gave the patch would say all but the UID."""
+    owner = {"apiVersion": "v1", "kind": "Secret", "name": "key", "uid": "8d-1"}
+    desired = _item("v1", "ConfigMap", data={"a": "1"})
+    desired["metadata"]["ownerReferences"] = [owner]
+    live = _item("v1", "ConfigMap", data={"a": "2"})
+
+    patch = update_patch(desired, live, SEEN, UPDATE)
+
+    assert patch["data"] == {"a": "1"}
+    assert "ownerReferences" not in patch["metadata"]
+
+
 def test_the_patch_leaves_what_the_target_chose():
     """An address or a bound volume of the live object is not taken away."""
     desired = _item("v1", "Service", spec={"type": "ClusterIP", "selector": {"a": "1"}})

@@ -140,6 +140,77 @@ def test_plugin_and_transform(make_shop):
     ]
 
 
+def of_another_version(item):
+    """Make an object of a version that is nobody's."""
+    return {**item, "apiVersion": "v2"}
+
+
+def of_another_kind(item):
+    """Make a Secret of it, in place."""
+    item["kind"] = "Secret"
+    return item
+
+
+def of_no_namespace(item):
+    """Forget the namespace."""
+    name = item["metadata"]["name"]
+    return {**item, "metadata": {"name": name}}
+
+
+@pytest.mark.parametrize(
+    "function", [of_another_version, of_another_kind, of_no_namespace]
+)
+def test_a_transform_that_makes_something_else(make_shop, function):
+    """What could never be written as planned is a conflict of the plan, by name."""
+
+    def changing(item):
+        return function(item) if item["kind"] == "ConfigMap" else item
+
+    shop = make_shop([NAMESPACE, SETTINGS])
+
+    plan = shop.engine.plan("try-1", SPEC, RestoreOptions(transforms=[changing]))
+
+    (entry,) = [x for x in plan.entries if x.identifier.name == "settings"]
+    assert entry.action == "conflict"
+    assert "changing failed on configmaps/shop/settings: it changed apiV" in (
+        entry.reason
+    )
+
+
+def test_an_action_that_makes_another_version(make_shop):
+    """The same of a plugin's action."""
+    acting = Acting(of_another_version, ("configmaps",))
+    shop = make_shop([NAMESPACE, SETTINGS], **actions(acting))
+
+    entry = entry_of(shop.engine.plan("try-1", SPEC), "ConfigMap")
+
+    assert entry.action == "conflict"
+    assert entry.reason == (
+        "acme.io/images failed on configmaps/shop/settings: it changed apiVersion"
+    )
+
+
+@pytest.mark.parametrize("spec", [SPEC, UPDATE], ids=["none", "update"])
+def test_a_transform_that_gives_an_owner(make_shop, spec):
+    """A second restore finds the object as the first one made it, owner and all."""
+    owner = {"apiVersion": "v1", "kind": "Secret", "name": "key", "uid": "8d-1"}
+
+    def owned(item):
+        if item["kind"] == "ConfigMap":
+            item["metadata"]["ownerReferences"] = [owner]
+        return item
+
+    shop = make_shop([NAMESPACE, SETTINGS])
+    options = RestoreOptions(transforms=[owned])
+    shop.engine.run("try-1", spec, options)
+
+    again = shop.engine.plan("try-2", spec, options)
+
+    assert entry_of(again, "ConfigMap").action == "unchanged"
+    (settings,) = shop.simulated.objects("configmaps", "shop")
+    assert settings["metadata"]["ownerReferences"] == [owner]
+
+
 def test_what_comes_to_nothing_is_not_told(make_shop):
     """An item that ends as it would have been anyway is like all others."""
     shop = make_shop([NAMESPACE, WEB])
