@@ -32,7 +32,7 @@ _METADATA = "metadata"
 _OWNERS = "ownerReferences"
 _POLICY = "--existing-resource-policy"
 _MERGED = "merged: what the live one lacks is added"
-_POD_FREE = ("spec.activeDeadlineSeconds", "spec.tolerations")
+_POD = ("", "Pod")
 
 _IMMUTABLE: Mapping[GroupKind, tuple[str, ...]] = {
     ("apps", "Deployment"): ("spec.selector",),
@@ -96,7 +96,7 @@ _MUTABLE_SPEC: Mapping[GroupKind, tuple[str, ...]] = {
         "spec.mountOptions",
         "spec.persistentVolumeReclaimPolicy",
     ),
-    ("", "Pod"): _POD_FREE,
+    _POD: ("spec.activeDeadlineSeconds", "spec.tolerations"),
 }
 """Kinds of which only these parts of the spec may change."""
 
@@ -272,12 +272,35 @@ def _immutable_field(
     if key in (("", "Secret"), ("", "ConfigMap")) and live.get("immutable") is True:
         touched = [x for x in found if not x.path.startswith(f"{_METADATA}.")]
         return "the live one is immutable" if touched else ""
+    if key == _POD and (refused := _refused_of_pod(desired, live)):
+        return refused
     kept = _KEPT_ADDRESSES if key == _SERVICE and _keeps_address(desired, live) else ()
     for difference in found:
         path = difference.path
         if _is_immutable(key, path) or any(_below(path, prefix) for prefix in kept):
             return f"immutable field {path}"
     return ""
+
+
+def _refused_of_pod(desired: Content, live: Content) -> str:
+    """Why a Pod takes no such change of what may change; empty: it does.
+
+    Source: Kubernetes, ``ValidatePodUpdate``: to tolerations some may be added, or last
+    for another time, and a deadline can only come nearer.
+    """
+    specs = [content.get("spec") or {} for content in (desired, live)]
+    wanted, there = (list(map(_lasting, x.get("tolerations") or ())) for x in specs)
+    if any(toleration not in wanted for toleration in there):
+        return "spec.tolerations: a Pod loses none"
+    later, sooner = (spec.get("activeDeadlineSeconds") for spec in specs)
+    if sooner is not None and (later is None or later > sooner):
+        return "spec.activeDeadlineSeconds: a Pod takes an earlier one only"
+    return ""
+
+
+def _lasting(toleration: Content) -> Content:
+    """A toleration, for however long."""
+    return {k: v for k, v in toleration.items() if k != "tolerationSeconds"}
 
 
 def _keeps_address(desired: Content, live: Content) -> bool:
@@ -293,7 +316,7 @@ def _is_immutable(key: GroupKind, path: str) -> bool:
     mutable = _MUTABLE_SPEC.get(key)
     if mutable is None or not _below(path, "spec"):
         return False
-    if key == ("", "Pod") and path.endswith(".image"):
+    if key == _POD and path.endswith(".image"):
         return False
     return not any(_below(path, prefix) for prefix in mutable)
 

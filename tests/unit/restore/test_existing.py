@@ -340,3 +340,50 @@ def test_what_the_control_plane_notes_on_a_token_stays():
     }
     live["metadata"]["labels"] = used
     assert _action(desired, live) is PlanAction.UNCHANGED
+
+
+def _pod(**spec):
+    """A Pod with what may change of its spec."""
+    return _item("v1", "Pod", spec={"containers": [{"name": "c"}]} | spec)
+
+
+_NOT_READY = {"key": "not-ready", "operator": "Exists", "tolerationSeconds": 300}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "there"),
+    [
+        ({"tolerations": []}, {"tolerations": [_NOT_READY]}),
+        (
+            {"tolerations": [_NOT_READY | {"key": "other"}]},
+            {"tolerations": [_NOT_READY]},
+        ),
+        ({}, {"activeDeadlineSeconds": 5}),
+        ({"activeDeadlineSeconds": 6}, {"activeDeadlineSeconds": 5}),
+    ],
+    ids=["removed", "replaced", "no deadline", "later"],
+)
+def test_what_a_pod_does_not_take(wanted, there):
+    """The server refuses it, so that the plan does not promise it."""
+    verdict = decide(_pod(**wanted), _pod(**there), UPDATE)
+
+    assert verdict.action is PlanAction.CONFLICT
+    assert verdict.reason.startswith("spec.")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "there"),
+    [
+        ({"tolerations": [_NOT_READY, {"operator": "Exists"}]}, {}),
+        (
+            {"tolerations": [_NOT_READY]},
+            {"tolerations": [_NOT_READY | {"tolerationSeconds": 5}]},
+        ),
+        ({"activeDeadlineSeconds": 5}, {}),
+        ({"activeDeadlineSeconds": 5}, {"activeDeadlineSeconds": 6}),
+    ],
+    ids=["added", "longer", "deadline", "earlier"],
+)
+def test_what_a_pod_takes(wanted, there):
+    """More tolerations, for another time, and an earlier end."""
+    assert _action(_pod(**wanted), _pod(**there)) is PlanAction.UPDATE
