@@ -25,6 +25,10 @@ BALANCER = "asks the cloud for a load balancer"
 INGRESS = "claims host names (Ingress)"
 DNS = "claims DNS names (annotation)"
 STARTS = "starts work (Jobs, CronJobs that are not suspended, what was kept still)"
+ENDPOINTS_GO = (
+    "has no selector: with the live one the target deletes its Endpoints, which a second "
+    "run of the restore brings back"
+)
 FINALIZER = "custom resources with a finalizer: without its controller they cannot go"
 
 # OpenShift shows roles and bindings under a group of its own, and a backup has both.
@@ -55,6 +59,8 @@ def tellers_of(kind: GroupKind, group: str) -> tuple[Teller, ...]:
         group: Of their type: what is custom has a group of its own.
     """
     tellers = [_of_kind(kind), _dns]
+    if kind == _SERVICE:
+        tellers.append(_endpoints)
     if not is_built_in(group):
         tellers.append(_finalizer)
     return tuple(tellers)
@@ -116,6 +122,18 @@ def _webhook(_entry: PlanEntry, _content: Content, _live: Content) -> str:
 def _balancer(_entry: PlanEntry, content: Content, live: Content) -> str:
     is_new = _is_balanced(content) and not _is_balanced(live)
     return BALANCER if is_new else ""
+
+
+def _endpoints(entry: PlanEntry, content: Content, _live: Content) -> str:
+    """A Service without a selector has Endpoints that somebody else wrote.
+
+    Source: Kubernetes, ``pkg/controller/endpoint``: they go with the Service.
+    """
+    spec = _spec_of(content)
+    stays = entry.action is not PlanAction.RECREATE
+    if stays or spec.get("selector") or spec.get("type") == "ExternalName":
+        return ""
+    return ENDPOINTS_GO
 
 
 def _claims_hosts(_entry: PlanEntry, content: Content, live: Content) -> str:

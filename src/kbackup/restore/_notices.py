@@ -27,6 +27,7 @@ from kbackup.restore._hook_notices import HookNotices
 from kbackup.restore._item_notices import (
     BALANCER,
     DNS,
+    ENDPOINTS_GO,
     FINALIZER,
     INGRESS,
     JOB,
@@ -105,6 +106,7 @@ _SOURCE_DISK = "uses the original disk: the source may still be writing to it"
 _ORDER = (
     _TAKEN,
     _RECREATED,
+    ENDPOINTS_GO,
     _CLUSTER_WIDE,
     RBAC,
     RBAC_CHANGED,

@@ -213,6 +213,31 @@ def test_what_it_does_outside_is_told(make_shop):
     assert "existing policies services=recreate" in str(plan)
 
 
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({}, True),
+        ({"selector": {"app": "web"}}, False),
+        ({"type": "ExternalName"}, False),
+    ],
+    ids=["none", "selector", "alias"],
+)
+def test_the_endpoints_of_a_service_without_a_selector_are_told(make_shop, more, told):
+    """The target's controller deletes with the Service what nobody makes again."""
+    spec = {"ports": [{"port": 80}], "externalName": "x.example.com"} | more
+    shop = make_shop([NAMESPACE, _object("Service", "web", spec=spec)])
+    now = spec | {"ports": [{"port": 81}]}
+    shop.simulated.load([NAMESPACE, _object("Service", "web", spec=now)])
+
+    plan = shop.engine.plan("r", SPEC, _recreate("services"))
+    update = RestoreSpec(backup_name="shop-1", existing_resource_policy="update")
+    other = shop.engine.plan("r", update)
+
+    sentence = "the target deletes its Endpoints"
+    assert (sentence in "\n".join(map(str, plan.notices))) is told
+    assert sentence not in "\n".join(map(str, other.notices))
+
+
 def test_what_is_cluster_wide_is_marked(make_shop):
     """A cluster-scoped object is deleted only where its type is named, and marked so."""
     version = "rbac.authorization.k8s.io/v1"
