@@ -342,9 +342,7 @@ class NoticeBook:
             found.append(Notice(what=self._copy))
         return (*(Notice(what=sentence) for sentence in self._plain), *found)
 
-    def _see_status(
-        self, entry: PlanEntry, content: Content, *, apart: bool
-    ) -> None:
+    def _see_status(self, entry: PlanEntry, content: Content, *, apart: bool) -> None:
         """Look at what becomes of the status that the backup has."""
         if entry.status:
             self._note(
