@@ -19,7 +19,8 @@ from kbackup.models import (
     ResourceSelector,
     from_json,
 )
-from kbackup.plugins import BackupOutput, HookEnded, PluginManager, hookimpl
+from kbackup.plugins import BackupOutput, HookEnded
+from offered_actions import plugins_offering
 
 pytestmark = pytest.mark.integration
 
@@ -97,17 +98,7 @@ class Scene:
 
     def back_up(self, *, hooks=None, cluster=None, cancel=None, **more):
         """Back up the namespace; *hooks* as a specification's JSON has them."""
-
-        class Module:
-            __name__ = "test_plugin"
-            look = self.look
-
-            @staticmethod
-            @hookimpl
-            def kbackup_register_backup_item_actions():
-                return {Look.name: Module.look}
-
-        plugins = PluginManager(plugins=[actions, Module])
+        plugins = plugins_offering(actions, backup=[self.look])
         engine = BackupEngine(
             cluster or self.cluster, self.store, plugins=plugins, **more
         )

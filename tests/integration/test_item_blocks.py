@@ -6,7 +6,8 @@ import pytest
 
 from kbackup import BackupEngine, BackupSpec, BackupStore, Cluster, actions
 from kbackup.models import BackupPhase, EngineSettings, LabelSelector, ResourceSelector
-from kbackup.plugins import BackupOutput, PluginManager, hookimpl
+from kbackup.plugins import BackupOutput
+from offered_actions import plugins_offering
 
 pytestmark = pytest.mark.integration
 
@@ -105,20 +106,10 @@ class Scene:
 
     def back_up(self, **spec):
         """Back up the namespace, one block at a time; return result and diary."""
-
-        class Module:
-            __name__ = "test_plugin"
-            scribe = Scribe(self.diary)
-
-            @staticmethod
-            @hookimpl
-            def kbackup_register_backup_item_actions():
-                return {Scribe.name: Module.scribe}
-
         engine = BackupEngine(
             self.cluster,
             self.store,
-            plugins=PluginManager(plugins=[actions, Module]),
+            plugins=plugins_offering(actions, backup=[Scribe(self.diary)]),
             settings=EngineSettings(item_block_worker_count=1),
         )
         wanted = BackupSpec(included_namespaces=[self.namespace], **spec)

@@ -22,8 +22,9 @@ from kbackup.models import (
     RestorePhase,
     RestoreSpec,
 )
-from kbackup.plugins import BackupOutput, PluginManager, RestoreOutput, hookimpl
+from kbackup.plugins import BackupOutput, RestoreOutput
 from kbackup.restore import RestoreEngine
+from offered_actions import plugins_offering
 
 pytestmark = pytest.mark.integration
 
@@ -89,23 +90,9 @@ def _secret(given):
     return ResourceIdentifier(SECRETS, namespace, spec.operation_id)
 
 
-def _plugins(*, backup=None, restore=None):
-    """The built-in actions and one more."""
-
-    class Module:
-        __name__ = "test_plugin"
-
-        @staticmethod
-        @hookimpl
-        def kbackup_register_backup_item_actions():
-            return {backup.name: backup} if backup else {}
-
-        @staticmethod
-        @hookimpl
-        def kbackup_register_restore_item_actions():
-            return {restore.name: restore} if restore else {}
-
-    return PluginManager(plugins=[actions, Module])
+def _plugins(**offered):
+    """The built-in actions, and those of the test."""
+    return plugins_offering(actions, **offered)
 
 
 @pytest.fixture
@@ -136,10 +123,10 @@ def test_backup_and_restore_wait(cluster, store, settings_map):
     restore = CopyAction("example.com/fill", RestoreOutput, polls=2)
     spec = RestoreSpec(backup_name="b-1", namespace_mapping={settings_map: copy})
 
-    made = BackupEngine(cluster, store, plugins=_plugins(backup=backup)).run(
+    made = BackupEngine(cluster, store, plugins=_plugins(backup=[backup])).run(
         "b-1", BackupSpec(included_namespaces=[settings_map])
     )
-    engine = RestoreEngine(cluster, store, plugins=_plugins(restore=restore))
+    engine = RestoreEngine(cluster, store, plugins=_plugins(restore=[restore]))
     plan = engine.plan("r-1", spec)
     assert _left(cluster, copy) == []
     applied = engine.apply(plan)
@@ -169,11 +156,11 @@ def test_what_never_ends_times_out(cluster, store, settings_map):
     backup = CopyAction("example.com/copy", BackupOutput, polls=1_000_000)
     restore = CopyAction("example.com/fill", RestoreOutput, polls=1_000_000)
 
-    made = BackupEngine(cluster, store, plugins=_plugins(backup=backup)).run(
+    made = BackupEngine(cluster, store, plugins=_plugins(backup=[backup])).run(
         "b-1",
         BackupSpec(included_namespaces=[settings_map], item_operation_timeout=SHORT),
     )
-    engine = RestoreEngine(cluster, store, plugins=_plugins(restore=restore))
+    engine = RestoreEngine(cluster, store, plugins=_plugins(restore=[restore]))
     applied = engine.run(
         "r-1",
         RestoreSpec(
@@ -237,10 +224,10 @@ def test_careless_actions(cluster, store, settings_map):
         namespace_mapping={settings_map: copy},
     )
 
-    made = BackupEngine(cluster, store, plugins=_plugins(backup=Wipe())).run(
+    made = BackupEngine(cluster, store, plugins=_plugins(backup=[Wipe()])).run(
         "b-1", BackupSpec(included_namespaces=[settings_map])
     )
-    engine = RestoreEngine(cluster, store, plugins=_plugins(restore=Back()))
+    engine = RestoreEngine(cluster, store, plugins=_plugins(restore=[Back()]))
     applied = engine.run("r-1", spec, RestoreOptions(deadline=SHORT))
 
     assert store.verify("b-1").problems == ()
@@ -282,20 +269,14 @@ def test_a_deletion_cleans_up_what_a_backup_left(cluster, tmp_path, settings_map
         CopyCleanup(),
     )
 
-    class Module:
-        @staticmethod
-        @hookimpl
-        def kbackup_register_delete_item_actions():
-            return {cleanup.name: cleanup}
-
     spec = BackupSpec(included_namespaces=[settings_map])
     with BackupStore.open(tmp_path / "store") as store:
-        BackupEngine(cluster, store, plugins=_plugins(backup=copy)).run("b-1", spec)
+        BackupEngine(cluster, store, plugins=_plugins(backup=[copy])).run("b-1", spec)
         with pytest.raises(BackupOwnsDataError, match="1 operation"):
             store.delete("b-1", cluster=cluster)
     made = _left(cluster, settings_map)
 
-    plugins = PluginManager(plugins=[kbackup_plugins_local, Module])
+    plugins = plugins_offering(kbackup_plugins_local, delete=[cleanup])
     with BackupStore.open(tmp_path / "store", plugins=plugins) as store:
         plan = store.plan_deletion("b-1", cluster=cluster)
         with pytest.raises(
@@ -362,7 +343,7 @@ def test_a_restore_waits_for_additional_items(cluster, store, settings_map, mark
         "b-1", BackupSpec(included_namespaces=[settings_map])
     )
     action = AfterAction(writer, marks=marks)
-    engine = RestoreEngine(cluster, store, plugins=_plugins(restore=action))
+    engine = RestoreEngine(cluster, store, plugins=_plugins(restore=[action]))
 
     result = engine.run(
         "r-1", RestoreSpec(backup_name="b-1", namespace_mapping={settings_map: copy})

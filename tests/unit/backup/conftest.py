@@ -1,6 +1,8 @@
 """What the tests of the backup engine share: a cluster, a store, an engine, objects."""
 
+import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,10 @@ from kbackup.catalog import BackupStore
 from kbackup.models import BackupSpec
 from kbackup.plugins import PluginManager
 from kbackup.testing import MemoryStore, SimulatedCluster, load_sample_shop
+
+sys.path.insert(0, str(Path(__file__).parent))  # for `pod_samples`
+
+from pod_samples import Spy
 
 
 @pytest.fixture
@@ -25,10 +31,33 @@ def plugins():
 
 
 @pytest.fixture
+def impatient(monkeypatch):
+    """Ask operations for their progress without pauses."""
+    monkeypatch.setattr("kbackup.plugins._operations._FIRST_PAUSE", 0.001)
+
+
+@pytest.fixture
 def scene(plugins):
     """A simulated cluster, a store in memory and an engine between them."""
     with SimulatedCluster() as server, server.connect() as cluster:
         yield Scene(server, cluster, plugins)
+
+
+@pytest.fixture
+def spied(scene, impatient):
+    """A scene with a `Spy`, whose commands are noted and answered by the test's functions.
+
+    The spy is not among the plugins yet.
+    """
+    scene.seen, scene.answers = [], {}
+    scene.spy = Spy(scene.seen)
+
+    def answer(call):
+        scene.seen.append(f"{call.command[0]} {call.pod}")
+        return scene.answers.get(call.command[0], lambda _: 0)(call)
+
+    scene.server.on_exec(answer)
+    return scene
 
 
 class Scene:
@@ -70,6 +99,12 @@ class Scene:
         """Put the sample shop into the cluster, owners linked."""
         load_sample_shop(self.cluster)
 
+    def set_phase(self, resource, name, phase):
+        """Say in which phase an object of the shop is, as its controller would."""
+        type_ = self.cluster.discover().resolve(resource)
+        patch = {"status": {"phase": phase}}
+        self.cluster.patch(type_, name, patch, namespace="shop", subresource="status")
+
     def stored(self, name="b"):
         """Return what a backup holds, as text such as ``pods/shop/web``."""
         with self.store.open_archive(name) as archive:
@@ -79,6 +114,14 @@ class Scene:
         """Return one stored object."""
         with self.store.open_archive(name) as archive:
             return next(i.content for i in archive if str(i.identifier) == text)
+
+    @staticmethod
+    def sums_hold(result):
+        """Tell whether everything that was listed is accounted for."""
+        return all(
+            each.listed == each.stored + each.failed + sum(each.skipped.values())
+            for each in result.report.lists
+        )
 
     @staticmethod
     def spec(**fields):

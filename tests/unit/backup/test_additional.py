@@ -9,7 +9,8 @@ from kbackup.models import (
     ResourceIdentifier,
     ResourceSelector,
 )
-from kbackup.plugins import BackupOutput, PluginManager, hookimpl
+from kbackup.plugins import BackupOutput
+from offered_actions import plugins_offering
 
 SECRETS, MAPS = GroupResource("", "secrets"), GroupResource("", "configmaps")
 
@@ -32,17 +33,7 @@ def _asking(wanted, *, forced=False):
                 must_include_additional_items=forced,
             )
 
-    class Module:
-        """A plugin."""
-
-        __name__ = "test_plugin"
-
-        @staticmethod
-        @hookimpl
-        def kbackup_register_backup_item_actions():
-            return {Action.name: Action()}
-
-    return PluginManager(plugins=[Module])
+    return plugins_offering(backup=[Action()])
 
 
 @pytest.mark.parametrize("forced", [False, True], ids=["filtered", "forced"])

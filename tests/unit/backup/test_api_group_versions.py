@@ -30,7 +30,8 @@ from kbackup.models import (
     ResourceSelector,
     Results,
 )
-from kbackup.plugins import BackupOutput, PluginManager, hookimpl
+from kbackup.plugins import BackupOutput
+from offered_actions import plugins_offering
 
 THINGS = GroupResource("example.com", "things")
 EVERY = BackupOptions(enable_api_group_versions=True)
@@ -89,16 +90,7 @@ def listed(scene):
 
 def use(scene, action):
     """Let a scene's engines use an action."""
-
-    class Module:
-        __name__ = "test_plugin"
-
-        @staticmethod
-        @hookimpl
-        def kbackup_register_backup_item_actions():
-            return {action.name: action}
-
-    scene.plugins = PluginManager(plugins=[Module])
+    scene.plugins = plugins_offering(backup=[action])
 
 
 class Action:

@@ -19,7 +19,10 @@ from kbackup.models import (
     ResourceIdentifier,
     ResourceSelector,
 )
-from kbackup.plugins import BackupOutput, PluginManager, hookimpl
+from kbackup.plugins import BackupOutput
+from offered_actions import plugins_offering
+
+pytestmark = pytest.mark.usefixtures("impatient")
 
 NAME = "example.com/copy"
 SPEC = BackupSpec(included_resources=["secrets"])
@@ -74,16 +77,7 @@ def _mark(secret):
 
 def _use(scene, action):
     """Let a scene's engines use an action and nothing else."""
-
-    class Module:
-        __name__ = "test_plugin"
-
-        @staticmethod
-        @hookimpl
-        def kbackup_register_backup_item_actions():
-            return {action.name: action}
-
-    scene.plugins = PluginManager(plugins=[Module])
+    scene.plugins = plugins_offering(backup=[action])
     return action
 
 
@@ -91,12 +85,6 @@ def _marks(scene):
     """The marks in the cluster."""
     found = scene.server.objects("configmaps", "shop")
     return sorted(each["metadata"]["name"] for each in found)
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch):
-    """Poll without pauses."""
-    monkeypatch.setattr("kbackup.plugins._operations._FIRST_PAUSE", 0.001)
 
 
 @pytest.fixture

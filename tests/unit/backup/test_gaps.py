@@ -16,21 +16,14 @@ from kbackup.models import (
     ResourceIdentifier,
     ResourceSelector,
 )
-from kbackup.plugins import BackupOutput, PluginManager, hookimpl
+from kbackup.plugins import BackupOutput
+from offered_actions import plugins_offering
 
 
 def _gaps(scene):
     """Return what the manifest says is not covered, as pairs."""
     found = scene.store.manifest("b").not_covered
     return [(gap.resource, gap.namespace) for gap in found]
-
-
-def _sums_hold(result):
-    """Tell whether every listed item is accounted for."""
-    return all(
-        record.listed == record.stored + record.failed + sum(record.skipped.values())
-        for record in result.report.lists
-    )
 
 
 def test_a_type_that_fails_costs_only_itself(scene):
@@ -265,7 +258,7 @@ def test_a_list_that_expires_on_the_way(scene):
 
     result = scene.back_up(included_namespaces=["shop"], included_resources=["secrets"])
 
-    assert _sums_hold(result)
+    assert scene.sums_hold(result)
     assert result.backup.status.phase is BackupPhase.COMPLETED
     assert "secrets/shop/z" in scene.stored()
     assert len(scene.stored()) >= 251
@@ -291,7 +284,7 @@ def test_a_list_that_ends_early(scene):
     assert len([text for text in scene.stored() if "secrets" in text]) == record.stored
     assert result.backup.status.phase is BackupPhase.PARTIALLY_FAILED
     assert f"ended early after {record.stored} items" in str(result.results.errors[0])
-    assert _sums_hold(result)
+    assert scene.sums_hold(result)
 
 
 @pytest.mark.parametrize(
@@ -352,7 +345,7 @@ def test_a_type_that_is_deleted_while_the_backup_runs(scene):
     assert result.backup.status.phase is BackupPhase.COMPLETED
     assert [str(each) for each in result.results.warnings] == [_WENT]
     assert _gaps(scene) == []
-    assert _sums_hold(result)
+    assert scene.sums_hold(result)
 
 
 def test_a_type_that_is_deleted_while_it_is_read(scene):
@@ -367,7 +360,7 @@ def test_a_type_that_is_deleted_while_it_is_read(scene):
     assert 0 < kept < _MORE_THAN_A_PAGE
     assert result.backup.status.phase is BackupPhase.COMPLETED
     assert told in [str(each) for each in result.results.warnings]
-    assert _sums_hold(result)
+    assert scene.sums_hold(result)
 
 
 def test_a_type_that_goes_is_told_once(scene):
@@ -430,17 +423,7 @@ def _plugin(**action):
     for key, value in action.items():
         setattr(Action, key, staticmethod(value) if callable(value) else value)
 
-    class Module:
-        """A plugin."""
-
-        __name__ = "test_plugin"
-
-        @staticmethod
-        @hookimpl
-        def kbackup_register_backup_item_actions():
-            return {Action.name: Action()}
-
-    return PluginManager(plugins=[Module])
+    return plugins_offering(backup=[Action()])
 
 
 def test_a_broken_action_costs_its_item(scene):
@@ -460,7 +443,7 @@ def test_a_broken_action_costs_its_item(scene):
     assert error.plugin == "example.com/test"
     assert "ValueError" in str(error)
     assert error.item.name == "bad"
-    assert _sums_hold(result)
+    assert scene.sums_hold(result)
 
 
 @pytest.mark.parametrize("by", ["action", "where"])
@@ -504,7 +487,7 @@ def test_a_hanging_action_costs_its_item(scene):
     told = [str(each) for each in result.results.errors]
     assert "did not come back from secrets/shop/b" in told[0]
     assert "was not asked about 1 items" in told[1]
-    assert _sums_hold(result)
+    assert scene.sums_hold(result)
 
 
 def test_what_an_action_changes_is_stored(scene):

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 
 import pytest
+from pod_samples import PRE, bound_claim, frozen, pod
 
 from kbackup import actions
 from kbackup._kits.workers import CancelToken
@@ -26,124 +27,17 @@ from kbackup.models import (
     ExecHook,
     GroupResource,
     HookErrorMode,
-    ItemOperation,
-    ItemOperationSpec,
     LabelSelector,
-    OperationProgress,
     ResourceIdentifier,
-    ResourceSelector,
 )
-from kbackup.plugins import BackupOutput, PluginManager, hookimpl
-
-PRE, POST = "pre.hook.backup.velero.io/", "post.hook.backup.velero.io/"
-PHASES = (f"{PRE}command", f"{POST}command")
-CONTAINERS = [{"name": "main", "image": "example.com/any:1"}]
-
-
-class Spy:
-    """An action on Pods, claims and volumes that notes when it is asked.
-
-    Attributes:
-        seen: ``execute`` and ``begin``, with the item, among the commands that were run.
-        fails_on: The name of an item that it fails on.
-        asks: What it wants to be stored with an item of this name.
-    """
-
-    name = "example.com/spy"
-    applies_to = ResourceSelector(
-        included_resources=("pods", "persistentvolumeclaims", "persistentvolumes")
-    )
-
-    def __init__(self, seen):
-        self.seen = seen
-        self.fails_on = ""
-        self.asks = {}
-
-    def execute(self, given):
-        """Note the item."""
-        name = given.identifier.name
-        self.seen.append(f"execute {name}")
-        if name == self.fails_on:
-            raise ValueError("no idea")
-        return BackupOutput(
-            item=given.item,
-            wants_begin=True,
-            additional_items=self.asks.get(name, ()),
-        )
-
-    def begin(self, given, cluster):
-        """Note the item."""
-        self.seen.append(f"begin {given.identifier.name}")
-        return ItemOperation(spec=ItemOperationSpec(operation_id=given.identifier.name))
-
-    def progress(self, given):
-        """Be done at once."""
-        return OperationProgress(completed=True)
-
-    def cancel(self, given, cluster):
-        """Have nothing to cancel."""
+from offered_actions import plugins_offering
 
 
 @pytest.fixture
-def hooked(scene, monkeypatch):
+def hooked(spied):
     """A scene whose commands are noted, and answered by functions of the test."""
-    monkeypatch.setattr("kbackup.plugins._operations._FIRST_PAUSE", 0.001)
-    scene.seen, scene.answers = [], {}
-    scene.spy = Spy(scene.seen)
-
-    class Module:
-        __name__ = "test_plugin"
-
-        @staticmethod
-        @hookimpl
-        def kbackup_register_backup_item_actions():
-            return {scene.spy.name: scene.spy}
-
-    def answer(call):
-        scene.seen.append(f"{call.command[0]} {call.pod}")
-        return scene.answers.get(call.command[0], lambda _: 0)(call)
-
-    scene.server.on_exec(answer)
-    scene.plugins = PluginManager(plugins=[actions, Module])
-    return scene
-
-
-def pod(scene, name, annotations=(), **more):
-    """A Pod with a claim of its own name, where it has one."""
-    claim = more.pop("claim", "")
-    volume = {"name": "v", "persistentVolumeClaim": {"claimName": claim}}
-    spec = {"containers": CONTAINERS, "volumes": [volume] if claim else []}
-    metadata = {"annotations": dict(annotations), **more.pop("metadata", {})}
-    return scene.made("Pod", name, "shop", metadata=metadata, spec=spec, **more)
-
-
-def frozen(scene, name, **more):
-    """A Pod that is to be frozen before and thawed afterwards."""
-    return pod(scene, name, zip(PHASES, ("freeze", "thaw"), strict=True), **more)
-
-
-def bound_claim(scene, name):
-    """A claim and its volume."""
-    spec = {
-        "volumeName": f"pv-{name}",
-        "accessModes": ["ReadWriteOnce"],
-        "resources": {"requests": {"storage": "1Gi"}},
-    }
-    claim = scene.made("PersistentVolumeClaim", name, "shop", spec=spec)
-    spec = {
-        "accessModes": ["ReadWriteOnce"],
-        "capacity": {"storage": "1Gi"},
-        "hostPath": {"path": f"/{name}"},
-    }
-    volume = scene.made("PersistentVolume", f"pv-{name}", spec=spec)
-    return [claim, volume]
-
-
-def set_phase(scene, resource, name, phase):
-    """Say in which phase an object is, as its controller would."""
-    type_ = scene.cluster.discover().resolve(resource)
-    patch = {"status": {"phase": phase}}
-    scene.cluster.patch(type_, name, patch, namespace="shop", subresource="status")
+    spied.plugins = plugins_offering(actions, backup=[spied.spy])
+    return spied
 
 
 def spec_hooks(*, pre="", post="", name="quiesce", on_error=None, **filters):
@@ -169,18 +63,10 @@ def told(result):
     return [str(entry) for entry in result.results.errors]
 
 
-def sums_hold(result):
-    """Whether everything that was listed is accounted for."""
-    return all(
-        each.listed == each.stored + each.failed + Counter(dict(each.skipped)).total()
-        for each in result.report.lists
-    )
-
-
 def test_the_pod_its_claims_and_volumes_are_between_its_commands(hooked):
     """Frozen first; then the Pod, its claim and its volume; then thawed."""
-    hooked.load(frozen(hooked, "db", claim="data"), *bound_claim(hooked, "data"))
-    set_phase(hooked, "persistentvolumeclaims", "data", "Bound")
+    hooked.load(frozen(hooked, "db", "data"), *bound_claim(hooked, "data"))
+    hooked.set_phase("persistentvolumeclaims", "data", "Bound")
 
     result = hooked.back_up()
 
@@ -201,14 +87,14 @@ def test_the_pod_its_claims_and_volumes_are_between_its_commands(hooked):
     assert hooked.store.get("b").status.hook_status == status.hook_status
     kept = {"pods/shop/db", "persistentvolumeclaims/shop/data"}
     assert kept | {"persistentvolumes/pv-data"} <= set(hooked.stored())
-    assert sums_hold(result)
+    assert hooked.sums_hold(result)
 
 
 def test_what_was_stored_with_a_pod_is_stored_once(hooked):
     """Its type's list comes later, and counts the claim as stored."""
     hooked.load(
-        frozen(hooked, "db", claim="data"),
-        pod(hooked, "web", claim="other"),
+        frozen(hooked, "db", "data"),
+        pod(hooked, "web", "other"),
         *bound_claim(hooked, "data"),
         *bound_claim(hooked, "other"),
     )
@@ -240,7 +126,7 @@ def test_pods_that_are_to_be_stored_first(hooked):
 
 def test_a_claim_that_cannot_be_read_with_its_pod(hooked):
     """Its list has it all the same; if the Pod is not quiesced, nothing acts on it then."""
-    hooked.load(frozen(hooked, "db", claim="data"), *bound_claim(hooked, "data"))
+    hooked.load(frozen(hooked, "db", "data"), *bound_claim(hooked, "data"))
     hooked.answers["freeze"] = lambda _: 1
     claims = "persistentvolumeclaims"
     hooked.server.faults.fail(verb="get", resource=claims, status=403, times=None)
@@ -257,7 +143,7 @@ def test_a_claim_that_cannot_be_read_with_its_pod(hooked):
 
 def test_a_claim_that_no_list_has_is_read_again(hooked):
     """What could not be read with its Pod is not lost for that."""
-    hooked.load(frozen(hooked, "db", claim="data", metadata={"labels": {"app": "db"}}))
+    hooked.load(frozen(hooked, "db", "data", labels={"app": "db"}))
     hooked.load(*bound_claim(hooked, "data"))
     claims = "persistentvolumeclaims"
     hooked.server.faults.fail(verb="get", resource=claims, status=403)
@@ -297,7 +183,9 @@ def test_without_hooks_nothing_is_run_nor_told(hooked):
 
 def test_annotations_of_a_pod_beat_the_spec(hooked):
     """Of each phase for itself."""
-    hooked.load(pod(hooked, "db", {f"{PRE}command": "own"}), pod(hooked, "web"))
+    hooked.load(
+        pod(hooked, "db", annotations={f"{PRE}command": "own"}), pod(hooked, "web")
+    )
 
     hooked.back_up(hooks=spec_hooks(pre="spec", post="after"))
 
@@ -307,9 +195,9 @@ def test_annotations_of_a_pod_beat_the_spec(hooked):
 @pytest.mark.parametrize("mode", [None, HookErrorMode.FAIL, HookErrorMode.CONTINUE])
 def test_a_failing_pre_hook(hooked, mode):
     """The Pod is stored all the same; what acts on its volumes is not begun with Fail."""
-    hooked.load(pod(hooked, "db", claim="data"))
+    hooked.load(pod(hooked, "db", "data"))
     hooked.load(*bound_claim(hooked, "data"))
-    set_phase(hooked, "persistentvolumeclaims", "data", "Bound")
+    hooked.set_phase("persistentvolumeclaims", "data", "Bound")
     hooked.answers["sync"] = lambda call: call.stderr.write(b"disk is gone\n") and 5
     hooks = spec_hooks(pre="sync", post="done", on_error=mode)
 
@@ -347,7 +235,7 @@ def test_a_failing_post_hook(hooked):
 @pytest.mark.parametrize("name", ["db", "data"])
 def test_post_hooks_are_run_if_an_action_failed(hooked, name):
     """On the Pod, or on its claim."""
-    hooked.load(frozen(hooked, "db", claim="data"), *bound_claim(hooked, "data"))
+    hooked.load(frozen(hooked, "db", "data"), *bound_claim(hooked, "data"))
     hooked.spy.fails_on = name
 
     result = hooked.back_up()
@@ -356,13 +244,13 @@ def test_post_hooks_are_run_if_an_action_failed(hooked, name):
     assert "thaw db" in hooked.seen
     assert len(told(result)) == 1
     assert name in told(result)[0]
-    assert sums_hold(result)
+    assert hooked.sums_hold(result)
 
 
 @pytest.mark.parametrize(
     "how",
     [
-        {"metadata": {"labels": {"velero.io/exclude-from-backup": "true"}}},
+        {"labels": {"velero.io/exclude-from-backup": "true"}},
         {"phase": "Succeeded"},
         {"spec": {"label_selector": LabelSelector.parse("app=no")}},
         {"where": True},
@@ -373,13 +261,11 @@ def test_post_hooks_are_run_if_an_action_failed(hooked, name):
 )
 def test_a_pod_that_is_not_backed_up_is_left_alone(hooked, how):
     """No command in a Pod that the filters leave out, nor in one that has ended."""
-    metadata = {"annotations": {f"{PRE}command": "freeze"}, **how.get("metadata", {})}
-    made = hooked.made(
-        "Pod", "db", "shop", metadata=metadata, spec={"containers": CONTAINERS}
-    )
+    annotations, labels = {f"{PRE}command": "freeze"}, how.get("labels", {})
+    made = pod(hooked, "db", annotations=annotations, labels=labels)
     hooked.load(made, hooked.secret("s"))
     if "phase" in how:
-        set_phase(hooked, "pods", "db", how["phase"])
+        hooked.set_phase("pods", "db", how["phase"])
     options = BackupOptions()
     if "where" in how:
         options = BackupOptions(where=lambda item: item["kind"] != "Pod")
@@ -394,8 +280,8 @@ def test_a_pod_that_is_not_backed_up_is_left_alone(hooked, how):
 def test_a_pod_that_an_action_asks_for(hooked):
     """One that the lists left out comes along with its commands."""
     hooked.load(
-        frozen(hooked, "db", metadata={"labels": {"app": "db"}}),
-        frozen(hooked, "web", metadata={"labels": {"app": "web"}}),
+        frozen(hooked, "db", labels={"app": "db"}),
+        frozen(hooked, "web", labels={"app": "web"}),
     )
     pods = GroupResource("", "pods")
     hooked.spy.asks = {"web": [ResourceIdentifier(pods, "shop", "db")]}
@@ -410,7 +296,7 @@ def test_a_pod_that_an_action_asks_for(hooked):
 
 def test_a_plan_runs_nothing_and_tells_of_the_hooks(hooked):
     """Nothing is frozen for a look at what would happen."""
-    hooked.load(frozen(hooked, "db", claim="data"), *bound_claim(hooked, "data"))
+    hooked.load(frozen(hooked, "db", "data"), *bound_claim(hooked, "data"))
     hooked.load(pod(hooked, "web"))
 
     plan = hooked.engine().plan(BackupSpec())
@@ -493,7 +379,7 @@ def test_a_store_that_fails_between_the_commands(hooked, monkeypatch):
 def test_records_of_claims_are_in_order(hooked):
     """Whichever Pod was done first: the manifest is the same from run to run."""
     thawed = threading.Event()
-    hooked.load(frozen(hooked, "a", claim="a"), frozen(hooked, "b", claim="b"))
+    hooked.load(frozen(hooked, "a", "a"), frozen(hooked, "b", "b"))
     hooked.load(*bound_claim(hooked, "a"), *bound_claim(hooked, "b"))
     hooked.answers = {
         "freeze": lambda call: call.pod == "a" and not thawed.wait(30),
@@ -538,7 +424,8 @@ def test_no_more_at_once_than_workers(hooked):
 
 def test_slips_are_told(hooked):
     """What annotations and the specification say in vain is a warning."""
-    hooked.load(pod(hooked, "db", {f"{PRE}command": "x", f"{PRE}timeout": "soon"}))
+    found = {f"{PRE}command": "x", f"{PRE}timeout": "soon"}
+    hooked.load(pod(hooked, "db", annotations=found))
     hooks = spec_hooks(pre="x", name="web", included_resources=["deployments"])
 
     result = hooked.back_up(hooks=hooks)
@@ -551,7 +438,7 @@ def test_slips_are_told(hooked):
 def test_an_unknown_container(hooked):
     """The error names it, and the containers that there are."""
     found = {f"{PRE}command": "freeze", f"{PRE}container": "nowhere"}
-    hooked.load(pod(hooked, "db", found))
+    hooked.load(pod(hooked, "db", annotations=found))
 
     result = hooked.back_up()
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 import pytest
+from pod_samples import FROZEN, bound_claim, pod
 
 from kbackup import actions
 from kbackup.backup._item_blocks import plan_blocks
@@ -25,36 +26,10 @@ from kbackup.models import (
     ResourceIdentifier,
     ResourceSelector,
 )
-from kbackup.plugins import BackupOutput, PluginManager, hookimpl
+from kbackup.plugins import PluginManager
+from offered_actions import plugins_offering
 
-PRE, POST = "pre.hook.backup.velero.io/command", "post.hook.backup.velero.io/command"
 PODS, MAPS = GroupResource("", "pods"), GroupResource("", "configmaps")
-
-
-class Spy:
-    """An item action that notes each item, and what begins on it, among the commands."""
-
-    name = "example.com/spy"
-    applies_to = ResourceSelector(
-        included_resources=("pods", "pvc", "persistentvolumes", "configmaps")
-    )
-
-    def __init__(self, seen):
-        self.seen, self.asks = seen, {}
-
-    def execute(self, given):
-        """Note the item, and ask for what the test wants."""
-        name = given.identifier.name
-        self.seen.append(name)
-        return BackupOutput(
-            item=given.item,
-            wants_begin=True,
-            additional_items=self.asks.get(name, ()),
-        )
-
-    def begin(self, given, cluster):
-        """Note the item."""
-        self.seen.append(f"begin {given.identifier.name}")
 
 
 class Ties:
@@ -75,81 +50,39 @@ class Ties:
 
 
 @pytest.fixture
-def blocks(scene):
-    """A scene with both, whose commands are noted and answered by functions."""
-    scene.seen, scene.answers = [], {}
-    scene.spy, scene.ties = Spy(scene.seen), Ties()
-
-    class Module:
-        __name__ = "test_plugin"
-
-        @staticmethod
-        @hookimpl
-        def kbackup_register_backup_item_actions():
-            return {Spy.name: scene.spy}
-
-        @staticmethod
-        @hookimpl
-        def kbackup_register_item_block_actions():
-            return {Ties.name: scene.ties}
-
-    def answer(call):
-        scene.seen.append(f"{call.command[0]} {call.pod}")
-        return scene.answers.get(call.command[0], lambda _: 0)(call)
-
-    scene.server.on_exec(answer)
-    scene.plugins = PluginManager(plugins=[actions, Module])
-    return scene
+def blocks(spied):
+    """A scene with both kinds of actions, whose commands are noted and answered."""
+    spied.ties = Ties()
+    spied.plugins = plugins_offering(
+        actions, backup=[spied.spy], item_blocks=[spied.ties]
+    )
+    return spied
 
 
 def load_pods(scene, pods, *, annotations=None, **labels):
     """Put running Pods into the cluster that mount claims: {name: claims}."""
+    how = {"annotations": annotations, "labels": labels, "spec": {"nodeName": "node-1"}}
     for name, claims in pods.items():
-        spec = {
-            "nodeName": "node-1",
-            "containers": [{"name": "main", "image": "example.com/any:1"}],
-            "volumes": [
-                {"name": claim, "persistentVolumeClaim": {"claimName": claim}}
-                for claim in claims
-            ],
-        }
-        metadata = {"annotations": annotations or {}, "labels": labels}
-        scene.load(scene.made("Pod", name, "shop", metadata=metadata, spec=spec))
-        set_phase(scene, "pods", name, "Running")
+        scene.load(pod(scene, name, *claims, **how))
+        scene.set_phase("pods", name, "Running")
 
 
 def load_frozen(scene, pods, **labels):
     """Alike, with a hook before and one afterwards."""
-    load_pods(scene, pods, annotations={PRE: "freeze", POST: "thaw"}, **labels)
+    load_pods(scene, pods, annotations=FROZEN, **labels)
 
 
 def load_claims(scene, *names, **labels):
     """Put bound claims and their volumes into the cluster."""
     for name in names:
-        spec = {
-            "volumeName": f"pv-{name}",
-            "accessModes": ["ReadWriteMany"],
-            "resources": {"requests": {"storage": "1Gi"}},
-        }
-        kind, metadata = "PersistentVolumeClaim", {"labels": labels}
-        scene.load(scene.made(kind, name, "shop", metadata=metadata, spec=spec))
-        set_phase(scene, "persistentvolumeclaims", name, "Bound")
-        spec = {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteMany"]}
-        spec["hostPath"] = {"path": f"/{name}"}
-        scene.load(scene.made("PersistentVolume", f"pv-{name}", spec=spec))
+        scene.load(*bound_claim(scene, name, mode="ReadWriteMany", labels=labels))
+        scene.set_phase("persistentvolumeclaims", name, "Bound")
 
 
 def load_maps(scene, *names, **labels):
     """Put ConfigMaps into the cluster."""
     metadata = {"labels": labels}
     scene.load(*(scene.made("ConfigMap", n, "shop", metadata=metadata) for n in names))
-
-
-def set_phase(scene, resource, name, phase):
-    """Say in which phase an object is, as its controller would."""
-    type_ = scene.cluster.discover().resolve(resource)
-    patch = {"status": {"phase": phase}}
-    scene.cluster.patch(type_, name, patch, namespace="shop", subresource="status")
 
 
 def config_map(name):
@@ -159,20 +92,13 @@ def config_map(name):
 
 def done(scene):
     """What was done, but for what begins."""
-    return [each for each in scene.seen if not each.startswith("begin")]
+    noted = [each for each in scene.seen if not each.startswith("begin")]
+    return [each.removeprefix("execute ") for each in noted]
 
 
 def told(results):
     """The errors and the warnings of results, as text."""
     return [str(each) for each in (*results.errors, *results.warnings)]
-
-
-def sums_hold(result):
-    """Whether everything that was listed is accounted for."""
-    return all(
-        each.listed == each.stored + each.failed + sum(dict(each.skipped).values())
-        for each in result.report.lists
-    )
 
 
 # --- Pods that share a claim -----------------------------------------------------------
@@ -191,7 +117,7 @@ def test_pods_that_share_a_claim_are_frozen_together(blocks):
         *("thaw a", "thaw b"),
     ]
     assert result.results.errors == ()
-    assert sums_hold(result)
+    assert blocks.sums_hold(result)
     lists = {str(each.resource): each for each in result.report.lists}
     assert (lists["pods"].stored, lists["persistentvolumeclaims"].stored) == (2, 2)
 
@@ -210,7 +136,7 @@ def test_a_pod_without_hooks_that_shares_a_claim(blocks):
     ]
     (pods,) = [each for each in result.report.lists if str(each.resource) == "pods"]
     assert (pods.listed, pods.stored) == (4, 4)
-    assert sums_hold(result)
+    assert blocks.sums_hold(result)
 
 
 def test_pods_that_share_nothing_are_apart(blocks):
@@ -232,7 +158,7 @@ def test_a_pod_that_does_not_run_is_not_of_the_block(blocks):
     """As with Velero: only running Pods write to a claim."""
     load_frozen(blocks, {"a": ["data"]})
     load_pods(blocks, {"ended": ["data"]})
-    set_phase(blocks, "pods", "ended", "Succeeded")
+    blocks.set_phase("pods", "ended", "Succeeded")
     load_claims(blocks, "data")
 
     blocks.back_up()
@@ -331,7 +257,7 @@ def test_what_is_left_out_is_in_no_block(blocks, how):
     assert "freeze db" not in blocks.seen
     assert "pods/shop/db" not in blocks.stored()
     assert "persistentvolumes/pv-data" in blocks.stored()
-    assert sums_hold(result)
+    assert blocks.sums_hold(result)
 
 
 def test_ordered_pods_keep_their_order(blocks):
@@ -346,7 +272,7 @@ def test_ordered_pods_keep_their_order(blocks):
         *("freeze b", "freeze a", "b", "data", "pv-data", "a", "thaw b", "thaw a"),
     ]
     assert not any("orderedResources" in each for each in told(result.results))
-    assert sums_hold(result)
+    assert blocks.sums_hold(result)
 
 
 def test_pods_that_may_not_be_listed(blocks):
@@ -402,7 +328,7 @@ def test_the_order_of_a_block(blocks):
     result = blocks.back_up()
 
     assert done(blocks) == ["a", "d", "e", "c", "b"]
-    assert sums_hold(result)
+    assert blocks.sums_hold(result)
 
 
 def test_hooks_reached_from_other_items(blocks):
@@ -482,7 +408,7 @@ def test_items_that_name_themselves_and_each_other(blocks):
     assert done(blocks) == ["a", "b", "c"]
     assert blocks.ties.asked == ["a", "b", "c"]
     assert result.results.errors == ()
-    assert sums_hold(result)
+    assert blocks.sums_hold(result)
 
 
 def test_items_that_are_not_there(blocks):
@@ -531,7 +457,7 @@ def test_a_thousand_related_items(blocks):
     result = blocks.back_up()
 
     assert [each for each in done(blocks) if each != "c"] == names
-    assert sums_hold(result)
+    assert blocks.sums_hold(result)
     assert result.results.errors == ()
 
 
@@ -622,7 +548,7 @@ def test_actions_of_several_blocks_run_side_by_side(blocks):
     result = blocks.back_up()
 
     assert result.results.errors == ()
-    assert sums_hold(result)
+    assert blocks.sums_hold(result)
     assert {f"configmaps/shop/map-{n}" for n in range(4)} <= set(blocks.stored())
 
 
@@ -705,7 +631,7 @@ def test_a_pod_on_an_earlier_page(blocks):
     lists = {str(each.resource): each for each in result.report.lists}
     assert lists["pods"].listed == 121
     assert (done(blocks)[0], done(blocks)[-1]) == ("freeze db", "thaw db")
-    assert sums_hold(result)
+    assert blocks.sums_hold(result)
 
 
 @pytest.mark.parametrize("may_list", [True, False])

@@ -13,7 +13,10 @@ from kbackup.models import (
     ResourceIdentifier,
     ResourceSelector,
 )
-from kbackup.plugins import BackupOutput, PhaseChanged, PluginManager, hookimpl
+from kbackup.plugins import BackupOutput, PhaseChanged
+from offered_actions import plugins_offering
+
+pytestmark = pytest.mark.usefixtures("impatient")
 
 SPEC = BackupSpec(included_resources=["secrets"])
 RESULT = ResourceIdentifier(GroupResource("", "configmaps"), "shop", "result")
@@ -93,12 +96,6 @@ def change_secret(cluster):
     cluster.patch(SECRET, patch)
 
 
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch):
-    """Poll without pauses."""
-    monkeypatch.setattr("kbackup.plugins._operations._FIRST_PAUSE", 0.001)
-
-
 @pytest.fixture
 def shop(scene):
     """A scene with one Secret."""
@@ -108,16 +105,7 @@ def shop(scene):
 
 def use(scene, *actions):
     """Let the engine use these actions and nothing else."""
-
-    class Module:
-        __name__ = "test_plugin"
-
-        @staticmethod
-        @hookimpl
-        def kbackup_register_backup_item_actions():
-            return {action.name: action for action in actions}
-
-    scene.plugins = PluginManager(plugins=[Module])
+    scene.plugins = plugins_offering(backup=actions)
 
 
 def wanted_in_file(scene):

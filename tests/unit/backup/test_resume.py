@@ -28,8 +28,11 @@ from kbackup.models import (
     ResourceIdentifier,
     ResourceSelector,
 )
-from kbackup.plugins import BackupOutput, PluginManager, WaitingFor, hookimpl
+from kbackup.plugins import BackupOutput, WaitingFor
 from kbackup.testing import MemoryStore, SimulatedCluster
+from offered_actions import plugins_offering
+
+pytestmark = pytest.mark.usefixtures("impatient")
 
 NAME = "example.com/copy"
 SPEC = BackupSpec(included_resources=["secrets"], excluded_resources=["unknowns"])
@@ -119,12 +122,6 @@ class Copy:
         self.cancelled.append(given.operation.spec.operation_id)
 
 
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch):
-    """Poll without pauses."""
-    monkeypatch.setattr("kbackup.plugins._operations._FIRST_PAUSE", 0.001)
-
-
 @pytest.fixture
 def copy():
     """An action that begins operations."""
@@ -139,23 +136,9 @@ def shop(scene, copy):
         scene.secret("b"),
         scene.made("ConfigMap", "result", "shop", data={"size": "1"}),
     )
-    scene.plugins = _plugins(copy)
+    scene.plugins = plugins_offering(backup=[copy])
     _new_store(scene)
     return scene
-
-
-def _plugins(*actions):
-    """These actions, and nothing that is installed."""
-
-    class Module:
-        __name__ = "test_plugin"
-
-        @staticmethod
-        @hookimpl
-        def kbackup_register_backup_item_actions():
-            return {action.name: action for action in actions}
-
-    return PluginManager(plugins=[Module])
 
 
 def _new_store(scene):
@@ -411,7 +394,7 @@ def test_a_run_under_way_is_not_resumed(shop):
 def test_without_the_action_nothing_is_lost(shop, copy):
     """Who lacks the plugin is told which, and another resumes."""
     _killed_while_waiting(shop)
-    mine, shop.plugins = shop.plugins, _plugins()
+    mine, shop.plugins = shop.plugins, plugins_offering()
 
     with pytest.raises(PluginNotFoundError, match=NAME) as caught:
         shop.engine().resume("b")
@@ -624,7 +607,7 @@ def test_a_repair_leaves_what_can_be_resumed(shop, later):
 
 def test_a_backup_without_operations_keeps_nothing(shop):
     """Who begins nothing writes no journal."""
-    shop.plugins = _plugins()
+    shop.plugins = plugins_offering()
     written = []
     put = shop.objects.put
     shop.objects.put = lambda key, source, **how: (

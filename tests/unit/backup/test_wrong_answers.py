@@ -11,7 +11,8 @@ from kbackup.models import (
     ResourceIdentifier,
     ResourceSelector,
 )
-from kbackup.plugins import BackupOutput, PluginManager, hookimpl
+from kbackup.plugins import BackupOutput
+from offered_actions import plugins_offering
 
 
 def plugin(change):
@@ -37,17 +38,7 @@ def plugin_of(execute, resource="configmaps"):
             """Answer."""
             return execute(given)
 
-    class Module:
-        """A plugin."""
-
-        __name__ = "test_plugin"
-
-        @staticmethod
-        @hookimpl
-        def kbackup_register_backup_item_actions():
-            return {Action.name: Action()}
-
-    return PluginManager(plugins=[Module])
+    return plugins_offering(backup=[Action()])
 
 
 def with_metadata(**metadata):

@@ -23,8 +23,9 @@ from kbackup.models import (
     RestorePhase,
     RestoreSpec,
 )
-from kbackup.plugins import PluginManager, RestoreOutput, hookimpl
+from kbackup.plugins import RestoreOutput
 from kbackup.restore._gate import Gate
+from offered_actions import plugins_offering
 
 NAME = "example.com/fill"
 SPEC = RestoreSpec(backup_name="shop-1")
@@ -90,23 +91,9 @@ def make(make_shop):
     """Makes a shop of two ConfigMaps whose engine uses one action."""
 
     def make(action, **more):
-        return make_shop(OBJECTS, plugins=_plugins(action), **more)
+        return make_shop(OBJECTS, plugins=plugins_offering(restore=[action]), **more)
 
     return make
-
-
-def _plugins(action):
-    """One action and nothing else."""
-
-    class Module:
-        __name__ = "test_plugin"
-
-        @staticmethod
-        @hookimpl
-        def kbackup_register_restore_item_actions():
-            return {action.name: action}
-
-    return PluginManager(plugins=[Module])
 
 
 def test_a_restore_waits_for_what_its_actions_began(make):

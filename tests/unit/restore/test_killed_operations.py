@@ -15,9 +15,10 @@ from kbackup.models import (
     RestorePhase,
     RestoreSpec,
 )
-from kbackup.plugins import PluginManager, RestoreOutput, WaitingFor, hookimpl
+from kbackup.plugins import RestoreOutput, WaitingFor
 from kbackup.restore import RestoreEngine
 from kbackup.restore._operations import RestoreJournal
+from offered_actions import plugins_offering
 
 NAME = "example.com/fill"
 SPEC = RestoreSpec(backup_name="shop-1")
@@ -64,18 +65,6 @@ def _config_map(name):
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
 
 
-def _plugins(*actions):
-    class Module:
-        __name__ = "test_plugin"
-
-        @staticmethod
-        @hookimpl
-        def kbackup_register_restore_item_actions():
-            return {action.name: action for action in actions}
-
-    return PluginManager(plugins=[Module])
-
-
 @pytest.fixture
 def fill():
     """An action that begins operations."""
@@ -86,7 +75,7 @@ def fill():
 def shop(make_shop, fill):
     """A backup of two ConfigMaps, and an empty target."""
     objects = [NAMESPACE, _config_map("a"), _config_map("b")]
-    return make_shop(objects, plugins=_plugins(fill))
+    return make_shop(objects, plugins=plugins_offering(restore=[fill]))
 
 
 @pytest.fixture
@@ -203,7 +192,7 @@ def test_what_a_cancelled_restore_gave_up_is_told(shop, fill):
 def test_without_the_action_nothing_is_lost(shop, fill, kill):
     """Who lacks the plugin is told so before anything is written."""
     kill(waiting=True)
-    other = _engine(shop, plugins=_plugins())
+    other = _engine(shop, plugins=plugins_offering())
 
     with pytest.raises(PluginNotFoundError, match=NAME):
         other.run("try-1", SPEC)

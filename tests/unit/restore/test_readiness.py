@@ -15,9 +15,10 @@ from kbackup.models import (
     RestorePhase,
     RestoreSpec,
 )
-from kbackup.plugins import PluginManager, RestoreOutput, hookimpl
+from kbackup.plugins import RestoreOutput
 from kbackup.restore import RestorePlan
 from kbackup.testing import FrozenClock
+from offered_actions import plugins_offering
 
 NAME = "example.com/after"
 SPEC = RestoreSpec(backup_name="shop-1")
@@ -66,20 +67,6 @@ class Action:
         return len(self.asked) >= self.ready
 
 
-def _plugins(action):
-    """One action and nothing else."""
-
-    class Module:
-        __name__ = "test_plugin"
-
-        @staticmethod
-        @hookimpl
-        def kbackup_register_restore_item_actions():
-            return {action.name: action}
-
-    return PluginManager(plugins=[Module])
-
-
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
     """Try what waits without pauses."""
@@ -91,7 +78,7 @@ def make(make_shop):
     """Makes a shop of a Secret and a ConfigMap whose engine uses one action."""
 
     def make(action, objects=OBJECTS, **more):
-        return make_shop(objects, plugins=_plugins(action), **more)
+        return make_shop(objects, plugins=plugins_offering(restore=[action]), **more)
 
     return make
 

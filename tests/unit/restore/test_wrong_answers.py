@@ -6,7 +6,8 @@ import pytest
 
 from kbackup import RestoreEngine, RestoreOptions, RestoreSpec
 from kbackup.models import ResourceSelector
-from kbackup.plugins import PluginManager, RestoreOutput, hookimpl
+from kbackup.plugins import RestoreOutput
+from offered_actions import plugins_offering
 
 
 def with_metadata(**metadata):
@@ -51,17 +52,7 @@ def plugin(change):
             """Change the one, keep the others."""
             return RestoreOutput(item=only(change)(given.item))
 
-    class Module:
-        """A plugin."""
-
-        __name__ = "test_plugin"
-
-        @staticmethod
-        @hookimpl
-        def kbackup_register_restore_item_actions():
-            return {Action.name: Action()}
-
-    return PluginManager(plugins=[Module])
+    return plugins_offering(restore=[Action()])
 
 
 @pytest.fixture(name="configured")
