@@ -252,11 +252,24 @@ def nodes(source, target):
         world.delete(node)
 
 
+@pytest.fixture(name="directory")
+def fixture_directory(tmp_path):
+    """The directory of the store."""
+    return tmp_path / "store"
+
+
 @pytest.fixture(name="store")
-def fixture_store(tmp_path):
+def fixture_store(directory):
     """An open store in a directory."""
-    with BackupStore.open(tmp_path / "store") as store:
+    with BackupStore.open(directory) as store:
         yield store
+
+
+@pytest.fixture(name="killed")
+def fixture_killed(real_cluster, directory, killed_runs):
+    """A function that does a run in a process which dies before its n-th write."""
+    with killed_runs(real_cluster.kubeconfig, directory) as run:
+        yield run
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,7 @@ what is there already.
 
 from collections import Counter
 
-import pytest
-
-from kbackup import BackupStore, RestoreEngine, RestoreSpec
+from kbackup import RestoreEngine, RestoreSpec
 
 POINTS = 10
 REPLICAS = {
@@ -20,26 +18,6 @@ REPLICAS = {
     "lonely": 1,
     "agent": 1,  # of a DaemonSet: one on each node
 }
-
-
-@pytest.fixture(scope="module", name="directory")
-def fixture_directory(tmp_path_factory):
-    """The directory of the store."""
-    return tmp_path_factory.mktemp("store")
-
-
-@pytest.fixture(name="store")
-def fixture_store(directory):
-    """The store, open."""
-    with BackupStore.open(directory) as store:
-        yield store
-
-
-@pytest.fixture(scope="module", name="killed")
-def fixture_killed(real_cluster, directory, killed_runs):
-    """A function that does a run in a process which dies before its n-th write."""
-    with killed_runs(real_cluster.kubeconfig, directory) as run:
-        yield run
 
 
 def spread(writes):

@@ -6,10 +6,7 @@ each of their writes: between a delete and its create, too.
 
 from functools import partial
 
-import pytest
-
-from kbackup import BackupStore, RestoreEngine, RestoreSpec
-from kbackup.cluster import Cluster
+from kbackup import RestoreEngine, RestoreSpec
 from kbackup.models import ResourceModifiers, RestoreOptions
 from kbackup.restore import PlanAction
 
@@ -73,26 +70,6 @@ def _is_as_stored(world, namespace):
         and len(world.pods(namespace, app="web")) == 2
         and len(world.pods(namespace, app="job")) == 1
     )
-
-
-@pytest.fixture(scope="module", name="directory")
-def fixture_directory(tmp_path_factory):
-    """The directory of the store."""
-    return tmp_path_factory.mktemp("store")
-
-
-@pytest.fixture(name="store")
-def fixture_store(directory):
-    """The store, open."""
-    with BackupStore.open(directory) as store:
-        yield store
-
-
-@pytest.fixture(scope="module", name="killed")
-def fixture_killed(real_cluster, directory, killed_runs):
-    """A function that does a run in a process which dies before its n-th write."""
-    with killed_runs(real_cluster.kubeconfig, directory) as run:
-        yield run
 
 
 def test_killed_between_delete_and_create(source, store, killed, namespace, wait_for):
