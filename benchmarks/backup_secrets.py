@@ -14,26 +14,16 @@ import argparse
 import base64
 import json
 import os
-import re
-import resource
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
-import urllib3
+from control_plane import list_bare, make_namespace, make_pool, post, started_cluster
+from measuring import in_own_process, peak_memory
 
-ROOT = Path(__file__).parent.parent
-SCRIPT = ROOT / "tests" / "integration" / "real_apiserver" / "cluster.sh"
 NAMESPACE = "bench"
-TOKEN = "admintoken"  # noqa: S105 - of the server that is started here
-PAGE = 500  # as client-go's own paging
-CONTINUE = re.compile(rb'"continue":"([^"]*)"')
 
 WALL_RATIO, WALL_EXTRA = 1.5, 0.5
 CPU_MICROSECONDS = 40
@@ -48,7 +38,7 @@ def main():
         print(json.dumps(back_up(*options.backup)))
         return 0
     with started_cluster() as (url, kubeconfig), tempfile.TemporaryDirectory() as store:
-        pool = make_pool(url)
+        pool = make_pool()
         print(f"making {options.items} Secrets of {options.size} bytes", flush=True)
         make_secrets(pool, url, options.items, options.size)
         floors, backups = [], []
@@ -71,57 +61,9 @@ def parse_arguments():
 # --- the cluster ----------------------------------------------------------------------
 
 
-@contextmanager
-def started_cluster():
-    """Run a control plane without controllers; give its address and kubeconfig."""
-    name = f"bench-{os.getpid()}"
-    environment = {
-        **os.environ,
-        "WITH_CONTROLLERS": "0",
-        "OWNER_PID": str(os.getpid()),
-    }
-    ports = [str(port) for port in free_ports(3)]
-    started = subprocess.run(
-        [SCRIPT, "start", name, *ports],
-        env=environment,
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    try:
-        yield f"https://127.0.0.1:{ports[0]}", started.stdout.strip()
-    finally:
-        subprocess.run([SCRIPT, "stop", name], env=environment, check=True)
-
-
-def free_ports(count):
-    """Return ports on loopback that were free a moment ago."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-
-
-def make_pool(url):
-    """Return connections to the server; it is our own, so its name is not checked."""
-    del url
-    urllib3.disable_warnings()
-    return urllib3.PoolManager(
-        cert_reqs="CERT_NONE",
-        maxsize=16,
-        headers={
-            "Authorization": f"Bearer {TOKEN}",
-            "Accept": "application/json",
-            "Content-Type": "application/json",
-        },
-    )
-
-
 def make_secrets(pool, url, items, size):
     """Create the namespace and the Secrets, of bytes that do not compress."""
-    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
-    post(pool, f"{url}/api/v1/namespaces", body)
+    make_namespace(pool, url, NAMESPACE)
 
     def make(number):
         value = base64.b64encode(os.urandom(size)).decode()
@@ -137,29 +79,13 @@ def make_secrets(pool, url, items, size):
         list(workers.map(make, range(items)))
 
 
-def post(pool, url, body):
-    """Create one object."""
-    answer = pool.request("POST", url, body=json.dumps(body))
-    assert answer.status == 201, answer.data
-
-
 # --- what is measured -----------------------------------------------------------------
 
 
 def measure_floor(pool, url):
     """List all Secrets page by page, looking at nothing but the continue token."""
-    token = b""
     began, cpu = time.perf_counter(), time.process_time()
-    while True:
-        query = f"limit={PAGE}" + (f"&continue={token.decode()}" if token else "")
-        answer = pool.request(
-            "GET", f"{url}/api/v1/namespaces/{NAMESPACE}/secrets?{query}"
-        )
-        assert answer.status == 200
-        found = CONTINUE.search(answer.data[:4096])
-        if found is None or not found[1]:
-            break
-        token = found[1]
+    list_bare(pool, f"{url}/api/v1/namespaces/{NAMESPACE}/secrets")
     return {
         "seconds": time.perf_counter() - began,
         "cpu": time.process_time() - cpu,
@@ -168,9 +94,7 @@ def measure_floor(pool, url):
 
 def measure_backup(kubeconfig, store, number):
     """Back up in a fresh process, whose memory is then its own."""
-    command = [sys.executable, __file__, "--backup", kubeconfig, store, f"b-{number}"]
-    answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    return json.loads(answer.stdout)
+    return in_own_process(__file__, "--backup", kubeconfig, store, f"b-{number}")
 
 
 def back_up(kubeconfig, store, name):
@@ -191,18 +115,6 @@ def back_up(kubeconfig, store, name):
         "phases": dict(result.report.seconds),
         "bytes": result.report.bytes_written,
     }
-
-
-def peak_memory():
-    """Return the most MiB that this process held.
-
-    Not `ru_maxrss`, which on Linux begins with what the parent held at the fork.
-    """
-    try:
-        status = Path("/proc/self/status").read_text()
-    except FileNotFoundError:  # macOS, in bytes there
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024
 
 
 def report(items, floors, backups):

@@ -13,13 +13,8 @@ import statistics
 import sys
 import time
 
-from backup_secrets import (
-    NAMESPACE,
-    make_pool,
-    make_secrets,
-    measure_floor,
-    started_cluster,
-)
+from backup_secrets import NAMESPACE, make_secrets, measure_floor
+from control_plane import make_pool, started_cluster
 
 from kbackup.cluster import Cluster
 
@@ -34,7 +29,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     with started_cluster() as (url, kubeconfig):
-        pool = make_pool(url)
+        pool = make_pool()
         print(f"making {options.items} Secrets of {options.size} bytes", flush=True)
         make_secrets(pool, url, options.items, options.size)
         floors, lists = [], []

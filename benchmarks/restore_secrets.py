@@ -19,37 +19,20 @@ import base64
 import io
 import json
 import os
-import queue
-import statistics
-import subprocess
 import sys
 import tempfile
-import threading
-import time
 import uuid
 
-from backup_secrets import (
-    CONTINUE,
-    PAGE,
-    TOKEN,
-    make_pool,
-    peak_memory,
-    post,
-    started_cluster,
-)
+import restoring
+from control_plane import make_namespace, make_pool, started_cluster
+from measuring import measure
+from restoring import BACKUP, MEMORY_MEBIBYTES, WRITERS, as_new, read_archive
 
 SOURCE = "bench"
-BACKUP = "bench-1"
-WRITERS = 32
 LARGE = 50_000_000  # bytes in a round that are cleaned up after it
 ETCD_TAKES = 2_000_000_000  # bytes; each is written twice in a round, a third longer
-
-RESTORE_RATIO = 1.3
-CPU_MILLISECONDS = 0.8
-POST_MILLISECONDS = 0.45
-PLAN_RATIO = 1.5
-MEMORY_MEBIBYTES = 256
 MANY, MEMORY_OF_MANY = 100_000, 512
+FEW = 1000  # objects below which CPU time is that of starting
 
 
 def main():
@@ -59,31 +42,17 @@ def main():
         what, *rest = options.measure
         print(json.dumps(MEASURES[what](*rest)))
         return 0
-    found = {what: [] for what in MEASURES}
+    found = {}
     with started_cluster() as (url, kubeconfig), tempfile.TemporaryDirectory() as store:
         print(
             f"a backup of {options.items} Secrets of {options.size} bytes", flush=True
         )
         make_backup(store, options.items, options.size)
         for number in range(options.rounds):
-            floor, target = f"floor-{number}", f"target-{number}"
-            writes = [
-                ("post", url, store, floor),
-                ("restore", kubeconfig, store, target),
-            ]
-            # The server still has to do with the first when the second begins.
-            calls = [
-                *(reversed(writes) if number % 2 else writes),
-                ("read", url, store, target),
-                ("plan", kubeconfig, store, target, target),
-                ("read empty", url, store, f"none-{number}"),
-                ("plan empty", kubeconfig, store, f"none-{number}", target),
-            ]
-            for call in calls:
-                found[call[0]].append(in_own_process(call))
-                print(f"  {call[0]:10} {found[call[0]][-1]}", flush=True)
+            calls = restoring.calls_of(number, url, kubeconfig, store)
+            measure(__file__, calls, found)
             if options.items * options.size > LARGE:
-                drop_namespaces(url, floor, target)
+                drop_namespaces(url, f"floor-{number}", f"target-{number}")
     return report(options.items, found)
 
 
@@ -98,13 +67,6 @@ def parse_arguments():
     if 3 * options.items * options.size * options.rounds > ETCD_TAKES:
         parser.error("etcd takes no more than two gigabytes: fewer rounds")
     return options
-
-
-def in_own_process(call):
-    """Measure in a fresh process, whose memory and CPU time are then its own."""
-    command = [sys.executable, __file__, "--measure", *call]
-    answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    return json.loads(answer.stdout)
 
 
 # --- the backup -----------------------------------------------------------------------
@@ -174,94 +136,29 @@ def make_secret(number, size):
     }
 
 
-def read_archive(directory):
-    """Read the archive once and parse every item."""
-    from kbackup.catalog import BackupStore  # noqa: PLC0415 - of the measured process
-
-    with (
-        BackupStore.open(directory, read_only=True) as store,
-        store.open_archive(BACKUP) as archive,
-    ):
-        for item in archive:
-            yield item.content
-
-
 # --- what is measured -----------------------------------------------------------------
 
 
-def post_all(url, directory, namespace):
+def post(url, directory, namespace):
     """Post the same bodies from as many threads as a restore has."""
-    pool = make_pool(url)
-    pool.connection_pool_kw["maxsize"] = WRITERS
-    bodies = queue.SimpleQueue()
-    for content in read_archive(directory):
-        metadata = {"name": content["metadata"]["name"], "namespace": namespace}
-        metadata["labels"] = content["metadata"]["labels"] | {
-            "velero.io/backup-name": BACKUP,
-            "velero.io/restore-name": namespace,
-        }
-        bodies.put(json.dumps({**content, "metadata": metadata}).encode())
+    pool = make_pool(WRITERS)
+    address = secrets_of(url, namespace)
+    requests = [
+        (address, json.dumps(as_new(content, namespace, namespace)).encode())
+        for content in read_archive(directory)
+    ]
     make_namespace(pool, url, namespace)
-
-    def work():
-        while True:
-            try:
-                body = bodies.get_nowait()
-            except queue.Empty:
-                return
-            path = f"{url}/api/v1/namespaces/{namespace}/secrets"
-            assert pool.request("POST", path, body=body).status == 201
-
-    return timed(lambda: run_threads(work))
-
-
-def run_threads(work):
-    """Run *work* in as many threads as a restore has."""
-    threads = [threading.Thread(target=work) for _ in range(WRITERS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    return restoring.post_all(pool, requests)
 
 
 def restore(kubeconfig, directory, namespace):
     """Restore into a namespace that is not there yet."""
-    from kbackup import BackupStore, Cluster, RestoreEngine  # noqa: PLC0415 - measured
-
-    with Cluster.connect(kubeconfig) as cluster, BackupStore.open(directory) as store:
-        engine = ready(RestoreEngine, cluster, store)
-        spec = mapped(namespace)
-        results = []
-        found = timed(lambda: results.append(engine.run(namespace, spec)))
-    result = results[0]
-    assert not result.results.errors, result.results.errors[:3]
-    phases = {key: round(value, 2) for key, value in result.report.seconds.items()}
-    return found | {"phases": phases, "created": len(result.outcomes) - 1}
+    return restoring.restore(kubeconfig, directory, namespace, mapped(namespace))
 
 
-def plan(kubeconfig, directory, namespace, name):
-    """Plan a restore into *namespace*."""
-    from kbackup import BackupStore, Cluster, RestoreEngine  # noqa: PLC0415 - measured
-
-    with Cluster.connect(kubeconfig) as cluster, BackupStore.open(directory) as store:
-        engine = ready(RestoreEngine, cluster, store)
-        spec = mapped(namespace)
-        plans = []
-        restore_name = name if name == namespace else f"{namespace}-plan"
-        found = timed(lambda: plans.append(engine.plan(restore_name, spec)))
-    counts = {str(action): n for action, n in plans[0].counts.items()}
-    return found | {"counts": counts}
-
-
-def ready(make_engine, cluster, store):
-    """Connect, load modules and plugins: `startup.py` measures these."""
-    from kbackup.plugins import PluginManager  # noqa: PLC0415 - of this process
-    from kbackup.restore import _pipeline  # noqa: F401, PLC0415 - of this process
-
-    plugins = PluginManager()
-    plugins.restore_item_actions()
-    cluster.discover()
-    return make_engine(cluster, store, plugins=plugins)
+def plan(kubeconfig, directory, namespace):
+    """Plan a restore into a namespace."""
+    return restoring.plan(kubeconfig, directory, namespace, mapped(namespace))
 
 
 def mapped(namespace):
@@ -273,54 +170,24 @@ def mapped(namespace):
 
 def read(url, directory, namespace):
     """The bare LISTs of the target, and reading and parsing the archive once."""
-    pool = make_pool(url)
-
-    def work():
-        token = b""
-        while True:
-            query = f"limit={PAGE}" + (f"&continue={token.decode()}" if token else "")
-            path = f"{url}/api/v1/namespaces/{namespace}/secrets?{query}"
-            answer = pool.request("GET", path)
-            assert answer.status == 200
-            found = CONTINUE.search(answer.data[:4096])
-            if found is None or not found[1]:
-                break
-            token = found[1]
-        for _ in read_archive(directory):
-            pass
-
-    import kbackup.catalog  # noqa: F401, PLC0415 - loading it is not reading
-
-    return timed(work)
+    return restoring.read_all(directory, [secrets_of(url, namespace)])
 
 
-def timed(work):
-    """Wall time, CPU time and memory of *work*."""
-    began, cpu = time.perf_counter(), time.process_time()
-    work()
-    return {
-        "seconds": round(time.perf_counter() - began, 3),
-        "cpu": round(time.process_time() - cpu, 3),
-        "mebibytes": round(peak_memory()),
-    }
-
-
-def make_namespace(pool, url, name):
-    """Create a namespace."""
-    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-    post(pool, f"{url}/api/v1/namespaces", body)
+def secrets_of(url, namespace):
+    """The address of the Secrets of a namespace."""
+    return f"{url}/api/v1/namespaces/{namespace}/secrets"
 
 
 def drop_namespaces(url, *names):
     """Delete the Secrets of a round: etcd takes two gigabytes, not more."""
-    pool = make_pool(url)
+    pool = make_pool()
     for name in names:
-        path = f"{url}/api/v1/namespaces/{name}/secrets"
-        assert pool.request("DELETE", path, body=b"{}").status == 200
+        answer = pool.request("DELETE", secrets_of(url, name), body=b"{}")
+        assert answer.status == 200, answer.data[:200]
 
 
 MEASURES = {
-    "post": post_all,
+    "post": post,
     "restore": restore,
     "read": read,
     "plan": plan,
@@ -336,41 +203,10 @@ def report(items, found):
     """Print the figures beside their budgets; return the exit code."""
     print()
     most = MEMORY_OF_MANY if items > MANY else MEMORY_MEBIBYTES
-    missed = compare("restore", found["restore"], found["post"], RESTORE_RATIO, most)
-    cpu = median(found["restore"], "cpu") / items * 1000
-    floor_cpu = median(found["post"], "cpu") / items * 1000
-    print(
-        f"  CPU {cpu:.2f} ms an object, the bare POST {floor_cpu:.2f};"
-        f" budget {CPU_MILLISECONDS} ms"
-    )
-    # The budget was set where a bare POST cost 0.45 ms; on a slower or busier machine
-    # what the engine adds to it is judged.
-    allowed = max(CPU_MILLISECONDS, floor_cpu + CPU_MILLISECONDS - POST_MILLISECONDS)
-    missed |= items >= 1000 and cpu > allowed
-    label = "plan, all there"
-    missed |= compare(label, found["plan"], found["read"], PLAN_RATIO, most)
-    label = "plan, none there"
-    missed |= compare(label, found["plan empty"], found["read empty"], PLAN_RATIO, most)
+    missed = restoring.report_restores(found, most=most, few=FEW)
     print("budget missed" if missed else "within budget")
     return int(missed)
 
 
-def compare(what, measured, floors, ratio, most):
-    """Print one line; tell whether a budget was missed."""
-    wall, floor = median(measured, "seconds"), median(floors, "seconds")
-    memory = max(each["mebibytes"] for each in measured)
-    print(
-        f"{what:17} {wall:7.2f} s, floor {floor:7.2f} s: {wall / floor:.2f} x,"
-        f" budget {ratio} x; {memory} MiB, budget {most} MiB"
-    )
-    return wall > ratio * floor or memory > most
-
-
-def median(measured, key):
-    """The median of one figure."""
-    return statistics.median(each[key] for each in measured)
-
-
 if __name__ == "__main__":
-    assert TOKEN
     sys.exit(main())
