@@ -238,7 +238,7 @@ def test_status_and_managers_of_one_object(
         field_manager="flux",
         force=True,
     )
-    backups = BackupEngine(cluster, engine._store)
+    backups = BackupEngine(cluster, engine._given.store)
     backups.run("b-2", BackupSpec(included_namespaces=[namespace]))
     write = SecondWrites._write
 

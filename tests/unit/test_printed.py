@@ -77,7 +77,7 @@ def test_plans_and_entries_are_one_line(rooms):
     """In a list of backups each is one line, and a plan names its numbers."""
     back_up, restore = rooms
     back_up.run("shop-1", SPEC)
-    [entry] = restore._store.list()
+    [entry] = restore._given.store.list()
 
     assert repr(entry) == "BackupEntry(shop-1: complete, Completed)"
     assert str(entry) == "shop-1: complete, Completed"
@@ -147,7 +147,7 @@ def test_engines_and_readers_say_what_they_are_connected_to(rooms, tmp_path):
     """Which cluster and which store is meant can be seen before anything is run."""
     back_up, restore = rooms
     back_up.run("shop-1", SPEC)
-    store, cluster = restore._store, restore._cluster
+    store, cluster = restore._given.store, restore._given.cluster
 
     for engine in rooms:
         assert cluster.server in repr(engine)

@@ -12,8 +12,8 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from kbackup._kits.arguments import given_or_new, require, require_able
-from kbackup._kits.clock import Clock, SystemClock
+from kbackup._kits.arguments import given_or_new, require
+from kbackup._kits.clock import Clock
 from kbackup._kits.workers import Cancelled, CancelToken
 from kbackup.errors import (
     BackupExistsError,
@@ -71,18 +71,16 @@ class BackupEngine:
         settings: EngineSettings | None = None,
         clock: Clock | None = None,
     ) -> None:
-        from kbackup.plugins import PluginManager  # noqa: PLC0415 - see the module
+        from kbackup.plugins.engine import Equipment  # noqa: PLC0415 - see the module
 
-        require_able("cluster", cluster, "Cluster", to="for_run")
-        require_able("store", store, "BackupStore", to="claim")
-        if observer is not None:
-            require_able("observer", observer, "function", to="__call__")
-        self._cluster = cluster
-        self._store = store
-        self._plugins = given_or_new("plugins", plugins, PluginManager)
-        self._observer = observer
-        self._settings = given_or_new("settings", settings, EngineSettings)
-        self._clock = clock if clock is not None else SystemClock()
+        self._given = Equipment.checked(
+            cluster,
+            store,
+            plugins=plugins,
+            observer=observer,
+            settings=settings,
+            clock=clock,
+        )
 
     def run(
         self,
@@ -133,7 +131,9 @@ class BackupEngine:
         """Make a backup, with a claim on its name for as long as that takes."""
         from kbackup.backup._pipeline import run_backup  # noqa: PLC0415 - see the module
 
-        with self._store.claim(run.name, run_uid=run.uid, clock=self._clock) as claim:
+        with self._given.store.claim(
+            run.name, run_uid=run.uid, clock=self._given.clock
+        ) as claim:
             return run_backup(self._session(run, claim), record, options)
 
     def _session(self, run: Run, claim: BackupClaim) -> Session:
@@ -142,9 +142,9 @@ class BackupEngine:
         return Session(
             run=run,
             cluster=self._bound(run),
-            store=self._store,
+            store=self._given.store,
             claim=claim,
-            plugins=self._plugins,
+            plugins=self._given.plugins,
         )
 
     def plan(
@@ -175,7 +175,7 @@ class BackupEngine:
         def execute() -> BackupPlan:
             cluster = self._bound(run)
             return plan_backup(
-                run, record, given, cluster=cluster, plugins=self._plugins
+                run, record, given, cluster=cluster, plugins=self._given.plugins
             )
 
         return self._ended(run, record, execute, kind="backup plan")
@@ -208,7 +208,7 @@ class BackupEngine:
         try:
             return self._published(name)
         except BackupNotFoundError as exc:
-            found = self._store.unended(name)
+            found = self._given.store.unended(name)
             if found is None:
                 raise _nothing_to_resume(name, exc) from exc
         run = self._new_run(name, cancel, uid=found.uid)
@@ -228,10 +228,11 @@ class BackupEngine:
         )
 
         uid = str(uuid.uuid4())
-        with self._store.claim(
-            run.name, run_uid=uid, clock=self._clock, resume=True
+        with self._given.store.claim(
+            run.name, run_uid=uid, clock=self._given.clock, resume=True
         ) as claim:
-            unended = self._store.unended(run.name)  # by now nobody else writes it
+            # By now nobody else writes it.
+            unended = self._given.store.unended(run.name)
             if unended is None or unended.uid != run.uid:
                 raise BackupNotFoundError(run.name, hint=_BEGIN_ANEW)
             if not unended.can_be_resumed:
@@ -240,34 +241,27 @@ class BackupEngine:
 
     def _published(self, name: str) -> BackupResult:
         """Return the result of a backup that has ended."""
-        record = self._store.get(name)
+        record = self._given.store.get(name)
         return BackupResult(
             backup=record,
-            results=self._store.results(name),
+            results=self._given.store.results(name),
             manifest_digest=record.metadata.annotations.get(
                 labels.MANIFEST_ANNOTATION, ""
             ),
         )
 
     def __repr__(self) -> str:
-        return f"BackupEngine({self._cluster!r}, {self._store!r})"
+        return f"BackupEngine({self._given.cluster!r}, {self._given.store!r})"
 
     def _new_run(self, name: str, cancel: CancelToken | None, *, uid: str = "") -> Run:
-        from kbackup.plugins import Run  # noqa: PLC0415 - see the module
-
-        return Run(
-            uid=uid or str(uuid.uuid4()),
-            kind="backup",
-            name=name,
-            settings=self._settings,
-            clock=self._clock,
-            cancel=given_or_new("cancel", cancel, CancelToken),
-            observer=self._observer,
-            broadcast=self._plugins.emit if self._plugins.observed else None,
-        )
+        cancel = given_or_new("cancel", cancel, CancelToken)
+        uid = uid or str(uuid.uuid4())
+        return self._given.new_run("backup", name, uid, cancel)
 
     def _bound(self, run: Run) -> Cluster:
-        return self._cluster.for_run(run.cancel, settings=run.settings, count=run.count)
+        return self._given.cluster.for_run(
+            run.cancel, settings=run.settings, count=run.count
+        )
 
     def _ended(
         self, run: Run, record: Backup, execute: Callable[[], _R], *, kind: str

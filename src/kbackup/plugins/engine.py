@@ -15,6 +15,7 @@ from kbackup.plugins._action_calls import (
     is_built_in,
 )
 from kbackup.plugins._action_outputs import NO_OBJECT, is_object
+from kbackup.plugins._equipment import Equipment
 from kbackup.plugins._oddity import ODD, oddity
 from kbackup.plugins._operations import OPERATION_TIMEOUT, Operations
 from kbackup.plugins._selectors import ActionIndex, ResolvedAction
@@ -25,6 +26,7 @@ __all__ = [
     "OPERATION_TIMEOUT",
     "ActingCluster",
     "ActionIndex",
+    "Equipment",
     "Operations",
     "OperationsKeeper",
     "ResolvedAction",

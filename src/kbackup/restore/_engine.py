@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from kbackup._kits.arguments import given_or_new, require, require_able
-from kbackup._kits.clock import Clock, SystemClock
+from kbackup._kits.arguments import given_or_new, require
+from kbackup._kits.clock import Clock
 from kbackup._kits.workers import CancelToken
 from kbackup.models import (
     EngineSettings,
@@ -47,18 +47,16 @@ class RestoreEngine:
         settings: EngineSettings | None = None,
         clock: Clock | None = None,
     ) -> None:
-        from kbackup.plugins import PluginManager  # noqa: PLC0415 - see the module
+        from kbackup.plugins.engine import Equipment  # noqa: PLC0415 - see the module
 
-        require_able("cluster", cluster, "Cluster", to="for_run")
-        require_able("store", store, "BackupStore", to="claim")
-        if observer is not None:
-            require_able("observer", observer, "function", to="__call__")
-        self._cluster = cluster
-        self._store = store
-        self._plugins = given_or_new("plugins", plugins, PluginManager)
-        self._observer = observer
-        self._settings = given_or_new("settings", settings, EngineSettings)
-        self._clock = clock if clock is not None else SystemClock()
+        self._given = Equipment.checked(
+            cluster,
+            store,
+            plugins=plugins,
+            observer=observer,
+            settings=settings,
+            clock=clock,
+        )
 
     def plan(
         self,
@@ -214,17 +212,10 @@ class RestoreEngine:
         return compare_live(self._session(cancel), backup_name, wanted, salvage=salvage)
 
     def __repr__(self) -> str:
-        return f"RestoreEngine({self._cluster!r}, {self._store!r})"
+        return f"RestoreEngine({self._given.cluster!r}, {self._given.store!r})"
 
     def _session(self, cancel: CancelToken | None) -> Session:
         from kbackup.restore._session import Session  # noqa: PLC0415 - see the module
 
-        return Session(
-            cluster=self._cluster,
-            store=self._store,
-            plugins=self._plugins,
-            observer=self._observer,
-            settings=self._settings,
-            clock=self._clock,
-            cancel=given_or_new("cancel", cancel, CancelToken),
-        )
+        cancel = given_or_new("cancel", cancel, CancelToken)
+        return Session.of(self._given, cancel)

@@ -5,24 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from typing import Self
 
 import attrs
 
-from kbackup._kits.clock import Clock
 from kbackup._kits.workers import Cancelled, CancelToken
 from kbackup.archive import ArchiveContents
 from kbackup.catalog import BackupStore
 from kbackup.cluster import Cluster
 from kbackup.errors import RunCancelledError
-from kbackup.models import EngineSettings, RestoreOptions, RestoreSpec
-from kbackup.plugins import Observer, PluginManager, Run
+from kbackup.models import RestoreOptions, RestoreSpec
+from kbackup.plugins import Run
+from kbackup.plugins.engine import Equipment
 from kbackup.restore._modifier_source import LoadedModifiers
 from kbackup.restore._settings import FoundSettings
 from kbackup.restore._version_priority import FoundPriority
 
 
 @attrs.frozen(kw_only=True)
-class Session:
+class Session(Equipment[Cluster, BackupStore]):
     """What one call of the engine works with.
 
     Attributes:
@@ -30,14 +31,21 @@ class Session:
             call; whoever made the session closes them. None: nothing is kept.
     """
 
-    cluster: Cluster
-    store: BackupStore
-    plugins: PluginManager
-    observer: Observer | None
-    settings: EngineSettings
-    clock: Clock
     cancel: CancelToken
     kept: dict[str, ArchiveContents] | None = None
+
+    @classmethod
+    def of(cls, given: Equipment[Cluster, BackupStore], cancel: CancelToken) -> Self:
+        """Return the session of one call of an engine that has this equipment."""
+        return cls(
+            cluster=given.cluster,
+            store=given.store,
+            plugins=given.plugins,
+            observer=given.observer,
+            settings=given.settings,
+            clock=given.clock,
+            cancel=cancel,
+        )
 
     def bound(self, run: Run) -> Cluster:
         """The cluster on behalf of a run."""
@@ -51,16 +59,7 @@ class Session:
 
     def run(self, name: str, uid: str) -> Run:
         """Make the run that belongs to a restore."""
-        return Run(
-            uid=uid,
-            kind="restore",
-            name=name,
-            settings=self.settings,
-            clock=self.clock,
-            cancel=self.cancel,
-            observer=self.observer,
-            broadcast=self.plugins.emit if self.plugins.observed else None,
-        )
+        return self.new_run("restore", name, uid, self.cancel)
 
 
 @attrs.frozen(kw_only=True)

@@ -109,7 +109,7 @@ def kill(shop, tmp_path):
 
 def _engine(shop, **more):
     """An engine like that of the shop."""
-    mine = shop.engine._plugins
+    mine = shop.engine._given.plugins
     return RestoreEngine(shop.cluster, shop.store, **{"plugins": mine, **more})
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from kbackup.errors import InvalidSpecError
 from kbackup.models import GroupResource, RestoreOptions, RestoreSpec
-from kbackup.restore import PlanAction, RestorePlan
+from kbackup.restore import PlanAction, RestoreEngine, RestorePlan
 from kbackup.restore._filters import TypeNames
 from kbackup.restore._redaction import Redaction, make_redaction
 
@@ -49,12 +49,12 @@ def _assert_hidden(*outputs):
 def test_differences_show_no_value(changed, name, caplog):
     """Keys are named, values are in no text, document, record or log."""
     events = []
-    changed.engine._observer = events.append
+    engine = RestoreEngine(changed.cluster, changed.store, observer=events.append)
     options = RestoreOptions(redact=[name])
 
-    plan = changed.engine.plan("try-1", UPDATE, options)
+    plan = engine.plan("try-1", UPDATE, options)
     stored = json.dumps(plan.to_json())
-    result = changed.engine.apply(RestorePlan.from_json(stored))
+    result = engine.apply(RestorePlan.from_json(stored))
 
     (entry,) = [x for x in plan.entries if x.kind == "ConfigMap"]
     assert entry.action is PlanAction.UPDATE

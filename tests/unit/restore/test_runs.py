@@ -20,6 +20,7 @@ from kbackup.errors import (
 )
 from kbackup.models import RestoreOptions, RestorePhase, RestoreSpec
 from kbackup.plugins import RunEnded, RunStarted
+from kbackup.restore import RestoreEngine
 
 SPEC = RestoreSpec(backup_name="shop-1")
 
@@ -93,10 +94,10 @@ def test_a_cancelled_plan_has_a_result(watched, events):
         events.append(event)
         token.cancel("enough")
 
-    watched.engine._observer = stop
+    engine = RestoreEngine(watched.cluster, watched.store, observer=stop)
 
     with pytest.raises(RunCancelledError) as caught:
-        watched.engine.run("try-1", SPEC, cancel=token)
+        engine.run("try-1", SPEC, cancel=token)
 
     assert caught.value.result.restore.status.phase is RestorePhase.FAILED
     assert caught.value.result.exit_code == caught.value.exit_code == 130
