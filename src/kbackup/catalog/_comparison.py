@@ -12,8 +12,8 @@ from typing import Any
 import attrs
 import msgspec
 
+from kbackup._kits.differences import Difference as FieldDifference
 from kbackup._kits.moved import moved
-from kbackup._kits.normalise import Difference as FieldDifference
 from kbackup._kits.normalise import differences
 from kbackup.catalog._left_out import LeftOut
 from kbackup.catalog._scopes import Scopes

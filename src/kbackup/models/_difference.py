@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 
-from kbackup._kits.normalise import Difference as FieldDifference
+from kbackup._kits.differences import Difference as FieldDifference
 from kbackup._kits.views import Row, Table, html_of
 from kbackup._kits.words import inside
 from kbackup.models._documents import API_VERSION

@@ -14,8 +14,8 @@ import msgspec
 from msgspec.structs import replace
 
 from kbackup._kits.controlled import Owner
+from kbackup._kits.differences import changes
 from kbackup._kits.kinds import group_kind, is_of
-from kbackup._kits.normalise import changes
 from kbackup.archive import ArchiveContents
 from kbackup.errors import ClusterError, KBackupError
 from kbackup.models import ItemOutcome, ResourceIdentifier, well_known

@@ -46,11 +46,7 @@ from kbackup.plugins.engine import (
     fact_of,
     is_built_in,
 )
-from kbackup.restore._claims import (
-    ClaimLine,
-    reset_claim,
-    reset_volume,
-)
+from kbackup.restore._claims import ClaimLine
 from kbackup.restore._filters import Filters
 from kbackup.restore._modifiers import Modifiers
 from kbackup.restore._owners import Reference, references_of
@@ -59,6 +55,7 @@ from kbackup.restore._redaction import Redaction
 from kbackup.restore._reset import label, reset, reset_again, settle
 from kbackup.restore._statuses import StatusRules
 from kbackup.restore._unmet import Mappings
+from kbackup.restore._untying import reset_claim, reset_volume
 from kbackup.restore._user_changes import UNCHANGED, UserChanges, copied, fingerprint
 
 _Look = Callable[[Mapping[str, Any]], bool]

@@ -1,7 +1,8 @@
 """RestoreEngine: plan a restore, look at it, apply it.
 
-The public face of the room; the steps are in `_pipeline`, which is loaded when the
-first of them is taken: whoever only imports and connects need not wait for them.
+The public face of the room; the steps are in `_planning` and `_pipeline`, which are
+loaded when the first of them is taken: whoever only imports and connects need not wait
+for them.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ class RestoreEngine:
             ClusterError: The target could not be read.
             RunCancelledError: *cancel* was cancelled.
         """
-        from kbackup.restore._pipeline import make_plan  # noqa: PLC0415 - see the module
+        from kbackup.restore._planning import make_plan  # noqa: PLC0415 - see the module
 
         require("name", name, str)
         require("spec", spec, RestoreSpec)

@@ -10,10 +10,11 @@ from typing import Any
 import attrs
 import msgspec
 
+from kbackup._kits.differences import Difference
 from kbackup._kits.equality import equal_objects
 from kbackup._kits.kinds import CRD, GroupKind, is_of, kind_of
 from kbackup._kits.later_fields import without_lone_defaults
-from kbackup._kits.normalise import Difference, differences, normalise, same
+from kbackup._kits.normalise import differences, normalise, same
 from kbackup._kits.patches import create_merge_patch
 from kbackup._kits.words import first_few
 from kbackup.models import labels

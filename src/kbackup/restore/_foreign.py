@@ -9,7 +9,7 @@ changed anything.
 import attrs
 from msgspec.structs import replace
 
-from kbackup._kits.normalise import changes
+from kbackup._kits.differences import changes
 from kbackup.models import Item
 from kbackup.restore._claims import ClaimLine
 from kbackup.restore._desired import Desired, DesiredMaker

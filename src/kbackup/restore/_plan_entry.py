@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from kbackup._kits.normalise import Difference as FieldDifference
+from kbackup._kits.differences import Difference as FieldDifference
 from kbackup._kits.views import Row
 from kbackup._kits.words import one_line
 from kbackup.models import ResourceIdentifier

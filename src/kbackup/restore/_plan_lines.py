@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from kbackup._kits.normalise import Difference
+from kbackup._kits.differences import Difference
 from kbackup.models import GroupResource, ResourceIdentifier, well_known
 from kbackup.restore._claims import ClaimLine, ClaimVerdict
 from kbackup.restore._plan import Notice

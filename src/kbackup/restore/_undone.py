@@ -8,7 +8,8 @@ notices of the plan.
 from collections.abc import Mapping
 from typing import Any
 
-from kbackup._kits.normalise import HIDDEN, Difference, differences
+from kbackup._kits.differences import HIDDEN, Difference
+from kbackup._kits.normalise import differences
 from kbackup.errors import ClusterError
 from kbackup.models import GroupResource, Item
 from kbackup.restore._existing import ExistingRules

@@ -6,7 +6,9 @@ each of their writes: between a delete and its create, too.
 
 from functools import partial
 
-from kbackup import RestoreEngine, RestoreSpec
+import pytest
+
+from kbackup import Cluster, RestoreEngine, RestoreSpec
 from kbackup.models import ResourceModifiers, RestoreOptions
 from kbackup.restore import PlanAction
 

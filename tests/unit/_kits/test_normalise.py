@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 
+from kbackup._kits.differences import HIDDEN, changes
 from kbackup._kits.normalise import (
     CONTROLLER_UID_LABELS,
-    HIDDEN,
     IGNORED_BY_KIND,
     IGNORED_EVERYWHERE,
-    changes,
     differences,
     normalise,
     same,

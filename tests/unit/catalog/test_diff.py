@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kbackup._kits.normalise import HIDDEN
+from kbackup._kits.differences import HIDDEN
 from kbackup._kits.workers import CancelToken
 from kbackup.archive import ArchiveWriter
 from kbackup.backup import BackupEngine

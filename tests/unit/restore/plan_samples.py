@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from kbackup._kits.normalise import Difference
+from kbackup._kits.differences import Difference
 from kbackup.models import (
     GroupResource,
     ResourceIdentifier,

@@ -6,7 +6,7 @@ import json
 import pytest
 from plan_samples import config_map, namespace
 
-from kbackup._kits.normalise import Difference
+from kbackup._kits.differences import Difference
 from kbackup.models import RestoreOptions, RestoreSpec
 from kbackup.restore import PlanAction, RestorePlan
 from kbackup.testing import sample_shop

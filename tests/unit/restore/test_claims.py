@@ -11,10 +11,9 @@ from kbackup.restore._claims import (
     plan_claim,
     plan_own_claim,
     plan_volume,
-    reset_claim,
-    reset_volume,
     with_volume_of_class,
 )
+from kbackup.restore._untying import reset_claim, reset_volume
 
 CLAIMS = GroupResource.parse("persistentvolumeclaims")
 SOURCE = ResourceIdentifier(CLAIMS, "shop", "data")

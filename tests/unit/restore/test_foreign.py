@@ -6,7 +6,7 @@ import attrs
 import pytest
 from shop_samples import COPY, NAMESPACE, SECRET, SETTINGS, WEB
 
-from kbackup._kits.normalise import HIDDEN, Difference
+from kbackup._kits.differences import HIDDEN, Difference
 from kbackup.models import ResourceSelector, RestoreOptions, RestoreSpec
 from kbackup.plugins import PluginManager, RestoreOutput, hookimpl
 from kbackup.restore import PlanAction, RestorePlan, quiesce

@@ -6,7 +6,7 @@ import attrs
 import pytest
 from shop_samples import COPY, NAMESPACE, SECRET, SETTINGS, WEB
 
-from kbackup._kits.normalise import HIDDEN
+from kbackup._kits.differences import HIDDEN
 from kbackup.errors import (
     ForbiddenError,
     InvalidPlanError,

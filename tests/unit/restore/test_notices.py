@@ -3,7 +3,7 @@
 import pytest
 
 from kbackup._kits.controlled import Owner
-from kbackup._kits.normalise import Difference
+from kbackup._kits.differences import Difference
 from kbackup.models import (
     GroupResource,
     ResourceIdentifier,

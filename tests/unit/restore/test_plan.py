@@ -7,7 +7,8 @@ import attrs
 import pytest
 from plan_samples import HEAD, entry_of, plan_of, ref_of
 
-from kbackup._kits.normalise import Difference, differences
+from kbackup._kits.differences import Difference
+from kbackup._kits.normalise import differences
 from kbackup.models import (
     RestoreOptions,
     RestoreSpec,

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from kbackup._kits.normalise import Difference as Field
+from kbackup._kits.differences import Difference as Field
 from kbackup.models import (
     GroupResource,
     ResourceIdentifier,

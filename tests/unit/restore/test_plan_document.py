@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plan_samples import full_plan
 
-from kbackup._kits.normalise import Difference
+from kbackup._kits.differences import Difference
 from kbackup.errors import InvalidPlanError
 from kbackup.models import (
     ExistingResourcePolicy,

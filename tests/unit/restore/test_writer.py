@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from kbackup._kits.normalise import Difference
+from kbackup._kits.differences import Difference
 from kbackup._kits.workers import Cancelled, CancelToken, WorkerPool
 from kbackup.models import GroupResource, ResourceIdentifier
 from kbackup.plugins import ItemRestored, Run, WaitingFor
