@@ -4,6 +4,7 @@ from contextlib import ExitStack
 
 import pytest
 
+import workloads
 from kbackup.backup import BackupEngine
 from kbackup.catalog import BackupStore
 from kbackup.cluster import Cluster
@@ -80,16 +81,7 @@ def test_what_has_no_pods_yet(real_cluster, namespace, store):
     """What is scaled to nothing or runs once a year is missing its Secret in the backup."""
     with ExitStack() as stack:
         cluster = stack.enter_context(Cluster.connect(real_cluster.kubeconfig))
-        types = cluster.discover()
-        home = {
-            "apiVersion": "v1",
-            "kind": "Namespace",
-            "metadata": {"name": namespace},
-        }
-        cluster.create(types.by_kind("v1", "Namespace"), home)
-        for item in without_pods():
-            resource = types.by_kind(item["apiVersion"], item["kind"])
-            cluster.create(resource, item, namespace=namespace)
+        workloads.create(cluster, namespace, without_pods())
 
         spec = BackupSpec(included_namespaces=[namespace])
         BackupEngine(cluster, store).run("b-1", spec)

@@ -9,6 +9,7 @@ from contextlib import suppress
 
 import pytest
 
+import workloads
 from kbackup._kits._strategic import is_set, merge_key
 from kbackup._kits.patches import json_patch, merge_patch, strategic_merge
 from kbackup.backup import BackupEngine
@@ -95,17 +96,12 @@ def _objects(namespace):
 @pytest.fixture(name="store")
 def fixture_store(cluster, namespace, tmp_path):
     """A backup of a namespace, which is left with its copy when the test ends."""
-    discovery = cluster.discover()
-    namespaces = discovery.by_kind("v1", "Namespace")
-    blank = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
-    cluster.create(namespaces, blank)
-    for item in _objects(namespace):
-        resource = discovery.by_kind(item["apiVersion"], item["kind"])
-        cluster.create(resource, item, namespace=namespace)
+    workloads.create(cluster, namespace, _objects(namespace))
     with BackupStore.open(tmp_path / "store") as store:
         spec = BackupSpec(included_namespaces=[namespace])
         assert BackupEngine(cluster, store).run("b-1", spec).exit_code == 0
         yield store
+    namespaces = cluster.discover().by_kind("v1", "Namespace")
     for name in (namespace, f"{namespace}-b"):
         with suppress(ItemNotFoundError):
             cluster.delete(namespaces, name)

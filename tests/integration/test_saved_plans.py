@@ -8,6 +8,7 @@ from contextlib import suppress
 
 import pytest
 
+import workloads
 from kbackup.backup import BackupEngine
 from kbackup.catalog import BackupStore
 from kbackup.errors import ItemNotFoundError
@@ -59,12 +60,7 @@ def _objects(namespace):
 @pytest.fixture(name="kbackup")
 def fixture_kbackup(cluster, real_cluster, namespace, tmp_path):
     """The command line, each call a process of its own, beside a backup."""
-    discovery = cluster.discover()
-    blank = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
-    cluster.create(discovery.by_kind("v1", "Namespace"), blank)
-    for item in _objects(namespace):
-        resource = discovery.by_kind(item["apiVersion"], item["kind"])
-        cluster.create(resource, item, namespace=namespace)
+    workloads.create(cluster, namespace, _objects(namespace))
     directory = tmp_path / "store"
     with BackupStore.open(directory) as store:
         spec = BackupSpec(included_namespaces=[namespace])
@@ -90,9 +86,10 @@ def fixture_kbackup(cluster, real_cluster, namespace, tmp_path):
         return json.loads(done.stdout)
 
     yield call
+    namespaces = cluster.discover().by_kind("v1", "Namespace")
     for name in (namespace, f"{namespace}-b"):
         with suppress(ItemNotFoundError):  # not every test restores
-            cluster.delete(discovery.by_kind("v1", "Namespace"), name)
+            cluster.delete(namespaces, name)
 
 
 def _actions(lines, key):

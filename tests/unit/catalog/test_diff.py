@@ -9,7 +9,6 @@ import pytest
 from kbackup._kits.differences import HIDDEN
 from kbackup._kits.workers import CancelToken
 from kbackup.archive import ArchiveWriter
-from kbackup.backup import BackupEngine
 from kbackup.catalog import BackupStore, Manifest
 from kbackup.catalog.engine import Comparison
 from kbackup.errors import (
@@ -22,7 +21,6 @@ from kbackup.models import (
     Backup,
     BackupOptions,
     BackupPhase,
-    BackupSpec,
     BackupStatus,
     Item,
     LabelSelector,
@@ -30,7 +28,8 @@ from kbackup.models import (
     ObjectMeta,
 )
 from kbackup.models import GroupResource as Type
-from kbackup.testing import SimulatedCluster, load_sample_shop
+from kbackup.testing import SimulatedCluster
+from living_shop import LivingShop
 
 POD = {"containers": [{"name": "web", "image": "example.com/web:1"}]}
 LOST = "items of the backup cannot be read"
@@ -51,34 +50,6 @@ def owned_by(kind, name, api_version="apps/v1"):
     return {"ownerReferences": [{**reference, "controller": True}]}
 
 
-class World:
-    """A cluster with the sample shop in it, and a store."""
-
-    def __init__(self, simulated, cluster, store):
-        """Load the shop."""
-        self.simulated, self.cluster, self.store = simulated, cluster, store
-        load_sample_shop(cluster)
-
-    def back_up(self, name, options=None, **spec):
-        """Make a backup; without a spec, of namespace shop."""
-        given = spec or {"included_namespaces": ["shop"]}
-        BackupEngine(self.cluster, self.store).run(name, BackupSpec(**given), options)
-
-    def load(self, *objects):
-        """Put objects into the cluster."""
-        self.simulated.load(objects)
-
-    def delete(self, api_version, kind, name, namespace="shop"):
-        """Delete an object."""
-        resource = self.cluster.discover().by_kind(api_version, kind)
-        self.cluster.delete(resource, name, namespace=namespace)
-
-    def patch(self, kind, name, patch, namespace="shop"):
-        """Change an object of the core group."""
-        resource = self.cluster.discover().by_kind("v1", kind)
-        self.cluster.patch(resource, name, patch, namespace=namespace)
-
-
 @pytest.fixture
 def world(tmp_path):
     """The shop, alive."""
@@ -87,7 +58,7 @@ def world(tmp_path):
         simulated.connect() as cluster,
         BackupStore.open(f"file://{tmp_path}/store") as store,
     ):
-        yield World(simulated, cluster, store)
+        yield LivingShop(simulated, cluster, store)
 
 
 def put(store, name, *objects, listed=(), lists=None):

@@ -87,9 +87,8 @@ def test_killed_at_every_write(root, number):
     }
 
 
-@pytest.mark.parametrize("number", range(1, WRITES))
-def test_failing_at_every_write(objects, root, number):
-    """A store that fails at any write makes the run fail, and nothing shows."""
+def fail_at_write(objects, number):
+    """Make backup ``shop`` in a store that fails at its n-th write."""
     seen = []
 
     def fail(verb, key):
@@ -100,6 +99,12 @@ def test_failing_at_every_write(objects, root, number):
 
     with pytest.raises(StoreUnavailableError):
         samples.make(BackupStore(samples.Watched(objects, fail)), "shop")
+
+
+@pytest.mark.parametrize("number", range(1, WRITES))
+def test_failing_at_every_write(objects, root, number):
+    """A store that fails at any write makes the run fail, and nothing shows."""
+    fail_at_write(objects, number)
 
     store = BackupStore(objects)
     assert [entry.state for entry in store.list()] in ([], ["incomplete"])
@@ -111,16 +116,7 @@ def test_failing_at_every_write(objects, root, number):
 @pytest.mark.parametrize("number", range(4, WRITES - 1))
 def test_what_was_written_before_a_failure_goes(objects, root, number):
     """A run that fails before its record leaves no file of the backup behind."""
-    seen = []
-
-    def fail(verb, key):
-        """Fail the write of this number."""
-        seen.append(key)
-        if len(seen) == number:
-            raise StoreUnavailableError(key, "gone for a moment")
-
-    with pytest.raises(StoreUnavailableError):
-        samples.make(BackupStore(samples.Watched(objects, fail)), "shop")
+    fail_at_write(objects, number)
 
     assert list(objects.list("backups/")) == []
 

@@ -93,3 +93,18 @@ def fixture_restored(backed_up):
     )
     assert done.code == 0, done.err
     return backed_up
+
+
+@pytest.fixture
+def hooked_pod():
+    """A Pod of the shop that is frozen before it is backed up, and thawed afterwards."""
+    annotations = {
+        "pre.hook.backup.velero.io/command": "freeze",
+        "post.hook.backup.velero.io/command": "thaw",
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "db", "namespace": "shop", "annotations": annotations},
+        "spec": {"containers": [{"name": "main", "image": "i"}]},
+    }

@@ -149,19 +149,9 @@ def test_selection_is_described(kbackup):
     assert "Selector:     app=web" in done.out
 
 
-def test_hooks_are_described(kbackup, simulated):
+def test_hooks_are_described(kbackup, simulated, hooked_pod):
     """How many commands were run in Pods, and how many failed; each failure by Pod."""
-    annotations = {
-        "pre.hook.backup.velero.io/command": "freeze",
-        "post.hook.backup.velero.io/command": "thaw",
-    }
-    pod = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "db", "namespace": "shop", "annotations": annotations},
-        "spec": {"containers": [{"name": "main", "image": "i"}]},
-    }
-    simulated.load([pod])
+    simulated.load([hooked_pod])
     simulated.on_exec(lambda call: int(call.command[0] == "freeze"))
 
     planned = kbackup("backup", "create", "a", "--dry-run")

@@ -57,19 +57,9 @@ def test_backup_create(simulated, directory, tmp_path, number):
         store.claim("a", run_uid="00000000-0000-4000-8000-000000000000").release()
 
 
-def test_backup_create_with_hooks(simulated, directory, tmp_path):
+def test_backup_create_with_hooks(simulated, hooked_pod, directory, tmp_path):
     """Who cancels a backup while a Pod is frozen waits until it is thawed."""
-    annotations = {
-        "pre.hook.backup.velero.io/command": "freeze",
-        "post.hook.backup.velero.io/command": "thaw",
-    }
-    pod = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "db", "namespace": "shop", "annotations": annotations},
-        "spec": {"containers": [{"name": "main", "image": "i"}]},
-    }
-    simulated.load([pod])
+    simulated.load([hooked_pod])
     ran = []
 
     def answer(call):

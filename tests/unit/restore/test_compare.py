@@ -6,11 +6,10 @@ import pytest
 
 from definitions import definition
 from kbackup._kits.workers import CancelToken
-from kbackup.backup import BackupEngine
 from kbackup.errors import BackupNotFoundError, InvalidSpecError, RunCancelledError
-from kbackup.models import BackupOptions, BackupSpec, LabelSelector, RestoreSpec
+from kbackup.models import BackupOptions, LabelSelector, RestoreSpec
 from kbackup.restore import RestoreEngine
-from kbackup.testing import load_sample_shop
+from living_shop import LivingShop
 
 
 def made(kind, name, namespace="shop", *, api_version="v1", metadata=None, **parts):
@@ -63,35 +62,13 @@ WORKLOAD = {
 }
 
 
-class World:
-    """A live cluster with the sample shop in it, backed up as it is asked for."""
+class World(LivingShop):
+    """The shop, and an engine that compares it with what it was."""
 
     def __init__(self, simulated, cluster, store):
         """Load the shop."""
-        self.simulated = simulated
-        self.cluster = cluster
-        self.store = store
+        super().__init__(simulated, cluster, store)
         self.engine = RestoreEngine(cluster, store)
-        load_sample_shop(cluster)
-
-    def back_up(self, options=None, **spec):
-        """Make backup ``b``; without a spec, of namespace shop."""
-        given = spec or {"included_namespaces": ["shop"]}
-        BackupEngine(self.cluster, self.store).run("b", BackupSpec(**given), options)
-
-    def load(self, *objects):
-        """Put objects into the cluster."""
-        self.simulated.load(objects)
-
-    def delete(self, api_version, kind, name, namespace="shop"):
-        """Delete an object."""
-        resource = self.cluster.discover().by_kind(api_version, kind)
-        self.cluster.delete(resource, name, namespace=namespace)
-
-    def patch(self, kind, name, patch, namespace="shop"):
-        """Change an object of the core group."""
-        resource = self.cluster.discover().by_kind("v1", kind)
-        self.cluster.patch(resource, name, patch, namespace=namespace)
 
     def compare(self, **wanted):
         """Compare ``b`` with the cluster."""
@@ -384,7 +361,7 @@ def test_what_is_being_deleted_is_not_new(world):
 
 def test_nothing_is_new_to_a_function(world):
     """What a function would have chosen is not known, so nothing is called new."""
-    world.back_up(BackupOptions(where=lambda _item: True))
+    world.back_up(options=BackupOptions(where=lambda _item: True))
     world.load(made("ConfigMap", "new"))
     world.delete("v1", "Service", "web")
 
