@@ -102,6 +102,7 @@ class NameClaim:
         Raises:
             BackupInProgressError: A run that lives holds it; for a restore
                 `RestoreInProgressError`.
+            RestoreExistsError: A restore of another backup died under it.
         """
         if self._atomic:
             self._create()
@@ -207,7 +208,7 @@ class NameClaim:
             if found is None:
                 continue
             if found.run != self.run_uid:  # else the answer to an earlier try was lost
-                self._refuse_live(found)
+                self._refuse(found)
                 self._take_over(found)
             return
         raise self.of.refusal(self.name, "its claim comes and goes")
@@ -256,7 +257,7 @@ class NameClaim:
                 other = read_claim(self._store, self.of, marker)
                 if other is None:
                     raise self.of.refusal(self.name, "another run was first") from None
-                self._refuse_live(other)
+                self._refuse(other)
                 passed.add(dead)
                 dead = other.run
             else:
@@ -272,9 +273,10 @@ class NameClaim:
             if key != self._key and record.is_stale(self._clock.now()):
                 self._store.delete(key)
 
-    def _refuse_live(self, found: ClaimRecord) -> None:
+    def _refuse(self, found: ClaimRecord) -> None:
         if not found.is_stale(self._clock.now()):
             raise self.of.refusal(self.name, str(found))
+        found.refuse_to_complete(self._record.from_backup)
 
     # --- where it does not ------------------------------------------------------------
 
@@ -319,6 +321,7 @@ class NameClaim:
             if record.run == self.run_uid:
                 continue
             if record.is_stale(self._clock.now()):
+                record.refuse_to_complete(self._record.from_backup)
                 self._store.delete(key)
             else:
                 found.append(record)

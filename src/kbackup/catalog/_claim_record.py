@@ -21,6 +21,7 @@ from kbackup.errors import (
     BackupInProgressError,
     DigestMismatchError,
     ObjectNotFoundError,
+    RestoreExistsError,
     RestoreInProgressError,
     StoreError,
 )
@@ -158,6 +159,26 @@ class ClaimRecord:
         if not self.machine or self.machine != machine() or not self.pid:
             return False
         return not is_alive(self.pid, self.began)
+
+    def refuse_to_complete(self, backup: str) -> None:
+        """Refuse a dead restore's name to a restore of another *backup*.
+
+        What it wrote carries the name, and would be taken for what the other one made.
+
+        Raises:
+            RestoreExistsError: It restored another backup than *backup*; where either is
+                not told, it may be the same.
+        """
+        if not backup or not self.held or self.from_backup in {"", backup}:
+            return
+        raise RestoreExistsError(
+            self.name,
+            f"a restore of backup {self.from_backup} was begun under this name and did "
+            f"not end; this is one of backup {backup}",
+            hint=f"restore {self.from_backup} under this name to complete that one, or "
+            "choose another name; a repair of the location frees it a day after that "
+            "restore died",
+        )
 
     def silent_for(self, now: datetime) -> timedelta:
         """Return how long nothing was heard of the run."""

@@ -33,9 +33,13 @@ class RestoreRecords:
         """Whether nothing may be written here."""
         return self.location.spec.read_only
 
-    def check_restore(self, name: str, uid: str) -> None:
-        """Refuse a name that a run other than *uid* has used: `RestoreExistsError`."""
+    def check_restore(self, name: str, uid: str, *, from_backup: str = "") -> None:
+        """Refuse a name that a run other than *uid* has used: `RestoreExistsError`.
+
+        Also one under which a restore of another backup than *from_backup* was killed.
+        """
         restores.check_name(self._store, name, uid)
+        restores.check_dead_claims(self._store, name, from_backup, self._clock)
 
     def claim_restore(
         self,
@@ -55,6 +59,7 @@ class RestoreRecords:
 
         Raises:
             RestoreInProgressError: Another run is restoring under it.
+            RestoreExistsError: A restore of another backup was killed under it.
             ReadOnlyLocationError: Nothing may be written here.
         """
         self._require_writable(layout.RESTORES)

@@ -45,6 +45,21 @@ _RESTORE = "restore"  # whose operations the journal has
 _UPLOAD = "uploadRestore"  # the journal's entry of a run that is about to write
 
 
+def check_dead_claims(
+    store: ObjectStore, name: str, from_backup: str, clock: Clock
+) -> None:
+    """Refuse a name under which a restore of another backup was killed.
+
+    One that lives is met, and refused, when the name is claimed.
+
+    Raises:
+        RestoreExistsError: There was one.
+    """
+    for _, claim in read_claims(store, RESTORES, name.__eq__):
+        if claim.is_stale(clock.now()):
+            claim.refuse_to_complete(from_backup)
+
+
 def check_name(store: ObjectStore, name: str, uid: str) -> None:
     """Refuse a name that another run has used, Velero's runs included.
 

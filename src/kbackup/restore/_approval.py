@@ -81,7 +81,12 @@ def check(session: Session, plan: RestorePlan) -> tuple[Backup, LoadedModifiers 
         options,
         head.settings_from,
     )
-    check_name(session.store, head.restore_name, head.restore_uid)
+    check_name(
+        session.store,
+        head.restore_name,
+        head.restore_uid,
+        from_backup=head.backup_name,
+    )
     backup = session.store.get(head.backup_name)
     digest = read_digest(session, backup, options)
     if (backup.metadata.uid, digest) != (head.backup_uid, head.archive_digest):

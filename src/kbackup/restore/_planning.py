@@ -97,7 +97,7 @@ def _identify(session: Session, asked: Asked) -> tuple[Asked, Backup]:
         asked.options,
         modifiers=named_digest(spec, modifiers),
     )
-    check_name(session.store, name, uid)
+    check_name(session.store, name, uid, from_backup=backup.name)
     asked = attrs.evolve(
         asked, uid=uid, spec=spec, target_uid=target_uid, modifiers=modifiers
     )

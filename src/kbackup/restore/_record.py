@@ -45,14 +45,14 @@ _WORDS = {
 }
 
 
-def check_name(store: BackupStore, name: str, uid: str) -> None:
+def check_name(store: BackupStore, name: str, uid: str, *, from_backup: str) -> None:
     """Refuse a name that another run has used; a store in trouble is met later.
 
     Raises:
         RestoreExistsError: Another run has used the name.
     """
     with suppress(StoreError):
-        store.check_restore(name, uid)
+        store.check_restore(name, uid, from_backup=from_backup)
 
 
 def is_on_record(store: BackupStore, name: str, uid: str) -> bool:
@@ -112,6 +112,7 @@ def claimed(store: BackupStore, head: PlanHead, run: Run) -> Iterator[Place]:
 
     Raises:
         RestoreInProgressError: A run that lives holds the name.
+        RestoreExistsError: A restore of another backup was killed under it.
     """
     mirrors = MirrorWatch(store, run)
     name = head.restore_name

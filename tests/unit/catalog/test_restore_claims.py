@@ -124,6 +124,41 @@ def test_a_restore_that_died_elsewhere(any_store, clock, root):
     assert [each.name for each in any_store.list_restores()] == ["try"]
 
 
+def test_the_name_of_a_killed_restore_of_another_backup(any_store, clock, root):
+    """Only a restore of the same backup takes a dead one's name over; both are named."""
+    any_store.claim_restore("try", run_uid="dead", from_backup="shop-1")
+    any_store.check_restore("try", "uid", from_backup="shop-2")  # it lives: later
+    clock.advance(timedelta(minutes=6))
+
+    for ask in (
+        lambda: any_store.check_restore("try", "uid", from_backup="shop-2"),
+        lambda: any_store.claim_restore("try", run_uid="b", from_backup="shop-2"),
+    ):
+        with pytest.raises(RestoreExistsError) as caught:
+            ask()
+        assert str(caught.value) == (
+            "restore try: exists already: a restore of backup shop-1 was begun under "
+            "this name and did not end; this is one of backup shop-2"
+        )
+        assert "restore shop-1 under this name" in caught.value.hint
+        assert len(claims_in(root)) == 1
+
+    any_store.check_restore("try", "uid", from_backup="shop-1")
+    any_store.claim_restore("try", run_uid="c", from_backup="shop-1").release()
+    assert claims_in(root) == []
+
+
+def test_a_contender_that_died_undecided_holds_nobody_up(objects, clock, root):
+    """Who never had the name wrote nothing under it, whatever backup it was to restore."""
+    store = BackupStore(Listed(objects), clock=clock)
+    store.claim_restore("try", run_uid="dead", from_backup="shop-1")
+    alter(root / CLAIM.replace(".json", "/dead.json"), held=False)
+    clock.advance(timedelta(minutes=6))
+
+    store.claim_restore("try", run_uid="b", from_backup="shop-2").release()
+    assert claims_in(root) == []
+
+
 def test_a_claim_that_is_lost_while_the_files_are_written(objects, store, root):
     """The record, which makes a restore visible, is not written without the claim."""
 

@@ -1,5 +1,8 @@
 """Of two restores of one name at once the second writes nothing; the record's copies."""
 
+import json
+import subprocess
+import sys
 import threading
 
 import attrs
@@ -112,6 +115,26 @@ def test_name_that_was_used_between_plan_and_apply(shop):
         shop.engine.apply(plan)
 
     assert shop.writes() == before
+
+
+def test_name_of_a_killed_restore_of_another_backup(shop, tmp_path):
+    """What a killed restore made is not taken for that of a restore of another backup."""
+    plan = shop.engine.plan("try-1", SPEC)
+    shop.store.claim_restore("try-1", run_uid="dead", from_backup="shop-0")
+    claim = tmp_path / "store-0/plugins/kbackup.io/restore-claims/try-1.json"
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    claim.write_text(json.dumps(json.loads(claim.read_text()) | {"pid": child.pid}))
+
+    for act in (
+        lambda: shop.engine.plan("try-1", SPEC),
+        lambda: shop.engine.apply(plan),
+    ):
+        with pytest.raises(RestoreExistsError, match=r"shop-0 .* of backup shop-1"):
+            act()
+
+    assert shop.writes() == 0
+    assert claims_in(tmp_path) == ["try-1.json"]
 
 
 def test_restore_that_fails_gives_the_name_back(shop, tmp_path, monkeypatch):
