@@ -13,7 +13,7 @@ import attrs
 
 from kbackup._kits.times import format_time
 from kbackup._kits.words import and_more, inside, plural
-from kbackup.cli._output import age, document, results_json, span
+from kbackup.cli._output import ago, document, results_json, span
 from kbackup.errors import BackupDamagedError, RestoreDamagedError, StoreError
 from kbackup.models import labels, to_json, well_known
 
@@ -52,7 +52,7 @@ def entry_row(entry: BackupEntry) -> tuple[str, ...]:
         str(status_.phase),
         str(status_.errors),
         str(status_.warnings),
-        f"{age(status_.start_timestamp, now)} ago",
+        ago(status_.start_timestamp, now),
         expires,
         copies,
     )

@@ -154,11 +154,16 @@ def _folded(entries: Iterable[ResultEntry]) -> Iterator[str]:
         yield f"{plural(len(same), 'item')}: {several}: {first_few(refs, _NAMED)}"
 
 
-def age(instant: datetime | None, now: datetime) -> str:
-    """Return how long ago *instant* is, in its largest unit, such as ``3d``."""
+def ago(instant: datetime | None, now: datetime) -> str:
+    """Return how long ago *instant* is, in its largest unit, such as ``3d ago``.
+
+    Another machine wrote it, whose clock may be ahead: nothing is minutes ago then.
+    """
     if instant is None:
-        return "n/a"
-    return span(now - instant)
+        return "unknown"
+    if instant > now:
+        return f"{span(instant - now)} ahead of this clock"
+    return f"{span(now - instant)} ago"
 
 
 def span(duration: timedelta) -> str:

@@ -28,7 +28,7 @@ from kbackup.cli._options import (
     switch_option,
 )
 from kbackup.cli._output import (
-    age,
+    ago,
     document,
     echo,
     print_document,
@@ -393,7 +393,7 @@ def get(session: Session, names: tuple[str, ...]) -> int:
 
 def _unended_row(begun: ClaimRecord) -> tuple[str, ...]:
     """Return the line of a restore that runs, or was killed before it had a record."""
-    started = f"{age(begun.started, datetime.now(UTC))} ago"
+    started = ago(begun.started, datetime.now(UTC))
     return (begun.name, begun.from_backup or "unknown", _state(begun), "", "", started)
 
 
@@ -424,7 +424,7 @@ def _row(restore_: Restore) -> tuple[str, ...]:
         str(status.phase or "unknown"),
         str(status.errors),
         str(status.warnings),
-        f"{age(status.start_timestamp, datetime.now(UTC))} ago",
+        ago(status.start_timestamp, datetime.now(UTC)),
     )
 
 

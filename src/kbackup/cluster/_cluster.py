@@ -154,7 +154,7 @@ class Cluster:
         return Cluster(self._shared, bound)
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections; what is asked of any view of them later is an error."""
         self._shared.transport.close()
 
     def __enter__(self) -> Self:
@@ -166,10 +166,15 @@ class Cluster:
     def __repr__(self) -> str:
         return f"Cluster({self.server})"
 
+    def _require_open(self, verb: str, resource: str) -> None:
+        """Refuse also what could be answered from memory: nothing else would work."""
+        self._shared.transport.require_open(Subject(verb, resource))
+
     # --- about the cluster ------------------------------------------------------------
 
     def version(self) -> ServerVersion:
         """Return what the API server reports; empty where it may not be read."""
+        self._require_open("get", "/version")
         if self._shared.version is None:
             try:
                 told = self._objects.read("/version", Subject("get", "/version"))
@@ -184,6 +189,7 @@ class Cluster:
 
     def uid(self) -> str:
         """Return the uid of namespace kube-system; empty where it may not be read."""
+        self._require_open("get", str(_NAMESPACES))
         if not self._shared.uid:
             try:
                 item = self.get(_NAMESPACES, _UID_OF_CLUSTER)
@@ -194,6 +200,7 @@ class Cluster:
 
     def discover(self, *, refresh: bool = False) -> Discovery:
         """Return what the server serves, read once unless *refresh* is asked."""
+        self._require_open("discover", "/apis")
         shared = self._shared
         if shared.discovery is not None and not refresh:
             return shared.discovery

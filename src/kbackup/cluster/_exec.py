@@ -95,6 +95,7 @@ def run_command(transport: Transport, bound: Bound, command: Command) -> ExecRes
     """
     subject = Subject("exec", "pods", qualified(command.namespace, command.pod))
     bound.cancel.check()
+    transport.require_open(subject)
     deadline = None
     if command.timeout is not None:
         deadline = time.monotonic() + command.timeout.total_seconds()

@@ -15,6 +15,7 @@ import attrs
 import msgspec
 
 from kbackup._kits.words import qualified
+from kbackup.cluster._bodies import TooLongAnswerError
 from kbackup.cluster._errors import Subject
 from kbackup.cluster._paths import path_of
 from kbackup.cluster._transport import Bound, Call, Transport, is_of_other_etcd
@@ -32,6 +33,7 @@ _FIRST_LIMIT = 25
 _NO_END = "it does not go on: the server gave the same continue token twice"
 _GROWTH = 4  # a page of small objects says little about the next ones
 _LARGEST_LIMIT = 5000
+_SHRINKAGE = 16  # of a page that is far too large: a few tries tell an endless answer
 _RESTARTS_WITHOUT_PROGRESS = 5
 
 
@@ -215,11 +217,19 @@ class ItemList:
     # --- requests ---------------------------------------------------------------------
 
     def _fetch(self) -> bytes | None:
-        """Ask for the next page; None: the list begins again, or goes on elsewhere."""
+        """Ask for the next page; None: the list begins again, or goes on elsewhere.
+
+        Large objects after many small ones are asked for again, fewer at a time.
+        """
         try:
             answer = self._transport.send(self._call(), self._bound)
         except GoneError as exc:
             self._after_gone(exc)
+            return None
+        except TooLongAnswerError:
+            if self._limit == 1:
+                raise
+            self._limit = max(1, self._limit // _SHRINKAGE)
             return None
         except (InvalidItemError, ServerFaultError) as exc:
             if not self._wanted or self._token or not _is_about_version(exc):

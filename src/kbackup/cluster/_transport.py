@@ -28,6 +28,7 @@ from urllib3.exceptions import (
 
 from kbackup._kits.workers import CancelToken
 from kbackup.cluster._auth import Authorization, Login
+from kbackup.cluster._bodies import read_answer, read_refusal
 from kbackup.cluster._configuration import is_header_value
 from kbackup.cluster._connections import Connections
 from kbackup.cluster._errors import Subject, error_from_answer, error_from_exception
@@ -55,8 +56,9 @@ _OTHER_ETCD = "future revision"
 _LOST = (HTTPError, OSError, http.client.HTTPException, ProxySchemeUnsupported)
 _NOT_SENT = (NewConnectionError, ConnectTimeoutError)
 _FIRST_ERROR = 300
+_CLOSED = "this Cluster was closed"
+_OPEN_IT = "use it before close() and inside its `with` block, or connect anew"
 _UNAUTHORIZED = 401
-_PIECE = 128 * 1024  # of a body, at most
 # Whoever cancels wants to know what was written: an answer that comes soon is read.
 _GRACE_OF_WRITES = 2.0  # seconds
 
@@ -141,7 +143,7 @@ class Transport:
         self._certificate = login.credentials.certificate
         self._pool = Connections(login.configuration, self._size)
         self.server = self._pool.server
-        self._reached = False
+        self._reached = self._closed = False
 
     def send(self, call: Call, bound: Bound) -> Answer:
         """Send *call* and return the whole answer.
@@ -159,24 +161,43 @@ class Transport:
         return opened
 
     def close(self) -> None:
-        """Close idle connections; those in use close with their answers."""
+        """Close idle connections; those in use close with their answers.
+
+        Nothing more is sent: a request that began before may still be answered.
+        """
+        self._closed = True
         self._pool.clear()
+
+    def require_open(self, subject: Subject) -> None:
+        """Refuse what is asked of a connection that was closed.
+
+        Raises:
+            ClusterError: It was.
+        """
+        if self._closed:
+            raise ClusterError(
+                subject.verb, subject.resource, subject.item, _CLOSED, hint=_OPEN_IT
+            )
 
     # --- the loop ---------------------------------------------------------------------
 
     def _try(
-        self, call: Call, bound: Bound, take: Callable[[urllib3.BaseHTTPResponse], Any]
+        self,
+        call: Call,
+        bound: Bound,
+        take: Callable[[urllib3.BaseHTTPResponse, Subject], Any],
     ) -> Any:
         begun, attempt, renewed = time.monotonic(), 0, False
         while True:
             bound.cancel.check()
+            self.require_open(call.subject)
             login = self._login(call)
             attempt += 1
             cause: Exception | None = None
             try:
                 response = self._send_once(call, bound, login)
                 if response.status < _FIRST_ERROR:
-                    taken = take(response)
+                    taken = take(response, call.subject)
                     self._reached = True
                     self.authorization.accepted(login)
                     return taken
@@ -324,28 +345,17 @@ def _login_failed(call: Call, error: InvalidConfigError) -> UnauthorizedError:
     )
 
 
-def _read_all(response: urllib3.BaseHTTPResponse) -> Answer:
-    data = _drain(response)
+def _read_all(response: urllib3.BaseHTTPResponse, subject: Subject) -> Answer:
+    data = read_answer(response, subject)
     return Answer(status=response.status, headers=response.headers, data=data)
 
 
-def _keep_open(response: urllib3.BaseHTTPResponse) -> urllib3.BaseHTTPResponse:
+def _keep_open(
+    response: urllib3.BaseHTTPResponse, _: Subject
+) -> urllib3.BaseHTTPResponse:
     return response
 
 
 def _refusal(call: Call, response: urllib3.BaseHTTPResponse) -> ClusterError:
-    data = _drain(response)
+    data = read_refusal(response)
     return error_from_answer(call.subject, response.status, response.headers, data)
-
-
-def _drain(response: urllib3.BaseHTTPResponse) -> bytes:
-    """Read the body as it comes; a connection that broke is not used again."""
-    pieces = []
-    try:
-        while piece := response.read1(_PIECE):
-            pieces.append(piece)
-    except BaseException:
-        response.close()
-        raise
-    response.release_conn()
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)

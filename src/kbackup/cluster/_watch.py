@@ -16,6 +16,7 @@ from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
 
 from kbackup._kits.words import qualified
+from kbackup.cluster._bodies import MOST_OF_EVENT, too_long
 from kbackup.cluster._errors import Subject, error_from_answer
 from kbackup.cluster._lists import ItemList
 from kbackup.cluster._paths import path_of
@@ -133,7 +134,7 @@ class Watcher:
     def _connection(self) -> Iterator[WatchEvent]:
         response = self._transport.open(self._call(), self._bound)
         try:
-            for line in _lines(response):
+            for line in _lines(response, self._subject):
                 event = self._take(msgspec.json.decode(line))
                 if event is not None:
                     yield event
@@ -182,9 +183,15 @@ class Watcher:
         return WatchEvent(kind, item)
 
 
-def _lines(response: BaseHTTPResponse) -> Iterator[bytes]:
-    """Yield the lines of a stream as soon as each is whole."""
+def _lines(response: BaseHTTPResponse, subject: Subject) -> Iterator[bytes]:
+    """Yield the lines of a stream as soon as each is whole.
+
+    Raises:
+        TooLongAnswerError: One has no end.
+    """
     rest = b""
     for chunk in response.stream(_CHUNK):
         *lines, rest = (rest + chunk).split(b"\n")
         yield from (line for line in lines if line.strip())
+        if len(rest) > MOST_OF_EVENT:
+            raise too_long(subject, MOST_OF_EVENT)

@@ -53,6 +53,16 @@ _BY_URGENCY = (
 )
 
 
+def _age(age: timedelta | None) -> str:
+    """How old a backup is; by a clock that was behind its writer's it has no age."""
+    if age is None:
+        return "of unknown age"
+    seconds = timedelta(seconds=int(age.total_seconds()))
+    if seconds < timedelta():
+        return f"finished {format_duration(-seconds)} ahead of this clock"
+    return f"{format_duration(seconds)} old"
+
+
 def _is_only_hooked(entry: PlanEntry) -> bool:
     """Whether commands are run in a Pod that is told of for no other reason."""
     is_told = entry.action in _OVERWRITING or is_problem(entry)
@@ -114,10 +124,7 @@ class PlanHead:
 
     def lines(self) -> list[str]:
         """The head, for people."""
-        age = "of unknown age"
-        if self.backup_age is not None:
-            seconds = int(self.backup_age.total_seconds())
-            age = f"{format_duration(timedelta(seconds=seconds))} old"
+        age = _age(self.backup_age)
         made = ""
         if self.made_at is not None:  # a plan may be saved, and its backup ages
             made, age = f", planned at {format_time(self.made_at)}", f"{age} then"

@@ -16,6 +16,7 @@ from kbackup.catalog import BackupStore, EntryState
 from kbackup.errors import (
     BackupExistsError,
     BackupNotFoundError,
+    ClusterError,
     InvalidSpecError,
     KBackupError,
     ReadOnlyLocationError,
@@ -104,6 +105,24 @@ def test_a_name_too_long_for_a_label_is_a_warning(scene):
     assert label_value(names[1]) in told[0]
     assert long.backup.status.warnings == len(told)
     assert long.exit_code == 0
+
+
+def test_with_a_closed_cluster(scene):
+    """A backup of a cluster that was closed fails, whatever of it was known before."""
+    scene.load_shop()
+    with scene.server.connect() as cluster:
+        cluster.discover()
+        cluster.uid()
+        engine = BackupEngine(cluster, scene.store)
+    before = dict(scene.server.calls)
+
+    for act in (engine.run, lambda _, spec: engine.plan(spec)):
+        with pytest.raises(ClusterError, match="this Cluster was closed"):
+            act("shop-1", SHOP)
+
+    assert scene.server.calls == before
+    assert not _visible(scene.objects)
+    assert not _claims(scene.objects)
 
 
 # --- repeated -------------------------------------------------------------------------

@@ -2,8 +2,12 @@
 
 import gzip
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
+
+from kbackup._kits.times import format_time
+from kbackup.cli._output import ago
 
 
 @pytest.fixture(name="velero")
@@ -133,6 +137,41 @@ def test_expired_backup(velero, directory):
 
     assert "d ago" in done.out
     assert "in -" not in done.out
+
+
+def test_backup_of_a_clock_that_is_ahead(velero, directory):
+    """What another machine began after now, as this one has it, is no time ago."""
+    path = directory / "backups/shop-1/velero-backup.json"
+    record = json.loads(path.read_text())
+    begun = datetime.now(UTC) + timedelta(minutes=60, seconds=30)
+    record["status"]["startTimestamp"] = format_time(begun)
+    record["status"]["completionTimestamp"] = format_time(begun)
+    path.write_text(json.dumps(record))
+
+    listed, planned = velero("backup", "get"), velero(*PLAN_COPY)
+
+    assert "1h ahead of this clock" in listed.out
+    assert " ago" not in listed.out
+    assert "finished 1h0m" in planned.out
+    assert "ahead of this clock" in planned.out
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (None, "unknown"),
+        (0, "0s ago"),
+        (59, "59s ago"),
+        (7200, "2h ago"),
+        (-3600, "1h ahead of this clock"),
+        (-5, "5s ahead of this clock"),
+    ],
+)
+def test_ages(seconds, told):
+    """An age has its largest unit; without a time, or before it, there is none."""
+    now = datetime(2026, 5, 1, tzinfo=UTC)
+
+    assert ago(None if seconds is None else now - timedelta(seconds=seconds), now) == told
 
 
 def test_selection_is_described(kbackup):

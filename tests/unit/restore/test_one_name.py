@@ -10,6 +10,7 @@ import pytest
 
 from kbackup.catalog import BackupStore, RestoreClaim
 from kbackup.errors import (
+    ClusterError,
     RestoreExistsError,
     RestoreInProgressError,
     StoreUnavailableError,
@@ -135,6 +136,23 @@ def test_name_of_a_killed_restore_of_another_backup(shop, tmp_path):
 
     assert shop.writes() == 0
     assert claims_in(tmp_path) == ["try-1.json"]
+
+
+def test_with_a_closed_cluster(shop, tmp_path):
+    """A restore into a cluster that was closed fails before it writes anything."""
+    plan = shop.engine.plan("try-1", SPEC)
+    shop.cluster.close()
+
+    for act in (
+        lambda: shop.engine.plan("try-1", SPEC),
+        lambda: shop.engine.apply(plan),
+        lambda: shop.engine.compare("shop-1"),
+    ):
+        with pytest.raises(ClusterError, match="this Cluster was closed"):
+            act()
+
+    assert shop.writes() == 0
+    assert claims_in(tmp_path) == []
 
 
 def test_restore_that_fails_gives_the_name_back(shop, tmp_path, monkeypatch):
