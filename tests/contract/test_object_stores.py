@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import suppress
 
 import pytest
 
-from kbackup.plugins import PluginManager
+from kbackup.errors import ObjectExistsError, ObjectNotFoundError
+from kbackup.plugins import Capability, PluginManager
 from kbackup.stores import (
     MirroredStore,
     PrefixedStore,
@@ -114,6 +116,31 @@ class TestMemoryStore(ObjectStoreContract):
     def store(self):
         """An empty store."""
         return MemoryStore()
+
+
+class _WithoutAtomicCreate(MemoryStore):
+    """A store that looks for an object before it writes one: others may come between."""
+
+    def __init__(self):
+        super().__init__()
+        self.capabilities = frozenset({Capability.RANGE})
+
+    def put(self, key, source, *, create=False, retain_until=None):
+        """Look, then write."""
+        if create:
+            with suppress(ObjectNotFoundError):
+                self.stat(key)
+                raise ObjectExistsError(key)
+        return super().put(key, source, retain_until=retain_until)
+
+
+class TestWithoutAtomicCreate(ObjectStoreContract):
+    """A store whose creating has several winners keeps every other promise."""
+
+    @pytest.fixture
+    def store(self):
+        """An empty store."""
+        return _WithoutAtomicCreate()
 
 
 class TestFailingStore(ObjectStoreContract):

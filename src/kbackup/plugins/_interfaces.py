@@ -101,8 +101,9 @@ class ObjectStore(Protocol):
         Args:
             key: Where.
             source: A file, or the bytes.
-            create: Fail where the key is taken. Without `Capability.ATOMIC_CREATE`
-                two writers at the same moment may both succeed.
+            create: Fail where the key is taken, and leave what is there. Without
+                `Capability.ATOMIC_CREATE` several of those who write at the same moment
+                may succeed, though at least one does: look before you write.
             retain_until: Lock the object against change and deletion until then.
 
         Raises:

@@ -292,8 +292,10 @@ class ObjectStoreContract(ListsContract):
     def test_create_refuses_a_taken_key(
         self, store: ObjectStore, tmp_path: Path
     ) -> None:
-        """A create-only put of a taken key fails and leaves what was there."""
-        _need(store, Capability.ATOMIC_CREATE)
+        """A create-only put of a taken key fails and leaves what was there.
+
+        Without `Capability.ATOMIC_CREATE`, too: nobody races for it here.
+        """
         source = tmp_path / "source"
         source.write_bytes(b"third")
         store.put("backups/one/file", b"first", create=True)
@@ -308,8 +310,10 @@ class ObjectStoreContract(ListsContract):
     def test_create_has_one_winner(
         self, store: ObjectStore, other_store: ObjectStore
     ) -> None:
-        """Of eight writers at the same moment one succeeds, and its bytes are there."""
-        _need(store, Capability.ATOMIC_CREATE)
+        """Of eight writers at the same moment one succeeds, and its bytes are there.
+
+        Without `Capability.ATOMIC_CREATE` several may: the object is that of one of them.
+        """
         stores = [store, other_store] * 4
 
         for race in range(5):
@@ -325,8 +329,11 @@ class ObjectStoreContract(ListsContract):
             winners = [
                 n for n, o in enumerate(outcomes) if not isinstance(o, StoreError)
             ]
-            assert (len(winners), len(losers)) == (1, len(stores) - 1)
-            assert _read(store, key) == bytes(winners) * 5000
+            assert winners
+            assert len(winners) + len(losers) == len(stores)
+            if Capability.ATOMIC_CREATE in store.capabilities:
+                assert len(winners) == 1
+            assert _read(store, key) in [bytes([n]) * 5000 for n in winners]
 
     def test_readers_see_whole_objects(
         self, store: ObjectStore, other_store: ObjectStore
@@ -403,8 +410,3 @@ class ObjectStoreContract(ListsContract):
 
         with pytest.raises(StoreError):
             store.stat("backups/one/file")
-
-
-def _need(store: ObjectStore, capability: Capability) -> None:
-    if capability not in store.capabilities:
-        pytest.skip(f"the store does not declare {capability}")
