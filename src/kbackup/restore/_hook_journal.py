@@ -66,7 +66,7 @@ class HookJournal:
         """Read the journal of a restore; begin it, if this is the first run of it."""
         if is_on_record(place.store, name, uid):
             return cls(run, None, recorded=True)
-        journal = place.store.journal(uid)
+        journal = place.journal
         try:
             found = [entry.get(_KEY) for entry in journal.entries()]
         except KBackupError as exc:

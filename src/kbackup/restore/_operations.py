@@ -10,36 +10,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 
-from kbackup.catalog import BackupStore, RestoreClaim
 from kbackup.catalog.engine import operation_entry
 from kbackup.errors import PluginNotFoundError, StoreError
 from kbackup.models import Backup, ItemOperation, Restore
 from kbackup.plugins import PluginManager, Run
 from kbackup.plugins.engine import Operations
+from kbackup.restore._record import Place
 
 
 class RestoreJournal:
     """The journal of a restore; an `OperationsKeeper`.
 
     Attributes:
-        claim: On the restore's name; None: nothing is kept.
+        place: Where the record goes; None: nothing is kept, nor without a claim there.
     """
 
-    def __init__(self, store: BackupStore, run: Run) -> None:
-        self._store = store
+    def __init__(self, run: Run) -> None:
         self._run = run
         self._warned = False
-        self.claim: RestoreClaim | None = None
+        self.place: Place | None = None
 
     def keep(self, operation: ItemOperation) -> None:
         """Keep an operation that has begun, or has ended."""
-        if self.claim is None:
+        if self.place is None or self.place.claim is None:
             return
         run = self._run
         try:
-            self._store.journal(run.uid).append(
-                operation_entry("restore", run.name, operation)
-            )
+            self.place.journal.append(operation_entry("restore", run.name, operation))
         except StoreError as exc:
             if not self._warned:
                 self._warned = True
@@ -54,9 +51,9 @@ class RestoreJournal:
         Raises:
             RestoreInProgressError: The claim was lost.
         """
-        if self.claim is not None:
+        if self.place is not None and self.place.claim is not None:
             with suppress(StoreError):
-                self.claim.check()
+                self.place.claim.check()
 
     def recall(
         self,
@@ -88,10 +85,10 @@ class RestoreJournal:
         operations.resume(begun, known, backup=backup, restore=restore, hide=hide)
 
     def _begun(self) -> Sequence[ItemOperation]:
-        if self.claim is None:
+        if self.place is None or self.place.claim is None:
             return ()
         try:
-            return self._store.begun_operations(self._run.name, self._run.uid)
+            return self.place.store.begun_operations(self._run.name, self._run.uid)
         except StoreError as exc:
             self._run.warning(f"what an earlier run has begun cannot be read: {exc}")
             return ()

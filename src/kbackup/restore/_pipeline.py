@@ -94,14 +94,14 @@ def _apply_logged(
     run.logger.addHandler(log)
     _log_beginning(run, head)
     limit = plan.spec.item_operation_timeout
-    journal = RestoreJournal(session.store, run)
+    journal = RestoreJournal(run)
     operations = Operations(run, session.bound(run), limit, journal)
     done = Done(operations=operations)
 
     result = partial(_result_so_far, session, run, plan, done, started)
     try:
         with claimed(session.store, head, run) as place:
-            journal.claim = place.claim
+            journal.place = place
             with operations:
                 _apply(session, run, plan, place, done, journal=journal)
             place.tell_of_missing_copies()  # in the record as well

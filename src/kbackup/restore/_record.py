@@ -13,7 +13,13 @@ from pathlib import Path
 
 import attrs
 
-from kbackup.catalog import BackupStore, MirrorWatch, RestoreClaim, encode_side_file
+from kbackup.catalog import (
+    BackupStore,
+    Journal,
+    MirrorWatch,
+    RestoreClaim,
+    encode_side_file,
+)
 from kbackup.errors import (
     RestoreError,
     RestoreExistsError,
@@ -91,10 +97,14 @@ class Place:
     Attributes:
         store: The location.
         claim: On the restore's name; None: nothing can be written there.
+        journal: Of the restore. All that its run keeps goes through this one: two that
+            count by themselves would take one number, and in a store without atomic
+            create one entry would be lost.
     """
 
     store: BackupStore
     claim: RestoreClaim | None
+    journal: Journal
     _mirrors: MirrorWatch
 
     def tell_of_missing_copies(self) -> None:
@@ -115,7 +125,7 @@ def claimed(store: BackupStore, head: PlanHead, run: Run) -> Iterator[Place]:
         RestoreExistsError: A restore of another backup was killed under it.
     """
     mirrors = MirrorWatch(store, run)
-    name = head.restore_name
+    name, journal = head.restore_name, store.journal(head.restore_uid)
     try:
         claim = store.claim_restore(
             name,
@@ -125,10 +135,10 @@ def claimed(store: BackupStore, head: PlanHead, run: Run) -> Iterator[Place]:
         )
     except StoreError as exc:
         run.logger.info("the name %s is not claimed: %s", name, exc)
-        yield Place(store, None, mirrors)
+        yield Place(store, None, journal, mirrors)
         return
     try:
-        yield Place(store, claim, mirrors)
+        yield Place(store, claim, journal, mirrors)
     finally:
         try:
             claim.release()

@@ -244,10 +244,13 @@ def test_what_actions_change_is_changed_in_every_version(things):
 def test_an_item_that_is_stored_again_has_no_older_copies(things):
     """What an operation changed is in the backup as it is then, and in no older state."""
     one = ResourceIdentifier(THINGS, "shop", "one")
+    finalized = []
 
     def execute(given):
         begins = given.identifier == one
         again = (one,) if begins else ()
+        if given.backup.status.phase is BackupPhase.FINALIZING:
+            finalized.append((given.item["apiVersion"], given.identifier))
         return BackupOutput(
             item=given.item, wants_begin=begins, post_operation_items=again
         )
@@ -262,6 +265,8 @@ def test_an_item_that_is_stored_again_has_no_older_copies(things):
         "v1/namespaces/shop/two.json"
     ]
     assert listed(things)["example.com/v1/Thing"] == ["shop/two"]
+    assert finalized == [("example.com/v2", one)]  # though it was stored in three
+    assert things.store.manifest("b").items == result.backup.status.progress.total_items
 
 
 def test_a_draft_keeps_what_has_copies():

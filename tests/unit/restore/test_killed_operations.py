@@ -3,8 +3,10 @@
 import json
 
 import pytest
+from conftest import put_backup
 
 from kbackup._kits.workers import CancelToken
+from kbackup.catalog import Journal
 from kbackup.catalog._claim import NameClaim
 from kbackup.errors import PluginNotFoundError, RunCancelledError
 from kbackup.models import (
@@ -210,3 +212,29 @@ def test_a_deletion_forgets_what_a_killed_restore_began(shop, kill, tmp_path):
 
     assert before != []
     assert _journals(tmp_path) == []
+
+
+def test_hooks_and_operations_have_one_journal(shop, fill, monkeypatch):
+    """Who keeps something counts with all others: a store may let two take one number."""
+    appended = []
+    append = Journal.append
+
+    def watch(journal, entry):
+        appended.append((journal, *(set(entry) & {"operation", "restoreHooks"})))
+        append(journal, entry)
+
+    monkeypatch.setattr(Journal, "append", watch)
+    metadata = {"name": "db", "namespace": "shop", "annotations": {}}
+    for key, text in (("command", '["true"]'), ("wait-timeout", "1ms")):
+        metadata["annotations"][f"post.hook.restore.velero.io/{key}"] = text
+    spec = {"containers": [{"name": "main", "image": "db:1"}]}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+    put_backup(shop.store, [NAMESPACE, _config_map("a"), pod], name="shop-2")
+
+    shop.engine.run("try-2", RestoreSpec(backup_name="shop-2"))
+
+    (journal,) = {journal for journal, *kind in appended if kind}
+    assert {kind for each, *kinds in appended if each is journal for kind in kinds} == {
+        "operation",
+        "restoreHooks",
+    }
