@@ -186,7 +186,8 @@ class AdditionalItems:
             member = Member(
                 resource=resource, candidate=candidate, tally=tally, ahead=True
             )
-            self.backupper.finish(member, outcome)
+            begin = self.backupper.finish(member, outcome)
+        begin()
         return asked
 
     def _lose(self, identifier: ResourceIdentifier, error: ClusterError) -> None:

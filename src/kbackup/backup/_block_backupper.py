@@ -193,7 +193,8 @@ class BlockBackupper:
         for member in block.members:
             (outcome,) = self.backupper.outcomes([member.candidate])
             with self.writing, self.ledger.asked_apart() as asks:
-                self.backupper.finish(member, outcome)
+                begin = self.backupper.finish(member, outcome)
+            begin()
             asked[member.identifier not in unquiesced].update(asks)
         outside = block.outside
         for quiesced in (False, True):  # what both need is not to be acted on

@@ -9,6 +9,7 @@ where an action or a `where` has a say, items go through `_inspect`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -154,17 +155,23 @@ class ItemBackupper:
             batch = members[start : start + _BATCH]
             outcomes = self.outcomes([member.candidate for member in batch])
             for member, outcome in zip(batch, outcomes, strict=True):
-                self.finish(member, outcome)
+                self.finish(member, outcome)()
 
-    def finish(self, member: Member, outcome: ActionOutcome) -> None:
-        """Store one object as its actions left it."""
+    def finish(self, member: Member, outcome: ActionOutcome) -> Callable[[], None]:
+        """Store one object as its actions left it.
+
+        Returns:
+            Lets actions begin for it, which may take long: called when others may store
+            something again.
+        """
         self._cancel.check()
         page, tally = self._ledger.of_type(member.resource), member.tally
         before = tally.stored
-        self._finish(page, member.candidate, outcome, tally)
+        stored = self._finish(page, member.candidate, outcome, tally)
         self._ledger.items += tally.stored - before
         if member.ahead:
             page.note_ahead(member.identifier.qualified_name)
+        return partial(self._begin, stored, outcome)
 
     def fetched(
         self,
@@ -356,7 +363,8 @@ class ItemBackupper:
         outcomes = self.outcomes(batch)
         for candidate, outcome in zip(batch, outcomes, strict=True):
             self._cancel.check()
-            self._finish(page, candidate, outcome, tally)
+            stored = self._finish(page, candidate, outcome, tally)
+            self._begin(stored, outcome)
 
     def _finish(
         self,
@@ -364,18 +372,22 @@ class ItemBackupper:
         candidate: Candidate,
         outcome: ActionOutcome,
         tally: Tally,
-    ) -> None:
-        """Write one item as its actions left it, and note what follows from it."""
+    ) -> ResourceIdentifier | None:
+        """Write one item as its actions left it, and note what follows from it.
+
+        Returns:
+            What was stored, if anything may act on it.
+        """
         identifier, key = candidate.identifier, candidate.identifier.qualified_name
         if page.has_met(key):  # a server may list it twice in one page
             tally.skipped[SELECTED_TWICE] += 1
-            return
+            return None
         if outcome.error is not None:
             self._lose(page, identifier, outcome.error, tally)
-            return
+            return None
         if outcome.skip:
             tally.skipped[f"skipped by an action: {outcome.skip}"] += 1
-            return
+            return None
         try:
             identifier, body = self.as_stored(candidate, outcome)
             page.take_name(identifier.qualified_name, key)
@@ -389,15 +401,14 @@ class ItemBackupper:
             )
         except (ArchiveError, ActionError) as exc:
             self._lose(page, candidate.identifier, exc, tally)
-            return
+            return None
         page.stored.add(identifier.qualified_name)
         if body is not candidate.body:
             version = outcome.item["apiVersion"]
             page.note_version(identifier.qualified_name, version)
         tally.stored += 1
         self._note(identifier, outcome)
-        if candidate.identifier not in self._ledger.unquiesced:
-            self._begin(identifier, outcome)
+        return None if candidate.identifier in self._ledger.unquiesced else identifier
 
     def as_stored(
         self, candidate: Candidate, outcome: ActionOutcome
@@ -429,9 +440,11 @@ class ItemBackupper:
             plugin=asked[-1],
         )
 
-    def _begin(self, identifier: ResourceIdentifier, outcome: ActionOutcome) -> None:
+    def _begin(
+        self, identifier: ResourceIdentifier | None, outcome: ActionOutcome
+    ) -> None:
         """Let actions act on a stored item: what is lost gets no operation."""
-        if self._operations is None or not outcome.begins:
+        if identifier is None or self._operations is None or not outcome.begins:
             return
         given = self._runners.main.given(identifier, outcome.item)
         for action, again in outcome.begins:

@@ -15,6 +15,7 @@ from pod_samples import PRE, bound_claim, frozen, pod
 from kbackup import actions
 from kbackup._kits.workers import CancelToken
 from kbackup.backup._block_backupper import BlockBackupper
+from kbackup.catalog import SideFile
 from kbackup.errors import RunCancelledError, SpoolError
 from kbackup.models import (
     BackupHooks,
@@ -403,6 +404,31 @@ def test_pods_are_done_at_once(hooked):
 
     assert told(result) == []
     assert result.backup.status.hook_status.hooks_attempted == 8
+
+
+def test_a_begin_that_takes_long_holds_no_other_pod_up(hooked):
+    """Frozen Pods and their claims are stored while an action begins for another."""
+    met = threading.Barrier(4, timeout=30)
+    begin = hooked.spy.begin
+
+    def begin_together(given, cluster):
+        met.wait()
+        return begin(given, cluster)
+
+    hooked.spy.begin = begin_together
+    for n in range(4):
+        hooked.load(frozen(hooked, f"db-{n}", claim=f"c-{n}"))
+        hooked.load(*bound_claim(hooked, f"c-{n}"))
+        set_phase(hooked, "persistentvolumeclaims", f"c-{n}", "Bound")
+
+    result = hooked.back_up()
+
+    assert told(result) == []
+    journeys = [x for x in hooked.seen if x.startswith(("begin", "thaw"))]
+    for n in range(4):
+        for name in (f"db-{n}", f"c-{n}", f"pv-c-{n}"):
+            assert journeys.index(f"begin {name}") < journeys.index(f"thaw db-{n}")
+    assert len(hooked.store.side_file("b", SideFile.ITEM_OPERATIONS)) == 12
 
 
 def test_no_more_at_once_than_workers(hooked):

@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from conftest import put_backup
 
 from kbackup._kits.workers import CancelToken
 from kbackup.catalog import Journal
@@ -229,7 +228,7 @@ def test_hooks_and_operations_have_one_journal(shop, fill, monkeypatch):
         metadata["annotations"][f"post.hook.restore.velero.io/{key}"] = text
     spec = {"containers": [{"name": "main", "image": "db:1"}]}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
-    put_backup(shop.store, [NAMESPACE, _config_map("a"), pod], name="shop-2")
+    shop.add_backup([NAMESPACE, _config_map("a"), pod], "shop-2")
 
     shop.engine.run("try-2", RestoreSpec(backup_name="shop-2"))
 
