@@ -171,7 +171,9 @@ def test_ages(seconds, told):
     """An age has its largest unit; without a time, or before it, there is none."""
     now = datetime(2026, 5, 1, tzinfo=UTC)
 
-    assert ago(None if seconds is None else now - timedelta(seconds=seconds), now) == told
+    assert (
+        ago(None if seconds is None else now - timedelta(seconds=seconds), now) == told
+    )
 
 
 def test_selection_is_described(kbackup):

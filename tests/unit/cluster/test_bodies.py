@@ -38,7 +38,8 @@ class Endless(Listener):
         self.asked.append(head.split(b"\r\n")[0].decode())
         client.sendall(
             f"HTTP/1.1 {self.status}\r\nContent-Type: application/json\r\n"
-            "Connection: close\r\n\r\n".encode() + self.begin
+            "Connection: close\r\n\r\n".encode()
+            + self.begin
         )
         try:
             for block in repeat(BLOCK):
@@ -88,7 +89,7 @@ def test_an_answer_without_end(endless, cluster, ask):
 
 def test_a_list_without_end(endless, cluster):
     """A page is asked for again with fewer objects, down to one."""
-    with pytest.raises(ServerFaultError, match="cannot list pods: .* than 2 MiB"):
+    with pytest.raises(ServerFaultError, match=r"cannot list pods: .* than 2 MiB"):
         list(cluster.list(PODS))
 
     limits = [line.split("limit=")[1].split()[0] for line in endless.asked]

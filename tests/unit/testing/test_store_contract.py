@@ -35,7 +35,7 @@ class Mixing(MemoryStore):
 
 def test_a_store_that_overwrites_though_it_shall_create(tmp_path):
     """Whoever is alone is refused a taken key by every store, atomic or not."""
-    with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE .*ObjectExists"):
+    with pytest.raises(pytest.fail.Exception, match=r"DID NOT RAISE .*ObjectExists"):
         ObjectStoreContract().test_create_refuses_a_taken_key(Overwriting(), tmp_path)
 
 

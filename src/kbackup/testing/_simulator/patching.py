@@ -19,7 +19,7 @@ from kbackup.testing._simulator.requests import WriteOptions
 from kbackup.testing._simulator.state import Object, State
 from kbackup.testing._simulator.status import ApiError, invalid, not_found
 
-APPLY = "application/apply-patch+yaml"
+APPLY, APPLY_JSON = "application/apply-patch+yaml", "application/apply-patch+json"
 JSON_PATCH = "application/json-patch+json"
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
@@ -41,7 +41,7 @@ def patch(
     Raises:
         ApiError: The patch does not fit, or the result breaks a rule.
     """
-    if content_type in {APPLY, "application/apply-patch+json"}:
+    if content_type in {APPLY, APPLY_JSON}:
         return _apply(
             state,
             served,
@@ -87,7 +87,7 @@ def patched(served: ServedType, old: Object, body: Any, content_type: str) -> Ob
         elif content_type == STRATEGIC and not served.custom:
             new = strategic_merge(original, body)
         else:
-            raise _unsupported(served, content_type)
+            raise unsupported(served, content_type)
     except JSONPatchError as exc:
         message = (
             f"the server rejected our request due to an error in our request: {exc}"
@@ -100,7 +100,14 @@ def patched(served: ServedType, old: Object, body: Any, content_type: str) -> Ob
     return new
 
 
-def _unsupported(served: ServedType, content_type: str) -> ApiError:
+def is_known_patch(served: ServedType, content_type: str) -> bool:
+    """Tell whether a patch of this media type is understood for a type."""
+    known = {APPLY, APPLY_JSON, JSON_PATCH, MERGE}
+    return content_type in known or (content_type == STRATEGIC and not served.custom)
+
+
+def unsupported(served: ServedType, content_type: str) -> ApiError:
+    """Return the refusal of a media type; names those that are understood."""
     kinds = [JSON_PATCH, MERGE, APPLY]
     if not served.custom:
         kinds.insert(2, STRATEGIC)

@@ -7,14 +7,22 @@ from typing import Any
 
 from kbackup.testing._simulator.registry import ServedType
 from kbackup.testing._simulator.state import Object, State
+from kbackup.testing._simulator.writing import check_body
 
 _USER = "simulated-admin"
+_REVIEWS = ("SelfSubjectAccessReview", "SelfSubjectReview")
 
 
 def answer(
     state: State, served: ServedType, body: Any, headers: Mapping[str, str]
 ) -> Object | None:
-    """Return the review with its status; None where *body* is none."""
+    """Return the review with its status; None where *body* is none.
+
+    Raises:
+        ApiError: It is no object, or another one.
+    """
+    if served.kind in _REVIEWS:
+        check_body(served, "", body)
     if served.kind == "SelfSubjectAccessReview":
         spec = dict(body.get("spec") or {})
         return _reviewed(served, body, _access(state, spec))

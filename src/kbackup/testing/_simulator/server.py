@@ -9,7 +9,6 @@ from typing import Any
 
 from aiohttp import web
 
-from kbackup.models import load_yaml
 from kbackup.testing._simulator import (
     deleting,
     discovery,
@@ -20,6 +19,7 @@ from kbackup.testing._simulator import (
     tables,
     writing,
 )
+from kbackup.testing._simulator.bodies import decoding, read_body
 from kbackup.testing._simulator.conversion import check_conversion
 from kbackup.testing._simulator.execution import (
     ExecHandler,
@@ -28,7 +28,6 @@ from kbackup.testing._simulator.execution import (
     serve_exec,
 )
 from kbackup.testing._simulator.faults import Fault
-from kbackup.testing._simulator.protobuf import MEDIA_TYPE, decode_body
 from kbackup.testing._simulator.registry import ServedType
 from kbackup.testing._simulator.requests import Target, WriteOptions, parse_target
 from kbackup.testing._simulator.state import Object, State, with_type
@@ -41,8 +40,6 @@ _OPENAPI_PROTOBUF = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
 # Newer clients take a media type with an @ for malformed.
 _OPENAPI_ANSWER = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 _AGGREGATED = ("v2", "v2beta1")
-# As the API server's own limit on a request body.
-_LARGEST_BODY = 3 * 1024 * 1024
 
 
 class Server:
@@ -167,7 +164,8 @@ class Server:
             return self._list(request, served, target)
         if verb == "get":
             return self._get(request, served, target)
-        return await self._write(request, served, target, verb)
+        with decoding(served):
+            return await self._write(request, served, target, verb)
 
     def _get(
         self, request: web.BaseRequest, served: ServedType, target: Target
@@ -201,15 +199,17 @@ class Server:
         if verb not in subresource.verbs:
             raise _not_allowed()
         if subresource.name == "scale":
-            return _json(await self._scale(request, served, target, verb))
-        return await self._write(request, served, target, verb)
+            with decoding(served):
+                return _json(await self._scale(request, served, target, verb))
+        with decoding(served):
+            return await self._write(request, served, target, verb)
 
     async def _scale(
         self, request: web.BaseRequest, served: ServedType, target: Target, verb: str
     ) -> Object:
         """Write the Scale of an object, and return it."""
         options = _options(request)
-        body = await _body(request)
+        body = await read_body(request, served, verb)
         where = (self._state, served, self._existing(served, target))
         if verb == "update":
             return scaling.update_scale(*where, body=body, options=options)
@@ -224,7 +224,7 @@ class Server:
         self, request: web.BaseRequest, served: ServedType, target: Target, verb: str
     ) -> web.StreamResponse:
         options = _options(request)
-        body = await _body(request)
+        body = await read_body(request, served, verb)
         if verb == "create":
             if target.name:
                 raise _not_allowed()
@@ -378,21 +378,6 @@ def _as_kind(request: web.BaseRequest) -> str:
         if "application/json" in parameters:
             return ""
     return ""
-
-
-async def _body(request: web.BaseRequest) -> Any:
-    data = await request.content.read()
-    if len(data) > _LARGEST_BODY:
-        raise ApiError(413, f"Request entity too large: limit is {_LARGEST_BODY}")
-    if not data:
-        return None
-    content_type = request.content_type
-    if content_type == MEDIA_TYPE:
-        return decode_body(data)
-    try:
-        return load_yaml(data.decode()) if "yaml" in content_type else decode(data)
-    except (ValueError, UnicodeDecodeError) as exc:
-        raise ApiError(400, f"the body cannot be read: {exc}") from exc
 
 
 async def _suffer(

@@ -14,6 +14,7 @@ from kbackup.testing._simulator.fields import (
     custom_list_keys,
     fields_of,
 )
+from kbackup.testing._simulator.metadata import check_metadata
 from kbackup.testing._simulator.registry import ServedType
 from kbackup.testing._simulator.requests import WriteOptions
 from kbackup.testing._simulator.state import (
@@ -194,6 +195,7 @@ def check_body(served: ServedType, namespace: str, obj: Any) -> Object:
     if not isinstance(given, Mapping):
         raise ApiError(400, "metadata is not a JSON object")
     metadata = {key: value for key, value in given.items() if value is not None}
+    check_metadata(metadata)
     obj["metadata"] = metadata
     if not served.namespaced:
         metadata.pop("namespace", None)
