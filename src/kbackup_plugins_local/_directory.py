@@ -47,6 +47,7 @@ _DIRECTORY_MODE = 0o700
 _DEAD_AFTER = 3600.0  # seconds without a write
 _RACES = 10  # how often a directory may vanish under a put before that is an error
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}  # as exFAT
+_NO_LINK = "mount there what it leads to, or move that to its place"
 _NO_FSYNC = {errno.EINVAL, errno.ENOTSUP, errno.EACCES}  # of a directory, as SMB
 
 
@@ -54,8 +55,9 @@ _NO_FSYNC = {errno.EINVAL, errno.ENOTSUP, errno.EACCES}  # of a directory, as SM
 class Directory:
     """The files below one directory.
 
-    Symbolic links below it are neither listed nor followed: who can write there could
-    otherwise show us any file of the machine.
+    Symbolic links below it are not followed: who can write there could otherwise show us
+    any file of the machine. What lies behind one is refused, not passed over: a backup
+    that somebody moved to another disk, and linked, must not look as if it were gone.
     """
 
     root: Path
@@ -160,15 +162,14 @@ class Directory:
             self._remove_empty(place)
 
     def children(self, path: str) -> list[tuple[str, ObjectInfo | None]]:
-        """Return what lies in ``""`` or ``a/b/``; None is a directory."""
+        """Return what lies in ``""`` or ``a/b/``; None is a directory, or a link to one.
+
+        Raises:
+            StoreAccessError: It is a link itself.
+        """
         with translate_store_errors(path):
-            place = str(self.root)
-            if path:
-                place = self._place(path.rstrip("/"))
-                if os.path.islink(place):  # noqa: PTH114
-                    return []
             try:
-                with os.scandir(place) as entries:
+                with os.scandir(self._directory_of(path)) as entries:
                     return [
                         child
                         for entry in entries
@@ -179,11 +180,13 @@ class Directory:
 
     def temporaries(self, path: str) -> tuple[list[UnfinishedWrite], list[str]]:
         """Return the temporary files in ``""`` or ``a/b/``, and what lies below it."""
-        directories = [f"{path}{n}/" for n, info in self.children(path) if info is None]
         place = self.path_of(path.rstrip("/")) if path else self.root
+        directories = [
+            f"{path}{name}/"
+            for name, info in self.children(path)
+            if info is None and not (place / name).is_symlink()
+        ]
         found: list[UnfinishedWrite] = []
-        if place.is_symlink():
-            return found, []
         with translate_store_errors(path), suppress(FileNotFoundError):
             for file in sorted(place.glob(f"{TEMPORARY}*")):
                 with suppress(FileNotFoundError):  # its writer has just ended
@@ -229,6 +232,17 @@ class Directory:
             if os.path.islink(place):  # noqa: PTH114
                 raise StoreAccessError(key, f"{place} is a symbolic link")
         return f"{place}{os.sep}{parts[-1]}"
+
+    def _directory_of(self, path: str) -> str:
+        """Return the directory that ``""`` or ``a/b/`` stands for; it is no link."""
+        if not path:
+            return str(self.root)
+        place = self._place(path.rstrip("/"))
+        if os.path.islink(place):  # noqa: PTH114
+            raise StoreAccessError(
+                path, f"{place} is a symbolic link, and none is followed", hint=_NO_LINK
+            )
+        return place
 
     def _remove_empty(self, gone: Path) -> None:
         """Remove the directories that a file which is gone has left empty."""
@@ -365,13 +379,22 @@ def _child(path: str, entry: os.DirEntry[str]) -> tuple[str, ObjectInfo | None] 
     key = f"{path}{entry.name}"
     if entry.name.startswith(TEMPORARY) or key_fault(key):
         return None
-    if entry.is_dir(follow_symlinks=False):
+    if entry.is_dir(follow_symlinks=False) or (path and _hides_directory(entry)):
         return entry.name, None
     try:
         found = entry.stat(follow_symlinks=False)
     except FileNotFoundError:  # deleted since the directory was read
         return None
     return (entry.name, _info(key, found)) if stat.S_ISREG(found.st_mode) else None
+
+
+def _hides_directory(entry: os.DirEntry[str]) -> bool:
+    """Tell whether a link leads to a directory, or to what is not mounted now.
+
+    It counts as a directory, so that whoever looks into it is told; a link beside those
+    that are ours may be somebody's shortcut.
+    """
+    return entry.is_symlink() and not entry.is_file()
 
 
 def _info(key: str, found: os.stat_result) -> ObjectInfo:

@@ -36,6 +36,7 @@ SCRIPT = HERE / "real_apiserver" / "cluster.sh"
 CACHE = Path.home() / ".cache" / "kbackup" / "envtest-2"
 BINARIES = ("etcd", "kube-apiserver", "kube-controller-manager")
 SECONDS_TO_START = 240
+_TRIES, _TAKEN = 5, "address already in use"
 _ALPHAS = ("rbac.authorization", "scheduling", "storage")
 _GONE = (
     "admissionregistration.k8s.io/v1beta1",
@@ -176,8 +177,11 @@ def free_ports(count):
 
 
 @contextmanager
-def running_cluster(name, flags="", *, controllers=True):
-    """Run a control plane; a watchdog stops it when this process is killed."""
+def running_cluster(name, flags="", *, controllers=True, choose=free_ports):
+    """Run a control plane; a watchdog stops it when this process is killed.
+
+    Where somebody else took one of its ports in the meantime it gets others.
+    """
     binaries = find_binaries()
     name = f"{name}-{os.getpid()}"
     with tempfile.TemporaryDirectory(prefix="kbackup-envtest-") as state:
@@ -189,15 +193,18 @@ def running_cluster(name, flags="", *, controllers=True):
             "APISERVER_FLAGS": flags,
             "WITH_CONTROLLERS": "1" if controllers else "0",
         }
-        ports = [str(port) for port in free_ports(3)]
-        started = subprocess.run(
-            [SCRIPT, "start", name, *ports],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=SECONDS_TO_START,
-            check=False,
-        )
+        for _ in range(_TRIES):
+            ports = [str(port) for port in choose(3)]
+            started = subprocess.run(
+                [SCRIPT, "start", name, *ports],
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=SECONDS_TO_START,
+                check=False,
+            )
+            if started.returncode == 0 or _TAKEN not in started.stderr:
+                break
         assert started.returncode == 0, started.stderr
         try:
             kubeconfig = Path(started.stdout.strip())
@@ -209,6 +216,12 @@ def running_cluster(name, flags="", *, controllers=True):
             )
         finally:
             subprocess.run([SCRIPT, "stop", name], env=environment, check=True)
+
+
+@pytest.fixture(scope="session")
+def run_cluster():
+    """The function that runs a control plane, for tests that want one of their own."""
+    return running_cluster
 
 
 @pytest.fixture(scope="session")

@@ -47,7 +47,8 @@ class LogCapture(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line."""
         try:
-            self._stream.write(self._line(record).encode())
+            line = self._line(record)  # half a surrogate pair is shown, not raised
+            self._stream.write(line.encode(errors="backslashreplace"))
         except Exception:  # noqa: BLE001 - logging's own contract for handlers
             self.handleError(record)
 

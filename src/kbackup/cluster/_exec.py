@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
 
 import attrs
 import msgspec
@@ -27,7 +26,7 @@ from kbackup.cluster._errors import (
     exec_error,
 )
 from kbackup.cluster._exchange import Exchange, wake_reader
-from kbackup.cluster._paths import path_of
+from kbackup.cluster._paths import path_of, query_of
 from kbackup.cluster._transport import Bound, Transport
 from kbackup.errors import (
     ClusterError,
@@ -132,7 +131,7 @@ def _open(
 
     bound.count(f"{subject.verb} {subject.resource}")
     path = path_of(_PODS, command.namespace, command.pod, "exec")
-    url = f"{transport.server}{path}?{urlencode(_query(command))}"
+    url = f"{transport.server}{path}?{query_of(_query(command))}"
     settings, connection = bound.settings, None
     patience = min(settings.read_timeout, command.timeout or settings.read_timeout)
     timeout = patience.total_seconds()

@@ -17,7 +17,7 @@ from kbackup._kits.words import qualified
 from kbackup.cluster._errors import Subject
 from kbackup.cluster._paths import path_of
 from kbackup.cluster._transport import Bound, Call, Transport
-from kbackup.errors import ServerFaultError
+from kbackup.errors import InvalidItemError, ServerFaultError
 from kbackup.models import APIResource, Item, ResourceIdentifier
 
 _MANAGER = "kbackup"
@@ -258,7 +258,7 @@ class Objects:
         # What a server keeps as it came (the `data` of a ControllerRevision, and whatever
         # else is a RawExtension) it writes in Go's way when it patches it. Were that not
         # the same, it would refuse every patch of what may not change.
-        data = escaped(body if isinstance(body, bytes) else msgspec.json.encode(body))
+        data = escaped(body if isinstance(body, bytes) else _encoded(body, subject))
         call = Call(
             method=method,
             path=path,
@@ -294,6 +294,16 @@ def _named(body: Mapping[str, Any] | bytes) -> tuple[str, str]:
     metadata = body.get("metadata") or {}
     name = metadata.get("name") or metadata.get("generateName") or ""
     return str(name), str(metadata.get("namespace") or "")
+
+
+def _encoded(body: Any, subject: Subject) -> bytes:
+    try:
+        return msgspec.json.encode(body)
+    except UnicodeEncodeError as exc:
+        reason = "a text in it has half a surrogate pair, which is no Unicode"
+        raise InvalidItemError(
+            subject.verb, subject.resource, subject.item, reason
+        ) from exc
 
 
 def _decoded(data: bytes, subject: Subject) -> dict[str, Any]:

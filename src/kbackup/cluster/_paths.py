@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
+from collections.abc import Iterable
+from urllib.parse import quote, urlencode
 
 from kbackup.errors import InvalidItemError
 from kbackup.models import APIResource
 
+# Half a surrogate pair is no text: it is for the server to say that there is no such thing.
+_AS_BYTES = "surrogatepass"
 _LEADS_ELSEWHERE = {".", ".."}  # clients and servers resolve these
 
 
@@ -25,11 +28,16 @@ def path_of(
     else:
         parts = ["/api", resource.version]
     if namespace and resource.namespaced:
-        parts += ["namespaces", quote(namespace, safe="")]
+        parts += ["namespaces", quote(namespace, safe="", errors=_AS_BYTES)]
     parts.append(resource.resource)
     if name:
         # RBAC names may hold a colon; a slash or a dot-dot must not leave the type.
-        parts.append(quote(name, safe=":"))
+        parts.append(quote(name, safe=":", errors=_AS_BYTES))
     if subresource:
         parts.append(subresource)
     return "/".join(parts)
+
+
+def query_of(pairs: Iterable[tuple[str, str]]) -> str:
+    """Return names and values as the query of a URL."""
+    return urlencode(list(pairs), errors=_AS_BYTES)

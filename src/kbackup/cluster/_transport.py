@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-from urllib.parse import urlencode
 
 import attrs
 import urllib3
@@ -33,6 +32,7 @@ from kbackup.cluster._configuration import is_header_value
 from kbackup.cluster._connections import Connections
 from kbackup.cluster._errors import Subject, error_from_answer, error_from_exception
 from kbackup.cluster._exchange import Exchange
+from kbackup.cluster._paths import query_of
 from kbackup.errors import (
     ClusterError,
     ClusterUnreachableError,
@@ -114,7 +114,7 @@ class Call:
     @property
     def target(self) -> str:
         """Path and query."""
-        query = urlencode([(key, value) for key, value in self.query if value])
+        query = query_of((key, value) for key, value in self.query if value)
         return f"{self.path}?{query}" if query else self.path
 
 

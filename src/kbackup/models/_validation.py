@@ -14,6 +14,7 @@ from datetime import timedelta
 
 from kbackup._kits.durations import LONGEST
 from kbackup._kits.globs import IncludesExcludes, is_glob
+from kbackup._kits.texts import text_violations
 from kbackup.models._backup import BackupSpec
 from kbackup.models._dns import (
     DNS_LABEL,
@@ -62,7 +63,7 @@ def validate_restore_name(name: str) -> list[str]:
 
 def validate_backup_spec(spec: BackupSpec) -> list[str]:
     """Return the rules that a backup's spec breaks."""
-    return [
+    broken = [
         *_namespace_violations(spec.included_namespaces, spec.excluded_namespaces),
         *_labels_violations("metadata.labels", spec.metadata.labels),
         *_resource_violations(spec.included_resources, spec.excluded_resources),
@@ -75,22 +76,24 @@ def validate_backup_spec(spec: BackupSpec) -> list[str]:
         *_order_violations(spec.ordered_resources),
         *_backup_hook_violations(spec),
     ]
+    return broken or text_violations(spec)
 
 
 def validate_backup_options(options: BackupOptions) -> list[str]:
     """Return the rules that the options of a backup break."""
     policies = options.resource_policies
     broken = validate_resource_policies(policies) if policies is not None else ()
-    return [
+    broken = [
         *_labels_violations("labels", options.labels),
         *_key_violations("annotations", options.annotations),
         *(f"resource_policies: {rule}" for rule in broken),
     ]
+    return broken or text_violations(options)
 
 
 def validate_restore_spec(spec: RestoreSpec) -> list[str]:
     """Return the rules that a restore's spec breaks."""
-    return [
+    broken = [
         *_source_violations(spec),
         *_namespace_violations(spec.included_namespaces, spec.excluded_namespaces),
         *_resource_violations(spec.included_resources, spec.excluded_resources),
@@ -101,6 +104,7 @@ def validate_restore_spec(spec: RestoreSpec) -> list[str]:
         *_reference_violations("resourceModifier", spec.resource_modifier),
         *_restore_hook_violations(spec.hooks),
     ]
+    return broken or text_violations(spec)
 
 
 def validate_label_selector(selector: LabelSelector) -> list[str]:

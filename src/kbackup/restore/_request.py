@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import attrs
 
+from kbackup._kits.texts import text_violations
 from kbackup.catalog import Manifest, VolumeRecord
 from kbackup.catalog.engine import SystemObjects
 from kbackup.cluster import Cluster, Discovery
@@ -140,6 +141,7 @@ def validate(name: str, spec: RestoreSpec, options: RestoreOptions) -> None:
         *policy_violations(options),
         *priority_violations(options),
     ]
+    broken = broken or text_violations(options)
     if broken:
         raise InvalidSpecError(broken)
 

@@ -48,8 +48,14 @@ knows() { # BINARY WORD: whether its help has the word; grep reads all of it
 }
 
 try() { # METHOD PATH [BODY]: prints the HTTP code
-  curl -sk -o /dev/null -w '%{http_code}' -X "$1" -H 'Authorization: Bearer admintoken' \
+  curl -s -m 10 --cacert "$dir/pki/ca.crt" -o /dev/null -w '%{http_code}' -X "$1" -H 'Authorization: Bearer admintoken' \
     -H 'Content-Type: application/json' "https://127.0.0.1:$port$2" ${3:+-d "$3"} || true
+}
+
+require_alive() { # NAME...: who lost its port to another ends; that one would answer for it
+  for what in "$@"; do
+    kill -0 "$(cat "$dir/$what.pid")" 2>/dev/null || fail "$what ended"
+  done
 }
 
 fail() {
@@ -121,11 +127,12 @@ start() {
       >/dev/null 2>&1 </dev/null &
   fi
   for _ in $(seq 600); do
+    require_alive etcd apiserver
     [ "$(try GET /readyz)" = 200 ] && break
-    kill -0 "$(cat apiserver.pid)" 2>/dev/null || fail "kube-apiserver ended"
     sleep 0.2
   done
   [ "$(try GET /readyz)" = 200 ] || fail "kube-apiserver did not become ready"
+  require_alive etcd apiserver
   if [ "${WITH_CONTROLLERS:-1}" = 1 ]; then
     # Up to 1.23 there is a second, insecure port; later ones do not know the flag.
     insecure_port=

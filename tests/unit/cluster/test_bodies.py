@@ -7,7 +7,7 @@ from listener import Listener
 
 from kbackup.cluster import Cluster
 from kbackup.cluster import _bodies as bodies
-from kbackup.errors import ClusterError, InvalidItemError, ServerFaultError
+from kbackup.errors import InvalidItemError, ServerFaultError
 
 from .conftest import PODS
 
@@ -133,35 +133,3 @@ def test_the_limits_are_far_above_what_is_real():
     """No object, page, or schema of a server of Kubernetes comes near them."""
     assert bodies.MOST_OF_ANSWER >= 32 * 8 * MIB
     assert min(bodies.MOST_OF_REFUSAL, bodies.MOST_OF_EVENT) >= 5 * 3 * MIB
-
-
-# --- a connection that was closed -----------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "ask",
-    [
-        lambda cluster: cluster.get(PODS, "a", "x"),
-        lambda cluster: list(cluster.list(PODS)),
-        lambda cluster: cluster.delete(PODS, "a", namespace="x"),
-        lambda cluster: next(cluster.watch(PODS, resource_version="1")),
-        lambda cluster: cluster.exec("x", "a", ["true"]),
-        lambda cluster: cluster.version(),
-        lambda cluster: cluster.uid(),
-        lambda cluster: cluster.discover(),
-    ],
-    ids=["get", "list", "delete", "watch", "exec", "version", "uid", "discover"],
-)
-def test_a_closed_cluster(server, write_kubeconfig, ask):
-    """It says that it was closed, whatever is asked of it, and sends nothing."""
-    server.answer = lambda request: (200, {}, {"metadata": {"uid": "u"}})
-    with Cluster.connect(write_kubeconfig(server.url, {"token": "t"})) as cluster:
-        assert cluster.uid() == "u"
-        cluster.version()
-    sent = len(server.requests)
-
-    with pytest.raises(ClusterError, match="this Cluster was closed") as caught:
-        ask(cluster)
-
-    assert "connect anew" in caught.value.hint
-    assert len(server.requests) == sent

@@ -160,7 +160,7 @@ def test_a_file_system_without_links(store, monkeypatch):
 
 
 def test_links_are_not_followed(store, root, tmp_path):
-    """What a planted link points at is neither listed, read, written nor deleted."""
+    """What a planted link points at is not read, written or deleted; it is told of."""
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "file").write_bytes(b"private")
@@ -168,8 +168,11 @@ def test_links_are_not_followed(store, root, tmp_path):
     (root / "backups" / "evil").symlink_to(outside)
     (root / "backups" / "b" / "link").symlink_to(outside / "file")
 
-    assert [info.key for info in store.list("")] == [KEY]
-    assert list(store.list_prefixes("backups/")) == ["backups/b/"]
+    with pytest.raises(StoreAccessError, match="evil is a symbolic link"):
+        list(store.list(""))
+    assert [info.key for info in store.list("backups/b/")] == [KEY]
+    assert list(store.list_prefixes("backups/")) == ["backups/b/", "backups/evil/"]
+    assert list(store.unfinished("")) == []
     for key in ("backups/evil/file", "backups/b/link"):
         with pytest.raises(StoreError):
             store.get(key, io.BytesIO())

@@ -5,7 +5,8 @@ import os
 
 import pytest
 
-from kbackup.errors import InvalidConfigError, ObjectExistsError
+from kbackup.catalog import BackupStore, EntryState
+from kbackup.errors import InvalidConfigError, ObjectExistsError, StoreAccessError
 from kbackup_plugins_local import _directory, open_local_store
 from kbackup_plugins_local._config import local_spec
 from kbackup_plugins_local._directory import TEMPORARY, Directory
@@ -22,15 +23,39 @@ def store(tmp_path):
     return made
 
 
-def test_linked_directory_is_not_listed(store, tmp_path):
-    """A link in the place of a directory holds nothing, also when asked for it."""
+def test_linked_directory_is_not_followed(store, tmp_path):
+    """What a link in the place of a directory leads to is refused, not passed over."""
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "secret").write_bytes(b"2")
     (store.root / "backups/evil").symlink_to(elsewhere)
 
-    assert list(store.list("backups/evil/")) == []
-    assert list(store.list_prefixes("backups/")) == ["backups/b/"]
+    with pytest.raises(StoreAccessError, match="symbolic link") as caught:
+        list(store.list("backups/evil/"))
+    assert "mount there" in caught.value.hint
+    assert list(store.list_prefixes("backups/")) == ["backups/b/", "backups/evil/"]
+
+
+def test_a_shortcut_beside_our_directories(store, tmp_path):
+    """A link that is in nobody's way is none of ours."""
+    (store.root / "shortcut").symlink_to(tmp_path)
+
+    assert [info.key for info in store.list("")] == [KEY]
+    assert list(store.list_prefixes("")) == ["backups/"]
+
+
+def test_a_backup_that_was_moved_and_linked(store, tmp_path):
+    """It is listed as what it is, whether the other disk is mounted or not."""
+    store.put("backups/moved/velero-backup.json", b"{}")
+    (store.root / "backups/moved").rename(tmp_path / "moved")
+    (store.root / "backups/moved").symlink_to(tmp_path / "moved")
+    (store.root / "backups/gone").symlink_to(tmp_path / "not mounted")
+
+    found = {entry.name: entry for entry in BackupStore(store).list()}
+
+    for name in ("moved", "gone"):
+        assert found[name].state is EntryState.DAMAGED
+        assert f"{store.root}/backups/{name} is a symbolic link" in found[name].reason
 
 
 def test_unreadable_directory_is_still_there(store, monkeypatch):

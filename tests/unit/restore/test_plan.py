@@ -301,6 +301,20 @@ def test_the_head_says_what_was_asked_for():
         assert "existing resource policy update; transforms kbackup.restore.q" in text
 
 
+@pytest.mark.parametrize("namespace", ["copy", "co\rpy"])
+def test_a_renamed_target_stays_on_its_line(namespace):
+    """A name that a transform gave cannot pass for a line of the plan."""
+    target = ref_of(
+        name="tls\ncreate    secrets/shop/rogue\x1b[2K", namespace=namespace
+    )
+    plan = plan_of(entry_of(PlanAction.CREATE, target=target))
+
+    for text in (str(plan), plan.summary(), str(plan.entries[0])):
+        (line,) = [each for each in text.splitlines() if "rogue" in each]
+        assert line.isprintable()
+        assert line.strip().startswith("create    secrets/shop/tls -> co")
+
+
 def test_the_head_says_when_the_plan_was_made():
     """A saved plan tells its time: the age of its backup is that of then."""
     made = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
