@@ -1,135 +1,186 @@
-"""Answers that never end are given up with an error, before they fill the memory."""
+"""Answers that end early, come slowly, or are interrupted while they come."""
 
-from itertools import repeat
+import os
+import signal
+import threading
+from contextlib import suppress
 
 import pytest
 from listener import Listener
 
+from kbackup._kits.workers import Cancelled, CancelToken
 from kbackup.cluster import Cluster
-from kbackup.cluster import _bodies as bodies
-from kbackup.errors import InvalidItemError, ServerFaultError
+from kbackup.errors import ClusterUnreachableError
+from kbackup.models import APIResource
 
-from .conftest import PODS
+MAPS = APIResource(
+    group="", version="v1", resource="configmaps", kind="ConfigMap", namespaced=True
+)
+ITEM = b'{"metadata":{"name":"a","namespace":"x"},"data":{"k":"%s"}}' % (b"x" * 300_000)
+BODY = b'{"metadata":{"resourceVersion":"1"},"items":[' + ITEM + b"]}"
+HALF = len(BODY) // 2
 
-BLOCK = b"x" * 65536
-MIB = 1 << 20
+
+def plain(data):
+    """Return a head that states the length of the body, and the body."""
+    return b"Content-Length: %d\r\n\r\n" % len(data), data
 
 
-class Endless(Listener):
-    """A server that begins an answer and never ends it.
+def chunked(data):
+    """Return a head for chunks, and the body in two of them."""
+    first, second = data[:1000], data[1000:]
+    parts = [b"%x\r\n%s\r\n" % (len(part), part) for part in (first, second)]
+    return b"Transfer-Encoding: chunked\r\n\r\n", b"".join(parts) + b"0\r\n\r\n"
+
+
+class RawServer(Listener):
+    """Sends the first answer in two halves and calls a function in between.
 
     Attributes:
-        status: Of the answer.
-        begin: What its body begins with.
-        asked: The request lines.
+        connections: How many there were.
+        requests: How many there were, on all of them.
+        halfway: Called once; when it returns False the connection ends there.
+        encode: How bodies are sent.
+        done: Set when the test is over.
+        ended: Set when a client closed a connection.
     """
 
     def __init__(self):
-        self.status = "200 OK"
-        self.begin = b""
-        self.asked = []
+        self.connections = self.requests = 0
+        self.halfway = lambda: True
+        self.encode = plain
+        self.done = threading.Event()
+        self.ended = threading.Event()
         super().__init__()
 
-    def serve(self, client):
-        """Send for as long as somebody reads."""
-        head = b""
-        while b"\r\n\r\n" not in head:
-            head += client.recv(4096)
-        self.asked.append(head.split(b"\r\n")[0].decode())
-        client.sendall(
-            f"HTTP/1.1 {self.status}\r\nContent-Type: application/json\r\n"
-            "Connection: close\r\n\r\n".encode()
-            + self.begin
-        )
-        try:
-            for block in repeat(BLOCK):
-                client.sendall(block)
-        except OSError:
-            client.close()
+    def serve(self, connection):
+        """Answer every request of a connection."""
+        self.connections += 1
+        with suppress(OSError), connection, connection.makefile("rb") as lines:
+            while lines.readline():
+                length = 0
+                while (line := lines.readline()) != b"\r\n":
+                    if line.lower().startswith(b"content-length:"):
+                        length = int(line.split(b":")[1])
+                lines.read(length)
+                self.requests += 1
+                head, body = self.encode(BODY)
+                connection.sendall(b"HTTP/1.1 200 OK\r\n" + head)
+                connection.sendall(body[:HALF])
+                if self.requests == 1 and not self.halfway():
+                    return
+                connection.sendall(body[HALF:])
+            self.ended.set()
+
+    def close(self):
+        """Stop."""
+        self.done.set()
+        super().close()
 
 
-@pytest.fixture(name="endless")
-def fixture_endless():
-    """The server."""
-    server = Endless()
+@pytest.fixture(params=[plain, chunked])
+def raw_server(request):
+    """A server, for both ways to send a body."""
+    server = RawServer()
+    server.encode = request.param
     yield server
     server.close()
 
 
-@pytest.fixture(name="cluster")
-def fixture_cluster(endless, write_kubeconfig, settings, monkeypatch):
-    """A connection to it; the limits are a hundredth of what they are."""
-    for name in ("MOST_OF_ANSWER", "MOST_OF_REFUSAL", "MOST_OF_EVENT"):
-        monkeypatch.setattr(bodies, name, 2 * MIB)
-    monkeypatch.setattr("kbackup.cluster._watch.MOST_OF_EVENT", 2 * MIB)
-    path = write_kubeconfig(f"http://{endless.address}", {"token": "t"})
+@pytest.fixture
+def cluster(raw_server, write_kubeconfig, settings):
+    """A connection to it."""
+    path = write_kubeconfig(raw_server.url, {"token": "t"})
     with Cluster.connect(path, settings=settings) as cluster:
         yield cluster
 
 
-@pytest.mark.parametrize(
-    "ask",
-    [
-        lambda cluster: cluster.get(PODS, "a", "x"),
-        lambda cluster: cluster.create(PODS, {"metadata": {"name": "a"}}),
-        lambda cluster: cluster.version(),
-        lambda cluster: cluster.discover(),
-        lambda cluster: next(cluster.watch(PODS, resource_version="1")),
-    ],
-    ids=["get", "create", "version", "discovery", "watch"],
-)
-def test_an_answer_without_end(endless, cluster, ask):
-    """It is given up at a limit, which the error states, and not asked for again."""
-    with pytest.raises(ServerFaultError, match="more than 2 MiB") as caught:
-        ask(cluster)
+def test_connections_are_kept(raw_server, cluster):
+    """One request after the other needs one connection."""
+    for _ in range(3):
+        assert [item.name for item in cluster.list(MAPS)] == ["a"]
 
-    assert "see what else answers there" in caught.value.hint
-    assert len(endless.asked) == 1
+    assert raw_server.connections == 1
 
 
-def test_a_list_without_end(endless, cluster):
-    """A page is asked for again with fewer objects, down to one."""
-    with pytest.raises(ServerFaultError, match=r"cannot list pods: .* than 2 MiB"):
-        list(cluster.list(PODS))
+def test_closing(raw_server, cluster):
+    """Closing ends idle connections; a later request opens another one."""
+    list(cluster.list(MAPS))
 
-    limits = [line.split("limit=")[1].split()[0] for line in endless.asked]
-    assert limits == ["25", "1"]
+    cluster.close()
 
-
-def test_a_refusal_without_end(endless, cluster):
-    """The status of an answer tells enough; its text is not read for ever."""
-    endless.status = "422 Unprocessable"
-
-    with pytest.raises(InvalidItemError, match="HTTP 422"):
-        cluster.create(PODS, {"metadata": {"name": "a"}})
-
-    assert len(endless.asked) == 1
+    assert raw_server.ended.wait(10)
+    assert [item.name for item in cluster.list(MAPS)] == ["a"]
+    assert raw_server.connections == 2
 
 
-def test_large_objects_after_small_ones(server, write_kubeconfig, monkeypatch):
-    """A page that is too long is read in smaller ones, to its last object."""
-    monkeypatch.setattr(bodies, "MOST_OF_ANSWER", 1 * MIB)
-    objects = [
-        {"metadata": {"name": f"p{n:03}"}, "data": "x" * (10 if n < 25 else 50_000)}
-        for n in range(60)
-    ]
+def test_a_body_that_ends_early(raw_server, cluster):
+    """A page of which only a part came is asked for again, on another connection."""
+    raw_server.halfway = lambda: False
 
-    def answer(request):
-        first = int(request.query.get("continue", 0))
-        last = first + int(request.query["limit"])
-        token = str(last) if last < len(objects) else ""
-        metadata = {"resourceVersion": "7", "continue": token}
-        return 200, {}, {"metadata": metadata, "items": objects[first:last]}
+    (item,) = cluster.list(MAPS)
 
-    server.answer = answer
-    with Cluster.connect(write_kubeconfig(server.url, {"token": "t"})) as cluster:
-        found = [item.name for item in cluster.list(PODS)]
-
-    assert found == [each["metadata"]["name"] for each in objects]
-    assert [r.query["limit"] for r in server.requests][:3] == ["25", "100", "6"]
+    assert item.json().endswith(ITEM[1:])
+    assert (raw_server.connections, raw_server.requests) == (2, 2)
 
 
-def test_the_limits_are_far_above_what_is_real():
-    """No object, page, or schema of a server of Kubernetes comes near them."""
-    assert bodies.MOST_OF_ANSWER >= 32 * 8 * MIB
-    assert min(bodies.MOST_OF_REFUSAL, bodies.MOST_OF_EVENT) >= 5 * 3 * MIB
+def test_an_answer_to_a_write_that_ends_early(raw_server, cluster):
+    """A write of whose answer only a part came is not sent again."""
+    raw_server.halfway = lambda: False
+
+    with pytest.raises(ClusterUnreachableError):
+        cluster.delete(MAPS, "a", namespace="x")
+
+    assert raw_server.requests == 1
+
+
+def test_cancelled_in_a_body(raw_server, cluster):
+    """A cancel token ends a page that is still coming; its connection is dropped."""
+    token = CancelToken()
+
+    def cancel():
+        token.cancel("enough")
+        return True
+
+    raw_server.halfway = cancel
+
+    with pytest.raises(Cancelled, match="enough"):
+        list(cluster.for_run(token).list(MAPS))
+
+    assert [item.name for item in cluster.list(MAPS)] == ["a"]
+    assert raw_server.connections == 2
+
+
+def test_cancelled_in_the_answer_to_a_write(raw_server, cluster):
+    """A cancel does not hide what a write did: its answer is read, and counts."""
+    token = CancelToken()
+
+    def cancel():
+        token.cancel("enough")
+        return True
+
+    raw_server.halfway = cancel
+    bound = cluster.for_run(token)
+
+    bound.delete(MAPS, "a", namespace="x")
+
+    with pytest.raises(Cancelled, match="enough"):
+        bound.delete(MAPS, "b", namespace="x")
+    assert raw_server.requests == 1
+
+
+def test_interrupted_in_a_body(raw_server, cluster):
+    """Ctrl-C in a page that never ends leaves at once, and leaves no half connection."""
+
+    def interrupt():
+        os.kill(os.getpid(), signal.SIGINT)
+        raw_server.done.wait(60)
+        return False
+
+    raw_server.halfway = interrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(cluster.list(MAPS))
+
+    assert [item.name for item in cluster.list(MAPS)] == ["a"]
+    assert raw_server.connections == 2
