@@ -40,6 +40,7 @@ class HookNotices:
     def __init__(self, hooks: InitHooks | None, commands: ExecHooks | None) -> None:
         self._hooks = hooks
         self._commands = commands
+        self._rules = tuple(rules for rules in (hooks, commands) if rules is not None)
         self._found: dict[str, list[ResourceIdentifier]] = {}
         self._odd: dict[str, list[ResourceIdentifier]] = {}
         self._met: set[str] = set()
@@ -61,28 +62,23 @@ class HookNotices:
     def see_planned(self, entries: Iterable[PlanEntry]) -> None:
         """Look at the lines of the plan."""
         for entry in entries:
-            is_pod = entry.target.group_resource == well_known.PODS
-            if (
-                is_pod and entry.precondition is not None
-            ):  # it may be meant, and is there
-                self._met.update(x for rules in self._all_rules() for x in rules.names)
+            is_there = entry.precondition is not None
+            if is_there and entry.target.group_resource == well_known.PODS:
+                self._met.update(self._names())  # it may be meant
             if entry.hooks:
-                is_seen = entry.precondition is not None
-                is_old = is_seen and entry.action is not PlanAction.RECREATE
+                is_old = is_there and entry.action is not PlanAction.RECREATE
                 self._note(_AGAIN if is_old else _RUN, entry.target)
 
     def _look(self, target: ResourceIdentifier, content: Content) -> None:
-        if not content["metadata"].get("annotations"):
-            return  # nothing in them can be odd
-        for sentence in (*init_oddities(content), *exec_oddities(content)):
-            self._odd.setdefault(sentence, []).append(target)
-        for rules in self._all_rules():
+        if content["metadata"].get("annotations"):  # or nothing can be odd in them
+            for sentence in (*init_oddities(content), *exec_oddities(content)):
+                self._odd.setdefault(sentence, []).append(target)
+        for rules in self._rules:
             self._met.update(rules.names_for(target, content))
 
-    def _all_rules(self) -> Iterator[InitHooks | ExecHooks]:
-        yield from (
-            rules for rules in (self._hooks, self._commands) if rules is not None
-        )
+    def _names(self) -> Iterable[str]:
+        """The names of all hooks, each once."""
+        return dict.fromkeys(name for rules in self._rules for name in rules.names)
 
     def _note(self, what: str, target: ResourceIdentifier) -> None:
         self._found.setdefault(what, []).append(target)
@@ -94,9 +90,7 @@ class HookNotices:
                 yield Notice(what=what, items=tuple(self._found[what]))
         for sentence, targets in self._odd.items():
             yield Notice(what=sentence, items=tuple(targets))
-        for name in dict.fromkeys(
-            x for rules in self._all_rules() for x in rules.names
-        ):
+        for name in self._names():
             if name not in self._met:
                 yield Notice(what=f"hook {name} {_UNMET}")
         for name in self._hooks.timed if self._hooks is not None else ():

@@ -419,7 +419,7 @@ def test_a_begin_that_takes_long_holds_no_other_pod_up(hooked):
     for n in range(4):
         hooked.load(frozen(hooked, f"db-{n}", claim=f"c-{n}"))
         hooked.load(*bound_claim(hooked, f"c-{n}"))
-        set_phase(hooked, "persistentvolumeclaims", f"c-{n}", "Bound")
+        hooked.set_phase("persistentvolumeclaims", f"c-{n}", "Bound")
 
     result = hooked.back_up()
 
