@@ -39,12 +39,20 @@ def calls_of(number, url, kubeconfig, store, *more):
 
 def read_archive(directory):
     """Read the archive once and parse every item."""
+    with opened(directory) as store:
+        yield from contents_of(store)
+
+
+def opened(directory):
+    """Open the store: what is measured finds it open."""
     from kbackup.catalog import BackupStore  # noqa: PLC0415 - of the measured process
 
-    with (
-        BackupStore.open(directory, read_only=True) as store,
-        store.open_archive(BACKUP) as archive,
-    ):
+    return BackupStore.open(directory, read_only=True)
+
+
+def contents_of(store):
+    """Read the archive once and parse every item."""
+    with store.open_archive(BACKUP) as archive:
         for item in archive:
             yield item.content
 
@@ -93,16 +101,16 @@ def run_threads(work):
 def read_all(directory, addresses):
     """The bare LISTs of the target, and reading and parsing the archive once."""
     pool = make_pool()
+    pool.request("GET", f"{addresses[0]}?limit=1")  # to connect is not to list
+    with opened(directory) as store:
 
-    def work():
-        for address in addresses:
-            list_bare(pool, address)
-        for _ in read_archive(directory):
-            pass
+        def work():
+            for address in addresses:
+                list_bare(pool, address)
+            for _ in contents_of(store):
+                pass
 
-    import kbackup.catalog  # noqa: F401, PLC0415 - loading it is not reading
-
-    return timed(work)
+        return timed(work)
 
 
 # --- what is measured -----------------------------------------------------------------
@@ -138,7 +146,7 @@ def plan(kubeconfig, directory, name, spec):
 def ready(make_engine, cluster, store):
     """Connect, load modules and plugins: `startup.py` measures these."""
     from kbackup.plugins import PluginManager  # noqa: PLC0415 - of this process
-    from kbackup.restore import _pipeline  # noqa: F401, PLC0415 - of this process
+    from kbackup.restore import _pipeline, _planning  # noqa: F401, PLC0415 - as above
 
     plugins = PluginManager()
     plugins.restore_item_actions()
