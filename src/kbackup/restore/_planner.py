@@ -4,14 +4,14 @@ Reads only. The archive's index and the target's LISTs are joined page by page, 
 neither the backup nor the cluster is ever held in memory. Called by the engine.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from itertools import zip_longest
 from operator import attrgetter
 from typing import Any
 
 import attrs
 from msgspec.structs import replace
 
-from kbackup._kits.ahead import read_ahead
 from kbackup.archive import ArchiveContents
 from kbackup.errors import ClusterError
 from kbackup.models import (
@@ -28,8 +28,10 @@ from kbackup.restore._claims import ClaimVerdict
 from kbackup.restore._converting import told_conversions
 from kbackup.restore._desired import DesiredMaker
 from kbackup.restore._foreign import ForeignChanges
+from kbackup.restore._item_groups import FEW, ItemGroups
 from kbackup.restore._item_planner import ItemPlanner
 from kbackup.restore._kept import tie_kept
+from kbackup.restore._live_objects import LiveObjects, Place
 from kbackup.restore._namespaces import (
     is_absent,
     is_terminating,
@@ -50,7 +52,6 @@ from kbackup.restore._views import TypeViews
 from kbackup.restore._volume_facts import learn_volumes
 
 _REBIND = "reattach: offered again to claim"
-_FEW = 3  # up to so many single GETs cost less than the LIST of a big namespace
 _VOLUMES = well_known.PERSISTENT_VOLUMES
 _SECONDS_BETWEEN_EVENTS = 0.2
 _ENTRIES_BETWEEN_LOOKS = 64
@@ -125,15 +126,16 @@ class Planner:
             request.priorities,
         )
         self._views = TypeViews(request, contents, self._state, self._waves)
+        self._groups = ItemGroups(request, contents, self._state.wanted, self._collide)
+        self._live = LiveObjects(request.cluster)
+        self._after: Place | None = None  # what will be listed next
         self._seen: set[ResourceIdentifier] = set()
         self._told = 0.0
 
     def plan(self) -> Planned:
         """Look at everything that is wanted and decide about it."""
-        for resource in sorted(self._stored, key=_planning_rank):
-            self._run.cancel.check()
-            if self._request.filters.wants_type(resource):
-                self._plan_type(resource)
+        with self._live:
+            self._plan_types()
         self._plan_waiting()
         self._plan_additional()
         self._plan_rebinding()
@@ -156,15 +158,41 @@ class Planner:
 
     # --- type by type -----------------------------------------------------------------
 
-    def _plan_type(self, resource: GroupResource) -> None:
+    def _plan_types(self) -> None:
+        wanted = filter(self._request.filters.wants_type, self._stored)
+        types = sorted(wanted, key=_planning_rank)
+        for resource, following in zip_longest(types, types[1:]):
+            self._run.cancel.check()
+            self._plan_type(resource, following)
+
+    def _plan_type(
+        self, resource: GroupResource, following: GroupResource | None
+    ) -> None:
         if resource == well_known.PERSISTENT_VOLUME_CLAIMS:
             self._learn_volumes()
-        covers_all = self._request.system.covers_type(resource)
-        for group in self._groups(resource):
-            if covers_all:
+        groups = tuple(self._groups.of(resource))
+        if self._request.system.covers_type(resource):
+            for group in groups:
                 self._skip_group(group)
-            else:
-                self._plan_group(group)
+            return
+        for group, later in zip_longest(groups, groups[1:]):
+            next_refs = later.values() if later else self._groups.first_of(following)
+            self._after = self._place_of(next_refs)
+            self._plan_group(group)
+
+    def _place_of(self, refs: Collection[ResourceIdentifier]) -> Place | None:
+        """What is listed for some items; None: nothing is, or nobody knows yet."""
+        if len(refs) <= FEW:
+            return None
+        item = self._contents.get(next(iter(refs)))
+        if item is None:
+            return None
+        served = self._request.discovery.by_kind(item.api_version, item.kind)
+        namespace = self._request.filters.target(item.identifier).namespace
+        reader = self._request.reader
+        if served is None or is_absent(reader, namespace):
+            return None
+        return None if is_terminating(reader, namespace) else (served, namespace)
 
     def _skip_group(self, names: Mapping[str, ResourceIdentifier]) -> None:
         """Skip what belongs to the cluster as a type, unread: events may be many."""
@@ -188,27 +216,6 @@ class Planner:
             )
             self._keep(entry)
 
-    def _groups(
-        self, resource: GroupResource
-    ) -> Iterator[dict[str, ResourceIdentifier]]:
-        """The wanted items of a type by name, one group for each target namespace."""
-        groups: dict[str, dict[str, ResourceIdentifier]] = {}
-        filters, asked_for = self._request.filters, self._state.wanted
-        namespace, wanted = None, False
-        members: dict[str, ResourceIdentifier] = {}
-        for ref in self._contents.identifiers(resource):
-            if ref.namespace != namespace:
-                namespace = ref.namespace
-                wanted = filters.wants_scope(ref)
-                members = groups.setdefault(filters.target(ref).namespace, {})
-            if not wanted and ref not in asked_for:
-                continue
-            name = ref.name if namespace else filters.target(ref).name
-            first = members.setdefault(name, ref)
-            if first is not ref:
-                self._collide(ref, first)
-        yield from filter(None, groups.values())
-
     def _collide(self, ref: ResourceIdentifier, first: ResourceIdentifier) -> None:
         target = self._request.filters.target(ref)
         reason = f"{first} becomes {target.qualified_name} as well"
@@ -223,7 +230,7 @@ class Planner:
         view = self._views.of(item)
         namespace = self._request.filters.target(first).namespace
         parts = [names]
-        if len(names) <= _FEW:  # each is looked at by a GET of its own
+        if len(names) <= FEW:  # each is looked at by a GET of its own
             parts = [{name: ref} for name, ref in names.items()]
         for part in parts:
             self._plan_part(item, view, namespace, part)
@@ -262,24 +269,21 @@ class Planner:
             return  # what lives there now will not when this is written
         if is_absent(self._request.reader, namespace):
             return  # a LIST for each of its types would find nothing
-        for live in self._live(resource, namespace, names):
+        for live in self._living(resource, namespace, names):
             ref = names.pop(live.name, None)
             item = self._bodies.get(ref) if ref is not None else None
             if item is not None:
                 self._plan_item(item, live)
 
-    def _live(
+    def _living(
         self, resource: APIResource, namespace: str, names: Mapping[str, Any]
     ) -> Iterator[LiveObject]:
         """The live objects of a namespace, or just those of a few names."""
-        cluster = self._request.cluster
-        if len(names) > _FEW:
-            listing = cluster.list(resource, namespace=namespace)
-            for page in read_ahead(listing.pages()):
-                yield from page.items
+        if len(names) > FEW:
+            yield from self._live.of((resource, namespace), self._after)
             return
         for name in tuple(names):
-            found = find(cluster, resource, name, namespace)
+            found = find(self._request.cluster, resource, name, namespace)
             if found is not None:
                 yield found
 
