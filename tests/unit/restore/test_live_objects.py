@@ -5,8 +5,11 @@ from collections import Counter
 from types import SimpleNamespace
 
 import pytest
+from plan_samples import config_map, namespace
 
 from kbackup.errors import ClusterUnreachableError
+from kbackup.models import RestoreSpec
+from kbackup.restore import PlanAction
 from kbackup.restore._live_objects import LiveObjects
 
 HERE, THERE, ELSEWHERE = (("secrets", name) for name in ("here", "there", "elsewhere"))
@@ -104,3 +107,23 @@ def test_the_thread_ends_with_the_plan():
     for thread in own:
         thread.join(SOON)
         assert not thread.is_alive()
+
+
+def test_a_plan_lists_each_place_once(make_shop):
+    """Whatever is begun ahead is what is asked for next: no LIST is in vain."""
+    spaces = ("shop", "team")
+    here = [
+        config_map(f"{kind.lower()}-{n}", space, a="MQ==") | {"kind": kind}
+        for space in spaces
+        for kind in ("ConfigMap", "Secret", "ServiceAccount")
+        for n in range(5)
+    ]
+    shop = make_shop(here)
+    shop.simulated.load([*map(namespace, spaces), *here])
+
+    plan = shop.engine.plan("try-1", RestoreSpec(backup_name="shop-1"))
+
+    calls = shop.simulated.calls
+    assert calls["list secrets"] == calls["list serviceaccounts"] == len(spaces)
+    assert {x.action for x in plan.entries} == {PlanAction.UNCHANGED}
+    assert len(plan.entries) == len(here)
