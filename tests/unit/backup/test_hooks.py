@@ -417,7 +417,7 @@ def test_a_begin_that_takes_long_holds_no_other_pod_up(hooked):
 
     hooked.spy.begin = begin_together
     for n in range(4):
-        hooked.load(frozen(hooked, f"db-{n}", claim=f"c-{n}"))
+        hooked.load(frozen(hooked, f"db-{n}", f"c-{n}"))
         hooked.load(*bound_claim(hooked, f"c-{n}"))
         hooked.set_phase("persistentvolumeclaims", f"c-{n}", "Bound")
 
