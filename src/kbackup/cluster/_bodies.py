@@ -50,6 +50,13 @@ def read_refusal(response: BaseHTTPResponse) -> bytes:
     return _read(response, MOST_OF_REFUSAL) or b""
 
 
+def _says_its_end(response: BaseHTTPResponse, most: int) -> bool:
+    """Whether no more than *most* bytes can come, as those of most answers of a write."""
+    length = response.length_remaining
+    is_plain = "Content-Encoding" not in response.headers
+    return is_plain and length is not None and length <= most
+
+
 def _read(response: BaseHTTPResponse, most: int) -> bytes | None:
     """Read the body as it comes; None: it has more than *most* bytes.
 
@@ -57,6 +64,10 @@ def _read(response: BaseHTTPResponse, most: int) -> bytes | None:
     """
     pieces, size = [], 0
     try:
+        if _says_its_end(response, most):
+            data = response.read()
+            response.release_conn()
+            return data
         while piece := response.read1(_PIECE):
             pieces.append(piece)
             size += len(piece)

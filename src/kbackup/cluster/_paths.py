@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from urllib.parse import quote, urlencode
 
 from kbackup.errors import InvalidItemError
@@ -40,4 +41,9 @@ def path_of(
 
 def query_of(pairs: Iterable[tuple[str, str]]) -> str:
     """Return names and values as the query of a URL."""
-    return urlencode(list(pairs), errors=_AS_BYTES)
+    return _query(tuple(pairs))
+
+
+@lru_cache(maxsize=64)  # all writes of a run have the same one, or one of few
+def _query(pairs: tuple[tuple[str, str], ...]) -> str:
+    return urlencode(pairs, errors=_AS_BYTES)

@@ -1,5 +1,6 @@
 """Answers that never end are given up with an error, before they fill the memory."""
 
+import gzip
 from itertools import repeat
 
 import pytest
@@ -21,12 +22,13 @@ class Endless(Listener):
     Attributes:
         status: Of the answer.
         begin: What its body begins with.
+        more: Further headers.
         asked: The request lines.
     """
 
     def __init__(self):
         self.status = "200 OK"
-        self.begin = b""
+        self.begin = self.more = b""
         self.asked = []
         super().__init__()
 
@@ -38,7 +40,9 @@ class Endless(Listener):
         self.asked.append(head.split(b"\r\n")[0].decode())
         client.sendall(
             f"HTTP/1.1 {self.status}\r\nContent-Type: application/json\r\n"
-            "Connection: close\r\n\r\n".encode()
+            "Connection: close\r\n".encode()
+            + self.more
+            + b"\r\n"
             + self.begin
         )
         try:
@@ -85,6 +89,26 @@ def test_an_answer_without_end(endless, cluster, ask):
 
     assert "see what else answers there" in caught.value.hint
     assert len(endless.asked) == 1
+
+
+def test_an_answer_that_says_how_long_it_is(endless, cluster):
+    """One that is longer than the limit is given up as one that does not say."""
+    endless.more = f"Content-Length: {1 << 40}\r\n".encode()
+
+    with pytest.raises(ServerFaultError, match="more than 2 MiB"):
+        cluster.get(PODS, "a", "x")
+
+
+def test_a_short_answer_that_inflates_without_end(endless, cluster):
+    """What a length says of packed bytes tells nothing of what is in them."""
+    packed = gzip.compress(b"x" * (8 * MIB))
+    endless.more = (
+        f"Content-Encoding: gzip\r\nContent-Length: {len(packed)}\r\n".encode()
+    )
+    endless.begin = packed
+
+    with pytest.raises(ServerFaultError, match="more than 2 MiB"):
+        cluster.get(PODS, "a", "x")
 
 
 def test_a_list_without_end(endless, cluster):
