@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from kbackup import (
@@ -32,6 +32,7 @@ from kbackup import (
     RestoreEngine,
     RestoreSpec,
 )
+from kbackup.errors import ClusterError
 from kbackup.testing import SimulatedCluster
 
 NAMESPACE = "bench"
@@ -142,14 +143,18 @@ def run_pods(pipe, kubeconfig):
 
 
 def run_pod(cluster, pods, metadata):
-    """Say of one Pod that its container runs."""
-    cluster.patch(
-        pods,
-        metadata["name"],
-        {"status": RUNNING},
-        namespace=metadata["namespace"],
-        subresource="status",
-    )
+    """Say of one Pod that its container runs, until the cluster has heard it."""
+    while True:
+        with suppress(ClusterError):
+            cluster.patch(
+                pods,
+                metadata["name"],
+                {"status": RUNNING},
+                namespace=metadata["namespace"],
+                subresource="status",
+            )
+            return
+        time.sleep(0.1)
 
 
 def namespace(name=NAMESPACE):

@@ -1,7 +1,8 @@
 """What lives in the target, LIST after LIST, each begun while what is before it is planned.
 
 The server takes as long for a LIST as planning what it lists: a plan over 50,000 objects
-of 50 types in 5 namespaces, all there, took 6.9 s where each LIST was waited for.
+of 50 types in 5 namespaces, all there, takes 1.46 times as long as the bare LISTs and
+reading the archive, and took 1.56 times as long where each LIST was waited for.
 """
 
 from __future__ import annotations
