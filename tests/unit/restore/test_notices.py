@@ -1,5 +1,7 @@
 """What reaches beyond the objects themselves is said above the table."""
 
+import json
+
 import pytest
 
 from kbackup._kits.controlled import Owner
@@ -358,11 +360,14 @@ def test_work_elsewhere_gets_no_hint():
 def test_a_copy_that_still_points_at_its_original(kind, content):
     """What names the namespace that was copied from is told; without a mapping it is not."""
     entry = _entry(kind, f"{kind.lower()}s.example.k8s.io", namespace="shop-copy")
-    copy, at_home = NoticeBook(["shop"]), NoticeBook()
-    for book in (copy, at_home):
-        book.see(entry, {"metadata": {}, **content})
+    item = {"metadata": {"namespace": "shop-copy"}, **content}
+    copy, written, at_home = NoticeBook(["shop"]), NoticeBook(["shop"]), NoticeBook()
+    copy.see(entry, item)
+    written.see(entry, item, body=json.dumps(item).encode())
+    at_home.see(entry, item)
 
-    assert "still names the namespace" in str(copy.notices()[-1])
+    for book in (copy, written):
+        assert "still names the namespace" in str(book.notices()[-1])
     assert not any("still names" in str(each) for each in at_home.notices())
 
 
