@@ -188,6 +188,15 @@ def test_a_namespace_that_is_named_is_restored():
     assert system.row_for(_ref("secrets", "x", "kube-public"), NOTHING) is not None
 
 
+def test_what_a_named_namespace_has_of_the_cluster():
+    """Naming it brings back what users put there, not what each namespace is given."""
+    system = SystemObjects(named_namespaces=frozenset({"kube-system"}))
+    given = _ref("configmaps", "kube-root-ca.crt", "kube-system")
+
+    assert system.row_for(given, NOTHING) is not None
+    assert system.row_for(_ref("configmaps", "mine", "kube-system"), NOTHING) is None
+
+
 def test_endpoints_follow_their_service():
     """Endpoints of a Service with a selector are made by a controller."""
     assert is_endpoints_of_selector({"spec": {"selector": {"app": "web"}}})
