@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 import socket
 import ssl
-import sys
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,11 +19,9 @@ from urllib3.exceptions import ClosedPoolError, HTTPError
 from urllib3.util.ssl_ import create_urllib3_context
 
 from kbackup.cluster._addresses import require_url
-from kbackup.cluster._exchange import Exchange, make_obedient
+from kbackup.cluster._exchange import Exchange, SteadySocket, make_obedient
 from kbackup.cluster._proxies import require_socks, unusable_proxy
 from kbackup.errors import InvalidConfigError
-
-_STRICT_SINCE = (3, 13)  # of Python
 
 # urllib3 would sleep on Retry-After, deaf to the cancel token.
 _ONCE = urllib3.Retry.from_int(retries=False, redirect=False)
@@ -133,8 +130,7 @@ def _make_manager(configuration: Any) -> urllib3.PoolManager:
     if manager.proxy is not None and not manager.proxy.host:
         raise unusable_proxy(configuration.proxy)
     make_obedient(manager)
-    if sys.version_info >= _STRICT_SINCE:
-        _check_certificates(manager, configuration)
+    _check_certificates(manager, configuration)
     return manager
 
 
@@ -168,6 +164,7 @@ def _tls_context(configuration: Any) -> ssl.SSLContext:
     checks = ssl.CERT_REQUIRED if configuration.verify_ssl else ssl.CERT_NONE
     context = create_urllib3_context(cert_reqs=checks)
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    context.sslsocket_class = SteadySocket
     if not configuration.ssl_ca_cert:  # else urllib3 loads what is named
         context.load_default_certs()
     return context

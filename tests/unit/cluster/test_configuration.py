@@ -58,14 +58,6 @@ def test_a_kubeconfig_wins(server, write_kubeconfig, in_a_pod, monkeypatch):
 # --- names ----------------------------------------------------------------------------
 
 
-@pytest.fixture(params=["of this Python", "of Python 3.13"])
-def _checks(request, monkeypatch):
-    """How certificates are checked: from 3.13 on not by what Python asks for then."""
-    if request.param == "of Python 3.13":
-        monkeypatch.setattr("kbackup.cluster._connections._STRICT_SINCE", (3, 0))
-
-
-@pytest.mark.usefixtures("_checks")
 def test_names_in_certificates(https_server, write_kubeconfig, pki):
     """A certificate must be for the server's name, or for ``tls-server-name``."""
     url = https_server.url.replace("127.0.0.1", "localhost")
@@ -83,7 +75,6 @@ def test_names_in_certificates(https_server, write_kubeconfig, pki):
     assert len(https_server.requests) == 1
 
 
-@pytest.mark.usefixtures("_checks")
 def test_unknown_authority(https_server, write_kubeconfig):
     """A certificate that nobody vouches for is refused, for commands too."""
     path = write_kubeconfig(https_server.url, {"token": "t"})
@@ -97,7 +88,6 @@ def test_unknown_authority(https_server, write_kubeconfig):
     assert https_server.requests == []
 
 
-@pytest.mark.usefixtures("_checks")
 def test_a_client_certificate_is_loaded_for_one_connection(
     tls_server, write_kubeconfig, pki, monkeypatch
 ):

@@ -93,9 +93,8 @@ def _checks(request, monkeypatch):
         return context
 
     monkeypatch.setattr("urllib3.connection.create_urllib3_context", make)
-    here = "kbackup.cluster._connections"
-    monkeypatch.setattr(f"{here}.create_urllib3_context", make)
-    monkeypatch.setattr(f"{here}._STRICT_SINCE", (3, 0))
+    ours = "kbackup.cluster._connections.create_urllib3_context"
+    monkeypatch.setattr(ours, make)
 
 
 @pytest.fixture
