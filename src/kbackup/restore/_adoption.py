@@ -22,8 +22,8 @@ from kbackup.models import ItemOutcome, ResourceIdentifier, well_known
 from kbackup.plugins.engine import ODD
 from kbackup.restore._desired import Desired, DesiredMaker
 from kbackup.restore._namespaces import is_terminating
+from kbackup.restore._owners import Key
 from kbackup.restore._plan_entry import PlanAction, PlanEntry
-from kbackup.restore._plan_state import Key
 from kbackup.restore._reads import bears_on_everything
 from kbackup.restore._request import RestoreRequest
 from kbackup.restore._writer import CREATED, FAILED, RECREATED, UNCHANGED

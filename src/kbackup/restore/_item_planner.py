@@ -41,13 +41,13 @@ from kbackup.restore._claims import (
 )
 from kbackup.restore._class_changes import CHANGE_STORAGE_CLASS, ClassChanges
 from kbackup.restore._converting import ConvertedItem, with_conversion
+from kbackup.restore._dependents import Dependent
 from kbackup.restore._desired import Desired, DesiredMaker, is_wanted
 from kbackup.restore._field_managers import wants_managers
 from kbackup.restore._filters import keeps_despite_where
 from kbackup.restore._foreign import ForeignChanges
 from kbackup.restore._hooked_pods import made_despite, with_hooks
 from kbackup.restore._item_case import ItemCase
-from kbackup.restore._kept import Kept
 from kbackup.restore._makers import Makers
 from kbackup.restore._namespaces import is_terminating
 from kbackup.restore._notices import NoticeBook
@@ -318,7 +318,7 @@ class ItemPlanner:
             self._state.owned[entry.identifier] = owners
         elif not entry.action.makes and case.owned.role is Role.OWNED:
             digest = desired.digest if case.relinks else ""
-            self._state.kept[entry.identifier] = Kept(owners, digest)
+            self._state.dependents[entry.identifier] = Dependent(owners, digest)
         if entry.adopter and runs_pods(desired.content):
             self._state.active_sets.add(entry.identifier)
 

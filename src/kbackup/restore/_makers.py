@@ -10,7 +10,8 @@ from kbackup._kits.controlled import Owner, Ownership, Role
 from kbackup.models import ResourceIdentifier, well_known
 from kbackup.restore._namespaces import is_terminating
 from kbackup.restore._notices import NoticeBook
-from kbackup.restore._plan_state import Key, PlanState
+from kbackup.restore._owners import Key
+from kbackup.restore._plan_state import PlanState
 from kbackup.restore._request import RestoreRequest
 
 

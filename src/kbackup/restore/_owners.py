@@ -23,7 +23,8 @@ from kbackup.restore._plan_entry import PlanAction, PlanEntry
 
 Reference = Mapping[str, Any]
 Find = Callable[[str, str], APIResource | None]
-Key = tuple[GroupKind, str, str]  # kind, namespace and name
+Key = tuple[GroupKind, str, str]
+"""Kind, namespace and name: what an owner reference and a maker are known by."""
 
 STILL_OWNERLESS = (
     "made by this restore before, and not tied to that owner: delete it and restore it "

@@ -6,15 +6,13 @@ Written by the planners, read by whoever decides about the next item; one for ea
 import attrs
 
 from kbackup._kits.controlled import Owner
-from kbackup._kits.kinds import CRD, GroupKind, group_kind
+from kbackup._kits.kinds import CRD
 from kbackup.models import ResourceIdentifier
 from kbackup.restore._claims import ClaimLine, VolumeFacts
-from kbackup.restore._kept import Kept
+from kbackup.restore._dependents import Dependent
+from kbackup.restore._owners import Key, key_of
 from kbackup.restore._plan_entry import PlanAction, PlanEntry
 from kbackup.restore._seen import LiveObject
-
-Key = tuple[GroupKind, str, str]
-"""Kind, namespace and name: what an owner reference and a maker are known by."""
 
 _NEVER_OWNERS = frozenset({("v1", "Secret"), ("v1", "ConfigMap")})
 
@@ -37,7 +35,7 @@ class PlanState:
         left_out: How many items the user's function left out.
         taken: Targets of items that were renamed or merged into one namespace.
         owned: Items that are created and tied to their owners again.
-        kept: Items that are there and have owners in the backup.
+        dependents: Items that are there and have owners in the backup.
         waiting: Items that Pods own, with the live ones, until the Pods are planned.
         pods_planned: The Pods of the restore are planned.
         active_sets: ReplicaSets that are created and would start Pods.
@@ -59,7 +57,7 @@ class PlanState:
     left_out: int = 0
     taken: dict[ResourceIdentifier, ResourceIdentifier] = attrs.field(factory=dict)
     owned: dict[ResourceIdentifier, tuple[Owner, ...]] = attrs.field(factory=dict)
-    kept: dict[ResourceIdentifier, Kept] = attrs.field(factory=dict)
+    dependents: dict[ResourceIdentifier, Dependent] = attrs.field(factory=dict)
     waiting: list[tuple[ResourceIdentifier, LiveObject | None]] = attrs.field(
         factory=list
     )
@@ -76,10 +74,8 @@ class PlanState:
         """Note what a line means for those whose owner or maker the item is."""
         if (entry.api_version, entry.kind) in _NEVER_OWNERS:  # most of most clusters
             return
-        kind = group_kind(entry.api_version, entry.kind)
-        action, target = entry.action, entry.target
-        key = (kind, target.namespace, target.name)
-        if kind == CRD and action.writes:
+        key, action, target = key_of(entry), entry.action, entry.target
+        if key[0] == CRD and action.writes:
             self.brought.add(target.name)
         if entry.precondition is not None:
             self.present.add(key)

@@ -26,11 +26,11 @@ from kbackup.restore._adoption import IdleSets
 from kbackup.restore._before import told_before
 from kbackup.restore._claims import ClaimVerdict
 from kbackup.restore._converting import told_conversions
+from kbackup.restore._dependents import tie_dependents
 from kbackup.restore._desired import DesiredMaker
 from kbackup.restore._foreign import ForeignChanges
 from kbackup.restore._item_groups import FEW, ItemGroups
 from kbackup.restore._item_planner import ItemPlanner
-from kbackup.restore._kept import tie_kept
 from kbackup.restore._live_objects import LiveObjects, Place
 from kbackup.restore._namespaces import (
     is_absent,
@@ -400,12 +400,12 @@ class Planner:
 
     def _link_owners(self) -> None:
         """Let what is owned know whether its owners come along, and come after them."""
-        kept = tie_kept(self._state.entries, self._state.kept)
-        self._state.entries[:] = kept.entries
-        self._state.edges += kept.edges
-        for target in kept.untied:
+        tied = tie_dependents(self._state.entries, self._state.dependents)
+        self._state.entries[:] = tied.entries
+        self._state.edges += tied.edges
+        for target in tied.untied:
             self._book.see_untied(target)
-        for target in kept.taken:
+        for target in tied.taken:
             self._book.see_taken_along(target)
         if not self._state.owned:
             return

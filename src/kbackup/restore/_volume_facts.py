@@ -10,7 +10,7 @@ from kbackup.errors import ClusterError
 from kbackup.models import ResourceIdentifier, well_known
 from kbackup.restore._claims import VolumeFacts
 from kbackup.restore._notices import NoticeBook
-from kbackup.restore._plan_state import Key
+from kbackup.restore._owners import Key
 from kbackup.restore._reads import bears_on_everything
 from kbackup.restore._request import RestoreRequest
 

@@ -21,7 +21,7 @@ _POD, _JOB = ("", "Pod"), ("batch", "Job")
 _TIED = (PlanAction.UNCHANGED, PlanAction.UPDATE)
 
 
-class Kept(NamedTuple):
+class Dependent(NamedTuple):
     """What is there and has owners in the backup.
 
     Attributes:
@@ -34,7 +34,7 @@ class Kept(NamedTuple):
 
 
 @attrs.frozen(kw_only=True)
-class KeptPlan:
+class DependentsPlan:
     """A plan that says what becomes of what recreated owners have.
 
     Attributes:
@@ -50,38 +50,38 @@ class KeptPlan:
     taken: tuple[ResourceIdentifier, ...] = ()
 
 
-def tie_kept(
-    entries: Sequence[PlanEntry], kept: Mapping[ResourceIdentifier, Kept]
-) -> KeptPlan:
+def tie_dependents(
+    entries: Sequence[PlanEntry], dependents: Mapping[ResourceIdentifier, Dependent]
+) -> DependentsPlan:
     """Tie what stays again to those of its owners that are deleted and created anew.
 
     Args:
         entries: Of the plan.
-        kept: Items that are there, as far as the backup has owners of them.
+        dependents: Items that are there, as far as the backup has owners of them.
     """
-    if not kept or not any(x.action is PlanAction.RECREATE for x in entries):
-        return KeptPlan(entries=tuple(entries))
-    entries = _without_losses(entries, kept)
+    if not dependents or not any(x.action is PlanAction.RECREATE for x in entries):
+        return DependentsPlan(entries=tuple(entries))
+    entries = _without_losses(entries, dependents)
     recreated = _recreated(entries)
     linked: list[PlanEntry] = []
     edges: list[tuple[ResourceIdentifier, ResourceIdentifier]] = []
     untied: list[ResourceIdentifier] = []
     taken: list[ResourceIdentifier] = []
     for entry in entries:
-        held = kept.get(entry.identifier)
-        found = _found(recreated, entry, held)
-        if not held or not found:
+        dependent = dependents.get(entry.identifier)
+        found = _found(recreated, entry, dependent)
+        if not dependent or not found:
             linked.append(entry)
         elif any(owner.group_kind == _POD for owner in found):
             taken.append(entry.target)
             linked.append(entry)
-        elif held.digest and entry.action in _TIED:
+        elif dependent.digest and entry.action in _TIED:
             edges += [(entry.identifier, ref) for ref in found.values()]
-            linked.append(_tied_again(entry, tuple(map(str, found)), held.digest))
+            linked.append(_tied_again(entry, tuple(map(str, found)), dependent.digest))
         else:
             untied.append(entry.target)
             linked.append(entry)
-    return KeptPlan(
+    return DependentsPlan(
         entries=tuple(linked),
         edges=tuple(edges),
         untied=tuple(untied),
@@ -98,24 +98,26 @@ def _recreated(entries: Sequence[PlanEntry]) -> dict[Key, ResourceIdentifier]:
 
 
 def _found(
-    recreated: Mapping[Key, ResourceIdentifier], entry: PlanEntry, held: Kept | None
+    recreated: Mapping[Key, ResourceIdentifier],
+    entry: PlanEntry,
+    dependent: Dependent | None,
 ) -> dict[Owner, ResourceIdentifier]:
     """The owners of what is there that are created anew."""
     return {
         owner: ref
-        for owner in (held.owners if held else ())
+        for owner in (dependent.owners if dependent else ())
         if (ref := find_owner(recreated, owner, entry.target.namespace))
     }
 
 
 def _without_losses(
-    entries: Sequence[PlanEntry], kept: Mapping[ResourceIdentifier, Kept]
+    entries: Sequence[PlanEntry], dependents: Mapping[ResourceIdentifier, Dependent]
 ) -> Sequence[PlanEntry]:
     """Delete no Job that has more than Pods: with its Pods go all that it owns."""
     jobs = {key: ref for key, ref in _recreated(entries).items() if _is_of(key, _JOB)}
     lost: dict[ResourceIdentifier, list[ResourceIdentifier]] = {}
     for entry in entries if jobs else ():
-        for ref in _found(jobs, entry, kept.get(entry.identifier)).values():
+        for ref in _found(jobs, entry, dependents.get(entry.identifier)).values():
             lost.setdefault(ref, []).append(entry.target)
     return [
         _refused(entry, lost[entry.identifier]) if entry.identifier in lost else entry
