@@ -1,0 +1,184 @@
+"""Every error that leaves kbackup, in one tree.
+
+A message states a fact and names the thing it is about; its parts are attributes;
+advice stands in `KBackupError.hint`. Errors of foreign libraries are translated once,
+in the room that owns the library, and kept as the cause. Nothing secret is ever part
+of a message.
+
+::
+
+    KBackupError                   exit_code = 1, retryable = False
+    ├── ConfigError (2)            InvalidSpecError (violations) · InvalidConfigError ·
+    │                              InvalidPlanError · UnknownLocationError
+    ├── CodecError (path, expected, got)
+    ├── PluginError (plugin)       PluginNotFoundError · PluginConflictError ·
+    │                              PluginLoadError · ActionError (plugin, item) ·
+    │                              ActionTimeoutError (plugin, item, seconds)
+    ├── ClusterError (verb, resource, item, reason, status)
+    │                              ForbiddenError · UnauthorizedError ·
+    │                              ItemNotFoundError · AlreadyExistsError ·
+    │                              ConflictError* · InvalidItemError · GoneError ·
+    │                              UnsupportedByServerError · ThrottledError* ·
+    │                              ClusterUnreachableError* · ServerFaultError* ·
+    │                              TargetMismatchError · ExecError
+    ├── HookError (hook, pod)      HookFailedError · HookTimeoutError
+    ├── StoreError (key)           ObjectNotFoundError · ObjectExistsError ·
+    │                              StoreAccessError · StoreUnavailableError* ·
+    │                              StoreFullError · DigestMismatchError ·
+    │                              ReadOnlyLocationError · UnsupportedCapabilityError
+    ├── BackupError (name)         BackupExistsError · BackupInProgressError* ·
+    │                              BackupNotFoundError · BackupDamagedError ·
+    │                              BackupOwnsDataError · BackupCleanupError (failures)
+    ├── RestoreError (name)        RestoreExistsError · RestoreInProgressError* ·
+    │                              RestoreNotFoundError · RestoreDamagedError
+    ├── PlanOutdatedError
+    ├── RunCancelledError (130)
+    ├── ArchiveError (entry)       ArchiveCorruptError · ArchiveVersionError
+    ├── VolumeError                SnapshotFailedError · NoSnapshotterError ·
+    │                              DataMoverError
+    ├── OperationTimeoutError (what, seconds)
+    └── SpoolError (place)
+
+    (n) exit code        * retryable
+"""
+
+from kbackup.errors._backups import (
+    ArchiveCorruptError,
+    ArchiveError,
+    ArchiveVersionError,
+    BackupCleanupError,
+    BackupDamagedError,
+    BackupError,
+    BackupExistsError,
+    BackupInProgressError,
+    BackupNotFoundError,
+    BackupOwnsDataError,
+    DataMoverError,
+    NoSnapshotterError,
+    RestoreDamagedError,
+    RestoreError,
+    RestoreExistsError,
+    RestoreInProgressError,
+    RestoreNotFoundError,
+    SnapshotFailedError,
+    VolumeError,
+)
+from kbackup.errors._base import (
+    CodecError,
+    ConfigError,
+    InvalidConfigError,
+    InvalidPlanError,
+    InvalidSpecError,
+    KBackupError,
+    OperationTimeoutError,
+    PlanOutdatedError,
+    RunCancelledError,
+    SpoolError,
+    UnknownLocationError,
+)
+from kbackup.errors._cluster import (
+    AlreadyExistsError,
+    ClusterError,
+    ClusterUnreachableError,
+    ConflictError,
+    ExecError,
+    ForbiddenError,
+    GoneError,
+    HookError,
+    HookFailedError,
+    HookTimeoutError,
+    InvalidItemError,
+    ItemNotFoundError,
+    ServerFaultError,
+    TargetMismatchError,
+    ThrottledError,
+    UnauthorizedError,
+    UnsupportedByServerError,
+)
+from kbackup.errors._plugins import (
+    ActionError,
+    ActionTimeoutError,
+    PluginConflictError,
+    PluginError,
+    PluginLoadError,
+    PluginNotFoundError,
+)
+from kbackup.errors._stores import (
+    DigestMismatchError,
+    ObjectExistsError,
+    ObjectNotFoundError,
+    ReadOnlyLocationError,
+    StoreAccessError,
+    StoreError,
+    StoreFullError,
+    StoreUnavailableError,
+    UnsupportedCapabilityError,
+)
+
+__all__ = [
+    "ActionError",
+    "ActionTimeoutError",
+    "AlreadyExistsError",
+    "ArchiveCorruptError",
+    "ArchiveError",
+    "ArchiveVersionError",
+    "BackupCleanupError",
+    "BackupDamagedError",
+    "BackupError",
+    "BackupExistsError",
+    "BackupInProgressError",
+    "BackupNotFoundError",
+    "BackupOwnsDataError",
+    "ClusterError",
+    "ClusterUnreachableError",
+    "CodecError",
+    "ConfigError",
+    "ConflictError",
+    "DataMoverError",
+    "DigestMismatchError",
+    "ExecError",
+    "ForbiddenError",
+    "GoneError",
+    "HookError",
+    "HookFailedError",
+    "HookTimeoutError",
+    "InvalidConfigError",
+    "InvalidItemError",
+    "InvalidPlanError",
+    "InvalidSpecError",
+    "ItemNotFoundError",
+    "KBackupError",
+    "NoSnapshotterError",
+    "ObjectExistsError",
+    "ObjectNotFoundError",
+    "OperationTimeoutError",
+    "PlanOutdatedError",
+    "PluginConflictError",
+    "PluginError",
+    "PluginLoadError",
+    "PluginNotFoundError",
+    "ReadOnlyLocationError",
+    "RestoreDamagedError",
+    "RestoreError",
+    "RestoreExistsError",
+    "RestoreInProgressError",
+    "RestoreNotFoundError",
+    "RunCancelledError",
+    "ServerFaultError",
+    "SnapshotFailedError",
+    "SpoolError",
+    "StoreAccessError",
+    "StoreError",
+    "StoreFullError",
+    "StoreUnavailableError",
+    "TargetMismatchError",
+    "ThrottledError",
+    "UnauthorizedError",
+    "UnknownLocationError",
+    "UnsupportedByServerError",
+    "UnsupportedCapabilityError",
+    "VolumeError",
+]
+
+for _name in __all__:
+    globals()[_name].__module__ = __name__  # a traceback names what can be imported

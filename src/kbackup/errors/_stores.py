@@ -1,0 +1,71 @@
+"""What an object store refuses or fails."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from kbackup.errors._base import KBackupError
+
+
+class StoreError(KBackupError):
+    """The object store failed.
+
+    Attributes:
+        key: The object it was about, below the store's root.
+        reason: What the store said.
+    """
+
+    fact: ClassVar[str] = "the store failed"
+
+    def __init__(self, key: str, reason: str = "", *, hint: str = "") -> None:
+        super().__init__(f"{key or 'store'}: {self.fact}", reason, hint=hint)
+        self.key, self.reason = key, reason
+
+
+class ObjectNotFoundError(StoreError):
+    """The store has no object under this key."""
+
+    fact = "no such object"
+
+
+class ObjectExistsError(StoreError):
+    """A create-only put found the key taken; what was there is untouched."""
+
+    fact = "exists already"
+
+
+class StoreAccessError(StoreError):
+    """The store refuses the caller."""
+
+    fact = "access refused"
+
+
+class StoreUnavailableError(StoreError):
+    """The store does not answer, or not in time."""
+
+    retryable = True
+    fact = "the store does not answer"
+
+
+class StoreFullError(StoreError):
+    """The store has no room left."""
+
+    fact = "no space left"
+
+
+class DigestMismatchError(StoreError):
+    """The bytes are not those that were written."""
+
+    fact = "differs from what was written"
+
+
+class ReadOnlyLocationError(StoreError):
+    """The location was opened, or is declared, read-only."""
+
+    fact = "the location is read-only"
+
+
+class UnsupportedCapabilityError(StoreError):
+    """The store cannot do what was asked of it."""
+
+    fact = "not supported by this store"
