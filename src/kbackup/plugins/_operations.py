@@ -7,10 +7,9 @@ so that another process can `resume` it.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterable, Mapping
-from concurrent.futures import Future, as_completed
+from concurrent.futures import as_completed
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -43,6 +42,7 @@ from kbackup.plugins._item_actions import (
     RestoreInput,
     RestoreItemAction,
 )
+from kbackup.plugins._operation_book import Beginning, Begun, OperationBook
 from kbackup.plugins._run import Run
 
 OPERATION_TIMEOUT = timedelta(hours=4)  # Velero's --default-item-operation-timeout
@@ -51,42 +51,8 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0  # seconds; Velero looks every 10
 _GRACE = timedelta(seconds=10)  # for the cancels of a run that is over already
 _FAULTS = 5  # of progress in a row are none that passes
 
-
-@attrs.define(eq=False, kw_only=True)
-class _Begun:
-    """One operation; the run follows it while it is open."""
-
-    action: Any
-    item: ResourceIdentifier
-    backup: Backup
-    restore: Restore | None
-    operation: ItemOperation
-    deadline: float
-    hide: bool
-    faults: int = 0  # of progress, in a row
-
-    @property
-    def id(self) -> str:
-        return self.operation.spec.operation_id
-
-    @property
-    def is_open(self) -> bool:
-        return self.operation.status.phase not in _ENDED
-
-
-@attrs.define(eq=False, kw_only=True)
-class _Beginning:
-    """One call of begin, until it is known what it began."""
-
-    action: Any
-    given: BackupInput | RestoreInput
-    item: ResourceIdentifier
-    again: tuple[ResourceIdentifier, ...]
-    hide: bool
-    outcome: Future[ItemOperation | None] = attrs.field(factory=Future)
-
-
-_ENDED = (OperationPhase.COMPLETED, OperationPhase.FAILED)
+_WAITING = BackupPhase.WAITING_FOR_PLUGIN_OPERATIONS  # a restore's phase is alike
+_WAITING_PARTIALLY_FAILED = BackupPhase.WAITING_FOR_PLUGIN_OPERATIONS_PARTIALLY_FAILED
 
 
 class Operations:
@@ -112,16 +78,12 @@ class Operations:
         self._cluster = cluster
         self._timeout = timeout or OPERATION_TIMEOUT
         self._keeper = keeper
-        self._begun: list[_Begun] = []
-        self._beginning: list[_Beginning] = []
-        self._recalled: dict[tuple[str, ResourceIdentifier], _Begun] = {}
-        self._booking = threading.Lock()  # of all three
+        self._book = OperationBook()
 
     @property
     def records(self) -> tuple[ItemOperation, ...]:
         """What was begun, as it is now, in the order of items."""
-        ordered = sorted(self._begun, key=lambda each: (each.item, each.id))
-        return tuple(each.operation for each in ordered)
+        return self._book.records
 
     # --- begin ------------------------------------------------------------------------
 
@@ -150,32 +112,32 @@ class Operations:
             Cancelled: The run is to stop.
             StoreError: It has begun and cannot be kept.
         """
-        if self._goes_on(action.name, item):
+        if self._book.goes_on(action.name, item):
             return
         run, writer = self._run, self._cluster.writer()
         hide = hide or well_known.is_secret(item.group_resource)
         again = post_operation_items
-        one = _Beginning(action=action, given=given, item=item, again=again, hide=hide)
-        self._beginning.append(one)
+        one = Beginning(action=action, given=given, item=item, again=again, hide=hide)
+        self._book.begin(one)
         try:
             call = partial(calls.begin, action, given, writer)
             call = partial(calls.keep, one.outcome, call)
             operation = call_action(run, action.name, item, call, hide=hide)
         except KBackupError as exc:
-            self._book(one, None)
+            self._book.settle(one, None)
             self._tell_no_beginning(one, exc)
         except Cancelled:
             if one.outcome.cancel():  # it was not called yet, and will not be
-                self._book(one, None)
+                self._book.settle(one, None)
             raise
         else:
-            begun = self._book(one, operation)
+            begun = self._settle(one, operation)
             if begun is not None and self._keeper is not None:
                 self._keeper.keep(begun.operation)
         finally:
             writer.revoke()
 
-    def _tell_no_beginning(self, one: _Beginning, exc: KBackupError) -> None:
+    def _tell_no_beginning(self, one: Beginning, exc: KBackupError) -> None:
         message = f"could not begin: {exc}"
         if isinstance(exc, ActionTimeoutError):
             message += "; what it began may go on"
@@ -202,7 +164,7 @@ class Operations:
         for operation in operations:
             spec = operation.spec
             item = spec.resource_identifier.identifier
-            begun = _Begun(
+            begun = Begun(
                 action=actions[spec.backup_item_action or spec.restore_item_action],
                 item=item,
                 backup=backup,
@@ -211,18 +173,7 @@ class Operations:
                 deadline=self._run.deadline(self._left(operation)),
                 hide=hide or well_known.is_secret(item.group_resource),
             )
-            self._begun.append(begun)
-            self._recalled[begun.action.name, item] = begun
-
-    def _goes_on(self, action: str, item: ResourceIdentifier) -> bool:
-        """Tell whether an action has begun for an item; forget that where it failed."""
-        with self._booking:
-            known = self._recalled.get((action, item))
-            if known is None or known.operation.status.phase is not _FAILED:
-                return known is not None
-            del self._recalled[action, item]
-            self._begun.remove(known)
-            return False
+            self._book.recall(begun)
 
     def _left(self, operation: ItemOperation) -> timedelta:
         """Return what is left of an operation's time, whatever other clocks say."""
@@ -230,20 +181,15 @@ class Operations:
         left = self._timeout - (now - (operation.status.created or now))
         return min(max(left, timedelta()), self._timeout)
 
-    def _book(self, one: _Beginning, operation: ItemOperation | None) -> _Begun | None:
-        """Put what was begun on the books; None: nothing was, or it is there already."""
+    def _settle(self, one: Beginning, operation: ItemOperation | None) -> Begun | None:
+        """Book what was begun and tell it; None: nothing was, or it is booked already."""
         begun = self._filled(one, operation) if operation is not None else None
-        with self._booking:
-            if one not in self._beginning:
-                return None
-            self._beginning.remove(one)
-            if begun is not None:
-                self._begun.append(begun)
-        if begun is not None:
-            self._tell(begun)
+        if not self._book.settle(one, begun) or begun is None:
+            return None
+        self._tell(begun)
         return begun
 
-    def _filled(self, one: _Beginning, operation: ItemOperation) -> _Begun:
+    def _filled(self, one: Beginning, operation: ItemOperation) -> Begun:
         """Return an operation to follow; all but its id is for the run to say."""
         run, given = self._run, one.given
         late = (each.identifier for each in operation.spec.post_operation_items)
@@ -259,7 +205,7 @@ class Operations:
             spec=attrs.evolve(operation.spec, **filled),
             status=OperationStatus(phase=OperationPhase.NEW, created=now),
         )
-        return _Begun(
+        return Begun(
             action=one.action,
             item=one.item,
             backup=given.backup,
@@ -278,20 +224,19 @@ class Operations:
             Cancelled: The run is to stop.
             KBackupError: Another process follows them now.
         """
-        for each in self._recalled.values():
-            if each.operation.status.phase is _FAILED:
-                self._tell_failure(each)
-        if not self._open():
+        for each in self._book.failed_before:
+            self._tell_failure(each)
+        if not self._book.open:
             return
         failed = bool(self._run.results.errors)
         phase = _WAITING_PARTIALLY_FAILED if failed else _WAITING
-        with self._run.phase(str(phase), total=len(self._begun)):
+        with self._run.phase(str(phase), total=len(self._book)):
             self._poll()
 
     def _poll(self) -> None:
         """Ask each one, then pause: longer and longer while none of them ends."""
-        run, pause, total = self._run, _FIRST_PAUSE, len(self._begun)
-        waiting, told = self._open(), total + 1
+        run, pause, total = self._run, _FIRST_PAUSE, len(self._book)
+        waiting, told = self._book.open, total + 1
         while waiting:
             if len(waiting) < told:
                 told = len(waiting)
@@ -301,7 +246,7 @@ class Operations:
                 self._keeper.check()
             for each in waiting:
                 self._look_after(each)
-            left = self._open()
+            left = self._book.open
             if left:
                 pause = _FIRST_PAUSE if len(left) < len(waiting) else pause
                 until = min(each.deadline for each in left) - run.clock.monotonic()
@@ -309,7 +254,7 @@ class Operations:
                 pause = min(pause * 2, _LONGEST_PAUSE)
             waiting = left
 
-    def _tell_wait(self, waiting: list[_Begun]) -> None:
+    def _tell_wait(self, waiting: list[Begun]) -> None:
         """Say in every round what is waited for, and when that will be given up."""
         texts = [f"operation {each.id} of {each.item}" for each in waiting]
         left = max(each.deadline for each in waiting) - self._run.clock.monotonic()
@@ -317,7 +262,7 @@ class Operations:
             WaitingFor(what=first_few(texts, 1), seconds_left=max(left, 0.0))
         )
 
-    def _look_after(self, begun: _Begun) -> None:
+    def _look_after(self, begun: Begun) -> None:
         """Ask for one operation's progress; end it where that cannot go on."""
         run, name = self._run, begun.action.name
         given = self._input(begun, self._cluster)
@@ -332,7 +277,7 @@ class Operations:
         if begun.is_open and self._is_overdue(begun):
             self._give_up(begun, f"not done within {self._timeout.total_seconds():g} s")
 
-    def _bear(self, begun: _Begun, text: str) -> None:
+    def _bear(self, begun: Begun, text: str) -> None:
         """Take a fault of progress for one that passes, unless it cannot be one."""
         run, name = self._run, begun.action.name
         begun.faults += 1
@@ -342,15 +287,15 @@ class Operations:
         else:
             run.logger.warning("operation %s is asked for again: %s", begun.id, text)
 
-    def _is_overdue(self, begun: _Begun) -> bool:
+    def _is_overdue(self, begun: Begun) -> bool:
         return self._run.clock.monotonic() >= begun.deadline
 
-    def _give_up(self, begun: _Begun, text: str) -> None:
+    def _give_up(self, begun: Begun, text: str) -> None:
         """Stop an operation that may well go on, and end it badly."""
         self._cancel(begun, self._cluster, self._run.cancel)
         self._fail(begun, text)
 
-    def _learn(self, begun: _Begun, status: OperationStatus) -> None:
+    def _learn(self, begun: Begun, status: OperationStatus) -> None:
         if status.phase is OperationPhase.FAILED:
             self._fail(begun, status.error, status)
         elif status != begun.operation.status:
@@ -358,12 +303,12 @@ class Operations:
             self._keep_ended(begun)
             self._tell(begun)
 
-    def _keep_ended(self, begun: _Begun) -> None:
+    def _keep_ended(self, begun: Begun) -> None:
         if self._keeper is not None and not begun.is_open:
             self._keeper.keep(begun.operation)
 
     def _fail(
-        self, begun: _Begun, text: str, status: OperationStatus | None = None
+        self, begun: Begun, text: str, status: OperationStatus | None = None
     ) -> None:
         """End an operation badly."""
         status = status or begun.operation.status
@@ -373,14 +318,14 @@ class Operations:
         self._keep_ended(begun)
         self._tell(begun)
 
-    def _tell_failure(self, begun: _Begun) -> None:
+    def _tell_failure(self, begun: Begun) -> None:
         self._run.error(
             f"operation {begun.id} failed: {begun.operation.status.error}",
             item=begun.item,
             plugin=begun.action.name,
         )
 
-    def _tell(self, begun: _Begun) -> None:
+    def _tell(self, begun: Begun) -> None:
         status = begun.operation.status
         self._run.emit(
             OperationProgressed(
@@ -411,15 +356,15 @@ class Operations:
             return
         until = time.monotonic() + _GRACE.total_seconds()
         token = CancelToken().after(_GRACE)  # the run's own may be cancelled
-        late = {one.outcome: one for one in tuple(self._beginning)}
+        late = {one.outcome: one for one in self._book.beginning}
         self._cancel_open(token)
         with suppress(TimeoutError):
             for outcome in as_completed(late, max(0.0, until - time.monotonic())):
                 if outcome.exception() is None:
-                    self._book(late[outcome], outcome.result())
+                    self._settle(late[outcome], outcome.result())
                     self._cancel_open(token)
-        for one in tuple(self._beginning):
-            self._book(one, None)
+        for one in self._book.beginning:
+            self._book.settle(one, None)
             self._run.warning(
                 "begin was left behind; what it began may go on",
                 item=one.item,
@@ -428,7 +373,7 @@ class Operations:
 
     def _is_ours(self) -> bool:
         """Tell whether nobody else follows what is open: it would be cancelled there."""
-        if self._keeper is None or not (self._open() or self._beginning):
+        if self._keeper is None or not (self._book.open or self._book.beginning):
             return True
         try:
             self._keeper.check()
@@ -438,16 +383,14 @@ class Operations:
 
     def _cancel_open(self, token: CancelToken) -> None:
         cluster = self._cluster.for_run(token)
-        for each in self._open():
+        for each in self._book.open:
             try:
                 self._cancel(each, cluster, token)
             except Cancelled as late:  # the grace is over
                 self._warn_uncancelled(each, late)
             self._fail(each, "the run ended before it")
 
-    def _cancel(
-        self, begun: _Begun, cluster: ActingCluster, token: CancelToken
-    ) -> None:
+    def _cancel(self, begun: Begun, cluster: ActingCluster, token: CancelToken) -> None:
         """Ask the action to stop an operation; that it cannot is a warning."""
         run, name, writer = self._run, begun.action.name, cluster.writer()
         given = self._input(begun, cluster)
@@ -459,12 +402,12 @@ class Operations:
         finally:
             writer.revoke()
 
-    def _warn_uncancelled(self, begun: _Begun, exc: BaseException) -> None:
+    def _warn_uncancelled(self, begun: Begun, exc: BaseException) -> None:
         text = str(exc)
         message = f"operation {begun.id} was not cancelled and may go on: {text}"
         self._run.warning(message, item=begun.item, plugin=begun.action.name)
 
-    def _input(self, begun: _Begun, cluster: ActingCluster) -> OperationInput:
+    def _input(self, begun: Begun, cluster: ActingCluster) -> OperationInput:
         return OperationInput(
             operation=begun.operation,
             cluster=cluster.reader(),
@@ -473,11 +416,3 @@ class Operations:
             restore=begun.restore,
             run=self._run,
         )
-
-    def _open(self) -> list[_Begun]:
-        return [each for each in self._begun if each.is_open]
-
-
-_FAILED = OperationPhase.FAILED
-_WAITING = BackupPhase.WAITING_FOR_PLUGIN_OPERATIONS  # a restore's phase is alike
-_WAITING_PARTIALLY_FAILED = BackupPhase.WAITING_FOR_PLUGIN_OPERATIONS_PARTIALLY_FAILED
