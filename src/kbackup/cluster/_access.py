@@ -237,21 +237,3 @@ def may(
     subject = Subject("create", "selfsubjectaccessreviews.authorization.k8s.io")
     answer = objects.post_review(_ACCESS, subject, body)
     return bool((answer.get("status") or {}).get("allowed"))
-
-
-class _ServiceSpec(msgspec.Struct):
-    group: str = ""
-    service: Any = None
-
-
-class _APIService(msgspec.Struct):
-    spec: _ServiceSpec
-
-
-def group_behind_service(body: bytes) -> str:
-    """Return the group that an APIService gives to another server, or nothing."""
-    try:
-        spec = msgspec.json.decode(body, type=_APIService).spec
-    except msgspec.ValidationError:  # as no server has it
-        return ""
-    return spec.group if spec.service else ""

@@ -6,7 +6,6 @@ that know how.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -19,19 +18,13 @@ from kbackup.cluster import _access
 from kbackup.cluster._access import Reader, Writer
 from kbackup.cluster._auth import Authorization
 from kbackup.cluster._configuration import Source, find_source, host_source
-from kbackup.cluster._discovery import Discovery, discover
-from kbackup.cluster._errors import Subject
+from kbackup.cluster._discovery import Discovery
 from kbackup.cluster._exec import ExecResult, make_command, run_command
 from kbackup.cluster._lists import ItemList, ListRequest
 from kbackup.cluster._objects import Objects, PatchKind
+from kbackup.cluster._shared import Shared
 from kbackup.cluster._transport import Bound, Transport
 from kbackup.cluster._watch import Watcher, WatchEvent, WatchRequest
-from kbackup.errors import (
-    ClusterError,
-    ForbiddenError,
-    ItemNotFoundError,
-    UnsupportedByServerError,
-)
 from kbackup.models import (
     APIResource,
     EngineSettings,
@@ -39,31 +32,6 @@ from kbackup.models import (
     Item,
     ServerVersion,
 )
-
-_NAMESPACES = APIResource(
-    group="", version="v1", resource="namespaces", kind="Namespace", namespaced=False
-)
-_API_SERVICES = APIResource(
-    group="apiregistration.k8s.io",
-    version="v1",
-    resource="apiservices",
-    kind="APIService",
-    namespaced=False,
-)
-_UID_OF_CLUSTER = "kube-system"  # its uid is what tells clusters apart
-
-
-class _Shared:
-    """What all `Cluster` values of one connection have in common."""
-
-    def __init__(self, transport: Transport, context: str) -> None:
-        self.transport = transport
-        self.context = context
-        self.asking = threading.Lock()
-        self.discovery: Discovery | None = None
-        self.foreign_groups: frozenset[str] | None = None
-        self.version: ServerVersion | None = None
-        self.uid = ""
 
 
 class Cluster:
@@ -77,7 +45,7 @@ class Cluster:
         context: Of the kubeconfig, or empty.
     """
 
-    def __init__(self, shared: _Shared, bound: Bound) -> None:
+    def __init__(self, shared: Shared, bound: Bound) -> None:
         self._shared = shared
         self._bound = bound
         self._unversioned: set[GroupResource] = set()
@@ -129,7 +97,7 @@ class Cluster:
         transport = Transport(
             Authorization(source), workers=settings.workers, as_user=as_user
         )
-        return cls(_Shared(transport, source.context), Bound(settings=settings))
+        return cls(Shared(transport, source.context), Bound(settings=settings))
 
     def for_run(
         self,
@@ -166,50 +134,19 @@ class Cluster:
     def __repr__(self) -> str:
         return f"Cluster({self.server})"
 
-    def _require_open(self, verb: str, resource: str) -> None:
-        """Refuse also what could be answered from memory: nothing else would work."""
-        self._shared.transport.require_open(Subject(verb, resource))
-
     # --- about the cluster ------------------------------------------------------------
 
     def version(self) -> ServerVersion:
         """Return what the API server reports; empty where it may not be read."""
-        self._require_open("get", "/version")
-        if self._shared.version is None:
-            try:
-                told = self._objects.read("/version", Subject("get", "/version"))
-            except (ForbiddenError, UnsupportedByServerError):
-                return ServerVersion()
-            self._shared.version = ServerVersion(
-                str(told.get("gitVersion", "")),
-                str(told.get("major", "")),
-                str(told.get("minor", "")),
-            )
-        return self._shared.version
+        return self._shared.version(self._objects)
 
     def uid(self) -> str:
         """Return the uid of namespace kube-system; empty where it may not be read."""
-        self._require_open("get", str(_NAMESPACES))
-        if not self._shared.uid:
-            try:
-                item = self.get(_NAMESPACES, _UID_OF_CLUSTER)
-            except (ForbiddenError, ItemNotFoundError):
-                return ""
-            self._shared.uid = str(item.content["metadata"].get("uid") or "")
-        return self._shared.uid
+        return self._shared.uid(self._objects)
 
     def discover(self, *, refresh: bool = False) -> Discovery:
         """Return what the server serves, read once unless *refresh* is asked."""
-        self._require_open("discover", "/apis")
-        shared = self._shared
-        if shared.discovery is not None and not refresh:
-            return shared.discovery
-        before = shared.discovery
-        with shared.asking:
-            if shared.discovery is None or shared.discovery is before:
-                shared.discovery = discover(shared.transport, self._bound)
-                shared.foreign_groups = None
-            return shared.discovery
+        return self._shared.discover(self._bound, refresh=refresh)
 
     def whoami(self) -> str:
         """Return the caller's user name; empty where the server cannot tell."""
@@ -281,21 +218,7 @@ class Cluster:
         """Whether the versions of a type are none of the API server's others."""
         if resource.group_resource in self._unversioned:
             return True
-        return resource.group in self._foreign_groups()
-
-    def _foreign_groups(self) -> frozenset[str]:
-        """The groups of aggregated APIs, whose resourceVersions may be their own."""
-        shared = self._shared
-        if shared.foreign_groups is None:
-            request = ListRequest(resource=_API_SERVICES)
-            try:
-                services = list(ItemList(shared.transport, self._bound, request))
-            except ClusterError:  # few rights: the answers themselves must tell
-                services = []
-            shared.foreign_groups = frozenset(
-                _access.group_behind_service(item.json()) for item in services
-            ) - {""}
-        return shared.foreign_groups
+        return resource.group in self._shared.foreign_groups(self._bound)
 
     def get(self, resource: APIResource, name: str, namespace: str = "") -> Item:
         """Return one object.
