@@ -16,6 +16,7 @@ from kbackup.backup._coverage import Refusals
 from kbackup.backup._item_backupper import ItemBackupper
 from kbackup.backup._items import Member
 from kbackup.backup._ledger import Ledger, Tally
+from kbackup.backup._losses import fail
 from kbackup.backup._namespaces import Namespaces
 from kbackup.backup._reads import Reads
 from kbackup.backup._request import BackupRequest
@@ -177,7 +178,7 @@ class AdditionalItems:
         resource, tally = self.reads.resource(identifier), Tally()
         with self.writing:
             self.ledger.total += 1
-            candidate = self.backupper.fetched(resource, item, tally)
+            candidate = self.backupper.candidates.fetched(resource, item, tally)
             if candidate is None:
                 self.ledger.of_type(resource).note_ahead(identifier.qualified_name)
                 return {}
@@ -193,7 +194,7 @@ class AdditionalItems:
     def _lose(self, identifier: ResourceIdentifier, error: ClusterError) -> None:
         page = self.ledger.of_type(self.reads.resource(identifier))
         page.failed.add(identifier.qualified_name)
-        self.backupper.fail(identifier, error)
+        fail(self.run, identifier, error)
         self.ledger.not_covered.append(
             NotCovered(
                 resource=identifier.group_resource,

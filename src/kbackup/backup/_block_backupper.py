@@ -72,7 +72,9 @@ class BlockBackupper:
         """Back up items that were read one by one, whether they begin a block or not."""
         tally = Tally()
         self.ledger.total += len(items)
-        found = (self.backupper.fetched(resource, item, tally) for item in items)
+        found = (
+            self.backupper.candidates.fetched(resource, item, tally) for item in items
+        )
         roots: list[Member] = []
         others: list[Member] = []
         for candidate in filter(None, found):
@@ -237,7 +239,7 @@ class _Page:
         unmet = tally.settled(owner.ledger.of_type(resource), fresh)
         return [
             Member(resource=resource, candidate=candidate, tally=tally)
-            for candidate in owner.backupper.chosen(resource, unmet, tally)
+            for candidate in owner.backupper.candidates.chosen(resource, unmet, tally)
         ]
 
     def find(self, identifier: ResourceIdentifier) -> list[Member] | None:

@@ -13,9 +13,9 @@ import attrs
 
 from kbackup._kits.globs import IncludesExcludes, is_glob
 from kbackup._kits.words import first_few, plural
+from kbackup.backup._candidates import OF_SNAPSHOTS
 from kbackup.backup._collector import ListTask
 from kbackup.backup._filters import NEVER_STORED_ALONE
-from kbackup.backup._item_backupper import OF_SNAPSHOTS
 from kbackup.backup._ledger import Ledger, Tally
 from kbackup.backup._namespaces import Namespaces
 from kbackup.backup._request import BackupRequest

@@ -1,4 +1,4 @@
-"""Items to the archive: what is left out, what actions say, what is written.
+"""Items to the archive: what actions make of those that are chosen, and what is written.
 
 Called by the pipeline with the pages of a listing and with single additional items.
 Most items go through `_copy`: a few comparisons, and the bytes that the server sent go
@@ -8,45 +8,40 @@ where an action or a `where` has a say, items go through `_inspect`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
-
-import msgspec
 
 from kbackup._kits.words import qualified
 from kbackup._kits.workers import CancelToken
 from kbackup.archive import LONGEST_NAME_FOR_VELERO
 from kbackup.backup._action_runner import ActionOutcome, ActionRunners
+from kbackup.backup._candidates import (
+    OF_SNAPSHOTS,
+    SELECTED_TWICE,
+    Candidates,
+    identifier_on,
+)
 from kbackup.backup._changed import changed_item, is_as_given
 from kbackup.backup._claims import Claims
 from kbackup.backup._filters import NEVER_STORED_ALONE
 from kbackup.backup._items import Candidate, ItemSink, Member
 from kbackup.backup._ledger import Ledger, Tally, TypeLedger
+from kbackup.backup._losses import lose
 from kbackup.backup._references import References, finder_for
 from kbackup.cluster import ListedItem
-from kbackup.errors import ActionError, ArchiveError, KBackupError
+from kbackup.errors import ActionError, ArchiveError
 from kbackup.models import (
     APIResource,
     BackupOptions,
     Item,
     ResourceIdentifier,
-    labels,
-    well_known,
 )
 from kbackup.plugins import (
     BackupItemAction,
-    ItemFailed,
     Run,
 )
-from kbackup.plugins.engine import ActionIndex, Operations, fact_of
-
-BEING_DELETED = "being deleted"
-EXCLUDED_BY_LABEL = "excluded by label"
-OTHER_NAMESPACE = "namespace not selected"
-SELECTED_TWICE = "selected twice"
-NOT_IN_WHERE = "not wanted by where"
-OF_SNAPSHOTS = "snapshots are not stored by themselves"
+from kbackup.plugins.engine import ActionIndex, Operations
 
 _BATCH = 64  # items handed to the action worker at once: a hand-over costs 70 us
 
@@ -55,6 +50,7 @@ class ItemBackupper:
     """Stores items and keeps the books; used by one thread at a time.
 
     Attributes:
+        candidates: Chooses the items.
         outcomes: Runs the actions of candidates, which any thread may do, also while
             others store something.
         overlong: What has a name that Velero cannot unpack.
@@ -98,8 +94,10 @@ class ItemBackupper:
         self._runners = runners
         self.outcomes = runners.outcomes
         self._operations = operations
-        self._where = options.where
-        self._is_excluded = is_excluded
+        self._looks_into_all = options.where is not None
+        self.candidates = Candidates(
+            run=run, ledger=ledger, where=options.where, is_excluded=is_excluded
+        )
         self._careless: set[tuple[str, ...]] = set()
         self.overlong: list[ResourceIdentifier] = []
 
@@ -119,7 +117,7 @@ class ItemBackupper:
         group_resource = resource.group_resource
         if group_resource in NEVER_STORED_ALONE:
             self._leave(page, items, tally)
-        elif self._where is None and not self._actions.for_type(group_resource):
+        elif not (self._looks_into_all or self._actions.for_type(group_resource)):
             self._copy(page, items, tally)
         else:
             self._inspect(page, items, tally)
@@ -144,13 +142,13 @@ class ItemBackupper:
         """
         tally = tally if tally is not None else Tally()
         self._ledger.total += 1
-        candidate = self.fetched(resource, item, tally, by_where=by_where)
+        candidate = self.candidates.fetched(resource, item, tally, by_where=by_where)
         if candidate is not None:
             member = Member(resource=resource, candidate=candidate, tally=tally)
             self.store([member])
 
     def store(self, members: Sequence[Member]) -> None:
-        """Store objects that `chosen` or `fetched` returned, in their order."""
+        """Store objects that `candidates` chose, in their order."""
         for start in range(0, len(members), _BATCH):
             batch = members[start : start + _BATCH]
             outcomes = self.outcomes([member.candidate for member in batch])
@@ -173,68 +171,6 @@ class ItemBackupper:
             page.note_ahead(member.identifier.qualified_name)
         return partial(self._begin, stored, outcome)
 
-    def fetched(
-        self,
-        resource: APIResource,
-        item: Item,
-        tally: Tally,
-        *,
-        by_where: bool = False,
-    ) -> Candidate | None:
-        """Return a fetched object as a candidate, unless it is left out.
-
-        Args:
-            resource: Its type.
-            item: The object.
-            tally: Counts why it is left out.
-            by_where: Whether the caller's function decides about it.
-        """
-        page = self._ledger.of_type(resource)
-        content = self._content(page, item.identifier, item.raw, tally)
-        if content is None:
-            return None
-        metadata = content.get("metadata") or {}
-        own = (metadata.get("namespace") or "", metadata.get("name"))
-        if own != (item.identifier.namespace, item.identifier.name):
-            error = KBackupError("the cluster answered with another object")
-            self._lose(page, item.identifier, error, tally)
-            return None
-        found = metadata.get("labels") or {}
-        if "deletionTimestamp" in metadata:
-            tally.skipped[BEING_DELETED] += 1
-        elif labels.is_excluded(found):
-            tally.skipped[EXCLUDED_BY_LABEL] += 1
-        else:
-            candidate = Candidate(
-                identifier=item.identifier, body=item.raw, item=content, labels=found
-            )
-            if not by_where or self._is_wanted(page, candidate, tally):
-                return candidate
-        return None
-
-    def chosen(
-        self, resource: APIResource, items: Iterable[ListedItem], tally: Tally
-    ) -> Iterator[Candidate]:
-        """Yield the listed objects that are wanted, parsed; count the others."""
-        page = self._ledger.of_type(resource)
-        for item in items:
-            self._cancel.check()
-            key = qualified(item.namespace, item.name)
-            if reason := self._unwanted(item, key, page):
-                tally.skipped[reason] += 1
-                continue
-            candidate = self._candidate(page, item, tally)
-            if candidate is not None and self._is_wanted(page, candidate, tally):
-                yield candidate
-
-    def fail(self, identifier: ResourceIdentifier, error: Exception) -> None:
-        """Record that one item is lost; the run goes on."""
-        plugin = getattr(error, "plugin", "")
-        self._run.error(
-            f"not backed up: {error}", item=identifier, plugin=plugin, cause=error
-        )
-        self._run.emit(ItemFailed(identifier=identifier, message=str(error)))
-
     def _copy(
         self, page: TypeLedger, items: Iterable[ListedItem], tally: Tally
     ) -> None:
@@ -243,7 +179,7 @@ class ItemBackupper:
         resource, version = page.full_name, page.resource.version
         preferred = page.resource.preferred
         stored, add = page.stored, self._sink.add
-        check_cancel, unwanted = self._cancel.check, self._unwanted
+        check_cancel, unwanted = self._cancel.check, self.candidates.unwanted
         count = 0
         for item in items:
             check_cancel()
@@ -255,8 +191,8 @@ class ItemBackupper:
             body = item.json()
             content: Mapping[str, Any] | None = None
             if parses:
-                identifier = _identifier(page, namespace, name)
-                content = self._content(page, identifier, body, tally)
+                identifier = identifier_on(page, namespace, name)
+                content = self.candidates.content(page, identifier, body, tally)
                 if content is None:
                     continue
             try:
@@ -269,14 +205,14 @@ class ItemBackupper:
                     preferred=preferred,
                 )
             except ArchiveError as exc:
-                self._lose(page, _identifier(page, namespace, name), exc, tally)
+                lose(self._run, page, identifier_on(page, namespace, name), exc, tally)
                 continue
             stored.add(key)
             count += 1
             if content is not None:
                 self._look_into(content, identifier)
             if len(name) > LONGEST_NAME_FOR_VELERO:
-                self.overlong.append(_identifier(page, namespace, name))
+                self.overlong.append(identifier_on(page, namespace, name))
         tally.stored += count
 
     def _leave(
@@ -285,76 +221,21 @@ class ItemBackupper:
         """Only count items; what they are is told at the end."""
         for item in items:
             key = qualified(item.namespace, item.name)
-            tally.skipped[self._unwanted(item, key, page) or OF_SNAPSHOTS] += 1
-
-    def _unwanted(self, item: ListedItem, key: str, page: TypeLedger) -> str:
-        """Return why a listed item is left out, or nothing."""
-        if item.deleting:
-            return BEING_DELETED
-        if item.labels and labels.is_excluded(item.labels):
-            return EXCLUDED_BY_LABEL
-        if self._is_excluded is not None and self._is_excluded(item.namespace):
-            return OTHER_NAMESPACE
-        if page.has_met(key):
-            return SELECTED_TWICE
-        return ""
+            tally.skipped[
+                self.candidates.unwanted(item, key, page) or OF_SNAPSHOTS
+            ] += 1
 
     def _inspect(
         self, page: TypeLedger, items: Sequence[ListedItem], tally: Tally
     ) -> None:
         """Store items of a type that something wants to look into."""
         batch: list[Candidate] = []
-        for candidate in self.chosen(page.resource, items, tally):
+        for candidate in self.candidates.chosen(page.resource, items, tally):
             batch.append(candidate)
             if len(batch) >= _BATCH:
                 self._store(batch, page, tally)
                 batch = []
         self._store(batch, page, tally)
-
-    def _candidate(
-        self, page: TypeLedger, item: ListedItem, tally: Tally
-    ) -> Candidate | None:
-        identifier, body = _identifier(page, item.namespace, item.name), item.json()
-        content = self._content(page, identifier, body, tally)
-        if content is None:
-            return None
-        return Candidate(
-            identifier=identifier, body=body, item=content, labels=item.labels or {}
-        )
-
-    def _content(
-        self,
-        page: TypeLedger,
-        identifier: ResourceIdentifier,
-        body: bytes,
-        tally: Tally,
-    ) -> Mapping[str, Any] | None:
-        """Parse an object; what is none is lost, as no restore could read it."""
-        try:
-            content = msgspec.json.decode(body)
-        except (ValueError, RecursionError) as exc:
-            self._lose(page, identifier, exc, tally)
-            return None
-        if isinstance(content, dict):
-            return content
-        self._lose(page, identifier, ValueError("it is not a JSON object"), tally)
-        return None
-
-    def _is_wanted(self, page: TypeLedger, candidate: Candidate, tally: Tally) -> bool:
-        """Ask the caller's function; what it raises costs the item."""
-        if self._where is None:
-            return True
-        try:  # it gets its own: what it does to that is not stored
-            wanted = bool(self._where(candidate.parsed()))
-        except (Exception, SystemExit) as exc:  # noqa: BLE001 - the caller's code
-            hide = well_known.is_secret(candidate.identifier.group_resource)
-            error = KBackupError(f"where raised {fact_of(exc, hide=hide)}")
-            error.__cause__ = exc
-            self._lose(page, candidate.identifier, error, tally)
-            return False
-        if not wanted:
-            tally.skipped[NOT_IN_WHERE] += 1
-        return wanted
 
     def _store(
         self, batch: Sequence[Candidate], page: TypeLedger, tally: Tally
@@ -383,7 +264,7 @@ class ItemBackupper:
             tally.skipped[SELECTED_TWICE] += 1
             return None
         if outcome.error is not None:
-            self._lose(page, identifier, outcome.error, tally)
+            lose(self._run, page, identifier, outcome.error, tally)
             return None
         if outcome.skip:
             tally.skipped[f"skipped by an action: {outcome.skip}"] += 1
@@ -400,7 +281,7 @@ class ItemBackupper:
                 preferred=page.resource.preferred,
             )
         except (ArchiveError, ActionError) as exc:
-            self._lose(page, candidate.identifier, exc, tally)
+            lose(self._run, page, candidate.identifier, exc, tally)
             return None
         page.stored.add(identifier.qualified_name)
         if body is not candidate.body:
@@ -476,18 +357,3 @@ class ItemBackupper:
             return
         self._references.note(finder, item, identifier)
         self._claims.note(identifier, item)
-
-    def _lose(
-        self,
-        page: TypeLedger,
-        identifier: ResourceIdentifier,
-        error: Exception,
-        tally: Tally,
-    ) -> None:
-        page.failed.add(identifier.qualified_name)
-        tally.failed += 1
-        self.fail(identifier, error)
-
-
-def _identifier(page: TypeLedger, namespace: str, name: str) -> ResourceIdentifier:
-    return ResourceIdentifier(page.resource.group_resource, namespace, name)

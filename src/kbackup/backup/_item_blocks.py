@@ -188,7 +188,9 @@ class BlockBuilder:
     def _fetched(self, identifier: ResourceIdentifier, item: Item) -> list[Member]:
         resource, tally = self.reads.resource(identifier), Tally()
         self.ledger.total += 1
-        candidate = self.backupper.fetched(resource, item, tally, by_where=True)
+        candidate = self.backupper.candidates.fetched(
+            resource, item, tally, by_where=True
+        )
         if candidate is None:
             self.ledger.of_type(resource).note_ahead(identifier.qualified_name)
             return []

@@ -22,11 +22,12 @@ from kbackup.backup._actions import BackupActions
 from kbackup.backup._additional import AdditionalItems
 from kbackup.backup._argo_cd import report_argo_cd
 from kbackup.backup._block_backupper import BlockBackupper
+from kbackup.backup._candidates import NOT_IN_WHERE
 from kbackup.backup._claims import Claims, claim_records
 from kbackup.backup._collector import Listing, ListTask, collect, plan_lists
 from kbackup.backup._crds import definitions_of
 from kbackup.backup._filters import label_selectors
-from kbackup.backup._item_backupper import NOT_IN_WHERE, ItemBackupper
+from kbackup.backup._item_backupper import ItemBackupper
 from kbackup.backup._item_blocks import BlockBuilder
 from kbackup.backup._items import ItemSink
 from kbackup.backup._ledger import Ledger, Tally

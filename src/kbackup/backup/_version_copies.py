@@ -14,8 +14,9 @@ import msgspec
 
 from kbackup._kits.words import qualified
 from kbackup.backup._action_runner import ActionOutcome
+from kbackup.backup._candidates import SELECTED_TWICE
 from kbackup.backup._collector import Listing
-from kbackup.backup._item_backupper import SELECTED_TWICE, ItemBackupper
+from kbackup.backup._item_backupper import ItemBackupper
 from kbackup.backup._items import Candidate, ItemSink
 from kbackup.backup._ledger import Ledger, Tally, TypeLedger
 from kbackup.cluster import ListedItem
