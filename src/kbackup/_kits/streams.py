@@ -126,21 +126,12 @@ def gzip_writer(out: Writable, *, level: int | None = None) -> BinaryIO:
     Level 2 of isal and level 6 of zlib give about the same size; isal took a third of
     the time on archives of Secrets.
     """
-    raw = cast("BinaryIO", out)
-    if _igzip is not None:
-        stream = _igzip.IGzipFile(
-            filename="",
-            mode="wb",
-            compresslevel=2 if level is None else level,
-            fileobj=raw,
-            mtime=0,
-        )
-        return cast("BinaryIO", stream)
-    stream = gzip.GzipFile(
+    make, usual = (gzip.GzipFile, 6) if _igzip is None else (_igzip.IGzipFile, 2)
+    stream = make(
         filename="",
         mode="wb",
-        compresslevel=6 if level is None else level,
-        fileobj=raw,
+        compresslevel=usual if level is None else level,
+        fileobj=cast("BinaryIO", out),
         mtime=0,
     )
     return cast("BinaryIO", stream)

@@ -24,6 +24,7 @@ from kbackup.catalog._repair_plan import (
     RepairKind,
     RepairPlan,
     RepairStep,
+    in_lines,
     is_leftover,
     is_log_alone,
     is_safe,
@@ -94,10 +95,7 @@ class RepairReport:
         return not failed and not self.damage
 
     def __str__(self) -> str:
-        lines = [str(each) for each in self.outcomes] or ["nothing to repair"]
-        lines += [f"cannot be repaired: {text}" for text in self.damage]
-        lines += [f"left alone: {text}" for text in self.left]
-        return "\n".join(lines)
+        return in_lines(self.outcomes, self.damage, self.left)
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields of a document."""

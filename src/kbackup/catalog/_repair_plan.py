@@ -109,10 +109,7 @@ class RepairPlan:
     left: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        lines = [str(step) for step in self.steps] or ["nothing to repair"]
-        lines += [f"cannot be repaired: {text}" for text in self.damage]
-        lines += [f"left alone: {text}" for text in self.left]
-        return "\n".join(lines)
+        return in_lines(self.steps, self.damage, self.left)
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields of a document."""
@@ -121,6 +118,16 @@ class RepairPlan:
             "damage": list(self.damage),
             "left": list(self.left),
         }
+
+
+def in_lines(
+    steps: Iterable[object], damage: Iterable[str], left: Iterable[str]
+) -> str:
+    """Return what a plan or its report says of steps, damage and what is left alone."""
+    lines = [str(each) for each in steps] or ["nothing to repair"]
+    lines += [f"cannot be repaired: {text}" for text in damage]
+    lines += [f"left alone: {text}" for text in left]
+    return "\n".join(lines)
 
 
 class RepairPlanner:

@@ -16,17 +16,21 @@ import attrs
 from kbackup._kits.durations import format_duration
 from kbackup._kits.nested import mapping_at, text_at
 from kbackup._kits.words import printable
-from kbackup.hooks._restore_rules import RestoreRule, RestoreRules
+from kbackup.hooks._annotations import (
+    COMMAND,
+    Reading,
+    command_of,
+    mode_of,
+    odd_annotations,
+    time_of,
+)
+from kbackup.hooks._rules import RestoreRule, RestoreRules
 from kbackup.hooks._specs import (
     DEFAULT_TIMEOUT,
     FROM_ANNOTATION,
     HookPhase,
     PodHook,
-    command_of,
-    mode_of,
-    odd_command,
     placed,
-    time_of,
 )
 from kbackup.models import (
     ExecRestoreHook,
@@ -39,17 +43,30 @@ from kbackup.models import (
 Content = Mapping[str, Any]
 
 _PREFIX = labels.POST_RESTORE_HOOK_PREFIX
-_KEYS = (
-    "command",
-    "container",
-    "on-error",
-    "exec-timeout",
-    "wait-timeout",
-    "wait-for-ready",
-)
 _YES = frozenset({"1", "t", "T", "TRUE", "true", "True"})  # as Go reads them
 _NO = frozenset({"0", "f", "F", "FALSE", "false", "False"})
-_SHOWN = 40  # characters of an odd value, and of a program's name
+_SHOWN = 40  # characters of a program's name
+
+
+def _wait_of(text: str) -> timedelta | None:
+    """Return a time to wait; zero, which is for ever, is one as well."""
+    return timedelta(0) if text in ("0", "0s") else time_of(text)
+
+
+def _flag_of(text: str) -> bool | None:
+    return True if text in _YES else False if text in _NO else None
+
+
+_READINGS = (
+    Reading("on-error", mode_of, "neither Fail nor Continue: Continue"),
+    Reading(
+        "exec-timeout",
+        time_of,
+        f"no time such as 45s: {DEFAULT_TIMEOUT.total_seconds():g}s",
+    ),
+    Reading("wait-timeout", _wait_of, "no time such as 5m: waits for ever"),
+    Reading("wait-for-ready", _flag_of, "neither true nor false: false"),
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -104,7 +121,7 @@ class ExecHooks(RestoreRules[RestoreRule]):
 
     def __init__(self, hooks: RestoreHooks) -> None:
         self._rules = tuple(
-            RestoreRule(*RestoreRule.parts_of(spec))
+            RestoreRule.of(spec)
             for spec in hooks.resources
             if any(hook.exec is not None for hook in spec.post_hooks)
         )
@@ -151,38 +168,12 @@ class ExecHooks(RestoreRules[RestoreRule]):
 
 def exec_oddities(content: Content) -> Iterator[str]:
     """Yield what a Pod's annotations say that means nothing; never a command."""
-    given = {
-        key.removeprefix(_PREFIX): value if isinstance(value, str) else ""
-        for key, value in mapping_at(content, "metadata", "annotations").items()
-        if key.startswith(_PREFIX)
-    }
-    if given and not given.get("command"):
-        yield f"annotations {_PREFIX}... without {_PREFIX}command: no hook"
-        return
-    for key in sorted(given.keys() - set(_KEYS)):
-        yield f"annotation {_PREFIX}{key} means nothing: passed over"
-    yield from odd_command(_PREFIX, given.get("command", ""))
-    yield from _odd_values(given)
-
-
-def _odd_values(given: Mapping[str, str]) -> Iterator[str]:
-    """Yield which values cannot be read, and what is done instead."""
-    default = f"{DEFAULT_TIMEOUT.total_seconds():g}s"
-    readers = (
-        ("on-error", mode_of, "neither Fail nor Continue: Continue"),
-        ("exec-timeout", time_of, f"no time such as 45s: {default}"),
-        ("wait-timeout", _wait_of, "no time such as 5m: waits for ever"),
-        ("wait-for-ready", _flag_of, "neither true nor false: false"),
-    )
-    for key, read, fact in readers:
-        text = given.get(key, "")
-        if text and read(text) is None:
-            yield f"annotation {_PREFIX}{key}: {text[:_SHOWN]!r} is {fact}"
+    yield from odd_annotations(content, _PREFIX, _READINGS, others=("container",))
 
 
 def _stated(annotations: Content) -> ExecRestoreHook | None:
     """Return the hook that a Pod's annotations state."""
-    command = text_at(annotations, f"{_PREFIX}command")
+    command = text_at(annotations, f"{_PREFIX}{COMMAND}")
     if not command:
         return None
 
@@ -197,15 +188,6 @@ def _stated(annotations: Content) -> ExecRestoreHook | None:
         wait_timeout=time_of(text("wait-timeout")),
         wait_for_ready=_flag_of(text("wait-for-ready")),
     )
-
-
-def _wait_of(text: str) -> timedelta | None:
-    """Return a time to wait; zero, which is for ever, is one as well."""
-    return timedelta(0) if text in ("0", "0s") else time_of(text)
-
-
-def _flag_of(text: str) -> bool | None:
-    return True if text in _YES else False if text in _NO else None
 
 
 def _command(name: str, hook: ExecRestoreHook, content: Content) -> RestoreCommand:

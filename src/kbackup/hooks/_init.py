@@ -17,8 +17,8 @@ import attrs
 
 from kbackup._kits.nested import mapping_at, objects_at, text_at
 from kbackup.errors import ActionError
-from kbackup.hooks._restore_rules import RestoreRule, RestoreRules
-from kbackup.hooks._specs import command_of, odd_command
+from kbackup.hooks._annotations import COMMAND, command_of, odd_annotations
+from kbackup.hooks._rules import RestoreRule, RestoreRules
 from kbackup.models import (
     ResourceIdentifier,
     RestoreHooks,
@@ -32,8 +32,9 @@ INIT_RESTORE_HOOK = "velero.io/init-restore-hook"
 """Velero's name for what adds them, by which plans and errors name it."""
 
 _PREFIX = labels.INIT_RESTORE_HOOK_PREFIX
-_IMAGE, _NAME = f"{_PREFIX}container-image", f"{_PREFIX}container-name"
-_COMMAND, _TIMEOUT = f"{_PREFIX}command", f"{_PREFIX}timeout"
+_IMAGE_KEY, _NAME_KEY, _TIMEOUT_KEY = "container-image", "container-name", "timeout"
+_IMAGE, _NAME = f"{_PREFIX}{_IMAGE_KEY}", f"{_PREFIX}{_NAME_KEY}"
+_COMMAND, _TIMEOUT = f"{_PREFIX}{COMMAND}", f"{_PREFIX}{_TIMEOUT_KEY}"
 _GENERATED = "velero-restore-init-"  # Velero's; 8 digits follow
 _DIGITS = 8
 # They fill volumes that a hook may need.
@@ -160,27 +161,18 @@ def has_init_containers(content: Content, names: tuple[str, ...]) -> bool:
 
 def init_oddities(content: Content) -> Iterator[str]:
     """Yield what a Pod's annotations say that means nothing; never a command."""
-    given = {
-        key: value if isinstance(value, str) else ""
-        for key, value in mapping_at(content, "metadata", "annotations").items()
-        if key.startswith(_PREFIX)
-    }
-    if given and not given.get(_IMAGE):
-        yield f"annotations {_PREFIX}... without {_IMAGE}: no hook"
-        return
-    for key in sorted(given.keys() - {_IMAGE, _NAME, _COMMAND, _TIMEOUT}):
-        yield f"annotation {key} means nothing: passed over"
-    yield from odd_command(_PREFIX, given.get(_COMMAND, ""))
-    if _TIMEOUT in given:
+    yield from odd_annotations(
+        content, _PREFIX, needs=_IMAGE_KEY, others=(_NAME_KEY, _TIMEOUT_KEY)
+    )
+    annotations = mapping_at(content, "metadata", "annotations")
+    if _TIMEOUT in annotations and text_at(annotations, _IMAGE):
         yield f"annotation {_TIMEOUT} has no effect: init containers have no time limit"
 
 
 def _rule_of(spec: RestoreResourceHookSpec) -> _Rule:
     hooks = [hook.init for hook in spec.post_hooks if hook.init is not None]
-    return _Rule(
-        *RestoreRule.parts_of(spec),
-        tuple(container for hook in hooks for container in hook.init_containers),
-    )
+    containers = tuple(each for hook in hooks for each in hook.init_containers)
+    return _Rule.of(spec, containers)
 
 
 def _completed(container: Content) -> dict[str, Any]:

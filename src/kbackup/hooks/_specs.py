@@ -12,11 +12,18 @@ from enum import StrEnum
 from typing import Any
 
 import attrs
-import msgspec
 
-from kbackup._kits.durations import DurationError, parse_duration
 from kbackup._kits.globs import IncludesExcludes
 from kbackup._kits.nested import mapping_at, objects_at, text_at
+from kbackup.hooks._annotations import (
+    COMMAND,
+    Reading,
+    command_of,
+    mode_of,
+    odd_annotations,
+    time_of,
+)
+from kbackup.hooks._rules import HookRule
 from kbackup.models import (
     APIResource,
     BackupHooks,
@@ -35,10 +42,16 @@ FROM_ANNOTATION = "<from-annotation>"  # Velero's name of a hook that a Pod stat
 
 # What all these annotations hold, and hardly anything else does.
 _MARK = labels.LEGACY_BACKUP_HOOK_PREFIX.rstrip("/").encode()
-_KEYS = ("command", "container", "on-error", "timeout")
 _FINISHED = ("Succeeded", "Failed")  # phases of a Pod in which nothing can be run
 _PODS = str(well_known.PODS)
-_SHOWN = 40  # characters of an odd value
+_READINGS = (
+    Reading("on-error", mode_of, "neither Fail nor Continue: Fail"),
+    Reading(
+        "timeout",
+        time_of,
+        f"no time such as 45s: {DEFAULT_TIMEOUT.total_seconds():g}s",
+    ),
+)
 
 
 class HookPhase(StrEnum):
@@ -107,20 +120,6 @@ class PodHooks:
         return bool(self.pre or self.post)
 
 
-@attrs.frozen
-class _Rule:
-    """One entry of the spec, its types resolved."""
-
-    spec: BackupResourceHookSpec
-    namespaces: IncludesExcludes
-
-    def applies_to(self, namespace: str, found: Mapping[str, str]) -> bool:
-        selector = self.spec.label_selector
-        return self.namespaces.wants(namespace) and (
-            selector is None or selector.matches(found)
-        )
-
-
 class HookRules:
     """The hooks of one backup; immutable, so any thread may ask.
 
@@ -139,13 +138,7 @@ class HookRules:
         wanted = [spec for spec in hooks.resources if _wants_pods(spec, resolve)]
         self.idle = tuple(x.name for x in hooks.resources if x not in wanted)
         self.names = tuple(x.name for x in wanted)
-        self._rules = tuple(
-            _Rule(
-                spec,
-                IncludesExcludes(spec.included_namespaces, spec.excluded_namespaces),
-            )
-            for spec in wanted
-        )
+        self._rules = tuple(HookRule.of(spec) for spec in wanted)
 
     def may_concern(
         self, namespace: str, found: Mapping[str, str] | None, body: bytes
@@ -167,7 +160,7 @@ class HookRules:
             pod=identifier,
             pre=self._of_phase(identifier, pod, HookPhase.PRE),
             post=self._of_phase(identifier, pod, HookPhase.POST),
-            oddities=tuple(_oddities(mapping_at(pod, "metadata", "annotations"))),
+            oddities=tuple(_oddities(pod)),
             entries=tuple(rule.spec.name for rule in applying),
         )
 
@@ -249,7 +242,7 @@ def placed(
 def _stated(annotations: Mapping[str, Any], phase: HookPhase) -> ExecHook | None:
     """Return the hook that a Pod's annotations state for a phase."""
     for prefix in _PREFIXES[phase]:
-        if command := text_at(annotations, f"{prefix}command"):
+        if command := text_at(annotations, f"{prefix}{COMMAND}"):
             break
     else:
         return None
@@ -261,67 +254,6 @@ def _stated(annotations: Mapping[str, Any], phase: HookPhase) -> ExecHook | None
     )
 
 
-def command_of(text: str) -> tuple[str, ...]:
-    """Return a command: of a JSON list, or else of one program's name; none of no text."""
-    if not text.startswith("["):
-        return (text,) if text else ()
-    try:
-        return tuple(msgspec.json.decode(text, type=list[str]))
-    except msgspec.DecodeError:
-        return (text,)
-
-
-def mode_of(text: str) -> HookErrorMode | None:
-    """Return what a failure means; None where the text says neither."""
-    try:
-        return HookErrorMode(text)
-    except ValueError:
-        return None
-
-
-def time_of(text: str) -> timedelta | None:
-    """Return a time; None where the text is none, or not above zero."""
-    try:
-        found = parse_duration(text)
-    except DurationError:
-        return None
-    return found if found > timedelta(0) else None
-
-
-def _oddities(annotations: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what the annotations say that means nothing; never a command."""
+def _oddities(pod: Mapping[str, Any]) -> Iterator[str]:
     for prefix in (prefix for phase in HookPhase for prefix in _PREFIXES[phase]):
-        given = {
-            key.removeprefix(prefix): value if isinstance(value, str) else ""
-            for key, value in annotations.items()
-            if key.startswith(prefix)
-        }
-        if given and not given.get("command"):
-            yield f"annotations {prefix}... without {prefix}command: no hook"
-            continue
-        for key in sorted(given.keys() - set(_KEYS)):
-            yield f"annotation {prefix}{key} means nothing: passed over"
-        yield from _odd_values(prefix, given)
-
-
-def odd_command(prefix: str, text: str) -> Iterator[str]:
-    """Yield what is done with a command that is not what it begins as."""
-    if text.startswith("[") and command_of(text) == (text,):
-        yield (
-            f"annotation {prefix}command begins as a JSON list and is none of texts: "
-            "taken as the name of one program"
-        )
-
-
-def _odd_values(prefix: str, given: Mapping[str, str]) -> Iterator[str]:
-    """Yield which values cannot be read, and what is done instead."""
-    yield from odd_command(prefix, given.get("command", ""))
-    mode = given.get("on-error", "")
-    if mode and mode_of(mode) is None:
-        shown = repr(mode[:_SHOWN])
-        yield f"annotation {prefix}on-error: {shown} is neither Fail nor Continue: Fail"
-    time = given.get("timeout", "")
-    if time and time_of(time) is None:
-        shown = repr(time[:_SHOWN])
-        default = f"{DEFAULT_TIMEOUT.total_seconds():g}s"
-        yield f"annotation {prefix}timeout: {shown} is no time such as 45s: {default}"
+        yield from odd_annotations(pod, prefix, _READINGS, others=("container",))

@@ -1,36 +1,40 @@
-"""For which Pods an entry of a restore's hooks is. Pure."""
+"""For which Pods an entry of a spec's hooks is. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import attrs
 
 from kbackup._kits.globs import IncludesExcludes
 from kbackup._kits.nested import mapping_at
-from kbackup.models import ResourceIdentifier, RestoreResourceHookSpec
+from kbackup.models import (
+    BackupResourceHookSpec,
+    ResourceIdentifier,
+    RestoreResourceHookSpec,
+)
+
+_Spec = TypeVar("_Spec", BackupResourceHookSpec, RestoreResourceHookSpec)
 
 
 @attrs.frozen
-class RestoreRule:
-    """One entry of the spec; it is for Pods only, whichever types it names.
+class HookRule(Generic[_Spec]):
+    """One entry of the spec, for Pods; make it with `of`.
 
     Attributes:
         spec: As it was given.
-        namespaces: Of the target.
+        namespaces: Those that it is for.
     """
 
-    spec: RestoreResourceHookSpec
+    spec: _Spec
     namespaces: IncludesExcludes
 
-    @staticmethod
-    def parts_of(
-        spec: RestoreResourceHookSpec,
-    ) -> tuple[RestoreResourceHookSpec, IncludesExcludes]:
-        """The entry, and its namespaces resolved."""
+    @classmethod
+    def of(cls, spec: _Spec, *more: object) -> Self:
+        """Return the rule of an entry; *more* are the fields of a subclass."""
         wanted = IncludesExcludes(spec.included_namespaces, spec.excluded_namespaces)
-        return spec, wanted
+        return cls(spec, wanted, *more)
 
     def applies_to(self, namespace: str, found: Mapping[str, str]) -> bool:
         """Tell whether it is for a Pod with these labels."""
@@ -39,6 +43,9 @@ class RestoreRule:
             selector is None or selector.matches(found)
         )
 
+
+RestoreRule = HookRule[RestoreResourceHookSpec]
+"""It is for Pods only, whichever types it names; its namespaces are the target's."""
 
 _Rule = TypeVar("_Rule", bound=RestoreRule)
 
