@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 
-def text_violations(what: Any, path: str = "") -> list[str]:
+def text_violations(what: Any) -> list[str]:
     """Name each text in a specification, or in options, that is no Unicode.
 
     They come from arguments and names of files that are no UTF-8, and from JSON with
@@ -16,7 +16,7 @@ def text_violations(what: Any, path: str = "") -> list[str]:
     """
     return [
         f"{place}: {text!r} holds half a surrogate pair, which is no Unicode text"
-        for place, text in _texts(what, path)
+        for place, text in _texts(what, "")
         if not _is_unicode(text)
     ]
 

@@ -25,21 +25,18 @@ class NobodyToAskError(click.UsageError):
         self.first = first
 
 
-def require_somebody_to_ask(
-    *, yes: bool, option: str = "--yes", first: str = ""
-) -> None:
+def require_somebody_to_ask(*, yes: bool, first: str = "") -> None:
     """Refuse to begin what will have to ask where nobody can answer.
 
     Args:
         yes: Whether the question was answered beforehand.
-        option: What answers it.
         first: The command that shows what the question would have shown.
 
     Raises:
         NobodyToAskError: There is no terminal and *yes* was not given.
     """
     if not yes and not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
-        raise NobodyToAskError(option, first)
+        raise NobodyToAskError("--yes", first)
 
 
 def agreed(question: str, *, yes: bool) -> bool:

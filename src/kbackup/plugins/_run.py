@@ -219,10 +219,10 @@ class Run:
             self._warnings[:0] = results.warnings
             self._errors[:0] = results.errors
 
-    def count(self, call: str, number: int = 1) -> None:
-        """Count requests of one kind, such as ``list secrets``."""
+    def count(self, call: str) -> None:
+        """Count a request of one kind, such as ``list secrets``."""
         with self._collecting:
-            self._calls[call] += number
+            self._calls[call] += 1
 
     def spent(self, plugin: str, seconds: float) -> None:
         """Add to the time that a plugin took."""
