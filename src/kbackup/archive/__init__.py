@@ -7,7 +7,7 @@ reader by the catalog, the restore engine and whoever wants to look into a backu
 from kbackup.archive._contents import ArchiveContents
 from kbackup.archive._filing import TWINS, find_misfiled, misfiled
 from kbackup.archive._index import index_archive
-from kbackup.archive._layout import LONGEST_NAME_FOR_VELERO
+from kbackup.archive._layout import FORMAT_VERSION, LONGEST_NAME_FOR_VELERO
 from kbackup.archive._limits import ArchiveLimits
 from kbackup.archive._reader import ArchiveReader, ArchiveSummary
 from kbackup.archive._rewriting import NewItem, rewrite
@@ -15,6 +15,7 @@ from kbackup.archive._type_words import TypeWords, without_twins
 from kbackup.archive._writer import ArchiveWriter
 
 __all__ = [
+    "FORMAT_VERSION",
     "LONGEST_NAME_FOR_VELERO",
     "TWINS",
     "ArchiveContents",

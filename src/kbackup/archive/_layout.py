@@ -10,7 +10,8 @@ import re
 from kbackup.errors import ArchiveCorruptError, ArchiveVersionError
 
 VERSION_ENTRY = "metadata/version"
-FORMAT_VERSION = b"1.1.0\n"
+FORMAT_VERSION = "1.1.0"
+"""Of what is written; Velero 1.8 to 1.18 write the same."""
 LONGEST_NAME_FOR_VELERO = 250
 """A longer item name makes a file name over 255 bytes, which Velero cannot unpack."""
 

@@ -52,7 +52,7 @@ class ArchiveWriter:
         self._plain = self._versioned = ""
         self.items = 0
         self.entries = 0
-        self._entry(VERSION_ENTRY, FORMAT_VERSION)
+        self._entry(VERSION_ENTRY, f"{FORMAT_VERSION}\n".encode())
 
     def add(
         self,

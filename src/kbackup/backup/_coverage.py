@@ -267,7 +267,8 @@ def record_of(
 ) -> ListRecord:
     """Return the record of one LIST with what became of its items.
 
-    Those that failed are entered as not covered, together. Where the sums do not hold, that is an error: something was lost unnoticed.
+    Those that failed are entered as not covered, together. Where the sums do not hold,
+    that is an error: something was lost unnoticed.
     """
     base = record or ListRecord(
         resource=task.group_resource,

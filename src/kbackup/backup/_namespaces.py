@@ -14,6 +14,11 @@ import msgspec
 
 from kbackup._kits.globs import IncludesExcludes, is_glob
 from kbackup._kits.workers import map_ordered
+from kbackup.backup._candidates import (
+    BEING_DELETED,
+    EXCLUDED_BY_LABEL,
+    OTHER_NAMESPACE,
+)
 from kbackup.backup._filters import Filters
 from kbackup.backup._request import BackupRequest
 from kbackup.cluster import Cluster
@@ -247,13 +252,13 @@ def _unwanted(
     in_use: bool,
 ) -> str:
     if found.is_excluded:
-        return "excluded by label"
+        return EXCLUDED_BY_LABEL
     if found.deleting:
-        return "being deleted"
+        return BEING_DELETED
     if in_use:
         return ""
     if not filters.namespaces.wants(found.name):
-        return "namespace not selected"
+        return OTHER_NAMESPACE
     if not selectors or not filters.all_namespaces:
         return ""
     return "" if _is_matched(found, selectors) else "not selected by label"

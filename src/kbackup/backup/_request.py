@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 
 from kbackup._kits.globs import is_glob
+from kbackup.archive import FORMAT_VERSION
 from kbackup.backup._filters import (
     NEVER_STORED_ALONE,
     Filters,
@@ -46,8 +47,6 @@ from kbackup.models import (
 )
 from kbackup.plugins.engine import OPERATION_TIMEOUT
 from kbackup.stores import BackupFiles, layout
-
-FORMAT_VERSION = "1.1.0"  # of the archive; Velero 1.8 to 1.18
 
 # What Velero fills in, so that a record reads as one of its own.
 _SNAPSHOT_TIMEOUT = timedelta(minutes=10)

@@ -77,6 +77,10 @@ class CodecError(KBackupError, ValueError):
 class PlanOutdatedError(KBackupError):
     """The plan was made for another archive, another cluster or another state."""
 
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        again = "plan again, and look at the new plan"
+        super().__init__(message, hint=f"{hint}, or {again}" if hint else again)
+
 
 class RunCancelledError(KBackupError):
     """The caller cancelled: nothing is published; what a restore wrote stays."""

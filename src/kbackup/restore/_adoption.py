@@ -15,14 +15,14 @@ from msgspec.structs import replace
 
 from kbackup._kits.controlled import Owner
 from kbackup._kits.differences import changes
-from kbackup._kits.kinds import group_kind, is_of
+from kbackup._kits.kinds import is_of
 from kbackup.archive import ArchiveContents
 from kbackup.errors import ClusterError, KBackupError
 from kbackup.models import ItemOutcome, ResourceIdentifier, well_known
 from kbackup.plugins.engine import ODD
 from kbackup.restore._desired import Desired, DesiredMaker
 from kbackup.restore._namespaces import is_terminating
-from kbackup.restore._owners import Key
+from kbackup.restore._owners import Key, key_of
 from kbackup.restore._plan_entry import PlanAction, PlanEntry
 from kbackup.restore._reads import bears_on_everything
 from kbackup.restore._request import RestoreRequest
@@ -74,7 +74,7 @@ def waits_in_vain(
         The object's place in the target, and the sentence.
     """
     done = {outcome.identifier: outcome.action for outcome in outcomes}
-    lost = {_key(entry) for entry in entries if done.get(entry.target) == FAILED}
+    lost = {key_of(entry) for entry in entries if done.get(entry.target) == FAILED}
     for entry in entries if lost else ():
         is_there = done.get(entry.target) in (CREATED, RECREATED, UNCHANGED)
         if entry.adopter and is_there and _owner_key(entry) in lost:
@@ -117,7 +117,7 @@ class IdleSets:
         for index, entry in enumerate(entries):
             if entry.identifier in active:
                 sets.setdefault(_owner_key(entry), []).append(index)
-        keepers = {key: x for x in entries if (key := _key(x)) in sets}
+        keepers = {key: x for x in entries if (key := key_of(x)) in sets}
         for key, indexes in sets.items():
             keeper = keepers.get(key)
             if keeper is not None and len(indexes) == 1:
@@ -226,11 +226,6 @@ def _replicas_of(content: Content) -> int:
 
 def _labels_of(content: Content) -> Content:
     return (content.get("metadata") or {}).get("labels") or {}
-
-
-def _key(entry: PlanEntry) -> Key:
-    kind = group_kind(entry.api_version, entry.kind)
-    return kind, entry.target.namespace, entry.target.name
 
 
 def _owner_key(entry: PlanEntry) -> Key:

@@ -20,8 +20,6 @@ from kbackup.restore._session import Session
 from kbackup.restore._settings import refuse_other_settings
 from kbackup.restore._source import read_digest
 
-AGAIN = "plan again, and look at the new plan"
-
 
 def refuse_unasked_volumes(
     plan: RestorePlan, request: RestoreRequest, contents: ArchiveContents
@@ -39,8 +37,7 @@ def refuse_unasked_volumes(
         if not (asked and is_its_own) or (moved and not request.may_move_items):
             raise PlanOutdatedError(
                 f"the plan gives claim {line.target.qualified_name} volume "
-                f"{line.volume}, which neither its options nor the backup do",
-                hint=AGAIN,
+                f"{line.volume}, which neither its options nor the backup do"
             )
 
 
@@ -58,8 +55,7 @@ def check(session: Session, plan: RestorePlan) -> tuple[Backup, LoadedModifiers 
         planned = _named_cluster(head.server, head.cluster_uid)
         found = _named_cluster(session.cluster.server, target_uid)
         raise PlanOutdatedError(
-            f"the plan was made for another cluster: {planned}, and this is {found}",
-            hint=AGAIN,
+            f"the plan was made for another cluster: {planned}, and this is {found}"
         )
     modifiers = _same_modifiers(session, plan)
     uid = restore_uid(
@@ -71,9 +67,7 @@ def check(session: Session, plan: RestorePlan) -> tuple[Backup, LoadedModifiers 
         modifiers=named_digest(plan.spec, modifiers),
     )
     if uid != head.restore_uid:
-        raise PlanOutdatedError(
-            f"the plan is not one of restore {head.restore_name}", hint=AGAIN
-        )
+        raise PlanOutdatedError(f"the plan is not one of restore {head.restore_name}")
     _refuse_without_changers(session, plan, modifiers)
     refuse_other_settings(
         session.reading(),
@@ -90,9 +84,7 @@ def check(session: Session, plan: RestorePlan) -> tuple[Backup, LoadedModifiers 
     backup = session.store.get(head.backup_name)
     digest = read_digest(session, backup, options)
     if (backup.metadata.uid, digest) != (head.backup_uid, head.archive_digest):
-        raise PlanOutdatedError(
-            f"backup {head.backup_name} is not the one planned", hint=AGAIN
-        )
+        raise PlanOutdatedError(f"backup {head.backup_name} is not the one planned")
     return backup, modifiers
 
 
@@ -103,8 +95,7 @@ def _same_modifiers(session: Session, plan: RestorePlan) -> LoadedModifiers | No
     if about != planned:
         raise PlanOutdatedError(
             "the resource modifiers are not those of the plan: planned was "
-            f"{planned or 'none'}, found is {about or 'none'}",
-            hint=AGAIN,
+            f"{planned or 'none'}, found is {about or 'none'}"
         )
     return found
 
@@ -124,7 +115,7 @@ def _refuse_without_changers(
     if absent := ", ".join(sorted(named - there)):
         raise PlanOutdatedError(
             f"the plan was made with {absent}, which is not installed here",
-            hint=f"install what offers it, or {AGAIN}",
+            hint="install what offers it",
         )
 
 

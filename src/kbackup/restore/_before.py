@@ -15,7 +15,7 @@ import attrs
 
 from kbackup._kits.versions import installed_version
 from kbackup._kits.workers import map_ordered
-from kbackup.archive import ArchiveWriter
+from kbackup.archive import FORMAT_VERSION, ArchiveWriter
 from kbackup.catalog import BackupStore, Manifest
 from kbackup.errors import (
     ArchiveError,
@@ -42,7 +42,6 @@ from kbackup.restore._seen import find
 from kbackup.stores import BackupFiles, layout
 
 _SUFFIX = "-before"
-_FORMAT_VERSION = "1.1.0"  # of the archive, as all backups have it
 _CHANGING = (PlanAction.UPDATE, PlanAction.RECREATE)
 
 Seen = Mapping[ResourceIdentifier, Precondition]
@@ -218,7 +217,7 @@ def _record(run: Run, request: RestoreRequest, saved: _Saved, name: str) -> Back
         ),
         status=BackupStatus(
             version=1,
-            format_version=_FORMAT_VERSION,
+            format_version=FORMAT_VERSION,
             phase=BackupPhase.COMPLETED,
             start_timestamp=now,
             completion_timestamp=now,

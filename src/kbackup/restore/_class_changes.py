@@ -12,8 +12,7 @@ from kbackup.models import ResourceIdentifier, well_known
 from kbackup.restore._notices import NoticeBook
 from kbackup.restore._plan_state import PlanState
 from kbackup.restore._request import RestoreRequest
-
-CHANGE_STORAGE_CLASS = "velero.io/change-storage-class"
+from kbackup.restore._settings import CHANGE_STORAGE_CLASS
 
 _KIND = ("storage.k8s.io", "StorageClass")
 

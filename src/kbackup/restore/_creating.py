@@ -20,6 +20,7 @@ from kbackup.restore._existing import Verdict, decide
 from kbackup.restore._owners import (
     STILL_OWNERLESS,
     OwnerLinks,
+    forbids_blocks,
     lacking,
     tied,
     without_blocks,
@@ -44,7 +45,7 @@ _APPEARED = "an object of this name appeared since the plan was made"
 _UNSEEN = "an object of this name exists"
 OURS_CHANGED = "this restore made it before, and it changed since"
 _DEFERRALS = 3  # for an owner that waits itself; it is tried before what it owns
-_OWNERS, _BLOCKING = "ownerReferences", "blockownerdeletion"
+_OWNERS = "ownerReferences"
 
 
 class Creator:
@@ -107,7 +108,7 @@ class Creator:
         except ForbiddenError as exc:
             if isinstance(body, bytes) or _OWNERS not in body["metadata"]:
                 raise
-            if _BLOCKING not in str(exc).lower():
+            if not forbids_blocks(exc):
                 raise
         stored = self._server.create(entry, resource, without_blocks(body))
         message = "restored without blockOwnerDeletion: the server forbids it"

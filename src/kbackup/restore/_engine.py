@@ -36,6 +36,14 @@ class RestoreEngine:
     May be used from several threads and runs any number of restores at once; the
     observer is called from one thread at a time for each of them, in order, never under
     a lock, and what it raises is logged while the run goes on.
+
+    Args:
+        cluster: The target; shared freely, not closed.
+        store: Where the backups are; shared freely, not closed.
+        plugins: Whose item actions are used; None: all that are installed.
+        observer: Is told what happens.
+        settings: How it is done.
+        clock: Where the time comes from.
     """
 
     def __init__(

@@ -11,8 +11,6 @@ from itertools import groupby
 from types import TracebackType
 from typing import Self
 
-import attrs
-
 from kbackup._kits.workers import Cancelled
 from kbackup.cluster import Cluster
 from kbackup.errors import KBackupError
@@ -23,9 +21,8 @@ from kbackup.hooks import (
     RestoreCommand,
     note_key,
 )
-from kbackup.models import HookStatus, ItemOutcome, labels
+from kbackup.models import HookStatus, labels
 from kbackup.plugins import Run
-from kbackup.plugins.engine import Operations
 from kbackup.restore._creating import OURS_CHANGED
 from kbackup.restore._hook_journal import Earlier, HookJournal
 from kbackup.restore._plan_entry import PlanAction, PlanEntry
@@ -46,21 +43,6 @@ _UNTOLD = (
     "an earlier run of this restore made the Pod, and nothing tells whether it ran it: "
     "it is not run, lest it be for a second time"
 )
-
-
-@attrs.define(kw_only=True)
-class Done:
-    """What a run has done so far, also when it ends before its time.
-
-    Attributes:
-        outcomes: Of the items.
-        operations: What item actions began.
-        hooks: How many hooks there were; None: the plan has none.
-    """
-
-    operations: Operations
-    outcomes: list[ItemOutcome] = attrs.field(factory=list)
-    hooks: HookStatus | None = None
 
 
 class HookRun:

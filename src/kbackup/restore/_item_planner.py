@@ -39,7 +39,7 @@ from kbackup.restore._claims import (
     with_class,
     with_volume_of_class,
 )
-from kbackup.restore._class_changes import CHANGE_STORAGE_CLASS, ClassChanges
+from kbackup.restore._class_changes import ClassChanges
 from kbackup.restore._converting import ConvertedItem, with_conversion
 from kbackup.restore._dependents import Dependent
 from kbackup.restore._desired import Desired, DesiredMaker, is_wanted
@@ -63,6 +63,7 @@ from kbackup.restore._readiness import as_waiting
 from kbackup.restore._request import RestoreRequest
 from kbackup.restore._seen import FoundObject, LiveObject, TypeView
 from kbackup.restore._serving import has_served_twin
+from kbackup.restore._settings import CHANGE_STORAGE_CLASS
 from kbackup.restore._taken_places import TakenPlaces
 from kbackup.restore._types import takes_new
 from kbackup.restore._undone import Undone

@@ -1,6 +1,6 @@
 """Which items of a backup are left to what makes them, in this restore and this target.
 
-`_controlled` tells how an item stands to its owners; here that is held against what is
+`_kits.controlled` tells how an item stands to its owners; here that is held against what is
 planned so far and what lives in the target. Reads only; asked by the item planner.
 """
 

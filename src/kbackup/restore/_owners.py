@@ -100,11 +100,17 @@ def lacking(references: Iterable[Reference], live: Mapping[str, Any]) -> list[st
         live: As the target has it.
     """
     there = {_owner_key(each) for each in live["metadata"].get("ownerReferences") or ()}
-    return [
-        f"{each.get('kind')}/{each.get('name')}"
-        for each in references
-        if _owner_key(each) not in there
-    ]
+    return [owner_name(x) for x in references if _owner_key(x) not in there]
+
+
+def owner_name(reference: Reference) -> str:
+    """How an owner is named, such as ``Foo/a``."""
+    return f"{reference.get('kind')}/{reference.get('name')}"
+
+
+def forbids_blocks(error: ClusterError) -> bool:
+    """Whether the server forbids the caller to hold up an owner's deletion."""
+    return _BLOCKS.lower() in str(error).lower()
 
 
 def without_blocks(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -175,7 +181,7 @@ class OwnerLinks:
         with self._asking:
             self._over.add(owner)
 
-    def resolve(self, references: Iterable[Reference], namespace: str) -> "Resolved":
+    def resolve(self, references: Iterable[Reference], namespace: str) -> Resolved:
         """Look up the owners of an object in *namespace*."""
         found, lost, may_come = [], [], False
         for reference in references:
@@ -186,7 +192,7 @@ class OwnerLinks:
                 found.append({**reference, "apiVersion": version, "uid": uid})
                 continue
             may_come = may_come or uid is not None
-            lost.append(f"{reference.get('kind')}/{reference.get('name')}")
+            lost.append(owner_name(reference))
         return Resolved(found=tuple(found), lost=tuple(lost), may_come=may_come)
 
     def _resource_of(self, reference: Reference) -> APIResource | None:
@@ -234,6 +240,7 @@ class OwnerLinks:
 
 
 def key_of(entry: PlanEntry) -> Key:
+    """Return what an entry's object is known by in the target."""
     kind = group_kind(entry.api_version, entry.kind)
     return kind, entry.target.namespace, entry.target.name
 
@@ -248,6 +255,7 @@ def find_owner(
     owner: Owner,
     namespace: str,
 ) -> ResourceIdentifier | None:
+    """Return the owner of an object in *namespace*: one beside it, or cluster-scoped."""
     kind = group_kind(owner.api_version, owner.kind)
     for where in dict.fromkeys((namespace, "")):
         ref = known.get((kind, where, owner.name))

@@ -21,7 +21,9 @@ from kbackup.archive import ArchiveContents
 from kbackup.catalog.engine import lost_items
 from kbackup.errors import KBackupError, RunCancelledError
 from kbackup.models import (
+    HookStatus,
     ItemOperation,
+    ItemOutcome,
     RestoreOptions,
     RestorePhase,
     RestoreResult,
@@ -33,7 +35,7 @@ from kbackup.restore._api_versions import versions_of
 from kbackup.restore._approval import check, refuse_unasked_volumes
 from kbackup.restore._before import save_before
 from kbackup.restore._hook_journal import HookJournal
-from kbackup.restore._hook_run import Done, HookRun
+from kbackup.restore._hook_run import HookRun
 from kbackup.restore._namespaces import what_holds
 from kbackup.restore._object_writer import ObjectWriter
 from kbackup.restore._operations import RestoreJournal
@@ -52,6 +54,21 @@ from kbackup.restore._session import Asked, Session, cancel_as_error, now
 from kbackup.restore._source import opened
 from kbackup.restore._types import ServedTypes
 from kbackup.restore._writer import Writer
+
+
+@attrs.define(kw_only=True)
+class _Done:
+    """What a run has done so far, also when it ends before its time.
+
+    Attributes:
+        outcomes: Of the items.
+        operations: What item actions began.
+        hooks: How many hooks there were; None: the plan has none.
+    """
+
+    operations: Operations
+    outcomes: list[ItemOutcome] = attrs.field(factory=list)
+    hooks: HookStatus | None = None
 
 
 def run_restore(
@@ -96,7 +113,7 @@ def _apply_logged(
     limit = plan.spec.item_operation_timeout
     journal = RestoreJournal(run)
     operations = Operations(run, session.bound(run), limit, journal)
-    done = Done(operations=operations)
+    done = _Done(operations=operations)
 
     result = partial(_result_so_far, session, run, plan, done, started)
     try:
@@ -133,7 +150,7 @@ def _result_so_far(
     session: Session,
     run: Run,
     plan: RestorePlan,
-    done: Done,
+    done: _Done,
     started: datetime,
     *,
     failed: bool,
@@ -157,7 +174,7 @@ def _apply(
     run: Run,
     plan: RestorePlan,
     place: Place,
-    done: Done,
+    done: _Done,
     *,
     journal: RestoreJournal,
 ) -> None:
@@ -208,7 +225,7 @@ def _write(
     contents: ArchiveContents,
     *,
     place: Place,
-    done: Done,
+    done: _Done,
 ) -> None:
     """Write all entries, and run hooks in the Pods among them meanwhile."""
     types = ServedTypes(request.cluster, request.discovery, run)
@@ -248,7 +265,7 @@ def _write(
 
 
 def _readiness(
-    session: Session, run: Run, plan: RestorePlan, request: RestoreRequest, done: Done
+    session: Session, run: Run, plan: RestorePlan, request: RestoreRequest, done: _Done
 ) -> Readiness:
     """Make what asks whether additional items are ready."""
     return Readiness(

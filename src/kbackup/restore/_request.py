@@ -165,7 +165,7 @@ def restore_uid(
         name: Of the restore.
         target_uid: Of the target cluster.
         spec: With the backup's name in it, not that of a schedule.
-        options: Those of `MANNER` make no difference.
+        options: Those that are no `deciding_options` make no difference.
         modifiers: The digest of the resource modifiers that the specification names.
     """
     try:

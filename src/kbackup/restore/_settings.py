@@ -37,7 +37,8 @@ _UNREADABLE = (
     f"ConfigMaps of namespace {_NAMESPACE} may not be listed: no settings of item "
     "actions are taken from there"
 )
-_AGAIN = "plan again, and look at the new plan"
+CHANGE_STORAGE_CLASS = "velero.io/change-storage-class"
+"""The action whose settings a plan looks into: which names they have, and which classes."""
 
 
 @attrs.frozen(kw_only=True)
@@ -124,7 +125,6 @@ def refuse_other_settings(
             raise PlanOutdatedError(
                 f"the settings of {name} are not those of the plan: planned was "
                 f"{settings_text(before)}, found is {settings_text(now)}",
-                hint=_AGAIN,
             )
 
 

@@ -13,7 +13,13 @@ from kbackup.plugins import Run
 from kbackup.restore._answers import Answer
 from kbackup.restore._desired import Desired
 from kbackup.restore._existing import decide
-from kbackup.restore._owners import OwnerLinks, Reference, lacking, without_blocks
+from kbackup.restore._owners import (
+    OwnerLinks,
+    forbids_blocks,
+    lacking,
+    owner_name,
+    without_blocks,
+)
 from kbackup.restore._plan_entry import PlanAction, PlanEntry
 from kbackup.restore._policies import Policies
 from kbackup.restore._seen import cleaned
@@ -21,7 +27,7 @@ from kbackup.restore._server import Server
 from kbackup.restore._updating import DONE, GONE, MOVED
 from kbackup.restore._writer import FAILED, SKIPPED, UNCHANGED, UPDATED, Attempt
 
-_OWNERS, _BLOCKING = "ownerReferences", "blockownerdeletion"
+_OWNERS = "ownerReferences"
 
 
 class Tier:
@@ -42,7 +48,7 @@ class Tier:
         live = self._server.look(entry, resource)
         if live is None:
             return Attempt(action=SKIPPED, reason=GONE, moved=True)
-        wanted = [each for each in desired.owners if _name(each) in entry.ties]
+        wanted = [each for each in desired.owners if owner_name(each) in entry.ties]
         resolved = self._owners.resolve(wanted, entry.target.namespace)
         if resolved.may_come:
             return Attempt(reason=f"its owner {', '.join(resolved.lost)} is not there")
@@ -80,7 +86,7 @@ class Tier:
             try:
                 self._server.patch(entry, resource, patch)
             except ClusterError as exc:
-                if _BLOCKING not in str(exc).lower():
+                if not forbids_blocks(exc):
                     raise
                 self._server.patch(entry, resource, without_blocks(patch))
                 message = "tied without blockOwnerDeletion: the server forbids it"
@@ -94,10 +100,6 @@ class Tier:
             names = ", ".join(entry.ties)
             return Attempt(action=FAILED, reason=f"not tied again to {names}: {reason}")
         return Attempt(action=UPDATED, reason=entry.reason)
-
-
-def _name(reference: Reference) -> str:
-    return f"{reference.get('kind')}/{reference.get('name')}"
 
 
 def _patch(

@@ -14,9 +14,8 @@ import attrs
 from kbackup._kits.words import nearest, suggestion
 from kbackup.models import ItemTransform, ResourceIdentifier, RestoreOptions
 from kbackup.restore._plan_entry import PlanEntry
+from kbackup.restore._settings import CHANGE_STORAGE_CLASS
 from kbackup.restore.transforms._base import Renaming
-
-_CLASSES = "velero.io/change-storage-class"
 
 
 class Met(dict[str, str]):
@@ -66,9 +65,11 @@ class Mappings:
                 each = each.renaming_by(names)  # noqa: PLW2901 - an equal one
             transforms.append(each)
         settings = dict(options.action_settings)
-        if settings.get(_CLASSES):
-            settings[_CLASSES] = classes = Met(settings[_CLASSES])
-            met.append((_CLASSES, classes))
+        if settings.get(CHANGE_STORAGE_CLASS):
+            settings[CHANGE_STORAGE_CLASS] = classes = Met(
+                settings[CHANGE_STORAGE_CLASS]
+            )
+            met.append((CHANGE_STORAGE_CLASS, classes))
         return cls(tuple(transforms), settings, tuple(met))
 
     def sentences(self) -> Iterator[str]:
