@@ -82,6 +82,18 @@ def test_cluster_error_names_verb_thing_and_reason():
     assert (error.status, error.hint, error.retryable) == (403, "ask", False)
 
 
+@pytest.mark.parametrize(
+    ("hint", "told"),
+    [
+        ("", "plan again, and look at the new plan"),
+        ("install it", "install it, or plan again, and look at the new plan"),
+    ],
+)
+def test_an_outdated_plan_is_answered_by_a_new_one(hint, told):
+    """Whatever else helps, the way out is told each time."""
+    assert errors.PlanOutdatedError("the archive is another", hint=hint).hint == told
+
+
 def test_traceback_shows_the_hint():
     """Whoever sees only a traceback, as in a notebook, reads what to do as well."""
     error = errors.InvalidSpecError(

@@ -37,12 +37,12 @@ from kbackup.plugins._run import Run
 
 T = TypeVar("T")
 
-_BUILT_IN = "kbackup.actions"
+_BUILT_IN = "kbackup.actions."
 
 
 def is_built_in(action: object) -> bool:
     """Whether an action is kbackup's own: it comes back, and quotes nothing hidden."""
-    return type(action).__module__.startswith(_BUILT_IN)
+    return f"{type(action).__module__}.".startswith(_BUILT_IN)
 
 
 @overload

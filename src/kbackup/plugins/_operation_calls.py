@@ -22,6 +22,8 @@ from kbackup.plugins._item_actions import BackupInput, OperationInput, RestoreIn
 
 T = TypeVar("T")
 
+_UNTOLD = "its action says why in words that may quote the item"
+
 
 def keep(outcome: Future[T], call: Callable[[], T]) -> T:
     """Call for somebody who may be gone by then: the future has the outcome as well."""
@@ -54,13 +56,19 @@ def begin(
     return operation
 
 
-def progress(action: Any, given: OperationInput) -> OperationStatus:
-    """Return the status of an operation, as far as it is now."""
+def progress(action: Any, given: OperationInput, *, hide: bool) -> OperationStatus:
+    """Return the status of an operation, as far as it is now.
+
+    With *hide* without the words of the action: they may quote the item.
+    """
     answer = _method(action, "progress")(given)
     if not isinstance(answer, OperationProgress):
         kind = type(answer).__name__
         raise WrongAnswerError(f"progress returned a {kind}, not an OperationProgress")
     status = _advanced(given.operation.status, answer)
+    if hide:
+        told = _UNTOLD if status.error else ""
+        status = attrs.evolve(status, error=told, description="")
     dump_json(status)
     return status
 

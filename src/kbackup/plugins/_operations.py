@@ -267,7 +267,7 @@ class Operations:
         run, name = self._run, begun.action.name
         given = self._input(begun, self._cluster)
         try:
-            call = partial(calls.progress, begun.action, given)
+            call = partial(calls.progress, begun.action, given, hide=begun.hide)
             status = call_action(run, name, begun.item, call, hide=begun.hide)
         except KBackupError as exc:
             self._bear(begun, str(exc))

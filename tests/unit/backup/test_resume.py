@@ -570,9 +570,9 @@ def test_failures_of_both_processes_are_in_the_results(shop, copy):
     result = shop.engine().resume("b")
 
     assert result.backup.status.phase is BackupPhase.PARTIALLY_FAILED
-    assert [str(each) for each in result.results.errors] == [
-        f"secrets/shop/a: operation o-a failed: broken (plugin {NAME})"
-    ]
+    (entry,) = result.results.errors
+    assert (entry.item.name, entry.plugin) == ("a", NAME)
+    assert entry.message.startswith("operation o-a failed: its action says why")
     assert result.backup.status.backup_item_operations_completed == 1
     assert result.backup.status.backup_item_operations_failed == 1
 

@@ -241,11 +241,13 @@ def test_pauses_grow_until_an_operation_ends():
 
 def test_a_failed_operation_is_an_error_by_item_plugin_and_name(scene):
     """What the action says of a failure stands in the result and in the record."""
-    scene.follow(Action(OperationProgress(completed=True, error="disk full")))
+    failed = OperationProgress(completed=True, error="disk full")
+    scene.begin(Action(failed), kind="ConfigMap")
+    scene.operations.follow()
 
     (entry,) = scene.run.results.errors
     assert entry.message == "operation o-a failed: disk full"
-    assert (entry.item, entry.plugin) == (_given().identifier, NAME)
+    assert (entry.item, entry.plugin) == (_given(kind="ConfigMap").identifier, NAME)
     (record,) = scene.operations.records
     assert (record.status.phase, record.status.error) == ("Failed", "disk full")
 
@@ -400,6 +402,26 @@ def test_an_answer_of_the_server_about_what_is_hidden_quotes_nothing(scene, kind
     told = [*scene.run.results.errors, *scene.run.results.warnings]
     assert [entry.message.count("InvalidItemError") for entry in told] == [1, 0, 1]
     assert "hunter2" not in str(told)
+
+
+@pytest.mark.parametrize("kind", ["Secret", "ConfigMap"])
+def test_what_is_said_of_an_operation_on_what_is_hidden_is_not_repeated(scene, kind):
+    """Neither in the results nor in the record, nor to observers."""
+    half = OperationProgress(n_completed=1, n_total=2, description="copying hunter2")
+    failed = OperationProgress(completed=True, error="refused: hunter2")
+
+    scene.begin(Action(half, failed), kind=kind, hide=kind == "ConfigMap")
+    scene.operations.follow()
+
+    (entry,) = scene.run.results.errors
+    assert entry.message == (
+        "operation o-a failed: its action says why in words that may quote the item"
+    )
+    (record,) = scene.operations.records
+    told = [event for event in scene.events if isinstance(event, OperationProgressed)]
+    assert record.status.phase is OperationPhase.FAILED
+    assert [event.n_completed for event in told][:2] == [0, 1]
+    assert "hunter2" not in repr((record, scene.events, scene.run.results))
 
 
 def test_the_writer_is_revoked_when_begin_returns(scene):
