@@ -26,7 +26,7 @@ _Grants = Mapping[_Account, tuple[ResourceIdentifier, ...]]
 def grants_of(given: BackupInput) -> tuple[ResourceIdentifier, ...]:
     """Return the ClusterRoleBindings of an account, each followed by its ClusterRole.
 
-    None where the backup leaves out what is cluster-scoped. A caller who may not list
+    Nothing where the backup leaves out what is cluster-scoped. A caller who may not list
     bindings gets one warning a run, and any other failure is one error of it.
     """
     if given.backup.spec.include_cluster_resources is False:
@@ -39,9 +39,8 @@ class _GrantsOfRun:
     """All grants, read at the first question of one run."""
 
     def __init__(self) -> None:
-        self._reading = (
-            threading.Lock()
-        )  # one for each run: a slow one holds up no other
+        # One for each run: a slow one holds up no other.
+        self._reading = threading.Lock()
         self._grants: _Grants | None = None
 
     def read(self, given: BackupInput, run: Run) -> _Grants:

@@ -14,6 +14,7 @@ from kbackup.models import ResourceSelector
 from kbackup.plugins import RestoreInput, RestoreOutput
 
 _HEADLESS = "None"  # the API's word for a Service that has no address
+_HEALTH_CHECK = "healthCheckNodePort"
 
 _Asked = Callable[[JSONObject], bool]
 
@@ -105,9 +106,6 @@ def _without_health_check_port(service: JSONObject, stored: JSONObject) -> JSONO
         if f"f:{_HEALTH_CHECK}" in mapping_at(entry, "fieldsV1", "f:spec"):
             return service
     return without(service, ("spec",), (_HEALTH_CHECK,))
-
-
-_HEALTH_CHECK = "healthCheckNodePort"
 
 
 def _last_applied(stored: JSONObject) -> JSONObject | None:

@@ -7,7 +7,7 @@ tells the run; nothing here talks to the cluster. Called by the steps of `_stori
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import attrs
 
@@ -370,6 +370,13 @@ def report_overlong(items: Sequence[ResourceIdentifier], run: Run) -> None:
             "the name is so long that Velero will not be able to read this backup",
             item=identifier,
         )
+
+
+def report_passed_over(counts: Mapping[str, int], run: Run) -> None:
+    """Tell of items about which an action was not asked, since it once did not come back."""
+    for name, count in counts.items():
+        missed = plural(count, "item")
+        run.error(f"{name} did not come back and was not asked about {missed}")
 
 
 def report_end(missing: Iterable[MissingReference], ledger: Ledger, run: Run) -> None:

@@ -199,10 +199,7 @@ class _Again:
             tried |= placed.keys()
             wanted = dict.fromkeys(self._ledger.wanted, "")
             self._ledger.wanted = {}
-        for name, count in runners.passed_over.items():
-            self._run.error(
-                f"{name} did not come back and was not asked about {count} items"
-            )
+        coverage.report_passed_over(runners.passed_over, self._run)
         coverage.report_overlong(backupper.overlong, self._run)
 
     def _backupper(

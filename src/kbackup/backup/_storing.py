@@ -421,8 +421,7 @@ class _Storing:
         coverage.report_hooks(self._request, ledger, run)
         report_new_types(self._request, run, ledger)
         report_unserved_lists(self._unserved, self._request, run, ledger)
-        for name, count in self._runners.passed_over.items():
-            run.error(f"{name} did not come back and was not asked about {count} items")
+        coverage.report_passed_over(self._runners.passed_over, run)
         ledger.volumes = claim_records(self._claims, self._reads, run)
         coverage.report_volumes(self._request.backup.spec, ledger, run)
         coverage.report_snapshots(self._lists, run, ledger)

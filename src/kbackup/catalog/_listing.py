@@ -11,7 +11,7 @@ from enum import StrEnum
 import attrs
 
 from kbackup._kits.clock import Clock
-from kbackup._kits.words import first_few
+from kbackup._kits.words import first_few, plural
 from kbackup._kits.workers import map_ordered
 from kbackup.archive import ArchiveReader
 from kbackup.catalog._archives import Archives
@@ -400,7 +400,7 @@ def _present(
 
 def _missing_text(missing: tuple[ResourceIdentifier, ...]) -> str:
     return (
-        f"its archive lacks {len(missing)} items that its operations name, "
+        f"its archive lacks {plural(len(missing), 'item')} that its operations name, "
         f"the first is {missing[0]}"
     )
 

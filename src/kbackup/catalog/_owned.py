@@ -86,12 +86,12 @@ def _owned(store: ObjectStore, name: str, manifest: Manifest | None) -> Iterator
     if manifest is not None:
         moved = [each for each in manifest.volumes if each.data not in {"", "none"}]
         if moved:
-            yield f"data of {len(moved)} volumes"
-    for side, words, owns in _OWNERS:
+            yield f"data of {plural(len(moved), 'volume')}"
+    for side, noun, where, owns in _OWNERS:
         held = _listed(store, name, manifest, side)
         count = sum(1 for each in held if owns(each))
         if count:
-            yield f"{count} {words}"
+            yield f"{plural(count, noun)}{where}"
 
 
 def _begun(store: ObjectStore, name: str, manifest: Manifest | None) -> Iterator[Begun]:
@@ -131,19 +131,22 @@ _ENDED = frozenset({OperationPhase.COMPLETED, OperationPhase.FAILED})
 _OWNERS = (
     (
         SideFile.VOLUME_SNAPSHOTS,
-        "native snapshots",
+        "native snapshot",
+        "",
         lambda each: bool(value_at(each, "status", "providerSnapshotID")),
     ),
     (
         SideFile.POD_VOLUME_BACKUPS,
-        "snapshots in repositories",
+        "snapshot",
+        " in repositories",
         lambda each: bool(value_at(each, "status", "snapshotID")),
     ),
-    (SideFile.CSI_VOLUME_SNAPSHOT_CONTENTS, "CSI snapshots", bool),
-    (SideFile.ITEM_OPERATIONS, "operations", lambda each: _ended(each) is None),
+    (SideFile.CSI_VOLUME_SNAPSHOT_CONTENTS, "CSI snapshot", "", bool),
+    (SideFile.ITEM_OPERATIONS, "operation", "", lambda each: _ended(each) is None),
     (
         SideFile.VOLUME_INFO,
-        "volumes with data elsewhere",
+        "volume",
+        " with data elsewhere",
         lambda each: (
             bool(value_at(each, "backupMethod")) and not value_at(each, "skipped")
         ),

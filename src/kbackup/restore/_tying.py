@@ -94,9 +94,7 @@ class Tier:
         except ClusterError as exc:
             answer, reason = self._server.take(entry, exc, create=False)
             if answer is not Answer.FAIL:
-                return Attempt(
-                    reason=reason
-                )  # what moved in between is looked at again
+                return Attempt(reason=reason)  # it moved: it is looked at again
             names = ", ".join(entry.ties)
             return Attempt(action=FAILED, reason=f"not tied again to {names}: {reason}")
         return Attempt(action=UPDATED, reason=entry.reason)

@@ -199,7 +199,7 @@ def test_delete_goes_on_after_one_that_is_refused(backed_up, monkeypatch, output
 
     def refusing(store, name, **options):
         if name == "two":
-            raise BackupOwnsDataError(name, "1 native snapshots", hint="see to it")
+            raise BackupOwnsDataError(name, "1 native snapshot", hint="see to it")
         return delete(store, name, **options)
 
     monkeypatch.setattr(BackupStore, "delete", refusing)
