@@ -296,12 +296,13 @@ class _ObedientConnection(HTTPConnection):
             _running.wire.notice(connected)
         return connected
 
-    def request(self, *args: Any, **kwargs: Any) -> None:  # type: ignore[override] # passed on
+    def request(self, *args: Any, **kwargs: Any) -> None:
         """Send a request: its head and its body at once."""
         if _running.exchange is None:
             super().request(*args, **kwargs)
             return
-        self._parts = parts = []
+        parts: list[bytes] = []
+        self._parts = parts
         if self.sock is not None:  # else it is the time to connect
             self.timeout = _LOOK_EVERY
         try:
