@@ -251,7 +251,7 @@ class FailedList:
 def report_failed_list(failed: FailedList, run: Run, ledger: Ledger) -> None:
     """Record a LIST that failed or ended early."""
     task, error, listed = failed.task, failed.error, failed.tally.listed
-    early = f" after {listed} items" if listed else ""
+    early = f" after {plural(listed, 'item')}" if listed else ""
     reason = f"the list ended early{early}: {error}" if early else str(error)
     if task.is_of_copies:
         reason = f"in version {task.resource.version}: {reason}"

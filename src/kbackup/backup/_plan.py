@@ -109,7 +109,7 @@ class BackupPlan:
         ]
 
     def _told(self) -> str:
-        told = f"{self.total} objects would be stored"
+        told = f"{plural(self.total, 'object')} would be stored"
         if self.hooked_pods:
             told = f"{told}; hooks would run in {plural(self.hooked_pods, 'Pod')}"
         return told

@@ -289,10 +289,9 @@ def _counts(
     record: Record, manifest: Manifest, summary: ArchiveSummary
 ) -> Iterator[str]:
     """Say which of the manifest's counts are not those of the archive."""
+    items = plural(summary.items, "item")
     if summary.items != manifest.items:
-        yield (
-            f"the archive has {summary.items} items, the manifest says {manifest.items}"
-        )
+        yield f"the archive has {items}, the manifest says {manifest.items}"
     if summary.entries != manifest.entries:
         yield (
             f"the archive has {summary.entries} entries, the manifest says "
@@ -300,10 +299,7 @@ def _counts(
         )
     progress = record.backup.status.progress
     if progress is not None and progress.items_backed_up != summary.items:
-        yield (
-            f"the archive has {summary.items} items, the record says "
-            f"{progress.items_backed_up}"
-        )
+        yield f"the archive has {items}, the record says {progress.items_backed_up}"
     stored = Counter[GroupResource]()
     for each in manifest.lists:
         stored[each.resource] += each.stored

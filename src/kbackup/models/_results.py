@@ -282,7 +282,8 @@ class BackupResult:
         status = self.backup.status
         items = status.progress.items_backed_up if status.progress is not None else 0
         return (
-            f"{self.backup.name}: {status.phase}, {items} items, {_sums(self.results)}"
+            f"{self.backup.name}: {status.phase}, {plural(items, 'item')}, "
+            f"{_sums(self.results)}"
         )
 
     @property

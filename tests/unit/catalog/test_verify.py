@@ -188,7 +188,7 @@ def test_record_and_archive_disagree(store, monkeypatch):
 
     problems = store.verify("shop").problems
 
-    assert "the archive has 1 items, the record says 2" in problems
+    assert "the archive has 1 item, the record says 2" in problems
 
 
 def test_incomplete_is_a_problem(store, root):

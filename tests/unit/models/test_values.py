@@ -297,6 +297,16 @@ def test_a_backup_ends_with_the_code_of_its_phase(phase, items, code):
     assert BackupResult(backup=Backup(status=status)).exit_code == code
 
 
+def test_a_backup_of_one_item_is_not_told_of_as_of_several():
+    """Whoever reads a result reads a sentence."""
+    progress = Progress(total_items=1, items_backed_up=1)
+    status = BackupStatus(phase=BackupPhase.COMPLETED, progress=progress)
+
+    told = str(BackupResult(backup=Backup(status=status)))
+
+    assert "Completed, 1 item, 0 warnings, 0 errors" in told
+
+
 @pytest.mark.parametrize(
     ("phase", "items", "code"),
     [
