@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from kbackup.catalog import BackupStore
     from kbackup.cluster import Cluster
 
+_VERBS = ("list", "create", "patch")
 _WRITES = (
     "namespaces",
     "secrets",
@@ -157,7 +158,7 @@ def _discovery(cluster: Cluster) -> Iterator[Finding]:
     """Count the served types and name the API groups that do not answer."""
     discovery = cluster.discover()
     yield Finding("types", "ok", f"{len(discovery.resources)} served")
-    customs = discovery.resolve("customresourcedefinitions.apiextensions.k8s.io")
+    customs = discovery.get(well_known.CRDS)
     if customs is not None:
         number = sum(1 for _ in cluster.list(customs))
         yield Finding("custom resources", "ok", plural(number, "definition"))
@@ -171,10 +172,8 @@ def _rights(cluster: Cluster) -> Iterator[Finding]:
     """Say what the caller may list and create."""
     for name in _WRITES:
         resource = GroupResource.parse(name)
-        may = [
-            verb for verb in ("list", "create", "patch") if cluster.may(verb, resource)
-        ]
-        status = "ok" if len(may) == len(("list", "create", "patch")) else "warning"
+        may = [verb for verb in _VERBS if cluster.may(verb, resource)]
+        status = "ok" if len(may) == len(_VERBS) else "warning"
         yield Finding(f"rights on {name}", status, ", ".join(may) or "none")
 
 
