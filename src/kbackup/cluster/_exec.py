@@ -284,8 +284,9 @@ def read_exit_code(subject: Subject, raw: bytes) -> int:
         return 0
     details = status.get("details") or {}
     for cause in details.get("causes") or ():
-        if cause.get("reason") == "ExitCode":
-            return int(cause["message"])
+        code = str(cause.get("message"))
+        if cause.get("reason") == "ExitCode" and code.isdecimal():
+            return int(code)
     raise ExecError(
         subject.verb,
         subject.resource,

@@ -372,6 +372,10 @@ def test_nobody_listens(write_kubeconfig):
         (b'{"status":"Failure","message":"no runtime"}', "no runtime"),
         (b'{"status":"Failure","reason":"InternalError"}', "InternalError"),
         (b"{}", "unknown reason"),
+        (
+            b'{"message":"odd","details":{"causes":[{"reason":"ExitCode"}]}}',
+            "odd",
+        ),
     ],
 )
 def test_not_run(raw, words):
