@@ -15,7 +15,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import urllib3
-from urllib3.exceptions import ClosedPoolError, HTTPError
+from urllib3.exceptions import (
+    ClosedPoolError,
+    ConnectTimeoutError,
+    HTTPError,
+    ProxyError,
+)
 from urllib3.util.ssl_ import create_urllib3_context
 
 from kbackup.cluster._addresses import require_url
@@ -87,6 +92,12 @@ class Connections:
             except ClosedPoolError:  # cleared meanwhile; nothing was sent
                 self._pool = self._manager.connection_from_url(self.server)
                 return self._pool.urlopen(method, self._prefix + target, **how)
+            except ProxyError as exc:
+                # Of a proxy that is given up urllib3 says this only where the thread
+                # that was connecting has closed the connection before it looks.
+                if isinstance(exc.original_error, ConnectTimeoutError):
+                    raise exc.original_error from None  # whose cause it is
+                raise
 
     def open_socket(self, exchange: Exchange) -> socket.socket:
         """Open a connection outside the pool, through TLS and proxies as in it.

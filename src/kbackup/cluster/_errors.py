@@ -220,7 +220,9 @@ def describe_failure(error: BaseException) -> str:
 def _system_reason(error: BaseException) -> str:
     """The words of a proxy, the operating system or OpenSSL somewhere below *error*."""
     seen: BaseException | None = error
-    while seen is not None:
+    passed: set[int] = set()
+    while seen is not None and id(seen) not in passed:  # a chain may be a ring
+        passed.add(id(seen))
         if refused := _REFUSED_TUNNEL.match(str(seen)):
             return refused[1]
         reason = getattr(seen, "strerror", None) or getattr(seen, "verify_message", "")

@@ -13,6 +13,7 @@ from kbackup.cluster import causes
 from kbackup.cluster._errors import (
     _MESSAGES,
     Subject,
+    describe_failure,
     error_from_answer,
     error_from_exception,
 )
@@ -156,3 +157,12 @@ def test_command_not_run(raw):
     """A command that could not be started is an error with the server's words."""
     with pytest.raises(ExecError, match="no such container"):
         read_exit_code(SUBJECT, raw)
+
+
+def test_causes_in_a_ring():
+    """Two exceptions that name each other as their cause are told of, once."""
+    first = urllib3.exceptions.ConnectTimeoutError("a")
+    second = urllib3.exceptions.ProxyError("b", first)
+    first.__cause__, second.__cause__ = second, first
+
+    assert describe_failure(first) == "no connection in time"

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import attrs
 import pytest
 from listener import Listener
+from urllib3.exceptions import ConnectTimeoutError, ProxyError
 
 from kbackup._kits.workers import Cancelled, CancelToken
 from kbackup.cluster import Cluster, _exchange
@@ -438,3 +439,16 @@ def test_not_connected_in_time(stubborn, connect, hurried):
         connect("https", settings=soon, **proxy).delete(MAPS, "a", namespace="x")
 
     assert stubborn.gave_up.wait(10)
+
+
+def test_a_proxy_that_urllib3_takes_for_one_that_refuses(connect, monkeypatch):
+    """Which it is depends on who closed the connection first; it was not in time."""
+    late = ConnectTimeoutError("not connected")
+
+    def refuse(*_, **__):
+        raise ProxyError("Unable to connect to proxy", late) from late
+
+    monkeypatch.setattr("urllib3.HTTPConnectionPool.urlopen", refuse)
+
+    with pytest.raises(ClusterUnreachableError, match="no connection in time"):
+        connect().delete(MAPS, "a", namespace="x")
