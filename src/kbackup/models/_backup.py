@@ -17,6 +17,7 @@ from kbackup.models._model import (
     Model,
     instant,
     mapping,
+    naming,
     sequence,
     strings,
 )
@@ -60,7 +61,7 @@ _TERMINAL = frozenset(
 )
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=naming)
 class TemplateMetadata(Model):
     """What a schedule's template says about the metadata of its backups."""
 
@@ -152,7 +153,7 @@ class Progress(Model):
     items_backed_up: int = 0
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=naming)
 class BackupStatus(Model):
     """What came of a backup.
 

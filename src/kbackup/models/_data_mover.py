@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import attrs
 
-from kbackup.models._model import ALWAYS, Document, Model, instant, mapping
+from kbackup.models._model import ALWAYS, Document, Model, instant, mapping, naming
 from kbackup.models._objects import ObjectMeta
 from kbackup.models._volumes import DataPhase, DataProgress
 
@@ -23,7 +23,7 @@ class CSISnapshotSpec(Model):
     driver: str = ""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=naming)
 class DataUploadSpec(Model):
     """What is moved to the store.
 
@@ -43,7 +43,7 @@ class DataUploadSpec(Model):
     operation_timeout: timedelta | None = None
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=naming)
 class DataUploadStatus(Model):
     """What came of an upload.
 
@@ -86,7 +86,7 @@ class TargetVolume(Model):
     namespace: str = attrs.field(default="", metadata=ALWAYS)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=naming)
 class DataDownloadSpec(Model):
     """What is moved back, and where to."""
 
@@ -102,7 +102,7 @@ class DataDownloadSpec(Model):
     snapshot_size: int = 0
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=naming)
 class DataDownloadStatus(Model):
     """What came of a download."""
 

@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 
 from kbackup.models._meta import LabelSelector
-from kbackup.models._model import ALWAYS, Model, sequence, strings
+from kbackup.models._model import ALWAYS, Model, naming, sequence, strings
 
 
 class HookErrorMode(StrEnum):
@@ -23,7 +23,7 @@ class HookErrorMode(StrEnum):
     FAIL = "Fail"
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=naming)
 class ExecHook(Model):
     """A command to run in a container of a Pod that is backed up.
 
@@ -49,7 +49,7 @@ class BackupResourceHook(Model):
     exec: ExecHook | None = attrs.field(default=None, metadata=ALWAYS)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=naming)
 class BackupResourceHookSpec(Model):
     """Which Pods a backup runs which hooks in; empty lists are all."""
 
@@ -63,7 +63,7 @@ class BackupResourceHookSpec(Model):
     post: tuple[BackupResourceHook, ...] = attrs.field(default=(), converter=sequence)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=naming)
 class BackupHooks(Model):
     """All hooks of a backup."""
 
@@ -72,7 +72,7 @@ class BackupHooks(Model):
     )
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=naming)
 class ExecRestoreHook(Model):
     """A command to run in a container of a restored Pod.
 
@@ -95,7 +95,7 @@ class ExecRestoreHook(Model):
     wait_for_ready: bool | None = None
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=naming)
 class InitRestoreHook(Model):
     """Init containers to add to a restored Pod.
 
@@ -118,7 +118,7 @@ class RestoreResourceHook(Model):
     init: InitRestoreHook | None = None
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=naming)
 class RestoreResourceHookSpec(Model):
     """Which Pods a restore runs which hooks in; empty lists are all."""
 
@@ -133,7 +133,7 @@ class RestoreResourceHookSpec(Model):
     )
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=naming)
 class RestoreHooks(Model):
     """All hooks of a restore."""
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 import attrs
 
 from kbackup.models._fields import check_config, keep_odd
-from kbackup.models._model import ALWAYS, Document, Model, instant, mapping
+from kbackup.models._model import ALWAYS, Document, Model, instant, mapping, naming
 from kbackup.models._objects import ObjectMeta, SecretKeySelector
 
 
@@ -85,7 +85,7 @@ class BackupStorageLocationSpec(Model):
         return self.access_mode is AccessMode.READ_ONLY
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=naming)
 class BackupStorageLocationStatus(Model):
     """What was found when the location was last tried.
 
@@ -128,7 +128,7 @@ class BackupStorageLocation(Document):
         return self.metadata.name
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=naming)
 class VolumeSnapshotLocationSpec(Model):
     """Who makes native snapshots, and where."""
 

@@ -14,7 +14,7 @@ import msgspec
 
 from kbackup._kits.words import one_line, qualified
 from kbackup.errors import ArchiveCorruptError
-from kbackup.models._model import Model, sequence, strings
+from kbackup.models._model import Model, naming, sequence, strings
 
 
 class GroupResource(msgspec.Struct, frozen=True, order=True, gc=False):
@@ -151,7 +151,7 @@ class ServerVersion:
     minor: str = ""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=naming)
 class ResourceSelector:
     """Which items an action is for; empty lists and an empty selector are everything.
 
@@ -171,7 +171,7 @@ class ResourceSelector:
     label_selector: str = ""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=naming)
 class LabelRequirement(Model):
     """One expression of a label selector.
 
@@ -204,7 +204,7 @@ class LabelRequirement(Model):
         }[self.operator]
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=naming)
 class LabelSelector(Model):
     """Kubernetes' label selector; all parts must hold, an empty one selects all.
 

@@ -6,7 +6,8 @@ spelling a field has in a document is for `_names`, how it gets there for `_code
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import functools
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -35,6 +36,27 @@ def _default(field: attrs.Attribute[Any]) -> Any:
     """Return what a field holds unless it is given; `attrs.NOTHING`: it must be."""
     factory = getattr(field.default, "factory", None)
     return field.default if factory is None else factory()
+
+
+def naming(cls: type, fields: list[attrs.Attribute[Any]]) -> list[attrs.Attribute[Any]]:
+    """Let converters say whose field it is that they refuse; a ``field_transformer``."""
+    return [
+        field.evolve(converter=_named(field.converter, f"{cls.__name__}.{field.name}"))
+        if field.converter
+        else field
+        for field in fields
+    ]
+
+
+def _named(convert: Any, where: str) -> Callable[[Any], Any]:
+    @functools.wraps(convert)
+    def converted(value: Any) -> Any:
+        try:
+            return convert(value)
+        except (TypeError, ValueError) as exc:
+            raise type(exc)(f"{where}: {exc}") from None
+
+    return converted
 
 
 @attrs.frozen(kw_only=True)
@@ -108,6 +130,8 @@ def instant(value: datetime | None) -> datetime | None:
     """
     if value is None:
         return None
+    if not isinstance(value, datetime):
+        raise TypeError(f"expected a datetime, got a {type(value).__name__}")
     if value.tzinfo is None:
         raise ValueError(f"{value} has no time zone")
     return value.astimezone(UTC).replace(microsecond=0)

@@ -7,7 +7,15 @@ from datetime import datetime
 
 import attrs
 
-from kbackup.models._model import ALWAYS, Model, instant, mapping, sequence, strings
+from kbackup.models._model import (
+    ALWAYS,
+    Model,
+    instant,
+    mapping,
+    naming,
+    sequence,
+    strings,
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -22,7 +30,7 @@ class OwnerReference(Model):
     block_owner_deletion: bool | None = None
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=naming)
 class ObjectMeta(Model):
     """The metadata of an object; ``managedFields`` are kept in `extra`, unread.
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 import attrs
 
 from kbackup.models._meta import GroupResource, ResourceIdentifier
-from kbackup.models._model import ALWAYS, Model, instant
+from kbackup.models._model import ALWAYS, Model, instant, naming
 
 
 class OperationPhase(StrEnum):
@@ -35,6 +35,9 @@ class ItemReference(Model):
         """Make a reference to an item."""
         if isinstance(identifier, ItemReference):
             return identifier
+        if not isinstance(identifier, ResourceIdentifier):
+            given = type(identifier).__name__
+            raise TypeError(f"expected a ResourceIdentifier, got a {given}")
         return cls(
             group=identifier.group_resource.group,
             resource=identifier.group_resource.resource,
@@ -56,10 +59,12 @@ def _reference(item: ResourceIdentifier | ItemReference) -> ItemReference:
 def _references(
     items: Iterable[ResourceIdentifier | ItemReference],
 ) -> tuple[ItemReference, ...]:
+    if not isinstance(items, Iterable):
+        raise TypeError(f"expected a list, got a {type(items).__name__}")
     return tuple(ItemReference.of(item) for item in items)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=naming)
 class ItemOperationSpec(Model):
     """Who started what for which item.
 
@@ -85,7 +90,7 @@ class ItemOperationSpec(Model):
     )
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=naming)
 class OperationStatus(Model):
     """How far an operation is.
 

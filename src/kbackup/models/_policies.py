@@ -15,7 +15,7 @@ import attrs
 
 from kbackup.errors import CodecError
 from kbackup.models._meta import LabelSelector
-from kbackup.models._model import ALWAYS, Model, mapping, sequence, strings
+from kbackup.models._model import ALWAYS, Model, mapping, naming, sequence, strings
 
 
 class VolumeActionType(StrEnum):
@@ -48,7 +48,7 @@ class NFSCondition(Model):
     path: str = ""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=naming)
 class CSICondition(Model):
     """A CSI volume; an empty field is any."""
 
@@ -58,7 +58,7 @@ class CSICondition(Model):
     volume_attributes: Mapping[str, str] = attrs.field(factory=dict, converter=mapping)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=naming)
 class VolumeConditions(Model):
     """Which volumes a policy is for: all conditions that are given must hold.
 
@@ -79,7 +79,7 @@ class VolumeConditions(Model):
     pvc_phase: tuple[str, ...] = attrs.field(default=(), converter=strings)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=naming)
 class VolumeAction(Model):
     """What a policy does with a volume."""
 
@@ -101,7 +101,7 @@ class VolumePolicy(Model):
     action: VolumeAction = attrs.field(metadata=ALWAYS)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=naming)
 class IncludeExcludePolicy(Model):
     """Filters by scope that yield to the backup's own; no ``*``."""
 
@@ -121,7 +121,7 @@ class IncludeExcludePolicy(Model):
     )
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=naming)
 class ResourcePolicies(Model):
     """What a backup does with which volumes."""
 
@@ -162,7 +162,7 @@ class MatchRule(Model):
     value: str = attrs.field(default="", metadata=ALWAYS, repr=False)  # of a Secret?
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=naming)
 class ModifierConditions(Model):
     """Which items a rule is for: all conditions that are given must hold.
 
@@ -181,7 +181,7 @@ class ModifierConditions(Model):
     matches: tuple[MatchRule, ...] = attrs.field(default=(), converter=sequence)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=naming)
 class JSONPatch(Model):
     """One operation of a JSON patch.
 
@@ -208,7 +208,7 @@ class PatchData(Model):
     patch_data: str = attrs.field(default="", metadata=ALWAYS, repr=False)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=naming)
 class ResourceModifierRule(Model):
     """Which items, and how to change them: exactly one of the three kinds of patch."""
 
@@ -224,7 +224,7 @@ class ResourceModifierRule(Model):
     )
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=naming)
 class ResourceModifiers(Model):
     """How a restore changes which items; all rules that match apply, in order.
 

@@ -7,7 +7,15 @@ from enum import StrEnum
 
 import attrs
 
-from kbackup.models._model import ALWAYS, Document, Model, instant, sequence, strings
+from kbackup.models._model import (
+    ALWAYS,
+    Document,
+    Model,
+    instant,
+    naming,
+    sequence,
+    strings,
+)
 from kbackup.models._objects import ObjectMeta
 
 
@@ -46,7 +54,7 @@ class DeleteBackupRequestSpec(Model):
     backup_name: str = attrs.field(default="", metadata=ALWAYS)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=naming)
 class DeleteBackupRequestStatus(Model):
     """How far the deletion is, and what failed."""
 
@@ -82,7 +90,7 @@ class DownloadRequestSpec(Model):
     target: DownloadTarget = attrs.field(factory=DownloadTarget, metadata=ALWAYS)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=naming)
 class DownloadRequestStatus(Model):
     """Where the file can be fetched, and until when."""
 
@@ -118,7 +126,7 @@ class ServerPlugin(Model):
     kind: str = attrs.field(default="", metadata=ALWAYS)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=naming)
 class ServerStatusRequestStatus(Model):
     """What the server says of itself."""
 

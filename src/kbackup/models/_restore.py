@@ -17,6 +17,7 @@ from kbackup.models._model import (
     Model,
     instant,
     mapping,
+    naming,
     sequence,
     strings,
 )
@@ -47,7 +48,7 @@ class ExistingResourcePolicy(StrEnum):
     UPDATE = "update"
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=naming)
 class RestoreStatusSpec(Model):
     """Of which types the status is restored as well.
 
@@ -118,7 +119,7 @@ class RestoreProgress(Model):
     items_restored: int = 0
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=naming)
 class RestoreStatus(Model):
     """What came of a restore."""
 

@@ -15,7 +15,7 @@ from kbackup._kits.views import Table, html_of
 from kbackup._kits.words import and_more, plural
 from kbackup.models._backup import Backup, BackupPhase
 from kbackup.models._meta import GroupResource, ResourceIdentifier
-from kbackup.models._model import mapping, sequence
+from kbackup.models._model import mapping, naming, sequence
 from kbackup.models._restore import Restore, RestorePhase
 
 # The keys of Velero's results; below the last one there is a key for each namespace.
@@ -64,7 +64,7 @@ class ResultEntry:
         return f"{text} (plugin {self.plugin})" if self.plugin else text
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=naming)
 class Results:
     """The warnings and errors of a run, in the order of their appearance."""
 
@@ -138,7 +138,7 @@ def _texts(data: Any, path: str) -> list[str]:
     return messages
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=naming)
 class ListRecord:
     """How one type was read from the cluster.
 
@@ -187,7 +187,7 @@ def _time(instant: datetime | None) -> str | None:
     return None if instant is None else format_time(instant)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=naming)
 class RunReport:
     """What a run cost.
 
@@ -322,7 +322,7 @@ class ItemOutcome:
     left_alone: bool = False
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, field_transformer=naming)
 class RestoreResult:
     """What a restore ended with.
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 import attrs
 
 from kbackup.models._backup import BackupSpec
-from kbackup.models._model import ALWAYS, Document, Model, instant, strings
+from kbackup.models._model import ALWAYS, Document, Model, instant, naming, strings
 from kbackup.models._objects import ObjectMeta
 
 
@@ -36,7 +36,7 @@ class ScheduleSpec(Model):
     skip_immediately: bool | None = None
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=naming)
 class ScheduleStatus(Model):
     """What a schedule did last."""
 

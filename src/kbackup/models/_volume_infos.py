@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import attrs
 
-from kbackup.models._model import ALWAYS, Model, instant, mapping
+from kbackup.models._model import ALWAYS, Model, instant, mapping, naming
 
 
 class VolumeMethod(StrEnum):
@@ -91,7 +91,7 @@ def _optional_mapping(values: Mapping[str, str] | None) -> dict[str, str] | None
     return None if values is None else mapping(values)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=naming)
 class PVInfo(Model):
     """What a newly provisioned volume is given of the original one."""
 
@@ -101,7 +101,7 @@ class PVInfo(Model):
     )
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=naming)
 class VolumeInfo(Model):
     """What a backup did with one volume.
 

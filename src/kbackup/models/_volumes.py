@@ -14,6 +14,7 @@ from kbackup.models._model import (
     Model,
     instant,
     mapping,
+    naming,
     sequence,
 )
 from kbackup.models._objects import ObjectMeta, ObjectReference
@@ -93,7 +94,7 @@ class DataProgress(Model):
     bytes_done: int = 0
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=naming)
 class PodVolumeBackupSpec(Model):
     """Which volume of which Pod is backed up, and where to.
 
@@ -113,7 +114,7 @@ class PodVolumeBackupSpec(Model):
     cancel: bool = False
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=naming)
 class PodVolumeBackupStatus(Model):
     """What came of a Pod volume's backup.
 
@@ -147,7 +148,7 @@ class PodVolumeBackup(Document):
     )
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=naming)
 class PodVolumeRestoreSpec(Model):
     """Which repository snapshot goes into which volume of which Pod."""
 
@@ -163,7 +164,7 @@ class PodVolumeRestoreSpec(Model):
     snapshot_size: int = 0
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=naming)
 class PodVolumeRestoreStatus(Model):
     """What came of a Pod volume's restore."""
 
@@ -191,7 +192,7 @@ class PodVolumeRestore(Document):
     )
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=naming)
 class RepositoryMaintenance(Model):
     """One run of a repository's maintenance; `result` is Succeeded or Failed."""
 
@@ -201,7 +202,7 @@ class RepositoryMaintenance(Model):
     message: str = ""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=naming)
 class BackupRepositorySpec(Model):
     """Whose volumes a repository holds, and where.
 
@@ -218,7 +219,7 @@ class BackupRepositorySpec(Model):
     repository_config: Mapping[str, str] = attrs.field(factory=dict, converter=mapping)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=naming)
 class BackupRepositoryStatus(Model):
     """Whether a repository is usable, and when it was looked after."""
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 import attrs
 import pytest
 
+from kbackup import models
 from kbackup.errors import InvalidConfigError, InvalidSpecError
 from kbackup.models import (
     BackupHooks,
@@ -36,6 +37,15 @@ REFUSALS = {
     ObjectStorage: InvalidConfigError,
 }
 FIELDS = [(cls, field.name) for cls in REFUSALS for field in attrs.fields(cls)]
+
+
+PARTS = [  # what stands in specifications and records: no check of all fields at once
+    (cls, field.name)
+    for cls in map(vars(models).get, models.__all__)
+    if attrs.has(cls) and cls not in REFUSALS
+    for field in attrs.fields(cls)
+    if field.converter and field.name != "extra"
+]
 
 
 class Odd:
@@ -211,3 +221,18 @@ def test_what_can_be_meant_is_taken():
         ttl=timedelta(hours=1),
     )
     assert BackupStorageLocationSpec(credential=SecretKeySelector(key="a"))
+
+
+@pytest.mark.parametrize("value", [Odd(), "ls"], ids=["object", "string"])
+@pytest.mark.parametrize(
+    ("cls", "field"), PARTS, ids=[f"{cls.__name__}.{name}" for cls, name in PARTS]
+)
+def test_parts_name_the_field(cls, field, value):
+    """A hook's command given as a string is told as such, not how it failed inside."""
+    needed = [each.name for each in attrs.fields(cls) if each.default is attrs.NOTHING]
+    given = {**dict.fromkeys(needed), field: value}
+
+    with pytest.raises((TypeError, ValueError)) as caught:
+        cls(**given)
+
+    assert str(caught.value).startswith(f"{cls.__name__}.{field}: ")
