@@ -81,6 +81,7 @@ def look(
             request.discovery,
             lenient=asked.options.salvage,
             moved=request.conversions.moved.values(),
+            priorities=request.options.priorities or (),
         )
         items = request.conversions.applied_to(contents)
         with run.phase("plan", total=len(contents)):

@@ -18,8 +18,11 @@ from kbackup.catalog.engine import SYSTEM_NAMESPACES, SYSTEM_TABLE
 from kbackup.cluster import Discovery
 from kbackup.errors import InvalidSpecError
 from kbackup.models import GroupResource, RestoreSpec, RestoreStatusSpec, well_known
+from kbackup.restore._priorities import HIGH, LOW, SEPARATOR
 from kbackup.restore._statuses import KEPT_BY_SERVER
 
+# Who takes Velero's list and changes it is not told which of its types are not there.
+_ORDERED = frozenset({*HIGH, *LOW, SEPARATOR})
 _SYSTEM_TYPES = frozenset(str(type_) for row in SYSTEM_TABLE for type_ in row.resources)
 
 
@@ -97,6 +100,7 @@ def check_selection(
     *,
     lenient: bool,
     moved: Iterable[GroupResource] = (),
+    priorities: Iterable[str] = (),
 ) -> tuple[str, ...]:
     """Return what is worth a sentence about the names in *spec*.
 
@@ -106,11 +110,13 @@ def check_selection(
         discovery: The target's types.
         lenient: Refuse nothing: the archive is read as far as it goes.
         moved: Types that items of the backup are converted to.
+        priorities: Types in the order of the user, with its separator.
 
     Raises:
         InvalidSpecError: Something would be written that was not wanted.
     """
-    if not _names_anything(spec):
+    order = tuple(priorities)
+    if not order and not _names_anything(spec):
         return ()
     namespaces = {ref.name for ref in contents.identifiers(well_known.NAMESPACES)}
     defined = {ref.name for ref in contents.identifiers(well_known.CRDS)}
@@ -125,7 +131,8 @@ def check_selection(
     broken = sources if discovery.failures else (*sources, *types)
     if broken and not lenient:
         raise InvalidSpecError([slip.fact for slip in broken], hint=_hint(broken))
-    return tuple(map(str, (*sources, *types, *unmatched(spec, known))))
+    without_effect = (*unmatched(spec, known), *unmatched_priorities(order, known))
+    return tuple(map(str, (*sources, *types, *without_effect)))
 
 
 def absent_sources(spec: RestoreSpec, known: KnownNames) -> Iterator[Slip]:
@@ -189,6 +196,13 @@ def unmatched_statuses(asked: RestoreStatusSpec, known: KnownNames) -> Iterator[
         if is_glob(name) and not known.has_type(name):
             fact = f"restore status, excluded: {name!r} matches no type of the backup"
             yield Slip(fact, "type")
+
+
+def unmatched_priorities(order: Iterable[str], known: KnownNames) -> Iterator[Slip]:
+    """Say which types of the user's order mean none; those of the built-in order may."""
+    for name in order:
+        if name not in _ORDERED and (is_glob(name) or not known.has_type(name)):
+            yield known.no_type(name, "priorities: neither backup nor target knows")
 
 
 def _names_anything(spec: RestoreSpec) -> bool:

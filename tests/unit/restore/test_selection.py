@@ -59,6 +59,29 @@ def test_an_included_type_of_which_the_backup_has_nothing(shop):
     assert "the backup has no secrets" not in said(plan)
 
 
+def test_an_order_of_types_that_nobody_knows(shop):
+    """A mistyped type in the order is told; Velero's own, a short name and "-" are not."""
+    order = (
+        "datauploads.velero.io",
+        "svc",
+        "secretz",
+        "-",
+        "configmps",
+        "secrets",
+        "*s",
+    )
+
+    plan = shop.engine.plan("try-1", spec(), RestoreOptions(priorities=order))
+
+    told = [str(x) for x in plan.notices if "priorities" in str(x)]
+    fact = "priorities: neither backup nor target knows"
+    assert told == [
+        f"{fact} 'secretz'; the nearest type is secrets",
+        f"{fact} 'configmps'; the nearest type is configmaps",
+        f"{fact} '*s'",
+    ]
+
+
 def test_slips_of_both_kinds(shop):
     """The advice names what was meant of either kind, in one line."""
     wanted = spec(namespace_mapping={"shp": "x"}, excluded_resources=("secretz", "q9"))
