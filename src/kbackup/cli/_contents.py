@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -84,7 +84,10 @@ def logs(session: Session, name: str) -> None:
 def ls(
     session: Session, name: str, resources: tuple[str, ...], *, damaged: bool
 ) -> int:
-    """List every object in backup NAME."""
+    """List every object in backup NAME.
+
+    Exit code 1 if a type in --resources is none of the backup's.
+    """
     from kbackup.archive import TypeWords  # noqa: PLC0415 - on demand
 
     name = _meant(session, name)
@@ -108,17 +111,22 @@ def ls(
     )
     headers = ("NAMESPACE", "RESOURCE", "NAME")
     print_document(session, content, lambda: print_table(headers, rows))
-    absent = [word for word in resources if not words.meant_by(word) & present]
-    if absent or not rows:
+    unknown = [word for word in resources if not words.meant_by(word)]
+    absent = {w for w in resources if not words.meant_by(w) & present}.difference(
+        unknown
+    )
+    if absent or not (rows or unknown):
         say(f"Nothing of {', '.join(sorted(absent)) or 'any type'} is in it.")
-        _say_near(words, absent)
-    return _damage(archive)
+    _say_unknown(name, words, unknown)
+    code = _damage(archive)
+    return _FAILED if unknown else code
 
 
-def _say_near(words: TypeWords, unknown: Iterable[str]) -> None:
-    """Tell which types may have been meant by words that mean none."""
-    slips = [words.near(word) for word in unknown if not words.meant_by(word)]
-    if hint := suggestion("type", slips):
+def _say_unknown(backup: str, words: TypeWords, unknown: Sequence[str]) -> None:
+    """Name the words that mean no type of a backup, and which may have been meant."""
+    for word in unknown:
+        say(f"Error: no type {word} in backup {backup}")
+    if hint := suggestion("type", map(words.near, unknown)):
         say(f"Hint: {hint}")
 
 
@@ -161,8 +169,7 @@ def show(session: Session, name: str, item: str, *, damaged: bool) -> int:
         elif types:
             say(f"Error: backup {name} has no {item}")
         else:  # which is not an object that is not there
-            say(f"Error: no type {kind} in backup {name}")
-            _say_near(words, [kind])
+            _say_unknown(name, words, [kind])
         say_next(session, f"kbackup backup ls {name}")
         return _FAILED
     content = found[0].content

@@ -379,16 +379,19 @@ def test_ls_by_type(backed_up, word):
 @pytest.mark.parametrize(
     ("words", "facts"),
     [
-        ("deploymnts", ["Nothing of deploymnts", "nearest type is deployments.apps"]),
-        ("deploymnts,pods", ["Nothing of deploymnts is in it", "deployments.apps"]),
-        ("secrets,jobs", ["Nothing of jobs is in it"]),
+        ("deploymnts", ["no type deploymnts in", "nearest type is deployments.apps"]),
+        (
+            "deploymnts,pods",
+            ["no type deploymnts in backup shop-1", "deployments.apps"],
+        ),
+        ("secrets,jobs", ["Error: no type jobs in backup shop-1"]),
     ],
 )
-def test_ls_names_the_types_of_which_nothing_is_there(backed_up, words, facts, output):
-    """A mistyped type is not silent, beside one that is there either, whatever is printed."""
+def test_ls_refuses_a_type_that_the_backup_has_not(backed_up, words, facts, output):
+    """A mistyped type is not found, beside one that is there either, whatever is printed."""
     done = backed_up("backup", "ls", "shop-1", "--resources", words, "-o", output)
 
-    assert done.code == 0
+    assert done.code == 1
     for fact in facts:
         assert fact in done.err
     assert ("Hint: " in done.err) == (len(facts) > 1)
