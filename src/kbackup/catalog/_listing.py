@@ -352,10 +352,12 @@ class Listing:
         return missing
 
 
-def objects_by_backup(store: ObjectStore) -> Mapping[str, _Objects]:
+def objects_by_backup(
+    store: ObjectStore, prefix: str = layout.BACKUPS
+) -> Mapping[str, _Objects]:
     """Return the objects in each backup's directory, none where its name is none."""
     found: dict[str, _Objects] = {}
-    for info in store.list(layout.BACKUPS):
+    for info in store.list(prefix):
         name, slash, _ = info.key.removeprefix(layout.BACKUPS).partition("/")
         if slash:
             objects = found.setdefault(name, {})

@@ -9,6 +9,7 @@ and never what a list shows as a backup.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -29,7 +30,7 @@ from kbackup.catalog._restores import awaits_completion, is_half_deleted
 from kbackup.catalog._side_files import SHOWN, known_files, strangers
 from kbackup.catalog._trust import Record, read_manifest, read_record
 from kbackup.catalog._unended import owner_of, unended
-from kbackup.errors import BackupError, StoreError
+from kbackup.errors import BackupError, StoreAccessError, StoreError
 from kbackup.plugins import Digest, ObjectInfo, ObjectStore
 from kbackup.stores import (
     BackupFiles,
@@ -154,7 +155,7 @@ class RepairPlanner:
         """
         self._plan_deletions()
         self._plan_discards()
-        backups = objects_by_backup(self._store)
+        backups = self._look_around()
         self._plan_names(backups)
         self._plan_journals()
         self._plan_probes()
@@ -164,6 +165,23 @@ class RepairPlanner:
             damage=tuple(dict.fromkeys(self._damage)),
             left=tuple(self._left),
         )
+
+    def _look_around(self) -> Mapping[str, Mapping[str, ObjectInfo]]:
+        """Return what lies in each backup's directory; one that is refused is damage.
+
+        Such as a link, which is followed nowhere: it keeps no other from its repair. One
+        list of all would end there, that of a mirrored directory without a word.
+        """
+        if not self._directories:
+            with suppress(StoreAccessError):
+                return objects_by_backup(self._store)
+        found: dict[str, Mapping[str, ObjectInfo]] = {}
+        for prefix in self._store.list_prefixes(layout.BACKUPS):
+            try:
+                found |= objects_by_backup(self._store, prefix)
+            except StoreAccessError as exc:
+                self._damage.append(str(exc))
+        return found
 
     # --- what was deleted, and what was never finished ---------------------------------
 
@@ -294,11 +312,12 @@ class RepairPlanner:
             elif layout.is_valid_name(name):
                 for key, digest in self._expected(name).items():
                     self._judge(key, digest)
-        others = (info.key for info in self._store.list(""))
+        places = set(self._store.list_prefixes("")) - {layout.BACKUPS}
+        others = (i.key for place in sorted(places) for i in self._store.list(place))
         for key in others:
             if (name := layout.restore_of(key)) in self._live_restores:
                 self._leave(RestoreFiles(name).directory, "it is running")
-            elif not key.startswith((layout.BACKUPS, layout.PRIVATE)):
+            elif not key.startswith(layout.PRIVATE):
                 self._judge(key, None)
 
     def _expected(self, name: str) -> Mapping[str, Digest | None]:

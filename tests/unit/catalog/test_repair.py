@@ -254,6 +254,30 @@ def test_temporary_files_of_dead_writers_are_removed(root, store, late):
     assert young.exists()
 
 
+def test_a_linked_backup_keeps_no_other_from_its_repair(
+    root, store, objects, late, tmp_path
+):
+    """It is told as what cannot be repaired, and what dead runs left goes all the same."""
+    samples.make(store, "moved")
+    (root / "backups/moved").rename(tmp_path / "moved")
+    (root / "backups/moved").symlink_to(tmp_path / "moved")
+    (root / "backups/away").symlink_to(tmp_path / "not mounted")
+    objects.put("backups/dead/dead.tar.gz", b"half")
+
+    plan = late.plan_repair()
+    report = late.repair(plan)
+
+    assert steps(plan) == [("sweep", "backups/dead/")]
+    assert [text.partition(":")[0] for text in plan.damage] == [
+        "backups/away/",
+        "backups/moved/",
+    ]
+    assert "is a symbolic link, and none is followed" in plan.damage[0]
+    assert [each.result for each in report.outcomes] == [RepairResult.DONE]
+    assert not report.ok
+    assert (tmp_path / "moved/velero-backup.json").exists()
+
+
 def test_what_is_being_written_is_told_once(root, objects, late):
     """However many files a run is writing, that it lives is told in one line."""
     for directory, claims in {
@@ -466,6 +490,27 @@ def test_a_whole_backup_is_copied_its_record_last(shop, mirrored, roots):
     assert len(plan.steps) == len(list((roots[0] / "backups/shop").iterdir()))
     assert shop.repair(plan).ok
     assert shop.verify("shop").problems == ()
+
+
+def test_copies_are_made_past_a_link(shop, mirrored, roots, tmp_path):
+    """A linked directory in one place hides nothing that is there alone behind it."""
+    for key in ("backups/shop/shop.tar.gz", "restores/r/restore-r-logs.gz"):
+        if key.startswith("restores"):
+            mirrored.put(key, b"log")
+        (roots[1] / key).unlink()
+    (roots[0] / "backups/linked").symlink_to(tmp_path / "not mounted")
+    (roots[0] / "backups/zoo").mkdir()
+    alone = dump_json(samples.record_of("zoo", "uid"))
+    (roots[0] / "backups/zoo/velero-backup.json").write_bytes(alone)
+
+    plan = shop.plan_repair()
+
+    assert [(step.key, step.path) for step in plan.steps] == [
+        ("backups/shop/shop.tar.gz", str(roots[1])),
+        ("backups/zoo/velero-backup.json", str(roots[1])),
+        ("restores/r/restore-r-logs.gz", str(roots[1])),
+    ]
+    assert shop.repair(plan).ok
 
 
 def test_damaged_in_all_directories_is_told(shop, roots):
