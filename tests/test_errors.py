@@ -16,7 +16,7 @@ CLASSES = {
     if inspect.isclass(value) and issubclass(value, errors.KBackupError)
 }
 DRAWN = re.compile(
-    r"(?P<branch>── )?(?P<name>\b\w+Error\b)(?P<marks>\*?( \([\w, ]+\))*)"
+    r"(?P<inner>│   └)?(?P<branch>── )?(?P<name>\b\w+Error\b)(?P<marks>\*?( \([\w, ]+\))*)"
 )
 EXIT_CODE = re.compile(r"\((\d+)\)")
 
@@ -24,14 +24,16 @@ EXIT_CODE = re.compile(r"\((\d+)\)")
 def drawn(text):
     """Return what a drawing of the tree says: name to (parent, marks of the name).
 
-    A branch is drawn for each error below the root; those below it stand beside it.
+    A branch is drawn for each error below the root; those below it stand beside it, or
+    have a branch of its own for what is below them.
     """
-    root, branch, found = None, None, {}
+    root, outer, branch, found = None, None, None, {}
     for match in DRAWN.finditer(text[text.index("KBackupError ") :]):
-        name = match["name"]
+        name, parent = match["name"], branch
         if match["branch"]:
-            branch = name
-        found[name] = (root if match["branch"] else branch, match["marks"])
+            parent = outer if match["inner"] else root
+            outer, branch = (outer if match["inner"] else name), name
+        found[name] = (parent, match["marks"])
         root = root or name
     return found
 

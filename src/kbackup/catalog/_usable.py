@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 import attrs
 
+from kbackup._kits.words import first_few
 from kbackup.catalog._listing import BackupEntry, EntryState
 from kbackup.catalog._sizes import size_fault
 from kbackup.errors import (
     BackupDamagedError,
     BackupInProgressError,
     BackupNotFoundError,
+    NoBackupOfScheduleError,
 )
 from kbackup.models import Backup, BackupPhase, labels
 from kbackup.plugins import ObjectStore
@@ -31,11 +33,7 @@ class Wish:
 
     def covers(self, entry: BackupEntry) -> bool:
         """Whether a backup is asked about at all; one without a record says nothing."""
-        if not self.schedule:
-            return True
-        if entry.backup is None:
-            return False
-        return entry.backup.metadata.labels.get(labels.SCHEDULE_NAME) == self.schedule
+        return not self.schedule or schedule_of(entry) == self.schedule
 
     def fault(self, entry: BackupEntry) -> str:
         """Why a backup is not to be taken; empty: it can be."""
@@ -43,14 +41,32 @@ class Wish:
         lacks = phase is BackupPhase.PARTIALLY_FAILED and not self.partially_failed
         return entry.unusable or (f"phase {phase}" if lacks else "")
 
-    def refusal(self, reason: str) -> BackupNotFoundError:
-        """The error where there is none."""
+    def refusal(
+        self, reason: str, schedules: Collection[str] = ()
+    ) -> BackupNotFoundError:
+        """The error where there is none.
+
+        Args:
+            reason: What is wrong with the newest, if there is one.
+            schedules: Of which there are backups.
+        """
         if not self.schedule:
             reason = f"the location has no whole backup{reason}"
             return BackupNotFoundError("latest", reason)
         what = "whole" if self.partially_failed else "completed"
         reason = f"no {what} backup of this schedule{reason}"
-        return BackupNotFoundError(self.schedule, reason)
+        hint = ""
+        if self.schedule not in schedules:
+            known = first_few(sorted(schedules)) or "none"
+            hint = f"schedules that have backups here: {known}"
+        return NoBackupOfScheduleError(self.schedule, reason, hint=hint)
+
+
+def schedule_of(entry: BackupEntry) -> str:
+    """Return the schedule that made a backup; empty: none, or nobody knows."""
+    if entry.backup is None:
+        return ""
+    return entry.backup.metadata.labels.get(labels.SCHEDULE_NAME, "")
 
 
 def first_usable(
@@ -68,7 +84,7 @@ def first_usable(
     Raises:
         BackupNotFoundError: There is none; says what is wrong with the newest.
     """
-    reason = ""
+    reason, entries = "", list(entries)
     for number, entry in enumerate(filter(wish.covers, entries)):
         try:
             fault = wish.fault(entry) or measure(entry).unusable
@@ -78,7 +94,7 @@ def first_usable(
             return entry.backup
         if not number:
             reason = f"; the newest is {entry.name}, {fault}"
-    raise wish.refusal(reason)
+    raise wish.refusal(reason, {schedule_of(entry) for entry in entries} - {""})
 
 
 def measured(store: ObjectStore, entry: BackupEntry) -> BackupEntry:

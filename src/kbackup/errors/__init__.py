@@ -27,8 +27,9 @@ of a message.
     │                              StoreFullError · DigestMismatchError ·
     │                              ReadOnlyLocationError · UnsupportedCapabilityError
     ├── BackupError (name)         BackupExistsError · BackupInProgressError* ·
-    │                              BackupNotFoundError · BackupDamagedError ·
-    │                              BackupOwnsDataError · BackupCleanupError (failures)
+    │   │                          BackupDamagedError · BackupOwnsDataError ·
+    │   │                          BackupCleanupError (failures)
+    │   └── BackupNotFoundError    NoBackupOfScheduleError
     ├── RestoreError (name)        RestoreExistsError · RestoreInProgressError* ·
     │                              RestoreNotFoundError · RestoreDamagedError
     ├── PlanOutdatedError
@@ -54,6 +55,7 @@ from kbackup.errors._backups import (
     BackupNotFoundError,
     BackupOwnsDataError,
     DataMoverError,
+    NoBackupOfScheduleError,
     NoSnapshotterError,
     RestoreDamagedError,
     RestoreError,
@@ -148,6 +150,7 @@ __all__ = [
     "InvalidSpecError",
     "ItemNotFoundError",
     "KBackupError",
+    "NoBackupOfScheduleError",
     "NoSnapshotterError",
     "ObjectExistsError",
     "ObjectNotFoundError",

@@ -11,10 +11,11 @@ from kbackup.errors._plugins import PluginError
 class BackupError(KBackupError):
     """Something about the backup `name`."""
 
+    thing: ClassVar[str] = "backup"
     fact: ClassVar[str] = "failed"
 
     def __init__(self, name: str, reason: str = "", *, hint: str = "") -> None:
-        super().__init__(f"backup {name}: {self.fact}", reason, hint=hint)
+        super().__init__(f"{self.thing} {name}: {self.fact}", reason, hint=hint)
         self.name, self.reason = name, reason
 
 
@@ -35,6 +36,13 @@ class BackupNotFoundError(BackupError):
     """The store has no backup of this name."""
 
     fact = "not found"
+
+
+class NoBackupOfScheduleError(BackupNotFoundError):
+    """The store has no backup of the schedule `name` that may be restored from."""
+
+    thing = "schedule"
+    fact = "nothing to restore from"
 
 
 class BackupDamagedError(BackupError):

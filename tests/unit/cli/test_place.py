@@ -377,7 +377,8 @@ def test_from_schedule_with_one_that_lacks_something(
     [
         (("--from-backup", "own", "--from-schedule", "daily"), "give either"),
         (("--from-backup", "own", "--allow-partially-failed"), "goes with"),
-        (("--from-schedule", "weekly"), "no completed backup of this schedule"),
+        (("--from-schedule", "weekly"), "schedule weekly: nothing to restore from"),
+        (("--from-schedule", "weekly"), "schedules that have backups here: daily"),
     ],
 )
 def test_a_schedule_that_cannot_be_meant(scheduled, flags, fact):

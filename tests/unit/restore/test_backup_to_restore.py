@@ -6,7 +6,7 @@ import attrs
 import pytest
 from plan_samples import config_map, namespace
 
-from kbackup.errors import BackupNotFoundError
+from kbackup.errors import BackupNotFoundError, NoBackupOfScheduleError
 from kbackup.models import (
     BackupPhase,
     BackupStatus,
@@ -57,10 +57,22 @@ def test_a_schedule_means_its_newest_completed_backup(daily):
 
 def test_a_schedule_without_a_completed_backup(daily):
     """Nothing is taken in its place: the schedule is named as having none."""
-    with pytest.raises(
-        BackupNotFoundError, match="no completed backup of this schedule"
-    ):
+    with pytest.raises(NoBackupOfScheduleError) as refused:
         daily.engine.plan("try-1", RestoreSpec(schedule_name="hourly"))
+
+    assert isinstance(refused.value, BackupNotFoundError)
+    assert str(refused.value) == (
+        "schedule hourly: nothing to restore from: no completed backup of this schedule"
+    )
+    assert refused.value.hint == "schedules that have backups here: daily, weekly"
+
+
+def test_a_schedule_where_none_has_a_backup(make_shop):
+    """The hint says that no schedule has made anything here."""
+    with pytest.raises(NoBackupOfScheduleError) as refused:
+        make_shop(OBJECTS).engine.plan("try-1", RestoreSpec(schedule_name="hourly"))
+
+    assert refused.value.hint == "schedules that have backups here: none"
 
 
 @pytest.mark.parametrize("fault", ["archive gone", "truncated", "empty", "record"])
@@ -89,8 +101,12 @@ def test_a_schedule_of_which_none_can_be_restored(daily, tmp_path):
     for name in ("first", "second", "third", "partial"):
         (tmp_path / f"store-0/backups/{name}/{name}.tar.gz").unlink()
 
-    with pytest.raises(BackupNotFoundError, match="the newest is failed, phase Failed"):
+    with pytest.raises(
+        NoBackupOfScheduleError, match="the newest is failed, phase Failed"
+    ) as refused:
         daily.engine.plan("try-1", RestoreSpec(schedule_name="daily"))
+
+    assert not refused.value.hint  # it is no slip of the pen
 
 
 @pytest.mark.parametrize("name", ["partial", "failed"])
