@@ -178,3 +178,15 @@ def test_health_check_port_goes():
 def test_health_check_port_asked_for(wish):
     """It stays where kubectl applied it or a manager owns it."""
     assert restored(service(**LOCAL, **wish))["healthCheckNodePort"] == 31000
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"type": "NodePort"}, {"externalTrafficPolicy": "Cluster"}, {"type": ""}],
+    ids=["NodePort", "Cluster", "no type"],
+)
+def test_health_check_port_of_another_service(other):
+    """Of a Service that has no health check nothing is dropped: the target may refuse it."""
+    spec = {**LOCAL, **other}
+
+    assert restored(service(**spec)) == spec
