@@ -8,14 +8,14 @@ left to the end like everything else.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import attrs
 
 from kbackup.backup._coverage import Refusals
 from kbackup.backup._item_backupper import ItemBackupper
 from kbackup.backup._items import Member
-from kbackup.backup._ledger import Ledger, Tally
+from kbackup.backup._ledger import Ledger, Tally, Wanted, add_wanted
 from kbackup.backup._losses import fail
 from kbackup.backup._namespaces import Namespaces
 from kbackup.backup._reads import Reads
@@ -24,9 +24,6 @@ from kbackup.catalog import NotCovered
 from kbackup.errors import ClusterError, ForbiddenError, ItemNotFoundError
 from kbackup.models import Item, ResourceIdentifier, well_known
 from kbackup.plugins import Run
-
-Wanted = Mapping[ResourceIdentifier, bool]  # whether the filters do not count
-
 
 @attrs.frozen(kw_only=True)
 class AdditionalItems:
@@ -107,8 +104,7 @@ class AdditionalItems:
                 else:  # it has another chance, from its list or at the end
                     with self.writing:
                         self.ledger.want(identifier, unfiltered=chosen[identifier])
-                for each, unfiltered in asked.items():
-                    wanted[each] = unfiltered or wanted.get(each, False)
+                add_wanted(wanted, asked)
 
     def fetch_and_store(
         self, identifiers: Iterable[ResourceIdentifier], *, expected: bool = True
@@ -138,7 +134,7 @@ class AdditionalItems:
                 self._warn(identifier, "but it does not exist")
         return pods
 
-    def _chosen(self, wanted: Wanted) -> dict[ResourceIdentifier, bool]:
+    def _chosen(self, wanted: Wanted) -> Wanted:
         """Return what is not stored yet and may be, in order."""
         asked = self._placed(wanted)
         return {
@@ -149,12 +145,12 @@ class AdditionalItems:
             and self.admits(identifier, unfiltered=asked[identifier])
         }
 
-    def _placed(self, wanted: Wanted) -> dict[ResourceIdentifier, bool]:
+    def _placed(self, wanted: Wanted) -> Wanted:
         """Return what was asked for, each as `placed` has it."""
-        asked: dict[ResourceIdentifier, bool] = {}
+        asked: Wanted = {}
         for each, unfiltered in wanted.items():
             identifier = self.placed(each)
-            asked[identifier] = unfiltered or asked.get(identifier, False)
+            add_wanted(asked, {identifier: unfiltered})
             if identifier != each and each in self.ledger.askers:
                 self.ledger.note_asker(identifier, *self.ledger.askers[each])
         return asked

@@ -20,7 +20,7 @@ from kbackup.backup._filters import NEVER_STORED_ALONE
 from kbackup.backup._item_backupper import ItemBackupper
 from kbackup.backup._item_blocks import BlockBuilder, ItemBlock
 from kbackup.backup._items import Member
-from kbackup.backup._ledger import Ledger, Tally
+from kbackup.backup._ledger import Ledger, Tally, Wanted, add_wanted
 from kbackup.cluster import ListedItem
 from kbackup.hooks import HookRules, HookRunner, PodHooks
 from kbackup.models import APIResource, Item, ResourceIdentifier, well_known
@@ -191,13 +191,13 @@ class BlockBackupper:
         """Store a block and what it needs; what acts on that heeds *unquiesced*."""
         with self.writing:
             self.ledger.unquiesced |= unquiesced
-        asked: dict[bool, dict[ResourceIdentifier, bool]] = {True: {}, False: {}}
+        asked: dict[bool, Wanted] = {True: {}, False: {}}
         for member in block.members:
             (outcome,) = self.backupper.outcomes([member.candidate])
             with self.writing, self.ledger.asked_apart() as asks:
                 begin = self.backupper.finish(member, outcome)
             begin()
-            asked[member.identifier not in unquiesced].update(asks)
+            add_wanted(asked[member.identifier not in unquiesced], asks)
         outside = block.outside
         for quiesced in (False, True):  # what both need is not to be acted on
             wanted = asked[quiesced]

@@ -18,6 +18,15 @@ from kbackup.cluster import ListedItem
 from kbackup.errors import ArchiveError
 from kbackup.models import APIResource, GroupResource, HookStatus, ResourceIdentifier
 
+Wanted = dict[ResourceIdentifier, bool]
+"""What actions ask for, each with whether the filters do not count."""
+
+
+def add_wanted(wanted: Wanted, more: Wanted) -> None:
+    """Take over what else is asked for: one who asks without filters is enough."""
+    for identifier, unfiltered in more.items():
+        wanted[identifier] = unfiltered or wanted.get(identifier, False)
+
 
 @attrs.define(eq=False)
 class TypeLedger:
@@ -162,7 +171,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self._types: dict[GroupResource, TypeLedger] = {}
-        self.wanted: dict[ResourceIdentifier, bool] = {}
+        self.wanted: Wanted = {}
         self.askers: dict[ResourceIdentifier, tuple[ResourceIdentifier, str]] = {}
         self.not_covered: list[NotCovered] = []
         self.volumes: list[VolumeRecord] = []
@@ -231,8 +240,7 @@ class Ledger:
 
     def want(self, identifier: ResourceIdentifier, *, unfiltered: bool) -> None:
         """Note an item that an action asks for."""
-        if unfiltered or identifier not in self.wanted:
-            self.wanted[identifier] = unfiltered
+        add_wanted(self.wanted, {identifier: unfiltered})
 
     def note_asker(
         self, wanted: ResourceIdentifier, item: ResourceIdentifier, action: str
@@ -241,7 +249,7 @@ class Ledger:
         self.askers.setdefault(wanted, (item, action))
 
     @contextmanager
-    def asked_apart(self) -> Iterator[dict[ResourceIdentifier, bool]]:
+    def asked_apart(self) -> Iterator[Wanted]:
         """Collect what actions ask for meanwhile in a place of its own."""
         kept, self.wanted = self.wanted, {}
         try:

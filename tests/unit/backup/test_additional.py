@@ -1,7 +1,9 @@
 """What actions ask for: stored by the same rules as the rest, and never without end."""
 
 import pytest
+from pod_samples import bound_claim, frozen
 
+from kbackup import actions
 from kbackup.models import (
     BackupPhase,
     GroupResource,
@@ -15,25 +17,31 @@ from offered_actions import plugins_offering
 SECRETS, MAPS = GroupResource("", "secrets"), GroupResource("", "configmaps")
 
 
-def _asking(wanted, *, forced=False):
-    """Return plugins with an action that asks for *wanted*, by the asking item's name."""
+def _asking(wanted, *modules, forced=False):
+    """Return plugins with an action that asks for *wanted*, by the asking item's name.
+
+    *forced* is whether the filters do not count, or the names of those who ask so.
+    """
 
     class Action:
         """Asks."""
 
         name = "example.com/asks"
-        applies_to = ResourceSelector(included_resources=("secrets", "configmaps"))
+        applies_to = ResourceSelector(
+            included_resources=("secrets", "configmaps", "pods", "pvc")
+        )
 
         @staticmethod
         def execute(given):
             """Ask for what the test wants."""
+            name = given.identifier.name
             return BackupOutput(
                 item=given.item,
-                additional_items=tuple(wanted.get(given.identifier.name, ())),
-                must_include_additional_items=forced,
+                additional_items=tuple(wanted.get(name, ())),
+                must_include_additional_items=forced is True or name in (forced or ()),
             )
 
-    return plugins_offering(backup=[Action()])
+    return plugins_offering(*modules, backup=[Action()])
 
 
 @pytest.mark.parametrize("forced", [False, True], ids=["filtered", "forced"])
@@ -127,3 +135,42 @@ def test_a_thousand_items(scene):
 
     assert sum(x.startswith("configmaps/shop/c") for x in scene.stored()) == 1000
     assert result.results.errors == ()
+
+
+@pytest.mark.parametrize(
+    ("forced", "expected"),
+    [("a", True), ("b", True), ("", False)],
+    ids=["first", "second", "none"],
+)
+@pytest.mark.parametrize("told", [False, True], ids=["one name", "two names"])
+def test_an_item_that_is_asked_for_twice(scene, forced, expected, told):
+    """One who asks without filters is enough, whoever asks first, and by what name."""
+    classes = GroupResource("storage.k8s.io", "storageclasses")
+    group = {"api_version": "storage.k8s.io/v1"}
+    fast = scene.made("StorageClass", "fast", provisioner="example.com/disk", **group)
+    scene.load(scene.secret("a"), scene.secret("b"), fast)
+    named = [ResourceIdentifier(classes, where, "fast") for where in ("", "shop")]
+    asked = {"a": named[:1], "b": named[told:][:1]}
+    scene.plugins = _asking(asked, forced=forced)
+
+    scene.back_up(included_resources=["secrets"])
+
+    assert ("storageclasses.storage.k8s.io/fast" in scene.stored()) is expected
+
+
+@pytest.mark.parametrize("forced", ["web", "data-1", "data-2", "m-1", "m-2"])
+def test_an_item_that_a_block_asks_for_twice(spied, forced):
+    """Likewise a Pod with hooks, its claims, and what they ask for in their turn."""
+    asked = ResourceIdentifier(MAPS, "bank", "c")
+    claims, maps = ("data-1", "data-2"), ("m-1", "m-2")
+    spied.load(spied.made("ConfigMap", "c", "bank"), frozen(spied, "web", *claims))
+    for claim in claims:
+        spied.load(*bound_claim(spied, claim))
+    spied.load(*(spied.made("ConfigMap", name, "shop") for name in maps))
+    wanted = dict.fromkeys((*claims, *maps), [asked])
+    wanted["web"] = [asked, *(ResourceIdentifier(MAPS, "shop", name) for name in maps)]
+    spied.plugins = _asking(wanted, actions, forced=[forced])
+
+    spied.back_up(included_namespaces=["shop"])
+
+    assert "configmaps/bank/c" in spied.stored()
