@@ -25,6 +25,7 @@ from kbackup.errors import ClusterError, ForbiddenError, ItemNotFoundError
 from kbackup.models import Item, ResourceIdentifier, well_known
 from kbackup.plugins import Run
 
+
 @attrs.frozen(kw_only=True)
 class AdditionalItems:
     """Reads and stores single items.

@@ -9,6 +9,7 @@ both get the same bytes, which the digest in the plan holds them to.
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
+from itertools import repeat
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -70,7 +71,7 @@ class Desired(msgspec.Struct, frozen=True, kw_only=True):
         content: The object.
         body: The same as JSON.
         target: Its identity in the target.
-        additional: What an action asked to be restored before it.
+        additional: What actions asked to be restored before it, each with the action.
         skip: Why it shall not be restored; empty: it shall.
         begins: The actions that act when it is written.
         awaits: What actions wait for before it is written.
@@ -89,7 +90,7 @@ class Desired(msgspec.Struct, frozen=True, kw_only=True):
     content: Mapping[str, Any]
     body: bytes
     target: ResourceIdentifier
-    additional: tuple[ResourceIdentifier, ...] = ()
+    additional: tuple[tuple[ResourceIdentifier, str], ...] = ()
     skip: str = ""
     begins: tuple[RestoreItemAction, ...] = ()
     awaits: tuple[Awaited, ...] = ()
@@ -342,7 +343,9 @@ class DesiredMaker:
             if answer.item is not given.item:
                 changed = asked
                 outcome.content = cast("dict[str, Any]", answer.item)
-            outcome.additional += tuple(answer.additional_items)
+            outcome.additional += tuple(
+                zip(answer.additional_items, repeat(name), strict=False)
+            )
             if answer.wants_begin:
                 outcome.begins += (resolved.action,)
             outcome.awaits += _awaited(resolved.action, answer)
@@ -428,7 +431,7 @@ class _Outcome:
     """What the actions made of one item so far."""
 
     content: dict[str, Any]
-    additional: tuple[ResourceIdentifier, ...] = ()
+    additional: tuple[tuple[ResourceIdentifier, str], ...] = ()
     skip: str = ""
     begins: tuple[RestoreItemAction, ...] = ()
     awaits: tuple[Awaited, ...] = ()

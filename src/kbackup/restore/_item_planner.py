@@ -239,8 +239,8 @@ class ItemPlanner:
             line = with_class(line, waits, class_problems(desired.content, facts))
             line = with_volume_of_class(line, desired.content, facts)
             case.line = self._state.lines[case.ref] = line
-        for wanted in desired.additional:
-            self._state.want(case.ref, wanted)
+        for wanted, action in desired.additional:
+            self._state.want(case.ref, wanted, action)
         is_changed = desired.skip or desired.changed_by
         if is_changed and (refused := self._refused_as_made(desired)):
             return case.entry(*refused)
@@ -437,5 +437,5 @@ class ItemPlanner:
             desired = self._maker.make(case.item, case.content, hooked=False)
         except KBackupError:
             return  # it is not written: what an action thinks of it does not matter
-        for wanted in desired.additional:
-            self._state.want(case.ref, wanted)
+        for wanted, action in desired.additional:
+            self._state.want(case.ref, wanted, action)

@@ -306,10 +306,10 @@ class NoticeBook:
         self._note(_SNAPSHOT, target)
 
     def see_absent(
-        self, target: ResourceIdentifier, wanted: ResourceIdentifier
+        self, target: ResourceIdentifier, wanted: ResourceIdentifier, action: str
     ) -> None:
-        """Note that what an item needs is nowhere."""
-        what = f"needs {wanted}, {ABSENT}"
+        """Note that what an item needs, as an action says, is nowhere."""
+        what = f"needs {wanted} (says {action}), {ABSENT}"
         self._named.append(Notice(what=what, items=(target,)))
 
     def see_unreadable(self, target: ResourceIdentifier) -> None:

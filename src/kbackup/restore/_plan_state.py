@@ -30,7 +30,7 @@ class PlanState:
         left: What is not created because something else makes it.
         lines: What becomes of each claim, by its identity in the backup.
         edges: (item, additional item that it asked for), in the backup.
-        wanted: Additional items, each with who asked for it.
+        wanted: Additional items, each with the item and the action that asked for it.
         facts: The target's volumes, for the claims; None until a claim is met.
         left_out: How many items the user's function left out.
         taken: Targets of items that were renamed or merged into one namespace.
@@ -52,7 +52,9 @@ class PlanState:
     edges: list[tuple[ResourceIdentifier, ResourceIdentifier]] = attrs.field(
         factory=list
     )
-    wanted: dict[ResourceIdentifier, ResourceIdentifier] = attrs.field(factory=dict)
+    wanted: dict[ResourceIdentifier, tuple[ResourceIdentifier, str]] = attrs.field(
+        factory=dict
+    )
     facts: VolumeFacts | None = None
     left_out: int = 0
     taken: dict[ResourceIdentifier, ResourceIdentifier] = attrs.field(factory=dict)
@@ -65,10 +67,12 @@ class PlanState:
     active_sets: set[ResourceIdentifier] = attrs.field(factory=set)
     rules: set[int] = attrs.field(factory=set)
 
-    def want(self, asks: ResourceIdentifier, wanted: ResourceIdentifier) -> None:
-        """Note that *asks* needs *wanted* written before it."""
+    def want(
+        self, asks: ResourceIdentifier, wanted: ResourceIdentifier, action: str = ""
+    ) -> None:
+        """Note that *asks* needs *wanted* written before it; an action says so, or we."""
         self.edges.append((asks, wanted))
-        self.wanted.setdefault(wanted, asks)
+        self.wanted.setdefault(wanted, (asks, action))
 
     def remember(self, entry: PlanEntry) -> None:
         """Note what a line means for those whose owner or maker the item is."""

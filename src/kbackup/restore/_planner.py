@@ -363,8 +363,8 @@ class Planner:
         if found.unreadable:
             self._book.see_unreadable(target)
         elif found.content is None and ref.group_resource != _VOLUMES:
-            asker = self._request.filters.target(self._state.wanted[ref])
-            self._book.see_absent(asker, target)
+            asker, action = self._state.wanted[ref]
+            self._book.see_absent(self._request.filters.target(asker), target, action)
 
     def _plan_rebinding(self) -> None:
         """Offer each Released volume that is asked for to its claim again."""

@@ -167,7 +167,7 @@ def test_an_item_that_a_block_asks_for_twice(spied, forced):
     for claim in claims:
         spied.load(*bound_claim(spied, claim))
     spied.load(*(spied.made("ConfigMap", name, "shop") for name in maps))
-    wanted = dict.fromkeys((*claims, *maps), [asked])
+    wanted = {name: [asked] for name in (*claims, *maps)}
     wanted["web"] = [asked, *(ResourceIdentifier(MAPS, "shop", name) for name in maps)]
     spied.plugins = _asking(wanted, actions, forced=[forced])
 

@@ -79,7 +79,9 @@ def test_what_neither_backup_nor_target_has_is_told(make_shop, mapping):
     first = shop.engine.apply(plan)
     again = shop.engine.run("try-2", plan.spec)
 
-    needs = f"needs persistentvolumeclaims/{where}/data"
+    needs = (
+        f"needs persistentvolumeclaims/{where}/data (says velero.io/add-pvc-from-pod)"
+    )
     told = f"{needs}, which neither the backup nor the target has"
     assert "Pod" in created
     assert f"{told}: pods/{where}/web" in [str(notice) for notice in plan.notices]
@@ -169,6 +171,20 @@ def test_items_that_ask_for_each_other(make_shop):
     shop = make_shop(objects, plugins=_plugins(asks.__getitem__))
 
     assert _restored(shop) == ["a", "b", "c"]
+
+
+def test_who_asks_for_what_is_nowhere(make_shop):
+    """The action is named that wants it, in the plan and in the warning."""
+    asks = {"a": ("gone",)}
+    plugins = _plugins(lambda name: asks.get(name, ()))
+    shop = make_shop([namespace(), config_map("a")], plugins=plugins)
+
+    plan, _ = _planned(shop)
+    result = shop.engine.apply(plan)
+
+    told = "needs configmaps/shop/gone (says example.com/asks), which neither"
+    assert any(told in str(notice) for notice in plan.notices)
+    assert any(told in str(warning) for warning in result.results.warnings)
 
 
 def test_a_thousand_items(make_shop):

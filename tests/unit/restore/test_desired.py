@@ -142,7 +142,7 @@ def test_actions_follow_each_other():
     desired = _make(_item(), Action(first, "a/1"), Action(second, "a/2"))
 
     assert desired.content["n"] == 2
-    assert desired.additional == (more, more)
+    assert desired.additional == ((more, "a/1"), (more, "a/2"))
 
 
 def test_a_skip_ends_the_actions():
