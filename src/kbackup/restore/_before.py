@@ -38,6 +38,7 @@ from kbackup.models import (
 from kbackup.plugins import Run
 from kbackup.restore._plan_entry import PlanAction, PlanEntry, Precondition
 from kbackup.restore._request import RestoreRequest
+from kbackup.restore._saved import SavedObjects, digest_of
 from kbackup.restore._seen import find
 from kbackup.stores import BackupFiles, layout
 
@@ -75,14 +76,17 @@ def save_before(
     entries: Sequence[PlanEntry],
     *,
     workers: int,
-) -> None:
+) -> SavedObjects:
     """Save what the entries delete or change, unless an earlier run has done so.
+
+    Returns:
+        What was found as the plan saw it, of that whose values a plan does not show.
 
     Raises:
         StoreError: It cannot be saved; then nothing may be deleted.
     """
     if not deletes_anything(entries):
-        return
+        return SavedObjects()
     concerned = [entry for entry in entries if entry.action in _CHANGING]
     with (
         run.phase("save what is there", total=len(concerned)),
@@ -93,13 +97,14 @@ def save_before(
             name = name_before(run.name, number)
             if _holds(store, name, saved.seen):
                 run.logger.info("what is deleted or changed is in backup %s", name)
-                return
+                break
             try:
                 _publish(store, run, request, saved, name)
             except (BackupExistsError, BackupInProgressError):
                 continue  # of an earlier run, or somebody else's
             run.logger.info("saved what is deleted or changed as backup %s", name)
-            return
+            break
+    return SavedObjects(saved.hidden)
 
 
 @attrs.frozen
@@ -111,12 +116,14 @@ class _Saved:
         items: In it.
         entries: Of the archive.
         seen: What it holds, each in which version.
+        hidden: The digests of what the plan saw in that version, and hides.
     """
 
     path: Path
     items: int
     entries: int
     seen: Seen
+    hidden: Mapping[ResourceIdentifier, bytes]
 
 
 def _archived(
@@ -129,6 +136,8 @@ def _archived(
 ) -> _Saved:
     """Write the live objects of *entries* into an archive, in its order."""
     seen: dict[ResourceIdentifier, Precondition] = {}
+    hidden: dict[ResourceIdentifier, bytes] = {}
+    planned = {entry.target: entry.precondition for entry in entries}
     ordered = sorted(entries, key=lambda entry: _place(entry.target))
     found = map_ordered(
         lambda entry: _live(request, entry),
@@ -147,8 +156,11 @@ def _archived(
                 name=ref.name,
                 body=item.raw,
             )
-            seen[ref] = Precondition.of(item.content)
-    return _Saved(path, archive.items, archive.entries, seen)
+            live = item.content
+            seen[ref] = Precondition.of(live)
+            if request.hides(item) and seen[ref] == planned[ref]:
+                hidden[ref] = digest_of(live)
+    return _Saved(path, archive.items, archive.entries, seen, hidden)
 
 
 def _place(ref: ResourceIdentifier) -> tuple[str, str, str]:

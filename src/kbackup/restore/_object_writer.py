@@ -33,6 +33,7 @@ from kbackup.restore._policies import Policies
 from kbackup.restore._readiness import Readiness
 from kbackup.restore._recreating import DELETED, Recreator
 from kbackup.restore._redaction import Redaction
+from kbackup.restore._saved import SavedObjects
 from kbackup.restore._server import Server
 from kbackup.restore._tying import Tier
 from kbackup.restore._types import ServedTypes
@@ -74,10 +75,11 @@ class ObjectWriter:
         operations: Operations | None = None,
         readiness: Readiness | None = None,
         kept: KeptVolumes | None = None,
+        saved: SavedObjects | None = None,
         dry_run: bool = False,
     ) -> None:
         self._server = Server(cluster, gate=gate, redaction=redaction, dry_run=dry_run)
-        self._updater = Updater(self._server, policies, run)
+        self._updater = Updater(self._server, policies, run, saved)
         self._creator = Creator(
             self._server,
             self._updater,

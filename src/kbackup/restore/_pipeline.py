@@ -50,6 +50,7 @@ from kbackup.restore._readiness import Readiness
 from kbackup.restore._record import Place, annotations_of, claimed, keep
 from kbackup.restore._request import RestoreRequest, validate
 from kbackup.restore._result import result_of, tell_of_errors, warn_at_the_end
+from kbackup.restore._saved import SavedObjects
 from kbackup.restore._session import Asked, Session, cancel_as_error, now
 from kbackup.restore._source import opened
 from kbackup.restore._types import ServedTypes
@@ -202,7 +203,9 @@ def _apply(
         for damage in contents.damage:
             run.error(f"the backup is damaged: {damage}")
         workers = writers_of(session, request)
-        save_before(session.store, run, request, plan.entries, workers=workers)
+        saved = save_before(
+            session.store, run, request, plan.entries, workers=workers
+        )
         journal.recall(
             done.operations,
             session.plugins,
@@ -211,7 +214,9 @@ def _apply(
             hide=bool(options.redact),
         )
         converted = request.conversions.applied_to(contents)
-        _write(session, run, plan, request, converted, place=place, done=done)
+        _write(
+            session, run, plan, request, converted, place=place, done=done, saved=saved
+        )
         done.operations.follow()
         tell_of_errors(plan, run)
         warn_at_the_end(plan, done.outcomes, run)
@@ -226,6 +231,7 @@ def _write(
     *,
     place: Place,
     done: _Done,
+    saved: SavedObjects,
 ) -> None:
     """Write all entries, and run hooks in the Pods among them meanwhile."""
     types = ServedTypes(request.cluster, request.discovery, run)
@@ -239,6 +245,7 @@ def _write(
         entries=plan.entries,
         operations=done.operations,
         readiness=_readiness(session, run, plan, request, done),
+        saved=saved,
     )
     hooks = _hooks_of(run, plan, request, objects, place)
     writer = Writer(

@@ -58,6 +58,7 @@ from kbackup.restore._record import is_on_record, why_no_record
 from kbackup.restore._redaction import make_redaction
 from kbackup.restore._refusals import refusals
 from kbackup.restore._request import RestoreRequest
+from kbackup.restore._saved import SavedObjects
 from kbackup.restore._selection import check_selection
 from kbackup.restore._session import Asked, Session, now
 from kbackup.restore._settings import needs_settings
@@ -281,6 +282,7 @@ def make_object_writer(
     entries: Collection[PlanEntry],
     operations: Operations | None = None,
     readiness: Readiness | None = None,
+    saved: SavedObjects | None = None,
     dry_run: bool = False,
 ) -> ObjectWriter:
     """Make what writes the single entries of a plan."""
@@ -303,6 +305,7 @@ def make_object_writer(
         owners=OwnerLinks(request.cluster, types.by_kind, entries),
         operations=operations,
         readiness=readiness,
+        saved=saved,
         kept=None if dry_run else KeptVolumes(request.cluster, claims, entries),
         dry_run=dry_run,
     )

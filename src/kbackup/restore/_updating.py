@@ -19,6 +19,7 @@ from kbackup.restore._plan_entry import PlanAction, PlanEntry, Precondition
 from kbackup.restore._policies import Policies
 from kbackup.restore._rebinding import is_offered, rebind_digest, rebind_patch
 from kbackup.restore._seen import cleaned
+from kbackup.restore._saved import SavedObjects
 from kbackup.restore._server import Server
 from kbackup.restore._writer import FAILED, SKIPPED, UNCHANGED, UPDATED, Attempt
 
@@ -44,8 +45,15 @@ def other_digest(planned: Sequence[str], now: Sequence[str]) -> str:
 class Updater:
     """Updates single objects; may be called from any thread."""
 
-    def __init__(self, server: Server, policies: Policies, run: Run) -> None:
+    def __init__(
+        self,
+        server: Server,
+        policies: Policies,
+        run: Run,
+        saved: SavedObjects | None = None,
+    ) -> None:
         self._server = server
+        self._saved = saved or SavedObjects()
         self._run = run
         self._policies = policies
 
@@ -186,10 +194,12 @@ class Updater:
 
         A controller that writes a status gives an object a new resourceVersion, often
         because of what this very restore wrote before. Of a Secret, or what else is
-        redacted, nobody can tell: a plan does not show its values.
+        redacted, a plan does not show its values: only what was saved can tell.
         """
         seen = entry.precondition
-        if self._server.hides(entry) or seen is None or not entry.differences:
+        if self._server.hides(entry):
+            return self._saved.has(entry.target, live)
+        if seen is None or not entry.differences:
             return False
         if live["metadata"]["uid"] != seen.uid:
             return False

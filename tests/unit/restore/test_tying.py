@@ -110,7 +110,53 @@ def test_what_differs_itself(make_shop, policy):
     assert told(plan) == ([OWNED] if left else [])
     assert result.results.errors == ()
     tied = [each["uid"] for each in bench.references()]
-    assert tied == [] if left else [bench.uid()]
+    assert tied == ([] if left else [bench.uid()])
+    assert outcome(result).action == ("skipped" if left else "updated")
+
+
+BOTH = {"cm/shop/owner": "recreate", "secrets/shop/owned": "recreate"}
+
+
+def test_a_secret_that_is_created_anew_as_well(make_shop):
+    """That it lost its owner is no change of it, though no plan shows what is in it."""
+    bench = Bench(make_shop, value="Mg==")
+    plan = bench.plan(RestoreOptions(existing_policies=BOTH))
+
+    result = bench.shop.engine.apply(plan)
+
+    assert line(plan).action is PlanAction.RECREATE
+    assert result.results.errors == result.results.warnings == ()
+    assert outcome(result).action == "recreated"
+    assert bench.shop.object("secrets", "shop", "owned")["data"] == {"a": "MQ=="}
+    assert [each["uid"] for each in bench.references()] == [bench.uid()]
+
+
+@pytest.mark.parametrize("changed", ["data", "labels"])
+@pytest.mark.parametrize("policy", ["update", "recreate"])
+def test_a_secret_that_somebody_changes_meanwhile(
+    make_shop, monkeypatch, policy, changed
+):
+    """It is left as it is, in its data or beside them."""
+    bench = Bench(make_shop, value="Mg==")
+    policies = BOTH | {"secrets/shop/owned": policy}
+    plan = bench.plan(RestoreOptions(existing_policies=policies))
+    secrets = bench.shop.cluster.discover().resolve("secrets")
+    create = Cluster.create
+    patch = {"data": {"a": "Mw=="}}
+    if changed == "labels":
+        patch = {"metadata": {"labels": {"by": "others"}}}
+
+    def late(self, resource, body, *, dry_run=False, **how):
+        if dry_run and resource.resource == "configmaps":
+            bench.shop.cluster.patch(secrets, "owned", patch, namespace="shop")
+        return create(self, resource, body, dry_run=dry_run, **how)
+
+    monkeypatch.setattr(Cluster, "create", late)
+    result = bench.shop.engine.apply(plan)
+
+    assert outcome(result).left_alone
+    (warning,) = result.results.warnings
+    assert "changed since the plan was made" in warning.message
 
 
 def test_where_owners_are_not_wanted(make_shop):
