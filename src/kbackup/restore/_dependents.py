@@ -5,6 +5,7 @@ by the planner, once all is planned. `_tying` carries it out.
 """
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import attrs
@@ -12,8 +13,8 @@ from msgspec.structs import replace
 
 from kbackup._kits.controlled import Owner
 from kbackup._kits.kinds import GroupKind
-from kbackup._kits.words import first_few
 from kbackup.models import ResourceIdentifier
+from kbackup.restore._live_dependents import Taken, why_kept
 from kbackup.restore._owners import Key, find_owner, key_of
 from kbackup.restore._plan_entry import PlanAction, PlanEntry
 
@@ -42,26 +43,35 @@ class DependentsPlan:
         edges: (item, owner) in the backup: the owner is written first.
         untied: Targets that lose an owner.
         taken: Targets that go with their owner.
+        outside: What goes with its owner and is no target.
+        refused: Targets that are not deleted, for what would go with them.
     """
 
     entries: tuple[PlanEntry, ...]
     edges: tuple[tuple[ResourceIdentifier, ResourceIdentifier], ...] = ()
     untied: tuple[ResourceIdentifier, ...] = ()
     taken: tuple[ResourceIdentifier, ...] = ()
+    outside: tuple[ResourceIdentifier, ...] = ()
+    refused: tuple[ResourceIdentifier, ...] = ()
 
 
 def tie_dependents(
-    entries: Sequence[PlanEntry], dependents: Mapping[ResourceIdentifier, Dependent]
+    entries: Sequence[PlanEntry],
+    dependents: Mapping[ResourceIdentifier, Dependent],
+    live: Mapping[ResourceIdentifier, Taken] = MappingProxyType({}),
 ) -> DependentsPlan:
     """Tie what stays again to those of its owners that are deleted and created anew.
 
     Args:
         entries: Of the plan.
         dependents: Items that are there, as far as the backup has owners of them.
+        live: What goes in the target with items that are created anew.
     """
-    if not dependents or not any(x.action is PlanAction.RECREATE for x in entries):
+    if not any(x.action is PlanAction.RECREATE for x in entries):
         return DependentsPlan(entries=tuple(entries))
-    entries = _without_losses(entries, dependents)
+    lost = _losses(entries, dependents, live)
+    refused = tuple(x.target for x in entries if x.identifier in lost)
+    entries = [_refused(x, lost.get(x.identifier, ())) for x in entries]
     recreated = _recreated(entries)
     linked: list[PlanEntry] = []
     edges: list[tuple[ResourceIdentifier, ResourceIdentifier]] = []
@@ -86,6 +96,8 @@ def tie_dependents(
         edges=tuple(edges),
         untied=tuple(untied),
         taken=tuple(taken),
+        outside=_outside(entries, live),
+        refused=refused,
     )
 
 
@@ -110,19 +122,37 @@ def _found(
     }
 
 
-def _without_losses(
-    entries: Sequence[PlanEntry], dependents: Mapping[ResourceIdentifier, Dependent]
-) -> Sequence[PlanEntry]:
-    """Delete no Job that has more than Pods: with its Pods go all that it owns."""
+def _losses(
+    entries: Sequence[PlanEntry],
+    dependents: Mapping[ResourceIdentifier, Dependent],
+    live: Mapping[ResourceIdentifier, Taken],
+) -> Mapping[ResourceIdentifier, Sequence[ResourceIdentifier]]:
+    """What would go with items that were deleted, and must not.
+
+    With the Pods of a Job goes all that it owns.
+    """
+    lost = {ref: list(found.kept) for ref, found in live.items() if found.kept}
     jobs = {key: ref for key, ref in _recreated(entries).items() if _is_of(key, _JOB)}
-    lost: dict[ResourceIdentifier, list[ResourceIdentifier]] = {}
     for entry in entries if jobs else ():
         for ref in _found(jobs, entry, dependents.get(entry.identifier)).values():
-            lost.setdefault(ref, []).append(entry.target)
-    return [
-        _refused(entry, lost[entry.identifier]) if entry.identifier in lost else entry
+            known = lost.setdefault(ref, [])
+            if entry.target not in known:
+                known.append(entry.target)
+    return lost
+
+
+def _outside(
+    entries: Sequence[PlanEntry], live: Mapping[ResourceIdentifier, Taken]
+) -> tuple[ResourceIdentifier, ...]:
+    """What goes with what is created anew, and is no part of the restore."""
+    going = [
+        ref
         for entry in entries
+        if entry.action is PlanAction.RECREATE and entry.identifier in live
+        for ref in live[entry.identifier].others
     ]
+    targets = {entry.target for entry in entries} if going else set()
+    return tuple(ref for ref in going if ref not in targets)
 
 
 def _is_of(key: Key, kind: GroupKind) -> bool:
@@ -130,11 +160,12 @@ def _is_of(key: Key, kind: GroupKind) -> bool:
 
 
 def _refused(entry: PlanEntry, lost: Sequence[ResourceIdentifier]) -> PlanEntry:
-    reason = f"not deleted: what it owns would go with it: {first_few(lost)}"
+    if not lost:
+        return entry
     return replace(
         entry,
         action=PlanAction.CONFLICT,
-        reason=reason,
+        reason=why_kept(lost),
         digest="",
         second_write=False,
         status="",

@@ -11,6 +11,7 @@ import attrs
 
 from kbackup._kits.controlled import Owner
 from kbackup._kits.kinds import group_kind
+from kbackup._kits.words import first_few
 from kbackup.hooks import ExecHooks, InitHooks
 from kbackup.models import (
     GroupResource,
@@ -83,6 +84,13 @@ _TAKEN_ALONG = (
     "goes with its Pod, which is created anew: the same restore, run again, creates what "
     "nobody made anew for that"
 )
+_TAKEN_OUTSIDE = (
+    "goes with its Pod, which is created anew, and is no part of this restore"
+)
+_GOES_UNREAD = (
+    "deleted with what it owns, and whether that is anything of types that cannot be read "
+    "is not known"
+)
 _NO_STATUS = (
     "its status is not restored: the type has no status sub-resource; "
     "--status-include-resources restores it"
@@ -126,6 +134,7 @@ _ORDER = (
     _STILL_OWNERLESS,
     _UNTIED,
     _TAKEN_ALONG,
+    _TAKEN_OUTSIDE,
     _NO_STATUS,
     _STATUS_ALONG,
     _STATUS,
@@ -269,9 +278,23 @@ class NoticeBook:
         """Note an item that stays while its owner is deleted and created anew."""
         self._note(_UNTIED, target)
 
-    def see_taken_along(self, target: ResourceIdentifier) -> None:
-        """Note an item that the deletion of its owner takes along."""
-        self._note(_TAKEN_ALONG, target)
+    def see_taken_along(
+        self, target: ResourceIdentifier, *, outside: bool = False
+    ) -> None:
+        """Note what the deletion of its owner takes along, be it part of the restore."""
+        self._note(_TAKEN_OUTSIDE if outside else _TAKEN_ALONG, target)
+
+    def see_unread_dependents(
+        self, target: ResourceIdentifier, types: Sequence[str]
+    ) -> None:
+        """Note what is deleted with all it owns, some of which may not be read."""
+        what = f"{_GOES_UNREAD}: {first_few(types)}"
+        self._named.append(Notice(what=what, items=(target,)))
+
+    def take_back(self, target: ResourceIdentifier) -> None:
+        """Forget what was noted of an item that is not written after all."""
+        for found in self._found.values():
+            found[:] = [each for each in found if each != target]
 
     def see_services(self, entries: Iterable[PlanEntry], reader: MemoReader) -> None:
         """Note what lacks a Service, and what one keeps out, once all is planned."""
@@ -335,10 +358,10 @@ class NoticeBook:
         found = [
             Notice(what=sentence, items=tuple(self._found[sentence]))
             for sentence in _ORDER
-            if sentence in self._found
+            if self._found.get(sentence)
         ]
         found += [*self._hooks.notices(), *self._named]
-        if self._copy and not _TWICE.isdisjoint(self._found):
+        if self._copy and any(self._found.get(sentence) for sentence in _TWICE):
             found.append(Notice(what=self._copy))
         return (*(Notice(what=sentence) for sentence in self._plain), *found)
 

@@ -27,6 +27,7 @@ from kbackup.restore._disk_watch import DiskWatch
 from kbackup.restore._gate import Gate
 from kbackup.restore._hooked_pods import is_hooked
 from kbackup.restore._kept_volumes import KeptVolumes
+from kbackup.restore._live_dependents import LiveDependents
 from kbackup.restore._owners import OwnerLinks
 from kbackup.restore._plan_entry import PlanAction, PlanEntry
 from kbackup.restore._policies import Policies
@@ -72,6 +73,7 @@ class ObjectWriter:
         gate: Gate,
         run: Run,
         owners: OwnerLinks,
+        dependents: LiveDependents,
         operations: Operations | None = None,
         readiness: Readiness | None = None,
         kept: KeptVolumes | None = None,
@@ -89,7 +91,9 @@ class ObjectWriter:
             restore_label=restore_label,
             run=run,
         )
-        self._recreator = Recreator(self._server, self._updater, self._creator)
+        self._recreator = Recreator(
+            self._server, self._updater, self._creator, dependents
+        )
         self._applier = Applier(self._server, policies, contents, run)
         self._owners = owners
         self._tier = Tier(self._server, policies, owners, run)

@@ -31,6 +31,7 @@ from kbackup.restore._desired import DesiredMaker
 from kbackup.restore._foreign import ForeignChanges
 from kbackup.restore._item_groups import FEW, ItemGroups
 from kbackup.restore._item_planner import ItemPlanner
+from kbackup.restore._live_dependents import Taken, LiveDependents
 from kbackup.restore._live_objects import LiveObjects, Place
 from kbackup.restore._namespaces import (
     is_absent,
@@ -400,13 +401,18 @@ class Planner:
 
     def _link_owners(self) -> None:
         """Let what is owned know whether its owners come along, and come after them."""
-        tied = tie_dependents(self._state.entries, self._state.dependents)
+        live = self._going_along()
+        tied = tie_dependents(self._state.entries, self._state.dependents, live)
         self._state.entries[:] = tied.entries
         self._state.edges += tied.edges
         for target in tied.untied:
             self._book.see_untied(target)
         for target in tied.taken:
             self._book.see_taken_along(target)
+        for target in tied.outside:
+            self._book.see_taken_along(target, outside=True)
+        for target in tied.refused:
+            self._book.take_back(target)
         if not self._state.owned:
             return
         linked = link_plan(self._state.entries, self._state.owned)
@@ -414,6 +420,17 @@ class Planner:
         self._state.edges += linked.edges
         for target in linked.ownerless:
             self._book.see_ownerless(target)
+
+    def _going_along(self) -> Mapping[ResourceIdentifier, Taken]:
+        """What goes in the target with what is deleted, as far as that can be read."""
+        lists = LiveDependents(self._request.cluster, self._request.discovery)
+        live: dict[ResourceIdentifier, Taken] = {}
+        for entry in self._state.entries:
+            if entry.action is PlanAction.RECREATE:
+                found = live[entry.identifier] = lists.of(entry)
+                if found.unreadable and not found.kept:
+                    self._book.see_unread_dependents(entry.target, found.unreadable)
+        return live
 
     def _finish_notices(self) -> None:
         lines = self._state.lines.values()

@@ -45,6 +45,7 @@ from kbackup.restore._filters import TypeNames, make_filters, named_types
 from kbackup.restore._foreign import ForeignChanges
 from kbackup.restore._gate import Gate
 from kbackup.restore._kept_volumes import KeptVolumes
+from kbackup.restore._live_dependents import LiveDependents
 from kbackup.restore._modifier_source import LoadedModifiers, load_modifiers
 from kbackup.restore._object_writer import ObjectWriter
 from kbackup.restore._owners import OwnerLinks
@@ -303,6 +304,7 @@ def make_object_writer(
         ),
         run=run,
         owners=OwnerLinks(request.cluster, types.by_kind, entries),
+        dependents=LiveDependents(request.cluster, request.discovery, is_late=True),
         operations=operations,
         readiness=readiness,
         saved=saved,

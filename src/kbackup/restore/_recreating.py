@@ -18,6 +18,7 @@ from kbackup.models import APIResource, ResourceIdentifier
 from kbackup.restore._answers import Answer, leaving, meaning
 from kbackup.restore._creating import Creator
 from kbackup.restore._desired import Desired
+from kbackup.restore._live_dependents import LiveDependents, why_kept
 from kbackup.restore._plan_entry import PlanEntry, Precondition
 from kbackup.restore._server import Server
 from kbackup.restore._updating import Updater
@@ -66,8 +67,15 @@ def propagation_of(live: Content) -> str:
 class Recreator:
     """Deletes single objects and creates them anew; may be called from any thread."""
 
-    def __init__(self, server: Server, updater: Updater, creator: Creator) -> None:
+    def __init__(
+        self,
+        server: Server,
+        updater: Updater,
+        creator: Creator,
+        dependents: LiveDependents,
+    ) -> None:
         self._server = server
+        self._dependents = dependents
         self._updater = updater
         self._creator = creator
         self._deleted: set[ResourceIdentifier] = set()
@@ -102,7 +110,15 @@ class Recreator:
         if refused:
             return Attempt(action=FAILED, reason=f"not deleted: {refused}")
         refusal = self._would_be_refused(entry, resource, desired)
+        refusal = refusal or self._takes_along(entry)
         return refusal or self._delete(entry, resource, seen, how)
+
+    def _takes_along(self, entry: PlanEntry) -> Attempt | None:
+        """Look once more for what would go with it; None: nothing that must not."""
+        if self._server.dry_run:  # the plan has looked a moment ago
+            return None
+        found = self._dependents.of(entry).kept
+        return Attempt(action=FAILED, reason=why_kept(found)) if found else None
 
     def _would_be_refused(
         self, entry: PlanEntry, resource: APIResource, desired: Desired
