@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import count
+from contextlib import suppress
+from itertools import chain, count
 from pathlib import Path
+from typing import Any
 
 import attrs
 
@@ -22,6 +24,7 @@ from kbackup.errors import (
     BackupError,
     BackupExistsError,
     BackupInProgressError,
+    BackupNotFoundError,
 )
 from kbackup.models import (
     Backup,
@@ -36,6 +39,7 @@ from kbackup.models import (
     well_known,
 )
 from kbackup.plugins import Run
+from kbackup.restore._earlier_ties import EarlierTies
 from kbackup.restore._plan_entry import PlanAction, PlanEntry, Precondition
 from kbackup.restore._request import RestoreRequest
 from kbackup.restore._saved import SavedObjects, digest_of
@@ -105,6 +109,37 @@ def save_before(
             run.logger.info("saved what is deleted or changed as backup %s", name)
             break
     return SavedObjects(saved.hidden)
+
+
+def read_earlier_ties(store: BackupStore, restore: str) -> EarlierTies:
+    """Read who owned what earlier runs of a restore saved, in whatever version.
+
+    Raises:
+        StoreError: The store cannot be read.
+    """
+    found: dict[ResourceIdentifier, list[Mapping[str, Any]]] = {}
+    for name in _names_before(store, restore):
+        # Of what is damaged nothing can be relied upon.
+        with suppress(BackupError, ArchiveError), store.open_contents(name) as saved:
+            for item in chain.from_iterable(map(saved.items, saved.resources())):
+                metadata = item.content["metadata"]
+                if metadata.get("ownerReferences"):
+                    found.setdefault(item.identifier, []).append(metadata)
+    return found
+
+
+def _names_before(store: BackupStore, restore: str) -> Iterator[str]:
+    """The backups of what was there before the runs of a restore."""
+    for number in count(1):
+        name = name_before(restore, number)
+        try:
+            backup = store.get(name)
+        except BackupNotFoundError:
+            return
+        except BackupError:
+            continue
+        if backup.metadata.annotations.get(labels.BEFORE_RESTORE) == restore:
+            yield name
 
 
 @attrs.frozen

@@ -15,7 +15,7 @@ from kbackup._kits.controlled import Owner
 from kbackup._kits.kinds import GroupKind
 from kbackup.models import ResourceIdentifier
 from kbackup.restore._live_dependents import Taken, why_kept
-from kbackup.restore._owners import Key, find_owner, key_of
+from kbackup.restore._owners import Key, find_owner, is_usable, key_of
 from kbackup.restore._plan_entry import PlanAction, PlanEntry
 
 _POD, _JOB = ("", "Pod"), ("batch", "Job")
@@ -28,10 +28,13 @@ class Dependent(NamedTuple):
     Attributes:
         owners: Those.
         digest: Of the item as it would be written; empty: owners are not tied again.
+        earlier: Those of which an earlier run of the restore untied it: the UID that
+            each had, by name.
     """
 
     owners: tuple[Owner, ...]
     digest: str
+    earlier: Mapping[str, str] = MappingProxyType({})
 
 
 @attrs.frozen(kw_only=True)
@@ -67,25 +70,28 @@ def tie_dependents(
         dependents: Items that are there, as far as the backup has owners of them.
         live: What goes in the target with items that are created anew.
     """
-    if not any(x.action is PlanAction.RECREATE for x in entries):
+    recreates = any(x.action is PlanAction.RECREATE for x in entries)
+    if not recreates and not any(x.earlier for x in dependents.values()):
         return DependentsPlan(entries=tuple(entries))
     lost = _losses(entries, dependents, live)
     refused = tuple(x.target for x in entries if x.identifier in lost)
     entries = [_refused(x, lost.get(x.identifier, ())) for x in entries]
     recreated = _recreated(entries)
+    planned = {key_of(entry): entry for entry in entries}
     linked: list[PlanEntry] = []
     edges: list[tuple[ResourceIdentifier, ResourceIdentifier]] = []
     untied: list[ResourceIdentifier] = []
     taken: list[ResourceIdentifier] = []
     for entry in entries:
         dependent = dependents.get(entry.identifier)
-        found = _found(recreated, entry, dependent)
-        if not dependent or not found:
+        again, is_lost = _recreated_earlier(planned, entry, dependent)
+        found = _found(recreated, entry, dependent) | again
+        if not dependent or not (found or is_lost):
             linked.append(entry)
         elif any(owner.group_kind == _POD for owner in found):
             taken.append(entry.target)
             linked.append(entry)
-        elif dependent.digest and entry.action in _TIED:
+        elif found and dependent.digest and entry.action in _TIED:
             edges += [(entry.identifier, ref) for ref in found.values()]
             linked.append(_tied_again(entry, tuple(map(str, found)), dependent.digest))
         else:
@@ -107,6 +113,30 @@ def _recreated(entries: Sequence[PlanEntry]) -> dict[Key, ResourceIdentifier]:
         for entry in entries
         if entry.action is PlanAction.RECREATE
     }
+
+
+def _recreated_earlier(
+    planned: Mapping[Key, PlanEntry], entry: PlanEntry, dependent: Dependent | None
+) -> tuple[dict[Owner, ResourceIdentifier], bool]:
+    """The owners of what is there that an earlier run of the restore deleted.
+
+    They are created anew since, or will be: under another UID. Told is also whether one
+    of them is not as in the backup, so that nothing is tied to it.
+    """
+    found, lost = {}, False
+    earlier = dependent.earlier if dependent else {}
+    for owner in dependent.owners if dependent and earlier else ():
+        old = earlier.get(str(owner))
+        its = find_owner(planned, owner, entry.target.namespace)
+        if old is None or its is None:
+            continue
+        if its.precondition is not None and its.precondition.uid == old:
+            continue  # nobody deleted it
+        if is_usable(its):
+            found[owner] = its.identifier
+        else:
+            lost = True
+    return found, lost
 
 
 def _found(

@@ -4,6 +4,7 @@ Filled step by step by the `ItemPlanner`; read by nobody else.
 """
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -39,6 +40,7 @@ class ItemCase(msgspec.Struct):
     orphan: bool = False
     met: dict[str, Any] | None = None
     untied: Sequence[str] = ()
+    tied_earlier: Mapping[str, str] = MappingProxyType({})
     unhooked: Desired | None = None
     ours: bool = False
 

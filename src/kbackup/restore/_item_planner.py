@@ -319,7 +319,8 @@ class ItemPlanner:
             self._state.owned[entry.identifier] = owners
         elif not entry.action.makes and case.owned.role is Role.OWNED:
             digest = desired.digest if case.relinks else ""
-            self._state.dependents[entry.identifier] = Dependent(owners, digest)
+            found = Dependent(owners, digest, case.tied_earlier)
+            self._state.dependents[entry.identifier] = found
         if entry.adopter and runs_pods(desired.content):
             self._state.active_sets.add(entry.identifier)
 

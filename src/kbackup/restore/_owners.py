@@ -9,7 +9,7 @@ half a second later. `link_plan` is pure and called by the planner; the writer a
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 from msgspec.structs import replace
@@ -21,6 +21,7 @@ from kbackup.errors import ClusterError
 from kbackup.models import APIResource, ResourceIdentifier
 from kbackup.restore._plan_entry import PlanAction, PlanEntry
 
+T = TypeVar("T")
 Reference = Mapping[str, Any]
 Find = Callable[[str, str], APIResource | None]
 Key = tuple[GroupKind, str, str]
@@ -99,8 +100,8 @@ def lacking(references: Iterable[Reference], live: Mapping[str, Any]) -> list[st
         references: Of the owners that it is to have.
         live: As the target has it.
     """
-    there = {_owner_key(each) for each in live["metadata"].get("ownerReferences") or ()}
-    return [owner_name(x) for x in references if _owner_key(x) not in there]
+    there = {owner_key(each) for each in live["metadata"].get("ownerReferences") or ()}
+    return [owner_name(x) for x in references if owner_key(x) not in there]
 
 
 def owner_name(reference: Reference) -> str:
@@ -245,22 +246,19 @@ def key_of(entry: PlanEntry) -> Key:
     return kind, entry.target.namespace, entry.target.name
 
 
-def _owner_key(reference: Reference) -> tuple[GroupKind, Any]:
+def owner_key(reference: Reference) -> tuple[GroupKind, Any]:
+    """What an owner is known by among those of an object, whatever its version."""
     kind = group_kind(str(reference.get("apiVersion")), str(reference.get("kind")))
     return kind, reference.get("name")
 
 
-def find_owner(
-    known: Mapping[Key, ResourceIdentifier],
-    owner: Owner,
-    namespace: str,
-) -> ResourceIdentifier | None:
-    """Return the owner of an object in *namespace*: one beside it, or cluster-scoped."""
+def find_owner(known: Mapping[Key, T], owner: Owner, namespace: str) -> T | None:
+    """Return what is known of the owner of an object in *namespace*: one beside it, or cluster-scoped."""
     kind = group_kind(owner.api_version, owner.kind)
     for where in dict.fromkeys((namespace, "")):
-        ref = known.get((kind, where, owner.name))
-        if ref is not None:
-            return ref
+        found = known.get((kind, where, owner.name))
+        if found is not None:
+            return found
     return None
 
 

@@ -31,7 +31,7 @@ from kbackup.restore._desired import DesiredMaker
 from kbackup.restore._foreign import ForeignChanges
 from kbackup.restore._item_groups import FEW, ItemGroups
 from kbackup.restore._item_planner import ItemPlanner
-from kbackup.restore._live_dependents import Taken, LiveDependents
+from kbackup.restore._live_dependents import LiveDependents, Taken
 from kbackup.restore._live_objects import LiveObjects, Place
 from kbackup.restore._namespaces import (
     is_absent,

@@ -32,6 +32,7 @@ from kbackup.restore._api_versions import (
     versions_of,
     without_effect,
 )
+from kbackup.restore._before import read_earlier_ties
 from kbackup.restore._claims import ClaimLine
 from kbackup.restore._converting import Conversions, needed_conversions
 from kbackup.restore._desired import DesiredMaker
@@ -220,6 +221,7 @@ def resolve(
         modifiers=asked.modifiers,
         conversions=conversions,
         recorded=cache(partial(is_on_record, session.store, asked.name, asked.uid)),
+        earlier_ties=cache(partial(read_earlier_ties, session.store, asked.name)),
     )
 
 

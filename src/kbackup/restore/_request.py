@@ -31,6 +31,7 @@ from kbackup.models import (
 from kbackup.restore._api_versions import PlanVersions
 from kbackup.restore._asked import deciding_options
 from kbackup.restore._converting import Conversions
+from kbackup.restore._earlier_ties import EarlierTies
 from kbackup.restore._filters import Filters
 from kbackup.restore._modifier_source import LoadedModifiers, modifier_violations
 from kbackup.restore._policies import Policies, policy_violations
@@ -72,6 +73,7 @@ class RestoreRequest:
         conversions: Which items get another API version.
         versions: In which versions types are restored; None: as the source preferred.
         recorded: Tells whether this very restore is on record: all it began has ended.
+        earlier_ties: Tells who owned what its earlier runs were to change.
     """
 
     restore: Restore
@@ -96,6 +98,7 @@ class RestoreRequest:
     conversions: Conversions = attrs.field(factory=Conversions)
     versions: PlanVersions | None = None
     recorded: Callable[[], bool] = bool
+    earlier_ties: Callable[[], EarlierTies] = dict
 
     @property
     def spec(self) -> RestoreSpec:

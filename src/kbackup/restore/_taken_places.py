@@ -14,6 +14,7 @@ from kbackup.restore._adoption import awaits_owner, made_idle
 from kbackup.restore._applying import judge
 from kbackup.restore._converting import as_stored
 from kbackup.restore._desired import Desired, DesiredMaker
+from kbackup.restore._earlier_ties import tied_earlier
 from kbackup.restore._existing import Verdict, can_be_applied, decide
 from kbackup.restore._field_managers import lacks_managers
 from kbackup.restore._hooked_pods import unhooked
@@ -55,8 +56,12 @@ class TakenPlaces:
         keeper = ownership(live).maker if is_kept else None
         ours = is_labelled(metadata.get("labels"), self._request.restore_label)
         case.ours = ours
-        if ours and desired.owners:
-            case.untied = lacking(desired.owners, live)
+        if desired.owners:
+            had = tied_earlier(
+                self._request.earlier_ties(), case.target, metadata, desired.owners
+            )
+            lost = [x for x in lacking(desired.owners, live) if x not in had]
+            case.tied_earlier, case.untied = had, lost if ours else ()
         due = self._due(case, desired, live) if ours else {}
         waits: dict[str, Any] = {}
         if ours and is_kept and awaits_owner(live):  # and its owner was refused then

@@ -18,8 +18,8 @@ from kbackup.restore._nulls import means_nulls, replacing
 from kbackup.restore._plan_entry import PlanAction, PlanEntry, Precondition
 from kbackup.restore._policies import Policies
 from kbackup.restore._rebinding import is_offered, rebind_digest, rebind_patch
-from kbackup.restore._seen import cleaned
 from kbackup.restore._saved import SavedObjects
+from kbackup.restore._seen import cleaned
 from kbackup.restore._server import Server
 from kbackup.restore._writer import FAILED, SKIPPED, UNCHANGED, UPDATED, Attempt
 

@@ -76,7 +76,7 @@ def told(plan):
     return {
         notice.what: [str(item) for item in notice.items]
         for notice in plan.notices
-        if "owner" in map(lambda item: item.name, notice.items)
+        if "owner" in (item.name for item in notice.items)
     }
 
 

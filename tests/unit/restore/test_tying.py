@@ -17,6 +17,9 @@ OWNED = "secrets/shop/owned"
 TOLD = "tied again to ConfigMap/owner, created anew; nothing else is changed"
 
 
+HELD = {"metadata": {"finalizers": ["example.com/held"]}}
+
+
 class KilledError(BaseException):
     """The process is gone."""
 
@@ -278,21 +281,26 @@ def test_whose_deletion_it_may_not_hold_up(make_shop, monkeypatch):
     assert "blockOwnerDeletion" not in reference
 
 
+def killed(bench, monkeypatch, call, resource, **how):
+    """Apply a plan; the process is gone before that call about that type."""
+    plan, plain = bench.plan(**how), getattr(Cluster, call)
+
+    def die(self, of, *args, dry_run=False, **more):
+        if of.resource == resource and not dry_run:
+            raise KilledError
+        return plain(self, of, *args, dry_run=dry_run, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Cluster, call, die)
+        with pytest.raises(KilledError):
+            bench.shop.engine.apply(plan)
+    return plan
+
+
 def test_a_run_that_ended_in_between(make_shop, monkeypatch):
     """Its saved plan ties what was not tied."""
     bench = Bench(make_shop)
-    plan = bench.plan()
-    patch_of = Cluster.patch
-
-    def die(self, resource, name, body, **how):
-        if resource.resource == "secrets":
-            raise KilledError
-        return patch_of(self, resource, name, body, **how)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Cluster, "patch", die)
-        with pytest.raises(KilledError):
-            bench.shop.engine.apply(plan)
+    plan = killed(bench, monkeypatch, "patch", "secrets")
     assert bench.references() == []
     assert bench.uid() != bench.old
 
@@ -302,6 +310,116 @@ def test_a_run_that_ended_in_between(make_shop, monkeypatch):
     assert [each["uid"] for each in bench.references()] == [bench.uid()]
     again = bench.shop.engine.apply(plan)
     assert outcome(again).action == "unchanged"
+
+
+@pytest.mark.parametrize("at", ["the tie", "the create", "the delete"])
+def test_the_same_restore_again(make_shop, monkeypatch, at):
+    """It ties what the run before it untied and came no further, and says so."""
+    bench = Bench(make_shop)
+    call = {"the tie": "patch", "the create": "create", "the delete": "delete"}[at]
+    killed(bench, monkeypatch, call, "secrets" if at == "the tie" else "configmaps")
+    assert (bench.references() == []) == (at != "the delete")
+
+    plan = bench.plan()
+    result = bench.shop.engine.run("r", SPEC, RECREATE)
+
+    assert (line(plan).action, line(plan).reason) == (PlanAction.UPDATE, TOLD)
+    assert line(plan).wave > line(plan, "configmaps/shop/owner").wave
+    assert told(plan) == []
+    assert result.results.errors == result.results.warnings == ()
+    assert outcome(result).action == "updated"
+    assert bench.uid() != bench.old
+    assert [each["uid"] for each in bench.references()] == [bench.uid()]
+    assert bench.shop.engine.plan("r", SPEC, RECREATE).is_empty
+
+
+def test_an_owner_that_is_on_its_way_out(make_shop, monkeypatch):
+    """What is still tied to it will not be: it is tied to the one that follows."""
+    bench = Bench(make_shop)
+    killed(bench, monkeypatch, "delete", "configmaps")
+    maps = bench.shop.cluster.discover().resolve("configmaps")
+    cluster = bench.shop.cluster
+    cluster.patch(maps, "owner", HELD, namespace="shop")
+    cluster.delete(maps, "owner", namespace="shop", propagation="Orphan")
+    secrets = cluster.discover().resolve("secrets")
+    reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner"}
+    tie = {"metadata": {"ownerReferences": [reference | {"uid": bench.old}]}}
+    cluster.patch(secrets, "owned", tie, namespace="shop")  # not untied yet
+
+    plan = bench.plan()
+
+    assert line(plan, "configmaps/shop/owner").action is PlanAction.CREATE
+    assert (line(plan).action, line(plan).reason) == (PlanAction.UPDATE, TOLD)
+
+
+def test_one_that_was_updated_before_the_end(make_shop, monkeypatch):
+    """It has the labels of the restore, and is not called one that it made ownerless."""
+    bench = Bench(make_shop, value="Mg==")
+    spec = attrs.evolve(SPEC, existing_resource_policy=ExistingResourcePolicy.UPDATE)
+    patch_of, patches = Cluster.patch, []
+
+    def die(self, resource, *args, **how):
+        patches.append(resource)
+        if len(patches) == 2:
+            raise KilledError
+        return patch_of(self, resource, *args, **how)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Cluster, "patch", die)
+        with pytest.raises(KilledError):
+            bench.shop.engine.run("r", spec, RECREATE)
+    assert bench.references() == []
+
+    plan = bench.plan(spec=spec)
+    result = bench.shop.engine.apply(plan)
+
+    assert line(plan).reason == TOLD
+    assert not [x for x in plan.notices if "without an owner" in x.what]
+    assert result.results.errors == result.results.warnings == ()
+    assert [each["uid"] for each in bench.references()] == [bench.uid()]
+
+
+def test_others_do_not_tie_it(make_shop, monkeypatch):
+    """Neither does a restore of another name, nor is another object of its name tied."""
+    bench = Bench(make_shop)
+    killed(bench, monkeypatch, "patch", "secrets")
+    assert bench.shop.engine.plan("r-2", SPEC, RECREATE).is_empty
+    secrets = bench.shop.cluster.discover().resolve("secrets")
+    bench.shop.cluster.delete(secrets, "owned", namespace="shop")
+    bench.shop.simulated.load([thing("Secret", "owned", "MQ==")])
+
+    assert bench.plan().is_empty
+
+
+def test_who_untied_it_meant_it(make_shop, monkeypatch):
+    """What lost an owner that was never deleted is not tied to it."""
+    bench = Bench(make_shop)
+    killed(bench, monkeypatch, "delete", "configmaps")
+    cluster = bench.shop.cluster
+    maps, secrets = map(cluster.discover().resolve, ("configmaps", "secrets"))
+    cluster.patch(maps, "owner", {"data": {"a": "1"}}, namespace="shop")
+    untied = {"metadata": {"ownerReferences": None}}
+    cluster.patch(secrets, "owned", untied, namespace="shop")
+
+    plan = bench.plan()
+
+    assert plan.is_empty
+    assert told(plan) == []
+
+
+def test_an_owner_that_changed_since(make_shop, monkeypatch):
+    """It is no owner any more: what is not tied to it is named."""
+    bench = Bench(make_shop)
+    killed(bench, monkeypatch, "patch", "secrets")
+    maps = bench.shop.cluster.discover().resolve("configmaps")
+    patch = {"data": {"a": "3"}}
+    bench.shop.cluster.patch(maps, "owner", patch, namespace="shop")
+
+    plan = bench.plan()
+
+    assert line(plan, "configmaps/shop/owner").action is PlanAction.SKIP
+    assert line(plan).action is PlanAction.UNCHANGED
+    assert told(plan) == [OWNED]
 
 
 def test_what_is_created_anew_as_well(make_shop):
