@@ -56,16 +56,25 @@ def reset(content: dict[str, Any]) -> dict[str, Any]:
     return content
 
 
-def reset_again(content: dict[str, Any], old_owners: Iterable[Any]) -> None:
-    """Remove in place what an action has put back, having begun with the stored item.
+def drop_server_set(content: dict[str, Any]) -> None:
+    """Remove in place what only a server sets, whoever has set it here.
 
-    With a resourceVersion nothing can be created, and what has an owner of the old
-    cluster is deleted by the new one at once. Owners that an action found in the target
-    stay.
+    With a resourceVersion nothing can be created, and a uid is compared with another.
+    Owners stay: whoever gives an item one has found it in the target.
     """
     metadata = content["metadata"]
     for field in metadata.keys() & _PUT_BACK:
-        del metadata[field]
+        metadata.pop(field, None)
+
+
+def reset_again(content: dict[str, Any], old_owners: Iterable[Any]) -> None:
+    """Remove in place what an action has put back, having begun with the stored item.
+
+    What has an owner of the old cluster is deleted by the new one at once. Owners that
+    an action found in the target stay.
+    """
+    drop_server_set(content)
+    metadata = content["metadata"]
     given = metadata.get("ownerReferences")
     if not isinstance(given, list):
         return

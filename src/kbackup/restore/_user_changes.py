@@ -15,6 +15,7 @@ from kbackup.models import ItemTransform, ResourceIdentifier, qualified_name, we
 from kbackup.plugins.engine import NO_OBJECT, fact_of, is_object
 from kbackup.restore._modifiers import Modifiers
 from kbackup.restore._redaction import Redaction
+from kbackup.restore._reset import drop_server_set
 from kbackup.restore.transforms._base import Transform
 
 _encode = msgspec.json.Encoder().encode
@@ -112,6 +113,7 @@ class UserChanges:
                 init_containers=added,
             )
         modified = self._modifiers.modify(content, source)
+        drop_server_set(modified.content)
         return Changed(
             content=modified.content,
             target=_moved(modified.content, target),
@@ -136,6 +138,7 @@ class UserChanges:
             if changed is None:
                 return body, f"left out by {name}"
             body = copied(changed, name, target)
+            drop_server_set(body)
             after = fingerprint(body)
             if after != before:
                 before = after

@@ -7,7 +7,12 @@ import pytest
 from shop_samples import COPY, NAMESPACE, SECRET, SETTINGS, WEB
 
 from kbackup._kits.differences import HIDDEN, Difference
-from kbackup.models import ResourceSelector, RestoreOptions, RestoreSpec
+from kbackup.models import (
+    ResourceModifiers,
+    ResourceSelector,
+    RestoreOptions,
+    RestoreSpec,
+)
 from kbackup.plugins import PluginManager, RestoreOutput, hookimpl
 from kbackup.restore import PlanAction, RestorePlan, quiesce
 from kbackup.restore._foreign import ForeignChanges
@@ -188,6 +193,58 @@ def test_an_action_that_makes_another_version(make_shop):
     assert entry.reason == (
         "acme.io/images failed on configmaps/shop/settings: it changed apiVersion"
     )
+
+
+SERVER_SET = {
+    "uid": "8d",
+    "resourceVersion": "7",
+    "generation": 3,
+    "managedFields": [],
+    "creationTimestamp": "2026-01-01T00:00:00Z",
+}
+
+
+def server_set(item):
+    """Set what only a server sets, and one thing more."""
+    item["metadata"] |= SERVER_SET
+    item["metadata"]["annotations"] = {"seen": "yes"}
+    return item
+
+
+@pytest.mark.parametrize("by", ["transform", "rule", "action"])
+def test_what_only_a_server_sets(make_shop, by):
+    """It is taken out again, whoever set it; the rest of the change is shown and done."""
+    acting, options = (), RestoreOptions()
+    if by == "action":
+        acting = (Acting(server_set, ("configmaps",)),)
+    elif by == "transform":
+        options = RestoreOptions(transforms=[server_set])
+    else:
+        patch = {"metadata": SERVER_SET | {"annotations": {"seen": "yes"}}}
+        text = json.dumps(
+            {
+                "version": "v1",
+                "resourceModifierRules": [
+                    {
+                        "conditions": {"groupResource": "configmaps"},
+                        "mergePatches": [{"patchData": json.dumps(patch)}],
+                    }
+                ],
+            }
+        )
+        options = RestoreOptions(resource_modifiers=ResourceModifiers.from_yaml(text))
+    shop = make_shop([NAMESPACE, SETTINGS], **actions(*acting))
+
+    plan = shop.engine.plan("try-1", SPEC, options)
+    result = shop.engine.apply(plan)
+
+    entry = entry_of(plan, "ConfigMap")
+    assert [x.path for x in entry.changes] == ["metadata.annotations"]
+    assert result.results.errors == ()
+    metadata = shop.object("configmaps", "shop", "settings")["metadata"]
+    assert metadata["annotations"] == {"seen": "yes"}
+    assert metadata["uid"] != "8d"
+    assert shop.engine.plan("try-2", SPEC, options).is_empty
 
 
 @pytest.mark.parametrize("spec", [SPEC, UPDATE], ids=["none", "update"])
