@@ -22,6 +22,7 @@ from kbackup.restore._dropped import warn_of_dropped
 from kbackup.restore._existing import Content, ExistingRules, Verdict, decide
 from kbackup.restore._plan_entry import PlanAction, PlanEntry, Precondition
 from kbackup.restore._policies import Policies
+from kbackup.restore._saved import SavedObjects
 from kbackup.restore._seen import cleaned
 from kbackup.restore._server import Server
 from kbackup.restore._updating import DONE, GONE, MOVED
@@ -109,7 +110,9 @@ class Applier:
         policies: Policies,
         contents: ArchiveContents,
         run: Run,
+        saved: SavedObjects,
     ) -> None:
+        self._saved = saved
         self._server = server
         self._policies = policies
         self._contents = contents
@@ -125,12 +128,13 @@ class Applier:
             return Attempt(action=SKIPPED, reason=GONE, moved=True)
         seen, rules = Precondition.of(live), self._policies.of(entry.target)
         stored = as_stored(item).content
+        is_as_saved = self._saved.has(entry.target, live)  # before it is cleaned
         found = judge(desired.content, stored, live, rules)
         verdict = found.verdict
         if verdict.action is PlanAction.UNCHANGED:
             answered = not self._server.lost_an_answer(entry)
             return Attempt(action=UNCHANGED if answered else UPDATED, reason=DONE)
-        if not self._is_as_planned(entry, seen, found):
+        if not (is_as_saved or self._is_as_planned(entry, seen, found)):
             return Attempt(action=SKIPPED, reason=MOVED, moved=True)
         if verdict.action is not PlanAction.UPDATE or not rules.apply:
             reason = verdict.reason or str(verdict.action)

@@ -77,26 +77,25 @@ class ObjectWriter:
         operations: Operations | None = None,
         readiness: Readiness | None = None,
         kept: KeptVolumes | None = None,
-        saved: SavedObjects | None = None,
+        saved: SavedObjects = SavedObjects(),  # noqa: B008 - frozen
         dry_run: bool = False,
     ) -> None:
         self._server = Server(cluster, gate=gate, redaction=redaction, dry_run=dry_run)
         self._updater = Updater(self._server, policies, run, saved)
+        server, updater = self._server, self._updater
         self._creator = Creator(
-            self._server,
-            self._updater,
+            server,
+            updater,
             contents=contents,
             owners=owners,
             policies=policies,
             restore_label=restore_label,
             run=run,
         )
-        self._recreator = Recreator(
-            self._server, self._updater, self._creator, dependents
-        )
-        self._applier = Applier(self._server, policies, contents, run)
+        self._recreator = Recreator(server, updater, self._creator, dependents)
+        self._applier = Applier(server, policies, contents, run, saved)
         self._owners = owners
-        self._tier = Tier(self._server, policies, owners, run)
+        self._tier = Tier(server, policies, owners, run)
         self._changed: dict[ResourceIdentifier, Attempt] = {}
         self._disks = DiskWatch(cluster)
         self._gate = gate
@@ -104,11 +103,7 @@ class ObjectWriter:
         self._contents = contents
         self._maker = maker
         self._lines = lines
-        self._offered = {
-            line.volume: line.target
-            for line in lines.values()
-            if line.verdict is ClaimVerdict.REATTACH
-        }
+        self._offered = _offered(lines.values())
         self._run = run
         self._operations = operations
         self._readiness = readiness
@@ -335,6 +330,15 @@ class ObjectWriter:
         if live is None or entry.action is not PlanAction.UPDATE:
             return live is None and entry.action is not PlanAction.UPDATE
         return self._updater.fits(entry, desired, live)
+
+
+def _offered(lines: Iterable[ClaimLine]) -> Mapping[str, ResourceIdentifier]:
+    """The volumes that are bound again, each with its claim."""
+    return {
+        line.volume: line.target
+        for line in lines
+        if line.verdict is ClaimVerdict.REATTACH
+    }
 
 
 def _is_planned(entry: PlanEntry, desired: Desired) -> bool:

@@ -203,9 +203,7 @@ def _apply(
         for damage in contents.damage:
             run.error(f"the backup is damaged: {damage}")
         workers = writers_of(session, request)
-        saved = save_before(
-            session.store, run, request, plan.entries, workers=workers
-        )
+        saved = save_before(session.store, run, request, plan.entries, workers=workers)
         journal.recall(
             done.operations,
             session.plugins,

@@ -285,7 +285,7 @@ def make_object_writer(
     entries: Collection[PlanEntry],
     operations: Operations | None = None,
     readiness: Readiness | None = None,
-    saved: SavedObjects | None = None,
+    saved: SavedObjects = SavedObjects(),  # noqa: B008 - frozen
     dry_run: bool = False,
 ) -> ObjectWriter:
     """Make what writes the single entries of a plan."""

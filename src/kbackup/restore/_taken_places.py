@@ -57,11 +57,7 @@ class TakenPlaces:
         ours = is_labelled(metadata.get("labels"), self._request.restore_label)
         case.ours = ours
         if desired.owners:
-            had = tied_earlier(
-                self._request.earlier_ties(), case.target, metadata, desired.owners
-            )
-            lost = [x for x in lacking(desired.owners, live) if x not in had]
-            case.tied_earlier, case.untied = had, lost if ours else ()
+            self._note_ties(case, desired, live)
         due = self._due(case, desired, live) if ours else {}
         waits: dict[str, Any] = {}
         if ours and is_kept and awaits_owner(live):  # and its owner was refused then
@@ -96,6 +92,15 @@ class TakenPlaces:
             apply=apply if writes else "",
             **waits,
         )
+
+    def _note_ties(
+        self, case: ItemCase, desired: Desired, live: Mapping[str, Any]
+    ) -> None:
+        """Note which owners it had, and which it never had from this restore."""
+        known, owners = self._request.earlier_ties(), desired.owners
+        had = tied_earlier(known, case.target, live["metadata"], owners)
+        lost = [owner for owner in lacking(owners, live) if owner not in had]
+        case.tied_earlier, case.untied = had, lost if case.ours else ()
 
     def _judge(
         self, case: ItemCase, desired: Desired, live: dict[str, Any]

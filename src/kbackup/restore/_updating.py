@@ -50,10 +50,10 @@ class Updater:
         server: Server,
         policies: Policies,
         run: Run,
-        saved: SavedObjects | None = None,
+        saved: SavedObjects,
     ) -> None:
         self._server = server
-        self._saved = saved or SavedObjects()
+        self._saved = saved
         self._run = run
         self._policies = policies
 

@@ -254,6 +254,127 @@ def test_what_goes_with_a_job(source, store, namespace, wait_for):
     source.remove_namespace(namespace, wait=False)
 
 
+def _owned(item, owner):
+    """The object, owned by another one as the server has it."""
+    metadata = _config_map(owner["metadata"]["namespace"], "", owner=owner)["metadata"]
+    references = metadata["ownerReferences"]
+    return {**item, "metadata": {**item["metadata"], "ownerReferences": references}}
+
+
+def _secret(namespace, name, value):
+    """A Secret."""
+    metadata = {"name": name, "namespace": namespace}
+    base = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata}
+    return base | {"stringData": {"a": value}}
+
+
+def _make_family(world, namespace, value):
+    """An owner, and what it owns: one that stays, and Secrets that differ."""
+    metadata = {"name": namespace}
+    world.create({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+    owner = world.create(_config_map(namespace, "owner", {"a": value}))
+    world.create(_config_map(namespace, "kept", owner=owner))
+    for name in ("changed", "anew"):
+        world.create(_owned(_secret(namespace, name, value), owner))
+    return owner
+
+
+def test_killed_before_what_stays_is_tied(source, store, killed, namespace, wait_for):
+    """Wherever a run dies, the same restore again ties all of it to the new owner."""
+    _make_family(source, namespace, "1")
+    source.backup(store, "family", namespace)
+
+    def restore(place, number=0):
+        policies = {f"configmaps/{place}/owner": "recreate"}
+        policies |= {f"secrets/{place}/anew": "recreate"}
+        policies |= {f"secrets/{place}/changed": "update"}
+        spec = {"backup_name": "family", "namespace_mapping": {namespace: place}}
+        spec["options"] = {"existing_policies": policies}
+        return killed("restore", place, spec, where="cluster", number=number)
+
+    def check(place, old):
+        owner = source.get(_config_map(place, "owner"))
+        assert owner["metadata"]["uid"] != old["metadata"]["uid"]
+        assert owner["data"] == {"a": "1"}
+        # Whoever still names the old owner is collected: the collector has seen it go.
+        stale = source.create(_config_map(place, "stale", owner=old))
+        wait_for("the garbage collector", lambda: source.get(stale) is None)
+        kept = source.get(_config_map(place, "kept"))
+        secrets = [source.get(_secret(place, x, "")) for x in ("changed", "anew")]
+        for each in (kept, *secrets):
+            (reference,) = each["metadata"]["ownerReferences"]
+            assert reference["uid"] == owner["metadata"]["uid"]
+        assert [each["data"] for each in secrets] == [{"a": "MQ=="}] * 2
+        results = store.restore_results(place)
+        assert results.errors == results.warnings == ()
+
+    place = f"{namespace}-whole"
+    old = _make_family(source, place, "2")
+    whole = restore(place)
+    assert whole.through  # in one run, Secrets and all
+    check(place, old)
+    for number in range(1, whole.writes + 1):
+        place = f"{namespace}-{number}"
+        old = _make_family(source, place, "2")
+        restore(place, number)
+        assert restore(place).through
+
+        check(place, old)
+        source.remove_namespace(place, wait=False)
+    source.remove_namespace(f"{namespace}-whole", wait=False)
+    source.remove_namespace(namespace, wait=False)
+
+
+def test_what_goes_with_a_job_and_is_in_no_backup(source, store, namespace, wait_for):
+    """A claim that the Job got since, or its Pod has: the Job is not deleted either."""
+    metadata = {"name": namespace}
+    source.create({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+    made = source.create(_objects(namespace, now=False)[1])
+    source.backup(store, "alone", namespace)
+    source.delete(made, propagationPolicy="Background")
+    wait_for("the Job's end", lambda: source.get(made) is None)
+    job = source.create(_objects(namespace, now=True)[1])
+
+    def pod_of_job():
+        """Return the Pod of the new Job, when it is there."""
+        return [
+            each
+            for each in source.pods(namespace, app="job")
+            if each["metadata"]["ownerReferences"][0]["uid"] == job["metadata"]["uid"]
+        ]
+
+    (pod,) = wait_for("its Pod", pod_of_job)
+    pod = {"apiVersion": "v1", "kind": "Pod", **pod}
+    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim"}
+    claim |= {"metadata": {"name": "work", "namespace": namespace}}
+    request = {"requests": {"storage": "1Gi"}}
+    claim |= {"spec": {"accessModes": ["ReadWriteOnce"], "resources": request}}
+    engine = RestoreEngine(source.cluster, store)
+    options = RestoreOptions(existing_policies={"jobs": "recreate"})
+    spec = RestoreSpec(backup_name="alone", excluded_resources=["pods"])
+
+    for owner in (job, pod):
+        live = source.create(_owned(claim, owner))
+        name = f"alone-{owner['kind'].lower()}"
+        plan = engine.plan(name, spec, options)
+        (line,) = [x for x in plan.entries if x.kind == "Job"]
+        assert line.action is PlanAction.CONFLICT
+        assert line.reason.endswith(f"persistentvolumeclaims/{namespace}/work")
+        assert not any("deleted and created anew" in x.what for x in plan.notices)
+        engine.apply(plan)
+        assert source.get(job)["metadata"]["uid"] == job["metadata"]["uid"]
+        assert source.get(claim)["metadata"]["uid"] == live["metadata"]["uid"]
+        finalizers = {"metadata": {"finalizers": None}}
+        source.patch(live, finalizers)
+        source.delete(live)
+        wait_for("the claim's end", lambda: source.get(claim) is None)
+
+    result = engine.run("alone", spec, options)
+    assert result.results.errors == ()
+    assert source.get(job)["metadata"]["uid"] != job["metadata"]["uid"]
+    source.remove_namespace(namespace, wait=False)
+
+
 @pytest.mark.parametrize("moves", [False, True])
 def test_what_modifiers_change(source, store, namespace, monkeypatch, moves):
     """It is created as the plan said; what moved right before the delete is not deleted."""

@@ -54,8 +54,10 @@ class Bench:
 
     def own(self, *kinds, owner=None):
         """Give it, or another owner, something of each kind."""
-        specs = {"PersistentVolumeClaim": CLAIM_SPEC, "Pod": {"containers": [
-            {"name": "main", "image": "b:1"}]}}
+        specs = {
+            "PersistentVolumeClaim": CLAIM_SPEC,
+            "Pod": {"containers": [{"name": "main", "image": "b:1"}]},
+        }
         for kind in kinds:
             spec = {"spec": specs[kind]} if kind in specs else {}
             made = owned(kind, "own", owner or self.owner, **spec)

@@ -117,32 +117,36 @@ def test_what_differs_itself(make_shop, policy):
     assert outcome(result).action == ("skipped" if left else "updated")
 
 
-BOTH = {"cm/shop/owner": "recreate", "secrets/shop/owned": "recreate"}
+def with_secret(policy):
+    """Return options that say what happens to the Secret, too."""
+    policies = {"cm/shop/owner": "recreate", OWNED: policy}
+    return RestoreOptions(existing_policies=policies, force_conflicts=policy == "apply")
 
 
-def test_a_secret_that_is_created_anew_as_well(make_shop):
+@pytest.mark.parametrize("policy", ["update", "apply", "recreate"])
+def test_a_secret_that_changes_beside_its_owner(make_shop, policy):
     """That it lost its owner is no change of it, though no plan shows what is in it."""
     bench = Bench(make_shop, value="Mg==")
-    plan = bench.plan(RestoreOptions(existing_policies=BOTH))
+    plan = bench.plan(with_secret(policy))
 
     result = bench.shop.engine.apply(plan)
 
-    assert line(plan).action is PlanAction.RECREATE
+    assert line(plan).action == ("recreate" if policy == "recreate" else "update")
+    assert line(plan).apply == ("force" if policy == "apply" else "")
     assert result.results.errors == result.results.warnings == ()
-    assert outcome(result).action == "recreated"
+    assert outcome(result).action == f"{line(plan).action}d"
     assert bench.shop.object("secrets", "shop", "owned")["data"] == {"a": "MQ=="}
     assert [each["uid"] for each in bench.references()] == [bench.uid()]
 
 
 @pytest.mark.parametrize("changed", ["data", "labels"])
-@pytest.mark.parametrize("policy", ["update", "recreate"])
+@pytest.mark.parametrize("policy", ["update", "apply", "recreate"])
 def test_a_secret_that_somebody_changes_meanwhile(
     make_shop, monkeypatch, policy, changed
 ):
     """It is left as it is, in its data or beside them."""
     bench = Bench(make_shop, value="Mg==")
-    policies = BOTH | {"secrets/shop/owned": policy}
-    plan = bench.plan(RestoreOptions(existing_policies=policies))
+    plan = bench.plan(with_secret(policy))
     secrets = bench.shop.cluster.discover().resolve("secrets")
     create = Cluster.create
     patch = {"data": {"a": "Mw=="}}
