@@ -39,7 +39,14 @@ from kbackup.restore._server import Server
 from kbackup.restore._tying import Tier
 from kbackup.restore._types import ServedTypes
 from kbackup.restore._updating import MOVED, Updater, other_digest
-from kbackup.restore._writer import FAILED, UNCHANGED, UNTOLD, UPDATED, Attempt
+from kbackup.restore._writer import (
+    FAILED,
+    SKIPPED,
+    UNCHANGED,
+    UNTOLD,
+    UPDATED,
+    Attempt,
+)
 
 _FIRST_LOOK, _LONGEST_WAIT = 0.05, 2.0  # seconds, at the end of what is deleted
 
@@ -123,7 +130,8 @@ class ObjectWriter:
     def write(self, entry: PlanEntry) -> Attempt:
         """Try to carry out one entry; an error becomes part of the attempt."""
         attempt = self._try(entry)
-        if entry.action is PlanAction.RECREATE and attempt.is_over:
+        is_recreated = entry.action is PlanAction.RECREATE and attempt.is_over
+        if is_recreated or attempt.action in (FAILED, SKIPPED):
             self._owners.end(entry.target)
         if self._kept is not None:
             self._kept.note(entry, attempt)

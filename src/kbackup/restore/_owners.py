@@ -17,8 +17,9 @@ from msgspec.structs import replace
 from kbackup._kits.controlled import Owner
 from kbackup._kits.kinds import GroupKind, group_kind
 from kbackup.cluster import Cluster
-from kbackup.errors import ClusterError
+from kbackup.errors import ClusterError, ItemNotFoundError
 from kbackup.models import APIResource, ResourceIdentifier
+from kbackup.restore._answers import may_pass
 from kbackup.restore._plan_entry import PlanAction, PlanEntry
 
 T = TypeVar("T")
@@ -173,7 +174,8 @@ class OwnerLinks:
             for x in usable
             if x.action is PlanAction.RECREATE and x.precondition is not None
         }
-        self._over: set[ResourceIdentifier] = set()
+        # About what is found equal nothing is done: it is there, or went since.
+        self._over = {entry.target for entry in usable if not entry.action.writes}
         self._known: dict[ResourceIdentifier, str] = {}
         self._asking = threading.Lock()
 
@@ -222,12 +224,18 @@ class OwnerLinks:
             return None
         with self._asking:
             known, is_over = self._known.get(ref, ""), ref in self._over
-        return known or self._ask(resource, ref) or (None if is_over else "")
+        if known:
+            return known
+        try:
+            uid = self._ask(resource, ref)
+        except ClusterError as exc:
+            uid, is_over = "", is_over and not may_pass(exc)
+        return uid or (None if is_over else "")
 
     def _ask(self, resource: APIResource, ref: ResourceIdentifier) -> str:
         try:
             live = self._cluster.get(resource, ref.name, ref.namespace).content
-        except ClusterError:
+        except ItemNotFoundError:
             return ""
         metadata = live["metadata"]
         if metadata.get("deletionTimestamp"):

@@ -5,7 +5,7 @@ Called by the pipeline, for planning and for applying alike.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import cache, partial
 from itertools import chain
 
@@ -42,6 +42,7 @@ from kbackup.restore._dry_run import (
     statuses_untried,
     validate_entries,
 )
+from kbackup.restore._earlier_ties import EarlierTies
 from kbackup.restore._filters import TypeNames, make_filters, named_types
 from kbackup.restore._foreign import ForeignChanges
 from kbackup.restore._gate import Gate
@@ -221,8 +222,15 @@ def resolve(
         modifiers=asked.modifiers,
         conversions=conversions,
         recorded=cache(partial(is_on_record, session.store, asked.name, asked.uid)),
-        earlier_ties=cache(partial(read_earlier_ties, session.store, asked.name)),
+        earlier_ties=_earlier_ties(session, asked),
     )
+
+
+def _earlier_ties(session: Session, asked: Asked) -> Callable[[], EarlierTies]:
+    """Tell of earlier runs, where such a restore deletes anything."""
+    if "recreate" not in asked.options.existing_policies.values():
+        return dict
+    return cache(partial(read_earlier_ties, session.store, asked.name))
 
 
 def _record_of(session: Session, asked: Asked) -> Restore:

@@ -1,6 +1,7 @@
 """What stays is tied again to an owner that is deleted and created anew."""
 
 import json
+from datetime import timedelta
 
 import attrs
 import pytest
@@ -409,6 +410,33 @@ def test_who_untied_it_meant_it(make_shop, monkeypatch):
 
     assert plan.is_empty
     assert told(plan) == []
+
+
+@pytest.mark.parametrize("at", ["create", "patch"])
+def test_an_owner_that_does_not_come(make_shop, monkeypatch, at):
+    """Refused, or gone since the plan was made, it is not waited for; that is told."""
+    bench = Bench(make_shop)
+    killed(bench, monkeypatch, at, {"create": "configmaps", "patch": "secrets"}[at])
+    options = attrs.evolve(RECREATE, deadline=timedelta(seconds=5))
+    plan = bench.plan(options)
+    cluster, create = bench.shop.cluster, Cluster.create
+    if at == "patch":
+        maps = cluster.discover().resolve("configmaps")
+        cluster.delete(maps, "owner", namespace="shop")
+
+    def refuse(self, resource, *args, **how):
+        if resource.resource == "configmaps":
+            raise InvalidItemError("create", "configmaps", reason="no")
+        return create(self, resource, *args, **how)
+
+    monkeypatch.setattr(Cluster, "create", refuse)
+    result = bench.shop.engine.apply(plan)
+
+    assert line(plan).ties == ("ConfigMap/owner",)
+    assert outcome(result).action == "unchanged"
+    (warning,) = result.results.warnings
+    assert warning.message == "no longer tied to its owner ConfigMap/owner"
+    assert len(result.results.errors) == (at == "create")
 
 
 def test_an_owner_that_changed_since(make_shop, monkeypatch):
