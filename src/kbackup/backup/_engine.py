@@ -260,7 +260,7 @@ class BackupEngine:
 
     def _bound(self, run: Run) -> Cluster:
         return self._given.cluster.for_run(
-            run.cancel, settings=run.settings, count=run.count
+            run.cancel, settings=run.settings, count=run.count, waits=run.waits
         )
 
     def _ended(

@@ -56,16 +56,22 @@ class _Bar:
     """Moves one bar along with the events of a run."""
 
     def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._task: TaskID = progress.add_task("starting", total=None)
+        self._progress, self._phase = progress, "starting"
+        self._task: TaskID = progress.add_task(self._phase, total=None)
 
     def __call__(self, event: Event) -> None:
         """Show *event*."""
         if isinstance(event, PhaseChanged):
+            self._phase = event.phase
             self._progress.remove_task(self._task)  # a task keeps its total for good
             self._task = self._progress.add_task(event.phase, total=event.total)
         elif isinstance(event, ItemsProgressed):
-            self._progress.update(self._task, completed=event.done, total=event.total)
+            self._progress.update(
+                self._task,
+                completed=event.done,
+                total=event.total,
+                description=self._phase,  # what was waited for is there
+            )
         elif isinstance(event, WaitingFor):
             self._progress.update(
                 self._task, description=printable(f"waiting for {event.what}")

@@ -22,6 +22,7 @@ from kbackup.cluster._discovery import Discovery
 from kbackup.cluster._exec import ExecResult, make_command, run_command
 from kbackup.cluster._lists import ItemList, ListRequest
 from kbackup.cluster._objects import Objects, PatchKind
+from kbackup.cluster._patience import Patience
 from kbackup.cluster._shared import Shared
 from kbackup.cluster._transport import Bound, Transport
 from kbackup.cluster._watch import Watcher, WatchEvent, WatchRequest
@@ -105,6 +106,7 @@ class Cluster:
         *,
         settings: EngineSettings | None = None,
         count: Callable[[str], None] | None = None,
+        waits: Callable[[str, float], None] | None = None,
     ) -> Cluster:
         """Return this connection on behalf of a run, which may cancel and counts.
 
@@ -112,12 +114,15 @@ class Cluster:
             cancel: Asked before each request, page, retry and sleep.
             settings: Of the run; None: those of the connection.
             count: Called with ``<verb> <resource>`` for each request.
+            waits: Called while the server refuses every request (HTTP 429): with what
+                is waited for, and the seconds until that is an error.
         """
         bound = attrs.evolve(
             self._bound,
             cancel=cancel,
             settings=settings or self._bound.settings,
             count=count or self._bound.count,
+            patience=Patience(waits) if waits else Patience(),
         )
         return Cluster(self._shared, bound)
 

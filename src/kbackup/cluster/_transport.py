@@ -33,6 +33,7 @@ from kbackup.cluster._connections import Connections
 from kbackup.cluster._errors import Subject, error_from_answer, error_from_exception
 from kbackup.cluster._exchange import Exchange
 from kbackup.cluster._paths import query_of
+from kbackup.cluster._patience import Patience, at_its_end
 from kbackup.errors import (
     ClusterError,
     ClusterUnreachableError,
@@ -76,11 +77,13 @@ class Bound:
             waited for.
         settings: Timeouts, page size and how long to try again.
         count: Called with ``<verb> <resource>`` for every request that is sent.
+        patience: With a server that refuses for want of room.
     """
 
     cancel: CancelToken = attrs.field(factory=CancelToken)
     settings: EngineSettings = attrs.field(factory=EngineSettings)
     count: Callable[[str], None] = _uncounted
+    patience: Patience = attrs.field(factory=Patience)
 
 
 @attrs.frozen(kw_only=True)
@@ -188,6 +191,7 @@ class Transport:
         take: Callable[[urllib3.BaseHTTPResponse, Subject], Any],
     ) -> Any:
         begun, attempt, renewed = time.monotonic(), 0, False
+        budget = bound.settings.retry_budget.total_seconds()
         while True:
             bound.cancel.check()
             self.require_open(call.subject)
@@ -199,6 +203,7 @@ class Transport:
                 if response.status < _FIRST_ERROR:
                     taken = take(response, call.subject)
                     self._reached = True
+                    bound.patience.passed()
                     self.authorization.accepted(login)
                     return taken
                 error = _refusal(call, response)
@@ -209,18 +214,25 @@ class Transport:
                 renewed = True
                 if self._renew(call, login):
                     continue
+            spent = time.monotonic() - begun
+            throttled = isinstance(error, ThrottledError)
+            if throttled:
+                spent = max(spent, bound.patience.refused(begun + spent, budget))
             delay = plan_retry(
                 call,
                 error,
                 sent=not isinstance(cause, _NOT_SENT),
                 hopeless=isinstance(cause, SSLError | NameResolutionError),
                 attempt=attempt,
-                left=bound.settings.retry_budget.total_seconds()
-                - (time.monotonic() - begun),
+                left=budget - spent,
                 reached=self._reached,
             )
             if delay is None:
+                if throttled and not call.changes:  # a write is its caller's to repeat
+                    error = at_its_end(error, spent, budget)
                 raise error from cause
+            if throttled:
+                bound.patience.tell(spent, budget - spent)
             bound.cancel.wait(delay)
 
     def _login(self, call: Call) -> Login:

@@ -23,7 +23,8 @@ class EngineSettings:
         page_bytes: The size towards which pages of a list are kept.
         connect_timeout: For one connection to the API server.
         read_timeout: For the head of an answer, and between two bytes of its body.
-        retry_budget: How long one request may be tried again.
+        retry_budget: How long one request may be tried again; while the server refuses
+            every request (HTTP 429), all of a run together.
         max_writes_per_second: To the API server; None: as many as it takes.
         action_timeout: After this time an item action is given up.
         item_block_worker_count: Blocks of items that are backed up at once, where Pods in

@@ -33,6 +33,7 @@ from kbackup.plugins._events import (
     Event,
     Observer,
     PhaseChanged,
+    WaitingFor,
     WarningRecorded,
 )
 from kbackup.plugins._temporary import temporary_directory, temporary_file
@@ -260,6 +261,10 @@ class Run:
             KBackupError: It cannot be written, such as for want of space.
         """
         return temporary_file(path)
+
+    def waits(self, what: str, seconds_left: float) -> None:
+        """Tell the observers that the run waits for something outside."""
+        self.emit(WaitingFor(what=what, seconds_left=seconds_left))
 
     def deadline(self, limit: timedelta) -> float:
         """Return the monotonic instant *limit* from now."""

@@ -47,7 +47,7 @@ def check(session: Session, plan: RestorePlan) -> tuple[Backup, LoadedModifiers 
     Others, and another target, are refused.
     """
     head, options = plan.head, plan.options
-    target_uid = check_target(session.cluster, options)
+    target_uid = check_target(session.reading(), options)
     same = target_uid == head.cluster_uid
     if not target_uid:  # then its address must do
         same = same and session.cluster.server == head.server

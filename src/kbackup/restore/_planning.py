@@ -84,7 +84,7 @@ def _unplanned(
 def _identify(session: Session, asked: Asked) -> tuple[Asked, Backup]:
     """Find target and backup; from them follows the restore's uid."""
     name, spec = asked.name, asked.spec
-    target_uid = check_target(session.cluster, asked.options)
+    target_uid = check_target(session.reading(), asked.options)
     asked = _with_settings(session, asked)
     backup = find_backup(session.store, spec)
     spec = attrs.evolve(spec, backup_name=backup.name, schedule_name="")

@@ -50,12 +50,13 @@ class Session(Equipment[Cluster, BackupStore]):
     def bound(self, run: Run) -> Cluster:
         """The cluster on behalf of a run."""
         return self.cluster.for_run(
-            self.cancel, settings=self.settings, count=run.count
+            self.cancel, settings=self.settings, count=run.count, waits=run.waits
         )
 
     def reading(self) -> Cluster:
         """The cluster, before there is a run."""
-        return self.cluster.for_run(self.cancel, settings=self.settings)
+        waits = self.run("", "").waits  # who observes is told all the same
+        return self.cluster.for_run(self.cancel, settings=self.settings, waits=waits)
 
     def run(self, name: str, uid: str) -> Run:
         """Make the run that belongs to a restore."""
