@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -216,6 +217,16 @@ class Shop:
 
     def _objects(self, kind: str) -> list[dict[str, Any]]:
         return self.simulated.objects(kind)
+
+
+@pytest.fixture(autouse=True)
+def no_claim_left_open():
+    """Refuse a test that leaves a claim behind, whose heartbeat outlives the tests."""
+    yield
+    claims = [t for t in threading.enumerate() if t.name.startswith("kbackup-claim-")]
+    for each in claims:
+        each.join(timeout=5)
+    assert not [each.name for each in claims if each.is_alive()]
 
 
 @pytest.fixture

@@ -95,7 +95,11 @@ def kill(shop, tmp_path):
                     patch.setattr(RestoreJournal, "check", die)
                     die()
 
-            patch.setattr(NameClaim, "release", die)
+            def die_holding(claim):  # its heartbeat dies with it
+                claim._ended.set()
+                raise KilledError
+
+            patch.setattr(NameClaim, "release", die_holding)
             if keep is not None:
                 patch.setattr(RestoreJournal, "check", die)
                 patch.setattr(RestoreJournal, "keep", keep)
