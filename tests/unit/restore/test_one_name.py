@@ -121,11 +121,13 @@ def test_name_that_was_used_between_plan_and_apply(shop):
 def test_name_of_a_killed_restore_of_another_backup(shop, tmp_path):
     """What a killed restore made is not taken for that of a restore of another backup."""
     plan = shop.engine.plan("try-1", SPEC)
-    shop.store.claim_restore("try-1", run_uid="dead", from_backup="shop-0")
     claim = tmp_path / "store-0/plugins/kbackup.io/restore-claims/try-1.json"
+    with shop.store.claim_restore("try-1", run_uid="dead", from_backup="shop-0"):
+        held = json.loads(claim.read_text())
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()
-    claim.write_text(json.dumps(json.loads(claim.read_text()) | {"pid": child.pid}))
+    claim.parent.mkdir(exist_ok=True)  # it went with the claim
+    claim.write_text(json.dumps(held | {"pid": child.pid}))
 
     for act in (
         lambda: shop.engine.plan("try-1", SPEC),
