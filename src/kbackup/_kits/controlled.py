@@ -20,6 +20,8 @@ _CHILDREN_FIRST = frozenset({("apps", "ReplicaSet"), ("apps", "ControllerRevisio
 # The first two: how it ends is decided, and its last Pods are going.
 _STATEFUL_SET, _DAEMON_SET = ("apps", "StatefulSet"), ("apps", "DaemonSet")
 _ENDING = frozenset({"Pod", "Job"})
+TOLD_BY_STATUS = _ENDING | {"StatefulSet", "DaemonSet"}
+"""Kinds of which `finished` or `is_mid_rollout` may say something."""
 _OVER = frozenset({"SuccessCriteriaMet", "FailureTarget", "Complete", "Failed"})
 
 

@@ -228,6 +228,25 @@ class DesiredMaker:
             errors=changed.errors,
         )
 
+    def make_untouched(
+        self, item: Item, content: dict[str, Any], target: ResourceIdentifier
+    ) -> Desired | None:
+        """Make what `make` would of an item without owners in which nobody has a say.
+
+        None, and *content* is as it was: actions or the user may have.
+        """
+        kind = self._kind_of(item.identifier.group_resource)
+        if kind.is_changed or kind.is_tied:
+            return None
+        if kind.actions and kind.is_concerned(content):
+            return None
+        if content.get("status") and self._wants(item, content):
+            return None
+        reset(content)
+        settle(content, target)
+        label(content, kind.marks)
+        return Desired(content=content, body=_encode(content), target=target)
+
     def _commands_in(
         self, content: Mapping[str, Any], pod: ResourceIdentifier
     ) -> PodCommands:

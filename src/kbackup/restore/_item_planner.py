@@ -128,7 +128,10 @@ class ItemPlanner:
             return self.plan_unreachable(item.identifier, oddity(exc))
         target = self._target(item.identifier)
         try:
-            entry = self._decide(ItemCase(item, content, view, live, target))
+            if live is None and view.is_plain and not self._converts:
+                entry = self._decide_plain(item, content, view, target)
+            else:
+                entry = self._decide(ItemCase(item, content, view, live, target))
         except ODD as exc:
             return self.plan_unreachable(item.identifier, oddity(exc))
         if entry is None:
@@ -160,6 +163,46 @@ class ItemPlanner:
         return False
 
     # --- the verdict ------------------------------------------------------------------
+
+    def _decide_plain(
+        self,
+        item: Item,
+        content: dict[str, Any],
+        view: TypeView,
+        target: ResourceIdentifier,
+    ) -> PlanEntry | None:
+        """Decide about what most items are: the user's own, touched by nobody, in no way.
+
+        What `_decide` would say, without the questions that have one answer for them:
+        a third of the time that a plan takes into an empty namespace.
+        """
+        desired = None
+        if self._row_for(item.identifier, content) is None:
+            second_write = wants_managers(content, self._managed_fields)
+            had_status = bool(content.get("status"))
+            if ownership(content) is FREE:
+                desired = self._maker.make_untouched(item, content, target)
+        if desired is None:
+            return self._decide(ItemCase(item, content, view, None, target))
+        entry = PlanEntry(
+            identifier=item.identifier,
+            target=target,
+            action=PlanAction.CREATE,
+            wave=view.wave,
+            digest=desired.digest,
+            cluster_wide=_is_cluster_wide(target),
+            second_write=second_write,
+            api_version=item.api_version,
+            kind=item.kind,
+        )
+        self._book.see(
+            entry,
+            desired.content,
+            body=desired.body,
+            had_status=had_status,
+            status_apart=view.status_apart,
+        )
+        return entry
 
     def _decide(self, case: ItemCase) -> PlanEntry | None:
         reason = self._belongs_to_cluster(case) or finished(case.content)
@@ -358,8 +401,7 @@ class ItemPlanner:
             wave=view.wave,
             reason=case.reason(action, unreadable),
             digest=desired.digest,
-            cluster_wide=not target.namespace
-            and target.group_resource != well_known.NAMESPACES,
+            cluster_wide=_is_cluster_wide(target),
             second_write=case.second_write,
             status=case.status,
             api_version=item.api_version,
@@ -440,3 +482,7 @@ class ItemPlanner:
             return  # it is not written: what an action thinks of it does not matter
         for wanted, action in desired.additional:
             self._state.want(case.ref, wanted, action)
+
+
+def _is_cluster_wide(target: ResourceIdentifier) -> bool:
+    return not target.namespace and target.group_resource != well_known.NAMESPACES

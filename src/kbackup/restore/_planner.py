@@ -250,7 +250,9 @@ class Planner:
             except ClusterError as exc:
                 if bears_on_everything(exc):
                     raise
-                unknown = attrs.evolve(view, unreadable=f"not readable: {exc}")
+                unknown = attrs.evolve(
+                    view, unreadable=f"not readable: {exc}", is_plain=False
+                )
                 self._views.use(like, unknown)
         for ref in names.values():
             absent = self._bodies.get(ref)

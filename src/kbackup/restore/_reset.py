@@ -38,8 +38,9 @@ def reset(content: dict[str, Any]) -> dict[str, Any]:
     """
     content.pop("status", None)
     metadata = content["metadata"]
-    for field in metadata.keys() & _REMOVED:
-        del metadata[field]
+    for field in _REMOVED:  # of every item: an intersection takes a third longer
+        if field in metadata:
+            del metadata[field]
     finalizers = metadata.get("finalizers")
     if finalizers is not None:
         kept = [x for x in finalizers if x not in _OLD_DELETIONS]

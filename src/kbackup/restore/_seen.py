@@ -77,6 +77,8 @@ class TypeView:
         newer: The type under which the API server shows the same objects again.
         status_apart: A status is written by a request of its own; taken for granted
             where nobody knows.
+        is_plain: Of most of its items nothing is to be asked: the target serves it, and
+            neither it nor its kind is one that is looked at more closely.
     """
 
     resource: APIResource | None
@@ -89,6 +91,7 @@ class TypeView:
     conversion: str = ""
     newer: GroupResource | None = None
     status_apart: bool = True
+    is_plain: bool = False
 
 
 def cleaned(live: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import attrs
 
+from kbackup._kits.controlled import TOLD_BY_STATUS
 from kbackup._kits.crds import has_status, served_versions
 from kbackup._kits.kinds import CRD
 from kbackup.archive import TWINS, ArchiveContents, misfiled
@@ -58,6 +59,8 @@ class TypeViews:
                 newer=TWINS.get(resource),
                 status_apart=self._writes_status_apart(item, made.resource),
             )
+            if _is_plain(view, item.kind):
+                view = self._views[key] = attrs.evolve(view, is_plain=True)
         return view
 
     def _writes_status_apart(self, item: Item, served: APIResource | None) -> bool:
@@ -129,3 +132,10 @@ class TypeViews:
         problem = self._unserved(resource, item)
         updates = self._request.policies.of(definition).update_cluster
         return f"{problem}; {UNCHANGEABLE if updates else LEFT_AS_IT_IS}"
+
+
+def _is_plain(view: TypeView, kind: str) -> bool:
+    """Whether most items of a type are decided about by themselves alone."""
+    is_served = view.resource is not None and not (view.problem or view.unreadable)
+    is_special = view.is_claim or view.is_volume or view.is_endpoints or view.newer
+    return is_served and not (is_special or view.conversion or kind in TOLD_BY_STATUS)
