@@ -26,7 +26,7 @@ def replaced(item: JSONObject, path: Sequence[str], value: Any) -> JSONObject:
 def without(item: JSONObject, path: Sequence[str], keys: Iterable[str]) -> JSONObject:
     """Return *item* without *keys* in the object at *path*."""
     parent = mapping_at(item, *path)
-    gone = parent.keys() & set(keys)
+    gone = [key for key in keys if key in parent]
     if not gone:
         return item
     rest = {key: value for key, value in parent.items() if key not in gone}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Self
@@ -188,6 +189,10 @@ class ArchiveContents:
     def damage(self) -> tuple[str, ...]:
         """What could not be read, where reading was to pass over it."""
         return self._damage()
+
+    def counts(self, group_resource: GroupResource) -> Mapping[str, int]:
+        """Return how many items of a type each namespace has, those that have any."""
+        return Counter(ns for ns, _ in self._keys.get(group_resource, ()))
 
     def identifiers(
         self, group_resource: GroupResource, namespace: str | None = None

@@ -193,6 +193,7 @@ class Cluster:
         label_selector: str = "",
         field_selector: str = "",
         resource_version: str = "",
+        item_bytes: float = 0,
     ) -> ItemList:
         """Return a list that is read while it is iterated.
 
@@ -203,6 +204,8 @@ class Cluster:
             field_selector: In the API's notation.
             resource_version: Read at exactly this one where that can be; the list's
                 record says whether it could.
+            item_bytes: About how large an object is, where somebody knows: so many are
+                asked for at first. 0: nobody does.
         """
         request = ListRequest(
             resource=resource,
@@ -211,6 +214,7 @@ class Cluster:
             field_selector=field_selector,
             resource_version=resource_version,
             exact_possible=not resource_version or not self._counts_its_own(resource),
+            item_bytes=item_bytes,
         )
         return ItemList(
             self._shared.transport,

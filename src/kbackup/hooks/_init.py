@@ -97,6 +97,8 @@ class InitHooks(RestoreRules[_Rule]):
             if command := command_of(text_at(annotations, _COMMAND)):
                 stated["command"] = [*command]
             return (_completed(stated),)
+        if not self._rules:  # most restores have none
+            return ()
         found = mapping_at(content, "metadata", "labels")
         return tuple(
             _completed(container)

@@ -7,7 +7,7 @@ both get the same bytes, which the digest in the plan holds them to.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from itertools import repeat
 from types import MappingProxyType
@@ -41,11 +41,9 @@ from kbackup.plugins import (
 )
 from kbackup.plugins.engine import (
     ActionIndex,
-    ResolvedAction,
     execute_action,
     execute_own_action,
     fact_of,
-    is_built_in,
 )
 from kbackup.restore._claims import ClaimLine
 from kbackup.restore._filters import Filters
@@ -55,11 +53,11 @@ from kbackup.restore._readiness import Awaited
 from kbackup.restore._redaction import Redaction
 from kbackup.restore._reset import label, reset, reset_again, settle
 from kbackup.restore._statuses import StatusRules
+from kbackup.restore._type_facts import KnownAction, TypeFacts
 from kbackup.restore._unmet import Mappings
 from kbackup.restore._untying import reset_claim, reset_volume
 from kbackup.restore._user_changes import UNCHANGED, UserChanges, copied, fingerprint
 
-_Look = Callable[[Mapping[str, Any]], bool]
 _TIED = (well_known.PERSISTENT_VOLUME_CLAIMS, well_known.PERSISTENT_VOLUMES)
 _encode = msgspec.json.Encoder().encode
 
@@ -105,13 +103,17 @@ class Desired(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def digest(self) -> str:
         """SHA-256 of the body and the status after it, in hexadecimal."""
-        digest = hashlib.sha256(self.body)
-        if self.status is not None:
-            digest.update(_encode(self.status))
-        return digest.hexdigest()
+        if self.status is None:
+            return digest_of(self.body)
+        return digest_of(self.body + _encode(self.status))
 
     def __repr__(self) -> str:  # never the body: it may be a Secret
         return f"Desired({self.target})"
+
+
+def digest_of(body: bytes) -> str:
+    """The digest of an item of which nothing but the body is written."""
+    return hashlib.sha256(body).hexdigest()
 
 
 class StoredContent(Mapping[str, Any]):
@@ -174,7 +176,7 @@ class DesiredMaker:
             labels.BACKUP_NAME: label_value(backup.name),
             labels.RESTORE_NAME: label_value(restore.name),
         }
-        self._last = _TypeFacts()
+        self._last = TypeFacts()
 
     def make(
         self,
@@ -201,8 +203,8 @@ class DesiredMaker:
         owners, status = self._owners_of(content), content.get("status")
         reset(content)
         outcome, changed = _NOTHING_DONE, UNCHANGED
-        if kind.actions and kind.is_concerned(content):
-            outcome = self._execute(item, content, kind.actions)
+        if asked := kind.asked(content):
+            outcome = self._execute(item, content, asked)
             content = outcome.content
         self._untie(content, kind, line)
         target = target or self._filters.target(item.identifier)
@@ -230,22 +232,23 @@ class DesiredMaker:
 
     def make_untouched(
         self, item: Item, content: dict[str, Any], target: ResourceIdentifier
-    ) -> Desired | None:
-        """Make what `make` would of an item without owners in which nobody has a say.
+    ) -> bytes | None:
+        """Make the body that `make` would make of an item in which nobody has a say.
 
-        None, and *content* is as it was: actions or the user may have.
+        The item has no owners; *content* is changed. None, and it is as it was: actions
+        or the user may have a say.
         """
         kind = self._kind_of(item.identifier.group_resource)
         if kind.is_changed or kind.is_tied:
             return None
-        if kind.actions and kind.is_concerned(content):
+        if kind.asked(content):
             return None
         if content.get("status") and self._wants(item, content):
             return None
         reset(content)
         settle(content, target)
         label(content, kind.marks)
-        return Desired(content=content, body=_encode(content), target=target)
+        return _encode(content)
 
     def _commands_in(
         self, content: Mapping[str, Any], pod: ResourceIdentifier
@@ -260,7 +263,7 @@ class DesiredMaker:
         return self._statuses.wants(item.identifier.group_resource, content)
 
     def _untie(
-        self, content: dict[str, Any], kind: "_TypeFacts", line: ClaimLine | None
+        self, content: dict[str, Any], kind: TypeFacts, line: ClaimLine | None
     ) -> None:
         """Untie a claim or a volume from what it was bound to in the old cluster."""
         if kind.is_claim:
@@ -276,7 +279,7 @@ class DesiredMaker:
             return ()
         return references_of(content)
 
-    def _kind_of(self, resource: GroupResource) -> "_TypeFacts":
+    def _kind_of(self, resource: GroupResource) -> TypeFacts:
         """What holds for all items of a type; the last answer is kept.
 
         Items come type by type and share their type's identity: comparing that is all
@@ -284,12 +287,9 @@ class DesiredMaker:
         """
         known = self._last
         if known.resource is not resource:
-            actions = self._actions.for_type(resource)
-            looks = [_look_of(each.action) for each in actions]
-            known = self._last = _TypeFacts(
+            known = self._last = TypeFacts(
                 resource=resource,
-                actions=actions,
-                looks=() if None in looks else tuple(look for look in looks if look),
+                actions=tuple(map(KnownAction.of, self._actions.for_type(resource))),
                 is_claim=resource == well_known.PERSISTENT_VOLUME_CLAIMS,
                 is_tied=resource in _TIED,
                 marks={} if resource == well_known.NAMESPACES else self._marks,
@@ -339,26 +339,28 @@ class DesiredMaker:
         self,
         item: Item,
         content: dict[str, Any],
-        actions: tuple[ResolvedAction[RestoreItemAction], ...],
+        actions: tuple[KnownAction, ...],
     ) -> "_Outcome":
-        """Ask the actions, one after the other; each sees what the last one made."""
+        """Ask the actions, one after the other; each sees what the last one made.
+
+        The first of them may want the item.
+        """
         namespace, labels = item.identifier.namespace, content["metadata"].get("labels")
         outcome = _Outcome(content)
         given, changed, asked = None, "", ""
-        for resolved in actions:
-            if not resolved.wants(namespace, labels):
+        for known in actions:
+            if not known.wants(namespace, labels):
                 continue
-            look = _look_of(resolved.action)
-            if look is not None and not look(outcome.content):
+            if known is not actions[0] and not known.looks_at(outcome.content):
                 continue
-            name = resolved.action.name
+            action, name = known.action, known.action.name
             if given is None:
                 given = self.given(item, outcome.content, name)
             else:  # of the same backup item, which is then parsed once at most
                 given = self.given(item, outcome.content, name, given.item_from_backup)
-            if not is_built_in(resolved.action):
+            if not known.is_own:
                 asked = name
-            answer = self._ask(resolved.action, given, outcome)
+            answer = self._ask(known, given, outcome)
             if answer.item is not given.item:
                 changed = asked
                 outcome.content = cast("dict[str, Any]", answer.item)
@@ -366,8 +368,8 @@ class DesiredMaker:
                 zip(answer.additional_items, repeat(name), strict=False)
             )
             if answer.wants_begin:
-                outcome.begins += (resolved.action,)
-            outcome.awaits += _awaited(resolved.action, answer)
+                outcome.begins += (action,)
+            outcome.awaits += _awaited(action, answer)
             if answer.skip:
                 outcome.skip = answer.skip
                 break
@@ -397,16 +399,16 @@ class DesiredMaker:
             raise ActionError(action, str(ref), "it changed apiVersion")
 
     def _ask(
-        self, action: RestoreItemAction, given: RestoreInput, outcome: "_Outcome"
+        self, known: KnownAction, given: RestoreInput, outcome: "_Outcome"
     ) -> RestoreOutput:
         """Ask one action, and note it where it changed the item as no documentation says.
 
         Our own actions do that by settings only. They are trusted to come back: most
         items meet no other.
         """
-        kind = str(given.item.get("kind"))
+        action, kind = known.action, str(given.item.get("kind"))
         hide = self._redaction.hides(given.identifier.group_resource, kind)
-        if is_built_in(action):
+        if known.is_own:
             answer = execute_own_action(self._run, action, given, hide=hide)
             if given.settings and answer.item is not given.item:
                 outcome.changed_by += (action.name,)
@@ -416,33 +418,6 @@ class DesiredMaker:
         if fingerprint(answer.item) != before:
             outcome.changed_by += (action.name,)
         return answer
-
-
-@attrs.frozen(kw_only=True)
-class _TypeFacts:
-    """What holds for all items of one type.
-
-    Attributes:
-        marks: The labels that they get.
-        is_tied: They are claims or volumes, which name each other.
-        is_changed: The user's hooks, functions or rules may change some of them.
-    """
-
-    resource: GroupResource | None = None
-    actions: tuple[ResolvedAction[RestoreItemAction], ...] = ()
-    looks: tuple[_Look, ...] = ()
-    is_claim: bool = False
-    is_tied: bool = False
-    marks: Mapping[str, str] = attrs.field(factory=dict)
-    is_pod: bool = False
-    is_changed: bool = False
-
-    def is_concerned(self, content: Mapping[str, Any]) -> bool:
-        """Whether any action may want an item: of most Secrets none does."""
-        for look in self.looks:
-            if look(content):
-                return True
-        return not self.looks
 
 
 @attrs.define
@@ -467,11 +442,6 @@ def _awaited(action: RestoreItemAction, answer: RestoreOutput) -> tuple[Awaited,
         return ()
     items, timeout = answer.additional_items, answer.additional_items_ready_timeout
     return (Awaited(action, tuple(items), timeout),)
-
-
-def _look_of(action: RestoreItemAction) -> _Look | None:
-    """By what an action of our own tells cheaply that an item is not its concern."""
-    return getattr(action, "concerns", None) if is_built_in(action) else None
 
 
 def is_wanted(

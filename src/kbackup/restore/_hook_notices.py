@@ -40,7 +40,9 @@ class HookNotices:
     def __init__(self, hooks: InitHooks | None, commands: ExecHooks | None) -> None:
         self._hooks = hooks
         self._commands = commands
-        self._rules = tuple(rules for rules in (hooks, commands) if rules is not None)
+        self._rules = tuple(
+            rules for rules in (hooks, commands) if rules and rules.names
+        )
         self._found: dict[str, list[ResourceIdentifier]] = {}
         self._odd: dict[str, list[ResourceIdentifier]] = {}
         self._met: set[str] = set()

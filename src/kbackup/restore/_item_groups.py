@@ -6,10 +6,14 @@ by type.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from functools import cached_property
 
 from kbackup.archive import ArchiveContents
 from kbackup.models import GroupResource, ResourceIdentifier
+from kbackup.restore._live_objects import Expected, Place
+from kbackup.restore._namespaces import is_absent, is_terminating
 from kbackup.restore._request import RestoreRequest
 
 FEW = 3
@@ -38,6 +42,7 @@ class ItemGroups:
         asked_for: Container[ResourceIdentifier],
         collide: _Collide,
     ) -> None:
+        self._request = request
         self._filters = request.filters
         self._contents = contents
         self._asked_for = asked_for
@@ -63,19 +68,32 @@ class ItemGroups:
                 self._collide(ref, first)
         yield from filter(None, groups.values())
 
-    def first_of(self, resource: GroupResource | None) -> list[ResourceIdentifier]:
-        """Some items of the first group of a type, as far as that is known before its turn.
+    def expected(self, types: Iterable[GroupResource]) -> Iterator[Expected]:
+        """Yield what is to be listed for the items of *types*, in the order of `of`."""
+        for resource in types:
+            head = self._contents.of_type(resource).head
+            served = self._request.discovery.by_kind(*head)
+            if served is None or self._covers(resource):
+                continue
+            size = self._sizes[resource] / len(self._contents.of_type(resource).places)
+            for namespace, count in self._wanted_in(resource).items():
+                if count > FEW and self._is_readable(namespace):
+                    yield Expected(Place(served, namespace), size)
 
-        No more of them than it takes to know that they are listed.
-        """
-        found: list[ResourceIdentifier] = []
-        if resource is None or self._covers(resource):
-            return found
-        for ref in self._contents.identifiers(resource):
-            if found and ref.namespace != found[0].namespace:
-                break
-            if found or self._filters.wants_scope(ref):
-                found.append(ref)
-            if len(found) > FEW:
-                break
-        return found
+    def _wanted_in(self, resource: GroupResource) -> Mapping[str, int]:
+        """How many items of a type go to each namespace of the target."""
+        wanted: Counter[str] = Counter()
+        for namespace, count in self._contents.counts(resource).items():
+            ref = next(self._contents.identifiers(resource, namespace))
+            if self._filters.wants_scope(ref):
+                wanted[self._filters.target(ref).namespace] += count
+        return wanted
+
+    def _is_readable(self, namespace: str) -> bool:
+        """Whether what lives in a namespace is looked at."""
+        reader = self._request.reader
+        return not (is_absent(reader, namespace) or is_terminating(reader, namespace))
+
+    @cached_property
+    def _sizes(self) -> Mapping[GroupResource, int]:
+        return self._contents.sizes

@@ -42,7 +42,7 @@ from kbackup.restore._claims import (
 from kbackup.restore._class_changes import ClassChanges
 from kbackup.restore._converting import ConvertedItem, with_conversion
 from kbackup.restore._dependents import Dependent
-from kbackup.restore._desired import Desired, DesiredMaker, is_wanted
+from kbackup.restore._desired import Desired, DesiredMaker, digest_of, is_wanted
 from kbackup.restore._field_managers import wants_managers
 from kbackup.restore._filters import keeps_despite_where
 from kbackup.restore._foreign import ForeignChanges
@@ -176,20 +176,20 @@ class ItemPlanner:
         What `_decide` would say, without the questions that have one answer for them:
         a third of the time that a plan takes into an empty namespace.
         """
-        desired = None
+        body = None
         if self._row_for(item.identifier, content) is None:
             second_write = wants_managers(content, self._managed_fields)
             had_status = bool(content.get("status"))
             if ownership(content) is FREE:
-                desired = self._maker.make_untouched(item, content, target)
-        if desired is None:
+                body = self._maker.make_untouched(item, content, target)
+        if body is None:
             return self._decide(ItemCase(item, content, view, None, target))
         entry = PlanEntry(
             identifier=item.identifier,
             target=target,
             action=PlanAction.CREATE,
             wave=view.wave,
-            digest=desired.digest,
+            digest=digest_of(body),
             cluster_wide=_is_cluster_wide(target),
             second_write=second_write,
             api_version=item.api_version,
@@ -197,8 +197,8 @@ class ItemPlanner:
         )
         self._book.see(
             entry,
-            desired.content,
-            body=desired.body,
+            content,
+            body=body,
             had_status=had_status,
             status_apart=view.status_apart,
         )

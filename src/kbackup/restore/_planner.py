@@ -4,8 +4,7 @@ Reads only. The archive's index and the target's LISTs are joined page by page, 
 neither the backup nor the cluster is ever held in memory. Called by the engine.
 """
 
-from collections.abc import Collection, Iterator, Mapping
-from itertools import zip_longest
+from collections.abc import Iterable, Iterator, Mapping
 from operator import attrgetter
 from typing import Any
 
@@ -129,14 +128,12 @@ class Planner:
         self._views = TypeViews(request, contents, self._state, self._waves)
         self._groups = ItemGroups(request, contents, self._state.wanted, self._collide)
         self._live = LiveObjects(request.cluster)
-        self._after: Place | None = None  # what will be listed next
         self._seen: set[ResourceIdentifier] = set()
         self._told = 0.0
 
     def plan(self) -> Planned:
         """Look at everything that is wanted and decide about it."""
-        with self._live:
-            self._plan_types()
+        self._plan_types()
         self._plan_waiting()
         self._plan_additional()
         self._plan_rebinding()
@@ -162,38 +159,19 @@ class Planner:
     def _plan_types(self) -> None:
         wanted = filter(self._request.filters.wants_type, self._stored)
         types = sorted(wanted, key=_planning_rank)
-        for resource, following in zip_longest(types, types[1:]):
-            self._run.cancel.check()
-            self._plan_type(resource, following)
+        with LiveObjects(self._request.cluster, self._groups.expected(types)) as live:
+            self._live = live
+            for resource in types:
+                self._run.cancel.check()
+                self._plan_type(resource)
 
-    def _plan_type(
-        self, resource: GroupResource, following: GroupResource | None
-    ) -> None:
+    def _plan_type(self, resource: GroupResource) -> None:
         if resource == well_known.PERSISTENT_VOLUME_CLAIMS:
             self._learn_volumes()
-        groups = tuple(self._groups.of(resource))
-        if self._request.system.covers_type(resource):
-            for group in groups:
-                self._skip_group(group)
-            return
-        for group, later in zip_longest(groups, groups[1:]):
-            next_refs = later.values() if later else self._groups.first_of(following)
-            self._after = self._place_of(next_refs)
-            self._plan_group(group)
-
-    def _place_of(self, refs: Collection[ResourceIdentifier]) -> Place | None:
-        """What is listed for some items; None: nothing is, or nobody knows yet."""
-        if len(refs) <= FEW:
-            return None
-        item = self._contents.get(next(iter(refs)))
-        if item is None:
-            return None
-        served = self._request.discovery.by_kind(item.api_version, item.kind)
-        namespace = self._request.filters.target(item.identifier).namespace
-        reader = self._request.reader
-        if served is None or is_absent(reader, namespace):
-            return None
-        return None if is_terminating(reader, namespace) else (served, namespace)
+        is_covered = self._request.system.covers_type(resource)
+        plan_group = self._skip_group if is_covered else self._plan_group
+        for group in self._groups.of(resource):
+            plan_group(group)
 
     def _skip_group(self, names: Mapping[str, ResourceIdentifier]) -> None:
         """Skip what belongs to the cluster as a type, unread: events may be many."""
@@ -283,7 +261,7 @@ class Planner:
     ) -> Iterator[LiveObject]:
         """The live objects of a namespace, or just those of a few names."""
         if len(names) > FEW:
-            yield from self._live.of((resource, namespace), self._after)
+            yield from self._live.of(Place(resource, namespace))
             return
         for name in tuple(names):
             found = find(self._request.cluster, resource, name, namespace)
@@ -403,7 +381,20 @@ class Planner:
 
     def _link_owners(self) -> None:
         """Let what is owned know whether its owners come along, and come after them."""
-        live = self._going_along()
+        entries = self._state.entries
+        recreated = [x for x in entries if x.action is PlanAction.RECREATE]
+        if recreated or self._state.dependents:
+            self._tie_dependents(self._going_along(recreated))
+        if not self._state.owned:
+            return
+        linked = link_plan(self._state.entries, self._state.owned)
+        self._state.entries[:] = linked.entries
+        self._state.edges += linked.edges
+        for target in linked.ownerless:
+            self._book.see_ownerless(target)
+
+    def _tie_dependents(self, live: Mapping[ResourceIdentifier, Taken]) -> None:
+        """Let what stays know whether its owners are created anew."""
         tied = tie_dependents(self._state.entries, self._state.dependents, live)
         self._state.entries[:] = tied.entries
         self._state.edges += tied.edges
@@ -415,23 +406,17 @@ class Planner:
             self._book.see_taken_along(target, outside=True)
         for target in tied.refused:
             self._book.take_back(target)
-        if not self._state.owned:
-            return
-        linked = link_plan(self._state.entries, self._state.owned)
-        self._state.entries[:] = linked.entries
-        self._state.edges += linked.edges
-        for target in linked.ownerless:
-            self._book.see_ownerless(target)
 
-    def _going_along(self) -> Mapping[ResourceIdentifier, Taken]:
+    def _going_along(
+        self, recreated: Iterable[PlanEntry]
+    ) -> Mapping[ResourceIdentifier, Taken]:
         """What goes in the target with what is deleted, as far as that can be read."""
         lists = LiveDependents(self._request.cluster, self._request.discovery)
         live: dict[ResourceIdentifier, Taken] = {}
-        for entry in self._state.entries:
-            if entry.action is PlanAction.RECREATE:
-                found = live[entry.identifier] = lists.of(entry)
-                if found.unreadable and not found.kept:
-                    self._book.see_unread_dependents(entry.target, found.unreadable)
+        for entry in recreated:
+            found = live[entry.identifier] = lists.of(entry)
+            if found.unreadable and not found.kept:
+                self._book.see_unread_dependents(entry.target, found.unreadable)
         return live
 
     def _finish_notices(self) -> None:

@@ -5,12 +5,14 @@ Called by the pipeline, for planning and for applying alike.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from functools import cache, partial
 from itertools import chain
 
 import attrs
 
+from kbackup._kits.workers import WorkerPool
 from kbackup.archive import ArchiveContents
 from kbackup.catalog.engine import SystemObjects, lost_items
 from kbackup.cluster import Cluster, Discovery
@@ -76,8 +78,8 @@ def look(
     session: Session, run: Run, backup: Backup, *, asked: Asked
 ) -> tuple[RestoreRequest, Planned]:
     """Read backup and target and decide about every item."""
-    with opened(session, run, backup, asked.options) as read:
-        request = resolve(session, run, backup, read, asked=asked)
+    with _both_read(session, run, backup, asked.options) as (read, served):
+        request = resolve(session, run, backup, read, asked=asked, discovery=served)
         request, contents, notices = _in_chosen_versions(request, read, asked)
         told = check_selection(
             request.spec,
@@ -115,6 +117,17 @@ def look(
         for damage in contents.damage:
             planned.book.say(f"the backup is damaged: {damage}")
     return request, planned
+
+
+@contextmanager
+def _both_read(
+    session: Session, run: Run, backup: Backup, options: RestoreOptions
+) -> Iterator[tuple[ArchiveContents, Discovery]]:
+    """The archive, and what the target serves: store and server are asked at once."""
+    with WorkerPool(1, "kbackup-ahead") as ahead:
+        served = ahead.submit(session.bound(run).discover, refresh=True)
+        with opened(session, run, backup, options) as contents:
+            yield contents, served.result()
 
 
 def _in_chosen_versions(
@@ -181,11 +194,15 @@ def resolve(
     *,
     asked: Asked,
     memory: MemoReader | None = None,
+    discovery: Discovery | None = None,
 ) -> RestoreRequest:
-    """Hold what was asked for against backup and target."""
+    """Hold what was asked for against backup and target.
+
+    *memory* and *discovery* are what was read of the target already, if anything.
+    """
     spec, options, target_uid = asked.spec, asked.options, asked.target_uid
     cluster = session.bound(run)
-    discovery = cluster.discover(refresh=True)  # CRDs come and go
+    discovery = discovery or cluster.discover(refresh=True)  # CRDs come and go
     conversions = Conversions()
     if options.convert:
         conversions = needed_conversions(contents, discovery)

@@ -87,6 +87,14 @@ def test_sizes(contents, body):
     assert contents.size(ResourceIdentifier(PODS, "shop", "no")) == 0
 
 
+def test_counts(contents):
+    """How many items of a type a namespace has; what is cluster-scoped is in none."""
+    assert contents.counts(PODS) == {"bar": 1, "shop": 2, "shop-2": 1}
+    assert [*contents.counts(PODS)] == ["bar", "shop", "shop-2"]
+    assert contents.counts(NAMESPACES) == {"": 1}
+    assert contents.counts(GroupResource.parse("jobs.batch")) == {}
+
+
 def test_later_entry_wins(build, body, kept):
     """Of two entries under one path the later one counts."""
     archive = build().item("pods", "a", "x").item("pods", "a", "y")

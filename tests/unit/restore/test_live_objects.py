@@ -7,12 +7,14 @@ from types import SimpleNamespace
 import pytest
 from plan_samples import config_map, namespace
 
+from kbackup.cluster import Cluster
 from kbackup.errors import ClusterUnreachableError
 from kbackup.models import RestoreSpec
 from kbackup.restore import PlanAction
-from kbackup.restore._live_objects import LiveObjects
+from kbackup.restore._live_objects import Expected, LiveObjects, Place
 
-HERE, THERE, ELSEWHERE = (("secrets", name) for name in ("here", "there", "elsewhere"))
+PLACES = [Place("secrets", f"team-{n}") for n in range(6)]
+HERE, THERE, ELSEWHERE = PLACES[:3]
 SOON = 10  # seconds; it is there in a millisecond
 
 
@@ -21,17 +23,21 @@ class Listed:
 
     Attributes:
         begun: How often each place was listed.
+        sizes: What was said of the size of their objects.
         pages: Of each place; an error is raised instead of a page.
     """
 
     def __init__(self, pages):
         self.pages = pages
         self.begun = Counter()
+        self.sizes = {}
         self._told = threading.Condition()
 
-    def list(self, resource, *, namespace):
+    def list(self, resource, *, namespace, item_bytes):
         """Begin a LIST, at its first page."""
-        return SimpleNamespace(pages=lambda: self._pages_of((resource, namespace)))
+        place = Place(resource, namespace)
+        self.sizes[place] = item_bytes
+        return SimpleNamespace(pages=lambda: self._pages_of(place))
 
     def _pages_of(self, place):
         with self._told:
@@ -48,59 +54,94 @@ class Listed:
             return self._told.wait_for(lambda: self.begun[place], SOON)
 
 
-def test_the_next_list_begins_while_one_is_planned():
-    """The server is at work while the last page is looked at, and not asked twice."""
+def expected(*places):
+    """Say that these are asked for, of objects of ten bytes."""
+    return [Expected(place, 10) for place in places]
+
+
+def test_the_next_lists_begin_while_one_is_planned():
+    """The server is at work while a page is looked at, and not asked twice."""
     cluster = Listed({HERE: [["a", "b"]], THERE: [["c"], ["d"]]})
-    with LiveObjects(cluster) as live:
-        found = live.of(HERE, THERE)
+    with LiveObjects(cluster, expected(HERE, THERE)) as live:
+        found = live.of(HERE)
 
         assert next(found) == "a"
         assert cluster.begins(THERE)
         assert [*found] == ["b"]
-        assert [*live.of(THERE, None)] == ["c", "d"]
+        assert [*live.of(THERE)] == ["c", "d"]
 
     assert cluster.begun == {HERE: 1, THERE: 1}
+    assert cluster.sizes == {HERE: 10, THERE: 10}
 
 
-def test_the_next_list_waits_for_the_last_page():
-    """As long as there are pages they come first: a token does not live for ever."""
-    cluster = Listed({HERE: [["a"], ["b"], ["c"]], THERE: [["d"]]})
+def test_no_more_than_three_are_under_way():
+    """What nobody looks at yet stays in memory, page by page."""
+    cluster = Listed({place: [["a"]] for place in PLACES})
+    with LiveObjects(cluster, expected(*PLACES)) as live:
+        assert [*live.of(HERE)] == ["a"]
+        assert all(map(cluster.begins, PLACES[:4]))
+        assert not cluster.begun[PLACES[4]]
+        assert [*live.of(THERE)] == ["a"]
+        assert cluster.begins(PLACES[4])
+        assert not cluster.begun[PLACES[5]]
+
+
+def test_one_page_of_a_list_is_ahead():
+    """A long list is not read on while nobody takes its pages."""
+    read = []
+
+    def pages():
+        for number in range(5):
+            read.append(number)
+            yield SimpleNamespace(items=[number])
+
+    cluster = SimpleNamespace(list=lambda *_, **__: SimpleNamespace(pages=pages))
     with LiveObjects(cluster) as live:
-        found = live.of(HERE, THERE)
+        found = live.of(HERE)
+        assert next(found) == 0
+        assert next(found) == 1
 
-        assert next(found) == "a"
-        assert next(found) == "b"
-        assert not cluster.begun[THERE]
-        assert next(found) == "c"
-        assert cluster.begins(THERE)
+    assert set(read) <= {0, 1, 2}
 
 
 def test_a_list_that_was_not_expected():
-    """Another place than the expected one is listed all the same."""
+    """Another place than the expected ones is listed all the same, and costs them nothing."""
     cluster = Listed({HERE: [["a"]], THERE: [["b"]], ELSEWHERE: [["c"]]})
-    with LiveObjects(cluster) as live:
-        assert [*live.of(HERE, THERE)] == ["a"]
-        assert [*live.of(ELSEWHERE, None)] == ["c"]
-        assert [*live.of(THERE, None)] == ["b"]
+    with LiveObjects(cluster, expected(HERE, THERE)) as live:
+        assert [*live.of(HERE)] == ["a"]
+        assert [*live.of(ELSEWHERE)] == ["c"]
+        assert [*live.of(THERE)] == ["b"]
+
+    assert cluster.begun == {HERE: 1, THERE: 1, ELSEWHERE: 1}
+
+
+def test_a_list_that_is_not_asked_for_after_all():
+    """It is passed over: what comes after it is not listed twice."""
+    cluster = Listed({HERE: [["a"]], THERE: [["b"]], ELSEWHERE: [["c"]]})
+    with LiveObjects(cluster, expected(HERE, THERE, ELSEWHERE)) as live:
+        assert [*live.of(HERE)] == ["a"]
+        assert [*live.of(ELSEWHERE)] == ["c"]
+
+    assert cluster.begun[ELSEWHERE] == 1
 
 
 def test_a_list_that_fails_ahead_fails_where_it_is_asked_for():
     """What is planned by then is not to suffer for what comes after it."""
     error = ClusterUnreachableError("https://example.com", "no answer")
     cluster = Listed({HERE: [["a", "b"]], THERE: [error]})
-    with LiveObjects(cluster) as live:
-        assert [*live.of(HERE, THERE)] == ["a", "b"]
+    with LiveObjects(cluster, expected(HERE, THERE)) as live:
+        assert [*live.of(HERE)] == ["a", "b"]
         with pytest.raises(ClusterUnreachableError):
-            next(live.of(THERE, None))
-        assert [*live.of(HERE, None)] == ["a", "b"]
+            next(live.of(THERE))
+        assert [*live.of(HERE)] == ["a", "b"]
 
 
-def test_the_thread_ends_with_the_plan():
+def test_the_threads_end_with_the_plan():
     """Nothing is left running, nor of a LIST that nobody asked for after all."""
     cluster = Listed({HERE: [["a"]], THERE: [["b"]]})
     before = set(threading.enumerate())
-    with LiveObjects(cluster) as live:
-        assert [*live.of(HERE, THERE)] == ["a"]
+    with LiveObjects(cluster, expected(HERE, THERE)) as live:
+        assert [*live.of(HERE)] == ["a"]
         own = set(threading.enumerate()) - before
         assert own
 
@@ -127,3 +168,27 @@ def test_a_plan_lists_each_place_once(make_shop):
     assert calls["list secrets"] == calls["list serviceaccounts"] == len(spaces)
     assert {x.action for x in plan.entries} == {PlanAction.UNCHANGED}
     assert len(plan.entries) == len(here)
+
+
+def test_a_plan_asks_for_pages_by_the_size_of_what_is_stored(make_shop, monkeypatch):
+    """What lives there is about as large: a few large ones, or many small ones at once."""
+    large = {"data": {"a": "M" * 400_000}}
+    here = [config_map(f"large-{n}", "shop", a="MQ==") | large for n in range(9)]
+    here += [
+        config_map(f"small-{n}", "shop", a="MQ==") | {"kind": "Secret"}
+        for n in range(9)
+    ]
+    shop = make_shop(here)
+    shop.simulated.load([namespace("shop"), *here])
+    asked, ask = {}, Cluster.list
+
+    def note(self, resource, **more):
+        asked[resource.resource] = more.get("item_bytes")
+        return ask(self, resource, **more)
+
+    monkeypatch.setattr(Cluster, "list", note)
+    plan = shop.engine.plan("try-1", RestoreSpec(backup_name="shop-1"))
+
+    assert {x.action for x in plan.entries} == {PlanAction.UNCHANGED}
+    assert 400_000 < asked["configmaps"] < 401_000
+    assert 100 < asked["secrets"] < 1000
