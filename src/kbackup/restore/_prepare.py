@@ -14,6 +14,7 @@ import attrs
 
 from kbackup._kits.workers import WorkerPool
 from kbackup.archive import ArchiveContents
+from kbackup.catalog import Manifest
 from kbackup.catalog.engine import SystemObjects, lost_items
 from kbackup.cluster import Cluster, Discovery
 from kbackup.errors import TargetMismatchError
@@ -209,8 +210,6 @@ def resolve(
     names = _type_names(spec, options, discovery, contents, conversions)
     filters = make_filters(spec, names)
     manifest = read_manifest(session, backup, options)
-    source_uid = manifest.cluster_uid if manifest is not None else ""
-    known = bool(source_uid and target_uid)
     reader = memory or MemoReader(cluster.reader())
     reader.rebind(cluster.reader())
     return RestoreRequest(
@@ -225,7 +224,7 @@ def resolve(
         reader=reader,
         target_uid=target_uid,
         target_version=cluster.version(),
-        same_cluster=(source_uid == target_uid) if known else None,
+        same_cluster=_is_same(manifest, target_uid),
         filters=filters,
         system=SystemObjects(
             include=options.include_system,
@@ -241,6 +240,12 @@ def resolve(
         recorded=cache(partial(is_on_record, session.store, asked.name, asked.uid)),
         earlier_ties=_earlier_ties(session, asked),
     )
+
+
+def _is_same(manifest: Manifest | None, target_uid: str) -> bool | None:
+    """Whether the target is the cluster of the backup; None: not known."""
+    source_uid = manifest.cluster_uid if manifest is not None else ""
+    return source_uid == target_uid if source_uid and target_uid else None
 
 
 def _earlier_ties(session: Session, asked: Asked) -> Callable[[], EarlierTies]:
