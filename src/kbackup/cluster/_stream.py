@@ -11,6 +11,7 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 from websocket import (
@@ -25,8 +26,30 @@ V5 = "v5.channel.k8s.io"  # from Kubernetes 1.30: can close a channel
 V4 = "v4.channel.k8s.io"
 _CLOSE_CHANNEL = 255
 _PATIENCE = 0.05  # seconds for a peer that does not read
+_TAKEN_AT_ONCE = 1 << 14  # bytes: TLS gives no more
 _NOTHING_CAME = (WebSocketTimeoutException, BlockingIOError, ssl.SSLWantReadError)
 _MANY_PARTS = 16  # messages; putting them together for each one would cost more
+
+
+class _ReadAhead:
+    """A connection from which more is taken than is asked for, and kept.
+
+    The library takes the head of an answer byte by byte. With 32 commands at a time each
+    of these reads lets all others run first: a command took 6 ms of two processors.
+    """
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._kept = b""
+
+    def recv(self, size: int) -> bytes:
+        """Return up to *size* bytes; none: the other side has closed."""
+        kept = self._kept or self._connection.recv(max(size, _TAKEN_AT_ONCE))
+        self._kept = kept[size:]
+        return kept[:size]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
 
 
 class _Socket(WebSocket):
@@ -71,7 +94,7 @@ class ChannelStream:
         self._socket: WebSocket = opened
         self._socket.connect(  # type: ignore[no-untyped-call] # it has no types
             urlsplit(url)._replace(scheme="ws").geturl(),
-            socket=connection,
+            socket=_ReadAhead(connection),
             host=urlsplit(url).netloc.rpartition("@")[2],
             suppress_origin=True,
             header=[f"{name}: {value}" for name, value in headers.items()],

@@ -157,4 +157,7 @@ def label_value(name: str) -> str:
 
 def is_excluded(given: Any) -> bool:
     """Tell whether an object with these labels is to stay out of every backup."""
-    return isinstance(given, Mapping) and given.get(EXCLUDE_FROM_BACKUP) == "true"
+    # The type first: to ask an abstract class takes several times as long.
+    if type(given) is not dict and not isinstance(given, Mapping):
+        return False
+    return bool(given.get(EXCLUDE_FROM_BACKUP) == "true")

@@ -201,12 +201,10 @@ def resolve(
 
     *memory* and *discovery* are what was read of the target already, if anything.
     """
-    spec, options, target_uid = asked.spec, asked.options, asked.target_uid
-    cluster = session.bound(run)
+    spec, options, cluster = asked.spec, asked.options, session.bound(run)
     discovery = discovery or cluster.discover(refresh=True)  # CRDs come and go
-    conversions = Conversions()
-    if options.convert:
-        conversions = needed_conversions(contents, discovery)
+    convert = options.convert
+    conversions = needed_conversions(contents, discovery) if convert else Conversions()
     names = _type_names(spec, options, discovery, contents, conversions)
     filters = make_filters(spec, names)
     manifest = read_manifest(session, backup, options)
@@ -222,9 +220,9 @@ def resolve(
         cluster=cluster,
         discovery=discovery,
         reader=reader,
-        target_uid=target_uid,
+        target_uid=asked.target_uid,
         target_version=cluster.version(),
-        same_cluster=_is_same(manifest, target_uid),
+        same_cluster=_is_same(manifest, asked.target_uid),
         filters=filters,
         system=SystemObjects(
             include=options.include_system,

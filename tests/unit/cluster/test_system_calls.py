@@ -6,13 +6,20 @@ from datetime import timedelta
 
 import pytest
 
-from kbackup.cluster import Cluster
+from kbackup.cluster import Cluster, _stream
 from kbackup.cluster._exchange import Exchange
 from kbackup.models import APIResource, EngineSettings
+from kbackup.testing import SimulatedCluster
 
 MAPS = APIResource(
     group="", version="v1", resource="configmaps", kind="ConfigMap", namespaced=True
 )
+POD = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {"name": "p", "namespace": "default"},
+    "spec": {"containers": [{"name": "main", "image": "example.com/any:1"}]},
+}
 SMALL = b'{"metadata": {"name": "a"}}'
 LARGE = b'{"metadata": {"name": "a"}, "data": {"a": "%s"}}' % (b"x" * 2**17)
 
@@ -92,3 +99,37 @@ def test_connecting_has_its_own_timeout(server, write_kubeconfig, monkeypatch):
         cluster.get(MAPS, "a", "x")
 
     assert told == [7]
+
+
+class Counted:
+    """A connection whose reads are counted."""
+
+    def __init__(self, connection, reads):
+        self._connection = connection
+        self._reads = reads
+
+    def recv(self, size):
+        """Read, and note how much there was."""
+        data = self._connection.recv(size)
+        self._reads.append(len(data))
+        return data
+
+    def __getattr__(self, name):
+        return getattr(self._connection, name)
+
+
+def test_the_answer_to_a_command_is_not_read_byte_by_byte(monkeypatch):
+    """A head of some 200 bytes and a few messages take a handful of reads."""
+    reads, read_ahead = [], _stream._ReadAhead
+    monkeypatch.setattr(
+        _stream, "_ReadAhead", lambda found: read_ahead(Counted(found, reads))
+    )
+    with SimulatedCluster() as simulated, simulated.connect() as cluster:
+        simulated.load([POD])
+        simulated.on_exec(lambda call: call.stdout.write(b"x" * 100_000) and None)
+
+        result = cluster.exec("default", "p", ["say"])
+
+    assert result.stdout == b"x" * 100_000
+    assert sum(reads) > 100_000
+    assert len(reads) <= 20
