@@ -20,13 +20,13 @@ from kbackup.archive import ArchiveContents
 from kbackup.errors import ClusterError, KBackupError
 from kbackup.models import ItemOutcome, ResourceIdentifier, well_known
 from kbackup.plugins.engine import ODD
+from kbackup.restore._attempt import CREATED, FAILED, RECREATED, UNCHANGED
 from kbackup.restore._desired import Desired, DesiredMaker
 from kbackup.restore._namespaces import is_terminating
 from kbackup.restore._owners import Key, key_of
 from kbackup.restore._plan_entry import PlanAction, PlanEntry
 from kbackup.restore._reads import bears_on_everything
 from kbackup.restore._request import RestoreRequest
-from kbackup.restore._writer import CREATED, FAILED, RECREATED, UNCHANGED
 
 Content = Mapping[str, Any]
 

@@ -14,6 +14,14 @@ from kbackup.models import APIResource, ResourceIdentifier, well_known
 from kbackup.plugins import Run
 from kbackup.restore._adoption import as_scaled
 from kbackup.restore._answers import Answer, leaving, may_pass
+from kbackup.restore._attempt import (
+    CREATED,
+    FAILED,
+    SKIPPED,
+    UNCHANGED,
+    UPDATED,
+    Attempt,
+)
 from kbackup.restore._desired import Desired
 from kbackup.restore._dropped import warn_of_dropped, warn_of_dropped_status
 from kbackup.restore._existing import Verdict, decide
@@ -27,19 +35,10 @@ from kbackup.restore._owners import (
 )
 from kbackup.restore._plan_entry import PlanAction, PlanEntry, Precondition
 from kbackup.restore._policies import Policies
-from kbackup.restore._reset import is_labelled
+from kbackup.restore._reset import cleaned, is_labelled
 from kbackup.restore._second_writes import SecondWrites, goes_along
-from kbackup.restore._seen import cleaned
 from kbackup.restore._server import Server
 from kbackup.restore._updating import DONE, GONE, MOVED, Updater
-from kbackup.restore._writer import (
-    CREATED,
-    FAILED,
-    SKIPPED,
-    UNCHANGED,
-    UPDATED,
-    Attempt,
-)
 
 _APPEARED = "an object of this name appeared since the plan was made"
 _UNSEEN = "an object of this name exists"

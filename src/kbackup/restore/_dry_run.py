@@ -13,9 +13,9 @@ from msgspec.structs import replace
 from kbackup._kits.workers import map_ordered
 from kbackup.models import well_known
 from kbackup.restore._answers import untried
+from kbackup.restore._attempt import FAILED
 from kbackup.restore._object_writer import ObjectWriter
 from kbackup.restore._plan_entry import BY_SECOND, PlanAction, PlanEntry
-from kbackup.restore._writer import FAILED
 
 NOT_TRIED = "items were not tried: their namespace or type is not there yet"
 STATUS_NOT_TRIED = "statuses were not tried: their objects are not there yet"

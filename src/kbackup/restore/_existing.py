@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 import msgspec
 
+from kbackup._kits.controlled import ownership
 from kbackup._kits.differences import Difference
 from kbackup._kits.equality import equal_objects
 from kbackup._kits.kinds import CRD, GroupKind, is_of, kind_of
@@ -30,6 +31,9 @@ from kbackup.restore._plan_entry import PlanAction, Precondition
 Content = Mapping[str, Any]
 
 _METADATA = "metadata"
+MADE_BEFORE = (
+    "this restore made it before, and it changed since: it is not deleted again"
+)
 _OWNERS = "ownerReferences"
 _POLICY = "--existing-resource-policy"
 _MERGED = "merged: what the live one lacks is added"
@@ -338,3 +342,14 @@ def _lost_version(desired: Content, live: Content) -> str:
     if not lost:
         return ""
     return f"objects are stored as {', '.join(lost)}, which the backup's CRD lacks"
+
+
+def why_not(live: Content) -> str:
+    """Why a live object is not deleted, whatever was asked for; empty: it may be."""
+    maker = ownership(live).maker
+    if maker is not None:
+        return f"it is {maker}'s, which would make it anew at once"
+    volumes = (live.get("spec") or {}).get("volumes") or ()
+    if is_of(live, _POD) and any("ephemeral" in volume for volume in volumes):
+        return "its ephemeral volumes would go with it, and their data"
+    return ""

@@ -23,16 +23,12 @@ from kbackup.hooks import (
 )
 from kbackup.models import HookStatus, labels
 from kbackup.plugins import Run
+from kbackup.restore._attempt import CREATED, RECREATED, Attempt
 from kbackup.restore._creating import OURS_CHANGED
 from kbackup.restore._hook_journal import Earlier, HookJournal
 from kbackup.restore._plan_entry import PlanAction, PlanEntry
 from kbackup.restore._updating import DONE
-from kbackup.restore._writer import (
-    CREATED,
-    RECREATED,
-    Attempt,
-    Write,
-)
+from kbackup.restore._writer import Write
 
 _OTHERS = "its hooks are not those of the plan: none is run"
 _AGAIN = (

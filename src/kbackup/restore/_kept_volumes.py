@@ -12,11 +12,11 @@ import msgspec
 from kbackup._kits.nested import mapping_at
 from kbackup.cluster import Cluster
 from kbackup.models import ResourceIdentifier, well_known
+from kbackup.restore._attempt import FAILED, Attempt
 from kbackup.restore._claims import ClaimLine
 from kbackup.restore._plan_entry import PlanEntry
 from kbackup.restore._rebinding import is_offered
 from kbackup.restore._seen import find
-from kbackup.restore._writer import FAILED, Attempt
 
 _VOLUMES = well_known.PERSISTENT_VOLUMES
 

@@ -20,6 +20,14 @@ from kbackup.plugins.engine import Operations
 from kbackup.restore._adoption import made_idle
 from kbackup.restore._answers import may_pass
 from kbackup.restore._applying import Applier
+from kbackup.restore._attempt import (
+    FAILED,
+    SKIPPED,
+    UNCHANGED,
+    UNTOLD,
+    UPDATED,
+    Attempt,
+)
 from kbackup.restore._claims import ClaimLine, ClaimVerdict
 from kbackup.restore._creating import Creator
 from kbackup.restore._desired import Desired, DesiredMaker
@@ -39,14 +47,6 @@ from kbackup.restore._server import Server
 from kbackup.restore._tying import Tier
 from kbackup.restore._types import ServedTypes
 from kbackup.restore._updating import MOVED, Updater, other_digest
-from kbackup.restore._writer import (
-    FAILED,
-    SKIPPED,
-    UNCHANGED,
-    UNTOLD,
-    UPDATED,
-    Attempt,
-)
 
 _FIRST_LOOK, _LONGEST_WAIT = 0.05, 2.0  # seconds, at the end of what is deleted
 

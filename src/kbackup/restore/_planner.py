@@ -22,7 +22,6 @@ from kbackup.models import (
 )
 from kbackup.plugins import ItemsProgressed, Run
 from kbackup.restore._adoption import IdleSets
-from kbackup.restore._before import told_before
 from kbackup.restore._claims import ClaimVerdict
 from kbackup.restore._converting import told_conversions
 from kbackup.restore._dependents import tie_dependents
@@ -30,6 +29,7 @@ from kbackup.restore._desired import DesiredMaker
 from kbackup.restore._foreign import ForeignChanges
 from kbackup.restore._item_groups import FEW, ItemGroups
 from kbackup.restore._item_planner import ItemPlanner
+from kbackup.restore._kept_first import told_before
 from kbackup.restore._live_dependents import LiveDependents, Taken
 from kbackup.restore._live_objects import LiveObjects, Place
 from kbackup.restore._namespaces import (

@@ -18,8 +18,8 @@ from kbackup.errors import ForbiddenError, PluginError
 from kbackup.models import ItemOutcome, ResourceIdentifier
 from kbackup.plugins import ClusterReader, RestoreInput, RestoreItemAction, Run
 from kbackup.plugins.engine import are_ready
+from kbackup.restore._attempt import FAILED
 from kbackup.restore._plan_entry import PlanEntry
-from kbackup.restore._writer import FAILED
 
 READY_TIMEOUT = timedelta(minutes=10)  # Velero's --resource-timeout
 

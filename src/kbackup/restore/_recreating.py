@@ -11,24 +11,21 @@ from typing import Any
 
 import attrs
 
-from kbackup._kits.controlled import ownership
 from kbackup._kits.kinds import is_of
 from kbackup.errors import ClusterError, ItemNotFoundError
 from kbackup.models import APIResource, ResourceIdentifier
 from kbackup.restore._answers import Answer, leaving, meaning
+from kbackup.restore._attempt import CREATED, FAILED, RECREATED, UNCHANGED, Attempt
 from kbackup.restore._creating import Creator
 from kbackup.restore._desired import Desired
+from kbackup.restore._existing import why_not
 from kbackup.restore._live_dependents import LiveDependents, why_kept
 from kbackup.restore._plan_entry import PlanEntry, Precondition
 from kbackup.restore._server import Server
 from kbackup.restore._updating import Updater
-from kbackup.restore._writer import CREATED, FAILED, RECREATED, UNCHANGED, Attempt
 
 Content = Mapping[str, Any]
 
-MADE_BEFORE = (
-    "this restore made it before, and it changed since: it is not deleted again"
-)
 DELETED = "deleted, and not created anew yet: the same restore, run again, creates it"
 _DELETED = "deleted"
 _SAVED = "what was there is in a backup that the log of this restore names"
@@ -39,17 +36,6 @@ _POD, _JOB = ("", "Pod"), ("batch", "Job")
 
 # Not by this restore: the object is the one that the plan saw.
 _NOTHING_TO_DO = Attempt(action=UNCHANGED, reason=NOT_NEEDED)
-
-
-def why_not(live: Content) -> str:
-    """Why a live object is not deleted, whatever was asked for; empty: it may be."""
-    maker = ownership(live).maker
-    if maker is not None:
-        return f"it is {maker}'s, which would make it anew at once"
-    volumes = (live.get("spec") or {}).get("volumes") or ()
-    if is_of(live, _POD) and any("ephemeral" in volume for volume in volumes):
-        return "its ephemeral volumes would go with it, and their data"
-    return ""
 
 
 def propagation_of(live: Content) -> str:

@@ -146,3 +146,15 @@ def _reset_token(secret: dict[str, Any]) -> None:
     if data:
         for key in ("token", "ca.crt", "namespace"):
             data.pop(key, None)
+
+
+def cleaned(live: dict[str, Any]) -> dict[str, Any]:
+    """A live object as it is compared: reset like the desired one, in place.
+
+    The status stays: a CRD's tells in which versions objects are stored.
+    """
+    status = live.get("status")
+    reset(live)
+    if status is not None:
+        live["status"] = status
+    return live

@@ -26,6 +26,7 @@ from kbackup.models import (
 )
 from kbackup.plugins import Run
 from kbackup.restore._adoption import waits_in_vain
+from kbackup.restore._attempt import CREATED, RECREATED
 from kbackup.restore._claims import ClaimVerdict
 from kbackup.restore._creating import OURS_CHANGED
 from kbackup.restore._notices import ABSENT
@@ -33,7 +34,6 @@ from kbackup.restore._owners import STILL_OWNERLESS
 from kbackup.restore._plan import RestorePlan
 from kbackup.restore._plan_entry import PlanAction
 from kbackup.restore._updating import DONE
-from kbackup.restore._writer import CREATED, RECREATED
 
 _QUIET = (PlanAction.UNCHANGED, PlanAction.UPDATE)  # of others the writer tells why
 _NONE: Mapping[str, str] = MappingProxyType({})

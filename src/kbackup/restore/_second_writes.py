@@ -17,13 +17,13 @@ from kbackup.errors import ClusterError
 from kbackup.models import APIResource
 from kbackup.plugins import Run
 from kbackup.restore._answers import Answer
+from kbackup.restore._attempt import UNCHANGED, UPDATED, Attempt
 from kbackup.restore._desired import Desired
 from kbackup.restore._dropped import warn_of_dropped_status
 from kbackup.restore._field_managers import lacks_managers, ownership_patch
 from kbackup.restore._plan_entry import PlanEntry
 from kbackup.restore._server import Server
 from kbackup.restore._statuses import lacks_status, status_patch
-from kbackup.restore._writer import UNCHANGED, UPDATED, Attempt
 
 Content = Mapping[str, Any]
 

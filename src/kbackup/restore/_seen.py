@@ -3,14 +3,13 @@
 Values; filled by the planner, read by whoever decides about an item.
 """
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import attrs
 
 from kbackup.cluster import Cluster
 from kbackup.errors import ItemNotFoundError
 from kbackup.models import APIResource, GroupResource, Item
-from kbackup.restore._reset import reset
 
 
 class LiveObject(Protocol):
@@ -92,15 +91,3 @@ class TypeView:
     newer: GroupResource | None = None
     status_apart: bool = True
     is_plain: bool = False
-
-
-def cleaned(live: dict[str, Any]) -> dict[str, Any]:
-    """A live object as it is compared: reset like the desired one, in place.
-
-    The status stays: a CRD's tells in which versions objects are stored.
-    """
-    status = live.get("status")
-    reset(live)
-    if status is not None:
-        live["status"] = status
-    return live

@@ -11,14 +11,20 @@ from typing import Any
 from kbackup._kits.controlled import Role, ownership
 from kbackup.hooks import has_init_containers
 from kbackup.restore._adoption import awaits_owner, made_idle
-from kbackup.restore._applying import judge
 from kbackup.restore._converting import as_stored
 from kbackup.restore._desired import Desired, DesiredMaker
 from kbackup.restore._earlier_ties import tied_earlier
-from kbackup.restore._existing import Verdict, can_be_applied, decide
+from kbackup.restore._existing import (
+    MADE_BEFORE,
+    Verdict,
+    can_be_applied,
+    decide,
+    why_not,
+)
 from kbackup.restore._field_managers import lacks_managers
 from kbackup.restore._hooked_pods import unhooked
 from kbackup.restore._item_case import ItemCase
+from kbackup.restore._judging import judge
 from kbackup.restore._owners import lacking
 from kbackup.restore._plan_entry import (
     BY_SECOND,
@@ -27,10 +33,8 @@ from kbackup.restore._plan_entry import (
     PlanEntry,
     Precondition,
 )
-from kbackup.restore._recreating import MADE_BEFORE, why_not
 from kbackup.restore._request import RestoreRequest
-from kbackup.restore._reset import is_labelled
-from kbackup.restore._seen import cleaned
+from kbackup.restore._reset import cleaned, is_labelled
 from kbackup.restore._statuses import lacks_status
 
 _GIVEN_BACK = "its field managers are given back"

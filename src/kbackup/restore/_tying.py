@@ -11,6 +11,7 @@ from kbackup.errors import ClusterError
 from kbackup.models import APIResource
 from kbackup.plugins import Run
 from kbackup.restore._answers import Answer
+from kbackup.restore._attempt import FAILED, SKIPPED, UNCHANGED, UPDATED, Attempt
 from kbackup.restore._desired import Desired
 from kbackup.restore._existing import decide
 from kbackup.restore._owners import (
@@ -22,10 +23,9 @@ from kbackup.restore._owners import (
 )
 from kbackup.restore._plan_entry import PlanAction, PlanEntry
 from kbackup.restore._policies import Policies
-from kbackup.restore._seen import cleaned
+from kbackup.restore._reset import cleaned
 from kbackup.restore._server import Server
 from kbackup.restore._updating import DONE, GONE, MOVED
-from kbackup.restore._writer import FAILED, SKIPPED, UNCHANGED, UPDATED, Attempt
 
 _OWNERS = "ownerReferences"
 

@@ -18,7 +18,7 @@ from kbackup.restore._notices import NoticeBook
 from kbackup.restore._plan_entry import PlanAction, PlanEntry
 from kbackup.restore._reads import bears_on_everything
 from kbackup.restore._request import RestoreRequest
-from kbackup.restore._seen import cleaned
+from kbackup.restore._reset import cleaned
 
 Content = Mapping[str, Any]
 

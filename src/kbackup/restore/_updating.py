@@ -11,6 +11,7 @@ from kbackup.errors import ClusterError
 from kbackup.models import APIResource, ResourceIdentifier
 from kbackup.plugins import Run
 from kbackup.restore._answers import Answer
+from kbackup.restore._attempt import FAILED, SKIPPED, UNCHANGED, UPDATED, Attempt
 from kbackup.restore._desired import Desired
 from kbackup.restore._dropped import warn_of_dropped
 from kbackup.restore._existing import decide, update_patch
@@ -18,10 +19,9 @@ from kbackup.restore._nulls import means_nulls, replacing
 from kbackup.restore._plan_entry import PlanAction, PlanEntry, Precondition
 from kbackup.restore._policies import Policies
 from kbackup.restore._rebinding import is_offered, rebind_digest, rebind_patch
+from kbackup.restore._reset import cleaned
 from kbackup.restore._saved import SavedObjects
-from kbackup.restore._seen import cleaned
 from kbackup.restore._server import Server
-from kbackup.restore._writer import FAILED, SKIPPED, UNCHANGED, UPDATED, Attempt
 
 MOVED = "the live object changed since the plan was made"
 GONE = "the live object went since the plan was made"

@@ -14,44 +14,17 @@ from functools import cache
 from itertools import groupby
 from operator import attrgetter
 
-import attrs
-
 from kbackup._kits.words import and_more
 from kbackup._kits.workers import WorkerPool
 from kbackup.catalog.engine import SNAPSHOTS_ROW
 from kbackup.models import GroupResource, ItemOutcome, ResourceIdentifier, well_known
 from kbackup.plugins import ItemRestored, ItemsProgressed, Run, WaitingFor
+from kbackup.restore._attempt import FAILED, SKIPPED, UNCHANGED, UNKNOWN, Attempt
 from kbackup.restore._plan_entry import PlanAction, PlanEntry
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0
 _SECONDS_BETWEEN_EVENTS = 0.2
 _SECONDS_TO_BE_SEEN = 1.0  # watches lag by some milliseconds, more under load
-
-CREATED, UPDATED, RECREATED = "created", "updated", "recreated"
-UNCHANGED = "unchanged"
-SKIPPED, FAILED, UNKNOWN = "skipped", "failed", "unknown"
-UNTOLD = "it may have been written: the run ended before the server said"
-
-
-@attrs.frozen(kw_only=True)
-class Attempt:
-    """What came of one try to write an entry.
-
-    Attributes:
-        action: What was done; empty: it is to be tried again.
-        reason: Why, or the last answer.
-        moved: The live object is not the one that the plan saw.
-    """
-
-    action: str = ""
-    reason: str = ""
-    moved: bool = False
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the entry needs no further try."""
-        return bool(self.action)
-
 
 Write = Callable[[PlanEntry], Attempt]
 Takes = Callable[[PlanEntry], bool]

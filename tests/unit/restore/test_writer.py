@@ -12,7 +12,8 @@ from kbackup._kits.workers import Cancelled, CancelToken, WorkerPool
 from kbackup.models import GroupResource, ResourceIdentifier
 from kbackup.plugins import ItemRestored, Run, WaitingFor
 from kbackup.restore import PlanAction, PlanEntry
-from kbackup.restore._writer import CREATED, FAILED, Attempt, Writer, _Crew
+from kbackup.restore._attempt import CREATED, FAILED, Attempt
+from kbackup.restore._writer import Writer, _Crew
 from kbackup.testing import FrozenClock
 
 CRDS = "customresourcedefinitions.apiextensions.k8s.io"
