@@ -8,7 +8,7 @@ COVERAGE ?=
 QUICK := tests/test_*.py tests/unit tests/contract
 SLOW := tests/acceptance tests/integration
 # What must be covered whole; all else as pyproject.toml says.
-WHOLE := */kbackup/archive/*,*/kbackup/models/*,*/kbackup/restore/_plan.py,*/kbackup/restore/_plan_entry.py,*/kbackup/restore/_plan_table.py
+WHOLE := */kbackup/archive/*,*/kbackup/models/*,*/kbackup/restore/_plan/plan.py,*/kbackup/restore/_plan_entry.py,*/kbackup/restore/_plan/table.py
 # Objects of about 1 MiB, for benchmarks.
 LARGE := --items 200 --size 770000
 

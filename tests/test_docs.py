@@ -11,7 +11,8 @@ import pytest
 import kbackup
 from kbackup import actions
 from kbackup.plugins import PluginManager, hookspecs
-from kbackup.restore import _quiesce, transforms
+from kbackup.restore import transforms
+from kbackup.restore._making import quiesce
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -66,7 +67,7 @@ def test_every_quiesced_kind_is_documented():
     page = (DOCS / "how-to" / "restore-a-copy.md").read_text()
     table = page[page.index("## What is changed") : page.index("## What is not")]
 
-    kinds = {kind for _, kind in (*_quiesce.RULES, *_quiesce.LEFT_OUT)}
+    kinds = {kind for _, kind in (*quiesce.RULES, *quiesce.LEFT_OUT)}
     assert sorted(kind for kind in kinds if kind not in table) == []
 
 
@@ -90,15 +91,15 @@ def test_generated_page_is_current(page):
 
 @pytest.mark.parametrize("room", ["catalog", "restore"])
 def test_modules_of_the_largest_rooms_are_placed(room):
-    """The page of the architecture says of each module of a large room where it belongs."""
+    """The page of the architecture says of each part of a large room where it belongs."""
     page = (DOCS / "concepts" / "architecture.md").read_text()
     section = page.split(f"\n**`{room}`**, ")[1].split("\n\n|")[1].split("\n\n")[0]
     package = Path(kbackup.__file__).parent / room
 
     placed = re.findall(r"`(_\w+)`", section)
 
-    modules = {path.stem for path in package.glob("_[a-z]*.py")}
-    assert sorted(placed) == sorted(modules), "see Two rooms from the inside"
+    parts = {path.stem for path in package.glob("_[a-z]*")}
+    assert sorted(placed) == sorted(parts), "see Two rooms from the inside"
 
 
 def leaves(nav):

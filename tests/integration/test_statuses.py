@@ -14,7 +14,7 @@ from kbackup import BackupEngine, BackupSpec, BackupStore, Cluster
 from kbackup.cluster import PatchKind
 from kbackup.models import RestorePhase, RestoreSpec, RestoreStatusSpec
 from kbackup.restore import PlanAction, RestoreEngine
-from kbackup.restore._second_writes import Part, SecondWrites
+from kbackup.restore._writes.second_writes import Part, SecondWrites
 
 pytestmark = pytest.mark.integration
 

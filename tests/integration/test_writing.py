@@ -9,7 +9,7 @@ from kbackup.cluster import PatchKind
 from kbackup.errors import ConflictError, InvalidItemError, ItemNotFoundError
 from kbackup.models import RestoreOptions, RestoreSpec
 from kbackup.restore import PlanAction, RestoreEngine
-from kbackup.restore._second_writes import SecondWrites
+from kbackup.restore._writes.second_writes import SecondWrites
 
 pytestmark = pytest.mark.integration
 

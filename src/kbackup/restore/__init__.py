@@ -12,25 +12,25 @@ from kbackup._kits.doors import loader
 from kbackup.restore._engine import RestoreEngine
 
 if TYPE_CHECKING:
-    from kbackup.restore._claims import ClaimLine, ClaimVerdict
-    from kbackup.restore._modifier_source import PlanModifiers
-    from kbackup.restore._plan import Notice, PlanHead, RestorePlan
+    from kbackup.restore._making.quiesce import quiesce
+    from kbackup.restore._plan.claims import ClaimLine, ClaimVerdict
+    from kbackup.restore._plan.plan import Notice, PlanHead, RestorePlan
     from kbackup.restore._plan_entry import PlanAction, PlanEntry, Precondition
-    from kbackup.restore._quiesce import quiesce
-    from kbackup.restore._serving import unserved_types
+    from kbackup.restore._request.modifier_source import PlanModifiers
+    from kbackup.restore._target.serving import unserved_types
 
 _LATER = {
-    "ClaimLine": "_claims",
-    "ClaimVerdict": "_claims",
-    "Notice": "_plan",
+    "ClaimLine": "_plan.claims",
+    "ClaimVerdict": "_plan.claims",
+    "Notice": "_plan.plan",
     "PlanAction": "_plan_entry",
     "PlanEntry": "_plan_entry",
-    "PlanHead": "_plan",
-    "PlanModifiers": "_modifier_source",
+    "PlanHead": "_plan.plan",
+    "PlanModifiers": "_request.modifier_source",
     "Precondition": "_plan_entry",
-    "RestorePlan": "_plan",
-    "quiesce": "_quiesce",
-    "unserved_types": "_serving",
+    "RestorePlan": "_plan.plan",
+    "quiesce": "_making.quiesce",
+    "unserved_types": "_target.serving",
 }
 
 __all__ = [

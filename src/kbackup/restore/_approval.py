@@ -10,15 +10,15 @@ from kbackup.archive import ArchiveContents
 from kbackup.errors import PlanOutdatedError
 from kbackup.hooks import INIT_RESTORE_HOOK
 from kbackup.models import Backup, qualified_name
-from kbackup.restore._claims import ClaimVerdict
-from kbackup.restore._modifier_source import LoadedModifiers, named_digest
-from kbackup.restore._plan import RestorePlan
+from kbackup.restore._plan.claims import ClaimVerdict
+from kbackup.restore._plan.plan import RestorePlan
 from kbackup.restore._prepare import check_target, find_modifiers
-from kbackup.restore._record import check_name
-from kbackup.restore._request import RestoreRequest, restore_uid
+from kbackup.restore._request.modifier_source import LoadedModifiers, named_digest
+from kbackup.restore._request.request import RestoreRequest, restore_uid
+from kbackup.restore._request.settings import refuse_other_settings
 from kbackup.restore._session import Session
-from kbackup.restore._settings import refuse_other_settings
 from kbackup.restore._source import read_digest
+from kbackup.restore._writes.record import check_name
 
 
 def refuse_unasked_volumes(

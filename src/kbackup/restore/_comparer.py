@@ -47,12 +47,12 @@ from kbackup.models import (
     well_known,
 )
 from kbackup.plugins import ClusterReader, ItemsProgressed, Run
-from kbackup.restore._converting import ConvertedItem, needed_conversions
-from kbackup.restore._reads import MemoReader
-from kbackup.restore._seen import LiveObject, find
-from kbackup.restore._serving import has_served_twin
 from kbackup.restore._session import Session, cancel_as_error
 from kbackup.restore._source import opened, read_manifest
+from kbackup.restore._target.converting import ConvertedItem, needed_conversions
+from kbackup.restore._target.reads import MemoReader
+from kbackup.restore._target.seen import LiveObject, find
+from kbackup.restore._target.serving import has_served_twin
 
 _Key = tuple[str, str]  # namespace, name, in the cluster
 

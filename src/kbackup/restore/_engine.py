@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from kbackup.cluster import Cluster
     from kbackup.models import Difference
     from kbackup.plugins import Observer, PluginManager
-    from kbackup.restore._plan import RestorePlan
+    from kbackup.restore._plan.plan import RestorePlan
     from kbackup.restore._session import Session
 
 
@@ -117,7 +117,7 @@ class RestoreEngine:
             BackupNotFoundError: The backup is gone.
         """
         from kbackup.restore._pipeline import check_plan  # noqa: PLC0415 - see the module
-        from kbackup.restore._plan import RestorePlan  # noqa: PLC0415 - see the module
+        from kbackup.restore._plan.plan import RestorePlan  # noqa: PLC0415 - see the module
 
         require("plan", plan, RestorePlan)
         check_plan(self._session(cancel), plan)
@@ -140,7 +140,7 @@ class RestoreEngine:
             RunCancelledError: *cancel* was cancelled; what was written stays.
         """
         from kbackup.restore._pipeline import apply_plan  # noqa: PLC0415 - see the module
-        from kbackup.restore._plan import RestorePlan  # noqa: PLC0415 - see the module
+        from kbackup.restore._plan.plan import RestorePlan  # noqa: PLC0415 - see the module
 
         require("plan", plan, RestorePlan)
         return apply_plan(self._session(cancel), plan)

@@ -31,30 +31,30 @@ from kbackup.models import (
 )
 from kbackup.plugins import Run, RunEnded, RunStarted
 from kbackup.plugins.engine import Operations
-from kbackup.restore._api_versions import versions_of
 from kbackup.restore._approval import check, refuse_unasked_volumes
-from kbackup.restore._before import save_before
-from kbackup.restore._hook_journal import HookJournal
-from kbackup.restore._hook_run import HookRun
-from kbackup.restore._namespaces import what_holds
-from kbackup.restore._object_writer import ObjectWriter
-from kbackup.restore._operations import RestoreJournal
-from kbackup.restore._plan import PlanHead, RestorePlan
+from kbackup.restore._commands.hook_journal import HookJournal
+from kbackup.restore._commands.hook_run import HookRun
+from kbackup.restore._making.readiness import Readiness
+from kbackup.restore._plan.plan import PlanHead, RestorePlan
 from kbackup.restore._planning import make_plan
 from kbackup.restore._prepare import (
     make_object_writer,
     resolve,
     writers_of,
 )
-from kbackup.restore._readiness import Readiness
-from kbackup.restore._record import Place, annotations_of, claimed, keep
-from kbackup.restore._request import RestoreRequest, validate
+from kbackup.restore._request.request import RestoreRequest, validate
 from kbackup.restore._result import result_of, tell_of_errors, warn_at_the_end
-from kbackup.restore._saved import SavedObjects
 from kbackup.restore._session import Asked, Session, cancel_as_error, now
 from kbackup.restore._source import opened
-from kbackup.restore._types import ServedTypes
-from kbackup.restore._writer import Writer
+from kbackup.restore._target.api_versions import versions_of
+from kbackup.restore._target.types import ServedTypes
+from kbackup.restore._verdicts.namespaces import what_holds
+from kbackup.restore._writes.before import save_before
+from kbackup.restore._writes.object_writer import ObjectWriter
+from kbackup.restore._writes.operations import RestoreJournal
+from kbackup.restore._writes.record import Place, annotations_of, claimed, keep
+from kbackup.restore._writes.saved import SavedObjects
+from kbackup.restore._writes.writer import Writer
 
 
 @attrs.define(kw_only=True)

@@ -19,21 +19,21 @@ from kbackup.models import (
     RestoreSpec,
 )
 from kbackup.plugins import Run, RunEnded, RunStarted
-from kbackup.restore._modifier_source import named_digest
-from kbackup.restore._plan import PlanHead, RestorePlan
-from kbackup.restore._planner import Planned
+from kbackup.restore._plan.plan import PlanHead, RestorePlan
 from kbackup.restore._prepare import (
     check_target,
     find_modifiers,
     look,
 )
-from kbackup.restore._record import check_name
-from kbackup.restore._request import RestoreRequest, restore_uid, validate
+from kbackup.restore._request.modifier_source import named_digest
+from kbackup.restore._request.request import RestoreRequest, restore_uid, validate
+from kbackup.restore._request.settings import FoundSettings, find_settings
+from kbackup.restore._request.version_priority import find_priority
 from kbackup.restore._result import result_of
 from kbackup.restore._session import Asked, Session, cancel_as_error, now
-from kbackup.restore._settings import FoundSettings, find_settings
 from kbackup.restore._source import find_backup
-from kbackup.restore._version_priority import find_priority
+from kbackup.restore._verdicts.planner import Planned
+from kbackup.restore._writes.record import check_name
 
 
 def make_plan(

@@ -29,50 +29,50 @@ from kbackup.models import (
 )
 from kbackup.plugins import Run
 from kbackup.plugins.engine import ActionIndex, Operations, is_built_in
-from kbackup.restore._api_versions import (
+from kbackup.restore._making.desired import DesiredMaker
+from kbackup.restore._making.readiness import Readiness
+from kbackup.restore._making.unmet import Mappings, unmet_namespaces, unmet_policies
+from kbackup.restore._notices.refusals import refusals
+from kbackup.restore._owners.earlier_ties import EarlierTies
+from kbackup.restore._owners.live_dependents import LiveDependents
+from kbackup.restore._owners.owners import OwnerLinks
+from kbackup.restore._plan.claims import ClaimLine
+from kbackup.restore._plan_entry import PlanEntry
+from kbackup.restore._request.filters import TypeNames, make_filters, named_types
+from kbackup.restore._request.modifier_source import LoadedModifiers, load_modifiers
+from kbackup.restore._request.policies import make_policies, type_of
+from kbackup.restore._request.priorities import SEPARATOR, Priorities
+from kbackup.restore._request.redaction import make_redaction
+from kbackup.restore._request.request import RestoreRequest
+from kbackup.restore._request.selection import check_selection
+from kbackup.restore._request.settings import needs_settings
+from kbackup.restore._request.statuses import make_status_rules
+from kbackup.restore._request.version_priority import FoundPriority
+from kbackup.restore._session import Asked, Session, now
+from kbackup.restore._source import opened, read_digest, read_manifest, read_volumes
+from kbackup.restore._target.api_versions import (
     PlanVersions,
     choose_versions,
     versions_of,
     without_effect,
 )
-from kbackup.restore._before import read_earlier_ties
-from kbackup.restore._claims import ClaimLine
-from kbackup.restore._converting import Conversions, needed_conversions
-from kbackup.restore._desired import DesiredMaker
-from kbackup.restore._dry_run import (
+from kbackup.restore._target.converting import Conversions, needed_conversions
+from kbackup.restore._target.reads import MemoReader
+from kbackup.restore._target.types import ServedTypes
+from kbackup.restore._verdicts.foreign import ForeignChanges
+from kbackup.restore._verdicts.planner import Planned, Planner
+from kbackup.restore._writes.before import read_earlier_ties
+from kbackup.restore._writes.dry_run import (
     NOT_TRIED,
     STATUS_NOT_TRIED,
     statuses_untried,
     validate_entries,
 )
-from kbackup.restore._earlier_ties import EarlierTies
-from kbackup.restore._filters import TypeNames, make_filters, named_types
-from kbackup.restore._foreign import ForeignChanges
-from kbackup.restore._gate import Gate
-from kbackup.restore._kept_volumes import KeptVolumes
-from kbackup.restore._live_dependents import LiveDependents
-from kbackup.restore._modifier_source import LoadedModifiers, load_modifiers
-from kbackup.restore._object_writer import ObjectWriter
-from kbackup.restore._owners import OwnerLinks
-from kbackup.restore._plan_entry import PlanEntry
-from kbackup.restore._planner import Planned, Planner
-from kbackup.restore._policies import make_policies, type_of
-from kbackup.restore._priorities import SEPARATOR, Priorities
-from kbackup.restore._readiness import Readiness
-from kbackup.restore._reads import MemoReader
-from kbackup.restore._record import is_on_record, why_no_record
-from kbackup.restore._redaction import make_redaction
-from kbackup.restore._refusals import refusals
-from kbackup.restore._request import RestoreRequest
-from kbackup.restore._saved import SavedObjects
-from kbackup.restore._selection import check_selection
-from kbackup.restore._session import Asked, Session, now
-from kbackup.restore._settings import needs_settings
-from kbackup.restore._source import opened, read_digest, read_manifest, read_volumes
-from kbackup.restore._statuses import make_status_rules
-from kbackup.restore._types import ServedTypes
-from kbackup.restore._unmet import Mappings, unmet_namespaces, unmet_policies
-from kbackup.restore._version_priority import FoundPriority
+from kbackup.restore._writes.gate import Gate
+from kbackup.restore._writes.kept_volumes import KeptVolumes
+from kbackup.restore._writes.object_writer import ObjectWriter
+from kbackup.restore._writes.record import is_on_record, why_no_record
+from kbackup.restore._writes.saved import SavedObjects
 
 
 def look(

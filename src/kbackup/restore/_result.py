@@ -25,15 +25,15 @@ from kbackup.models import (
     well_known,
 )
 from kbackup.plugins import Run
-from kbackup.restore._adoption import waits_in_vain
 from kbackup.restore._attempt import CREATED, RECREATED
-from kbackup.restore._claims import ClaimVerdict
-from kbackup.restore._creating import OURS_CHANGED
-from kbackup.restore._notices import ABSENT
-from kbackup.restore._owners import STILL_OWNERLESS
-from kbackup.restore._plan import RestorePlan
+from kbackup.restore._notices.notices import ABSENT
+from kbackup.restore._owners.owners import STILL_OWNERLESS
+from kbackup.restore._plan.claims import ClaimVerdict
+from kbackup.restore._plan.plan import RestorePlan
 from kbackup.restore._plan_entry import PlanAction
-from kbackup.restore._updating import DONE
+from kbackup.restore._verdicts.adoption import waits_in_vain
+from kbackup.restore._writes.creating import OURS_CHANGED
+from kbackup.restore._writes.updating import DONE
 
 _QUIET = (PlanAction.UNCHANGED, PlanAction.UPDATE)  # of others the writer tells why
 _NONE: Mapping[str, str] = MappingProxyType({})

@@ -17,9 +17,9 @@ from kbackup.errors import RunCancelledError
 from kbackup.models import RestoreOptions, RestoreSpec
 from kbackup.plugins import Run
 from kbackup.plugins.engine import Equipment
-from kbackup.restore._modifier_source import LoadedModifiers
-from kbackup.restore._settings import FoundSettings
-from kbackup.restore._version_priority import FoundPriority
+from kbackup.restore._request.modifier_source import LoadedModifiers
+from kbackup.restore._request.settings import FoundSettings
+from kbackup.restore._request.version_priority import FoundPriority
 
 
 @attrs.frozen(kw_only=True)

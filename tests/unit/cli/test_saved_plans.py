@@ -11,7 +11,7 @@ import pytest
 from kbackup.cli._app import run
 from kbackup.cluster import Cluster
 from kbackup.models import ServerVersion
-from kbackup.restore._plan_digest import plan_digest
+from kbackup.restore._plan.digest import plan_digest
 from kbackup.testing import SimulatedCluster, load_sample_shop
 
 COPY = ("--from-backup", "shop-1", "--namespace-mappings", "shop:copy")

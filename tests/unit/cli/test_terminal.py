@@ -14,7 +14,7 @@ from kbackup import cli
 from kbackup._kits.words import printable
 from kbackup.cli._app import run
 from kbackup.cli._output import echo
-from kbackup.restore._plan_digest import plan_digest
+from kbackup.restore._plan.digest import plan_digest
 
 CLEAR = "\x1b[2J\x07"  # clears the screen, and rings
 TOLD = "\\u001b[2J\\u0007"

@@ -14,7 +14,13 @@ from kbackup.errors import (
     ThrottledError,
     UnsupportedByServerError,
 )
-from kbackup.restore._answers import Answer, explain, is_push_back, may_pass, meaning
+from kbackup.restore._target.answers import (
+    Answer,
+    explain,
+    is_push_back,
+    may_pass,
+    meaning,
+)
 
 DENIED = 'admission webhook "w.io" denied the request: it could not look'
 

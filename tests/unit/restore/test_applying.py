@@ -9,7 +9,7 @@ from kbackup.cluster import PatchKind
 from kbackup.errors import ConflictError, InvalidSpecError
 from kbackup.models import RestoreOptions, RestoreSpec, labels
 from kbackup.restore import PlanAction
-from kbackup.restore._applied_fields import applied_of
+from kbackup.restore._comparing.applied_fields import applied_of
 
 SPEC = RestoreSpec(backup_name="shop-1")
 APPLY = RestoreOptions(existing_policies={"*": "apply"})

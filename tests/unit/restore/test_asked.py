@@ -11,7 +11,7 @@ from kbackup.models import (
     RestoreStatusSpec,
 )
 from kbackup.restore import quiesce
-from kbackup.restore._asked import asked_lines
+from kbackup.restore._request.asked import asked_lines
 
 SPEC = RestoreSpec(backup_name="shop-1")
 ALL = RestoreSpec(

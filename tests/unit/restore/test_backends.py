@@ -4,8 +4,8 @@ import pytest
 
 from kbackup.models import GroupResource, ResourceIdentifier, RestoreSpec
 from kbackup.restore import PlanAction, PlanEntry
-from kbackup.restore._notices import NoticeBook
-from kbackup.restore._reads import MemoReader
+from kbackup.restore._notices.notices import NoticeBook
+from kbackup.restore._target.reads import MemoReader
 
 GUARD = {"name": "guard", "namespace": "shop"}
 TOLD = "its Service is neither in this restore nor in the target"

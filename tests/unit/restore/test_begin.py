@@ -24,7 +24,7 @@ from kbackup.models import (
     RestoreSpec,
 )
 from kbackup.plugins import RestoreOutput
-from kbackup.restore._gate import Gate
+from kbackup.restore._writes.gate import Gate
 from offered_actions import plugins_offering
 
 NAME = "example.com/fill"

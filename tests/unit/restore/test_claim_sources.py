@@ -3,7 +3,7 @@
 import pytest
 
 from kbackup.models import RestoreSpec
-from kbackup.restore._claim_sources import ClaimSource, source_of
+from kbackup.restore._volumes.claim_sources import ClaimSource, source_of
 
 NAMESPACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}
 SNAPSHOT = {

@@ -4,7 +4,8 @@ import attrs
 import pytest
 
 from kbackup.models import GroupResource, ResourceIdentifier
-from kbackup.restore._claims import (
+from kbackup.restore._making.untying import reset_claim, reset_volume
+from kbackup.restore._plan.claims import (
     ClaimVerdict,
     VolumeFacts,
     VolumeRefusal,
@@ -13,7 +14,6 @@ from kbackup.restore._claims import (
     plan_volume,
     with_volume_of_class,
 )
-from kbackup.restore._untying import reset_claim, reset_volume
 
 CLAIMS = GroupResource.parse("persistentvolumeclaims")
 SOURCE = ResourceIdentifier(CLAIMS, "shop", "data")

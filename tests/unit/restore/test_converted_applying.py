@@ -6,9 +6,9 @@ import pytest
 from conversion_samples import NAMESPACE, SELECTOR, backend, item, paths
 from kbackup.models import RestoreOptions, RestoreSpec
 from kbackup.restore import PlanAction
-from kbackup.restore._applied_fields import applied_of
-from kbackup.restore._existing import ExistingRules
-from kbackup.restore._judging import judge
+from kbackup.restore._comparing.applied_fields import applied_of
+from kbackup.restore._comparing.existing import ExistingRules
+from kbackup.restore._verdicts.judging import judge
 
 SPACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
 SPEC = RestoreSpec(backup_name="shop-1")

@@ -4,7 +4,7 @@ import pytest
 
 from kbackup.cluster import Discovery, DiscoveryFailure
 from kbackup.models import APIResource, GroupResource
-from kbackup.restore._converting import conversion_for
+from kbackup.restore._target.converting import conversion_for
 
 
 def served(api_version, resource="ingresses", kind="Ingress"):

@@ -8,9 +8,9 @@ from kbackup.models import (
     RestoreOptions,
     RestoreSpec,
 )
-from kbackup.restore._default_classes import DefaultClasses
+from kbackup.restore._notices.default_classes import DefaultClasses
 from kbackup.restore._plan_entry import PlanAction, PlanEntry
-from kbackup.restore._reads import MemoReader
+from kbackup.restore._target.reads import MemoReader
 
 STORAGE = "storageclass.kubernetes.io/is-default-class"
 BETA = "storageclass.beta.kubernetes.io/is-default-class"

@@ -20,9 +20,9 @@ from kbackup.models import (
 )
 from kbackup.plugins import RestoreOutput, Run
 from kbackup.plugins.engine import ActionIndex
-from kbackup.restore._claims import ClaimLine, ClaimVerdict
-from kbackup.restore._desired import DesiredMaker
-from kbackup.restore._filters import Filters
+from kbackup.restore._making.desired import DesiredMaker
+from kbackup.restore._plan.claims import ClaimLine, ClaimVerdict
+from kbackup.restore._request.filters import Filters
 
 
 class Action:

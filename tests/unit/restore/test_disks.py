@@ -2,7 +2,7 @@
 
 import pytest
 
-from kbackup.restore._disks import (
+from kbackup.restore._plan.disks import (
     DiskUsers,
     LiveDisks,
     another_disk,

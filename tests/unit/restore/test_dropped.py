@@ -5,7 +5,7 @@ import copy
 import pytest
 
 from kbackup.models import GroupResource
-from kbackup.restore._dropped import dropped_fields, is_taken_whole
+from kbackup.restore._writes.dropped import dropped_fields, is_taken_whole
 
 POD = {
     "apiVersion": "v1",

@@ -35,8 +35,8 @@ from kbackup.restore import (
     RestorePlan,
     quiesce,
 )
-from kbackup.restore._asked import _MANNER
-from kbackup.restore._gate import Gate
+from kbackup.restore._request.asked import _MANNER
+from kbackup.restore._writes.gate import Gate
 from kbackup.stores import RestoreFiles, layout
 from kbackup.testing import sample_shop
 

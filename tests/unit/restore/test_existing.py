@@ -5,12 +5,12 @@ import copy
 import pytest
 
 from kbackup._kits.patches import merge_patch
-from kbackup.restore._existing import (
+from kbackup.restore._comparing.existing import (
     ExistingRules,
     decide,
     update_patch,
 )
-from kbackup.restore._merging import merged_account
+from kbackup.restore._comparing.merging import merged_account
 from kbackup.restore._plan_entry import PlanAction, Precondition
 
 UPDATE = ExistingRules(update=True, update_cluster=True)

@@ -15,8 +15,8 @@ from kbackup.models import (
     RestoreSpec,
 )
 from kbackup.restore import PlanAction, RestorePlan
-from kbackup.restore._field_managers import ownership_patch
-from kbackup.restore._second_writes import SecondWrites
+from kbackup.restore._target.field_managers import ownership_patch
+from kbackup.restore._writes.second_writes import SecondWrites
 from kbackup.testing._simulator.state import timestamp
 
 SPEC = RestoreSpec(backup_name="shop-1")

@@ -8,7 +8,7 @@ from kbackup.models import (
     ResourceIdentifier,
     RestoreSpec,
 )
-from kbackup.restore._filters import (
+from kbackup.restore._request.filters import (
     TypeNames,
     keeps_despite_where,
     make_filters,

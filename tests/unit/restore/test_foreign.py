@@ -15,7 +15,7 @@ from kbackup.models import (
 )
 from kbackup.plugins import PluginManager, RestoreOutput, hookimpl
 from kbackup.restore import PlanAction, RestorePlan, quiesce
-from kbackup.restore._foreign import ForeignChanges
+from kbackup.restore._verdicts.foreign import ForeignChanges
 
 SPEC = RestoreSpec(backup_name="shop-1")
 UPDATE = RestoreSpec(backup_name="shop-1", existing_resource_policy="update")

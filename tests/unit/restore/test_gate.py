@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from kbackup._kits.workers import Cancelled, CancelToken
-from kbackup.restore._gate import Gate
+from kbackup.restore._writes.gate import Gate
 from kbackup.testing import FrozenClock
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from kbackup.hooks import HookNote
 from kbackup.plugins import Run
-from kbackup.restore._hook_journal import Earlier, HookJournal
+from kbackup.restore._commands.hook_journal import Earlier, HookJournal
 
 KEY = "shop/db main"
 

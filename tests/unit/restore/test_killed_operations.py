@@ -18,7 +18,7 @@ from kbackup.models import (
 )
 from kbackup.plugins import RestoreOutput, WaitingFor
 from kbackup.restore import RestoreEngine
-from kbackup.restore._operations import RestoreJournal
+from kbackup.restore._writes.operations import RestoreJournal
 from offered_actions import plugins_offering
 
 NAME = "example.com/fill"

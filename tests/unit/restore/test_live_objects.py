@@ -11,7 +11,7 @@ from kbackup.cluster import Cluster
 from kbackup.errors import ClusterUnreachableError
 from kbackup.models import RestoreSpec
 from kbackup.restore import PlanAction
-from kbackup.restore._live_objects import Expected, LiveObjects, Place
+from kbackup.restore._target.live_objects import Expected, LiveObjects, Place
 
 PLACES = [Place("secrets", f"team-{n}") for n in range(6)]
 HERE, THERE, ELSEWHERE = PLACES[:3]

@@ -4,7 +4,7 @@ import pytest
 
 from kbackup.models import RestoreOptions, RestoreSpec, well_known
 from kbackup.restore import PlanAction
-from kbackup.restore._reads import MemoReader
+from kbackup.restore._target.reads import MemoReader
 
 NAMESPACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}
 

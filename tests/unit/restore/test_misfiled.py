@@ -14,8 +14,8 @@ from kbackup.models import (
 )
 from kbackup.plugins import Run
 from kbackup.restore import PlanAction, RestorePlan
-from kbackup.restore._redaction import Redaction
-from kbackup.restore._types import ServedTypes
+from kbackup.restore._request.redaction import Redaction
+from kbackup.restore._target.types import ServedTypes
 
 from .conftest import TYPES
 

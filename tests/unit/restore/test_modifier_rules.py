@@ -3,7 +3,7 @@
 import pytest
 
 from kbackup.models import ResourceModifiers
-from kbackup.restore._modifier_rules import patch_value, read_rules
+from kbackup.restore._request.modifier_rules import patch_value, read_rules
 
 
 def faults(text):

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kbackup.models import GroupResource, ResourceIdentifier, ResourceModifiers
-from kbackup.restore._modifier_rules import read_rules
-from kbackup.restore._modifiers import Modifiers
+from kbackup.restore._request.modifier_rules import read_rules
+from kbackup.restore._request.modifiers import Modifiers
 
 WEB = {
     "apiVersion": "apps/v1",

@@ -12,7 +12,7 @@ from kbackup.models import (
     ServerVersion,
 )
 from kbackup.restore import ClaimLine, ClaimVerdict, PlanAction, PlanEntry
-from kbackup.restore._notices import NoticeBook
+from kbackup.restore._notices.notices import NoticeBook
 
 X = {"kubernetes.io/metadata.name": "shop"}
 IN_X = {"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["shop"]}

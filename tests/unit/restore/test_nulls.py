@@ -6,7 +6,7 @@ from plan_samples import namespace
 from kbackup._kits.patches import json_patch
 from kbackup.models import RestoreSpec
 from kbackup.restore import PlanAction
-from kbackup.restore._nulls import means_nulls, replacing
+from kbackup.restore._writes.nulls import means_nulls, replacing
 
 WIDGETS = "widgets.example.com"
 UPDATE = RestoreSpec(backup_name="shop-1", existing_resource_policy="update")

@@ -15,7 +15,12 @@ from kbackup.models import (
 )
 from kbackup.plugins import WaitingFor
 from kbackup.restore import PlanAction, PlanEntry, RestoreEngine, RestorePlan
-from kbackup.restore._owners import lacking, link_plan, references_of, without_blocks
+from kbackup.restore._owners.owners import (
+    lacking,
+    link_plan,
+    references_of,
+    without_blocks,
+)
 
 SPEC = RestoreSpec(backup_name="shop-1")
 MAPS = GroupResource.parse("configmaps")

@@ -5,7 +5,7 @@ import pytest
 from kbackup import RestoreOptions, RestoreSpec
 from kbackup.models import RestoreStatusSpec
 from kbackup.restore import PlanAction
-from kbackup.restore._desired import DesiredMaker
+from kbackup.restore._making.desired import DesiredMaker
 from kbackup.testing import sample_shop
 
 SHOP = {"namespace": "shop"}

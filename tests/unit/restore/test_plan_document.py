@@ -35,7 +35,7 @@ from kbackup.restore import (
     Precondition,
     RestorePlan,
 )
-from kbackup.restore._plan_digest import plan_digest
+from kbackup.restore._plan.digest import plan_digest
 
 SCHEMA = json.loads(
     Path(__file__)

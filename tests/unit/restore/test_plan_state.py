@@ -4,8 +4,8 @@ import pytest
 
 from kbackup._kits.controlled import Owner
 from kbackup.models import GroupResource, ResourceIdentifier
+from kbackup.restore._plan.state import PlanState
 from kbackup.restore._plan_entry import PlanAction, PlanEntry
-from kbackup.restore._plan_state import PlanState
 
 
 def remembered(version, kind):

@@ -6,7 +6,7 @@ from kbackup.models import (
     RestoreOptions,
     RestoreSpec,
 )
-from kbackup.restore._priorities import Priorities, pull_forward, type_waves
+from kbackup.restore._request.priorities import Priorities, pull_forward, type_waves
 
 
 def _ordered(names, priorities=None):

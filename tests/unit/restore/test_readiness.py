@@ -70,7 +70,7 @@ class Action:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
     """Try what waits without pauses."""
-    monkeypatch.setattr("kbackup.restore._writer._FIRST_PAUSE", 0.001)
+    monkeypatch.setattr("kbackup.restore._writes.writer._FIRST_PAUSE", 0.001)
 
 
 @pytest.fixture

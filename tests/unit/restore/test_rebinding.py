@@ -3,7 +3,7 @@
 import pytest
 
 from kbackup.models import GroupResource, ResourceIdentifier
-from kbackup.restore._rebinding import is_offered, rebind_digest, rebind_patch
+from kbackup.restore._volumes.rebinding import is_offered, rebind_digest, rebind_patch
 
 TARGET = ResourceIdentifier(
     GroupResource.parse("persistentvolumeclaims"), "copy", "data"

@@ -15,8 +15,8 @@ from kbackup.errors import (
 )
 from kbackup.models import RestoreOptions, RestoreSpec
 from kbackup.restore import PlanAction
-from kbackup.restore._existing import MADE_BEFORE, why_not
-from kbackup.restore._recreating import propagation_of
+from kbackup.restore._comparing.existing import MADE_BEFORE, why_not
+from kbackup.restore._writes.recreating import propagation_of
 
 SPEC = RestoreSpec(backup_name="shop-1")
 SETTINGS = "configmaps/shop/settings"

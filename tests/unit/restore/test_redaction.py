@@ -7,8 +7,8 @@ import pytest
 from kbackup.errors import InvalidSpecError
 from kbackup.models import GroupResource, RestoreOptions, RestoreSpec
 from kbackup.restore import PlanAction, RestoreEngine, RestorePlan
-from kbackup.restore._filters import TypeNames
-from kbackup.restore._redaction import Redaction, make_redaction
+from kbackup.restore._request.filters import TypeNames
+from kbackup.restore._request.redaction import Redaction, make_redaction
 
 UPDATE = RestoreSpec(backup_name="shop-1", existing_resource_policy="update")
 VALUES = ("stored-pw", "live-pw")

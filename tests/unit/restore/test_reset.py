@@ -3,7 +3,7 @@
 import json
 
 from kbackup.models import ResourceIdentifier, labels, well_known
-from kbackup.restore._reset import is_labelled, label, reset, settle
+from kbackup.restore._making.reset import is_labelled, label, reset, settle
 
 
 def _item(**metadata):

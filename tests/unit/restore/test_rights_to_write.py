@@ -10,7 +10,7 @@ from kbackup.models import (
     RestoreSpec,
 )
 from kbackup.plugins import WaitingFor
-from kbackup.restore._types import takes_new
+from kbackup.restore._target.types import takes_new
 
 NAMESPACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}
 SPEC = RestoreSpec(backup_name="shop-1")

@@ -18,8 +18,8 @@ from kbackup.models import (
 )
 from kbackup.plugins import PluginManager, RestoreOutput, hookimpl
 from kbackup.restore import PlanAction, RestoreEngine, RestorePlan
-from kbackup.restore._plan_digest import plan_digest
-from kbackup.restore._request import restore_uid
+from kbackup.restore._plan.digest import plan_digest
+from kbackup.restore._request.request import restore_uid
 from kbackup.testing import SimulatedCluster, sample_shop
 
 SPEC = RestoreSpec(backup_name="shop-1")

@@ -18,10 +18,10 @@ from kbackup.models import (
     RestoreStatusSpec,
 )
 from kbackup.restore import PlanAction, RestorePlan
-from kbackup.restore._dropped import warn_of_dropped_status
-from kbackup.restore._field_managers import lacks_managers, ownership_patch
-from kbackup.restore._second_writes import Part, SecondWrites
-from kbackup.restore._statuses import lacks_status, status_patch
+from kbackup.restore._request.statuses import lacks_status, status_patch
+from kbackup.restore._target.field_managers import lacks_managers, ownership_patch
+from kbackup.restore._writes.dropped import warn_of_dropped_status
+from kbackup.restore._writes.second_writes import Part, SecondWrites
 
 WIDGETS = GroupResource("example.com", "widgets")
 TYPE = definition(

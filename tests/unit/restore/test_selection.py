@@ -6,7 +6,7 @@ import pytest
 from kbackup.cluster import Discovery, DiscoveryFailure
 from kbackup.errors import InvalidSpecError
 from kbackup.models import RestoreOptions, RestorePhase, RestoreSpec
-from kbackup.restore._selection import check_selection
+from kbackup.restore._request.selection import check_selection
 
 COUPONS = {
     "apiVersion": "apiextensions.k8s.io/v1",

@@ -13,7 +13,7 @@ from kbackup.models import GroupResource, ResourceIdentifier
 from kbackup.plugins import ItemRestored, Run, WaitingFor
 from kbackup.restore import PlanAction, PlanEntry
 from kbackup.restore._attempt import CREATED, FAILED, Attempt
-from kbackup.restore._writer import Writer, _Crew
+from kbackup.restore._writes.writer import Writer, _Crew
 from kbackup.testing import FrozenClock
 
 CRDS = "customresourcedefinitions.apiextensions.k8s.io"
@@ -97,7 +97,7 @@ class _HastyPool(WorkerPool):
 
 def test_a_worker_may_be_quicker_than_who_called_it(monkeypatch):
     """Everything is written, also where the first worker ends before the call returns."""
-    monkeypatch.setattr("kbackup.restore._writer.WorkerPool", _HastyPool)
+    monkeypatch.setattr("kbackup.restore._writes.writer.WorkerPool", _HastyPool)
     entries = [_entry(f"s{n}") for n in range(8)]
 
     writer = _writer(_run(), lambda _: Attempt(action=CREATED))

@@ -3,7 +3,7 @@
 Lossless, or refused: what has no home in the newer version is named. Pure functions over
 bodies, one module for each family of kinds; `CONVERSIONS` is the table of them all, which
 docs/reference/api-conversions.md shows. Which of them a restore needs, and of which items,
-`restore._converting` says.
+`_target.converting` says.
 """
 
 from kbackup.restore.conversions._base import Conversion, NoHome

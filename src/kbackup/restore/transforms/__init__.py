@@ -10,7 +10,7 @@ They are called one after the other, on items as they would be written: with the
 of the target's namespaces, and before resource modifiers.
 """
 
-from kbackup.restore._quiesce import quiesce
+from kbackup.restore._making.quiesce import quiesce
 from kbackup.restore.transforms._by_name import from_name
 from kbackup.restore.transforms._classes import storage_class
 from kbackup.restore.transforms._drop import drop

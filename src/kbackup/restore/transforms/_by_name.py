@@ -6,7 +6,7 @@ from typing import Any
 
 from kbackup.errors import InvalidConfigError
 from kbackup.models import ItemTransform, qualified_name
-from kbackup.restore._quiesce import quiesce
+from kbackup.restore._making.quiesce import quiesce
 from kbackup.restore.transforms._base import DOOR
 from kbackup.restore.transforms._classes import storage_class
 from kbackup.restore.transforms._drop import drop

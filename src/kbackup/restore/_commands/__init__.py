@@ -1,0 +1,1 @@
+"""Commands of hooks in the Pods that a restore made."""

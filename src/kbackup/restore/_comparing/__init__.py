@@ -1,0 +1,1 @@
+"""An item held against the object that has its place. Pure."""

@@ -1,0 +1,1 @@
+"""From a stored item to the object that would be written."""

@@ -1,0 +1,1 @@
+"""What a plan tells beside its lines."""

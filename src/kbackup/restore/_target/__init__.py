@@ -1,0 +1,1 @@
+"""What the target has and serves, what its answers mean, and in which version it takes what is stored."""

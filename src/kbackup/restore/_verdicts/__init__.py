@@ -1,0 +1,1 @@
+"""What is to be done about each item: the lines of the plan."""

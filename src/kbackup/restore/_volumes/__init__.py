@@ -1,0 +1,1 @@
+"""Claims and volumes: which disk a claim gets, and what is lost."""
