@@ -71,9 +71,11 @@ class ItemGroups:
     def expected(self, types: Iterable[GroupResource]) -> Iterator[Expected]:
         """Yield what is to be listed for the items of *types*, in the order of `of`."""
         for resource in types:
-            head = self._contents.of_type(resource).head
-            served = self._request.discovery.by_kind(*head)
-            if served is None or self._covers(resource):
+            item = self._contents.get(next(self._contents.identifiers(resource)))
+            if item is None or self._covers(resource):
+                continue
+            served = self._request.discovery.by_kind(item.api_version, item.kind)
+            if served is None:
                 continue
             size = self._sizes[resource] / len(self._contents.of_type(resource).places)
             for namespace, count in self._wanted_in(resource).items():
