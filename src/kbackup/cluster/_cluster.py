@@ -193,7 +193,7 @@ class Cluster:
         label_selector: str = "",
         field_selector: str = "",
         resource_version: str = "",
-        item_bytes: float = 0,
+        limit: int = 0,
     ) -> ItemList:
         """Return a list that is read while it is iterated.
 
@@ -204,8 +204,8 @@ class Cluster:
             field_selector: In the API's notation.
             resource_version: Read at exactly this one where that can be; the list's
                 record says whether it could.
-            item_bytes: About how large an object is, where somebody knows: so many are
-                asked for at first. 0: nobody does.
+            limit: How many objects to ask for at first, where somebody knows how many
+                make a page; the next pages follow from what came. 0: nobody does.
         """
         request = ListRequest(
             resource=resource,
@@ -214,7 +214,7 @@ class Cluster:
             field_selector=field_selector,
             resource_version=resource_version,
             exact_possible=not resource_version or not self._counts_its_own(resource),
-            item_bytes=item_bytes,
+            limit=limit,
         )
         return ItemList(
             self._shared.transport,

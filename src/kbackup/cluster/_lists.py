@@ -30,7 +30,6 @@ from kbackup.models import APIResource, GroupResource, ListRecord
 # Nothing goes on while the first page comes. With 200 Secrets of 1 MiB a first page of
 # 100 took twice the memory (214 MiB against 111) and half as much time again.
 _FIRST_LIMIT = 25
-_FIRST_KNOWN = 500  # at most, where their size is known: what is there may be another
 _NO_END = "it does not go on: the server gave the same continue token twice"
 _GROWTH = 4  # a page of small objects says little about the next ones
 _LARGEST_LIMIT = 5000
@@ -114,7 +113,7 @@ class ListRequest:
         resource_version: To read at exactly; empty: the newest.
         exact_possible: Whether the type's server knows resourceVersions of the others:
             an aggregated API may count its own.
-        item_bytes: About how large an object is; 0: not known.
+        limit: How many objects to ask for at first; 0: nobody knows how many fit.
     """
 
     resource: APIResource
@@ -123,7 +122,7 @@ class ListRequest:
     field_selector: str = ""
     resource_version: str = ""
     exact_possible: bool = True
-    item_bytes: float = 0
+    limit: int = 0
 
 
 class ItemList:
@@ -154,7 +153,7 @@ class ItemList:
         self._refused = False  # at the wanted version, in a way that stays
         self._version = ""
         self._token = ""
-        self._limit = first_limit(request.item_bytes, bound.settings.page_bytes)
+        self._limit = request.limit or _FIRST_LIMIT
         self._delivered = array("q")  # hashes of names: eight bytes an object
         self._known: set[int] = set()  # the same, once the list began again
         self._restarts = self._stuck = 0
@@ -341,13 +340,6 @@ class ItemList:
         return ServerFaultError(
             "list", str(request.resource), request.namespace, "the answer is no list"
         )
-
-
-def first_limit(item_bytes: float, page_bytes: int) -> int:
-    """Return how many objects to ask for first, of about *item_bytes* each."""
-    if not item_bytes:
-        return _FIRST_LIMIT
-    return max(1, min(int(page_bytes / item_bytes), _FIRST_KNOWN))
 
 
 def next_limit(limit: int, mean_size: float, page_bytes: int) -> int:

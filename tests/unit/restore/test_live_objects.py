@@ -7,7 +7,6 @@ from types import SimpleNamespace
 import pytest
 from plan_samples import config_map, namespace
 
-from kbackup.cluster import Cluster
 from kbackup.errors import ClusterUnreachableError
 from kbackup.models import RestoreSpec
 from kbackup.restore import PlanAction
@@ -23,20 +22,20 @@ class Listed:
 
     Attributes:
         begun: How often each place was listed.
-        sizes: What was said of the size of their objects.
+        limits: How many objects were asked for at first.
         pages: Of each place; an error is raised instead of a page.
     """
 
     def __init__(self, pages):
         self.pages = pages
         self.begun = Counter()
-        self.sizes = {}
+        self.limits = {}
         self._told = threading.Condition()
 
-    def list(self, resource, *, namespace, item_bytes):
+    def list(self, resource, *, namespace, limit):
         """Begin a LIST, at its first page."""
         place = Place(resource, namespace)
-        self.sizes[place] = item_bytes
+        self.limits[place] = limit
         return SimpleNamespace(pages=lambda: self._pages_of(place))
 
     def _pages_of(self, place):
@@ -55,14 +54,14 @@ class Listed:
 
 
 def expected(*places):
-    """Say that these are asked for, of objects of ten bytes."""
+    """Say that these are asked for, ten objects at first."""
     return [Expected(place, 10) for place in places]
 
 
 def test_the_next_lists_begin_while_one_is_planned():
     """The server is at work while a page is looked at, and not asked twice."""
     cluster = Listed({HERE: [["a", "b"]], THERE: [["c"], ["d"]]})
-    with LiveObjects(cluster, expected(HERE, THERE)) as live:
+    with LiveObjects(cluster, expected(HERE, THERE), 3) as live:
         found = live.of(HERE)
 
         assert next(found) == "a"
@@ -71,13 +70,13 @@ def test_the_next_lists_begin_while_one_is_planned():
         assert [*live.of(THERE)] == ["c", "d"]
 
     assert cluster.begun == {HERE: 1, THERE: 1}
-    assert cluster.sizes == {HERE: 10, THERE: 10}
+    assert cluster.limits == {HERE: 10, THERE: 10}
 
 
 def test_no_more_than_three_are_under_way():
     """What nobody looks at yet stays in memory, page by page."""
     cluster = Listed({place: [["a"]] for place in PLACES})
-    with LiveObjects(cluster, expected(*PLACES)) as live:
+    with LiveObjects(cluster, expected(*PLACES), 3) as live:
         assert [*live.of(HERE)] == ["a"]
         assert all(map(cluster.begins, PLACES[:4]))
         assert not cluster.begun[PLACES[4]]
@@ -107,7 +106,7 @@ def test_one_page_of_a_list_is_ahead():
 def test_a_list_that_was_not_expected():
     """Another place than the expected ones is listed all the same, and costs them nothing."""
     cluster = Listed({HERE: [["a"]], THERE: [["b"]], ELSEWHERE: [["c"]]})
-    with LiveObjects(cluster, expected(HERE, THERE)) as live:
+    with LiveObjects(cluster, expected(HERE, THERE), 3) as live:
         assert [*live.of(HERE)] == ["a"]
         assert [*live.of(ELSEWHERE)] == ["c"]
         assert [*live.of(THERE)] == ["b"]
@@ -118,18 +117,39 @@ def test_a_list_that_was_not_expected():
 def test_a_list_that_is_not_asked_for_after_all():
     """It is passed over: what comes after it is not listed twice."""
     cluster = Listed({HERE: [["a"]], THERE: [["b"]], ELSEWHERE: [["c"]]})
-    with LiveObjects(cluster, expected(HERE, THERE, ELSEWHERE)) as live:
+    with LiveObjects(cluster, expected(HERE, THERE, ELSEWHERE), 3) as live:
         assert [*live.of(HERE)] == ["a"]
         assert [*live.of(ELSEWHERE)] == ["c"]
 
     assert cluster.begun[ELSEWHERE] == 1
 
 
+def test_lists_in_vain_do_not_keep_others_back():
+    """Of places that nobody asks for one goes with each that nobody expected."""
+    cluster = Listed({place: [["a"]] for place in PLACES})
+    with LiveObjects(cluster, expected(*PLACES[:5]), 3) as live:
+        assert [*live.of(PLACES[5])] == ["a"]
+        assert cluster.begins(PLACES[3])
+        assert [*live.of(PLACES[3])] == ["a"]
+        assert [*live.of(PLACES[4])] == ["a"]
+
+    assert cluster.begun[PLACES[3]] == cluster.begun[PLACES[4]] == 1
+
+
+def test_nothing_ahead():
+    """With one worker one LIST is under way at a time."""
+    cluster = Listed({HERE: [["a"]], THERE: [["b"]]})
+    with LiveObjects(cluster, expected(HERE, THERE), 0) as live:
+        assert [*live.of(HERE)] == ["a"]
+        assert not cluster.begun[THERE]
+        assert [*live.of(THERE)] == ["b"]
+
+
 def test_a_list_that_fails_ahead_fails_where_it_is_asked_for():
     """What is planned by then is not to suffer for what comes after it."""
     error = ClusterUnreachableError("https://example.com", "no answer")
     cluster = Listed({HERE: [["a", "b"]], THERE: [error]})
-    with LiveObjects(cluster, expected(HERE, THERE)) as live:
+    with LiveObjects(cluster, expected(HERE, THERE), 3) as live:
         assert [*live.of(HERE)] == ["a", "b"]
         with pytest.raises(ClusterUnreachableError):
             next(live.of(THERE))
@@ -140,7 +160,7 @@ def test_the_threads_end_with_the_plan():
     """Nothing is left running, nor of a LIST that nobody asked for after all."""
     cluster = Listed({HERE: [["a"]], THERE: [["b"]]})
     before = set(threading.enumerate())
-    with LiveObjects(cluster, expected(HERE, THERE)) as live:
+    with LiveObjects(cluster, expected(HERE, THERE), 3) as live:
         assert [*live.of(HERE)] == ["a"]
         own = set(threading.enumerate()) - before
         assert own
@@ -168,27 +188,3 @@ def test_a_plan_lists_each_place_once(make_shop):
     assert calls["list secrets"] == calls["list serviceaccounts"] == len(spaces)
     assert {x.action for x in plan.entries} == {PlanAction.UNCHANGED}
     assert len(plan.entries) == len(here)
-
-
-def test_a_plan_asks_for_pages_by_the_size_of_what_is_stored(make_shop, monkeypatch):
-    """What lives there is about as large: a few large ones, or many small ones at once."""
-    large = {"data": {"a": "M" * 400_000}}
-    here = [config_map(f"large-{n}", "shop", a="MQ==") | large for n in range(9)]
-    here += [
-        config_map(f"small-{n}", "shop", a="MQ==") | {"kind": "Secret"}
-        for n in range(9)
-    ]
-    shop = make_shop(here)
-    shop.simulated.load([namespace("shop"), *here])
-    asked, ask = {}, Cluster.list
-
-    def note(self, resource, **more):
-        asked[resource.resource] = more.get("item_bytes")
-        return ask(self, resource, **more)
-
-    monkeypatch.setattr(Cluster, "list", note)
-    plan = shop.engine.plan("try-1", RestoreSpec(backup_name="shop-1"))
-
-    assert {x.action for x in plan.entries} == {PlanAction.UNCHANGED}
-    assert 400_000 < asked["configmaps"] < 401_000
-    assert 100 < asked["secrets"] < 1000

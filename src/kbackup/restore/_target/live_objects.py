@@ -15,8 +15,6 @@ from kbackup._kits.workers import WorkerPool
 from kbackup.cluster import Cluster, ListedItem, ListPage
 from kbackup.models import APIResource
 
-_AHEAD = 3  # LISTs: each waits for the interpreter while one is planned
-
 
 class Place(NamedTuple):
     """A type and a namespace of it, or all of it where it has none."""
@@ -26,10 +24,10 @@ class Place(NamedTuple):
 
 
 class Expected(NamedTuple):
-    """A place that will be asked for, and about how large an object in it is, in bytes."""
+    """A place that will be asked for, and how many objects at first; 0: nobody knows."""
 
     place: Place
-    item_bytes: float
+    limit: int
 
 
 class LiveObjects:
@@ -39,10 +37,14 @@ class LiveObjects:
         cluster: The target.
         expected: The places in the order in which they will be asked for, as far as
             that is known; taken as they are needed.
+        ahead: How many LISTs are begun before they are asked for.
     """
 
-    def __init__(self, cluster: Cluster, expected: Iterable[Expected] = ()) -> None:
+    def __init__(
+        self, cluster: Cluster, expected: Iterable[Expected] = (), ahead: int = 0
+    ) -> None:
         self._cluster = cluster
+        self._ahead = ahead
         self._pool: WorkerPool | None = None
         self._expected = iter(expected)
         self._coming: deque[tuple[Place, _Pages]] = deque()
@@ -66,12 +68,14 @@ class LiveObjects:
             while pages is None:  # what was expected before it is not asked for
                 coming, begun = self._coming.popleft()
                 pages = begun if coming == place else None
+        elif len(self._coming) == self._ahead > 0:
+            self._coming.popleft()  # or nothing would come after what nobody asks for
         pages = pages or self._begun(Expected(place, 0))
         self._look_ahead()
         return pages
 
     def _look_ahead(self) -> None:
-        while len(self._coming) < _AHEAD:
+        while len(self._coming) < self._ahead:
             expected = next(self._expected, None)
             if expected is None:
                 return
@@ -80,14 +84,14 @@ class LiveObjects:
     def _begun(self, expected: Expected) -> _Pages:
         resource, namespace = expected.place
         listing = self._cluster.list(
-            resource, namespace=namespace, item_bytes=expected.item_bytes
+            resource, namespace=namespace, limit=expected.limit
         )
         pages = listing.pages()
         return _Pages(pages, self._workers().submit(next, pages, None))
 
     def _workers(self) -> WorkerPool:
         if self._pool is None:
-            self._pool = WorkerPool(1 + _AHEAD, "kbackup-ahead")
+            self._pool = WorkerPool(1 + self._ahead, "kbackup-ahead")
         return self._pool
 
     def __enter__(self) -> Self:

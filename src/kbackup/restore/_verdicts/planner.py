@@ -38,6 +38,7 @@ from kbackup.restore._target.live_objects import LiveObjects, Place
 from kbackup.restore._target.reads import bears_on_everything
 from kbackup.restore._target.seen import LiveObject, TypeView, find
 from kbackup.restore._verdicts.adoption import IdleSets
+from kbackup.restore._verdicts.expected_lists import expected_lists
 from kbackup.restore._verdicts.foreign import ForeignChanges
 from kbackup.restore._verdicts.item_groups import FEW, ItemGroups
 from kbackup.restore._verdicts.item_planner import ItemPlanner
@@ -55,6 +56,7 @@ _REBIND = "reattach: offered again to claim"
 _VOLUMES = well_known.PERSISTENT_VOLUMES
 _SECONDS_BETWEEN_EVENTS = 0.2
 _ENTRIES_BETWEEN_LOOKS = 64
+_LISTS_AHEAD = 3  # each waits for the interpreter while what another brought is planned
 _PLANNING_ORDER = {
     # Whoever is asked about is planned first: makers before what they make, claims
     # before their volumes.
@@ -159,8 +161,12 @@ class Planner:
     def _plan_types(self) -> None:
         wanted = filter(self._request.filters.wants_type, self._stored)
         types = sorted(wanted, key=_planning_rank)
-        with LiveObjects(self._request.cluster, self._groups.expected(types)) as live:
-            self._live = live
+        settings = self._run.settings
+        expected = expected_lists(
+            self._request, self._contents, types, settings.page_bytes
+        )
+        ahead = min(_LISTS_AHEAD, settings.workers - 1)
+        with LiveObjects(self._request.cluster, expected, ahead) as self._live:
             for resource in types:
                 self._run.cancel.check()
                 self._plan_type(resource)
