@@ -13,8 +13,7 @@ _AT_ONCE = 2  # pages; most lists have no more, and a thread costs 0.1 ms
 def read_ahead(pages: Iterator[T]) -> Iterator[T]:
     """Yield *pages*; from the third on, the next one comes while one is looked at.
 
-    The server is at work meanwhile: a plan over 12,000 Secrets that are all there took
-    0.55 s instead of 0.60 s, with the server on the only other core.
+    The server is at work meanwhile.
     """
     for _ in range(_AT_ONCE):
         page = next(pages, None)

@@ -1,6 +1,6 @@
 """Everything before the first decision: what was asked for, held against both sides.
 
-Called by the pipeline, for planning and for applying alike.
+Called by `_planning`, `_pipeline` and `_approval`.
 """
 
 from __future__ import annotations

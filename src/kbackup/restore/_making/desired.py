@@ -1,9 +1,9 @@
 """From an item of the backup to the item as it would be written.
 
 Reset, item actions, claims and volumes, place in the target, init containers of hooks,
-transforms, resource modifiers, labels: in this order, without any effect. A status that is wanted stays as
-the backup has it. The planner calls it to predict, the writer calls it again to write:
-both get the same bytes, which the digest in the plan holds them to.
+transforms, resource modifiers, labels: in this order, without any effect. A status that
+is wanted stays as the backup has it. The planner calls it to predict, the writer calls
+it again to write: both get the same bytes, which the digest in the plan holds them to.
 """
 
 import hashlib

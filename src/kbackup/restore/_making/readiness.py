@@ -2,7 +2,7 @@
 
 As Velero's ``waitForAdditionalItems``: whoever waits too long, or whose action fails when
 it is asked, is an error, and the item is written all the same. No thread waits: the item
-goes to the writer's queue. Called by `object_writer`.
+goes to the writer's queue. Called by `_writes.object_writer`.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,6 +1,6 @@
 """Claims and volumes that are to be written, untied from what they were bound to.
 
-What becomes of each is decided in `claims`.
+What becomes of each is decided in `_plan.claims`.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """What is there and stays, while its owner is deleted and created anew.
 
 The deletion unties it, and it is tied again; or it would go with its owner. Pure; called
-by the planner, once all is planned. `tying` carries it out.
+by the planner, once all is planned. `_writes.tying` carries it out.
 """
 
 from collections.abc import Mapping, Sequence

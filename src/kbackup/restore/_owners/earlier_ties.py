@@ -1,8 +1,8 @@
 """Who owned what, before an earlier run of the same restore deleted its owners. Pure.
 
-That run saved what it was to change (`before`). Where it ended before it tied something
-again, what it saved tells: the very object had that owner then. Asked by the planner about
-what is there and has owners in the backup.
+That run saved what it was to change (`_writes.before`). Where it ended before it tied
+something again, what it saved tells: the very object had that owner then. Asked by the
+planner about what is there and has owners in the backup.
 """
 
 from collections.abc import Mapping, Sequence

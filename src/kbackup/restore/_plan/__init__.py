@@ -1,1 +1,1 @@
-"""The plan: its lines, its table, its document, its digest, and what is known while it is made."""
+"""The plan: claims, table, document, digest, and what is known while it is made."""

@@ -1,7 +1,7 @@
 """Which policy an object of the target has, by its name, its type or its scope.
 
 Pure: the user's words, resolved once for a restore. What a policy then means for one
-object is decided in `existing`.
+object is decided in `_comparing.existing`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,1 +1,1 @@
-"""What the target has and serves, what its answers mean, and in which version it takes what is stored."""
+"""What the target has and serves, in which versions, and what its answers mean."""

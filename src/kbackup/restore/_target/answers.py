@@ -1,6 +1,6 @@
 """What an error of the API server means for a write: try again, look, or give up.
 
-Pure; read by the writer.
+Pure; asked by what writes, and by some of what reads.
 """
 
 import re

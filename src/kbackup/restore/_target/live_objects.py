@@ -98,10 +98,8 @@ class LiveObjects:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if (
-            self._pool is not None
-        ):  # a LIST that nobody waits for any more may take long
-            self._pool.close(wait=False)
+        if self._pool is not None:
+            self._pool.close(wait=False)  # a LIST that nobody waits for may take long
             self._pool = None
 
 

@@ -1,7 +1,7 @@
 """Makes a RestorePlan: the whole archive against what the target has, type by type.
 
 Reads only. The archive's index and the target's LISTs are joined page by page, so that
-neither the backup nor the cluster is ever held in memory. Called by the engine.
+neither the backup nor the cluster is ever held in memory. Called by `_prepare`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

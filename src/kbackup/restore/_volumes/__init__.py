@@ -1,1 +1,1 @@
-"""Claims and volumes: which disk a claim gets, and what is lost."""
+"""Claims and volumes: the facts about them, and what becomes of each."""

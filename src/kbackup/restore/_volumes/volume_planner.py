@@ -1,6 +1,6 @@
 """What becomes of the claims and volumes of one restore, one item at a time.
 
-`claims` decides by values; here are the values: what the backup has, what is planned so
+`_plan.claims` decides by values; here are the values: what the backup has, what is planned so
 far, what the target has. Reads only; asked by the item planner.
 """
 

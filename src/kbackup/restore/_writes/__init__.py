@@ -1,1 +1,1 @@
-"""A plan carried out: the writes, and what is kept to undo or to resume them."""
+"""A plan carried out, or tried: the writes, and what is kept to undo or resume them."""

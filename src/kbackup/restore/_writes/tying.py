@@ -1,6 +1,6 @@
 """What stays is tied again to an owner that was deleted and created anew.
 
-Deleting the owner untied it. By the rules of `owners`, and nothing else is changed: of
+Deleting the owner untied it. By the rules of `_owners.owners`, and nothing else is changed: of
 what is there, only the reference to that owner. Called where single entries are written.
 """
 

@@ -2,7 +2,7 @@
 
 Nothing is written that the plan does not name, with another body, or over an object
 that moved since. What may pass later waits in a queue; a lost answer is settled by
-looking. Called by the engine; `object_writer` does the single writes.
+looking. Called by `_pipeline`; `object_writer` does the single writes.
 """
 
 import threading
