@@ -12,7 +12,7 @@ import kbackup
 from kbackup import actions
 from kbackup.plugins import PluginManager, hookspecs
 from kbackup.restore import transforms
-from kbackup.restore._making import quiesce
+from kbackup.restore.transforms import _quiesce
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -67,7 +67,7 @@ def test_every_quiesced_kind_is_documented():
     page = (DOCS / "how-to" / "restore-a-copy.md").read_text()
     table = page[page.index("## What is changed") : page.index("## What is not")]
 
-    kinds = {kind for _, kind in (*quiesce.RULES, *quiesce.LEFT_OUT)}
+    kinds = {kind for _, kind in (*_quiesce.RULES, *_quiesce.LEFT_OUT)}
     assert sorted(kind for kind in kinds if kind not in table) == []
 
 

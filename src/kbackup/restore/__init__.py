@@ -12,12 +12,12 @@ from kbackup._kits.doors import loader
 from kbackup.restore._engine import RestoreEngine
 
 if TYPE_CHECKING:
-    from kbackup.restore._making.quiesce import quiesce
     from kbackup.restore._plan.claims import ClaimLine, ClaimVerdict
     from kbackup.restore._plan.plan import Notice, PlanHead, RestorePlan
     from kbackup.restore._plan_entry import PlanAction, PlanEntry, Precondition
     from kbackup.restore._request.modifier_source import PlanModifiers
     from kbackup.restore._target.serving import unserved_types
+    from kbackup.restore.transforms._quiesce import quiesce
 
 _LATER = {
     "ClaimLine": "_plan.claims",
@@ -29,7 +29,7 @@ _LATER = {
     "PlanModifiers": "_request.modifier_source",
     "Precondition": "_plan_entry",
     "RestorePlan": "_plan.plan",
-    "quiesce": "_making.quiesce",
+    "quiesce": "transforms._quiesce",
     "unserved_types": "_target.serving",
 }
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from kbackup._kits.kinds import GroupKind, is_built_in
 from kbackup.models import ServerVersion
-from kbackup.restore._making.quiesce import QUIET_CLASS, QUIET_NODE
 from kbackup.restore._notices.backends import WEBHOOK_KINDS
 from kbackup.restore._plan_entry import PlanAction, PlanEntry
+from kbackup.restore.transforms._quiesce import QUIET_CLASS, QUIET_NODE
 
 Content = Mapping[str, Any]
 Teller = Callable[[PlanEntry, Content, Content], str]

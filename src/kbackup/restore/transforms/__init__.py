@@ -10,7 +10,6 @@ They are called one after the other, on items as they would be written: with the
 of the target's namespaces, and before resource modifiers.
 """
 
-from kbackup.restore._making.quiesce import quiesce
 from kbackup.restore.transforms._by_name import from_name
 from kbackup.restore.transforms._classes import storage_class
 from kbackup.restore.transforms._drop import drop
@@ -18,6 +17,7 @@ from kbackup.restore.transforms._hosts import ingress_hosts
 from kbackup.restore.transforms._images import registry
 from kbackup.restore.transforms._marks import annotations, labels
 from kbackup.restore.transforms._nodes import node_selectors
+from kbackup.restore.transforms._quiesce import quiesce
 from kbackup.restore.transforms._replicas import replicas
 
 __all__ = [

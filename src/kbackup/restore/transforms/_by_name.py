@@ -6,7 +6,6 @@ from typing import Any
 
 from kbackup.errors import InvalidConfigError
 from kbackup.models import ItemTransform, qualified_name
-from kbackup.restore._making.quiesce import quiesce
 from kbackup.restore.transforms._base import DOOR
 from kbackup.restore.transforms._classes import storage_class
 from kbackup.restore.transforms._drop import drop
@@ -14,6 +13,7 @@ from kbackup.restore.transforms._hosts import ingress_hosts
 from kbackup.restore.transforms._images import registry
 from kbackup.restore.transforms._marks import annotations, labels
 from kbackup.restore.transforms._nodes import node_selectors
+from kbackup.restore.transforms._quiesce import quiesce
 from kbackup.restore.transforms._replicas import replicas
 
 _FACTORIES: Mapping[str, Callable[..., ItemTransform]] = {
