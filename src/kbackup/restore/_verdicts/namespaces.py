@@ -48,8 +48,10 @@ def plan_namespaces(
     writing: set[str] = set()
     known: set[str] = set()
     for entry in state.entries:
-        if entry.action.writes and entry.target.namespace:
-            writing.add(entry.target.namespace)
+        namespace = entry.target.namespace
+        if namespace:
+            if namespace not in writing and entry.action.writes:
+                writing.add(namespace)
         elif entry.target.group_resource == well_known.NAMESPACES:
             known.add(entry.target.name)
     planner = _NamespacePlanner(
