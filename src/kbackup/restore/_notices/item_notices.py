@@ -155,7 +155,8 @@ def _goes_on(entry: PlanEntry, content: Content, live: Content) -> str:
 
 
 def _dns(_entry: PlanEntry, content: Content, live: Content) -> str:
-    return DNS if _dns_names(content) not in ("", _dns_names(live)) else ""
+    names = _dns_names(content)
+    return DNS if names and names != _dns_names(live) else ""
 
 
 def _finalizer(_entry: PlanEntry, content: Content, _live: Content) -> str:
