@@ -28,7 +28,7 @@ def mapping_at(value: Any, *path: str) -> Mapping[str, Any]:
 def objects_at(value: Any, *path: str) -> list[Mapping[str, Any]]:
     """Return the objects in the list at *path*; none where there is no list."""
     found = value_at(value, *path)
-    if type(found) is not list and not isinstance(found, tuple):
+    if not isinstance(found, list | tuple):
         return []
     return [x for x in found if type(x) is dict or isinstance(x, Mapping)]
 

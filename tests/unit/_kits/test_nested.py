@@ -1,5 +1,8 @@
 """Reading nested JSON that may be odd."""
 
+from collections import OrderedDict, UserDict
+from types import MappingProxyType
+
 import pytest
 
 from kbackup._kits.nested import mapping_at, objects_at, text_at, value_at
@@ -39,3 +42,18 @@ def test_odd_shapes_count_as_absent(odd):
     assert mapping_at(item, "a") == ({"a": 1} if odd == {"a": 1} else {})
     assert value_at(item, "a", "b", "c") is None
     assert value_at(odd, "b") is None
+
+
+def test_kinds_of_dicts_and_lists_count_as_such():
+    """What a parser of YAML or an action gives may be a dict or a list of its own kind."""
+
+    class Sequence(list):
+        """A list that remembers where it stood."""
+
+    inner = MappingProxyType({"a": UserDict(b=1)})
+    item = UserDict(x=Sequence([inner, OrderedDict(c="d"), 1]))
+
+    assert objects_at(item, "x") == [inner, {"c": "d"}]
+    assert objects_at({"x": (inner,)}, "x") == [inner]
+    assert value_at(inner, "a", "b") == 1
+    assert mapping_at(inner, "a") == {"b": 1}
