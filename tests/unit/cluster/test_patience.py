@@ -93,11 +93,10 @@ def test_the_budget_is_that_of_all_requests(server, run, clock):
         with pytest.raises(ThrottledError, match=r"has refused for (8m|9m|10m)"):
             cluster.get(CONFIG_MAPS, name, "x")
 
-    assert clock.monotonic() <= 610
-    before = len(server.requests)
     with pytest.raises(ThrottledError):
         cluster.create(CONFIG_MAPS, {"metadata": {"name": "a"}}, namespace="x")
-    assert len(server.requests) - before <= 2
+
+    assert clock.monotonic() <= 610
 
 
 def test_what_passes_renews_the_budget(server, run):
