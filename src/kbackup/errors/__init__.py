@@ -35,6 +35,12 @@ of a message.
     ├── PlanOutdatedError
     ├── RunCancelledError (130)
     ├── ArchiveError (entry)       ArchiveCorruptError · ArchiveVersionError
+    ├── RepositoryError (thing, reason)
+    │   │                          RepositoryNotFoundError (10) · RepositoryExistsError ·
+    │   │                          RepositoryLockedError* (11) · WrongPasswordError (12) ·
+    │   │                          KeySizeError · UnsupportedFormatError ·
+    │   │                          SnapshotNotFoundError
+    │   └── IntegrityError         SealBrokenError · BlobMissingError · PackCorruptError
     ├── VolumeError                SnapshotFailedError · NoSnapshotterError ·
     │                              DataMoverError
     ├── OperationTimeoutError (what, seconds)
@@ -105,6 +111,20 @@ from kbackup.errors._plugins import (
     PluginLoadError,
     PluginNotFoundError,
 )
+from kbackup.errors._repository import (
+    BlobMissingError,
+    IntegrityError,
+    KeySizeError,
+    PackCorruptError,
+    RepositoryError,
+    RepositoryExistsError,
+    RepositoryLockedError,
+    RepositoryNotFoundError,
+    SealBrokenError,
+    SnapshotNotFoundError,
+    UnsupportedFormatError,
+    WrongPasswordError,
+)
 from kbackup.errors._stores import (
     DigestMismatchError,
     ObjectExistsError,
@@ -131,6 +151,7 @@ __all__ = [
     "BackupInProgressError",
     "BackupNotFoundError",
     "BackupOwnsDataError",
+    "BlobMissingError",
     "ClusterError",
     "ClusterUnreachableError",
     "CodecError",
@@ -144,31 +165,40 @@ __all__ = [
     "HookError",
     "HookFailedError",
     "HookTimeoutError",
+    "IntegrityError",
     "InvalidConfigError",
     "InvalidItemError",
     "InvalidPlanError",
     "InvalidSpecError",
     "ItemNotFoundError",
     "KBackupError",
+    "KeySizeError",
     "NoBackupOfScheduleError",
     "NoSnapshotterError",
     "ObjectExistsError",
     "ObjectNotFoundError",
     "OperationTimeoutError",
+    "PackCorruptError",
     "PlanOutdatedError",
     "PluginConflictError",
     "PluginError",
     "PluginLoadError",
     "PluginNotFoundError",
     "ReadOnlyLocationError",
+    "RepositoryError",
+    "RepositoryExistsError",
+    "RepositoryLockedError",
+    "RepositoryNotFoundError",
     "RestoreDamagedError",
     "RestoreError",
     "RestoreExistsError",
     "RestoreInProgressError",
     "RestoreNotFoundError",
     "RunCancelledError",
+    "SealBrokenError",
     "ServerFaultError",
     "SnapshotFailedError",
+    "SnapshotNotFoundError",
     "SpoolError",
     "StoreAccessError",
     "StoreError",
@@ -180,7 +210,9 @@ __all__ = [
     "UnknownLocationError",
     "UnsupportedByServerError",
     "UnsupportedCapabilityError",
+    "UnsupportedFormatError",
     "VolumeError",
+    "WrongPasswordError",
 ]
 
 for _name in __all__:
