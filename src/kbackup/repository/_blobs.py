@@ -1,0 +1,99 @@
+"""From plain bytes to a sealed blob and back: hash, compress, seal, and look once more.
+
+Called by whoever fills packs and whoever reads them. Knows no files.
+Source: restic ``doc/design.rst``, "Pack Format".
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from kbackup.errors import IntegrityError
+from kbackup.repository._compression import Compression, Zstd
+from kbackup.repository._crypto import SEAL_OVERHEAD, SecretKey
+from kbackup.repository._ids import BlobID, BlobType, Bytes, hash_of, short
+
+LARGEST_BLOB = (1 << 32) - 1  # bytes: what the length in a header can say
+
+
+class SealedBlob(NamedTuple):
+    """A blob as it lies in a pack.
+
+    Attributes:
+        sealed: ``IV || ciphertext || MAC``.
+        plain_size: Bytes before compression; 0: it is not compressed.
+    """
+
+    sealed: Bytes
+    plain_size: int
+
+
+class BlobCodec:
+    """Seals and opens blobs; may be used by many threads.
+
+    Args:
+        key: The repository's own.
+        version: Of the repository; in version 1 nothing is compressed.
+        compression: For what is sealed. Trees are compressed all the same.
+    """
+
+    def __init__(
+        self,
+        key: SecretKey,
+        version: int,
+        compression: Compression = Compression.AUTO,
+    ) -> None:
+        self._key = key
+        self._compresses_trees = version > 1
+        self._compresses_data = version > 1 and compression is not Compression.OFF
+        self._zstd = Zstd(compression)
+
+    def seal(self, kind: BlobType, plain: Bytes) -> SealedBlob:
+        """Compress where that makes it smaller, seal, and open it again to be sure.
+
+        Raises:
+            IntegrityError: What was sealed does not open: the machine makes mistakes.
+        """
+        compresses = self._compresses_data if kind is BlobType.DATA else False
+        packed: Bytes = plain
+        plain_size = 0
+        if compresses or (kind is BlobType.TREE and self._compresses_trees):
+            smaller = self._zstd.compress(plain)
+            if len(smaller) < len(plain):
+                packed, plain_size = smaller, len(plain)
+        blob = SealedBlob(self._key.seal(packed), plain_size)
+        if self._plain(blob.sealed, plain_size, "blob") != plain:
+            raise IntegrityError("blob", "what was sealed does not open as it was")
+        return blob
+
+    def open(self, blob_id: BlobID, sealed: Bytes, plain_size: int) -> Bytes:
+        """Return the plain bytes, which are those that *blob_id* stands for.
+
+        Args:
+            blob_id: Its name.
+            sealed: As it lies in the pack.
+            plain_size: As the index or the pack's header say it; 0: not compressed.
+
+        Raises:
+            IntegrityError: They are others, or cannot be read.
+        """
+        what = f"blob {short(blob_id)}"
+        plain = self._plain(sealed, plain_size, what)
+        if hash_of(plain) != blob_id:
+            raise IntegrityError(what, "its bytes are not those of its name")
+        return plain
+
+    def _plain(self, sealed: Bytes, plain_size: int, what: str) -> Bytes:
+        packed = self._key.unseal(sealed, what)
+        if not plain_size:
+            return packed
+        plain = self._zstd.inflate(packed, plain_size, what)
+        if len(plain) != plain_size:
+            found = f"{len(plain)} bytes instead of {plain_size}"
+            raise IntegrityError(what, found)
+        return plain
+
+
+def sealed_size(plain_size: int) -> int:
+    """Return how many bytes a blob takes in a pack that is not compressed."""
+    return plain_size + SEAL_OVERHEAD
