@@ -1,0 +1,106 @@
+"""An opened repository: its key, its config, its index, and blobs by their names.
+
+What every verb works on; the facade makes it. Order of reading: whoever needs snapshots
+lists them first and loads the index after that, so that nothing they need is missing.
+Source: restic ``doc/design.rst``, "Read and Write Ordering".
+"""
+
+from __future__ import annotations
+
+import threading
+
+import attrs
+
+from kbackup._kits.workers import CancelToken, map_ordered
+from kbackup.errors import IntegrityError, ObjectNotFoundError
+from kbackup.repository._backend import Backend, File, FileType
+from kbackup.repository._blobs import BlobCodec
+from kbackup.repository._config import Config
+from kbackup.repository._crypto import SecretKey
+from kbackup.repository._documents import Documents
+from kbackup.repository._ids import BlobID, BlobType, Bytes, IndexID
+from kbackup.repository._index import Index, IndexedPack, Place, load_index
+
+_LOADERS = 2  # threads: one waits for the backend while the other one reads
+
+
+@attrs.define(kw_only=True)
+class OpenedRepository:
+    """What a password opened.
+
+    Attributes:
+        backend: Where the files lie.
+        config: What holds for the life of it.
+        key: Its own; seals everything.
+        documents: Its files of one document.
+        codec: Seals and opens its blobs.
+        cancel: Stops what takes long.
+    """
+
+    backend: Backend
+    config: Config
+    key: SecretKey = attrs.field(repr=False)
+    documents: Documents = attrs.field(repr=False)
+    codec: BlobCodec = attrs.field(repr=False)
+    cancel: CancelToken = attrs.field(factory=CancelToken, repr=False)
+    _index: Index = attrs.field(factory=Index, init=False, repr=False)
+    _loaded: set[bytes] = attrs.field(factory=set, init=False, repr=False)
+    _loading: threading.Lock = attrs.field(
+        factory=threading.Lock, init=False, repr=False
+    )
+
+    @property
+    def index(self) -> Index:
+        """Where every blob is, as far as `refresh_index` was told."""
+        return self._index
+
+    def refresh_index(self) -> int:
+        """Load the index files that are new since the last time; return how many.
+
+        What is in files that were removed since stays known: who removes has an
+        exclusive lock, which nobody gets while this repository is used under one.
+
+        Raises:
+            IntegrityError: One is damaged.
+        """
+        with self._loading:
+            names = [
+                IndexID(name)
+                for name, _ in self.backend.list(FileType.INDEX)
+                if name not in self._loaded
+            ]
+            loaded = map_ordered(
+                self._load_index, names, workers=_LOADERS, name="kbackup-index"
+            )
+            for name, packs in zip(names, loaded, strict=True):
+                self.cancel.check()
+                for pack in packs or ():
+                    self._index.add(pack)
+                self._loaded.add(name)
+        return len(names)
+
+    def load_blob(self, kind: BlobType, blob_id: BlobID) -> Bytes:
+        """Return the plain bytes of a blob, checked.
+
+        Raises:
+            BlobMissingError: No index knows it, or its pack is gone.
+            IntegrityError: It is damaged.
+        """
+        place = self._index.find(kind, blob_id)
+        sealed = self.load_place(place)
+        try:
+            return self.codec.open(blob_id, sealed, place.plain_size)
+        except IntegrityError:
+            # What was turned on its way comes right the second time.
+            return self.codec.open(blob_id, self.load_place(place), place.plain_size)
+
+    def load_place(self, place: Place) -> bytes:
+        """Return the bytes of a pack at a place."""
+        file = File(FileType.PACK, place.pack)
+        return self.backend.load(file, place.offset, place.length)
+
+    def _load_index(self, name: IndexID) -> tuple[IndexedPack, ...] | None:
+        try:
+            return load_index(self.documents, name)
+        except ObjectNotFoundError:
+            return None  # its place was taken by another one since it was listed
