@@ -67,7 +67,7 @@ def test_a_wrong_size_is_found(key, size):
     codec = BlobCodec(key, 2)
     blob = codec.seal(BlobType.DATA, TEXT)
 
-    with pytest.raises(IntegrityError, match="instead of|more than"):
+    with pytest.raises(IntegrityError, match=r"instead of|more than"):
         codec.open(hash_of(TEXT), blob.sealed, size)
 
 

@@ -29,7 +29,7 @@ CHEAP = ScryptParameters(n=2, r=1, p=1)
 FORMATS = Path(__file__).parents[2] / "formats" / "restic"
 
 
-def save(backend, key, password="geheim"):
+def save(backend, key, password="geheim"):  # noqa: S107 - opens nothing
     """Write a key file that costs nothing to try."""
     return save_key(backend, key, password, CHEAP, hostname="host", username="user")
 
@@ -66,7 +66,7 @@ def test_a_wrong_password(backend, key):
     save(backend, key, "another")
 
     with pytest.raises(
-        WrongPasswordError, match="memory: no key opens .* 2 tried"
+        WrongPasswordError, match=r"memory: no key opens .* 2 tried"
     ) as c:
         open_key(backend, "falsch")
 

@@ -193,7 +193,7 @@ def test_a_damaged_lock_is_not_passed_over(documents, document):
     """Nobody knows whether somebody holds it."""
     documents.save(FileType.LOCK, document)
 
-    with pytest.raises(IntegrityError, match="lock .*: damaged: it is no lock"):
+    with pytest.raises(IntegrityError, match=r"lock .*: damaged: it is no lock"):
         take(documents)
 
 

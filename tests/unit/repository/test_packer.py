@@ -1,0 +1,339 @@
+"""Blobs go into packs, each once, and the index names what is durable."""
+
+import os
+import threading
+import time
+
+import pytest
+
+from kbackup.errors import (
+    BlobMissingError,
+    IntegrityError,
+    PackCorruptError,
+    StoreFullError,
+)
+from kbackup.repository import _packer
+from kbackup.repository._backend import File, FileType
+from kbackup.repository._ids import BlobType, hash_of
+from kbackup.repository._index import Index
+from kbackup.repository._opened import OpenedRepository
+from kbackup.repository._packer import Packer
+from kbackup.repository._packs import read_header
+from kbackup.repository._saver import BlobSaver
+
+
+@pytest.fixture
+def packer(opened):
+    """A packer of one run."""
+    packer = Packer(opened.documents, opened.key, opened.index)
+    yield packer
+    packer.close()
+
+
+@pytest.fixture
+def saver(opened, packer):
+    """Saves blobs through that packer."""
+    saver = BlobSaver(opened, packer)
+    yield saver
+    saver.close()
+
+
+def packs(backend):
+    """The names of all packs."""
+    return [name for name, _ in backend.list(FileType.PACK)]
+
+
+def header(opened, name):
+    """What a pack says of itself."""
+    file = File(FileType.PACK, name)
+
+    def read(offset, length):
+        return opened.backend.load(file, offset, length)
+
+    return read_header(opened.key, str(file), opened.backend.size(file), read)
+
+
+def again(opened):
+    """The same repository, opened by somebody else."""
+    other = OpenedRepository(
+        backend=opened.backend,
+        config=opened.config,
+        key=opened.key,
+        documents=opened.documents,
+        codec=opened.codec,
+    )
+    other.refresh_index()
+    return other
+
+
+@pytest.mark.parametrize("kind", BlobType)
+def test_what_was_saved_is_found_by_others(opened, packer, saver, kind):
+    """After a flush: the pack is there, the index names it, and it opens."""
+    names = [saver.save_now(kind, f"blob {n}".encode()) for n in range(10)]
+    packer.flush()
+
+    other = again(opened)
+
+    assert [other.load_blob(kind, name) for name in names] == [
+        f"blob {n}".encode() for n in range(10)
+    ]
+    assert packer.added.blobs[kind] == 10
+
+
+def test_trees_and_data_have_packs_of_their_own(opened, packer, saver, backend):
+    """As the format asks for: who reads trees need not read data."""
+    for number in range(10):
+        saver.save_now(BlobType(number % 2), f"{number}".encode())
+    packer.flush()
+
+    found = [{blob.type for blob in header(opened, name)} for name in packs(backend)]
+
+    assert sorted(found, key=list) == [{BlobType.DATA}, {BlobType.TREE}]
+
+
+def test_a_pack_is_named_after_its_bytes(opened, packer, saver, backend):
+    """Anybody can check it without a key."""
+    saver.save_now(BlobType.DATA, b"some bytes")
+    packer.flush()
+
+    (name,) = packs(backend)
+
+    assert hash_of(backend.load(File(FileType.PACK, name))) == name
+
+
+def test_a_full_pack_is_closed(opened, packer, saver, backend):
+    """At 16 MiB, whatever follows."""
+    for _ in range(5):
+        saver.save_now(BlobType.DATA, os.urandom(4 << 20))
+    packer.flush()
+
+    sizes = sorted(size for _, size in backend.list(FileType.PACK))
+
+    assert [size >> 20 for size in sizes] == [4, 16]
+
+
+def test_a_header_does_not_grow_for_ever(opened, packer, saver, backend, monkeypatch):
+    """Very many small blobs fill a pack by their number."""
+    monkeypatch.setattr(_packer, "MOST_ENTRIES", 7)
+    for number in range(20):
+        saver.save_now(BlobType.DATA, f"{number}".encode())
+    packer.flush()
+
+    assert sorted(len(header(opened, name)) for name in packs(backend)) == [6, 7, 7]
+
+
+def test_nothing_is_saved_twice(opened, packer, saver, backend):
+    """Neither in one run nor in the next, nor by two threads at the same moment."""
+    barrier = threading.Barrier(8)
+
+    def work():
+        barrier.wait()
+        for number in range(50):
+            saver.save_now(BlobType.DATA, f"{number}".encode())
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    packer.flush()
+    other = again(opened)
+    second = Packer(other.documents, other.key, other.index)
+    BlobSaver(other, second).save_now(BlobType.DATA, b"7")
+    second.flush()
+
+    entries = [blob.id for name in packs(backend) for blob in header(opened, name)]
+
+    assert len(entries) == len(set(entries)) == 50
+    assert second.added.blobs[BlobType.DATA] == 0
+
+
+def test_a_tree_is_not_a_file(opened, packer, saver):
+    """The same bytes are saved as both where they are both."""
+    for kind in BlobType:
+        saver.save_now(kind, b"{}")
+    packer.flush()
+
+    assert [again(opened).load_blob(kind, hash_of(b"{}")) for kind in BlobType] == [
+        b"{}",
+        b"{}",
+    ]
+
+
+def test_batches_tell_each_name(opened, packer, saver):
+    """With the place in the batch, once it is saved."""
+    found = {}
+    batch = [f"{n}".encode() for n in range(20)]
+
+    for start in range(0, 20, 5):
+        part = batch[start : start + 5]
+
+        def done(place, name, start=start):
+            found[start + place] = name
+
+        saver.save(BlobType.DATA, part, done)
+    saver.wait()
+
+    assert found == {place: hash_of(plain) for place, plain in enumerate(batch)}
+
+
+def test_nothing_is_written_for_nothing(packer, backend):
+    """A run that found nothing new leaves no file."""
+    packer.flush()
+
+    assert [list(backend.list(kind)) for kind in FileType] == [[]] * len(FileType)
+
+
+def test_the_index_never_runs_ahead(opened, packer, saver, backend, monkeypatch):
+    """At each write of an index, all packs that it names are there."""
+    monkeypatch.setattr(_packer, "_INDEX_EVERY", 0.0)
+    save, ahead = backend.save, []
+
+    def watched(file, content):
+        save(file, content)
+        if file.type is FileType.INDEX:
+            other = again(opened)
+            for name in other.index.blobs(BlobType.DATA):
+                pack = other.index.find(BlobType.DATA, name).pack
+                ahead.append(not backend.exists(File(FileType.PACK, pack)))
+
+    monkeypatch.setattr(backend, "save", watched)
+    for _ in range(5):
+        saver.save_now(BlobType.DATA, os.urandom(8 << 20))
+    packer.flush()
+
+    assert ahead
+    assert not any(ahead)
+
+
+def test_what_a_long_run_saved_is_found_after_its_end(
+    opened, packer, saver, monkeypatch
+):
+    """An index is written now and then: a run that is killed loses little."""
+    monkeypatch.setattr(_packer, "_INDEX_EVERY", 0.0)
+    for _ in range(5):
+        saver.save_now(BlobType.DATA, os.urandom(8 << 20))
+    until = time.monotonic() + 60  # packs are saved by another thread
+    while len(again(opened).index) < 2 and time.monotonic() < until:
+        time.sleep(0.01)
+
+    assert len(again(opened).index) >= 2
+
+
+def test_a_full_disk_ends_the_run(opened, packer, saver, backend, monkeypatch):
+    """The error comes to whoever saves, and no index names what is not there."""
+
+    def full(file, content):
+        raise StoreFullError(file.key)
+
+    saver.save_now(BlobType.DATA, b"some bytes")
+    monkeypatch.setattr(backend, "save", full)
+
+    with pytest.raises(StoreFullError):
+        packer.flush()
+    assert len(again(opened).index) == 0
+
+
+def test_a_spool_that_fails_is_given_up(opened, packer, saver, backend, monkeypatch):
+    """What was begun is not gone on with."""
+
+    class Broken:
+        closed = False
+
+        def write(self, data):
+            raise StoreFullError("tmp")
+
+        def close(self):
+            Broken.closed = True
+
+    monkeypatch.setattr(backend, "spool", Broken)
+
+    with pytest.raises(StoreFullError):
+        saver.save_now(BlobType.DATA, b"some bytes")
+    assert Broken.closed
+
+
+def test_closing_gives_up_what_is_not_durable(opened, packer, saver, backend):
+    """A cancelled run leaves no half pack."""
+    saver.save_now(BlobType.DATA, b"some bytes")
+
+    packer.close()
+
+    assert packs(backend) == []
+
+
+def test_what_goes_wrong_on_a_worker_is_raised(opened, packer, saver, monkeypatch):
+    """Where it is waited for, at the latest."""
+
+    def fails(*_):
+        raise IntegrityError("blob", "broken machine")
+
+    monkeypatch.setattr(opened.codec, "seal", fails)
+    saver.save(BlobType.DATA, [b"x"], lambda *_: None)
+
+    with pytest.raises(IntegrityError, match="broken machine"):
+        saver.wait()
+
+
+# --- reading ----------------------------------------------------------------------------
+
+
+def test_an_index_that_goes_while_it_is_read(opened, packer, saver, monkeypatch):
+    """Somebody put another one in its place: that is no error."""
+    saver.save_now(BlobType.DATA, b"x")
+    packer.flush()
+    listed = [(bytes(32), 10), *opened.backend.list(FileType.INDEX)]
+    other = again(opened)
+    monkeypatch.setattr(opened.backend, "list", lambda _: iter(listed))
+
+    assert other.refresh_index() == 1
+    assert other.refresh_index() == 0
+
+
+def test_what_was_turned_on_its_way_is_read_again(opened, packer, saver, monkeypatch):
+    """A bit that turns in the network costs a second reading."""
+    name = saver.save_now(BlobType.DATA, b"some bytes")
+    packer.flush()
+    load, reads = opened.backend.load, []
+
+    def sometimes(*given):
+        reads.append(given)
+        content = load(*given)
+        return bytes(len(content)) if len(reads) == 1 else content
+
+    monkeypatch.setattr(opened.backend, "load", sometimes)
+
+    assert opened.load_blob(BlobType.DATA, name) == b"some bytes"
+    assert len(reads) == 2
+
+
+def test_a_blob_that_nobody_has(opened):
+    """It is named."""
+    with pytest.raises(BlobMissingError, match="data blob 00000000"):
+        opened.load_blob(BlobType.DATA, bytes(32))
+
+
+def test_every_flipped_bit_of_a_pack_is_found(opened, packer, saver, backend):
+    """Either in its blobs or in its header; by its name in any case."""
+    name = saver.save_now(BlobType.DATA, b"some bytes that matter")
+    packer.flush()
+    (pack,) = packs(backend)
+    file = File(FileType.PACK, pack)
+    content = backend.load(file)
+    place = opened.index.find(BlobType.DATA, name)
+
+    for position in range(len(content) * 8):
+        broken = bytearray(content)
+        broken[position // 8] ^= 1 << position % 8
+        backend.remove(file)
+        backend.save(file, bytes(broken))
+        assert hash_of(broken) != pack
+        inside = position // 8 < place.length
+        with pytest.raises((IntegrityError, PackCorruptError)):
+            opened.load_blob(BlobType.DATA, name) if inside else header(opened, pack)
+
+
+def test_an_empty_index_has_nothing(opened):
+    """A new repository has no blob."""
+    assert opened.refresh_index() == 0
+    assert len(Index()) == len(opened.index) == 0
