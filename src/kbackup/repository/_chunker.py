@@ -19,6 +19,7 @@ SMALLEST_CHUNK = 512 << 10
 LARGEST_CHUNK = 8 << 20
 # Its mean is this and the smallest together: the 1 MiB that restic's have.
 _AVERAGE = 512 << 10
+_SEED = (1 << 63) - 1  # all 64 bits overflow in pyfastcdc 0.3
 
 
 class Source(Protocol):
@@ -33,7 +34,7 @@ class Chunker:
     """Cuts one stream after the other; used by one thread.
 
     Args:
-        polynomial: The repository's secret. The cuts depend on 64 bits of a hash of it,
+        polynomial: The repository's secret. The cuts depend on 63 bits of a hash of it,
             so that their lengths do not tell which well-known files are in there.
     """
 
@@ -43,7 +44,7 @@ class Chunker:
             avg_size=_AVERAGE,
             min_size=SMALLEST_CHUNK,
             max_size=LARGEST_CHUNK,
-            seed=int.from_bytes(digest[:8], "big"),
+            seed=int.from_bytes(digest[:8], "big") & _SEED,
         )
 
     def cut(self, source: Source) -> Iterator[memoryview]:

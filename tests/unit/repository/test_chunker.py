@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from kbackup.repository._chunker import LARGEST_CHUNK, SMALLEST_CHUNK, Chunker
+from kbackup.repository._polynomials import random_irreducible
 
 POLYNOMIAL = 0x3DA3358B4DC173
 GOLDEN = Path(__file__).parents[2] / "formats" / "restic" / "cuts.json"
@@ -93,3 +94,9 @@ def test_small_files_are_whole(size):
 def test_a_hole_is_cut_into_the_largest():
     """In zeros there is nothing to cut at."""
     assert set(cut(bytes(32 << 20))) == {LARGEST_CHUNK}
+
+
+def test_every_secret_gives_a_cutter():
+    """Whatever the hash of a polynomial begins with."""
+    for _ in range(200):
+        assert cut(b"x", random_irreducible()) == [1]

@@ -1,0 +1,282 @@
+"""A source into a tree: what is new is read and saved, the rest is taken from the parent.
+
+One thread walks and reads; `BlobSaver`'s do what costs the processor. Whoever calls this
+holds a lock, and writes the snapshot once `flush` made everything durable.
+Source: restic ``doc/design.rst``, "Backups and Deduplication", "Read and Write Ordering".
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+
+import attrs
+from msgspec.structs import replace
+
+from kbackup.repository._chunker import SMALLEST_CHUNK, Chunker
+from kbackup.repository._counts import Counts
+from kbackup.repository._growing import Directory, GrowingTrees
+from kbackup.repository._ids import BlobID, BlobType, Bytes
+from kbackup.repository._nodes import Node, NodeType
+from kbackup.repository._opened import OpenedRepository
+from kbackup.repository._packer import Added, Packer
+from kbackup.repository._progress import Progress, Told, untold
+from kbackup.repository._saver import BlobSaver
+from kbackup.repository._sources import (
+    Complete,
+    Item,
+    OpenedFile,
+    Source,
+    Unreadable,
+)
+from kbackup.repository._times import parse_nanoseconds
+from kbackup.repository._trees import load_tree
+
+_MOST_FILES, _MOST_BYTES = 256, 1 << 20  # in a batch of small files
+_NOTHING: Mapping[bytes, Node] = {}
+
+
+@attrs.frozen(kw_only=True)
+class Archived:
+    """What became of a source.
+
+    Attributes:
+        tree: The root of it, durable.
+        counts: Files and directories.
+        added: What was new.
+        unreadable: What could not be saved; the rest was.
+    """
+
+    tree: BlobID
+    counts: Counts
+    added: Added
+    unreadable: tuple[Unreadable, ...]
+
+
+class _PendingFile:
+    """A file some of whose blobs are not saved yet."""
+
+    __slots__ = ("blobs", "directory", "node", "size", "waits_for")
+
+    def __init__(self, directory: Directory, node: Node) -> None:
+        self.directory, self.node = directory, node
+        self.blobs: list[str] = []
+        self.size = 0
+        self.waits_for = 1  # its end, and every blob that is not saved
+
+
+class Archiver:
+    """Saves one source; used once.
+
+    Args:
+        repository: Where it goes; its index is loaded.
+        parent: The tree of an older snapshot of the same; None: everything is read.
+        told: Told how far this is.
+    """
+
+    def __init__(
+        self,
+        repository: OpenedRepository,
+        *,
+        parent: BlobID | None = None,
+        told: Told = untold,
+    ) -> None:
+        self._repository, self._index = repository, repository.index
+        self._packer = Packer(repository.documents, repository.key, repository.index)
+        self._saver = BlobSaver(repository, self._packer)
+        self._chunker = Chunker(repository.config.polynomial)
+        self._counts = Counts()
+        self._trees = GrowingTrees(self._save_tree, self._counts)
+        self._lock = threading.Lock()
+        self._told = told
+        root = Directory(None, None, *self._old(parent))
+        self._directories: dict[bytes, Directory] = {b"": root}
+        self._small: list[tuple[_PendingFile, Bytes]] = []
+        self._small_bytes = 0
+        self._unreadable: list[Unreadable] = []
+
+    def run(self, source: Source) -> Archived:
+        """Save everything that there is in *source*, durably.
+
+        Raises:
+            StoreError: The backend failed; what is in packs so far stays, unused.
+            Cancelled: Somebody stopped it; the same.
+        """
+        try:
+            for found in source.walk():
+                self._repository.cancel.check()
+                self._take(found)
+            self._save_small()
+            for path in sorted(self._directories, reverse=True):  # the deepest first
+                self._trees.leave(self._directories[path])
+            self._saver.wait()
+            self._packer.flush()
+        finally:
+            self._saver.close()
+            self._packer.close()
+        tree = self._trees.root
+        if tree is None:  # pragma: no cover - every child came, or the saver raised
+            raise AssertionError("a tree has no end")
+        return Archived(
+            tree=tree,
+            counts=self._counts,
+            added=self._packer.added,
+            unreadable=tuple(self._unreadable),
+        )
+
+    def _take(self, found: Item | Complete | Unreadable) -> None:
+        if isinstance(found, Unreadable):
+            self._unreadable.append(found)
+        elif isinstance(found, Complete):
+            self._trees.leave(self._directories.pop(found.path))
+        elif found.node.type == NodeType.DIRECTORY:
+            self._enter(found)
+        else:
+            self._add(found)
+
+    # --- directories --------------------------------------------------------------------
+
+    def _above(self, path: bytes) -> Directory:
+        return self._directories[path.rpartition(b"/")[0]]
+
+    def _enter(self, found: Item) -> None:
+        above = self._above(found.path)
+        old = above.old.get(found.node.name)
+        tree = old.tree if old is not None and old.subtree else None
+        self._trees.expect(above)
+        directory = Directory(found.node, above, *self._old(tree))
+        self._directories[found.path] = directory
+
+    def _old(self, tree: BlobID | None) -> tuple[Mapping[bytes, Node], str]:
+        """What the parent has in a directory, and the tree that says so."""
+        if tree is None or not self._index.has(BlobType.TREE, tree):
+            return _NOTHING, ""
+        nodes = load_tree(self._repository, tree)
+        return {node.name: node for node in nodes}, tree.hex()
+
+    def _save_tree(self, tree: Bytes) -> BlobID:
+        return self._saver.save_now(BlobType.TREE, tree)
+
+    # --- files --------------------------------------------------------------------------
+
+    def _add(self, found: Item) -> None:
+        """Save what is no directory."""
+        directory, node = self._above(found.path), found.node
+        self._trees.expect(directory)
+        if found.open is None:
+            self._trees.put(directory, node)
+            return
+        old = directory.old.get(node.name)
+        if old is not None and self._is_unchanged(old, node):
+            self._counts.file(node.size, is_new=False, is_unmodified=True)
+            self._trees.put(directory, replace(node, content=old.content))
+            return
+        pending = _PendingFile(directory, node)
+        try:
+            opened = found.open()
+            try:
+                self._read(opened, pending)
+            finally:
+                opened.close()
+        except OSError as exc:
+            reason = exc.strerror or type(exc).__name__
+            self._unreadable.append(Unreadable(found.path, reason))
+            self._trees.leave(directory)
+            return
+        self._counts.file(pending.size, is_new=old is None)
+        self._told(Progress("back up", self._counts.bytes, files=self._counts.files))
+
+    def _is_unchanged(self, old: Node, new: Node) -> bool:
+        """Whether a file need not be read: it is the parent's, which has all of it."""
+        return (
+            old.type == new.type
+            and old.size == new.size
+            and old.inode == new.inode
+            and _is_same_time(old.mtime, new.mtime)
+            and _is_same_time(old.ctime, new.ctime)
+            and old.content is not None
+            and all(self._index.has(BlobType.DATA, blob) for blob in old.blobs)
+        )
+
+    def _read(self, opened: OpenedFile, pending: _PendingFile) -> None:
+        if pending.node.size > SMALLEST_CHUNK:
+            self._read_large(opened, pending)
+            return
+        buffer = bytearray(SMALLEST_CHUNK + 1)
+        view = memoryview(buffer)
+        size = 0
+        while size < len(buffer) and (more := opened.readinto(view[size:])):
+            size += more
+        if size > SMALLEST_CHUNK:  # it grew since it was looked at
+            self._read_large(_Resumed(view[:size], opened), pending)
+            return
+        pending.size = size
+        if size:
+            self._small.append((pending, bytes(view[:size])))
+            self._small_bytes += size
+        else:
+            self._finish(pending)
+        if self._small_bytes >= _MOST_BYTES or len(self._small) >= _MOST_FILES:
+            self._save_small()
+
+    def _save_small(self) -> None:
+        if not self._small:
+            return
+        files = [pending for pending, _ in self._small]
+        batch = [plain for _, plain in self._small]
+        self._small, self._small_bytes = [], 0
+
+        def done(place: int, blob: BlobID) -> None:
+            files[place].blobs.append(blob.hex())
+            self._finish(files[place])
+
+        self._saver.save(BlobType.DATA, batch, done)
+
+    def _read_large(self, opened: OpenedFile, pending: _PendingFile) -> None:
+        for place, chunk in enumerate(self._chunker.cut(opened)):
+            self._repository.cancel.check()
+            plain = bytes(chunk)
+            pending.size += len(plain)
+            with self._lock:
+                pending.waits_for += 1
+                pending.blobs.append("")
+
+            def done(_: int, blob: BlobID, place: int = place) -> None:
+                pending.blobs[place] = blob.hex()
+                self._finish(pending)
+
+            self._saver.save(BlobType.DATA, [plain], done)
+        self._finish(pending)
+
+    def _finish(self, pending: _PendingFile) -> None:
+        """Take one from what a file waits for; the last one puts it into its directory."""
+        with self._lock:
+            pending.waits_for -= 1
+            if pending.waits_for:
+                return
+        node = replace(pending.node, size=pending.size, content=pending.blobs)
+        self._trees.put(pending.directory, node)
+
+
+class _Resumed:
+    """A content whose beginning was read already."""
+
+    def __init__(self, beginning: Bytes, rest: OpenedFile) -> None:
+        self._beginning, self._rest = memoryview(beginning), rest
+
+    def readinto(self, buffer: memoryview, /) -> int | None:
+        """Give the beginning first; see `OpenedFile.readinto`."""
+        part = self._beginning[: len(buffer)]
+        if not part:
+            return self._rest.readinto(buffer)
+        buffer[: len(part)] = part
+        self._beginning = self._beginning[len(part) :]
+        return len(part)
+
+    def close(self) -> None:
+        """Let go of it."""
+        self._rest.close()
+
+
+def _is_same_time(one: str, other: str) -> bool:
+    return one == other or parse_nanoseconds(one) == parse_nanoseconds(other)

@@ -1,0 +1,108 @@
+"""Trees: what a directory holds, as JSON that is Go's byte by byte.
+
+A tree is named after these bytes: written otherwise, the same directory would be stored
+twice. Source: restic ``doc/design.rst``, "Trees and Data"; Go ``encoding/json``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+import msgspec
+
+from kbackup._kits.go_json import escaped
+from kbackup.errors import IntegrityError
+from kbackup.repository._ids import BlobID, BlobType, Bytes, parse_id, short
+from kbackup.repository._nodes import Node, NodeType
+from kbackup.repository._times import parse_nanoseconds
+
+
+class _Tree(msgspec.Struct):
+    nodes: list[Node]
+
+
+_decode = msgspec.json.Decoder(_Tree).decode
+_encode = msgspec.json.Encoder().encode
+_PLACE = "kbackup-linktarget-that-is-no-text"
+
+
+def encode_tree(nodes: Iterable[Node]) -> bytes:
+    """Return the JSON of a tree.
+
+    Args:
+        nodes: Ascending by the bytes of their names, no two of one name.
+    """
+    found = list(nodes)
+    if any(node.linktarget_raw for node in found):
+        body = b",".join(map(_encoded_link, found))
+    else:
+        body = escaped(_encode(found))[1:-1]
+    return b'{"nodes":[' + body + b"]}\n"
+
+
+def _encoded_link(node: Node) -> bytes:
+    r"""Encode one node; a target that is no UTF-8 has ``\ufffd`` for each of its bytes."""
+    if not node.linktarget_raw:
+        return escaped(_encode(node))
+    body = escaped(_encode(msgspec.structs.replace(node, linktarget=_PLACE)))
+    text = node.linktarget_raw.decode(errors="surrogateescape")
+    signs = [
+        b"\\ufffd" if "\udc80" <= sign <= "\udcff" else escaped(_encode(sign))[1:-1]
+        for sign in text
+    ]
+    return body.replace(_PLACE.encode(), b"".join(signs), 1)
+
+
+def decode_tree(data: Bytes, what: str) -> list[Node]:
+    """Read a tree; its nodes are in the order of their names.
+
+    Args:
+        data: The plain bytes of a tree blob.
+        what: How messages name it.
+
+    Raises:
+        IntegrityError: It is none, or holds what no directory can hold.
+    """
+    try:
+        nodes = _decode(data).nodes
+        last = b""
+        for node in nodes:
+            name = _checked(node)
+            if name <= last:
+                raise IntegrityError(what, f"{_shown(name)} is not in its place")
+            last = name
+    except (ValueError, RecursionError) as exc:  # msgspec's and Unicode's are such
+        raise IntegrityError(what, f"it is no tree: {exc}") from exc
+    return nodes
+
+
+def _checked(node: Node) -> bytes:
+    """Return the name of a node that can be; raise `ValueError` of others."""
+    name = node.name
+    if not name or name in {b".", b".."} or b"/" in name or b"\0" in name:
+        raise ValueError(f"{_shown(name)} is no name")
+    if min(node.mode, node.size, node.inode, node.links, node.uid, node.gid) < 0:
+        raise ValueError(f"{_shown(name)} has a number below zero")
+    parse_nanoseconds(node.mtime)
+    parse_nanoseconds(node.atime)
+    parse_nanoseconds(node.ctime)
+    for blob in node.content or ():
+        parse_id(blob)
+    if node.type == NodeType.DIRECTORY:
+        parse_id(node.subtree)
+    return name
+
+
+def _shown(name: bytes) -> str:
+    return repr(name.decode(errors="backslashreplace")[:80])
+
+
+class _Loader(Protocol):
+    def load_blob(self, kind: BlobType, blob_id: BlobID) -> Bytes: ...
+
+
+def load_tree(repository: _Loader, name: BlobID) -> list[Node]:
+    """Load a tree by its name; raises as loading a blob does, and as `decode_tree`."""
+    data = repository.load_blob(BlobType.TREE, name)
+    return decode_tree(data, f"tree {short(name)}")
