@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from contextlib import closing
+from functools import partial
 
 import attrs
 from msgspec.structs import replace
@@ -56,10 +58,10 @@ class Archived:
 class _PendingFile:
     """A file some of whose blobs are not saved yet."""
 
-    __slots__ = ("blobs", "directory", "node", "size", "waits_for")
+    __slots__ = ("blobs", "directory", "is_new", "node", "size", "waits_for")
 
-    def __init__(self, directory: Directory, node: Node) -> None:
-        self.directory, self.node = directory, node
+    def __init__(self, directory: Directory, node: Node, *, is_new: bool) -> None:
+        self.directory, self.node, self.is_new = directory, node, is_new
         self.blobs: list[str] = []
         self.size = 0
         self.waits_for = 1  # its end, and every blob that is not saved
@@ -93,6 +95,7 @@ class Archiver:
         self._directories: dict[bytes, Directory] = {b"": root}
         self._small: list[tuple[_PendingFile, Bytes]] = []
         self._small_bytes = 0
+        self._buffer = memoryview(bytearray(SMALLEST_CHUNK + 1))
         self._unreadable: list[Unreadable] = []
 
     def run(self, source: Source) -> Archived:
@@ -106,7 +109,8 @@ class Archiver:
             for found in source.walk():
                 self._repository.cancel.check()
                 self._take(found)
-            self._save_small()
+            if self._small:
+                self._save_small()
             for path in sorted(self._directories, reverse=True):  # the deepest first
                 self._trees.leave(self._directories[path])
             self._saver.wait()
@@ -126,7 +130,8 @@ class Archiver:
 
     def _take(self, found: Item | Complete | Unreadable) -> None:
         if isinstance(found, Unreadable):
-            self._unreadable.append(found)
+            with self._lock:
+                self._unreadable.append(found)
         elif isinstance(found, Complete):
             self._trees.leave(self._directories.pop(found.path))
         elif found.node.type == NodeType.DIRECTORY:
@@ -155,7 +160,7 @@ class Archiver:
         return {node.name: node for node in nodes}, tree.hex()
 
     def _save_tree(self, tree: Bytes) -> BlobID:
-        return self._saver.save_now(BlobType.TREE, tree)
+        return self._saver.save(BlobType.TREE, tree)
 
     # --- files --------------------------------------------------------------------------
 
@@ -168,23 +173,15 @@ class Archiver:
             return
         old = directory.old.get(node.name)
         if old is not None and self._is_unchanged(old, node):
-            self._counts.file(node.size, is_new=False, is_unmodified=True)
+            with self._lock:
+                self._counts.file(node.size, is_new=False, is_unmodified=True)
             self._trees.put(directory, replace(node, content=old.content))
             return
-        pending = _PendingFile(directory, node)
-        try:
-            opened = found.open()
-            try:
-                self._read(opened, pending)
-            finally:
-                opened.close()
-        except OSError as exc:
-            reason = exc.strerror or type(exc).__name__
-            self._unreadable.append(Unreadable(found.path, reason))
-            self._trees.leave(directory)
-            return
-        self._counts.file(pending.size, is_new=old is None)
-        self._told(Progress("back up", self._counts.bytes, files=self._counts.files))
+        pending = _PendingFile(directory, node, is_new=old is None)
+        if node.size > SMALLEST_CHUNK:
+            self._read_large(found, pending)
+        else:
+            self._read_small(found, pending)
 
     def _is_unchanged(self, old: Node, new: Node) -> bool:
         """Whether a file need not be read: it is the parent's, which has all of it."""
@@ -198,54 +195,61 @@ class Archiver:
             and all(self._index.has(BlobType.DATA, blob) for blob in old.blobs)
         )
 
-    def _read(self, opened: OpenedFile, pending: _PendingFile) -> None:
-        if pending.node.size > SMALLEST_CHUNK:
-            self._read_large(opened, pending)
-            return
-        buffer = bytearray(SMALLEST_CHUNK + 1)
-        view = memoryview(buffer)
-        size = 0
-        while size < len(buffer) and (more := opened.readinto(view[size:])):
-            size += more
-        if size > SMALLEST_CHUNK:  # it grew since it was looked at
-            self._read_large(_Resumed(view[:size], opened), pending)
-            return
-        pending.size = size
-        if size:
-            self._small.append((pending, bytes(view[:size])))
-            self._small_bytes += size
+    def _read_large(self, found: Item, pending: _PendingFile) -> None:
+        """Read a file here; each chunk is saved by another thread."""
+        try:
+            with closing(_opened(found)) as opened:
+                for place, chunk in enumerate(self._chunker.cut(opened)):
+                    self._repository.cancel.check()
+                    plain = bytes(chunk)
+                    pending.size += len(plain)
+                    with self._lock:
+                        pending.waits_for += 1
+                        pending.blobs.append("")
+                    self._saver.submit(partial(self._save_chunk, pending, place, plain))
+        except OSError as exc:
+            self._give_up(found, pending, exc)
         else:
             self._finish(pending)
+
+    def _save_chunk(self, pending: _PendingFile, place: int, plain: Bytes) -> None:
+        pending.blobs[place] = self._saver.save(BlobType.DATA, plain).hex()
+        self._finish(pending)
+
+    def _read_small(self, found: Item, pending: _PendingFile) -> None:
+        """Read a file here, into the batch that is saved at once."""
+        try:
+            with closing(_opened(found)) as opened:
+                size = _fill(opened, self._buffer, found.node.size)
+                if size > SMALLEST_CHUNK:
+                    self._read_grown(_Resumed(self._buffer, opened), pending)
+                    return
+        except OSError as exc:
+            self._give_up(found, pending, exc)
+            return
+        pending.size = size
+        if not size:
+            self._finish(pending)
+            return
+        self._small.append((pending, bytes(self._buffer[:size])))
+        self._small_bytes += size
         if self._small_bytes >= _MOST_BYTES or len(self._small) >= _MOST_FILES:
             self._save_small()
 
     def _save_small(self) -> None:
-        if not self._small:
-            return
-        files = [pending for pending, _ in self._small]
-        batch = [plain for _, plain in self._small]
-        self._small, self._small_bytes = [], 0
+        batch, self._small, self._small_bytes = self._small, [], 0
+        plains = [plain for _, plain in batch]
+        names = self._saver.save_small(BlobType.DATA, plains)
+        for (pending, _), name in zip(batch, names, strict=True):
+            pending.blobs.append(name.hex())
+            self._finish(pending)
 
-        def done(place: int, blob: BlobID) -> None:
-            files[place].blobs.append(blob.hex())
-            self._finish(files[place])
-
-        self._saver.save(BlobType.DATA, batch, done)
-
-    def _read_large(self, opened: OpenedFile, pending: _PendingFile) -> None:
-        for place, chunk in enumerate(self._chunker.cut(opened)):
-            self._repository.cancel.check()
-            plain = bytes(chunk)
-            pending.size += len(plain)
-            with self._lock:
-                pending.waits_for += 1
-                pending.blobs.append("")
-
-            def done(_: int, blob: BlobID, place: int = place) -> None:
-                pending.blobs[place] = blob.hex()
-                self._finish(pending)
-
-            self._saver.save(BlobType.DATA, [plain], done)
+    def _read_grown(self, opened: OpenedFile, pending: _PendingFile) -> None:
+        """Read on a file that is larger than it was a moment ago."""
+        for chunk in self._chunker.cut(opened):
+            pending.size += len(chunk)
+            name = self._saver.save(BlobType.DATA, bytes(chunk))
+            pending.blobs.append(name.hex())
         self._finish(pending)
 
     def _finish(self, pending: _PendingFile) -> None:
@@ -254,8 +258,35 @@ class Archiver:
             pending.waits_for -= 1
             if pending.waits_for:
                 return
+            self._counts.file(pending.size, is_new=pending.is_new)
+            progress = Progress("back up", self._counts.bytes, files=self._counts.files)
         node = replace(pending.node, size=pending.size, content=pending.blobs)
         self._trees.put(pending.directory, node)
+        self._told(progress)
+
+    def _give_up(self, found: Item, pending: _PendingFile, exc: OSError) -> None:
+        """Go on without a file that cannot be read to its end."""
+        reason = exc.strerror or type(exc).__name__
+        with self._lock:
+            self._unreadable.append(Unreadable(found.path, reason))
+        self._trees.leave(pending.directory)
+
+
+def _opened(found: Item) -> OpenedFile:
+    if found.open is None:  # pragma: no cover - only files are read
+        raise AssertionError("there is nothing to open")
+    return found.open()
+
+
+def _fill(opened: OpenedFile, buffer: memoryview, expected: int) -> int:
+    """Fill *buffer* and return how far; asks once more only where it is not as expected."""
+    size = opened.readinto(buffer) or 0
+    if size == expected:
+        # One byte more than a small file fits: had it more, it would have come.
+        return size
+    while 0 < size < len(buffer) and (more := opened.readinto(buffer[size:])):
+        size += more
+    return size
 
 
 class _Resumed:

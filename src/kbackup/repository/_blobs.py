@@ -16,6 +16,18 @@ from kbackup.repository._ids import BlobID, BlobType, Bytes, hash_of, short
 LARGEST_BLOB = (1 << 32) - 1  # bytes: what the length in a header can say
 
 
+class PackedBytes(NamedTuple):
+    """A blob before it is sealed.
+
+    Attributes:
+        content: Compressed, where that made it smaller.
+        plain_size: Bytes before compression; 0: it is not compressed.
+    """
+
+    content: Bytes
+    plain_size: int
+
+
 class SealedBlob(NamedTuple):
     """A blob as it lies in a pack.
 
@@ -44,8 +56,10 @@ class BlobCodec:
         compression: Compression = Compression.AUTO,
     ) -> None:
         self._key = key
-        self._compresses_trees = version > 1
-        self._compresses_data = version > 1 and compression is not Compression.OFF
+        self._compresses = {
+            BlobType.DATA: version > 1 and compression is not Compression.OFF,
+            BlobType.TREE: version > 1,
+        }
         self._zstd = Zstd(compression)
 
     def seal(self, kind: BlobType, plain: Bytes) -> SealedBlob:
@@ -54,17 +68,29 @@ class BlobCodec:
         Raises:
             IntegrityError: What was sealed does not open: the machine makes mistakes.
         """
-        compresses = self._compresses_data if kind is BlobType.DATA else False
-        packed: Bytes = plain
-        plain_size = 0
-        if compresses or (kind is BlobType.TREE and self._compresses_trees):
-            smaller = self._zstd.compress(plain)
-            if len(smaller) < len(plain):
-                packed, plain_size = smaller, len(plain)
-        blob = SealedBlob(self._key.seal(packed), plain_size)
-        if self._plain(blob.sealed, plain_size, "blob") != plain:
+        (packed,) = self.compress_all(kind, [plain])
+        return self.seal_packed(packed)
+
+    def compress_all(self, kind: BlobType, plains: list[Bytes]) -> list[PackedBytes]:
+        """Compress blobs where that makes them smaller: the first half of `seal`."""
+        # The library takes no empty ones, which hardly ever come.
+        if not self._compresses[kind] or not all(plains):
+            return [PackedBytes(plain, 0) for plain in plains]
+        return [
+            PackedBytes(packed, len(plain))
+            if len(packed) < len(plain)
+            else PackedBytes(plain, 0)
+            for plain, packed in zip(
+                plains, self._zstd.compress_all(plains), strict=True
+            )
+        ]
+
+    def seal_packed(self, packed: PackedBytes) -> SealedBlob:
+        """Seal what was compressed, and open it again: the second half of `seal`."""
+        sealed = self._key.seal(packed.content)
+        if self._key.unseal(sealed, "blob") != packed.content:
             raise IntegrityError("blob", "what was sealed does not open as it was")
-        return blob
+        return SealedBlob(sealed, packed.plain_size)
 
     def open(self, blob_id: BlobID, sealed: Bytes, plain_size: int) -> Bytes:
         """Return the plain bytes, which are those that *blob_id* stands for.

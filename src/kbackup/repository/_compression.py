@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 import threading
+from collections.abc import Sequence
 
 import zstandard
 
@@ -38,13 +39,34 @@ class Zstd:
 
     def compress(self, plain: Bytes) -> bytes:
         """Return one frame, which states the size of what is in it."""
+        return self._compressor().compress(plain)
+
+    def compress_all(self, plains: list[Bytes]) -> Sequence[Bytes]:
+        """Return a frame of each, every one inflated again and found right.
+
+        Of many small ones that takes a fraction of the time, and hardly any of it with
+        the interpreter's lock held.
+
+        Raises:
+            IntegrityError: One does not inflate as it was.
+        """
+        frames = self._compressor().multi_compress_to_buffer(plains)
+        packed = [_view(frames[number]) for number in range(len(frames))]
+        again = self._decompressor().multi_decompress_to_buffer(frames)
+        for number, plain in enumerate(plains):
+            # Not as views, which are compared byte by byte: a copy is ten times as fast.
+            if again[number].tobytes() != plain:
+                raise IntegrityError("blob", "what was compressed does not inflate")
+        return packed
+
+    def _compressor(self) -> zstandard.ZstdCompressor:
         local = self._local
+        compressor: zstandard.ZstdCompressor | None
         compressor = getattr(local, "compressor", None)
         if compressor is None:
             compressor = zstandard.ZstdCompressor(level=self._level)
             local.compressor = compressor
-        packed: bytes = compressor.compress(plain)
-        return packed
+        return compressor
 
     def inflate(self, packed: Bytes, limit: int, what: str) -> bytes:
         """Return what a frame holds.
@@ -57,10 +79,6 @@ class Zstd:
         Raises:
             IntegrityError: It is no frame, or holds more.
         """
-        local = self._local
-        decompressor = getattr(local, "decompressor", None)
-        if decompressor is None:
-            decompressor = local.decompressor = zstandard.ZstdDecompressor()
         try:
             # The size in the header counts for the library, whatever it is told.
             stated = zstandard.frame_content_size(packed)
@@ -68,7 +86,20 @@ class Zstd:
                 raise IntegrityError(what, f"it inflates to more than {limit} bytes")
             if stated == 0:
                 return b""
-            plain: bytes = decompressor.decompress(packed, max_output_size=limit)
+            plain = self._decompressor().decompress(packed, max_output_size=limit)
         except zstandard.ZstdError as exc:
             raise IntegrityError(what, "it cannot be inflated") from exc
         return plain
+
+    def _decompressor(self) -> zstandard.ZstdDecompressor:
+        local = self._local
+        decompressor: zstandard.ZstdDecompressor | None
+        decompressor = getattr(local, "decompressor", None)
+        if decompressor is None:
+            decompressor = local.decompressor = zstandard.ZstdDecompressor()
+        return decompressor
+
+
+def _view(segment: object) -> memoryview:
+    """The bytes of a part of a buffer, which its type does not say it has."""
+    return memoryview(segment)  # type: ignore[arg-type] # it is C code

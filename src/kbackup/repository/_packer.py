@@ -11,7 +11,7 @@ import hashlib
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 
@@ -44,13 +44,17 @@ class _OpenPack:
         self._spool = spool
         self._digest = hashlib.sha256()
 
-    def add(self, kind: BlobType, blob_id: BlobID, blob: SealedBlob) -> None:
-        """Append a blob."""
-        length = len(blob.sealed)
-        self._append(blob.sealed)
-        packed = PackedBlob(kind, blob_id, self.size, length, blob.plain_size)
-        self.blobs.append(packed)
-        self.size += length
+    def add(self, kind: BlobType, blobs: Sequence[tuple[BlobID, SealedBlob]]) -> None:
+        """Append blobs, in one write."""
+        for blob_id, (sealed, plain_size) in blobs:
+            length = len(sealed)
+            packed = PackedBlob(kind, blob_id, self.size, length, plain_size)
+            self.blobs.append(packed)
+            self.size += length
+        whole = blobs[0][1].sealed
+        if len(blobs) > 1:
+            whole = b"".join(blob.sealed for _, blob in blobs)
+        self._append(whole)
 
     @property
     def is_full(self) -> bool:
@@ -108,14 +112,21 @@ class Packer:
         self._indexed_at = time.monotonic()
         self.added = Added()
 
-    def add(self, kind: BlobType, blob_id: BlobID, blob: SealedBlob) -> None:
-        """Put a blob into a pack. Raises what went wrong with an earlier pack."""
+    def add(self, kind: BlobType, blobs: Sequence[tuple[BlobID, SealedBlob]]) -> None:
+        """Put blobs into one pack. Raises what went wrong with an earlier pack.
+
+        Args:
+            kind: What they are.
+            blobs: At least one; all of them no larger than the largest single one may
+                be, as none is cut off.
+        """
         with self._borrowed(kind) as pack:
-            pack.add(kind, blob_id, blob)
+            pack.add(kind, blobs)
+        sizes = [(len(blob.sealed), blob.plain_size) for _, blob in blobs]
         with self._lock:
-            self.added.blobs[kind] += 1
-            self.added.plain += blob.plain_size or len(blob.sealed)
-            self.added.packed += len(blob.sealed)
+            self.added.blobs[kind] += len(blobs)
+            self.added.plain += sum(plain or packed for packed, plain in sizes)
+            self.added.packed += sum(packed for packed, _ in sizes)
 
     def flush(self) -> None:
         """Make everything durable that was added: packs, then the index."""

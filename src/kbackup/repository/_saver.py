@@ -1,27 +1,36 @@
 """Saves blobs on two threads: hash, look whether it is known, compress, seal, verify, pack.
 
-A thread takes a blob, or a batch of small ones, through all of it: a queue for each step
-costs more than the steps of a small file. Called by the archiver and by `_copy`.
+A thread takes a large blob through all of it. Of small ones only what does without the
+interpreter's lock goes to the threads, for a whole batch at a time: they would stand in
+each other's way at every step of every blob, and be slower than one alone. Called by the
+archiver and by `_copy`.
 """
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from functools import partial
+from typing import TypeAlias
 
 from kbackup._kits.workers import WorkerPool
+from kbackup.repository._blobs import PackedBytes
 from kbackup.repository._ids import BlobID, BlobType, Bytes, hash_of
 from kbackup.repository._opened import OpenedRepository
 from kbackup.repository._packer import Packer
 
 _WORKERS = 2  # a third one only waits for the interpreter
-_MOST_WAITING = 4  # batches: of up to 8 MiB each
+_MOST_WAITING = 4  # jobs: of up to 8 MiB each
+_MOST_SMALL = 2  # batches that are being compressed
+
+_Small: TypeAlias = tuple[BlobType, list[BlobID], Future[list[PackedBytes]]]
 
 
 class BlobSaver:
-    """Saves each blob once, whoever gives it; used by one thread that reads.
+    """Saves each blob once, whoever gives it.
+
+    One thread submits jobs; these, on threads of this, save what they have.
 
     Args:
         repository: Where they go.
@@ -33,28 +42,18 @@ class BlobSaver:
         self._packer = packer
         self._pool = WorkerPool(_WORKERS, "kbackup-blobs")
         self._waiting: deque[Future[None]] = deque()
+        self._small: deque[_Small] = deque()
         self._claims: dict[tuple[BlobType, bytes], object] = {}
 
-    def save(
-        self,
-        kind: BlobType,
-        batch: Sequence[Bytes],
-        done: Callable[[int, BlobID], None],
-    ) -> None:
-        """Save some blobs, soon; waits while others are on their way.
-
-        Args:
-            kind: What they are.
-            batch: Their plain bytes, which must not change any more.
-            done: Called for each on a thread of its own, with its place in the batch
-                and its name, once it is in a pack or was known.
-        """
+    def submit(self, job: Callable[[], None]) -> None:
+        """Have something done on one of the threads; waits while others are waiting."""
         while len(self._waiting) >= _MOST_WAITING:
             self._waiting.popleft().result()
-        self._waiting.append(self._pool.submit(self._save, kind, batch, done))
+        self._waiting.append(self._pool.submit(job))
 
     def wait(self) -> None:
-        """Return when all of them are saved; raise what went wrong."""
+        """Return when all of it is done; raise what went wrong."""
+        self._seal_small(most=0)
         while self._waiting:
             self._waiting.popleft().result()
 
@@ -62,25 +61,46 @@ class BlobSaver:
         """End the threads."""
         self._pool.close(wait=False)
 
-    def save_now(self, kind: BlobType, plain: Bytes) -> BlobID:
-        """Save one blob on this thread and return its name."""
+    def save(self, kind: BlobType, plain: Bytes) -> BlobID:
+        """Save one blob on the calling thread, if it is new; return its name."""
         blob_id = BlobID(hash_of(plain))
         if self._claim(kind, blob_id):
-            self._packer.add(kind, blob_id, self._codec.seal(kind, plain))
+            self._packer.add(kind, [(blob_id, self._codec.seal(kind, plain))])
         return blob_id
 
-    def _save(
-        self,
-        kind: BlobType,
-        batch: Sequence[Bytes],
-        done: Callable[[int, BlobID], None],
-    ) -> None:
-        for number, plain in enumerate(batch):
-            done(number, self.save_now(kind, plain))
+    def save_small(self, kind: BlobType, batch: Sequence[Bytes]) -> list[BlobID]:
+        """Save many small blobs, soon; called by the thread that submits.
+
+        Returns:
+            Their names. They are in packs once `wait` returned.
+        """
+        names = [BlobID(hash_of(plain)) for plain in batch]
+        new = [
+            (name, plain)
+            for name, plain in zip(names, batch, strict=True)
+            if self._claim(kind, name)
+        ]
+        if new:
+            plains = [plain for _, plain in new]
+            packed = self._pool.submit(self._codec.compress_all, kind, plains)
+            self._small.append((kind, [name for name, _ in new], packed))
+        self._seal_small(most=_MOST_SMALL)
+        return names
+
+    def _seal_small(self, most: int) -> None:
+        """Seal the batches that are compressed, waiting where there are too many."""
+        while self._small:
+            kind, names, packed = self._small[0]
+            if len(self._small) <= most and not packed.done():
+                return
+            self._small.popleft()
+            sealed = map(self._codec.seal_packed, packed.result())
+            blobs = list(zip(names, sealed, strict=True))
+            self.submit(partial(self._packer.add, kind, blobs))
 
     def _claim(self, kind: BlobType, blob_id: BlobID) -> bool:
         """Whether nobody saved or saves it: whoever sets its token first does."""
         if self._index.has(kind, blob_id):
             return False
-        token = threading.get_ident(), object()
+        token = object()
         return self._claims.setdefault((kind, blob_id), token) is token

@@ -71,12 +71,26 @@ def test_a_wrong_size_is_found(key, size):
         codec.open(hash_of(TEXT), blob.sealed, size)
 
 
-def test_a_machine_that_makes_mistakes_is_found(key, monkeypatch):
-    """What was sealed is opened before anybody relies on it."""
-    monkeypatch.setattr(Zstd, "inflate", lambda *_: TEXT[::-1])
+@pytest.mark.parametrize("step", ["inflate", "unseal"])
+def test_a_machine_that_makes_mistakes_is_found(key, monkeypatch, step):
+    """What was compressed and sealed is opened before anybody relies on it."""
+    codec = BlobCodec(key, 2)
+    if step == "unseal":
+        monkeypatch.setattr(key, "unseal", lambda *_: TEXT)
+    else:
+        again = zstandard.ZstdDecompressor().multi_decompress_to_buffer
+        wrong = again([zstandard.ZstdCompressor().compress(TEXT[::-1])])
+        monkeypatch.setattr(codec._zstd, "_decompressor", lambda: Wrong(wrong))
 
-    with pytest.raises(IntegrityError, match="does not open as it was"):
-        BlobCodec(key, 2).seal(BlobType.DATA, TEXT)
+    with pytest.raises(IntegrityError, match="does not (open as it was|inflate)"):
+        codec.seal(BlobType.DATA, TEXT)
+
+
+class Wrong:
+    """Inflates everything to the same."""
+
+    def __init__(self, plain):
+        self.multi_decompress_to_buffer = lambda _: plain
 
 
 def test_every_flipped_bit_is_found(key):

@@ -69,7 +69,7 @@ def again(opened):
 @pytest.mark.parametrize("kind", BlobType)
 def test_what_was_saved_is_found_by_others(opened, packer, saver, kind):
     """After a flush: the pack is there, the index names it, and it opens."""
-    names = [saver.save_now(kind, f"blob {n}".encode()) for n in range(10)]
+    names = [saver.save(kind, f"blob {n}".encode()) for n in range(10)]
     packer.flush()
 
     other = again(opened)
@@ -83,7 +83,7 @@ def test_what_was_saved_is_found_by_others(opened, packer, saver, kind):
 def test_trees_and_data_have_packs_of_their_own(opened, packer, saver, backend):
     """As the format asks for: who reads trees need not read data."""
     for number in range(10):
-        saver.save_now(BlobType(number % 2), f"{number}".encode())
+        saver.save(BlobType(number % 2), f"{number}".encode())
     packer.flush()
 
     found = [{blob.type for blob in header(opened, name)} for name in packs(backend)]
@@ -93,7 +93,7 @@ def test_trees_and_data_have_packs_of_their_own(opened, packer, saver, backend):
 
 def test_a_pack_is_named_after_its_bytes(opened, packer, saver, backend):
     """Anybody can check it without a key."""
-    saver.save_now(BlobType.DATA, b"some bytes")
+    saver.save(BlobType.DATA, b"some bytes")
     packer.flush()
 
     (name,) = packs(backend)
@@ -104,7 +104,7 @@ def test_a_pack_is_named_after_its_bytes(opened, packer, saver, backend):
 def test_a_full_pack_is_closed(opened, packer, saver, backend):
     """At 16 MiB, whatever follows."""
     for _ in range(5):
-        saver.save_now(BlobType.DATA, os.urandom(4 << 20))
+        saver.save(BlobType.DATA, os.urandom(4 << 20))
     packer.flush()
 
     sizes = sorted(size for _, size in backend.list(FileType.PACK))
@@ -116,7 +116,7 @@ def test_a_header_does_not_grow_for_ever(opened, packer, saver, backend, monkeyp
     """Very many small blobs fill a pack by their number."""
     monkeypatch.setattr(_packer, "MOST_ENTRIES", 7)
     for number in range(20):
-        saver.save_now(BlobType.DATA, f"{number}".encode())
+        saver.save(BlobType.DATA, f"{number}".encode())
     packer.flush()
 
     assert sorted(len(header(opened, name)) for name in packs(backend)) == [6, 7, 7]
@@ -129,7 +129,7 @@ def test_nothing_is_saved_twice(opened, packer, saver, backend):
     def work():
         barrier.wait()
         for number in range(50):
-            saver.save_now(BlobType.DATA, f"{number}".encode())
+            saver.save(BlobType.DATA, f"{number}".encode())
 
     threads = [threading.Thread(target=work) for _ in range(8)]
     for thread in threads:
@@ -139,7 +139,7 @@ def test_nothing_is_saved_twice(opened, packer, saver, backend):
     packer.flush()
     other = again(opened)
     second = Packer(other.documents, other.key, other.index)
-    BlobSaver(other, second).save_now(BlobType.DATA, b"7")
+    BlobSaver(other, second).save(BlobType.DATA, b"7")
     second.flush()
 
     entries = [blob.id for name in packs(backend) for blob in header(opened, name)]
@@ -151,7 +151,7 @@ def test_nothing_is_saved_twice(opened, packer, saver, backend):
 def test_a_tree_is_not_a_file(opened, packer, saver):
     """The same bytes are saved as both where they are both."""
     for kind in BlobType:
-        saver.save_now(kind, b"{}")
+        saver.save(kind, b"{}")
     packer.flush()
 
     assert [again(opened).load_blob(kind, hash_of(b"{}")) for kind in BlobType] == [
@@ -160,21 +160,22 @@ def test_a_tree_is_not_a_file(opened, packer, saver):
     ]
 
 
-def test_batches_tell_each_name(opened, packer, saver):
-    """With the place in the batch, once it is saved."""
-    found = {}
-    batch = [f"{n}".encode() for n in range(20)]
+def test_small_blobs_are_saved_together(opened, packer, saver):
+    """A batch gives the names at once, and all of it is there in the end."""
+    batch = [f"{n % 15} ".encode() * (n % 3) * 100 for n in range(40)]
 
-    for start in range(0, 20, 5):
-        part = batch[start : start + 5]
-
-        def done(place, name, start=start):
-            found[start + place] = name
-
-        saver.save(BlobType.DATA, part, done)
+    names = [
+        name
+        for start in range(0, 40, 5)
+        for name in saver.save_small(BlobType.DATA, batch[start : start + 5])
+    ]
     saver.wait()
+    packer.flush()
 
-    assert found == {place: hash_of(plain) for place, plain in enumerate(batch)}
+    other = again(opened)
+    assert names == [hash_of(plain) for plain in batch]
+    assert [other.load_blob(BlobType.DATA, name) for name in names] == batch
+    assert packer.added.blobs[BlobType.DATA] == len(set(batch))
 
 
 def test_nothing_is_written_for_nothing(packer, backend):
@@ -199,7 +200,7 @@ def test_the_index_never_runs_ahead(opened, packer, saver, backend, monkeypatch)
 
     monkeypatch.setattr(backend, "save", watched)
     for _ in range(5):
-        saver.save_now(BlobType.DATA, os.urandom(8 << 20))
+        saver.save(BlobType.DATA, os.urandom(8 << 20))
     packer.flush()
 
     assert ahead
@@ -212,7 +213,7 @@ def test_what_a_long_run_saved_is_found_after_its_end(
     """An index is written now and then: a run that is killed loses little."""
     monkeypatch.setattr(_packer, "_INDEX_EVERY", 0.0)
     for _ in range(5):
-        saver.save_now(BlobType.DATA, os.urandom(8 << 20))
+        saver.save(BlobType.DATA, os.urandom(8 << 20))
     until = time.monotonic() + 60  # packs are saved by another thread
     while len(again(opened).index) < 2 and time.monotonic() < until:
         time.sleep(0.01)
@@ -226,7 +227,7 @@ def test_a_full_disk_ends_the_run(opened, packer, saver, backend, monkeypatch):
     def full(file, content):
         raise StoreFullError(file.key)
 
-    saver.save_now(BlobType.DATA, b"some bytes")
+    saver.save(BlobType.DATA, b"some bytes")
     monkeypatch.setattr(backend, "save", full)
 
     with pytest.raises(StoreFullError):
@@ -249,13 +250,13 @@ def test_a_spool_that_fails_is_given_up(opened, packer, saver, backend, monkeypa
     monkeypatch.setattr(backend, "spool", Broken)
 
     with pytest.raises(StoreFullError):
-        saver.save_now(BlobType.DATA, b"some bytes")
+        saver.save(BlobType.DATA, b"some bytes")
     assert Broken.closed
 
 
 def test_closing_gives_up_what_is_not_durable(opened, packer, saver, backend):
     """A cancelled run leaves no half pack."""
-    saver.save_now(BlobType.DATA, b"some bytes")
+    saver.save(BlobType.DATA, b"some bytes")
 
     packer.close()
 
@@ -268,8 +269,8 @@ def test_what_goes_wrong_on_a_worker_is_raised(opened, packer, saver, monkeypatc
     def fails(*_):
         raise IntegrityError("blob", "broken machine")
 
-    monkeypatch.setattr(opened.codec, "seal", fails)
-    saver.save(BlobType.DATA, [b"x"], lambda *_: None)
+    monkeypatch.setattr(opened.codec, "compress_all", fails)
+    saver.save_small(BlobType.DATA, [b"x"])
 
     with pytest.raises(IntegrityError, match="broken machine"):
         saver.wait()
@@ -280,7 +281,7 @@ def test_what_goes_wrong_on_a_worker_is_raised(opened, packer, saver, monkeypatc
 
 def test_an_index_that_goes_while_it_is_read(opened, packer, saver, monkeypatch):
     """Somebody put another one in its place: that is no error."""
-    saver.save_now(BlobType.DATA, b"x")
+    saver.save(BlobType.DATA, b"x")
     packer.flush()
     listed = [(bytes(32), 10), *opened.backend.list(FileType.INDEX)]
     other = again(opened)
@@ -292,7 +293,7 @@ def test_an_index_that_goes_while_it_is_read(opened, packer, saver, monkeypatch)
 
 def test_what_was_turned_on_its_way_is_read_again(opened, packer, saver, monkeypatch):
     """A bit that turns in the network costs a second reading."""
-    name = saver.save_now(BlobType.DATA, b"some bytes")
+    name = saver.save(BlobType.DATA, b"some bytes")
     packer.flush()
     load, reads = opened.backend.load, []
 
@@ -315,7 +316,7 @@ def test_a_blob_that_nobody_has(opened):
 
 def test_every_flipped_bit_of_a_pack_is_found(opened, packer, saver, backend):
     """Either in its blobs or in its header; by its name in any case."""
-    name = saver.save_now(BlobType.DATA, b"some bytes that matter")
+    name = saver.save(BlobType.DATA, b"some bytes that matter")
     packer.flush()
     (pack,) = packs(backend)
     file = File(FileType.PACK, pack)
