@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from kbackup.repository._ids import BlobID, parse_id
+from kbackup.repository._times import parse_nanoseconds
 
 
 class NodeType(enum.StrEnum):
@@ -88,6 +89,16 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
     def target(self) -> bytes:
         """Where a symlink points."""
         return self.linktarget_raw or self.linktarget.encode()
+
+    @property
+    def mtime_ns(self) -> int:
+        """When its content was changed: nanoseconds since 1970."""
+        return parse_nanoseconds(self.mtime)
+
+    @property
+    def atime_ns(self) -> int:
+        """When it was read, if that was recorded: nanoseconds since 1970."""
+        return parse_nanoseconds(self.atime)
 
     @property
     def posix_mode(self) -> int:

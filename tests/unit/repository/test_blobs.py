@@ -82,7 +82,7 @@ def test_a_machine_that_makes_mistakes_is_found(key, monkeypatch, step):
         wrong = again([zstandard.ZstdCompressor().compress(TEXT[::-1])])
         monkeypatch.setattr(codec._zstd, "_decompressor", lambda: Wrong(wrong))
 
-    with pytest.raises(IntegrityError, match="does not (open as it was|inflate)"):
+    with pytest.raises(IntegrityError, match=r"does not (open as it was|inflate)"):
         codec.seal(BlobType.DATA, TEXT)
 
 

@@ -1,0 +1,235 @@
+"""A directory that a snapshot is restored to.
+
+A file that is there is read first: what is right in it is not written again, so that a
+restore which was killed goes on where it was. A file has its times only once all of it
+is there; whoever sees them sees a whole file. Nothing is followed out of the directory.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from kbackup.repository._ids import Bytes, hash_of
+from kbackup.repository._nodes import Node, NodeType
+from kbackup.repository._targets import Piece
+
+_WRITE = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+_MAKE = _WRITE | os.O_CREAT
+_MOST_OPEN = 64  # files
+_PRIVATE = 0o600  # until owner and mode are restored
+_PRIVATE_DIRECTORY = 0o700
+_ZEROS = bytes(1 << 23)
+_NO_ATTRIBUTES = {errno.ENOTSUP, errno.EPERM, errno.EACCES, errno.ENOSYS}
+
+
+class DirectoryTarget:
+    """Restores to a directory.
+
+    Args:
+        root: It is made if it is missing.
+        owners: Restore owners; None: where this process is root, as only that one may.
+    """
+
+    def __init__(self, root: Path | str, *, owners: bool | None = None) -> None:
+        self._root = os.fsencode(Path(root).absolute())
+        self._owners = os.geteuid() == 0 if owners is None else owners
+        self._fresh: set[bytes] = set()  # directories that were made here: all is new
+        self._new: set[bytes] = set()  # files that were not there
+        self._holes: set[bytes] = set()  # those of them that zeros were left out of
+        self._open: dict[bytes, int] = {}
+        self._opening = threading.Lock()
+
+    def enter(self, path: bytes, node: Node) -> None:  # noqa: ARG002 - of others
+        """Make a directory; see `Target.enter`."""
+        where = self._path(path)
+        try:
+            os.mkdir(where, _PRIVATE_DIRECTORY)
+        except FileExistsError:
+            _require(where, stat.S_ISDIR)
+        else:
+            self._fresh.add(path)
+
+    def open_root(self) -> None:
+        """Make the directory itself.
+
+        Raises:
+            OSError: It cannot be made, or something else is there.
+        """
+        try:
+            os.makedirs(self._root, _PRIVATE_DIRECTORY)
+            self._fresh.add(b"")
+        except FileExistsError:
+            if not os.path.isdir(self._root):
+                raise
+
+    def make(self, path: bytes, node: Node) -> None:
+        """Make a symlink, a device or a FIFO; see `Target.make`."""
+        where = self._path(path)
+        try:
+            if node.type == NodeType.SYMLINK:
+                os.symlink(node.target, where)
+            elif node.type == NodeType.FIFO:
+                os.mkfifo(where, _PRIVATE)
+            elif node.type == NodeType.BLOCK_DEVICE:
+                os.mknod(where, stat.S_IFBLK | _PRIVATE, node.device)
+            elif node.type == NodeType.CHARACTER_DEVICE:
+                os.mknod(where, stat.S_IFCHR | _PRIVATE, node.device)
+            else:
+                return  # a socket, say: nothing without who made it
+        except FileExistsError:
+            self._replace(where, path, node)
+            return
+        self._restore_metadata(where, node)
+
+    def link(self, path: bytes, other: bytes) -> None:
+        """Give a file a second name; see `Target.link`."""
+        where, first = self._path(path), self._path(other)
+        try:
+            os.link(first, where, follow_symlinks=False)
+        except FileExistsError:
+            if os.path.samestat(os.lstat(where), os.lstat(first)):
+                return
+            _require(where, stat.S_ISREG)
+            os.unlink(where)
+            os.link(first, where, follow_symlinks=False)
+
+    def begin(
+        self, path: bytes, node: Node, pieces: Sequence[Piece]
+    ) -> Sequence[Piece]:
+        """Find out what the file that is there lacks; see `Target.begin`."""
+        above = path.rpartition(b"/")[0]
+        if above not in self._fresh:
+            with suppress(FileNotFoundError):
+                return self._lacking(path, node, pieces)
+        self._new.add(path)
+        return pieces
+
+    def write(self, path: bytes, offset: int, plain: Bytes) -> None:
+        """Write a piece; zeros of a new file are left out, so that it has holes."""
+        if path in self._new and plain == _ZEROS[: len(plain)]:
+            self._holes.add(path)
+            return
+        with self._descriptor(path) as descriptor:
+            view = memoryview(plain)
+            while view:
+                written = os.pwrite(descriptor, view, offset)
+                view, offset = view[written:], offset + written
+
+    def finish(self, path: bytes, node: Node) -> None:
+        """Restore what a file has beside its content; see `Target.finish`."""
+        with self._descriptor(path) as descriptor:
+            if path in self._holes:
+                os.truncate(descriptor, node.size)
+            self._restore_metadata(descriptor, node)
+        self._close(path)
+        self._holes.discard(path)
+        self._new.discard(path)
+
+    def drop(self, path: bytes) -> None:
+        """Give up a file; see `Target.drop`."""
+        self._close(path)
+        self._holes.discard(path)
+        if path in self._new:
+            self._new.discard(path)
+            with suppress(FileNotFoundError):
+                os.unlink(self._path(path))
+
+    def leave(self, path: bytes, node: Node) -> None:
+        """Restore what a directory has beside its content; see `Target.leave`."""
+        self._restore_metadata(self._path(path), node)
+
+    # --- inside -------------------------------------------------------------------------
+
+    def _lacking(
+        self, path: bytes, node: Node, pieces: Sequence[Piece]
+    ) -> Sequence[Piece]:
+        descriptor = os.open(self._path(path), _WRITE)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise FileExistsError(errno.EEXIST, "something else is in its place")
+            os.truncate(descriptor, node.size)
+            return [piece for piece in pieces if not _has(descriptor, piece)]
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
+    def _descriptor(self, path: bytes) -> Iterator[int]:
+        """Give the file opened; it stays open for those who come soon after.
+
+        Each piece of a file may come from another thread: while one is about to use it,
+        it is not among those that may be closed.
+        """
+        with self._opening:
+            descriptor = self._open.pop(path, None)
+        if descriptor is None:
+            descriptor = os.open(self._path(path), _MAKE, _PRIVATE)
+        try:
+            yield descriptor
+        finally:
+            self._keep(path, descriptor)
+
+    def _keep(self, path: bytes, descriptor: int) -> None:
+        with self._opening:
+            dropped = self._open.pop(path, None)
+            self._open[path] = descriptor
+            if dropped is None and len(self._open) > _MOST_OPEN:
+                dropped = self._open.pop(next(iter(self._open)))
+        if dropped is not None:
+            os.close(dropped)
+
+    def _close(self, path: bytes) -> None:
+        with self._opening:
+            descriptor = self._open.pop(path, None)
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def _path(self, path: bytes) -> bytes:
+        return b"%b/%b" % (self._root, path) if path else self._root
+
+    def _replace(self, where: bytes, path: bytes, node: Node) -> None:
+        """Put something in the place of what is of the same kind."""
+        found = os.lstat(where)
+        kinds = {
+            NodeType.SYMLINK: stat.S_ISLNK,
+            NodeType.FIFO: stat.S_ISFIFO,
+            NodeType.BLOCK_DEVICE: stat.S_ISBLK,
+            NodeType.CHARACTER_DEVICE: stat.S_ISCHR,
+        }
+        if not kinds[NodeType(node.type)](found.st_mode):
+            raise FileExistsError(errno.EEXIST, "something else is in its place")
+        os.unlink(where)
+        self.make(path, node)
+
+    def _restore_metadata(self, where: bytes | int, node: Node) -> None:
+        """Restore owner, attributes, mode and times, in an order that keeps each."""
+        follow = isinstance(where, int)
+        if self._owners:
+            os.chown(where, node.uid, node.gid, follow_symlinks=follow)
+        for attribute in node.extended_attributes:
+            try:
+                value = attribute.value or b""
+                os.setxattr(where, attribute.name, value, follow_symlinks=follow)
+            except OSError as exc:
+                if exc.errno not in _NO_ATTRIBUTES:
+                    raise
+        if node.type != NodeType.SYMLINK:
+            os.chmod(where, node.posix_mode)  # after the owner, which takes bits away
+        os.utime(where, ns=(node.atime_ns, node.mtime_ns), follow_symlinks=follow)
+
+
+def _require(where: bytes, is_kind: Callable[[int], bool]) -> None:
+    """Raise where something else is in the place of what is restored."""
+    if not is_kind(os.lstat(where).st_mode):
+        raise FileExistsError(errno.EEXIST, "something else is in its place")
+
+
+def _has(descriptor: int, piece: Piece) -> bool:
+    """Whether a file has a piece at its place already."""
+    content = os.pread(descriptor, piece.size, piece.offset)
+    return len(content) == piece.size and hash_of(content) == piece.blob
