@@ -4,3 +4,45 @@ The room knows no cluster and no plugin, and is usable on its own. Only here are
 `cryptography`, `zstandard` and `pyfastcdc` opened. Used by whoever keeps the data of
 volumes, and by people who have a repository and want to read it.
 """
+
+from kbackup.repository._backend import Backend, File, FileType, Spool
+from kbackup.repository._compression import Compression
+from kbackup.repository._crypto import ScryptParameters
+from kbackup.repository._directory_source import DirectorySource
+from kbackup.repository._directory_target import DirectoryTarget
+from kbackup.repository._local import LocalBackend
+from kbackup.repository._memory import MemoryBackend
+from kbackup.repository._object_store import ObjectStoreBackend
+from kbackup.repository._progress import Progress
+from kbackup.repository._repository import BackUpResult, Repository
+from kbackup.repository._restorer import Problem, Restored
+from kbackup.repository._snapshots import Snapshot, SnapshotSummary
+from kbackup.repository._sources import Complete, Item, Source, Unreadable
+from kbackup.repository._targets import Piece, Target
+
+__all__ = [
+    "BackUpResult",
+    "Backend",
+    "Complete",
+    "Compression",
+    "DirectorySource",
+    "DirectoryTarget",
+    "File",
+    "FileType",
+    "Item",
+    "LocalBackend",
+    "MemoryBackend",
+    "ObjectStoreBackend",
+    "Piece",
+    "Problem",
+    "Progress",
+    "Repository",
+    "Restored",
+    "ScryptParameters",
+    "Snapshot",
+    "SnapshotSummary",
+    "Source",
+    "Spool",
+    "Target",
+    "Unreadable",
+]

@@ -200,9 +200,11 @@ def _target(path: bytes) -> tuple[str, bytes]:
 def _attributes(path: bytes) -> Sequence[ExtendedAttribute]:
     try:
         names = os.listxattr(path, follow_symlinks=False)
+        if not names:  # nearly always; an empty list would be written
+            return ()
         return [
             ExtendedAttribute(name, os.getxattr(path, name, follow_symlinks=False))
-            for name in sorted(names)
+            for name in names
         ]
     except OSError as exc:
         if exc.errno in _NO_ATTRIBUTES:

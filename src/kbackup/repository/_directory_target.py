@@ -112,7 +112,7 @@ class DirectoryTarget:
 
     def write(self, path: bytes, offset: int, plain: Bytes) -> None:
         """Write a piece; zeros of a new file are left out, so that it has holes."""
-        if path in self._new and plain == _ZEROS[: len(plain)]:
+        if path in self._new and _is_zeros(plain):
             self._holes.add(path)
             return
         with self._descriptor(path) as descriptor:
@@ -227,6 +227,11 @@ def _require(where: bytes, is_kind: Callable[[int], bool]) -> None:
     """Raise where something else is in the place of what is restored."""
     if not is_kind(os.lstat(where).st_mode):
         raise FileExistsError(errno.EEXIST, "something else is in its place")
+
+
+def _is_zeros(plain: Bytes) -> bool:
+    """Whether there is nothing in it; asked of every piece, nearly all of which have."""
+    return plain[0] == plain[-1] == 0 and plain == _ZEROS[: len(plain)]
 
 
 def _has(descriptor: int, piece: Piece) -> bool:

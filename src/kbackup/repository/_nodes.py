@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from kbackup.repository._go_printable import is_printed
 from kbackup.repository._ids import BlobID, parse_id
 from kbackup.repository._times import parse_nanoseconds
 
@@ -166,8 +167,8 @@ _LAST_BYTE, _LAST_SHORT = 0x7F, 0xFFFF
 def quote(name: bytes) -> str:
     r"""Return a name as Go quotes it, without the quotes: bytes that are no UTF-8 ``\xff``.
 
-    Which signs are printable changes with Unicode: a name with one that this Python does
-    not know is written in another way than by a newer Go, and read back all the same.
+    A name with a sign that is newer than `is_printed` knows is written in another way than
+    a newer Go has it, and read back all the same.
     """
     if _PLAIN.fullmatch(name):
         return name.decode()
@@ -178,10 +179,10 @@ def _quoted(sign: str) -> str:
     number = ord(sign)
     if letter := _LETTERS.get(number):
         return letter
-    if sign.isprintable():
-        return sign
     if "\udc80" <= sign <= "\udcff":  # a byte that is no UTF-8
         return f"\\x{number & 0xFF:02x}"
+    if is_printed(sign):
+        return sign
     if number <= _LAST_BYTE:
         return f"\\x{number:02x}"
     return f"\\u{number:04x}" if number <= _LAST_SHORT else f"\\U{number:08x}"

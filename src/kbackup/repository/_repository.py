@@ -1,0 +1,330 @@
+"""The facade: a repository made, opened, and what is done with it.
+
+Each verb is a module of its own; here they get a lock, a loaded index and each other.
+Order of a backup: packs, index, snapshot. Of reading: snapshots, then the index.
+Source: restic ``doc/design.rst``, "Read and Write Ordering".
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Self, TypeAlias
+
+import attrs
+
+from kbackup._kits.workers import CancelToken
+from kbackup.errors import (
+    ObjectNotFoundError,
+    RepositoryExistsError,
+    RepositoryNotFoundError,
+)
+from kbackup.repository._archiver import Archived, Archiver
+from kbackup.repository._backend import CONFIG, Backend
+from kbackup.repository._blobs import BlobCodec
+from kbackup.repository._compression import Compression
+from kbackup.repository._config import load_config, new_config, save_config
+from kbackup.repository._crypto import ScryptParameters, SecretKey
+from kbackup.repository._directory_source import DirectorySource
+from kbackup.repository._directory_target import DirectoryTarget
+from kbackup.repository._documents import Documents
+from kbackup.repository._ids import BlobType
+from kbackup.repository._keys import calibrated, open_key, save_key
+from kbackup.repository._local import LocalBackend
+from kbackup.repository._locks import Lock, acquire
+from kbackup.repository._opened import OpenedRepository
+from kbackup.repository._progress import Told, untold
+from kbackup.repository._restorer import Restored, Restorer
+from kbackup.repository._snapshots import (
+    Snapshot,
+    SnapshotSummary,
+    find_parent,
+    find_snapshot,
+    list_snapshots,
+    new_snapshot,
+    save_snapshot,
+)
+from kbackup.repository._sources import Source, Unreadable
+from kbackup.repository._targets import Target
+from kbackup.repository._times import format_nanoseconds
+
+_PROGRAM = "kbackup"
+
+Place: TypeAlias = Path | str | Backend
+"""A directory, or what keeps the files of a repository anywhere else."""
+
+Snapshots: TypeAlias = list[Snapshot]
+
+
+@attrs.frozen(kw_only=True)
+class BackUpResult:
+    """What a backup did.
+
+    Attributes:
+        snapshot: What it made.
+        unreadable: What could not be saved; the rest was.
+    """
+
+    snapshot: Snapshot
+    unreadable: tuple[Unreadable, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """What a command line ends with: 0, or 3 where something could not be saved."""
+        return 3 if self.unreadable else 0
+
+
+class Repository:
+    """An opened repository; a context manager. May be shared by threads.
+
+    Made by `init` or `open`.
+    """
+
+    def __init__(self, opened: OpenedRepository, *, lock_patience: timedelta) -> None:
+        self._opened = opened
+        self._patience = lock_patience
+
+    @classmethod
+    def init(
+        cls,
+        place: Place,
+        password: str,
+        *,
+        version: int = 2,
+        key_parameters: ScryptParameters | None = None,
+        compression: Compression = Compression.AUTO,
+    ) -> Self:
+        """Make a repository and open it.
+
+        Args:
+            place: Where; a directory is made.
+            password: Opens it from now on. Who loses it loses everything in there.
+            version: 2, or 1 for programs that know no other: restic before 0.14.
+            key_parameters: How dear it is to try a password; None: half a second here.
+            compression: For what this object writes.
+
+        Raises:
+            RepositoryExistsError: There is one already; it was not changed.
+            UnsupportedFormatError: There is no such version.
+        """
+        config = new_config(version)
+        backend = _backend(place)
+        if backend.exists(CONFIG):
+            raise RepositoryExistsError(backend.location)
+        backend.create()
+        key = SecretKey.random()
+        save_key(backend, key, password, key_parameters or calibrated())
+        save_config(Documents(backend, key, version), config)
+        return cls.open(backend, password, compression=compression)
+
+    @classmethod
+    def open(
+        cls,
+        place: Place,
+        password: str,
+        *,
+        compression: Compression = Compression.AUTO,
+        lock_patience: timedelta = timedelta(0),
+        cancel: CancelToken | None = None,
+    ) -> Self:
+        """Open a repository.
+
+        Args:
+            place: Where it is.
+            password: Of any of its keys.
+            compression: For what this object writes, in a repository of version 2.
+            lock_patience: For how long to wait while others hold a lock that excludes.
+            cancel: Stops what takes long.
+
+        Raises:
+            RepositoryNotFoundError: There is none.
+            WrongPasswordError: No key opens with it.
+            UnsupportedFormatError: It is of a version that is not known here.
+            IntegrityError: Its key or its config is damaged.
+        """
+        backend = _backend(place)
+        if not backend.exists(CONFIG):
+            raise RepositoryNotFoundError(backend.location)
+        key = open_key(backend, password).master
+        try:
+            config = load_config(Documents(backend, key, 1))
+        except ObjectNotFoundError as exc:
+            raise RepositoryNotFoundError(backend.location) from exc
+        opened = OpenedRepository(
+            backend=backend,
+            config=config,
+            key=key,
+            documents=Documents(backend, key, config.version),
+            codec=BlobCodec(key, config.version, compression),
+            cancel=cancel or CancelToken(),
+        )
+        return cls(opened, lock_patience=lock_patience)
+
+    @property
+    def id(self) -> str:
+        """64 digits that are this repository's, wherever it is copied to."""
+        return self._opened.config.id.hex()
+
+    @property
+    def version(self) -> int:
+        """Of the format it is written in."""
+        return self._opened.config.version
+
+    def __repr__(self) -> str:
+        return f"Repository({self._opened.backend.location!r}, id={self.id[:8]!r})"
+
+    # --- verbs --------------------------------------------------------------------------
+
+    def back_up(
+        self,
+        source: Source | Path | str,
+        *,
+        hostname: str = "",
+        tags: tuple[str, ...] = (),
+        time_ns: int | None = None,
+        parent: str | None = None,
+        read_all: bool = False,
+        told: Told = untold,
+    ) -> BackUpResult:
+        """Save all there is in a source, and make a snapshot of it.
+
+        Files that are as the parent has them are not read again.
+
+        Args:
+            source: A directory or file, or any `Source`.
+            hostname: Instead of this host's name; snapshots of one host and the same
+                paths follow each other.
+            tags: Words to find it by.
+            time_ns: When it is to have been, in nanoseconds since 1970; None: now.
+            parent: An ID; None: the newest of the same host and paths.
+            read_all: Read every file, whatever the parent has.
+            told: Told how far this is.
+
+        Raises:
+            RepositoryLockedError: Somebody works in it alone, or the lock was lost.
+            StoreError: The backend failed; there is no snapshot, and nothing is damaged.
+        """
+        if isinstance(source, Path | str):
+            source = DirectorySource(source)
+        begun = time.time_ns()
+        when = begun if time_ns is None else time_ns
+        hostname = hostname or socket.gethostname()
+        with self._locked() as lock:
+            older = None
+            if not read_all:
+                older = _older(self._snapshots(), parent, hostname, source, when)
+            self._opened.refresh_index()
+            tree = None if older is None else older.tree
+            archived = Archiver(self._opened, parent=tree, told=told).run(source)
+            snapshot = new_snapshot(
+                archived.tree,
+                source.paths,
+                time_ns=when,
+                hostname=hostname,
+                tags=tags,
+                parent=None if older is None else older.id,
+                program_version=_PROGRAM,
+                summary=_summary(archived, begun),
+            )
+            lock.check()
+            saved = save_snapshot(self._opened.documents, snapshot)
+        return BackUpResult(snapshot=saved, unreadable=archived.unreadable)
+
+    def restore(
+        self,
+        snapshot: str | Snapshot,
+        target: Target | Path | str,
+        *,
+        told: Told = untold,
+    ) -> Restored:
+        """Restore a snapshot.
+
+        What is right in the target already is not written again; nothing is removed.
+
+        Args:
+            snapshot: One of `list`, an ID, the beginning of one, or ``latest``.
+            target: A directory, which is made, or any `Target`.
+            told: Told how far this is.
+
+        Raises:
+            SnapshotNotFoundError: There is none of that name.
+            IntegrityError: A tree is damaged.
+            OSError: The directory cannot be made.
+        """
+        with self._locked():
+            if isinstance(snapshot, str):
+                snapshot = find_snapshot(self._snapshots(), snapshot)
+            self._opened.refresh_index()
+            if isinstance(target, Path | str):
+                target = DirectoryTarget(target)
+                target.open_root()
+            return Restorer(self._opened, target, told=told).run(snapshot.tree)
+
+    def list(self) -> Snapshots:
+        """Return the snapshots, the oldest first; raises `IntegrityError`."""
+        with self._locked():
+            return self._snapshots()
+
+    def close(self) -> None:
+        """Let go of the backend."""
+        self._opened.backend.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- inside -------------------------------------------------------------------------
+
+    @contextmanager
+    def _locked(self, *, exclusive: bool = False) -> Iterator[Lock]:
+        cancel = self._opened.cancel
+        with acquire(
+            self._opened.documents,
+            exclusive=exclusive,
+            patience=self._patience,
+            sleep=cancel.wait,
+        ) as lock:
+            yield lock
+
+    def _snapshots(self) -> Snapshots:
+        found = list_snapshots(self._opened.documents)
+        return sorted(found, key=lambda snapshot: snapshot.time_ns)
+
+
+def _backend(place: Place) -> Backend:
+    return LocalBackend(Path(place)) if isinstance(place, Path | str) else place
+
+
+def _older(
+    known: Snapshots, parent: str | None, hostname: str, source: Source, when: int
+) -> Snapshot | None:
+    """The snapshot whose files need not be read again."""
+    if parent is not None:
+        return find_snapshot(known, parent)
+    return find_parent(known, hostname, source.paths, when)
+
+
+def _summary(archived: Archived, begun: int) -> SnapshotSummary:
+    counts, added = archived.counts, archived.added
+    return SnapshotSummary(
+        backup_start=format_nanoseconds(begun),
+        backup_end=format_nanoseconds(time.time_ns()),
+        files_new=counts.files_new,
+        files_changed=counts.files_changed,
+        files_unmodified=counts.files_unmodified,
+        dirs_new=counts.dirs_new,
+        dirs_changed=counts.dirs_changed,
+        dirs_unmodified=counts.dirs_unmodified,
+        data_blobs=added.blobs[BlobType.DATA],
+        tree_blobs=added.blobs[BlobType.TREE],
+        data_added=added.plain,
+        data_added_packed=added.packed,
+        total_files_processed=counts.files,
+        total_bytes_processed=counts.bytes,
+    )

@@ -1,0 +1,256 @@
+"""Stock restic reads, checks and restores what kbackup wrote, and the other way round.
+
+restic 0.14, which Debian has, loses the bytes of a symlink's target that are no UTF-8: it
+is left out of what is compared in its own restores.
+"""
+
+import json
+import os
+import subprocess
+
+import pytest
+
+from kbackup.errors import RepositoryLockedError, WrongPasswordError
+from kbackup.repository import (
+    Compression,
+    DirectorySource,
+    Repository,
+    ScryptParameters,
+)
+from odd_tree import make_odd_tree, seen
+
+CHEAP = ScryptParameters(n=2, r=1, p=1)
+PASSWORD = "geheim"
+NO_TEXT = b"broken link"
+
+
+@pytest.fixture(params=[1, 2], ids=["version 1", "version 2"])
+def version(request):
+    """Each version of the format."""
+    return request.param
+
+
+@pytest.fixture
+def place(tmp_path):
+    """Where the repository is."""
+    return tmp_path / "repository"
+
+
+@pytest.fixture
+def restic(need_tool, place):
+    """Runs stock restic on that repository; returns its output."""
+    program = need_tool("restic")
+
+    def run(*arguments, expect=0, cwd=None):
+        done = subprocess.run(
+            [program, "--repo", place, "--no-cache", *arguments],
+            env=os.environ | {"RESTIC_PASSWORD": PASSWORD},
+            capture_output=True,
+            text=True,
+            errors="surrogateescape",
+            timeout=300,
+            check=False,
+            cwd=cwd,
+        )
+        assert done.returncode == expect, done.stdout + done.stderr
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture
+def source(tmp_path):
+    """A directory with everything that there can be."""
+    path = tmp_path / "source"
+    path.mkdir()
+    make_odd_tree(path)
+    return path
+
+
+@pytest.fixture
+def target(tmp_path):
+    """Where it is restored to."""
+    return tmp_path / "target"
+
+
+def init(place, version, compression=Compression.AUTO):
+    """Make a repository with kbackup."""
+    return Repository.init(
+        place,
+        PASSWORD,
+        version=version,
+        key_parameters=CHEAP,
+        compression=compression,
+    )
+
+
+def without_links_that_are_no_text(found):
+    """What restic 0.14 can restore."""
+    return {path: what for path, what in found.items() if path != NO_TEXT}
+
+
+def change(source, number):
+    """Make a round's backup differ from the one before."""
+    (source / f"new {number}").write_bytes(os.urandom(2000 * number))
+    (source / "plain").write_text(f"round {number}")
+    with (source / "directory/large").open("r+b") as file:
+        file.seek(number * 100_000)
+        file.write(b"changed")
+
+
+@pytest.mark.parametrize("compression", Compression)
+def test_restic_restores_what_kbackup_saved(  # noqa: PLR0917 - fixtures
+    restic, place, source, target, version, compression
+):
+    """Every byte is read and checked, and comes back with all that it has beside it."""
+    with init(place, version, compression) as repository:
+        repository.back_up(DirectorySource(source, base=source), tags=("one", "two"))
+
+    assert "no errors were found" in restic("check", "--read-data")
+    restic("restore", "latest", "--target", tmp_path / "target")
+
+    found = seen(tmp_path / "target")
+    assert without_links_that_are_no_text(found) == without_links_that_are_no_text(
+        seen(source)
+    )
+    (snapshot,) = json.loads(restic("snapshots", "--json"))
+    assert snapshot["tags"] == ["one", "two"]
+    assert snapshot["paths"] == [str(source)]
+    assert json.loads(restic("cat", "config"))["version"] == version
+
+
+@pytest.mark.parametrize("compression", ["auto", "off", "max"])
+def test_kbackup_restores_what_restic_saved(  # noqa: PLR0917 - fixtures
+    restic, place, source, tmp_path, version, compression
+):
+    """With its own compression, in both versions."""
+    restic("init", "--repository-version", str(version))
+    options = ["--compression", compression] if version > 1 else []
+    restic("backup", *options, "--tag", "one", "--host", "elsewhere", ".", cwd=source)
+
+    with Repository.open(place, PASSWORD) as repository:
+        (snapshot,) = repository.list()
+        restored = repository.restore("latest", tmp_path / "target")
+
+    assert restored.problems == []
+    assert (snapshot.tags, snapshot.hostname) == (("one",), "elsewhere")
+    assert snapshot.paths == (str(source),)
+    assert without_links_that_are_no_text(
+        seen(tmp_path / "target")
+    ) == without_links_that_are_no_text(seen(source))
+
+
+def test_the_same_directory_is_the_same_tree(restic, place, source, version):
+    """Files that both cut alike are stored once: the tree has one name."""
+    (source / "directory/large").unlink()  # it is cut otherwise
+    (source / "directory/hole").unlink()
+    (source / os.fsdecode(NO_TEXT)).unlink()
+    restic("init", "--repository-version", str(version))
+    restic("backup", ".", cwd=source)
+
+    with Repository.open(place, PASSWORD) as repository:
+        (before,) = repository.list()
+        again = repository.back_up(DirectorySource(source, base=source), read_all=True)
+
+    assert again.snapshot.tree == before.tree
+    assert again.snapshot.summary.data_blobs == 0
+    assert again.snapshot.summary.tree_blobs == 0
+
+
+def test_each_goes_on_from_the_other(restic, place, source, tmp_path, version):
+    """Twenty rounds in turn: each finds its parent, and all of it stays whole."""
+    expected = {}
+    with init(place, version) as repository:
+        for number in range(1, 21):
+            change(source, number)
+            if number % 2:
+                result = repository.back_up(DirectorySource(source, base=source))
+                name = result.snapshot.id.hex()
+                if number > 1:
+                    assert result.snapshot.summary.files_unmodified > 5
+            else:
+                out = restic("backup", "--json", ".", cwd=source)
+                summary = json.loads(out.splitlines()[-1])
+                name = summary["snapshot_id"]
+                assert summary["files_unmodified"] > 5
+            expected[name] = without_links_that_are_no_text(seen(source))
+        assert "no errors were found" in restic("check", "--read-data")
+        for number, (name, files) in enumerate(expected.items()):
+            target = tmp_path / f"target {number}"
+            if number % 2:
+                assert repository.restore(name, target).problems == []
+            else:
+                restic("restore", name, "--target", target)
+            assert without_links_that_are_no_text(seen(target)) == files
+
+
+def test_both_at_the_same_time(need_tool, restic, place, source, tmp_path, version):
+    """Writers do not exclude each other, and neither damages what the other wrote."""
+    program = need_tool("restic")
+    with init(place, version) as repository:
+        for number in range(3):
+            change(source, number + 1)
+            running = subprocess.Popen(
+                [program, "--repo", place, "--no-cache", "-q", "backup", "."],
+                env=os.environ | {"RESTIC_PASSWORD": PASSWORD},
+                cwd=source,
+            )
+            repository.back_up(DirectorySource(source, base=source))
+            assert running.wait(timeout=300) == 0
+        restored = repository.restore("latest", tmp_path / "target")
+
+    assert restored.problems == []
+    assert "no errors were found" in restic("check", "--read-data")
+    assert len(json.loads(restic("snapshots", "--json"))) == 6
+
+
+def test_kbackup_restores_after_a_prune_of_restic(
+    restic, place, source, tmp_path, version
+):
+    """What restic forgot and repacked is read from where it is now."""
+    with init(place, version) as repository:
+        for number in range(1, 4):
+            change(source, number)
+            repository.back_up(DirectorySource(source, base=source))
+    restic("forget", "--keep-last", "1", "--prune", "--max-unused", "0")
+
+    with Repository.open(place, PASSWORD) as repository:
+        assert len(repository.list()) == 1
+        assert repository.restore("latest", tmp_path / "target").problems == []
+    assert seen(tmp_path / "target") == seen(source)
+
+
+def test_locks_are_seen_by_both(restic, place, source, version):
+    """Whoever works alone keeps the other one out."""
+    with init(place, version) as repository, repository._locked(exclusive=True):
+        restic("backup", ".", cwd=source, expect=1)
+    restic("backup", ".", cwd=source)
+
+    running = subprocess.Popen(
+        ["restic", "--repo", place, "--no-cache", "-q", "backup", "--stdin"],
+        env=os.environ | {"RESTIC_PASSWORD": PASSWORD},
+        stdin=subprocess.PIPE,
+    )
+    try:
+        with Repository.open(place, PASSWORD) as repository:
+            while not any((place / "locks").iterdir()):
+                assert running.poll() is None
+            with pytest.raises(
+                RepositoryLockedError, match=f"process {running.pid} of"
+            ):
+                repository._locked(exclusive=True).__enter__()
+    finally:
+        running.communicate(b"x", timeout=60)
+
+
+def test_keys_of_restic_open_here(restic, place, tmp_path):
+    """One that was added, with its own parameters; the old one still does."""
+    with init(place, 2):
+        pass
+    (tmp_path / "new").write_text("neu\n")
+
+    restic("key", "add", "--new-password-file", tmp_path / "new")
+
+    assert Repository.open(place, "neu").id == Repository.open(place, PASSWORD).id
+    with pytest.raises(WrongPasswordError, match="2 tried"):
+        Repository.open(place, "falsch")

@@ -1,0 +1,623 @@
+"""What was backed up is restored as it was."""
+
+import os
+import shutil
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from kbackup.errors import (
+    BlobMissingError,
+    IntegrityError,
+    RepositoryExistsError,
+    RepositoryLockedError,
+    RepositoryNotFoundError,
+    SnapshotNotFoundError,
+    StoreFullError,
+    UnsupportedFormatError,
+    WrongPasswordError,
+)
+from kbackup.repository import (
+    Compression,
+    DirectorySource,
+    FileType,
+    MemoryBackend,
+    Repository,
+    ScryptParameters,
+)
+from kbackup.repository._backend import File
+from odd_tree import make_odd_tree, seen
+
+CHEAP = ScryptParameters(n=2, r=1, p=1)
+PASSWORD = "geheim"
+
+
+@pytest.fixture
+def place():
+    """Where the repository is."""
+    return MemoryBackend()
+
+
+@pytest.fixture
+def repository(place, monkeypatch):
+    """A new repository, whose locks settle at once."""
+    monkeypatch.setattr("kbackup.repository._locks._SETTLES", timedelta(0))
+    with Repository.init(place, PASSWORD, key_parameters=CHEAP) as repository:
+        yield repository
+
+
+@pytest.fixture
+def source(tmp_path):
+    """A directory of its own."""
+    path = tmp_path / "source"
+    path.mkdir()
+    return path
+
+
+def based(source):
+    """The directory, without the path to it."""
+    return DirectorySource(source, base=source)
+
+
+def counts(result):
+    """New, changed and unmodified files of a backup."""
+    summary = result.snapshot.summary
+    return summary.files_new, summary.files_changed, summary.files_unmodified
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("compression", Compression)
+def test_everything_comes_back(tmp_path, source, monkeypatch, version, compression):
+    """Names, modes, owners, times, links, holes, attributes, devices."""
+    make_odd_tree(source)
+    repository = Repository.init(
+        MemoryBackend(),
+        PASSWORD,
+        version=version,
+        key_parameters=CHEAP,
+        compression=compression,
+    )
+
+    result = repository.back_up(based(source))
+    restored = repository.restore("latest", tmp_path / "target")
+
+    assert (result.unreadable, result.exit_code, restored.problems) == ((), 0, [])
+    assert seen(tmp_path / "target") == seen(source)
+    assert repository.version == version
+
+
+def test_holes_stay_holes(tmp_path, source, repository):
+    """What is nothing but zeros takes no room again."""
+    make_odd_tree(source)
+    repository.back_up(based(source))
+
+    repository.restore("latest", tmp_path / "target")
+
+    assert (tmp_path / "target/directory/hole").stat().st_blocks * 512 < 2 << 20
+
+
+def test_a_path_is_kept_whole(tmp_path, source, repository):
+    """Without a base, the snapshot has the whole path, and nothing else of it."""
+    (source / "file").write_text("x")
+    (tmp_path / "another").write_text("y")
+
+    result = repository.back_up(source)
+    repository.restore("latest", tmp_path / "target")
+
+    inside = tmp_path / "target" / source.relative_to("/")
+    assert inside.joinpath("file").read_text() == "x"
+    assert [path.name for path in inside.parent.iterdir()] == ["source"]
+    assert result.snapshot.paths == (str(source),)
+    assert inside.parent.stat().st_mode == tmp_path.stat().st_mode
+
+
+def test_one_file(tmp_path, source, repository):
+    """A file may be all that is backed up."""
+    (source / "file").write_text("x")
+    (source / "other").write_text("y")
+
+    repository.back_up(DirectorySource(source / "file", base=source))
+    repository.restore("latest", tmp_path / "target")
+
+    assert [path.name for path in (tmp_path / "target").iterdir()] == ["file"]
+
+
+def test_what_is_unchanged_is_not_read(source, repository, monkeypatch):
+    """A second backup opens what changed, and adds nothing else."""
+    make_odd_tree(source)
+    first = repository.back_up(based(source))
+    (source / "plain").write_text("changed")
+    (source / "new").write_text("new")
+    opened = []
+    monkeypatch.setattr(
+        "kbackup.repository._archiver._opened",
+        lambda found: opened.append(found.path) or found.open(),
+    )
+
+    second = repository.back_up(based(source))
+
+    # Its second name is the same file, and was changed with it.
+    assert sorted(opened) == [b"directory/second name", b"new", b"plain"]
+    assert counts(first) == (10, 0, 0)
+    assert counts(second) == (1, 2, 8)
+    assert second.snapshot.parent == first.snapshot.id
+    assert second.snapshot.summary.data_blobs == 2
+
+
+def test_nothing_changed(source, repository, place):
+    """Then the tree is the same one, and only a snapshot is new."""
+    make_odd_tree(source)
+    first = repository.back_up(based(source))
+    before = len(place.files)
+
+    second = repository.back_up(based(source))
+
+    assert second.snapshot.tree == first.snapshot.tree
+    assert len(place.files) == before + 1
+    assert second.snapshot.summary.dirs_unmodified == 3
+
+
+@pytest.mark.parametrize("what", ["size", "mtime", "inode", "ctime"])
+def test_what_tells_a_change(source, repository, what):
+    """Each of four numbers that changes is enough."""
+    file = source / "file"
+    file.write_text("x")
+    repository.back_up(based(source))
+    status = file.stat()
+    if what == "size":
+        file.write_text("xx")
+    elif what == "mtime":
+        os.utime(file, ns=(1, 1))
+    elif what == "inode":
+        file.rename(source / "old")
+        file.write_text("y")
+        (source / "old").unlink()
+        os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    else:
+        file.chmod(0o600)
+
+    assert counts(repository.back_up(based(source)))[1] == 1
+
+
+def test_everything_is_read_where_that_is_asked_for(source, repository):
+    """For who does not trust times."""
+    make_odd_tree(source)
+    repository.back_up(based(source))
+
+    again = repository.back_up(based(source), read_all=True)
+
+    assert counts(again) == (10, 0, 0)
+    assert again.snapshot.parent is None
+    assert again.snapshot.summary.data_blobs == 0
+
+
+def test_a_parent_without_its_data_is_read_again(source, repository, place):
+    """What was lost is saved anew: backing up heals as far as it can."""
+    (source / "file").write_bytes(os.urandom(1000))
+    repository.back_up(based(source))
+    for name, _ in list(place.list(FileType.INDEX)):
+        place.remove(File(FileType.INDEX, name))
+    other = Repository.open(place, PASSWORD)
+
+    again = other.back_up(based(source))
+
+    assert again.snapshot.summary.data_blobs == 1
+
+
+def test_another_host_has_its_own_parent(source, repository):
+    """And other paths, too."""
+    (source / "file").write_text("x")
+    first = repository.back_up(based(source), hostname="one")
+
+    assert repository.back_up(based(source), hostname="two").snapshot.parent is None
+    assert (
+        repository.back_up(based(source), hostname="one").snapshot.parent
+        == first.snapshot.id
+    )
+    chosen = first.snapshot.id.hex()[:8]
+    assert (
+        repository.back_up(based(source), hostname="two", parent=chosen).snapshot.parent
+        == first.snapshot.id
+    )
+
+
+def test_snapshots_are_listed_by_time(source, repository):
+    """With what was said of them."""
+    (source / "file").write_text("x")
+    repository.back_up(based(source), time_ns=2_000_000_000_000_000_000, tags=("b",))
+    repository.back_up(based(source), time_ns=1_000_000_000_123_456_789, tags=("a",))
+
+    found = repository.list()
+
+    assert [(each.tags, each.time_ns) for each in found] == [
+        (("a",), 1_000_000_000_123_456_789),
+        (("b",), 2_000_000_000_000_000_000),
+    ]
+    assert found[0].time.year == 2001
+
+
+# --- what is there already --------------------------------------------------------------
+
+
+def test_a_restore_goes_on_where_it_was(tmp_path, source, repository):
+    """What is right is not written again; what is not is, and only that."""
+    make_odd_tree(source)
+    repository.back_up(based(source))
+    target = tmp_path / "target"
+    repository.restore("latest", target)
+    large = target / "directory/large"
+    with large.open("r+b") as file:
+        file.seek(2_000_000)
+        file.write(b"damage")
+    (target / "plain").unlink()
+
+    again = repository.restore("latest", target)
+
+    assert seen(target) == seen(source)
+    assert 0 < again.written < large.stat().st_size
+
+
+def test_what_is_too_long_is_cut(tmp_path, source, repository):
+    """A file that grew is as it was."""
+    (source / "file").write_text("x")
+    repository.back_up(based(source))
+    repository.restore("latest", tmp_path / "target")
+    (tmp_path / "target/file").write_text("xyz")
+
+    repository.restore("latest", tmp_path / "target")
+
+    assert (tmp_path / "target/file").read_text() == "x"
+
+
+def test_what_is_not_in_the_snapshot_stays(tmp_path, source, repository):
+    """Nothing is removed that nobody asked to remove."""
+    (source / "file").write_text("x")
+    repository.back_up(based(source))
+    target = tmp_path / "target"
+    target.mkdir()
+    (target / "mine").write_text("mine")
+
+    repository.restore("latest", target)
+
+    assert (target / "mine").read_text() == "mine"
+
+
+@pytest.mark.parametrize("other", ["directory", "link", "fifo"])
+@pytest.mark.parametrize("name", ["plain", "directory", "link", "fifo"])
+def test_something_else_is_in_the_place(tmp_path, source, repository, name, other):
+    """It is named, stays, and everything else is restored."""
+    make_odd_tree(source)
+    repository.back_up(based(source))
+    target, outside = tmp_path / "target", tmp_path / "outside"
+    target.mkdir()
+    outside.mkdir()
+    {
+        "directory": lambda path: path.mkdir(),
+        "link": lambda path: path.symlink_to(outside),
+        "fifo": os.mkfifo,
+    }[other](target / name)
+
+    restored = repository.restore("latest", target)
+
+    expected = [] if name == other else [name.encode()]
+    assert [problem.path for problem in restored.problems][:1] == expected
+    assert (target / "empty file").exists()
+    assert list(outside.iterdir()) == []
+
+
+def test_a_restore_that_is_killed_is_repeated(tmp_path, source):
+    """Whatever was written by then, the next one ends it."""
+    source.joinpath("file").write_bytes(os.urandom(20 << 20))
+    for number in range(200):
+        source.joinpath(f"{number}").write_bytes(os.urandom(2000))
+    place = tmp_path / "repository"
+    with Repository.init(place, PASSWORD, key_parameters=CHEAP) as repository:
+        repository.back_up(based(source))
+        script = (
+            "import os, sys\n"
+            "from kbackup.repository import Repository, _directory_target as d\n"
+            "written = []\n"
+            "write = d.DirectoryTarget.write\n"
+            "def die(*given):\n"
+            "    written.append(1)\n"
+            "    if len(written) == 100: os._exit(9)\n"
+            "    write(*given)\n"
+            "d.DirectoryTarget.write = die\n"
+            f"Repository.open({str(place)!r}, {PASSWORD!r}).restore(\n"
+            f"    'latest', {str(tmp_path / 'target')!r})\n"
+        )
+        done = subprocess.run([sys.executable, "-c", script], check=False)
+        assert done.returncode == 9
+        assert seen(tmp_path / "target") != seen(source)
+
+        repository.restore("latest", tmp_path / "target")
+
+    assert seen(tmp_path / "target") == seen(source)
+
+
+# --- bad input --------------------------------------------------------------------------
+
+
+def test_a_wrong_password(repository, place):
+    """Nothing opens, and nothing is said of what was typed."""
+    with pytest.raises(WrongPasswordError, match="1 tried"):
+        Repository.open(place, "falsch")
+
+
+def test_not_a_repository(tmp_path):
+    """A directory without one is named; nothing is made there."""
+    with pytest.raises(RepositoryNotFoundError, match="no repository is there") as c:
+        Repository.open(tmp_path, PASSWORD)
+
+    assert c.value.exit_code == 10
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_repository_is_made_once(repository, place):
+    """A second one does not take its place."""
+    before = dict(place.files)
+
+    with pytest.raises(RepositoryExistsError):
+        Repository.init(place, "another", key_parameters=CHEAP)
+    assert place.files == before
+
+
+def test_a_version_that_nobody_knows():
+    """It is refused before anything is written."""
+    place = MemoryBackend()
+
+    with pytest.raises(UnsupportedFormatError):
+        Repository.init(place, PASSWORD, version=3, key_parameters=CHEAP)
+    assert place.files == {}
+
+
+@pytest.mark.parametrize("text", ["", "0", "zz", "nothing", "latest"])
+def test_a_snapshot_that_is_not_there(repository, tmp_path, text):
+    """Nothing is made for it."""
+    with pytest.raises(SnapshotNotFoundError):
+        repository.restore(text, tmp_path / "target")
+    assert not (tmp_path / "target").exists()
+
+
+def test_a_beginning_that_two_have(source, repository, tmp_path):
+    """They are named."""
+    (source / "file").write_text("x")
+    for number in range(17):  # of 17 two begin with the same digit
+        repository.back_up(based(source), time_ns=number)
+    digits = [each.id.hex()[0] for each in repository.list()]
+    twice = next(digit for digit in digits if digits.count(digit) > 1)
+
+    with pytest.raises(SnapshotNotFoundError, match=r"begin so: \w{8}, "):
+        repository.restore(twice, tmp_path / "target")
+
+
+def test_a_source_that_is_not_there(tmp_path, repository):
+    """It is a warning, as the rest may matter more; the exit code tells."""
+    (tmp_path / "there").write_text("x")
+    source = DirectorySource(tmp_path / "gone", tmp_path / "there", base=tmp_path)
+
+    result = repository.back_up(source)
+
+    (problem,) = result.unreadable
+    assert problem == (os.fsencode(tmp_path / "gone"), "No such file or directory")
+    assert result.exit_code == 3
+    assert counts(result) == (1, 0, 0)
+
+
+def test_a_file_that_cannot_be_read(source, repository, monkeypatch):
+    """The rest is saved."""
+    for name in ("bad", "good"):
+        (source / name).write_text(name)
+    opened = os.open
+
+    def refuse(path, *given):
+        if path.endswith(b"/bad"):
+            raise PermissionError(13, "Permission denied")
+        return opened(path, *given)
+
+    monkeypatch.setattr("kbackup.repository._directory_source.os.open", refuse)
+
+    result = repository.back_up(based(source))
+
+    assert [problem.reason for problem in result.unreadable] == ["Permission denied"]
+    assert counts(result) == (1, 0, 0)
+
+
+@pytest.mark.parametrize("size", [10, 3 << 20])
+def test_a_file_that_breaks_off(source, repository, monkeypatch, size):
+    """Half of it is not taken for all of it."""
+    (source / "file").write_bytes(os.urandom(size))
+    reads = []
+
+    def breaks(descriptor, buffers):
+        reads.append(1)
+        if len(reads) > 1 or size == 10:
+            raise OSError(5, "Input/output error")
+        return readv(descriptor, [buffers[0][: 2 << 20]])
+
+    readv = os.readv
+    monkeypatch.setattr("kbackup.repository._directory_source.os.readv", breaks)
+
+    result = repository.back_up(based(source))
+
+    assert [problem.reason for problem in result.unreadable] == ["Input/output error"]
+    assert counts(result) == (0, 0, 0)
+
+
+def test_a_file_that_grows_while_it_is_read(source, repository, tmp_path, monkeypatch):
+    """It is saved as it was read, whole."""
+    content = os.urandom(2 << 20)
+    (source / "file").write_bytes(b"small")
+    walk = DirectorySource.walk
+
+    def grows(self):
+        for found in walk(self):
+            if getattr(found, "path", b"") == b"file":
+                (source / "file").write_bytes(content)
+            yield found
+
+    monkeypatch.setattr(DirectorySource, "walk", grows)
+    repository.back_up(based(source))
+    repository.restore("latest", tmp_path / "target")
+
+    assert (tmp_path / "target/file").read_bytes() == content
+
+
+def test_a_file_that_becomes_something_else(source, repository, monkeypatch):
+    """A FIFO in its place is not waited for."""
+    (source / "file").write_bytes(b"small")
+    walk = DirectorySource.walk
+
+    def changes(self):
+        for found in walk(self):
+            if getattr(found, "path", b"") == b"file":
+                (source / "file").unlink()
+                os.mkfifo(source / "file")
+            yield found
+
+    monkeypatch.setattr(DirectorySource, "walk", changes)
+
+    result = repository.back_up(based(source))
+
+    assert [problem.reason for problem in result.unreadable] == [
+        "it is no file any more"
+    ]
+
+
+def test_a_full_disk_ends_a_backup(source, repository, place, monkeypatch, tmp_path):
+    """There is no snapshot of it, and those before are whole."""
+    (source / "file").write_bytes(os.urandom(1000))
+    repository.back_up(based(source))
+    (source / "new").write_bytes(os.urandom(1000))
+    save = place.save
+
+    def full(file, content):
+        if file.type is FileType.PACK:
+            raise StoreFullError(file.key)
+        save(file, content)
+
+    monkeypatch.setattr(place, "save", full)
+    with pytest.raises(StoreFullError):
+        repository.back_up(based(source))
+
+    assert len(repository.list()) == 1
+    assert list(place.list(FileType.LOCK)) == []
+    assert repository.restore("latest", tmp_path / "target").problems == []
+
+
+def test_somebody_works_alone(source, repository, place):
+    """A backup waits for nobody unless told to, and says who it is."""
+    with repository._locked(exclusive=True), pytest.raises(RepositoryLockedError):
+        Repository.open(place, PASSWORD).back_up(based(source))
+
+
+def test_a_lost_pack(source, repository, place, tmp_path):
+    """What needs it is named, the rest is restored; no half file is left."""
+    (source / "first").write_bytes(os.urandom(1000))
+    repository.back_up(based(source))
+    known = {name for name, _ in place.list(FileType.PACK)}
+    (source / "second").write_bytes(os.urandom(1000))
+    repository.back_up(based(source))
+    for name in known:
+        file = File(FileType.PACK, name)
+        if any(
+            place_.pack == name
+            for place_ in (
+                repository._opened.index.find(0, blob)
+                for blob in repository._opened.index.blobs(0)
+            )
+        ):
+            place.remove(file)
+
+    restored = repository.restore("latest", tmp_path / "target")
+
+    (problem,) = restored.problems
+    assert problem.path == b"first"
+    assert "no such object" in problem.reason
+    assert [path.name for path in (tmp_path / "target").iterdir()] == ["second"]
+
+
+def test_a_damaged_pack(source, repository, place, tmp_path):
+    """Not a byte of it is restored, and what was damaged is named."""
+    (source / "file").write_bytes(os.urandom(1000))
+    result = repository.back_up(based(source))
+    index = repository._opened.index
+    (blob,) = index.blobs(0)
+    file = File(FileType.PACK, index.find(0, blob).pack)
+    content = bytearray(place.load(file))
+    content[100] ^= 1
+    place.remove(file)
+    place.save(file, content)
+
+    restored = repository.restore(result.snapshot, tmp_path / "target")
+
+    (problem,) = restored.problems
+    assert f"blob {blob.hex()[:8]}: the seal is broken" in problem.reason
+    assert list((tmp_path / "target").iterdir()) == []
+
+
+def test_a_lost_tree(source, repository, place, tmp_path):
+    """Without a tree nobody knows what is missing: that is an error."""
+    (source / "file").write_bytes(b"x")
+    repository.back_up(based(source))
+    for name, _ in list(place.list(FileType.INDEX)):
+        place.remove(File(FileType.INDEX, name))
+
+    with pytest.raises(BlobMissingError, match="tree blob"):
+        Repository.open(place, PASSWORD).restore("latest", tmp_path / "target")
+
+
+def test_a_damaged_snapshot(source, repository, place):
+    """It is named."""
+    (source / "file").write_bytes(b"x")
+    repository.back_up(based(source))
+    (name,) = [name for name, _ in place.list(FileType.SNAPSHOT)]
+    place.files[File(FileType.SNAPSHOT, name)] = b"x" * 200
+
+    with pytest.raises(IntegrityError, match=f"snapshot {name.hex()[:8]}: damaged"):
+        repository.list()
+
+
+def test_nothing_of_a_password_is_shown(repository):
+    """Neither it nor what it opens."""
+    assert PASSWORD not in repr(repository)
+    assert "SecretKey" not in repr(repository)
+    assert repository.id[:8] in repr(repository)
+
+
+def test_the_room_stands_alone():
+    """Whoever only reads a repository loads neither Kubernetes' client nor plugins."""
+    script = (
+        "import sys, kbackup.repository\n"
+        "print(*(n for n in ('kubernetes', 'pluggy', 'fsspec') if n in sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.strip() == ""
+
+
+def test_fifty_thousand_files_in_a_directory(source, repository, tmp_path):
+    """They are saved and come back; here they are a few hundred, of one content."""
+    for number in range(600):
+        (source / f"{number}").write_text("x" * (number % 7))
+
+    repository.back_up(based(source))
+    repository.restore("latest", tmp_path / "target")
+
+    assert seen(tmp_path / "target") == seen(source)
+    shutil.rmtree(tmp_path / "target")
+
+
+def test_a_directory_may_be_named_as_text(source, repository, tmp_path):
+    """As people in a notebook do."""
+    (source / "file").write_text("x")
+
+    repository.back_up(str(source))
+    repository.restore("latest", str(tmp_path / "target"))
+
+    assert Path(f"{tmp_path}/target{source}/file").read_text() == "x"
