@@ -7,7 +7,6 @@ Source: restic ``doc/design.rst``, "Read and Write Ordering".
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -199,7 +198,7 @@ class Repository:
             hostname: Instead of this host's name; snapshots of one host and the same
                 paths follow each other.
             tags: Words to find it by.
-            time_ns: When it is to have been, in nanoseconds since 1970; None: now.
+            time_ns: When it is to have been: nanoseconds since 1970; None: now.
             parent: An ID; None: the newest of the same host and paths.
             read_all: Read every file, whatever the parent has.
             told: Told how far this is.
@@ -211,25 +210,17 @@ class Repository:
         if isinstance(source, Path | str):
             source = DirectorySource(source)
         begun = time.time_ns()
-        when = begun if time_ns is None else time_ns
-        hostname = hostname or socket.gethostname()
+        draft = new_snapshot(
+            source.paths,
+            time_ns=begun if time_ns is None else time_ns,
+            hostname=hostname,
+            tags=tags,
+            program_version=_PROGRAM,
+        )
         with self._locked() as lock:
-            older = None
-            if not read_all:
-                older = _older(self._snapshots(), parent, hostname, source, when)
-            self._opened.refresh_index()
-            tree = None if older is None else older.tree
-            archived = Archiver(self._opened, parent=tree, told=told).run(source)
-            snapshot = new_snapshot(
-                archived.tree,
-                source.paths,
-                time_ns=when,
-                hostname=hostname,
-                tags=tags,
-                parent=None if older is None else older.id,
-                program_version=_PROGRAM,
-                summary=_summary(archived, begun),
-            )
+            older = None if read_all else _older(self._snapshots(), parent, draft)
+            archived = self._archived(source, older, told)
+            snapshot = _with_content(draft, archived, older, begun)
             lock.check()
             saved = save_snapshot(self._opened.documents, snapshot)
         return BackUpResult(snapshot=saved, unreadable=archived.unreadable)
@@ -292,6 +283,11 @@ class Repository:
         ) as lock:
             yield lock
 
+    def _archived(self, source: Source, older: Snapshot | None, told: Told) -> Archived:
+        self._opened.refresh_index()
+        tree = None if older is None else older.tree
+        return Archiver(self._opened, parent=tree, told=told).run(source)
+
     def _snapshots(self) -> Snapshots:
         found = list_snapshots(self._opened.documents)
         return sorted(found, key=lambda snapshot: snapshot.time_ns)
@@ -301,13 +297,21 @@ def _backend(place: Place) -> Backend:
     return LocalBackend(Path(place)) if isinstance(place, Path | str) else place
 
 
-def _older(
-    known: Snapshots, parent: str | None, hostname: str, source: Source, when: int
-) -> Snapshot | None:
+def _older(known: Snapshots, parent: str | None, draft: Snapshot) -> Snapshot | None:
     """The snapshot whose files need not be read again."""
-    if parent is not None:
-        return find_snapshot(known, parent)
-    return find_parent(known, hostname, source.paths, when)
+    return find_parent(known, draft) if parent is None else find_snapshot(known, parent)
+
+
+def _with_content(
+    draft: Snapshot, archived: Archived, older: Snapshot | None, begun: int
+) -> Snapshot:
+    """The snapshot of what was archived."""
+    return attrs.evolve(
+        draft,
+        tree=archived.tree,
+        parent=None if older is None else older.id,
+        summary=_summary(archived, begun),
+    )
 
 
 def _summary(archived: Archived, begun: int) -> SnapshotSummary:

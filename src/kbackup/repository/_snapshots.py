@@ -25,6 +25,7 @@ from kbackup.repository._users import user_name
 
 LATEST = "latest"
 _MOST_NAMED = 5
+_NO_TREE = BlobID(b"")
 
 
 class SnapshotSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,31 +103,25 @@ class Snapshot:
 
 
 def new_snapshot(
-    tree: BlobID,
     paths: Iterable[str],
     *,
     time_ns: int,
     hostname: str = "",
     tags: tuple[str, ...] = (),
-    parent: SnapshotID | None = None,
     program_version: str = "",
-    summary: SnapshotSummary | None = None,
 ) -> Snapshot:
-    """Return a snapshot of this host and user that is not saved yet.
+    """Return a snapshot of this host and user that has no tree yet, nor is saved.
 
     Args:
-        tree: The root of it, durable.
-        paths: What was saved.
+        paths: What is saved.
         time_ns: When: nanoseconds since 1970.
         hostname: Instead of this host's name.
         tags: Words to find it by.
-        parent: What of it was not read again.
         program_version: Who writes it.
-        summary: What the backup counted.
     """
     uid = os.getuid()
     return Snapshot(
-        tree=tree,
+        tree=_NO_TREE,
         paths=tuple(paths),
         time_text=format_nanoseconds(time_ns),
         time_ns=time_ns,
@@ -135,9 +130,7 @@ def new_snapshot(
         uid=uid,
         gid=os.getgid(),
         tags=tags,
-        parent=parent,
         program_version=program_version,
-        summary=summary,
     )
 
 
@@ -229,24 +222,18 @@ def find_snapshot(snapshots: Iterable[Snapshot], text: str) -> Snapshot:
     raise SnapshotNotFoundError(text or "''", reason)
 
 
-def find_parent(
-    snapshots: Iterable[Snapshot], hostname: str, paths: Iterable[str], before_ns: int
-) -> Snapshot | None:
+def find_parent(snapshots: Iterable[Snapshot], draft: Snapshot) -> Snapshot | None:
     """Return the newest snapshot of the same paths on the same host; None: there is none.
 
-    Args:
-        snapshots: Where to look.
-        hostname: Of the new one.
-        paths: Of the new one, in any order.
-        before_ns: When that one is: a later one is nobody's parent.
+    A later one is nobody's parent.
     """
-    wanted = set(paths)
+    wanted = set(draft.paths)
     found = [
         snapshot
         for snapshot in snapshots
-        if snapshot.hostname == hostname
+        if snapshot.hostname == draft.hostname
         and set(snapshot.paths) == wanted
-        and snapshot.time_ns <= before_ns
+        and snapshot.time_ns <= draft.time_ns
     ]
     return max(found, key=lambda snapshot: snapshot.time_ns, default=None)
 
