@@ -129,7 +129,7 @@ def decode_index(document: bytes, what: str) -> tuple[IndexedPack, ...]:
             )
             for pack in written.packs
         )
-    except (ValueError, KeyError, RecursionError) as exc:
+    except (ValueError, KeyError, RecursionError, msgspec.MsgspecError) as exc:
         raise IntegrityError(what, "it is no index") from exc
 
 

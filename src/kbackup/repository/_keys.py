@@ -213,7 +213,7 @@ def _load(backend: Backend, name: KeyID) -> _Written:
     try:
         written = msgspec.json.decode(content, type=_Written)
         parse_time(written.created)
-    except ValueError as exc:
+    except (ValueError, msgspec.MsgspecError) as exc:
         raise IntegrityError(str(file), "it is no key file") from exc
     if written.kdf != _KDF:
         raise UnsupportedFormatError(
@@ -233,5 +233,5 @@ def _opened(backend: Backend, name: KeyID, password: str) -> SecretKey:
     try:
         master = msgspec.json.decode(plain, type=_Master)
         return SecretKey(master.encrypt + master.mac.k + master.mac.r)
-    except (ValueError, KeySizeError) as exc:
+    except (msgspec.MsgspecError, UnicodeDecodeError, KeySizeError) as exc:
         raise IntegrityError(what, "what it seals is no key") from exc

@@ -304,7 +304,7 @@ def _load(documents: Documents, name: LockID) -> LockInfo:
     try:
         written = msgspec.json.decode(document, type=_Written)
         moment = parse_time(written.time)
-    except ValueError as exc:
+    except (ValueError, msgspec.MsgspecError) as exc:
         raise IntegrityError(str(File(FileType.LOCK, name)), "it is no lock") from exc
     return LockInfo(
         id=name,

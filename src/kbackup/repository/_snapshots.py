@@ -183,7 +183,7 @@ def load_snapshot(documents: Documents, name: SnapshotID) -> Snapshot:
             program_version=written.program_version,
             summary=written.summary,
         )
-    except ValueError as exc:
+    except (ValueError, msgspec.MsgspecError) as exc:
         what = str(File(FileType.SNAPSHOT, name))
         raise IntegrityError(what, "it is no snapshot") from exc
 

@@ -72,7 +72,7 @@ def decode_tree(data: Bytes, what: str) -> list[Node]:
             if name <= last:
                 raise IntegrityError(what, f"{_shown(name)} is not in its place")
             last = name
-    except (ValueError, RecursionError) as exc:  # msgspec's and Unicode's are such
+    except (ValueError, RecursionError, msgspec.MsgspecError) as exc:
         raise IntegrityError(what, f"it is no tree: {exc}") from exc
     return nodes
 
