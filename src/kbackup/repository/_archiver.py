@@ -15,7 +15,7 @@ from functools import partial
 import attrs
 from msgspec.structs import replace
 
-from kbackup.repository._chunker import SMALLEST_CHUNK, Chunker
+from kbackup.repository._chunker import SMALLEST_CHUNK, Chunker, Reader
 from kbackup.repository._counts import Counts
 from kbackup.repository._growing import Directory, GrowingTrees
 from kbackup.repository._ids import BlobID, BlobType, Bytes
@@ -244,7 +244,7 @@ class Archiver:
             pending.blobs.append(name.hex())
             self._finish(pending)
 
-    def _read_grown(self, opened: OpenedFile, pending: _PendingFile) -> None:
+    def _read_grown(self, opened: Reader, pending: _PendingFile) -> None:
         """Read on a file that is larger than it was a moment ago."""
         for chunk in self._chunker.cut(opened):
             pending.size += len(chunk)
@@ -292,21 +292,17 @@ def _fill(opened: OpenedFile, buffer: memoryview, expected: int) -> int:
 class _Resumed:
     """A content whose beginning was read already."""
 
-    def __init__(self, beginning: Bytes, rest: OpenedFile) -> None:
+    def __init__(self, beginning: Bytes, rest: Reader) -> None:
         self._beginning, self._rest = memoryview(beginning), rest
 
     def readinto(self, buffer: memoryview, /) -> int | None:
-        """Give the beginning first; see `OpenedFile.readinto`."""
+        """Give the beginning first; see `Reader.readinto`."""
         part = self._beginning[: len(buffer)]
         if not part:
             return self._rest.readinto(buffer)
         buffer[: len(part)] = part
         self._beginning = self._beginning[len(part) :]
         return len(part)
-
-    def close(self) -> None:
-        """Let go of it."""
-        self._rest.close()
 
 
 def _is_same_time(one: str, other: str) -> bool:

@@ -10,10 +10,8 @@ from typing import NamedTuple
 
 from kbackup.errors import IntegrityError
 from kbackup.repository._compression import Compression, Zstd
-from kbackup.repository._crypto import SEAL_OVERHEAD, SecretKey
+from kbackup.repository._crypto import SecretKey
 from kbackup.repository._ids import BlobID, BlobType, Bytes, hash_of, short
-
-LARGEST_BLOB = (1 << 32) - 1  # bytes: what the length in a header can say
 
 
 class PackedBytes(NamedTuple):
@@ -118,8 +116,3 @@ class BlobCodec:
             found = f"{len(plain)} bytes instead of {plain_size}"
             raise IntegrityError(what, found)
         return plain
-
-
-def sealed_size(plain_size: int) -> int:
-    """Return how many bytes a blob takes in a pack that is not compressed."""
-    return plain_size + SEAL_OVERHEAD

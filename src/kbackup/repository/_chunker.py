@@ -22,7 +22,7 @@ _AVERAGE = 512 << 10
 _SEED = (1 << 63) - 1  # all 64 bits overflow in pyfastcdc 0.3
 
 
-class Source(Protocol):
+class Reader(Protocol):
     """What is cut: as `io.RawIOBase` reads, where fewer bytes are not yet the end."""
 
     def readinto(self, buffer: memoryview, /) -> int | None:
@@ -47,7 +47,7 @@ class Chunker:
             seed=int.from_bytes(digest[:8], "big") & _SEED,
         )
 
-    def cut(self, source: Source) -> Iterator[memoryview]:
+    def cut(self, source: Reader) -> Iterator[memoryview]:
         """Yield the chunks of a stream; each is good until the next is asked for."""
         for chunk in self._cutter.cut_stream(source):
             yield chunk.data

@@ -118,3 +118,8 @@ def test_a_bomb_is_not_inflated():
 
     with pytest.raises(IntegrityError, match="more than 1000 bytes"):
         Zstd().inflate(packed, 1000, "it")
+
+
+def test_nothing_is_inflated_to_nothing():
+    """A frame may hold nothing at all."""
+    assert Zstd().inflate(zstandard.ZstdCompressor().compress(b""), 10, "it") == b""
