@@ -68,6 +68,7 @@ bench: .venv/.test
 	run list_secrets.py; \
 	run list_backups.py; \
 	run s3_memory.py; \
+	run repository.py; \
 	exit $$missed
 
 clean:
