@@ -14,15 +14,15 @@ import attrs
 
 from kbackup.errors import InvalidSpecError
 from kbackup.repository._calendar import CalendarDuration, Instant
-from kbackup.repository._snapshots import (
+from kbackup.repository._selection import (
     HOST_AND_PATHS,
     GroupBy,
     GroupKey,
-    Snapshot,
     TagLists,
     group,
     tag_lists,
 )
+from kbackup.repository._snapshots import Snapshot
 
 UNLIMITED = -1
 """As a count of a policy: keep all of the kind."""

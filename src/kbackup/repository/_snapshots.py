@@ -1,35 +1,27 @@
-"""What a snapshot file says, and which snapshot is meant: by ID, filter or group.
+"""What a snapshot file says: when what was backed up, by whom, and where its tree is.
 
 `snapshot_from_json` and `Snapshot.to_json` are the codec, bytes to bytes as restic
-writes them. `find`, `find_parent` and `group` choose among snapshots that are loaded
-already. Used by whoever backs up, restores, lists or forgets.
-Source: restic ``doc/design.rst``, "Snapshots"; ``internal/data/snapshot*.go``.
+writes them. Used by whoever backs up, restores, lists or forgets; `_selection` chooses.
+Source: restic ``doc/design.rst``, "Snapshots"; ``internal/data/snapshot.go``.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
-from typing import Annotated, Self, TypeAlias, TypeVar
+from collections.abc import Iterable
+from typing import Annotated, TypeVar
 
 import attrs
 import msgspec
 
 from kbackup._kits.go_json import escaped
-from kbackup._kits.words import first_few, plural
-from kbackup.errors import IntegrityError, InvalidSpecError, SnapshotNotFoundError
+from kbackup.errors import IntegrityError, InvalidSpecError
 from kbackup.repository._backend import File, FileType
 from kbackup.repository._calendar import Instant
 from kbackup.repository._ids import BlobID, SnapshotID, parse_id
 
-TagLists: TypeAlias = tuple[tuple[str, ...], ...]
-"""All tags of one of the lists, as restic's ``--tag a,b --tag c``: a and b, or c."""
-
 _SURROGATES = re.compile("[\ud800-\udfff]")
-_LATEST = re.compile(r"latest(?:~([0-9]{1,9}))?")
-_SHOWN = 8  # hexadecimal digits of an ID
 _UNSAVED = SnapshotID(b"")
-_GROUPS = {"host": "host", "path": "paths", "tag": "tags"}
 
 _Unsigned32 = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
 _Signed = Annotated[int, msgspec.Meta(ge=-(2**63), lt=2**63)]
@@ -37,22 +29,17 @@ _Signed = Annotated[int, msgspec.Meta(ge=-(2**63), lt=2**63)]
 _Unsigned = Annotated[int, msgspec.Meta(ge=0)]
 
 
-def _texts(texts: Iterable[str]) -> tuple[str, ...]:
+def texts_of(texts: Iterable[str]) -> tuple[str, ...]:
     """Give each byte of a name that is no UTF-8 the sign that JSON has for it, as Go."""
     return tuple(_SURROGATES.sub("\ufffd", text) for text in texts)
 
 
 def _text(text: str) -> str:
-    return _texts([text])[0]
+    return texts_of([text])[0]
 
 
 def _tags(tags: Iterable[str]) -> tuple[str, ...]:
-    return _texts(tag for tag in tags if tag)  # the empty one stands for none at all
-
-
-def tag_lists(lists: Iterable[Iterable[str]]) -> TagLists:
-    """Make a value of what somebody gave as lists."""
-    return tuple(_texts(tags) for tags in lists)
+    return texts_of(tag for tag in tags if tag)  # the empty one stands for none at all
 
 
 @attrs.frozen(kw_only=True)
@@ -99,13 +86,13 @@ class Snapshot:
     id: SnapshotID = _UNSAVED
     time: Instant
     tree: BlobID
-    paths: tuple[str, ...] = attrs.field(converter=_texts)
+    paths: tuple[str, ...] = attrs.field(converter=texts_of)
     hostname: str = attrs.field(default="", converter=_text)
     username: str = attrs.field(default="", converter=_text)
     uid: int = 0
     gid: int = 0
-    excludes: tuple[str, ...] = attrs.field(default=(), converter=_texts)
-    tags: tuple[str, ...] = attrs.field(default=(), converter=_texts)
+    excludes: tuple[str, ...] = attrs.field(default=(), converter=texts_of)
+    tags: tuple[str, ...] = attrs.field(default=(), converter=texts_of)
     parent: SnapshotID | None = None
     original: SnapshotID | None = None
     program_version: str = attrs.field(default="", converter=_text)
@@ -285,173 +272,3 @@ def _decode(data: bytes, kind: type[_Any]) -> tuple[_Any, bytes]:
 def _encode(document: msgspec.Struct, unknown: bytes) -> bytes:
     known = msgspec.json.encode(document)
     return b"%b,%b}" % (known[:-1], unknown) if unknown else known
-
-
-@attrs.frozen(kw_only=True)
-class SnapshotFilter:
-    """Which snapshots are meant; what is empty does not choose.
-
-    Attributes:
-        hosts: One of them made it.
-        tags: It has all tags of one of the lists; ``("",)`` means: it has no tag.
-        paths: All of them are among its own, letter by letter: absolute and clean.
-    """
-
-    hosts: tuple[str, ...] = attrs.field(default=(), converter=_texts)
-    tags: TagLists = attrs.field(default=(), converter=tag_lists)
-    paths: tuple[str, ...] = attrs.field(default=(), converter=_texts)
-
-    def matches(self, snapshot: Snapshot) -> bool:
-        """Tell whether the snapshot is meant."""
-        return (
-            (not self.hosts or snapshot.hostname in self.hosts)
-            and (not self.tags or any(map(snapshot.has_tags, self.tags)))
-            and set(self.paths) <= set(snapshot.paths)
-        )
-
-
-def newest_first(snapshots: Iterable[Snapshot]) -> list[Snapshot]:
-    """Sort by time; of the same time by ID, so that no listing's order shows."""
-    return sorted(snapshots, key=lambda each: (each.time, each.id), reverse=True)
-
-
-def split_subfolder(text: str) -> tuple[str, str]:
-    """Split ``3f2a9c01:srv/data`` into what `find` takes and the path, which may be empty."""
-    wanted, _, path = text.partition(":")
-    return wanted, path
-
-
-def find(
-    snapshots: Iterable[Snapshot],
-    text: str,
-    *,
-    filter: SnapshotFilter | None = None,  # noqa: A002
-) -> Snapshot:
-    """Return the one snapshot that *text* means.
-
-    Args:
-        snapshots: All that there are, in any order.
-        text: An ID, the beginning of one, ``latest``, or ``latest~2`` for the one that
-            is the second before it (which restic does not know).
-        filter: Among which ``latest`` looks; for IDs it does not count.
-
-    Raises:
-        SnapshotNotFoundError: There is none, or several IDs begin so.
-    """
-    if latest := _LATEST.fullmatch(text):
-        chosen = filter or SnapshotFilter()
-        candidates = newest_first(each for each in snapshots if chosen.matches(each))
-        found = candidates[int(latest[1] or 0) :][:1]
-        reason = f"{plural(len(candidates), 'snapshot')} to choose from"
-    else:
-        # An empty variable of a script shall not mean the only snapshot that there is.
-        prefix = text.lower() or "none"
-        found = [each for each in snapshots if each.id.hex().startswith(prefix)]
-        digits = max(_SHOWN, len(text) + 2)
-        names = sorted(each.id.hex()[:digits] for each in found)
-        reason = (
-            f"{len(found)} begin so: {first_few(names)}" if found else "none begins so"
-        )
-    if len(found) != 1:
-        raise SnapshotNotFoundError(f"snapshot {text[:80]!r}", reason)
-    return found[0]
-
-
-@attrs.frozen(kw_only=True)
-class GroupBy:
-    """What the snapshots of one series have in common."""
-
-    host: bool = True
-    paths: bool = True
-    tags: bool = False
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read ``host,paths,tags`` or some of them; empty: all are one series.
-
-        Raises:
-            InvalidSpecError: A word is none of these.
-        """
-        words = [word.removesuffix("s") for word in text.split(",") if word]
-        unknown = [word for word in words if word not in _GROUPS]
-        if unknown:
-            shown = ", ".join(repr(word[:80]) for word in unknown)
-            raise InvalidSpecError([f"no grouping by {shown}: host, paths and tags"])
-        return cls(**{field: word in words for word, field in _GROUPS.items()})
-
-    def __str__(self) -> str:
-        """As `parse` reads it."""
-        return ",".join(field for field, yes in attrs.asdict(self).items() if yes)
-
-
-HOST_AND_PATHS = GroupBy()
-"""As restic groups unless told otherwise."""
-
-
-@attrs.frozen(order=True)
-class GroupKey:
-    """What the snapshots of a group have in common; empty where it does not count.
-
-    Attributes:
-        paths: In the order of their letters, as *tags* are.
-    """
-
-    host: str = ""
-    paths: tuple[str, ...] = ()
-    tags: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        """As restic heads a group: ``host [till], tags [a, b], paths [/srv]``."""
-        parts = {"host": [self.host] if self.host else []}
-        parts |= {"tags": list(self.tags), "paths": list(self.paths)}
-        return ", ".join(
-            f"{k} [{', '.join(names)}]" for k, names in parts.items() if names
-        )
-
-
-def group(
-    snapshots: Iterable[Snapshot], by: GroupBy = HOST_AND_PATHS
-) -> dict[GroupKey, list[Snapshot]]:
-    """Return the series, in the order of their keys, each with its newest first."""
-    groups: dict[GroupKey, list[Snapshot]] = {}
-    for each in newest_first(snapshots):
-        key = GroupKey(
-            each.hostname if by.host else "",
-            tuple(sorted(each.paths)) if by.paths else (),
-            tuple(sorted(each.tags)) if by.tags else (),
-        )
-        groups.setdefault(key, []).append(each)
-    return dict(sorted(groups.items()))
-
-
-def find_parent(
-    snapshots: Iterable[Snapshot],
-    *,
-    host: str,
-    paths: Collection[str],
-    before: Instant,
-    tags: Collection[str] = (),
-    group_by: GroupBy = HOST_AND_PATHS,
-) -> Snapshot | None:
-    """Return the snapshot to which a backup compares its files; None: there is none.
-
-    It is the newest that has this host, all of these paths and all of these tags, as far
-    as *group_by* counts them. It may have more paths and tags than these.
-
-    Args:
-        snapshots: All that there are, in any order.
-        host: Of the backup.
-        paths: Of the backup; absolute and clean.
-        before: When the backup began; a snapshot of this very time is old enough.
-        tags: Of the backup.
-        group_by: Which of these three count.
-    """
-    chosen = SnapshotFilter(
-        hosts=[host] if group_by.host else (),
-        paths=paths if group_by.paths else (),
-        tags=[tags] if group_by.tags else (),
-    )
-    fitting = (
-        each for each in snapshots if each.time <= before and chosen.matches(each)
-    )
-    return next(iter(newest_first(fitting)), None)
