@@ -22,11 +22,13 @@ from kbackup.repository._ids import BlobID, SnapshotID, parse_id
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _UNSAVED = SnapshotID(b"")
+_NO_SUMMARY = msgspec.Raw()
+_NO_SUMMARIES = (bytes(_NO_SUMMARY), b"null")
 
-_Unsigned32 = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
-_Signed = Annotated[int, msgspec.Meta(ge=-(2**63), lt=2**63)]
-# msgspec itself refuses what is larger than Go's uint.
-_Unsigned = Annotated[int, msgspec.Meta(ge=0)]
+_Unsigned32 = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
+_Signed = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+# Go's goes twice as far, where no disk goes and no bound of msgspec's.
+_Unsigned = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 def texts_of(texts: Iterable[str]) -> tuple[str, ...]:
@@ -118,7 +120,7 @@ class Snapshot:
             tags=list(self.tags) or None,
             original=self.original.hex() if self.original else None,
             program_version=self.program_version,
-            summary=_summary_document(self.summary) if self.summary else None,
+            summary=_summary_document(self.summary),
         )
         return escaped(_encode(document, self.unknown))
 
@@ -196,7 +198,7 @@ class _Document(msgspec.Struct, kw_only=True, omit_defaults=True):
     tags: list[str] | None = None
     original: str | None = None
     program_version: str = ""
-    summary: msgspec.Raw | None = None
+    summary: msgspec.Raw = _NO_SUMMARY
 
 
 _Any = TypeVar("_Any", _Document, _SummaryDocument)
@@ -231,7 +233,7 @@ def _snapshot(name: SnapshotID, document: _Document, unknown: bytes) -> Snapshot
         parent=_snapshot_id(document.parent),
         original=_snapshot_id(document.original),
         program_version=document.program_version,
-        summary=_summary(document.summary) if document.summary else None,
+        summary=_summary(document.summary),
         unknown=unknown,
     )
 
@@ -240,7 +242,9 @@ def _snapshot_id(text: str | None) -> SnapshotID | None:
     return None if text is None else SnapshotID(parse_id(text))
 
 
-def _summary(data: msgspec.Raw) -> SnapshotSummary:
+def _summary(data: msgspec.Raw) -> SnapshotSummary | None:
+    if bytes(data) in _NO_SUMMARIES:
+        return None
     document, unknown = _decode(bytes(data), _SummaryDocument)
     members = msgspec.structs.asdict(document)
     for name in ("backup_start", "backup_end"):
@@ -248,7 +252,9 @@ def _summary(data: msgspec.Raw) -> SnapshotSummary:
     return SnapshotSummary(**members, unknown=unknown)
 
 
-def _summary_document(summary: SnapshotSummary) -> msgspec.Raw:
+def _summary_document(summary: SnapshotSummary | None) -> msgspec.Raw:
+    if summary is None:
+        return _NO_SUMMARY
     names = _SummaryDocument.__struct_fields__
     members = {name: getattr(summary, name) for name in names}
     for name in ("backup_start", "backup_end"):
