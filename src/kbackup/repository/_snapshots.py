@@ -1,38 +1,61 @@
-"""Repository snapshots: what was saved, when, where, and the tree that holds it.
+"""What a snapshot file says: when what was backed up, by whom, and where its tree is.
 
-The JSON has the members that restic gives it, in that order; what newer programs add is
-passed over. Source: restic ``doc/design.rst``, "Snapshots".
+`snapshot_from_json` and `Snapshot.to_json` are the codec, bytes to bytes as restic
+writes them. Used by whoever backs up, restores, lists or forgets; `_selection` chooses.
+Source: restic ``doc/design.rst``, "Snapshots"; ``internal/data/snapshot.go``.
 """
 
 from __future__ import annotations
 
-import os
-import socket
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
-from datetime import UTC, datetime
+import re
+from collections.abc import Iterable
+from typing import Annotated, TypeVar
 
 import attrs
 import msgspec
 
 from kbackup._kits.go_json import escaped
-from kbackup.errors import IntegrityError, ObjectNotFoundError, SnapshotNotFoundError
+from kbackup.errors import IntegrityError, InvalidSpecError
 from kbackup.repository._backend import File, FileType
-from kbackup.repository._documents import Documents
-from kbackup.repository._ids import BlobID, SnapshotID, parse_id, short
-from kbackup.repository._times import format_nanoseconds, parse_nanoseconds
-from kbackup.repository._users import user_name
+from kbackup.repository._calendar import Instant
+from kbackup.repository._ids import BlobID, SnapshotID, parse_id
 
-LATEST = "latest"
-_MOST_NAMED = 5
-_NO_TREE = BlobID(b"")
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_UNSAVED = SnapshotID(b"")
+_NO_SUMMARY = msgspec.Raw()
+_NO_SUMMARIES = (bytes(_NO_SUMMARY), b"null")
+
+_Unsigned32 = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
+_Signed = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+# Go's goes twice as far, where no disk goes and no bound of msgspec's.
+_Unsigned = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
-class SnapshotSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """What a backup counted; times as `Snapshot.time_text`."""
+def texts_of(texts: Iterable[str]) -> tuple[str, ...]:
+    """Give each byte of a name that is no UTF-8 the sign that JSON has for it, as Go."""
+    return tuple(_SURROGATES.sub("\ufffd", text) for text in texts)
 
-    backup_start: str
-    backup_end: str
+
+def _text(text: str) -> str:
+    return texts_of([text])[0]
+
+
+def _tags(tags: Iterable[str]) -> tuple[str, ...]:
+    return texts_of(tag for tag in tags if tag)  # the empty one stands for none at all
+
+
+@attrs.frozen(kw_only=True)
+class SnapshotSummary:
+    """What the backup counted. Sizes are bytes; restic writes it since 0.17.
+
+    Attributes:
+        data_added: Bytes of new blobs, before compression.
+        data_added_packed: What they take in packs, without the packs' headers.
+        unknown: Members of a newer version, as JSON without the braces.
+    """
+
+    backup_start: Instant
+    backup_end: Instant
     files_new: int = 0
     files_changed: int = 0
     files_unmodified: int = 0
@@ -45,202 +68,213 @@ class SnapshotSummary(msgspec.Struct, frozen=True, kw_only=True):
     data_added_packed: int = 0
     total_files_processed: int = 0
     total_bytes_processed: int = 0
-
-
-class _Written(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    time: str
-    parent: str = ""
-    tree: str
-    paths: Sequence[str] | None
-    hostname: str = ""
-    username: str = ""
-    uid: int = 0
-    gid: int = 0
-    excludes: Sequence[str] | None = None
-    tags: Sequence[str] | None = None
-    original: str = ""
-    program_version: str = ""
-    summary: SnapshotSummary | None = None
+    unknown: bytes = attrs.field(default=b"", repr=False)
 
 
 @attrs.frozen(kw_only=True)
 class Snapshot:
-    """One repository snapshot.
+    """The state of some paths at one time.
 
     Attributes:
-        id: Its name; None: it is not saved yet.
-        time_ns: When it was begun, or what it was given: nanoseconds since 1970.
-        time_text: The same as it is written, in the zone of where it was made.
-        tree: The root of it.
-        paths: What was saved, as its source calls it.
-        parent: What of it was not read again.
-        original: The snapshot that this one replaced when its tags were changed.
-        excludes: Patterns of what was passed over.
-        program_version: Who wrote it.
-        summary: What the backup counted.
+        id: The name of its file; empty as long as it is not saved.
+        time: When the backup began, in the zone of the machine that made it.
+        tree: The blob of the root directory, in which *paths* lie.
+        paths: What was backed up, absolute.
+        parent: The snapshot by which unchanged files were told.
+        original: Before the first change of its tags or its content, it had this ID.
+        unknown: Members of a newer version, as JSON without the braces.
     """
 
+    id: SnapshotID = _UNSAVED
+    time: Instant
     tree: BlobID
-    paths: tuple[str, ...]
-    time_text: str
-    time_ns: int
-    id: SnapshotID | None = None
-    hostname: str = ""
-    username: str = ""
+    paths: tuple[str, ...] = attrs.field(converter=texts_of)
+    hostname: str = attrs.field(default="", converter=_text)
+    username: str = attrs.field(default="", converter=_text)
     uid: int = 0
     gid: int = 0
-    tags: tuple[str, ...] = ()
-    excludes: tuple[str, ...] = ()
+    excludes: tuple[str, ...] = attrs.field(default=(), converter=texts_of)
+    tags: tuple[str, ...] = attrs.field(default=(), converter=texts_of)
     parent: SnapshotID | None = None
     original: SnapshotID | None = None
-    program_version: str = ""
+    program_version: str = attrs.field(default="", converter=_text)
     summary: SnapshotSummary | None = None
+    unknown: bytes = attrs.field(default=b"", repr=False)
 
-    @property
-    def time(self) -> datetime:
-        """When, to the microsecond, in UTC."""
-        return datetime.fromtimestamp(self.time_ns // 1000 / 1_000_000, UTC)
+    def __str__(self) -> str:
+        """As messages name it: ``snapshot 3f2a9c01``."""
+        return str(File(FileType.SNAPSHOT, self.id))
 
-
-def new_snapshot(
-    paths: Iterable[str],
-    *,
-    time_ns: int,
-    hostname: str = "",
-    tags: tuple[str, ...] = (),
-    program_version: str = "",
-) -> Snapshot:
-    """Return a snapshot of this host and user that has no tree yet, nor is saved.
-
-    Args:
-        paths: What is saved.
-        time_ns: When: nanoseconds since 1970.
-        hostname: Instead of this host's name.
-        tags: Words to find it by.
-        program_version: Who writes it.
-    """
-    uid = os.getuid()
-    return Snapshot(
-        tree=_NO_TREE,
-        paths=tuple(paths),
-        time_text=format_nanoseconds(time_ns),
-        time_ns=time_ns,
-        hostname=hostname or socket.gethostname(),
-        username=user_name(uid),
-        uid=uid,
-        gid=os.getgid(),
-        tags=tags,
-        program_version=program_version,
-    )
-
-
-def save_snapshot(documents: Documents, snapshot: Snapshot) -> Snapshot:
-    """Write a snapshot, from when on what it needs must stay; return it with its ID."""
-    written = _Written(
-        time=snapshot.time_text,
-        parent=_hex(snapshot.parent),
-        tree=snapshot.tree.hex(),
-        paths=snapshot.paths,
-        hostname=snapshot.hostname,
-        username=snapshot.username,
-        uid=snapshot.uid,
-        gid=snapshot.gid,
-        excludes=snapshot.excludes or None,
-        tags=snapshot.tags or None,
-        original=_hex(snapshot.original),
-        program_version=snapshot.program_version,
-        summary=snapshot.summary,
-    )
-    document = escaped(msgspec.json.encode(written))
-    name = SnapshotID(documents.save(FileType.SNAPSHOT, document))
-    return attrs.evolve(snapshot, id=name)
-
-
-def load_snapshot(documents: Documents, name: SnapshotID) -> Snapshot:
-    """Read a snapshot.
-
-    Raises:
-        ObjectNotFoundError: There is none of that name.
-        IntegrityError: It is damaged.
-    """
-    document = documents.load(FileType.SNAPSHOT, name)
-    try:
-        written = msgspec.json.decode(document, type=_Written)
-        return Snapshot(
-            id=name,
-            tree=BlobID(parse_id(written.tree)),
-            paths=tuple(written.paths or ()),
-            time_text=written.time,
-            time_ns=parse_nanoseconds(written.time),
-            hostname=written.hostname,
-            username=written.username,
-            uid=written.uid,
-            gid=written.gid,
-            tags=tuple(written.tags or ()),
-            excludes=tuple(written.excludes or ()),
-            parent=_id(written.parent),
-            original=_id(written.original),
-            program_version=written.program_version,
-            summary=written.summary,
+    def to_json(self) -> bytes:
+        """Return the content of its file before encryption, as restic writes it."""
+        document = _Document(
+            time=str(self.time),
+            parent=self.parent.hex() if self.parent else None,
+            tree=self.tree.hex(),
+            paths=list(self.paths),
+            hostname=self.hostname,
+            username=self.username,
+            uid=self.uid,
+            gid=self.gid,
+            excludes=list(self.excludes) or None,
+            tags=list(self.tags) or None,
+            original=self.original.hex() if self.original else None,
+            program_version=self.program_version,
+            summary=_summary_document(self.summary),
         )
-    except (ValueError, msgspec.MsgspecError) as exc:
-        what = str(File(FileType.SNAPSHOT, name))
-        raise IntegrityError(what, "it is no snapshot") from exc
+        return escaped(_encode(document, self.unknown))
+
+    def with_tags(
+        self,
+        *,
+        add: Iterable[str] = (),
+        remove: Iterable[str] = (),
+        replace: Iterable[str] | None = None,
+    ) -> Snapshot:
+        """Return it with other tags, not saved yet; itself if that changes nothing.
+
+        Args:
+            add: Those that it has not yet come after its own.
+            remove: Those that it has not are passed over.
+            replace: Instead of its own; empty: it has none afterwards.
+
+        Raises:
+            InvalidSpecError: *replace* does not go together with the others.
+        """
+        add, remove = _tags(add), _tags(remove)
+        if replace is not None and (add or remove):
+            raise InvalidSpecError(
+                ["tags are replaced, or added and removed: not both"]
+            )
+        wanted = _tags(replace) if replace is not None else self.tags
+        new = dict.fromkeys(tag for tag in add if tag not in wanted)
+        tags = tuple(tag for tag in (*wanted, *new) if tag not in remove)
+        if tags == self.tags:
+            return self
+        original = self.original or self.id or None
+        return attrs.evolve(self, id=_UNSAVED, tags=tags, original=original)
+
+    def has_tags(self, tags: Iterable[str]) -> bool:
+        """Tell whether it has all of them; an empty one asks for a snapshot without."""
+        for tag in tags:
+            if not tag and not self.tags:
+                return True
+            if tag not in self.tags:
+                return False
+        return True
 
 
-def list_snapshots(documents: Documents) -> Iterator[Snapshot]:
-    """Yield every snapshot, in no order; raises as `load_snapshot`.
+class _SummaryDocument(msgspec.Struct, kw_only=True):
+    """The members of a summary, in their order."""
 
-    One that is removed meanwhile is left out.
-    """
-    for name, _ in documents.backend.list(FileType.SNAPSHOT):
-        with suppress(ObjectNotFoundError):
-            yield load_snapshot(documents, SnapshotID(name))
+    backup_start: str
+    backup_end: str
+    files_new: _Unsigned = 0
+    files_changed: _Unsigned = 0
+    files_unmodified: _Unsigned = 0
+    dirs_new: _Unsigned = 0
+    dirs_changed: _Unsigned = 0
+    dirs_unmodified: _Unsigned = 0
+    data_blobs: _Signed = 0
+    tree_blobs: _Signed = 0
+    data_added: _Unsigned = 0
+    data_added_packed: _Unsigned = 0
+    total_files_processed: _Unsigned = 0
+    total_bytes_processed: _Unsigned = 0
 
 
-def find_snapshot(snapshots: Iterable[Snapshot], text: str) -> Snapshot:
-    """Return the snapshot that *text* means: an ID, the beginning of one, or ``latest``.
+class _Document(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """The members of a snapshot file, in their order."""
+
+    time: str
+    parent: str | None = None
+    tree: str
+    paths: list[str] | None  # never left out
+    hostname: str = ""
+    username: str = ""
+    uid: _Unsigned32 = 0
+    gid: _Unsigned32 = 0
+    excludes: list[str] | None = None
+    tags: list[str] | None = None
+    original: str | None = None
+    program_version: str = ""
+    summary: msgspec.Raw = _NO_SUMMARY
+
+
+_Any = TypeVar("_Any", _Document, _SummaryDocument)
+
+
+def snapshot_from_json(name: SnapshotID, data: bytes) -> Snapshot:
+    """Read the content of a snapshot file.
 
     Raises:
-        SnapshotNotFoundError: It means none, or more than one.
+        IntegrityError: It is no snapshot as restic writes them.
     """
-    known = [snapshot for snapshot in snapshots if snapshot.id is not None]
-    if text == LATEST:
-        if not known:
-            raise SnapshotNotFoundError(LATEST, "there is no snapshot yet")
-        return max(known, key=lambda snapshot: snapshot.time_ns)
-    found = [
-        snapshot for snapshot in known if text and _hex(snapshot.id).startswith(text)
-    ]
-    if len(found) == 1:
-        return found[0]
-    reason = f"none of {len(known)} begins so"
-    if found:
-        names = [short(snapshot.id) for snapshot in found if snapshot.id is not None]
-        shown = ", ".join(sorted(names)[:_MOST_NAMED])
-        reason = f"{len(found)} begin so: {shown}"
-    raise SnapshotNotFoundError(text or "''", reason)
+    try:
+        return _snapshot(name, *_decode(data, _Document))
+    # msgspec's errors are values that are wrong, and texts that are none.
+    except (msgspec.MsgspecError, ValueError, RecursionError) as exc:
+        thing = str(File(FileType.SNAPSHOT, name))
+        raise IntegrityError(thing, f"not a snapshot's JSON: {exc}") from exc
 
 
-def find_parent(snapshots: Iterable[Snapshot], draft: Snapshot) -> Snapshot | None:
-    """Return the newest snapshot of the same paths on the same host; None: there is none.
+def _snapshot(name: SnapshotID, document: _Document, unknown: bytes) -> Snapshot:
+    return Snapshot(
+        id=name,
+        time=Instant.parse(document.time),
+        tree=BlobID(parse_id(document.tree)),
+        paths=document.paths or (),
+        hostname=document.hostname,
+        username=document.username,
+        uid=document.uid,
+        gid=document.gid,
+        excludes=document.excludes or (),
+        tags=document.tags or (),
+        parent=_snapshot_id(document.parent),
+        original=_snapshot_id(document.original),
+        program_version=document.program_version,
+        summary=_summary(document.summary),
+        unknown=unknown,
+    )
 
-    A later one is nobody's parent.
-    """
-    wanted = set(draft.paths)
-    found = [
-        snapshot
-        for snapshot in snapshots
-        if snapshot.hostname == draft.hostname
-        and set(snapshot.paths) == wanted
-        and snapshot.time_ns <= draft.time_ns
-    ]
-    return max(found, key=lambda snapshot: snapshot.time_ns, default=None)
+
+def _snapshot_id(text: str | None) -> SnapshotID | None:
+    return None if text is None else SnapshotID(parse_id(text))
 
 
-def _hex(name: SnapshotID | None) -> str:
-    return "" if name is None else name.hex()
+def _summary(data: msgspec.Raw) -> SnapshotSummary | None:
+    if bytes(data) in _NO_SUMMARIES:
+        return None
+    document, unknown = _decode(bytes(data), _SummaryDocument)
+    members = msgspec.structs.asdict(document)
+    for name in ("backup_start", "backup_end"):
+        members[name] = Instant.parse(members[name])
+    return SnapshotSummary(**members, unknown=unknown)
 
 
-def _id(text: str) -> SnapshotID | None:
-    return SnapshotID(parse_id(text)) if text else None
+def _summary_document(summary: SnapshotSummary | None) -> msgspec.Raw:
+    if summary is None:
+        return _NO_SUMMARY
+    names = _SummaryDocument.__struct_fields__
+    members = {name: getattr(summary, name) for name in names}
+    for name in ("backup_start", "backup_end"):
+        members[name] = str(members[name])
+    return msgspec.Raw(_encode(_SummaryDocument(**members), summary.unknown))
+
+
+def _decode(data: bytes, kind: type[_Any]) -> tuple[_Any, bytes]:
+    """Read what is known, and keep the rest as it is."""
+    data.decode()  # strings that are passed over nobody checks else
+    known = msgspec.json.decode(data, type=kind)
+    members = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
+    unknown = (
+        b"%b:%b" % (msgspec.json.encode(name), bytes(value))
+        for name, value in members.items()
+        if name not in kind.__struct_fields__
+    )
+    return known, b",".join(unknown)
+
+
+def _encode(document: msgspec.Struct, unknown: bytes) -> bytes:
+    known = msgspec.json.encode(document)
+    return b"%b,%b}" % (known[:-1], unknown) if unknown else known
