@@ -6,6 +6,7 @@ volumes, and by people who have a repository and want to read it.
 """
 
 from kbackup.repository._backend import Backend, File, FileType, Spool
+from kbackup.repository._calendar import CalendarDuration, Instant
 from kbackup.repository._compression import Compression
 from kbackup.repository._crypto import ScryptParameters
 from kbackup.repository._directory_source import DirectorySource
@@ -16,19 +17,38 @@ from kbackup.repository._object_store import ObjectStoreBackend
 from kbackup.repository._progress import Progress
 from kbackup.repository._repository import BackUpResult, Repository
 from kbackup.repository._restorer import Problem, Restored
+from kbackup.repository._retention import (
+    UNLIMITED,
+    Decision,
+    ForgetPlan,
+    RetentionPolicy,
+    plan_forget,
+)
+from kbackup.repository._selection import (
+    GroupBy,
+    GroupKey,
+    SnapshotFilter,
+)
 from kbackup.repository._snapshots import Snapshot, SnapshotSummary
 from kbackup.repository._sources import Complete, Item, Source, Unreadable
 from kbackup.repository._targets import Piece, Target
 
 __all__ = [
+    "UNLIMITED",
     "BackUpResult",
     "Backend",
+    "CalendarDuration",
     "Complete",
     "Compression",
+    "Decision",
     "DirectorySource",
     "DirectoryTarget",
     "File",
     "FileType",
+    "ForgetPlan",
+    "GroupBy",
+    "GroupKey",
+    "Instant",
     "Item",
     "LocalBackend",
     "MemoryBackend",
@@ -38,11 +58,14 @@ __all__ = [
     "Progress",
     "Repository",
     "Restored",
+    "RetentionPolicy",
     "ScryptParameters",
     "Snapshot",
+    "SnapshotFilter",
     "SnapshotSummary",
     "Source",
     "Spool",
     "Target",
     "Unreadable",
+    "plan_forget",
 ]

@@ -7,10 +7,13 @@ Source: restic ``doc/design.rst``, "Read and Write Ordering".
 
 from __future__ import annotations
 
-import time
+import os
+import socket
+import time as clock
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
+from operator import attrgetter
 from pathlib import Path
 from typing import Self, TypeAlias
 
@@ -25,33 +28,34 @@ from kbackup.errors import (
 from kbackup.repository._archiver import Archived, Archiver
 from kbackup.repository._backend import CONFIG, Backend
 from kbackup.repository._blobs import BlobCodec
+from kbackup.repository._calendar import Instant
 from kbackup.repository._compression import Compression
 from kbackup.repository._config import load_config, new_config, save_config
 from kbackup.repository._crypto import ScryptParameters, SecretKey
 from kbackup.repository._directory_source import DirectorySource
 from kbackup.repository._directory_target import DirectoryTarget
 from kbackup.repository._documents import Documents
-from kbackup.repository._ids import BlobType
+from kbackup.repository._ids import BlobID, BlobType
 from kbackup.repository._keys import calibrated, open_key, save_key
 from kbackup.repository._local import LocalBackend
 from kbackup.repository._locks import Lock, acquire
 from kbackup.repository._opened import OpenedRepository
 from kbackup.repository._progress import Told, untold
 from kbackup.repository._restorer import Restored, Restorer
+from kbackup.repository._selection import find, find_parent
 from kbackup.repository._snapshots import (
     Snapshot,
     SnapshotSummary,
-    find_parent,
-    find_snapshot,
     list_snapshots,
-    new_snapshot,
     save_snapshot,
 )
 from kbackup.repository._sources import Source, Unreadable
 from kbackup.repository._targets import Target
 from kbackup.repository._times import format_nanoseconds
+from kbackup.repository._users import user_name
 
 _PROGRAM = "kbackup"
+_NO_TREE = BlobID(b"")
 
 Place: TypeAlias = Path | str | Backend
 """A directory, or what keeps the files of a repository anywhere else."""
@@ -184,7 +188,7 @@ class Repository:
         *,
         hostname: str = "",
         tags: tuple[str, ...] = (),
-        time_ns: int | None = None,
+        time: datetime | None = None,
         parent: str | None = None,
         read_all: bool = False,
         told: Told = untold,
@@ -198,7 +202,7 @@ class Repository:
             hostname: Instead of this host's name; snapshots of one host and the same
                 paths follow each other.
             tags: Words to find it by.
-            time_ns: When it is to have been: nanoseconds since 1970; None: now.
+            time: When it is to have been, aware; None: now.
             parent: An ID; None: the newest of the same host and paths.
             read_all: Read every file, whatever the parent has.
             told: Told how far this is.
@@ -209,11 +213,15 @@ class Repository:
         """
         if isinstance(source, Path | str):
             source = DirectorySource(source)
-        begun = time.time_ns()
-        draft = new_snapshot(
-            source.paths,
-            time_ns=begun if time_ns is None else time_ns,
-            hostname=hostname,
+        begun = _now()
+        draft = Snapshot(
+            time=begun if time is None else Instant(time),
+            tree=_NO_TREE,
+            paths=source.paths,
+            hostname=hostname or socket.gethostname(),
+            username=user_name(os.getuid()),
+            uid=os.getuid(),
+            gid=os.getgid(),
             tags=tags,
             program_version=_PROGRAM,
         )
@@ -248,7 +256,7 @@ class Repository:
         """
         with self._locked():
             if isinstance(snapshot, str):
-                snapshot = find_snapshot(self._snapshots(), snapshot)
+                snapshot = find(self._snapshots(), snapshot)
             self._opened.refresh_index()
             if isinstance(target, Path | str):
                 target = DirectoryTarget(target)
@@ -290,35 +298,42 @@ class Repository:
 
     def _snapshots(self) -> Snapshots:
         found = list_snapshots(self._opened.documents)
-        return sorted(found, key=lambda snapshot: snapshot.time_ns)
+        return sorted(found, key=attrgetter("time", "id"))
 
 
 def _backend(place: Place) -> Backend:
     return LocalBackend(Path(place)) if isinstance(place, Path | str) else place
 
 
+def _now() -> Instant:
+    """This moment, in the zone of this machine, as restic has it."""
+    return Instant.parse(format_nanoseconds(clock.time_ns()))
+
+
 def _older(known: Snapshots, parent: str | None, draft: Snapshot) -> Snapshot | None:
     """The snapshot whose files need not be read again."""
-    return find_parent(known, draft) if parent is None else find_snapshot(known, parent)
+    if parent is not None:
+        return find(known, parent)
+    return find_parent(known, host=draft.hostname, paths=draft.paths, before=draft.time)
 
 
 def _with_content(
-    draft: Snapshot, archived: Archived, older: Snapshot | None, begun: int
+    draft: Snapshot, archived: Archived, older: Snapshot | None, begun: Instant
 ) -> Snapshot:
     """The snapshot of what was archived."""
     return attrs.evolve(
         draft,
         tree=archived.tree,
-        parent=None if older is None else older.id,
+        parent=older.id if older else None,
         summary=_summary(archived, begun),
     )
 
 
-def _summary(archived: Archived, begun: int) -> SnapshotSummary:
+def _summary(archived: Archived, begun: Instant) -> SnapshotSummary:
     counts, added = archived.counts, archived.added
     return SnapshotSummary(
-        backup_start=format_nanoseconds(begun),
-        backup_end=format_nanoseconds(time.time_ns()),
+        backup_start=begun,
+        backup_end=_now(),
         files_new=counts.files_new,
         files_changed=counts.files_changed,
         files_unmodified=counts.files_unmodified,

@@ -8,16 +8,18 @@ Source: restic ``doc/design.rst``, "Snapshots"; ``internal/data/snapshot.go``.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Annotated, TypeVar
 
 import attrs
 import msgspec
 
 from kbackup._kits.go_json import escaped
-from kbackup.errors import IntegrityError, InvalidSpecError
+from kbackup.errors import IntegrityError, InvalidSpecError, ObjectNotFoundError
 from kbackup.repository._backend import File, FileType
 from kbackup.repository._calendar import Instant
+from kbackup.repository._documents import Documents
 from kbackup.repository._ids import BlobID, SnapshotID, parse_id
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -162,6 +164,24 @@ class Snapshot:
             if tag not in self.tags:
                 return False
         return True
+
+
+def save_snapshot(documents: Documents, snapshot: Snapshot) -> Snapshot:
+    """Write a snapshot, from when on what it needs must stay; return it with its ID."""
+    name = documents.save(FileType.SNAPSHOT, snapshot.to_json())
+    return attrs.evolve(snapshot, id=SnapshotID(name))
+
+
+def list_snapshots(documents: Documents) -> Iterator[Snapshot]:
+    """Yield every snapshot, in no order; one that is removed meanwhile is left out.
+
+    Raises:
+        IntegrityError: One is damaged.
+    """
+    for name, _ in documents.backend.list(FileType.SNAPSHOT):
+        with suppress(ObjectNotFoundError):
+            content = documents.load(FileType.SNAPSHOT, name)
+            yield snapshot_from_json(SnapshotID(name), content)
 
 
 class _SummaryDocument(msgspec.Struct, kw_only=True):

@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -227,16 +227,16 @@ def test_another_host_has_its_own_parent(source, repository):
 def test_snapshots_are_listed_by_time(source, repository):
     """With what was said of them."""
     (source / "file").write_text("x")
-    repository.back_up(based(source), time_ns=2_000_000_000_000_000_000, tags=("b",))
-    repository.back_up(based(source), time_ns=1_000_000_000_123_456_789, tags=("a",))
+    early, late = (datetime(year, 5, 1, tzinfo=UTC) for year in (2001, 2033))
+    repository.back_up(based(source), time=late, tags=("b",))
+    repository.back_up(based(source), time=early, tags=("a",))
 
     found = repository.list()
 
-    assert [(each.tags, each.time_ns) for each in found] == [
-        (("a",), 1_000_000_000_123_456_789),
-        (("b",), 2_000_000_000_000_000_000),
+    assert [(each.tags, each.time.when) for each in found] == [
+        (("a",), early),
+        (("b",), late),
     ]
-    assert found[0].time.year == 2001
 
 
 # --- what is there already --------------------------------------------------------------
@@ -386,7 +386,9 @@ def test_a_beginning_that_two_have(source, repository, tmp_path):
     """They are named."""
     (source / "file").write_text("x")
     for number in range(17):  # of 17 two begin with the same digit
-        repository.back_up(based(source), time_ns=number)
+        repository.back_up(
+            based(source), time=datetime(2024, 5, number + 1, tzinfo=UTC)
+        )
     digits = [each.id.hex()[0] for each in repository.list()]
     twice = next(digit for digit in digits if digits.count(digit) > 1)
 
