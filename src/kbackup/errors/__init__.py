@@ -39,7 +39,7 @@ of a message.
     │   │                          RepositoryNotFoundError (10) · RepositoryExistsError ·
     │   │                          RepositoryLockedError* (11) · WrongPasswordError (12) ·
     │   │                          KeySizeError · UnsupportedFormatError ·
-    │   │                          SnapshotNotFoundError
+    │   │                          SnapshotNotFoundError · KeyNotFoundError
     │   └── IntegrityError         SealBrokenError · BlobMissingError · PackCorruptError
     ├── VolumeError                SnapshotFailedError · NoSnapshotterError ·
     │                              DataMoverError
@@ -114,6 +114,7 @@ from kbackup.errors._plugins import (
 from kbackup.errors._repository import (
     BlobMissingError,
     IntegrityError,
+    KeyNotFoundError,
     KeySizeError,
     PackCorruptError,
     RepositoryError,
@@ -172,6 +173,7 @@ __all__ = [
     "InvalidSpecError",
     "ItemNotFoundError",
     "KBackupError",
+    "KeyNotFoundError",
     "KeySizeError",
     "NoBackupOfScheduleError",
     "NoSnapshotterError",

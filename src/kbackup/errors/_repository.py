@@ -60,6 +60,12 @@ class KeySizeError(RepositoryError):
     fact = "wrong size of a key"
 
 
+class KeyNotFoundError(RepositoryError):
+    """No key file has this ID, or more than one begins so."""
+
+    fact = "no such key"
+
+
 class UnsupportedFormatError(RepositoryError):
     """It was written in a way that this version does not know."""
 

@@ -11,7 +11,9 @@ from kbackup.repository._compression import Compression
 from kbackup.repository._crypto import ScryptParameters
 from kbackup.repository._directory_source import DirectorySource
 from kbackup.repository._directory_target import DirectoryTarget
+from kbackup.repository._keys import KeyInfo
 from kbackup.repository._local import LocalBackend
+from kbackup.repository._locks import LockInfo
 from kbackup.repository._memory import MemoryBackend
 from kbackup.repository._object_store import ObjectStoreBackend
 from kbackup.repository._progress import Progress
@@ -50,7 +52,9 @@ __all__ = [
     "GroupKey",
     "Instant",
     "Item",
+    "KeyInfo",
     "LocalBackend",
+    "LockInfo",
     "MemoryBackend",
     "ObjectStoreBackend",
     "Piece",

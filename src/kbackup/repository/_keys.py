@@ -19,6 +19,7 @@ import msgspec
 from kbackup._kits.times import parse_time
 from kbackup.errors import (
     IntegrityError,
+    KeyNotFoundError,
     KeySizeError,
     ObjectNotFoundError,
     RepositoryError,
@@ -191,6 +192,22 @@ def list_keys(backend: Backend) -> Iterator[KeyInfo]:
             hostname=written.hostname,
             parameters=ScryptParameters(written.N, written.r, written.p),
         )
+
+
+def find_key(backend: Backend, text: str) -> KeyID:
+    """Return the key file whose ID begins so.
+
+    Raises:
+        KeyNotFoundError: There is none, or more than one.
+    """
+    found = [
+        KeyID(name)
+        for name, _ in backend.list(FileType.KEY)
+        if text and name.hex().startswith(text.lower())
+    ]
+    if len(found) != 1:
+        raise KeyNotFoundError(f"key {text[:80]!r}", f"{len(found)} begin so")
+    return found[0]
 
 
 def remove_key(backend: Backend, name: KeyID, *, current: KeyID) -> None:

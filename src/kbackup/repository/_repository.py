@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import socket
 import time as clock
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from operator import attrgetter
@@ -21,6 +21,7 @@ import attrs
 
 from kbackup._kits.workers import CancelToken
 from kbackup.errors import (
+    InvalidSpecError,
     ObjectNotFoundError,
     RepositoryExistsError,
     RepositoryNotFoundError,
@@ -35,10 +36,24 @@ from kbackup.repository._crypto import ScryptParameters, SecretKey
 from kbackup.repository._directory_source import DirectorySource
 from kbackup.repository._directory_target import DirectoryTarget
 from kbackup.repository._documents import Documents
-from kbackup.repository._ids import BlobID, BlobType
-from kbackup.repository._keys import calibrated, open_key, save_key
+from kbackup.repository._ids import BlobID, BlobType, KeyID
+from kbackup.repository._keys import (
+    KeyInfo,
+    calibrated,
+    find_key,
+    list_keys,
+    open_key,
+    remove_key,
+    save_key,
+)
 from kbackup.repository._local import LocalBackend
-from kbackup.repository._locks import Lock, acquire
+from kbackup.repository._locks import (
+    Lock,
+    LockInfo,
+    acquire,
+    list_locks,
+    unlock,
+)
 from kbackup.repository._opened import OpenedRepository
 from kbackup.repository._progress import Told, untold
 from kbackup.repository._restorer import Restored, Restorer
@@ -87,8 +102,10 @@ class Repository:
     Made by `init` or `open`.
     """
 
-    def __init__(self, opened: OpenedRepository, *, lock_patience: timedelta) -> None:
-        self._opened = opened
+    def __init__(
+        self, opened: OpenedRepository, key_id: KeyID, *, lock_patience: timedelta
+    ) -> None:
+        self._opened, self._key_id = opened, key_id
         self._patience = lock_patience
 
     @classmethod
@@ -152,7 +169,8 @@ class Repository:
         backend = _backend(place)
         if not backend.exists(CONFIG):
             raise RepositoryNotFoundError(backend.location)
-        key = open_key(backend, password).master
+        found = open_key(backend, password)
+        key = found.master
         try:
             config = load_config(Documents(backend, key, 1))
         except ObjectNotFoundError as exc:
@@ -165,7 +183,7 @@ class Repository:
             codec=BlobCodec(key, config.version, compression),
             cancel=cancel or CancelToken(),
         )
-        return cls(opened, lock_patience=lock_patience)
+        return cls(opened, found.id, lock_patience=lock_patience)
 
     @property
     def id(self) -> str:
@@ -208,23 +226,14 @@ class Repository:
             told: Told how far this is.
 
         Raises:
+            InvalidSpecError: *time* has no zone.
             RepositoryLockedError: Somebody works in it alone, or the lock was lost.
             StoreError: The backend failed; there is no snapshot, and nothing is damaged.
         """
         if isinstance(source, Path | str):
             source = DirectorySource(source)
         begun = _now()
-        draft = Snapshot(
-            time=begun if time is None else Instant(time),
-            tree=_NO_TREE,
-            paths=source.paths,
-            hostname=hostname or socket.gethostname(),
-            username=user_name(os.getuid()),
-            uid=os.getuid(),
-            gid=os.getgid(),
-            tags=tags,
-            program_version=_PROGRAM,
-        )
+        draft = _draft(source, _moment(time) or begun, hostname, tags)
         with self._locked() as lock:
             older = None if read_all else _older(self._snapshots(), parent, draft)
             archived = self._archived(source, older, told)
@@ -268,6 +277,83 @@ class Repository:
         with self._locked():
             return self._snapshots()
 
+    # --- keys and locks -----------------------------------------------------------------
+
+    def list_keys(self) -> Sequence[KeyInfo]:
+        """Return what each key file tells, the oldest first."""
+        return sorted(list_keys(self._opened.backend), key=attrgetter("created", "id"))
+
+    def add_key(
+        self,
+        password: str,
+        *,
+        hostname: str = "",
+        username: str = "",
+        key_parameters: ScryptParameters | None = None,
+    ) -> KeyID:
+        """Let another password open the repository, too.
+
+        Args:
+            password: The other one.
+            hostname: What the key file says of where it is from; empty: this host.
+            username: Of whom it is; empty: this user.
+            key_parameters: How dear it is to try it; None: half a second here.
+        """
+        with self._locked():
+            return save_key(
+                self._opened.backend,
+                self._opened.key,
+                password,
+                key_parameters or calibrated(),
+                hostname=hostname,
+                username=username,
+            )
+
+    def remove_key(self, key: str) -> None:
+        """Take a password its right to open the repository.
+
+        Whoever knew it may have kept the repository's own key: what was saved with that
+        stays open to them.
+
+        Args:
+            key: Its ID, or the beginning of one.
+
+        Raises:
+            KeyNotFoundError: There is none, or more than one begins so.
+            RepositoryError: It is the one that opened this, so that one always stays.
+        """
+        with self._locked(exclusive=True):
+            name = find_key(self._opened.backend, key)
+            remove_key(self._opened.backend, name, current=self._key_id)
+
+    def change_password(
+        self, password: str, *, key_parameters: ScryptParameters | None = None
+    ) -> KeyID:
+        """Put another password in the place of the one that opened this.
+
+        At any moment of a crash one of the two opens the repository.
+        """
+        with self._locked(exclusive=True):
+            backend, old = self._opened.backend, self._key_id
+            parameters = key_parameters or calibrated()
+            new = save_key(backend, self._opened.key, password, parameters)
+            self._key_id = open_key(backend, password, hint=new).id
+            remove_key(backend, old, current=new)
+        return new
+
+    def list_locks(self) -> Sequence[LockInfo]:
+        """Return who works in it."""
+        return list(list_locks(self._opened.documents))
+
+    def unlock(self, *, remove_all: bool = False) -> int:
+        """Remove the locks that nobody holds any more; return how many.
+
+        Args:
+            remove_all: Those of living processes and damaged ones, too: whoever works
+                there may lose what they write.
+        """
+        return len(unlock(self._opened.documents, remove_all=remove_all))
+
     def close(self) -> None:
         """Let go of the backend."""
         self._opened.backend.close()
@@ -303,6 +389,29 @@ class Repository:
 
 def _backend(place: Place) -> Backend:
     return LocalBackend(Path(place)) if isinstance(place, Path | str) else place
+
+
+def _draft(
+    source: Source, moment: Instant, hostname: str, tags: tuple[str, ...]
+) -> Snapshot:
+    """A snapshot of this user that has no tree yet."""
+    return Snapshot(
+        time=moment,
+        tree=_NO_TREE,
+        paths=source.paths,
+        hostname=hostname or socket.gethostname(),
+        username=user_name(os.getuid()),
+        uid=os.getuid(),
+        gid=os.getgid(),
+        tags=tags,
+        program_version=_PROGRAM,
+    )
+
+
+def _moment(time: datetime | None) -> Instant | None:
+    if time is not None and time.tzinfo is None:
+        raise InvalidSpecError([f"the time {time} says no zone"])
+    return None if time is None else Instant(time)
 
 
 def _now() -> Instant:

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,11 +13,15 @@ import pytest
 from kbackup.errors import (
     BlobMissingError,
     IntegrityError,
+    InvalidSpecError,
+    KeyNotFoundError,
+    RepositoryError,
     RepositoryExistsError,
     RepositoryLockedError,
     RepositoryNotFoundError,
     SnapshotNotFoundError,
     StoreFullError,
+    StoreUnavailableError,
     UnsupportedFormatError,
     WrongPasswordError,
 )
@@ -581,6 +586,94 @@ def test_a_damaged_snapshot(source, repository, place):
 
     with pytest.raises(IntegrityError, match=f"snapshot {name.hex()[:8]}: damaged"):
         repository.list()
+
+
+@pytest.mark.parametrize("text", ["", "zz", "0123"])
+def test_a_key_that_is_not_there(repository, text):
+    """Nothing is removed for it."""
+    with pytest.raises(KeyNotFoundError, match="0 begin so"):
+        repository.remove_key(text)
+    assert len(repository.list_keys()) == 1
+
+
+def test_a_time_without_a_zone(repository, source):
+    """Nobody knows when that is."""
+    with pytest.raises(InvalidSpecError, match="says no zone"):
+        repository.back_up(source, time=datetime(2024, 5, 1))  # noqa: DTZ001 - that is it
+
+
+# --- keys and locks ---------------------------------------------------------------------
+
+
+def test_another_password(repository, place):
+    """Both open it, and each can be taken its right, but for the one in use."""
+    name = repository.add_key("neu", username="user", key_parameters=CHEAP)
+    other = Repository.open(place, "neu")
+    (first, _) = repository.list_keys()
+
+    assert other.id == repository.id
+    assert [key.username for key in repository.list_keys() if key.id == name] == [
+        "user"
+    ]
+    with pytest.raises(RepositoryError, match="it is the one in use"):
+        other.remove_key(name.hex())
+    other.remove_key(first.id.hex()[:8])
+    with pytest.raises(WrongPasswordError):
+        Repository.open(place, PASSWORD)
+
+
+def test_a_password_is_changed(repository, place, source, tmp_path):
+    """The new one opens what the old one saved; the old one opens nothing."""
+    (source / "file").write_text("x")
+    repository.back_up(based(source))
+
+    name = repository.change_password("neu", key_parameters=CHEAP)
+    repository.change_password("neuer", key_parameters=CHEAP)
+
+    assert Repository.open(place, "neuer").restore("latest", tmp_path / "t").files == 1
+    assert name not in [key.id for key in repository.list_keys()]
+    for old in (PASSWORD, "neu"):
+        with pytest.raises(WrongPasswordError, match="1 tried"):
+            Repository.open(place, old)
+
+
+@pytest.mark.parametrize("call", range(8))
+def test_a_change_of_password_that_breaks_off(repository, place, call, monkeypatch):
+    """Whatever is the last thing that was written, one of the two opens it."""
+    calls = []
+
+    def breaking(name):
+        real = getattr(place, name)
+
+        def do(*given):
+            calls.append(name)
+            if len(calls) > call:
+                raise StoreUnavailableError("store", "gone")
+            return real(*given)
+
+        monkeypatch.setattr(place, name, do)
+
+    breaking("save")
+    breaking("remove")
+    with suppress(StoreUnavailableError):
+        repository.change_password("neu", key_parameters=CHEAP)
+    monkeypatch.undo()
+
+    opened = []
+    for password in (PASSWORD, "neu"):
+        with suppress(WrongPasswordError):
+            opened.append(Repository.open(place, password))
+    assert opened
+
+
+def test_locks_are_told_and_removed(repository):
+    """Those of living processes only by force."""
+    with repository._locked():
+        (lock,) = repository.list_locks()
+        assert lock.pid == os.getpid()
+        assert repository.unlock() == 0
+        assert repository.unlock(remove_all=True) == 1
+    assert repository.list_locks() == []
 
 
 def test_nothing_of_a_password_is_shown(repository):
