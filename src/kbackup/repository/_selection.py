@@ -89,8 +89,8 @@ def find(
         reason = f"{plural(len(candidates), 'snapshot')} to choose from"
     else:
         # An empty variable of a script shall not mean the only snapshot that there is.
-        prefix = text.lower() or "none"
-        found = [each for each in snapshots if each.id.hex().startswith(prefix)]
+        prefix = text.lower()
+        found = [x for x in snapshots if prefix and x.id.hex().startswith(prefix)]
         digits = max(_SHOWN, len(text) + 2)
         names = sorted(each.id.hex()[:digits] for each in found)
         reason = (
