@@ -17,7 +17,7 @@ from kbackup.repository._locks import LockInfo
 from kbackup.repository._memory import MemoryBackend
 from kbackup.repository._object_store import ObjectStoreBackend
 from kbackup.repository._progress import Progress
-from kbackup.repository._repository import BackUpResult, Repository
+from kbackup.repository._repository import Repository
 from kbackup.repository._restorer import Problem, Restored
 from kbackup.repository._retention import (
     UNLIMITED,
@@ -26,6 +26,7 @@ from kbackup.repository._retention import (
     RetentionPolicy,
     plan_forget,
 )
+from kbackup.repository._saving import BackUpResult
 from kbackup.repository._selection import (
     GroupBy,
     GroupKey,

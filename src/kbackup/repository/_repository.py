@@ -7,17 +7,12 @@ Source: restic ``doc/design.rst``, "Read and Write Ordering".
 
 from __future__ import annotations
 
-import os
-import socket
-import time as clock
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from pathlib import Path
 from typing import Self, TypeAlias
-
-import attrs
 
 from kbackup._kits.workers import CancelToken
 from kbackup.errors import (
@@ -26,17 +21,15 @@ from kbackup.errors import (
     RepositoryExistsError,
     RepositoryNotFoundError,
 )
-from kbackup.repository._archiver import Archived, Archiver
 from kbackup.repository._backend import CONFIG, Backend
 from kbackup.repository._blobs import BlobCodec
-from kbackup.repository._calendar import Instant
 from kbackup.repository._compression import Compression
 from kbackup.repository._config import load_config, new_config, save_config
 from kbackup.repository._crypto import ScryptParameters, SecretKey
 from kbackup.repository._directory_source import DirectorySource
 from kbackup.repository._directory_target import DirectoryTarget
 from kbackup.repository._documents import Documents
-from kbackup.repository._ids import BlobID, BlobType, KeyID
+from kbackup.repository._ids import KeyID
 from kbackup.repository._keys import (
     KeyInfo,
     calibrated,
@@ -57,43 +50,25 @@ from kbackup.repository._locks import (
 from kbackup.repository._opened import OpenedRepository
 from kbackup.repository._progress import Told, untold
 from kbackup.repository._restorer import Restored, Restorer
-from kbackup.repository._selection import find, find_parent
+from kbackup.repository._retention import (
+    ForgetPlan,
+    RetentionPolicy,
+    plan_forget,
+)
+from kbackup.repository._saving import BackUpRequest, BackUpResult, save_source
+from kbackup.repository._selection import HOST_AND_PATHS, GroupBy, SnapshotFilter, find
 from kbackup.repository._snapshots import (
     Snapshot,
-    SnapshotSummary,
     list_snapshots,
-    save_snapshot,
+    remove_snapshot,
 )
-from kbackup.repository._sources import Source, Unreadable
+from kbackup.repository._sources import Source
 from kbackup.repository._targets import Target
-from kbackup.repository._times import format_nanoseconds
-from kbackup.repository._users import user_name
-
-_PROGRAM = "kbackup"
-_NO_TREE = BlobID(b"")
 
 Place: TypeAlias = Path | str | Backend
 """A directory, or what keeps the files of a repository anywhere else."""
 
 Snapshots: TypeAlias = list[Snapshot]
-
-
-@attrs.frozen(kw_only=True)
-class BackUpResult:
-    """What a backup did.
-
-    Attributes:
-        snapshot: What it made.
-        unreadable: What could not be saved; the rest was.
-    """
-
-    snapshot: Snapshot
-    unreadable: tuple[Unreadable, ...]
-
-    @property
-    def exit_code(self) -> int:
-        """What a command line ends with: 0, or 3 where something could not be saved."""
-        return 3 if self.unreadable else 0
 
 
 class Repository:
@@ -232,15 +207,71 @@ class Repository:
         """
         if isinstance(source, Path | str):
             source = DirectorySource(source)
-        begun = _now()
-        draft = _draft(source, _moment(time) or begun, hostname, tags)
+        asked = BackUpRequest(
+            hostname=hostname, tags=tags, time=time, parent=parent, read_all=read_all
+        )
         with self._locked() as lock:
-            older = None if read_all else _older(self._snapshots(), parent, draft)
-            archived = self._archived(source, older, told)
-            snapshot = _with_content(draft, archived, older, begun)
-            lock.check()
-            saved = save_snapshot(self._opened.documents, snapshot)
-        return BackUpResult(snapshot=saved, unreadable=archived.unreadable)
+            known = [] if read_all and parent is None else self._snapshots()
+            self._opened.refresh_index()
+            return save_source(
+                self._opened, source, asked, known=known, check=lock.check, told=told
+            )
+
+    def plan_forget(
+        self,
+        policy: RetentionPolicy,
+        *,
+        filter: SnapshotFilter | None = None,  # noqa: A002
+        group_by: GroupBy = HOST_AND_PATHS,
+        now: datetime | None = None,
+    ) -> ForgetPlan:
+        """Decide which snapshots a policy keeps, series by series; nothing is removed.
+
+        Args:
+            policy: What to keep of each series.
+            filter: Which snapshots it is about; the others stay.
+            group_by: What makes a series.
+            now: Aware; None: this moment.
+
+        Raises:
+            InvalidSpecError: The policy keeps nothing at all.
+        """
+        chosen = filter or SnapshotFilter()
+        found = [each for each in self.list() if chosen.matches(each)]
+        moment = now or datetime.now(UTC)
+        return plan_forget(found, policy, now=moment, group_by=group_by)
+
+    def forget(
+        self, what: ForgetPlan | Sequence[str], *, empty_series: bool = False
+    ) -> Snapshots:
+        """Remove snapshots; what only they need is unused from then on, and stays.
+
+        Args:
+            what: A plan, or IDs or beginnings of such.
+            empty_series: Also where a plan keeps nothing of a series.
+
+        Returns:
+            Those that were removed, the oldest first.
+
+        Raises:
+            InvalidSpecError: The plan keeps nothing of a series; nothing was removed.
+            SnapshotNotFoundError: One is not there; nothing was removed.
+            RepositoryLockedError: Somebody else works in it.
+        """
+        if isinstance(what, ForgetPlan) and what.emptied and not empty_series:
+            names = "; ".join(map(str, what.emptied))
+            raise InvalidSpecError([f"nothing would be kept of {names}"])
+        with self._locked(exclusive=True) as lock:
+            known = self._snapshots()
+            if isinstance(what, ForgetPlan):
+                gone = {snapshot.id for snapshot in what.remove}
+            else:
+                gone = {find(known, text).id for text in what}
+            removed = [snapshot for snapshot in known if snapshot.id in gone]
+            for snapshot in removed:
+                lock.check()
+                remove_snapshot(self._opened.documents, snapshot)
+        return removed
 
     def restore(
         self,
@@ -377,11 +408,6 @@ class Repository:
         ) as lock:
             yield lock
 
-    def _archived(self, source: Source, older: Snapshot | None, told: Told) -> Archived:
-        self._opened.refresh_index()
-        tree = None if older is None else older.tree
-        return Archiver(self._opened, parent=tree, told=told).run(source)
-
     def _snapshots(self) -> Snapshots:
         found = list_snapshots(self._opened.documents)
         return sorted(found, key=attrgetter("time", "id"))
@@ -389,70 +415,3 @@ class Repository:
 
 def _backend(place: Place) -> Backend:
     return LocalBackend(Path(place)) if isinstance(place, Path | str) else place
-
-
-def _draft(
-    source: Source, moment: Instant, hostname: str, tags: tuple[str, ...]
-) -> Snapshot:
-    """A snapshot of this user that has no tree yet."""
-    return Snapshot(
-        time=moment,
-        tree=_NO_TREE,
-        paths=source.paths,
-        hostname=hostname or socket.gethostname(),
-        username=user_name(os.getuid()),
-        uid=os.getuid(),
-        gid=os.getgid(),
-        tags=tags,
-        program_version=_PROGRAM,
-    )
-
-
-def _moment(time: datetime | None) -> Instant | None:
-    if time is not None and time.tzinfo is None:
-        raise InvalidSpecError([f"the time {time} says no zone"])
-    return None if time is None else Instant(time)
-
-
-def _now() -> Instant:
-    """This moment, in the zone of this machine, as restic has it."""
-    return Instant.parse(format_nanoseconds(clock.time_ns()))
-
-
-def _older(known: Snapshots, parent: str | None, draft: Snapshot) -> Snapshot | None:
-    """The snapshot whose files need not be read again."""
-    if parent is not None:
-        return find(known, parent)
-    return find_parent(known, host=draft.hostname, paths=draft.paths, before=draft.time)
-
-
-def _with_content(
-    draft: Snapshot, archived: Archived, older: Snapshot | None, begun: Instant
-) -> Snapshot:
-    """The snapshot of what was archived."""
-    return attrs.evolve(
-        draft,
-        tree=archived.tree,
-        parent=older.id if older else None,
-        summary=_summary(archived, begun),
-    )
-
-
-def _summary(archived: Archived, begun: Instant) -> SnapshotSummary:
-    counts, added = archived.counts, archived.added
-    return SnapshotSummary(
-        backup_start=begun,
-        backup_end=_now(),
-        files_new=counts.files_new,
-        files_changed=counts.files_changed,
-        files_unmodified=counts.files_unmodified,
-        dirs_new=counts.dirs_new,
-        dirs_changed=counts.dirs_changed,
-        dirs_unmodified=counts.dirs_unmodified,
-        data_blobs=added.blobs[BlobType.DATA],
-        tree_blobs=added.blobs[BlobType.TREE],
-        data_added=added.plain,
-        data_added_packed=added.packed,
-        total_files_processed=counts.files,
-        total_bytes_processed=counts.bytes,
-    )

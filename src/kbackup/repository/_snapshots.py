@@ -172,6 +172,11 @@ def save_snapshot(documents: Documents, snapshot: Snapshot) -> Snapshot:
     return attrs.evolve(snapshot, id=SnapshotID(name))
 
 
+def remove_snapshot(documents: Documents, snapshot: Snapshot) -> None:
+    """Remove a snapshot; of one that is gone nothing is said."""
+    documents.backend.remove(File(FileType.SNAPSHOT, snapshot.id))
+
+
 def list_snapshots(documents: Documents) -> Iterator[Snapshot]:
     """Yield every snapshot, in no order; one that is removed meanwhile is left out.
 

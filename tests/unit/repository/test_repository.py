@@ -31,7 +31,9 @@ from kbackup.repository import (
     FileType,
     MemoryBackend,
     Repository,
+    RetentionPolicy,
     ScryptParameters,
+    SnapshotFilter,
 )
 from kbackup.repository._backend import File
 from odd_tree import make_odd_tree, seen
@@ -600,6 +602,79 @@ def test_a_time_without_a_zone(repository, source):
     """Nobody knows when that is."""
     with pytest.raises(InvalidSpecError, match="says no zone"):
         repository.back_up(source, time=datetime(2024, 5, 1))  # noqa: DTZ001 - that is it
+
+
+# --- forgetting -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def week(source, repository):
+    """Seven snapshots, one of each day."""
+    (source / "file").write_text("x")
+    return [
+        repository.back_up(
+            based(source), time=datetime(2024, 5, day, tzinfo=UTC), tags=("daily",)
+        ).snapshot
+        for day in range(1, 8)
+    ]
+
+
+def test_a_policy_is_planned_and_then_done(repository, week):
+    """What the plan keeps is what is there afterwards."""
+    plan = repository.plan_forget(RetentionPolicy(last=2))
+
+    assert [each.id for each in repository.list()] == [each.id for each in week]
+    removed = repository.forget(plan)
+
+    assert [each.id for each in removed] == [each.id for each in week[:5]]
+    assert [each.id for each in repository.list()] == [each.id for each in week[5:]]
+    assert repository.forget(plan) == []
+
+
+def test_only_what_is_chosen_is_forgotten(repository, week, source):
+    """What a filter leaves out stays."""
+    repository.back_up(based(source), hostname="elsewhere")
+    chosen = SnapshotFilter(hosts=("elsewhere",))
+
+    plan = repository.plan_forget(RetentionPolicy(last=1), filter=chosen)
+
+    assert [each.snapshot.hostname for each in plan.decisions] == ["elsewhere"]
+    assert repository.forget(plan) == []
+
+
+def test_snapshots_are_forgotten_by_name(repository, week, tmp_path):
+    """Those that are left are whole."""
+    removed = repository.forget([week[0].id.hex(), week[1].id.hex()[:12]])
+
+    assert [each.id for each in removed] == [week[0].id, week[1].id]
+    assert len(repository.list()) == 5
+    assert repository.restore("latest", tmp_path / "target").problems == []
+
+
+def test_one_wrong_name_forgets_nothing(repository, week):
+    """All of them are looked up first."""
+    with pytest.raises(SnapshotNotFoundError):
+        repository.forget([week[0].id.hex(), "zz"])
+    assert len(repository.list()) == 7
+
+
+def test_no_series_is_emptied_unasked(repository, week):
+    """A policy that keeps nothing of one is hardly meant."""
+    policy = RetentionPolicy(tags=(("weekly",),))
+    plan = repository.plan_forget(policy)
+
+    with pytest.raises(InvalidSpecError, match="nothing would be kept of host"):
+        repository.forget(plan)
+    assert len(repository.list()) == 7
+    assert len(repository.forget(plan, empty_series=True)) == 7
+    with pytest.raises(InvalidSpecError, match="the policy keeps nothing"):
+        repository.plan_forget(RetentionPolicy())
+
+
+def test_nobody_forgets_beside_others(repository, week, place):
+    """Whoever reads a snapshot has it until they are done."""
+    with repository._locked(), pytest.raises(RepositoryLockedError):
+        Repository.open(place, PASSWORD).forget([week[0].id.hex()])
 
 
 # --- keys and locks ---------------------------------------------------------------------
