@@ -1,0 +1,160 @@
+"""A process that dies at any call of its backend damages nothing that was there.
+
+Each call is counted; the process ends without any clean-up before one of them, or after
+it. Stock restic then checks all of the repository, and the older snapshot is restored.
+"""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from kbackup.repository import DirectorySource, Repository, ScryptParameters
+from odd_tree import seen
+
+CHEAP = ScryptParameters(n=2, r=1, p=1)
+PASSWORD = "geheim"
+DYING = """
+import os, sys
+from datetime import timedelta
+from kbackup.repository import DirectorySource, Repository, _local, _locks
+call, when, verb, place, source, *rest = sys.argv[1:]
+calls = [0]
+_locks._SETTLES = timedelta(0)
+
+def counted(real):
+    def do(*given, **named):
+        calls[0] += 1
+        if calls[0] == int(call) and when == "before":
+            os._exit(9)
+        done = real(*given, **named)
+        if calls[0] == int(call) and when == "after":
+            os._exit(9)
+        return done
+    return do
+
+repository = Repository.open(place, "geheim")
+for name in ("save", "remove", "spool"):
+    setattr(_local.LocalBackend, name, counted(getattr(_local.LocalBackend, name)))
+if verb == "back up":
+    repository.back_up(DirectorySource(source, base=source))
+elif verb == "forget":
+    repository.forget(rest)
+else:
+    from kbackup.repository import ScryptParameters
+    repository.change_password("neu", key_parameters=ScryptParameters(2, 1, 1))
+print(calls[0])
+"""
+
+
+@pytest.fixture
+def restic(need_tool):
+    """Checks a repository with stock restic, every byte of it."""
+    program = need_tool("restic")
+
+    def check(place, password=PASSWORD):
+        done = subprocess.run(
+            [program, "--repo", place, "--no-cache", "check", "--read-data"],
+            env=os.environ | {"RESTIC_PASSWORD": password},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "no errors were found" in done.stdout
+
+    return check
+
+
+@pytest.fixture
+def source(tmp_path):
+    """Some files, large and small."""
+    path = tmp_path / "source"
+    (path / "below").mkdir(parents=True)
+    (path / "large").write_bytes(os.urandom(2 << 20))
+    for number in range(5):
+        (path / "below" / f"{number}").write_bytes(os.urandom(1000))
+    return path
+
+
+@pytest.fixture
+def made(tmp_path, source):
+    """A function that makes a repository with one snapshot."""
+
+    def make(name):
+        place = tmp_path / name
+        with Repository.init(place, PASSWORD, key_parameters=CHEAP) as repository:
+            repository.back_up(DirectorySource(source, base=source))
+        return place
+
+    return make
+
+
+def dying(call, when, verb, place, source, *more):
+    """Run it; return how many calls it made, or None if it died."""
+    done = subprocess.run(
+        [sys.executable, "-c", DYING, str(call), when, verb, place, source, *more],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode in {0, 9}, done.stderr
+    return int(done.stdout) if done.returncode == 0 else None
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("verb", ["back up", "forget"])
+def test_whatever_was_there_stays_whole(  # noqa: PLR0917 - fixtures
+    tmp_path, source, made, restic, verb, when
+):
+    """At each call of a backup, and of forgetting."""
+    expected = seen(source)
+    call, finished = 0, None
+    while finished is None:
+        call += 1
+        place = made(f"repository {call}")
+        more = []
+        if verb == "forget":
+            with Repository.open(place, PASSWORD) as repository:
+                second = repository.back_up(DirectorySource(source, base=source))
+                first = repository.list()[0].id.hex()
+            more = [second.snapshot.id.hex()]
+        else:
+            with Repository.open(place, PASSWORD) as repository:
+                first = repository.list()[0].id.hex()
+        changed = tmp_path / f"source {call}"
+        changed.mkdir()
+        (changed / "new").write_bytes(os.urandom(2 << 20))
+        finished = dying(call, when, verb, place, changed, *more)
+        with Repository.open(place, PASSWORD) as repository:
+            repository.unlock(remove_all=True)
+            target = tmp_path / f"target {call}"
+            assert repository.restore(first, target).problems == []
+        assert seen(target) == expected
+        restic(place)
+    assert finished == call - 1
+    assert finished >= {"back up": 7, "forget": 3}[verb]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_one_of_two_passwords_opens(source, made, restic, when):
+    """At each call of a change of the password."""
+    call, finished = 0, None
+    while finished is None:
+        call += 1
+        place = made(f"repository {call}")
+        finished = dying(call, when, "change password", place, source)
+        opening = []
+        for password in (PASSWORD, "neu"):
+            try:
+                with Repository.open(place, password) as repository:
+                    repository.unlock(remove_all=True)
+            except Exception:  # noqa: BLE001, S112 - whatever: it does not open
+                continue
+            opening.append(password)
+        restic(place, opening[0])
+    assert opening == ["neu"]
+    assert finished >= 4
