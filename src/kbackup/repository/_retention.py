@@ -168,7 +168,7 @@ def plan_forget(
         snapshots: Those that the policy is about, in any order.
         policy: Holds for each series anew.
         group_by: What makes a series.
-        now: Aware. What is later does not move the bounds of the durations back.
+        now: Aware. Durations do not count back from what is later than this.
         unsafe_allow_remove_all: A policy without rules is meant so: nothing stays. For
             snapshots that somebody chose by a filter, never for a whole repository.
 
