@@ -246,5 +246,5 @@ class _Rule:
         if again and not oldest:
             return ""
         self.last = period
-        self.left -= self.left != UNLIMITED
+        self.left -= 1  # from `UNLIMITED` it never comes to zero
         return f"oldest {self.words}" if again else self.words
