@@ -112,6 +112,8 @@ class CalendarDuration:
 
         Counted on the clock of *instant*'s own offset. What no month has runs over into
         the next one: one month before 31 March is 3 March, or 2 March in a leap year.
+        restic counts so too, unless its machine is in that very zone: there a change to
+        summer time in between moves the result by an hour.
         """
         when = instant.when
         months = _MONTHS * (when.year - self.years) + when.month - 1 - self.months

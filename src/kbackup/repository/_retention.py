@@ -168,7 +168,7 @@ def plan_forget(
         snapshots: Those that the policy is about, in any order.
         policy: Holds for each series anew.
         group_by: What makes a series.
-        now: Aware. What is later does not move the bounds of the durations back.
+        now: Aware. Durations do not count back from what is later than this.
         unsafe_allow_remove_all: A policy without rules is meant so: nothing stays. For
             snapshots that somebody chose by a filter, never for a whole repository.
 
@@ -246,5 +246,5 @@ class _Rule:
         if again and not oldest:
             return ""
         self.last = period
-        self.left -= self.left != UNLIMITED
+        self.left -= 1  # from `UNLIMITED` it never comes to zero
         return f"oldest {self.words}" if again else self.words
