@@ -6,6 +6,8 @@ TESTS ?=
 COVERAGE ?=
 
 QUICK := tests/test_*.py tests/unit tests/contract
+# As many processes as cores; which has run out of tests takes some from another.
+PARALLEL := -n auto --dist worksteal
 SLOW := tests/acceptance tests/integration
 # What must be covered whole; all else as pyproject.toml says.
 WHOLE := */kbackup/archive/*,*/kbackup/models/*,*/kbackup/restore/_plan/plan.py,*/kbackup/restore/_plan_entry.py,*/kbackup/restore/_plan/table.py
@@ -23,7 +25,7 @@ test: .venv/.test $(if $(COVERAGE),coverage)
 
 coverage: .venv/.test
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(QUICK)
+	$(BIN)/coverage run -m pytest $(PARALLEL) $(QUICK)
 	$(BIN)/coverage run -m pytest tests/integration/test_*_conformance.py -k simulated
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
@@ -32,7 +34,7 @@ coverage: .venv/.test
 # The lowest versions that pyproject.toml allows do, all of them together.
 test-lowest: build/lowest/.ready
 	build/lowest/bin/kbackup demo
-	build/lowest/bin/python -m pytest $(or $(TESTS),$(QUICK))
+	build/lowest/bin/python -m pytest $(PARALLEL) $(or $(TESTS),$(QUICK))
 
 # What users install, as they do: the built wheel without extras, in a venv of its own.
 test-wheel: .venv/.lint

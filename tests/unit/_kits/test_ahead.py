@@ -27,7 +27,7 @@ def test_the_next_page_is_read_meanwhile():
 
     found = read_ahead(pages())
     assert [next(found) for _ in range(3)] == [1, 2, 3]
-    assert fourth.wait(5)
+    assert fourth.wait(30)
     assert asked == [1, 2, 3, 4]
     assert list(found) == [4, 5, 6]
 

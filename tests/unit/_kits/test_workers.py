@@ -28,7 +28,7 @@ def test_results_come_in_the_order_of_the_items():
 
     def work(item):
         if item == 0:
-            second_done.wait(5)
+            second_done.wait(30)
         else:
             second_done.set()
         return item * 10
@@ -157,7 +157,7 @@ def test_a_timeout_of_the_call_itself_is_no_stuck_call():
         raise TimeoutError("of a socket")
 
     with pytest.raises(TimeoutError, match="of a socket") as caught:
-        call_with_timeout(call, 5)
+        call_with_timeout(call, 30)
 
     assert not isinstance(caught.value, StuckCallError)
 
@@ -221,7 +221,7 @@ def test_a_child_token_with_grace_is_cancelled_later():
 
 def test_calls_one_after_the_other_start_one_thread():
     """Thousands of small calls do not start a thread each."""
-    threads = {call_with_timeout(threading.get_ident, 5) for _ in range(50)}
+    threads = {call_with_timeout(threading.get_ident, 30) for _ in range(50)}
 
     assert len(threads) == 1
     assert threading.get_ident() not in threads
@@ -231,12 +231,12 @@ def test_a_stuck_call_holds_up_no_other():
     """While one call hangs others are made, and its late result reaches nobody."""
     release = threading.Event()
     with pytest.raises(StuckCallError):
-        call_with_timeout(lambda: release.wait(5), 0.01)
+        call_with_timeout(lambda: release.wait(60), 0.01)
 
-    assert call_with_timeout(lambda: "other", 5) == "other"
+    assert call_with_timeout(lambda: "other", 30) == "other"
 
     release.set()
-    assert call_with_timeout(lambda: "later", 5) == "later"
+    assert call_with_timeout(lambda: "later", 30) == "later"
 
 
 def test_a_thread_that_was_idle_for_long_is_replaced():
@@ -249,12 +249,12 @@ def test_a_thread_that_was_idle_for_long_is_replaced():
         return lambda: answers.put(ident)
 
     helpers.submit(call)
-    first = answers.get(timeout=5)
-    first.join(5)
+    first = answers.get(timeout=30)
+    first.join(30)
     helpers.submit(call)
 
     assert not first.is_alive()
-    assert answers.get(timeout=5) is not first
+    assert answers.get(timeout=30) is not first
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
@@ -263,14 +263,14 @@ def test_a_forked_process_makes_its_own_threads():
     code = (
         "import os\n"
         "from kbackup._kits.workers import call_with_timeout\n"
-        "call_with_timeout(int, 5)\n"
+        "call_with_timeout(int, 30)\n"
         "if (child := os.fork()) == 0:\n"
-        "    os._exit(call_with_timeout(lambda: 7, 5))\n"
+        "    os._exit(call_with_timeout(lambda: 7, 30))\n"
         "raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
     )
 
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code], timeout=30, check=False
+        [sys.executable, "-W", "ignore", "-c", code], timeout=120, check=False
     )
 
     assert done.returncode == 7
@@ -284,6 +284,6 @@ def test_a_stuck_thread_does_not_keep_the_interpreter():
         "WorkerPool(1, 't').submit(threading.Event().wait)\n"
     )
 
-    done = subprocess.run([sys.executable, "-c", code], timeout=30, check=False)
+    done = subprocess.run([sys.executable, "-c", code], timeout=120, check=False)
 
     assert done.returncode == 0

@@ -10,6 +10,7 @@ from kbackup.models import (
     LabelSelector,
     well_known,
 )
+from parameter_ids import told
 
 
 def _type(resource, *, group="", namespaced=True, version="v1"):
@@ -81,7 +82,7 @@ CLUSTER = {"persistentvolumes", "clusterroles"}
         ({"included_resources": ["pv"]}, {"persistentvolumes"}),
         ({"included_resources": ["pv"], "included_namespaces": ["shop"]}, set()),
     ],
-    ids=str,
+    ids=told,
 )
 def test_old_filters(spec, expected):
     """Cluster-scoped types come along only for all namespaces or when asked for."""
@@ -121,7 +122,7 @@ def test_old_filters(spec, expected):
             NAMESPACED - {"secrets"},
         ),
     ],
-    ids=str,
+    ids=told,
 )
 def test_filters_by_scope(spec, expected):
     """No cluster include is none but Namespaces, no namespaced include is all."""

@@ -4,6 +4,7 @@ import pytest
 
 from kbackup.backup._references import References, finder_for
 from kbackup.models import GroupResource, ResourceIdentifier
+from parameter_ids import told
 
 RBAC = "rbac.authorization.k8s.io"
 OLD_CLASS = {"volume.beta.kubernetes.io/storage-class": "fast"}
@@ -237,7 +238,7 @@ def _missing(group_resource, item, namespace="shop", stored=()):
             {"services/w/hook"},
         ),
     ],
-    ids=str,
+    ids=told,
 )
 def test_references_of_a_kind(kind, item, expected):
     """Each kind's references that an object cannot do without are found."""

@@ -4,6 +4,7 @@ import pytest
 
 from kbackup.errors import InvalidSpecError
 from kbackup.models import BackupOptions, BackupPhase, LabelSelector
+from parameter_ids import told
 
 SHOP_ITEMS = [
     "configmaps/shop/settings",
@@ -60,7 +61,7 @@ def test_the_whole_cluster(scene):
         ({"excluded_namespaces": ["b*"]}, {"a"}),
         ({"included_namespaces": ["*"]}, {"a", "b1", "b2"}),
     ],
-    ids=str,
+    ids=told,
 )
 def test_namespaces_and_wildcards(scene, spec, expected):
     """Includes and excludes of namespaces take names and wildcards."""

@@ -108,7 +108,7 @@ def fill_until_it_waits(stream):
     writer = threading.Thread(target=fill)
     writer.start()
     seen = -1
-    while seen != len(taken):
+    while not taken or seen != len(taken):
         seen = len(taken)
         writer.join(0.05)
     return writer, taken

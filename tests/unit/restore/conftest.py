@@ -230,7 +230,7 @@ def no_claim_left_open():
     new = [each for each in threading.enumerate() if each not in before]
     claims = [each for each in new if each.name.startswith("kbackup-claim-")]
     for each in claims:
-        each.join(timeout=5)
+        each.join(timeout=30)
     assert not [each.name for each in claims if each.is_alive()]
 
 
