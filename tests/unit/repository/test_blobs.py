@@ -14,7 +14,11 @@ TEXT = b"some text that is said again and again; " * 500
 
 
 @pytest.mark.parametrize("kind", BlobType)
-@pytest.mark.parametrize("plain", [b"", b"x", TEXT, os.urandom(5000)])
+@pytest.mark.parametrize(
+    "plain",
+    [b"", b"x", TEXT, os.urandom(5000)],
+    ids=["nothing", "little", "text", "random"],
+)
 def test_a_blob_comes_back(key, version, kind, plain):
     """Whatever is in it."""
     codec = BlobCodec(key, version)
