@@ -7,6 +7,7 @@ Source: restic ``doc/design.rst``, "Locks".
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import threading
@@ -31,6 +32,8 @@ from kbackup.repository._backend import File, FileType
 from kbackup.repository._documents import Documents
 from kbackup.repository._ids import LockID
 from kbackup.repository._users import user_name
+
+_log = logging.getLogger("kbackup.repository")
 
 STALE_AFTER = timedelta(minutes=30)
 _RENEW_EVERY = timedelta(minutes=5)
@@ -171,7 +174,10 @@ class Lock:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.release()
+        try:
+            self.release()
+        except KBackupError as exc:  # what was done under it is done all the same
+            _log.warning("the lock could not be removed, others wait for it: %s", exc)
 
 
 def acquire(
@@ -281,7 +287,7 @@ def _require_alone(
         elif lock.is_stale(now):
             reason += f", not renewed for {format_duration(STALE_AFTER)}"
         if lock.is_stale(now):
-            hint = "`kbackup repo unlock` removes locks that nobody holds any more"
+            hint = "`Repository.unlock()` removes locks that nobody holds any more"
         raise RepositoryLockedError(documents.backend.location, reason, hint=hint)
 
 

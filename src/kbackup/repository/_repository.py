@@ -21,7 +21,7 @@ from kbackup.errors import (
     RepositoryExistsError,
     RepositoryNotFoundError,
 )
-from kbackup.repository._backend import CONFIG, Backend
+from kbackup.repository._backend import CONFIG, Backend, FileType
 from kbackup.repository._blobs import BlobCodec
 from kbackup.repository._compression import Compression
 from kbackup.repository._config import load_config, new_config, save_config
@@ -103,7 +103,8 @@ class Repository:
             compression: For what this object writes.
 
         Raises:
-            RepositoryExistsError: There is one already; it was not changed.
+            RepositoryExistsError: There is one already, or what one is lost without; it
+                was not changed.
             UnsupportedFormatError: There is no such version.
         """
         config = new_config(version)
@@ -111,6 +112,13 @@ class Repository:
         if backend.exists(CONFIG):
             raise RepositoryExistsError(backend.location)
         backend.create()
+        if any(True for _ in backend.list(FileType.KEY)):
+            raise RepositoryExistsError(
+                backend.location,
+                "it has keys, though no config",
+                hint="if making one was broken off here, remove what is in `keys`; if "
+                "the config was lost, bring it back: without it nothing opens",
+            )
         key = SecretKey.random()
         save_key(backend, key, password, key_parameters or calibrated())
         save_config(Documents(backend, key, version), config)

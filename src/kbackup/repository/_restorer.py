@@ -141,7 +141,7 @@ class Restorer:
 
     def _begin(self, path: bytes, node: Node) -> None:
         """Note what a file lacks; another name of a file is made at the end."""
-        if node.links > 1:
+        if node.links > 1 and node.inode:  # without one nobody knows whose name it is
             first = self._links.setdefault((node.device_id, node.inode), path)
             if first != path:
                 self._second_names.append((path, first))
@@ -183,7 +183,8 @@ class Restorer:
     def _bring(self) -> None:
         """Read what files lack, range by range, on two threads."""
         running: deque[Future[None]] = deque()
-        with WorkerPool(_WORKERS, "kbackup-restore") as pool:
+        pool = WorkerPool(_WORKERS, "kbackup-restore")
+        try:
             for pack, needs in self._ranges():
                 self._repository.cancel.check()
                 while len(running) >= _MOST_WAITING:
@@ -191,6 +192,10 @@ class Restorer:
                 running.append(pool.submit(self._bring_range, pack, needs))
             while running:
                 running.popleft().result()
+        finally:  # nothing is written any more once this ended, however it did
+            for future in running:
+                future.cancel()
+            pool.close()
 
     def _ranges(self) -> Iterator[tuple[PackID, list[_Need]]]:
         """Yield the parts of packs that are read at once."""

@@ -43,13 +43,18 @@ class BlobSaver:
         self._pool = WorkerPool(_WORKERS, "kbackup-blobs")
         self._waiting: deque[Future[None]] = deque()
         self._small: deque[_Small] = deque()
+        self._is_closed = False
         self._claims: dict[tuple[BlobType, bytes], object] = {}
 
     def submit(self, job: Callable[[], None]) -> None:
         """Have something done on one of the threads; waits while others are waiting."""
         while len(self._waiting) >= _MOST_WAITING:
             self._waiting.popleft().result()
-        self._waiting.append(self._pool.submit(job))
+        self._waiting.append(self._pool.submit(self._do, job))
+
+    def _do(self, job: Callable[[], None]) -> None:
+        if not self._is_closed:
+            job()
 
     def wait(self) -> None:
         """Return when all of it is done; raise what went wrong."""
@@ -58,8 +63,12 @@ class BlobSaver:
             self._waiting.popleft().result()
 
     def close(self) -> None:
-        """End the threads."""
-        self._pool.close(wait=False)
+        """End the threads; jobs that did not begin are not done any more.
+
+        Nothing is written after that: whoever called this may release their lock.
+        """
+        self._is_closed = True
+        self._pool.close()
 
     def save(self, kind: BlobType, plain: Bytes) -> BlobID:
         """Save one blob on the calling thread, if it is new; return its name."""

@@ -142,7 +142,7 @@ def test_a_lock_of_a_dead_process(documents):
     with pytest.raises(RepositoryLockedError, match="that process is gone") as caught:
         take(documents)
 
-    assert "repo unlock" in caught.value.hint
+    assert "Repository.unlock()" in caught.value.hint
 
 
 def test_a_lock_that_nobody_renews(documents):
@@ -153,7 +153,7 @@ def test_a_lock_that_nobody_renews(documents):
     with pytest.raises(RepositoryLockedError, match="not renewed for 30m0s") as caught:
         take(documents)
 
-    assert "repo unlock" in caught.value.hint
+    assert "Repository.unlock()" in caught.value.hint
 
 
 def test_unlocking_removes_what_is_stale(documents, backend):
@@ -262,3 +262,15 @@ def test_a_lost_lock_stops_who_holds_it(documents, backend, monkeypatch):
     with pytest.raises(RepositoryLockedError, match="could not be renewed and is lost"):
         lock.check()
     lock.release()
+
+
+def test_a_lock_that_cannot_be_removed(documents, backend, monkeypatch, caplog):
+    """What was done under it is done: that is no error, but told."""
+
+    def fails(*_):
+        raise StoreUnavailableError("locks", "no network")
+
+    with take(documents):
+        monkeypatch.setattr(backend, "remove", fails)
+
+    assert "the lock could not be removed" in caplog.text

@@ -4,12 +4,14 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from kbackup._kits.workers import Cancelled
 from kbackup.errors import (
     BlobMissingError,
     IntegrityError,
@@ -35,7 +37,7 @@ from kbackup.repository import (
     ScryptParameters,
     SnapshotFilter,
 )
-from kbackup.repository._backend import File
+from kbackup.repository._backend import CONFIG, File
 from odd_tree import make_odd_tree, seen
 
 CHEAP = ScryptParameters(n=2, r=1, p=1)
@@ -370,6 +372,62 @@ def test_a_repository_is_made_once(repository, place):
     with pytest.raises(RepositoryExistsError):
         Repository.init(place, "another", key_parameters=CHEAP)
     assert place.files == before
+
+
+def test_keys_without_a_config(repository, place):
+    """Whoever lost a config keeps their keys: nothing is made over them."""
+    place.remove(CONFIG)
+    before = dict(place.files)
+
+    with pytest.raises(RepositoryExistsError, match="it has keys, though no") as caught:
+        Repository.init(place, PASSWORD, key_parameters=CHEAP)
+
+    assert place.files == before
+    assert "bring it back" in caught.value.hint
+
+
+def test_nothing_is_written_after_a_backup_was_stopped(
+    source, place, repository, monkeypatch
+):
+    """Whoever gets the lock next has the repository to themselves."""
+    for number in range(40):
+        (source / f"{number}").write_bytes(os.urandom(1 << 20))
+    cancel = repository._opened.cancel
+    told = []
+
+    def stop(progress):
+        told.append(progress)
+        if len(told) == 3:
+            cancel.cancel()
+
+    with pytest.raises(Cancelled):
+        repository.back_up(based(source), told=stop)
+    before = dict(place.files)
+    time.sleep(0.3)
+
+    assert place.files == before
+    assert list(place.list(FileType.LOCK)) == []
+    assert list(place.list(FileType.SNAPSHOT)) == []
+    assert 3 <= len(told) < 40
+
+
+def test_nothing_is_written_after_a_restore_was_stopped(
+    source, repository, tmp_path, monkeypatch
+):
+    """And what is there by then is gone on with."""
+    for number in range(40):
+        (source / f"{number}").write_bytes(os.urandom(1 << 20))
+    repository.back_up(based(source))
+    cancel = repository._opened.cancel
+
+    with pytest.raises(Cancelled):
+        repository.restore(
+            "latest", tmp_path / "target", told=lambda _: cancel.cancel()
+        )
+    before = seen(tmp_path / "target")
+    time.sleep(0.3)
+
+    assert seen(tmp_path / "target") == before != seen(source)
 
 
 def test_a_version_that_nobody_knows():
