@@ -101,18 +101,41 @@ class BlobCodec:
         Raises:
             IntegrityError: They are others, or cannot be read.
         """
-        what = f"blob {short(blob_id)}"
-        plain = self._plain(sealed, plain_size, what)
-        if hash_of(plain) != blob_id:
-            raise IntegrityError(what, "its bytes are not those of its name")
+        packed = PackedBytes(self.unseal(blob_id, sealed), plain_size)
+        (plain,) = self.inflate_all([(f"blob {short(blob_id)}", packed)])
+        if isinstance(plain, IntegrityError):
+            raise plain
+        self.check(blob_id, plain)
         return plain
 
-    def _plain(self, sealed: Bytes, plain_size: int, what: str) -> Bytes:
-        packed = self._key.unseal(sealed, what)
-        if not plain_size:
-            return packed
-        plain = self._zstd.inflate(packed, plain_size, what)
-        if len(plain) != plain_size:
-            found = f"{len(plain)} bytes instead of {plain_size}"
-            raise IntegrityError(what, found)
-        return plain
+    def unseal(self, blob_id: BlobID, sealed: Bytes) -> Bytes:
+        """Check the seal and decrypt: the first third of `open`; raises `SealBrokenError`."""
+        return self._key.unseal(sealed, f"blob {short(blob_id)}")
+
+    def inflate_all(
+        self, named: list[tuple[str, PackedBytes]]
+    ) -> list[Bytes | IntegrityError]:
+        """Inflate what is compressed: the second third of `open`, for many at once.
+
+        Args:
+            named: How messages name each, and what was unsealed.
+
+        Returns:
+            The plain bytes of each, or what is wrong with it.
+        """
+        opened: list[Bytes | IntegrityError] = [packed.content for _, packed in named]
+        places = [place for place, (_, packed) in enumerate(named) if packed.plain_size]
+        frames = [(named[place][0], *named[place][1]) for place in places]
+        for place, plain in zip(places, self._zstd.inflate_all(frames), strict=True):
+            opened[place] = plain
+        return opened
+
+    def check(self, blob_id: BlobID, plain: Bytes) -> None:
+        """Hold plain bytes against their name: the last third of `open`.
+
+        Raises:
+            IntegrityError: They are others.
+        """
+        if hash_of(plain) != blob_id:
+            what = f"blob {short(blob_id)}"
+            raise IntegrityError(what, "its bytes are not those of its name")

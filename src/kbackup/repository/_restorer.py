@@ -1,37 +1,25 @@
 """A tree into a target: directories first, then what is in files, pack by pack.
 
-Each part of a pack is read once, however many files need what is in it, and each blob is
-checked before a byte of it is written. Owner and times of a directory come last, as its
-files change them. Called by the facade, under a shared lock.
+However many files need a blob, it is read once, and checked before a byte of it is
+written. Owner and times of a directory come last, as its files change them. Called by the
+facade, under a shared lock.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Future
 from functools import partial
-from itertools import groupby
-from operator import attrgetter
 
 import attrs
 
-from kbackup._kits.workers import WorkerPool
-from kbackup.errors import IntegrityError, StoreError
-from kbackup.repository._backend import File, FileType
-from kbackup.repository._ids import BlobID, BlobType, Bytes, PackID
-from kbackup.repository._index import Place
+from kbackup.errors import IntegrityError
+from kbackup.repository._bringing import Bringer, Need
+from kbackup.repository._ids import BlobID, BlobType, Bytes
 from kbackup.repository._nodes import Node, NodeType
 from kbackup.repository._opened import OpenedRepository
 from kbackup.repository._progress import Progress, Told, untold
 from kbackup.repository._targets import Piece, Target
 from kbackup.repository._trees import load_tree
-
-_WORKERS = 2
-_MOST_WAITING = 4  # jobs, each of one range
-_RANGE = 4 << 20  # bytes of a pack that are asked for at once
-_GAP = 256 << 10  # bytes that are rather read for nothing than asked around
 
 
 @attrs.frozen
@@ -74,15 +62,6 @@ class _File:
         self.is_broken = False
 
 
-@attrs.define
-class _Need:
-    """A blob, and everywhere that it is needed."""
-
-    id: BlobID
-    place: Place
-    users: list[tuple[_File, int]] = attrs.field(factory=list)
-
-
 class Restorer:
     """Restores one tree; used once.
 
@@ -96,7 +75,7 @@ class Restorer:
         self, repository: OpenedRepository, target: Target, *, told: Told = untold
     ) -> None:
         self._repository, self._target, self._told = repository, target, told
-        self._needs: dict[BlobID, _Need] = {}
+        self._needs: dict[BlobID, Need] = {}
         self._links: dict[tuple[int, int], bytes] = {}
         self._second_names: list[tuple[bytes, bytes]] = []
         self._directories: list[tuple[bytes, Node]] = []
@@ -163,7 +142,7 @@ class Restorer:
             need = self._needs.get(piece.blob)
             if need is None:
                 place = self._repository.index.find(BlobType.DATA, piece.blob)
-                need = self._needs[piece.blob] = _Need(piece.blob, place)
+                need = self._needs[piece.blob] = Need(piece.blob, place)
             need.users.append((file, piece.offset))
 
     def _pieces(self, node: Node) -> list[Piece]:
@@ -181,62 +160,12 @@ class Restorer:
     # --- what is in it ------------------------------------------------------------------
 
     def _bring(self) -> None:
-        """Read what files lack, range by range, on two threads."""
-        running: deque[Future[None]] = deque()
-        pool = WorkerPool(_WORKERS, "kbackup-restore")
-        try:
-            for pack, needs in self._ranges():
-                self._repository.cancel.check()
-                while len(running) >= _MOST_WAITING:
-                    running.popleft().result()
-                running.append(pool.submit(self._bring_range, pack, needs))
-            while running:
-                running.popleft().result()
-        finally:  # nothing is written any more once this ended, however it did
-            for future in running:
-                future.cancel()
-            pool.close()
+        """Bring what files lack."""
+        bringer = Bringer(self._repository, self._write, self._fail_users)
+        needs, self._needs = self._needs, {}
+        bringer.run(needs.values())
 
-    def _ranges(self) -> Iterator[tuple[PackID, list[_Need]]]:
-        """Yield the parts of packs that are read at once."""
-        needs = sorted(
-            self._needs.values(), key=lambda need: (need.place.pack, need.place.offset)
-        )
-        self._needs.clear()
-        for pack, lying in groupby(needs, key=attrgetter("place.pack")):
-            part: list[_Need] = []
-            for need in lying:
-                if part and not _is_near(part, need):
-                    yield pack, part
-                    part = []
-                part.append(need)
-            yield pack, part
-
-    def _bring_range(self, pack: PackID, needs: list[_Need]) -> None:
-        first, last = needs[0].place, needs[-1].place
-        length = last.offset + last.length - first.offset
-        file = File(FileType.PACK, pack)
-        try:
-            content = memoryview(
-                self._repository.backend.load(file, first.offset, length)
-            )
-        except StoreError as exc:
-            if exc.retryable:
-                raise
-            for need in needs:
-                self._fail_users(need, f"{file}: {exc}")
-            return
-        for need in needs:
-            begins = need.place.offset - first.offset
-            self._bring_blob(need, content[begins : begins + need.place.length])
-
-    def _bring_blob(self, need: _Need, sealed: Bytes) -> None:
-        codec, size = self._repository.codec, need.place.plain_size
-        try:
-            plain = codec.open(need.id, sealed, size)
-        except IntegrityError as exc:
-            self._fail_users(need, str(exc))
-            return
+    def _write(self, need: Need, plain: Bytes) -> None:
         for file, offset in need.users:
             try:
                 self._target.write(file.path, offset, plain)
@@ -278,7 +207,7 @@ class Restorer:
             return False
         return True
 
-    def _fail_users(self, need: _Need, reason: str) -> None:
+    def _fail_users(self, need: Need, reason: str) -> None:
         for file, _ in need.users:
             self._break(file, reason)
             self._count(file, 0)
@@ -292,11 +221,3 @@ class Restorer:
     def _fail(self, path: bytes, reason: str) -> None:
         with self._lock:
             self.done.problems.append(Problem(path, reason))
-
-
-def _is_near(part: list[_Need], need: _Need) -> bool:
-    """Whether a blob is read with those before it."""
-    first, last = part[0].place, part[-1].place
-    gap = need.place.offset - (last.offset + last.length)
-    whole = need.place.offset + need.place.length - first.offset
-    return gap <= _GAP and whole <= _RANGE
