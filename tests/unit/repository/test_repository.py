@@ -829,8 +829,8 @@ def test_the_room_stands_alone():
     assert done.stdout.strip() == ""
 
 
-def test_fifty_thousand_files_in_a_directory(source, repository, tmp_path):
-    """They are saved and come back; here they are a few hundred, of one content."""
+def test_many_files_in_a_directory(source, repository, tmp_path):
+    """Six hundred of them, of few contents: they are saved and come back."""
     for number in range(600):
         (source / f"{number}").write_text("x" * (number % 7))
 
