@@ -84,7 +84,7 @@ class Archiver:
         told: Told = untold,
     ) -> None:
         self._repository, self._index = repository, repository.index
-        self._packer = Packer(repository.documents, repository.key, repository.index)
+        self._packer = Packer(repository.documents, repository.key)
         self._saver = BlobSaver(repository, self._packer)
         self._chunker = Chunker(repository.config.polynomial)
         self._counts = Counts()

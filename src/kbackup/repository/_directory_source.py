@@ -82,21 +82,21 @@ class DirectorySource:
         """Yield all there is; see `Source.walk`."""
         told: set[Path] = set()
         for root in self._roots:
-            for above in reversed(root.relative_to(self._base).parents):
-                if above != Path() and above not in told:
-                    told.add(above)
-                    yield from self._alone(above)
-            yield from self._root(root)
+            try:
+                for above in reversed(root.relative_to(self._base).parents):
+                    if above != Path() and above not in told:
+                        yield self._alone(above)
+                        told.add(above)
+            except OSError as exc:  # without it nothing below it has a place
+                yield Unreadable(os.fsencode(root), _reason(exc))
+            else:
+                yield from self._root(root)
 
-    def _alone(self, above: Path) -> Iterator[Found]:
+    def _alone(self, above: Path) -> Item:
         """The directory that a root lies in: itself, and nothing of what it holds."""
         path = os.fsencode(self._base / above)
-        try:
-            node = node_of(path, os.path.basename(path), os.stat(path))
-        except OSError as exc:
-            yield Unreadable(path, _reason(exc))
-        else:
-            yield Item(os.fsencode(above), node)
+        node = node_of(path, os.path.basename(path), os.stat(path))
+        return Item(os.fsencode(above), node)
 
     def _root(self, root: Path) -> Iterator[Found]:
         path = os.fsencode(root)

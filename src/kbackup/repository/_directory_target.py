@@ -231,7 +231,9 @@ def _require(where: bytes, is_kind: Callable[[int], bool]) -> None:
 
 def _is_zeros(plain: Bytes) -> bool:
     """Whether there is nothing in it; asked of every piece, nearly all of which have."""
-    return plain[0] == plain[-1] == 0 and plain == _ZEROS[: len(plain)]
+    if not plain or plain[0] or plain[-1]:
+        return False
+    return plain == _ZEROS[: len(plain)]
 
 
 def _has(descriptor: int, piece: Piece) -> bool:

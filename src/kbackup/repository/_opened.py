@@ -57,18 +57,18 @@ class OpenedRepository:
     def refresh_index(self) -> int:
         """Load the index files that are new since the last time; return how many.
 
-        What is in files that were removed since stays known: who removes has an
-        exclusive lock, which nobody gets while this repository is used under one.
+        To be called under a lock, and before blobs are looked for. Where a file is gone
+        that was loaded, somebody removed packs, or may have: then all is loaded anew, as
+        what is taken for saved must be there.
 
         Raises:
             IntegrityError: One is damaged.
         """
         with self._loading:
-            names = [
-                IndexID(name)
-                for name, _ in self.backend.list(FileType.INDEX)
-                if name not in self._loaded
-            ]
+            there = {name for name, _ in self.backend.list(FileType.INDEX)}
+            if not self._loaded <= there:
+                self._index, self._loaded = Index(), set()
+            names = [IndexID(name) for name in sorted(there - self._loaded)]
             loaded = map_ordered(
                 self._load_index, names, workers=_LOADERS, name="kbackup-index"
             )

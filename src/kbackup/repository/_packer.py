@@ -23,7 +23,7 @@ from kbackup.repository._blobs import SealedBlob
 from kbackup.repository._crypto import SecretKey
 from kbackup.repository._documents import Documents
 from kbackup.repository._ids import BlobID, BlobType, PackID
-from kbackup.repository._index import MOST_BLOBS, Index, IndexedPack, save_index
+from kbackup.repository._index import MOST_BLOBS, IndexedPack, save_index
 from kbackup.repository._packs import (
     MOST_ENTRIES,
     PACK_SIZE,
@@ -95,15 +95,16 @@ class Added:
 class Packer:
     """Takes sealed blobs from many threads; `flush` makes all of them durable.
 
+    Where they are, others learn from the index files, and so does the next run here:
+    what no file names counts as unused for everybody, and may be removed.
+
     Args:
         documents: Where the index files go.
         key: The repository's own, which seals the headers.
-        index: Learns where each blob is once its pack is durable.
     """
 
-    def __init__(self, documents: Documents, key: SecretKey, index: Index) -> None:
+    def __init__(self, documents: Documents, key: SecretKey) -> None:
         self._documents, self._backend, self._key = documents, documents.backend, key
-        self._index = index
         self._open: dict[BlobType, deque[_OpenPack]] = {t: deque() for t in BlobType}
         self._savers = WorkerPool(_SAVERS, "kbackup-packs")
         self._saving: deque[Future[None]] = deque()
@@ -178,7 +179,6 @@ class Packer:
 
     def _save(self, pack: _OpenPack) -> None:
         indexed = pack.save(self._backend, self._key)
-        self._index.add(indexed)
         with self._lock:
             self._saved.append(indexed)
             waiting = sum(len(each.blobs) for each in self._saved)

@@ -1,7 +1,7 @@
 """Packs: sealed blobs one after the other, and a sealed header that says which.
 
-Pure: from entries to bytes and back. `_packer` writes them, `_check` and `_repair` read
-what no index knows.
+Pure: from entries to bytes and back. `_packer` writes them; a pack tells by itself what is
+in it, also where no index knows.
 Source: restic ``doc/design.rst``, "Pack Format".
 """
 

@@ -14,12 +14,13 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Self, TypeAlias
 
-from kbackup._kits.workers import CancelToken
+from kbackup._kits.workers import Cancelled, CancelToken
 from kbackup.errors import (
     InvalidSpecError,
     ObjectNotFoundError,
     RepositoryExistsError,
     RepositoryNotFoundError,
+    RunCancelledError,
 )
 from kbackup.repository._backend import CONFIG, Backend, FileType
 from kbackup.repository._blobs import BlobCodec
@@ -141,7 +142,7 @@ class Repository:
             password: Of any of its keys.
             compression: For what this object writes, in a repository of version 2.
             lock_patience: For how long to wait while others hold a lock that excludes.
-            cancel: Stops what takes long.
+            cancel: Stops what takes long, which then raises `RunCancelledError`.
 
         Raises:
             RepositoryNotFoundError: There is none.
@@ -219,7 +220,7 @@ class Repository:
             hostname=hostname, tags=tags, time=time, parent=parent, read_all=read_all
         )
         with self._locked() as lock:
-            known = [] if read_all and parent is None else self._snapshots()
+            known = [] if read_all else self._snapshots()
             self._opened.refresh_index()
             return save_source(
                 self._opened, source, asked, known=known, check=lock.check, told=told
@@ -407,14 +408,17 @@ class Repository:
 
     @contextmanager
     def _locked(self, *, exclusive: bool = False) -> Iterator[Lock]:
-        cancel = self._opened.cancel
-        with acquire(
-            self._opened.documents,
-            exclusive=exclusive,
-            patience=self._patience,
-            sleep=cancel.wait,
-        ) as lock:
-            yield lock
+        """Hold a lock; raise `RunCancelledError` where somebody cancelled meanwhile."""
+        try:
+            with acquire(
+                self._opened.documents,
+                exclusive=exclusive,
+                patience=self._patience,
+                sleep=self._opened.cancel.wait,
+            ) as lock:
+                yield lock
+        except Cancelled as exc:
+            raise RunCancelledError(exc.reason) from exc
 
     def _snapshots(self) -> Snapshots:
         found = list_snapshots(self._opened.documents)

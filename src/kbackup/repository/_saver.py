@@ -3,7 +3,7 @@
 A thread takes a large blob through all of it. Of small ones only what does without the
 interpreter's lock goes to the threads, for a whole batch at a time: they would stand in
 each other's way at every step of every blob, and be slower than one alone. Called by the
-archiver and by `_copy`.
+archiver.
 """
 
 from __future__ import annotations

@@ -155,14 +155,22 @@ def test_what_cannot_be_looked_at(source, monkeypatch):
     ]
 
 
-def test_what_lies_above_and_cannot_be_looked_at(source, monkeypatch):
-    """The directories above a path are only looked at."""
-    above = os.fsencode(source.parent)
+def test_what_lies_above_and_cannot_be_looked_at(
+    source, tmp_path, monkeypatch, repository
+):
+    """What is below has no place then, and is named; what lies elsewhere is saved."""
+    (source / "file").write_text("x")
+    (tmp_path / "other").write_text("y")
+    above = os.fsencode(source)
     refuse(monkeypatch, "stat", above, PermissionError(13, "Permission denied"))
 
-    found = list(DirectorySource(source, base=source.parent.parent).walk())
+    result = repository.back_up(
+        DirectorySource(source / "file", tmp_path / "other", base=tmp_path)
+    )
 
-    assert paths(found, Unreadable) == [above]
+    below = os.fsencode(source / "file")
+    assert result.unreadable == (Unreadable(below, "Permission denied"),)
+    assert result.snapshot.summary.files_new == 1
 
 
 @pytest.mark.parametrize("number", [errno.ENOTSUP, errno.EPERM])

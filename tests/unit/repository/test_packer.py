@@ -25,7 +25,7 @@ from kbackup.repository._saver import BlobSaver
 @pytest.fixture
 def packer(opened):
     """A packer of one run."""
-    packer = Packer(opened.documents, opened.key, opened.index)
+    packer = Packer(opened.documents, opened.key)
     yield packer
     packer.close()
 
@@ -138,7 +138,7 @@ def test_nothing_is_saved_twice(opened, packer, saver, backend):
         thread.join()
     packer.flush()
     other = again(opened)
-    second = Packer(other.documents, other.key, other.index)
+    second = Packer(other.documents, other.key)
     BlobSaver(other, second).save(BlobType.DATA, b"7")
     second.flush()
 
@@ -295,6 +295,7 @@ def test_what_was_turned_on_its_way_is_read_again(opened, packer, saver, monkeyp
     """A bit that turns in the network costs a second reading."""
     name = saver.save(BlobType.DATA, b"some bytes")
     packer.flush()
+    opened.refresh_index()
     load, reads = opened.backend.load, []
 
     def sometimes(*given):
@@ -318,6 +319,7 @@ def test_every_flipped_bit_of_a_pack_is_found(opened, packer, saver, backend):
     """Either in its blobs or in its header; by its name in any case."""
     name = saver.save(BlobType.DATA, b"some bytes that matter")
     packer.flush()
+    opened.refresh_index()
     (pack,) = packs(backend)
     file = File(FileType.PACK, pack)
     content = backend.load(file)

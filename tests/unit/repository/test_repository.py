@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from kbackup._kits.workers import Cancelled
 from kbackup.errors import (
     BlobMissingError,
     IntegrityError,
@@ -21,6 +20,7 @@ from kbackup.errors import (
     RepositoryExistsError,
     RepositoryLockedError,
     RepositoryNotFoundError,
+    RunCancelledError,
     SnapshotNotFoundError,
     StoreFullError,
     StoreUnavailableError,
@@ -216,6 +216,44 @@ def test_a_parent_without_its_data_is_read_again(source, repository, place):
     assert again.snapshot.summary.data_blobs == 1
 
 
+def test_what_others_pruned_is_saved_again(source, repository, place, tmp_path):
+    """Whoever keeps a repository open does not count on what is gone since."""
+    (source / "file").write_bytes(os.urandom(1000))
+    snapshot = repository.back_up(based(source)).snapshot
+    other = Repository.open(place, PASSWORD)
+    other.forget([snapshot.id.hex()])
+    for kind in (FileType.INDEX, FileType.PACK):
+        for name, _ in list(place.list(kind)):
+            place.remove(File(kind, name))
+
+    again = repository.back_up(based(source))
+
+    assert again.snapshot.summary.data_blobs == 1
+    assert Repository.open(place, PASSWORD).restore("latest", tmp_path / "t").files == 1
+
+
+def test_what_no_index_names_is_saved_again(
+    source, repository, place, tmp_path, monkeypatch
+):
+    """A pack whose index could not be written is unused for everybody else."""
+    (source / "file").write_bytes(os.urandom(1000))
+    save = place.save
+
+    def full(file, content):
+        if file.type is FileType.INDEX:
+            raise StoreFullError(file.key)
+        save(file, content)
+
+    monkeypatch.setattr(place, "save", full)
+    with pytest.raises(StoreFullError):
+        repository.back_up(based(source))
+    monkeypatch.undo()
+    again = repository.back_up(based(source))
+
+    assert again.snapshot.summary.data_blobs == 1
+    assert Repository.open(place, PASSWORD).restore("latest", tmp_path / "t").files == 1
+
+
 def test_another_host_has_its_own_parent(source, repository):
     """And other paths, too."""
     (source / "file").write_text("x")
@@ -400,7 +438,7 @@ def test_nothing_is_written_after_a_backup_was_stopped(
         if len(told) == 3:
             cancel.cancel()
 
-    with pytest.raises(Cancelled):
+    with pytest.raises(RunCancelledError, match="cancelled"):
         repository.back_up(based(source), told=stop)
     before = dict(place.files)
     time.sleep(0.3)
@@ -420,7 +458,7 @@ def test_nothing_is_written_after_a_restore_was_stopped(
     repository.back_up(based(source))
     cancel = repository._opened.cancel
 
-    with pytest.raises(Cancelled):
+    with pytest.raises(RunCancelledError, match="cancelled"):
         repository.restore(
             "latest", tmp_path / "target", told=lambda _: cancel.cancel()
         )
@@ -588,6 +626,7 @@ def test_a_lost_pack(source, repository, place, tmp_path):
     known = {name for name, _ in place.list(FileType.PACK)}
     (source / "second").write_bytes(os.urandom(1000))
     repository.back_up(based(source))
+    repository._opened.refresh_index()
     for name in known:
         file = File(FileType.PACK, name)
         if any(
@@ -611,6 +650,7 @@ def test_a_damaged_pack(source, repository, place, tmp_path):
     """Not a byte of it is restored, and what was damaged is named."""
     (source / "file").write_bytes(os.urandom(1000))
     result = repository.back_up(based(source))
+    repository._opened.refresh_index()
     index = repository._opened.index
     (blob,) = index.blobs(0)
     file = File(FileType.PACK, index.find(0, blob).pack)
