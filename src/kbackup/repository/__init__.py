@@ -7,8 +7,11 @@ volumes, and by people who have a repository and want to read it.
 
 from kbackup.repository._backend import Backend, File, FileType, Spool
 from kbackup.repository._calendar import CalendarDuration, Instant
+from kbackup.repository._check import CheckResult, Finding
 from kbackup.repository._compression import Compression
+from kbackup.repository._copy import Copied
 from kbackup.repository._crypto import ScryptParameters
+from kbackup.repository._diff import Change, Diff, DiffCount
 from kbackup.repository._directory_source import DirectorySource
 from kbackup.repository._directory_target import DirectoryTarget
 from kbackup.repository._entries import Entry, SnapshotPath
@@ -18,6 +21,13 @@ from kbackup.repository._locks import LockInfo
 from kbackup.repository._memory import MemoryBackend
 from kbackup.repository._object_store import ObjectStoreBackend
 from kbackup.repository._progress import Progress
+from kbackup.repository._prune_plan import (
+    PackCount,
+    PrunePlan,
+    PruneRequest,
+    UnusedLimit,
+)
+from kbackup.repository._repair import RepairedIndex
 from kbackup.repository._repository import Repository
 from kbackup.repository._restorer import Problem, Restored
 from kbackup.repository._retention import (
@@ -35,6 +45,7 @@ from kbackup.repository._selection import (
 )
 from kbackup.repository._snapshots import Snapshot, SnapshotSummary
 from kbackup.repository._sources import Complete, Item, Source, Unreadable
+from kbackup.repository._stats import Stats, StatsMode
 from kbackup.repository._targets import Piece, Target
 
 __all__ = [
@@ -42,14 +53,20 @@ __all__ = [
     "BackUpResult",
     "Backend",
     "CalendarDuration",
+    "Change",
+    "CheckResult",
     "Complete",
     "Compression",
+    "Copied",
     "Decision",
+    "Diff",
+    "DiffCount",
     "DirectorySource",
     "DirectoryTarget",
     "Entry",
     "File",
     "FileType",
+    "Finding",
     "ForgetPlan",
     "GroupBy",
     "GroupKey",
@@ -60,9 +77,13 @@ __all__ = [
     "LockInfo",
     "MemoryBackend",
     "ObjectStoreBackend",
+    "PackCount",
     "Piece",
     "Problem",
     "Progress",
+    "PrunePlan",
+    "PruneRequest",
+    "RepairedIndex",
     "Repository",
     "Restored",
     "RetentionPolicy",
@@ -73,7 +94,10 @@ __all__ = [
     "SnapshotSummary",
     "Source",
     "Spool",
+    "Stats",
+    "StatsMode",
     "Target",
     "Unreadable",
+    "UnusedLimit",
     "plan_forget",
 ]

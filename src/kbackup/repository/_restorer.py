@@ -13,7 +13,7 @@ from functools import partial
 import attrs
 
 from kbackup.errors import IntegrityError
-from kbackup.repository._bringing import Bringer, Need
+from kbackup.repository._bringing import Bringer, Need, Sealed
 from kbackup.repository._ids import BlobID, BlobType, Bytes
 from kbackup.repository._nodes import Node, NodeType
 from kbackup.repository._opened import OpenedRepository
@@ -165,7 +165,7 @@ class Restorer:
         needs, self._needs = self._needs, {}
         bringer.run(needs.values())
 
-    def _write(self, need: Need, plain: Bytes) -> None:
+    def _write(self, need: Need, plain: Bytes, _: Sealed) -> None:
         for file, offset in need.users:
             try:
                 self._target.write(file.path, offset, plain)

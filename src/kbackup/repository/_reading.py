@@ -1,0 +1,160 @@
+"""What is in a repository: listed, compared, restored, checked. A chapter of the facade.
+
+Nothing here writes to the repository, locks apart. Order of reading: snapshots first,
+then the index, so that nothing they need is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from kbackup.repository._access import Access, Snapshots
+from kbackup.repository._check import Checker, CheckResult
+from kbackup.repository._diff import Diff, compare
+from kbackup.repository._directory_target import DirectoryTarget
+from kbackup.repository._entries import Entry, find_directory, walk_tree
+from kbackup.repository._ids import BlobID
+from kbackup.repository._progress import Told, untold
+from kbackup.repository._restorer import Restored, Restorer
+from kbackup.repository._selection import SnapshotFilter, find, split_subfolder
+from kbackup.repository._snapshots import Snapshot
+from kbackup.repository._stats import Stats, StatsMode, count
+from kbackup.repository._subset import Subset
+from kbackup.repository._targets import Target
+
+
+class Reading(Access):
+    """What an opened repository holds."""
+
+    def list(self, filter: SnapshotFilter | None = None) -> Snapshots:  # noqa: A002
+        """Return the snapshots, the oldest first; raises `IntegrityError`.
+
+        Args:
+            filter: Which; None: all.
+        """
+        with self._locked():
+            return self._meant((), filter)
+
+    def ls(self, snapshot: str | Snapshot) -> Iterator[Entry]:
+        """Yield what is in a snapshot, a directory before what lies in it.
+
+        Until all of it was taken, or the iterator is closed, a lock is held.
+
+        Args:
+            snapshot: One of `list`, an ID, the beginning of one, or ``latest``; as a text
+                also ``ID:directory``, for what lies in that.
+
+        Raises:
+            SnapshotNotFoundError: There is none of that name.
+            PathNotFoundError: It has no such directory.
+            IntegrityError: A tree is damaged.
+        """
+        with self._locked():
+            yield from walk_tree(self._opened, self._tree(snapshot))
+
+    def diff(
+        self,
+        older: str | Snapshot,
+        newer: str | Snapshot,
+        *,
+        metadata: bool = False,
+    ) -> Diff:
+        """Hold two snapshots against each other.
+
+        Args:
+            older: As `ls` takes it.
+            newer: Another one.
+            metadata: Whether another owner, mode or time is a change, too.
+
+        Raises:
+            SnapshotNotFoundError: There is none of that name.
+            PathNotFoundError: It has no such directory.
+            IntegrityError: A tree is damaged.
+        """
+        with self._locked():
+            first, second = self._tree(older), self._tree(newer)
+            return compare(self._opened, first, second, metadata=metadata)
+
+    def stats(
+        self,
+        mode: StatsMode | str = StatsMode.RESTORE_SIZE,
+        *,
+        snapshots: Sequence[str | Snapshot] = (),
+        filter: SnapshotFilter | None = None,  # noqa: A002
+    ) -> Stats:
+        """Count what snapshots hold, or what they take.
+
+        Args:
+            mode: What is counted.
+            snapshots: Which; none: those that *filter* chooses.
+            filter: Which; None: all.
+
+        Raises:
+            InvalidSpecError: There is no such mode.
+            SnapshotNotFoundError: There is none of that name.
+            IntegrityError: A tree is damaged.
+        """
+        mode = StatsMode.parse(mode)
+        with self._locked():
+            meant = self._meant(snapshots, filter)
+            self._opened.refresh_index()
+            return count(self._opened, meant, mode)
+
+    def check(
+        self, *, read_data: bool | str = False, told: Told = untold
+    ) -> CheckResult:
+        """Find out whether everything is there that snapshots need; nothing is changed.
+
+        Args:
+            read_data: Whether every byte is read; as a text, of which packs: one of so
+                many parts (``2/5``), a share (``10%``) or a size (``500M``).
+            told: Told how far this is.
+
+        Raises:
+            InvalidSpecError: *read_data* says no part.
+            RepositoryLockedError: Somebody works in it alone.
+            StoreError: The backend does not answer.
+        """
+        subset = Subset.parse(read_data) if isinstance(read_data, str) else None
+        with self._locked():
+            checker = Checker(self._opened, told=told)
+            return checker.run(Subset() if read_data is True else subset)
+
+    def restore(
+        self,
+        snapshot: str | Snapshot,
+        target: Target | Path | str,
+        *,
+        told: Told = untold,
+    ) -> Restored:
+        """Restore a snapshot.
+
+        What is right in the target already is not written again; nothing is removed.
+
+        Args:
+            snapshot: As `ls` takes it.
+            target: A directory, which is made, or any `Target`.
+            told: Told how far this is.
+
+        Raises:
+            SnapshotNotFoundError: There is none of that name.
+            PathNotFoundError: It has no such directory.
+            IntegrityError: A tree is damaged.
+            OSError: The directory cannot be made.
+        """
+        with self._locked():
+            tree = self._tree(snapshot)
+            if isinstance(target, Path | str):
+                target = DirectoryTarget(target)
+                target.open_root()
+            return Restorer(self._opened, target, told=told).run(tree)
+
+    def _tree(self, snapshot: str | Snapshot) -> BlobID:
+        """Return the tree that is meant; the index is loaded after that."""
+        path = ""
+        if isinstance(snapshot, str):
+            wanted, path = split_subfolder(snapshot)
+            snapshot = find(self._snapshots(), wanted)
+        self._opened.refresh_index()
+        return find_directory(self._opened, snapshot.tree, path)
