@@ -61,7 +61,9 @@ def planned(packs, needed, *, request=None, sizes=None):
     for each in packs:
         index.add(each)
     if sizes is None:
-        sizes = {p.id: sum(b.length for b in p.blobs) + header_size(p.blobs) for p in packs}
+        sizes = {
+            p.id: sum(b.length for b in p.blobs) + header_size(p.blobs) for p in packs
+        }
     trees = {b.id for p in packs for b in p.blobs if b.type is BlobType.TREE}
     data = {number.to_bytes(32, "big") for number in needed}
     reached = Reachable(trees & data, data - trees)
