@@ -11,6 +11,7 @@ from kbackup.repository._compression import Compression
 from kbackup.repository._crypto import ScryptParameters
 from kbackup.repository._directory_source import DirectorySource
 from kbackup.repository._directory_target import DirectoryTarget
+from kbackup.repository._entries import Entry, SnapshotPath
 from kbackup.repository._keys import KeyInfo
 from kbackup.repository._local import LocalBackend
 from kbackup.repository._locks import LockInfo
@@ -46,6 +47,7 @@ __all__ = [
     "Decision",
     "DirectorySource",
     "DirectoryTarget",
+    "Entry",
     "File",
     "FileType",
     "ForgetPlan",
@@ -67,6 +69,7 @@ __all__ = [
     "ScryptParameters",
     "Snapshot",
     "SnapshotFilter",
+    "SnapshotPath",
     "SnapshotSummary",
     "Source",
     "Spool",
