@@ -4,9 +4,11 @@ restic 0.14, which Debian has, loses the bytes of a symlink's target that are no
 is left out of what is compared in its own restores.
 """
 
+import io
 import json
 import os
 import subprocess
+import tarfile
 
 import pytest
 
@@ -17,6 +19,7 @@ from kbackup.repository import (
     Repository,
     ScryptParameters,
 )
+from kbackup.repository._dump import dump
 from odd_tree import make_odd_tree, seen
 
 CHEAP = ScryptParameters(n=2, r=1, p=1)
@@ -254,3 +257,75 @@ def test_keys_of_restic_open_here(restic, place, tmp_path):
     assert Repository.open(place, "neu").id == Repository.open(place, PASSWORD).id
     with pytest.raises(WrongPasswordError, match="2 tried"):
         Repository.open(place, "falsch")
+
+
+NOT_IN_RESTICS = {b"fifo", b"loop", b"null"}  # below the root it leaves them out
+
+
+def members(archive):
+    """What an archive has: name, and of files the content, whatever they are linked to."""
+    with tarfile.open(
+        fileobj=io.BytesIO(archive), encoding="utf-8", errors="surrogateescape"
+    ) as opened:
+        return {
+            os.fsencode(info.name): (
+                info.type,
+                info.mode,
+                info.uid,
+                info.uname,
+                round(info.mtime),  # as restic does
+                opened.extractfile(info).read() if info.isreg() else info.linkname,
+            )
+            for info in opened
+        }
+
+
+@pytest.mark.parametrize("path", ["/", "/directory", "/directory/large"])
+def test_both_dump_the_same(restic, place, source, version, path, target):  # noqa: PLR0917 - fixtures
+    """A file, and an archive, but for what restic has no place for."""
+    (source / "plain").unlink()  # its other name is a link in kbackup's
+    with init(place, version) as repository:
+        saved = repository.back_up(DirectorySource(source, base=source)).snapshot
+        repository._opened.refresh_index()
+        ours = io.BytesIO()
+        dump(repository._opened, saved.tree, path, ours)
+
+    with target.open("wb") as stream:
+        subprocess.run(
+            ["restic", "--repo", place, "--no-cache", "-q", "dump", "latest", path],
+            env=os.environ | {"RESTIC_PASSWORD": PASSWORD},
+            stdout=stream,
+            timeout=300,
+            check=True,
+        )
+    theirs = target.read_bytes()
+
+    if path.endswith("large"):
+        assert ours.getvalue() == theirs
+        return
+    without = NOT_IN_RESTICS | {NO_TEXT}
+    found, expected = members(ours.getvalue()), members(theirs)
+    assert found.keys() == expected.keys()
+    assert {k: v for k, v in found.items() if k not in without} == {
+        k: v for k, v in expected.items() if k not in without
+    }
+
+
+def test_tar_extracts_what_kbackup_dumped(need_tool, place, source, target, version):
+    """With all that a file has beside its content."""
+    os.utime(source / "directory/large", ns=(5, 7))  # GNU tar turns -0.1 into 0.1
+    with init(place, version) as repository:
+        saved = repository.back_up(DirectorySource(source, base=source)).snapshot
+        repository._opened.refresh_index()
+        stream = io.BytesIO()
+        dump(repository._opened, saved.tree, "/", stream)
+
+    target.mkdir()
+    subprocess.run(
+        [need_tool("tar"), "-xp", "--xattrs", "-C", target],
+        input=stream.getvalue(),
+        timeout=300,
+        check=True,
+    )
+
+    assert seen(target) == seen(source)
