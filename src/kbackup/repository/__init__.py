@@ -15,11 +15,13 @@ from kbackup.repository._diff import Change, Diff, DiffCount
 from kbackup.repository._directory_source import DirectorySource
 from kbackup.repository._directory_target import DirectoryTarget
 from kbackup.repository._entries import Entry, SnapshotPath
+from kbackup.repository._excludes import Excludes
 from kbackup.repository._keys import KeyInfo
 from kbackup.repository._local import LocalBackend
 from kbackup.repository._locks import LockInfo
 from kbackup.repository._memory import MemoryBackend
 from kbackup.repository._object_store import ObjectStoreBackend
+from kbackup.repository._patterns import Patterns, read_patterns
 from kbackup.repository._progress import Progress
 from kbackup.repository._prune_plan import (
     PackCount,
@@ -64,6 +66,7 @@ __all__ = [
     "DirectorySource",
     "DirectoryTarget",
     "Entry",
+    "Excludes",
     "File",
     "FileType",
     "Finding",
@@ -78,6 +81,7 @@ __all__ = [
     "MemoryBackend",
     "ObjectStoreBackend",
     "PackCount",
+    "Patterns",
     "Piece",
     "Problem",
     "Progress",
@@ -100,4 +104,5 @@ __all__ = [
     "Unreadable",
     "UnusedLimit",
     "plan_forget",
+    "read_patterns",
 ]
