@@ -16,6 +16,7 @@ from kbackup.repository._directory_source import DirectorySource
 from kbackup.repository._directory_target import DirectoryTarget
 from kbackup.repository._entries import Entry, SnapshotPath
 from kbackup.repository._excludes import Excludes
+from kbackup.repository._find import Match
 from kbackup.repository._keys import KeyInfo
 from kbackup.repository._local import LocalBackend
 from kbackup.repository._locks import LockInfo
@@ -31,7 +32,7 @@ from kbackup.repository._prune_plan import (
 )
 from kbackup.repository._repair import RepairedIndex
 from kbackup.repository._repository import Repository
-from kbackup.repository._restorer import Problem, Restored
+from kbackup.repository._restorer import Problem, Restored, Selection
 from kbackup.repository._retention import (
     UNLIMITED,
     Decision,
@@ -78,6 +79,7 @@ __all__ = [
     "KeyInfo",
     "LocalBackend",
     "LockInfo",
+    "Match",
     "MemoryBackend",
     "ObjectStoreBackend",
     "PackCount",
@@ -92,6 +94,7 @@ __all__ = [
     "Restored",
     "RetentionPolicy",
     "ScryptParameters",
+    "Selection",
     "Snapshot",
     "SnapshotFilter",
     "SnapshotPath",

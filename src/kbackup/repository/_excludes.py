@@ -25,7 +25,7 @@ def _texts(texts: Iterable[str]) -> tuple[str, ...]:
 
 @attrs.frozen(kw_only=True)
 class Excludes:
-    """What is left out; its `selects` is what `DirectorySource` takes.
+    """What a `DirectorySource` leaves out.
 
     What is given to the source itself is saved all the same. Of a directory that is left
     out nothing is saved, also not what a pattern with ``!`` means.
@@ -59,6 +59,11 @@ class Excludes:
     def _(self) -> Sequence[tuple[bytes, bytes]]:
         caches = (_CACHE_TAG,) if self.caches else ()
         return [_tag(text) for text in (*self.if_present, *caches)]
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """All patterns, as a snapshot records them."""
+        return (*self.patterns, *self.ignore_case)
 
     def selects(self, path: bytes, node: Node) -> bool:
         """Tell whether something is saved.

@@ -8,15 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
+from kbackup.errors import InvalidSpecError
 from kbackup.repository._access import Access, Snapshots
 from kbackup.repository._check import Checker, CheckResult
 from kbackup.repository._diff import Diff, compare
 from kbackup.repository._directory_target import DirectoryTarget
-from kbackup.repository._entries import Entry, find_directory, walk_tree
+from kbackup.repository._dump import dump
+from kbackup.repository._entries import (
+    Entry,
+    SnapshotPath,
+    find_directory,
+    walk_tree,
+)
+from kbackup.repository._find import Finder, Match
 from kbackup.repository._ids import BlobID
+from kbackup.repository._patterns import Patterns
 from kbackup.repository._progress import Told, untold
-from kbackup.repository._restorer import Restored, Restorer
+from kbackup.repository._restorer import EVERYTHING, Restored, Restorer, Selection
 from kbackup.repository._selection import SnapshotFilter, find, split_subfolder
 from kbackup.repository._snapshots import Snapshot
 from kbackup.repository._stats import Stats, StatsMode, count
@@ -52,6 +62,70 @@ class Reading(Access):
         """
         with self._locked():
             yield from walk_tree(self._opened, self._tree(snapshot))
+
+    def find(
+        self,
+        *patterns: str,
+        ignore_case: bool = False,
+        snapshots: Sequence[str | Snapshot] = (),
+        filter: SnapshotFilter | None = None,  # noqa: A002
+    ) -> Iterator[Match]:
+        """Yield the paths that match a pattern, of each snapshot in turn, the oldest first.
+
+        Until all of it was taken, or the iterator is closed, a lock is held.
+
+        Args:
+            patterns: As `Excludes` takes them: ``*.sql``, ``/srv/**/data``.
+            ignore_case: Whether ``A`` is ``a``.
+            snapshots: Which; none: those that *filter* chooses.
+            filter: Which; None: all.
+
+        Raises:
+            InvalidSpecError: There is no pattern, or one is none.
+            SnapshotNotFoundError: There is no snapshot of that name.
+            IntegrityError: A tree is damaged.
+        """
+        if not any(patterns):
+            raise InvalidSpecError(["nothing to find: no pattern is given"])
+        wanted = Patterns(patterns, ignore_case=ignore_case)
+        return self._found(wanted, snapshots, filter)
+
+    def _found(
+        self,
+        wanted: Patterns,
+        snapshots: Sequence[str | Snapshot],
+        chosen: SnapshotFilter | None,
+    ) -> Iterator[Match]:
+        with self._locked():
+            meant = self._meant(snapshots, chosen)
+            self._opened.refresh_index()
+            yield from Finder(self._opened, wanted).find(meant)
+
+    def dump(
+        self,
+        snapshot: str | Snapshot,
+        path: SnapshotPath,
+        stream: BinaryIO,
+        *,
+        archive: str = "tar",
+    ) -> None:
+        """Write what lies at a path to a stream: a file as it is, a directory as an archive.
+
+        Args:
+            snapshot: As `ls` takes it.
+            path: A file; or a directory, empty and ``/`` for all there is.
+            stream: Written forward only, and left open.
+            archive: ``tar`` or ``zip``.
+
+        Raises:
+            InvalidSpecError: There is no such archive, or something else lies there.
+            SnapshotNotFoundError: There is none of that name.
+            PathNotFoundError: Nothing lies there.
+            IntegrityError: Something is damaged; what was written is not whole.
+        """
+        with self._locked():
+            tree = self._tree(snapshot)
+            dump(self._opened, tree, path, stream, archive=archive)
 
     def diff(
         self,
@@ -126,15 +200,18 @@ class Reading(Access):
         snapshot: str | Snapshot,
         target: Target | Path | str,
         *,
+        selection: Selection = EVERYTHING,
         told: Told = untold,
     ) -> Restored:
         """Restore a snapshot.
 
-        What is right in the target already is not written again; nothing is removed.
+        What is right in the target already is not written again; nothing is removed
+        unless *selection* says so.
 
         Args:
             snapshot: As `ls` takes it.
             target: A directory, which is made, or any `Target`.
+            selection: What of it, and whether the rest of the target is removed.
             told: Told how far this is.
 
         Raises:
@@ -148,7 +225,8 @@ class Reading(Access):
             if isinstance(target, Path | str):
                 target = DirectoryTarget(target)
                 target.open_root()
-            return Restorer(self._opened, target, told=told).run(tree)
+            restorer = Restorer(self._opened, target, selection=selection, told=told)
+            return restorer.run(tree)
 
     def _tree(self, snapshot: str | Snapshot) -> BlobID:
         """Return the tree that is meant; the index is loaded after that."""

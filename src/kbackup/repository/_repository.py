@@ -14,6 +14,7 @@ from typing import Self, TypeAlias
 
 from kbackup._kits.workers import CancelToken
 from kbackup.errors import (
+    InvalidSpecError,
     ObjectNotFoundError,
     RepositoryExistsError,
     RepositoryNotFoundError,
@@ -25,6 +26,7 @@ from kbackup.repository._config import load_config, new_config, save_config
 from kbackup.repository._crypto import ScryptParameters, SecretKey
 from kbackup.repository._directory_source import DirectorySource
 from kbackup.repository._documents import Documents
+from kbackup.repository._excludes import Excludes
 from kbackup.repository._keyring import Keyring
 from kbackup.repository._keys import calibrated, open_key, save_key
 from kbackup.repository._local import LocalBackend
@@ -154,6 +156,7 @@ class Repository(Reading, Upkeep, Keyring):
         time: datetime | None = None,
         parent: str | None = None,
         read_all: bool = False,
+        excludes: Excludes | None = None,
         told: Told = untold,
     ) -> BackUpResult:
         """Save all there is in a source, and make a snapshot of it.
@@ -168,15 +171,19 @@ class Repository(Reading, Upkeep, Keyring):
             time: When it is to have been, aware; None: now.
             parent: An ID; None: the newest of the same host and paths.
             read_all: Read every file, whatever the parent has.
+            excludes: What is left out, where *source* is a path; a `DirectorySource`
+                takes it itself.
             told: Told how far this is.
 
         Raises:
-            InvalidSpecError: *time* has no zone.
+            InvalidSpecError: *time* has no zone, or *excludes* has nobody to ask it.
             RepositoryLockedError: Somebody works in it alone, or the lock was lost.
             StoreError: The backend failed; there is no snapshot, and nothing is damaged.
         """
         if isinstance(source, Path | str):
-            source = DirectorySource(source)
+            source = DirectorySource(source, excludes=excludes)
+        elif excludes is not None:
+            raise InvalidSpecError(["a source that is no path leaves out by itself"])
         asked = BackUpRequest(
             hostname=hostname, tags=tags, time=time, parent=parent, read_all=read_all
         )

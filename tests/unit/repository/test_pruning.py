@@ -159,7 +159,7 @@ def test_a_pack_that_is_gone_and_needed_ends_it():
     packs = [pack(1, 50), pack(2, 60)]
     sizes = {packs[0].id: 50 + header_size(packs[0].blobs)}
 
-    with pytest.raises(IntegrityError, match="02020202.*nothing was removed"):
+    with pytest.raises(IntegrityError, match=r"02020202.*nothing was removed"):
         planned(packs, [100, 200], sizes=sizes)
 
 
@@ -167,7 +167,7 @@ def test_a_pack_of_another_size_ends_it():
     """It is not what the index says."""
     packs = [pack(1, 50)]
 
-    with pytest.raises(IntegrityError, match="01010101.*nothing was removed"):
+    with pytest.raises(IntegrityError, match=r"01010101.*nothing was removed"):
         planned(packs, [100], sizes={packs[0].id: 51})
 
 
