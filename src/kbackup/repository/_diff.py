@@ -17,7 +17,7 @@ from kbackup.repository._opened import OpenedRepository
 from kbackup.repository._reachable import Reach
 from kbackup.repository._trees import load_tree
 
-_CONTENT = ("type", "size", "content", "linktarget", "linktarget_raw", "device")
+_CONTENT = ("type", "size", "content", "linktarget", "device")
 _METADATA = (
     "mode",
     "mtime",
@@ -164,7 +164,7 @@ class _Comparison:
             kind = "T"
             self._below("-", path, old, self.diff.removed)
             self._below("+", path, new, self.diff.added)
-        elif _differ(_CONTENT, old, new):
+        elif _differ(_CONTENT, old, new) or _has_other_target(old, new):
             kind = "M"
             self.diff.changed_files += new.type == NodeType.FILE
         elif self._metadata and _differ(_METADATA, old, new):
@@ -185,6 +185,12 @@ def _pairs(
 
 def _differ(members: Sequence[str], old: Node, new: Node) -> bool:
     return any(getattr(old, name) != getattr(new, name) for name in members)
+
+
+def _has_other_target(old: Node, new: Node) -> bool:
+    """Whether links lead elsewhere; older programs kept no bytes that are no UTF-8."""
+    raw = (old.linktarget_raw, new.linktarget_raw)
+    return all(raw) and raw[0] != raw[1]
 
 
 def _count_blobs(
