@@ -18,6 +18,8 @@ from kbackup.repository._locks import LockInfo
 from kbackup.repository._memory import MemoryBackend
 from kbackup.repository._object_store import ObjectStoreBackend
 from kbackup.repository._progress import Progress
+from kbackup.repository._raw_source import RawSource
+from kbackup.repository._raw_target import RawTarget
 from kbackup.repository._repository import Repository
 from kbackup.repository._restorer import Problem, Restored
 from kbackup.repository._retention import (
@@ -63,6 +65,8 @@ __all__ = [
     "Piece",
     "Problem",
     "Progress",
+    "RawSource",
+    "RawTarget",
     "Repository",
     "Restored",
     "RetentionPolicy",

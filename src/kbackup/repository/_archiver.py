@@ -186,9 +186,13 @@ class Archiver:
             self._read_small(found, pending)
 
     def _is_unchanged(self, old: Node, new: Node) -> bool:
-        """Whether a file need not be read: it is the parent's, which has all of it."""
+        """Whether a file need not be read: it is the parent's, which has all of it.
+
+        Without an inode nobody knows that it is: a device, or a name in a stream.
+        """
         return (
             old.type == new.type
+            and new.inode != 0
             and old.size == new.size
             and old.inode == new.inode
             and _is_same_time(old.mtime, new.mtime)

@@ -73,13 +73,11 @@ class SparseFile:
         self._is_hole = False
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """Read on, or give zeros; see `Reader.readinto`."""
+        """Read on, up to 8 MiB, or give zeros; see `Reader.readinto`."""
         self._look()
-        view = buffer[: self._left(len(buffer))]
+        view = buffer[: self._left(min(len(buffer), len(ZEROS)))]
         if self._is_hole:
-            view[:] = (
-                _VIEW[: len(view)] if len(view) <= len(ZEROS) else bytes(len(view))
-            )
+            view[:] = _VIEW[: len(view)]
             done = len(view)
         else:
             done = os.preadv(self._descriptor, (view,), self._at)
