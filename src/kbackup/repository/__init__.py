@@ -30,6 +30,8 @@ from kbackup.repository._prune_plan import (
     PruneRequest,
     UnusedLimit,
 )
+from kbackup.repository._raw_source import RawSource
+from kbackup.repository._raw_target import RawTarget
 from kbackup.repository._repair import RepairedIndex
 from kbackup.repository._repository import Repository
 from kbackup.repository._restorer import Problem, Restored, Selection
@@ -89,6 +91,8 @@ __all__ = [
     "Progress",
     "PrunePlan",
     "PruneRequest",
+    "RawSource",
+    "RawTarget",
     "RepairedIndex",
     "Repository",
     "Restored",

@@ -30,12 +30,14 @@ from kbackup.repository._sources import (
     OpenedFile,
     Unreadable,
 )
+from kbackup.repository._sparse import SparseFile, may_have_holes
 from kbackup.repository._times import format_nanoseconds
 from kbackup.repository._users import group_name, user_name
 
 # NONBLOCK: what was a file a moment ago may be a FIFO that nobody writes.
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _UNTOUCHED = getattr(os, "O_NOATIME", 0)  # only of one's own files
+_LARGE = 16 << 20  # bytes: in smaller files it is quicker to read the holes
 _WITH_LINKS = {
     NodeType.FILE,
     NodeType.SYMLINK,
@@ -234,26 +236,37 @@ def _name_of(entry: os.DirEntry[bytes]) -> bytes:
 
 
 def _opener(path: bytes, node: Node) -> Callable[[], OpenedFile] | None:
-    return partial(_OpenedFile, path) if node.type == NodeType.FILE else None
+    return partial(_open_file, path) if node.type == NodeType.FILE else None
 
 
-class _OpenedFile:
-    """A file while it is read; what is none any more is not opened.
-
-    Not `io.FileIO`, which asks the system for twice as much: of small files that counts.
+def _open_file(path: bytes) -> OpenedFile:
+    """Open a file; what is none any more is not opened.
 
     Raises:
         OSError: It is gone, something else, or closed to this user.
     """
+    try:
+        descriptor = os.open(path, _OPEN | _UNTOUCHED)
+    except PermissionError:
+        descriptor = os.open(path, _OPEN)
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no file any more")
+    is_large = status.st_size >= _LARGE
+    if is_large and may_have_holes(status):
+        return SparseFile(descriptor)
+    return _OpenedFile(descriptor)
 
-    def __init__(self, path: bytes) -> None:
-        try:
-            self._descriptor = os.open(path, _OPEN | _UNTOUCHED)
-        except PermissionError:
-            self._descriptor = os.open(path, _OPEN)
-        if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
-            self.close()
-            raise OSError(errno.EINVAL, "it is no file any more")
+
+class _OpenedFile:
+    """A file while it is read.
+
+    Not `io.FileIO`, which asks the system for twice as much: of small files that counts.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
 
     def readinto(self, buffer: memoryview, /) -> int:
         """Read on; see `OpenedFile.readinto`."""
