@@ -18,6 +18,7 @@ from kbackup.repository import (
     DirectorySource,
     Repository,
     ScryptParameters,
+    TarSource,
 )
 from kbackup.repository._dump import dump
 from odd_tree import make_odd_tree, seen
@@ -329,3 +330,25 @@ def test_tar_extracts_what_kbackup_dumped(need_tool, place, source, target, vers
     )
 
     assert seen(target) == seen(source)
+
+
+def test_restic_restores_what_came_from_a_tar(  # noqa: PLR0917 - fixtures
+    need_tool, restic, place, source, target, version
+):
+    """Links, devices, attributes and times that a stream told of."""
+    os.utime(source / "directory/large", ns=(5, 7))  # GNU tar turns -0.1 into 0.1
+    written = subprocess.run(
+        [need_tool("tar"), "-c", "--format=posix", "--xattrs", "-C", source, "."],
+        capture_output=True,
+        timeout=300,
+        check=True,
+    ).stdout
+    with init(place, version) as repository:
+        repository.back_up(TarSource(io.BytesIO(written), paths=["/data"]))
+
+    assert "no errors were found" in restic("check", "--read-data")
+    restic("restore", "latest", "--target", target)
+
+    assert without_links_that_are_no_text(
+        seen(target)
+    ) == without_links_that_are_no_text(seen(source))

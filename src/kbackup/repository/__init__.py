@@ -36,7 +36,17 @@ from kbackup.repository._selection import (
     SnapshotFilter,
 )
 from kbackup.repository._snapshots import Snapshot, SnapshotSummary
-from kbackup.repository._sources import Complete, Item, Source, Unreadable
+from kbackup.repository._sources import (
+    Complete,
+    Dropped,
+    Found,
+    Item,
+    Link,
+    OpenedFile,
+    Source,
+    Unreadable,
+)
+from kbackup.repository._tar_source import TarSource
 from kbackup.repository._targets import Piece, Target
 
 __all__ = [
@@ -49,19 +59,23 @@ __all__ = [
     "Decision",
     "DirectorySource",
     "DirectoryTarget",
+    "Dropped",
     "Entry",
     "File",
     "FileType",
     "ForgetPlan",
+    "Found",
     "GroupBy",
     "GroupKey",
     "Instant",
     "Item",
     "KeyInfo",
+    "Link",
     "LocalBackend",
     "LockInfo",
     "MemoryBackend",
     "ObjectStoreBackend",
+    "OpenedFile",
     "Piece",
     "Problem",
     "Progress",
@@ -77,6 +91,7 @@ __all__ = [
     "SnapshotSummary",
     "Source",
     "Spool",
+    "TarSource",
     "Target",
     "Unreadable",
     "plan_forget",
