@@ -7,21 +7,34 @@ volumes, and by people who have a repository and want to read it.
 
 from kbackup.repository._backend import Backend, File, FileType, Spool
 from kbackup.repository._calendar import CalendarDuration, Instant
+from kbackup.repository._check import CheckResult, Finding
 from kbackup.repository._compression import Compression
+from kbackup.repository._copy import Copied
 from kbackup.repository._crypto import ScryptParameters
+from kbackup.repository._diff import Change, Diff, DiffCount
 from kbackup.repository._directory_source import DirectorySource
 from kbackup.repository._directory_target import DirectoryTarget
 from kbackup.repository._entries import Entry, SnapshotPath
+from kbackup.repository._excludes import Excludes
+from kbackup.repository._find import Match
 from kbackup.repository._keys import KeyInfo
 from kbackup.repository._local import LocalBackend
 from kbackup.repository._locks import LockInfo
 from kbackup.repository._memory import MemoryBackend
 from kbackup.repository._object_store import ObjectStoreBackend
+from kbackup.repository._patterns import Patterns, read_patterns
 from kbackup.repository._progress import Progress
+from kbackup.repository._prune_plan import (
+    PackCount,
+    PrunePlan,
+    PruneRequest,
+    UnusedLimit,
+)
 from kbackup.repository._raw_source import RawSource
 from kbackup.repository._raw_target import RawTarget
+from kbackup.repository._repair import RepairedIndex
 from kbackup.repository._repository import Repository
-from kbackup.repository._restorer import Problem, Restored
+from kbackup.repository._restorer import Problem, Restored, Selection
 from kbackup.repository._retention import (
     UNLIMITED,
     Decision,
@@ -46,6 +59,7 @@ from kbackup.repository._sources import (
     Source,
     Unreadable,
 )
+from kbackup.repository._stats import Stats, StatsMode
 from kbackup.repository._tar_source import TarSource
 from kbackup.repository._targets import Piece, Target
 
@@ -54,15 +68,22 @@ __all__ = [
     "BackUpResult",
     "Backend",
     "CalendarDuration",
+    "Change",
+    "CheckResult",
     "Complete",
     "Compression",
+    "Copied",
     "Decision",
+    "Diff",
+    "DiffCount",
     "DirectorySource",
     "DirectoryTarget",
     "Dropped",
     "Entry",
+    "Excludes",
     "File",
     "FileType",
+    "Finding",
     "ForgetPlan",
     "Found",
     "GroupBy",
@@ -73,26 +94,37 @@ __all__ = [
     "Link",
     "LocalBackend",
     "LockInfo",
+    "Match",
     "MemoryBackend",
     "ObjectStoreBackend",
     "OpenedFile",
+    "PackCount",
+    "Patterns",
     "Piece",
     "Problem",
     "Progress",
+    "PrunePlan",
+    "PruneRequest",
     "RawSource",
     "RawTarget",
+    "RepairedIndex",
     "Repository",
     "Restored",
     "RetentionPolicy",
     "ScryptParameters",
+    "Selection",
     "Snapshot",
     "SnapshotFilter",
     "SnapshotPath",
     "SnapshotSummary",
     "Source",
     "Spool",
+    "Stats",
+    "StatsMode",
     "TarSource",
     "Target",
     "Unreadable",
+    "UnusedLimit",
     "plan_forget",
+    "read_patterns",
 ]

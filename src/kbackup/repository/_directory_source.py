@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from kbackup.errors import InvalidConfigError
+from kbackup.repository._excludes import Excludes
 from kbackup.repository._nodes import (
     ExtendedAttribute,
     Node,
@@ -56,6 +57,7 @@ class DirectorySource:
         base: Names are those from this directory on: the snapshot has nothing of the
             path to it. Everything in *paths* must lie in it, or be it.
         one_file_system: Pass over what is mounted below *paths*.
+        excludes: What is left out, also what lies in it.
         select: Asked for each path as the system has it, with the node: whether it is
             saved, and what lies below it. Without it everything is.
 
@@ -68,6 +70,7 @@ class DirectorySource:
         *paths: Path | str,
         base: Path | str | None = None,
         one_file_system: bool = False,
+        excludes: Excludes | None = None,
         select: Callable[[bytes, Node], bool] | None = None,
     ) -> None:
         if not paths:
@@ -79,7 +82,10 @@ class DirectorySource:
         for root in self._roots:
             if not root.is_relative_to(self._base):
                 raise InvalidConfigError(f"{root} does not lie in {self._base}")
-        self._one_file_system, self._select = one_file_system, select
+        self._one_file_system = one_file_system
+        self.excludes: Sequence[str] = () if excludes is None else excludes.texts
+        asked = (None if excludes is None else excludes.selects, select)
+        self._selects = [each for each in asked if each is not None]
 
     def walk(self) -> Iterator[Found]:
         """Yield all there is; see `Source.walk`."""
@@ -150,7 +156,7 @@ class DirectorySource:
             return None  # removed since it was listed
         except OSError as exc:
             return Unreadable(path, _reason(exc))
-        if self._select is not None and not self._select(path, node):
+        if not all(selects(path, node) for selects in self._selects):
             return None
         below = b"%b/%b" % (inside, name) if inside else name
         return Item(below, node, _opener(path, node))

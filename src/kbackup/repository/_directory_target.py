@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -152,6 +153,22 @@ class DirectoryTarget:
     def leave(self, path: bytes, node: Node) -> None:
         """Restore what a directory has beside its content; see `Target.leave`."""
         self._restore_metadata(self._path(path), node)
+
+    def others(self, path: bytes, names: Collection[bytes]) -> Sequence[bytes]:
+        """Return what a directory has beside these; see `Target.others`."""
+        if path in self._fresh:
+            return ()
+        if path:  # the root itself may be a link
+            _require(self._path(path), stat.S_ISDIR)
+        return sorted(set(os.listdir(self._path(path))).difference(names))
+
+    def remove(self, path: bytes) -> None:
+        """Remove something; see `Target.remove`. Nothing is followed out of it."""
+        where = self._path(path)
+        if stat.S_ISDIR(os.lstat(where).st_mode):
+            shutil.rmtree(where)
+        else:
+            os.unlink(where)
 
     # --- inside -------------------------------------------------------------------------
 

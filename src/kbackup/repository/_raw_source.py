@@ -43,6 +43,7 @@ class RawSource:
     ) -> None:
         where = Path(path).absolute()
         self.paths: Sequence[str] = (str(where),)
+        self.excludes: Sequence[str] = ()
         self._path = os.fsencode(where)
         self._name = os.fsencode(where.name if name is None else name)
         self._size = size

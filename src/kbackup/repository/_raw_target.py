@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -96,6 +96,14 @@ class RawTarget:
         if self._is_new:
             with suppress(FileNotFoundError):
                 os.unlink(self._path)
+
+    def others(self, path: bytes, names: Collection[bytes]) -> Sequence[bytes]:  # noqa: ARG002
+        """Return nothing: there is no directory; see `Target.others`."""
+        return ()
+
+    def remove(self, path: bytes) -> None:  # noqa: ARG002 - of others
+        """Refuse it; see `Target.remove`."""
+        raise OSError(errno.EINVAL, "nothing can be removed from a device")
 
     # --- inside -------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ there is removed unless that was asked for.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple, Protocol
 
 from kbackup.repository._ids import BlobID, Bytes, hash_of
@@ -90,4 +90,16 @@ class Target(Protocol):
 
     def leave(self, path: bytes, node: Node) -> None:
         """End a directory after all that lies in it; raises `OSError`."""
+        ...
+
+    def others(self, path: bytes, names: Collection[bytes]) -> Sequence[bytes]:
+        """Return the names in a directory that are none of *names*.
+
+        Raises:
+            OSError: There is no such directory; a link to one is none.
+        """
+        ...
+
+    def remove(self, path: bytes) -> None:
+        """Remove something, and what lies in it; raises `OSError`."""
         ...
