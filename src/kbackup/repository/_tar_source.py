@@ -90,6 +90,7 @@ class TarSource:
 
     def __init__(self, stream: BinaryIO, *, paths: Sequence[str]) -> None:
         self.paths: Sequence[str] = tuple(paths)
+        self.excludes: Sequence[str] = ()
         self._stream: BinaryIO | None = stream
         self._directories = {b""}
         self._others: set[bytes] = set()
