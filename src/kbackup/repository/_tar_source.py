@@ -39,7 +39,7 @@ from kbackup.repository._times import format_nanoseconds
 _XATTR = "SCHILY.xattr."
 _READ = 64 << 10  # bytes that are asked of the stream at once
 _SECOND = 1_000_000_000
-_MOST_ID = (1 << 32) - 1  # restic reads no larger number of a user or group
+_MOST_NUMBER = (1 << 32) - 1  # of users, groups and devices: restic reads no larger one
 _INODE = (1 << 63) - 1
 _MADE = 0o755
 _HEADERS = {
@@ -289,7 +289,7 @@ def _node(info: tarfile.TarInfo, path: bytes) -> Node:
     """What is recorded of a member; raise `ValueError` where that cannot be."""
     if info.type not in _KINDS:
         raise ValueError(f"it is of the unknown type {info.type!r}")
-    if not (0 <= info.uid <= _MOST_ID and 0 <= info.gid <= _MOST_ID):
+    if not (0 <= info.uid <= _MOST_NUMBER and 0 <= info.gid <= _MOST_NUMBER):
         raise ValueError(f"its owner {info.uid}:{info.gid} is none")
     kind, mode = to_go_mode(_KINDS[info.type] | stat.S_IMODE(info.mode))
     changed = format_nanoseconds(_mtime(info))
@@ -328,11 +328,10 @@ def _mtime(info: tarfile.TarInfo) -> int:
 
 
 def _device(info: tarfile.TarInfo) -> int:
-    try:
-        return os.makedev(info.devmajor, info.devminor)
-    except OverflowError as exc:
-        what = f"{info.devmajor}:{info.devminor}"
-        raise ValueError(f"its device {what} is none") from exc
+    major, minor = info.devmajor, info.devminor
+    if not (0 <= major <= _MOST_NUMBER and 0 <= minor <= _MOST_NUMBER):
+        raise ValueError(f"its device {major}:{minor} is none")
+    return os.makedev(major, minor)
 
 
 def _attributes(info: tarfile.TarInfo) -> Sequence[ExtendedAttribute]:

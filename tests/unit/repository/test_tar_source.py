@@ -59,7 +59,8 @@ def tar(*members, end=True):
     """A stream with these members."""
     parts = []
     for info, content in members:
-        parts.append(info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape"))
+        kind = tarfile.GNU_FORMAT if info.devmajor < 0 else tarfile.PAX_FORMAT
+        parts.append(info.tobuf(kind, "utf-8", "surrogateescape"))
         parts.append(content.ljust(-(-len(content) // 512) * 512, b"\0"))
     return b"".join(parts) + bytes(1024) * end
 
@@ -313,6 +314,8 @@ def test_names_that_lead_elsewhere(repository):
             member("lost", kind=tarfile.LNKTYPE, linkname="nowhere"),
             member("odd", kind=b"Q"),
             member("whose", uid=1 << 40),
+            member("nul", pax_headers={"path": "a\0b"}),
+            member("device", kind=tarfile.CHRTYPE, devmajor=-1),
             member("good", b"3"),
         ),
     )
@@ -325,6 +328,8 @@ def test_names_that_lead_elsewhere(repository):
         b"lost": "it is another name of nowhere, which is not there",
         b"odd": "it is of the unknown type b'Q'",
         b"whose": "its owner 1099511627776:0 is none",
+        b"a\0b": "its name is none",
+        b"device": "its device -1:0 is none",
     }
     assert result.exit_code == 3
 
