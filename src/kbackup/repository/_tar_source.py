@@ -12,12 +12,14 @@ from __future__ import annotations
 import os
 import stat
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from functools import partial
 from typing import IO, BinaryIO, Self
 
 from kbackup.errors import ArchiveCorruptError, InvalidConfigError
+from kbackup.repository._acl import RECORDS, acl_value
 from kbackup.repository._ids import hash_of
 from kbackup.repository._nodes import (
     ExtendedAttribute,
@@ -81,6 +83,8 @@ class TarSource:
     - Hard links get an inode of their own, made of their names; other files have none,
       and are read whatever the parent has: nothing in a tar tells that one is unchanged.
     - The time of the last change of a node is that of its content.
+    - An access control list that names somebody whom this system does not know is told
+      as unreadable; the rest of what has it is saved.
     - A name that is absolute or leads out with ``..`` is not saved but told as unreadable.
 
     Args:
@@ -141,6 +145,8 @@ class TarSource:
             is_file = node.type == NodeType.FILE
             opener = partial(_Member, archive, info) if is_file else None
             yield Item(path, node, opener)
+            for reason in _lost_lists(info):
+                yield Unreadable(path, reason)
 
     def _make_above(self, info: tarfile.TarInfo, path: bytes) -> Iterator[Found]:
         """Yield the directories that something lies in and that did not come yet."""
@@ -335,9 +341,29 @@ def _device(info: tarfile.TarInfo) -> int:
 
 
 def _attributes(info: tarfile.TarInfo) -> Sequence[ExtendedAttribute]:
-    found = [
-        ExtendedAttribute(_text(key.removeprefix(_XATTR)), _bytes(value))
+    found = {
+        _text(key.removeprefix(_XATTR)): _bytes(value)
         for key, value in info.pax_headers.items()
         if key.startswith(_XATTR)
-    ]
-    return found or ()
+    }
+    for name, text in _lists(info).items():
+        with suppress(ValueError):  # told apart
+            found.setdefault(name, acl_value(text))
+    return [ExtendedAttribute(name, value) for name, value in found.items()] or ()
+
+
+def _lists(info: tarfile.TarInfo) -> Mapping[str, str]:
+    """The access control lists of a member, by the name of the attribute."""
+    records = info.pax_headers
+    return {name: records[key] for name, key in RECORDS.items() if key in records}
+
+
+def _lost_lists(info: tarfile.TarInfo) -> Iterator[str]:
+    """Why an access control list is not in what was made of a member."""
+    for name, text in _lists(info).items():
+        if _XATTR + name in info.pax_headers:
+            continue
+        try:
+            acl_value(text)
+        except ValueError as exc:
+            yield str(exc)

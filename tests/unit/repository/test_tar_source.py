@@ -18,6 +18,7 @@ from kbackup.repository import (
     TarSource,
     Unreadable,
 )
+from kbackup.repository._acl import acl_value
 from kbackup.repository._dump import dump
 from kbackup.repository._entries import walk_tree
 from odd_tree import make_odd_tree, seen
@@ -461,6 +462,39 @@ def test_a_link_to_a_file_that_could_not_be_saved(repository, monkeypatch):
         Unreadable(b"a", "Input/output error"),
         Unreadable(b"b", "what it is another name of could not be saved"),
     )
+
+
+def test_access_control_lists(repository):
+    """As a tar of GNU's or restic's has them; whoever is unknown here is told."""
+    known = {
+        "SCHILY.acl.access": "user::rw-,user:7:r--,group::r--,mask::r--,other::---"
+    }
+    lost = {"SCHILY.acl.default": "user:nosuchuser:rwx"}
+    result, nodes = back_up(
+        repository,
+        tar(
+            member("a", b"1", pax_headers=known),
+            member("b", b"2", pax_headers=known | lost),
+            member(
+                "c", pax_headers=lost | {"SCHILY.xattr.system.posix_acl_default": "x"}
+            ),
+        ),
+    )
+
+    for name in (b"a", b"b"):
+        (attribute,) = nodes[name].extended_attributes
+        assert attribute.name == "system.posix_acl_access"
+        assert attribute.value == acl_value(known["SCHILY.acl.access"])
+    assert nodes[b"c"].extended_attributes[0].value == b"x"
+    reason = "its access control list names the unknown 'nosuchuser'"
+    assert unreadable(result) == {b"b": reason}
+    stream = io.BytesIO()
+    dump(repository._opened, result.snapshot.tree, "/", stream)
+    stream.seek(0)
+    with tarfile.open(fileobj=stream) as archive:
+        headers = [info.pax_headers for info in archive]
+    assert headers[0]["SCHILY.acl.access"] == known["SCHILY.acl.access"]
+    assert headers[2]["SCHILY.xattr.system.posix_acl_default"] == "x"
 
 
 def test_attributes_and_devices(repository):
