@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import tarfile
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -23,6 +24,7 @@ from kbackup.repository import (
     TarSource,
     read_patterns,
 )
+from kbackup.repository._acl import acl_value
 from kbackup.repository._dump import dump
 from kbackup.repository._trees import load_tree
 from odd_tree import make_odd_tree, seen
@@ -280,6 +282,7 @@ def members(archive):
                 info.uname,
                 round(info.mtime),  # as restic does
                 opened.extractfile(info).read() if info.isreg() else info.linkname,
+                {k: v for k, v in info.pax_headers.items() if k.startswith("SCHILY")},
             )
             for info in opened
         }
@@ -289,6 +292,11 @@ def members(archive):
 def test_both_dump_the_same(restic, place, source, version, path, target):  # noqa: PLR0917 - fixtures
     """A file, and an archive, but for what restic has no place for."""
     (source / "plain").unlink()  # its other name is a link in kbackup's
+    with suppress(OSError):  # not every file system has them
+        name = "system.posix_acl_access"
+        os.setxattr(
+            source / "directory/same", name, acl_value("u::rw,u:7:r,g::r,m::r,o::")
+        )
     with init(place, version) as repository:
         saved = repository.back_up(DirectorySource(source, base=source)).snapshot
         repository._opened.refresh_index()

@@ -3,7 +3,7 @@
 Called by whoever writes and reads tars. Users and groups are numbers in an attribute; in
 a tar they may be names, too.
 Source: Linux ``include/uapi/linux/posix_acl_xattr.h``; star(5), "SCHILY.acl.access"; the
-texts are those of acl(5), "long text form", with commas, as restic writes them.
+texts are those of acl(5), "long text form", as restic and GNU tar write them.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def acl_text(value: bytes) -> str:
     body = value.removeprefix(_VERSION)
     if len(body) == len(value) or len(body) % _ENTRY.size:
         raise ValueError("it is no access control list")
-    return ",".join(_entry_text(*entry) for entry in _ENTRY.iter_unpack(body))
+    return "".join(_entry_text(*entry) for entry in _ENTRY.iter_unpack(body))
 
 
 def _entry_text(tag: int, rights: int, number: int) -> str:
@@ -55,7 +55,7 @@ def _entry_text(tag: int, rights: int, number: int) -> str:
         raise ValueError(f"an access control list has no entry of the kind {tag}")
     word, has_number = _TAGS[tag]
     shown = "".join(sign if rights & bit else "-" for sign, bit in _RIGHTS)
-    return f"{word}:{number if has_number else ''}:{shown}"
+    return f"{word}:{number if has_number else ''}:{shown}\n"
 
 
 def acl_value(text: str) -> bytes:

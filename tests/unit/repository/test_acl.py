@@ -16,7 +16,7 @@ VALUE = bytes.fromhex(
     "10000700ffffffff"
     "20000000ffffffff"
 )
-TEXT = "user::rw-,user:1001:rw-,group::r--,group:7:--x,mask::rwx,other::---"
+TEXT = "user::rw-\nuser:1001:rw-\ngroup::r--\ngroup:7:--x\nmask::rwx\nother::---\n"
 
 
 def test_the_text_of_an_attribute():
@@ -28,7 +28,7 @@ def test_the_text_of_an_attribute():
     "text",
     [
         TEXT,
-        TEXT.replace(",", "\n") + "\n",
+        TEXT.replace("\n", ",").rstrip(","),
         "u::rw,u:1001:rw,g::r,g:7:x,m::rwx,o::",
         "other::---,mask::rwx,group:7:--x,group::r--,user:1001:rw-,user::rw-",
         TEXT.replace("user:1001:rw-", "user:nosuchuser:rw-:1001"),

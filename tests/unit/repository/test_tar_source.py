@@ -466,9 +466,8 @@ def test_a_link_to_a_file_that_could_not_be_saved(repository, monkeypatch):
 
 def test_access_control_lists(repository):
     """As a tar of GNU's or restic's has them; whoever is unknown here is told."""
-    known = {
-        "SCHILY.acl.access": "user::rw-,user:7:r--,group::r--,mask::r--,other::---"
-    }
+    text = "user::rw-\nuser:7:r--\ngroup::r--\nmask::r--\nother::---\n"
+    known = {"SCHILY.acl.access": text}
     lost = {"SCHILY.acl.default": "user:nosuchuser:rwx"}
     result, nodes = back_up(
         repository,
@@ -484,7 +483,7 @@ def test_access_control_lists(repository):
     for name in (b"a", b"b"):
         (attribute,) = nodes[name].extended_attributes
         assert attribute.name == "system.posix_acl_access"
-        assert attribute.value == acl_value(known["SCHILY.acl.access"])
+        assert attribute.value == acl_value(text)
     assert nodes[b"c"].extended_attributes[0].value == b"x"
     reason = "its access control list names the unknown 'nosuchuser'"
     assert unreadable(result) == {b"b": reason}
@@ -493,7 +492,7 @@ def test_access_control_lists(repository):
     stream.seek(0)
     with tarfile.open(fileobj=stream) as archive:
         headers = [info.pax_headers for info in archive]
-    assert headers[0]["SCHILY.acl.access"] == known["SCHILY.acl.access"]
+    assert headers[0]["SCHILY.acl.access"] == text
     assert headers[2]["SCHILY.xattr.system.posix_acl_default"] == "x"
 
 
