@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import tarfile
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -20,8 +21,10 @@ from kbackup.repository import (
     Excludes,
     Repository,
     ScryptParameters,
+    TarSource,
     read_patterns,
 )
+from kbackup.repository._acl import acl_value
 from kbackup.repository._dump import dump
 from kbackup.repository._trees import load_tree
 from odd_tree import make_odd_tree, seen
@@ -279,6 +282,7 @@ def members(archive):
                 info.uname,
                 round(info.mtime),  # as restic does
                 opened.extractfile(info).read() if info.isreg() else info.linkname,
+                {k: v for k, v in info.pax_headers.items() if k.startswith("SCHILY")},
             )
             for info in opened
         }
@@ -288,6 +292,11 @@ def members(archive):
 def test_both_dump_the_same(restic, place, source, version, path, target):  # noqa: PLR0917 - fixtures
     """A file, and an archive, but for what restic has no place for."""
     (source / "plain").unlink()  # its other name is a link in kbackup's
+    with suppress(OSError):  # not every file system has them
+        name = "system.posix_acl_access"
+        os.setxattr(
+            source / "directory/same", name, acl_value("u::rw,u:7:r,g::r,m::r,o::")
+        )
     with init(place, version) as repository:
         saved = repository.back_up(DirectorySource(source, base=source)).snapshot
         repository._opened.refresh_index()
@@ -333,6 +342,28 @@ def test_tar_extracts_what_kbackup_dumped(need_tool, place, source, target, vers
     )
 
     assert seen(target) == seen(source)
+
+
+def test_restic_restores_what_came_from_a_tar(  # noqa: PLR0917 - fixtures
+    need_tool, restic, place, source, target, version
+):
+    """Links, devices, attributes and times that a stream told of."""
+    os.utime(source / "directory/large", ns=(5, 7))  # GNU tar turns -0.1 into 0.1
+    written = subprocess.run(
+        [need_tool("tar"), "-c", "--format=posix", "--xattrs", "-C", source, "."],
+        capture_output=True,
+        timeout=300,
+        check=True,
+    ).stdout
+    with init(place, version) as repository:
+        repository.back_up(TarSource(io.BytesIO(written), paths=["/data"]))
+
+    assert "no errors were found" in restic("check", "--read-data")
+    restic("restore", "latest", "--target", target)
+
+    assert without_links_that_are_no_text(
+        seen(target)
+    ) == without_links_that_are_no_text(seen(source))
 
 
 # --- what is left out ---------------------------------------------------------------------

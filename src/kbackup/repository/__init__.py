@@ -49,8 +49,18 @@ from kbackup.repository._selection import (
     SnapshotFilter,
 )
 from kbackup.repository._snapshots import Snapshot, SnapshotSummary
-from kbackup.repository._sources import Complete, Item, Source, Unreadable
+from kbackup.repository._sources import (
+    Complete,
+    Dropped,
+    Found,
+    Item,
+    Link,
+    OpenedFile,
+    Source,
+    Unreadable,
+)
 from kbackup.repository._stats import Stats, StatsMode
+from kbackup.repository._tar_source import TarSource
 from kbackup.repository._targets import Piece, Target
 
 __all__ = [
@@ -68,22 +78,26 @@ __all__ = [
     "DiffCount",
     "DirectorySource",
     "DirectoryTarget",
+    "Dropped",
     "Entry",
     "Excludes",
     "File",
     "FileType",
     "Finding",
     "ForgetPlan",
+    "Found",
     "GroupBy",
     "GroupKey",
     "Instant",
     "Item",
     "KeyInfo",
+    "Link",
     "LocalBackend",
     "LockInfo",
     "Match",
     "MemoryBackend",
     "ObjectStoreBackend",
+    "OpenedFile",
     "PackCount",
     "Patterns",
     "Piece",
@@ -107,6 +121,7 @@ __all__ = [
     "Spool",
     "Stats",
     "StatsMode",
+    "TarSource",
     "Target",
     "Unreadable",
     "UnusedLimit",

@@ -19,14 +19,17 @@ from kbackup.repository._chunker import SMALLEST_CHUNK, Chunker, Reader
 from kbackup.repository._counts import Counts
 from kbackup.repository._growing import Directory, GrowingTrees
 from kbackup.repository._ids import BlobID, BlobType, Bytes
-from kbackup.repository._nodes import Node, NodeType
+from kbackup.repository._nodes import Node, NodeType, quote
 from kbackup.repository._opened import OpenedRepository
 from kbackup.repository._packer import Packer
 from kbackup.repository._progress import Progress, Told, untold
 from kbackup.repository._saver import Added, BlobSaver
 from kbackup.repository._sources import (
     Complete,
+    Dropped,
+    Found,
     Item,
+    Link,
     OpenedFile,
     Source,
     Unreadable,
@@ -133,10 +136,14 @@ class Archiver:
             unreadable=tuple(self._unreadable),
         )
 
-    def _take(self, found: Item | Complete | Unreadable) -> None:
+    def _take(self, found: Found) -> None:
         if isinstance(found, Unreadable):
-            with self._lock:
-                self._unreadable.append(found)
+            self._note(found.path, found.reason)
+        elif isinstance(found, Link):
+            self._link(found)
+        elif isinstance(found, Dropped):
+            self._settle()
+            self._above(found.path).nodes.pop(_name(found.path), None)
         elif isinstance(found, Complete):
             self._trees.leave(self._directories.pop(found.path))
         elif found.node.type == NodeType.DIRECTORY:
@@ -150,6 +157,10 @@ class Archiver:
         return self._directories[path.rpartition(b"/")[0]]
 
     def _enter(self, found: Item) -> None:
+        known = self._directories.get(found.path)
+        if known is not None:
+            known.node = found.node
+            return
         above = self._above(found.path)
         old = above.old.get(found.node.name)
         tree = old.tree if old is not None and old.subtree else None
@@ -289,10 +300,41 @@ class Archiver:
 
     def _give_up(self, found: Item, pending: _PendingFile, exc: OSError) -> None:
         """Go on without a file that cannot be read to its end."""
-        reason = exc.strerror or type(exc).__name__
-        with self._lock:
-            self._unreadable.append(Unreadable(found.path, reason))
+        self._note(found.path, exc.strerror or type(exc).__name__)
         self._trees.leave(pending.directory)
+
+    def _note(self, path: bytes, reason: str) -> None:
+        with self._lock:
+            self._unreadable.append(Unreadable(path, reason))
+
+    # --- names that come once more ---------------------------------------------------------
+
+    def _settle(self) -> None:
+        """Wait until everything that was yielded is where it belongs."""
+        if self._small:
+            self._save_small()
+        self._saver.wait()
+
+    def _link(self, found: Link) -> None:
+        """Give what was saved another name."""
+        self._settle()
+        nodes = self._above(found.other).nodes
+        first = nodes.get(_name(found.other))
+        if first is None:
+            self._note(found.path, "what it is another name of could not be saved")
+            return
+        first = replace(first, inode=found.inode, links=found.links)
+        nodes[first.name] = first
+        directory, name = self._above(found.path), _name(found.path)
+        self._trees.expect(directory)
+        self._trees.put(directory, replace(first, quoted_name=quote(name)))
+        if first.type == NodeType.FILE:
+            with self._lock:
+                self._counts.file(first.size, is_new=name not in directory.old)
+
+
+def _name(path: bytes) -> bytes:
+    return path.rpartition(b"/")[2]
 
 
 def _opened(found: Item) -> OpenedFile:

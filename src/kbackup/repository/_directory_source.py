@@ -20,6 +20,7 @@ from kbackup.repository._nodes import (
     ExtendedAttribute,
     Node,
     NodeType,
+    link_target,
     quote,
     to_go_mode,
 )
@@ -172,7 +173,9 @@ def node_of(path: bytes, name: bytes, status: os.stat_result) -> Node:
     kind, mode = to_go_mode(status.st_mode)
     changed = format_nanoseconds(status.st_mtime_ns)
     uid, gid = status.st_uid, status.st_gid
-    target, raw = _target(path) if kind is NodeType.SYMLINK else ("", b"")
+    target, raw = (
+        link_target(os.readlink(path)) if kind is NodeType.SYMLINK else ("", b"")
+    )
     return Node(
         quoted_name=quote(name),
         type=kind,
@@ -194,15 +197,6 @@ def node_of(path: bytes, name: bytes, status: os.stat_result) -> Node:
         device=status.st_rdev if kind in _DEVICES else 0,
         content=[] if kind is NodeType.FILE else None,
     )
-
-
-def _target(path: bytes) -> tuple[str, bytes]:
-    """Return where a symlink points: as a text, and as bytes where it is none."""
-    target = os.readlink(path)
-    try:
-        return target.decode(), b""
-    except UnicodeDecodeError:
-        return target.decode(errors="replace"), target
 
 
 def _attributes(path: bytes) -> Sequence[ExtendedAttribute]:

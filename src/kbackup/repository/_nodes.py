@@ -117,6 +117,14 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
         return BlobID(parse_id(self.subtree))
 
 
+def link_target(target: bytes) -> tuple[str, bytes]:
+    """Return `Node.linktarget` and `Node.linktarget_raw` of a symlink."""
+    try:
+        return target.decode(), b""
+    except UnicodeDecodeError:
+        return target.decode(errors="replace"), target
+
+
 # --- modes ----------------------------------------------------------------------------
 
 _GO_TYPES = {

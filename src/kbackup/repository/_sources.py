@@ -39,6 +39,31 @@ class Item(NamedTuple):
     open: Callable[[], OpenedFile] | None = None
 
 
+class Link(NamedTuple):
+    """Another name of something that was yielded, whose directory is not complete.
+
+    Attributes:
+        path: Where, as of an `Item`.
+        other: The path that was yielded.
+        inode: Of both, from now on.
+        links: How many names there are, of which each but the first one is yielded so.
+    """
+
+    path: bytes
+    other: bytes
+    inode: int
+    links: int
+
+
+class Dropped(NamedTuple):
+    """What was yielded of this path, which is no directory, does not count any more.
+
+    Something else of that name may come next.
+    """
+
+    path: bytes
+
+
 class Complete(NamedTuple):
     """Nothing more will come below this directory."""
 
@@ -57,7 +82,7 @@ class Unreadable(NamedTuple):
     reason: str
 
 
-Found: TypeAlias = Item | Complete | Unreadable
+Found: TypeAlias = Item | Link | Dropped | Complete | Unreadable
 
 
 class Source(Protocol):
@@ -75,6 +100,7 @@ class Source(Protocol):
         """Yield everything once, each directory before what lies in it.
 
         A directory is complete when nothing more comes below it. What is never said to
-        be complete is so at the end.
+        be complete is so at the end; until then it may come again, when it is its newer
+        node that counts.
         """
         ...

@@ -12,12 +12,14 @@ from __future__ import annotations
 import os
 import tarfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import BinaryIO
 
 from kbackup.errors import IntegrityError
+from kbackup.repository._acl import RECORDS, acl_text
 from kbackup.repository._entries import Entry, shown_path
 from kbackup.repository._ids import Bytes
-from kbackup.repository._nodes import Node, NodeType
+from kbackup.repository._nodes import ExtendedAttribute, Node, NodeType
 
 XATTR = "SCHILY.xattr."
 
@@ -120,12 +122,18 @@ def _header(entry: Entry) -> tarfile.TarInfo:
     return info
 
 
+def _attribute(attribute: ExtendedAttribute) -> tuple[str, str]:
+    """Return how a tar has an attribute: an access control list as a text of its own."""
+    value = attribute.value or b""
+    if attribute.name in RECORDS:
+        with suppress(ValueError):  # one that is damaged is an attribute as any other
+            return RECORDS[attribute.name], acl_text(value)
+    return XATTR + attribute.name, text_of(value)
+
+
 def _records(node: Node) -> dict[str, str]:
     """What a header of old has no place for."""
-    records = {
-        XATTR + each.name: text_of(each.value or b"")
-        for each in node.extended_attributes
-    }
+    records = dict(_attribute(each) for each in node.extended_attributes)
     if node.mtime_ns % _SECOND:
         sign = "-" if node.mtime_ns < 0 else ""
         seconds, rest = divmod(abs(node.mtime_ns), _SECOND)

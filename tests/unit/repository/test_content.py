@@ -195,3 +195,11 @@ def test_it_is_stopped(opened, save):
         if thread.name.startswith("kbackup-content"):
             thread.join(timeout=60)
             assert not thread.is_alive()
+
+
+def test_more_pieces_than_are_taken_at_once(opened, save):
+    """Nothing is lost where one part ends and the next one begins."""
+    names = save(b"one", b"two")
+    order = [*names, names[0]] * 1000
+
+    assert b"".join(read_content(opened, order)) == b"onetwoone" * 1000

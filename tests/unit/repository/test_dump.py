@@ -7,6 +7,7 @@ import tarfile
 import zipfile
 
 import pytest
+from msgspec.structs import replace
 
 from kbackup.errors import IntegrityError, InvalidSpecError, PathNotFoundError
 from kbackup.repository import (
@@ -16,8 +17,10 @@ from kbackup.repository import (
     ScryptParameters,
 )
 from kbackup.repository._dump import dump
-from kbackup.repository._entries import find_node, walk_tree
+from kbackup.repository._entries import Entry, find_node, walk_tree
 from kbackup.repository._growing import GrowingTrees
+from kbackup.repository._tar_writer import TarWriter
+from kbackup.repository._zip_writer import ZipWriter
 from odd_tree import make_odd_tree
 
 CHEAP = ScryptParameters(n=2, r=1, p=1)
@@ -106,6 +109,18 @@ def test_an_archive_has_everything(source, saved):
     assert os.fsencode(members[b"broken link"].linkname) == b"nowhere/\xff"
     assert members[b"fifo"].isfifo()
     assert members[b"directory"].isdir()
+
+
+def test_what_an_archive_has_no_kind_for(saved):
+    """A socket, which some programs record, is passed over."""
+    opened, tree = saved
+    socket = replace(find_node(opened, tree, "fifo"), type="socket")
+    for writer in (TarWriter, ZipWriter):
+        stream = Pipe()
+        archive = writer(stream)
+        before = stream.getvalue()
+        archive.add(Entry(b"socket", socket), iter(()))
+        assert stream.getvalue() == before
 
 
 def test_attributes_are_in_an_archive(saved):
