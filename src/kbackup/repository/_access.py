@@ -6,19 +6,20 @@ The facade's chapters build on it: `_reading`, `_upkeep`, `_keyring`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from operator import attrgetter
 from typing import TypeAlias
 
 from kbackup._kits.workers import Cancelled
-from kbackup.errors import RunCancelledError
-from kbackup.repository._ids import KeyID
+from kbackup.errors import ObjectNotFoundError, RunCancelledError
+from kbackup.repository._backend import FileType
+from kbackup.repository._ids import KeyID, SnapshotID
 from kbackup.repository._locks import Lock, acquire, begin
 from kbackup.repository._opened import OpenedRepository
 from kbackup.repository._selection import SnapshotFilter, find
 from kbackup.repository._sharing import SharedPacker
-from kbackup.repository._snapshots import Snapshot, list_snapshots
+from kbackup.repository._snapshots import Snapshot, list_snapshots, load_snapshot
 
 Snapshots: TypeAlias = list[Snapshot]
 
@@ -78,10 +79,26 @@ class Access:
         self, wanted: Sequence[str | Snapshot], chosen: SnapshotFilter | None
     ) -> Snapshots:
         """Return the snapshots that are named; without a name, those that are chosen."""
-        known = self._snapshots()
         if wanted:
             return [
-                each if isinstance(each, Snapshot) else find(known, each, filter=chosen)
+                each if isinstance(each, Snapshot) else self._named(each, chosen)
                 for each in wanted
             ]
+        known = self._snapshots()
         return [each for each in known if chosen is None or chosen.matches(each)]
+
+    def _named(self, text: str, chosen: SnapshotFilter | None = None) -> Snapshot:
+        """Return the snapshot that a text means; raises as `find`.
+
+        By its ID it is found also where another one is damaged.
+        """
+        documents, prefix = self._opened.documents, text.lower()
+        found = [
+            SnapshotID(name)
+            for name, _ in documents.backend.list(FileType.SNAPSHOT)
+            if prefix and name.hex().startswith(prefix)
+        ]
+        if len(found) == 1:
+            with suppress(ObjectNotFoundError):  # removed just now
+                return load_snapshot(documents, found[0])
+        return find(self._snapshots(), text, filter=chosen)

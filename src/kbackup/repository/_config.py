@@ -72,7 +72,7 @@ def load_config(documents: Documents) -> Config:
         written = msgspec.json.decode(documents.load_config(), type=_Written)
         polynomial = int(written.chunker_polynomial, 16)
         config_id = parse_id(written.id)
-    except (ValueError, msgspec.MsgspecError) as exc:
+    except (ValueError, RecursionError, msgspec.MsgspecError) as exc:
         raise IntegrityError(_THING, "it is no config") from exc
     _require_known(written.version)
     if not is_irreducible(polynomial):

@@ -28,6 +28,9 @@ _PRIVATE = 0o600  # until owner and mode are restored
 _PRIVATE_DIRECTORY = 0o700
 _NO_ATTRIBUTES = {errno.ENOTSUP, errno.EPERM, errno.EACCES, errno.ENOSYS}
 
+# What the library raises where a number is too large, or a name has a zero in it.
+_IMPOSSIBLE = (OverflowError, ValueError)
+
 
 class DirectoryTarget:
     """Restores to a directory.
@@ -87,6 +90,8 @@ class DirectoryTarget:
         except FileExistsError:
             self._replace(where, path, node)
             return
+        except _IMPOSSIBLE as exc:
+            raise OSError(errno.EINVAL, f"no system has that: {exc}") from exc
         self._restore_metadata(where, node)
 
     def link(self, path: bytes, other: bytes) -> None:
@@ -235,6 +240,17 @@ class DirectoryTarget:
         self.make(path, node)
 
     def _restore_metadata(self, where: bytes | int, node: Node) -> None:
+        """Restore what is kept beside a content.
+
+        Raises:
+            OSError: The system does not take it, or has no such owner, name or time.
+        """
+        try:
+            self._put_metadata(where, node)
+        except _IMPOSSIBLE as exc:
+            raise OSError(errno.EINVAL, f"no system has that: {exc}") from exc
+
+    def _put_metadata(self, where: bytes | int, node: Node) -> None:
         """Restore owner, attributes, mode and times, in an order that keeps each."""
         follow = isinstance(where, int)
         if self._owners:

@@ -230,7 +230,7 @@ def _load(backend: Backend, name: KeyID) -> _Written:
     try:
         written = msgspec.json.decode(content, type=_Written)
         parse_time(written.created)
-    except (ValueError, msgspec.MsgspecError) as exc:
+    except (ValueError, RecursionError, msgspec.MsgspecError) as exc:
         raise IntegrityError(str(file), "it is no key file") from exc
     if written.kdf != _KDF:
         raise UnsupportedFormatError(
@@ -250,5 +250,5 @@ def _opened(backend: Backend, name: KeyID, password: str) -> SecretKey:
     try:
         master = msgspec.json.decode(plain, type=_Master)
         return SecretKey(master.encrypt + master.mac.k + master.mac.r)
-    except (msgspec.MsgspecError, UnicodeDecodeError, KeySizeError) as exc:
+    except (ValueError, RecursionError, msgspec.MsgspecError, KeySizeError) as exc:
         raise IntegrityError(what, "what it seals is no key") from exc

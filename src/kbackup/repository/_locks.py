@@ -346,7 +346,7 @@ def _load(documents: Documents, name: LockID) -> LockInfo:
     try:
         written = msgspec.json.decode(document, type=_Written)
         moment = parse_time(written.time)
-    except (ValueError, msgspec.MsgspecError) as exc:
+    except (ValueError, RecursionError, msgspec.MsgspecError) as exc:
         raise IntegrityError(str(File(FileType.LOCK, name)), "it is no lock") from exc
     return LockInfo(
         id=name,

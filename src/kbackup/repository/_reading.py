@@ -27,7 +27,7 @@ from kbackup.repository._ids import BlobID
 from kbackup.repository._patterns import Patterns
 from kbackup.repository._progress import Told, untold
 from kbackup.repository._restorer import EVERYTHING, Restored, Restorer, Selection
-from kbackup.repository._selection import SnapshotFilter, find, split_subfolder
+from kbackup.repository._selection import SnapshotFilter, split_subfolder
 from kbackup.repository._snapshots import Snapshot
 from kbackup.repository._stats import Stats, StatsMode, count
 from kbackup.repository._subset import Subset
@@ -240,6 +240,6 @@ class Reading(Access):
         path = ""
         if isinstance(snapshot, str):
             wanted, path = split_subfolder(snapshot)
-            snapshot = find(self._snapshots(), wanted)
+            snapshot = self._named(wanted)
         self._opened.refresh_index()
         return find_directory(self._opened, snapshot.tree, path)
