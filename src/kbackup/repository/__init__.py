@@ -32,6 +32,8 @@ from kbackup.repository._selection import (
     GroupKey,
     SnapshotFilter,
 )
+from kbackup.repository._selection import find as find_snapshot
+from kbackup.repository._selection import group as group_snapshots
 from kbackup.repository._snapshots import Snapshot, SnapshotSummary
 from kbackup.repository._sources import Complete, Item, Source, Unreadable
 from kbackup.repository._targets import Piece, Target
@@ -72,5 +74,7 @@ __all__ = [
     "Spool",
     "Target",
     "Unreadable",
+    "find_snapshot",
+    "group_snapshots",
     "plan_forget",
 ]

@@ -179,6 +179,11 @@ class Repository:
         """Of the format it is written in."""
         return self._opened.config.version
 
+    @property
+    def key_id(self) -> KeyID:
+        """Which key file opened it."""
+        return self._key_id
+
     def __repr__(self) -> str:
         return f"Repository({self._opened.backend.location!r}, id={self.id[:8]!r})"
 
