@@ -135,10 +135,8 @@ def next_command(
     if isinstance(error, NoLocationError):
         command = "kbackup doctor" if session.locations else typed(arguments)
         return f"{command} --location URL"
-    if isinstance(error, errors.RepositoryLockedError):
-        return _once_unlocked(error, parts["again"], session)
-    if isinstance(error, errors.StoreError) and session.verb.startswith(_REPOSITORY):
-        return parts["again"]
+    if after := _after_repository(error, parts["again"], session):
+        return after
     resume = f"kbackup backup resume {parts['name'] or session.backup}"
     if f"`{resume}`" in error.hint:  # whatever failed: nothing of the run is lost
         return session.complete(resume)
@@ -149,10 +147,17 @@ def next_command(
     return session.complete("kbackup doctor")
 
 
-def _once_unlocked(
-    error: errors.RepositoryLockedError, again: str, session: Session
-) -> str:
-    """Return what removes a lock that nobody holds, or waits for one that is held."""
+def _after_repository(error: errors.KBackupError, again: str, session: Session) -> str:
+    """Return what continues where a store or a lock stopped a repository's verb.
+
+    A lock that nobody holds is removed, one that is held is waited for.
+    """
+    if not session.verb.startswith(_REPOSITORY):
+        return ""
+    if isinstance(error, errors.StoreError):
+        return again
+    if not isinstance(error, errors.RepositoryLockedError):
+        return ""
     if error.hint:  # which it has of a stale one only
         return session.complete(f"{_REPOSITORY} unlock")
     return again if session.repository.lock_patience else f"{again} {_WAITING}"

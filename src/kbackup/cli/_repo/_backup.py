@@ -121,8 +121,10 @@ def _source(paths: Sequence[str], flags: dict[str, Any]) -> Source:
     """Return what is backed up."""
     from kbackup.repository import DirectorySource  # noqa: PLC0415 - on demand
 
+    # As Go cleans paths: what goes up is taken away with what it goes up from.
+    clean = map(os.path.abspath, paths)
     return DirectorySource(
-        *paths, base=_base(paths), one_file_system=flags["one_file_system"]
+        *clean, base=_base(paths), one_file_system=flags["one_file_system"]
     )
 
 

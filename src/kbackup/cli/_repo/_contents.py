@@ -36,7 +36,7 @@ _long_option = click.option(
 
 @click.command(cls=Command)
 @click.argument("snapshot", metavar="SNAPSHOT")
-@click.argument("paths", nargs=-1, metavar="[PATH]...")
+@click.argument("places", nargs=-1, metavar="[PATH]...")
 @_long_option
 @choice_options()
 @repository_options
@@ -45,7 +45,7 @@ def ls(
     session: Session,
     /,
     snapshot: str,
-    paths: tuple[str, ...],
+    places: tuple[str, ...],
     *,
     long: bool,
     **flags: Any,
@@ -56,7 +56,7 @@ def ls(
         found = chosen(repository, snapshot, choice)
         if is_json(session):
             print_json(_snapshot_message(found))
-        for name in paths or ("",):
+        for name in places or ("",):
             for entry in _expected.of(repository).ls(found, name):
                 if is_json(session):
                     print_json(node_json(entry.path, entry.node))

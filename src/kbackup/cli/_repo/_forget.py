@@ -26,7 +26,7 @@ from kbackup.cli._repo._options import (
     repository_options,
     yes_option,
 )
-from kbackup.cli._repo._prune import limit_options, limits_of, prune_opened
+from kbackup.cli._repo._prune import Limits, limit_options, limits_of, prune_opened
 from kbackup.cli._repo._shapes import (
     forget_json,
     snapshot_headers,
@@ -179,8 +179,18 @@ def forget(session: Session, /, ids: tuple[str, ...], **flags: Any) -> int:
         elif not dry_run and _going(what):
             say("Nothing was removed.")
             return _REFUSED
-        if flags["prunes"]:
-            prune_opened(session, repository, limits, dry_run=dry_run)
+        if flags["prunes"] and _going(what):
+            return _prune(session, repository, limits, dry_run=dry_run)
+    return 0
+
+
+def _prune(
+    session: Session, repository: Repository, limits: Limits, *, dry_run: bool
+) -> int:
+    """Prune what the snapshots left that have just gone."""
+    if not dry_run:
+        return prune_opened(session, repository, limits, dry_run=False)
+    say("What prune would remove shows once the snapshots have gone.")
     return 0
 
 

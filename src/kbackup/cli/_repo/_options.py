@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -136,7 +137,7 @@ class Choice:
         """Return it as the library takes it; relative paths are from here on."""
         from kbackup.repository import SnapshotFilter  # noqa: PLC0415 - on demand
 
-        paths = tuple(str(Path(path).absolute()) for path in self.paths)
+        paths = tuple(map(os.path.abspath, self.paths))  # as they were backed up
         return SnapshotFilter(hosts=self.hosts, tags=self.tags, paths=paths)
 
 

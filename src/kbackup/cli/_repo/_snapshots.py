@@ -64,7 +64,9 @@ def snapshots(session: Session, /, ids: tuple[str, ...], **flags: Any) -> int:
         meant = choice.filter()
         found = [each for each in known if meant.matches(each)]
     groups = _newest(found, by, flags["latest"])
-    if group_by is None:
+    if errors and not found:
+        pass  # of nothing nothing is printed
+    elif group_by is None:
         _print_list(session, _together(groups), compact=flags["compact"])
     else:
         _print_groups(session, groups, compact=flags["compact"])
