@@ -105,7 +105,9 @@ def _policy() -> Iterator[Callable[[F], F]]:
         )
     yield _within("--keep-within", "Keep all that are")
     for name, (_, unit) in _UNITS.items():
-        yield _within(f"--keep-within-{name}", f"Keep the newest of each {unit},")
+        yield _within(
+            f"--keep-within-{name}", f"Keep the newest of each {unit} that is"
+        )
     yield click.option(
         "--keep-tag",
         "keep_tags",
