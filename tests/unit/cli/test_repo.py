@@ -220,8 +220,8 @@ def test_relative_paths_stay_relative(repo, tmp_path, paths, kept):
 
 
 def test_absolute_paths_stay_whole(saved, tmp_path):
-    """And so do those that go up, whatever stands beside them."""
-    for number, path in enumerate([tmp_path / "src", "../" + tmp_path.name + "/src"]):
+    """And so do those that go up, beside one that goes not."""
+    for number, path in enumerate([tmp_path / "src", f"../{tmp_path.name}/src"]):
         saved("backup", path, "src/file")
         saved("restore", "latest", "--target", f"out{number}")
 

@@ -75,9 +75,9 @@ class _NothingThereError(RepositoryError):
 def backup(session: Session, /, paths: tuple[str, ...], **flags: Any) -> int:
     """Save files and directories, and make a snapshot of them.
 
-    Relative paths are kept relative to here, as restic does; where one of several is
-    absolute or goes up, all of them are kept whole. Exit code 3 if something could not
-    be read: the rest is saved.
+    A relative path is kept as it is, without the ../ in front, as in restic; where one
+    of several is absolute, or goes up elsewhere, all of them are kept whole. Exit code 3
+    if something could not be read: the rest is saved.
     """
     from kbackup.repository import Compression  # noqa: PLC0415 - on demand
 
@@ -129,12 +129,21 @@ def _source(paths: Sequence[str], flags: dict[str, Any]) -> Source:
 
 
 def _base(paths: Sequence[str]) -> Path | None:
-    """Return the directory from which names are kept; None: the root."""
-    if all(
-        not Path(path).is_absolute() and ".." not in Path(path).parts for path in paths
-    ):
-        return Path.cwd()
-    return None
+    """Return the directory from which names are kept; None: the root.
+
+    As in restic, what a relative path goes up by is no part of its name. restic does so
+    for each path; a snapshot of ours has one base, so that all have to agree.
+    """
+    ways_up = {_way_up(os.path.normpath(path)) for path in paths}
+    way_up = ways_up.pop()
+    return None if ways_up or way_up is None else Path(os.path.abspath(way_up))  # noqa: PTH100 - as above
+
+
+def _way_up(path: str) -> str | None:
+    """Return the ``../..`` that a path begins with; None: it is absolute."""
+    if Path(path).is_absolute():
+        return None
+    return "/".join([".", *(part for part in Path(path).parts if part == "..")])
 
 
 def _instant(text: str | None) -> datetime | None:
