@@ -36,6 +36,7 @@ from kbackup.repository._selection import find as find_snapshot
 from kbackup.repository._selection import group as group_snapshots
 from kbackup.repository._snapshots import Snapshot, SnapshotSummary
 from kbackup.repository._sources import Complete, Item, Source, Unreadable
+from kbackup.repository._stream_source import StreamSource
 from kbackup.repository._targets import Piece, Target
 
 __all__ = [
@@ -72,6 +73,7 @@ __all__ = [
     "SnapshotSummary",
     "Source",
     "Spool",
+    "StreamSource",
     "Target",
     "Unreadable",
     "find_snapshot",

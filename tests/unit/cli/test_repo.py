@@ -1,5 +1,6 @@
 """Making a repository, saving files in it, listing and restoring them."""
 
+import io
 import json
 import os
 import stat
@@ -235,6 +236,28 @@ def test_a_time_that_is_none(saved):
 
     assert done.code == 2
     assert "'yesterday' is no time such as" in done.err
+    assert len(listed(saved)) == 2
+
+
+def test_stdin(repo, tmp_path, monkeypatch):
+    """What comes in is one file of the snapshot."""
+    for words, path in (((), "stdin"), (("--stdin-filename", "db/dump"), "db/dump")):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"rows")))
+
+        done = repo("backup", "--stdin", *words)
+
+        assert done.code == 0, done.err
+        assert listed(repo)[-1]["paths"] == [f"/{path}"]
+        repo("restore", "latest", "--target", "out")
+        assert (tmp_path / "out" / path).read_bytes() == b"rows"
+
+
+@pytest.mark.parametrize("words", [(), ("--stdin", "src")], ids=["none", "both"])
+def test_nothing_or_two_things(saved, words):
+    """It is not guessed what is meant."""
+    done = saved("backup", *words)
+
+    assert done.code == 2
     assert len(listed(saved)) == 2
 
 

@@ -55,14 +55,28 @@ def latest(repo):
 # --- ls and find ----------------------------------------------------------------------------
 
 
-def test_ls(saved, answers):
-    """A path in a line, whole from the snapshot's root."""
-    calls = answers("ls", [entry(b"src", "dir"), entry(b"src/file")])
+BELOW = [entry(b"src", "dir"), entry(b"src/sub", "dir"), entry(b"src/sub/file")]
 
-    done = saved("ls", "latest", "/src", "src/sub")
 
-    assert done.out == "/src\n/src/file\n" * 2
-    assert [given[1] for given, _ in calls] == ["/src", "src/sub"]
+@pytest.mark.parametrize(
+    ("words", "printed"),
+    [
+        ((), ["/src", "/src/sub", "/src/sub/file"]),
+        (("/src",), ["/src", "/src/sub"]),
+        (("src/sub/", "/"), ["/src/sub", "/src/sub/file", "/src"]),
+        (("/src", "--recursive"), ["/src", "/src/sub", "/src/sub/file"]),
+    ],
+    ids=["all", "one", "two", "recursive"],
+)
+def test_ls(saved, answers, words, printed):
+    """A path in a line, whole from the snapshot's root; of directories what is in them."""
+    calls = answers("ls", BELOW)
+
+    done = saved("ls", "latest", *words)
+
+    assert done.out.splitlines() == printed
+    places = [word for word in words if not word.startswith("--")]
+    assert [given[1] for given, _ in calls] == (places or [""])
     assert {given[0].id.hex() for given, _ in calls} == {latest(saved)["id"]}
 
 
@@ -198,6 +212,7 @@ def test_diff(saved, answers):
     changes = [
         SimpleNamespace(path=b"src/f", kind="+"),
         SimpleNamespace(path=b"x", kind="M"),
+        SimpleNamespace(path=b"y", kind="U"),
     ]
     difference = SimpleNamespace(
         changes=changes,
@@ -217,6 +232,7 @@ def test_diff(saved, answers):
         "Added: 1 files, 0 directories, 0 others, 3 blobs, 2.000 KiB",
         "Removed: 0 files, 0 directories, 0 others, 0 blobs, 0 B",
     ]
+    assert "U    /y" in saved("diff", "0f", "latest", "--metadata").out
     change, _, statistics = map(json.loads, program.out.splitlines())
     assert change == {"message_type": "change", "path": "/src/f", "modifier": "+"}
     assert statistics["message_type"] == "statistics"

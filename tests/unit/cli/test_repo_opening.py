@@ -197,6 +197,16 @@ def test_a_new_password_is_asked_for_twice(unset, typing, tmp_path):
         pass
 
 
+def test_the_older_password_is_asked_for_first(unset, typing, tmp_path):
+    """Then the new one, twice."""
+    asked = typing(PASSWORD, WRONG, WRONG)
+
+    assert unset("--repo", "r", "key", "passwd").code == 0
+    assert asked == ["Password of r: ", "New password of r: ", "Once more: "]
+    with Repository.open(tmp_path / "r", WRONG):
+        pass
+
+
 def test_nobody_to_ask(unset):
     """All three ways to give a password are named."""
     done = unset("--repo", "r", "snapshots")

@@ -6,12 +6,13 @@ What is backed up is a `Source`: `_source` makes the one that the flags mean.
 from __future__ import annotations
 
 import os
+import sys
 import time as clock
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -27,6 +28,8 @@ from kbackup.cli._session import Session
 from kbackup.errors import InvalidConfigError, RepositoryError
 
 if TYPE_CHECKING:
+    from io import BufferedReader
+
     from kbackup.repository import BackUpResult, Snapshot, Source
 
 _TIME = "%Y-%m-%d %H:%M:%S"
@@ -40,7 +43,7 @@ class _NothingThereError(RepositoryError):
 
 
 @click.command(cls=Command)
-@click.argument("paths", nargs=-1, required=True)
+@click.argument("paths", nargs=-1)
 @click.option(
     "--tag",
     "tags",
@@ -64,6 +67,13 @@ class _NothingThereError(RepositoryError):
 @click.option(
     "-x", "--one-file-system", is_flag=True, help="Pass over what is mounted below."
 )
+@click.option("--stdin", is_flag=True, help="Save what comes in there, as one file.")
+@click.option(
+    "--stdin-filename",
+    default="stdin",
+    metavar="PATH",
+    help="Where that lies in the snapshot; default stdin.",
+)
 @click.option(
     "--compression",
     type=click.Choice(["auto", "off", "max"]),
@@ -81,13 +91,14 @@ def backup(session: Session, /, paths: tuple[str, ...], **flags: Any) -> int:
     """
     from kbackup.repository import Compression  # noqa: PLC0415 - on demand
 
+    _require_one(paths, stdin=flags["stdin"])
     begun = clock.monotonic()
     when = _instant(flags["time"])
-    there = _existing(paths)
-    for path in paths:
-        if path not in there:
-            warn(session, path, "it does not exist", during="scan")
-    source = _source(there, flags)
+    there = [] if flags["stdin"] else _existing(paths)
+    missing = [] if flags["stdin"] else [path for path in paths if path not in there]
+    for path in missing:
+        warn(session, path, "it does not exist", during="scan")
+    source = _stream(flags) if flags["stdin"] else _source(there, flags)
     with (
         opened(session, compression=Compression(flags["compression"])) as repository,
         show_progress(session, messages=True) as told,
@@ -102,7 +113,15 @@ def backup(session: Session, /, paths: tuple[str, ...], **flags: Any) -> int:
             told=told,
         )
     _tell_result(session, result, clock.monotonic() - begun)
-    return result.exit_code if len(there) == len(paths) else _SOME_FAILED
+    return _SOME_FAILED if missing else result.exit_code
+
+
+def _require_one(paths: Sequence[str], *, stdin: bool) -> None:
+    """Refuse to back up nothing, or two things at once."""
+    if stdin and paths:
+        raise click.UsageError("--stdin is saved, or paths: not both")
+    if not stdin and not paths:
+        raise click.UsageError("Missing argument 'PATHS...', or --stdin.")
 
 
 def _existing(paths: Sequence[str]) -> list[str]:
@@ -126,6 +145,16 @@ def _source(paths: Sequence[str], flags: dict[str, Any]) -> Source:
     return DirectorySource(
         *clean, base=_base(paths), one_file_system=flags["one_file_system"]
     )
+
+
+def _stream(flags: dict[str, Any]) -> Source:
+    """Return what comes in, as one file."""
+    from kbackup.repository import StreamSource  # noqa: PLC0415 - on demand
+
+    if sys.stdin is None:
+        raise click.UsageError("there is no stdin to save")
+    stream = cast("BufferedReader", sys.stdin.buffer)
+    return StreamSource(stream, flags["stdin_filename"])
 
 
 def _base(paths: Sequence[str]) -> Path | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -25,10 +27,11 @@ from kbackup.cli._repo._telling import is_json, path_of, print_json, sized, tell
 from kbackup.cli._session import Session
 
 if TYPE_CHECKING:
-    from kbackup.cli._repo._expected import Diff, DiffStat, Match, Stats
+    from kbackup.cli._repo._expected import Diff, DiffStat, Entry, Match, Stats
     from kbackup.repository import Snapshot
 
 _MODES = ("restore-size", "files-by-contents", "blobs-per-file", "raw-data")
+_METADATA = "U"
 _long_option = click.option(
     "-l", "--long", is_flag=True, help="With permissions, owner, size and time."
 )
@@ -38,30 +41,39 @@ _long_option = click.option(
 @click.argument("snapshot", metavar="SNAPSHOT")
 @click.argument("places", nargs=-1, metavar="[PATH]...")
 @_long_option
+@click.option(
+    "--recursive", is_flag=True, help="All that lies below the paths, at any depth."
+)
 @choice_options()
 @repository_options
 @click.pass_obj
 def ls(
-    session: Session,
-    /,
-    snapshot: str,
-    places: tuple[str, ...],
-    *,
-    long: bool,
-    **flags: Any,
+    session: Session, /, snapshot: str, places: tuple[str, ...], **flags: Any
 ) -> None:
-    """List what a snapshot has, or what lies at some paths of it."""
+    """List all that a snapshot has, or what lies in some directories of it."""
     choice = choice_of(flags)
     with opened(session) as repository:
         found = chosen(repository, snapshot, choice)
         if is_json(session):
             print_json(_snapshot_message(found))
-        for name in places or ("",):
-            for entry in _expected.of(repository).ls(found, name):
+        for place in places or ("",):
+            entries = iter(_expected.of(repository).ls(found, place))
+            if place and not flags["recursive"]:
+                entries = _directly(place, entries)
+            for entry in entries:
                 if is_json(session):
                     print_json(node_json(entry.path, entry.node))
                 else:
-                    echo(node_line(entry.path, entry.node, long=long))
+                    echo(node_line(entry.path, entry.node, long=flags["long"]))
+
+
+def _directly(place: str, entries: Iterator[Entry]) -> Iterator[Entry]:
+    """Yield what is a path or lies right in it, as restic lists a directory."""
+    path = os.fsencode(place.strip("/"))
+    for entry in entries:
+        above, _, _ = entry.path.rpartition(b"/")
+        if path in {entry.path, above}:
+            yield entry
 
 
 def _snapshot_message(snapshot: Snapshot) -> dict[str, Any]:
@@ -116,16 +128,19 @@ def _matches_json(matches: list[Match]) -> list[dict[str, Any]]:
 @click.command(cls=Command)
 @click.argument("one", metavar="SNAPSHOT")
 @click.argument("other", metavar="SNAPSHOT")
+@click.option("--metadata", is_flag=True, help="Also what has other metadata only.")
 @repository_options
 @click.pass_obj
-def diff(session: Session, one: str, other: str) -> None:
+def diff(session: Session, one: str, other: str, *, metadata: bool) -> None:
     """Compare two snapshots: + is in the second only, - in the first, M has changed.
 
-    U is metadata alone, T another type.
+    T is another type, and with --metadata U other metadata alone.
     """
     with opened(session) as repository:
         found = _expected.of(repository).diff(one, other)
         for change in found.changes:
+            if change.kind == _METADATA and not metadata:
+                continue
             if is_json(session):
                 print_json(change_json(change))
             else:

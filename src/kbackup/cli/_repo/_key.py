@@ -8,7 +8,7 @@ import click
 
 from kbackup.cli._options import Command, Group
 from kbackup.cli._output import print_table
-from kbackup.cli._repo._opening import another_password, opened, place_of
+from kbackup.cli._repo._opening import another_password, meant, opened
 from kbackup.cli._repo._options import repository_options
 from kbackup.cli._repo._shapes import key_json, local_time, short
 from kbackup.cli._repo._telling import is_json, print_json, tell
@@ -59,8 +59,9 @@ def add(
     session: Session, *, new_password_file: Path | None, host: str, user: str
 ) -> None:
     """Let another password open the repository, too."""
-    password = another_password(new_password_file, place_of(session.repository))
-    with opened(session) as repository:
+    which = meant(session, session.repository)  # the older one is asked for first
+    password = another_password(new_password_file, which.place)
+    with opened(session, which) as repository:
         made = repository.add_key(password, hostname=host, username=user)
     _tell(session, f"Added key {short(made)}", made.hex())
 
@@ -85,8 +86,9 @@ def remove(session: Session, *, id_: str) -> None:
 @click.pass_obj
 def passwd(session: Session, *, new_password_file: Path | None) -> None:
     """Put another password in the place of the one that is given."""
-    password = another_password(new_password_file, place_of(session.repository))
-    with opened(session) as repository:
+    which = meant(session, session.repository)  # the older one is asked for first
+    password = another_password(new_password_file, which.place)
+    with opened(session, which) as repository:
         made = repository.change_password(password)
     _tell(session, f"The new password's key is {short(made)}", made.hex())
 

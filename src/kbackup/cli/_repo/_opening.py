@@ -82,16 +82,24 @@ def meant(
 
 @contextmanager
 def opened(
-    session: Session, *, compression: Compression | None = None
+    session: Session,
+    which: Meant | None = None,
+    *,
+    compression: Compression | None = None,
 ) -> Iterator[Repository]:
     """Open the repository of this call; the first signal meanwhile cancels.
+
+    Args:
+        session: Knows what the options say, and the plugins.
+        which: What that comes to, where it had to be found out before.
+        compression: For what is written.
 
     Raises:
         InvalidConfigError: As `meant`.
         RepositoryError: See `Repository.open`.
         RunCancelledError: A signal came.
     """
-    which = meant(session, session.repository)
+    which = which or meant(session, session.repository)
     with (
         cancel_on_signal() as token,
         opened_as(session, which, token, compression=compression) as repository,
