@@ -16,9 +16,9 @@ HALF = Progress("restore", 512, 1024, 3)
 
 
 @pytest.fixture(name="terminal")
-def fixture_terminal(capsys, monkeypatch):
+def fixture_terminal(monkeypatch):
     """A person looks."""
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setattr(_progress, "is_terminal", lambda stream: stream is sys.stderr)
     monkeypatch.setenv("TERM", "xterm")
 
 
