@@ -34,6 +34,7 @@ from kbackup.cli._repo._shapes import (
 )
 from kbackup.cli._repo._telling import is_json, print_json, tell
 from kbackup.cli._session import Session
+from kbackup.cli._signals import ending_at_once
 from kbackup.errors import InvalidSpecError
 
 if TYPE_CHECKING:
@@ -227,7 +228,8 @@ def _is_agreed(
     if dry_run or not number:
         return False
     place = shown(place_of(session.repository))
-    return agreed(f"Remove {plural(number, 'snapshot')} from {place}?", yes=yes)
+    with ending_at_once():
+        return agreed(f"Remove {plural(number, 'snapshot')} from {place}?", yes=yes)
 
 
 def _forget(

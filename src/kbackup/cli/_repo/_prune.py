@@ -19,6 +19,7 @@ from kbackup.cli._repo._options import dry_run_option, repository_options, yes_o
 from kbackup.cli._repo._progress import show_progress
 from kbackup.cli._repo._telling import is_json, print_json, sized, tell
 from kbackup.cli._session import Session
+from kbackup.cli._signals import ending_at_once
 
 if TYPE_CHECKING:
     from kbackup.cli._repo._expected import PackCount, PrunePlan
@@ -141,7 +142,9 @@ def prune_opened(
         tell(session, line)
     if dry_run or plan.is_empty:
         return 0
-    if not agreed(question, yes=not question):
+    with ending_at_once():
+        agreed_to = agreed(question, yes=not question)
+    if not agreed_to:
         say("Nothing was removed.")
         return _REFUSED
     with show_progress(session) as told:
