@@ -2,67 +2,19 @@
 
 from __future__ import annotations
 
-import threading
 import uuid
 
-import attrs
 import pytest
 from botocore.session import Session
-from moto.server import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import WSGIRequestHandler, make_server
 
-
-@attrs.frozen
-class S3Server:
-    """A moto server: where it is, and what its location's config says."""
-
-    url: str
-
-    def config(self, bucket, **more):
-        """Return the provider's configuration for a bucket."""
-        return {
-            "bucket": bucket,
-            "region": "us-east-1",
-            "s3Url": self.url,
-            "s3ForcePathStyle": "true",
-            **more,
-        }
-
-
-class OneAtATime:
-    """A WSGI application whose requests wait for each other.
-
-    moto looks whether a key is free and takes it in two steps; S3 does it in one.
-    """
-
-    def __init__(self, application):
-        """Serialise *application*."""
-        self._application = application
-        self._lock = threading.Lock()
-
-    def __call__(self, environ, start_response):
-        with self._lock:
-            return list(self._application(environ, start_response))
+from moto_s3 import running_s3
 
 
 @pytest.fixture(scope="session")
 def s3_server():
-    """Run moto's S3 in a thread of the tests, on a port that the system picked."""
-
-    class Silent(WSGIRequestHandler):
-        def log(self, *args):
-            pass
-
-    application = OneAtATime(DomainDispatcherApplication(create_backend_app))
-    server = make_server(
-        "127.0.0.1", 0, application, threaded=True, request_handler=Silent
-    )
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield S3Server(f"http://127.0.0.1:{server.server_port}")
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    """Run moto's S3 for all tests of a process."""
+    with running_s3() as server:
+        yield server
 
 
 @pytest.fixture

@@ -18,7 +18,8 @@ def place(tmp_path, monkeypatch):
     """Where the repository is, for both programs; here are the files that are saved."""
     monkeypatch.chdir(tmp_path)
     cheap = ScryptParameters(n=2, r=1, p=1)
-    monkeypatch.setattr("kbackup.repository._repository.calibrated", lambda: cheap)
+    for module in ("_repository", "_keyring"):
+        monkeypatch.setattr(f"kbackup.repository.{module}.calibrated", lambda: cheap)
     monkeypatch.setenv("KBACKUP_REPOSITORY", "r")
     monkeypatch.setenv("KBACKUP_REPO_PASSWORD", PASSWORD)
     (tmp_path / "src/sub").mkdir(parents=True)
@@ -201,9 +202,9 @@ def test_lock_of_a_killed_restic(repo, restic, place, need_tool):
         killing.wait(60)
         killing.stdin.close()
 
-    repo("key", "remove", "0f", code=11)
+    repo("key", "remove", "0f0f0f0f0f", code=11)
     assert repo("unlock") == "Removed 1 lock\n"
-    repo("key", "remove", "0f", code=1)
+    repo("key", "remove", "0f0f0f0f0f", code=1)
 
 
 def test_as_a_program(place):

@@ -10,8 +10,15 @@ import sys
 
 import pytest
 
-from kbackup.repository import DirectorySource, Repository, ScryptParameters
+from kbackup.repository import (
+    DirectorySource,
+    PruneRequest,
+    Repository,
+    ScryptParameters,
+    UnusedLimit,
+)
 from odd_tree import seen
+from stock_restic import StockRestic
 
 CHEAP = ScryptParameters(n=2, r=1, p=1)
 PASSWORD = "geheim"
@@ -38,7 +45,15 @@ def counted(real):
 repository = Repository.open(place, "geheim")
 for name in ("save", "remove", "spool"):
     setattr(_local.LocalBackend, name, counted(getattr(_local.LocalBackend, name)))
-if verb == "back up":
+if verb == "prune":
+    from kbackup.repository import PruneRequest, UnusedLimit
+    repository.prune(PruneRequest(max_unused=UnusedLimit.parse("0")))
+elif verb == "repair index":
+    repository.repair_index(read_all=True)
+elif verb == "copy":
+    with Repository.open(source, "geheim") as other:
+        other.copy(repository)
+elif verb == "back up":
     repository.back_up(DirectorySource(source, base=source))
 elif verb == "forget":
     repository.forget(rest)
@@ -55,16 +70,7 @@ def restic(need_tool):
     program = need_tool("restic")
 
     def check(place, password=PASSWORD):
-        done = subprocess.run(
-            [program, "--repo", place, "--no-cache", "check", "--read-data"],
-            env=os.environ | {"RESTIC_PASSWORD": password},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert "no errors were found" in done.stdout
+        StockRestic(program, place, password).check()
 
     return check
 
@@ -159,3 +165,73 @@ def test_one_of_two_passwords_opens(source, made, restic, when):
         restic(place, opening[0])
     assert opening == ["neu"]
     assert finished >= 4
+
+
+@pytest.fixture
+def wasteful(tmp_path, source):
+    """A function that makes a repository much of which nobody needs any more."""
+
+    def make(name):
+        place = tmp_path / name
+        with Repository.init(place, PASSWORD, key_parameters=CHEAP) as repository:
+            first = repository.back_up(DirectorySource(source, base=source))
+            (source / "large").write_bytes(os.urandom(2 << 20))
+            for number in range(0, 5, 2):
+                (source / "below" / f"{number}").write_bytes(os.urandom(1000))
+            repository.back_up(DirectorySource(source, base=source))
+            repository.forget([first.snapshot.id.hex()])
+        return place
+
+    return make
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("verb", ["prune", "repair index"])
+def test_pruning_and_repairing_lose_nothing(  # noqa: PLR0917 - fixtures
+    tmp_path, source, wasteful, restic, verb, when
+):
+    """At each call of them; and the next pruning ends what was begun."""
+    call, finished = 0, None
+    while finished is None:
+        call += 1
+        place = wasteful(f"repository {call}")
+        finished = dying(call, when, verb, place, source)
+        with Repository.open(place, PASSWORD) as repository:
+            repository.unlock(remove_all=True)
+            assert repository.check(read_data=True).errors == []
+            restic(place)
+            repository.prune(PruneRequest(max_unused=UnusedLimit.parse("0")))
+            result = repository.check(read_data=True)
+            assert (result.errors, result.hints, result.unused_blobs) == ([], [], 0)
+            target = tmp_path / f"target {call}"
+            assert repository.restore("latest", target).problems == []
+        assert seen(target) == seen(source)
+    assert finished < call
+    assert finished >= {"prune": 9, "repair index": 5}[verb]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_copying_leaves_no_half_snapshot(tmp_path, source, made, restic, when):
+    """At each call of it; and the next one ends it."""
+    original = made("original")
+    call, finished = 0, None
+    while finished is None:
+        call += 1
+        place = tmp_path / f"copy {call}"
+        Repository.init(place, PASSWORD, key_parameters=CHEAP).close()
+        finished = dying(call, when, "copy", place, original)
+        with (
+            Repository.open(place, PASSWORD) as copy,
+            Repository.open(original, PASSWORD) as repository,
+        ):
+            copy.unlock(remove_all=True)
+            repository.unlock(remove_all=True)
+            assert copy.check(read_data=True).errors == []
+            repository.copy(copy)
+            assert len(copy.list()) == 1
+            target = tmp_path / f"target {call}"
+            assert copy.restore("latest", target).problems == []
+        restic(place)
+        assert seen(target) == seen(source)
+    assert finished < call
+    assert finished >= 8

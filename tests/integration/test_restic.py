@@ -4,9 +4,12 @@ restic 0.14, which Debian has, loses the bytes of a symlink's target that are no
 is left out of what is compared in its own restores.
 """
 
+import io
 import json
 import os
 import subprocess
+import tarfile
+from datetime import timedelta
 
 import pytest
 
@@ -14,9 +17,13 @@ from kbackup.errors import RepositoryLockedError, WrongPasswordError
 from kbackup.repository import (
     Compression,
     DirectorySource,
+    Excludes,
     Repository,
     ScryptParameters,
+    read_patterns,
 )
+from kbackup.repository._dump import dump
+from kbackup.repository._trees import load_tree
 from odd_tree import make_odd_tree, seen
 
 CHEAP = ScryptParameters(n=2, r=1, p=1)
@@ -254,3 +261,233 @@ def test_keys_of_restic_open_here(restic, place, tmp_path):
     assert Repository.open(place, "neu").id == Repository.open(place, PASSWORD).id
     with pytest.raises(WrongPasswordError, match="2 tried"):
         Repository.open(place, "falsch")
+
+
+NOT_IN_RESTICS = {b"fifo", b"loop", b"null"}  # below the root it leaves them out
+
+
+def members(archive):
+    """What an archive has: name, and of files the content, whatever they are linked to."""
+    with tarfile.open(
+        fileobj=io.BytesIO(archive), encoding="utf-8", errors="surrogateescape"
+    ) as opened:
+        return {
+            os.fsencode(info.name): (
+                info.type,
+                info.mode,
+                info.uid,
+                info.uname,
+                round(info.mtime),  # as restic does
+                opened.extractfile(info).read() if info.isreg() else info.linkname,
+            )
+            for info in opened
+        }
+
+
+@pytest.mark.parametrize("path", ["/", "/directory", "/directory/large"])
+def test_both_dump_the_same(restic, place, source, version, path, target):  # noqa: PLR0917 - fixtures
+    """A file, and an archive, but for what restic has no place for."""
+    (source / "plain").unlink()  # its other name is a link in kbackup's
+    with init(place, version) as repository:
+        saved = repository.back_up(DirectorySource(source, base=source)).snapshot
+        repository._opened.refresh_index()
+        ours = io.BytesIO()
+        dump(repository._opened, saved.tree, path, ours)
+
+    with target.open("wb") as stream:
+        subprocess.run(
+            ["restic", "--repo", place, "--no-cache", "-q", "dump", "latest", path],
+            env=os.environ | {"RESTIC_PASSWORD": PASSWORD},
+            stdout=stream,
+            timeout=300,
+            check=True,
+        )
+    theirs = target.read_bytes()
+
+    if path.endswith("large"):
+        assert ours.getvalue() == theirs
+        return
+    without = NOT_IN_RESTICS | {NO_TEXT}
+    found, expected = members(ours.getvalue()), members(theirs)
+    assert found.keys() == expected.keys()
+    assert {k: v for k, v in found.items() if k not in without} == {
+        k: v for k, v in expected.items() if k not in without
+    }
+
+
+def test_tar_extracts_what_kbackup_dumped(need_tool, place, source, target, version):
+    """With all that a file has beside its content."""
+    os.utime(source / "directory/large", ns=(5, 7))  # GNU tar turns -0.1 into 0.1
+    with init(place, version) as repository:
+        saved = repository.back_up(DirectorySource(source, base=source)).snapshot
+        repository._opened.refresh_index()
+        stream = io.BytesIO()
+        dump(repository._opened, saved.tree, "/", stream)
+
+    target.mkdir()
+    subprocess.run(
+        [need_tool("tar"), "-xp", "--xattrs", "-C", target],
+        input=stream.getvalue(),
+        timeout=300,
+        check=True,
+    )
+
+    assert seen(target) == seen(source)
+
+
+# --- what is left out ---------------------------------------------------------------------
+
+_TREE = (
+    "a.c",
+    "A.C",
+    "b.h",
+    "b1",
+    "b-",
+    "[x]",
+    "*",
+    "back\\slash",
+    "t\u00fcr",
+    "new\nline",
+    "foo/bar",
+    "foo/x/bar",
+    "foo/x/y/bar/deep",
+    "foo/.hidden",
+    "x/foo/bar2",
+    "x/other/a.c",
+    "cache/CACHEDIR.TAG",
+    "cache/content",
+    "cache/below/content",
+    "tagged/.nobackup",
+    "tagged/content",
+    "tagged/below/content",
+    "said/.nobackup",
+    "said/content",
+)
+_PATTERNS = (
+    "*.c",
+    "*.[ch]",
+    "[^ab]*",
+    "b?",
+    r"b[\-1]",
+    "[a-b]*",
+    r"\*",
+    r"\[x\]",
+    "[[]x]",
+    r"back\\slash",
+    "t?r",
+    "new*line",
+    "foo",
+    "foo/",
+    "./foo/../foo/bar",
+    "foo/bar",
+    "foo/*/bar",
+    "foo/**/bar",
+    "foo/**",
+    "**/bar",
+    "**/x/**",
+    "*/.*",
+    ".*",
+    "x/**/a.c",
+    "*",
+    "**",
+    "/",
+    "/**",
+    "/foo",
+    "{source}",
+    "{source}/foo",
+    "{source}/*/bar*",
+    "{source}/**/bar",
+    "{source}/**/x",
+    "*.c\n!a.c",
+    "*.c\n!a.c\na.*",
+    "!a.c\n*.c",
+    "foo\n!foo/bar",
+    "foo/*\n!foo/x",
+    "*\n!foo",
+    "*\n!foo\n!bar",
+    "nothing",
+)
+
+
+@pytest.fixture
+def excluding(restic, place, tmp_path, monkeypatch):
+    """A function that says what both save of a directory: first restic, then kbackup."""
+    source = tmp_path / "source"
+    for name in _TREE:
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_text(name * 10)
+    mark = "Signature: 8a477f597d28d172789f06886806bc55"
+    (source / "cache/CACHEDIR.TAG").write_text(mark)
+    (source / "said/.nobackup").write_text("keep out")
+    (source / "link").symlink_to("x" * 200)
+    monkeypatch.setattr("kbackup.repository._locks._SETTLES", timedelta(0))
+    repository = init(place, 2)
+
+    def both(flags, excludes):
+        before = {each.id for each in repository.list()}
+        restic("backup", *flags, ".", cwd=source, expect=(0, 1))
+        # Of nothing at all it makes no snapshot, and says so by its exit code.
+        theirs = [each for each in repository.list() if each.id not in before]
+        given = DirectorySource(source, base=source, select=excludes.selects)
+        ours = repository.back_up(given, read_all=True).snapshot
+        return [
+            {path for each in snapshots for path in paths_in(repository, each.tree)}
+            for snapshots in (theirs, [ours])
+        ]
+
+    both.source = source
+    with repository:
+        yield both
+
+
+def paths_in(repository, tree, above=b""):
+    """Everything in a tree."""
+    repository._opened.refresh_index()
+    found = set()
+    for node in load_tree(repository._opened, tree):
+        path = b"%b/%b" % (above, node.name)
+        found.add(path)
+        if node.subtree:
+            found |= paths_in(repository, node.tree, path)
+    return found
+
+
+def test_patterns_mean_what_they_mean_to_restic(excluding):
+    """The same is saved with each of them, whatever is in the way."""
+    differing, lists = [], set()
+    for text in _PATTERNS:
+        patterns = text.format(source=excluding.source).split("\n")
+        flags = [flag for each in patterns for flag in ("--exclude", each)]
+        theirs, ours = excluding(flags, Excludes(patterns=patterns))
+        lists.add(frozenset(ours))
+        if theirs != ours:
+            differing.append((text, theirs - ours, ours - theirs))
+    assert differing == []
+    assert len(lists) > 20
+
+
+def test_other_excludes_mean_what_they_mean_to_restic(excluding, tmp_path, monkeypatch):
+    """Files of patterns, without their case, marks in directories, sizes."""
+    monkeypatch.setenv("NAME", "bar")
+    file = tmp_path / "excludes"
+    file.write_text("# comment\n\n  *.c \n$NAME\n${NAME}2\n#b1\n$UNSET.h\n$$\n")
+    cases = [
+        (["--exclude-file", file], Excludes(patterns=read_patterns(file))),
+        (["--iexclude-file", file], Excludes(ignore_case=read_patterns(file))),
+        (["--iexclude", "A.c"], Excludes(ignore_case=["A.c"])),
+        (["--iexclude", "T\u00dcR"], Excludes(ignore_case=["T\u00dcR"])),
+        (["--exclude-caches"], Excludes(caches=True)),
+        (["--exclude-if-present", ".nobackup"], Excludes(if_present=[".nobackup"])),
+        (
+            ["--exclude-if-present", ".nobackup:keep"],
+            Excludes(if_present=[".nobackup:keep"]),
+        ),
+        (["--exclude-larger-than", "40"], Excludes(larger_than=40)),
+        (["--exclude-larger-than", "39"], Excludes(larger_than=39)),
+        (["--exclude-larger-than", "199"], Excludes(larger_than=199)),
+    ]
+    _, everything = excluding([], Excludes())
+    for flags, excludes in cases:
+        theirs, ours = excluding(flags, excludes)
+        assert theirs == ours, flags
+        assert ours < everything, flags

@@ -35,6 +35,7 @@ _NEXT: tuple[tuple[type[errors.KBackupError], str], ...] = (
     (errors.RepositoryNotFoundError, "kbackup repo init"),
     (errors.RepositoryExistsError, "kbackup repo snapshots"),
     (errors.SnapshotNotFoundError, "kbackup repo snapshots"),
+    (errors.PathNotFoundError, "kbackup repo snapshots"),
     (errors.KeyNotFoundError, "kbackup repo key list"),
     (errors.WrongPasswordError, "{again}"),
     (errors.IntegrityError, "kbackup repo check"),

@@ -39,7 +39,8 @@ of a message.
     │   │                          RepositoryNotFoundError (10) · RepositoryExistsError ·
     │   │                          RepositoryLockedError* (11) · WrongPasswordError (12) ·
     │   │                          KeySizeError · UnsupportedFormatError ·
-    │   │                          SnapshotNotFoundError · KeyNotFoundError
+    │   │                          SnapshotNotFoundError · KeyNotFoundError ·
+    │   │                          PathNotFoundError
     │   └── IntegrityError         SealBrokenError · BlobMissingError · PackCorruptError
     ├── VolumeError                SnapshotFailedError · NoSnapshotterError ·
     │                              DataMoverError
@@ -117,6 +118,7 @@ from kbackup.errors._repository import (
     KeyNotFoundError,
     KeySizeError,
     PackCorruptError,
+    PathNotFoundError,
     RepositoryError,
     RepositoryExistsError,
     RepositoryLockedError,
@@ -181,6 +183,7 @@ __all__ = [
     "ObjectNotFoundError",
     "OperationTimeoutError",
     "PackCorruptError",
+    "PathNotFoundError",
     "PlanOutdatedError",
     "PluginConflictError",
     "PluginError",

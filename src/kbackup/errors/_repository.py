@@ -78,6 +78,12 @@ class SnapshotNotFoundError(RepositoryError):
     fact = "no such snapshot"
 
 
+class PathNotFoundError(RepositoryError):
+    """A repository snapshot has nothing at this path, or no directory."""
+
+    fact = "no such path in the snapshot"
+
+
 class IntegrityError(RepositoryError):
     """What is stored is not what was written; nothing of it was used."""
 

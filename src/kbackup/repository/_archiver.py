@@ -31,6 +31,7 @@ from kbackup.repository._sources import (
     Source,
     Unreadable,
 )
+from kbackup.repository._sparse import ZEROS, is_zeros
 from kbackup.repository._times import parse_nanoseconds
 from kbackup.repository._trees import load_tree
 
@@ -97,6 +98,7 @@ class Archiver:
         self._small_bytes = 0
         self._buffer = memoryview(bytearray(SMALLEST_CHUNK + 1))
         self._unreadable: list[Unreadable] = []
+        self._zeros: dict[int, str] = {}  # blobs of nothing else, by their size
 
     def run(self, source: Source) -> Archived:
         """Save everything that there is in *source*, durably.
@@ -184,9 +186,13 @@ class Archiver:
             self._read_small(found, pending)
 
     def _is_unchanged(self, old: Node, new: Node) -> bool:
-        """Whether a file need not be read: it is the parent's, which has all of it."""
+        """Whether a file need not be read: it is the parent's, which has all of it.
+
+        Without an inode nobody knows that it is: a device, or a name in a stream.
+        """
         return (
             old.type == new.type
+            and new.inode != 0
             and old.size == new.size
             and old.inode == new.inode
             and _is_same_time(old.mtime, new.mtime)
@@ -201,16 +207,30 @@ class Archiver:
             with closing(_opened(found)) as opened:
                 for place, chunk in enumerate(self._chunker.cut(opened)):
                     self._repository.cancel.check()
-                    plain = bytes(chunk)
-                    pending.size += len(plain)
-                    with self._lock:
-                        pending.waits_for += 1
-                        pending.blobs.append("")
-                    self._saver.submit(partial(self._save_chunk, pending, place, plain))
+                    self._take_chunk(pending, place, chunk)
         except OSError as exc:
             self._give_up(found, pending, exc)
         else:
             self._finish(pending)
+
+    def _take_chunk(self, pending: _PendingFile, place: int, chunk: memoryview) -> None:
+        pending.size += len(chunk)
+        if chunk.obj is ZEROS or is_zeros(chunk):
+            pending.blobs.append(self._save_zeros(len(chunk)))
+            return
+        with self._lock:
+            pending.waits_for += 1
+            pending.blobs.append("")
+        plain = bytes(chunk)
+        self._saver.submit(partial(self._save_chunk, pending, place, plain))
+
+    def _save_zeros(self, size: int) -> str:
+        """Save so many zeros, of which there may be very many times as many: once."""
+        name = self._zeros.get(size)
+        if name is None:
+            saved = self._saver.save(BlobType.DATA, bytes(size))
+            name = self._zeros[size] = saved.hex()
+        return name
 
     def _save_chunk(self, pending: _PendingFile, place: int, plain: Bytes) -> None:
         pending.blobs[place] = self._saver.save(BlobType.DATA, plain).hex()

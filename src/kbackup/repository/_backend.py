@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import NamedTuple, Protocol, Self
 
 from kbackup.repository._ids import Bytes, parse_id, short
@@ -149,6 +150,15 @@ class Backend(Protocol):
 
     def create(self) -> None:
         """Make what must be there before the first file, such as directories."""
+        ...
+
+    def sweep(self, older_than: timedelta) -> int:
+        """Remove what killed processes left; return how many files that were.
+
+        Args:
+            older_than: How long nothing was written to them: more than those who live
+                take between two writes and for naming the file.
+        """
         ...
 
     def close(self) -> None:

@@ -70,13 +70,17 @@ class BlobCodec:
         return self.seal_packed(packed)
 
     def compress_all(self, kind: BlobType, plains: list[Bytes]) -> list[PackedBytes]:
-        """Compress blobs where that makes them smaller: the first half of `seal`."""
+        """Compress blobs where that makes them smaller: the first half of `seal`.
+
+        Trees are compressed in any case: restic writes anew those that are not.
+        """
         # The library takes no empty ones, which hardly ever come.
         if not self._compresses[kind] or not all(plains):
             return [PackedBytes(plain, 0) for plain in plains]
+        always = kind is BlobType.TREE
         return [
             PackedBytes(packed, len(plain))
-            if len(packed) < len(plain)
+            if always or len(packed) < len(plain)
             else PackedBytes(plain, 0)
             for plain, packed in zip(
                 plains, self._zstd.compress_all(plains), strict=True

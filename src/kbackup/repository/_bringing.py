@@ -2,8 +2,8 @@
 
 Two threads read ahead. Large blobs they open and hand on themselves; of small ones only
 what does without the interpreter's lock is theirs, whole ranges at a time: at every step
-of every small blob they would stand in the way of the one that writes. Called by the
-restorer.
+of every small blob they would stand in the way of the one that writes. Called by whoever
+needs many blobs, wherever they lie.
 """
 
 from __future__ import annotations
@@ -47,8 +47,12 @@ class Need:
     users: list[Any] = attrs.field(factory=list)
 
 
+Sealed: TypeAlias = Bytes
+"""A blob as it lies in its pack."""
+
 _Range: TypeAlias = tuple[PackID, list[Need]]
-_Opened: TypeAlias = list[tuple[Need, Bytes | IntegrityError]]
+_Unsealed: TypeAlias = list[tuple[Need, PackedBytes, Sealed]]
+_Opened: TypeAlias = list[tuple[Need, Bytes | IntegrityError, Sealed]]
 
 
 class Bringer:
@@ -56,14 +60,14 @@ class Bringer:
 
     Args:
         repository: Where they are.
-        deliver: Given each blob with its plain bytes, on one of three threads.
+        deliver: Given each blob, plain and as it is sealed, on one of three threads.
         fail: Given each that cannot be brought, with the reason; on the same.
     """
 
     def __init__(
         self,
         repository: OpenedRepository,
-        deliver: Callable[[Need, Bytes], None],
+        deliver: Callable[[Need, Bytes, Sealed], None],
         fail: Callable[[Need, str], None],
     ) -> None:
         self._repository = repository
@@ -137,7 +141,7 @@ class Bringer:
             except IntegrityError as exc:
                 self._fail(need, str(exc))
             else:
-                self._deliver(need, plain)
+                self._deliver(need, plain, sealed)
 
     # --- small blobs, many at a time ------------------------------------------------------
 
@@ -153,26 +157,28 @@ class Bringer:
             while self._inflating:
                 self._hand_on(self._inflating.popleft().result())
 
-    def _unsealed(
-        self, part: _Range, content: memoryview | str
-    ) -> list[tuple[Need, PackedBytes]]:
-        found = []
+    def _unsealed(self, part: _Range, content: memoryview | str) -> _Unsealed:
+        found: _Unsealed = []
         for need, sealed in self._sealed(part, content):
             try:
                 packed = self._repository.codec.unseal(need.id, sealed)
             except IntegrityError as exc:
                 self._fail(need, str(exc))
             else:
-                found.append((need, PackedBytes(packed, need.place.plain_size)))
+                plain_size = need.place.plain_size
+                found.append((need, PackedBytes(packed, plain_size), sealed))
         return found
 
-    def _inflated(self, unsealed: list[tuple[Need, PackedBytes]]) -> _Opened:
-        needs = [need for need, _ in unsealed]
-        named = [(f"blob {short(need.id)}", packed) for need, packed in unsealed]
-        return list(zip(needs, self._repository.codec.inflate_all(named), strict=True))
+    def _inflated(self, unsealed: _Unsealed) -> _Opened:
+        named = [(f"blob {short(need.id)}", packed) for need, packed, _ in unsealed]
+        plains = self._repository.codec.inflate_all(named)
+        return [
+            (need, plain, sealed)
+            for (need, _, sealed), plain in zip(unsealed, plains, strict=True)
+        ]
 
     def _hand_on(self, opened: _Opened) -> None:
-        for need, plain in opened:
+        for need, plain, sealed in opened:
             try:
                 if isinstance(plain, IntegrityError):
                     raise plain
@@ -180,7 +186,7 @@ class Bringer:
             except IntegrityError as exc:
                 self._fail(need, str(exc))
             else:
-                self._deliver(need, plain)
+                self._deliver(need, plain, sealed)
 
 
 def _ranges(needs: Iterable[Need]) -> Iterator[_Range]:

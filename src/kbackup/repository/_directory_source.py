@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from kbackup.errors import InvalidConfigError
+from kbackup.repository._excludes import Excludes
 from kbackup.repository._nodes import (
     ExtendedAttribute,
     Node,
@@ -29,12 +30,14 @@ from kbackup.repository._sources import (
     OpenedFile,
     Unreadable,
 )
+from kbackup.repository._sparse import SparseFile, may_have_holes
 from kbackup.repository._times import format_nanoseconds
 from kbackup.repository._users import group_name, user_name
 
 # NONBLOCK: what was a file a moment ago may be a FIFO that nobody writes.
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _UNTOUCHED = getattr(os, "O_NOATIME", 0)  # only of one's own files
+_LARGE = 16 << 20  # bytes: in smaller files it is quicker to read the holes
 _WITH_LINKS = {
     NodeType.FILE,
     NodeType.SYMLINK,
@@ -53,6 +56,7 @@ class DirectorySource:
         base: Names are those from this directory on: the snapshot has nothing of the
             path to it. Everything in *paths* must lie in it, or be it.
         one_file_system: Pass over what is mounted below *paths*.
+        excludes: What is left out, also what lies in it.
         select: Asked for each path as the system has it, with the node: whether it is
             saved, and what lies below it. Without it everything is.
 
@@ -65,6 +69,7 @@ class DirectorySource:
         *paths: Path | str,
         base: Path | str | None = None,
         one_file_system: bool = False,
+        excludes: Excludes | None = None,
         select: Callable[[bytes, Node], bool] | None = None,
     ) -> None:
         if not paths:
@@ -76,7 +81,10 @@ class DirectorySource:
         for root in self._roots:
             if not root.is_relative_to(self._base):
                 raise InvalidConfigError(f"{root} does not lie in {self._base}")
-        self._one_file_system, self._select = one_file_system, select
+        self._one_file_system = one_file_system
+        self.excludes: Sequence[str] = () if excludes is None else excludes.texts
+        asked = (None if excludes is None else excludes.selects, select)
+        self._selects = [each for each in asked if each is not None]
 
     def walk(self) -> Iterator[Found]:
         """Yield all there is; see `Source.walk`."""
@@ -147,7 +155,7 @@ class DirectorySource:
             return None  # removed since it was listed
         except OSError as exc:
             return Unreadable(path, _reason(exc))
-        if self._select is not None and not self._select(path, node):
+        if not all(selects(path, node) for selects in self._selects):
             return None
         below = b"%b/%b" % (inside, name) if inside else name
         return Item(below, node, _opener(path, node))
@@ -228,26 +236,37 @@ def _name_of(entry: os.DirEntry[bytes]) -> bytes:
 
 
 def _opener(path: bytes, node: Node) -> Callable[[], OpenedFile] | None:
-    return partial(_OpenedFile, path) if node.type == NodeType.FILE else None
+    return partial(_open_file, path) if node.type == NodeType.FILE else None
 
 
-class _OpenedFile:
-    """A file while it is read; what is none any more is not opened.
-
-    Not `io.FileIO`, which asks the system for twice as much: of small files that counts.
+def _open_file(path: bytes) -> OpenedFile:
+    """Open a file; what is none any more is not opened.
 
     Raises:
         OSError: It is gone, something else, or closed to this user.
     """
+    try:
+        descriptor = os.open(path, _OPEN | _UNTOUCHED)
+    except PermissionError:
+        descriptor = os.open(path, _OPEN)
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no file any more")
+    is_large = status.st_size >= _LARGE
+    if is_large and may_have_holes(status):
+        return SparseFile(descriptor)
+    return _OpenedFile(descriptor)
 
-    def __init__(self, path: bytes) -> None:
-        try:
-            self._descriptor = os.open(path, _OPEN | _UNTOUCHED)
-        except PermissionError:
-            self._descriptor = os.open(path, _OPEN)
-        if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
-            self.close()
-            raise OSError(errno.EINVAL, "it is no file any more")
+
+class _OpenedFile:
+    """A file while it is read.
+
+    Not `io.FileIO`, which asks the system for twice as much: of small files that counts.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
 
     def readinto(self, buffer: memoryview, /) -> int:
         """Read on; see `OpenedFile.readinto`."""

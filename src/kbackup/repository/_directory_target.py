@@ -9,22 +9,23 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from kbackup.repository._ids import Bytes, hash_of
+from kbackup.repository._ids import Bytes
 from kbackup.repository._nodes import Node, NodeType
-from kbackup.repository._targets import Piece
+from kbackup.repository._sparse import is_zeros, may_have_holes
+from kbackup.repository._targets import Piece, has_piece, has_piece_sparsely
 
 _WRITE = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _MAKE = _WRITE | os.O_CREAT
 _MOST_OPEN = 64  # files
 _PRIVATE = 0o600  # until owner and mode are restored
 _PRIVATE_DIRECTORY = 0o700
-_ZEROS = bytes(1 << 23)
 _NO_ATTRIBUTES = {errno.ENOTSUP, errno.EPERM, errno.EACCES, errno.ENOSYS}
 
 
@@ -43,6 +44,7 @@ class DirectoryTarget:
         self._new: set[bytes] = set()  # files that were not there
         self._holes: set[bytes] = set()  # those of them that zeros were left out of
         self._open: dict[bytes, int] = {}
+        self._zeros: Bytes = b""  # the last piece of nothing else: it may come often
         self._opening = threading.Lock()
 
     def enter(self, path: bytes, node: Node) -> None:  # noqa: ARG002 - of others
@@ -112,7 +114,7 @@ class DirectoryTarget:
 
     def write(self, path: bytes, offset: int, plain: Bytes) -> None:
         """Write a piece; zeros of a new file are left out, so that it has holes."""
-        if path in self._new and _is_zeros(plain):
+        if path in self._new and self._is_zeros(plain):
             self._holes.add(path)
             return
         with self._descriptor(path) as descriptor:
@@ -120,6 +122,14 @@ class DirectoryTarget:
             while view:
                 written = os.pwrite(descriptor, view, offset)
                 view, offset = view[written:], offset + written
+
+    def _is_zeros(self, plain: Bytes) -> bool:
+        if plain is self._zeros:
+            return True
+        found = is_zeros(plain)
+        if found:
+            self._zeros = plain
+        return found
 
     def finish(self, path: bytes, node: Node) -> None:
         """Restore what a file has beside its content; see `Target.finish`."""
@@ -144,6 +154,22 @@ class DirectoryTarget:
         """Restore what a directory has beside its content; see `Target.leave`."""
         self._restore_metadata(self._path(path), node)
 
+    def others(self, path: bytes, names: Collection[bytes]) -> Sequence[bytes]:
+        """Return what a directory has beside these; see `Target.others`."""
+        if path in self._fresh:
+            return ()
+        if path:  # the root itself may be a link
+            _require(self._path(path), stat.S_ISDIR)
+        return sorted(set(os.listdir(self._path(path))).difference(names))
+
+    def remove(self, path: bytes) -> None:
+        """Remove something; see `Target.remove`. Nothing is followed out of it."""
+        where = self._path(path)
+        if stat.S_ISDIR(os.lstat(where).st_mode):
+            shutil.rmtree(where)
+        else:
+            os.unlink(where)
+
     # --- inside -------------------------------------------------------------------------
 
     def _lacking(
@@ -154,7 +180,9 @@ class DirectoryTarget:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise FileExistsError(errno.EEXIST, "something else is in its place")
             os.truncate(descriptor, node.size)
-            return [piece for piece in pieces if not _has(descriptor, piece)]
+            is_sparse = may_have_holes(os.fstat(descriptor))
+            has = has_piece_sparsely if is_sparse else has_piece
+            return [piece for piece in pieces if not has(descriptor, piece)]
         finally:
             os.close(descriptor)
 
@@ -227,16 +255,3 @@ def _require(where: bytes, is_kind: Callable[[int], bool]) -> None:
     """Raise where something else is in the place of what is restored."""
     if not is_kind(os.lstat(where).st_mode):
         raise FileExistsError(errno.EEXIST, "something else is in its place")
-
-
-def _is_zeros(plain: Bytes) -> bool:
-    """Whether there is nothing in it; asked of every piece, nearly all of which have."""
-    if not plain or plain[0] or plain[-1]:
-        return False
-    return plain == _ZEROS[: len(plain)]
-
-
-def _has(descriptor: int, piece: Piece) -> bool:
-    """Whether a file has a piece at its place already."""
-    content = os.pread(descriptor, piece.size, piece.offset)
-    return len(content) == piece.size and hash_of(content) == piece.blob

@@ -7,7 +7,7 @@ packer, which adds to it. Source: restic ``doc/design.rst``, "Indexing".
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -145,10 +145,15 @@ class Index:
     """Where every blob is; may be used by many threads.
 
     About 200 bytes a blob: all that is known of one lies in one number.
+
+    Attributes:
+        split: The packs that more than one index entry tells of.
     """
 
     def __init__(self) -> None:
         self._packs: list[PackID] = []
+        self._known: set[PackID] = set()
+        self.split: set[PackID] = set()
         self._places: tuple[dict[bytes, int], dict[bytes, int]] = ({}, {})
         self._adding = threading.Lock()
 
@@ -160,6 +165,9 @@ class Index:
         with self._adding:
             number = len(self._packs)
             self._packs.append(pack.id)
+            if pack.id in self._known:
+                self.split.add(pack.id)
+            self._known.add(pack.id)
         for kind, blob_id, offset, length, plain_size in pack.blobs:
             packed = ((number << 32 | offset) << 32 | length) << 32 | plain_size
             self._places[kind].setdefault(blob_id, packed)
@@ -189,11 +197,35 @@ class Index:
         """Yield the name of every blob of a type."""
         yield from map(BlobID, self._places[kind])
 
+    def keeps(self, pack: PackID, blob: PackedBlob) -> bool:
+        """Tell whether *this* is the copy of a blob that `find` returns."""
+        place = self.find(blob.type, blob.id)
+        return place.pack == pack and place.offset == blob.offset
+
 
 def load_index(documents: Documents, name: IndexID) -> tuple[IndexedPack, ...]:
     """Load an index file; raises as `Documents.load` and `decode_index`."""
     what = str(File(FileType.INDEX, name))
     return decode_index(documents.load(FileType.INDEX, name), what)
+
+
+def merged(
+    packs: Iterable[IndexedPack], split: Collection[PackID]
+) -> Iterator[IndexedPack]:
+    """Yield each pack once, with all that is told of it.
+
+    Args:
+        packs: Of all index files.
+        split: The packs that come more than once, as `Index.split`.
+    """
+    parts: dict[PackID, dict[PackedBlob, None]] = {}
+    for pack in packs:
+        if pack.id in split:
+            parts.setdefault(pack.id, {}).update(dict.fromkeys(pack.blobs))
+        else:
+            yield pack
+    for name, blobs in parts.items():
+        yield IndexedPack(name, tuple(blobs))
 
 
 def save_index(documents: Documents, packs: Iterable[IndexedPack]) -> list[IndexID]:

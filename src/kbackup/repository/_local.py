@@ -185,12 +185,7 @@ class LocalBackend:
                 _sync_directory(str(path))
 
     def sweep(self, older_than: timedelta) -> int:
-        """Remove what killed processes left; return how many files that were.
-
-        Args:
-            older_than: How long nothing was written to them: more than those who live
-                take between two writes and for naming the file.
-        """
+        """Remove temporary files; see `Backend.sweep`."""
         before = time.time() - older_than.total_seconds()
         removed = 0
         for place in {_WAITING.get(kind, kind.value) for kind in FileType}:

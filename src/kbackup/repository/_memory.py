@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Self
 
 from kbackup.errors import ObjectExistsError, ObjectNotFoundError, StoreError
@@ -84,6 +85,10 @@ class MemoryBackend:
 
     def create(self) -> None:
         """Do nothing: memory needs no directories."""
+
+    def sweep(self, older_than: timedelta) -> int:  # noqa: ARG002 - of others
+        """Do nothing: what was collected is gone with its process."""
+        return 0
 
     def close(self) -> None:
         """Do nothing: the files stay, for whoever opens the repository again."""

@@ -176,6 +176,10 @@ class ObjectStoreBackend:
     def create(self) -> None:
         """Do nothing: keys need no directories."""
 
+    def sweep(self, older_than: timedelta) -> int:  # noqa: ARG002 - of others
+        """Do nothing: an object is there whole, or not at all."""
+        return 0
+
     def close(self) -> None:
         """Remove what was collected and not saved; the store stays open."""
         with self._lock:

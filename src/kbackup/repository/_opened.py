@@ -8,18 +8,19 @@ Source: restic ``doc/design.rst``, "Read and Write Ordering".
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 
 import attrs
 
 from kbackup._kits.workers import CancelToken, map_ordered
-from kbackup.errors import IntegrityError, ObjectNotFoundError
+from kbackup.errors import BlobMissingError, IntegrityError, ObjectNotFoundError
 from kbackup.repository._backend import Backend, File, FileType
 from kbackup.repository._blobs import BlobCodec
 from kbackup.repository._config import Config
 from kbackup.repository._crypto import SecretKey
 from kbackup.repository._documents import Documents
 from kbackup.repository._ids import BlobID, BlobType, Bytes, IndexID
-from kbackup.repository._index import Index, IndexedPack, Place, load_index
+from kbackup.repository._index import Index, IndexedPack, Place, load_index, merged
 
 _LOADERS = 2  # threads: one waits for the backend while the other one reads
 
@@ -54,6 +55,11 @@ class OpenedRepository:
         """Where every blob is, as far as `refresh_index` was told."""
         return self._index
 
+    @property
+    def loaded(self) -> frozenset[bytes]:
+        """The names of the index files that were loaded."""
+        return frozenset(self._loaded)
+
     def refresh_index(self) -> int:
         """Load the index files that are new since the last time; return how many.
 
@@ -79,6 +85,27 @@ class OpenedRepository:
                 self._loaded.add(name)
         return len(names)
 
+    def index_files(self) -> Iterator[tuple[IndexID, tuple[IndexedPack, ...]]]:
+        """Load again every index file that `refresh_index` loaded; yield what it tells.
+
+        What is told of packs takes more room than `index`, and is not kept.
+
+        Raises:
+            IntegrityError: One is damaged.
+        """
+        names = [IndexID(name) for name in sorted(self._loaded)]
+        loaded = map_ordered(
+            self._load_index, names, workers=_LOADERS, name="kbackup-index"
+        )
+        for name, packs in zip(names, loaded, strict=True):
+            self.cancel.check()
+            yield name, packs or ()
+
+    def packs(self) -> Iterator[IndexedPack]:
+        """Yield each pack that an index names, once; see `index_files`."""
+        told = (pack for _, packs in self.index_files() for pack in packs)
+        return merged(told, self._index.split)
+
     def load_blob(self, kind: BlobType, blob_id: BlobID) -> Bytes:
         """Return the plain bytes of a blob, checked.
 
@@ -95,9 +122,16 @@ class OpenedRepository:
             return self.codec.open(blob_id, self.load_place(place), place.plain_size)
 
     def load_place(self, place: Place) -> bytes:
-        """Return the bytes of a pack at a place."""
+        """Return the bytes of a pack at a place.
+
+        Raises:
+            BlobMissingError: The pack is gone.
+        """
         file = File(FileType.PACK, place.pack)
-        return self.backend.load(file, place.offset, place.length)
+        try:
+            return self.backend.load(file, place.offset, place.length)
+        except ObjectNotFoundError as exc:
+            raise BlobMissingError(str(file), "the pack is gone") from exc
 
     def _load_index(self, name: IndexID) -> tuple[IndexedPack, ...] | None:
         try:

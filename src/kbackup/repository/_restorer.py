@@ -8,18 +8,23 @@ facade, under a shared lock.
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from functools import partial
+from typing import TypeAlias
 
 import attrs
 
 from kbackup.errors import IntegrityError
-from kbackup.repository._bringing import Bringer, Need
+from kbackup.repository._bringing import Bringer, Need, Sealed
 from kbackup.repository._ids import BlobID, BlobType, Bytes
 from kbackup.repository._nodes import Node, NodeType
 from kbackup.repository._opened import OpenedRepository
+from kbackup.repository._patterns import Patterns
 from kbackup.repository._progress import Progress, Told, untold
 from kbackup.repository._targets import Piece, Target
 from kbackup.repository._trees import load_tree
+
+_Paths: TypeAlias = list[bytes]
 
 
 @attrs.frozen
@@ -43,13 +48,62 @@ class Restored:
         files: Files that are right now.
         bytes: Of them.
         written: Bytes that were not there already.
+        removed: Paths that the snapshot has not, from the target's root, if that was
+            asked for: a directory stands for all that was in it.
         problems: What could not be restored.
     """
 
     files: int = 0
     bytes: int = 0
     written: int = 0
+    removed: _Paths = attrs.field(factory=list)
     problems: list[Problem] = attrs.field(factory=list)
+
+
+@attrs.frozen(kw_only=True)
+class Selection:
+    """What of a tree is restored.
+
+    Attributes:
+        include: What matches, and what lies in it; None: everything.
+        exclude: Not what matches, nor what lies in it.
+        delete: Whether what the tree has not is removed from the target, as far as these
+            two mean it. Done last, and not where anything went wrong.
+    """
+
+    include: Patterns | None = None
+    exclude: Patterns | None = None
+    delete: bool = False
+
+    def has(self, path: bytes) -> bool:
+        """Tell whether a path is meant."""
+        text = b"/" + path
+        if self.exclude is not None and self.exclude.matches(text):
+            return False
+        return self.include is None or self.include.matches(text)
+
+    def may_have_below(self, path: bytes) -> bool:
+        """Tell whether something in a directory may be meant that is not meant itself."""
+        text = b"/" + path
+        if self.exclude is not None and self.exclude.matches(text):
+            return False
+        return self.include is not None and self.include.may_match_below(text)
+
+
+EVERYTHING = Selection()
+
+
+class _Directory:
+    """A directory of the tree; it is made once something in it, or itself, is meant."""
+
+    __slots__ = ("above", "is_looked_at", "is_there", "node", "path")
+
+    def __init__(
+        self, path: bytes, node: Node | None, above: _Directory | None
+    ) -> None:
+        self.path, self.node, self.above = path, node, above
+        self.is_there: bool | None = None if node is not None else True
+        self.is_looked_at = False
 
 
 class _File:
@@ -68,13 +122,21 @@ class Restorer:
     Args:
         repository: Where it is; its index is loaded.
         target: Where it goes.
+        selection: What of it.
         told: Told how far this is.
     """
 
     def __init__(
-        self, repository: OpenedRepository, target: Target, *, told: Told = untold
+        self,
+        repository: OpenedRepository,
+        target: Target,
+        *,
+        selection: Selection = EVERYTHING,
+        told: Told = untold,
     ) -> None:
         self._repository, self._target, self._told = repository, target, told
+        self._selection = selection
+        self._others: list[bytes] = []
         self._needs: dict[BlobID, Need] = {}
         self._links: dict[tuple[int, int], bytes] = {}
         self._second_names: list[tuple[bytes, bytes]] = []
@@ -96,6 +158,8 @@ class Restorer:
         self._bring()
         for path, other in self._second_names:
             self._try(path, partial(self._target.link, path, other))
+        if not self.done.problems:
+            self._remove_others()
         for path, node in reversed(self._directories):
             self._try(path, partial(self._target.leave, path, node))
         return self.done
@@ -104,19 +168,70 @@ class Restorer:
 
     def _walk(self, tree: BlobID) -> None:
         """Make all directories, and note what files lack."""
-        waiting = [(b"", tree)]
+        waiting = [(_Directory(b"", None, None), tree)]
         while waiting:
             self._repository.cancel.check()
             above, tree = waiting.pop()
-            for node in load_tree(self._repository, tree):
-                path = b"%b/%b" % (above, node.name) if above else node.name
-                if node.type == NodeType.FILE:
+            nodes = load_tree(self._repository, tree)
+            if self._selection.delete:
+                self._look_for_others(above, nodes)
+            for node in nodes:
+                path = b"%b/%b" % (above.path, node.name) if above.path else node.name
+                is_meant = self._selection.has(path)
+                if is_meant and not self._is_there(above):
+                    continue
+                if node.type == NodeType.DIRECTORY:
+                    directory = _Directory(path, node, above)
+                    if is_meant:
+                        is_walked = self._is_there(directory)
+                    else:
+                        is_walked = self._selection.may_have_below(path)
+                    if is_walked:
+                        waiting.append((directory, node.tree))
+                elif is_meant and node.type == NodeType.FILE:
                     self._begin(path, node)
-                elif node.type != NodeType.DIRECTORY:
+                elif is_meant:
                     self._try(path, partial(self._target.make, path, node))
-                elif self._try(path, partial(self._target.enter, path, node)):
-                    self._directories.append((path, node))
-                    waiting.append((path, node.tree))
+
+    def _is_there(self, directory: _Directory) -> bool:
+        """Make a directory, and those that it lies in, unless that was done."""
+        missing = []
+        found: _Directory | None = directory
+        while found is not None and found.is_there is None:
+            missing.append(found)
+            found = found.above
+        is_there = found is None or bool(found.is_there)
+        for each in reversed(missing):
+            if is_there and each.node is not None:
+                enter = partial(self._target.enter, each.path, each.node)
+                if is_there := self._try(each.path, enter):
+                    self._directories.append((each.path, each.node))
+            each.is_there = is_there
+        return is_there
+
+    # --- what there is beside it --------------------------------------------------------
+
+    def _look_for_others(self, directory: _Directory, nodes: Sequence[Node]) -> None:
+        """Note what the target has beside these, where it has the directory at all."""
+        path, above = directory.path, directory.above
+        if above is not None and not above.is_looked_at:
+            return  # something else is in its place
+        try:
+            names = self._target.others(path, {node.name for node in nodes})
+        except OSError:
+            return
+        directory.is_looked_at = True
+        for name in names:
+            other = b"%b/%b" % (path, name) if path else name
+            if self._selection.has(other):
+                self._others.append(other)
+
+    def _remove_others(self) -> None:
+        for path in self._others:
+            if self._try(path, partial(self._target.remove, path)):
+                self.done.removed.append(path)
+
+    # --- files --------------------------------------------------------------------------
 
     def _begin(self, path: bytes, node: Node) -> None:
         """Note what a file lacks; another name of a file is made at the end."""
@@ -165,7 +280,7 @@ class Restorer:
         needs, self._needs = self._needs, {}
         bringer.run(needs.values())
 
-    def _write(self, need: Need, plain: Bytes) -> None:
+    def _write(self, need: Need, plain: Bytes, _: Sealed) -> None:
         for file, offset in need.users:
             try:
                 self._target.write(file.path, offset, plain)

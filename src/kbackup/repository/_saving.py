@@ -107,6 +107,7 @@ def _draft(source: Source, asked: BackUpRequest, begun: Instant) -> Snapshot:
         time=begun if asked.time is None else Instant(asked.time),
         tree=_NO_TREE,
         paths=source.paths,
+        excludes=tuple(source.excludes),
         hostname=asked.hostname or socket.gethostname(),
         username=user_name(os.getuid()),
         uid=os.getuid(),

@@ -185,8 +185,12 @@ def list_snapshots(documents: Documents) -> Iterator[Snapshot]:
     """
     for name, _ in documents.backend.list(FileType.SNAPSHOT):
         with suppress(ObjectNotFoundError):
-            content = documents.load(FileType.SNAPSHOT, name)
-            yield snapshot_from_json(SnapshotID(name), content)
+            yield load_snapshot(documents, SnapshotID(name))
+
+
+def load_snapshot(documents: Documents, name: SnapshotID) -> Snapshot:
+    """Load a snapshot; raises as `Documents.load` and `snapshot_from_json`."""
+    return snapshot_from_json(name, documents.load(FileType.SNAPSHOT, name))
 
 
 class _SummaryDocument(msgspec.Struct, kw_only=True):

@@ -65,9 +65,11 @@ class Source(Protocol):
 
     Attributes:
         paths: What the snapshot says was saved; by them the next one finds its parent.
+        excludes: The patterns that it says were left out.
     """
 
     paths: Sequence[str]
+    excludes: Sequence[str]
 
     def walk(self) -> Iterator[Found]:
         """Yield everything once, each directory before what lies in it.

@@ -41,6 +41,7 @@ class StreamSource:
         if not clean or path.endswith("/"):
             raise InvalidConfigError(f"{path!r} is no name for a file")
         self.paths: Sequence[str] = (f"/{clean}",)
+        self.excludes: Sequence[str] = ()
         self._stream, self._path = stream, os.fsencode(clean)
 
     def walk(self) -> Iterator[Found]:

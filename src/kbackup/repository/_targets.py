@@ -6,11 +6,13 @@ there is removed unless that was asked for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Collection, Sequence
 from typing import NamedTuple, Protocol
 
-from kbackup.repository._ids import BlobID, Bytes
+from kbackup.repository._ids import BlobID, Bytes, hash_of
 from kbackup.repository._nodes import Node
+from kbackup.repository._sparse import hash_of_zeros, next_data
 
 
 class Piece(NamedTuple):
@@ -25,6 +27,24 @@ class Piece(NamedTuple):
     blob: BlobID
     offset: int
     size: int
+
+
+def has_piece(descriptor: int, piece: Piece) -> bool:
+    """Whether an open file has a piece at its place already; raises `OSError`."""
+    content = os.pread(descriptor, piece.size, piece.offset)
+    return len(content) == piece.size and hash_of(content) == piece.blob
+
+
+def has_piece_sparsely(descriptor: int, piece: Piece) -> bool:
+    """As `has_piece`, of a file that may have holes, which are not read.
+
+    It is as long as it will be: what lies behind its end is taken for a hole.
+    """
+    data = next_data(descriptor, piece.offset)
+    if data is not None and data < piece.offset + piece.size:
+        return has_piece(descriptor, piece)
+    zeros = hash_of_zeros(piece.size)
+    return has_piece(descriptor, piece) if zeros is None else zeros == piece.blob
 
 
 class Target(Protocol):
@@ -70,4 +90,16 @@ class Target(Protocol):
 
     def leave(self, path: bytes, node: Node) -> None:
         """End a directory after all that lies in it; raises `OSError`."""
+        ...
+
+    def others(self, path: bytes, names: Collection[bytes]) -> Sequence[bytes]:
+        """Return the names in a directory that are none of *names*.
+
+        Raises:
+            OSError: There is no such directory; a link to one is none.
+        """
+        ...
+
+    def remove(self, path: bytes) -> None:
+        """Remove something, and what lies in it; raises `OSError`."""
         ...

@@ -117,7 +117,8 @@ def hooked_pod():
 def fixture_cheap_keys(monkeypatch):
     """Passwords cost nothing to try, and locks are not waited for."""
     cheap = ScryptParameters(n=2, r=1, p=1)
-    monkeypatch.setattr("kbackup.repository._repository.calibrated", lambda: cheap)
+    for module in ("_repository", "_keyring"):
+        monkeypatch.setattr(f"kbackup.repository.{module}.calibrated", lambda: cheap)
     monkeypatch.setattr("kbackup.repository._locks._SETTLES", timedelta(0))
 
 

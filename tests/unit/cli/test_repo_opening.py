@@ -360,7 +360,7 @@ def test_no_password_is_told(unset, file, tmp_path):
 
 def test_the_next_command_names_the_password_file(unset, file):
     """What continues means the same repository, and opens it."""
-    done = unset("--repo", "r", "-p", "password", "forget", "0f", "--yes")
+    done = unset("--repo", "r", "-p", "password", "forget", "0f0f0f0f0f", "--yes")
 
     assert done.next == "Next: kbackup repo snapshots --repo r --password-file password"
 

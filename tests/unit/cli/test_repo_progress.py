@@ -34,11 +34,19 @@ def test_a_bar(terminal, capsys):
     with show_progress(Session()) as told:
         told(READ)
         (task,) = told._bars.tasks
-        assert (task.description, task.total, task.completed) == ("back up", None, 512)
+        assert (task.description, task.total, task.completed) == (
+            "back up 512 B",
+            None,
+            512,
+        )
         told(HALF)
         (task,) = told._bars.tasks
 
-    assert (task.description, task.total, task.completed) == ("restore", 1024, 512)
+    assert (task.description, task.total, task.completed) == (
+        "restore 512 B",
+        1024,
+        512,
+    )
     assert capsys.readouterr().out == ""
 
 

@@ -229,6 +229,7 @@ class Things:
     """A source of somebody else's: a directory is never said to be complete."""
 
     paths = ("things",)
+    excludes = ()
 
     def __init__(self, contents):
         self._contents = contents

@@ -19,6 +19,7 @@ import click
 from kbackup._kits.words import plural
 from kbackup.cli._options import Command
 from kbackup.cli._output import say
+from kbackup.cli._repo._excluding import exclude_options, excludes_of
 from kbackup.cli._repo._opening import opened
 from kbackup.cli._repo._options import TagList, repository_options
 from kbackup.cli._repo._progress import show_progress
@@ -67,6 +68,7 @@ class _NothingThereError(RepositoryError):
 @click.option(
     "-x", "--one-file-system", is_flag=True, help="Pass over what is mounted below."
 )
+@exclude_options
 @click.option("--stdin", is_flag=True, help="Save what comes in there, as one file.")
 @click.option(
     "--stdin-filename",
@@ -143,7 +145,10 @@ def _source(paths: Sequence[str], flags: dict[str, Any]) -> Source:
     # As Go cleans paths: what goes up is taken away with what it goes up from.
     clean = map(os.path.abspath, paths)
     return DirectorySource(
-        *clean, base=_base(paths), one_file_system=flags["one_file_system"]
+        *clean,
+        base=_base(paths),
+        one_file_system=flags["one_file_system"],
+        excludes=excludes_of(flags),
     )
 
 

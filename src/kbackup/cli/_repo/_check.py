@@ -10,16 +10,16 @@ import click
 from kbackup._kits.words import plural
 from kbackup.cli._options import Command
 from kbackup.cli._output import say, say_next
-from kbackup.cli._repo import _expected
 from kbackup.cli._repo._opening import opened
 from kbackup.cli._repo._options import repository_options
 from kbackup.cli._repo._progress import show_progress
-from kbackup.cli._repo._telling import is_json, print_json, sized, tell
+from kbackup.cli._repo._shapes import short
+from kbackup.cli._repo._telling import is_json, print_json, sized, tell, warn
 from kbackup.cli._session import Session
 from kbackup.errors import InvalidSpecError
 
 if TYPE_CHECKING:
-    from kbackup.cli._repo._expected import CheckResult
+    from kbackup.repository import CheckResult
 
 
 @click.command(cls=Command)
@@ -37,35 +37,39 @@ def check(session: Session, *, read_data: bool, read_data_subset: str) -> int:
     if read_data and read_data_subset:
         raise InvalidSpecError(["--read-data reads all, --read-data-subset a part"])
     with opened(session) as repository, show_progress(session) as told:
-        result = _expected.of(repository).check(
-            read_data=read_data, subset=read_data_subset, told=told
-        )
+        result = repository.check(read_data=read_data_subset or read_data, told=told)
     _tell_findings(session, result)
     if is_json(session):
         print_json(
             {
                 "message_type": "summary",
                 "num_errors": len(result.errors),
-                "suggest_repair_index": bool(result.hints),
+                "broken_packs": None,
+                "suggest_repair_index": False,
+                "suggest_prune": bool(result.hints),
             }
         )
     read = f", {sized(result.bytes_read)} read" if result.bytes_read else ""
-    looked_at = f"{plural(result.packs, 'pack')}, {plural(result.blobs, 'blob')}{read}"
+    looked_at = (
+        f"{plural(result.snapshots, 'snapshot')}, {plural(result.trees, 'tree')}, "
+        f"{plural(result.packs, 'pack')}{read}"
+    )
     found = plural(len(result.errors), "error") if result.errors else "no errors"
     tell(session, f"{looked_at}: {found} found")
-    if result.errors or result.hints:
+    if result.errors:
         say_next(session, "kbackup repo repair-index")
+    elif result.hints:
+        say_next(session, "kbackup repo prune")
     return result.exit_code
 
 
 def _tell_findings(session: Session, result: CheckResult) -> None:
     for word, findings in (("error", result.errors), ("warning", result.hints)):
         for each in findings:
-            text = f"{each.thing}: {each.reason}" if each.reason else each.thing
             if is_json(session):
-                say(json.dumps({"message_type": word, "message": text}))
+                say(json.dumps({"message_type": word, "message": str(each)}))
             else:
-                say(f"{word}: {text}")
+                say(f"{word}: {each}")
 
 
 @click.command("repair-index", cls=Command)
@@ -77,13 +81,18 @@ def _tell_findings(session: Session, result: CheckResult) -> None:
 def repair_index(session: Session, *, read_all_packs: bool) -> None:
     """Write the index anew from the packs that are there."""
     with opened(session) as repository, show_progress(session) as told:
-        done = _expected.of(repository).repair_index(
-            read_all_packs=read_all_packs, told=told
-        )
-    added, removed = len(done.added), len(done.removed)
+        done = repository.repair_index(read_all=read_all_packs, told=told)
+    for names, kind in ((done.unreadable, "pack"), (done.damaged, "index")):
+        for name, reason in names.items():
+            warn(session, f"{kind} {short(name)}", reason, during="repair")
     if is_json(session):
-        print_json({"message_type": "summary", "added": added, "removed": removed})
-    tell(session, f"Packs that came into the index: {added}; that went: {removed}")
+        counts = {"packs": done.packs, "added": done.added, "gone": done.gone}
+        print_json({"message_type": "summary", **counts})
+    tell(
+        session,
+        f"The index names {plural(done.packs, 'pack')}: {done.added} came, "
+        f"{done.gone} went",
+    )
     say_next(session, "kbackup repo check")
 
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from kbackup._kits.words import plural
 from kbackup.cli._options import Command
 from kbackup.cli._output import echo
-from kbackup.cli._repo import _expected
 from kbackup.cli._repo._opening import opened
 from kbackup.cli._repo._options import choice_of, choice_options, repository_options
-from kbackup.cli._repo._restore import chosen
 from kbackup.cli._repo._shapes import (
     change_json,
     local_time,
@@ -23,15 +22,15 @@ from kbackup.cli._repo._shapes import (
     snapshot_json,
     stat_json,
 )
-from kbackup.cli._repo._telling import is_json, path_of, print_json, sized, tell
+from kbackup.cli._repo._telling import is_json, print_json, sized, tell
 from kbackup.cli._session import Session
+from kbackup.errors import PathNotFoundError
 
 if TYPE_CHECKING:
-    from kbackup.cli._repo._expected import Diff, DiffStat, Entry, Match, Stats
-    from kbackup.repository import Snapshot
+    from kbackup.repository import Diff, DiffCount, Entry, Match, Snapshot, Stats
 
-_MODES = ("restore-size", "files-by-contents", "blobs-per-file", "raw-data")
-_METADATA = "U"
+_MODES = ("restore-size", "files-by-contents", "raw-data")
+_RAW = "raw-data"
 _long_option = click.option(
     "-l", "--long", is_flag=True, help="With permissions, owner, size and time."
 )
@@ -51,29 +50,47 @@ def ls(
     session: Session, /, snapshot: str, places: tuple[str, ...], **flags: Any
 ) -> None:
     """List all that a snapshot has, or what lies in some directories of it."""
+    from kbackup.repository import find_snapshot  # noqa: PLC0415 - on demand
+
     choice = choice_of(flags)
     with opened(session) as repository:
-        found = chosen(repository, snapshot, choice)
+        found = find_snapshot(repository.list(), snapshot, filter=choice.filter())
         if is_json(session):
             print_json(_snapshot_message(found))
-        for place in places or ("",):
-            entries = iter(_expected.of(repository).ls(found, place))
-            if place and not flags["recursive"]:
-                entries = _directly(place, entries)
-            for entry in entries:
-                if is_json(session):
-                    print_json(node_json(entry.path, entry.node))
-                else:
-                    echo(node_line(entry.path, entry.node, long=flags["long"]))
+        entries: Iterable[Entry] = repository.ls(found)
+        if places:
+            entries = _within(places, entries, recursive=flags["recursive"])
+        for entry in entries:
+            if is_json(session):
+                print_json(node_json(entry))
+            else:
+                echo(node_line(entry, long=flags["long"]))
 
 
-def _directly(place: str, entries: Iterator[Entry]) -> Iterator[Entry]:
-    """Yield what is a path or lies right in it, as restic lists a directory."""
-    path = os.fsencode(place.strip("/"))
+def _within(
+    places: Sequence[str], entries: Iterable[Entry], *, recursive: bool
+) -> Iterator[Entry]:
+    """Yield what is one of some paths or lies in it, as restic lists directories.
+
+    Raises:
+        PathNotFoundError: Nothing is at one of them.
+    """
+    missing = {os.fsencode(place.strip("/")): place for place in places}
+    wanted = frozenset(missing)
+    missing.pop(b"", None)  # the root is always there
     for entry in entries:
-        above, _, _ = entry.path.rpartition(b"/")
-        if path in {entry.path, above}:
+        missing.pop(entry.path, None)
+        if entry.path in wanted or _above(entry.path, recursive=recursive) & wanted:
             yield entry
+    if missing:
+        raise PathNotFoundError(", ".join(missing.values()))
+
+
+def _above(path: bytes, *, recursive: bool) -> frozenset[bytes]:
+    """Return the directory that a path lies in, or all that it does, up to the root."""
+    names = path.split(b"/")[:-1]
+    first = 0 if recursive else len(names)
+    return frozenset(b"/".join(names[:n]) for n in range(first, len(names) + 1))
 
 
 def _snapshot_message(snapshot: Snapshot) -> dict[str, Any]:
@@ -95,8 +112,8 @@ def find(session: Session, /, patterns: tuple[str, ...], **flags: Any) -> None:
     """Find files and directories by their names, with wildcards, in all snapshots."""
     choice = choice_of(flags)
     with opened(session) as repository:
-        matches = _expected.of(repository).find(
-            patterns,
+        matches = repository.find(
+            *patterns,
             ignore_case=flags["ignore_case"],
             snapshots=flags["ids"],
             filter=choice.filter(),
@@ -109,14 +126,20 @@ def find(session: Session, /, patterns: tuple[str, ...], **flags: Any) -> None:
             if each.snapshot != last:
                 last = each.snapshot
                 echo(f"In snapshot {short(last.id)} of {local_time(last.time.when)}:")
-            echo(node_line(each.path, each.node, long=flags["long"]))
+            echo(node_line(_entry(each), long=flags["long"]))
+
+
+def _entry(match: Match) -> Entry:
+    from kbackup.repository import Entry  # noqa: PLC0415 - on demand
+
+    return Entry(match.path, match.node)
 
 
 def _matches_json(matches: list[Match]) -> list[dict[str, Any]]:
     """Return the matches snapshot by snapshot, in the order in which they came."""
     found: dict[str, list[dict[str, Any]]] = {}
     for each in matches:
-        content = node_json(each.path, each.node)
+        content = node_json(_entry(each))
         del content["message_type"], content["struct_type"]
         found.setdefault(each.snapshot.id.hex(), []).append(content)
     return [
@@ -137,28 +160,27 @@ def diff(session: Session, one: str, other: str, *, metadata: bool) -> None:
     T is another type, and with --metadata U other metadata alone.
     """
     with opened(session) as repository:
-        found = _expected.of(repository).diff(one, other)
-        for change in found.changes:
-            if change.kind == _METADATA and not metadata:
-                continue
-            if is_json(session):
-                print_json(change_json(change))
-            else:
-                echo(f"{change.kind:<4} {path_of(change.path)}")
+        found = repository.diff(one, other, metadata=metadata)
+    for change in found.changes:
+        if is_json(session):
+            print_json(change_json(change))
+        else:
+            echo(str(change))
     if is_json(session):
         print_json(_statistics_json(found, one, other))
         return
-    tell(session, f"Changed: {found.changed_files} files")
+    tell(session, f"Changed: {plural(found.changed_files, 'file')}")
     tell(session, f"Added: {_counted(found.added)}")
     tell(session, f"Removed: {_counted(found.removed)}")
 
 
-def _counted(stat: DiffStat) -> str:
-    blobs = stat.data_blobs + stat.tree_blobs
-    return (
-        f"{stat.files} files, {stat.dirs} directories, {stat.others} others, "
-        f"{blobs} blobs, {sized(stat.bytes)}"
+def _counted(stat: DiffCount) -> str:
+    directories = (
+        "1 directory" if stat.directories == 1 else f"{stat.directories} directories"
     )
+    blobs = plural(stat.data_blobs + stat.tree_blobs, "blob")
+    files = plural(stat.files, "file")
+    return f"{files}, {directories}, {stat.others} others, {blobs}, {sized(stat.bytes)}"
 
 
 def _statistics_json(found: Diff, one: str, other: str) -> dict[str, Any]:
@@ -186,43 +208,39 @@ def stats(
     """Tell what snapshots take; without IDs, all that the options choose."""
     choice = choice_of(flags)
     with opened(session) as repository:
-        found = _expected.of(repository).stats(
-            mode, snapshots=ids, filter=choice.filter()
-        )
+        found = repository.stats(mode, snapshots=ids, filter=choice.filter())
     if is_json(session):
-        print_json(_stats_json(found, mode))
+        print_json(_stats_json(found))
         return
-    rows = _stats_rows(found, mode)
+    rows = _stats_rows(found)
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
         echo(f"{name:<{width}}  {value}")
 
 
-def _stats_rows(found: Stats, mode: str) -> list[tuple[str, str]]:
+def _stats_rows(found: Stats) -> list[tuple[str, str]]:
     """Return what a mode counts, in words."""
     rows = [("Snapshots", str(found.snapshots))]
-    if mode == "raw-data":
-        rows += [("Blobs", str(found.blobs)), ("Size", sized(found.raw_bytes))]
-        rows += [("Uncompressed", sized(found.bytes))]
-        rows += [("Compression", f"{found.compression_ratio:.2f}x")]
-        return rows
-    rows += [("Files", str(found.files))]
-    if mode == "blobs-per-file":
-        rows += [("Blobs", str(found.blobs))]
-    return [*rows, ("Size", sized(found.bytes))]
+    if found.mode == _RAW:
+        rows += [
+            ("Blobs", str(found.blobs)),
+            ("Uncompressed", sized(found.plain_size)),
+            ("Compression", f"{found.compression_ratio:.2f}x"),
+        ]
+    else:
+        rows += [("Files", str(found.files))]
+    return [*rows, ("Size", sized(found.size))]
 
 
-def _stats_json(found: Stats, mode: str) -> dict[str, Any]:
+def _stats_json(found: Stats) -> dict[str, Any]:
     """Return restic's document; what a mode does not count is left out."""
-    if mode == "raw-data":
-        return {
-            "total_size": found.raw_bytes,
-            "total_uncompressed_size": found.bytes,
+    content: dict[str, Any] = {"total_size": found.size}
+    if found.mode == _RAW:
+        content |= {
+            "total_uncompressed_size": found.plain_size,
             "compression_ratio": found.compression_ratio,
             "total_blob_count": found.blobs,
-            "snapshots_count": found.snapshots,
         }
-    content = {"total_size": found.bytes, "total_file_count": found.files}
-    if mode == "blobs-per-file":
-        content["total_blob_count"] = found.blobs
+    else:
+        content["total_file_count"] = found.files
     return content | {"snapshots_count": found.snapshots}

@@ -10,7 +10,6 @@ import click
 from kbackup._kits.words import plural
 from kbackup.cli._options import Command
 from kbackup.cli._output import echo
-from kbackup.cli._repo import _expected
 from kbackup.cli._repo._opening import FROM, meant, opened_as
 from kbackup.cli._repo._options import choice_of, choice_options, repository_options
 from kbackup.cli._repo._progress import show_progress
@@ -21,7 +20,7 @@ from kbackup.cli._session import Session
 from kbackup.cli._signals import cancel_on_signal
 
 if TYPE_CHECKING:
-    from kbackup.cli._repo._expected import Copied
+    from kbackup.repository import Copied
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -69,22 +68,20 @@ def copy(session: Session, /, ids: tuple[str, ...], **flags: Any) -> None:
         opened_as(session, other, token) as origin,
         show_progress(session) as told,
     ):
-        copied = _expected.of(origin).copy(
-            target, snapshots=ids, filter=choice.filter(), told=told
-        )
+        copied = origin.copy(target, ids, filter=choice.filter(), told=told)
     for each in copied:
         _tell_copied(session, each)
-    new = sum(not each.is_there for each in copied)
+    new = sum(each.is_new for each in copied)
     there = len(copied) - new
     tell(session, f"Copied {plural(new, 'snapshot')}; {there} there already")
 
 
 def _tell_copied(session: Session, copied: Copied) -> None:
-    old, new = copied.snapshot.id, copied.new
+    old, new = copied.snapshot.id, copied.copy.id
     if is_json(session):
-        made = new.id.hex() if new else None
-        print_json({"source": old.hex(), "target": made, "there": copied.is_there})
-    elif copied.is_there:
+        names = {"snapshot": old.hex(), "copy": new.hex()}
+        print_json({"message_type": "copied", **names, "is_new": copied.is_new})
+    elif copied.is_new:
+        echo(f"{short(old)} is {short(new)} now")
+    else:
         tell(session, f"{short(old)} is there already")
-    elif new is not None:
-        echo(f"{short(old)} is {short(new.id)} now")

@@ -26,7 +26,7 @@ from kbackup.cli._repo._options import (
     repository_options,
     yes_option,
 )
-from kbackup.cli._repo._prune import Limits, limit_options, limits_of, prune_opened
+from kbackup.cli._repo._prune import limit_options, prune_opened, request_of
 from kbackup.cli._repo._shapes import (
     forget_json,
     snapshot_headers,
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from kbackup.repository import (
         Decision,
         ForgetPlan,
+        PruneRequest,
         Repository,
         RetentionPolicy,
         Snapshot,
@@ -163,7 +164,7 @@ def forget(session: Session, /, ids: tuple[str, ...], **flags: Any) -> int:
     Shows which stay, and why, and which go, before it asks. What only they needed stays
     in the repository until prune. A policy that keeps nothing of a series is refused.
     """
-    yes, dry_run, limits = flags["yes"], flags["dry_run"], limits_of(flags)
+    yes, dry_run, request = flags["yes"], flags["dry_run"], request_of(flags)
     policy, choice = policy_of(flags), choice_of(flags)
     if ids and (policy or choice):
         raise InvalidSpecError(["snapshots are named by IDs, or chosen by a policy"])
@@ -183,16 +184,16 @@ def forget(session: Session, /, ids: tuple[str, ...], **flags: Any) -> int:
             say("Nothing was removed.")
             return _REFUSED
         if flags["prunes"] and _going(what):
-            return _prune(session, repository, limits, dry_run=dry_run)
+            return _prune(session, repository, request, dry_run=dry_run)
     return 0
 
 
 def _prune(
-    session: Session, repository: Repository, limits: Limits, *, dry_run: bool
+    session: Session, repository: Repository, request: PruneRequest, *, dry_run: bool
 ) -> int:
     """Prune what the snapshots left that have just gone."""
     if not dry_run:
-        return prune_opened(session, repository, limits, dry_run=False)
+        return prune_opened(session, repository, request, dry_run=False)
     say("What prune would remove shows once the snapshots have gone.")
     return 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from kbackup.repository import GroupBy, SnapshotFilter
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_SIZE = re.compile(r"([0-9]{1,15})([kKmMgGtT]?)[bB]?")
+_POWERS = "kmgt"
 
 
 class TagList(click.ParamType):  # type: ignore[type-arg, unused-ignore] # generic since 8.5
@@ -35,6 +39,24 @@ class TagList(click.ParamType):  # type: ignore[type-arg, unused-ignore] # gener
         if isinstance(value, tuple):
             return value
         return tuple(tag.strip() for tag in value.split(","))
+
+
+class Size(click.ParamType):  # type: ignore[type-arg, unused-ignore] # generic since 8.5
+    """So many bytes, or with ``k``, ``M``, ``G``, ``T`` so many times 1024 of them."""
+
+    name = "size"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """Read it."""
+        if isinstance(value, int):
+            return value
+        found = _SIZE.fullmatch(value)
+        if found is None:
+            self.fail(f"{value!r} is no size such as 500M", param, ctx)
+        power = _POWERS.find(found[2].lower()) + 1 if found[2] else 0
+        return int(found[1]) << (10 * power)
 
 
 def _remember(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:

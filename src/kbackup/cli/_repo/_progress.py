@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from kbackup.cli._output import is_terminal
-from kbackup.cli._repo._telling import is_json, print_json
+from kbackup.cli._repo._telling import is_json, print_json, sized
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from kbackup.cli._session import Session
     from kbackup.repository import Progress
 
+_BYTES = frozenset({"back up", "restore", "copy", "repack"})
 _EVERY = 0.1  # seconds, as restic
 
 
@@ -52,9 +53,9 @@ def _bars() -> Iterator[Bars]:
     from rich.console import Console  # noqa: PLC0415 - costs 50 ms
     from rich.progress import (  # noqa: PLC0415 - as above
         BarColumn,
-        DownloadColumn,
         Progress,
         SpinnerColumn,
+        TaskProgressColumn,
         TextColumn,
         TimeElapsedColumn,
     )
@@ -63,7 +64,7 @@ def _bars() -> Iterator[Bars]:
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
         BarColumn(),
-        DownloadColumn(binary_units=True),
+        TaskProgressColumn(),
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
@@ -85,8 +86,12 @@ class _Bar:
                 self._what = progress.what
                 self._bars.remove_task(self._task)
                 self._task = self._bars.add_task(progress.what, total=None)
+        what = progress.what
         self._bars.update(
-            self._task, completed=progress.done, total=progress.total or None
+            self._task,
+            completed=progress.done,
+            total=progress.total or None,
+            description=f"{what} {sized(progress.done)}" if what in _BYTES else what,
         )
 
 

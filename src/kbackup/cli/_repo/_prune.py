@@ -2,65 +2,33 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import attrs
 import click
 
 from kbackup._kits.words import plural
 from kbackup.cli._asking import agreed, require_somebody_to_ask
 from kbackup.cli._options import Command
 from kbackup.cli._output import say
-from kbackup.cli._repo import _expected
 from kbackup.cli._repo._opening import opened, place_of, shown
-from kbackup.cli._repo._options import dry_run_option, repository_options, yes_option
+from kbackup.cli._repo._options import (
+    Size,
+    dry_run_option,
+    repository_options,
+    yes_option,
+)
 from kbackup.cli._repo._progress import show_progress
 from kbackup.cli._repo._telling import is_json, print_json, sized, tell
 from kbackup.cli._session import Session
 from kbackup.cli._signals import ending_at_once
 
 if TYPE_CHECKING:
-    from kbackup.cli._repo._expected import PackCount, PrunePlan
-    from kbackup.repository import Repository
+    from kbackup.repository import PackCount, PrunePlan, PruneRequest, Repository
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_SIZE = re.compile(r"([0-9]{1,15})([kKmMgGtT]?)[bB]?")
-_POWERS = "kmgt"
 _REFUSED = 1
-
-
-class _Size(click.ParamType):  # type: ignore[type-arg, unused-ignore] # generic since 8.5
-    """So many bytes, or with ``k``, ``M``, ``G``, ``T`` so many times 1024 of them."""
-
-    name = "size"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int:
-        """Read it."""
-        if isinstance(value, int):
-            return value
-        found = _SIZE.fullmatch(value)
-        if found is None:
-            self.fail(f"{value!r} is no size such as 500M", param, ctx)
-        power = _POWERS.find(found[2].lower()) + 1 if found[2] else 0
-        return int(found[1]) << (10 * power)
-
-
-@attrs.frozen(kw_only=True)
-class Limits:
-    """How far a prune goes.
-
-    Attributes:
-        max_unused: What may stay unused: a size, a share such as ``5%``, ``unlimited``.
-        max_repack: Bytes that are written anew at most; None: any.
-    """
-
-    max_unused: str
-    max_repack: int | None
 
 
 _LIMITS = (
@@ -72,23 +40,26 @@ _LIMITS = (
     ),
     click.option(
         "--max-repack-size",
-        type=_Size(),
+        type=Size(),
         help="Write no more than this anew; the next prune goes on.",
     ),
 )
 
 
 def limit_options(command: F) -> F:
-    """Add what says how far a prune goes; `limits_of` takes it out."""
+    """Add what says how far a prune goes; `request_of` takes it out."""
     for option in reversed(_LIMITS):
         command = option(command)
     return command
 
 
-def limits_of(flags: dict[str, Any]) -> Limits:
+def request_of(flags: dict[str, Any]) -> PruneRequest:
     """Take the limits out of the flags of a command."""
-    return Limits(
-        max_unused=flags.pop("max_unused"), max_repack=flags.pop("max_repack_size")
+    from kbackup.repository import PruneRequest, UnusedLimit  # noqa: PLC0415 - on demand
+
+    return PruneRequest(
+        max_unused=UnusedLimit.parse(flags.pop("max_unused")),
+        max_repack=flags.pop("max_repack_size"),
     )
 
 
@@ -103,7 +74,7 @@ def prune(session: Session, /, *, dry_run: bool, yes: bool, **flags: Any) -> int
 
     Shows first how much is kept, written anew and removed, then asks.
     """
-    limits = limits_of(flags)
+    request = request_of(flags)
     if not dry_run:
         require_somebody_to_ask(yes=yes)
     place = shown(place_of(session.repository))
@@ -111,7 +82,7 @@ def prune(session: Session, /, *, dry_run: bool, yes: bool, **flags: Any) -> int
         return prune_opened(
             session,
             repository,
-            limits,
+            request,
             dry_run=dry_run,
             question="" if yes else f"Remove that from {place} for good?",
         )
@@ -120,7 +91,7 @@ def prune(session: Session, /, *, dry_run: bool, yes: bool, **flags: Any) -> int
 def prune_opened(
     session: Session,
     repository: Repository,
-    limits: Limits,
+    request: PruneRequest,
     *,
     dry_run: bool,
     question: str = "",
@@ -130,12 +101,12 @@ def prune_opened(
     Args:
         session: Says for whom it is printed.
         repository: Which.
-        limits: How far it goes.
+        request: How far it goes.
         dry_run: Only show it.
         question: Asked before; empty: it was agreed to.
     """
-    verbs = _expected.of(repository)
-    plan = verbs.plan_prune(max_unused=limits.max_unused, max_repack=limits.max_repack)
+    with show_progress(session) as told:
+        plan = repository.plan_prune(request, told=told)
     if is_json(session):
         print_json(_plan_json(plan, dry_run=dry_run))
     for line in _lines(plan):
@@ -148,7 +119,7 @@ def prune_opened(
         say("Nothing was removed.")
         return _REFUSED
     with show_progress(session) as told:
-        done = verbs.prune(plan, told=told)
+        done = repository.prune(plan, told=told)
     tell(
         session,
         f"Removed {_words(done.removed)}, wrote {_words(done.repacked)} anew",
@@ -160,12 +131,12 @@ def _lines(plan: PrunePlan) -> list[str]:
     """Say what would be done."""
     if plan.is_empty:
         return ["Nothing to prune"]
-    after = sized(plan.unused_bytes_after)
+    after = sized(plan.unused_after)
     return [
         f"to keep: {_words(plan.kept)}",
         f"to write anew: {_words(plan.repacked)}",
         f"to remove: {_words(plan.removed)}",
-        f"unused: {sized(plan.unused_bytes_before)}, then {after}",
+        f"unused: {sized(plan.unused_before)}, then {after}",
     ]
 
 
@@ -185,6 +156,6 @@ def _plan_json(plan: PrunePlan, *, dry_run: bool) -> dict[str, Any]:
         "kept": counted(plan.kept),
         "repacked": counted(plan.repacked),
         "removed": counted(plan.removed),
-        "unused_bytes_before": plan.unused_bytes_before,
-        "unused_bytes_after": plan.unused_bytes_after,
+        "unused_bytes_before": plan.unused_before,
+        "unused_bytes_after": plan.unused_after,
     }

@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import click
 
 from kbackup._kits.words import plural
 from kbackup.cli._options import Command
 from kbackup.cli._output import bearing_loss
-from kbackup.cli._repo import _expected
 from kbackup.cli._repo._opening import opened
 from kbackup.cli._repo._options import (
     Choice,
@@ -25,10 +24,9 @@ from kbackup.cli._repo._options import (
 from kbackup.cli._repo._progress import show_progress
 from kbackup.cli._repo._telling import is_json, print_json, sized, tell, warn
 from kbackup.cli._session import Session
-from kbackup.errors import SnapshotNotFoundError
 
 if TYPE_CHECKING:
-    from kbackup.repository import Repository, Restored, Snapshot
+    from kbackup.repository import Repository, Restored, Selection
 
 _NOT_ALL = 1  # as restic
 
@@ -42,6 +40,12 @@ _NOT_ALL = 1  # as restic
     type=click.Path(path_type=Path, file_okay=False),
     help="Directory to restore to; it is made.",
 )
+@click.option(
+    "-i", "--include", multiple=True, metavar="PATTERN", help="Only what matches."
+)
+@click.option(
+    "-e", "--exclude", multiple=True, metavar="PATTERN", help="Not what matches."
+)
 @choice_options()
 @repository_options
 @click.pass_obj
@@ -52,14 +56,14 @@ def restore(session: Session, /, snapshot: str, *, target: Path, **flags: Any) -
     from it. The options choose among which the latest is looked for. Exit code 1 if
     something could not be restored: the rest is.
     """
-    choice = choice_of(flags)
+    choice, selection = choice_of(flags), _selection(**flags)
     begun = time.monotonic()
     with (
         opened(session) as repository,
         show_progress(session, messages=True) as told,
     ):
-        found = chosen(repository, snapshot, choice)
-        restored = repository.restore(found, target, told=told)
+        which = chosen(repository, snapshot, choice)
+        restored = repository.restore(which, target, selection=selection, told=told)
     return _tell_restored(session, restored, target, time.monotonic() - begun)
 
 
@@ -92,24 +96,27 @@ def _tell_restored(
     return 0
 
 
-def chosen(repository: Repository, text: str, choice: Choice) -> Snapshot:
-    """Return the snapshot that is meant, with the tree below its ``:PATH`` for its own.
+def _selection(include: Sequence[str], exclude: Sequence[str]) -> Selection:
+    """Return what of a snapshot is restored."""
+    from kbackup.repository import Patterns, Selection  # noqa: PLC0415 - on demand
+
+    return Selection(
+        include=Patterns(include) if include else None,
+        exclude=Patterns(exclude) if exclude else None,
+    )
+
+
+def chosen(repository: Repository, text: str, choice: Choice) -> str:
+    """Return the whole ID of the snapshot that is meant, with its ``:PATH``, if any.
 
     Raises:
-        SnapshotNotFoundError: There is none, or nothing at this path of it.
+        SnapshotNotFoundError: There is none.
     """
     from kbackup.repository import find_snapshot  # noqa: PLC0415 - on demand
 
-    wanted, _, inside = text.partition(":")
-    snapshots = repository.list()
-    found = find_snapshot(snapshots, wanted, filter=choice.filter())
-    path = os.fsencode(inside.strip("/"))
-    if not path:
-        return found
-    for entry in _expected.of(repository).ls(found, inside):
-        if entry.path.strip(b"/") == path and entry.node.type == "dir":
-            return attrs.evolve(found, tree=entry.node.tree)
-    raise SnapshotNotFoundError(f"snapshot {text[:80]!r}", "it has no such directory")
+    wanted, colon, path = text.partition(":")
+    found = find_snapshot(repository.list(), wanted, filter=choice.filter())
+    return f"{found.id.hex()}{colon}{path}"
 
 
 @click.command(cls=Command)
@@ -144,13 +151,12 @@ def dump(
     """Write a file of a snapshot to stdout, or a directory as an archive."""
     choice = choice_of(flags)
     with opened(session) as repository:
-        found = chosen(repository, snapshot, choice)
-        dumping = _expected.of(repository)
+        which = chosen(repository, snapshot, choice)
         if target is not None:
             with target.open("wb") as file:
-                dumping.dump(found, path, file, archive=archive)
+                repository.dump(which, path, file, archive=archive)
             return
         stream = sys.stdout.buffer
         with bearing_loss(stream):
-            dumping.dump(found, path, stream, archive=archive)
+            repository.dump(which, path, stream, archive=archive)
             stream.flush()

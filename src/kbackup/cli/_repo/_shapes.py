@@ -16,9 +16,11 @@ from kbackup.cli._repo._telling import path_of, sized
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from kbackup.cli._repo._expected import Change, DiffStat, Node
     from kbackup.repository import (
+        Change,
         Decision,
+        DiffCount,
+        Entry,
         GroupKey,
         KeyInfo,
         Snapshot,
@@ -135,13 +137,15 @@ def key_json(key: KeyInfo, *, current: bool) -> dict[str, Any]:
 # --- files ----------------------------------------------------------------------------------
 
 
-def permissions(node: Node) -> str:
+def permissions(entry: Entry) -> str:
     """Return type and mode as ``ls -l`` shows them."""
+    node = entry.node
     return stat.filemode(_MODES.get(node.type, 0) | node.posix_mode)
 
 
-def node_json(path: bytes, node: Node) -> dict[str, Any]:
+def node_json(entry: Entry) -> dict[str, Any]:
     """Return a line of ``ls`` for programs."""
+    path, node = entry
     content: dict[str, Any] = {
         "name": os.fsdecode(path.rpartition(b"/")[2]),
         "type": str(node.type),
@@ -149,7 +153,7 @@ def node_json(path: bytes, node: Node) -> dict[str, Any]:
         "uid": node.uid,
         "gid": node.gid,
         "mode": node.mode,
-        "permissions": permissions(node),
+        "permissions": permissions(entry),
         "mtime": node.mtime,
         "atime": node.atime,
         "ctime": node.ctime,
@@ -161,12 +165,13 @@ def node_json(path: bytes, node: Node) -> dict[str, Any]:
     return content
 
 
-def node_line(path: bytes, node: Node, *, long: bool) -> str:
+def node_line(entry: Entry, *, long: bool) -> str:
     """Return a line of ``ls`` for people."""
+    path, node = entry
     if not long:
         return path_of(path)
     when = node.mtime[:19].replace("T", " ")
-    facts = f"{permissions(node)} {node.uid:5} {node.gid:5} {node.size:10} {when}"
+    facts = f"{permissions(entry)} {node.uid:5} {node.gid:5} {node.size:10} {when}"
     return f"{facts} {path_of(path)}"
 
 
@@ -177,16 +182,16 @@ def change_json(change: Change) -> dict[str, Any]:
     """Return one difference."""
     return {
         "message_type": "change",
-        "path": path_of(change.path),
+        "path": path_of(change.path) + ("/" if change.is_directory else ""),
         "modifier": str(change.kind),
     }
 
 
-def stat_json(counted: DiffStat) -> dict[str, Any]:
+def stat_json(counted: DiffCount) -> dict[str, Any]:
     """Return what is on one side only."""
     return {
         "files": counted.files,
-        "dirs": counted.dirs,
+        "dirs": counted.directories,
         "others": counted.others,
         "data_blobs": counted.data_blobs,
         "tree_blobs": counted.tree_blobs,

@@ -1,0 +1,68 @@
+"""What every verb begins with: a lock, the snapshots there are, and those that are meant.
+
+The facade's chapters build on it: `_reading`, `_upkeep`, `_keyring`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from operator import attrgetter
+from typing import TypeAlias
+
+from kbackup._kits.workers import Cancelled
+from kbackup.errors import RunCancelledError
+from kbackup.repository._ids import KeyID
+from kbackup.repository._locks import Lock, acquire
+from kbackup.repository._opened import OpenedRepository
+from kbackup.repository._selection import SnapshotFilter, find
+from kbackup.repository._snapshots import Snapshot, list_snapshots
+
+Snapshots: TypeAlias = list[Snapshot]
+
+
+class Access:
+    """An opened repository, and what its verbs begin with.
+
+    Args:
+        opened: The repository.
+        key_id: The key file that opened it.
+        lock_patience: For how long to wait for those who hold a lock that excludes.
+    """
+
+    def __init__(
+        self, opened: OpenedRepository, key_id: KeyID, *, lock_patience: timedelta
+    ) -> None:
+        self._opened, self._key_id = opened, key_id
+        self._patience = lock_patience
+
+    @contextmanager
+    def _locked(self, *, exclusive: bool = False) -> Iterator[Lock]:
+        """Hold a lock; raise `RunCancelledError` where somebody cancelled meanwhile."""
+        try:
+            with acquire(
+                self._opened.documents,
+                exclusive=exclusive,
+                patience=self._patience,
+                sleep=self._opened.cancel.wait,
+            ) as lock:
+                yield lock
+        except Cancelled as exc:
+            raise RunCancelledError(exc.reason) from exc
+
+    def _snapshots(self) -> Snapshots:
+        found = list_snapshots(self._opened.documents)
+        return sorted(found, key=attrgetter("time", "id"))
+
+    def _meant(
+        self, wanted: Sequence[str | Snapshot], chosen: SnapshotFilter | None
+    ) -> Snapshots:
+        """Return the snapshots that are named; without a name, those that are chosen."""
+        known = self._snapshots()
+        if wanted:
+            return [
+                each if isinstance(each, Snapshot) else find(known, each, filter=chosen)
+                for each in wanted
+            ]
+        return [each for each in known if chosen is None or chosen.matches(each)]

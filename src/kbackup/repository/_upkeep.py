@@ -1,0 +1,189 @@
+"""What keeps a repository small, whole and elsewhere, too. A chapter of the facade."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from kbackup.errors import InvalidSpecError
+from kbackup.repository import _prune as pruning
+from kbackup.repository._access import Access, Snapshots
+from kbackup.repository._copy import Copied, Copier
+from kbackup.repository._progress import Told, untold
+from kbackup.repository._prune_plan import PrunePlan, PruneRequest
+from kbackup.repository._repair import RepairedIndex, repair_index
+from kbackup.repository._retention import ForgetPlan, RetentionPolicy, plan_forget
+from kbackup.repository._selection import HOST_AND_PATHS, GroupBy, SnapshotFilter, find
+from kbackup.repository._snapshots import Snapshot, remove_snapshot
+
+
+class Upkeep(Access):
+    """What is done with an opened repository from time to time."""
+
+    def plan_forget(
+        self,
+        policy: RetentionPolicy,
+        *,
+        filter: SnapshotFilter | None = None,  # noqa: A002
+        group_by: GroupBy = HOST_AND_PATHS,
+        now: datetime | None = None,
+    ) -> ForgetPlan:
+        """Decide which snapshots a policy keeps, series by series; nothing is removed.
+
+        Args:
+            policy: What to keep of each series.
+            filter: Which snapshots it is about; the others stay.
+            group_by: What makes a series.
+            now: Aware; None: this moment.
+
+        Raises:
+            InvalidSpecError: The policy keeps nothing at all.
+        """
+        with self._locked():
+            found = self._meant((), filter)
+        moment = now or datetime.now(UTC)
+        return plan_forget(found, policy, now=moment, group_by=group_by)
+
+    def forget(
+        self, what: ForgetPlan | Sequence[str], *, empty_series: bool = False
+    ) -> Snapshots:
+        """Remove snapshots; what only they need is unused from then on, and stays.
+
+        Args:
+            what: A plan, or IDs or beginnings of such.
+            empty_series: Also where a plan keeps nothing of a series.
+
+        Returns:
+            Those that were removed, the oldest first.
+
+        Raises:
+            InvalidSpecError: The plan keeps nothing of a series; nothing was removed.
+            SnapshotNotFoundError: One is not there; nothing was removed.
+            RepositoryLockedError: Somebody else works in it.
+        """
+        if isinstance(what, ForgetPlan) and what.emptied and not empty_series:
+            names = "; ".join(map(str, what.emptied))
+            raise InvalidSpecError([f"nothing would be kept of {names}"])
+        with self._locked(exclusive=True) as lock:
+            known = self._snapshots()
+            if isinstance(what, ForgetPlan):
+                gone = {snapshot.id for snapshot in what.remove}
+            else:
+                gone = {find(known, text).id for text in what}
+            removed = [snapshot for snapshot in known if snapshot.id in gone]
+            for snapshot in removed:
+                lock.check()
+                remove_snapshot(self._opened.documents, snapshot)
+        return removed
+
+    def plan_prune(
+        self, request: PruneRequest | None = None, *, told: Told = untold
+    ) -> PrunePlan:
+        """Find out what nobody needs, and decide what becomes of it; nothing is removed.
+
+        Args:
+            request: How much unused may stay; None: 5 % of what is used.
+            told: Told how many trees were read.
+
+        Raises:
+            IntegrityError: Something that a snapshot needs is damaged or missing: then
+                nobody knows what else is needed.
+            RepositoryLockedError: Somebody works in it alone.
+        """
+        with self._locked():
+            return self._plan_prune(request or PruneRequest(), told)
+
+    def prune(
+        self,
+        what: PrunePlan | PruneRequest | None = None,
+        *,
+        told: Told = untold,
+    ) -> PrunePlan:
+        """Remove what nobody needs.
+
+        At any moment of a crash every snapshot is whole.
+
+        Args:
+            what: A plan that was made before; else what it is to be made by, now.
+            told: Told how far this is.
+
+        Returns:
+            What was done.
+
+        Raises:
+            PlanOutdatedError: Something came or went since the plan was made; nothing
+                was removed.
+            IntegrityError: Something that a snapshot needs is damaged or missing;
+                nothing was removed.
+            RepositoryLockedError: Somebody else works in it, or the lock was lost.
+        """
+        with self._locked(exclusive=True) as lock:
+            if isinstance(what, PrunePlan):
+                plan = what
+                known = self._snapshots()
+                self._opened.refresh_index()
+                pruning.require_fresh(plan, self._opened, known)
+            else:
+                plan = self._plan_prune(what or PruneRequest(), told)
+            if not plan.is_empty:
+                pruning.carry_out(plan, self._opened, check=lock.check, told=told)
+        return plan
+
+    def _plan_prune(self, request: PruneRequest, told: Told) -> PrunePlan:
+        known = self._snapshots()
+        self._opened.refresh_index()
+        return pruning.look(self._opened, known, request, told=told)
+
+    def repair_index(
+        self, *, read_all: bool = False, told: Told = untold
+    ) -> RepairedIndex:
+        """Write the index anew: what is in packs, and no pack that is gone.
+
+        Needed after files of the repository were lost or damaged. No pack is removed;
+        what snapshots lack after that, `check` tells.
+
+        Args:
+            read_all: Read the header of each pack, also of those that an old index names.
+            told: Told how far this is.
+
+        Raises:
+            RepositoryLockedError: Somebody else works in it, or the lock was lost.
+            StoreError: The backend failed; the old index is still there.
+        """
+        with self._locked(exclusive=True) as lock:
+            return repair_index(
+                self._opened, read_all=read_all, check=lock.check, told=told
+            )
+
+    def copy(
+        self,
+        target: Upkeep,
+        snapshots: Sequence[str | Snapshot] = (),
+        *,
+        filter: SnapshotFilter | None = None,  # noqa: A002
+        told: Told = untold,
+    ) -> list[Copied]:
+        """Copy snapshots to another repository, which lacks nothing of them afterwards.
+
+        What it has already is not copied again, snapshots as well as contents.
+
+        Args:
+            target: Another opened repository.
+            snapshots: Which; none: those that *filter* chooses.
+            filter: Which; None: all.
+            told: Told how far this is.
+
+        Raises:
+            InvalidSpecError: It is the same repository.
+            SnapshotNotFoundError: There is none of that name.
+            IntegrityError: Something is damaged here; what was copied before is whole.
+        """
+        if target._opened.config.id == self._opened.config.id:
+            raise InvalidSpecError(["a repository is not copied to itself"])
+        with self._locked(), target._locked() as lock:
+            meant = self._meant(snapshots, filter)
+            self._opened.refresh_index()
+            there = target._snapshots()
+            target._opened.refresh_index()
+            copier = Copier(self._opened, target._opened, told=told)
+            return copier.run(meant, there, check=lock.check)

@@ -1,0 +1,280 @@
+"""A part of a snapshot is restored, and what it has not is removed only when told to."""
+
+from datetime import timedelta
+
+import pytest
+
+from kbackup.errors import InvalidSpecError, PathNotFoundError
+from kbackup.repository import (
+    DirectorySource,
+    Excludes,
+    MemoryBackend,
+    Patterns,
+    Repository,
+    ScryptParameters,
+    Selection,
+)
+from kbackup.repository._backend import File, FileType
+
+CHEAP = ScryptParameters(n=2, r=1, p=1)
+PASSWORD = "geheim"
+FILES = {
+    "top.txt": "1",
+    "srv/data/a.sql": "2",
+    "srv/data/a.log": "3",
+    "srv/data/deep/b.sql": "4",
+    "srv/empty": None,
+    "var/log/c.log": "5",
+}
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch):
+    """Let locks settle at once."""
+    monkeypatch.setattr("kbackup.repository._locks._SETTLES", timedelta(0))
+
+
+@pytest.fixture
+def source(tmp_path):
+    """A few files in a few directories."""
+    return make(tmp_path / "source")
+
+
+def make(root):
+    """Make them; None is a directory."""
+    for name, content in FILES.items():
+        path = root / name
+        if content is None:
+            path.mkdir(parents=True)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content)
+    return root
+
+
+@pytest.fixture
+def repository(source):
+    """A repository with a snapshot of them."""
+    with Repository.init(MemoryBackend(), PASSWORD, key_parameters=CHEAP) as repository:
+        repository.back_up(DirectorySource(source, base=source))
+        yield repository
+
+
+def found(root):
+    """What is there: files, and directories that are empty."""
+    return {
+        str(path.relative_to(root))
+        for path in root.rglob("*")
+        if path.is_file() or not any(path.iterdir())
+    }
+
+
+@pytest.mark.parametrize(
+    ("include", "exclude", "expected"),
+    [
+        (
+            None,
+            ["*.log"],
+            {
+                "top.txt",
+                "srv/data/a.sql",
+                "srv/data/deep/b.sql",
+                "srv/empty",
+                "var/log",
+            },
+        ),
+        (["*.sql"], None, {"srv/data/a.sql", "srv/data/deep/b.sql"}),
+        (
+            ["/srv/data"],
+            None,
+            {"srv/data/a.sql", "srv/data/a.log", "srv/data/deep/b.sql"},
+        ),
+        (["/srv/data"], ["*.log"], {"srv/data/a.sql", "srv/data/deep/b.sql"}),
+        (
+            ["/srv"],
+            ["/srv/data/deep"],
+            {"srv/data/a.sql", "srv/data/a.log", "srv/empty"},
+        ),
+        (["deep"], None, {"srv/data/deep/b.sql"}),
+        (["/nowhere"], None, set()),
+        (None, ["/srv", "/var"], {"top.txt"}),
+        (["TOP.TXT"], None, set()),
+    ],
+)
+def test_what_is_meant_is_restored(tmp_path, repository, include, exclude, expected):
+    """And no directory that has nothing of it."""
+    selection = Selection(
+        include=Patterns(include) if include else None,
+        exclude=Patterns(exclude) if exclude else None,
+    )
+    target = tmp_path / "target"
+
+    restored = repository.restore("latest", target, selection=selection)
+
+    assert found(target) == expected
+    assert restored.problems == []
+    assert restored.files == len(expected - {"srv/empty", "var/log"})
+
+
+def test_directories_on_the_way_have_their_modes_and_times(
+    tmp_path, repository, source
+):
+    """Although they are made only because of what lies in them."""
+    (source / "srv/data").chmod(0o700)
+    repository.back_up(DirectorySource(source, base=source))
+    target = tmp_path / "target"
+
+    repository.restore(
+        "latest", target, selection=Selection(include=Patterns(["b.sql"]))
+    )
+
+    for name in ("srv", "srv/data", "srv/data/deep"):
+        own, other = (source / name).stat(), (target / name).stat()
+        assert (own.st_mode, own.st_mtime_ns) == (other.st_mode, other.st_mtime_ns)
+
+
+def test_a_subfolder_is_restored_as_if_it_were_all(tmp_path, repository):
+    """Its name is not part of what is made."""
+    target = tmp_path / "target"
+
+    repository.restore("latest:srv/data", target)
+
+    assert found(target) == {"a.sql", "a.log", "deep/b.sql"}
+    with pytest.raises(PathNotFoundError, match="/srv/nowhere"):
+        repository.restore("latest:srv/nowhere", target)
+    with pytest.raises(PathNotFoundError, match="no directory"):
+        repository.restore("latest:top.txt", target)
+
+
+@pytest.fixture
+def target(tmp_path):
+    """A directory with all of it, and more; a link leads out of it."""
+    root = make(tmp_path / "target")
+    for name in ("mine", "srv/data/mine.sql", "srv/data/deep/mine.log"):
+        (root / name).write_text("mine")
+    (root / "mine too/below").mkdir(parents=True)
+    (root / "mine too/below/file").write_text("mine")
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside/file").write_text("of somebody else")
+    (root / "srv/link").symlink_to(tmp_path / "outside")
+    return root
+
+
+MINE = {"mine", "mine too/below/file", "srv/data/mine.sql", "srv/data/deep/mine.log"}
+
+
+def test_nothing_is_removed_untold(repository, target):
+    """Whatever else is there."""
+    before = found(target)
+
+    assert repository.restore("latest", target).removed == []
+
+    assert found(target) == before > MINE
+
+
+def test_what_the_snapshot_has_not_is_removed_when_told_to(
+    tmp_path, repository, target
+):
+    """Links are removed, and not what they lead to."""
+    restored = repository.restore("latest", target, selection=Selection(delete=True))
+
+    assert found(target) == set(FILES)
+    assert sorted(restored.removed) == [
+        b"mine",
+        b"mine too",
+        b"srv/data/deep/mine.log",
+        b"srv/data/mine.sql",
+        b"srv/link",
+    ]
+    assert (tmp_path / "outside/file").exists()
+    assert (target / "srv/data").stat().st_mtime_ns == (
+        tmp_path / "source/srv/data"
+    ).stat().st_mtime_ns
+
+
+def test_what_is_not_meant_is_not_removed(repository, target):
+    """What a pattern leaves out of the restore, it keeps."""
+    selection = Selection(delete=True, exclude=Patterns(["*.log", "/mine*"]))
+    repository.restore("latest", target, selection=selection)
+    assert found(target) & MINE == MINE - {"srv/data/mine.sql"}
+
+    selection = Selection(delete=True, include=Patterns(["*.log"]))
+    repository.restore("latest", target, selection=selection)
+    assert found(target) & MINE == {"mine", "mine too/below/file"}
+
+
+@pytest.mark.parametrize("include", [None, ["*"]])
+def test_nothing_is_removed_through_a_link(tmp_path, repository, target, include):
+    """It stands where the snapshot has a directory; what it leads to is not the target."""
+    (target / "var/log/c.log").unlink()
+    (target / "var/log").rmdir()
+    (target / "var/log").symlink_to(tmp_path / "outside")
+    included = Patterns(include) if include else Patterns(["/var/log/file"])
+
+    selection = Selection(delete=True, include=included)
+    repository.restore("latest", target, selection=selection)
+
+    assert (tmp_path / "outside/file").exists()
+
+
+def test_nothing_is_removed_where_something_went_wrong(repository, target):
+    """What is there may be all that is left."""
+    backend = repository._opened.backend
+    repository._opened.refresh_index()
+    for pack in repository._opened.packs():
+        if pack.blobs[0].type == 0:
+            backend.remove(File(FileType.PACK, pack.id))
+    (target / "top.txt").write_text("otherwise")
+    before = found(target)
+
+    restored = repository.restore("latest", target, selection=Selection(delete=True))
+
+    assert restored.problems
+    assert restored.removed == []
+    assert found(target) == before
+
+
+# --- what a backup leaves out -----------------------------------------------------------
+
+
+def test_a_backup_leaves_out_what_it_is_told_to(tmp_path, repository, source):
+    """And its snapshot says what that was."""
+    excludes = Excludes(patterns=["*.log"], ignore_case=["*.SQL"])
+
+    result = repository.back_up(source, excludes=excludes)
+    repository.restore(f"latest:{source}", tmp_path / "target")
+
+    assert found(tmp_path / "target") == {
+        "top.txt",
+        "srv/empty",
+        "srv/data/deep",
+        "var/log",
+    }
+    assert result.snapshot.excludes == ("*.log", "*.SQL")
+    assert repository.list()[-1].excludes == ("*.log", "*.SQL")
+
+
+def test_two_ways_of_leaving_out_add_up(tmp_path, repository, source):
+    """Patterns, and a function."""
+    source_ = DirectorySource(
+        source,
+        base=source,
+        excludes=Excludes(patterns=["*.log"]),
+        select=lambda path, _: not path.endswith(b".sql"),
+    )
+
+    repository.back_up(source_)
+    repository.restore("latest", tmp_path / "target")
+
+    assert found(tmp_path / "target") == {
+        "top.txt",
+        "srv/empty",
+        "srv/data/deep",
+        "var/log",
+    }
+
+
+def test_a_source_leaves_out_by_itself(repository, source):
+    """Nothing is passed over in silence."""
+    with pytest.raises(InvalidSpecError, match="leaves out by itself"):
+        repository.back_up(DirectorySource(source), excludes=Excludes())
