@@ -6,9 +6,12 @@ import subprocess
 import sys
 
 import pytest
+from botocore.session import Session
 
 from kbackup.cli._app import run
 from kbackup.repository import ScryptParameters
+from moto_s3 import running_s3
+from stock_restic import StockRestic
 
 PASSWORD = "geheim"
 
@@ -183,6 +186,145 @@ def test_both_tell_the_same_keys(repo, restic, place):
         names = ("current", "userName", "hostName", "created")
         assert [one[name] for name in names] == [other[name] for name in names]
         assert one["id"].startswith(other["id"])  # restic 0.14 shortens it
+
+
+@pytest.fixture
+def two(repo, place):
+    """Two snapshots, between which something came, went and changed."""
+    repo("backup", "src", "--time", "2020-01-01 10:00:00")
+    (place / "src/file").write_text("another")
+    (place / "src/new").mkdir()
+    (place / "src/new/one").write_text("new")
+    (place / "src/link").symlink_to("file")
+    (place / "src/sub/other").unlink()
+    repo("backup", "src", "--time", "2020-01-02 10:00:00")
+    return [each["id"] for each in listed(repo)]
+
+
+def messages(text, *without):
+    """Return what is in lines of JSON, less some members that restic 0.14 tells otherwise."""
+    found = [json.loads(line) for line in text.splitlines()]
+    return [{k: v for k, v in x.items() if k not in without} for x in found]
+
+
+def test_both_list_the_same(two, repo, restic):
+    """All of a snapshot, and directories of it; as lines and as JSON."""
+    words = (("latest",), ("latest", "/src"), ("latest", "--recursive", "/src"))
+    for each in words:
+        assert repo("ls", *each).splitlines() == restic("ls", *each).splitlines()[1:]
+    # restic 0.14 has no message_type.
+    ours, theirs = (
+        messages(program("ls", "latest", "--json"), "message_type")[1:]
+        for program in (repo, restic)
+    )
+    for one, other in zip(ours, theirs, strict=True):
+        assert other.items() <= one.items()
+
+
+def test_both_find_the_same(two, repo, restic):
+    """The same paths in the same snapshots."""
+    for words in (("file",), ("FI*", "-i"), ("/src/new/*",), ("one", "-s", two[1])):
+        ours, theirs = (
+            {
+                each["snapshot"]: [match["path"] for match in each["matches"]]
+                for each in json.loads(program("find", "--json", *words))
+            }
+            for program in (repo, restic)
+        )
+        assert ours == theirs, words
+
+
+def test_both_tell_the_same_differences(two, repo, restic):
+    """Each change in restic's letters, and the same sums."""
+    for options in ((), ("--metadata",)):
+        ours, theirs = (
+            program("diff", *options, *two).splitlines() for program in (repo, restic)
+        )
+        letters = tuple("+-MUT")
+        changes = [line for line in theirs if line[:1] in letters and "/src" in line]
+        assert [line for line in ours if "/src" in line] == changes
+    ours, theirs = (
+        messages(program("diff", "--json", *two))[-1] for program in (repo, restic)
+    )
+    for side in ("added", "removed"):
+        assert ours[side] == theirs[side]
+    assert ours["changed_files"] == theirs["changed_files"]
+
+
+def test_both_count_the_same(two, repo, restic):
+    """In each mode that both have."""
+    for mode in ("restore-size", "files-by-contents", "raw-data"):
+        ours, theirs = (
+            json.loads(program("stats", "--json", "--mode", mode))
+            for program in (repo, restic)
+        )
+        assert ours["total_size"] == theirs["total_size"], mode
+        if mode == "files-by-contents":
+            assert ours["total_file_count"] == theirs["total_file_count"]
+
+
+def test_restic_checks_what_was_pruned_and_copied(two, repo, restic, place):
+    """Every byte of both repositories, afterwards."""
+    (place / "pw").write_text(PASSWORD)
+    other = ("--repo", "r2", "-p", "pw")
+    repo("init", *other)
+    repo("copy", "--from-repo", "r", "--from-password-file", "pw", *other)
+    repo("forget", "--keep-last", "1", "--prune", "--max-unused", "0", "--yes")
+    repo("repair-index")
+
+    assert "no errors were found" in restic("check", "--read-data")
+    assert "no errors were found" in restic("--repo", "r2", "check", "--read-data")
+    assert len(listed(restic)) == 1
+    assert len(json.loads(restic("--repo", "r2", "snapshots", "--json"))) == 2
+    assert "no errors found" in repo("check", "--read-data")
+
+
+def test_both_leave_out_the_same(repo, restic, place):
+    """By the same flags."""
+    for name in ("a.log", "keep.log", "cache/x", "B.TMP", "large"):
+        (place / "src" / name).parent.mkdir(exist_ok=True)
+        (place / "src" / name).write_text("x" * (2000 if name == "large" else 5))
+    signature = "Signature: 8a477f597d28d172789f06886806bc55"
+    (place / "src/cache/CACHEDIR.TAG").write_text(signature)
+    options = (
+        *("-e", "*.log", "-e", "!keep.log", "--iexclude", "*.tmp"),
+        *("--exclude-caches", "--exclude-larger-than", "1k"),
+    )
+
+    for program in (repo, restic):
+        program("backup", "src", *options)
+
+    names = [restic("ls", each["id"]).splitlines()[1:] for each in listed(restic)]
+    assert names[0] == names[1]
+    assert not {"/src/a.log", "/src/B.TMP", "/src/large"} & set(names[0])
+
+
+def test_in_a_bucket(repo, place, need_tool, monkeypatch):
+    """An address of a location; restic finds the same in the same prefix."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with running_s3() as server:
+        client = Session().create_client(
+            "s3", endpoint_url=server.url, region_name="us-east-1"
+        )
+        client.create_bucket(Bucket="shop")
+        client.close()
+        more = f"region=us-east-1&s3Url={server.url}&s3ForcePathStyle=true"
+        repo("--repo", f"s3://shop/files?{more}", "init")
+        repo("backup", "src", "--repo", f"s3://shop/files?{more}")
+        bucket = StockRestic(
+            need_tool("restic"), f"s3:{server.url}/shop/files", PASSWORD
+        )
+
+        bucket.check()
+        ours = json.loads(
+            repo("--repo", f"s3://shop/files?{more}", "snapshots", "--json")
+        )
+        assert [each["id"] for each in ours] == [
+            each["id"] for each in bucket.json("snapshots")
+        ]
+        repo("--repo", f"s3://shop/nothing?{more}", "snapshots", code=10)
 
 
 def test_lock_of_a_killed_restic(repo, restic, place, need_tool):

@@ -43,6 +43,12 @@ def test_ls(saved, words, printed):
     assert done.out.splitlines() == printed
 
 
+def test_ls_from_a_directory_on(saved):
+    """As restic: paths are those from there."""
+    assert saved("ls", "latest:src/sub").out == "/other\n"
+    assert saved("ls", "latest:src/nope").code == 1
+
+
 def test_ls_of_what_is_not_there(saved):
     """What is there is listed, and the other told."""
     done = saved("ls", "latest", "src/sub", "nope")

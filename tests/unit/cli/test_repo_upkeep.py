@@ -240,6 +240,9 @@ def test_how_far_it_goes(saved, asked, options, unused_limit, most):
     (request,) = asked
     assert request.max_unused == unused_limit
     assert request.max_repack == most
+    assert request.small_packs is False
+    saved("prune", "-n", "--repack-small")
+    assert asked[1].small_packs is True
 
 
 @pytest.mark.parametrize("option", ["--max-unused", "--max-repack-size"])

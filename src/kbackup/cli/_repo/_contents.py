@@ -37,7 +37,7 @@ _long_option = click.option(
 
 
 @click.command(cls=Command)
-@click.argument("snapshot", metavar="SNAPSHOT")
+@click.argument("snapshot", metavar="SNAPSHOT[:PATH]")
 @click.argument("places", nargs=-1, metavar="[PATH]...")
 @_long_option
 @click.option(
@@ -54,10 +54,11 @@ def ls(
 
     choice = choice_of(flags)
     with opened(session) as repository:
-        found = find_snapshot(repository.list(), snapshot, filter=choice.filter())
+        wanted, colon, path = snapshot.partition(":")
+        found = find_snapshot(repository.list(), wanted, filter=choice.filter())
         if is_json(session):
             print_json(_snapshot_message(found))
-        entries: Iterable[Entry] = repository.ls(found)
+        entries: Iterable[Entry] = repository.ls(f"{found.id.hex()}{colon}{path}")
         if places:
             entries = _within(places, entries, recursive=flags["recursive"])
         for entry in entries:

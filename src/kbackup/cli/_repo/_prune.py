@@ -43,6 +43,7 @@ _LIMITS = (
         type=Size(),
         help="Write no more than this anew; the next prune goes on.",
     ),
+    click.option("--repack-small", is_flag=True, help="Put small packs together, too."),
 )
 
 
@@ -60,6 +61,7 @@ def request_of(flags: dict[str, Any]) -> PruneRequest:
     return PruneRequest(
         max_unused=UnusedLimit.parse(flags.pop("max_unused")),
         max_repack=flags.pop("max_repack_size"),
+        small_packs=flags.pop("repack_small"),
     )
 
 

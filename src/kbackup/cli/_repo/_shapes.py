@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     )
 
 SHORT = 8  # digits of an ID that people are shown
+_GO_LETTERS = "dalTLDpSugct?"  # from the highest bit of 32 on
 _MODES = {
     "file": stat.S_IFREG,
     "dir": stat.S_IFDIR,
@@ -143,6 +144,18 @@ def permissions(entry: Entry) -> str:
     return stat.filemode(_MODES.get(node.type, 0) | node.posix_mode)
 
 
+def go_permissions(mode: int) -> str:
+    """Return bits of Go's ``os.FileMode`` as its ``String`` writes them."""
+    kinds = "".join(
+        letter for bit, letter in enumerate(_GO_LETTERS) if mode & 1 << (31 - bit)
+    )
+    bits = "".join(
+        letter if mode & 1 << (8 - bit) else "-"
+        for bit, letter in enumerate("rwxrwxrwx")
+    )
+    return (kinds or "-") + bits
+
+
 def node_json(entry: Entry) -> dict[str, Any]:
     """Return a line of ``ls`` for programs."""
     path, node = entry
@@ -153,7 +166,7 @@ def node_json(entry: Entry) -> dict[str, Any]:
         "uid": node.uid,
         "gid": node.gid,
         "mode": node.mode,
-        "permissions": permissions(entry),
+        "permissions": go_permissions(node.mode),
         "mtime": node.mtime,
         "atime": node.atime,
         "ctime": node.ctime,
