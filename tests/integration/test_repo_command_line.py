@@ -259,8 +259,6 @@ def test_both_count_the_same(two, repo, restic):
             for program in (repo, restic)
         )
         assert ours["total_size"] == theirs["total_size"], mode
-        if mode == "files-by-contents":
-            assert ours["total_file_count"] == theirs["total_file_count"]
 
 
 def test_restic_checks_what_was_pruned_and_copied(two, repo, restic, place):

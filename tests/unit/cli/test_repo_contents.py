@@ -8,6 +8,7 @@ import zipfile
 
 import pytest
 
+from kbackup.cli._repo._shapes import go_permissions
 from kbackup.repository import Repository
 
 PASSWORD = "correct horse"
@@ -103,6 +104,22 @@ def test_ls_json(saved):
     }.items() <= file.items()
     assert {"gid", "mode", "mtime", "atime", "ctime"} <= file.keys()
     assert "size" not in directory
+
+
+@pytest.mark.parametrize(
+    ("mode", "text"),
+    [
+        (0o640, "-rw-r-----"),
+        (1 << 31 | 0o755, "drwxr-xr-x"),
+        (1 << 27 | 0o777, "Lrwxrwxrwx"),
+        (1 << 26 | 1 << 21 | 0o600, "Dcrw-------"),
+        (1 << 31 | 1 << 20 | 0o777, "dtrwxrwxrwx"),
+    ],
+    ids=["file", "directory", "symlink", "character device", "sticky"],
+)
+def test_permissions_for_programs(mode, text):
+    """As Go writes them, and so restic."""
+    assert go_permissions(mode) == text
 
 
 def test_names_that_command_no_terminal(repo, tmp_path):
