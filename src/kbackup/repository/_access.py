@@ -14,9 +14,10 @@ from typing import TypeAlias
 from kbackup._kits.workers import Cancelled
 from kbackup.errors import RunCancelledError
 from kbackup.repository._ids import KeyID
-from kbackup.repository._locks import Lock, acquire
+from kbackup.repository._locks import Lock, acquire, begin
 from kbackup.repository._opened import OpenedRepository
 from kbackup.repository._selection import SnapshotFilter, find
+from kbackup.repository._sharing import SharedPacker
 from kbackup.repository._snapshots import Snapshot, list_snapshots
 
 Snapshots: TypeAlias = list[Snapshot]
@@ -36,6 +37,7 @@ class Access:
     ) -> None:
         self._opened, self._key_id = opened, key_id
         self._patience = lock_patience
+        self._packers = SharedPacker(opened)
 
     @contextmanager
     def _locked(self, *, exclusive: bool = False) -> Iterator[Lock]:
@@ -47,6 +49,23 @@ class Access:
                 patience=self._patience,
                 sleep=self._opened.cancel.wait,
             ) as lock:
+                yield lock
+        except Cancelled as exc:
+            raise RunCancelledError(exc.reason) from exc
+
+    @contextmanager
+    def _locking(self) -> Iterator[Lock]:
+        """Hold a shared lock that is confirmed later, by whoever has read what it needs.
+
+        Whoever waits for others has a confirmed one: it would read for nothing.
+        """
+        if self._patience:
+            with self._locked() as lock:
+                yield lock
+            return
+        opened = self._opened
+        try:
+            with begin(opened.documents, sleep=opened.cancel.wait) as lock:
                 yield lock
         except Cancelled as exc:
             raise RunCancelledError(exc.reason) from exc

@@ -8,7 +8,7 @@ Source: restic ``doc/design.rst``, "Backups and Deduplication", "Read and Write 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from functools import partial
 
@@ -21,9 +21,9 @@ from kbackup.repository._growing import Directory, GrowingTrees
 from kbackup.repository._ids import BlobID, BlobType, Bytes
 from kbackup.repository._nodes import Node, NodeType
 from kbackup.repository._opened import OpenedRepository
-from kbackup.repository._packer import Added, Packer
+from kbackup.repository._packer import Packer
 from kbackup.repository._progress import Progress, Told, untold
-from kbackup.repository._saver import BlobSaver
+from kbackup.repository._saver import Added, BlobSaver
 from kbackup.repository._sources import (
     Complete,
     Item,
@@ -73,6 +73,8 @@ class Archiver:
 
     Args:
         repository: Where it goes; its index is loaded.
+        packer: Whoever has it saves each blob once.
+        confirm: Raises where nothing may be written any more; called before it is.
         parent: The tree of an older snapshot of the same; None: everything is read.
         told: Told how far this is.
     """
@@ -80,13 +82,15 @@ class Archiver:
     def __init__(
         self,
         repository: OpenedRepository,
+        packer: Packer,
         *,
+        confirm: Callable[[], None],
         parent: BlobID | None = None,
         told: Told = untold,
     ) -> None:
         self._repository, self._index = repository, repository.index
-        self._packer = Packer(repository.documents, repository.key)
-        self._saver = BlobSaver(repository, self._packer)
+        self._packer, self._confirm = packer, confirm
+        self._saver = BlobSaver(repository, packer, confirm=confirm)
         self._chunker = Chunker(repository.config.polynomial)
         self._counts = Counts()
         self._trees = GrowingTrees(self._save_tree, self._counts)
@@ -116,17 +120,16 @@ class Archiver:
             for path in sorted(self._directories, reverse=True):  # the deepest first
                 self._trees.leave(self._directories[path])
             self._saver.wait()
-            self._packer.flush()
+            self._packer.flush(confirm=self._confirm)
         finally:
             self._saver.close()
-            self._packer.close()
         tree = self._trees.root
         if tree is None:  # pragma: no cover - every child came, or the saver raised
             raise AssertionError("a tree has no end")
         return Archived(
             tree=tree,
             counts=self._counts,
-            added=self._packer.added,
+            added=self._saver.added,
             unreadable=tuple(self._unreadable),
         )
 

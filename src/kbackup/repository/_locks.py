@@ -105,6 +105,7 @@ class Lock:
         name: The file.
         exclusive: Whether nobody else may work beside it.
         now: Tells the time.
+        sleep: Waits so many seconds.
         renew_every: How often it is renewed.
     """
 
@@ -115,10 +116,14 @@ class Lock:
         *,
         exclusive: bool,
         now: Callable[[], datetime],
+        sleep: Callable[[float], None] = time.sleep,
         renew_every: timedelta = _RENEW_EVERY,
     ) -> None:
         self._documents, self._name, self._exclusive = documents, name, exclusive
-        self._now, self._renewed = now, now()
+        self._now, self._renewed, self._sleep = now, now(), sleep
+        self._settles_at = time.monotonic() + _SETTLES.total_seconds()
+        self._is_confirmed = False
+        self._confirming = threading.Lock()
         self._every = renew_every.total_seconds()
         self._ended = threading.Event()
         self._changing = threading.Lock()
@@ -127,14 +132,37 @@ class Lock:
         )
         thread.start()
 
+    def confirm(self) -> None:
+        """Look once more whether somebody came at the same time; until then, only read.
+
+        Waits until those who did must have seen this lock, or be seen. Only the first
+        time does anything.
+
+        Raises:
+            RepositoryLockedError: Somebody holds one that excludes this one.
+        """
+        with self._confirming:
+            if self._is_confirmed:
+                return
+            left = self._settles_at - time.monotonic()
+            if left > 0:
+                self._sleep(left)
+            with self._changing:
+                own = self._name
+            _require_alone(
+                self._documents, exclusive=self._exclusive, now=self._now(), own=own
+            )
+            self._is_confirmed = True
+
     def check(self) -> None:
         """Raise where the lock could not be renewed for so long that others pass it.
 
-        To be called before anything is removed or made visible.
+        To be called before anything is removed or made visible; see also `confirm`.
 
         Raises:
             RepositoryLockedError: It is lost.
         """
+        self.confirm()
         if self._now() - self._renewed > _LOST_AFTER:
             raise RepositoryLockedError(
                 self._documents.backend.location,
@@ -203,7 +231,8 @@ def acquire(
     until = now() + patience
     while True:
         try:
-            return _try_once(documents, exclusive=exclusive, now=now, sleep=sleep)
+            lock = begin(documents, exclusive=exclusive, now=now, sleep=sleep)
+            return _confirmed(lock)
         except RepositoryLockedError:
             left = until - now()
             if left <= timedelta(0):
@@ -211,23 +240,30 @@ def acquire(
         sleep(min(left, _TRY_AGAIN).total_seconds())
 
 
-def _try_once(
+def begin(
     documents: Documents,
     *,
-    exclusive: bool,
-    now: Callable[[], datetime],
-    sleep: Callable[[float], None],
+    exclusive: bool = False,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    sleep: Callable[[float], None] = time.sleep,
 ) -> Lock:
+    """Take a lock that is not confirmed yet, so that reading goes on meanwhile.
+
+    Args and errors as `acquire` has them.
+    """
     _require_alone(documents, exclusive=exclusive, now=now())
     own = _save(documents, now(), exclusive)
+    return Lock(documents, own, exclusive=exclusive, now=now, sleep=sleep)
+
+
+def _confirmed(lock: Lock) -> Lock:
     try:
-        sleep(_SETTLES.total_seconds())
-        _require_alone(documents, exclusive=exclusive, now=now(), own=own)
+        lock.confirm()
     except BaseException:
         with suppress(KBackupError):  # what went wrong first says more
-            documents.backend.remove(File(FileType.LOCK, own))
+            lock.release()
         raise
-    return Lock(documents, own, exclusive=exclusive, now=now)
+    return lock
 
 
 def list_locks(documents: Documents) -> Iterator[LockInfo]:

@@ -1,8 +1,8 @@
 """Blobs into packs, packs to the backend, and what is in them to the index.
 
 The order holds at any moment of a crash: a pack is durable before an index names it, and
-all indexes are before a snapshot needs them. Called by whoever saves blobs; one for each
-run. Source: restic ``doc/design.rst``, "Read and Write Ordering".
+all indexes are before a snapshot needs them. Called by whoever saves blobs; runs of one
+process share one, see `_sharing`. Source: restic ``doc/design.rst``, "Read and Write Ordering".
 """
 
 from __future__ import annotations
@@ -11,11 +11,9 @@ import hashlib
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-
-import attrs
 
 from kbackup._kits.workers import WorkerPool
 from kbackup.repository._backend import Backend, File, FileType, Spool
@@ -33,6 +31,7 @@ from kbackup.repository._packs import (
 
 _SAVERS = 2  # threads that wait for the disk; they do nothing else
 _INDEX_EVERY = 30.0  # seconds: what is in no index is saved once more after a crash
+_LOOK_EVERY = 10.0  # seconds: what others saved since then may be saved once more
 
 
 class _OpenPack:
@@ -77,65 +76,88 @@ class _OpenPack:
         self._digest.update(data)
 
 
-@attrs.define
-class Added:
-    """What a packer was given.
-
-    Attributes:
-        blobs: How many, by type.
-        plain: Bytes of them, before compression.
-        packed: Bytes in packs.
-    """
-
-    blobs: dict[BlobType, int] = attrs.field(factory=lambda: dict.fromkeys(BlobType, 0))
-    plain: int = 0
-    packed: int = 0
+def _nothing() -> None: ...
 
 
 class Packer:
-    """Takes sealed blobs from many threads; `flush` makes all of them durable.
+    """Takes sealed blobs from many threads and runs; `flush` makes all of them durable.
 
     Where they are, others learn from the index files, and so does the next run here:
-    what no file names counts as unused for everybody, and may be removed.
+    what no file names counts as unused for everybody, and may be removed. Once something
+    could not be saved, nobody's flush succeeds: whose blobs these were is not known.
 
     Args:
         documents: Where the index files go.
         key: The repository's own, which seals the headers.
+        look: Called now and then by a thread that saves packs: to learn what others
+            saved meanwhile.
     """
 
-    def __init__(self, documents: Documents, key: SecretKey) -> None:
+    def __init__(
+        self,
+        documents: Documents,
+        key: SecretKey,
+        *,
+        look: Callable[[], object] = _nothing,
+    ) -> None:
         self._documents, self._backend, self._key = documents, documents.backend, key
+        self._look = look
         self._open: dict[BlobType, deque[_OpenPack]] = {t: deque() for t in BlobType}
+        self._held: dict[BlobType, set[bytes]] = {t: set() for t in BlobType}
         self._savers = WorkerPool(_SAVERS, "kbackup-packs")
         self._saving: deque[Future[None]] = deque()
         self._lock = threading.Lock()
+        self._failure: BaseException | None = None
+        self._gate = threading.Condition()
+        self._borrowers = 0
+        self._is_flushing = False
         self._saved: list[IndexedPack] = []  # durable, and in no index file yet
-        self._indexed_at = time.monotonic()
-        self.added = Added()
+        self._indexing = threading.Lock()
+        self._indexed_at = self._looked_at = time.monotonic()
 
-    def add(self, kind: BlobType, blobs: Sequence[tuple[BlobID, SealedBlob]]) -> None:
+    @property
+    def has_failed(self) -> bool:
+        """Whether something could not be saved."""
+        return self._failure is not None
+
+    def holds(self, kind: BlobType, blob_id: BlobID) -> bool:
+        """Tell whether a blob was added: it is durable after the next flush."""
+        return blob_id in self._held[kind]
+
+    def add(
+        self,
+        kind: BlobType,
+        blobs: Sequence[tuple[BlobID, SealedBlob]],
+        *,
+        confirm: Callable[[], None] = _nothing,
+    ) -> None:
         """Put blobs into one pack. Raises what went wrong with an earlier pack.
 
         Args:
             kind: What they are.
             blobs: At least one; all of them no larger than the largest single one may
                 be, as none is cut off.
+            confirm: Raises where nothing may be written any more; called before it is.
         """
-        with self._borrowed(kind) as pack:
+        self._require_sound()
+        with self._borrowed(kind, confirm) as pack:
             pack.add(kind, blobs)
-        sizes = [(len(blob.sealed), blob.plain_size) for _, blob in blobs]
-        with self._lock:
-            self.added.blobs[kind] += len(blobs)
-            self.added.plain += sum(plain or packed for packed, plain in sizes)
-            self.added.packed += sum(packed for packed, _ in sizes)
+            self._held[kind].update(name for name, _ in blobs)
 
-    def flush(self) -> None:
-        """Make everything durable that was added: packs, then the index."""
-        for packs in self._open.values():
-            while packs:
-                self._begin_to_save(packs.popleft())
-        self._await_savers(0)
+    def flush(self, *, confirm: Callable[[], None] = _nothing) -> None:
+        """Make everything durable that was added so far: packs, then the index."""
+        with self._alone():
+            for packs in self._open.values():
+                while packs:
+                    confirm()
+                    self._begin_to_save(packs.popleft())
+        with self._lock:
+            last = list(self._saving)
+        for future in last:
+            future.exception()  # waits; `_failure` says what it was
+        self._require_sound()
         self._save_index()
+        self._require_sound()
 
     def close(self) -> None:
         """Give up what is not durable."""
@@ -144,23 +166,58 @@ class Packer:
                 packs.pop().drop()
         self._savers.close()
 
+    # --- packs that are being filled ----------------------------------------------------
+
     @contextmanager
-    def _borrowed(self, kind: BlobType) -> Iterator[_OpenPack]:
+    def _borrowed(
+        self, kind: BlobType, confirm: Callable[[], None]
+    ) -> Iterator[_OpenPack]:
         """Give a pack to one thread: the one that was filled last, while it is free."""
-        packs = self._open[kind]
+        with self._gate:
+            self._gate.wait_for(lambda: not self._is_flushing)
+            self._borrowers += 1
         try:
-            pack = packs.pop()
-        except IndexError:
-            pack = _OpenPack(self._backend.spool())
+            packs = self._open[kind]
+            try:
+                pack = packs.pop()
+            except IndexError:
+                pack = _OpenPack(self._backend.spool())
+            try:
+                yield pack
+            except BaseException as exc:
+                self._fail(exc)  # others may rely on what else is in it
+                pack.drop()
+                raise
+            try:
+                if pack.is_full:
+                    confirm()
+            except BaseException:
+                packs.append(pack)  # for those who may still write
+                raise
+            if pack.is_full:
+                self._begin_to_save(pack)
+            else:
+                packs.append(pack)
+        finally:
+            with self._gate:
+                self._borrowers -= 1
+                self._gate.notify_all()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold off those who add, and wait for those who do."""
+        with self._gate:
+            self._gate.wait_for(lambda: not self._is_flushing)
+            self._is_flushing = True
+            self._gate.wait_for(lambda: not self._borrowers)
         try:
-            yield pack
-        except BaseException:
-            pack.drop()
-            raise
-        if pack.is_full:
-            self._begin_to_save(pack)
-        else:
-            packs.append(pack)
+            yield
+        finally:
+            with self._gate:
+                self._is_flushing = False
+                self._gate.notify_all()
+
+    # --- packs on their way -------------------------------------------------------------
 
     def _begin_to_save(self, pack: _OpenPack) -> None:
         self._await_savers(_SAVERS)
@@ -169,25 +226,50 @@ class Packer:
             self._saving.append(future)
 
     def _await_savers(self, most: int) -> None:
-        """Wait until at most so many packs are on their way; raise what went wrong."""
+        """Wait until at most so many packs are on their way."""
         while True:
             with self._lock:
+                while self._saving and self._saving[0].done():
+                    self._saving.popleft()
                 if len(self._saving) <= most:
                     return
-                first = self._saving.popleft()
-            first.result()
+                first = self._saving[0]
+            first.exception()
 
     def _save(self, pack: _OpenPack) -> None:
-        indexed = pack.save(self._backend, self._key)
-        with self._lock:
-            self._saved.append(indexed)
-            waiting = sum(len(each.blobs) for each in self._saved)
-            is_late = time.monotonic() - self._indexed_at > _INDEX_EVERY
-        if waiting >= MOST_BLOBS or is_late:
-            self._save_index()
+        try:
+            indexed = pack.save(self._backend, self._key)
+            with self._lock:
+                self._saved.append(indexed)
+                waiting = sum(len(each.blobs) for each in self._saved)
+            now = time.monotonic()
+            if waiting >= MOST_BLOBS or now - self._indexed_at > _INDEX_EVERY:
+                self._save_index()
+            if now - self._looked_at > _LOOK_EVERY:
+                self._looked_at = now
+                self._look()
+        except BaseException as exc:
+            self._fail(exc)
+            raise
 
     def _save_index(self) -> None:
+        """Write what is in no index yet; whoever comes meanwhile waits for that."""
+        with self._indexing:
+            with self._lock:
+                packs, self._saved = self._saved, []
+                self._indexed_at = time.monotonic()
+            try:
+                save_index(self._documents, packs)
+            except BaseException as exc:
+                self._fail(exc)
+                raise
+
+    # --- what went wrong ----------------------------------------------------------------
+
+    def _fail(self, exc: BaseException) -> None:
         with self._lock:
-            packs, self._saved = self._saved, []
-            self._indexed_at = time.monotonic()
-        save_index(self._documents, packs)
+            self._failure = self._failure or exc
+
+    def _require_sound(self) -> None:
+        if self._failure is not None:
+            raise self._failure

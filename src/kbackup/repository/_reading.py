@@ -60,8 +60,10 @@ class Reading(Access):
             PathNotFoundError: It has no such directory.
             IntegrityError: A tree is damaged.
         """
-        with self._locked():
-            yield from walk_tree(self._opened, self._tree(snapshot))
+        with self._locking() as lock:
+            tree = self._tree(snapshot)
+            lock.confirm()
+            yield from walk_tree(self._opened, tree)
 
     def find(
         self,
@@ -96,9 +98,10 @@ class Reading(Access):
         snapshots: Sequence[str | Snapshot],
         chosen: SnapshotFilter | None,
     ) -> Iterator[Match]:
-        with self._locked():
+        with self._locking() as lock:
             meant = self._meant(snapshots, chosen)
             self._opened.refresh_index()
+            lock.confirm()
             yield from Finder(self._opened, wanted).find(meant)
 
     def dump(
@@ -123,8 +126,9 @@ class Reading(Access):
             PathNotFoundError: Nothing lies there.
             IntegrityError: Something is damaged; what was written is not whole.
         """
-        with self._locked():
+        with self._locking() as lock:
             tree = self._tree(snapshot)
+            lock.confirm()
             dump(self._opened, tree, path, stream, archive=archive)
 
     def diff(
@@ -146,8 +150,9 @@ class Reading(Access):
             PathNotFoundError: It has no such directory.
             IntegrityError: A tree is damaged.
         """
-        with self._locked():
+        with self._locking() as lock:
             first, second = self._tree(older), self._tree(newer)
+            lock.confirm()
             return compare(self._opened, first, second, metadata=metadata)
 
     def stats(
@@ -170,9 +175,10 @@ class Reading(Access):
             IntegrityError: A tree is damaged.
         """
         mode = StatsMode.parse(mode)
-        with self._locked():
+        with self._locking() as lock:
             meant = self._meant(snapshots, filter)
             self._opened.refresh_index()
+            lock.confirm()
             return count(self._opened, meant, mode)
 
     def check(
@@ -220,8 +226,9 @@ class Reading(Access):
             IntegrityError: A tree is damaged.
             OSError: The directory cannot be made.
         """
-        with self._locked():
+        with self._locking() as lock:
             tree = self._tree(snapshot)
+            lock.confirm()
             if isinstance(target, Path | str):
                 target = DirectoryTarget(target)
                 target.open_root()

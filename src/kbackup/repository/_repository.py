@@ -187,11 +187,17 @@ class Repository(Reading, Upkeep, Keyring):
         asked = BackUpRequest(
             hostname=hostname, tags=tags, time=time, parent=parent, read_all=read_all
         )
-        with self._locked() as lock:
+        with self._locking() as lock:
             known = [] if read_all else self._snapshots()
             self._opened.refresh_index()
             return save_source(
-                self._opened, source, asked, known=known, check=lock.check, told=told
+                self._opened,
+                source,
+                asked,
+                packers=self._packers,
+                known=known,
+                lock=lock,
+                told=told,
             )
 
     def close(self) -> None:

@@ -8,14 +8,17 @@ archiver.
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import TypeAlias
 
+import attrs
+
 from kbackup._kits.workers import WorkerPool
-from kbackup.repository._blobs import PackedBytes
+from kbackup.repository._blobs import PackedBytes, SealedBlob
 from kbackup.repository._ids import BlobID, BlobType, Bytes, hash_of
 from kbackup.repository._opened import OpenedRepository
 from kbackup.repository._packer import Packer
@@ -27,6 +30,21 @@ _MOST_SMALL = 2  # batches that are being compressed
 _Small: TypeAlias = tuple[BlobType, list[BlobID], Future[list[PackedBytes]]]
 
 
+@attrs.define
+class Added:
+    """What a run saved that was new.
+
+    Attributes:
+        blobs: How many, by type.
+        plain: Bytes of them, before compression.
+        packed: Bytes in packs.
+    """
+
+    blobs: dict[BlobType, int] = attrs.field(factory=lambda: dict.fromkeys(BlobType, 0))
+    plain: int = 0
+    packed: int = 0
+
+
 class BlobSaver:
     """Saves each blob once, whoever gives it.
 
@@ -34,12 +52,21 @@ class BlobSaver:
 
     Args:
         repository: Where they go.
-        packer: Of this run.
+        packer: Of this run, and perhaps of others that save at the same time.
+        confirm: Raises where nothing may be written any more; called before it is.
     """
 
-    def __init__(self, repository: OpenedRepository, packer: Packer) -> None:
+    def __init__(
+        self,
+        repository: OpenedRepository,
+        packer: Packer,
+        *,
+        confirm: Callable[[], None] = lambda: None,
+    ) -> None:
         self._codec, self._index = repository.codec, repository.index
-        self._packer = packer
+        self._packer, self._confirm = packer, confirm
+        self._adding = threading.Lock()
+        self.added = Added()
         self._pool = WorkerPool(_WORKERS, "kbackup-blobs")
         self._waiting: deque[Future[None]] = deque()
         self._small: deque[_Small] = deque()
@@ -74,7 +101,7 @@ class BlobSaver:
         """Save one blob on the calling thread, if it is new; return its name."""
         blob_id = BlobID(hash_of(plain))
         if self._claim(kind, blob_id):
-            self._packer.add(kind, [(blob_id, self._codec.seal(kind, plain))])
+            self._add(kind, [(blob_id, self._codec.seal(kind, plain))])
         return blob_id
 
     def save_small(self, kind: BlobType, batch: Sequence[Bytes]) -> list[BlobID]:
@@ -105,11 +132,25 @@ class BlobSaver:
             self._small.popleft()
             sealed = map(self._codec.seal_packed, packed.result())
             blobs = list(zip(names, sealed, strict=True))
-            self.submit(partial(self._packer.add, kind, blobs))
+            self.submit(partial(self._add, kind, blobs))
+
+    def _add(self, kind: BlobType, blobs: Sequence[tuple[BlobID, SealedBlob]]) -> None:
+        self._packer.add(kind, blobs, confirm=self._confirm)
+        with self._adding:
+            self.added.blobs[kind] += len(blobs)
+            for name, (sealed, plain_size) in blobs:
+                self.added.packed += len(sealed)
+                self.added.plain += plain_size or len(sealed)
+                del self._claims[kind, name]  # the packer has it
 
     def _claim(self, kind: BlobType, blob_id: BlobID) -> bool:
         """Whether nobody saved or saves it: whoever sets its token first does."""
-        if self._index.has(kind, blob_id):
+        if self._index.has(kind, blob_id) or self._packer.holds(kind, blob_id):
             return False
-        token = object()
-        return self._claims.setdefault((kind, blob_id), token) is token
+        token, key = object(), (kind, blob_id)
+        if self._claims.setdefault(key, token) is not token:
+            return False
+        if self._packer.holds(kind, blob_id):  # since the first look
+            del self._claims[key]
+            return False
+        return True

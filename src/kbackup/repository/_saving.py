@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import time as clock
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 import attrs
@@ -18,9 +18,11 @@ from kbackup.errors import InvalidSpecError
 from kbackup.repository._archiver import Archived, Archiver
 from kbackup.repository._calendar import Instant
 from kbackup.repository._ids import BlobID, BlobType
+from kbackup.repository._locks import Lock
 from kbackup.repository._opened import OpenedRepository
 from kbackup.repository._progress import Told
 from kbackup.repository._selection import find, find_parent
+from kbackup.repository._sharing import SharedPacker
 from kbackup.repository._snapshots import (
     Snapshot,
     SnapshotSummary,
@@ -76,8 +78,9 @@ def save_source(
     source: Source,
     asked: BackUpRequest,
     *,
+    packers: SharedPacker,
     known: Sequence[Snapshot],
-    check: Callable[[], None],
+    lock: Lock,
     told: Told,
 ) -> BackUpResult:
     """Save a source and make a snapshot of it.
@@ -86,18 +89,22 @@ def save_source(
         repository: Where it goes.
         source: What is saved.
         asked: How.
+        packers: Of all runs of this process.
         known: The snapshots among which its parent is.
-        check: Raises where the snapshot must not be made visible any more.
+        lock: Shared; it need not be confirmed.
         told: Told how far this is.
     """
     begun = _now()
     draft = _draft(source, asked, begun)
     older = None if asked.read_all else _older(known, asked.parent, draft)
     tree = None if older is None else older.tree
-    archived = Archiver(repository, parent=tree, told=told).run(source)
-    snapshot = _with_content(draft, archived, older, begun)
-    check()
-    saved = save_snapshot(repository.documents, snapshot)
+    with packers.packer() as packer:
+        archived = Archiver(
+            repository, packer, confirm=lock.confirm, parent=tree, told=told
+        ).run(source)
+        snapshot = _with_content(draft, archived, older, begun)
+        lock.check()
+        saved = save_snapshot(repository.documents, snapshot)
     return BackUpResult(snapshot=saved, unreadable=archived.unreadable)
 
 

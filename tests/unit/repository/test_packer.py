@@ -77,7 +77,7 @@ def test_what_was_saved_is_found_by_others(opened, packer, saver, kind):
     assert [other.load_blob(kind, name) for name in names] == [
         f"blob {n}".encode() for n in range(10)
     ]
-    assert packer.added.blobs[kind] == 10
+    assert saver.added.blobs[kind] == 10
 
 
 def test_trees_and_data_have_packs_of_their_own(opened, packer, saver, backend):
@@ -139,13 +139,14 @@ def test_nothing_is_saved_twice(opened, packer, saver, backend):
     packer.flush()
     other = again(opened)
     second = Packer(other.documents, other.key)
-    BlobSaver(other, second).save(BlobType.DATA, b"7")
+    once_more = BlobSaver(other, second)
+    once_more.save(BlobType.DATA, b"7")
     second.flush()
 
     entries = [blob.id for name in packs(backend) for blob in header(opened, name)]
 
     assert len(entries) == len(set(entries)) == 50
-    assert second.added.blobs[BlobType.DATA] == 0
+    assert once_more.added.blobs[BlobType.DATA] == 0
 
 
 def test_a_tree_is_not_a_file(opened, packer, saver):
@@ -175,7 +176,7 @@ def test_small_blobs_are_saved_together(opened, packer, saver):
     other = again(opened)
     assert names == [hash_of(plain) for plain in batch]
     assert [other.load_blob(BlobType.DATA, name) for name in names] == batch
-    assert packer.added.blobs[BlobType.DATA] == len(set(batch))
+    assert saver.added.blobs[BlobType.DATA] == len(set(batch))
 
 
 def test_nothing_is_written_for_nothing(packer, backend):
