@@ -19,6 +19,10 @@ from kbackup.restore.conversions import CONVERSIONS
 
 REFERENCE = Path(__file__).parent / "reference"
 GLOBAL = ("kubeconfig", "context", "location", "output")
+OF_REPOSITORIES = (
+    *("repo", "repository_file", "password_file", "password_command"),
+    *("retry_lock", "json", "quiet"),
+)
 
 CLI = """# Command line
 
@@ -67,10 +71,22 @@ A location in memory (`memory://`) ends with the command, so `backup create` ref
 Values of Secrets are printed by one command only, `backup show`, when a Secret is asked
 for by its name.
 
+`kbackup repo` has the verbs, flags and exit codes of restic, and with `--json`, or `-o json`,
+its JSON; there is no YAML. It differs where the rest of this command line does: `forget` and
+`prune` ask before they remove anything, `--yes` answers beforehand, and wrong use ends with 2.
+No password is printed, nor `--password-command` in the command to type next.
+
 ## Global options
 
 They may stand before or after the verb.
 
+"""
+REPOSITORIES = """
+## Options of `kbackup repo`
+
+They may stand before or after the verb. A URL is an address of a location, such as
+`s3://bucket/prefix`; a directory needs no `./`. `$KBACKUP_REPO_PASSWORD` and what a file or a
+command holds are the password; without any of them it is asked for on a terminal.
 """
 SETTINGS = """# Settings
 
@@ -87,6 +103,9 @@ COMMAND_LINE_SETTINGS = """## Environment variables of the command line
 | variable | meaning |
 |---|---|
 | `KBACKUP_LOCATION` | the location where `--location` is not given: an address, a directory, or a name of the file of settings |
+| `KBACKUP_REPOSITORY` | the repository where neither `--repo` nor `--repository-file` is given |
+| `KBACKUP_REPO_PASSWORD` | its password where neither `--password-file` nor `--password-command` is given |
+| `KBACKUP_FROM_REPOSITORY`, `KBACKUP_FROM_REPO_PASSWORD` | the same of the other repository of `repo copy` |
 | `KBACKUP_DISABLE_PLUGINS` | plugins that are not loaded, by entry-point name, comma-separated |
 | `KBACKUP_STRICT_PLUGINS` | anything but `0`: a plugin that cannot be loaded ends the command |
 | `XDG_CONFIG_HOME` | where `kbackup/config.toml` is looked for; default `~/.config` |
@@ -136,9 +155,11 @@ is refused by name.
 def cli_page() -> str:
     """Return the page of the command line."""
     context = click.Context(app, info_name="kbackup")
-    lines = [CLI.rstrip(), "", *_table(_options(app, global_too=True))]
+    lines = [CLI.rstrip(), "", *_table(_options(app, of=GLOBAL))]
     for name in app.list_commands(context):
         command = app.get_command(context, name)
+        if name == "repo":
+            lines += [REPOSITORIES, *_table(_options(command, of=OF_REPOSITORIES))]
         lines += _sections(command, f"kbackup {name}")
     return "\n".join(lines) + "\n"
 
@@ -160,12 +181,14 @@ def _arguments(command):
     return [p for p in command.params if isinstance(p, click.Argument)]
 
 
-def _options(command, *, global_too=False):
+def _options(command, *, of=()):
+    """Return a row for each option that is the command's own, or one *of* some names."""
     rows = []
     for param in command.params:
         if isinstance(param, click.Argument):
             continue
-        if (param.name in GLOBAL) is not global_too:
+        shared = (*GLOBAL, *OF_REPOSITORIES)
+        if param.name not in of if of else param.name in shared:
             continue
         names = ", ".join(f"`{name}`" for name in sorted(param.opts, key=len))
         context = click.Context(command)

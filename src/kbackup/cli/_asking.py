@@ -35,8 +35,28 @@ def require_somebody_to_ask(*, yes: bool, first: str = "") -> None:
     Raises:
         NobodyToAskError: There is no terminal and *yes* was not given.
     """
-    if not yes and not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
+    if not yes and not somebody_to_ask():
         raise NobodyToAskError("--yes", first)
+
+
+def somebody_to_ask() -> bool:
+    """Tell whether a person sits there, who sees a question and can answer it."""
+    return is_terminal(sys.stdin) and is_terminal(sys.stderr)
+
+
+def asked_password(question: str, *, twice: bool = False) -> str:
+    """Ask for a password, which the terminal does not show.
+
+    Args:
+        question: Without the colon.
+        twice: It is a new one, and a slip would lock its owner out.
+    """
+    _forget_typed_ahead()
+    again = "Once more" if twice else False
+    answer: str = click.prompt(
+        printable(question), hide_input=True, confirmation_prompt=again, err=True
+    )
+    return answer
 
 
 def agreed(question: str, *, yes: bool) -> bool:

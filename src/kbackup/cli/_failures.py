@@ -32,6 +32,15 @@ _NEXT: tuple[tuple[type[errors.KBackupError], str], ...] = (
     (errors.ArchiveError, "kbackup backup verify {backup}"),
     (errors.PluginError, "kbackup plugin get"),
     (errors.UnknownLocationError, "kbackup plugin get"),
+    (errors.RepositoryNotFoundError, "kbackup repo init"),
+    (errors.RepositoryExistsError, "kbackup repo snapshots"),
+    (errors.SnapshotNotFoundError, "kbackup repo snapshots"),
+    (errors.PathNotFoundError, "kbackup repo snapshots"),
+    (errors.KeyNotFoundError, "kbackup repo key list"),
+    (errors.WrongPasswordError, "{again}"),
+    (errors.IntegrityError, "kbackup repo check"),
+    (errors.UnsupportedFormatError, "kbackup version"),
+    (errors.RepositoryError, "{again}"),
     (errors.StoreError, "kbackup location validate"),
     (errors.ClusterError, "kbackup doctor"),
     (errors.PlanOutdatedError, "kbackup restore plan --from-backup {backup}"),
@@ -47,6 +56,9 @@ _NEXT: tuple[tuple[type[errors.KBackupError], str], ...] = (
 _WITHOUT_VERB: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
 _WRITTEN = frozenset({"created", "updated", "recreated"})
 _UNKNOWN = "unknown"
+_REPOSITORY = "kbackup repo"
+_WAITING = "--retry-lock 5m"
+_SECRET = "password-command"  # noqa: S105 - an option; what it takes may hold one
 _NOT_FOUND = (errors.BackupNotFoundError, errors.RestoreNotFoundError)
 
 
@@ -124,6 +136,8 @@ def next_command(
     if isinstance(error, NoLocationError):
         command = "kbackup doctor" if session.locations else typed(arguments)
         return f"{command} --location URL"
+    if after := _after_repository(error, parts["again"], session):
+        return after
     resume = f"kbackup backup resume {parts['name'] or session.backup}"
     if f"`{resume}`" in error.hint:  # whatever failed: nothing of the run is lost
         return session.complete(resume)
@@ -132,6 +146,22 @@ def next_command(
             text = command.format(**parts)
             return text if command == "{again}" else session.complete(text)
     return session.complete("kbackup doctor")
+
+
+def _after_repository(error: errors.KBackupError, again: str, session: Session) -> str:
+    """Return what continues where a store or a lock stopped a repository's verb.
+
+    A lock that nobody holds is removed, one that is held is waited for.
+    """
+    if not session.verb.startswith(_REPOSITORY):
+        return ""
+    if isinstance(error, errors.StoreError):
+        return again
+    if not isinstance(error, errors.RepositoryLockedError):
+        return ""
+    if error.hint:  # which it has of a stale one only
+        return session.complete(f"{_REPOSITORY} unlock")
+    return again if session.repository.lock_patience else f"{again} {_WAITING}"
 
 
 def explain_usage(error: click.ClickException, arguments: Sequence[str]) -> str:
@@ -156,5 +186,14 @@ def explain_words(fact: str, arguments: Sequence[str]) -> str:
 
 
 def typed(arguments: Sequence[str]) -> str:
-    """Return the command as it was typed."""
-    return shlex.join(("kbackup", *arguments))
+    """Return the command as it was typed, without what may hold a password."""
+    words = ["kbackup"]
+    for word in arguments:
+        name, sign, _ = word.partition("=")
+        if words[-1].endswith(_SECRET):  # also that of another repository
+            words.append("COMMAND")
+        elif sign and name.endswith(_SECRET):
+            words.append(f"{name}=COMMAND")
+        else:
+            words.append(word)
+    return shlex.join(words)

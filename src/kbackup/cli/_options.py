@@ -32,6 +32,10 @@ class Switch(click.Option):
     """An option of three states: absent, ``--x`` for true, ``--x=false``."""
 
 
+class Emptyable(click.Option):
+    """An option whose empty value has a meaning of its own."""
+
+
 def _refuse_empty(
     params: Iterable[click.Parameter], args: Sequence[str], ctx: click.Context
 ) -> None:
@@ -45,7 +49,11 @@ def _refuse_empty(
             return
         name, sign, text = word.partition("=")
         param = names.get(name)
-        takes_a_word = isinstance(param, click.Option) and not param.is_flag
+        takes_a_word = (
+            isinstance(param, click.Option)
+            and not param.is_flag
+            and not isinstance(param, Emptyable)
+        )
         if param is not None and takes_a_word and (text if sign else after) == "":
             raise click.BadParameter("it is empty", ctx, param, param_hint=name)
 

@@ -12,6 +12,7 @@ import attrs
 import click
 
 from kbackup.cli._place import require_uuid
+from kbackup.cli._repository_choice import RepositoryChoice
 
 if TYPE_CHECKING:  # heavy rooms are imported by the command that needs them
     from kbackup.catalog import BackupStore
@@ -35,6 +36,7 @@ _WITH_LOCATION = (
     "kbackup location",
     "kbackup doctor",
 )
+_WITH_REPOSITORY = "kbackup repo"
 
 
 @attrs.define
@@ -48,6 +50,7 @@ class Session:
         output: ``table``, ``json`` or ``yaml``.
         verb: The command as it was called, such as ``kbackup backup get``.
         backup: Which backup it is about, once that is known.
+        repository: Which repository is meant, and how it is opened.
         again: What does the same once more, where that is not the command as typed.
         connecting: Whether the way to the cluster is being looked for.
         told_next: Whether the command said what goes on from it.
@@ -60,6 +63,7 @@ class Session:
     output: str = "table"
     verb: str = "kbackup"
     backup: str = ""
+    repository: RepositoryChoice = attrs.field(factory=RepositoryChoice)
     again: str = ""
     connecting: bool = False
     told_next: bool = False
@@ -170,6 +174,8 @@ class Session:
         if command.startswith(_WITH_LOCATION):
             for location in self.locations:  # which may hold a password before an @
                 given += ["--location", "URL" if "@" in location else location]
+        if command.startswith(_WITH_REPOSITORY):
+            given += self.repository.words()
         return " ".join([command, *map(shlex.quote, given)])
 
     def close(self) -> None:

@@ -14,14 +14,20 @@ import attrs
 
 from kbackup.cli._failures import explain_each
 from kbackup.cli._output import print_document, say
-from kbackup.errors import BackupError, InvalidSpecError, KBackupError, RestoreError
+from kbackup.errors import (
+    BackupError,
+    InvalidSpecError,
+    KBackupError,
+    RestoreError,
+    SnapshotNotFoundError,
+)
 
 if TYPE_CHECKING:
     from kbackup.cli._session import Session
 
 T = TypeVar("T")
 # Of a name; any other error, such as a store's, would be that of every name.
-_OF_A_NAME = (BackupError, RestoreError, InvalidSpecError)
+_OF_A_NAME = (BackupError, RestoreError, SnapshotNotFoundError, InvalidSpecError)
 
 
 @attrs.frozen

@@ -50,6 +50,26 @@ def cancel_on_signal() -> Iterator[CancelToken]:
             signal.signal(number, handler)
 
 
+@contextmanager
+def ending_at_once() -> Iterator[None]:
+    """Let a signal end a question that is asked under `cancel_on_signal`.
+
+    Nothing else goes on meanwhile that could end cleanly, and an answer may never come.
+
+    Raises:
+        KeyboardInterrupt: A signal came.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    kept = {each: signal.signal(each, signal.default_int_handler) for each in _ending()}
+    try:
+        yield
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+
+
 def _ending() -> Iterator[signal.Signals]:
     """Yield the signals that end a run, but for those that it is to outlive.
 

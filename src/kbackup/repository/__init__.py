@@ -48,6 +48,8 @@ from kbackup.repository._selection import (
     GroupKey,
     SnapshotFilter,
 )
+from kbackup.repository._selection import find as find_snapshot
+from kbackup.repository._selection import group as group_snapshots
 from kbackup.repository._snapshots import Snapshot, SnapshotSummary
 from kbackup.repository._sources import (
     Complete,
@@ -60,6 +62,7 @@ from kbackup.repository._sources import (
     Unreadable,
 )
 from kbackup.repository._stats import Stats, StatsMode
+from kbackup.repository._stream_source import StreamSource
 from kbackup.repository._tar_source import TarSource
 from kbackup.repository._targets import Piece, Target
 
@@ -121,10 +124,13 @@ __all__ = [
     "Spool",
     "Stats",
     "StatsMode",
+    "StreamSource",
     "TarSource",
     "Target",
     "Unreadable",
     "UnusedLimit",
+    "find_snapshot",
+    "group_snapshots",
     "plan_forget",
     "read_patterns",
 ]

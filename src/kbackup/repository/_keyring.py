@@ -23,6 +23,11 @@ from kbackup.repository._locks import LockInfo, list_locks, unlock
 class Keyring(Access):
     """Keys and locks of an opened repository."""
 
+    @property
+    def key_id(self) -> KeyID:
+        """Which key file opened it, or has the password that was changed to."""
+        return self._key_id
+
     def list_keys(self) -> Sequence[KeyInfo]:
         """Return what each key file tells, the oldest first."""
         return sorted(list_keys(self._opened.backend), key=attrgetter("created", "id"))

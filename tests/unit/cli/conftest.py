@@ -1,13 +1,16 @@
 """A simulated cluster with the sample shop, a directory, and the command line."""
 
 import signal
+from datetime import timedelta
 
 import attrs
 import pytest
 
 from kbackup.cli._app import run
+from kbackup.repository import ScryptParameters
 from kbackup.testing import SimulatedCluster, load_sample_shop
 
+REPOSITORY_PASSWORD = "correct horse"
 SECRET_VALUES = ("bm90LWEtcmVhbC1rZXk=", "not-a-real-key")
 
 
@@ -108,3 +111,42 @@ def hooked_pod():
         "metadata": {"name": "db", "namespace": "shop", "annotations": annotations},
         "spec": {"containers": [{"name": "main", "image": "i"}]},
     }
+
+
+@pytest.fixture(name="cheap_keys")
+def fixture_cheap_keys(monkeypatch):
+    """Passwords cost nothing to try, and locks are not waited for."""
+    cheap = ScryptParameters(n=2, r=1, p=1)
+    for module in ("_repository", "_keyring"):
+        monkeypatch.setattr(f"kbackup.repository.{module}.calibrated", lambda: cheap)
+    monkeypatch.setattr("kbackup.repository._locks._SETTLES", timedelta(0))
+
+
+@pytest.fixture(name="repo")
+def fixture_repo(cheap_keys, tmp_path, monkeypatch, capsys):
+    """``kbackup repo`` in an empty directory, with a repository ``r`` and its password."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KBACKUP_REPOSITORY", "r")
+    monkeypatch.setenv("KBACKUP_REPO_PASSWORD", REPOSITORY_PASSWORD)
+
+    def call(*arguments):
+        capsys.readouterr()
+        code = run(["repo", *map(str, arguments)])
+        out, err = capsys.readouterr()
+        return Ended(code, out, err)
+
+    done = call("init")
+    assert done.code == 0, done.err
+    return call
+
+
+@pytest.fixture(name="saved")
+def fixture_saved(repo, tmp_path):
+    """The same after two backups of the directory ``src``, the first with tags."""
+    (tmp_path / "src" / "sub").mkdir(parents=True)
+    (tmp_path / "src" / "file").write_text("hello")
+    (tmp_path / "src" / "sub" / "other").write_text("there")
+    for options in (("--tag", "a,b"), ("--host", "elsewhere")):
+        done = repo("backup", "src", *options)
+        assert done.code == 0, done.err
+    return repo

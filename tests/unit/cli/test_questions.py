@@ -90,6 +90,31 @@ def test_typed_ahead_is_no_answer(backed_up, terminal, words, question, declined
     assert backed_up("backup", "describe", "shop-1").code == 0
 
 
+def test_a_password_is_typed_unseen(saved, terminal, monkeypatch):
+    """Nobody who looks over the shoulder, or at a recording, reads it."""
+    monkeypatch.delenv("KBACKUP_REPO_PASSWORD")
+    process = terminal.start("repo", "snapshots")
+    terminal.read_until("Password of r: ")
+
+    terminal.type("correct horse\n")
+    terminal.read_until("2 snapshots")
+
+    assert process.wait(SECONDS) == 0
+    assert "correct" not in terminal.seen
+
+
+def test_ctrl_c_is_an_answer(saved, terminal):
+    """A question under which a repository is open ends at once; nothing goes."""
+    process = terminal.start("repo", "forget", "--keep-last", "1", "--group-by", "")
+    terminal.read_until("Remove 1 snapshot from r? [y/N]")
+
+    terminal.type("\x03")
+    terminal.read_until("Error: cancelled")
+
+    assert process.wait(SECONDS) == 130
+    assert saved("snapshots").out.endswith("2 snapshots\n")
+
+
 def test_the_terminal_is_closed(kbackup, simulated, directory, terminal):
     """A run whose window is closed ends cleanly, and its name is free at once."""
     simulated.faults.delay(0.2, verb="list")

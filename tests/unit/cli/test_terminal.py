@@ -18,7 +18,7 @@ from kbackup.restore._plan.digest import plan_digest
 
 CLEAR = "\x1b[2J\x07"  # clears the screen, and rings
 TOLD = "\\u001b[2J\\u0007"
-MODULES = sorted(Path(cli.__file__).parent.glob("*.py"))
+MODULES = sorted(Path(cli.__file__).parent.rglob("*.py"))
 
 
 @pytest.mark.parametrize(

@@ -785,6 +785,7 @@ def test_another_password(repository, place):
     (first, _) = repository.list_keys()
 
     assert other.id == repository.id
+    assert (repository.key_id, other.key_id) == (first.id, name)
     assert [key.username for key in repository.list_keys() if key.id == name] == [
         "user"
     ]

@@ -1,0 +1,163 @@
+"""``kbackup repo prune``: shows what is unused and what would be done; asks; does it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from kbackup._kits.words import plural
+from kbackup.cli._asking import agreed, require_somebody_to_ask
+from kbackup.cli._options import Command
+from kbackup.cli._output import say
+from kbackup.cli._repo._opening import opened, place_of, shown
+from kbackup.cli._repo._options import (
+    Size,
+    dry_run_option,
+    repository_options,
+    yes_option,
+)
+from kbackup.cli._repo._progress import show_progress
+from kbackup.cli._repo._telling import is_json, print_json, sized, tell
+from kbackup.cli._session import Session
+from kbackup.cli._signals import ending_at_once
+
+if TYPE_CHECKING:
+    from kbackup.repository import PackCount, PrunePlan, PruneRequest, Repository
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_REFUSED = 1
+
+
+_LIMITS = (
+    click.option(
+        "--max-unused",
+        default="5%",
+        metavar="SIZE|N%|unlimited",
+        help="What may stay unused; default 5%.",
+    ),
+    click.option(
+        "--max-repack-size",
+        type=Size(),
+        help="Write no more than this anew; the next prune goes on.",
+    ),
+    click.option("--repack-small", is_flag=True, help="Put small packs together, too."),
+)
+
+
+def limit_options(command: F) -> F:
+    """Add what says how far a prune goes; `request_of` takes it out."""
+    for option in reversed(_LIMITS):
+        command = option(command)
+    return command
+
+
+def request_of(flags: dict[str, Any]) -> PruneRequest:
+    """Take the limits out of the flags of a command."""
+    from kbackup.repository import PruneRequest, UnusedLimit  # noqa: PLC0415 - on demand
+
+    return PruneRequest(
+        max_unused=UnusedLimit.parse(flags.pop("max_unused")),
+        max_repack=flags.pop("max_repack_size"),
+        small_packs=flags.pop("repack_small"),
+    )
+
+
+@click.command(cls=Command)
+@limit_options
+@dry_run_option
+@yes_option
+@repository_options
+@click.pass_obj
+def prune(session: Session, /, *, dry_run: bool, yes: bool, **flags: Any) -> int:
+    """Remove what no snapshot needs any more.
+
+    Shows first how much is kept, written anew and removed, then asks.
+    """
+    request = request_of(flags)
+    if not dry_run:
+        require_somebody_to_ask(yes=yes)
+    place = shown(place_of(session.repository))
+    with opened(session) as repository:
+        return prune_opened(
+            session,
+            repository,
+            request,
+            dry_run=dry_run,
+            question="" if yes else f"Remove that from {place} for good?",
+        )
+
+
+def prune_opened(
+    session: Session,
+    repository: Repository,
+    request: PruneRequest,
+    *,
+    dry_run: bool,
+    question: str = "",
+) -> int:
+    """Plan, show, ask and prune; return the exit code.
+
+    Args:
+        session: Says for whom it is printed.
+        repository: Which.
+        request: How far it goes.
+        dry_run: Only show it.
+        question: Asked before; empty: it was agreed to.
+    """
+    with show_progress(session) as told:
+        plan = repository.plan_prune(request, told=told)
+    if is_json(session):
+        print_json(_plan_json(plan, dry_run=dry_run))
+    for line in _lines(plan):
+        tell(session, line)
+    if dry_run or plan.is_empty:
+        return 0
+    with ending_at_once():
+        agreed_to = agreed(question, yes=not question)
+    if not agreed_to:
+        say("Nothing was removed.")
+        return _REFUSED
+    with show_progress(session) as told:
+        done = repository.prune(plan, told=told)
+    tell(
+        session,
+        f"Removed {_words(done.removed)}, wrote {_words(done.repacked)} anew",
+    )
+    return 0
+
+
+def _lines(plan: PrunePlan) -> list[str]:
+    """Say what would be done."""
+    if plan.is_empty:
+        return ["Nothing to prune"]
+    after = sized(plan.unused_after)
+    return [
+        f"to keep: {_words(plan.kept)}",
+        f"to write anew: {_words(plan.repacked)}",
+        f"to remove: {_words(plan.removed)}",
+        f"unused: {sized(plan.unused_before)}, then {after}",
+    ]
+
+
+def _words(count: PackCount) -> str:
+    return f"{plural(count.packs, 'pack')} ({plural(count.blobs, 'blob')}, {sized(count.bytes)})"
+
+
+def _plan_json(plan: PrunePlan, *, dry_run: bool) -> dict[str, Any]:
+    """Return a document of ours: restic's prune has none."""
+
+    def counted(count: PackCount) -> dict[str, int]:
+        return {"packs": count.packs, "blobs": count.blobs, "bytes": count.bytes}
+
+    return {
+        "message_type": "prune_plan",
+        "dry_run": dry_run,
+        "kept": counted(plan.kept),
+        "repacked": counted(plan.repacked),
+        "removed": counted(plan.removed),
+        "unused_bytes_before": plan.unused_before,
+        "unused_bytes_after": plan.unused_after,
+    }
