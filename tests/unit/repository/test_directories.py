@@ -22,7 +22,7 @@ from kbackup.repository import (
 )
 from kbackup.repository._backend import FileType
 from kbackup.repository._directory_source import node_of
-from kbackup.repository._nodes import Node
+from kbackup.repository._nodes import ExtendedAttribute, Node
 
 NOW = "2024-05-01T02:00:00Z"
 CHEAP = ScryptParameters(n=2, r=1, p=1)
@@ -393,3 +393,22 @@ def test_a_store_that_is_away(tmp_path, source, repository, monkeypatch):
     monkeypatch.undo()
 
     assert repository.restore("latest", tmp_path / "target").problems == []
+
+
+@pytest.mark.parametrize(
+    "impossible",
+    [
+        {"uid": 2**40},
+        {"mtime": "0000-01-01T00:00:00Z", "linktarget": "a\0b"},
+        {"extended_attributes": (ExtendedAttribute("user.a\0b", b""),)},
+    ],
+    ids=["owner", "target", "attribute"],
+)
+def test_what_no_system_has(tmp_path, impossible):
+    """It is an error of that one name, as any other that the system raises."""
+    link = os.fsencode(tmp_path / "link")
+    (tmp_path / "link").symlink_to("somewhere")
+    node = replace(node_of(link, b"link", os.lstat(link)), **impossible)
+
+    with pytest.raises(OSError, match="no system has that"):
+        DirectoryTarget(tmp_path, owners=True).make(b"other", node)
