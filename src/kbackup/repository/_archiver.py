@@ -300,7 +300,7 @@ class Archiver:
 
     def _give_up(self, found: Item, pending: _PendingFile, exc: OSError) -> None:
         """Go on without a file that cannot be read to its end."""
-        self._note(found.path, exc.strerror or type(exc).__name__)
+        self._note(found.origin or found.path, exc.strerror or type(exc).__name__)
         self._trees.leave(pending.directory)
 
     def _note(self, path: bytes, reason: str) -> None:

@@ -116,7 +116,7 @@ class DirectorySource:
                 inside = b""
             else:
                 node = node_of(path, os.path.basename(path), status)
-                yield Item(inside, node, _opener(path, node))
+                yield Item(inside, node, _opener(path, node), path)
         except OSError as exc:
             yield Unreadable(path, _reason(exc))
             return
@@ -159,7 +159,7 @@ class DirectorySource:
         if not all(selects(path, node) for selects in self._selects):
             return None
         below = b"%b/%b" % (inside, name) if inside else name
-        return Item(below, node, _opener(path, node))
+        return Item(below, node, _opener(path, node), path)
 
 
 def node_of(path: bytes, name: bytes, status: os.stat_result) -> Node:

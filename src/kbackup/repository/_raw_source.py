@@ -60,7 +60,8 @@ class RawSource:
         except OSError as exc:
             yield Unreadable(self._path, exc.strerror or type(exc).__name__)
         else:
-            yield Item(self._name, node, partial(_open, self._path, node.size))
+            opener = partial(_open, self._path, node.size)
+            yield Item(self._name, node, opener, self._path)
 
     def _node(self) -> Node:
         """What is recorded of it: of a device no inode, so that it is read each time."""

@@ -180,15 +180,16 @@ class Repository(Reading, Upkeep, Keyring):
             RepositoryLockedError: Somebody works in it alone, or the lock was lost.
             StoreError: The backend failed; there is no snapshot, and nothing is damaged.
         """
-        if isinstance(source, Path | str):
-            source = DirectorySource(source, excludes=excludes)
-        elif excludes is not None:
-            raise InvalidSpecError(["a source that is no path leaves out by itself"])
         asked = BackUpRequest(
             hostname=hostname, tags=tags, time=time, parent=parent, read_all=read_all
         )
+        return self._back_up(_source(source, excludes), asked, told)
+
+    def _back_up(
+        self, source: Source, asked: BackUpRequest, told: Told
+    ) -> BackUpResult:
         with self._locking() as lock:
-            known = [] if read_all else self._snapshots()
+            known = [] if asked.read_all else self._snapshots()
             self._opened.refresh_index()
             return save_source(
                 self._opened,
@@ -213,3 +214,11 @@ class Repository(Reading, Upkeep, Keyring):
 
 def _backend(place: Place) -> Backend:
     return LocalBackend(Path(place)) if isinstance(place, Path | str) else place
+
+
+def _source(source: Source | Path | str, excludes: Excludes | None) -> Source:
+    if isinstance(source, Path | str):
+        return DirectorySource(source, excludes=excludes)
+    if excludes is not None:
+        raise InvalidSpecError(["a source that is no path leaves out by itself"])
+    return source

@@ -32,11 +32,13 @@ class Item(NamedTuple):
         path: Where, from the snapshot's root: names joined by ``/``, no slash in front.
         node: What is known of it, its content apart.
         open: Opens its content; None where it has none.
+        origin: How the source itself names it, if otherwise.
     """
 
     path: bytes
     node: Node
     open: Callable[[], OpenedFile] | None = None
+    origin: bytes = b""
 
 
 class Link(NamedTuple):
