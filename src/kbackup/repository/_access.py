@@ -5,6 +5,7 @@ The facade's chapters build on it: `_reading`, `_upkeep`, `_keyring`.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -12,7 +13,7 @@ from operator import attrgetter
 from typing import TypeAlias
 
 from kbackup._kits.workers import Cancelled
-from kbackup.errors import ObjectNotFoundError, RunCancelledError
+from kbackup.errors import IntegrityError, ObjectNotFoundError, RunCancelledError
 from kbackup.repository._backend import FileType
 from kbackup.repository._ids import KeyID, SnapshotID
 from kbackup.repository._locks import Lock, acquire, begin
@@ -22,6 +23,8 @@ from kbackup.repository._sharing import SharedPacker
 from kbackup.repository._snapshots import Snapshot, list_snapshots, load_snapshot
 
 Snapshots: TypeAlias = list[Snapshot]
+
+_log = logging.getLogger("kbackup.repository")
 
 
 class Access:
@@ -74,6 +77,14 @@ class Access:
     def _snapshots(self) -> Snapshots:
         found = list_snapshots(self._opened.documents)
         return sorted(found, key=attrgetter("time", "id"))
+
+    def _readable_snapshots(self) -> Snapshots:
+        """Return those that are whole: one that is not is no reason not to save."""
+
+        def warn(error: IntegrityError) -> None:
+            _log.warning("%s; files are not compared to those that it has", error)
+
+        return list(list_snapshots(self._opened.documents, warn))
 
     def _meant(
         self, wanted: Sequence[str | Snapshot], chosen: SnapshotFilter | None

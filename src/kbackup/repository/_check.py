@@ -18,6 +18,7 @@ from kbackup._kits.words import plural
 from kbackup._kits.workers import map_ordered
 from kbackup.errors import IntegrityError, RepositoryError, StoreError
 from kbackup.repository._backend import File, FileType
+from kbackup.repository._documents import load_whole
 from kbackup.repository._ids import BlobID, BlobType, IndexID, PackID, SnapshotID, short
 from kbackup.repository._index import IndexedPack, load_index, merged
 from kbackup.repository._nodes import Node, NodeType
@@ -113,9 +114,9 @@ class Checker:
             StoreError: The backend does not answer.
             Cancelled: Somebody stopped it.
         """
-        snapshots = (
-            self._check_snapshots()
-        )  # before the index: it must know what they need
+        self._check_keys()
+        # Before the index, which must know what they need.
+        snapshots = self._check_snapshots()
         packs = self._check_indexes()
         self._check_packs(packs)
         reached = self._check_trees(snapshots)
@@ -128,6 +129,16 @@ class Checker:
         return self.result
 
     # --- files of one document ----------------------------------------------------------
+
+    def _check_keys(self) -> None:
+        """Look at the bytes of key files: each opens with a password of its own."""
+        for name, size in sorted(self._backend.list(FileType.KEY)):
+            file = File(FileType.KEY, name)
+            if not size:
+                self._hint(str(file), "it is empty, as a torn write leaves it")
+                continue
+            with self._noting(file):
+                load_whole(self._backend, file)
 
     def _check_snapshots(self) -> list[Snapshot]:
         found = []

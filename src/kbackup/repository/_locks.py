@@ -275,8 +275,17 @@ def list_locks(documents: Documents) -> Iterator[LockInfo]:
     for name, size in documents.backend.list(FileType.LOCK):
         if size == 0:
             continue
-        with suppress(ObjectNotFoundError):  # released meanwhile
+        try:
             yield _load(documents, LockID(name))
+        except ObjectNotFoundError:
+            continue  # released meanwhile
+        except IntegrityError as exc:
+            raise IntegrityError(
+                exc.thing,
+                f"{exc.reason or exc.fact}, so that nobody knows who holds it",
+                hint="where nobody works in the repository, "
+                "`Repository.unlock(remove_all=True)` removes it",
+            ) from exc
 
 
 def unlock(

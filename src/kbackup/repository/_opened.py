@@ -13,7 +13,13 @@ from collections.abc import Iterator
 import attrs
 
 from kbackup._kits.workers import CancelToken, map_ordered
-from kbackup.errors import BlobMissingError, IntegrityError, ObjectNotFoundError
+from kbackup.errors import (
+    BlobMissingError,
+    IntegrityError,
+    ObjectNotFoundError,
+    PackCorruptError,
+    StoreError,
+)
 from kbackup.repository._backend import Backend, File, FileType
 from kbackup.repository._blobs import BlobCodec
 from kbackup.repository._config import Config
@@ -126,12 +132,17 @@ class OpenedRepository:
 
         Raises:
             BlobMissingError: The pack is gone.
+            PackCorruptError: It ends before that.
         """
         file = File(FileType.PACK, place.pack)
         try:
             return self.backend.load(file, place.offset, place.length)
         except ObjectNotFoundError as exc:
             raise BlobMissingError(str(file), "the pack is gone") from exc
+        except StoreError as exc:
+            if type(exc) is not StoreError:  # of the store, which may come back
+                raise
+            raise PackCorruptError(str(file), "it ends before that") from exc
 
     def _load_index(self, name: IndexID) -> tuple[IndexedPack, ...] | None:
         try:

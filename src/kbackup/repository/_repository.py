@@ -189,7 +189,7 @@ class Repository(Reading, Upkeep, Keyring):
         self, source: Source, asked: BackUpRequest, told: Told
     ) -> BackUpResult:
         with self._locking() as lock:
-            known = [] if asked.read_all else self._snapshots()
+            known = [] if asked.read_all else self._readable_snapshots()
             self._opened.refresh_index()
             return save_source(
                 self._opened,

@@ -8,8 +8,7 @@ Source: restic ``doc/design.rst``, "Snapshots"; ``internal/data/snapshot.go``.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
 from typing import Annotated, TypeVar
 
 import attrs
@@ -172,20 +171,37 @@ def save_snapshot(documents: Documents, snapshot: Snapshot) -> Snapshot:
     return attrs.evolve(snapshot, id=SnapshotID(name))
 
 
-def remove_snapshot(documents: Documents, snapshot: Snapshot) -> None:
+def remove_snapshot(documents: Documents, name: SnapshotID) -> None:
     """Remove a snapshot; of one that is gone nothing is said."""
-    documents.backend.remove(File(FileType.SNAPSHOT, snapshot.id))
+    documents.backend.remove(File(FileType.SNAPSHOT, name))
 
 
-def list_snapshots(documents: Documents) -> Iterator[Snapshot]:
+def list_snapshots(
+    documents: Documents, lost: Callable[[IntegrityError], None] | None = None
+) -> Iterator[Snapshot]:
     """Yield every snapshot, in no order; one that is removed meanwhile is left out.
+
+    Args:
+        documents: Of the repository.
+        lost: Told of each that is damaged; without it the first one is raised.
 
     Raises:
         IntegrityError: One is damaged.
     """
     for name, _ in documents.backend.list(FileType.SNAPSHOT):
-        with suppress(ObjectNotFoundError):
+        try:
             yield load_snapshot(documents, SnapshotID(name))
+        except ObjectNotFoundError:
+            continue
+        except IntegrityError as exc:
+            if lost is None:
+                raise IntegrityError(
+                    exc.thing,
+                    exc.reason or exc.fact,
+                    hint="others are restored by their IDs; `forget` with the ID "
+                    f"{name.hex()} removes this one",
+                ) from exc
+            lost(exc)
 
 
 def load_snapshot(documents: Documents, name: SnapshotID) -> Snapshot:

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
+from operator import attrgetter
+from typing import TypeAlias
 
-from kbackup.errors import InvalidSpecError
+from kbackup.errors import IntegrityError, InvalidSpecError
 from kbackup.repository import _prune as pruning
 from kbackup.repository._access import Access, Snapshots
+from kbackup.repository._backend import File, FileType
 from kbackup.repository._copy import Copied, Copier
+from kbackup.repository._ids import SnapshotID, parse_id
 from kbackup.repository._progress import Told, untold
 from kbackup.repository._prune_plan import PrunePlan, PruneRequest
 from kbackup.repository._repair import RepairedIndex, repair_index
 from kbackup.repository._retention import ForgetPlan, RetentionPolicy, plan_forget
-from kbackup.repository._selection import HOST_AND_PATHS, GroupBy, SnapshotFilter, find
+from kbackup.repository._selection import HOST_AND_PATHS, GroupBy, SnapshotFilter
 from kbackup.repository._snapshots import Snapshot, remove_snapshot
+
+_Forgotten: TypeAlias = dict[SnapshotID, Snapshot | None]
 
 
 class Upkeep(Access):
@@ -50,11 +57,11 @@ class Upkeep(Access):
         """Remove snapshots; what only they need is unused from then on, and stays.
 
         Args:
-            what: A plan, or IDs or beginnings of such.
+            what: A plan, or IDs or beginnings of such; of a damaged one all 64 digits.
             empty_series: Also where a plan keeps nothing of a series.
 
         Returns:
-            Those that were removed, the oldest first.
+            Those that were removed, the oldest first, damaged ones apart.
 
         Raises:
             InvalidSpecError: The plan keeps nothing of a series; nothing was removed.
@@ -65,16 +72,32 @@ class Upkeep(Access):
             names = "; ".join(map(str, what.emptied))
             raise InvalidSpecError([f"nothing would be kept of {names}"])
         with self._locked(exclusive=True) as lock:
-            known = self._snapshots()
             if isinstance(what, ForgetPlan):
-                gone = {snapshot.id for snapshot in what.remove}
+                found = self._still_there(what.remove)
             else:
-                gone = {find(known, text).id for text in what}
-            removed = [snapshot for snapshot in known if snapshot.id in gone]
-            for snapshot in removed:
+                found = dict(map(self._forgettable, what))
+            for name in found:
                 lock.check()
-                remove_snapshot(self._opened.documents, snapshot)
-        return removed
+                remove_snapshot(self._opened.documents, name)
+        removed = (snapshot for snapshot in found.values() if snapshot is not None)
+        return sorted(removed, key=attrgetter("time", "id"))
+
+    def _still_there(self, snapshots: Sequence[Snapshot]) -> _Forgotten:
+        listed = self._opened.backend.list(FileType.SNAPSHOT)
+        there = {name for name, _ in listed}
+        return {each.id: each for each in snapshots if each.id in there}
+
+    def _forgettable(self, text: str) -> tuple[SnapshotID, Snapshot | None]:
+        """Return what a text means; of one that is damaged only its name is known."""
+        try:
+            snapshot = self._named(text)
+        except IntegrityError:
+            with suppress(ValueError):
+                name = SnapshotID(parse_id(text))
+                if self._opened.backend.exists(File(FileType.SNAPSHOT, name)):
+                    return name, None
+            raise
+        return snapshot.id, snapshot
 
     def plan_prune(
         self, request: PruneRequest | None = None, *, told: Told = untold

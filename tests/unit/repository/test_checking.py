@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from kbackup.errors import InvalidSpecError, StoreUnavailableError
+from kbackup.errors import InvalidSpecError, PackCorruptError, StoreUnavailableError
 from kbackup.repository import (
     DirectorySource,
     FileType,
@@ -343,3 +343,31 @@ def test_a_lost_blob_of_a_file_is_named_once(repository):
     result = repository.check()
 
     assert sum("'large'" in finding.thing for finding in result.errors) == 1
+
+
+def test_a_damaged_key_is_named(repository, backend):
+    """Whoever has its password would be shut out; an empty one is a torn write."""
+    repository.add_key("another", key_parameters=CHEAP)
+    file = next(
+        f
+        for f in backend.files
+        if f.type == "keys" and f.name.hex() != repository.key_id
+    )
+    backend.files[file] = backend.files[file][:-1]
+
+    assert [str(finding) for finding in repository.check().errors] == [
+        f"{file}: its bytes are not those of its name"
+    ]
+    backend.files[file] = b""
+    result = repository.check()
+    assert (result.errors, [hint.thing for hint in result.hints]) == ([], [str(file)])
+
+
+def test_a_pack_that_ends_too_early_is_damage(repository, backend, tmp_path):
+    """And no fault of the store: a restore tells it of the files that need it."""
+    pack = pack_of(repository, BlobType.TREE)
+    file = File(FileType.PACK, pack.id)
+    backend.files[file] = backend.files[file][:20]
+
+    with pytest.raises(PackCorruptError, match="ends before that"):
+        repository.restore("latest", tmp_path / "target")

@@ -890,3 +890,58 @@ def test_a_directory_may_be_named_as_text(source, repository, tmp_path):
     repository.restore("latest", str(tmp_path / "target"))
 
     assert Path(f"{tmp_path}/target{source}/file").read_text() == "x"
+
+
+@pytest.fixture
+def damaged(place, repository, source):
+    """The ID of the first one of two snapshots, of which a bit is turned."""
+    (source / "file").write_text("x")
+    first = repository.back_up(based(source)).snapshot
+    repository.back_up(based(source))
+    file = File(FileType.SNAPSHOT, first.id)
+    content = bytearray(place.files[file])
+    content[-1] ^= 1
+    place.files[file] = bytes(content)
+    return first.id.hex()
+
+
+def test_beside_a_damaged_snapshot_one_still_saves(repository, source, damaged, caplog):
+    """It is told, and files are compared to those of another one."""
+    result = repository.back_up(based(source))
+
+    assert counts(result) == (0, 0, 1)
+    assert damaged[:8] in caplog.text
+    assert "not compared" in caplog.text
+
+
+def test_a_damaged_snapshot_is_removed_by_its_whole_id(tmp_path, repository, damaged):
+    """Others are restored meanwhile, and nothing else removes it."""
+    (other,) = (
+        name.hex()
+        for name, _ in repository._opened.backend.list(FileType.SNAPSHOT)
+        if name.hex() != damaged
+    )
+    with pytest.raises(IntegrityError, match=damaged[:8]) as caught:
+        repository.list()
+    assert damaged in caught.value.hint
+    assert repository.restore(other, tmp_path / "target").files == 1
+    for text in (damaged[:10], "latest"):
+        with pytest.raises(IntegrityError):
+            repository.forget([text])
+
+    assert repository.forget([damaged]) == []
+
+    assert [each.id.hex() for each in repository.list()] == [other]
+    assert repository.check(read_data=True).errors == []
+
+
+def test_a_damaged_lock_says_what_removes_it(place, repository, source):
+    """Nobody knows who holds it."""
+    place.files[File(FileType.LOCK, b"\x01" * 32)] = b"no lock at all" * 10
+
+    with pytest.raises(IntegrityError, match="nobody knows who") as caught:
+        repository.back_up(source)
+
+    assert "unlock(remove_all=True)" in caught.value.hint
+    assert repository.unlock(remove_all=True) == 1
+    repository.back_up(source)
