@@ -38,7 +38,7 @@ class StreamSource:
 
     def __init__(self, stream: _Stream, path: str = "stdin") -> None:
         clean = os.path.normpath(f"/{path}").lstrip("/")
-        if not clean or path.endswith("/"):
+        if not clean or path.endswith("/") or "\0" in clean:
             raise InvalidConfigError(f"{path!r} is no name for a file")
         self.paths: Sequence[str] = (f"/{clean}",)
         self.excludes: Sequence[str] = ()
