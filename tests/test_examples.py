@@ -113,7 +113,7 @@ def test_read_a_backup(location):
     assert ["-", "namespaces", "1"] in rows
 
 
-READ_A_REPOSITORY = "05-read-a-repository/read.py"
+READ_A_REPOSITORY = "05-read-a-repository/read_repository.py"
 
 
 def require_read(printed):
