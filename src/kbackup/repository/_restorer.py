@@ -1,6 +1,6 @@
-"""A tree into a target: directories first, then what is in files, pack by pack.
+"""A tree into a target: a few thousand files at a time, what is in them pack by pack.
 
-However many files need a blob, it is read once, and checked before a byte of it is
+However many of these need a blob, it is read once, and checked before a byte of it is
 written. Owner and times of a directory come last, as its files change them. Called by the
 facade, under a shared lock.
 """
@@ -23,6 +23,8 @@ from kbackup.repository._patterns import Patterns
 from kbackup.repository._progress import Progress, Told, untold
 from kbackup.repository._targets import Piece, Target
 from kbackup.repository._trees import load_tree
+
+_MOST_NEEDS = 4096  # blobs; one file may need more
 
 _Paths: TypeAlias = list[bytes]
 
@@ -167,7 +169,11 @@ class Restorer:
     # --- what there is ------------------------------------------------------------------
 
     def _walk(self, tree: BlobID) -> None:
-        """Make all directories, and note what files lack."""
+        """Make all directories, and note what files lack; bring it by and by.
+
+        What a few thousand files lack is brought together: their packs are those that
+        were filled together, and more would only take memory.
+        """
         waiting = [(_Directory(b"", None, None), tree)]
         while waiting:
             self._repository.cancel.check()
@@ -176,6 +182,8 @@ class Restorer:
             if self._selection.delete:
                 self._look_for_others(above, nodes)
             for node in nodes:
+                if len(self._needs) >= _MOST_NEEDS:
+                    self._bring()
                 path = b"%b/%b" % (above.path, node.name) if above.path else node.name
                 is_meant = self._selection.has(path)
                 if is_meant and not self._is_there(above):
