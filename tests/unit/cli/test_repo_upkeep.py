@@ -266,13 +266,23 @@ def test_forget_and_prune(saved, tmp_path):
     assert saved("check").code == 0
 
 
-def test_forget_and_prune_dry_run(saved, asked):
-    """The snapshots are still there, so what prune would do cannot be shown."""
-    done = saved("forget", "--keep-last", "1", "-g", "", "--prune", "-n")
+@pytest.mark.parametrize("what", [("--keep-last", "1", "-g", ""), ("latest~2",)])
+def test_forget_and_prune_dry_run(saved, tmp_path, what):
+    """It shows what prune would do as if the snapshots had gone, and nothing goes."""
+    (tmp_path / "large").write_bytes(bytes(range(256)) * 40)
+    saved("backup", "large", "--time", "2001-01-01 00:00:00")
+    words = ("forget", *what, "--prune", "--max-unused", "0")
+    before = packs(tmp_path)
 
-    assert done.code == 0
-    assert "once the snapshots have gone" in done.err
-    assert asked == []
+    shown = saved(*words, "-n")
+    assert packs(tmp_path) == before
+    done = saved(*words, "--yes")
+
+    assert shown.code == 0
+    plan = shown.out[shown.out.index("to keep: ") :]
+    assert "to remove: 0 packs" not in plan
+    assert plan in done.out
+    assert packs(tmp_path) != before
 
 
 # --- copy -----------------------------------------------------------------------------------
