@@ -72,8 +72,9 @@ Values of Secrets are printed by one command only, `backup show`, when a Secret 
 for by its name.
 
 `kbackup repo` has the verbs, flags and exit codes of restic, and with `--json`, or `-o json`,
-its JSON; there is no YAML. It differs where the rest of this command line does: `forget` and
-`prune` ask before they remove anything, `--yes` answers beforehand, and wrong use ends with 2.
+its JSON; there is no YAML. It differs where the rest of this command line does: `forget`,
+`prune` and `restore --delete` ask before they remove anything, `--yes` answers beforehand, and
+wrong use ends with 2.
 No password is printed, nor `--password-command` in the command to type next.
 
 ## Global options

@@ -10,7 +10,14 @@ from typing import Any
 
 import click
 
-from kbackup.cli._failures import explain, explain_usage, explain_words, typed
+from kbackup.cli._failures import (
+    exit_error,
+    explain,
+    explain_usage,
+    explain_words,
+    system_fact,
+    typed,
+)
 from kbackup.cli._options import Group, global_options
 from kbackup.cli._output import echo
 from kbackup.cli._session import Session
@@ -80,21 +87,30 @@ def app(ctx: click.Context) -> None:
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code; `explain` decides what a failure says."""
+    """Run one command and return its exit code; `explain` decides what a failure says.
+
+    A program that reads what a repository's verb prints is told in JSON.
+    """
     words = list(sys.argv[1:] if arguments is None else arguments)
     session = Session()
     try:
         with telling_unverified_once():
             return _judged(_run(words, session), words, session)
     except click.ClickException as exc:
-        text, code = explain_usage(exc, words), exc.exit_code
+        fact, text, code = (
+            exc.format_message(),
+            explain_usage(exc, words),
+            exc.exit_code,
+        )
     except (KeyboardInterrupt, click.Abort):
-        text, code = explain_words("cancelled", words), _CANCELLED
+        fact, code = "cancelled", _CANCELLED
+        text = explain_words(fact, words)
     except KBackupError as exc:
-        text, code = explain(exc, words, session), exc.exit_code
+        fact, text, code = str(exc), explain(exc, words, session), exc.exit_code
     except OSError as exc:  # a file of this machine: a full disk, no rights
-        text, code = explain_words(str(exc), words), 1
-    echo(text, err=True)
+        fact, code = system_fact(exc), 1
+        text = explain_words(fact, words)
+    echo(exit_error(fact, code) if session.is_for_programs else text, err=True)
     return code
 
 
@@ -112,6 +128,6 @@ def _judged(code: int, words: list[str], session: Session) -> int:
     """Return *code*; a command whose output is lost is not done, whatever it did."""
     if not session.unwritten:
         return code
-    if not session.told_next:
+    if not session.told_next and not session.is_for_programs:
         echo(f"Next: {typed(words)}", err=True)
     return code or 1

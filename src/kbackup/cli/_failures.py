@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shlex
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -80,6 +82,9 @@ def explain(
 
 def explain_each(errors_: Sequence[errors.KBackupError], session: Session) -> str:
     """Return what to print for errors of several names of one command."""
+    if session.is_for_programs:
+        code = max(error.exit_code for error in errors_)
+        return exit_error("; ".join(map(str, errors_)), code)
     facts = [f"Error: {_fact(error, session)}" for error in errors_]
     return "\n".join([*facts, *_ending(errors_, (), session)])
 
@@ -178,6 +183,27 @@ def explain_usage(error: click.ClickException, arguments: Sequence[str]) -> str:
     context = getattr(error, "ctx", None)
     verb = context.command_path if context is not None else "kbackup"
     return f"Error: {error.format_message()}\nNext: {verb} --help"
+
+
+def exit_error(fact: str, code: int) -> str:
+    """Return the last message of a repository's verb that failed, for programs.
+
+    Source: restic ``doc/075_scripting.rst``, "Exit errors".
+    """
+    content = {"message_type": "exit_error", "code": code, "message": fact}
+    return json.dumps(content)
+
+
+def system_fact(error: OSError) -> str:
+    """Return what the system said of a file of this machine, the file first."""
+    if not error.strerror:
+        return str(error)
+    names = [os.fsdecode(x) for x in (error.filename, error.filename2) if _is_name(x)]
+    return ": ".join([*filter(None, [" -> ".join(names)]), error.strerror])
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str | bytes | os.PathLike)
 
 
 def explain_words(fact: str, arguments: Sequence[str]) -> str:

@@ -197,8 +197,10 @@ def results_json(results: Results) -> dict[str, Any]:
 
 
 def say_next(session: Session, command: str) -> None:
-    """Tell what to type next, with the global options of this call."""
+    """Tell a person what to type next, with the global options of this call."""
     session.told_next = True
+    if session.is_for_programs:
+        return
     echo(f"Next: {session.complete(command)}", err=True)
 
 

@@ -74,6 +74,11 @@ class Session:
     _opened: ExitStack = attrs.field(factory=ExitStack)
 
     @property
+    def is_for_programs(self) -> bool:
+        """Whether its messages are JSON, too, as restic's: a repository's are then."""
+        return self.output == "json" and self.verb.startswith(_WITH_REPOSITORY)
+
+    @property
     def plugins(self) -> PluginManager:
         """The installed plugins, less those that the environment switches off."""
         if self._plugins is None:

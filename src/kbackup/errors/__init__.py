@@ -40,7 +40,7 @@ of a message.
     │   │                          RepositoryLockedError* (11) · WrongPasswordError (12) ·
     │   │                          KeySizeError · UnsupportedFormatError ·
     │   │                          SnapshotNotFoundError · KeyNotFoundError ·
-    │   │                          PathNotFoundError
+    │   │                          PathNotFoundError · SourceNotFoundError
     │   └── IntegrityError         SealBrokenError · BlobMissingError · PackCorruptError
     ├── VolumeError                SnapshotFailedError · NoSnapshotterError ·
     │                              DataMoverError
@@ -125,6 +125,7 @@ from kbackup.errors._repository import (
     RepositoryNotFoundError,
     SealBrokenError,
     SnapshotNotFoundError,
+    SourceNotFoundError,
     UnsupportedFormatError,
     WrongPasswordError,
 )
@@ -204,6 +205,7 @@ __all__ = [
     "ServerFaultError",
     "SnapshotFailedError",
     "SnapshotNotFoundError",
+    "SourceNotFoundError",
     "SpoolError",
     "StoreAccessError",
     "StoreError",

@@ -84,6 +84,12 @@ class PathNotFoundError(RepositoryError):
     fact = "no such path in the snapshot"
 
 
+class SourceNotFoundError(RepositoryError):
+    """None of the paths that were to be backed up is there; no snapshot was made."""
+
+    fact = "none of what was to be backed up is there"
+
+
 class IntegrityError(RepositoryError):
     """What is stored is not what was written; nothing of it was used."""
 

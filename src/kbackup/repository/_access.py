@@ -13,7 +13,12 @@ from operator import attrgetter
 from typing import TypeAlias
 
 from kbackup._kits.workers import Cancelled
-from kbackup.errors import IntegrityError, ObjectNotFoundError, RunCancelledError
+from kbackup.errors import (
+    IntegrityError,
+    InvalidSpecError,
+    ObjectNotFoundError,
+    RunCancelledError,
+)
 from kbackup.repository._backend import FileType
 from kbackup.repository._ids import KeyID, SnapshotID
 from kbackup.repository._locks import Lock, acquire, begin
@@ -90,6 +95,7 @@ class Access:
         self, wanted: Sequence[str | Snapshot], chosen: SnapshotFilter | None
     ) -> Snapshots:
         """Return the snapshots that are named; without a name, those that are chosen."""
+        require_several(wanted)
         if wanted:
             return [
                 each if isinstance(each, Snapshot) else self._named(each, chosen)
@@ -113,3 +119,13 @@ class Access:
             with suppress(ObjectNotFoundError):  # removed just now
                 return load_snapshot(documents, found[0])
         return find(self._snapshots(), text, filter=chosen)
+
+
+def require_several(wanted: object) -> None:
+    """Refuse a text for a list: each of its letters may be the beginning of an ID.
+
+    Raises:
+        InvalidSpecError: It is one.
+    """
+    if isinstance(wanted, str):
+        raise InvalidSpecError([f"{wanted[:80]!r} is one text where a list is meant"])

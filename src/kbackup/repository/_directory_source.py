@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from kbackup.errors import InvalidConfigError
+from kbackup.errors import InvalidConfigError, SourceNotFoundError
 from kbackup.repository._excludes import Excludes
 from kbackup.repository._nodes import (
     ExtendedAttribute,
@@ -89,7 +89,12 @@ class DirectorySource:
         self._selects = [each for each in asked if each is not None]
 
     def walk(self) -> Iterator[Found]:
-        """Yield all there is; see `Source.walk`."""
+        """Yield all there is; see `Source.walk`.
+
+        Raises:
+            SourceNotFoundError: None of the paths is there.
+        """
+        self._require_any()
         told: set[Path] = set()
         for root in self._roots:
             try:
@@ -101,6 +106,11 @@ class DirectorySource:
                 yield Unreadable(os.fsencode(root), _reason(exc))
             else:
                 yield from self._root(root)
+
+    def _require_any(self) -> None:
+        """Refuse what would be the newest snapshot of its series, with nothing in it."""
+        if not any(map(_may_be_there, self._roots)):
+            raise SourceNotFoundError(", ".join(map(str, self._roots)))
 
     def _alone(self, above: Path) -> Item:
         """The directory that a root lies in: itself, and nothing of what it holds."""
@@ -161,6 +171,17 @@ class DirectorySource:
             return None
         below = b"%b/%b" % (inside, name) if inside else name
         return Item(below, node, _opener(path, node), path)
+
+
+def _may_be_there(path: Path) -> bool:
+    """Tell whether there is something, or nobody may know."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True  # it is told as what could not be read
+    return True
 
 
 def node_of(path: bytes, name: bytes, status: os.stat_result) -> Node:

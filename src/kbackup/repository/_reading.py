@@ -26,7 +26,13 @@ from kbackup.repository._find import Finder, Match
 from kbackup.repository._ids import BlobID
 from kbackup.repository._patterns import Patterns
 from kbackup.repository._progress import Told, untold
-from kbackup.repository._restorer import EVERYTHING, Restored, Restorer, Selection
+from kbackup.repository._restorer import (
+    EVERYTHING,
+    Restored,
+    Restorer,
+    Selection,
+    extraneous,
+)
 from kbackup.repository._selection import SnapshotFilter, split_subfolder
 from kbackup.repository._snapshots import Snapshot
 from kbackup.repository._stats import Stats, StatsMode, count
@@ -234,6 +240,36 @@ class Reading(Access):
                 target.open_root()
             restorer = Restorer(self._opened, target, selection=selection, told=told)
             return restorer.run(tree)
+
+    def extraneous(
+        self,
+        snapshot: str | Snapshot,
+        target: Target | Path | str,
+        *,
+        selection: Selection = EVERYTHING,
+    ) -> Iterator[bytes]:
+        """Yield what a target has and a snapshot has not; nothing is written.
+
+        It is what `restore` would remove with ``Selection(delete=True)``: paths from the
+        target's root, a directory for all that is in it. Until all of it was taken, or
+        the iterator is closed, a lock is held.
+
+        Args:
+            snapshot: As `ls` takes it.
+            target: As `restore` takes it; a directory that is missing has nothing.
+            selection: What would be restored.
+
+        Raises:
+            SnapshotNotFoundError: There is none of that name.
+            PathNotFoundError: It has no such directory.
+            IntegrityError: A tree is damaged.
+        """
+        with self._locking() as lock:
+            tree = self._tree(snapshot)
+            lock.confirm()
+            if isinstance(target, Path | str):
+                target = DirectoryTarget(target)
+            yield from extraneous(self._opened, tree, target, selection)
 
     def _tree(self, snapshot: str | Snapshot) -> BlobID:
         """Return the tree that is meant; the index is loaded after that."""

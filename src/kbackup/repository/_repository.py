@@ -176,7 +176,9 @@ class Repository(Reading, Upkeep, Keyring):
             told: Told how far this is.
 
         Raises:
-            InvalidSpecError: *time* has no zone, or *excludes* has nobody to ask it.
+            InvalidSpecError: *time* has no zone, *tags* is one text, or *excludes* has
+                nobody to ask it.
+            SourceNotFoundError: None of the paths is there; there is no snapshot.
             RepositoryLockedError: Somebody works in it alone, or the lock was lost.
             StoreError: The backend failed; there is no snapshot, and nothing is damaged.
         """

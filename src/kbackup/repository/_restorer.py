@@ -8,7 +8,7 @@ facade, under a shared lock.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from typing import TypeAlias
 
@@ -70,12 +70,13 @@ class Selection:
         include: What matches, and what lies in it; None: everything.
         exclude: Not what matches, nor what lies in it.
         delete: Whether what the tree has not is removed from the target, as far as these
-            two mean it. Done last, and not where anything went wrong.
+            two mean it; as a set, only these paths, such as `Repository.extraneous` told
+            before. Done last, and not where anything went wrong.
     """
 
     include: Patterns | None = None
     exclude: Patterns | None = None
-    delete: bool = False
+    delete: bool | Collection[bytes] = False
 
     def has(self, path: bytes) -> bool:
         """Tell whether a path is meant."""
@@ -83,6 +84,12 @@ class Selection:
         if self.exclude is not None and self.exclude.matches(text):
             return False
         return self.include is None or self.include.matches(text)
+
+    def deletes(self, path: bytes) -> bool:
+        """Tell whether a path is removed that the tree has not."""
+        if isinstance(self.delete, bool):
+            return self.delete and self.has(path)
+        return path in self.delete and self.has(path)
 
     def may_have_below(self, path: bytes) -> bool:
         """Tell whether something in a directory may be meant that is not meant itself."""
@@ -116,6 +123,43 @@ class _File:
     def __init__(self, path: bytes, node: Node, waits_for: int) -> None:
         self.path, self.node, self.waits_for = path, node, waits_for
         self.is_broken = False
+
+
+def extraneous(
+    repository: OpenedRepository, tree: BlobID, target: Target, selection: Selection
+) -> Iterator[bytes]:
+    """Yield what a restore of *tree* that deletes would remove; nothing is written.
+
+    Args:
+        repository: Where the tree is; its index is loaded.
+        tree: What would be restored.
+        target: Where to.
+        selection: What of it; whether it deletes does not count.
+
+    Raises:
+        IntegrityError: A tree is damaged or missing.
+        Cancelled: Somebody stopped it.
+    """
+    waiting = [(b"", tree)]
+    while waiting:
+        repository.cancel.check()
+        above, tree = waiting.pop()
+        nodes = load_tree(repository, tree)
+        try:
+            names = target.others(above, {node.name for node in nodes})
+        except OSError:
+            continue  # it is not there, or no directory: nothing of it is removed
+        other = (_joined(above, name) for name in names)
+        yield from filter(selection.has, other)
+        for node in nodes:
+            path = _joined(above, node.name)
+            is_meant = selection.has(path) or selection.may_have_below(path)
+            if node.type == NodeType.DIRECTORY and is_meant:
+                waiting.append((path, node.tree))
+
+
+def _joined(above: bytes, name: bytes) -> bytes:
+    return b"%b/%b" % (above, name) if above else name
 
 
 class Restorer:
@@ -184,7 +228,7 @@ class Restorer:
             for node in nodes:
                 if len(self._needs) >= _MOST_NEEDS:
                     self._bring()
-                path = b"%b/%b" % (above.path, node.name) if above.path else node.name
+                path = _joined(above.path, node.name)
                 is_meant = self._selection.has(path)
                 if is_meant and not self._is_there(above):
                     continue
@@ -230,8 +274,8 @@ class Restorer:
             return
         directory.is_looked_at = True
         for name in names:
-            other = b"%b/%b" % (path, name) if path else name
-            if self._selection.has(other):
+            other = _joined(path, name)
+            if self._selection.deletes(other):
                 self._others.append(other)
 
     def _remove_others(self) -> None:

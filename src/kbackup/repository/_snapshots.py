@@ -33,7 +33,13 @@ _Unsigned = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 def texts_of(texts: Iterable[str]) -> tuple[str, ...]:
-    """Give each byte of a name that is no UTF-8 the sign that JSON has for it, as Go."""
+    """Give each byte of a name that is no UTF-8 the sign that JSON has for it, as Go.
+
+    Raises:
+        InvalidSpecError: It is one text, whose letters would be taken for several.
+    """
+    if isinstance(texts, str):
+        raise InvalidSpecError([f"{texts[:80]!r} is one text where a list is meant"])
     return tuple(_SURROGATES.sub("\ufffd", text) for text in texts)
 
 

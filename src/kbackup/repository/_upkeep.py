@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from operator import attrgetter
@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from kbackup.errors import IntegrityError, InvalidSpecError
 from kbackup.repository import _prune as pruning
-from kbackup.repository._access import Access, Snapshots
+from kbackup.repository._access import Access, Snapshots, require_several
 from kbackup.repository._backend import File, FileType
 from kbackup.repository._copy import Copied, Copier
 from kbackup.repository._ids import SnapshotID, parse_id
@@ -52,25 +52,31 @@ class Upkeep(Access):
         return plan_forget(found, policy, now=moment, group_by=group_by)
 
     def forget(
-        self, what: ForgetPlan | Sequence[str], *, empty_series: bool = False
+        self,
+        what: ForgetPlan | Sequence[str | Snapshot],
+        *,
+        empty_series: bool = False,
     ) -> Snapshots:
         """Remove snapshots; what only they need is unused from then on, and stays.
 
         Args:
-            what: A plan, or IDs or beginnings of such; of a damaged one all 64 digits.
+            what: A plan; or snapshots, IDs or beginnings of such, of a damaged one all
+                64 digits.
             empty_series: Also where a plan keeps nothing of a series.
 
         Returns:
             Those that were removed, the oldest first, damaged ones apart.
 
         Raises:
-            InvalidSpecError: The plan keeps nothing of a series; nothing was removed.
+            InvalidSpecError: The plan keeps nothing of a series, or it is one text;
+                nothing was removed.
             SnapshotNotFoundError: One is not there; nothing was removed.
             RepositoryLockedError: Somebody else works in it.
         """
         if isinstance(what, ForgetPlan) and what.emptied and not empty_series:
             names = "; ".join(map(str, what.emptied))
             raise InvalidSpecError([f"nothing would be kept of {names}"])
+        require_several(what)
         with self._locked(exclusive=True) as lock:
             if isinstance(what, ForgetPlan):
                 found = self._still_there(what.remove)
@@ -87,8 +93,9 @@ class Upkeep(Access):
         there = {name for name, _ in listed}
         return {each.id: each for each in snapshots if each.id in there}
 
-    def _forgettable(self, text: str) -> tuple[SnapshotID, Snapshot | None]:
-        """Return what a text means; of one that is damaged only its name is known."""
+    def _forgettable(self, what: str | Snapshot) -> tuple[SnapshotID, Snapshot | None]:
+        """Return what is meant; of one that is damaged only its name is known."""
+        text = what if isinstance(what, str) else what.id.hex()
         try:
             snapshot = self._named(text)
         except IntegrityError:
@@ -100,21 +107,30 @@ class Upkeep(Access):
         return snapshot.id, snapshot
 
     def plan_prune(
-        self, request: PruneRequest | None = None, *, told: Told = untold
+        self,
+        request: PruneRequest | None = None,
+        *,
+        without: Sequence[str | Snapshot] = (),
+        told: Told = untold,
     ) -> PrunePlan:
         """Find out what nobody needs, and decide what becomes of it; nothing is removed.
 
         Args:
             request: How much unused may stay; None: 5 % of what is used.
+            without: Snapshots that count as forgotten: until they are, the plan is one
+                to look at, and `prune` refuses it as outdated.
             told: Told how many trees were read.
 
         Raises:
             IntegrityError: Something that a snapshot needs is damaged or missing: then
                 nobody knows what else is needed.
+            SnapshotNotFoundError: One of those is not there.
             RepositoryLockedError: Somebody works in it alone.
         """
+        require_several(without)
         with self._locked():
-            return self._plan_prune(request or PruneRequest(), told)
+            gone = dict(map(self._forgettable, without))
+            return self._plan_prune(request or PruneRequest(), told, without=gone)
 
     def prune(
         self,
@@ -152,8 +168,10 @@ class Upkeep(Access):
                 pruning.carry_out(plan, self._opened, check=lock.check, told=told)
         return plan
 
-    def _plan_prune(self, request: PruneRequest, told: Told) -> PrunePlan:
-        known = self._snapshots()
+    def _plan_prune(
+        self, request: PruneRequest, told: Told, *, without: Collection[bytes] = ()
+    ) -> PrunePlan:
+        known = [each for each in self._snapshots() if each.id not in without]
         self._opened.refresh_index()
         return pruning.look(self._opened, known, request, told=told)
 

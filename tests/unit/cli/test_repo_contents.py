@@ -5,11 +5,15 @@ import json
 import os
 import tarfile
 import zipfile
+from pathlib import Path
 
+import click
 import pytest
 
+from kbackup.cli import _asking
+from kbackup.cli._repo._restore import require_meant
 from kbackup.cli._repo._shapes import go_permissions
-from kbackup.repository import Repository
+from kbackup.repository import Patterns, Repository, Selection
 
 PASSWORD = "correct horse"
 
@@ -221,6 +225,115 @@ def test_restore_in_part(saved, tmp_path, options, there):
     out = tmp_path / "out"
     found = {str(x.relative_to(out)) for x in out.rglob("*") if x.is_file()}
     assert found == there
+
+
+@pytest.fixture(name="target")
+def fixture_target(saved, tmp_path):
+    """A directory that was restored to, and has more by now."""
+    saved("restore", "latest", "--target", "out")
+    out = tmp_path / "out"
+    (out / "src/mine").write_text("mine")
+    (out / "mine\ntoo").mkdir()
+    (out / "mine\ntoo/below").write_text("mine")
+    (out / "src/file").write_text("changed")
+    return out
+
+
+DELETE = ("restore", "latest", "--target", "out", "--delete")
+
+
+def test_restore_and_delete(saved, target):
+    """What the snapshot has not is gone, and the rest is as the snapshot has it."""
+    done = saved(*DELETE, "--yes")
+
+    assert done.code == 0, done.err
+    assert done.out.endswith("Removed 2 paths that the snapshot has not\n")
+    assert [each.name for each in target.iterdir()] == ["src"]
+    assert {each.name for each in (target / "src").iterdir()} == {"file", "sub"}
+    assert (target / "src/file").read_text() != "changed"
+
+
+@pytest.mark.parametrize("answer", ["y", "n"])
+def test_restore_and_delete_asks(saved, target, monkeypatch, answer):
+    """What would go is shown first, a line each; without a yes nothing is restored."""
+    questions = []
+
+    def prompt(question):
+        questions.append(question)
+        return answer
+
+    monkeypatch.setattr(_asking, "is_terminal", lambda _: True)
+    monkeypatch.setattr("click.termui.visible_prompt_func", prompt)
+
+    done = saved(*DELETE)
+
+    assert done.out.splitlines()[:2] == ["remove /mine\\ntoo", "remove /src/mine"]
+    assert "2 paths, and all that lies below, from out for good?" in questions[0]
+    assert done.code == (1 if answer == "n" else 0)
+    assert (target / "src/mine").exists() is (answer == "n")
+    assert ((target / "src/file").read_text() == "changed") is (answer == "n")
+
+
+def test_restore_and_delete_dry_run(saved, target):
+    """It is only shown, nobody is asked, and nothing is restored; programs get JSON."""
+    done, program = saved(*DELETE, "-n"), saved(*DELETE, "--dry-run", "--json")
+
+    assert (done.code, program.code) == (0, 0)
+    assert done.out.splitlines() == ["remove /mine\\ntoo", "remove /src/mine"]
+    told = [json.loads(line) for line in program.out.splitlines()]
+    assert [each["item"] for each in told] == ["/mine\ntoo", "/src/mine"]
+    assert {each["action"] for each in told} == {"deleted"}
+    assert (target / "src/mine").exists()
+    assert (target / "src/file").read_text() == "changed"
+
+
+def test_restore_and_delete_in_part(saved, target):
+    """What is not restored is not removed either; programs are told how many went."""
+    done = saved(*DELETE, "--include", "/src/mine", "--yes", "--json")
+
+    assert json.loads(done.out.splitlines()[-1])["files_deleted"] == 1
+    assert not (target / "src/mine").exists()
+    assert (target / "mine\ntoo/below").exists()
+
+
+def test_restore_without_anything_to_delete(saved, tmp_path):
+    """Nobody is asked about nothing."""
+    done = saved(*DELETE, "--yes")
+
+    assert done.code == 0
+    assert "Removed" not in done.out
+    assert (tmp_path / "out/src/file").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (DELETE, "there is no terminal to ask on: give --yes"),
+        ((*DELETE[:-1], "--dry-run"), "--dry-run shows what --delete would remove"),
+    ],
+    ids=["nobody to ask", "dry run alone"],
+)
+def test_restore_and_delete_refused(saved, target, words, reason):
+    """Before anything is written."""
+    done = saved(*words)
+
+    assert done.code == 2
+    assert reason in done.err
+    assert (target / "src/mine").exists()
+    assert (target / "src/file").read_text() == "changed"
+
+
+@pytest.mark.parametrize("root", ["/", "/usr/.."])
+def test_a_whole_system_is_not_deleted(root):
+    """In the root directory it has to be said what is meant, as in restic."""
+    every, some = Selection(), Selection(exclude=Patterns(["/home"]))
+
+    with pytest.raises(click.UsageError, match="in the root directory needs"):
+        require_meant(Path(root), every, delete=True, dry_run=False)
+
+    require_meant(Path(root), some, delete=True, dry_run=False)
+    require_meant(Path(root), every, delete=False, dry_run=False)
+    require_meant(Path("/usr"), every, delete=True, dry_run=False)
 
 
 @pytest.fixture(name="dumped")

@@ -406,3 +406,46 @@ def test_without_a_verb(capsys):
     """The help, which is no error."""
     assert run(["repo", "--help"]) == 0
     assert "Keep files in an encrypted repository" in capsys.readouterr().out
+
+
+# --- what a program is told of a failure ------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("--repo", "nowhere", "snapshots"), 10, "nowhere: no repository is there"),
+        (("snapshots", "ab", "cd"), 1, "snapshot 'cd': no such snapshot"),
+        (("forget", "latest"), 2, "there is no terminal to ask on: give --yes"),
+        (("dump", "latest", "/", "--target", "no/file"), 1, "no/file: No such file"),
+        (("check", "--read-data-subset", "9/2"), 2, "'9/2' is no part of a repository"),
+    ],
+    ids=["not there", "several", "nobody to ask", "system", "wrong use"],
+)
+def test_a_failure_in_json(saved, words, code, said):
+    """The last line says it as restic does, and nothing else is on stderr."""
+    done = saved(*words, "--json")
+
+    (line,) = done.err.splitlines()
+    content = json.loads(line)
+    assert done.code == code
+    assert content.keys() == {"message_type", "code", "message"}
+    assert (content["message_type"], content["code"]) == ("exit_error", code)
+    assert said in content["message"]
+
+
+def test_a_wrong_password_in_json(saved, monkeypatch):
+    """With restic's exit code in it; the password is not."""
+    monkeypatch.setenv("KBACKUP_REPO_PASSWORD", WRONG)
+
+    content = json.loads(saved("snapshots", "--json").err)
+
+    assert (content["message_type"], content["code"]) == ("exit_error", 12)
+    assert WRONG not in content["message"]
+
+
+def test_what_the_system_says_names_the_file(saved):
+    """As programs of the system say it, without its number."""
+    done = saved("dump", "latest", "/", "--target", "no/file")
+
+    assert done.err.splitlines()[0] == "Error: no/file: No such file or directory"

@@ -61,9 +61,9 @@ def test_check_that_finds_something(saved, tmp_path):
     assert f"error: pack {pack.name[:8]}" in done.err
     assert done.next == "Next: kbackup repo repair-index"
     summary = json.loads(program.out)
-    first = json.loads(program.err.splitlines()[0])
-    assert summary["num_errors"] > 0
-    assert first["message_type"] == "error"
+    told = [json.loads(line)["message_type"] for line in program.err.splitlines()]
+    assert summary["num_errors"] == len(told) > 0
+    assert set(told) == {"error"}
     assert pack.name[:8] in program.err
 
 
@@ -266,13 +266,23 @@ def test_forget_and_prune(saved, tmp_path):
     assert saved("check").code == 0
 
 
-def test_forget_and_prune_dry_run(saved, asked):
-    """The snapshots are still there, so what prune would do cannot be shown."""
-    done = saved("forget", "--keep-last", "1", "-g", "", "--prune", "-n")
+@pytest.mark.parametrize("what", [("--keep-last", "1", "-g", ""), ("latest~2",)])
+def test_forget_and_prune_dry_run(saved, tmp_path, what):
+    """It shows what prune would do as if the snapshots had gone, and nothing goes."""
+    (tmp_path / "large").write_bytes(bytes(range(256)) * 40)
+    saved("backup", "large", "--time", "2001-01-01 00:00:00")
+    words = ("forget", *what, "--prune", "--max-unused", "0")
+    before = packs(tmp_path)
 
-    assert done.code == 0
-    assert "once the snapshots have gone" in done.err
-    assert asked == []
+    shown = saved(*words, "-n")
+    assert packs(tmp_path) == before
+    done = saved(*words, "--yes")
+
+    assert shown.code == 0
+    plan = shown.out[shown.out.index("to keep: ") :]
+    assert "to remove: 0 packs" not in plan
+    assert plan in done.out
+    assert packs(tmp_path) != before
 
 
 # --- copy -----------------------------------------------------------------------------------

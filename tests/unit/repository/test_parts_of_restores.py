@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import attrs
 import pytest
 
 from kbackup.errors import InvalidSpecError, PathNotFoundError
@@ -215,6 +216,51 @@ def test_nothing_is_removed_through_a_link(tmp_path, repository, target, include
     repository.restore("latest", target, selection=selection)
 
     assert (tmp_path / "outside/file").exists()
+
+
+@pytest.mark.parametrize(
+    "selection",
+    [
+        Selection(),
+        Selection(exclude=Patterns(["*.log", "/mine*"])),
+        Selection(include=Patterns(["*.log"])),
+        Selection(include=Patterns(["/srv/data/deep"])),
+    ],
+    ids=["all", "exclude", "include", "below"],
+)
+def test_what_would_be_removed(tmp_path, repository, target, selection):
+    """It is told before, as it is removed then; links and their like are not followed."""
+    (target / "var/log/c.log").unlink()
+    (target / "var/log").rmdir()
+    (target / "var/log").symlink_to(tmp_path / "outside")
+    before = found(target)
+
+    told = list(repository.extraneous("latest", target, selection=selection))
+    assert found(target) == before
+    (target / "var/log").unlink()
+    deleting = attrs.evolve(selection, delete=True)
+    restored = repository.restore("latest", target, selection=deleting)
+
+    assert told
+    assert restored.removed == told
+
+
+def test_what_a_missing_target_has(tmp_path, repository):
+    """Nothing; and it is not made."""
+    assert list(repository.extraneous("latest", tmp_path / "nope")) == []
+    assert not (tmp_path / "nope").exists()
+
+
+def test_only_what_was_told_is_removed(repository, target):
+    """What came since stays."""
+    told = frozenset(repository.extraneous("latest", target))
+    (target / "new").write_text("since then")
+
+    selection = Selection(delete=told)
+    restored = repository.restore("latest", target, selection=selection)
+
+    assert set(restored.removed) == told
+    assert (target / "new").exists()
 
 
 def test_nothing_is_removed_where_something_went_wrong(repository, target):

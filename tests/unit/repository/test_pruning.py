@@ -317,6 +317,22 @@ def test_a_plan_changes_nothing(repository):
     assert before == [files(repository, k) for k in FileType if k.value != "config"]
 
 
+def test_a_plan_without_some_snapshots(repository):
+    """It is the one that is made once they are forgotten, and not before carried out."""
+    oldest = repository.list()[0]
+    assert repository.plan_prune(EVERYTHING).is_empty
+
+    plan = repository.plan_prune(EVERYTHING, without=[oldest])
+
+    with pytest.raises(PlanOutdatedError, match="not as it was"):
+        repository.prune(plan)
+    assert oldest in repository.list()
+    repository.forget([oldest])
+    assert plan == repository.plan_prune(EVERYTHING)
+    assert not plan.is_empty
+    assert repository.prune(plan) == plan
+
+
 def test_nothing_to_prune_writes_nothing(repository):
     """Not even an index."""
     before = files(repository, FileType.INDEX)

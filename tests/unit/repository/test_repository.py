@@ -22,6 +22,7 @@ from kbackup.errors import (
     RepositoryNotFoundError,
     RunCancelledError,
     SnapshotNotFoundError,
+    SourceNotFoundError,
     StoreFullError,
     StoreUnavailableError,
     UnsupportedFormatError,
@@ -945,3 +946,51 @@ def test_a_damaged_lock_says_what_removes_it(place, repository, source):
     assert "unlock(remove_all=True)" in caught.value.hint
     assert repository.unlock(remove_all=True) == 1
     repository.back_up(source)
+
+
+def test_nothing_of_a_source_is_there(repository, tmp_path):
+    """No snapshot is made that would be the newest one, with nothing in it."""
+    with pytest.raises(SourceNotFoundError, match="nope: none of what was"):
+        repository.back_up(tmp_path / "nope")
+
+    assert repository.list() == []
+
+
+def test_some_of_a_source_is_there(repository, tmp_path):
+    """That is saved, and the rest is named."""
+    (tmp_path / "here").write_text("hello")
+
+    done = repository.back_up(DirectorySource(tmp_path / "here", tmp_path / "nope"))
+
+    assert done.exit_code == 3
+    assert [each.path for each in done.unreadable] == [os.fsencode(tmp_path / "nope")]
+    assert repository.list() == [done.snapshot]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda repository: repository.forget("ab"),
+        lambda repository: repository.stats(snapshots="ab"),
+        lambda repository: repository.plan_prune(without="ab"),
+        lambda repository: repository.list(SnapshotFilter(hosts="ab")),
+        lambda repository: repository.plan_forget(RetentionPolicy(tags=("ab",))),
+        lambda repository: repository.back_up(__file__, tags="ab"),
+    ],
+    ids=["forget", "stats", "prune", "hosts", "keep tags", "tags"],
+)
+def test_a_text_for_a_list(repository, call):
+    """Its letters are not taken for IDs, hosts or tags: those of others might fit."""
+    with pytest.raises(
+        InvalidSpecError, match="'ab' is one text where a list is meant"
+    ):
+        call(repository)
+
+
+def test_forget_snapshots(repository, tmp_path):
+    """What a backup returned or a list had is forgotten as it is."""
+    (tmp_path / "file").write_text("hello")
+    first, second = (repository.back_up(tmp_path).snapshot for _ in range(2))
+
+    assert repository.forget([first]) == [first]
+    assert repository.list() == [second]

@@ -26,7 +26,7 @@ from kbackup.cli._repo._progress import show_progress
 from kbackup.cli._repo._shapes import short, summary_json
 from kbackup.cli._repo._telling import is_json, print_json, sized, tell, warn
 from kbackup.cli._session import Session
-from kbackup.errors import InvalidConfigError, RepositoryError
+from kbackup.errors import InvalidConfigError, SourceNotFoundError
 
 if TYPE_CHECKING:
     from io import BufferedReader
@@ -35,12 +35,6 @@ if TYPE_CHECKING:
 
 _TIME = "%Y-%m-%d %H:%M:%S"
 _SOME_FAILED = 3
-
-
-class _NothingThereError(RepositoryError):
-    """None of the paths that were to be backed up is there."""
-
-    fact = "none of what was to be backed up is there"
 
 
 @click.command(cls=Command)
@@ -130,11 +124,11 @@ def _existing(paths: Sequence[str]) -> list[str]:
     """Return those of *paths* that are there.
 
     Raises:
-        _NothingThereError: None is.
+        SourceNotFoundError: None is.
     """
     there = [path for path in paths if os.path.lexists(path)]
     if not there:
-        raise _NothingThereError(", ".join(paths))
+        raise SourceNotFoundError(", ".join(paths))
     return there
 
 

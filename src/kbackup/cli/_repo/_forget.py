@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from kbackup.repository import (
         Decision,
         ForgetPlan,
-        PruneRequest,
         Repository,
         RetentionPolicy,
         Snapshot,
@@ -184,17 +183,10 @@ def forget(session: Session, /, ids: tuple[str, ...], **flags: Any) -> int:
             say("Nothing was removed.")
             return _REFUSED
         if flags["prunes"] and _going(what):
-            return _prune(session, repository, request, dry_run=dry_run)
-    return 0
-
-
-def _prune(
-    session: Session, repository: Repository, request: PruneRequest, *, dry_run: bool
-) -> int:
-    """Prune what the snapshots left that have just gone."""
-    if not dry_run:
-        return prune_opened(session, repository, request, dry_run=False)
-    say("What prune would remove shows once the snapshots have gone.")
+            without = _going(what) if dry_run else ()
+            return prune_opened(
+                session, repository, request, dry_run=dry_run, without=without
+            )
     return 0
 
 

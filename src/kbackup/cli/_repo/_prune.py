@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -24,7 +24,13 @@ from kbackup.cli._session import Session
 from kbackup.cli._signals import ending_at_once
 
 if TYPE_CHECKING:
-    from kbackup.repository import PackCount, PrunePlan, PruneRequest, Repository
+    from kbackup.repository import (
+        PackCount,
+        PrunePlan,
+        PruneRequest,
+        Repository,
+        Snapshot,
+    )
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -96,6 +102,7 @@ def prune_opened(
     request: PruneRequest,
     *,
     dry_run: bool,
+    without: Sequence[Snapshot] = (),
     question: str = "",
 ) -> int:
     """Plan, show, ask and prune; return the exit code.
@@ -105,10 +112,11 @@ def prune_opened(
         repository: Which.
         request: How far it goes.
         dry_run: Only show it.
+        without: Snapshots that a dry run takes for forgotten.
         question: Asked before; empty: it was agreed to.
     """
     with show_progress(session) as told:
-        plan = repository.plan_prune(request, told=told)
+        plan = repository.plan_prune(request, without=without, told=told)
     if is_json(session):
         print_json(_plan_json(plan, dry_run=dry_run))
     for line in _lines(plan):

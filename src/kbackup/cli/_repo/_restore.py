@@ -5,30 +5,42 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import click
 
-from kbackup._kits.words import plural
+from kbackup._kits.words import one_line, plural
+from kbackup.cli._asking import agreed, require_somebody_to_ask
 from kbackup.cli._options import Command
-from kbackup.cli._output import bearing_loss
+from kbackup.cli._output import bearing_loss, echo, say
 from kbackup.cli._repo._opening import opened
 from kbackup.cli._repo._options import (
     Choice,
     choice_of,
     choice_options,
     repository_options,
+    yes_option,
 )
 from kbackup.cli._repo._progress import show_progress
-from kbackup.cli._repo._telling import is_json, print_json, sized, tell, warn
+from kbackup.cli._repo._telling import (
+    is_json,
+    path_of,
+    print_json,
+    sized,
+    tell,
+    warn,
+)
 from kbackup.cli._session import Session
+from kbackup.cli._signals import ending_at_once
 
 if TYPE_CHECKING:
     from kbackup.repository import Repository, Restored, Selection
 
 _NOT_ALL = 1  # as restic
+_REFUSED = 1  # the answer was no, as everywhere
 
 
 @click.command(cls=Command)
@@ -46,6 +58,15 @@ _NOT_ALL = 1  # as restic
 @click.option(
     "-e", "--exclude", multiple=True, metavar="PATTERN", help="Not what matches."
 )
+@click.option(
+    "--delete",
+    is_flag=True,
+    help="Remove what the directory has and the snapshot has not, as far as it is meant.",
+)
+@click.option(
+    "-n", "--dry-run", is_flag=True, help="Only show what --delete would remove."
+)
+@yes_option
 @choice_options()
 @repository_options
 @click.pass_obj
@@ -53,18 +74,64 @@ def restore(session: Session, /, snapshot: str, *, target: Path, **flags: Any) -
     """Restore a snapshot, by its ID or as 'latest'; with :PATH what lies in that.
 
     What is right in the directory already is not written again, and nothing is removed
-    from it. The options choose among which the latest is looked for. Exit code 1 if
-    something could not be restored: the rest is.
+    from it without --delete, which shows what would go before it asks. The options
+    choose among which the latest is looked for. Exit code 1 if something could not be
+    restored: the rest is, and nothing is removed.
     """
+    delete, dry_run, yes = flags.pop("delete"), flags.pop("dry_run"), flags.pop("yes")
     choice, selection = choice_of(flags), _selection(**flags)
+    require_meant(target, selection, delete=delete, dry_run=dry_run)
+    if delete and not dry_run:
+        require_somebody_to_ask(yes=yes)
     begun = time.monotonic()
-    with (
-        opened(session) as repository,
-        show_progress(session, messages=True) as told,
-    ):
+    with opened(session) as repository:
         which = chosen(repository, snapshot, choice)
-        restored = repository.restore(which, target, selection=selection, told=told)
+        if delete:
+            going = frozenset(repository.extraneous(which, target, selection=selection))
+            _show_going(session, going, is_needed=dry_run or not yes)
+            if dry_run:
+                return 0
+            if not _is_agreed(going, target, yes=yes):
+                say("Nothing was restored, and nothing removed.")
+                return _REFUSED
+            selection = attrs.evolve(selection, delete=going)
+        with show_progress(session, messages=True) as told:
+            restored = repository.restore(which, target, selection=selection, told=told)
     return _tell_restored(session, restored, target, time.monotonic() - begun)
+
+
+def require_meant(
+    target: Path, selection: Selection, *, delete: bool, dry_run: bool
+) -> None:
+    """Refuse what shows nothing, and what would leave only a snapshot of a system."""
+    if dry_run and not delete:
+        raise click.UsageError("--dry-run shows what --delete would remove: give both")
+    is_all = selection.include is None and selection.exclude is None
+    if delete and is_all and target.resolve() == target.resolve().parent:
+        raise click.UsageError(
+            "--delete in the root directory needs --include or --exclude"
+        )
+
+
+def _show_going(session: Session, going: Collection[bytes], *, is_needed: bool) -> None:
+    """Print what would be removed: to programs as restic does, for people a line each."""
+    for path in sorted(going) if is_needed else ():
+        if is_json(session):
+            message = {"message_type": "verbose_status", "action": "deleted"}
+            print_json(message | {"item": path_of(path), "size": 0})
+        else:
+            echo(f"remove {one_line(path_of(path))}")
+    if is_needed and not going:
+        tell(session, "Nothing to remove")
+
+
+def _is_agreed(going: Collection[bytes], target: Path, *, yes: bool) -> bool:
+    """Ask, where there is something to remove."""
+    if not going:
+        return True
+    what = f"{plural(len(going), 'path')}, and all that lies below,"
+    with ending_at_once():
+        return agreed(f"Restore, and remove {what} from {target} for good?", yes=yes)
 
 
 def _tell_restored(
@@ -72,6 +139,7 @@ def _tell_restored(
 ) -> int:
     for problem in restored.problems:
         warn(session, os.fsdecode(problem.path), problem.reason, during="restore")
+    removed = len(restored.removed)
     if is_json(session):
         print_json(
             {
@@ -81,6 +149,7 @@ def _tell_restored(
                 "files_restored": restored.files,
                 "total_bytes": restored.bytes,
                 "bytes_restored": restored.written,
+                **({"files_deleted": removed} if removed else {}),
             }
         )
     tell(
@@ -88,6 +157,8 @@ def _tell_restored(
         f"Restored {plural(restored.files, 'file')}, {sized(restored.bytes)} "
         f"({sized(restored.written)} written), to {target}",
     )
+    if removed:
+        tell(session, f"Removed {plural(removed, 'path')} that the snapshot has not")
     if restored.problems:
         tell(
             session, f"{plural(len(restored.problems), 'thing')} could not be restored"
