@@ -13,7 +13,12 @@ from collections.abc import Iterator
 import attrs
 
 from kbackup._kits.workers import CancelToken, map_ordered
-from kbackup.errors import BlobMissingError, IntegrityError, ObjectNotFoundError
+from kbackup.errors import (
+    BlobMissingError,
+    IntegrityError,
+    ObjectNotFoundError,
+    RepositoryLockedError,
+)
 from kbackup.repository._backend import Backend, File, FileType
 from kbackup.repository._blobs import BlobCodec
 from kbackup.repository._config import Config
@@ -84,6 +89,17 @@ class OpenedRepository:
                     self._index.add(pack)
                 self._loaded.add(name)
         return len(names)
+
+    def require_loaded(self, names: frozenset[bytes]) -> None:
+        """Raise where an index file is gone that was loaded before a lock was confirmed.
+
+        Raises:
+            RepositoryLockedError: Somebody removed packs meanwhile, or may have.
+        """
+        if not names <= {name for name, _ in self.backend.list(FileType.INDEX)}:
+            raise RepositoryLockedError(
+                self.backend.location, "somebody pruned it while its index was read"
+            )
 
     def index_files(self) -> Iterator[tuple[IndexID, tuple[IndexedPack, ...]]]:
         """Load again every index file that `refresh_index` loaded; yield what it tells.

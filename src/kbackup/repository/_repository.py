@@ -191,6 +191,8 @@ class Repository(Reading, Upkeep, Keyring):
         with self._locking() as lock:
             known = [] if asked.read_all else self._snapshots()
             self._opened.refresh_index()
+            loaded = self._opened.loaded
+            lock.look_when_confirmed(lambda: self._opened.require_loaded(loaded))
             return save_source(
                 self._opened,
                 source,
