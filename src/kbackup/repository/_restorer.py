@@ -14,9 +14,9 @@ from typing import TypeAlias
 
 import attrs
 
-from kbackup.errors import IntegrityError
+from kbackup.errors import IntegrityError, StoreError
 from kbackup.repository._bringing import Bringer, Need, Sealed
-from kbackup.repository._ids import BlobID, BlobType, Bytes
+from kbackup.repository._ids import BlobID, BlobType, Bytes, hash_of
 from kbackup.repository._nodes import Node, NodeType
 from kbackup.repository._opened import OpenedRepository
 from kbackup.repository._patterns import Patterns
@@ -138,7 +138,7 @@ class Restorer:
         self._selection = selection
         self._others: list[bytes] = []
         self._needs: dict[BlobID, Need] = {}
-        self._links: dict[tuple[int, int], bytes] = {}
+        self._links: dict[tuple[int, int, bytes], bytes] = {}
         self._second_names: list[tuple[bytes, bytes]] = []
         self._directories: list[tuple[bytes, Node]] = []
         self._total = 0
@@ -149,8 +149,8 @@ class Restorer:
         """Restore everything in *tree*.
 
         Raises:
-            IntegrityError: A tree is damaged or missing. Of damaged files only those
-                are named as problems that need what is damaged.
+            IntegrityError: The root is damaged or missing. Of what else is damaged those
+                files and directories are named as problems that need it.
             StoreError: The backend failed.
             Cancelled: Somebody stopped it; what is there by then is found next time.
         """
@@ -172,8 +172,8 @@ class Restorer:
         while waiting:
             self._repository.cancel.check()
             above, tree = waiting.pop()
-            nodes = load_tree(self._repository, tree)
-            if self._selection.delete:
+            nodes = self._nodes(above, tree)
+            if self._selection.delete and not self.done.problems:
                 self._look_for_others(above, nodes)
             for node in nodes:
                 path = b"%b/%b" % (above.path, node.name) if above.path else node.name
@@ -192,6 +192,23 @@ class Restorer:
                     self._begin(path, node)
                 elif is_meant:
                     self._try(path, partial(self._target.make, path, node))
+
+    def _nodes(self, directory: _Directory, tree: BlobID) -> Sequence[Node]:
+        """What lies in a directory; where its tree is damaged, that is its problem.
+
+        Without the root nothing can be restored, and that is raised.
+        """
+        try:
+            return load_tree(self._repository, tree)
+        except IntegrityError as exc:
+            if directory.node is None:
+                raise
+            self._fail(directory.path, str(exc))
+        except StoreError as exc:
+            if directory.node is None or exc.retryable:
+                raise
+            self._fail(directory.path, str(exc))
+        return ()
 
     def _is_there(self, directory: _Directory) -> bool:
         """Make a directory, and those that it lies in, unless that was done."""
@@ -236,7 +253,11 @@ class Restorer:
     def _begin(self, path: bytes, node: Node) -> None:
         """Note what a file lacks; another name of a file is made at the end."""
         if node.links > 1 and node.inode:  # without one nobody knows whose name it is
-            first = self._links.setdefault((node.device_id, node.inode), path)
+            # Some systems give one inode to several files, and some files change between
+            # their names: what is told apart by its content is another file.
+            content = hash_of(b"".join(node.blobs))
+            inode = node.device_id, node.inode, content
+            first = self._links.setdefault(inode, path)
             if first != path:
                 self._second_names.append((path, first))
                 return
