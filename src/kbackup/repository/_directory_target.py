@@ -176,14 +176,22 @@ class DirectoryTarget:
         """Return what a directory has beside these; see `Target.others`."""
         if path in self._fresh:
             return ()
+        where = self._path(path)
         if path:  # the root itself may be a link
-            _require(self._path(path), stat.S_ISDIR)
-        return sorted(set(os.listdir(self._path(path))).difference(names))
+            _require(where, stat.S_ISDIR)
+            if not names and _device(where) != _device(os.path.dirname(where)):
+                return ()  # the snapshot has but the place where this is mounted
+        return sorted(set(os.listdir(where)).difference(names))
 
     def remove(self, path: bytes) -> None:
-        """Remove something; see `Target.remove`. Nothing is followed out of it."""
+        """Remove something; see `Target.remove`. Nothing is followed out of it.
+
+        Raises:
+            OSError: Something is mounted in it, so that nothing was removed; or another.
+        """
         where = self._path(path)
         if stat.S_ISDIR(os.lstat(where).st_mode):
+            _require_unmounted(where)
             shutil.rmtree(where)
         else:
             os.unlink(where)
@@ -320,6 +328,18 @@ def _open_there(where: bytes) -> int | None:
         return None
     os.chmod(where, stat.S_IMODE(status.st_mode) | _PRIVATE)
     return os.open(where, _WRITE)
+
+
+def _device(where: bytes) -> int:
+    return os.lstat(where).st_dev
+
+
+def _require_unmounted(where: bytes) -> None:
+    """Raise where a directory is, or has below it, another file system."""
+    device = _device(os.path.dirname(where))
+    for directory, _, _ in os.walk(where):
+        if _device(directory) != device:
+            raise OSError(errno.EBUSY, "something is mounted in it")
 
 
 def _require(where: bytes, is_kind: Callable[[int], bool]) -> None:

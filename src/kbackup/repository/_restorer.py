@@ -68,7 +68,8 @@ class Selection:
         include: What matches, and what lies in it; None: everything.
         exclude: Not what matches, nor what lies in it.
         delete: Whether what the tree has not is removed from the target, as far as these
-            two mean it. Done last, and not where anything went wrong.
+            two mean it. Done last, and not where anything went wrong. Of a mounted file
+            system nothing is, unless the snapshot has something that lies in there.
     """
 
     include: Patterns | None = None
