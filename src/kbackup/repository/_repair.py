@@ -56,7 +56,7 @@ def repair_index(
     Args:
         repository: Whose.
         read_all: Read the header of each pack, also of those that an old index names.
-        check: Raises where the lock is lost; asked before anything is removed.
+        check: Raises where the lock is lost; asked before anything is written or removed.
         told: Told how many packs were read.
 
     Raises:
@@ -72,6 +72,7 @@ def repair_index(
     packs = known | read
     repaired.packs = len(packs)
     repaired.added = sum(known.get(name) != pack for name, pack in read.items())
+    check()
     new = save_index(repository.documents, packs.values())
     check()
     for name in set(old) - set(new):

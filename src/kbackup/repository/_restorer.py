@@ -14,9 +14,9 @@ from typing import TypeAlias
 
 import attrs
 
-from kbackup.errors import IntegrityError
+from kbackup.errors import IntegrityError, StoreError
 from kbackup.repository._bringing import Bringer, Need, Sealed
-from kbackup.repository._ids import BlobID, BlobType, Bytes
+from kbackup.repository._ids import BlobID, BlobType, Bytes, hash_of
 from kbackup.repository._nodes import Node, NodeType
 from kbackup.repository._opened import OpenedRepository
 from kbackup.repository._patterns import Patterns
@@ -71,7 +71,8 @@ class Selection:
         exclude: Not what matches, nor what lies in it.
         delete: Whether what the tree has not is removed from the target, as far as these
             two mean it; as a set, only these paths, such as `Repository.extraneous` told
-            before. Done last, and not where anything went wrong.
+            before. Done last, and not where anything went wrong. Of a mounted file
+            system nothing is, unless the snapshot has something that lies in there.
     """
 
     include: Patterns | None = None
@@ -184,7 +185,7 @@ class Restorer:
         self._selection = selection
         self._others: list[bytes] = []
         self._needs: dict[BlobID, Need] = {}
-        self._links: dict[tuple[int, int], bytes] = {}
+        self._links: dict[tuple[int, int, bytes], bytes] = {}
         self._second_names: list[tuple[bytes, bytes]] = []
         self._directories: list[tuple[bytes, Node]] = []
         self._total = 0
@@ -195,8 +196,8 @@ class Restorer:
         """Restore everything in *tree*.
 
         Raises:
-            IntegrityError: A tree is damaged or missing. Of damaged files only those
-                are named as problems that need what is damaged.
+            IntegrityError: The root is damaged or missing. Of what else is damaged those
+                files and directories are named as problems that need it.
             StoreError: The backend failed.
             Cancelled: Somebody stopped it; what is there by then is found next time.
         """
@@ -222,28 +223,51 @@ class Restorer:
         while waiting:
             self._repository.cancel.check()
             above, tree = waiting.pop()
-            nodes = load_tree(self._repository, tree)
-            if self._selection.delete:
+            nodes = self._nodes(above, tree)
+            if self._selection.delete and not self.done.problems:
                 self._look_for_others(above, nodes)
             for node in nodes:
                 if len(self._needs) >= _MOST_NEEDS:
                     self._bring()
-                path = _joined(above.path, node.name)
-                is_meant = self._selection.has(path)
-                if is_meant and not self._is_there(above):
-                    continue
-                if node.type == NodeType.DIRECTORY:
-                    directory = _Directory(path, node, above)
-                    if is_meant:
-                        is_walked = self._is_there(directory)
-                    else:
-                        is_walked = self._selection.may_have_below(path)
-                    if is_walked:
-                        waiting.append((directory, node.tree))
-                elif is_meant and node.type == NodeType.FILE:
-                    self._begin(path, node)
-                elif is_meant:
-                    self._try(path, partial(self._target.make, path, node))
+                directory = self._take(above, node)
+                if directory is not None:
+                    waiting.append((directory, node.tree))
+
+    def _take(self, above: _Directory, node: Node) -> _Directory | None:
+        """Make what is meant, or begin it; return a directory that is to be walked."""
+        path = _joined(above.path, node.name)
+        is_meant = self._selection.has(path)
+        if is_meant and not self._is_there(above):
+            return None
+        if node.type == NodeType.DIRECTORY:
+            directory = _Directory(path, node, above)
+            if is_meant:
+                is_walked = self._is_there(directory)
+            else:
+                is_walked = self._selection.may_have_below(path)
+            return directory if is_walked else None
+        if is_meant and node.type == NodeType.FILE:
+            self._begin(path, node)
+        elif is_meant:
+            self._try(path, partial(self._target.make, path, node))
+        return None
+
+    def _nodes(self, directory: _Directory, tree: BlobID) -> Sequence[Node]:
+        """What lies in a directory; where its tree is damaged, that is its problem.
+
+        Without the root nothing can be restored, and that is raised.
+        """
+        try:
+            return load_tree(self._repository, tree)
+        except IntegrityError as exc:
+            if directory.node is None:
+                raise
+            self._fail(directory.path, str(exc))
+        except StoreError as exc:
+            if directory.node is None or exc.retryable:
+                raise
+            self._fail(directory.path, str(exc))
+        return ()
 
     def _is_there(self, directory: _Directory) -> bool:
         """Make a directory, and those that it lies in, unless that was done."""
@@ -288,7 +312,11 @@ class Restorer:
     def _begin(self, path: bytes, node: Node) -> None:
         """Note what a file lacks; another name of a file is made at the end."""
         if node.links > 1 and node.inode:  # without one nobody knows whose name it is
-            first = self._links.setdefault((node.device_id, node.inode), path)
+            # Some systems give one inode to several files, and some files change between
+            # their names: what is told apart by its content is another file.
+            content = hash_of(b"".join(node.blobs))
+            inode = node.device_id, node.inode, content
+            first = self._links.setdefault(inode, path)
             if first != path:
                 self._second_names.append((path, first))
                 return

@@ -15,8 +15,9 @@ from kbackup.repository import (
     ScryptParameters,
 )
 from kbackup.repository._backend import File
-from kbackup.repository._ids import BlobType, PackID
+from kbackup.repository._ids import BlobID, BlobType, PackID, hash_of
 from kbackup.repository._index import load_index, save_index
+from kbackup.repository._packer import Packer
 from kbackup.repository._subset import Subset
 from kbackup.repository._trees import load_tree
 
@@ -98,6 +99,22 @@ def test_a_whole_repository_has_nothing_wrong(repository, backend):
     assert result.unused_blobs == 0
     assert result.bytes_read == sum(packs.values())
     assert backend.files == before
+
+
+def test_a_blob_that_is_in_a_pack_twice_harms_nobody(repository):
+    """Two runs of a process may save one at the same time; pruning leaves one of them."""
+    opened = repository._opened
+    packer, name = Packer(opened.documents, opened.key), BlobID(hash_of(b"twice"))
+    for _ in range(2):
+        sealed = opened.codec.seal(BlobType.DATA, b"twice")
+        packer.add(BlobType.DATA, [(name, sealed)])
+    packer.flush()
+    packer.close()
+
+    result = repository.check(read_data=True)
+
+    assert result.errors == []
+    assert "1 blob: there more than once" in "".join(map(str, result.hints))
 
 
 @pytest.mark.parametrize("kind", [FileType.SNAPSHOT, FileType.INDEX])

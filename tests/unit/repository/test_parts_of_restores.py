@@ -14,6 +14,7 @@ from kbackup.repository import (
     Repository,
     ScryptParameters,
     Selection,
+    _directory_target,
 )
 from kbackup.repository._backend import File, FileType
 
@@ -261,6 +262,33 @@ def test_only_what_was_told_is_removed(repository, target):
 
     assert set(restored.removed) == told
     assert (target / "new").exists()
+
+
+@pytest.mark.parametrize("mounted", ["empty", "alien/below"])
+def test_nothing_is_removed_of_what_is_mounted(
+    tmp_path, repository, mounted, monkeypatch
+):
+    """A backup that stayed on its file system knows but the place of another one."""
+    source, target = tmp_path / "places", tmp_path / "mounts"
+    (source / "empty").mkdir(parents=True)
+    (target / mounted).mkdir(parents=True)
+    (target / mounted / "precious").write_text("x")
+    (target / "old").write_text("x")
+    device = _directory_target._device
+    monkeypatch.setattr(
+        _directory_target,
+        "_device",
+        lambda where: -1 if where.endswith(mounted.encode()) else device(where),
+    )
+    snapshot = repository.back_up(DirectorySource(source, base=source)).snapshot
+
+    restored = repository.restore(snapshot, target, selection=Selection(delete=True))
+
+    assert restored.removed == [b"old"]
+    assert (target / mounted / "precious").exists()
+    told = [(each.path, each.reason) for each in restored.problems]
+    expected = [(b"alien", "something is mounted in it")]
+    assert told == ([] if mounted == "empty" else expected)
 
 
 def test_nothing_is_removed_where_something_went_wrong(repository, target):
