@@ -30,7 +30,7 @@ from kbackup.repository._blobs import SealedBlob
 from kbackup.repository._ids import BlobID, BlobType, PackID
 from kbackup.repository._index import Index, IndexedPack, load_index, save_index
 from kbackup.repository._packer import Packer
-from kbackup.repository._packs import PackedBlob, header_size
+from kbackup.repository._packs import PackedBlob, size_of_pack
 from kbackup.repository._prune_plan import PackState, plan_prune
 from kbackup.repository._reachable import Reachable
 from odd_tree import seen
@@ -61,9 +61,7 @@ def planned(packs, needed, *, request=None, sizes=None):
     for each in packs:
         index.add(each)
     if sizes is None:
-        sizes = {
-            p.id: sum(b.length for b in p.blobs) + header_size(p.blobs) for p in packs
-        }
+        sizes = {p.id: size_of_pack(p.blobs) for p in packs}
     trees = {b.id for p in packs for b in p.blobs if b.type is BlobType.TREE}
     data = {number.to_bytes(32, "big") for number in needed}
     reached = Reachable(trees & data, data - trees)
@@ -136,7 +134,7 @@ def test_of_two_copies_one_is_needed():
 def test_a_pack_that_no_index_names_is_removed():
     """It is what a killed run left."""
     packs = [pack(1, 50)]
-    sizes = {packs[0].id: 50 + header_size(packs[0].blobs), PackID(b"\x09" * 32): 1000}
+    sizes = {packs[0].id: size_of_pack(packs[0].blobs), PackID(b"\x09" * 32): 1000}
 
     plan = planned(packs, [100], sizes=sizes)
 
@@ -146,7 +144,7 @@ def test_a_pack_that_no_index_names_is_removed():
 def test_a_pack_that_is_gone_and_needed_by_nobody_is_forgotten():
     """The index is written without it."""
     packs = [pack(1, 50), pack(2, 60)]
-    sizes = {packs[0].id: 50 + header_size(packs[0].blobs)}
+    sizes = {packs[0].id: size_of_pack(packs[0].blobs)}
 
     plan = planned(packs, [100], sizes=sizes)
 
@@ -157,7 +155,7 @@ def test_a_pack_that_is_gone_and_needed_by_nobody_is_forgotten():
 def test_a_pack_that_is_gone_and_needed_ends_it():
     """Nobody may prune what lacks something."""
     packs = [pack(1, 50), pack(2, 60)]
-    sizes = {packs[0].id: 50 + header_size(packs[0].blobs)}
+    sizes = {packs[0].id: size_of_pack(packs[0].blobs)}
 
     with pytest.raises(IntegrityError, match=r"02020202.*nothing was removed"):
         planned(packs, [100, 200], sizes=sizes)
