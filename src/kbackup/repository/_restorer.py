@@ -243,8 +243,8 @@ class Restorer:
 
     def _begin(self, path: bytes, node: Node) -> None:
         """Note what a file lacks; another name of a file is made at the end."""
-        if node.links > 1 and node.inode:  # without one nobody knows whose name it is
-            first = self._links.setdefault((node.device_id, node.inode), path)
+        if inode := node.shared_inode:
+            first = self._links.setdefault(inode, path)
             if first != path:
                 self._second_names.append((path, first))
                 return
