@@ -945,3 +945,12 @@ def test_a_damaged_lock_says_what_removes_it(place, repository, source):
     assert "unlock(remove_all=True)" in caught.value.hint
     assert repository.unlock(remove_all=True) == 1
     repository.back_up(source)
+
+
+def test_a_config_that_goes_while_it_is_opened(repository, place, monkeypatch):
+    """There is no repository any more, whatever was there a moment ago."""
+    monkeypatch.setattr(place, "exists", lambda _: True)
+    place.remove(CONFIG)
+
+    with pytest.raises(RepositoryNotFoundError):
+        Repository.open(place, PASSWORD)
