@@ -18,7 +18,7 @@ from kbackup.repository._ids import IndexID, PackID
 from kbackup.repository._index import IndexedPack, load_index, save_index
 from kbackup.repository._opened import OpenedRepository
 from kbackup.repository._pack_reading import read_entries
-from kbackup.repository._packs import header_size
+from kbackup.repository._packs import size_of_pack
 from kbackup.repository._progress import Progress, Told, untold
 
 _READERS = 4  # threads that wait for the backend
@@ -99,12 +99,10 @@ def _believed(
             repaired.damaged[name] = str(exc)
     repaired.gone = len(told.keys() - sizes.keys())
     return {
-        name: pack for name, pack in told.items() if sizes.get(name) == _size_of(pack)
+        name: pack
+        for name, pack in told.items()
+        if sizes.get(name) == size_of_pack(pack.blobs)
     }
-
-
-def _size_of(pack: IndexedPack) -> int:
-    return header_size(pack.blobs) + sum(blob.length for blob in pack.blobs)
 
 
 def _read(

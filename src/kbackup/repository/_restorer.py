@@ -311,11 +311,10 @@ class Restorer:
 
     def _begin(self, path: bytes, node: Node) -> None:
         """Note what a file lacks; another name of a file is made at the end."""
-        if node.links > 1 and node.inode:  # without one nobody knows whose name it is
+        if shared := node.shared_inode:
             # Some systems give one inode to several files, and some files change between
             # their names: what is told apart by its content is another file.
-            content = hash_of(b"".join(node.blobs))
-            inode = node.device_id, node.inode, content
+            inode = *shared, hash_of(b"".join(node.blobs))
             first = self._links.setdefault(inode, path)
             if first != path:
                 self._second_names.append((path, first))

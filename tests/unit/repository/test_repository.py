@@ -1030,3 +1030,12 @@ def test_forget_snapshots(repository, tmp_path):
 
     assert repository.forget([first]) == [first]
     assert repository.list() == [second]
+
+
+def test_a_config_that_goes_while_it_is_opened(repository, place, monkeypatch):
+    """There is no repository any more, whatever was there a moment ago."""
+    monkeypatch.setattr(place, "exists", lambda _: True)
+    place.remove(CONFIG)
+
+    with pytest.raises(RepositoryNotFoundError):
+        Repository.open(place, PASSWORD)

@@ -2,6 +2,7 @@
 
 import os
 import threading
+from contextlib import ExitStack
 from datetime import timedelta
 
 import pytest
@@ -244,3 +245,29 @@ def test_pruning_that_ends_while_a_backup_begins(
     assert repository.list() == []
     repository.back_up(DirectorySource(same, base=same))
     assert require_whole(backend) == 1
+
+
+def test_a_packer_that_failed_is_not_given_to_who_comes_later(repository):
+    """It ends while others share the new one, which stays theirs."""
+    packers = repository._packers
+    with packers.packer() as second, ExitStack() as first:
+        broken = first.enter_context(packers.packer())
+        assert broken is second
+        broken._fail(StoreUnavailableError("a pack", "for the moment"))
+        with packers.packer() as fresh:
+            assert fresh is not broken
+            first.close()
+            with packers.packer() as later:
+                assert later is fresh
+
+
+def test_the_end_of_a_packer_that_failed_is_not_that_of_the_new_one(repository):
+    """Whoever comes next still shares with those who run."""
+    packers = repository._packers
+    with ExitStack() as old:
+        broken = old.enter_context(packers.packer())
+        broken._fail(StoreUnavailableError("a pack", "for the moment"))
+        with packers.packer() as fresh:
+            old.close()  # nobody else had it
+            with packers.packer() as later:
+                assert later is fresh
