@@ -247,17 +247,25 @@ def test_pruning_that_ends_while_a_backup_begins(
     assert require_whole(backend) == 1
 
 
+class Held:
+    """A lock that is held."""
+
+    def is_held(self):
+        """Say so."""
+        return True
+
+
 def test_a_packer_that_failed_is_not_given_to_who_comes_later(repository):
     """It ends while others share the new one, which stays theirs."""
     packers = repository._packers
-    with packers.packer() as second, ExitStack() as first:
-        broken = first.enter_context(packers.packer())
+    with packers.packer(Held()) as second, ExitStack() as first:
+        broken = first.enter_context(packers.packer(Held()))
         assert broken is second
         broken._fail(StoreUnavailableError("a pack", "for the moment"))
-        with packers.packer() as fresh:
+        with packers.packer(Held()) as fresh:
             assert fresh is not broken
             first.close()
-            with packers.packer() as later:
+            with packers.packer(Held()) as later:
                 assert later is fresh
 
 
@@ -265,9 +273,9 @@ def test_the_end_of_a_packer_that_failed_is_not_that_of_the_new_one(repository):
     """Whoever comes next still shares with those who run."""
     packers = repository._packers
     with ExitStack() as old:
-        broken = old.enter_context(packers.packer())
+        broken = old.enter_context(packers.packer(Held()))
         broken._fail(StoreUnavailableError("a pack", "for the moment"))
-        with packers.packer() as fresh:
+        with packers.packer(Held()) as fresh:
             old.close()  # nobody else had it
-            with packers.packer() as later:
+            with packers.packer(Held()) as later:
                 assert later is fresh
