@@ -8,20 +8,25 @@ COVERAGE ?=
 QUICK := tests/test_*.py tests/unit tests/contract
 # As many processes as cores; which has run out of tests takes some from another.
 PARALLEL := -n auto --dist worksteal
+# With stock restic and real disks, and without a cluster.
+RESTIC := tests/restic
 SLOW := tests/acceptance tests/integration
 # What must be covered whole; all else as pyproject.toml says.
 WHOLE := */kbackup/archive/*,*/kbackup/models/*,*/kbackup/restore/_plan/plan.py,*/kbackup/restore/_plan_entry.py,*/kbackup/restore/_plan/table.py
 # Objects of about 1 MiB, for benchmarks.
 LARGE := --items 200 --size 770000
 
-.PHONY: demo test coverage test-lowest test-wheel lint docs bench clean
+.PHONY: demo test coverage restic test-lowest test-wheel lint docs bench clean
 
 demo: .venv/.demo
 	@$(BIN)/kbackup demo
 
 # With COVERAGE=1 the quick tests run first, under coverage, and the slow ones after.
-test: .venv/.test $(if $(COVERAGE),coverage)
+test: .venv/.test $(if $(COVERAGE),coverage restic)
 	$(BIN)/python -m pytest $(or $(TESTS),$(if $(COVERAGE),$(SLOW)))
+
+restic: .venv/.test
+	$(BIN)/python -m pytest $(PARALLEL) $(RESTIC)
 
 coverage: .venv/.test
 	$(BIN)/coverage erase

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from kbackup import BackupEngine, BackupSpec, BackupStore, Cluster, RestoreEngine
+from kbackup.repository import Repository, ScryptParameters
 from kbackup.testing import SimulatedCluster, load_sample_shop
 
 ROOT = Path(__file__).parent.parent
@@ -110,6 +111,42 @@ def test_read_a_backup(location):
 
     assert ["shop", "pods", "2"] in rows
     assert ["-", "namespaces", "1"] in rows
+
+
+READ_A_REPOSITORY = "05-read-a-repository/read_repository.py"
+
+
+def require_read(printed):
+    """Look whether all steps of the example that reads a repository were taken."""
+    assert printed.startswith("Made a repository to read in ")
+    for line in (
+        r"[0-9a-f]{8} 2026-05-02T02:00:00Z backup=shop-2 ns=shop pod=db-0 volume=data",
+        r"file      15 config/shop\.conf",
+        r"02 May: invoices\.sql",
+        r"currency = EUR",
+        r"M    /orders\.sql",
+        r"1 file restored, 0 problems",
+        r"INSERT INTO orders VALUES \(1\);",
+        r"It is whole",
+    ):
+        assert re.search(f"^{line}$", printed, re.MULTILINE), line
+
+
+def test_read_a_repository(tmp_path):
+    """The example that reads a repository makes one, reads it, and leaves nothing."""
+    require_read(run(READ_A_REPOSITORY, TMPDIR=str(tmp_path)))
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_read_a_repository_cell_by_cell(capsys):
+    """Its cells run one by one, as in a notebook, inside a running event loop."""
+    cells = (EXAMPLES / READ_A_REPOSITORY).read_text().split("\n# %%")
+
+    asyncio.run(run_cells(f"#{cell}" for cell in cells[1:]))
+
+    assert len(cells) == 11
+    require_read(capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(
@@ -215,11 +252,18 @@ def test_every_example_is_explained():
             assert (directory / "README.md").exists(), directory
 
 
+def code_of_the_readme():
+    """The README's Python: about clusters, and about a repository."""
+    text = (ROOT / "README.md").read_text()
+    about_clusters, about_a_repository = re.findall(
+        r"```python\n(.*?)```", text, re.DOTALL
+    )
+    return about_clusters, about_a_repository
+
+
 def test_code_of_the_readme(simulated, tmp_path, monkeypatch, capsys):
     """The README's Python does what its comments say."""
-    (code,) = re.findall(
-        r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL
-    )
+    code = code_of_the_readme()[0]
     code = code.replace("/var/backups/prod", str(tmp_path / "prod"))
     clusters = [simulated.connect(), simulated.connect()]
     monkeypatch.setattr(Cluster, "connect", lambda **_: clusters.pop())
@@ -237,6 +281,22 @@ def test_code_of_the_readme(simulated, tmp_path, monkeypatch, capsys):
     assert "deployments.apps/shop/web Deployment" in printed
     assert before == 0
     assert len(simulated.objects("deployments.apps", "shop-copy")) == 1
+
+
+def test_code_of_the_readme_about_a_repository(tmp_path):
+    """The README's Python saves files and restores them."""
+    code = re.sub(r'"(/(?:srv|tmp)/)', rf'"{tmp_path}\1', code_of_the_readme()[1])
+    data = tmp_path / "srv" / "data"
+    data.mkdir(parents=True)
+    (data / "orders").write_text("two")
+    key = ScryptParameters(n=2, r=1, p=1)
+    place = tmp_path / "srv" / "repository"
+    Repository.init(place, "geheim", key_parameters=key).close()
+
+    exec(compile(code, "README.md", "exec"), {"password": "geheim"})  # noqa: S102 - ours
+
+    restored = tmp_path / "tmp" / "data" / data.relative_to("/") / "orders"
+    assert restored.read_text() == "two"
 
 
 def test_commands_of_the_readme(simulated, tmp_path, monkeypatch, capsys):

@@ -27,7 +27,7 @@ from kbackup.repository._selection import SnapshotFilter, find
 from kbackup.repository._sharing import SharedPacker
 from kbackup.repository._snapshots import Snapshot, list_snapshots, load_snapshot
 
-Snapshots: TypeAlias = list[Snapshot]
+Snapshots: TypeAlias = list[Snapshot]  # in the facade `list` is a verb
 
 _log = logging.getLogger("kbackup.repository")
 

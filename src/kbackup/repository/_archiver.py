@@ -15,6 +15,7 @@ from functools import partial
 import attrs
 from msgspec.structs import replace
 
+from kbackup.errors import InvalidSpecError
 from kbackup.repository._chunker import SMALLEST_CHUNK, Chunker, Reader
 from kbackup.repository._counts import Counts
 from kbackup.repository._growing import Directory, GrowingTrees
@@ -36,7 +37,7 @@ from kbackup.repository._sources import (
 )
 from kbackup.repository._sparse import ZEROS, is_zeros
 from kbackup.repository._times import parse_nanoseconds
-from kbackup.repository._trees import load_tree
+from kbackup.repository._trees import is_name, load_tree
 
 _MOST_FILES, _MOST_BYTES = 256, 1 << 20  # in a batch of small files
 _NOTHING: Mapping[bytes, Node] = {}
@@ -111,6 +112,7 @@ class Archiver:
         """Save everything that there is in *source*, durably.
 
         Raises:
+            InvalidSpecError: The source has a path that is none.
             StoreError: The backend failed; what is in packs so far stays, unused.
             Cancelled: Somebody stopped it; the same.
         """
@@ -137,6 +139,8 @@ class Archiver:
         )
 
     def _take(self, found: Found) -> None:
+        if isinstance(found, Item | Link):
+            _require_name(found.path)
         if isinstance(found, Unreadable):
             self._note(found.path, found.reason)
         elif isinstance(found, Link):
@@ -335,6 +339,13 @@ class Archiver:
 
 def _name(path: bytes) -> bytes:
     return path.rpartition(b"/")[2]
+
+
+def _require_name(path: bytes) -> None:
+    """Refuse what no tree can hold: nobody could restore the snapshot."""
+    if not is_name(_name(path)):
+        shown = path.decode(errors="backslashreplace")[:80]
+        raise InvalidSpecError([f"{shown!r} is no path that can be saved"])
 
 
 def _opened(found: Item) -> OpenedFile:

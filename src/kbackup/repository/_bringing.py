@@ -28,6 +28,7 @@ _WORKERS = 2
 _MOST_WAITING = 4  # ranges of large blobs
 _MOST_AHEAD = 2  # ranges of small ones
 _RANGE = 4 << 20  # bytes of a pack that are asked for at once
+_SMALL_RANGE = 1 << 20  # the same, of small blobs: several are in memory, plain as well
 _GAP = 256 << 10  # bytes that are rather read for nothing than asked around
 _SMALL = 64 << 10  # bytes of a blob, in the mean of a range
 
@@ -207,7 +208,8 @@ def _is_near(part: list[Need], need: Need) -> bool:
     first, last = part[0].place, part[-1].place
     gap = need.place.offset - (last.offset + last.length)
     whole = need.place.offset + need.place.length - first.offset
-    return gap <= _GAP and whole <= _RANGE
+    most = _RANGE if need.place.length >= _SMALL else _SMALL_RANGE
+    return gap <= _GAP and whole <= most
 
 
 def _is_small(part: _Range) -> bool:

@@ -24,7 +24,7 @@ from kbackup.repository._index import IndexedPack, load_index, merged
 from kbackup.repository._nodes import Node, NodeType
 from kbackup.repository._opened import OpenedRepository
 from kbackup.repository._pack_reading import find_faults
-from kbackup.repository._packs import header_size
+from kbackup.repository._packs import size_of_pack
 from kbackup.repository._progress import Progress, Told, untold
 from kbackup.repository._reachable import Reach, Reachable
 from kbackup.repository._snapshots import Snapshot, load_snapshot
@@ -81,7 +81,7 @@ class CheckResult:
         return 1 if self.errors else 0
 
 
-class _Told(NamedTuple):
+class _Expected(NamedTuple):
     """What index files tell of a pack: how many bytes it has, and how many blobs."""
 
     size: int
@@ -150,7 +150,7 @@ class Checker:
         self.result.snapshots = len(found)
         return found
 
-    def _check_indexes(self) -> dict[PackID, _Told]:
+    def _check_indexes(self) -> dict[PackID, _Expected]:
         """Load what loads; return what is told of each pack."""
         names = []
         index = self._repository.index
@@ -162,8 +162,7 @@ class Checker:
         # Once more: what all of them tell of a pack that several name is known only now.
         packs = {}
         for pack in merged(self._loaded(names), index.split):
-            whole = header_size(pack.blobs) + sum(blob.length for blob in pack.blobs)
-            packs[pack.id] = _Told(whole, len(pack.blobs))
+            packs[pack.id] = _Expected(size_of_pack(pack.blobs), len(pack.blobs))
         return packs
 
     def _loaded(self, names: Sequence[IndexID]) -> Iterator[IndexedPack]:
@@ -176,25 +175,25 @@ class Checker:
 
     # --- packs --------------------------------------------------------------------------
 
-    def _check_packs(self, packs: dict[PackID, _Told]) -> None:
+    def _check_packs(self, packs: dict[PackID, _Expected]) -> None:
         """Hold the packs that are there against those that the index files name."""
         self._sizes = {PackID(n): size for n, size in self._backend.list(FileType.PACK)}
         self.result.packs = len(self._sizes)
-        for name, told in packs.items():
+        for name, expected in packs.items():
             size = self._sizes.get(name)
             if size is None:
                 self._note(
                     File(FileType.PACK, name), "an index names it, and it is gone"
                 )
-            elif size != told.size:
-                reason = f"it has {size} bytes, by the index {told.size}"
+            elif size != expected.size:
+                reason = f"it has {size} bytes, by the index {expected.size}"
                 self._note(File(FileType.PACK, name), reason)
         for name in self._sizes.keys() - packs.keys():
             self._hint(
                 str(File(FileType.PACK, name)), "no index names it; `prune` removes it"
             )
-        twice = sum(told.blobs for told in packs.values()) - len(self._repository.index)
-        if twice:
+        named = sum(expected.blobs for expected in packs.values())
+        if twice := named - len(self._repository.index):
             self._hint(
                 plural(twice, "blob"), "there more than once; `prune` leaves one"
             )
@@ -235,7 +234,7 @@ class Checker:
 
     # --- every byte ---------------------------------------------------------------------
 
-    def _read(self, packs: dict[PackID, _Told], subset: Subset) -> None:
+    def _read(self, packs: dict[PackID, _Expected], subset: Subset) -> None:
         """Read packs whole: their names, their headers, and every blob."""
         sizes = {name: size for name, size in self._sizes.items() if name in packs}
         chosen = subset.choose(sizes)

@@ -69,7 +69,7 @@ class Copier:
         Args:
             snapshots: Of the source.
             there: All of the target.
-            check: Raises where a snapshot must not be made visible any more.
+            check: Raises where nothing may be written any more.
 
         Raises:
             IntegrityError: Something is damaged in the source; those before are copied.
@@ -82,7 +82,7 @@ class Copier:
             if found is not None:
                 done.append(Copied(snapshot, found, is_new=False))
                 continue
-            self._copy_content(snapshot)
+            self._copy_content(snapshot, check)
             check()
             original = snapshot.original or snapshot.id
             draft = attrs.evolve(snapshot, original=original, parent=None)
@@ -91,7 +91,7 @@ class Copier:
             done.append(Copied(snapshot, copy, is_new=True))
         return done
 
-    def _copy_content(self, snapshot: Snapshot) -> None:
+    def _copy_content(self, snapshot: Snapshot, check: Callable[[], None]) -> None:
         needed = self._reach.run([snapshot.tree])
         packer = Packer(self._target.documents, self._target.key)
         try:
@@ -100,20 +100,26 @@ class Copier:
                 (BlobType.TREE, needed.trees),
             ):
                 new = [n for n in map(BlobID, names) if self._is_new(kind, n)]
-                self._bring(kind, new, packer)
+                self._bring(kind, new, packer, check)
                 self._saved[kind].update(new)
-            packer.flush()
+            packer.flush(confirm=check)
         finally:
             packer.close()
 
     def _is_new(self, kind: BlobType, name: BlobID) -> bool:
         return name not in self._saved[kind] and not self._target.index.has(kind, name)
 
-    def _bring(self, kind: BlobType, names: list[BlobID], packer: Packer) -> None:
+    def _bring(
+        self,
+        kind: BlobType,
+        names: list[BlobID],
+        packer: Packer,
+        check: Callable[[], None],
+    ) -> None:
         find, codec = self._source.index.find, self._target.codec
 
         def deliver(need: Need, plain: Bytes, _: Sealed) -> None:
-            packer.add(kind, [(need.id, codec.seal(kind, plain))])
+            packer.add(kind, [(need.id, codec.seal(kind, plain))], confirm=check)
             self._done += len(plain)
             self._told(Progress("copy", self._done))
 

@@ -21,8 +21,7 @@ from kbackup.errors import KeySizeError, SealBrokenError
 from kbackup.repository._ids import Bytes
 
 KEY_SIZE = 64
-_AES_SIZE = 32
-_HALF = 16  # bytes of each half of the MAC's key
+_AES_SIZE, _HALF = 32, 16  # bytes of the cipher's key, of each half of the MAC's
 IV_SIZE = MAC_SIZE = 16
 SEAL_OVERHEAD = IV_SIZE + MAC_SIZE
 """Bytes by which a sealed text is longer than the plain one."""
@@ -71,7 +70,7 @@ class SecretKey:
     def __init__(self, secret: bytes) -> None:
         if len(secret) != KEY_SIZE:
             raise KeySizeError("key", f"{len(secret)} bytes instead of {KEY_SIZE}")
-        cipher, k, r = secret[:_AES_SIZE], secret[32:48], secret[48:]
+        cipher, k, r = secret[:_AES_SIZE], secret[_AES_SIZE:-_HALF], secret[-_HALF:]
         if not (any(cipher) and any(k) and any(r)):
             raise KeySizeError("key", "a part of it is nothing but zeros")
         self.secret = secret

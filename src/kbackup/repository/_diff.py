@@ -6,7 +6,7 @@ under a shared lock. Source: restic ``doc/040_backup.rst``, "Comparing Snapshots
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 
 import attrs
 
@@ -130,19 +130,19 @@ class _Comparison:
             above, older, newer = waiting.pop()
             if older == newer:
                 continue
-            for name, old, new in _pairs(self._load(older), self._load(newer)):
-                path = b"%b/%b" % (above, name) if above else name
-                if old is None and new is not None:
-                    self._alone("+", path, new, self.diff.added)
-                elif new is None and old is not None:
-                    self._alone("-", path, old, self.diff.removed)
-                elif old is not None and new is not None:
-                    self._both(path, old, new)
-                    if {old.type, new.type} == {NodeType.DIRECTORY}:
-                        waiting.append((path, old.tree, new.tree))
+            start = above + b"/" if above else b""
+            old, new = self._load(older), self._load(newer)
+            for name in old.keys() - new.keys():
+                self._alone("-", start + name, old[name], self.diff.removed)
+            for name in new.keys() - old.keys():
+                self._alone("+", start + name, new[name], self.diff.added)
+            for name in old.keys() & new.keys():
+                self._both(start + name, old[name], new[name])
+                if {old[name].type, new[name].type} == {NodeType.DIRECTORY}:
+                    waiting.append((start + name, old[name].tree, new[name].tree))
 
-    def _load(self, tree: BlobID) -> Sequence[Node]:
-        return load_tree(self._repository, tree)
+    def _load(self, tree: BlobID) -> Mapping[bytes, Node]:
+        return {node.name: node for node in load_tree(self._repository, tree)}
 
     def _alone(self, kind: str, path: bytes, node: Node, count: DiffCount) -> None:
         """Note what only one of the two has, and all that lies in it."""
@@ -172,15 +172,6 @@ class _Comparison:
         else:
             return
         self.diff.changes.append(Change(path, kind, is_directory))
-
-
-def _pairs(
-    older: Sequence[Node], newer: Sequence[Node]
-) -> Iterator[tuple[bytes, Node | None, Node | None]]:
-    old = {node.name: node for node in older}
-    new = {node.name: node for node in newer}
-    for name in sorted(old.keys() | new.keys()):
-        yield name, old.get(name), new.get(name)
 
 
 def _differ(members: Sequence[str], old: Node, new: Node) -> bool:

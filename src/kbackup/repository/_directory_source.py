@@ -53,7 +53,8 @@ class DirectorySource:
     """Files and directories, each under its whole path.
 
     Args:
-        paths: What is backed up. Relative ones are taken from the current directory.
+        paths: What is backed up. Relative ones are taken from the current directory, and
+            ``..`` is resolved by the names alone, as restic does.
         base: Names are those from this directory on: the snapshot has nothing of the
             path to it. Everything in *paths* must lie in it, or be it.
         one_file_system: Pass over what is mounted below *paths*.
@@ -75,9 +76,9 @@ class DirectorySource:
     ) -> None:
         if not paths:
             raise InvalidConfigError("there is nothing to back up: no path is given")
-        roots = sorted({Path(path).absolute() for path in paths})
+        roots = sorted(set(map(_clean, paths)))
         self.paths: Sequence[str] = tuple(str(root) for root in roots)
-        self._base = Path("/") if base is None else Path(base).absolute()
+        self._base = Path("/") if base is None else _clean(base)
         self._roots = [root for root in roots if not _is_below_any(root, roots)]
         for root in self._roots:
             if not root.is_relative_to(self._base):
@@ -226,7 +227,11 @@ def _attributes(path: bytes) -> Sequence[ExtendedAttribute]:
         if not names:  # nearly always; an empty list would be written
             return ()
         return [
-            ExtendedAttribute(name, os.getxattr(path, name, follow_symlinks=False))
+            ExtendedAttribute(
+                # What is no UTF-8 in it has no place in JSON; restic replaces it, too.
+                os.fsencode(name).decode(errors="replace"),
+                os.getxattr(path, name, follow_symlinks=False),
+            )
             for name in names
         ]
     except OSError as exc:
@@ -290,6 +295,11 @@ class _OpenedFile:
     def close(self) -> None:
         """Close it."""
         os.close(self._descriptor)
+
+
+def _clean(path: Path | str) -> Path:
+    """Return a path whose every part may be the name of a node."""
+    return Path(os.path.abspath(path))  # `Path.absolute` leaves the dots in it
 
 
 def _is_below_any(root: Path, roots: Sequence[Path]) -> bool:

@@ -2,7 +2,8 @@
 
 A file that is there is read first: what is right in it is not written again, so that a
 restore which was killed goes on where it was. A file has its times only once all of it
-is there; whoever sees them sees a whole file. Nothing is followed out of the directory.
+is there; whoever sees them sees a whole file. Nothing is followed out of the directory,
+and nothing is written to a file that has other names: those may lie anywhere.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ from kbackup.repository._sparse import is_zeros, may_have_holes
 from kbackup.repository._targets import Piece, has_piece, has_piece_sparsely
 
 _WRITE = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-_MAKE = _WRITE | os.O_CREAT
+_MAKE = _WRITE | os.O_CREAT | os.O_EXCL
 _MOST_OPEN = 64  # files
 _PRIVATE = 0o600  # until owner and mode are restored
 _PRIVATE_DIRECTORY = 0o700
+_ALL_OF_IT = os.R_OK | os.W_OK | os.X_OK
 _NO_ATTRIBUTES = {errno.ENOTSUP, errno.EPERM, errno.EACCES, errno.ENOSYS}
 
 # What the library raises where a number is too large, or a name has a zero in it.
@@ -44,8 +46,11 @@ class DirectoryTarget:
         self._root = os.fsencode(Path(root).absolute())
         self._owners = os.geteuid() == 0 if owners is None else owners
         self._fresh: set[bytes] = set()  # directories that were made here: all is new
-        self._new: set[bytes] = set()  # files that were not there
+        self._new: dict[
+            bytes, bool
+        ] = {}  # files that were not there: whether they are now
         self._holes: set[bytes] = set()  # those of them that zeros were left out of
+        self._kept: set[tuple[int, int]] = set()  # inodes of files with several names
         self._open: dict[bytes, int] = {}
         self._zeros: Bytes = b""  # the last piece of nothing else: it may come often
         self._opening = threading.Lock()
@@ -57,6 +62,12 @@ class DirectoryTarget:
             os.mkdir(where, _PRIVATE_DIRECTORY)
         except FileExistsError:
             _require(where, stat.S_ISDIR)
+            if not os.access(where, _ALL_OF_IT):
+                # `leave` takes it again what it has not in the snapshot either.
+                with suppress(PermissionError):
+                    os.chmod(
+                        where, os.lstat(where).st_mode & 0o7777 | _PRIVATE_DIRECTORY
+                    )
         else:
             self._fresh.add(path)
 
@@ -113,8 +124,11 @@ class DirectoryTarget:
         above = path.rpartition(b"/")[0]
         if above not in self._fresh:
             with suppress(FileNotFoundError):
-                return self._lacking(path, node, pieces)
-        self._new.add(path)
+                lacking = self._lacking(path, node, pieces)
+                if lacking is not None:
+                    return lacking
+                os.unlink(self._path(path))
+        self._new[path] = False
         return pieces
 
     def write(self, path: bytes, offset: int, plain: Bytes) -> None:
@@ -144,14 +158,13 @@ class DirectoryTarget:
             self._restore_metadata(descriptor, node)
         self._close(path)
         self._holes.discard(path)
-        self._new.discard(path)
+        self._new.pop(path, None)
 
     def drop(self, path: bytes) -> None:
         """Give up a file; see `Target.drop`."""
         self._close(path)
         self._holes.discard(path)
-        if path in self._new:
-            self._new.discard(path)
+        if self._new.pop(path, False):
             with suppress(FileNotFoundError):
                 os.unlink(self._path(path))
 
@@ -163,14 +176,22 @@ class DirectoryTarget:
         """Return what a directory has beside these; see `Target.others`."""
         if path in self._fresh:
             return ()
+        where = self._path(path)
         if path:  # the root itself may be a link
-            _require(self._path(path), stat.S_ISDIR)
-        return sorted(set(os.listdir(self._path(path))).difference(names))
+            _require(where, stat.S_ISDIR)
+            if not names and _device(where) != _device(os.path.dirname(where)):
+                return ()  # the snapshot has but the place where this is mounted
+        return sorted(set(os.listdir(where)).difference(names))
 
     def remove(self, path: bytes) -> None:
-        """Remove something; see `Target.remove`. Nothing is followed out of it."""
+        """Remove something; see `Target.remove`. Nothing is followed out of it.
+
+        Raises:
+            OSError: Something is mounted in it, so that nothing was removed; or another.
+        """
         where = self._path(path)
         if stat.S_ISDIR(os.lstat(where).st_mode):
+            _require_unmounted(where)
             shutil.rmtree(where)
         else:
             os.unlink(where)
@@ -179,29 +200,57 @@ class DirectoryTarget:
 
     def _lacking(
         self, path: bytes, node: Node, pieces: Sequence[Piece]
-    ) -> Sequence[Piece]:
-        descriptor = os.open(self._path(path), _WRITE)
+    ) -> Sequence[Piece] | None:
+        """Return what a file lacks; None: another one must take its place."""
+        descriptor = _open_there(self._path(path))
+        if descriptor is None:
+            return None
         try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
                 raise FileExistsError(errno.EEXIST, "something else is in its place")
+            is_shared = status.st_nlink > 1
+            if is_shared and not self._may_keep(status, node):
+                return None
             os.truncate(descriptor, node.size)
             is_sparse = may_have_holes(os.fstat(descriptor))
             has = has_piece_sparsely if is_sparse else has_piece
-            return [piece for piece in pieces if not has(descriptor, piece)]
+            lacking = [piece for piece in pieces if not has(descriptor, piece)]
+            return None if is_shared and lacking else lacking
         finally:
             os.close(descriptor)
+
+    def _may_keep(self, status: os.stat_result, node: Node) -> bool:
+        """Whether a file with several names is, but for its content, as it is to be.
+
+        It may have two names that are those of two files in the snapshot.
+        """
+        inode = status.st_dev, status.st_ino
+        is_first = inode not in self._kept
+        self._kept.add(inode)
+        owners = (
+            (status.st_uid, status.st_gid) if self._owners else (node.uid, node.gid)
+        )
+        return is_first and (
+            (status.st_size, status.st_mtime_ns, stat.S_IMODE(status.st_mode), owners)
+            == (node.size, node.mtime_ns, node.posix_mode, (node.uid, node.gid))
+        )
 
     @contextmanager
     def _descriptor(self, path: bytes) -> Iterator[int]:
         """Give the file opened; it stays open for those who come soon after.
 
         Each piece of a file may come from another thread: while one is about to use it,
-        it is not among those that may be closed.
+        it is not among those that may be closed. A new one is made by whoever comes first,
+        unless a file came meanwhile: in some directories ``A`` is ``a``.
         """
         with self._opening:
             descriptor = self._open.pop(path, None)
+            if descriptor is None and self._new.get(path) is False:
+                descriptor = os.open(self._path(path), _MAKE, _PRIVATE)
+                self._new[path] = True
         if descriptor is None:
-            descriptor = os.open(self._path(path), _MAKE, _PRIVATE)
+            descriptor = os.open(self._path(path), _WRITE)
         try:
             yield descriptor
         finally:
@@ -265,6 +314,32 @@ class DirectoryTarget:
         if node.type != NodeType.SYMLINK:
             os.chmod(where, node.posix_mode)  # after the owner, which takes bits away
         os.utime(where, ns=(node.atime_ns, node.mtime_ns), follow_symlinks=follow)
+
+
+def _open_there(where: bytes) -> int | None:
+    """Open a file that is there; None: it is closed to its owner and has other names."""
+    try:
+        return os.open(where, _WRITE)
+    except PermissionError:
+        status = os.lstat(where)
+        if not stat.S_ISREG(status.st_mode):
+            raise
+    if status.st_nlink > 1:
+        return None
+    os.chmod(where, stat.S_IMODE(status.st_mode) | _PRIVATE)
+    return os.open(where, _WRITE)
+
+
+def _device(where: bytes) -> int:
+    return os.lstat(where).st_dev
+
+
+def _require_unmounted(where: bytes) -> None:
+    """Raise where a directory is, or has below it, another file system."""
+    device = _device(os.path.dirname(where))
+    for directory, _, _ in os.walk(where):
+        if _device(directory) != device:
+            raise OSError(errno.EBUSY, "something is mounted in it")
 
 
 def _require(where: bytes, is_kind: Callable[[int], bool]) -> None:

@@ -16,13 +16,14 @@ from kbackup.repository._entries import (
     SnapshotPath,
     find_node,
     normal_path,
+    require_size,
     shown_path,
     walk_tree,
 )
 from kbackup.repository._ids import BlobID
 from kbackup.repository._nodes import Node, NodeType
 from kbackup.repository._opened import OpenedRepository
-from kbackup.repository._tar_writer import TarWriter, require_size
+from kbackup.repository._tar_writer import TarWriter
 from kbackup.repository._zip_writer import ZipWriter
 
 _WRITERS: Mapping[str, Callable[[BinaryIO], TarWriter | ZipWriter]] = {

@@ -12,7 +12,7 @@ import posixpath
 from collections.abc import Iterator
 from typing import NamedTuple, TypeAlias
 
-from kbackup.errors import PathNotFoundError
+from kbackup.errors import IntegrityError, PathNotFoundError
 from kbackup.repository._ids import BlobID
 from kbackup.repository._nodes import Node, NodeType
 from kbackup.repository._opened import OpenedRepository
@@ -116,6 +116,13 @@ def find_directory(
 def shown_path(path: bytes) -> str:
     """Return a path as messages name it."""
     return "/" + path.decode(errors="backslashreplace")
+
+
+def require_size(entry: Entry, size: int) -> None:
+    """Raise `IntegrityError` where a content is longer or shorter than its node says."""
+    if size != entry.node.size:
+        reason = f"its blobs have {size} bytes instead of {entry.node.size}"
+        raise IntegrityError(f"file {shown_path(entry.path)}", reason)
 
 
 def _child(

@@ -182,7 +182,13 @@ def _in_turn(backend: Backend, hint: KeyID | None) -> Iterator[KeyID]:
 
 
 def list_keys(backend: Backend) -> Iterator[KeyInfo]:
-    """Yield what each key file tells without a password; raises as `load_key`."""
+    """Yield what each key file tells without a password.
+
+    Raises:
+        IntegrityError: One is damaged.
+        UnsupportedFormatError: To try a password with one is done in a way that is not
+            known here, or would take minutes.
+    """
     for name, _ in sorted(backend.list(FileType.KEY)):
         written = _load(backend, KeyID(name))
         yield KeyInfo(

@@ -122,7 +122,8 @@ class Lock:
         self._documents, self._name, self._exclusive = documents, name, exclusive
         self._now, self._renewed, self._sleep = now, now(), sleep
         self._settles_at = time.monotonic() + _SETTLES.total_seconds()
-        self._is_confirmed = False
+        self._is_confirmed = self._is_lost = False
+        self._looks: list[Callable[[], None]] = []
         self._confirming = threading.Lock()
         self._every = renew_every.total_seconds()
         self._ended = threading.Event()
@@ -131,6 +132,15 @@ class Lock:
             target=self._keep, name="kbackup-repository-lock", daemon=True
         )
         thread.start()
+
+    def look_when_confirmed(self, look: Callable[[], None]) -> None:
+        """Have something looked at as soon as nobody who excludes this one can come.
+
+        Args:
+            look: Raises where what was read before that does not hold any more, as
+                somebody may have ended just then. Not called where the lock is confirmed.
+        """
+        self._looks.append(look)
 
     def confirm(self) -> None:
         """Look once more whether somebody came at the same time; until then, only read.
@@ -152,34 +162,50 @@ class Lock:
             _require_alone(
                 self._documents, exclusive=self._exclusive, now=self._now(), own=own
             )
+            for look in self._looks:
+                look()
             self._is_confirmed = True
 
     def check(self) -> None:
         """Raise where the lock could not be renewed for so long that others pass it.
 
-        To be called before anything is removed or made visible; see also `confirm`.
+        Or where somebody removed it, and may have removed more since then. To be called
+        before anything is removed or made visible; see also `confirm`.
 
         Raises:
             RepositoryLockedError: It is lost.
         """
         self.confirm()
-        if self._now() - self._renewed > _LOST_AFTER:
-            raise RepositoryLockedError(
-                self._documents.backend.location,
-                "the own lock could not be renewed and is lost",
-            )
+        with self._changing:
+            reason = self._reason_lost()
+        if reason:
+            raise RepositoryLockedError(self._documents.backend.location, reason)
+
+    def is_held(self) -> bool:
+        """Tell whether it kept others off all the time, as far as that can be told."""
+        try:
+            with self._changing:
+                return not self._reason_lost()
+        except KBackupError:
+            return False
 
     def renew(self) -> None:
-        """Write it anew with the time that it is now, and remove the old one."""
+        """Write it anew with the time that it is now, and remove the old one.
+
+        Where the old one is gone by then somebody took it for stale: what they removed
+        after that, this one did not keep. Whoever removes it later finds the new one.
+        """
         with self._changing:
-            if self._ended.is_set():
+            if self._ended.is_set() or self._is_lost:
                 return
-            moment = self._now()
-            old, self._name = (
-                self._name,
-                _save(self._documents, moment, self._exclusive),
-            )
-            self._renewed = moment
+            moment, old = self._now(), self._name
+            new = _save(self._documents, moment, self._exclusive)
+            try:
+                self._is_lost = not self._is_there(old)
+            except BaseException:
+                self._remove(new)
+                raise
+            self._name, self._renewed = new, moment
             self._remove(old)
 
     def release(self) -> None:
@@ -194,6 +220,17 @@ class Lock:
         while not self._ended.wait(self._every):
             with suppress(KBackupError):  # the next time; `check` tells when it is late
                 self.renew()
+
+    def _reason_lost(self) -> str:
+        """Why it keeps nobody off any more; empty: it does."""
+        if self._now() - self._renewed > _LOST_AFTER:
+            return "the own lock could not be renewed and is lost"
+        if not self._is_lost:
+            self._is_lost = not self._is_there(self._name)
+        return "somebody removed the own lock" if self._is_lost else ""
+
+    def _is_there(self, name: LockID) -> bool:
+        return self._documents.backend.exists(File(FileType.LOCK, name))
 
     def _remove(self, name: LockID) -> None:
         self._documents.backend.remove(File(FileType.LOCK, name))

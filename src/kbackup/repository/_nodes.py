@@ -107,6 +107,14 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
         return to_posix_mode(self.mode)
 
     @property
+    def shared_inode(self) -> tuple[int, int] | None:
+        """Device and inode of what has several names, and the same ones by each of them.
+
+        None: it has one name, or nobody knows its inode, and so its other names.
+        """
+        return (self.device_id, self.inode) if self.links > 1 and self.inode else None
+
+    @property
     def blobs(self) -> list[BlobID]:
         """The data blobs of a file, in their order."""
         return [BlobID(bytes.fromhex(each)) for each in self.content or ()]

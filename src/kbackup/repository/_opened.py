@@ -18,6 +18,7 @@ from kbackup.errors import (
     IntegrityError,
     ObjectNotFoundError,
     PackCorruptError,
+    RepositoryLockedError,
     StoreError,
 )
 from kbackup.repository._backend import Backend, File, FileType
@@ -90,6 +91,17 @@ class OpenedRepository:
                     self._index.add(pack)
                 self._loaded.add(name)
         return len(names)
+
+    def require_loaded(self, names: frozenset[bytes]) -> None:
+        """Raise where an index file is gone that was loaded before a lock was confirmed.
+
+        Raises:
+            RepositoryLockedError: Somebody removed packs meanwhile, or may have.
+        """
+        if not names <= {name for name, _ in self.backend.list(FileType.INDEX)}:
+            raise RepositoryLockedError(
+                self.backend.location, "somebody pruned it while its index was read"
+            )
 
     def index_files(self) -> Iterator[tuple[IndexID, tuple[IndexedPack, ...]]]:
         """Load again every index file that `refresh_index` loaded; yield what it tells.

@@ -16,6 +16,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 
 from kbackup._kits.workers import WorkerPool
+from kbackup.errors import KBackupError
 from kbackup.repository._backend import Backend, File, FileType, Spool
 from kbackup.repository._blobs import SealedBlob
 from kbackup.repository._crypto import SecretKey
@@ -145,17 +146,23 @@ class Packer:
             self._held[kind].update(name for name, _ in blobs)
 
     def flush(self, *, confirm: Callable[[], None] = _nothing) -> None:
-        """Make everything durable that was added so far: packs, then the index."""
+        """Make everything durable that was added so far: packs, then the index.
+
+        Args:
+            confirm: As `add` has it; also called before the index is written, as packs
+                that it names may have been removed once a lock was lost.
+        """
         with self._alone():
             for packs in self._open.values():
                 while packs:
                     confirm()
-                    self._begin_to_save(packs.popleft())
+                    self._begin_to_save(packs.popleft(), confirm)
         with self._lock:
             last = list(self._saving)
         for future in last:
             future.exception()  # waits; `_failure` says what it was
         self._require_sound()
+        confirm()
         self._save_index()
         self._require_sound()
 
@@ -195,7 +202,7 @@ class Packer:
                 packs.append(pack)  # for those who may still write
                 raise
             if pack.is_full:
-                self._begin_to_save(pack)
+                self._begin_to_save(pack, confirm)
             else:
                 packs.append(pack)
         finally:
@@ -219,9 +226,9 @@ class Packer:
 
     # --- packs on their way -------------------------------------------------------------
 
-    def _begin_to_save(self, pack: _OpenPack) -> None:
+    def _begin_to_save(self, pack: _OpenPack, confirm: Callable[[], None]) -> None:
         self._await_savers(_SAVERS)
-        future = self._savers.submit(self._save, pack)
+        future = self._savers.submit(self._save, pack, confirm)
         with self._lock:
             self._saving.append(future)
 
@@ -236,7 +243,7 @@ class Packer:
                 first = self._saving[0]
             first.exception()
 
-    def _save(self, pack: _OpenPack) -> None:
+    def _save(self, pack: _OpenPack, confirm: Callable[[], None]) -> None:
         try:
             indexed = pack.save(self._backend, self._key)
             with self._lock:
@@ -244,13 +251,21 @@ class Packer:
                 waiting = sum(len(each.blobs) for each in self._saved)
             now = time.monotonic()
             if waiting >= MOST_BLOBS or now - self._indexed_at > _INDEX_EVERY:
-                self._save_index()
+                self._save_index_if(confirm)
             if now - self._looked_at > _LOOK_EVERY:
                 self._looked_at = now
                 self._look()
         except BaseException as exc:
             self._fail(exc)
             raise
+
+    def _save_index_if(self, confirm: Callable[[], None]) -> None:
+        """Write what is in no index yet, or leave that to those who may still write."""
+        try:
+            confirm()
+        except KBackupError:
+            return  # the run that this is of is told so when it goes on
+        self._save_index()
 
     def _save_index(self) -> None:
         """Write what is in no index yet; whoever comes meanwhile waits for that."""

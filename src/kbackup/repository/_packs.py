@@ -60,11 +60,12 @@ def encode_header(key: SecretKey, blobs: Iterable[PackedBlob]) -> bytes:
     return bytes(sealed) + _LENGTH.pack(len(sealed))
 
 
-def header_size(blobs: Iterable[PackedBlob]) -> int:
-    """Return how many bytes `encode_header` makes of these."""
+def size_of_pack(blobs: Iterable[PackedBlob]) -> int:
+    """Return how many bytes a pack of these has, its header included."""
     size = SEAL_OVERHEAD + _LENGTH.size
     for blob in blobs:
-        size += _PACKED_ENTRY.size if blob.plain_size else _PLAIN_ENTRY.size
+        entry = _PACKED_ENTRY if blob.plain_size else _PLAIN_ENTRY
+        size += blob.length + entry.size
     return size
 
 

@@ -104,7 +104,7 @@ def carry_out(
         StoreError: The backend failed; what is there stays whole.
     """
     if plan.rewrite:
-        _move(plan, repository, told)
+        _move(plan, repository, check, told)
     check()
     old = _rewrite_index(plan, repository)
     _require_named(plan, repository, old)
@@ -134,7 +134,12 @@ def _require_known(repository: OpenedRepository, needed: Reachable) -> None:
 # --- moving -------------------------------------------------------------------------
 
 
-def _move(plan: PrunePlan, repository: OpenedRepository, told: Told) -> None:
+def _move(
+    plan: PrunePlan,
+    repository: OpenedRepository,
+    check: Callable[[], None],
+    told: Told,
+) -> None:
     """Write what is used of some packs to new ones, as it is sealed, once it was checked."""
     packer = Packer(repository.documents, repository.key)
     total, done = plan.repacked.bytes, 0
@@ -142,14 +147,15 @@ def _move(plan: PrunePlan, repository: OpenedRepository, told: Told) -> None:
     def deliver(need: Need, _: Bytes, sealed: Sealed) -> None:
         nonlocal done
         kind = need.users[0]
-        packer.add(kind, [(need.id, SealedBlob(sealed, need.place.plain_size))])
+        blob = SealedBlob(sealed, need.place.plain_size)
+        packer.add(kind, [(need.id, blob)], confirm=check)
         done += need.place.length
         told(Progress("repack", done, total))
 
     try:
         needs = _used_of(repository, plan)
         Bringer(repository, deliver, _refuse).run(needs)
-        packer.flush()
+        packer.flush(confirm=check)
     finally:
         packer.close()
 

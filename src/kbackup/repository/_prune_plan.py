@@ -14,15 +14,15 @@ from typing import Self
 
 import attrs
 
+from kbackup._kits.sizes import parse_size
 from kbackup._kits.words import first_few
 from kbackup.errors import IntegrityError, InvalidSpecError
 from kbackup.repository._ids import BlobType, PackID, short
 from kbackup.repository._index import Index, IndexedPack
-from kbackup.repository._packs import PACK_SIZE, header_size
+from kbackup.repository._packs import PACK_SIZE, size_of_pack
 from kbackup.repository._reachable import Reachable
 
-_LIMIT = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>%|[kKmMgGtT]?)")
-_UNITS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+_PERCENT = re.compile(r"([0-9]+(?:\.[0-9]+)?)%")
 _UNLIMITED = "unlimited"
 _ALL = 100  # percent
 _SMALL = PACK_SIZE * 4 // 5  # bytes: a pack of fewer is a small one, as in restic
@@ -47,17 +47,17 @@ class UnusedLimit:
         Raises:
             InvalidSpecError: It is none of these.
         """
-        if text.strip() == _UNLIMITED:
+        body = text.strip()
+        if body == _UNLIMITED:
             return cls(None)
-        found = _LIMIT.fullmatch(text.strip())
-        if found is None or (found["unit"] == "%" and float(found["number"]) > _ALL):
-            raise InvalidSpecError(
-                [f"{text[:80]!r} is no limit: such as 5%, 500M, 0 or unlimited"]
-            )
-        if found["unit"] == "%":
-            return cls(float(found["number"]))
-        factor = 1024 ** _UNITS[found["unit"].lower()]
-        return cls(None, int(float(found["number"]) * factor))
+        if share := _PERCENT.fullmatch(body):
+            if float(share[1]) <= _ALL:
+                return cls(float(share[1]))
+        elif (size := parse_size(body)) is not None:
+            return cls(None, size)
+        raise InvalidSpecError(
+            [f"{text[:80]!r} is no limit: such as 5%, 500M, 0 or unlimited"]
+        )
 
     def bytes_of(self, used: int) -> float:
         """Return how many unused bytes may stay beside so many that are used."""
@@ -235,9 +235,8 @@ def _weighed(
 ) -> _Pack:
     """Tell used from unused; of a blob that lies in several places one copy is used."""
     weighed = _Pack(pack.id, sizes.get(pack.id, 0))
-    whole = header_size(pack.blobs)
+    whole = size_of_pack(pack.blobs)
     for blob in pack.blobs:
-        whole += blob.length
         weighed.kinds.add(blob.type)
         if needed.has(blob.type, blob.id) and index.keeps(pack.id, blob):
             weighed.used_blobs += 1

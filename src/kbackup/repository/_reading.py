@@ -229,7 +229,7 @@ class Reading(Access):
         Raises:
             SnapshotNotFoundError: There is none of that name.
             PathNotFoundError: It has no such directory.
-            IntegrityError: A tree is damaged.
+            IntegrityError: The tree that it begins with is damaged.
             OSError: The directory cannot be made.
         """
         with self._locking() as lock:

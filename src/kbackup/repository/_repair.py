@@ -18,7 +18,7 @@ from kbackup.repository._ids import IndexID, PackID
 from kbackup.repository._index import IndexedPack, load_index, save_index
 from kbackup.repository._opened import OpenedRepository
 from kbackup.repository._pack_reading import read_entries
-from kbackup.repository._packs import header_size
+from kbackup.repository._packs import size_of_pack
 from kbackup.repository._progress import Progress, Told, untold
 
 _READERS = 4  # threads that wait for the backend
@@ -56,7 +56,7 @@ def repair_index(
     Args:
         repository: Whose.
         read_all: Read the header of each pack, also of those that an old index names.
-        check: Raises where the lock is lost; asked before anything is removed.
+        check: Raises where the lock is lost; asked before anything is written or removed.
         told: Told how many packs were read.
 
     Raises:
@@ -72,6 +72,7 @@ def repair_index(
     packs = known | read
     repaired.packs = len(packs)
     repaired.added = sum(known.get(name) != pack for name, pack in read.items())
+    check()
     new = save_index(repository.documents, packs.values())
     check()
     for name in set(old) - set(new):
@@ -98,12 +99,10 @@ def _believed(
             repaired.damaged[name] = str(exc)
     repaired.gone = len(told.keys() - sizes.keys())
     return {
-        name: pack for name, pack in told.items() if sizes.get(name) == _size_of(pack)
+        name: pack
+        for name, pack in told.items()
+        if sizes.get(name) == size_of_pack(pack.blobs)
     }
-
-
-def _size_of(pack: IndexedPack) -> int:
-    return header_size(pack.blobs) + sum(blob.length for blob in pack.blobs)
 
 
 def _read(

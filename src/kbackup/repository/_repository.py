@@ -15,11 +15,12 @@ from typing import Self, TypeAlias
 from kbackup._kits.workers import CancelToken
 from kbackup.errors import (
     InvalidSpecError,
+    ObjectExistsError,
     ObjectNotFoundError,
     RepositoryExistsError,
     RepositoryNotFoundError,
 )
-from kbackup.repository._backend import CONFIG, Backend, FileType
+from kbackup.repository._backend import CONFIG, Backend, File, FileType
 from kbackup.repository._blobs import BlobCodec
 from kbackup.repository._compression import Compression
 from kbackup.repository._config import load_config, new_config, save_config
@@ -84,8 +85,13 @@ class Repository(Reading, Upkeep, Keyring):
                 "the config was lost, bring it back: without it nothing opens",
             )
         key = SecretKey.random()
-        save_key(backend, key, password, key_parameters or calibrated())
-        save_config(Documents(backend, key, version), config)
+        name = save_key(backend, key, password, key_parameters or calibrated())
+        try:
+            save_config(Documents(backend, key, version), config)
+        except ObjectExistsError as exc:
+            # Somebody was a moment earlier; by this key their config does not open.
+            backend.remove(File(FileType.KEY, name))
+            raise RepositoryExistsError(backend.location) from exc
         return cls.open(backend, password, compression=compression)
 
     @classmethod
@@ -193,6 +199,8 @@ class Repository(Reading, Upkeep, Keyring):
         with self._locking() as lock:
             known = [] if asked.read_all else self._readable_snapshots()
             self._opened.refresh_index()
+            loaded = self._opened.loaded
+            lock.look_when_confirmed(lambda: self._opened.require_loaded(loaded))
             return save_source(
                 self._opened,
                 source,

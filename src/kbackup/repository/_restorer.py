@@ -1,6 +1,6 @@
-"""A tree into a target: directories first, then what is in files, pack by pack.
+"""A tree into a target: a few thousand files at a time, what is in them pack by pack.
 
-However many files need a blob, it is read once, and checked before a byte of it is
+However many of these need a blob, it is read once, and checked before a byte of it is
 written. Owner and times of a directory come last, as its files change them. Called by the
 facade, under a shared lock.
 """
@@ -14,15 +14,17 @@ from typing import TypeAlias
 
 import attrs
 
-from kbackup.errors import IntegrityError
+from kbackup.errors import IntegrityError, StoreError
 from kbackup.repository._bringing import Bringer, Need, Sealed
-from kbackup.repository._ids import BlobID, BlobType, Bytes
+from kbackup.repository._ids import BlobID, BlobType, Bytes, hash_of
 from kbackup.repository._nodes import Node, NodeType
 from kbackup.repository._opened import OpenedRepository
 from kbackup.repository._patterns import Patterns
 from kbackup.repository._progress import Progress, Told, untold
 from kbackup.repository._targets import Piece, Target
 from kbackup.repository._trees import load_tree
+
+_MOST_NEEDS = 4096  # blobs; one file may need more
 
 _Paths: TypeAlias = list[bytes]
 
@@ -69,7 +71,8 @@ class Selection:
         exclude: Not what matches, nor what lies in it.
         delete: Whether what the tree has not is removed from the target, as far as these
             two mean it; as a set, only these paths, such as `Repository.extraneous` told
-            before. Done last, and not where anything went wrong.
+            before. Done last, and not where anything went wrong. Of a mounted file
+            system nothing is, unless the snapshot has something that lies in there.
     """
 
     include: Patterns | None = None
@@ -182,7 +185,7 @@ class Restorer:
         self._selection = selection
         self._others: list[bytes] = []
         self._needs: dict[BlobID, Need] = {}
-        self._links: dict[tuple[int, int], bytes] = {}
+        self._links: dict[tuple[int, int, bytes], bytes] = {}
         self._second_names: list[tuple[bytes, bytes]] = []
         self._directories: list[tuple[bytes, Node]] = []
         self._total = 0
@@ -193,8 +196,8 @@ class Restorer:
         """Restore everything in *tree*.
 
         Raises:
-            IntegrityError: A tree is damaged or missing. Of damaged files only those
-                are named as problems that need what is damaged.
+            IntegrityError: The root is damaged or missing. Of what else is damaged those
+                files and directories are named as problems that need it.
             StoreError: The backend failed.
             Cancelled: Somebody stopped it; what is there by then is found next time.
         """
@@ -211,31 +214,60 @@ class Restorer:
     # --- what there is ------------------------------------------------------------------
 
     def _walk(self, tree: BlobID) -> None:
-        """Make all directories, and note what files lack."""
+        """Make all directories, and note what files lack; bring it by and by.
+
+        What a few thousand files lack is brought together: their packs are those that
+        were filled together, and more would only take memory.
+        """
         waiting = [(_Directory(b"", None, None), tree)]
         while waiting:
             self._repository.cancel.check()
             above, tree = waiting.pop()
-            nodes = load_tree(self._repository, tree)
-            if self._selection.delete:
+            nodes = self._nodes(above, tree)
+            if self._selection.delete and not self.done.problems:
                 self._look_for_others(above, nodes)
             for node in nodes:
-                path = _joined(above.path, node.name)
-                is_meant = self._selection.has(path)
-                if is_meant and not self._is_there(above):
-                    continue
-                if node.type == NodeType.DIRECTORY:
-                    directory = _Directory(path, node, above)
-                    if is_meant:
-                        is_walked = self._is_there(directory)
-                    else:
-                        is_walked = self._selection.may_have_below(path)
-                    if is_walked:
-                        waiting.append((directory, node.tree))
-                elif is_meant and node.type == NodeType.FILE:
-                    self._begin(path, node)
-                elif is_meant:
-                    self._try(path, partial(self._target.make, path, node))
+                if len(self._needs) >= _MOST_NEEDS:
+                    self._bring()
+                directory = self._take(above, node)
+                if directory is not None:
+                    waiting.append((directory, node.tree))
+
+    def _take(self, above: _Directory, node: Node) -> _Directory | None:
+        """Make what is meant, or begin it; return a directory that is to be walked."""
+        path = _joined(above.path, node.name)
+        is_meant = self._selection.has(path)
+        if is_meant and not self._is_there(above):
+            return None
+        if node.type == NodeType.DIRECTORY:
+            directory = _Directory(path, node, above)
+            if is_meant:
+                is_walked = self._is_there(directory)
+            else:
+                is_walked = self._selection.may_have_below(path)
+            return directory if is_walked else None
+        if is_meant and node.type == NodeType.FILE:
+            self._begin(path, node)
+        elif is_meant:
+            self._try(path, partial(self._target.make, path, node))
+        return None
+
+    def _nodes(self, directory: _Directory, tree: BlobID) -> Sequence[Node]:
+        """What lies in a directory; where its tree is damaged, that is its problem.
+
+        Without the root nothing can be restored, and that is raised.
+        """
+        try:
+            return load_tree(self._repository, tree)
+        except IntegrityError as exc:
+            if directory.node is None:
+                raise
+            self._fail(directory.path, str(exc))
+        except StoreError as exc:
+            if directory.node is None or exc.retryable:
+                raise
+            self._fail(directory.path, str(exc))
+        return ()
 
     def _is_there(self, directory: _Directory) -> bool:
         """Make a directory, and those that it lies in, unless that was done."""
@@ -279,8 +311,11 @@ class Restorer:
 
     def _begin(self, path: bytes, node: Node) -> None:
         """Note what a file lacks; another name of a file is made at the end."""
-        if node.links > 1 and node.inode:  # without one nobody knows whose name it is
-            first = self._links.setdefault((node.device_id, node.inode), path)
+        if shared := node.shared_inode:
+            # Some systems give one inode to several files, and some files change between
+            # their names: what is told apart by its content is another file.
+            inode = *shared, hash_of(b"".join(node.blobs))
+            first = self._links.setdefault(inode, path)
             if first != path:
                 self._second_names.append((path, first))
                 return

@@ -98,9 +98,9 @@ def save_source(
     draft = _draft(source, asked, begun)
     older = None if asked.read_all else _older(known, asked.parent, draft)
     tree = None if older is None else older.tree
-    with packers.packer() as packer:
+    with packers.packer(lock) as packer:
         archived = Archiver(
-            repository, packer, confirm=lock.confirm, parent=tree, told=told
+            repository, packer, confirm=lock.check, parent=tree, told=told
         ).run(source)
         snapshot = _with_content(draft, archived, older, begun)
         lock.check()

@@ -95,11 +95,10 @@ def _count_files(
         stats.files += 1
         if node.type != NodeType.FILE:
             continue
-        if node.links > 1 and node.inode:
-            key = (node.device_id, node.inode)
-            if key in linked:
+        if inode := node.shared_inode:
+            if inode in linked:
                 continue
-            linked.add(key)
+            linked.add(inode)
         stats.size += node.size
 
 

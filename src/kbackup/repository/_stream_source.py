@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Sequence
-from typing import Protocol
 
 from kbackup.errors import InvalidConfigError
+from kbackup.repository._chunker import Reader
 from kbackup.repository._nodes import Node, NodeType, quote, to_go_mode
 from kbackup.repository._sources import Found, Item
 from kbackup.repository._times import format_nanoseconds
@@ -19,10 +19,6 @@ from kbackup.repository._users import group_name, user_name
 
 _FILE, _DIRECTORY = 0o100644, 0o040755  # as restic has them
 _UNKNOWN = 1 << 62  # larger than any that the parent has, so that it is read
-
-
-class _Stream(Protocol):
-    def readinto(self, buffer: memoryview, /) -> int | None: ...
 
 
 class StreamSource:
@@ -36,9 +32,9 @@ class StreamSource:
         InvalidConfigError: The path names no file.
     """
 
-    def __init__(self, stream: _Stream, path: str = "stdin") -> None:
+    def __init__(self, stream: Reader, path: str = "stdin") -> None:
         clean = os.path.normpath(f"/{path}").lstrip("/")
-        if not clean or path.endswith("/"):
+        if not clean or path.endswith("/") or "\0" in clean:
             raise InvalidConfigError(f"{path!r} is no name for a file")
         self.paths: Sequence[str] = (f"/{clean}",)
         self.excludes: Sequence[str] = ()
@@ -59,7 +55,7 @@ class StreamSource:
 class _Opened:
     """The stream while it is read."""
 
-    def __init__(self, stream: _Stream) -> None:
+    def __init__(self, stream: Reader) -> None:
         self._stream = stream
 
     def readinto(self, buffer: memoryview, /) -> int | None:

@@ -12,13 +12,12 @@ from typing import Self
 
 import attrs
 
+from kbackup._kits.sizes import parse_size
 from kbackup.errors import InvalidSpecError
 from kbackup.repository._ids import PackID
 
 _PART = re.compile(r"(?P<part>\d{1,3})/(?P<parts>\d{1,3})")
 _PERCENT = re.compile(r"(?P<percent>\d{1,3}(?:\.\d+)?)%")
-_SIZE = re.compile(r"(?P<number>\d{1,15}(?:\.\d+)?)(?P<unit>[kKmMgGtT]?)")
-_UNITS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 _MOST_PARTS, _ALL = 256, 100
 
 
@@ -52,10 +51,8 @@ class Subset:
         elif found := _PERCENT.fullmatch(text):
             if 0 < float(found["percent"]) <= _ALL:
                 return cls(percent=float(found["percent"]))
-        elif found := _SIZE.fullmatch(text):
-            size = float(found["number"]) * 1024 ** _UNITS[found["unit"].lower()]
-            if size >= 1:
-                return cls(bytes=int(size))
+        elif size := parse_size(text):
+            return cls(bytes=size)
         raise InvalidSpecError(
             [f"{text[:80]!r} is no part of a repository: such as 2/5, 10% or 500M"]
         )

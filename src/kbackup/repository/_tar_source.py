@@ -125,28 +125,25 @@ class TarSource:
         self, archive: tarfile.TarFile, info: tarfile.TarInfo, path: bytes
     ) -> Iterator[Found]:
         """Yield what one member is; raise `ValueError` where it cannot be saved."""
-        other = self._other(info) if info.islnk() else None
-        if other == path:
+        meant = self._other(info) if info.islnk() else _node(info, path)
+        if meant == path:
             return  # its own name once more
-        node = None if other is not None else _node(info, path)
         yield from self._make_above(info, path)
         is_directory = info.isdir()
         if path in self._directories and not is_directory:
             raise ValueError("a directory is in its place")
         if path in self._others:
             yield from self._forget(path)
-        if other is not None:
-            self._first[path] = other
-            self._links.setdefault(other, []).append(path)
-            self._others.add(path)
-            return
         (self._directories if is_directory else self._others).add(path)
-        if node is not None:
-            is_file = node.type == NodeType.FILE
-            opener = partial(_Member, archive, info) if is_file else None
-            yield Item(path, node, opener)
-            for reason in _lost_lists(info):
-                yield Unreadable(path, reason)
+        if isinstance(meant, bytes):
+            self._first[path] = meant
+            self._links.setdefault(meant, []).append(path)
+            return
+        is_file = meant.type == NodeType.FILE
+        opener = partial(_Member, archive, info) if is_file else None
+        yield Item(path, meant, opener)
+        for reason in _lost_lists(info):
+            yield Unreadable(path, reason)
 
     def _make_above(self, info: tarfile.TarInfo, path: bytes) -> Iterator[Found]:
         """Yield the directories that something lies in and that did not come yet."""

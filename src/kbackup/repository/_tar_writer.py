@@ -15,9 +15,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import BinaryIO
 
-from kbackup.errors import IntegrityError
 from kbackup.repository._acl import RECORDS, acl_text
-from kbackup.repository._entries import Entry, shown_path
+from kbackup.repository._entries import Entry, require_size
 from kbackup.repository._ids import Bytes
 from kbackup.repository._nodes import ExtendedAttribute, Node, NodeType
 
@@ -79,9 +78,9 @@ class TarWriter:
     def _first_name(self, entry: Entry) -> bytes | None:
         """The name in the archive that a file has already, if it is the same file still."""
         node = entry.node
-        if node.type != NodeType.FILE or node.links < 2 or not node.inode:  # noqa: PLR2004
+        number = node.shared_inode if node.type == NodeType.FILE else None
+        if number is None:
             return None
-        number = node.device_id, node.inode
         name, content = self._first.setdefault(number, (entry.path, node.content))
         return name if name != entry.path and content == node.content else None
 
@@ -91,13 +90,6 @@ class TarWriter:
 
     def _pad(self, block: int) -> None:
         self._write(bytes(-self._written % block))
-
-
-def require_size(entry: Entry, size: int) -> None:
-    """Raise `IntegrityError` where a content is longer or shorter than its node says."""
-    if size != entry.node.size:
-        reason = f"its blobs have {size} bytes instead of {entry.node.size}"
-        raise IntegrityError(f"file {shown_path(entry.path)}", reason)
 
 
 def text_of(name: bytes) -> str:

@@ -24,6 +24,7 @@ class _Tree(msgspec.Struct):
 
 _decode = msgspec.json.Decoder(_Tree).decode
 _encode = msgspec.json.Encoder().encode
+_DOTS = {b".", b".."}
 _PLACE = "kbackup-linktarget-that-is-no-text"
 
 
@@ -77,10 +78,15 @@ def decode_tree(data: Bytes, what: str) -> list[Node]:
     return nodes
 
 
+def is_name(name: bytes) -> bool:
+    """Whether something in a directory can have a name; no tree with another is read."""
+    return bool(name) and name not in _DOTS and b"/" not in name and b"\0" not in name
+
+
 def _checked(node: Node) -> bytes:
     """Return the name of a node that can be; raise `ValueError` of others."""
     name = node.name
-    if not name or name in {b".", b".."} or b"/" in name or b"\0" in name:
+    if not is_name(name):
         raise ValueError(f"{_shown(name)} is no name")
     if min(node.mode, node.size, node.inode, node.links, node.uid, node.gid) < 0:
         raise ValueError(f"{_shown(name)} has a number below zero")

@@ -14,10 +14,9 @@ import zipfile
 from collections.abc import Iterator
 from typing import BinaryIO, cast
 
-from kbackup.repository._entries import Entry
+from kbackup.repository._entries import Entry, require_size
 from kbackup.repository._ids import Bytes
 from kbackup.repository._nodes import NodeType
-from kbackup.repository._tar_writer import require_size
 
 _UNIX = 3
 _SECOND = 1_000_000_000

@@ -127,3 +127,20 @@ def test_a_bomb_is_not_inflated():
 def test_nothing_is_inflated_to_nothing():
     """A frame may hold nothing at all."""
     assert Zstd().inflate(zstandard.ZstdCompressor().compress(b""), 10, "it") == b""
+
+
+def test_one_frame_of_many_that_is_damaged():
+    """It is told which; the others are inflated."""
+    plains = [TEXT, TEXT[::-1], TEXT * 2]
+    frames = [Zstd().compress(plain) for plain in plains]
+    frames[1] = frames[1][:-1]
+    named = [
+        (f"blob {number}", frame, len(plain))
+        for number, (frame, plain) in enumerate(zip(frames, plains, strict=True))
+    ]
+
+    first, second, third = Zstd().inflate_all(named)
+
+    assert (first, third) == (plains[0], plains[2])
+    assert isinstance(second, IntegrityError)
+    assert second.thing == "blob 1"

@@ -4,9 +4,16 @@ import os
 import random
 from datetime import timedelta
 
+import attrs
 import pytest
+from msgspec.structs import replace
 
-from kbackup.errors import InvalidSpecError, PackCorruptError, StoreUnavailableError
+from kbackup.errors import (
+    InvalidSpecError,
+    PackCorruptError,
+    StoreAccessError,
+    StoreUnavailableError,
+)
 from kbackup.repository import (
     DirectorySource,
     FileType,
@@ -15,10 +22,13 @@ from kbackup.repository import (
     ScryptParameters,
 )
 from kbackup.repository._backend import File
-from kbackup.repository._ids import BlobType, PackID
+from kbackup.repository._ids import BlobID, BlobType, PackID, hash_of
 from kbackup.repository._index import load_index, save_index
+from kbackup.repository._pack_reading import find_faults
+from kbackup.repository._packer import Packer
+from kbackup.repository._snapshots import save_snapshot
 from kbackup.repository._subset import Subset
-from kbackup.repository._trees import load_tree
+from kbackup.repository._trees import encode_tree, load_tree
 
 CHEAP = ScryptParameters(n=2, r=1, p=1)
 PASSWORD = "geheim"
@@ -98,6 +108,22 @@ def test_a_whole_repository_has_nothing_wrong(repository, backend):
     assert result.unused_blobs == 0
     assert result.bytes_read == sum(packs.values())
     assert backend.files == before
+
+
+def test_a_blob_that_is_in_a_pack_twice_harms_nobody(repository):
+    """Two runs of a process may save one at the same time; pruning leaves one of them."""
+    opened = repository._opened
+    packer, name = Packer(opened.documents, opened.key), BlobID(hash_of(b"twice"))
+    for _ in range(2):
+        sealed = opened.codec.seal(BlobType.DATA, b"twice")
+        packer.add(BlobType.DATA, [(name, sealed)])
+    packer.flush()
+    packer.close()
+
+    result = repository.check(read_data=True)
+
+    assert result.errors == []
+    assert "1 blob: there more than once" in "".join(map(str, result.hints))
 
 
 @pytest.mark.parametrize("kind", [FileType.SNAPSHOT, FileType.INDEX])
@@ -371,3 +397,83 @@ def test_a_pack_that_ends_too_early_is_damage(repository, backend, tmp_path):
 
     with pytest.raises(PackCorruptError, match="ends before that"):
         repository.restore("latest", tmp_path / "target")
+
+
+# --- backends that fail -----------------------------------------------------------------
+
+
+def refuse(backend, monkeypatch, kind, error):
+    """Let no file of a kind be read."""
+    load = backend.load
+
+    def refused(file, *part):
+        if file.type is kind:
+            raise error
+        return load(file, *part)
+
+    monkeypatch.setattr(backend, "load", refused)
+
+
+@pytest.mark.parametrize("kind", [FileType.SNAPSHOT, FileType.INDEX, FileType.PACK])
+def test_what_nobody_may_read_is_a_finding(repository, backend, monkeypatch, kind):
+    """It is named, with what the store said."""
+    file = next(File(kind, name) for name, _ in backend.list(kind))
+    refuse(backend, monkeypatch, kind, StoreAccessError(file.key, "permission denied"))
+
+    result = repository.check(read_data=True)
+
+    assert f"{file}: " in said(result)
+    assert "permission denied" in said(result)
+
+
+@pytest.mark.parametrize("kind", [FileType.SNAPSHOT, FileType.INDEX, FileType.PACK])
+def test_a_store_that_is_away_is_no_finding(repository, backend, monkeypatch, kind):
+    """It says nothing of the repository."""
+    refuse(backend, monkeypatch, kind, StoreUnavailableError("it", "away"))
+
+    with pytest.raises(StoreUnavailableError):
+        repository.check(read_data=True)
+
+
+def test_a_pack_that_goes_while_it_is_checked(repository, backend):
+    """It is a fault as any other."""
+    repository._opened.refresh_index()
+    pack = pack_of(repository, BlobType.DATA)
+    backend.remove(File(FileType.PACK, pack.id))
+
+    assert find_faults(repository._opened, pack.id, 1) == ["it is gone"]
+
+
+@pytest.mark.parametrize("is_away", [False, True])
+def test_a_pack_that_nobody_may_read(repository, backend, monkeypatch, is_away):
+    """The store said why; while it is away, nothing is said of the pack."""
+    pack = pack_of(repository, BlobType.DATA)
+    kind = StoreUnavailableError if is_away else StoreAccessError
+    refuse(backend, monkeypatch, FileType.PACK, kind("data/3f", "not now"))
+
+    if is_away:
+        with pytest.raises(StoreUnavailableError):
+            find_faults(repository._opened, pack.id, 1)
+    else:
+        (fault,) = find_faults(repository._opened, pack.id, 1)
+        assert "not now" in fault
+
+
+def test_a_file_without_a_list_of_blobs(repository):
+    """Nobody knows what was in it: an empty file has an empty list."""
+    opened = repository._opened
+    snapshot = repository.list()[0]
+    opened.refresh_index()
+    node = next(n for n in load_tree(opened, snapshot.tree) if n.name == b"large")
+    tree = encode_tree([replace(node, content=None)])
+    name = BlobID(hash_of(tree))
+    packer = Packer(opened.documents, opened.key)
+    packer.add(BlobType.TREE, [(name, opened.codec.seal(BlobType.TREE, tree))])
+    packer.flush()
+    packer.close()
+    save_snapshot(opened.documents, attrs.evolve(snapshot, tree=name))
+
+    (error,) = repository.check().errors
+
+    assert "large" in error.thing
+    assert error.reason == "it has no list of blobs"

@@ -21,6 +21,7 @@ from kbackup.repository import (
     SnapshotFilter,
 )
 from kbackup.repository._backend import File
+from kbackup.repository._ids import BlobType
 from odd_tree import seen
 
 CHEAP = ScryptParameters(n=2, r=1, p=1)
@@ -187,3 +188,22 @@ def test_locks_of_both_count(repository, target):
         with held._locked(exclusive=True), pytest.raises(RepositoryLockedError):
             repository.copy(target)
     assert repository.list_locks() == target.list_locks() == []
+
+
+def test_what_was_copied_before_a_damaged_snapshot_stays(repository, target):
+    """The snapshots before it are whole, and it is not there."""
+    backend, opened = repository._opened.backend, repository._opened
+    opened.refresh_index()
+    first, second = repository.list()
+    (node,) = (e.node for e in repository.ls(second) if e.path == b"more")
+    place = opened.index.find(BlobType.DATA, node.blobs[0])
+    file = File(FileType.PACK, place.pack)
+    content = bytearray(backend.files[file])
+    content[place.offset] ^= 1
+    backend.files[file] = bytes(content)
+
+    with pytest.raises(IntegrityError, match=node.content[0][:8]):
+        repository.copy(target)
+
+    assert [each.original for each in target.list()] == [first.id]
+    assert target.check(read_data=True).errors == []

@@ -9,7 +9,11 @@ from functools import partial
 import pytest
 from msgspec.structs import replace
 
-from kbackup.errors import InvalidConfigError, StoreUnavailableError
+from kbackup.errors import (
+    InvalidConfigError,
+    InvalidSpecError,
+    StoreUnavailableError,
+)
 from kbackup.repository import (
     Complete,
     DirectorySource,
@@ -68,6 +72,34 @@ def test_a_path_below_another_comes_once(source):
 
     assert paths(found) == [b"a", b"a/file"]
     assert paths(found, Complete) == [b"a", b""]
+
+
+@pytest.mark.parametrize("base", [None, "other/.."])
+def test_a_path_with_dots(tmp_path, repository, source, monkeypatch, base):
+    """It is saved under the names that it stands for: no tree has one of ``..``."""
+    (source / "file").write_text("x")
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path)
+
+    result = repository.back_up(DirectorySource("other/../source", base=base))
+    restored = repository.restore("latest", tmp_path / "target")
+
+    above = "" if base else str(tmp_path)
+    assert restored.problems == []
+    assert (tmp_path / f"target/{above}/source/file").read_text() == "x"
+    assert result.snapshot.paths == (str(source),)
+
+
+def test_an_attribute_whose_name_is_no_text(source, repository, monkeypatch):
+    """It is saved under the name that restic gives it, and nothing else suffers."""
+    (source / "file").write_text("x")
+    monkeypatch.setattr(os, "listxattr", lambda *_, **__: ["user.\udcff"])
+    monkeypatch.setattr(os, "getxattr", lambda *_, **__: b"value")
+
+    repository.back_up(DirectorySource(source, base=source))
+
+    ((_, node),) = repository.ls("latest")
+    assert [each.name for each in node.extended_attributes] == ["user.\ufffd"]
 
 
 def test_what_is_selected(source):
@@ -264,6 +296,15 @@ def test_any_source_is_backed_up(tmp_path, repository):
     assert found == contents
     assert result.snapshot.paths == ("things",)
     assert result.snapshot.summary.files_new == 5
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a\0b"])
+def test_a_source_with_a_path_that_is_none(repository, name):
+    """It gives no snapshot, as nobody could restore that."""
+    with pytest.raises(InvalidSpecError, match="no path that can be saved"):
+        repository.back_up(Things({name: b"x"}))
+
+    assert repository.list() == []
 
 
 # --- targets ----------------------------------------------------------------------------

@@ -226,3 +226,14 @@ def test_secrets_stay_inside(backend, key):
 
     assert repr(open_key(backend, "geheim")).endswith("master=SecretKey(...))")
     assert SecretKey.random().secret != key.secret
+
+
+def test_the_file_that_is_tried_first_is_tried_once(backend, key):
+    """A wrong password costs as many tries as there are files."""
+    save(backend, key)
+    hint = save(backend, key)
+
+    with pytest.raises(WrongPasswordError) as caught:
+        open_key(backend, "falsch", hint=hint)
+
+    assert caught.value.keys_tried == 2

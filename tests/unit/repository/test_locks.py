@@ -264,6 +264,55 @@ def test_a_lost_lock_stops_who_holds_it(documents, backend, monkeypatch):
     lock.release()
 
 
+def test_a_lock_that_somebody_removed(documents):
+    """What it kept may be gone: renewing it does not make that good."""
+    lock = take(documents)
+    assert lock.is_held()
+
+    unlock(documents, remove_all=True)
+    lock.renew()
+
+    assert not lock.is_held()
+    with pytest.raises(RepositoryLockedError, match="somebody removed the own lock"):
+        lock.check()
+    lock.release()
+
+
+@pytest.mark.parametrize("is_removed", [False, True])
+def test_a_process_that_slept_too_long(documents, is_removed):
+    """It goes on only if nobody took its lock for stale meanwhile."""
+    moment = [NOW]
+    lock = take(documents, now=lambda: moment[0])
+    moment[0] += timedelta(minutes=31)
+    if is_removed:
+        assert unlock(documents, now=moment[0])
+
+    lock.renew()
+
+    assert lock.is_held() is not is_removed
+    lock.release()
+    assert list(list_locks(documents)) == []
+
+
+def test_a_lock_that_cannot_be_looked_for(documents, backend, monkeypatch):
+    """It is no lock that one may count on; the old file stays until that is known."""
+    lock = take(documents)
+    before = files(backend)
+
+    def fails(*_):
+        raise StoreUnavailableError("locks", "no network")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(backend, "exists", fails)
+        with pytest.raises(StoreUnavailableError):
+            lock.renew()
+        assert not lock.is_held()
+
+    assert files(backend) == before
+    assert lock.is_held()
+    lock.release()
+
+
 def test_a_lock_that_cannot_be_removed(documents, backend, monkeypatch, caplog):
     """What was done under it is done: that is no error, but told."""
 

@@ -22,6 +22,7 @@ from kbackup.repository import (
     SnapshotFilter,
     _find,
 )
+from kbackup.repository._locks import acquire
 
 CHEAP = ScryptParameters(n=2, r=1, p=1)
 PASSWORD = "geheim"
@@ -299,3 +300,38 @@ def test_whoever_cancels_ends_it(repository, verb):
         with pytest.raises(RunCancelledError, match="enough"):
             call()
     assert repository.list_locks() == []
+
+
+def test_what_is_neither_file_nor_directory_is_counted_apart(repository, source):
+    """Such as a link that came."""
+    (source / "another link").symlink_to("a")
+    repository.back_up(DirectorySource(source, base=source))
+
+    diff = repository.diff("latest~1", "latest")
+
+    assert list(map(str, diff.changes)) == ["+    /another link"]
+    assert (diff.added.files, diff.added.directories, diff.added.others) == (0, 0, 1)
+
+
+def test_whoever_waits_for_others_lists_after_them(source):
+    """As long as they have patience; then there is a lock of their own."""
+    backend = MemoryBackend()
+    with Repository.init(backend, PASSWORD, key_parameters=CHEAP) as repository:
+        repository.back_up(DirectorySource(source, base=source))
+    waited = []
+
+    class Waits(CancelToken):
+        def wait(self, seconds):
+            waited.append(len(looking.list_locks()))
+            lock.release()
+
+    looking = Repository.open(
+        backend, PASSWORD, lock_patience=timedelta(minutes=1), cancel=Waits()
+    )
+    lock = acquire(looking._opened.documents, exclusive=True)
+
+    paths = [entry.path for entry in looking.ls("latest:srv/same")]
+
+    assert paths == [b"below", b"below/file"]
+    assert waited == [1]
+    assert looking.list_locks() == []

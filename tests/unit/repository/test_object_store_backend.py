@@ -321,3 +321,15 @@ def test_a_forked_process_leaves_a_spool_alone(waits, tmp_path, monkeypatch):
         spool.close()
         monkeypatch.undo()
         assert os.path.exists(spool.path)  # noqa: PTH110 - text
+
+
+def test_there_is_nothing_to_sweep(waits):
+    """An object is there whole, or not at all; whatever else is there is not touched."""
+    store = MemoryStore()
+    backend = ObjectStoreBackend(store, location="the store")
+    backend.save(PACK, b"content")
+    store.put("data/.kbackup-tmp-1", b"half")
+    before = dict(store.objects)
+
+    assert backend.sweep(timedelta(0)) == 0
+    assert store.objects == before

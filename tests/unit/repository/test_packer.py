@@ -10,6 +10,7 @@ from kbackup.errors import (
     BlobMissingError,
     IntegrityError,
     PackCorruptError,
+    RepositoryLockedError,
     StoreFullError,
 )
 from kbackup.repository import _packer
@@ -341,3 +342,67 @@ def test_an_empty_index_has_nothing(opened):
     """A new repository has no blob."""
     assert opened.refresh_index() == 0
     assert len(Index()) == len(opened.index) == 0
+
+
+def test_who_may_not_write_any_more_leaves_the_pack_to_others(
+    opened, packer, backend, monkeypatch
+):
+    """What is in it may be theirs: their next flush makes it durable."""
+    monkeypatch.setattr(_packer, "PACK_SIZE", 100)
+
+    def lost():
+        raise RepositoryLockedError("here", "the lock is lost")
+
+    blobs = {hash_of(plain): plain for plain in (os.urandom(99), os.urandom(99))}
+    sealed = [(n, opened.codec.seal(BlobType.DATA, p)) for n, p in blobs.items()]
+    with pytest.raises(RepositoryLockedError):
+        packer.add(BlobType.DATA, sealed[:1], confirm=lost)
+    assert packs(backend) == []
+
+    packer.add(BlobType.DATA, sealed[1:])
+    packer.flush()
+
+    other = again(opened)
+    assert {n: other.load_blob(BlobType.DATA, n) for n in blobs} == blobs
+
+
+def test_few_packs_wait_for_a_slow_disk(opened, packer, backend, monkeypatch):
+    """Whoever adds more waits: else all of a backup would lie in temporary files."""
+    monkeypatch.setattr(_packer, "PACK_SIZE", 100)
+    save, may_go_on, waiting = backend.save, threading.Event(), []
+
+    def slow(file, content):
+        if file.type is FileType.PACK:
+            assert may_go_on.wait(60)
+        save(file, content)
+
+    def work():
+        for _ in range(20):
+            plain = os.urandom(200)
+            sealed = opened.codec.seal(BlobType.DATA, plain)
+            packer.add(BlobType.DATA, [(hash_of(plain), sealed)])
+            waiting.append(len(waiting) + 1 - len(packs(backend)))
+
+    monkeypatch.setattr(backend, "save", slow)
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join(0.3)  # far more than it takes where nobody waits
+    may_go_on.set()
+    thread.join(60)
+    packer.flush()
+
+    assert max(waiting) <= 4
+    assert len(packs(backend)) == 20
+
+
+def test_what_the_packer_has_taken_meanwhile_is_not_saved_again(
+    opened, packer, saver, monkeypatch
+):
+    """Another run was quicker by a moment; its claim is not left to block others."""
+    answers = iter([False, True])
+    monkeypatch.setattr(packer, "holds", lambda *_: next(answers))
+
+    saver.save(BlobType.DATA, b"some bytes")
+
+    assert saver.added.blobs[BlobType.DATA] == 0
+    assert saver._claims == {}

@@ -15,8 +15,8 @@ from kbackup.repository._packs import (
     PackedBlob,
     decode_header,
     encode_header,
-    header_size,
     read_header,
+    size_of_pack,
 )
 
 KEY = SecretKey.random()
@@ -52,7 +52,7 @@ def test_a_header_comes_back(sizes):
     pack = pack_of(blobs)
 
     assert read(pack) == blobs
-    assert len(pack) == sum(sizes) + header_size(blobs)
+    assert len(pack) == size_of_pack(blobs)
 
 
 def test_the_bytes_are_those_of_the_format():

@@ -1,5 +1,6 @@
 """A part of a snapshot is restored, and what it has not is removed only when told to."""
 
+import errno
 from datetime import timedelta
 
 import attrs
@@ -8,12 +9,15 @@ import pytest
 from kbackup.errors import InvalidSpecError, PathNotFoundError
 from kbackup.repository import (
     DirectorySource,
+    DirectoryTarget,
     Excludes,
     MemoryBackend,
     Patterns,
+    Problem,
     Repository,
     ScryptParameters,
     Selection,
+    _directory_target,
 )
 from kbackup.repository._backend import File, FileType
 
@@ -263,6 +267,33 @@ def test_only_what_was_told_is_removed(repository, target):
     assert (target / "new").exists()
 
 
+@pytest.mark.parametrize("mounted", ["empty", "alien/below"])
+def test_nothing_is_removed_of_what_is_mounted(
+    tmp_path, repository, mounted, monkeypatch
+):
+    """A backup that stayed on its file system knows but the place of another one."""
+    source, target = tmp_path / "places", tmp_path / "mounts"
+    (source / "empty").mkdir(parents=True)
+    (target / mounted).mkdir(parents=True)
+    (target / mounted / "precious").write_text("x")
+    (target / "old").write_text("x")
+    device = _directory_target._device
+    monkeypatch.setattr(
+        _directory_target,
+        "_device",
+        lambda where: -1 if where.endswith(mounted.encode()) else device(where),
+    )
+    snapshot = repository.back_up(DirectorySource(source, base=source)).snapshot
+
+    restored = repository.restore(snapshot, target, selection=Selection(delete=True))
+
+    assert restored.removed == [b"old"]
+    assert (target / mounted / "precious").exists()
+    told = [(each.path, each.reason) for each in restored.problems]
+    expected = [(b"alien", "something is mounted in it")]
+    assert told == ([] if mounted == "empty" else expected)
+
+
 def test_nothing_is_removed_where_something_went_wrong(repository, target):
     """What is there may be all that is left."""
     backend = repository._opened.backend
@@ -324,3 +355,66 @@ def test_a_source_leaves_out_by_itself(repository, source):
     """Nothing is passed over in silence."""
     with pytest.raises(InvalidSpecError, match="leaves out by itself"):
         repository.back_up(DirectorySource(source), excludes=Excludes())
+
+
+def test_nothing_is_restored_below_what_is_no_directory(tmp_path, repository):
+    """One problem tells of it; the rest is restored."""
+    target = tmp_path / "elsewhere"
+    (target / "srv").mkdir(parents=True)
+    (target / "srv/data").write_text("a file")
+
+    selection = Selection(include=Patterns(["/srv/data/deep/b.sql", "*.log"]))
+    restored = repository.restore("latest", target, selection=selection)
+
+    assert [each.path for each in restored.problems] == [b"srv/data"]
+    assert found(target) == {"srv/data", "var/log/c.log"}
+    assert (target / "srv/data").read_text() == "a file"
+
+
+def test_nothing_is_removed_below_a_link(tmp_path, repository, target):
+    """Nor in a directory that is reached through one."""
+    outside = tmp_path / "outside"
+    (outside / "log").mkdir()
+    (outside / "log/file").write_text("mine")
+    for path in ("log/c.log", "log"):
+        each = target / "var" / path
+        each.unlink() if each.is_file() else each.rmdir()
+    (target / "var").rmdir()
+    (target / "var").symlink_to(outside)
+
+    selection = Selection(delete=True, include=Patterns(["/var/log/file"]))
+    restored = repository.restore("latest", target, selection=selection)
+
+    assert restored.removed == []
+    assert (outside / "log/file").exists()
+
+
+def test_what_cannot_be_removed_is_told(repository, target):
+    """The rest goes all the same."""
+
+    class Busy(DirectoryTarget):
+        def remove(self, path):
+            if path == b"mine":
+                raise OSError(errno.EBUSY, "somebody uses it")
+            super().remove(path)
+
+    restored = repository.restore(
+        "latest", Busy(target), selection=Selection(delete=True)
+    )
+
+    assert restored.problems == [Problem(b"mine", "somebody uses it")]
+    assert b"mine" not in restored.removed
+    assert b"mine too" in restored.removed
+    assert found(target) & MINE == {"mine"}
+
+
+def test_what_others_put_into_a_new_directory_stays(tmp_path, repository):
+    """It was not there before the restore, and is no leftover."""
+    target = DirectoryTarget(tmp_path / "target")
+    target.open_root()
+    (tmp_path / "target/theirs").write_text("1")
+
+    restored = repository.restore("latest", target, selection=Selection(delete=True))
+
+    assert restored.removed == []
+    assert (tmp_path / "target/theirs").exists()

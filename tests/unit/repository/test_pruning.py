@@ -24,13 +24,14 @@ from kbackup.repository import (
     Repository,
     ScryptParameters,
     UnusedLimit,
+    _prune,
 )
 from kbackup.repository._backend import File
 from kbackup.repository._blobs import SealedBlob
-from kbackup.repository._ids import BlobID, BlobType, PackID
+from kbackup.repository._ids import BlobID, BlobType, PackID, hash_of
 from kbackup.repository._index import Index, IndexedPack, load_index, save_index
 from kbackup.repository._packer import Packer
-from kbackup.repository._packs import PackedBlob, header_size
+from kbackup.repository._packs import PackedBlob, size_of_pack
 from kbackup.repository._prune_plan import PackState, plan_prune
 from kbackup.repository._reachable import Reachable
 from odd_tree import seen
@@ -61,9 +62,7 @@ def planned(packs, needed, *, request=None, sizes=None):
     for each in packs:
         index.add(each)
     if sizes is None:
-        sizes = {
-            p.id: sum(b.length for b in p.blobs) + header_size(p.blobs) for p in packs
-        }
+        sizes = {p.id: size_of_pack(p.blobs) for p in packs}
     trees = {b.id for p in packs for b in p.blobs if b.type is BlobType.TREE}
     data = {number.to_bytes(32, "big") for number in needed}
     reached = Reachable(trees & data, data - trees)
@@ -136,7 +135,7 @@ def test_of_two_copies_one_is_needed():
 def test_a_pack_that_no_index_names_is_removed():
     """It is what a killed run left."""
     packs = [pack(1, 50)]
-    sizes = {packs[0].id: 50 + header_size(packs[0].blobs), PackID(b"\x09" * 32): 1000}
+    sizes = {packs[0].id: size_of_pack(packs[0].blobs), PackID(b"\x09" * 32): 1000}
 
     plan = planned(packs, [100], sizes=sizes)
 
@@ -146,7 +145,7 @@ def test_a_pack_that_no_index_names_is_removed():
 def test_a_pack_that_is_gone_and_needed_by_nobody_is_forgotten():
     """The index is written without it."""
     packs = [pack(1, 50), pack(2, 60)]
-    sizes = {packs[0].id: 50 + header_size(packs[0].blobs)}
+    sizes = {packs[0].id: size_of_pack(packs[0].blobs)}
 
     plan = planned(packs, [100], sizes=sizes)
 
@@ -157,7 +156,7 @@ def test_a_pack_that_is_gone_and_needed_by_nobody_is_forgotten():
 def test_a_pack_that_is_gone_and_needed_ends_it():
     """Nobody may prune what lacks something."""
     packs = [pack(1, 50), pack(2, 60)]
-    sizes = {packs[0].id: 50 + header_size(packs[0].blobs)}
+    sizes = {packs[0].id: size_of_pack(packs[0].blobs)}
 
     with pytest.raises(IntegrityError, match=r"02020202.*nothing was removed"):
         planned(packs, [100, 200], sizes=sizes)
@@ -613,3 +612,64 @@ def test_many_small_index_files_become_one(repository, source):
         for each in load_index(documents, name)
     }
     assert named == set(files(repository))
+
+
+# --- what is looked at once more --------------------------------------------------------
+
+
+def test_a_copy_in_a_pack_that_stays_is_not_written_anew(opened):
+    """An index that was loaded in another order counts another copy than the plan did."""
+    plain = {hash_of(each): each for each in (b"twice", b"once")}
+    sealed = {n: opened.codec.seal(BlobType.DATA, p) for n, p in plain.items()}
+    twice, once = sealed
+    packs = []
+    for names in ([twice], [twice, once]):
+        packer = Packer(opened.documents, opened.key)
+        packer.add(BlobType.DATA, [(name, sealed[name]) for name in names])
+        packer.flush()
+        packer.close()
+        opened.refresh_index()
+        packs += [p for p in opened.packs() if p not in packs]
+    stays, goes = packs
+    plan = attrs.evolve(
+        planned(packs, []),
+        rewrite=frozenset({goes.id}),
+        drop=frozenset(),
+        needed=Reachable(set(), set(sealed)),
+    )
+
+    assert opened.index.find(BlobType.DATA, twice).pack == stays.id
+    assert [need.id for need in _prune._used_of(opened, plan)] == [once]
+
+
+def test_a_full_index_file_without_what_goes_stays(repository, monkeypatch):
+    """To write it anew would gain nothing."""
+    monkeypatch.setattr(_prune, "_FULL", 1)
+    backend = backend_of(repository)
+    first, second = repository.list()
+    repository._opened.refresh_index()
+    needed = {b for e in repository.ls(first) for b in e.node.blobs}
+    before = {name for name, _ in backend.list(FileType.INDEX)}
+    stays = {
+        name
+        for name, packs in repository._opened.index_files()
+        if all(b.id in needed for p in packs for b in p.blobs if not b.type)
+    }
+    repository.forget([second.id.hex()])
+
+    repository.prune(EVERYTHING)
+
+    after = {name for name, _ in backend.list(FileType.INDEX)}
+    assert len(before) == 2
+    assert stays == before & after
+    assert repository.check(read_data=True).errors == []
+
+
+def test_what_is_in_packs_that_go_alone_ends_it(repository):
+    """Nothing is removed while an index file has nothing else for what is needed."""
+    repository.forget([repository.list()[0].id.hex()])
+    plan = repository.plan_prune(EVERYTHING)
+    assert plan.rewrite
+
+    with pytest.raises(IntegrityError, match="nothing was removed"):
+        _prune._require_named(plan, repository._opened, [])

@@ -303,3 +303,27 @@ def test_a_device_that_is_too_small(image, repository, attach, tmp_path):
 
     assert problem.reason == f"the device has {MIB} bytes, which is less than {SIZE}"
     assert small.read_bytes().startswith(b"mine")
+
+
+def test_a_device_has_one_file_and_no_names(tmp_path):
+    """Nothing is linked, listed or removed, and what is there stays."""
+    (tmp_path / "image").write_bytes(b"mine")
+    target = RawTarget(tmp_path / "image")
+
+    assert target.others(b"", ()) == ()
+    for refused in (
+        lambda: target.link(b"second", b"first"),
+        lambda: target.remove(b"first"),
+    ):
+        with pytest.raises(OSError, match="device"):
+            refused()
+    assert (tmp_path / "image").read_bytes() == b"mine"
+
+
+def test_what_was_given_up_is_given_up_again(tmp_path):
+    """Without a file that was begun nothing is open, and nothing goes."""
+    (tmp_path / "image").write_bytes(b"mine")
+
+    RawTarget(tmp_path / "image").drop(b"first")
+
+    assert (tmp_path / "image").read_bytes() == b"mine"

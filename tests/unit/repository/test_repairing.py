@@ -5,7 +5,11 @@ from datetime import timedelta
 
 import pytest
 
-from kbackup.errors import RepositoryLockedError, StoreUnavailableError
+from kbackup.errors import (
+    RepositoryLockedError,
+    StoreAccessError,
+    StoreUnavailableError,
+)
 from kbackup.repository import (
     DirectorySource,
     FileType,
@@ -177,3 +181,28 @@ def test_a_lost_lock_leaves_the_old_index(repository, backend, monkeypatch):
         repository.repair_index()
 
     assert old <= names(backend, FileType.INDEX)
+
+
+@pytest.mark.parametrize("is_away", [False, True])
+def test_a_pack_that_nobody_may_read(repository, backend, monkeypatch, is_away):
+    """It stays, and it is said why; while the store is away, nothing is written."""
+    kind = StoreUnavailableError if is_away else StoreAccessError
+    load, before = backend.load, dict(backend.files)
+
+    def refused(file, *part):
+        if file.type is FileType.PACK:
+            raise kind(file.key, "not now")
+        return load(file, *part)
+
+    monkeypatch.setattr(backend, "load", refused)
+    if is_away:
+        with pytest.raises(StoreUnavailableError):
+            repository.repair_index(read_all=True)
+        assert backend.files == before
+        return
+    repaired = repository.repair_index(read_all=True)
+
+    assert set(repaired.unreadable) == names(backend, FileType.PACK)
+    assert all("not now" in reason for reason in repaired.unreadable.values())
+    monkeypatch.undo()
+    assert repository.check(read_data=True).errors == []

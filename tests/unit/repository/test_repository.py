@@ -36,6 +36,7 @@ from kbackup.repository import (
     Repository,
     RetentionPolicy,
     ScryptParameters,
+    Selection,
     SnapshotFilter,
 )
 from kbackup.repository._backend import CONFIG, File
@@ -413,6 +414,18 @@ def test_a_repository_is_made_once(repository, place):
     assert place.files == before
 
 
+def test_two_that_make_one_at_the_same_time(repository, place, monkeypatch):
+    """The second one leaves no key behind: by that the first one's config is damaged."""
+    before = dict(place.files)
+    with monkeypatch.context() as patch:
+        patch.setattr(place, "exists", lambda _: False)
+        patch.setattr(place, "list", lambda _: iter(()))
+        with pytest.raises(RepositoryExistsError):
+            Repository.init(place, PASSWORD, key_parameters=CHEAP)
+
+    assert place.files == before
+
+
 def test_keys_without_a_config(repository, place):
     """Whoever lost a config keeps their keys: nothing is made over them."""
     place.remove(CONFIG)
@@ -676,6 +689,29 @@ def test_a_lost_tree(source, repository, place, tmp_path):
 
     with pytest.raises(BlobMissingError, match="tree blob"):
         Repository.open(place, PASSWORD).restore("latest", tmp_path / "target")
+
+
+def test_a_lost_tree_of_one_directory(source, repository, place, tmp_path, monkeypatch):
+    """That directory is named, and all others are restored; nothing is removed."""
+    monkeypatch.setattr("kbackup.repository._packer.PACK_SIZE", 1)  # a pack for each
+    for name in ("bad", "good"):
+        (source / name).mkdir()
+        (source / name / f"in {name}").write_bytes(name.encode())
+    repository.back_up(based(source))
+    target = tmp_path / "target"
+    (target / "bad").mkdir(parents=True)
+    (target / "bad/in bad").write_text("saved before")
+    bad = next(e.node.tree for e in repository.ls("latest") if e.path == b"bad")
+    place.remove(File(FileType.PACK, repository._opened.index.find(1, bad).pack))
+
+    restored = repository.restore("latest", target, selection=Selection(delete=True))
+
+    (problem,) = restored.problems
+    assert problem.path == b"bad"
+    assert "the pack is gone" in problem.reason
+    assert restored.removed == []
+    assert (target / "good/in good").read_bytes() == b"good"
+    assert (target / "bad/in bad").read_text() == "saved before"
 
 
 def test_a_damaged_snapshot(source, repository, place):
@@ -994,3 +1030,12 @@ def test_forget_snapshots(repository, tmp_path):
 
     assert repository.forget([first]) == [first]
     assert repository.list() == [second]
+
+
+def test_a_config_that_goes_while_it_is_opened(repository, place, monkeypatch):
+    """There is no repository any more, whatever was there a moment ago."""
+    monkeypatch.setattr(place, "exists", lambda _: True)
+    place.remove(CONFIG)
+
+    with pytest.raises(RepositoryNotFoundError):
+        Repository.open(place, PASSWORD)

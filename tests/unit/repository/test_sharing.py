@@ -2,6 +2,7 @@
 
 import os
 import threading
+from contextlib import ExitStack
 from datetime import timedelta
 
 import pytest
@@ -15,6 +16,7 @@ from kbackup.repository import (
     ScryptParameters,
     _packer,
 )
+from kbackup.repository._opened import OpenedRepository
 
 CHEAP = ScryptParameters(n=2, r=1, p=1)
 PASSWORD = "geheim"
@@ -204,3 +206,68 @@ def test_nothing_is_left_behind(repository, same, other):
     assert repository.list_locks() == []
     assert repository._packers._current is None
     assert not repository._packers._runs
+
+
+def test_a_run_whose_lock_was_removed(repository, backend, same, other, monkeypatch):
+    """What it saved may be gone by then: who comes after that saves it once more."""
+    monkeypatch.setattr(_packer, "PACK_SIZE", 1 << 20)
+    first = Run(repository, Slow(same, other))
+    with Repository.open(backend, PASSWORD) as elsewhere:
+        elsewhere.unlock(remove_all=True)
+        assert elsewhere.prune().removed.packs > 0
+
+    repository.back_up(DirectorySource(same, base=same))
+
+    first.end()
+    assert isinstance(first.error, RepositoryLockedError)
+    assert require_whole(backend) == 1
+
+
+def test_pruning_that_ends_while_a_backup_begins(
+    repository, backend, same, monkeypatch
+):
+    """The index that the backup read tells of what is gone: it makes no snapshot."""
+    repository.back_up(DirectorySource(same, base=same))
+    refresh = OpenedRepository.refresh_index
+
+    def refresh_and_prune(opened):
+        count = refresh(opened)
+        for file in list(backend.files):
+            if file.type in {FileType.SNAPSHOT, FileType.INDEX, FileType.PACK}:
+                backend.remove(file)
+        return count
+
+    monkeypatch.setattr(OpenedRepository, "refresh_index", refresh_and_prune)
+    with pytest.raises(RepositoryLockedError, match="while its index was read"):
+        repository.back_up(DirectorySource(same, base=same), read_all=True)
+    monkeypatch.undo()
+
+    assert repository.list() == []
+    repository.back_up(DirectorySource(same, base=same))
+    assert require_whole(backend) == 1
+
+
+def test_a_packer_that_failed_is_not_given_to_who_comes_later(repository):
+    """It ends while others share the new one, which stays theirs."""
+    packers = repository._packers
+    with packers.packer() as second, ExitStack() as first:
+        broken = first.enter_context(packers.packer())
+        assert broken is second
+        broken._fail(StoreUnavailableError("a pack", "for the moment"))
+        with packers.packer() as fresh:
+            assert fresh is not broken
+            first.close()
+            with packers.packer() as later:
+                assert later is fresh
+
+
+def test_the_end_of_a_packer_that_failed_is_not_that_of_the_new_one(repository):
+    """Whoever comes next still shares with those who run."""
+    packers = repository._packers
+    with ExitStack() as old:
+        broken = old.enter_context(packers.packer())
+        broken._fail(StoreUnavailableError("a pack", "for the moment"))
+        with packers.packer() as fresh:
+            old.close()  # nobody else had it
+            with packers.packer() as later:
+                assert later is fresh

@@ -90,7 +90,7 @@ def test_a_stream_that_fails(repository):
     assert result.snapshot.summary.total_files_processed == 0
 
 
-@pytest.mark.parametrize("path", ["", "/", "..", "db/"])
+@pytest.mark.parametrize("path", ["", "/", "..", "db/", "a\0b"])
 def test_no_name(path):
     """A directory is no file."""
     with pytest.raises(InvalidConfigError, match="no name for a file"):

@@ -510,3 +510,20 @@ def test_attributes_and_devices(repository):
     (attribute,) = nodes[b"a"].extended_attributes
     assert (attribute.name, attribute.value) == ("user.colour", b"red\xff")
     assert nodes[b"null"].device == os.makedev(1, 3)
+
+
+def test_one_of_several_links_that_becomes_a_file(repository, tmp_path):
+    """The others stay names of the first one."""
+    content = tar(
+        member("first", b"1"),
+        member("second", kind=tarfile.LNKTYPE, linkname="first"),
+        member("third", kind=tarfile.LNKTYPE, linkname="first"),
+        member("second", b"2"),
+    )
+
+    back_up(repository, content)
+
+    target = restored(repository, tmp_path)
+    assert (target / "second").read_text() == "2"
+    assert (target / "second").stat().st_nlink == 1
+    assert (target / "third").samefile(target / "first")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 import click
 
+from kbackup._kits.sizes import parse_size
 from kbackup.cli._options import Emptyable, global_options
 from kbackup.cli._session import Session
 from kbackup.cli._types import Duration
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from kbackup.repository import GroupBy, SnapshotFilter
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-_SIZE = re.compile(r"([0-9]{1,15})([kKmMgGtT]?)[bB]?")
-_POWERS = "kmgt"
 
 
 class TagList(click.ParamType):  # type: ignore[type-arg, unused-ignore] # generic since 8.5
@@ -52,11 +49,10 @@ class Size(click.ParamType):  # type: ignore[type-arg, unused-ignore] # generic 
         """Read it."""
         if isinstance(value, int):
             return value
-        found = _SIZE.fullmatch(value)
-        if found is None:
+        size = parse_size(value)
+        if size is None:
             self.fail(f"{value!r} is no size such as 500M", param, ctx)
-        power = _POWERS.find(found[2].lower()) + 1 if found[2] else 0
-        return int(found[1]) << (10 * power)
+        return size
 
 
 def _remember(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
