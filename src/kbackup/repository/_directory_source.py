@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+from kbackup._kits.words import first_few
 from kbackup.errors import InvalidConfigError
 from kbackup.repository._excludes import Excludes
 from kbackup.repository._nodes import (
@@ -89,7 +90,16 @@ class DirectorySource:
         self._selects = [each for each in asked if each is not None]
 
     def walk(self) -> Iterator[Found]:
-        """Yield all there is; see `Source.walk`."""
+        """Yield all there is; see `Source.walk`.
+
+        Raises:
+            InvalidConfigError: None of the paths is there: an empty snapshot would in
+                time take the place of those that have something.
+        """
+        if all(map(_is_gone, self._roots)):
+            raise InvalidConfigError(
+                f"there is nothing to back up: no {first_few(self._roots)}"
+            )
         told: set[Path] = set()
         for root in self._roots:
             try:
@@ -274,6 +284,16 @@ class _OpenedFile:
     def close(self) -> None:
         """Close it."""
         os.close(self._descriptor)
+
+
+def _is_gone(root: Path) -> bool:
+    try:
+        os.lstat(root)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False  # it is there, or nobody knows
+    return False
 
 
 def _clean(path: Path | str) -> Path:

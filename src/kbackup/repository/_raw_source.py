@@ -54,9 +54,19 @@ class RawSource:
             raise InvalidConfigError(f"the size {size} is below zero")
 
     def walk(self) -> Iterator[Found]:
-        """Yield the one file; see `Source.walk`."""
+        """Yield the one file; see `Source.walk`.
+
+        Raises:
+            InvalidConfigError: There is none: an empty snapshot would in time take the
+                place of those that have it.
+        """
         try:
             node = self._node()
+        except FileNotFoundError as exc:
+            where = os.fsdecode(self._path)
+            raise InvalidConfigError(
+                f"there is nothing to back up: no {where}"
+            ) from exc
         except OSError as exc:
             yield Unreadable(self._path, exc.strerror or type(exc).__name__)
         else:

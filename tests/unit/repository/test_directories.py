@@ -20,6 +20,7 @@ from kbackup.repository import (
     DirectoryTarget,
     Item,
     MemoryBackend,
+    RawSource,
     Repository,
     ScryptParameters,
     Unreadable,
@@ -72,6 +73,15 @@ def test_a_path_below_another_comes_once(source):
 
     assert paths(found) == [b"a", b"a/file"]
     assert paths(found, Complete) == [b"a", b""]
+
+
+@pytest.mark.parametrize("kind", [DirectorySource, RawSource])
+def test_nothing_is_there(tmp_path, repository, kind):
+    """A snapshot of nothing would in time take the place of all that have something."""
+    with pytest.raises(InvalidConfigError, match=f"nothing to back up: no {tmp_path}"):
+        repository.back_up(kind(tmp_path / "gone"))
+
+    assert repository.list() == []
 
 
 @pytest.mark.parametrize("base", [None, "other/.."])
