@@ -17,26 +17,29 @@ class NobodyToAskError(click.UsageError):
     Attributes:
         option: What spares the question.
         first: The command that shows what would be done; empty: there is none.
+        shown_by: The option that does so with the same command; empty: there is none.
     """
 
-    def __init__(self, option: str, first: str = "") -> None:
+    def __init__(self, option: str, first: str = "", shown_by: str = "") -> None:
         super().__init__(f"there is no terminal to ask on: give {option}")
         self.option = option
         self.first = first
+        self.shown_by = shown_by
 
 
-def require_somebody_to_ask(*, yes: bool, first: str = "") -> None:
+def require_somebody_to_ask(*, yes: bool, first: str = "", shown_by: str = "") -> None:
     """Refuse to begin what will have to ask where nobody can answer.
 
     Args:
         yes: Whether the question was answered beforehand.
         first: The command that shows what the question would have shown.
+        shown_by: Or the option that does so with the same command.
 
     Raises:
         NobodyToAskError: There is no terminal and *yes* was not given.
     """
     if not yes and not somebody_to_ask():
-        raise NobodyToAskError("--yes", first)
+        raise NobodyToAskError("--yes", first, shown_by)
 
 
 def somebody_to_ask() -> bool:

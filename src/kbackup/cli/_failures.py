@@ -37,7 +37,7 @@ _NEXT: tuple[tuple[type[errors.KBackupError], str], ...] = (
     (errors.RepositoryNotFoundError, "kbackup repo init"),
     (errors.RepositoryExistsError, "kbackup repo snapshots"),
     (errors.SnapshotNotFoundError, "kbackup repo snapshots"),
-    (errors.PathNotFoundError, "kbackup repo snapshots"),
+    (errors.PathNotFoundError, "kbackup repo ls {snapshot} /"),
     (errors.KeyNotFoundError, "kbackup repo key list"),
     (errors.WrongPasswordError, "{again}"),
     (errors.IntegrityError, "kbackup repo check"),
@@ -132,6 +132,7 @@ def next_command(
     parts = {
         "name": getattr(error, "name", ""),
         "backup": session.backup or "NAME",
+        "snapshot": session.snapshot or "SNAPSHOT",
         "again": session.again or typed(arguments),
         "verb": session.verb,
     }
@@ -162,6 +163,8 @@ def _after_repository(error: errors.KBackupError, again: str, session: Session) 
         return ""
     if isinstance(error, errors.StoreError):
         return again
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return session.again  # empty: a new one may be what is wanted
     if not isinstance(error, errors.RepositoryLockedError):
         return ""
     if error.hint:  # which it has of a stale one only
@@ -176,7 +179,9 @@ def explain_usage(error: click.ClickException, arguments: Sequence[str]) -> str:
     if isinstance(error, NobodyToAskError) and error.first:
         return f"Error: {error.format_message()}\nNext: {error.first}"
     if isinstance(error, NobodyToAskError):
-        return explain_words(error.format_message(), [*arguments, error.option])
+        return explain_words(
+            error.format_message(), [*arguments, error.shown_by or error.option]
+        )
     if isinstance(error, NoBackupGivenError) and error.hint:
         fact = f"Error: {error.format_message()}\nHint: {error.hint}"
         return f"{fact}\nNext: {error.following}"

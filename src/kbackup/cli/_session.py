@@ -50,6 +50,7 @@ class Session:
         output: ``table``, ``json`` or ``yaml``.
         verb: The command as it was called, such as ``kbackup backup get``.
         backup: Which backup it is about, once that is known.
+        snapshot: The beginning of the ID of the snapshot that it is about, likewise.
         repository: Which repository is meant, and how it is opened.
         again: What does the same once more, where that is not the command as typed.
         connecting: Whether the way to the cluster is being looked for.
@@ -63,6 +64,7 @@ class Session:
     output: str = "table"
     verb: str = "kbackup"
     backup: str = ""
+    snapshot: str = ""
     repository: RepositoryChoice = attrs.field(factory=RepositoryChoice)
     again: str = ""
     connecting: bool = False

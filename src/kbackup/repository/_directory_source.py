@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+from kbackup._kits.words import first_few
 from kbackup.errors import InvalidConfigError, SourceNotFoundError
 from kbackup.repository._excludes import Excludes
 from kbackup.repository._nodes import (
@@ -92,9 +93,11 @@ class DirectorySource:
         """Yield all there is; see `Source.walk`.
 
         Raises:
-            SourceNotFoundError: None of the paths is there.
+            SourceNotFoundError: None of the paths is there: an empty snapshot would in
+                time take the place of those that have something.
         """
-        self._require_any()
+        if all(map(_is_gone, self._roots)):
+            raise SourceNotFoundError(first_few(self._roots))
         told: set[Path] = set()
         for root in self._roots:
             try:
@@ -106,11 +109,6 @@ class DirectorySource:
                 yield Unreadable(os.fsencode(root), _reason(exc))
             else:
                 yield from self._root(root)
-
-    def _require_any(self) -> None:
-        """Refuse what would be the newest snapshot of its series, with nothing in it."""
-        if not any(map(_may_be_there, self._roots)):
-            raise SourceNotFoundError(", ".join(map(str, self._roots)))
 
     def _alone(self, above: Path) -> Item:
         """The directory that a root lies in: itself, and nothing of what it holds."""
@@ -171,17 +169,6 @@ class DirectorySource:
             return None
         below = b"%b/%b" % (inside, name) if inside else name
         return Item(below, node, _opener(path, node), path)
-
-
-def _may_be_there(path: Path) -> bool:
-    """Tell whether there is something, or nobody may know."""
-    try:
-        os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError:
-        return True  # it is told as what could not be read
-    return True
 
 
 def node_of(path: bytes, name: bytes, status: os.stat_result) -> Node:
@@ -295,6 +282,16 @@ class _OpenedFile:
     def close(self) -> None:
         """Close it."""
         os.close(self._descriptor)
+
+
+def _is_gone(root: Path) -> bool:
+    try:
+        os.lstat(root)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False  # it is there, or nobody knows
+    return False
 
 
 def _clean(path: Path | str) -> Path:

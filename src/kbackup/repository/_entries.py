@@ -131,7 +131,8 @@ def _child(
     for node in load_tree(repository, tree):
         if node.name == passed[-1]:
             return node
-    reason = f"there is no {shown_path(b'/'.join(passed))}"
+    missing = b"/".join(passed)
+    reason = "" if missing == wanted else f"there is no {shown_path(missing)}"
     raise PathNotFoundError(shown_path(wanted), reason)
 
 

@@ -212,7 +212,8 @@ def find_key(backend: Backend, text: str) -> KeyID:
         if text and name.hex().startswith(text.lower())
     ]
     if len(found) != 1:
-        raise KeyNotFoundError(f"key {text[:80]!r}", f"{len(found)} begin so")
+        reason = f"{len(found)} begin so" if found else "none begins so"
+        raise KeyNotFoundError(f"key {text[:80]!r}", reason)
     return found[0]
 
 

@@ -369,7 +369,7 @@ def _require_alone(
         elif lock.is_stale(now):
             reason += f", not renewed for {format_duration(STALE_AFTER)}"
         if lock.is_stale(now):
-            hint = "`Repository.unlock()` removes locks that nobody holds any more"
+            hint = "`unlock` removes locks that nobody holds any more"
         raise RepositoryLockedError(documents.backend.location, reason, hint=hint)
 
 

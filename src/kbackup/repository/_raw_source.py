@@ -16,7 +16,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from kbackup.errors import InvalidConfigError
+from kbackup.errors import InvalidConfigError, SourceNotFoundError
 from kbackup.repository._nodes import Node, NodeType, quote, to_go_mode
 from kbackup.repository._sources import Found, Item, OpenedFile, Unreadable
 from kbackup.repository._sparse import SparseFile
@@ -54,9 +54,16 @@ class RawSource:
             raise InvalidConfigError(f"the size {size} is below zero")
 
     def walk(self) -> Iterator[Found]:
-        """Yield the one file; see `Source.walk`."""
+        """Yield the one file; see `Source.walk`.
+
+        Raises:
+            SourceNotFoundError: There is none: an empty snapshot would in time take the
+                place of those that have it.
+        """
         try:
             node = self._node()
+        except FileNotFoundError as exc:
+            raise SourceNotFoundError(os.fsdecode(self._path)) from exc
         except OSError as exc:
             yield Unreadable(self._path, exc.strerror or type(exc).__name__)
         else:

@@ -61,7 +61,8 @@ def test_ls_of_what_is_not_there(saved):
     assert done.code == 1
     assert done.out.splitlines() == ["/src/sub", "/src/sub/other"]
     assert "nope: no such path in the snapshot" in done.err
-    assert done.next == "Next: kbackup repo snapshots"
+    newest = snapshots(saved)[-1]["short_id"]
+    assert done.next == f"Next: kbackup repo ls {newest} /"
 
 
 def test_ls_of_the_latest_of_some(saved, tmp_path):
@@ -207,6 +208,8 @@ def test_restore_a_directory_that_is_not_there(saved, path):
 
     assert done.code == 1
     assert "no such path in the snapshot" in done.err
+    newest = snapshots(saved)[-1]["short_id"]
+    assert done.next == f"Next: kbackup repo ls {newest} /"
 
 
 @pytest.mark.parametrize(
@@ -368,6 +371,26 @@ def test_dump_a_directory(dumped):
 
 
 # --- diff and stats -------------------------------------------------------------------------
+
+
+def test_a_name_is_one_line(repo, tmp_path):
+    """Of a name with a line end the rest looks like no other name."""
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src/a\nb").touch()
+    repo("backup", "src")
+    (tmp_path / "src/a\nb").rename(tmp_path / "src/c\nd")
+    repo("backup", "src")
+
+    listed = repo("ls", "latest").out.splitlines()
+    found = repo("find", "c*").out.splitlines()
+    changed = repo("diff", "latest~1", "latest").out.splitlines()
+
+    assert listed == ["/src", "/src/c\\nd"]
+    assert found[1:] == ["/src/c\\nd"]
+    assert [line for line in changed if line.startswith(("+", "-"))] == [
+        "-    /src/a\\nb",
+        "+    /src/c\\nd",
+    ]
 
 
 @pytest.fixture(name="changed")

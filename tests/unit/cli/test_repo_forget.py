@@ -114,12 +114,21 @@ def test_one_id_that_is_not_there(series):
     assert len(listed(series)) == 5
 
 
+def test_nothing_is_said_of_what_goes(series):
+    """That is said before anybody would be asked."""
+    done = series("forget", "--tag", "first")
+
+    assert done.code == 2
+    assert "the policy keeps nothing: give IDs of what goes, or a --keep" in done.err
+
+
 def test_nobody_to_ask(series):
-    """Nothing goes, and the option that answers beforehand is named."""
+    """Nothing goes; the option that answers is named, and next is to see what would."""
     done = series("forget", "--keep-last", "1")
 
     assert done.code == 2
-    assert done.next == "Next: kbackup repo forget --keep-last 1 --yes"
+    assert "there is no terminal to ask on: give --yes" in done.err
+    assert done.next == "Next: kbackup repo forget --keep-last 1 --dry-run"
     assert len(listed(series)) == 5
 
 

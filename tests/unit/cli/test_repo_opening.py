@@ -85,6 +85,19 @@ def test_no_repository_is_named(unset):
     assert done.code == 2
     assert "give --repo DIRECTORY|URL or --repository-file" in done.err
     assert "KBACKUP_REPOSITORY" in done.err
+    assert "RESTIC" not in done.err
+
+
+def test_variables_of_restic(unset, monkeypatch):
+    """Whoever has set them is told that they are not read."""
+    monkeypatch.setenv("RESTIC_REPOSITORY", "r")
+    monkeypatch.setenv("RESTIC_PASSWORD", "hidden")
+
+    place, password = unset("snapshots"), unset("--repo", "r", "snapshots")
+
+    assert "or set KBACKUP_REPOSITORY; RESTIC_REPOSITORY is not read\n" in place.err
+    assert "KBACKUP_REPO_PASSWORD; RESTIC_PASSWORD is not read\n" in password.err
+    assert "hidden" not in password.err
 
 
 @pytest.mark.parametrize(

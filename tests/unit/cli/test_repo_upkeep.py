@@ -197,7 +197,8 @@ def test_prune_where_nobody_can_answer(unused, tmp_path):
     done = unused("prune")
 
     assert done.code == 2
-    assert done.next == "Next: kbackup repo prune --yes"
+    assert "give --yes" in done.err
+    assert done.next == "Next: kbackup repo prune --dry-run"
     assert packs(tmp_path) == before
 
 
@@ -342,4 +343,28 @@ def test_copy_from_nowhere(saved):
     done = saved("copy")
 
     assert done.code == 2
+    assert "which repository is copied from" in done.err
+    assert "give --from-repo DIRECTORY|URL or --from-repository-file" in done.err
     assert "KBACKUP_FROM_REPOSITORY" in done.err
+
+
+def test_copy_without_the_password(saved, second):
+    """It is that of the other repository which is missing, and so are its options."""
+    done = saved("copy", "--from-repo", "r2")
+
+    assert done.code == 2
+    assert "no password for r2 was given" in done.err
+    assert "give --from-password-file or --from-password-command" in done.err
+    assert "KBACKUP_FROM_REPO_PASSWORD" in done.err
+
+
+def test_copy_what_is_not_there(saved, second):
+    """Next is a look into the repository that is copied from; no new one is offered."""
+    source = ("--from-repo", "r2", "--from-password-file", "other")
+
+    done = saved("copy", *source, "ab")
+    nowhere = saved("copy", "--from-repo", "nope", *source[2:])
+
+    assert done.next == ("Next: kbackup repo snapshots --repo r2 --password-file other")
+    assert nowhere.code == 10
+    assert nowhere.next == "Next: kbackup repo copy --help"

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from kbackup.errors import (
     InvalidConfigError,
     InvalidSpecError,
+    SourceNotFoundError,
     StoreUnavailableError,
 )
 from kbackup.repository import (
@@ -20,6 +21,7 @@ from kbackup.repository import (
     DirectoryTarget,
     Item,
     MemoryBackend,
+    RawSource,
     Repository,
     ScryptParameters,
     Unreadable,
@@ -72,6 +74,15 @@ def test_a_path_below_another_comes_once(source):
 
     assert paths(found) == [b"a", b"a/file"]
     assert paths(found, Complete) == [b"a", b""]
+
+
+@pytest.mark.parametrize("kind", [DirectorySource, RawSource])
+def test_nothing_is_there(tmp_path, repository, kind):
+    """A snapshot of nothing would in time take the place of all that have something."""
+    with pytest.raises(SourceNotFoundError, match=f"^{tmp_path}/gone: none of what"):
+        repository.back_up(kind(tmp_path / "gone"))
+
+    assert repository.list() == []
 
 
 @pytest.mark.parametrize("base", [None, "other/.."])

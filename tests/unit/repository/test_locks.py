@@ -142,7 +142,7 @@ def test_a_lock_of_a_dead_process(documents):
     with pytest.raises(RepositoryLockedError, match="that process is gone") as caught:
         take(documents)
 
-    assert "Repository.unlock()" in caught.value.hint
+    assert "`unlock` removes" in caught.value.hint
 
 
 def test_a_lock_that_nobody_renews(documents):
@@ -153,7 +153,7 @@ def test_a_lock_that_nobody_renews(documents):
     with pytest.raises(RepositoryLockedError, match="not renewed for 30m0s") as caught:
         take(documents)
 
-    assert "Repository.unlock()" in caught.value.hint
+    assert "`unlock` removes" in caught.value.hint
 
 
 def test_unlocking_removes_what_is_stale(documents, backend):

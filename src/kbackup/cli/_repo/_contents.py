@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kbackup._kits.words import plural
+from kbackup._kits.words import one_line, plural
 from kbackup.cli._options import Command
 from kbackup.cli._output import echo
 from kbackup.cli._repo._opening import opened
@@ -56,6 +56,7 @@ def ls(
     with opened(session) as repository:
         wanted, colon, path = snapshot.partition(":")
         found = find_snapshot(repository.list(), wanted, filter=choice.filter())
+        session.snapshot = short(found.id)
         if is_json(session):
             print_json(_snapshot_message(found))
         entries: Iterable[Entry] = repository.ls(f"{found.id.hex()}{colon}{path}")
@@ -166,7 +167,7 @@ def diff(session: Session, one: str, other: str, *, metadata: bool) -> None:
         if is_json(session):
             print_json(change_json(change))
         else:
-            echo(str(change))
+            echo(one_line(str(change)))
     if is_json(session):
         print_json(_statistics_json(found, one, other))
         return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,7 @@ from kbackup.cli._repo._telling import is_json, print_json, tell
 from kbackup.cli._repository_choice import RepositoryChoice
 from kbackup.cli._session import Session
 from kbackup.cli._signals import cancel_on_signal
+from kbackup.errors import RepositoryNotFoundError, SnapshotNotFoundError
 
 if TYPE_CHECKING:
     from kbackup.repository import Copied
@@ -61,10 +64,13 @@ def copy(session: Session, /, ids: tuple[str, ...], **flags: Any) -> None:
         password_command=flags["from_password_command"],
         lock_patience=session.repository.lock_patience,
     )
-    into, other = meant(session, session.repository), meant(session, source, FROM)
+    into = meant(session, session.repository)
+    with _telling_of(session, source):
+        other = meant(session, source, FROM)
     with (
         cancel_on_signal() as token,
         opened_as(session, into, token) as target,
+        _telling_of(session, source),
         opened_as(session, other, token) as origin,
         show_progress(session) as told,
     ):
@@ -74,6 +80,23 @@ def copy(session: Session, /, ids: tuple[str, ...], **flags: Any) -> None:
     new = sum(each.is_new for each in copied)
     there = len(copied) - new
     tell(session, f"Copied {plural(new, 'snapshot')}; {there} there already")
+
+
+@contextmanager
+def _telling_of(session: Session, source: RepositoryChoice) -> Iterator[None]:
+    """Let what follows a failure be about the other repository, where the failure is.
+
+    Raises:
+        RepositoryNotFoundError: It is not there: nobody wants a new one to copy from.
+    """
+    try:
+        yield
+    except RepositoryNotFoundError:
+        session.again = f"{session.verb} --help"
+        raise
+    except SnapshotNotFoundError:
+        session.repository = source
+        raise
 
 
 def _tell_copied(session: Session, copied: Copied) -> None:

@@ -29,6 +29,7 @@ from kbackup.cli._repo._options import (
 from kbackup.cli._repo._prune import limit_options, prune_opened, request_of
 from kbackup.cli._repo._shapes import (
     forget_json,
+    series_title,
     snapshot_headers,
     snapshot_row,
 )
@@ -167,8 +168,12 @@ def forget(session: Session, /, ids: tuple[str, ...], **flags: Any) -> int:
     policy, choice = policy_of(flags), choice_of(flags)
     if ids and (policy or choice):
         raise InvalidSpecError(["snapshots are named by IDs, or chosen by a policy"])
+    if not ids and not policy:
+        raise InvalidSpecError(
+            ["the policy keeps nothing: give IDs of what goes, or a --keep option"]
+        )
     if not dry_run:
-        require_somebody_to_ask(yes=yes)
+        require_somebody_to_ask(yes=yes, shown_by="--dry-run")
     with opened(session) as repository:
         if ids:
             what: ForgetPlan | Sequence[Snapshot] = _named(repository, ids)
@@ -247,7 +252,7 @@ def _show(
         print_json([forget_json(key, each) for key, each in what.groups.items()])
         return
     for key, decisions in what.groups.items():
-        echo(f"Snapshots of {key}:" if str(key) else "Snapshots:")
+        echo(series_title(key))
         kept = [each for each in decisions if each.keep]
         gone = [each.snapshot for each in decisions if not each.keep]
         _show_kept(kept, compact=compact)

@@ -39,6 +39,7 @@ _PASSWORD = "KBACKUP_REPO_PASSWORD"  # noqa: S105 - the variable's name
 _VARIABLES = (_PLACE, _PASSWORD)
 FROM = ("KBACKUP_FROM_REPOSITORY", "KBACKUP_FROM_REPO_PASSWORD")
 """The variables of the other repository, from which something is copied."""
+_WHICH = {_PLACE: "is meant", FROM[0]: "is copied from"}
 _RESTICS = re.compile(r"(azure|b2|gs|local|rclone|rest|s3|sftp|swift):(?!//)(.*)")
 _HOST = re.compile(r"(?:(https?)://)?([^/]+)/([^?#]+)")
 _AWS = re.compile(r"s3([.-][a-z0-9-]+)*\.amazonaws\.com(\.cn)?")
@@ -166,8 +167,8 @@ def place_of(choice: RepositoryChoice, variable: str = _PLACE) -> str:
     place = place or os.environ.get(variable, "")
     if not place:
         raise InvalidConfigError(
-            "it is not said which repository is meant",
-            hint=f"give --repo DIRECTORY|URL or --repository-file, or set {variable}",
+            f"it is not said which repository {_WHICH[variable]}",
+            hint=f"give {_options(variable)[0]}, or set {variable}{_unread(variable)}",
         )
     if restics := _RESTICS.match(place):
         raise InvalidConfigError(
@@ -191,6 +192,21 @@ def _our_spelling(scheme: str, rest: str) -> str:
         return f"it is written s3://{path}"
     url = f"{protocol or 'https'}://{host}"
     return f"it is written s3://{path}?s3Url={url}&s3ForcePathStyle=true"
+
+
+def _options(variable: str) -> tuple[str, str]:
+    """Return the options that say the same: of a place, and of its password."""
+    of = "from-" if variable in FROM else ""
+    return (
+        f"--{of}repo DIRECTORY|URL or --{of}repository-file",
+        f"--{of}password-file or --{of}password-command",
+    )
+
+
+def _unread(variable: str) -> str:
+    """Tell that a variable of restic's is set, and not read."""
+    restics = variable.replace("KBACKUP_", "RESTIC_").replace("_REPO_", "_")
+    return f"; {restics} is not read" if restics in os.environ else ""
 
 
 @contextmanager
@@ -239,10 +255,12 @@ def _password(choice: RepositoryChoice, variable: str, place: str) -> str:
     given = given_password(choice, variable)
     if given is not None:
         return given
-    _require_asking(
-        f"give --password-file or --password-command, or set {variable}", place
-    )
+    _require_asking(_ways(variable), place)
     return asked_password(f"Password of {shown(place)}")
+
+
+def _ways(variable: str) -> str:
+    return f"give {_options(variable)[1]}, or set {variable}{_unread(variable)}"
 
 
 def new_password(choice: RepositoryChoice, place: str) -> str:
@@ -250,9 +268,7 @@ def new_password(choice: RepositoryChoice, place: str) -> str:
     given = given_password(choice, _PASSWORD)
     if given is not None:
         return given
-    _require_asking(
-        f"give --password-file or --password-command, or set {_PASSWORD}", place
-    )
+    _require_asking(_ways(_PASSWORD), place)
     return asked_password(f"New password of {shown(place)}", twice=True)
 
 

@@ -84,7 +84,7 @@ def prune(session: Session, /, *, dry_run: bool, yes: bool, **flags: Any) -> int
     """
     request = request_of(flags)
     if not dry_run:
-        require_somebody_to_ask(yes=yes)
+        require_somebody_to_ask(yes=yes, shown_by="--dry-run")
     place = shown(place_of(session.repository))
     with opened(session) as repository:
         return prune_opened(

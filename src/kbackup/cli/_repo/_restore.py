@@ -25,6 +25,7 @@ from kbackup.cli._repo._options import (
     yes_option,
 )
 from kbackup.cli._repo._progress import show_progress
+from kbackup.cli._repo._shapes import short
 from kbackup.cli._repo._telling import (
     is_json,
     path_of,
@@ -82,10 +83,10 @@ def restore(session: Session, /, snapshot: str, *, target: Path, **flags: Any) -
     choice, selection = choice_of(flags), _selection(**flags)
     require_meant(target, selection, delete=delete, dry_run=dry_run)
     if delete and not dry_run:
-        require_somebody_to_ask(yes=yes)
+        require_somebody_to_ask(yes=yes, shown_by="--dry-run")
     begun = time.monotonic()
     with opened(session) as repository:
-        which = chosen(repository, snapshot, choice)
+        which = chosen(session, repository, snapshot, choice)
         if delete:
             going = frozenset(repository.extraneous(which, target, selection=selection))
             _show_going(session, going, is_needed=dry_run or not yes)
@@ -177,7 +178,7 @@ def _selection(include: Sequence[str], exclude: Sequence[str]) -> Selection:
     )
 
 
-def chosen(repository: Repository, text: str, choice: Choice) -> str:
+def chosen(session: Session, repository: Repository, text: str, choice: Choice) -> str:
     """Return the whole ID of the snapshot that is meant, with its ``:PATH``, if any.
 
     Raises:
@@ -187,6 +188,7 @@ def chosen(repository: Repository, text: str, choice: Choice) -> str:
 
     wanted, colon, path = text.partition(":")
     found = find_snapshot(repository.list(), wanted, filter=choice.filter())
+    session.snapshot = short(found.id)
     return f"{found.id.hex()}{colon}{path}"
 
 
@@ -222,7 +224,7 @@ def dump(
     """Write a file of a snapshot to stdout, or a directory as an archive."""
     choice = choice_of(flags)
     with opened(session) as repository:
-        which = chosen(repository, snapshot, choice)
+        which = chosen(session, repository, snapshot, choice)
         if target is not None:
             with target.open("wb") as file:
                 repository.dump(which, path, file, archive=archive)

@@ -11,6 +11,7 @@ import stat
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from kbackup._kits.words import one_line
 from kbackup.cli._repo._telling import path_of, sized
 
 if TYPE_CHECKING:
@@ -65,6 +66,11 @@ def group_json(key: GroupKey) -> dict[str, Any]:
         "paths": list(key.paths) or None,
         "tags": list(key.tags) or None,
     }
+
+
+def series_title(key: GroupKey) -> str:
+    """Return the line above the snapshots of a series."""
+    return f"Snapshots of {one_line(str(key))}:" if str(key) else "Snapshots:"
 
 
 def forget_json(key: GroupKey, decisions: Sequence[Decision]) -> dict[str, Any]:
@@ -181,11 +187,12 @@ def node_json(entry: Entry) -> dict[str, Any]:
 def node_line(entry: Entry, *, long: bool) -> str:
     """Return a line of ``ls`` for people."""
     path, node = entry
+    name = one_line(path_of(path))
     if not long:
-        return path_of(path)
+        return name
     when = node.mtime[:19].replace("T", " ")
     facts = f"{permissions(entry)} {node.uid:5} {node.gid:5} {node.size:10} {when}"
-    return f"{facts} {path_of(path)}"
+    return f"{facts} {name}"
 
 
 # --- differences ----------------------------------------------------------------------------

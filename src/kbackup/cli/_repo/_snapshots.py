@@ -21,6 +21,7 @@ from kbackup.cli._repo._options import (
 )
 from kbackup.cli._repo._shapes import (
     group_json,
+    series_title,
     snapshot_headers,
     snapshot_json,
     snapshot_row,
@@ -110,5 +111,5 @@ def _print_groups(
         print_json(shapes)
         return
     for key, each in groups.items():
-        echo(f"Snapshots of {key}:" if str(key) else "Snapshots:")
+        echo(series_title(key))
         _print_list(session, each, compact=compact)
