@@ -12,7 +12,7 @@ PARALLEL := -n auto --dist worksteal
 RESTIC := tests/restic
 SLOW := tests/acceptance tests/integration
 # What must be covered whole; all else as pyproject.toml says.
-WHOLE := */kbackup/archive/*,*/kbackup/models/*,*/kbackup/restore/_plan/plan.py,*/kbackup/restore/_plan_entry.py,*/kbackup/restore/_plan/table.py
+WHOLE := */kbackup/archive/*,*/kbackup/models/*,*/kbackup/restore/_plan/plan.py,*/kbackup/restore/_plan_entry.py,*/kbackup/restore/_plan/table.py,*/kbackup/repository/*
 # Objects of about 1 MiB, for benchmarks.
 LARGE := --items 200 --size 770000
 

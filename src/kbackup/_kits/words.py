@@ -6,7 +6,8 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 
-_COMMANDS = re.compile(r"[^\n\t -~\u00a0-\ud7ff\ue000-\U0010ffff]")
+# What they are, not what they are not: to compile that takes a dozen milliseconds.
+_COMMANDS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _ALIKE = 0.7  # of the letters of both; at two thirds "nope" is taken for "nodes"
 
 

@@ -154,9 +154,6 @@ class Bringer:
             self._inflating.append(self._pool.submit(self._inflated, unsealed))
             while len(self._inflating) > most:
                 self._hand_on(self._inflating.popleft().result())
-        if not most:
-            while self._inflating:
-                self._hand_on(self._inflating.popleft().result())
 
     def _unsealed(self, part: _Range, content: memoryview | str) -> _Unsealed:
         found: _Unsealed = []

@@ -323,3 +323,15 @@ def test_a_lock_that_cannot_be_removed(documents, backend, monkeypatch, caplog):
         monkeypatch.setattr(backend, "remove", fails)
 
     assert "the lock could not be removed" in caplog.text
+
+
+def test_a_lock_that_is_released_while_it_is_looked_for(documents, backend):
+    """It stands in nobody's way, and the others are told."""
+    with acquire(documents) as gone, acquire(documents):
+        listed = [*backend.list(FileType.LOCK)]
+        gone.release()
+        backend.list = lambda _: iter(listed)
+
+        (left,) = list_locks(documents)
+
+    assert left.pid == os.getpid()

@@ -961,7 +961,7 @@ def test_a_damaged_snapshot_is_removed_by_its_whole_id(tmp_path, repository, dam
         repository.list()
     assert damaged in caught.value.hint
     assert repository.restore(other, tmp_path / "target").files == 1
-    for text in (damaged[:10], "latest"):
+    for text in (damaged[:10], "latest", "0" * 64):
         with pytest.raises(IntegrityError):
             repository.forget([text])
 
@@ -1030,3 +1030,20 @@ def test_a_config_that_goes_while_it_is_opened(repository, place, monkeypatch):
 
     with pytest.raises(RepositoryNotFoundError):
         Repository.open(place, PASSWORD)
+
+
+def test_a_snapshot_that_goes_while_they_are_listed(
+    repository, place, source, monkeypatch
+):
+    """It is left out, and the others are told."""
+    gone, stays = (repository.back_up(source).snapshot for _ in range(2))
+    list_of = place.list
+    listed = [*list_of(FileType.SNAPSHOT)]
+    place.remove(File(FileType.SNAPSHOT, gone.id))
+
+    def late(kind):
+        return iter(listed) if kind is FileType.SNAPSHOT else list_of(kind)
+
+    monkeypatch.setattr(place, "list", late)
+
+    assert repository.list() == [stays]
