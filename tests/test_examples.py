@@ -106,7 +106,7 @@ def test_read_a_backup(location):
     """The example that reads a backup counts by namespace and type, without cluster."""
     rows = [
         line.split()
-        for line in run("05-read-a-backup/read.py", location, "shop-1").splitlines()
+        for line in run("06-read-a-backup/read.py", location, "shop-1").splitlines()
     ]
 
     assert ["shop", "pods", "2"] in rows
@@ -154,7 +154,7 @@ def test_read_a_repository_cell_by_cell(capsys):
     [
         ("01-embed-a-backup/backup.py", ["shop"], "directory"),
         ("02-restore-elsewhere/restore.py", ["b", "shop-1", "shop"], "target"),
-        ("05-read-a-backup/read.py", [], "location, backup"),
+        ("06-read-a-backup/read.py", [], "location, backup"),
     ],
     ids=["backup", "restore", "read"],
 )
@@ -170,7 +170,7 @@ def test_forgotten_arguments_are_wrong_use(script, arguments, missing):
     ("script", "names"),
     [
         ("02-restore-elsewhere/restore.py", ["shop-2", "shop", "copy"]),
-        ("05-read-a-backup/read.py", ["shop-2"]),
+        ("06-read-a-backup/read.py", ["shop-2"]),
     ],
     ids=["restore", "read"],
 )
