@@ -23,7 +23,7 @@ from kbackup.repository._backend import FileType
 from kbackup.repository._ids import KeyID, SnapshotID
 from kbackup.repository._locks import Lock, acquire, begin
 from kbackup.repository._opened import OpenedRepository
-from kbackup.repository._selection import SnapshotFilter, find
+from kbackup.repository._selection import SnapshotFilter, find_snapshot
 from kbackup.repository._sharing import SharedPacker
 from kbackup.repository._snapshots import Snapshot, list_snapshots, load_snapshot
 
@@ -105,7 +105,7 @@ class Access:
         return [each for each in known if chosen is None or chosen.matches(each)]
 
     def _named(self, text: str, chosen: SnapshotFilter | None = None) -> Snapshot:
-        """Return the snapshot that a text means; raises as `find`.
+        """Return the snapshot that a text means; raises as `find_snapshot`.
 
         By its ID it is found also where another one is damaged.
         """
@@ -118,7 +118,7 @@ class Access:
         if len(found) == 1:
             with suppress(ObjectNotFoundError):  # removed just now
                 return load_snapshot(documents, found[0])
-        return find(self._snapshots(), text, filter=chosen)
+        return find_snapshot(self._snapshots(), text, filter=chosen)
 
 
 def require_several(wanted: object) -> None:

@@ -8,36 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from kbackup.errors import InvalidSpecError
 from kbackup.repository._access import Access, Snapshots
-from kbackup.repository._check import Checker, CheckResult
-from kbackup.repository._diff import Diff, compare
-from kbackup.repository._directory_target import DirectoryTarget
-from kbackup.repository._dump import dump
 from kbackup.repository._entries import (
     Entry,
     SnapshotPath,
     find_directory,
     walk_tree,
 )
-from kbackup.repository._find import Finder, Match
 from kbackup.repository._ids import BlobID
-from kbackup.repository._patterns import Patterns
 from kbackup.repository._progress import Told, untold
-from kbackup.repository._restorer import (
-    EVERYTHING,
-    Restored,
-    Restorer,
-    Selection,
-    extraneous,
-)
 from kbackup.repository._selection import SnapshotFilter, split_subfolder
 from kbackup.repository._snapshots import Snapshot
-from kbackup.repository._stats import Stats, StatsMode, count
-from kbackup.repository._subset import Subset
 from kbackup.repository._targets import Target
+
+if TYPE_CHECKING:
+    from kbackup.repository._check import CheckResult
+    from kbackup.repository._diff import Diff
+    from kbackup.repository._find import Match
+    from kbackup.repository._patterns import Patterns
+    from kbackup.repository._restorer import Restored, Selection
+    from kbackup.repository._stats import Stats, StatsMode
 
 
 class Reading(Access):
@@ -93,6 +86,8 @@ class Reading(Access):
             SnapshotNotFoundError: There is no snapshot of that name.
             IntegrityError: A tree is damaged.
         """
+        from kbackup.repository._patterns import Patterns
+
         if not any(patterns):
             raise InvalidSpecError(["nothing to find: no pattern is given"])
         wanted = Patterns(patterns, ignore_case=ignore_case)
@@ -105,6 +100,8 @@ class Reading(Access):
         chosen: SnapshotFilter | None,
     ) -> Iterator[Match]:
         with self._locking() as lock:
+            from kbackup.repository._find import Finder
+
             meant = self._meant(snapshots, chosen)
             self._opened.refresh_index()
             lock.confirm()
@@ -133,6 +130,8 @@ class Reading(Access):
             IntegrityError: Something is damaged; what was written is not whole.
         """
         with self._locking() as lock:
+            from kbackup.repository._dump import dump
+
             tree = self._tree(snapshot)
             lock.confirm()
             dump(self._opened, tree, path, stream, archive=archive)
@@ -157,13 +156,15 @@ class Reading(Access):
             IntegrityError: A tree is damaged.
         """
         with self._locking() as lock:
+            from kbackup.repository._diff import compare
+
             first, second = self._tree(older), self._tree(newer)
             lock.confirm()
             return compare(self._opened, first, second, metadata=metadata)
 
     def stats(
         self,
-        mode: StatsMode | str = StatsMode.RESTORE_SIZE,
+        mode: StatsMode | str = "restore-size",
         *,
         snapshots: Sequence[str | Snapshot] = (),
         filter: SnapshotFilter | None = None,  # noqa: A002
@@ -180,6 +181,8 @@ class Reading(Access):
             SnapshotNotFoundError: There is none of that name.
             IntegrityError: A tree is damaged.
         """
+        from kbackup.repository._stats import StatsMode, count
+
         mode = StatsMode.parse(mode)
         with self._locking() as lock:
             meant = self._meant(snapshots, filter)
@@ -202,6 +205,9 @@ class Reading(Access):
             RepositoryLockedError: Somebody works in it alone.
             StoreError: The backend does not answer.
         """
+        from kbackup.repository._check import Checker
+        from kbackup.repository._subset import Subset
+
         subset = Subset.parse(read_data) if isinstance(read_data, str) else None
         with self._locked():
             checker = Checker(self._opened, told=told)
@@ -212,7 +218,7 @@ class Reading(Access):
         snapshot: str | Snapshot,
         target: Target | Path | str,
         *,
-        selection: Selection = EVERYTHING,
+        selection: Selection | None = None,
         told: Told = untold,
     ) -> Restored:
         """Restore a snapshot.
@@ -223,7 +229,8 @@ class Reading(Access):
         Args:
             snapshot: As `ls` takes it.
             target: A directory, which is made, or any `Target`.
-            selection: What of it, and whether the rest of the target is removed.
+            selection: What of it, and whether the rest of the target is removed; None:
+                all of it, and nothing is.
             told: Told how far this is.
 
         Raises:
@@ -233,12 +240,16 @@ class Reading(Access):
             OSError: The directory cannot be made.
         """
         with self._locking() as lock:
+            from kbackup.repository._directory_target import DirectoryTarget
+            from kbackup.repository._restorer import EVERYTHING, Restorer
+
             tree = self._tree(snapshot)
             lock.confirm()
             if isinstance(target, Path | str):
                 target = DirectoryTarget(target)
                 target.open_root()
-            restorer = Restorer(self._opened, target, selection=selection, told=told)
+            chosen = selection or EVERYTHING
+            restorer = Restorer(self._opened, target, selection=chosen, told=told)
             return restorer.run(tree)
 
     def extraneous(
@@ -246,7 +257,7 @@ class Reading(Access):
         snapshot: str | Snapshot,
         target: Target | Path | str,
         *,
-        selection: Selection = EVERYTHING,
+        selection: Selection | None = None,
     ) -> Iterator[bytes]:
         """Yield what a target has and a snapshot has not; nothing is written.
 
@@ -257,7 +268,7 @@ class Reading(Access):
         Args:
             snapshot: As `ls` takes it.
             target: As `restore` takes it; a directory that is missing has nothing.
-            selection: What would be restored.
+            selection: What would be restored; None: all of it.
 
         Raises:
             SnapshotNotFoundError: There is none of that name.
@@ -265,11 +276,15 @@ class Reading(Access):
             IntegrityError: A tree is damaged.
         """
         with self._locking() as lock:
+            from kbackup.repository._directory_target import DirectoryTarget
+            from kbackup.repository._restorer import EVERYTHING, extraneous
+
             tree = self._tree(snapshot)
             lock.confirm()
             if isinstance(target, Path | str):
                 target = DirectoryTarget(target)
-            yield from extraneous(self._opened, tree, target, selection)
+            chosen = selection or EVERYTHING
+            yield from extraneous(self._opened, tree, target, chosen)
 
     def _tree(self, snapshot: str | Snapshot) -> BlobID:
         """Return the tree that is meant; the index is loaded after that."""

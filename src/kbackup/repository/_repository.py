@@ -1,7 +1,8 @@
 """The facade: a repository made, opened, and what is done with it.
 
-Each verb is a module of its own; the facade gives it a lock and a loaded index. Its other
-chapters are `_reading`, `_upkeep` and `_keyring`.
+Each verb is a module of its own, loaded when it is called, mostly while a lock settles; the
+facade gives it that lock and a loaded index. Its other chapters are `_reading`, `_upkeep`
+and `_keyring`.
 Order of a backup: packs, index, snapshot. Of reading: snapshots, then the index.
 Source: restic ``doc/design.rst``, "Read and Write Ordering".
 """
@@ -20,6 +21,7 @@ from kbackup.errors import (
     RepositoryExistsError,
     RepositoryNotFoundError,
 )
+from kbackup.repository._back_up_request import BackUpRequest, BackUpResult
 from kbackup.repository._backend import CONFIG, Backend, File, FileType
 from kbackup.repository._blobs import BlobCodec
 from kbackup.repository._compression import Compression
@@ -34,7 +36,6 @@ from kbackup.repository._local import LocalBackend
 from kbackup.repository._opened import OpenedRepository
 from kbackup.repository._progress import Told, untold
 from kbackup.repository._reading import Reading
-from kbackup.repository._saving import BackUpRequest, BackUpResult, save_source
 from kbackup.repository._sources import Source
 from kbackup.repository._upkeep import Upkeep
 
@@ -197,6 +198,8 @@ class Repository(Reading, Upkeep, Keyring):
         self, source: Source, asked: BackUpRequest, told: Told
     ) -> BackUpResult:
         with self._locking() as lock:
+            from kbackup.repository._saving import save_source
+
             known = [] if asked.read_all else self._readable_snapshots()
             self._opened.refresh_index()
             loaded = self._opened.loaded

@@ -19,7 +19,7 @@ from kbackup.repository._selection import (
     GroupBy,
     GroupKey,
     TagLists,
-    group,
+    group_snapshots,
     tag_lists,
 )
 from kbackup.repository._snapshots import Snapshot
@@ -179,7 +179,7 @@ def plan_forget(
         raise InvalidSpecError(
             ["the policy keeps nothing"], hint="say what to keep, such as the last 1"
         )
-    series = group(snapshots, group_by)
+    series = group_snapshots(snapshots, group_by)
     return ForgetPlan(
         {key: tuple(_decide(each, policy, now)) for key, each in series.items()}
     )

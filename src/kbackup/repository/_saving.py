@@ -10,67 +10,29 @@ import os
 import socket
 import time as clock
 from collections.abc import Sequence
-from datetime import datetime
 
 import attrs
 
-from kbackup.errors import InvalidSpecError
 from kbackup.repository._archiver import Archived, Archiver
+from kbackup.repository._back_up_request import BackUpRequest, BackUpResult
 from kbackup.repository._calendar import Instant
 from kbackup.repository._ids import BlobID, BlobType
 from kbackup.repository._locks import Lock
 from kbackup.repository._opened import OpenedRepository
 from kbackup.repository._progress import Told
-from kbackup.repository._selection import find, find_parent
+from kbackup.repository._selection import find_parent, find_snapshot
 from kbackup.repository._sharing import SharedPacker
 from kbackup.repository._snapshots import (
     Snapshot,
     SnapshotSummary,
     save_snapshot,
 )
-from kbackup.repository._sources import Source, Unreadable
+from kbackup.repository._sources import Source
 from kbackup.repository._times import format_nanoseconds
 from kbackup.repository._users import user_name
 
 _PROGRAM = "kbackup"
 _NO_TREE = BlobID(b"")
-
-
-@attrs.frozen(kw_only=True)
-class BackUpRequest:
-    """What is asked of a backup; see `Repository.back_up`.
-
-    Raises:
-        InvalidSpecError: *time* has no zone.
-    """
-
-    hostname: str = ""
-    tags: tuple[str, ...] = ()
-    time: datetime | None = None
-    parent: str | None = None
-    read_all: bool = False
-
-    def __attrs_post_init__(self) -> None:
-        if self.time is not None and self.time.tzinfo is None:
-            raise InvalidSpecError([f"the time {self.time} says no zone"])
-
-
-@attrs.frozen(kw_only=True)
-class BackUpResult:
-    """What a backup did.
-
-    Attributes:
-        snapshot: What it made.
-        unreadable: What could not be saved; the rest was.
-    """
-
-    snapshot: Snapshot
-    unreadable: tuple[Unreadable, ...]
-
-    @property
-    def exit_code(self) -> int:
-        """What a command line ends with: 0, or 3 where something could not be saved."""
-        return 3 if self.unreadable else 0
 
 
 def save_source(
@@ -134,7 +96,7 @@ def _older(
 ) -> Snapshot | None:
     """The snapshot whose files need not be read again."""
     if parent is not None:
-        return find(known, parent)
+        return find_snapshot(known, parent)
     return find_parent(known, host=draft.hostname, paths=draft.paths, before=draft.time)
 
 

@@ -60,12 +60,12 @@ def newest_first(snapshots: Iterable[Snapshot]) -> list[Snapshot]:
 
 
 def split_subfolder(text: str) -> tuple[str, str]:
-    """Split ``3f2a9c01:srv/data`` into what `find` takes and the path, which may be empty."""
+    """Split ``3f2a9c01:srv/data`` into what `find_snapshot` takes and the path, which may be empty."""
     wanted, _, path = text.partition(":")
     return wanted, path
 
 
-def find(
+def find_snapshot(
     snapshots: Iterable[Snapshot],
     text: str,
     *,
@@ -153,7 +153,7 @@ class GroupKey:
         )
 
 
-def group(
+def group_snapshots(
     snapshots: Iterable[Snapshot], by: GroupBy = HOST_AND_PATHS
 ) -> dict[GroupKey, list[Snapshot]]:
     """Return the series, in the order of their keys, each with its newest first."""

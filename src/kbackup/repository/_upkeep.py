@@ -6,20 +6,21 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from operator import attrgetter
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from kbackup.errors import IntegrityError, InvalidSpecError
-from kbackup.repository import _prune as pruning
 from kbackup.repository._access import Access, Snapshots, require_several
 from kbackup.repository._backend import File, FileType
-from kbackup.repository._copy import Copied, Copier
 from kbackup.repository._ids import SnapshotID, parse_id
 from kbackup.repository._progress import Told, untold
-from kbackup.repository._prune_plan import PrunePlan, PruneRequest
-from kbackup.repository._repair import RepairedIndex, repair_index
-from kbackup.repository._retention import ForgetPlan, RetentionPolicy, plan_forget
 from kbackup.repository._selection import HOST_AND_PATHS, GroupBy, SnapshotFilter
 from kbackup.repository._snapshots import Snapshot, remove_snapshot
+
+if TYPE_CHECKING:
+    from kbackup.repository._copy import Copied
+    from kbackup.repository._prune_plan import PrunePlan, PruneRequest
+    from kbackup.repository._repair import RepairedIndex
+    from kbackup.repository._retention import ForgetPlan, RetentionPolicy
 
 _Forgotten: TypeAlias = dict[SnapshotID, Snapshot | None]
 
@@ -46,6 +47,8 @@ class Upkeep(Access):
         Raises:
             InvalidSpecError: The policy keeps nothing at all.
         """
+        from kbackup.repository._retention import plan_forget
+
         with self._locked():
             found = self._meant((), filter)
         moment = now or datetime.now(UTC)
@@ -73,6 +76,8 @@ class Upkeep(Access):
             SnapshotNotFoundError: One is not there; nothing was removed.
             RepositoryLockedError: Somebody else works in it.
         """
+        from kbackup.repository._retention import ForgetPlan
+
         if isinstance(what, ForgetPlan) and what.emptied and not empty_series:
             names = "; ".join(map(str, what.emptied))
             raise InvalidSpecError([f"nothing would be kept of {names}"])
@@ -130,7 +135,7 @@ class Upkeep(Access):
         require_several(without)
         with self._locked():
             gone = dict(map(self._forgettable, without))
-            return self._plan_prune(request or PruneRequest(), told, without=gone)
+            return self._plan_prune(request, told, without=gone)
 
     def prune(
         self,
@@ -156,6 +161,9 @@ class Upkeep(Access):
                 nothing was removed.
             RepositoryLockedError: Somebody else works in it, or the lock was lost.
         """
+        from kbackup.repository import _prune as pruning
+        from kbackup.repository._prune_plan import PrunePlan
+
         with self._locked(exclusive=True) as lock:
             if isinstance(what, PrunePlan):
                 plan = what
@@ -163,17 +171,24 @@ class Upkeep(Access):
                 self._opened.refresh_index()
                 pruning.require_fresh(plan, self._opened, known)
             else:
-                plan = self._plan_prune(what or PruneRequest(), told)
+                plan = self._plan_prune(what, told)
             if not plan.is_empty:
                 pruning.carry_out(plan, self._opened, check=lock.check, told=told)
         return plan
 
     def _plan_prune(
-        self, request: PruneRequest, told: Told, *, without: Collection[bytes] = ()
+        self,
+        request: PruneRequest | None,
+        told: Told,
+        *,
+        without: Collection[bytes] = (),
     ) -> PrunePlan:
+        from kbackup.repository._prune import look
+        from kbackup.repository._prune_plan import PruneRequest
+
         known = [each for each in self._snapshots() if each.id not in without]
         self._opened.refresh_index()
-        return pruning.look(self._opened, known, request, told=told)
+        return look(self._opened, known, request or PruneRequest(), told=told)
 
     def repair_index(
         self, *, read_all: bool = False, told: Told = untold
@@ -191,6 +206,8 @@ class Upkeep(Access):
             RepositoryLockedError: Somebody else works in it, or the lock was lost.
             StoreError: The backend failed; the old index is still there.
         """
+        from kbackup.repository._repair import repair_index
+
         with self._locked(exclusive=True) as lock:
             return repair_index(
                 self._opened, read_all=read_all, check=lock.check, told=told
@@ -219,6 +236,8 @@ class Upkeep(Access):
             SnapshotNotFoundError: There is none of that name.
             IntegrityError: Something is damaged here; what was copied before is whole.
         """
+        from kbackup.repository._copy import Copier
+
         if target._opened.config.id == self._opened.config.id:
             raise InvalidSpecError(["a repository is not copied to itself"])
         with self._locked(), target._locked() as lock:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from kbackup.cli import _asking
-from kbackup.repository import RetentionPolicy, _upkeep
+from kbackup.repository import RetentionPolicy, _retention
 
 
 def listed(repo):
@@ -213,13 +213,13 @@ def test_what_is_kept(series, options, left):
 def test_every_rule(series, monkeypatch):
     """Each option sets the rule of its name."""
     asked = []
-    plan = _upkeep.plan_forget
+    plan = _retention.plan_forget
 
     def planned(found, policy, **named):
         asked.append(policy)
         return plan(found, policy, **named)
 
-    monkeypatch.setattr(_upkeep, "plan_forget", planned)
+    monkeypatch.setattr(_retention, "plan_forget", planned)
     counts = ["last", "hourly", "daily", "weekly", "monthly", "yearly"]
     spans = ["within", *(f"within-{name}" for name in counts[1:])]
     words = [f"--keep-{name}={number}" for number, name in enumerate(counts, 1)]

@@ -893,6 +893,25 @@ def test_nothing_of_a_password_is_shown(repository):
     assert repository.id[:8] in repr(repository)
 
 
+def test_verbs_are_loaded_when_they_are_called():
+    """Starting is what most runs wait for; opening needs none of them."""
+    script = (
+        "import sys\n"
+        "from kbackup.repository import MemoryBackend, Repository, ScryptParameters\n"
+        "place = MemoryBackend()\n"
+        "cheap = ScryptParameters(n=2, r=1, p=1)\n"
+        "Repository.init(place, 'x', key_parameters=cheap).list()\n"
+        "verbs = 'archiver check copy diff dump prune repair restorer stats'.split()\n"
+        "print(*(v for v in verbs if f'kbackup.repository._{v}' in sys.modules))\n"
+        "print(*(n for n in ('tarfile', 'zipfile') if n in sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout == "\n\n"
+
+
 def test_the_room_stands_alone():
     """Whoever only reads a repository loads neither Kubernetes' client nor plugins."""
     script = (

@@ -8,9 +8,9 @@ from kbackup.repository._calendar import Instant
 from kbackup.repository._selection import (
     GroupBy,
     SnapshotFilter,
-    find,
     find_parent,
-    group,
+    find_snapshot,
+    group_snapshots,
     split_subfolder,
 )
 from kbackup.repository._snapshots import Snapshot
@@ -48,7 +48,7 @@ ALL = [MIDDLE, NEW, OLD]
 )
 def test_find(text, found):
     """One snapshot is meant by its ID, by the beginning of it, or by its age."""
-    assert find(ALL, text) is found
+    assert find_snapshot(ALL, text) is found
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_find(text, found):
 def test_find_nothing(text, said):
     """Of none, or of several, the message says which there are."""
     with pytest.raises(SnapshotNotFoundError, match=said):
-        find(ALL, text)
+        find_snapshot(ALL, text)
 
 
 def test_candidates_can_be_told_apart():
@@ -76,18 +76,18 @@ def test_candidates_can_be_told_apart():
     twins = [snapshot("3f2a9c01aa0"), snapshot("3f2a9c01ab0")]
 
     with pytest.raises(SnapshotNotFoundError, match="3f2a9c01aa0, 3f2a9c01ab0"):
-        find(twins, "3f2a9c01a")
+        find_snapshot(twins, "3f2a9c01a")
 
 
 def test_latest_of_a_filter():
     """The latest one is that of the filter; an ID is found whatever the filter."""
     of_till = SnapshotFilter(hosts=["till"])
 
-    assert find(ALL, "latest", filter=of_till) is MIDDLE
-    assert find(ALL, "latest~1", filter=of_till) is OLD
-    assert find(ALL, "a1", filter=of_till) is NEW
+    assert find_snapshot(ALL, "latest", filter=of_till) is MIDDLE
+    assert find_snapshot(ALL, "latest~1", filter=of_till) is OLD
+    assert find_snapshot(ALL, "a1", filter=of_till) is NEW
     with pytest.raises(SnapshotNotFoundError, match="0 snapshots to choose from"):
-        find(ALL, "latest", filter=SnapshotFilter(hosts=["nobody"]))
+        find_snapshot(ALL, "latest", filter=SnapshotFilter(hosts=["nobody"]))
 
 
 @pytest.mark.parametrize("order", [ALL, ALL[::-1]])
@@ -95,7 +95,7 @@ def test_latest_of_the_same_time(order):
     """Of snapshots of the same time it is the same one, however they were listed."""
     same = [attrs.evolve(each, time=OLD.time) for each in order]
 
-    assert find(same, "latest").id == NEW.id
+    assert find_snapshot(same, "latest").id == NEW.id
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_groups():
     both = snapshot("b", 4, paths=["/srv", "/home"], tags=["b", "a"])
     swapped = snapshot("c", 5, paths=["/home", "/srv"], tags=["a", "b"])
 
-    groups = group([*ALL, both, swapped])
+    groups = group_snapshots([*ALL, both, swapped])
 
     assert {str(key): found for key, found in groups.items()} == {
         "host [desk], paths [/srv]": [NEW],
@@ -169,11 +169,15 @@ def test_groups():
         "host [till], paths [/srv]": [MIDDLE, OLD],
     }
     assert list(groups) == sorted(groups)
-    assert [str(key) for key in group([both, OLD], GroupBy.parse("tags"))] == [
+    assert [
+        str(key) for key in group_snapshots([both, OLD], GroupBy.parse("tags"))
+    ] == [
         "",
         "tags [a, b]",
     ]
-    assert list(group(ALL, GroupBy.parse("")).values()) == [[NEW, MIDDLE, OLD]]
+    assert list(group_snapshots(ALL, GroupBy.parse("")).values()) == [
+        [NEW, MIDDLE, OLD]
+    ]
 
 
 BACKUP = {"host": "till", "paths": ["/srv"], "before": MIDDLE.time}

@@ -1,0 +1,48 @@
+"""What is asked of a backup, and what it did."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import attrs
+
+from kbackup.errors import InvalidSpecError
+from kbackup.repository._snapshots import Snapshot
+from kbackup.repository._sources import Unreadable
+
+
+@attrs.frozen(kw_only=True)
+class BackUpRequest:
+    """What is asked of a backup; see `Repository.back_up`.
+
+    Raises:
+        InvalidSpecError: *time* has no zone.
+    """
+
+    hostname: str = ""
+    tags: tuple[str, ...] = ()
+    time: datetime | None = None
+    parent: str | None = None
+    read_all: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        if self.time is not None and self.time.tzinfo is None:
+            raise InvalidSpecError([f"the time {self.time} says no zone"])
+
+
+@attrs.frozen(kw_only=True)
+class BackUpResult:
+    """What a backup did.
+
+    Attributes:
+        snapshot: What it made.
+        unreadable: What could not be saved; the rest was.
+    """
+
+    snapshot: Snapshot
+    unreadable: tuple[Unreadable, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """What a command line ends with: 0, or 3 where something could not be saved."""
+        return 3 if self.unreadable else 0
