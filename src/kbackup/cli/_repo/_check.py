@@ -9,7 +9,7 @@ import click
 
 from kbackup._kits.words import plural
 from kbackup.cli._options import Command
-from kbackup.cli._output import say, say_next
+from kbackup.cli._output import say, say_next, say_once_mended
 from kbackup.cli._repo._opening import opened
 from kbackup.cli._repo._options import repository_options
 from kbackup.cli._repo._progress import show_progress
@@ -44,8 +44,8 @@ def check(session: Session, *, read_data: bool, read_data_subset: str) -> int:
             {
                 "message_type": "summary",
                 "num_errors": len(result.errors),
-                "broken_packs": None,
-                "suggest_repair_index": False,
+                "broken_packs": [each.hex() for each in result.damaged_packs] or None,
+                "suggest_repair_index": result.is_index_wrong,
                 "suggest_prune": bool(result.hints),
             }
         )
@@ -56,11 +56,30 @@ def check(session: Session, *, read_data: bool, read_data_subset: str) -> int:
     )
     found = plural(len(result.errors), "error") if result.errors else "no errors"
     tell(session, f"{looked_at}: {found} found")
-    if result.errors:
+    _tell_mending(session, result)
+    return result.exit_code
+
+
+def _tell_mending(session: Session, result: CheckResult) -> None:
+    """Tell a person what to do about what was found."""
+    if is_json(session):
+        return
+    if result.is_index_wrong:
         say_next(session, "kbackup repo repair-index")
+    elif result.damaged_packs:
+        say(
+            "Hint: take the damaged packs out of data/ in the repository, and "
+            "repair-index; a backup of the same files brings back what was in them"
+        )
+        say_once_mended(session, "kbackup repo repair-index")
+    elif result.errors:
+        say(
+            "Hint: a backup of the same files brings back what is lost of them; of the "
+            "rest, forget the snapshots that need it"
+        )
+        say_next(session, "kbackup repo backup PATH")
     elif result.hints:
         say_next(session, "kbackup repo prune")
-    return result.exit_code
 
 
 def _tell_findings(session: Session, result: CheckResult) -> None:
