@@ -128,6 +128,22 @@ def test_check_of_what_nobody_needs(saved, tmp_path):
     assert json.loads(program.out)["suggest_prune"] is True
 
 
+def test_what_is_found_of_many(saved, tmp_path):
+    """It is said once of all for people, and of each for programs."""
+    (tmp_path / "r/data/00").mkdir(exist_ok=True)
+    for number in range(10, 40):
+        name = f"00{number}" + "00" * 30
+        (tmp_path / "r/data/00" / name).write_bytes(b"of nobody")
+
+    done, program = saved("check"), saved("check", "--json")
+
+    first, following = done.err.splitlines()
+    assert first.startswith("warning: pack 00100000, pack 00110000, ")
+    assert "and 25 more: no index names it; `prune` removes it" in first
+    assert following == "Next: kbackup repo prune"
+    assert len(program.err.splitlines()) == 30
+
+
 def test_check_of_all_and_of_a_part(saved):
     """Nobody knows which is meant."""
     assert saved("check", "--read-data", "--read-data-subset", "5%").code == 2

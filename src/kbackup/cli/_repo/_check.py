@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kbackup._kits.words import plural
+from kbackup._kits.words import first_few, plural
 from kbackup.cli._options import Command
 from kbackup.cli._output import say, say_next, say_once_mended
 from kbackup.cli._repo._opening import opened
@@ -19,7 +19,9 @@ from kbackup.cli._session import Session
 from kbackup.errors import InvalidSpecError
 
 if TYPE_CHECKING:
-    from kbackup.repository import CheckResult
+    from collections.abc import Iterable, Iterator
+
+    from kbackup.repository import CheckResult, Finding
 
 
 @click.command(cls=Command)
@@ -84,11 +86,21 @@ def _tell_mending(session: Session, result: CheckResult) -> None:
 
 def _tell_findings(session: Session, result: CheckResult) -> None:
     for word, findings in (("error", result.errors), ("warning", result.hints)):
+        if not is_json(session):
+            for line in _folded(findings):
+                say(f"{word}: {line}")
+            continue
         for each in findings:
-            if is_json(session):
-                say(json.dumps({"message_type": word, "message": str(each)}))
-            else:
-                say(f"{word}: {each}")
+            say(json.dumps({"message_type": word, "message": str(each)}))
+
+
+def _folded(findings: Iterable[Finding]) -> Iterator[str]:
+    """Yield a line for what is found of one thing, or alike of several."""
+    alike: dict[str, list[str]] = {}
+    for each in findings:
+        alike.setdefault(each.reason, []).append(each.thing)
+    for reason, things in alike.items():
+        yield f"{first_few(things)}: {reason}"
 
 
 @click.command("repair-index", cls=Command)
