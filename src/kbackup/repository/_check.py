@@ -16,7 +16,12 @@ import attrs
 
 from kbackup._kits.words import plural
 from kbackup._kits.workers import map_ordered
-from kbackup.errors import IntegrityError, RepositoryError, StoreError
+from kbackup.errors import (
+    BlobMissingError,
+    IntegrityError,
+    RepositoryError,
+    StoreError,
+)
 from kbackup.repository._backend import File, FileType
 from kbackup.repository._documents import load_whole
 from kbackup.repository._ids import BlobID, BlobType, IndexID, PackID, SnapshotID, short
@@ -60,6 +65,9 @@ class CheckResult:
         snapshots: How many were checked; also *trees*, *packs*.
         unused_blobs: Blobs that nobody needs.
         bytes_read: Of packs, whose every blob was opened.
+        damaged_packs: Those of them that are not what was written.
+        is_index_wrong: Whether packs are not as the index has them, or one that it does
+            not name may have what is missing: `repair_index` finds out.
     """
 
     errors: list[Finding] = attrs.field(factory=list)
@@ -69,6 +77,8 @@ class CheckResult:
     packs: int = 0
     unused_blobs: int = 0
     bytes_read: int = 0
+    damaged_packs: list[PackID] = attrs.field(factory=list)
+    is_index_wrong: bool = False
 
     @property
     def is_whole(self) -> bool:
@@ -102,6 +112,7 @@ class Checker:
         self._backend, self._told = repository.backend, told
         self._lock = threading.Lock()
         self._sizes: dict[PackID, int] = {}
+        self._unnamed: set[PackID] = set()
         self.result = CheckResult()
 
     def run(self, subset: Subset | None) -> CheckResult:
@@ -159,6 +170,8 @@ class Checker:
                 for pack in load_index(self._repository.documents, name):
                     index.add(pack)
                 names.append(name)
+                continue
+            self.result.is_index_wrong = True
         # Once more: what all of them tell of a pack that several name is known only now.
         packs = {}
         for pack in merged(self._loaded(names), index.split):
@@ -181,6 +194,8 @@ class Checker:
         self.result.packs = len(self._sizes)
         for name, expected in packs.items():
             size = self._sizes.get(name)
+            if size != expected.size:
+                self.result.is_index_wrong = True
             if size is None:
                 self._note(
                     File(FileType.PACK, name), "an index names it, and it is gone"
@@ -188,7 +203,8 @@ class Checker:
             elif size != expected.size:
                 reason = f"it has {size} bytes, by the index {expected.size}"
                 self._note(File(FileType.PACK, name), reason)
-        for name in self._sizes.keys() - packs.keys():
+        self._unnamed = self._sizes.keys() - packs.keys()
+        for name in self._unnamed:
             self._hint(
                 str(File(FileType.PACK, name)), "no index names it; `prune` removes it"
             )
@@ -224,6 +240,7 @@ class Checker:
         for blob in node.blobs:
             if not self._repository.index.has(BlobType.DATA, blob):
                 self._note(thing, f"no index names its data blob {short(blob)}")
+                self._suspect_unnamed()
                 return
             size += self._repository.index.find(BlobType.DATA, blob).size
         if size != node.size:
@@ -231,6 +248,13 @@ class Checker:
 
     def _lose(self, tree: BlobID, error: IntegrityError) -> None:
         self._note(f"tree {short(tree)}", error.reason or error.fact)
+        if isinstance(error, BlobMissingError):
+            self._suspect_unnamed()
+
+    def _suspect_unnamed(self) -> None:
+        """Something is missing: a pack that no index names may have it."""
+        if self._unnamed:
+            self.result.is_index_wrong = True
 
     # --- every byte ---------------------------------------------------------------------
 
@@ -248,6 +272,8 @@ class Checker:
             self._repository.cancel.check()
             for reason in reasons:
                 self._note(File(FileType.PACK, name), reason)
+            if reasons:
+                self.result.damaged_packs.append(name)
             self.result.bytes_read += sizes[name]
             self._told(Progress("read packs", self.result.bytes_read, total))
 

@@ -67,6 +67,46 @@ def test_check_that_finds_something(saved, tmp_path):
     assert pack.name[:8] in program.err
 
 
+def test_what_is_lost_comes_back(saved, tmp_path):
+    """Each step names the next: out with the pack, a new index, the same files again."""
+    pack = max(packs(tmp_path), key=lambda each: each.stat().st_size)
+    damage(pack)
+
+    found, program = (
+        saved("check", "--read-data"),
+        saved("check", "--read-data", "--json"),
+    )
+    assert "Hint: take the damaged packs out of data/" in found.err
+    assert found.next == "Next: kbackup repo repair-index"
+    summary = json.loads(program.out)
+    assert summary["broken_packs"] == [pack.name]
+    assert summary["suggest_repair_index"] is False
+    pack.unlink()
+    gone = json.loads(saved("check", "--json").out)
+    assert gone["suggest_repair_index"] is True
+    saved("repair-index")
+
+    lost = saved("check")
+    assert lost.code == 1
+    assert lost.next == "Next: kbackup repo backup PATH"
+    assert json.loads(saved("check", "--json").out)["suggest_repair_index"] is False
+    saved("backup", "src")
+    assert saved("check", "--read-data").code == 0
+
+
+def test_a_pack_that_no_index_names_may_have_what_is_lost(saved, tmp_path):
+    """Then a new index is next, and mends it."""
+    for index in (tmp_path / "r/index").iterdir():
+        index.unlink()
+
+    done = saved("check")
+
+    assert done.code == 1
+    assert done.next == "Next: kbackup repo repair-index"
+    saved("repair-index")
+    assert saved("check").code == 0
+
+
 def test_check_reads_what_it_is_asked_to(saved, tmp_path):
     """Damage in the middle of a pack shows to whoever reads it."""
     for pack in packs(tmp_path):
@@ -86,6 +126,22 @@ def test_check_of_what_nobody_needs(saved, tmp_path):
     assert "warning: pack 00000000" in done.err
     assert done.next == "Next: kbackup repo prune"
     assert json.loads(program.out)["suggest_prune"] is True
+
+
+def test_what_is_found_of_many(saved, tmp_path):
+    """It is said once of all for people, and of each for programs."""
+    (tmp_path / "r/data/00").mkdir(exist_ok=True)
+    for number in range(10, 40):
+        name = f"00{number}" + "00" * 30
+        (tmp_path / "r/data/00" / name).write_bytes(b"of nobody")
+
+    done, program = saved("check"), saved("check", "--json")
+
+    first, following = done.err.splitlines()
+    assert first.startswith("warning: pack 00100000, pack 00110000, ")
+    assert "and 25 more: no index names it; `prune` removes it" in first
+    assert following == "Next: kbackup repo prune"
+    assert len(program.err.splitlines()) == 30
 
 
 def test_check_of_all_and_of_a_part(saved):

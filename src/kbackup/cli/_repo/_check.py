@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kbackup._kits.words import plural
+from kbackup._kits.words import first_few, plural
 from kbackup.cli._options import Command
-from kbackup.cli._output import say, say_next
+from kbackup.cli._output import say, say_next, say_once_mended
 from kbackup.cli._repo._opening import opened
 from kbackup.cli._repo._options import repository_options
 from kbackup.cli._repo._progress import show_progress
@@ -19,7 +19,9 @@ from kbackup.cli._session import Session
 from kbackup.errors import InvalidSpecError
 
 if TYPE_CHECKING:
-    from kbackup.repository import CheckResult
+    from collections.abc import Iterable, Iterator
+
+    from kbackup.repository import CheckResult, Finding
 
 
 @click.command(cls=Command)
@@ -44,8 +46,8 @@ def check(session: Session, *, read_data: bool, read_data_subset: str) -> int:
             {
                 "message_type": "summary",
                 "num_errors": len(result.errors),
-                "broken_packs": None,
-                "suggest_repair_index": False,
+                "broken_packs": [each.hex() for each in result.damaged_packs] or None,
+                "suggest_repair_index": result.is_index_wrong,
                 "suggest_prune": bool(result.hints),
             }
         )
@@ -56,20 +58,49 @@ def check(session: Session, *, read_data: bool, read_data_subset: str) -> int:
     )
     found = plural(len(result.errors), "error") if result.errors else "no errors"
     tell(session, f"{looked_at}: {found} found")
-    if result.errors:
+    _tell_mending(session, result)
+    return result.exit_code
+
+
+def _tell_mending(session: Session, result: CheckResult) -> None:
+    """Tell a person what to do about what was found."""
+    if is_json(session):
+        return
+    if result.is_index_wrong:
         say_next(session, "kbackup repo repair-index")
+    elif result.damaged_packs:
+        say(
+            "Hint: take the damaged packs out of data/ in the repository, and "
+            "repair-index; a backup of the same files brings back what was in them"
+        )
+        say_once_mended(session, "kbackup repo repair-index")
+    elif result.errors:
+        say(
+            "Hint: a backup of the same files brings back what is lost of them; of the "
+            "rest, forget the snapshots that need it"
+        )
+        say_next(session, "kbackup repo backup PATH")
     elif result.hints:
         say_next(session, "kbackup repo prune")
-    return result.exit_code
 
 
 def _tell_findings(session: Session, result: CheckResult) -> None:
     for word, findings in (("error", result.errors), ("warning", result.hints)):
+        if not is_json(session):
+            for line in _folded(findings):
+                say(f"{word}: {line}")
+            continue
         for each in findings:
-            if is_json(session):
-                say(json.dumps({"message_type": word, "message": str(each)}))
-            else:
-                say(f"{word}: {each}")
+            say(json.dumps({"message_type": word, "message": str(each)}))
+
+
+def _folded(findings: Iterable[Finding]) -> Iterator[str]:
+    """Yield a line for what is found of one thing, or alike of several."""
+    alike: dict[str, list[str]] = {}
+    for each in findings:
+        alike.setdefault(each.reason, []).append(each.thing)
+    for reason, things in alike.items():
+        yield f"{first_few(things)}: {reason}"
 
 
 @click.command("repair-index", cls=Command)
