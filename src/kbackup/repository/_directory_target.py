@@ -13,7 +13,8 @@ import os
 import shutil
 import stat
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+import unicodedata
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -181,7 +182,9 @@ class DirectoryTarget:
             _require(where, stat.S_ISDIR)
             if not names and _device(where) != _device(os.path.dirname(where)):
                 return ()  # the snapshot has but the place where this is mounted
-        return sorted(set(os.listdir(where)).difference(names))
+        found = sorted(set(os.listdir(where)).difference(names))
+        meant = {_folded(name): name for name in names} if found else {}
+        return [each for each in found if not _is_one_file(where, each, meant)]
 
     def remove(self, path: bytes) -> None:
         """Remove something; see `Target.remove`. Nothing is followed out of it.
@@ -328,6 +331,28 @@ def _open_there(where: bytes) -> int | None:
         return None
     os.chmod(where, stat.S_IMODE(status.st_mode) | _PRIVATE)
     return os.open(where, _WRITE)
+
+
+def _folded(name: bytes) -> str:
+    """Return what two names have in common that mean one file on some systems."""
+    return unicodedata.normalize("NFC", os.fsdecode(name)).casefold()
+
+
+def _is_one_file(where: bytes, name: bytes, meant: Mapping[str, bytes]) -> bool:
+    """Whether a directory gives a name back otherwise than it takes it.
+
+    Args:
+        where: The directory.
+        name: As the directory has it.
+        meant: Names that are to be there, by what is left of them when they are folded.
+    """
+    other = meant.get(_folded(name))
+    if other is None:
+        return False
+    with suppress(FileNotFoundError):
+        paths = (b"%b/%b" % (where, each) for each in (name, other))
+        return os.path.samestat(*map(os.lstat, paths))
+    return False
 
 
 def _device(where: bytes) -> int:

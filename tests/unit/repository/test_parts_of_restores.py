@@ -1,6 +1,7 @@
 """A part of a snapshot is restored, and what it has not is removed only when told to."""
 
 import errno
+import os
 from datetime import timedelta
 
 import attrs
@@ -292,6 +293,33 @@ def test_nothing_is_removed_of_what_is_mounted(
     told = [(each.path, each.reason) for each in restored.problems]
     expected = [(b"alien", "something is mounted in it")]
     assert told == ([] if mounted == "empty" else expected)
+
+
+@pytest.mark.parametrize("name", ["MAKE", "other"])
+def test_a_name_that_is_given_back_otherwise(tmp_path, name, monkeypatch):
+    """Where ``MAKE`` is ``make`` that is no other file, which would be removed."""
+    (tmp_path / "make").write_text("1")
+    lstat = os.lstat
+    there = {name.encode(): b"make"}
+
+    def looked(path):
+        above, _, last = os.fsencode(path).rpartition(b"/")
+        return lstat(b"%b/%b" % (above, there.get(last, last)))
+
+    monkeypatch.setattr(os, "listdir", lambda _: [name.encode()])
+    monkeypatch.setattr(os, "lstat", looked)
+    others = DirectoryTarget(tmp_path).others(b"", {b"make"})
+
+    assert others == ([] if name == "MAKE" else [b"other"])
+
+
+@pytest.mark.parametrize("name", ["MAKE", "make2"])
+def test_two_names_that_differ_in_their_letters(tmp_path, name):
+    """Where they are two files, the one that is not meant is another."""
+    for each in ("make", name):
+        (tmp_path / each).write_text(each)
+
+    assert DirectoryTarget(tmp_path).others(b"", {b"make"}) == [name.encode()]
 
 
 def test_nothing_is_removed_where_something_went_wrong(repository, target):
