@@ -21,6 +21,7 @@ from kbackup.repository._keys import KeyInfo
 from kbackup.repository._local import LocalBackend
 from kbackup.repository._locks import LockInfo
 from kbackup.repository._memory import MemoryBackend
+from kbackup.repository._nodes import Node, NodeType
 from kbackup.repository._object_store import ObjectStoreBackend
 from kbackup.repository._patterns import Patterns, read_patterns
 from kbackup.repository._progress import Progress
@@ -99,6 +100,8 @@ __all__ = [
     "LockInfo",
     "Match",
     "MemoryBackend",
+    "Node",
+    "NodeType",
     "ObjectStoreBackend",
     "OpenedFile",
     "PackCount",
