@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from kbackup.repository._local import LocalBackend
     from kbackup.repository._locks import LockInfo
     from kbackup.repository._memory import MemoryBackend
+    from kbackup.repository._nodes import Node, NodeType
     from kbackup.repository._object_store import ObjectStoreBackend
     from kbackup.repository._patterns import Patterns, read_patterns
     from kbackup.repository._progress import Progress
@@ -105,6 +106,8 @@ _PLACES = {
     "LockInfo": "_locks",
     "Match": "_find",
     "MemoryBackend": "_memory",
+    "Node": "_nodes",
+    "NodeType": "_nodes",
     "ObjectStoreBackend": "_object_store",
     "OpenedFile": "_sources",
     "PackCount": "_prune_plan",
@@ -175,6 +178,8 @@ __all__ = [
     "LockInfo",
     "Match",
     "MemoryBackend",
+    "Node",
+    "NodeType",
     "ObjectStoreBackend",
     "OpenedFile",
     "PackCount",

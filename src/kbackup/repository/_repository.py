@@ -46,7 +46,9 @@ Place: TypeAlias = Path | str | Backend
 class Repository(Reading, Upkeep, Keyring):
     """An opened repository; a context manager. May be shared by threads.
 
-    Made by `init` or `open`.
+    Made by `init` or `open`. All verbs but `list_keys`, `list_locks` and `unlock` take a
+    lock, and raise beside what they say themselves `RepositoryLockedError` where another
+    one excludes it, `StoreError` where the backend fails, and `RunCancelledError`.
     """
 
     @classmethod

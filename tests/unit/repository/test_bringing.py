@@ -146,10 +146,13 @@ def failing(backend, monkeypatch, *answers):
 def test_a_tree_that_was_turned_on_its_way_is_read_again(
     opened, backend, tree, monkeypatch
 ):
-    """The second time it is as it was."""
+    """The second time it is as it was, and is followed."""
     failing(backend, monkeypatch, None)
+    visited = []
 
-    assert lost(opened, tree) == {}
+    Reach(opened, visit=lambda name, _: visited.append(name)).run([tree])
+
+    assert visited == [tree]
 
 
 def test_a_tree_that_nobody_gives_is_lost(opened, backend, tree, monkeypatch):

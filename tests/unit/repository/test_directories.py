@@ -5,6 +5,7 @@ import io
 import os
 import socket
 from functools import partial
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -464,3 +465,13 @@ def test_what_no_system_has(tmp_path, impossible):
 
     with pytest.raises(OSError, match="no system has that"):
         DirectoryTarget(tmp_path, owners=True).make(b"other", node)
+
+
+def test_a_path_that_nobody_may_look_at_is_told():
+    """It may be there: that it is not is only said where that is known."""
+    path = Path("/") / ("x" * 300)
+
+    (found,) = DirectorySource(path).walk()
+
+    assert found.path == bytes(path)
+    assert "too long" in found.reason

@@ -1,6 +1,8 @@
 """A restore over what is there: it writes to no file that may be another one, too."""
 
+import errno
 import os
+import shutil
 import stat
 import tempfile
 from pathlib import Path
@@ -211,3 +213,77 @@ def test_one_inode_of_two_contents(tmp_path, target, monkeypatch):
     assert restored.problems == []
     assert (target / "a").read_text() == "of a"
     assert (target / "b").read_text() == "of b"
+
+
+@pytest.fixture
+def as_owner(monkeypatch):
+    """What modes forbid to an owner is forbidden, also to root."""
+    real = os.open
+
+    def opened(path, flags, *mode, **how):
+        writes = flags & (os.O_WRONLY | os.O_RDWR)
+        if writes and os.path.lexists(path) and not os.lstat(path).st_mode & 0o200:
+            raise PermissionError(errno.EACCES, "closed")
+        return real(path, flags, *mode, **how)
+
+    def may(path, asked):
+        return os.lstat(path).st_mode >> 6 & asked == asked
+
+    monkeypatch.setattr(os, "open", opened)
+    monkeypatch.setattr(os, "access", may)
+
+
+def test_a_file_and_a_directory_that_are_closed_to_root(
+    as_owner, repository, tmp_path, target
+):
+    """They are opened for as long as it takes, and have the snapshot's modes then."""
+    source = tmp_path / "source"
+    (source / "d").mkdir()
+    (source / "d/file").write_text("as it was")
+    (source / "d/file").chmod(0o444)
+    (source / "d").chmod(0o555)
+    repository.back_up(DirectorySource(source, base=source))
+    shutil.copytree(source, target, dirs_exist_ok=True)
+    (target / "d/file").chmod(0o644)
+    (target / "d/file").write_text("as it is!")
+    (target / "d/file").chmod(0o400)
+    modes = []
+
+    class Watched(DirectoryTarget):
+        def begin(self, path, node, pieces):
+            modes.append(stat.S_IMODE((target / "d").stat().st_mode))
+            return super().begin(path, node, pieces)
+
+    restored = repository.restore("latest", Watched(target))
+
+    assert restored.problems == []
+    assert modes[-1] == 0o755
+    assert (target / "d/file").read_text() == "as it was"
+    assert stat.S_IMODE((target / "d/file").stat().st_mode) == 0o444
+    assert stat.S_IMODE((target / "d").stat().st_mode) == 0o555
+
+
+def test_a_closed_file_with_another_name(as_owner, repository, tmp_path, target):
+    """The other one stays as it is, and closed."""
+    (tmp_path / "elsewhere").write_text("mine")
+    (tmp_path / "elsewhere").chmod(0o400)
+    os.link(tmp_path / "elsewhere", target / "a")
+
+    restored = repository.restore("latest", target)
+
+    assert restored.problems == []
+    assert (target / "a").read_text() == "of a"
+    assert (tmp_path / "elsewhere").read_text() == "mine"
+    assert stat.S_IMODE((tmp_path / "elsewhere").stat().st_mode) == 0o400
+
+
+def test_something_closed_that_is_no_file(as_owner, repository, target):
+    """It is not opened, and stays."""
+    os.mkfifo(target / "a", 0o400)
+
+    restored = repository.restore("latest", target)
+
+    assert [(each.path, each.reason) for each in restored.problems] == [
+        (b"a", "closed")
+    ]
+    assert stat.filemode((target / "a").lstat().st_mode) == "pr--------"

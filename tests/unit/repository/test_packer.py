@@ -406,3 +406,29 @@ def test_what_the_packer_has_taken_meanwhile_is_not_saved_again(
 
     assert saver.added.blobs[BlobType.DATA] == 0
     assert saver._claims == {}
+
+
+def test_no_index_is_written_for_who_may_not_write_any_more(
+    opened, packer, backend, monkeypatch
+):
+    """That is left to those who may: nothing is lost for them."""
+    monkeypatch.setattr(_packer, "PACK_SIZE", 100)
+    monkeypatch.setattr(_packer, "_INDEX_EVERY", -1.0)
+    answers = iter([None])  # when the pack is full, and no more after that
+
+    def confirm():
+        try:
+            next(answers)
+        except StopIteration:
+            raise RepositoryLockedError("here", "the lock is lost") from None
+
+    plain = os.urandom(200)
+    sealed = opened.codec.seal(BlobType.DATA, plain)
+    packer.add(BlobType.DATA, [(hash_of(plain), sealed)], confirm=confirm)
+    for future in list(packer._saving):
+        assert future.exception() is None
+    assert [*backend.list(FileType.INDEX)] == []
+
+    packer.flush()
+
+    assert again(opened).load_blob(BlobType.DATA, hash_of(plain)) == plain

@@ -7,7 +7,12 @@ from datetime import timedelta
 import attrs
 import pytest
 
-from kbackup.errors import InvalidSpecError, PathNotFoundError
+from kbackup.errors import (
+    InvalidSpecError,
+    PathNotFoundError,
+    StoreAccessError,
+    StoreUnavailableError,
+)
 from kbackup.repository import (
     DirectorySource,
     DirectoryTarget,
@@ -19,8 +24,11 @@ from kbackup.repository import (
     ScryptParameters,
     Selection,
     _directory_target,
+    _restorer,
 )
 from kbackup.repository._backend import File, FileType
+from kbackup.repository._bringing import Bringer
+from kbackup.repository._opened import OpenedRepository
 
 CHEAP = ScryptParameters(n=2, r=1, p=1)
 PASSWORD = "geheim"
@@ -446,3 +454,59 @@ def test_what_others_put_into_a_new_directory_stays(tmp_path, repository):
 
     assert restored.removed == []
     assert (tmp_path / "target/theirs").exists()
+
+
+def test_few_files_are_restored_at_a_time(tmp_path, repository, monkeypatch):
+    """However many there are, all of them come; what waits takes little memory."""
+    monkeypatch.setattr(_restorer, "_MOST_NEEDS", 2)
+    asked, run = [], Bringer.run
+
+    def watched(self, needs):
+        asked.append(len(needs))
+        run(self, needs)
+
+    monkeypatch.setattr(Bringer, "run", watched)
+
+    restored = repository.restore("latest", tmp_path / "target")
+
+    assert restored.problems == []
+    assert max(asked) == 2
+    assert found(tmp_path / "target") == set(FILES)
+
+
+@pytest.mark.parametrize("is_away", [False, True])
+@pytest.mark.parametrize("is_root", [False, True])
+def test_a_tree_that_nobody_may_read(
+    tmp_path, repository, monkeypatch, is_away, is_root
+):
+    """The rest is restored; without the root, or while the store is away, nothing is."""
+    error = (StoreUnavailableError if is_away else StoreAccessError)("data", "not now")
+    (entry,) = (e for e in repository.ls("latest") if e.path == b"srv/data")
+    tree = repository.list()[0].tree if is_root else entry.node.tree
+    load = OpenedRepository.load_blob
+
+    def refused(self, kind, name):
+        if name == tree:
+            raise error
+        return load(self, kind, name)
+
+    monkeypatch.setattr(OpenedRepository, "load_blob", refused)
+    if is_away or is_root:
+        with pytest.raises(type(error)):
+            repository.restore("latest", tmp_path / "target")
+        return
+    restored = repository.restore("latest", tmp_path / "target")
+
+    (problem,) = restored.problems
+    assert problem.path == b"srv/data"
+    assert "not now" in problem.reason
+    rest = {name for name in FILES if not name.startswith("srv/data/")}
+    assert found(tmp_path / "target") == rest | {"srv/data"}
+
+
+def test_what_would_be_removed_from_any_target(repository, target):
+    """It is asked for what it has; a directory is only one of them."""
+    told = list(repository.extraneous("latest", DirectoryTarget(target)))
+
+    assert told == list(repository.extraneous("latest", target))
+    assert b"mine" in told

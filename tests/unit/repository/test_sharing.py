@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from contextlib import ExitStack
 from datetime import timedelta
 
@@ -212,6 +213,9 @@ def test_a_run_whose_lock_was_removed(repository, backend, same, other, monkeypa
     """What it saved may be gone by then: who comes after that saves it once more."""
     monkeypatch.setattr(_packer, "PACK_SIZE", 1 << 20)
     first = Run(repository, Slow(same, other))
+    until = time.monotonic() + 60  # packs are saved by other threads
+    while not [*backend.list(FileType.PACK)] and time.monotonic() < until:
+        time.sleep(0.01)
     with Repository.open(backend, PASSWORD) as elsewhere:
         elsewhere.unlock(remove_all=True)
         assert elsewhere.prune().removed.packs > 0
