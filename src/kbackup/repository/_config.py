@@ -40,8 +40,12 @@ class _Written(msgspec.Struct):
     chunker_polynomial: str
 
 
-def new_config(version: int) -> Config:
+def new_config(version: int, polynomial: int | None = None) -> Config:
     """Return the config of a new repository.
+
+    Args:
+        version: Of the format.
+        polynomial: The secret of another one, so that both cut alike; None: a new one.
 
     Raises:
         UnsupportedFormatError: There is no such version.
@@ -50,7 +54,7 @@ def new_config(version: int) -> Config:
     return Config(
         version=version,
         id=secrets.token_bytes(ID_SIZE),
-        polynomial=random_irreducible(),
+        polynomial=random_irreducible() if polynomial is None else polynomial,
     )
 
 

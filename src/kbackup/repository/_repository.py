@@ -60,6 +60,7 @@ class Repository(Reading, Upkeep, Keyring):
         version: int = 2,
         key_parameters: ScryptParameters | None = None,
         compression: Compression = Compression.AUTO,
+        cuts_of: Repository | None = None,
     ) -> Self:
         """Make a repository and open it.
 
@@ -69,13 +70,16 @@ class Repository(Reading, Upkeep, Keyring):
             version: 2, or 1 for programs that know no other: restic before 0.14.
             key_parameters: How dear it is to try a password; None: half a second here.
             compression: For what this object writes.
+            cuts_of: Another one, whose secret this one shares: files are cut alike in
+                both, so that what is copied between them is not saved again.
 
         Raises:
             RepositoryExistsError: There is one already, or what one is lost without; it
                 was not changed.
             UnsupportedFormatError: There is no such version.
         """
-        config = new_config(version)
+        secret = None if cuts_of is None else cuts_of._opened.config.polynomial  # noqa: SLF001
+        config = new_config(version, secret)
         backend = _backend(place)
         if backend.exists(CONFIG):
             raise RepositoryExistsError(backend.location)

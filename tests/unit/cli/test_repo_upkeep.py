@@ -1,6 +1,7 @@
 """What keeps a repository whole and small, and elsewhere, too."""
 
 import json
+import os
 
 import pytest
 
@@ -381,6 +382,51 @@ def test_copy(saved, second, tmp_path, monkeypatch, by):
     assert saved("check", "--read-data", *second).code == 0
     with Repository.open(tmp_path / "r2", "battery staple") as target:
         assert len(target.list()) == 2
+
+
+def test_init_for_copies(saved, tmp_path):
+    """Files are cut as there: what was copied is not saved again."""
+    (tmp_path / "pw").write_text(PASSWORD)
+    (tmp_path / "other").write_text("battery staple")
+    (tmp_path / "src/large").write_bytes(os.urandom(2 << 20))
+    assert saved("backup", "src").code == 0
+    there = ["--from-repo", "r", "--from-password-file", "pw"]
+    here = ["--repo", "r2", "-p", "other"]
+
+    made = saved("init", "--copy-chunker-params", *there, *here)
+    assert made.code == 0, made.err
+    assert saved("copy", *there, *here).code == 0
+    again = saved("backup", "src", "--force", "--json", *here)
+
+    assert json.loads(again.out.splitlines()[-1])["data_added"] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["--from-repo", "r"], 2),
+        (["--copy-chunker-params", "--from-repo", "nowhere"], 10),
+        (
+            [
+                "--copy-chunker-params",
+                "--from-repo",
+                "r",
+                "--from-password-file",
+                "bad",
+            ],
+            12,
+        ),
+    ],
+)
+def test_init_for_copies_of_nothing(saved, tmp_path, words, code):
+    """No repository is made that cuts otherwise than it was asked to."""
+    (tmp_path / "other").write_text("battery staple")
+    (tmp_path / "bad").write_text("wrong")
+
+    done = saved("init", *words, "--repo", "r2", "-p", "other")
+
+    assert done.code == code, done.err
+    assert not (tmp_path / "r2").exists()
 
 
 def test_copy_to_itself(saved):

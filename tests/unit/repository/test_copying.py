@@ -207,3 +207,24 @@ def test_what_was_copied_before_a_damaged_snapshot_stays(repository, target):
 
     assert [each.original for each in target.list()] == [first.id]
     assert target.check(read_data=True).errors == []
+
+
+def test_repositories_that_cut_alike_save_a_copied_file_once(repository, source):
+    """What was copied is found by the next backup of the same files."""
+    backend = MemoryBackend()
+    with (
+        Repository.init(
+            backend, "two", key_parameters=CHEAP, cuts_of=repository
+        ) as alike,
+        made("three") as other,
+    ):
+        for target in (alike, other):
+            repository.copy(target)
+        saved = [
+            target.back_up(DirectorySource(source, base=source), read_all=True)
+            for target in (alike, other)
+        ]
+
+    added = [each.snapshot.summary.data_added for each in saved]
+    assert added[0] == 0
+    assert added[1] > 1 << 20
