@@ -321,7 +321,7 @@ def list_locks(documents: Documents) -> Iterator[LockInfo]:
                 exc.thing,
                 f"{exc.reason or exc.fact}, so that nobody knows who holds it",
                 hint="where nobody works in the repository, "
-                "`Repository.unlock(remove_all=True)` removes it",
+                "`unlock` with `remove_all` removes it",
             ) from exc
 
 

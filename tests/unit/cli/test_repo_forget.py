@@ -233,3 +233,21 @@ def test_every_rule(series, monkeypatch):
     kept = [getattr(policy, name.replace("-", "_")) for name in spans]
     assert list(map(str, kept)) == ["1d", "2d", "3d", "4d", "5d", "6d"]
     assert policy.tags == (("a", "b"), ("c",))
+
+
+def test_a_damaged_snapshot(series, tmp_path):
+    """Its whole ID removes it, with the others of which that one is no part left."""
+    name = json.loads(series("snapshots", "--json").out)[0]["id"]
+    file = tmp_path / "r/snapshots" / name
+    file.chmod(0o600)
+    file.write_bytes(file.read_bytes()[:-1])
+    assert series("forget", name[:10], "--yes").code == 1
+
+    looked = series("forget", name, "--dry-run")
+    assert (looked.code, file.exists()) == (0, True)
+    assert f"cannot be shown:\n  {name}\n" in looked.out
+    done = series("forget", name, "--yes")
+
+    assert done.code == 0, done.err
+    assert not file.exists()
+    assert len(listed(series)) == 5

@@ -997,7 +997,7 @@ def test_a_damaged_lock_says_what_removes_it(place, repository, source):
     with pytest.raises(IntegrityError, match="nobody knows who") as caught:
         repository.back_up(source)
 
-    assert "unlock(remove_all=True)" in caught.value.hint
+    assert "`unlock` with `remove_all`" in caught.value.hint
     assert repository.unlock(remove_all=True) == 1
     repository.back_up(source)
 

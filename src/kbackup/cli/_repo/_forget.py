@@ -5,7 +5,7 @@ restic does not ask: where nobody can answer, ``--yes`` says so beforehand.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -36,7 +36,7 @@ from kbackup.cli._repo._shapes import (
 from kbackup.cli._repo._telling import is_json, print_json, tell
 from kbackup.cli._session import Session
 from kbackup.cli._signals import ending_at_once
-from kbackup.errors import InvalidSpecError
+from kbackup.errors import IntegrityError, InvalidSpecError
 
 if TYPE_CHECKING:
     from kbackup.repository import (
@@ -57,6 +57,7 @@ _UNITS = {
     "yearly": ("-y", "year"),
 }
 _UNLIMITED = "unlimited"
+_WHOLE = 64  # digits of an ID
 _REFUSED = 1  # the answer was no, as everywhere
 
 
@@ -176,7 +177,12 @@ def forget(session: Session, /, ids: tuple[str, ...], **flags: Any) -> int:
         require_somebody_to_ask(yes=yes, shown_by="--dry-run")
     with opened(session) as repository:
         if ids:
-            what: ForgetPlan | Sequence[Snapshot] = _named(repository, ids)
+            try:
+                what: ForgetPlan | Sequence[Snapshot] = _named(repository, ids)
+            except IntegrityError:  # some snapshot; perhaps the very one that is to go
+                if any(len(text) != _WHOLE for text in ids):
+                    raise
+                return _forget_unseen(session, repository, ids, flags)
         else:
             by = grouping(flags["group_by"])
             what = repository.plan_forget(policy, filter=choice.filter(), group_by=by)
@@ -192,6 +198,32 @@ def forget(session: Session, /, ids: tuple[str, ...], **flags: Any) -> int:
             return prune_opened(
                 session, repository, request, dry_run=dry_run, without=without
             )
+    return 0
+
+
+def _forget_unseen(
+    session: Session,
+    repository: Repository,
+    ids: Sequence[str],
+    flags: Mapping[str, Any],
+) -> int:
+    """Remove snapshots by their whole IDs where what they are cannot be shown.
+
+    Pruning is left out: it needs to know what all others need.
+    """
+    echo(f"remove {plural(len(ids), 'snapshot')}, which cannot be shown:")
+    for text in ids:
+        echo(f"  {text}")
+    if flags["dry_run"]:
+        return 0
+    place = shown(place_of(session.repository))
+    with ending_at_once():
+        is_agreed = agreed(f"Remove them from {place}?", yes=flags["yes"])
+    if not is_agreed:
+        say("Nothing was removed.")
+        return _REFUSED
+    repository.forget(ids)
+    tell(session, f"Removed {plural(len(ids), 'snapshot')}")
     return 0
 
 
