@@ -180,7 +180,9 @@ def test_directories_that_come_late(repository):
 
 
 @pytest.mark.parametrize(
-    ("first", "second"), [(LARGE, b"2"), (b"1", LARGE), (b"1", b"")]
+    ("first", "second"),
+    [(LARGE, b"2"), (b"1", LARGE), (b"1", b"")],
+    ids=["large, then small", "small, then large", "empty at last"],
 )
 def test_a_name_that_comes_twice(repository, tmp_path, first, second):
     """The later one counts, however long the earlier one takes to be saved."""
