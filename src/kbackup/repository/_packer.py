@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from kbackup._kits.workers import WorkerPool
 from kbackup.errors import KBackupError
@@ -254,7 +254,8 @@ class Packer:
                 self._save_index_if(confirm)
             if now - self._looked_at > _LOOK_EVERY:
                 self._looked_at = now
-                self._look()
+                with suppress(KBackupError):  # who sees less saves more, and no worse
+                    self._look()
         except BaseException as exc:
             self._fail(exc)
             raise

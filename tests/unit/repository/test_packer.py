@@ -223,6 +223,26 @@ def test_what_a_long_run_saved_is_found_after_its_end(
     assert len(again(opened).index) >= 2
 
 
+def test_a_look_that_fails_ends_nothing(opened, monkeypatch):
+    """To know what others saved saves time; without it nothing is missing."""
+    monkeypatch.setattr(_packer, "_LOOK_EVERY", 0.0)
+    looked = []
+
+    def look():
+        looked.append(1)
+        raise IntegrityError("index 01234567", "somebody else's is damaged")
+
+    packer = Packer(opened.documents, opened.key, look=look)
+    saver = BlobSaver(opened, packer)
+    name = saver.save(BlobType.DATA, b"some bytes")
+    packer.flush()
+    saver.close()
+    packer.close()
+
+    assert looked
+    assert again(opened).load_blob(BlobType.DATA, name) == b"some bytes"
+
+
 def test_a_full_disk_ends_the_run(opened, packer, saver, backend, monkeypatch):
     """The error comes to whoever saves, and no index names what is not there."""
 
