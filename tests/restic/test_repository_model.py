@@ -120,7 +120,7 @@ class Model:
 
         def prune():
             with suppress(RepositoryLockedError):
-                self.repositories[number].prune(request)
+                self.repositories[number].prune(request, remove_all=True)
 
         def back_up():
             with suppress(RepositoryLockedError):

@@ -147,6 +147,11 @@ class PrunePlan:
         return self.rewrite | self.drop | self.forgotten
 
     @property
+    def removes_all(self) -> bool:
+        """Whether nothing is needed of all there is: no snapshot is there, or seems to be."""
+        return bool(self.removed.packs) and not self.used_blobs
+
+    @property
     def is_empty(self) -> bool:
         """Whether there is nothing to do."""
         return not self.gone

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from operator import attrgetter
 from typing import TYPE_CHECKING, TypeAlias
 
+from kbackup._kits.words import plural
 from kbackup.errors import IntegrityError, InvalidSpecError
 from kbackup.repository._access import Access, Snapshots, require_several
 from kbackup.repository._backend import File, FileType
@@ -141,6 +142,7 @@ class Upkeep(Access):
         self,
         what: PrunePlan | PruneRequest | None = None,
         *,
+        remove_all: bool = False,
         told: Told = untold,
     ) -> PrunePlan:
         """Remove what nobody needs.
@@ -149,12 +151,15 @@ class Upkeep(Access):
 
         Args:
             what: A plan that was made before; else what it is to be made by, now.
+            remove_all: Also where no snapshot is there, and everything would go: they
+                may be lost, or somewhere else for the moment.
             told: Told how far this is.
 
         Returns:
             What was done.
 
         Raises:
+            InvalidSpecError: No snapshot is there; nothing was removed.
             PlanOutdatedError: Something came or went since the plan was made; nothing
                 was removed.
             IntegrityError: Something that a snapshot needs is damaged or missing;
@@ -172,6 +177,9 @@ class Upkeep(Access):
                 pruning.require_fresh(plan, self._opened, known)
             else:
                 plan = self._plan_prune(what, told)
+            if plan.removes_all and not remove_all:
+                packs = plural(plan.removed.packs, "pack")
+                raise InvalidSpecError([f"no snapshot is there: all {packs} would go"])
             if not plan.is_empty:
                 pruning.carry_out(plan, self._opened, check=lock.check, told=told)
         return plan

@@ -470,3 +470,23 @@ def test_copy_what_is_not_there(saved, second):
     assert done.next == ("Next: kbackup repo snapshots --repo r2 --password-file other")
     assert nowhere.code == 10
     assert nowhere.next == "Next: kbackup repo copy --help"
+
+
+def test_prune_where_no_snapshot_is_there(saved, tmp_path):
+    """Everything would go: that needs a word of its own; to forget all is one."""
+    snapshots = tmp_path / "r/snapshots"
+    snapshots.rename(tmp_path / "elsewhere")
+    snapshots.mkdir()
+
+    shown = saved("prune", "--dry-run")
+    refused = saved("prune", "--yes")
+
+    assert (shown.code, refused.code) == (0, 2)
+    assert "--unsafe-allow-remove-all" in refused.err
+    snapshots.rmdir()
+    (tmp_path / "elsewhere").rename(snapshots)
+    assert saved("check", "--read-data").code == 0
+    ids = [each["id"] for each in json.loads(saved("snapshots", "--json").out)]
+    assert saved("forget", *ids, "--yes", "--prune").code == 0
+    assert not [each for each in (tmp_path / "r/data").rglob("*") if each.is_file()]
+    assert saved("prune", "--yes", "--unsafe-allow-remove-all").code == 0

@@ -439,6 +439,29 @@ def test_nothing_is_pruned_where_something_is_missing(repository, what):
     assert files(repository) == before
 
 
+@pytest.mark.parametrize("is_planned", [False, True])
+def test_where_no_snapshot_is_there_nothing_is_removed_untold(repository, is_planned):
+    """They may be lost, or the directory that has them may not be mounted."""
+    backend = backend_of(repository)
+    lost = {
+        f: backend.files.pop(f) for f in list(backend.files) if f.type == "snapshots"
+    }
+    before = dict(backend.files)
+    plan = repository.plan_prune(EVERYTHING)
+    assert plan.removes_all
+
+    with pytest.raises(InvalidSpecError, match="no snapshot is there: all"):
+        repository.prune(plan if is_planned else EVERYTHING)
+    assert backend.files == before
+    backend.files.update(lost)
+    assert not repository.plan_prune(EVERYTHING).removes_all
+
+    repository.forget([each.id.hex() for each in repository.list()])
+    repository.prune(EVERYTHING, remove_all=True)
+    assert files(repository) == {}
+    assert repository.prune(EVERYTHING).is_empty
+
+
 def test_a_damaged_snapshot_ends_it(repository):
     """Nobody knows what it needs."""
     name = next(iter(files(repository, FileType.SNAPSHOT)))
@@ -587,6 +610,8 @@ def test_what_killed_processes_left_goes_too(tmp_path, source):
         repository.prune(EVERYTHING)
         assert left[0].exists()
         os.utime(left[0], (1, 1))
+        change(source)
+        repository.back_up(DirectorySource(source, base=source))
         forget_oldest(repository)
         repository.prune(EVERYTHING)
 

@@ -218,7 +218,7 @@ def test_a_run_whose_lock_was_removed(repository, backend, same, other, monkeypa
         time.sleep(0.01)
     with Repository.open(backend, PASSWORD) as elsewhere:
         elsewhere.unlock(remove_all=True)
-        assert elsewhere.prune().removed.packs > 0
+        assert elsewhere.prune(remove_all=True).removed.packs > 0
 
     repository.back_up(DirectorySource(same, base=same))
 

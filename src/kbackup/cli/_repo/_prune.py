@@ -22,6 +22,7 @@ from kbackup.cli._repo._progress import show_progress
 from kbackup.cli._repo._telling import is_json, print_json, sized, tell
 from kbackup.cli._session import Session
 from kbackup.cli._signals import ending_at_once
+from kbackup.errors import InvalidSpecError
 
 if TYPE_CHECKING:
     from kbackup.repository import (
@@ -73,11 +74,25 @@ def request_of(flags: dict[str, Any]) -> PruneRequest:
 
 @click.command(cls=Command)
 @limit_options
+@click.option(
+    "--unsafe-allow-remove-all",
+    "remove_all",
+    is_flag=True,
+    help="Also where no snapshot is there, so that everything would go.",
+)
 @dry_run_option
 @yes_option
 @repository_options
 @click.pass_obj
-def prune(session: Session, /, *, dry_run: bool, yes: bool, **flags: Any) -> int:
+def prune(
+    session: Session,
+    /,
+    *,
+    dry_run: bool,
+    yes: bool,
+    remove_all: bool,
+    **flags: Any,
+) -> int:
     """Remove what no snapshot needs any more.
 
     Shows first how much is kept, written anew and removed, then asks.
@@ -92,6 +107,7 @@ def prune(session: Session, /, *, dry_run: bool, yes: bool, **flags: Any) -> int
             repository,
             request,
             dry_run=dry_run,
+            remove_all=remove_all,
             question="" if yes else f"Remove that from {place} for good?",
         )
 
@@ -102,6 +118,7 @@ def prune_opened(
     request: PruneRequest,
     *,
     dry_run: bool,
+    remove_all: bool = True,
     without: Sequence[Snapshot] = (),
     question: str = "",
 ) -> int:
@@ -112,6 +129,7 @@ def prune_opened(
         repository: Which.
         request: How far it goes.
         dry_run: Only show it.
+        remove_all: Whether it was agreed that no snapshot stays.
         without: Snapshots that a dry run takes for forgotten.
         question: Asked before; empty: it was agreed to.
     """
@@ -123,13 +141,17 @@ def prune_opened(
         tell(session, line)
     if dry_run or plan.is_empty:
         return 0
+    if plan.removes_all and not remove_all:
+        raise InvalidSpecError(
+            ["no snapshot is there: --unsafe-allow-remove-all removes everything"]
+        )
     with ending_at_once():
         agreed_to = agreed(question, yes=not question)
     if not agreed_to:
         say("Nothing was removed.")
         return _REFUSED
     with show_progress(session) as told:
-        done = repository.prune(plan, told=told)
+        done = repository.prune(plan, remove_all=remove_all, told=told)
     tell(
         session,
         f"Removed {_words(done.removed)}, wrote {_words(done.repacked)} anew",
