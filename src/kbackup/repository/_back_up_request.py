@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime
 
 import attrs
 
+from kbackup._kits.sizes import format_size
+from kbackup._kits.words import one_line, plural
 from kbackup.errors import InvalidSpecError
 from kbackup.repository._snapshots import Snapshot
 from kbackup.repository._sources import Unreadable
@@ -41,6 +44,20 @@ class BackUpResult:
 
     snapshot: Snapshot
     unreadable: tuple[Unreadable, ...]
+
+    def __str__(self) -> str:
+        """As people read it: what was saved, how much of it was new, and what was not."""
+        lines = [str(self.snapshot)]
+        if (summary := self.snapshot.summary) is not None:
+            files = plural(summary.total_files_processed, "file")
+            size = format_size(summary.total_bytes_processed)
+            added = format_size(summary.data_added)
+            lines[0] += f": {files}, {size}; {added} added"
+        lines += [
+            f"not saved: {one_line(os.fsdecode(each.path))}: {each.reason}"
+            for each in self.unreadable
+        ]
+        return "\n".join(lines)
 
     @property
     def exit_code(self) -> int:

@@ -80,6 +80,21 @@ class CheckResult:
     damaged_packs: list[PackID] = attrs.field(factory=list)
     is_index_wrong: bool = False
 
+    def __str__(self) -> str:
+        """As people read it: what was looked at, then each finding in a line."""
+        looked = ", ".join(
+            plural(count, word)
+            for count, word in (
+                (self.snapshots, "snapshot"),
+                (self.trees, "tree"),
+                (self.packs, "pack"),
+            )
+        )
+        found = plural(len(self.errors), "error") if self.errors else "no errors"
+        errors = [f"error: {each}" for each in self.errors]
+        hints = [f"hint: {each}" for each in self.hints]
+        return "\n".join([f"{looked}: {found} found", *errors, *hints])
+
     @property
     def is_whole(self) -> bool:
         """Whether nothing is wrong."""

@@ -14,8 +14,8 @@ from typing import Self
 
 import attrs
 
-from kbackup._kits.sizes import parse_size
-from kbackup._kits.words import first_few
+from kbackup._kits.sizes import format_size, parse_size
+from kbackup._kits.words import first_few, plural
 from kbackup.errors import IntegrityError, InvalidSpecError
 from kbackup.repository._ids import BlobType, PackID, short
 from kbackup.repository._index import Index, IndexedPack
@@ -95,6 +95,11 @@ class PackCount:
     blobs: int = 0
     bytes: int = 0
 
+    def __str__(self) -> str:
+        """As people read it: ``2 packs (31 blobs, 1.367 KiB)``."""
+        packs, blobs = plural(self.packs, "pack"), plural(self.blobs, "blob")
+        return f"{packs} ({blobs}, {format_size(self.bytes)})"
+
 
 @attrs.frozen
 class PackState:
@@ -140,6 +145,16 @@ class PrunePlan:
     forgotten: frozenset[PackID] = attrs.field(repr=False)
     state: PackState = attrs.field(repr=False)
     needed: Reachable = attrs.field(repr=False, eq=False)
+
+    def __str__(self) -> str:
+        """As people read it before they agree; one line where there is nothing to do."""
+        if self.is_empty:
+            return "Nothing to prune"
+        before, after = format_size(self.unused_before), format_size(self.unused_after)
+        return (
+            f"to keep: {self.kept}\nto write anew: {self.repacked}\n"
+            f"to remove: {self.removed}\nunused: {before}, then {after}"
+        )
 
     @property
     def gone(self) -> frozenset[PackID]:

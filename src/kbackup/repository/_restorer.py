@@ -7,6 +7,7 @@ facade, under a shared lock.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Collection, Iterator, Sequence
 from functools import partial
@@ -14,6 +15,8 @@ from typing import TypeAlias
 
 import attrs
 
+from kbackup._kits.sizes import format_size
+from kbackup._kits.words import one_line, plural
 from kbackup.errors import IntegrityError, StoreError
 from kbackup.repository._bringing import Bringer, Need, Sealed
 from kbackup.repository._ids import BlobID, BlobType, Bytes, hash_of
@@ -60,6 +63,18 @@ class Restored:
     written: int = 0
     removed: _Paths = attrs.field(factory=list)
     problems: list[Problem] = attrs.field(factory=list)
+
+    def __str__(self) -> str:
+        """As people read it: how much is right now, and what is not."""
+        size, written = format_size(self.bytes), format_size(self.written)
+        lines = [f"{plural(self.files, 'file')}, {size}; {written} written"]
+        if self.removed:
+            lines[0] += f", {len(self.removed)} removed"
+        problems = (
+            f"not restored: {one_line(os.fsdecode(each.path))}: {each.reason}"
+            for each in self.problems
+        )
+        return "\n".join([*lines, *problems])
 
 
 @attrs.frozen(kw_only=True)

@@ -127,6 +127,16 @@ class ForgetPlan:
 
     groups: dict[GroupKey, tuple[Decision, ...]]
 
+    def __str__(self) -> str:
+        """As people read it: series by series, how many stay, and which go."""
+        lines = []
+        for key, decisions in self.groups.items():
+            gone = [each.snapshot for each in decisions if not each.keep]
+            kept = len(decisions) - len(gone)
+            lines.append(f"{str(key) or 'all'}: keep {kept}, remove {len(gone)}")
+            lines += [f"  remove {each} of {each.time}" for each in gone]
+        return "\n".join(lines) or "no snapshots"
+
     @property
     def decisions(self) -> tuple[Decision, ...]:
         """All of them, series by series."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kbackup._kits.sizes import parse_size
+from kbackup._kits.sizes import format_size, parse_size
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,18 @@ def test_a_size_is_read(text, size):
 def test_what_is_no_size_is_told(text):
     """Whoever asked says what it should have been."""
     assert parse_size(text) is None
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1400, "1.367 KiB"),
+        (16 << 20, "16.000 MiB"),
+        (3 << 50, "3072.000 TiB"),
+    ],
+)
+def test_a_size_is_written(size, text):
+    """In the largest unit of which there is one."""
+    assert format_size(size) == text

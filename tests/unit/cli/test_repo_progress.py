@@ -7,7 +7,6 @@ import pytest
 
 from kbackup.cli._repo import _progress
 from kbackup.cli._repo._progress import show_progress
-from kbackup.cli._repo._telling import sized
 from kbackup.cli._session import Session
 from kbackup.repository import Progress
 
@@ -107,19 +106,3 @@ def test_messages_now_and_then(monkeypatch, capsys):
             told(HALF)
 
     assert len(capsys.readouterr().out.splitlines()) == 2
-
-
-@pytest.mark.parametrize(
-    ("size", "text"),
-    [
-        (0, "0 B"),
-        (1023, "1023 B"),
-        (1400, "1.367 KiB"),
-        (5 << 20, "5.000 MiB"),
-        (3 << 30, "3.000 GiB"),
-        (7000 << 40, "7000.000 TiB"),
-    ],
-)
-def test_sizes(size, text):
-    """As restic writes them."""
-    assert sized(size) == text

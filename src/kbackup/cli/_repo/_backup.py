@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from kbackup._kits.sizes import format_size
 from kbackup._kits.words import plural
 from kbackup.cli._options import Command
 from kbackup.cli._output import say
@@ -24,7 +25,7 @@ from kbackup.cli._repo._opening import opened
 from kbackup.cli._repo._options import TagList, repository_options
 from kbackup.cli._repo._progress import show_progress
 from kbackup.cli._repo._shapes import short, summary_json
-from kbackup.cli._repo._telling import is_json, print_json, sized, tell, warn
+from kbackup.cli._repo._telling import is_json, print_json, tell, warn
 from kbackup.cli._session import Session
 from kbackup.errors import InvalidConfigError, SourceNotFoundError
 
@@ -204,15 +205,15 @@ def _lines(snapshot: Snapshot) -> list[str]:
         return []
     files = (counted.files_new, counted.files_changed, counted.files_unmodified)
     dirs = (counted.dirs_new, counted.dirs_changed, counted.dirs_unmodified)
-    stored = sized(counted.data_added_packed)
+    stored = format_size(counted.data_added_packed)
     processed = (
         f"{plural(counted.total_files_processed, 'file')}, "
-        f"{sized(counted.total_bytes_processed)}"
+        f"{format_size(counted.total_bytes_processed)}"
     )
     words = "{} new, {} changed, {} unmodified"
     return [
         f"Files: {words.format(*files)}",
         f"Directories: {words.format(*dirs)}",
-        f"Added: {sized(counted.data_added)}, stored as {stored}",
+        f"Added: {format_size(counted.data_added)}, stored as {stored}",
         f"Snapshot {short(snapshot.id)}: {processed}",
     ]

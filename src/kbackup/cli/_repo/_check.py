@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kbackup._kits.sizes import format_size
 from kbackup._kits.words import first_few, plural
 from kbackup.cli._options import Command
 from kbackup.cli._output import say, say_next, say_once_mended
@@ -14,7 +15,7 @@ from kbackup.cli._repo._opening import opened
 from kbackup.cli._repo._options import repository_options
 from kbackup.cli._repo._progress import show_progress
 from kbackup.cli._repo._shapes import short
-from kbackup.cli._repo._telling import is_json, print_json, sized, tell, warn
+from kbackup.cli._repo._telling import is_json, print_json, tell, warn
 from kbackup.cli._session import Session
 from kbackup.errors import InvalidSpecError
 
@@ -51,7 +52,7 @@ def check(session: Session, *, read_data: bool, read_data_subset: str) -> int:
                 "suggest_prune": bool(result.hints),
             }
         )
-    read = f", {sized(result.bytes_read)} read" if result.bytes_read else ""
+    read = f", {format_size(result.bytes_read)} read" if result.bytes_read else ""
     looked_at = (
         f"{plural(result.snapshots, 'snapshot')}, {plural(result.trees, 'tree')}, "
         f"{plural(result.packs, 'pack')}{read}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kbackup._kits.sizes import format_size
 from kbackup._kits.words import one_line, plural
 from kbackup.cli._options import Command
 from kbackup.cli._output import echo
@@ -22,7 +23,7 @@ from kbackup.cli._repo._shapes import (
     snapshot_json,
     stat_json,
 )
-from kbackup.cli._repo._telling import is_json, print_json, sized, tell
+from kbackup.cli._repo._telling import is_json, print_json, tell
 from kbackup.cli._session import Session
 from kbackup.errors import PathNotFoundError
 
@@ -182,7 +183,7 @@ def _counted(stat: DiffCount) -> str:
     )
     blobs = plural(stat.data_blobs + stat.tree_blobs, "blob")
     files = plural(stat.files, "file")
-    return f"{files}, {directories}, {stat.others} others, {blobs}, {sized(stat.bytes)}"
+    return f"{files}, {directories}, {stat.others} others, {blobs}, {format_size(stat.bytes)}"
 
 
 def _statistics_json(found: Diff, one: str, other: str) -> dict[str, Any]:
@@ -226,12 +227,12 @@ def _stats_rows(found: Stats) -> list[tuple[str, str]]:
     if found.mode == _RAW:
         rows += [
             ("Blobs", str(found.blobs)),
-            ("Uncompressed", sized(found.plain_size)),
+            ("Uncompressed", format_size(found.plain_size)),
             ("Compression", f"{found.compression_ratio:.2f}x"),
         ]
     else:
         rows += [("Files", str(found.files))]
-    return [*rows, ("Size", sized(found.size))]
+    return [*rows, ("Size", format_size(found.size))]
 
 
 def _stats_json(found: Stats) -> dict[str, Any]:

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from kbackup._kits.sizes import format_size
 from kbackup.cli._output import is_terminal
-from kbackup.cli._repo._telling import is_json, print_json, sized
+from kbackup.cli._repo._telling import is_json, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,7 +92,9 @@ class _Bar:
             self._task,
             completed=progress.done,
             total=progress.total or None,
-            description=f"{what} {sized(progress.done)}" if what in _BYTES else what,
+            description=f"{what} {format_size(progress.done)}"
+            if what in _BYTES
+            else what,
         )
 
 

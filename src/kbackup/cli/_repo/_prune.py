@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from kbackup._kits.words import plural
 from kbackup.cli._asking import agreed, require_somebody_to_ask
 from kbackup.cli._options import Command
 from kbackup.cli._output import say
@@ -19,7 +18,7 @@ from kbackup.cli._repo._options import (
     yes_option,
 )
 from kbackup.cli._repo._progress import show_progress
-from kbackup.cli._repo._telling import is_json, print_json, sized, tell
+from kbackup.cli._repo._telling import is_json, print_json, tell
 from kbackup.cli._session import Session
 from kbackup.cli._signals import ending_at_once
 from kbackup.errors import InvalidSpecError
@@ -137,8 +136,7 @@ def prune_opened(
         plan = repository.plan_prune(request, without=without, told=told)
     if is_json(session):
         print_json(_plan_json(plan, dry_run=dry_run))
-    for line in _lines(plan):
-        tell(session, line)
+    tell(session, str(plan))
     if dry_run or plan.is_empty:
         return 0
     if plan.removes_all and not remove_all:
@@ -154,26 +152,9 @@ def prune_opened(
         done = repository.prune(plan, remove_all=remove_all, told=told)
     tell(
         session,
-        f"Removed {_words(done.removed)}, wrote {_words(done.repacked)} anew",
+        f"Removed {done.removed}, wrote {done.repacked} anew",
     )
     return 0
-
-
-def _lines(plan: PrunePlan) -> list[str]:
-    """Say what would be done."""
-    if plan.is_empty:
-        return ["Nothing to prune"]
-    after = sized(plan.unused_after)
-    return [
-        f"to keep: {_words(plan.kept)}",
-        f"to write anew: {_words(plan.repacked)}",
-        f"to remove: {_words(plan.removed)}",
-        f"unused: {sized(plan.unused_before)}, then {after}",
-    ]
-
-
-def _words(count: PackCount) -> str:
-    return f"{plural(count.packs, 'pack')} ({plural(count.blobs, 'blob')}, {sized(count.bytes)})"
 
 
 def _plan_json(plan: PrunePlan, *, dry_run: bool) -> dict[str, Any]:

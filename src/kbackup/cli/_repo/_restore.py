@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
+from kbackup._kits.sizes import format_size
 from kbackup._kits.words import one_line, plural
 from kbackup.cli._asking import agreed, require_somebody_to_ask
 from kbackup.cli._options import Command
@@ -30,7 +31,6 @@ from kbackup.cli._repo._telling import (
     is_json,
     path_of,
     print_json,
-    sized,
     tell,
     warn,
 )
@@ -155,8 +155,8 @@ def _tell_restored(
         )
     tell(
         session,
-        f"Restored {plural(restored.files, 'file')}, {sized(restored.bytes)} "
-        f"({sized(restored.written)} written), to {target}",
+        f"Restored {plural(restored.files, 'file')}, {format_size(restored.bytes)} "
+        f"({format_size(restored.written)} written), to {target}",
     )
     if removed:
         tell(session, f"Removed {plural(removed, 'path')} that the snapshot has not")

@@ -11,8 +11,9 @@ import stat
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from kbackup._kits.sizes import format_size
 from kbackup._kits.words import one_line
-from kbackup.cli._repo._telling import path_of, sized
+from kbackup.cli._repo._telling import path_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -103,7 +104,7 @@ def snapshot_row(
 ) -> tuple[str, ...]:
     """Return a line about a snapshot; the size is that of the files it has."""
     summary = snapshot.summary
-    size = sized(summary.total_bytes_processed) if summary else ""
+    size = format_size(summary.total_bytes_processed) if summary else ""
     why = () if reasons is None else ("; ".join(reasons),)
     more = () if compact else (",".join(snapshot.paths), size)
     return (

@@ -11,9 +11,6 @@ from kbackup.cli._output import echo, say
 if TYPE_CHECKING:
     from kbackup.cli._session import Session
 
-_UNITS = ("KiB", "MiB", "GiB", "TiB")
-_STEP = 1024
-
 
 def is_json(session: Session) -> bool:
     """Tell whether a program reads what is printed."""
@@ -46,18 +43,6 @@ def warn(session: Session, what: str, reason: str, *, during: str) -> None:
         say(json.dumps(message | {"item": what}))
     else:
         say(f"warning: {what}: {reason}")
-
-
-def sized(size: int) -> str:
-    """Return so many bytes in their largest unit, as restic does: ``1.367 KiB``."""
-    if size < _STEP:
-        return f"{size} B"
-    number, unit = float(size), ""
-    for unit in _UNITS:  # noqa: B007 - the last one stays
-        number /= _STEP
-        if number < _STEP:
-            break
-    return f"{number:.3f} {unit}"
 
 
 def path_of(name: bytes) -> str:
