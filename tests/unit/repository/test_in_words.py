@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime, timedelta
 
+import attrs
 import pytest
 
 from kbackup.repository import (
@@ -65,6 +66,14 @@ def test_a_backup(repository, source):
         rf"snapshot {name}: 2 files, 3\.023 KiB; \d+(\.\d+ Ki)? ?B added", first
     )
     assert second == r"not saved: /x\ny\udcff: Input/output error"
+
+
+def test_a_backup_that_counted_nothing(repository, source):
+    """As others may make them: it is named, and no more is known."""
+    result = repository.back_up(DirectorySource(source, base=source))
+    bare = attrs.evolve(result.snapshot, summary=None)
+
+    assert str(attrs.evolve(result, snapshot=bare)) == f"{result.snapshot}"
 
 
 def test_a_restore(repository, tmp_path):

@@ -510,3 +510,15 @@ def test_what_would_be_removed_from_any_target(repository, target):
 
     assert told == list(repository.extraneous("latest", target))
     assert b"mine" in told
+
+
+def test_another_file_of_nearly_the_same_name_is_removed(tmp_path, repository):
+    """Where letters count, ``TOP.TXT`` is not the ``top.txt`` that is not there yet."""
+    target = tmp_path / "target"
+    target.mkdir()
+    (target / "TOP.TXT").write_text("mine")
+
+    restored = repository.restore("latest", target, selection=Selection(delete=True))
+
+    assert restored.removed == [b"TOP.TXT"]
+    assert found(target) == set(FILES)

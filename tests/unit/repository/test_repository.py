@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import kbackup.repository as room
 from kbackup.errors import (
     BlobMissingError,
     IntegrityError,
@@ -923,6 +924,12 @@ def test_the_room_stands_alone():
     )
 
     assert done.stdout.strip() == ""
+
+
+def test_the_door_tells_what_is_behind_it():
+    """Loaded or not, each name is there for whoever explores it."""
+    assert dir(room) == sorted(room.__all__)
+    assert all(getattr(room, name) is not None for name in dir(room))
 
 
 def test_many_files_in_a_directory(source, repository, tmp_path):
