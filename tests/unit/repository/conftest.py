@@ -1,5 +1,7 @@
 """A repository in memory, whose key costs nothing to try."""
 
+from datetime import timedelta
+
 import pytest
 
 from kbackup.repository._blobs import BlobCodec
@@ -10,6 +12,12 @@ from kbackup.repository._memory import MemoryBackend
 from kbackup.repository._opened import OpenedRepository
 
 CHEAP = ScryptParameters(n=2, r=1, p=1)
+
+
+@pytest.fixture
+def at_once(monkeypatch):
+    """Let locks settle at once: nobody comes at the same moment."""
+    monkeypatch.setattr("kbackup.repository._locks._SETTLES", timedelta(0))
 
 
 @pytest.fixture

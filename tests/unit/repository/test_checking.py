@@ -2,7 +2,6 @@
 
 import os
 import random
-from datetime import timedelta
 
 import attrs
 import pytest
@@ -30,14 +29,10 @@ from kbackup.repository._snapshots import save_snapshot
 from kbackup.repository._subset import Subset
 from kbackup.repository._trees import encode_tree, load_tree
 
+pytestmark = pytest.mark.usefixtures("at_once")
+
 CHEAP = ScryptParameters(n=2, r=1, p=1)
 PASSWORD = "geheim"
-
-
-@pytest.fixture(autouse=True)
-def _at_once(monkeypatch):
-    """Let locks settle at once."""
-    monkeypatch.setattr("kbackup.repository._locks._SETTLES", timedelta(0))
 
 
 @pytest.fixture

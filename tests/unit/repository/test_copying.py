@@ -1,7 +1,6 @@
 """Snapshots are copied once, with all that they need and nothing that is there."""
 
 import random
-from datetime import timedelta
 
 import pytest
 
@@ -24,13 +23,9 @@ from kbackup.repository._backend import File
 from kbackup.repository._ids import BlobType
 from odd_tree import seen
 
+pytestmark = pytest.mark.usefixtures("at_once")
+
 CHEAP = ScryptParameters(n=2, r=1, p=1)
-
-
-@pytest.fixture(autouse=True)
-def _at_once(monkeypatch):
-    """Let locks settle at once."""
-    monkeypatch.setattr("kbackup.repository._locks._SETTLES", timedelta(0))
 
 
 def made(password, version=2):

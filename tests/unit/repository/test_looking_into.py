@@ -24,14 +24,10 @@ from kbackup.repository import (
 )
 from kbackup.repository._locks import acquire
 
+pytestmark = pytest.mark.usefixtures("at_once")
+
 CHEAP = ScryptParameters(n=2, r=1, p=1)
 PASSWORD = "geheim"
-
-
-@pytest.fixture(autouse=True)
-def _at_once(monkeypatch):
-    """Let locks settle at once."""
-    monkeypatch.setattr("kbackup.repository._locks._SETTLES", timedelta(0))
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import errno
 import os
-from datetime import timedelta
 
 import attrs
 import pytest
@@ -30,6 +29,8 @@ from kbackup.repository._backend import File, FileType
 from kbackup.repository._bringing import Bringer
 from kbackup.repository._opened import OpenedRepository
 
+pytestmark = pytest.mark.usefixtures("at_once")
+
 CHEAP = ScryptParameters(n=2, r=1, p=1)
 PASSWORD = "geheim"
 FILES = {
@@ -40,12 +41,6 @@ FILES = {
     "srv/empty": None,
     "var/log/c.log": "5",
 }
-
-
-@pytest.fixture(autouse=True)
-def _at_once(monkeypatch):
-    """Let locks settle at once."""
-    monkeypatch.setattr("kbackup.repository._locks._SETTLES", timedelta(0))
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import os
 import random
-from datetime import timedelta
 
 import attrs
 import pytest
@@ -35,6 +34,8 @@ from kbackup.repository._packs import PackedBlob, size_of_pack
 from kbackup.repository._prune_plan import PackState, plan_prune
 from kbackup.repository._reachable import Reachable
 from odd_tree import seen
+
+pytestmark = pytest.mark.usefixtures("at_once")
 
 CHEAP = ScryptParameters(n=2, r=1, p=1)
 PASSWORD = "geheim"
@@ -216,12 +217,6 @@ def test_what_is_no_limit_is_said(text):
 
 
 # --- the act --------------------------------------------------------------------------
-
-
-@pytest.fixture(autouse=True)
-def _at_once(monkeypatch):
-    """Let locks settle at once."""
-    monkeypatch.setattr("kbackup.repository._locks._SETTLES", timedelta(0))
 
 
 @pytest.fixture

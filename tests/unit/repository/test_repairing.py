@@ -1,7 +1,6 @@
 """An index is written anew from what packs hold; nothing that is there is lost."""
 
 import random
-from datetime import timedelta
 
 import pytest
 
@@ -21,14 +20,10 @@ from kbackup.repository._backend import File
 from kbackup.repository._index import load_index, save_index
 from odd_tree import seen
 
+pytestmark = pytest.mark.usefixtures("at_once")
+
 CHEAP = ScryptParameters(n=2, r=1, p=1)
 PASSWORD = "geheim"
-
-
-@pytest.fixture(autouse=True)
-def _at_once(monkeypatch):
-    """Let locks settle at once."""
-    monkeypatch.setattr("kbackup.repository._locks._SETTLES", timedelta(0))
 
 
 @pytest.fixture
