@@ -50,7 +50,7 @@ WORDS = [
 def main():
     """Measure in turns and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--cases", default="a,b,c,d", help="of a to e, with commas")
+    parser.add_argument("--cases", default="a,b,c,d", help="of a to f, with commas")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--scale", type=float, default=1.0, help="of all sizes")
     parser.add_argument("--make", nargs=2, help=argparse.SUPPRESS)
@@ -75,7 +75,13 @@ def main():
 
 def make_files(root, case, scale):
     """Make the files of a case; d has those of a to c."""
-    makers = {"a": random_files, "b": text_files, "c": small_files, "e": tiny_files}
+    makers = {
+        "a": random_files,
+        "b": text_files,
+        "c": small_files,
+        "e": tiny_files,
+        "f": one_directory,
+    }
     for each in "abc" if case == "d" else case:
         directory = root / each
         directory.mkdir(parents=True)
@@ -111,6 +117,12 @@ def tiny_files(directory, scale):
     draw = random.Random(1)
     for number in range(int(scale * 200_000)):
         put_small(directory, number, draw, draw.randint(500, 1500))
+
+
+def one_directory(directory, scale):
+    """A million files in one directory, with a thousand contents among them."""
+    for number in range(int(scale * 1_000_000)):
+        (directory / f"{number:07d}").write_bytes(b"%d" % (number % 1000))
 
 
 def put_small(directory, number, draw, size):

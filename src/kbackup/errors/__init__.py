@@ -23,7 +23,8 @@ of a message.
     │                              TargetMismatchError · ExecError
     ├── HookError (hook, pod)      HookFailedError · HookTimeoutError
     ├── StoreError (key)           ObjectNotFoundError · ObjectExistsError ·
-    │                              StoreAccessError · StoreUnavailableError* ·
+    │                              ObjectDamagedError · StoreAccessError ·
+    │                              StoreUnavailableError* ·
     │                              StoreFullError · DigestMismatchError ·
     │                              ReadOnlyLocationError · UnsupportedCapabilityError
     ├── BackupError (name)         BackupExistsError · BackupInProgressError* ·
@@ -131,6 +132,7 @@ from kbackup.errors._repository import (
 )
 from kbackup.errors._stores import (
     DigestMismatchError,
+    ObjectDamagedError,
     ObjectExistsError,
     ObjectNotFoundError,
     ReadOnlyLocationError,
@@ -180,6 +182,7 @@ __all__ = [
     "KeySizeError",
     "NoBackupOfScheduleError",
     "NoSnapshotterError",
+    "ObjectDamagedError",
     "ObjectExistsError",
     "ObjectNotFoundError",
     "OperationTimeoutError",

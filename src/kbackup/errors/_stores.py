@@ -34,6 +34,12 @@ class ObjectExistsError(StoreError):
     fact = "exists already"
 
 
+class ObjectDamagedError(StoreError):
+    """An object ends before the bytes that were asked for, or its medium fails there."""
+
+    fact = "damaged"
+
+
 class StoreAccessError(StoreError):
     """The store refuses the caller."""
 

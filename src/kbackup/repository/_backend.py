@@ -109,7 +109,8 @@ class Backend(Protocol):
 
         Raises:
             ObjectNotFoundError: There is no such file.
-            StoreError: It has fewer bytes than that, or cannot be read.
+            ObjectDamagedError: It has fewer bytes than that, or its medium fails there.
+            StoreError: It cannot be read for another reason.
         """
         ...
 

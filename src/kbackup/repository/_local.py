@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from kbackup.errors import (
+    ObjectDamagedError,
     ObjectExistsError,
     ObjectNotFoundError,
     StoreAccessError,
@@ -96,10 +97,12 @@ class LocalBackend:
             finally:
                 os.close(descriptor)
         except OSError as exc:
+            if exc.errno == errno.EIO:
+                raise ObjectDamagedError(file.key, os.strerror(errno.EIO)) from exc
             raise _error_of(file.key, exc) from exc
         if content is None:
             end = offset + max(length, 0)
-            raise StoreError(file.key, f"it ends before byte {end}")
+            raise ObjectDamagedError(file.key, f"it ends before byte {end}")
         return content
 
     def save(self, file: File, content: Bytes | Spool) -> None:

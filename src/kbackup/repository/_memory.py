@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Self
 
-from kbackup.errors import ObjectExistsError, ObjectNotFoundError, StoreError
+from kbackup.errors import ObjectDamagedError, ObjectExistsError, ObjectNotFoundError
 from kbackup.repository._backend import CONFIG, File, FileType, Spool
 from kbackup.repository._ids import Bytes
 
@@ -37,7 +37,7 @@ class MemoryBackend:
         content = self._content(file)
         end = len(content) if length is None else offset + length
         if max(offset, end) > len(content):
-            raise StoreError(file.key, f"it has only {len(content)} bytes")
+            raise ObjectDamagedError(file.key, f"it has only {len(content)} bytes")
         return content[offset:end]
 
     def save(self, file: File, content: Bytes | Spool) -> None:

@@ -22,10 +22,10 @@ from kbackup._kits.temporary import place_of, private_directory
 from kbackup._kits.workers import CancelToken
 from kbackup.errors import (
     KBackupError,
+    ObjectDamagedError,
     ObjectExistsError,
     ObjectNotFoundError,
     SpoolError,
-    StoreError,
     StoreUnavailableError,
 )
 from kbackup.repository._backend import CONFIG, File, FileType, Spool, file_of
@@ -223,7 +223,7 @@ class ObjectStoreBackend:
         info = self._store.get(key, target, start=offset, length=length)
         end = info.size if length is None else offset + length
         if max(offset, end) > info.size:
-            raise StoreError(key, f"it has only {info.size} bytes")
+            raise ObjectDamagedError(key, f"it has only {info.size} bytes")
         content = target.getvalue()
         if len(content) != end - offset:
             reason = f"{len(content)} bytes arrived of {end - offset}"

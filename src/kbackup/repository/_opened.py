@@ -16,10 +16,10 @@ from kbackup._kits.workers import CancelToken, map_ordered
 from kbackup.errors import (
     BlobMissingError,
     IntegrityError,
+    ObjectDamagedError,
     ObjectNotFoundError,
     PackCorruptError,
     RepositoryLockedError,
-    StoreError,
 )
 from kbackup.repository._backend import Backend, File, FileType
 from kbackup.repository._blobs import BlobCodec
@@ -144,17 +144,15 @@ class OpenedRepository:
 
         Raises:
             BlobMissingError: The pack is gone.
-            PackCorruptError: It ends before that.
+            PackCorruptError: It ends before that, or its medium fails there.
         """
         file = File(FileType.PACK, place.pack)
         try:
             return self.backend.load(file, place.offset, place.length)
         except ObjectNotFoundError as exc:
             raise BlobMissingError(str(file), "the pack is gone") from exc
-        except StoreError as exc:
-            if type(exc) is not StoreError:  # of the store, which may come back
-                raise
-            raise PackCorruptError(str(file), "it ends before that") from exc
+        except ObjectDamagedError as exc:
+            raise PackCorruptError(str(file), exc.reason) from exc
 
     def _load_index(self, name: IndexID) -> tuple[IndexedPack, ...] | None:
         try:

@@ -390,7 +390,7 @@ def test_a_pack_that_ends_too_early_is_damage(repository, backend, tmp_path):
     file = File(FileType.PACK, pack.id)
     backend.files[file] = backend.files[file][:20]
 
-    with pytest.raises(PackCorruptError, match="ends before that"):
+    with pytest.raises(PackCorruptError, match="it has only 20 bytes"):
         repository.restore("latest", tmp_path / "target")
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from kbackup.errors import (
+    ObjectDamagedError,
     ObjectExistsError,
     ObjectNotFoundError,
     StoreAccessError,
@@ -332,7 +333,8 @@ def test_a_read_that_fails_is_told_of(backend, monkeypatch):
     backend.save(PACK, CONTENT)
     monkeypatch.setattr(os, "pread", failing(errno.EIO))
 
-    with pytest.raises(StoreError, match=f"{PACK.key}: .*Input/output error") as caught:
+    told = f"{PACK.key}: damaged: Input/output error"
+    with pytest.raises(ObjectDamagedError, match=told) as caught:
         backend.load(PACK)
     assert caught.value.__cause__.errno == errno.EIO
 

@@ -9,12 +9,13 @@ import click
 from kbackup._kits.words import plural
 from kbackup.cli._options import Command
 from kbackup.cli._output import echo
-from kbackup.cli._repo._opening import FROM, meant, opened_as
+from kbackup.cli._repo._opening import meant, opened_as
 from kbackup.cli._repo._options import choice_of, choice_options, repository_options
 from kbackup.cli._repo._other import from_options, source_of, telling_of
 from kbackup.cli._repo._progress import show_progress
 from kbackup.cli._repo._shapes import short
 from kbackup.cli._repo._telling import is_json, print_json, tell
+from kbackup.cli._repo._ways import FROM
 from kbackup.cli._session import Session
 from kbackup.cli._signals import cancel_on_signal
 

@@ -14,7 +14,7 @@ from kbackup._kits.words import plural
 from kbackup.cli._asking import agreed, require_somebody_to_ask
 from kbackup.cli._options import Command, Emptyable
 from kbackup.cli._output import echo, print_table, say
-from kbackup.cli._repo._opening import opened, place_of, shown
+from kbackup.cli._repo._opening import opened
 from kbackup.cli._repo._options import (
     TagList,
     choice_of,
@@ -26,6 +26,7 @@ from kbackup.cli._repo._options import (
     repository_options,
     yes_option,
 )
+from kbackup.cli._repo._place import place_of, shown
 from kbackup.cli._repo._prune import limit_options, prune_opened, request_of
 from kbackup.cli._repo._shapes import (
     forget_json,

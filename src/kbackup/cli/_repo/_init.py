@@ -9,19 +9,13 @@ import click
 
 from kbackup.cli._options import Command
 from kbackup.cli._output import say, say_next
-from kbackup.cli._repo._opening import (
-    FROM,
-    backend_at,
-    meant,
-    new_password,
-    opened_as,
-    place_of,
-    refuse_yaml,
-    shown,
-)
+from kbackup.cli._repo._opening import meant, opened_as, refuse_yaml
 from kbackup.cli._repo._options import repository_options
 from kbackup.cli._repo._other import from_options, source_of, telling_of
+from kbackup.cli._repo._password import new_password
+from kbackup.cli._repo._place import backend_at, place_of, shown
 from kbackup.cli._repo._telling import is_json, print_json, tell
+from kbackup.cli._repo._ways import FROM
 from kbackup.cli._session import Session
 from kbackup.cli._signals import cancel_on_signal
 from kbackup.errors import InvalidSpecError

@@ -8,8 +8,9 @@ import click
 
 from kbackup.cli._options import Command, Group
 from kbackup.cli._output import print_table
-from kbackup.cli._repo._opening import another_password, meant, opened
+from kbackup.cli._repo._opening import meant, opened
 from kbackup.cli._repo._options import repository_options
+from kbackup.cli._repo._password import another_password
 from kbackup.cli._repo._shapes import key_json, local_time, short
 from kbackup.cli._repo._telling import is_json, print_json, tell
 from kbackup.cli._session import Session

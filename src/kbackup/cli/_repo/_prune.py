@@ -10,13 +10,14 @@ import click
 from kbackup.cli._asking import agreed, require_somebody_to_ask
 from kbackup.cli._options import Command
 from kbackup.cli._output import say
-from kbackup.cli._repo._opening import opened, place_of, shown
+from kbackup.cli._repo._opening import opened
 from kbackup.cli._repo._options import (
     Size,
     dry_run_option,
     repository_options,
     yes_option,
 )
+from kbackup.cli._repo._place import place_of, shown
 from kbackup.cli._repo._progress import show_progress
 from kbackup.cli._repo._telling import is_json, print_json, tell
 from kbackup.cli._session import Session
