@@ -15,6 +15,7 @@ from typing import Self, TypeAlias
 
 from kbackup._kits.workers import CancelToken
 from kbackup.errors import (
+    InvalidConfigError,
     InvalidSpecError,
     ObjectExistsError,
     ObjectNotFoundError,
@@ -40,7 +41,7 @@ from kbackup.repository._sources import Source
 from kbackup.repository._upkeep import Upkeep
 
 Place: TypeAlias = Path | str | Backend
-"""A directory, or what keeps the files of a repository anywhere else."""
+"""A directory, or what keeps the files of a repository anywhere else; no address."""
 
 
 class Repository(Reading, Upkeep, Keyring):
@@ -77,6 +78,7 @@ class Repository(Reading, Upkeep, Keyring):
             RepositoryExistsError: There is one already, or what one is lost without; it
                 was not changed.
             UnsupportedFormatError: There is no such version.
+            InvalidConfigError: *place* is an address.
         """
         secret = None if cuts_of is None else cuts_of._opened.config.polynomial  # noqa: SLF001
         config = new_config(version, secret)
@@ -125,6 +127,7 @@ class Repository(Reading, Upkeep, Keyring):
             WrongPasswordError: No key opens with it.
             UnsupportedFormatError: It is of a version that is not known here.
             IntegrityError: Its key or its config is damaged.
+            InvalidConfigError: *place* is an address.
         """
         backend = _backend(place)
         if not backend.exists(CONFIG):
@@ -232,6 +235,13 @@ class Repository(Reading, Upkeep, Keyring):
 
 
 def _backend(place: Place) -> Backend:
+    if isinstance(place, str) and "://" in place:
+        # Else a directory of that name would be made, and taken for the bucket.
+        raise InvalidConfigError(
+            "an address is no directory",
+            hint="open its store, kbackup.stores.open_object_store(location), and give "
+            "ObjectStoreBackend(store)",
+        )
     return LocalBackend(Path(place)) if isinstance(place, Path | str) else place
 
 
