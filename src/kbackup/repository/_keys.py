@@ -35,7 +35,7 @@ from kbackup.repository._crypto import (
     derive_key,
 )
 from kbackup.repository._documents import load_whole
-from kbackup.repository._ids import KeyID, hash_of
+from kbackup.repository._ids import KeyID, hash_of, short
 from kbackup.repository._users import user_name
 
 _KDF = "scrypt"
@@ -83,7 +83,7 @@ class KeyInfo:
         parameters: How dear it is to try a password.
     """
 
-    id: KeyID
+    id: KeyID = attrs.field(repr=short)
     created: datetime
     username: str
     hostname: str
@@ -94,7 +94,7 @@ class KeyInfo:
 class OpenedKey:
     """The repository's own key, and the file that gave it."""
 
-    id: KeyID
+    id: KeyID = attrs.field(repr=short)
     master: SecretKey
 
 

@@ -30,7 +30,7 @@ from kbackup.errors import (
 )
 from kbackup.repository._backend import File, FileType
 from kbackup.repository._documents import Documents
-from kbackup.repository._ids import LockID
+from kbackup.repository._ids import LockID, short
 from kbackup.repository._users import user_name
 
 _log = logging.getLogger("kbackup.repository")
@@ -56,7 +56,7 @@ class LockInfo:
         pid: The process.
     """
 
-    id: LockID
+    id: LockID = attrs.field(repr=short)
     time: datetime
     exclusive: bool
     hostname: str

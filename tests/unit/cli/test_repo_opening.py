@@ -133,11 +133,11 @@ def test_addresses_of_restic(saved, address, said):
         (("-p", "f", "--password-command", "f"), "both say the password"),
         (("--repository-file", "nope"), "nope: No such file or directory"),
         (("-p", "nope"), "nope: No such file or directory"),
-        (("-p", "empty"), "the password by empty is empty"),
+        (("-p", "empty"), "the password from empty is empty"),
         (("-p", "binary"), "binary: it is no text in UTF-8"),
         (("--password-command", "nope"), "failed: No such file or directory"),
         (("--password-command", "false"), "failed: it ended with 1"),
-        (("--password-command", "true"), "by --password-command is empty"),
+        (("--password-command", "true"), "from --password-command is empty"),
         (("--password-command", "'"), "failed: it is no command"),
         (("--password-command", "cat binary"), "no text in UTF-8"),
         (("--repo", "memory://x"), "lives in memory"),
@@ -163,7 +163,7 @@ def test_an_empty_variable(saved, monkeypatch):
     done = saved("snapshots")
 
     assert done.code == 2
-    assert "the password by KBACKUP_REPO_PASSWORD is empty" in done.err
+    assert "the password from KBACKUP_REPO_PASSWORD is empty" in done.err
 
 
 # --- questions ------------------------------------------------------------------------------
