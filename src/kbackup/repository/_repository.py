@@ -49,7 +49,8 @@ class Repository(Reading, Upkeep, Keyring):
 
     Made by `init` or `open`. All verbs but `list_keys`, `list_locks` and `unlock` take a
     lock, and raise beside what they say themselves `RepositoryLockedError` where another
-    one excludes it, `StoreError` where the backend fails, and `RunCancelledError`.
+    one excludes it, `StoreError` where the backend fails, and `RunCancelledError`. Opened
+    with `no_lock` it is only read: verbs that write raise `InvalidSpecError`.
     """
 
     @classmethod
@@ -111,6 +112,7 @@ class Repository(Reading, Upkeep, Keyring):
         *,
         compression: Compression = Compression.AUTO,
         lock_patience: timedelta = timedelta(0),
+        no_lock: bool = False,
         cancel: CancelToken | None = None,
     ) -> Self:
         """Open a repository.
@@ -120,6 +122,8 @@ class Repository(Reading, Upkeep, Keyring):
             password: Of any of its keys.
             compression: For what this object writes, in a repository of version 2.
             lock_patience: For how long to wait while others hold a lock that excludes.
+            no_lock: Only read, and take no lock: for who may not write there. Where
+                somebody prunes meanwhile, what is read may be missing.
             cancel: Stops what takes long, which then raises `RunCancelledError`.
 
         Raises:
@@ -146,7 +150,7 @@ class Repository(Reading, Upkeep, Keyring):
             codec=BlobCodec(key, config.version, compression),
             cancel=cancel or CancelToken(),
         )
-        return cls(opened, found.id, lock_patience=lock_patience)
+        return cls(opened, found.id, lock_patience=lock_patience, no_lock=no_lock)
 
     @property
     def id(self) -> str:

@@ -57,6 +57,36 @@ def test_options_before_and_after_the_verb(unset, file, tmp_path, words):
     assert len(json.loads(done.out)) == 2
 
 
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("snapshots", "--no-lock"), 0),
+        (("--no-lock", "ls", "latest"), 0),
+        (("snapshots",), 11),
+        (("backup", "password", "--no-lock"), 2),
+    ],
+)
+def test_reading_without_a_lock(saved, file, words, code):
+    """It is done beside somebody who works alone; saving is refused."""
+    place = LocalBackend(file.parent / "r")
+    with Repository.open(place, PASSWORD) as repository:
+        alone = _locks.acquire(repository._opened.documents, exclusive=True)
+    with alone:
+        assert saved(*words).code == code
+
+
+def test_copying_without_a_lock(saved, tmp_path, monkeypatch):
+    """It means the repository that is read; the other one is written under its lock."""
+    monkeypatch.setenv("KBACKUP_FROM_REPO_PASSWORD", PASSWORD)
+    with Repository.open(LocalBackend(tmp_path / "r"), PASSWORD) as repository:
+        alone = _locks.acquire(repository._opened.documents, exclusive=True)
+    assert saved("init", "--repo", "other").code == 0
+    words = ("copy", "--repo", "other", "--from-repo", "r")
+    with alone:
+        assert saved(*words).code == 11
+        assert saved(*words, "--no-lock").code == 0
+
+
 def test_an_option_is_more_than_a_variable(saved, monkeypatch):
     """What is typed is meant."""
     monkeypatch.setenv("KBACKUP_REPOSITORY", "nowhere")
