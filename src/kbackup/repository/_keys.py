@@ -19,6 +19,7 @@ import msgspec
 from kbackup._kits.times import parse_time
 from kbackup.errors import (
     IntegrityError,
+    KeyInUseError,
     KeyNotFoundError,
     KeySizeError,
     ObjectNotFoundError,
@@ -221,12 +222,13 @@ def remove_key(backend: Backend, name: KeyID, *, current: KeyID) -> None:
     """Remove a key file.
 
     Raises:
-        RepositoryError: It is the one that opened the repository: the last one must
+        KeyInUseError: It is the one that opened the repository: the last one must
             never go.
     """
     if name == current:
-        raise RepositoryError(
-            str(File(FileType.KEY, name)), "it is the one in use and is not removed"
+        raise KeyInUseError(
+            str(File(FileType.KEY, name)),
+            hint="another password opens it to remove this",
         )
     backend.remove(File(FileType.KEY, name))
 
