@@ -172,6 +172,15 @@ def test_a_file_in_place_of_the_directory_is_told_of(root):
     assert str(caught.value) == f"{root}: access refused: Not a directory"
 
 
+def test_what_cannot_be_looked_for_may_be_there(root):
+    """A config that is a link to itself is not taken for none, where one could be made."""
+    root.mkdir()
+    (root / "config").symlink_to("config")
+
+    with pytest.raises(StoreAccessError, match="config: access refused"):
+        LocalBackend(root).exists(CONFIG)
+
+
 def test_a_relative_path_stays_where_it_was(tmp_path, monkeypatch):
     """A program that goes elsewhere does not take its repository along."""
     monkeypatch.chdir(tmp_path)
