@@ -189,8 +189,9 @@ class Bringer:
 
 
 def _inflated_together(unsealed: _Unsealed) -> Iterator[_Unsealed]:
-    """Yield a range in parts that fit into memory: nearly nothing may be a thousand times
-    as large when it is plain.
+    """Yield a range in parts that fit into memory when they are plain.
+
+    Of what shrinks to nearly nothing a thousand blobs lie in one range.
     """
     part: _Unsealed = []
     size = 0
