@@ -2,6 +2,7 @@
 
 import errno
 import os
+import sys
 
 import attrs
 import pytest
@@ -296,6 +297,21 @@ def test_nothing_is_removed_of_what_is_mounted(
     told = [(each.path, each.reason) for each in restored.problems]
     expected = [(b"alien", "something is mounted in it")]
     assert told == ([] if mounted == "empty" else expected)
+
+
+def test_however_deep_it_is_it_is_removed(repository, target):
+    """No level costs one of the interpreter's own."""
+    below = target / "deep"
+    for _ in range(sys.getrecursionlimit() + 10):
+        below.mkdir()
+        below /= "d"
+    (target / "deep/d/file").write_text("x")
+
+    restored = repository.restore("latest", target, selection=Selection(delete=True))
+
+    assert restored.problems == []
+    assert b"deep" in restored.removed
+    assert not (target / "deep").exists()
 
 
 @pytest.mark.parametrize("name", ["MAKE", "other"])
