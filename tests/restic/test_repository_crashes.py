@@ -103,6 +103,7 @@ def dying(call, when, verb, place, source, *more):
     """Run it; return how many calls it made, or None if it died."""
     done = subprocess.run(
         [sys.executable, "-c", DYING, str(call), when, verb, place, source, *more],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
         timeout=120,

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import NamedTuple, Protocol, Self
 
+from kbackup.errors import ObjectDamagedError
 from kbackup.repository._ids import Bytes, parse_id, short
 
 
@@ -34,6 +35,31 @@ _WORDS = {
     FileType.INDEX: "index",
     FileType.PACK: "pack",
 }
+
+
+_MOST = {  # bytes; those that restic and kbackup write have a fraction of it
+    FileType.CONFIG: 1 << 20,
+    FileType.KEY: 1 << 20,
+    FileType.LOCK: 1 << 20,
+    FileType.SNAPSHOT: 1 << 30,
+    FileType.INDEX: 1 << 30,
+    FileType.PACK: (1 << 32) + (32 << 20),  # one blob as large as its length can say
+}
+
+
+def require_sane(file: File, size: int) -> None:
+    """Refuse to take a file into memory that is larger than any of its kind.
+
+    Args:
+        file: Which; it is asked for as a whole.
+        size: Its bytes.
+
+    Raises:
+        ObjectDamagedError: It is.
+    """
+    if size > _MOST[file.type]:
+        reason = f"it has {size} bytes, and none of its kind has so many"
+        raise ObjectDamagedError(file.key, reason)
 
 
 class File(NamedTuple):
@@ -109,7 +135,8 @@ class Backend(Protocol):
 
         Raises:
             ObjectNotFoundError: There is no such file.
-            ObjectDamagedError: It has fewer bytes than that, or its medium fails there.
+            ObjectDamagedError: It has fewer bytes than that, or its medium fails there; or
+                all of it is asked for, and `require_sane` refuses that.
             StoreError: It cannot be read for another reason.
         """
         ...

@@ -29,6 +29,7 @@ _MOST_WAITING = 4  # ranges of large blobs
 _MOST_AHEAD = 2  # ranges of small ones
 _RANGE = 4 << 20  # bytes of a pack that are asked for at once
 _SMALL_RANGE = 1 << 20  # the same, of small blobs: several are in memory, plain as well
+_PLAIN = 8 << 20  # bytes of them when they are plain, but for a single blob
 _GAP = 256 << 10  # bytes that are rather read for nothing than asked around
 _SMALL = 64 << 10  # bytes of a blob, in the mean of a range
 
@@ -150,10 +151,10 @@ class Bringer:
         """Take on what is loaded, and what is inflated, but for so many ranges."""
         while len(self._loading) > most:
             part, loaded = self._loading.popleft()
-            unsealed = self._unsealed(part, loaded.result())
-            self._inflating.append(self._pool.submit(self._inflated, unsealed))
-            while len(self._inflating) > most:
-                self._hand_on(self._inflating.popleft().result())
+            for unsealed in _inflated_together(self._unsealed(part, loaded.result())):
+                self._inflating.append(self._pool.submit(self._inflated, unsealed))
+                while len(self._inflating) > most:
+                    self._hand_on(self._inflating.popleft().result())
 
     def _unsealed(self, part: _Range, content: memoryview | str) -> _Unsealed:
         found: _Unsealed = []
@@ -185,6 +186,22 @@ class Bringer:
                 self._fail(need, str(exc))
             else:
                 self._deliver(need, plain, sealed)
+
+
+def _inflated_together(unsealed: _Unsealed) -> Iterator[_Unsealed]:
+    """Yield a range in parts that fit into memory when they are plain.
+
+    Of what shrinks to nearly nothing a thousand blobs lie in one range.
+    """
+    part: _Unsealed = []
+    size = 0
+    for each in unsealed:
+        if part and size + each[0].place.size > _PLAIN:
+            yield part
+            part, size = [], 0
+        part.append(each)
+        size += each[0].place.size
+    yield part
 
 
 def _ranges(needs: Iterable[Need]) -> Iterator[_Range]:

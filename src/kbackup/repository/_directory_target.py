@@ -26,6 +26,7 @@ from kbackup.repository._targets import Piece, has_piece, has_piece_sparsely
 _WRITE = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _MAKE = _WRITE | os.O_CREAT | os.O_EXCL
 _MOST_OPEN = 64  # files
+_LEVELS = 200  # of directories that are removed at once
 _PRIVATE = 0o600  # until owner and mode are restored
 _PRIVATE_DIRECTORY = 0o700
 _ALL_OF_IT = os.R_OK | os.W_OK | os.X_OK
@@ -194,8 +195,9 @@ class DirectoryTarget:
         """
         where = self._path(path)
         if stat.S_ISDIR(os.lstat(where).st_mode):
-            _require_unmounted(where)
-            shutil.rmtree(where)
+            # From below, in parts: the library goes down by calling itself.
+            for directory in reversed(_require_unmounted(where)):
+                shutil.rmtree(directory)
         else:
             os.unlink(where)
 
@@ -359,12 +361,26 @@ def _device(where: bytes) -> int:
     return os.lstat(where).st_dev
 
 
-def _require_unmounted(where: bytes) -> None:
-    """Raise where a directory is, or has below it, another file system."""
-    device = _device(os.path.dirname(where))
-    for directory, _, _ in os.walk(where):
+def _require_unmounted(where: bytes) -> list[bytes]:
+    """Raise where a directory is, or has below it, another file system.
+
+    Returns:
+        It, and those below it that are so many levels apart.
+    """
+    device, parts = _device(os.path.dirname(where)), []
+    waiting = [(where, 0)]
+    while waiting:
+        directory, depth = waiting.pop()
         if _device(directory) != device:
             raise OSError(errno.EBUSY, "something is mounted in it")
+        if depth % _LEVELS == 0:
+            parts.append(directory)
+        with suppress(OSError), os.scandir(directory) as entries:
+            below = [
+                each.path for each in entries if each.is_dir(follow_symlinks=False)
+            ]
+            waiting += [(path, depth + 1) for path in below]
+    return parts
 
 
 def _require(where: bytes, is_kind: Callable[[int], bool]) -> None:

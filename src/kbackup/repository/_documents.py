@@ -7,7 +7,11 @@ Source: restic ``doc/design.rst``, "Unpacked Data Format".
 
 from __future__ import annotations
 
-from kbackup.errors import IntegrityError, UnsupportedFormatError
+from kbackup.errors import (
+    IntegrityError,
+    ObjectDamagedError,
+    UnsupportedFormatError,
+)
 from kbackup.repository._backend import CONFIG, Backend, File, FileType
 from kbackup.repository._compression import Zstd
 from kbackup.repository._crypto import SecretKey
@@ -60,7 +64,7 @@ class Documents:
 
     def load_config(self) -> bytes:
         """Return the JSON of the config; raises as `load`."""
-        return self.opened(CONFIG, self.backend.load(CONFIG))
+        return self.opened(CONFIG, _load(self.backend, CONFIG))
 
     def opened(self, file: File, sealed: Bytes) -> bytes:
         """Return the JSON in the bytes of a file."""
@@ -78,12 +82,19 @@ def load_whole(backend: Backend, file: File) -> bytes:
 
     Raises:
         ObjectNotFoundError: There is no such file.
-        IntegrityError: They are others.
+        IntegrityError: They are others, or its medium fails.
     """
-    content = backend.load(file)
+    content = _load(backend, file)
     if hash_of(content) != file.name:
         # What was lost or turned on its way comes right the second time.
-        content = backend.load(file)
+        content = _load(backend, file)
         if hash_of(content) != file.name:
             raise IntegrityError(str(file), "its bytes are not those of its name")
     return content
+
+
+def _load(backend: Backend, file: File) -> bytes:
+    try:
+        return backend.load(file)
+    except ObjectDamagedError as exc:
+        raise IntegrityError(str(file), exc.reason) from exc

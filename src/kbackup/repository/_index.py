@@ -77,12 +77,12 @@ class _Blob(msgspec.Struct, gc=False, omit_defaults=True):
 
 class _Pack(msgspec.Struct):
     id: str
-    blobs: list[_Blob]
+    blobs: list[_Blob] | None
 
 
 class _Written(msgspec.Struct, omit_defaults=True):
-    packs: list[_Pack]
-    supersedes: list[str] = []
+    packs: list[_Pack] | None  # of none at all, as Go may write it
+    supersedes: list[str] | None = []
 
 
 _decode = msgspec.json.Decoder(_Written).decode
@@ -125,9 +125,9 @@ def decode_index(document: bytes, what: str) -> tuple[IndexedPack, ...]:
         return tuple(
             IndexedPack(
                 PackID(parse_id(pack.id)),
-                tuple(_packed(blob) for blob in pack.blobs),
+                tuple(_packed(blob) for blob in pack.blobs or ()),
             )
-            for pack in written.packs
+            for pack in written.packs or ()
         )
     except (ValueError, KeyError, RecursionError, msgspec.MsgspecError) as exc:
         raise IntegrityError(what, "it is no index") from exc

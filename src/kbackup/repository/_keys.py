@@ -246,7 +246,8 @@ def _load(backend: Backend, name: KeyID) -> _Written:
             str(file), f"its password goes through {written.kdf!r}"
         )
     work = written.N * written.r * written.p
-    if written.N * written.r * 128 > _MOST_MEMORY or work > _MOST_WORK:
+    memory = (written.N + written.p) * written.r * 128
+    if memory > _MOST_MEMORY or work > _MOST_WORK:
         raise UnsupportedFormatError(str(file), "to try a password would take minutes")
     return written
 

@@ -30,7 +30,14 @@ from kbackup.errors import (
     StoreFullError,
     StoreUnavailableError,
 )
-from kbackup.repository._backend import CONFIG, File, FileType, Spool, file_of
+from kbackup.repository._backend import (
+    CONFIG,
+    File,
+    FileType,
+    Spool,
+    file_of,
+    require_sane,
+)
 from kbackup.repository._file_spool import FLAGS, MODE, FileSpool
 from kbackup.repository._ids import Bytes
 
@@ -46,6 +53,7 @@ _DIRECTORIES = (
     _WAITING[FileType.PACK],
     *(f"data/{number:02x}" for number in range(256)),
 )
+_MUCH = 64 << 20  # bytes: more than hardly any blob has
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}  # as exFAT
 _NO_FSYNC = {errno.EINVAL, errno.ENOTSUP, errno.EACCES}  # as SMB, or not to be read
 
@@ -92,7 +100,9 @@ class LocalBackend:
             descriptor = os.open(self._path(file), os.O_RDONLY)
             try:
                 if length is None:
-                    length = os.fstat(descriptor).st_size - offset
+                    size = os.fstat(descriptor).st_size
+                    require_sane(file, size)
+                    length = size - offset
                 content = _read(descriptor, offset, length)
             finally:
                 os.close(descriptor)
@@ -319,6 +329,8 @@ def _read(descriptor: int, offset: int, length: int) -> bytes | None:
     """Return exactly *length* bytes, or None if there are fewer."""
     if length < 0:
         return None
+    if length > _MUCH and offset + length > os.fstat(descriptor).st_size:
+        return None  # before room is taken for it
     content = os.pread(descriptor, length, offset)
     while len(content) < length:  # the end, or more than the system reads in one go
         more = os.pread(descriptor, length - len(content), offset + len(content))

@@ -28,7 +28,14 @@ from kbackup.errors import (
     SpoolError,
     StoreUnavailableError,
 )
-from kbackup.repository._backend import CONFIG, File, FileType, Spool, file_of
+from kbackup.repository._backend import (
+    CONFIG,
+    File,
+    FileType,
+    Spool,
+    file_of,
+    require_sane,
+)
 from kbackup.repository._file_spool import FileSpool
 from kbackup.repository._ids import Bytes
 
@@ -79,6 +86,18 @@ class Objects(Protocol):
         ...
 
 
+class _Target(io.BytesIO):
+    """Takes what comes of a file, up to what any of its kind has."""
+
+    def __init__(self, file: File) -> None:
+        super().__init__()
+        self._file = file
+
+    def write(self, data: Bytes, /) -> int:  # type: ignore[override] # they are enough
+        require_sane(self._file, self.tell() + len(data))
+        return super().write(data)
+
+
 class ObjectStoreBackend:
     """Keeps the files of a repository as objects of a store.
 
@@ -117,7 +136,7 @@ class ObjectStoreBackend:
 
     def load(self, file: File, offset: int = 0, length: int | None = None) -> bytes:
         """Read a file; see `Backend.load`."""
-        return self._repeat(lambda: self._load(self._key(file), offset, length))
+        return self._repeat(lambda: self._load(file, offset, length))
 
     def save(self, file: File, content: Bytes | Spool) -> None:
         """Write a file; see `Backend.save`.
@@ -218,8 +237,8 @@ class ObjectStoreBackend:
             self._cancel.wait(pause)
             longest = min(2 * longest, _LONGEST_PAUSE)
 
-    def _load(self, key: str, offset: int, length: int | None) -> bytes:
-        target = io.BytesIO()
+    def _load(self, file: File, offset: int, length: int | None) -> bytes:
+        key, target = self._key(file), _Target(file)
         info = self._store.get(key, target, start=offset, length=length)
         end = info.size if length is None else offset + length
         if max(offset, end) > info.size:

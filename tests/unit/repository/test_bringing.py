@@ -111,6 +111,30 @@ def test_many_ranges_come_one_after_the_other(opened, size, monkeypatch):
 # --- trees ------------------------------------------------------------------------------
 
 
+def test_what_shrinks_to_nothing_is_not_inflated_all_at_once(opened, monkeypatch):
+    """A thousand empty pages fit into one small range, and into no memory."""
+    size, inflate, sizes = 1 << 20, opened.codec.inflate_all, []
+    blobs = dict(named(number.to_bytes(8) + bytes(size)) for number in range(40))
+    packed(
+        opened,
+        [
+            (name, opened.codec.seal(BlobType.DATA, blob))
+            for name, blob in blobs.items()
+        ],
+    )
+
+    def inflated(many):
+        found = inflate(many)
+        sizes.append(sum(map(len, found)))
+        return found
+
+    monkeypatch.setattr(opened.codec, "inflate_all", inflated)
+
+    assert Brought(opened, blobs).plain == blobs
+    assert len(sizes) > 4
+    assert max(sizes) <= 8 << 20
+
+
 @pytest.fixture
 def tree(opened):
     """A tree that is there."""

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from kbackup.errors import (
     InvalidSpecError,
+    ObjectDamagedError,
     PackCorruptError,
     StoreAccessError,
     StoreUnavailableError,
@@ -172,6 +173,24 @@ def test_a_blob_that_no_index_names_is_named(repository, kind):
     if kind is BlobType.DATA:
         assert "file 'large'" in said(result)
         assert len(result.errors) == 21
+
+
+@pytest.mark.parametrize("kind", [FileType.SNAPSHOT, FileType.INDEX, FileType.KEY])
+def test_a_document_on_a_bad_place_of_the_disk(repository, backend, kind, monkeypatch):
+    """It is named as any other that is damaged; the index is made anew without it."""
+    bad, load = only(backend, kind), backend.load
+
+    def some(file, *where):
+        if file == bad:
+            raise ObjectDamagedError(file.key, "Input/output error")
+        return load(file, *where)
+
+    monkeypatch.setattr(backend, "load", some)
+
+    assert f"{bad}: Input/output error" in said(repository.check())
+    if kind is FileType.INDEX:
+        assert list(repository.repair_index().damaged) == [bad.name]
+        assert repository.check().errors == []
 
 
 def test_a_pack_that_no_index_names_is_a_hint(repository, backend):

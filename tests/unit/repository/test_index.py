@@ -145,6 +145,18 @@ def test_what_is_no_json(data):
         decode_index(data, "index")
 
 
+@pytest.mark.parametrize(
+    ("document", "packs"),
+    [
+        ({"packs": None, "supersedes": None}, ()),
+        ({"packs": [{"id": A.hex(), "blobs": None}]}, (IndexedPack(A, ()),)),
+    ],
+)
+def test_nothing_at_all(document, packs):
+    """Go writes a list of nothing either way, and restic reads both."""
+    assert decode_index(json.dumps(document).encode(), "index") == packs
+
+
 def test_members_of_the_future_are_passed_over():
     """A newer program may say more."""
     document = blob(colour="red") | {"another": [1]}

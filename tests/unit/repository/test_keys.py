@@ -8,6 +8,7 @@ import pytest
 
 from kbackup.errors import (
     IntegrityError,
+    ObjectDamagedError,
     RepositoryError,
     UnsupportedFormatError,
     WrongPasswordError,
@@ -158,6 +159,7 @@ def test_a_file_has_its_user_and_host(backend, key):
         ({"kdf": "argon2"}, UnsupportedFormatError, "'argon2'"),
         ({"N": 1 << 24}, UnsupportedFormatError, "would take minutes"),
         ({"N": 1 << 20, "r": 8, "p": 1 << 20}, UnsupportedFormatError, "minutes"),
+        ({"N": 2, "r": 1, "p": 1 << 26}, UnsupportedFormatError, "minutes"),
         ({"N": 3}, RepositoryError, "scrypt parameters: wrong size"),
         ({"N": "many"}, IntegrityError, "it is no key file"),
         ({"created": "yesterday"}, IntegrityError, "it is no key file"),
@@ -179,6 +181,25 @@ def test_a_damaged_file_locks_nobody_out(backend, key):
     save(backend, key)
 
     assert open_key(backend, "geheim").master.secret == key.secret
+
+
+def test_a_file_that_cannot_be_read_locks_nobody_out(backend, key, monkeypatch):
+    """Nor does one on a bad place of the disk, or as large as no key is."""
+    broken = save(backend, key)
+    right = save(backend, key)
+    load = backend.load
+
+    def some(file, *where):
+        if file.name == broken:
+            raise ObjectDamagedError(file.key, "Input/output error")
+        return load(file, *where)
+
+    monkeypatch.setattr(backend, "load", some)
+
+    assert open_key(backend, "geheim", hint=broken).id == right
+    backend.remove(File(FileType.KEY, right))
+    with pytest.raises(IntegrityError, match=r"key .*: damaged: Input/output error"):
+        open_key(backend, "geheim")
 
 
 def test_every_flipped_bit_is_found(backend, key):

@@ -350,6 +350,28 @@ def test_a_read_that_fails_is_told_of(backend, monkeypatch):
     assert caught.value.__cause__.errno == errno.EIO
 
 
+@pytest.mark.parametrize("kind", FileType)
+def test_what_no_file_can_be_is_not_taken_into_memory(backend, root, kind):
+    """A hole costs nobody who can write there anything, however large it is."""
+    file = CONFIG if kind is FileType.CONFIG else File(kind, PACK.name)
+    (root / file.key).parent.mkdir(exist_ok=True)
+    (root / file.key).touch()
+    os.truncate(root / file.key, 1 << 40)
+
+    with pytest.raises(ObjectDamagedError, match="it has 1099511627776 bytes, and"):
+        backend.load(file)
+    assert backend.load(file, 1 << 39, 4) == bytes(4)
+
+
+def test_no_room_is_taken_for_what_is_not_there(backend, monkeypatch):
+    """An index may tell of a blob of any length."""
+    backend.save(PACK, CONTENT)
+    monkeypatch.setattr(os, "pread", failing(errno.ENOMEM))
+
+    with pytest.raises(ObjectDamagedError, match="it ends before byte 4294967295"):
+        backend.load(PACK, 1, (1 << 32) - 2)
+
+
 def test_what_cannot_be_told_is_not_absence(backend, monkeypatch):
     """That a file may not be looked at does not mean that it is not there."""
     backend.save(PACK, CONTENT)

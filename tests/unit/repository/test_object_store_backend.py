@@ -9,6 +9,7 @@ import pytest
 
 from kbackup._kits.workers import Cancelled, CancelToken
 from kbackup.errors import (
+    ObjectDamagedError,
     ObjectExistsError,
     SpoolError,
     StoreAccessError,
@@ -179,6 +180,29 @@ def test_a_read_that_always_breaks_off_is_given_up(waits):
 
     with pytest.raises(StoreUnavailableError, match="6 bytes arrived of 7"):
         backend.load(PACK)
+
+
+class Endless(MemoryStore):
+    """Delivers a gigabyte, whatever is asked for; notes how much was taken."""
+
+    taken = 0
+
+    def get(self, key, target, *, start=0, length=None, expect=None):
+        """Deliver one piece after the other."""
+        for _ in range(1 << 10):
+            target.write(bytes(1 << 18))
+            self.taken += 1 << 18
+        return super().get(key, target, start=start, length=length)
+
+
+def test_what_no_file_can_be_is_not_taken_into_memory(waits):
+    """Not all that comes is taken before it is looked at."""
+    store = Endless()
+
+    with pytest.raises(ObjectDamagedError, match="bytes, and none of its kind has so"):
+        backend_of(store, waits).load(CONFIG)
+    assert store.taken <= 1 << 20
+    assert waits.pauses == []
 
 
 def test_an_object_that_is_too_short_is_not_read_again(waits):

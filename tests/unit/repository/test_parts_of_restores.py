@@ -2,6 +2,8 @@
 
 import errno
 import os
+import subprocess
+import sys
 
 import attrs
 import pytest
@@ -296,6 +298,25 @@ def test_nothing_is_removed_of_what_is_mounted(
     told = [(each.path, each.reason) for each in restored.problems]
     expected = [(b"alien", "something is mounted in it")]
     assert told == ([] if mounted == "empty" else expected)
+
+
+def test_however_deep_it_is_it_is_removed(repository, target):
+    """No level costs one of the interpreter's own."""
+    below = target / "deep"
+    for _ in range(sys.getrecursionlimit() + 10):
+        below.mkdir()
+        below /= "d"
+    (target / "deep/d/file").write_text("x")
+
+    try:
+        deletes = Selection(delete=True)
+        restored = repository.restore("latest", target, selection=deletes)
+        assert not (target / "deep").exists()
+    finally:  # or nobody can, whoever clears up after tests
+        subprocess.run(["rm", "-rf", target / "deep"], check=True)
+
+    assert restored.problems == []
+    assert b"deep" in restored.removed
 
 
 @pytest.mark.parametrize("name", ["MAKE", "other"])
