@@ -47,10 +47,6 @@ def _text(text: str) -> str:
     return texts_of([text])[0]
 
 
-def _tags(tags: Iterable[str]) -> tuple[str, ...]:
-    return texts_of(tag for tag in tags if tag)  # the empty one stands for none at all
-
-
 @attrs.frozen(kw_only=True)
 class SnapshotSummary:
     """What the backup counted. Sizes are bytes; restic writes it since 0.17.
@@ -130,36 +126,6 @@ class Snapshot:
             summary=_summary_document(self.summary),
         )
         return escaped(_encode(document, self.unknown))
-
-    def with_tags(
-        self,
-        *,
-        add: Iterable[str] = (),
-        remove: Iterable[str] = (),
-        replace: Iterable[str] | None = None,
-    ) -> Snapshot:
-        """Return it with other tags, not saved yet; itself if that changes nothing.
-
-        Args:
-            add: Those that it has not yet come after its own.
-            remove: Those that it has not are passed over.
-            replace: Instead of its own; empty: it has none afterwards.
-
-        Raises:
-            InvalidSpecError: *replace* does not go together with the others.
-        """
-        add, remove = _tags(add), _tags(remove)
-        if replace is not None and (add or remove):
-            raise InvalidSpecError(
-                ["tags are replaced, or added and removed: not both"]
-            )
-        wanted = _tags(replace) if replace is not None else self.tags
-        new = dict.fromkeys(tag for tag in add if tag not in wanted)
-        tags = tuple(tag for tag in (*wanted, *new) if tag not in remove)
-        if tags == self.tags:
-            return self
-        original = self.original or self.id or None
-        return attrs.evolve(self, id=_UNSAVED, tags=tags, original=original)
 
     def has_tags(self, tags: Iterable[str]) -> bool:
         """Tell whether it has all of them; an empty one asks for a snapshot without."""

@@ -1024,13 +1024,15 @@ def test_some_of_a_source_is_there(repository, tmp_path):
     "call",
     [
         lambda repository: repository.forget("ab"),
+        lambda repository: repository.tag("ab", add=["c"]),
+        lambda repository: repository.tag(add="ab"),
         lambda repository: repository.stats(snapshots="ab"),
         lambda repository: repository.plan_prune(without="ab"),
         lambda repository: repository.list(SnapshotFilter(hosts="ab")),
         lambda repository: repository.plan_forget(RetentionPolicy(tags=("ab",))),
         lambda repository: repository.back_up(__file__, tags="ab"),
     ],
-    ids=["forget", "stats", "prune", "hosts", "keep tags", "tags"],
+    ids=["forget", "tag", "add", "stats", "prune", "hosts", "keep tags", "tags"],
 )
 def test_a_text_for_a_list(repository, call):
     """Its letters are not taken for IDs, hosts or tags: those of others might fit."""
