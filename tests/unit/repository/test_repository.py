@@ -266,11 +266,25 @@ def test_another_host_has_its_own_parent(source, repository):
         repository.back_up(based(source), hostname="one").snapshot.parent
         == first.snapshot.id
     )
-    chosen = first.snapshot.id.hex()[:8]
-    assert (
-        repository.back_up(based(source), hostname="two", parent=chosen).snapshot.parent
-        == first.snapshot.id
-    )
+    for chosen in (first.snapshot.id.hex()[:8], first.snapshot):
+        other = repository.back_up(based(source), hostname="two", parent=chosen)
+        assert other.snapshot.parent == first.snapshot.id
+        assert counts(other) == (0, 0, 1)
+
+
+@pytest.mark.parametrize("by", ["id", "snapshot"])
+def test_a_parent_that_is_not_there(source, repository, by):
+    """Somebody forgot it: that is told, and nothing is saved."""
+    (source / "file").write_text("x")
+    gone = repository.back_up(based(source)).snapshot
+    repository.forget([gone])
+
+    with pytest.raises(SnapshotNotFoundError):
+        repository.back_up(
+            based(source), parent=gone if by == "snapshot" else gone.id.hex()
+        )
+
+    assert repository.list() == []
 
 
 def test_snapshots_are_listed_by_time(source, repository):
@@ -831,6 +845,8 @@ def test_another_password(repository, place):
     other.remove_key(first.id.hex()[:8])
     with pytest.raises(WrongPasswordError):
         Repository.open(place, PASSWORD)
+    other.remove_key(other.add_key(PASSWORD, key_parameters=CHEAP))
+    assert [key.id for key in other.list_keys()] == [name]
 
 
 def test_a_password_is_changed(repository, place, source, tmp_path):
