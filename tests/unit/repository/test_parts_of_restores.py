@@ -517,3 +517,24 @@ def test_another_file_of_nearly_the_same_name_is_removed(tmp_path, repository):
 
     assert restored.removed == [b"TOP.TXT"]
     assert found(target) == set(FILES)
+
+
+def test_a_directory_is_ended_after_those_in_it(repository, tmp_path):
+    """Its mode may let nobody in any more."""
+    left = []
+
+    class Watched(DirectoryTarget):
+        def leave(self, path, node):
+            left.append(path)
+            super().leave(path, node)
+
+    target = Watched(tmp_path / "target")
+    target.open_root()
+
+    assert repository.restore("latest", target).problems == []
+
+    assert sorted(left) == sorted(
+        [b"srv", b"srv/data", b"srv/data/deep", b"srv/empty", b"var", b"var/log"]
+    )
+    for number, path in enumerate(left):
+        assert not any(after.startswith(path + b"/") for after in left[number:])

@@ -31,7 +31,7 @@ from kbackup.repository._ids import BlobID, BlobType, PackID, hash_of
 from kbackup.repository._index import Index, IndexedPack, load_index, save_index
 from kbackup.repository._locks import Lock
 from kbackup.repository._packer import Packer
-from kbackup.repository._packs import PackedBlob, size_of_pack
+from kbackup.repository._packs import PACK_SIZE, PackedBlob, size_of_pack
 from kbackup.repository._prune_plan import PackState, plan_prune
 from kbackup.repository._reachable import Reachable
 from odd_tree import seen
@@ -509,7 +509,8 @@ def test_a_lost_lock_ends_it_before_anything_is_removed(repository, monkeypatch)
     assert packs.items() <= files(repository).items()
 
 
-def test_the_lock_is_asked_before_each_step(repository, monkeypatch):
+@pytest.mark.parametrize("pack_size", [PACK_SIZE, 1])
+def test_the_lock_is_asked_before_each_step(repository, monkeypatch, pack_size):
     """Between any two of them it may be lost, as each takes long."""
     forget_oldest(repository)
     plan = repository.plan_prune(EVERYTHING)
@@ -535,6 +536,7 @@ def test_the_lock_is_asked_before_each_step(repository, monkeypatch):
         if file.type is not FileType.LOCK:
             note(f"remove {file.type.name}")
 
+    monkeypatch.setattr("kbackup.repository._packer.PACK_SIZE", pack_size)
     monkeypatch.setattr(Lock, "check", asked)
     monkeypatch.setattr(backend, "save", saving)
     monkeypatch.setattr(backend, "remove", removing)
