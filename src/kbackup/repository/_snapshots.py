@@ -32,14 +32,23 @@ _Signed = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 _Unsigned = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
+def require_several(texts: object) -> None:
+    """Refuse a text for a list: its letters would be taken for tags, hosts or IDs.
+
+    Raises:
+        InvalidSpecError: It is one.
+    """
+    if isinstance(texts, str):
+        raise InvalidSpecError([f"{texts[:80]!r} is one text where a list is meant"])
+
+
 def texts_of(texts: Iterable[str]) -> tuple[str, ...]:
     """Give each byte of a name that is no UTF-8 the sign that JSON has for it, as Go.
 
     Raises:
-        InvalidSpecError: It is one text, whose letters would be taken for several.
+        InvalidSpecError: It is one text; see `require_several`.
     """
-    if isinstance(texts, str):
-        raise InvalidSpecError([f"{texts[:80]!r} is one text where a list is meant"])
+    require_several(texts)
     return tuple(_SURROGATES.sub("\ufffd", text) for text in texts)
 
 

@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from kbackup._kits.words import plural
 from kbackup.errors import IntegrityError, InvalidSpecError
-from kbackup.repository._access import Access, Snapshots, require_several
+from kbackup.repository._access import Access, Snapshots
 from kbackup.repository._backend import File, FileType
 from kbackup.repository._ids import SnapshotID, parse_id
 from kbackup.repository._progress import Told, untold
 from kbackup.repository._selection import HOST_AND_PATHS, GroupBy, SnapshotFilter
-from kbackup.repository._snapshots import Snapshot, remove_snapshot
+from kbackup.repository._snapshots import (
+    Snapshot,
+    remove_snapshot,
+    require_several,
+)
 
 if TYPE_CHECKING:
     from kbackup.repository._copy import Copied
