@@ -134,6 +134,18 @@ def test_of_two_copies_one_is_needed():
     assert (numbers(plan.drop), numbers(plan.rewrite)) == ([2], [])
 
 
+def test_of_two_copies_in_one_pack_one_is_needed():
+    """Two runs that share it may have put the same blob into it."""
+    one = pack(1, 50, 60)
+    again = one.blobs[0]._replace(offset=110)
+    packs = [one._replace(blobs=(*one.blobs, again))]
+
+    plan = planned(packs, [100, 101])
+
+    assert numbers(plan.rewrite) == [1]
+    assert (plan.unused_before, plan.unused_after) == (50, 0)
+
+
 def test_a_pack_that_no_index_names_is_removed():
     """It is what a killed run left."""
     packs = [pack(1, 50)]
