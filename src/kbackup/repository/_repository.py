@@ -208,7 +208,7 @@ class Repository(Reading, Upkeep, Keyring):
         self, source: Source, asked: BackUpRequest, told: Told
     ) -> BackUpResult:
         with self._locking() as lock:
-            from kbackup.repository._saving import save_source
+            from kbackup.repository._back_up import save_source
 
             known = [] if asked.read_all else self._readable_snapshots()
             self._opened.refresh_index()

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from kbackup.repository._prune_plan import PrunePlan, PruneRequest
     from kbackup.repository._repair import RepairedIndex
     from kbackup.repository._retention import ForgetPlan, RetentionPolicy
-    from kbackup.repository._tagging import Tagged
+    from kbackup.repository._tag import Tagged
 
 _Forgotten: TypeAlias = dict[SnapshotID, Snapshot | None]
 
@@ -147,7 +147,7 @@ class Upkeep(Access):
             IntegrityError: One of them is damaged; nothing was changed.
             RepositoryLockedError: Somebody else works in it, or the lock was lost.
         """
-        from kbackup.repository._tagging import TagChange, tag_snapshots
+        from kbackup.repository._tag import TagChange, tag_snapshots
 
         require_several(snapshots)
         change = TagChange(set=set, add=add, remove=remove)

@@ -15,7 +15,7 @@ from kbackup.repository._snapshots import (
     SnapshotSummary,
     snapshot_from_json,
 )
-from kbackup.repository._tagging import TagChange
+from kbackup.repository._tag import TagChange
 
 WRITTEN = json.loads(
     (

@@ -23,7 +23,7 @@ from kbackup.repository._backend import File
 from kbackup.repository._calendar import Instant
 from kbackup.repository._locks import Lock
 from kbackup.repository._snapshots import Snapshot
-from kbackup.repository._tagging import TagChange
+from kbackup.repository._tag import TagChange
 
 CHEAP = ScryptParameters(n=2, r=1, p=1)
 ID = bytes.fromhex("3f2a9c01" + "00" * 28)
