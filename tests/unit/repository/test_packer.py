@@ -13,7 +13,7 @@ from kbackup.errors import (
     RepositoryLockedError,
     StoreFullError,
 )
-from kbackup.repository import _packer
+from kbackup.repository import _packer, _saver
 from kbackup.repository._backend import File, FileType
 from kbackup.repository._ids import BlobType, hash_of
 from kbackup.repository._index import Index
@@ -540,3 +540,28 @@ def test_an_index_file_does_not_grow_for_ever(opened, packer, backend, monkeypat
         written.append(len([*backend.list(FileType.INDEX)]))
 
     assert written == [0, 1, 1, 2]
+
+
+def test_jobs_that_did_not_begin_are_not_done_after_the_end(saver, monkeypatch):
+    """Whoever ends the threads lets go of the lock after that."""
+    begun, may_go_on = threading.Semaphore(0), threading.Event()
+    close, done = saver._pool.close, []
+
+    def stands():
+        begun.release()
+        assert may_go_on.wait(60)
+
+    def closing():
+        may_go_on.set()
+        close()
+
+    for _ in range(_saver._WORKERS):
+        saver.submit(stands)
+    for _ in range(_saver._WORKERS):
+        assert begun.acquire(timeout=60)
+    saver.submit(lambda: done.append("too late"))
+    monkeypatch.setattr(saver._pool, "close", closing)
+
+    saver.close()
+
+    assert done == []
