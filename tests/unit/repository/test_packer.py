@@ -137,6 +137,7 @@ def test_nothing_is_saved_twice(opened, packer, saver, backend):
         thread.start()
     for thread in threads:
         thread.join()
+    assert saver._claims == {}  # of what the packer has, they would only fill memory
     packer.flush()
     other = again(opened)
     second = Packer(other.documents, other.key)
