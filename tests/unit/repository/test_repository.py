@@ -647,6 +647,28 @@ def test_somebody_works_alone(source, repository, place):
         Repository.open(place, PASSWORD).back_up(based(source))
 
 
+@pytest.mark.parametrize("kind", [FileType.PACK, FileType.INDEX])
+def test_a_lock_that_is_lost_on_the_way(source, repository, place, monkeypatch, kind):
+    """What was saved until then may be pruned: no index names it, or no snapshot."""
+    (source / "file").write_text("x")
+    save = place.save
+
+    def losing(file, content):
+        save(file, content)
+        if file.type is kind:
+            for name, _ in list(place.list(FileType.LOCK)):
+                place.remove(File(FileType.LOCK, name))
+
+    monkeypatch.setattr(place, "save", losing)
+
+    with pytest.raises(RepositoryLockedError, match="somebody removed the own lock"):
+        repository.back_up(source)
+
+    indexes = [*place.list(FileType.INDEX)]
+    assert len(indexes) == (0 if kind is FileType.PACK else 1)
+    assert [*place.list(FileType.SNAPSHOT)] == []
+
+
 def test_a_lost_pack(source, repository, place, tmp_path):
     """What needs it is named, the rest is restored; no half file is left."""
     (source / "first").write_bytes(os.urandom(1000))
