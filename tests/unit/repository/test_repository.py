@@ -848,6 +848,23 @@ def test_nobody_forgets_beside_others(repository, week, place):
         Repository.open(place, PASSWORD).forget([week[0].id.hex()])
 
 
+def test_a_lock_that_is_lost_while_snapshots_go(repository, week, place, monkeypatch):
+    """Somebody may work with the others by then: they stay."""
+    remove = place.remove
+
+    def losing(file):
+        remove(file)
+        for name, _ in list(place.list(FileType.LOCK)):
+            remove(File(FileType.LOCK, name))
+
+    monkeypatch.setattr(place, "remove", losing)
+
+    with pytest.raises(RepositoryLockedError, match="somebody removed the own lock"):
+        repository.forget(week[:3])
+
+    assert repository.list() == week[1:]
+
+
 # --- keys and locks ---------------------------------------------------------------------
 
 
