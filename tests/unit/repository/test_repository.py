@@ -527,6 +527,17 @@ def test_a_beginning_that_two_have(source, repository, tmp_path):
         repository.restore(twice, tmp_path / "target")
 
 
+def test_no_text_means_no_snapshot(source, repository):
+    """An empty variable of a script is not the only one that there is."""
+    (source / "file").write_text("x")
+    only = repository.back_up(based(source)).snapshot
+
+    with pytest.raises(SnapshotNotFoundError, match="none begins so"):
+        repository.forget([""])
+
+    assert repository.list() == [only]
+
+
 def test_a_source_that_is_not_there(tmp_path, repository):
     """It is a warning, as the rest may matter more; the exit code tells."""
     (tmp_path / "there").write_text("x")
