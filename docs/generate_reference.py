@@ -21,7 +21,7 @@ REFERENCE = Path(__file__).parent / "reference"
 GLOBAL = ("kubeconfig", "context", "location", "output")
 OF_REPOSITORIES = (
     *("repo", "repository_file", "password_file", "password_command"),
-    *("retry_lock", "json", "quiet"),
+    *("retry_lock", "no_lock", "json", "quiet"),
 )
 
 CLI = """# Command line
@@ -71,10 +71,11 @@ A location in memory (`memory://`) ends with the command, so `backup create` ref
 Values of Secrets are printed by one command only, `backup show`, when a Secret is asked
 for by its name.
 
-`kbackup repo` has the verbs, flags and exit codes of restic, and with `--json`, or `-o json`,
+`kbackup repo` has verbs, flags and exit codes of restic, and with `--json`, or `-o json`,
 its JSON; there is no YAML. It differs where the rest of this command line does: `forget`,
 `prune` and `restore --delete` ask before they remove anything, `--yes` answers beforehand, and
-wrong use ends with 2.
+wrong use ends with 2. restic's `repair index` is `repair-index`. What has no verb here, such as
+`tag`, `rewrite`, `mount` and `repair snapshots`, stock restic does with the same repository.
 No password is printed, nor `--password-command` in the command to type next.
 
 ## Global options

@@ -39,6 +39,7 @@ _NEXT: tuple[tuple[type[errors.KBackupError], str], ...] = (
     (errors.SnapshotNotFoundError, "kbackup repo snapshots"),
     (errors.PathNotFoundError, "kbackup repo ls {snapshot} /"),
     (errors.KeyNotFoundError, "kbackup repo key list"),
+    (errors.KeyInUseError, "kbackup repo key list"),
     (errors.WrongPasswordError, "{again}"),
     (errors.IntegrityError, "kbackup repo check"),
     (errors.UnsupportedFormatError, "kbackup version"),

@@ -18,6 +18,7 @@ class RepositoryChoice:
         password_file: A file that holds the password.
         password_command: Prints the password; it may hold it itself.
         lock_patience: How long to wait while others hold a lock that excludes.
+        no_lock: Only read, and take no lock.
         quiet: Print what was asked for, and no more.
     """
 
@@ -26,6 +27,7 @@ class RepositoryChoice:
     password_file: Path | None = None
     password_command: str = ""
     lock_patience: timedelta = timedelta(0)
+    no_lock: bool = False
     quiet: bool = False
 
     def words(self) -> list[str]:

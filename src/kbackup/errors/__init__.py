@@ -40,7 +40,7 @@ of a message.
     │   │                          RepositoryNotFoundError (10) · RepositoryExistsError ·
     │   │                          RepositoryLockedError* (11) · WrongPasswordError (12) ·
     │   │                          KeySizeError · UnsupportedFormatError ·
-    │   │                          SnapshotNotFoundError · KeyNotFoundError ·
+    │   │                          SnapshotNotFoundError · KeyNotFoundError · KeyInUseError ·
     │   │                          PathNotFoundError · SourceNotFoundError
     │   └── IntegrityError         SealBrokenError · BlobMissingError · PackCorruptError
     ├── VolumeError                SnapshotFailedError · NoSnapshotterError ·
@@ -116,6 +116,7 @@ from kbackup.errors._plugins import (
 from kbackup.errors._repository import (
     BlobMissingError,
     IntegrityError,
+    KeyInUseError,
     KeyNotFoundError,
     KeySizeError,
     PackCorruptError,
@@ -178,6 +179,7 @@ __all__ = [
     "InvalidSpecError",
     "ItemNotFoundError",
     "KBackupError",
+    "KeyInUseError",
     "KeyNotFoundError",
     "KeySizeError",
     "NoBackupOfScheduleError",

@@ -66,6 +66,12 @@ class KeyNotFoundError(RepositoryError):
     fact = "no such key"
 
 
+class KeyInUseError(RepositoryError):
+    """It opened the repository, and stays, so that one always does."""
+
+    fact = "it is the one in use and is not removed"
+
+
 class UnsupportedFormatError(RepositoryError):
     """It was written in a way that this version does not know."""
 

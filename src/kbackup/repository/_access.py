@@ -6,7 +6,7 @@ The facade's chapters build on it: `_reading`, `_upkeep`, `_keyring`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from operator import attrgetter
@@ -15,6 +15,7 @@ from typing import TypeAlias
 from kbackup._kits.workers import Cancelled
 from kbackup.errors import (
     IntegrityError,
+    InvalidSpecError,
     ObjectNotFoundError,
     RunCancelledError,
 )
@@ -43,18 +44,25 @@ class Access:
         opened: The repository.
         key_id: The key file that opened it.
         lock_patience: For how long to wait for those who hold a lock that excludes.
+        no_lock: Whether it is only read, and without locks.
     """
 
     def __init__(
-        self, opened: OpenedRepository, key_id: KeyID, *, lock_patience: timedelta
+        self,
+        opened: OpenedRepository,
+        key_id: KeyID,
+        *,
+        lock_patience: timedelta,
+        no_lock: bool,
     ) -> None:
         self._opened, self._key_id = opened, key_id
-        self._patience = lock_patience
+        self._patience, self._no_lock = lock_patience, no_lock
         self._packers = SharedPacker(opened)
 
     @contextmanager
     def _locked(self, *, exclusive: bool = False) -> Iterator[Lock]:
         """Hold a lock; raise `RunCancelledError` where somebody cancelled meanwhile."""
+        self._require_locks()
         try:
             with acquire(
                 self._opened.documents,
@@ -76,12 +84,29 @@ class Access:
             with self._locked() as lock:
                 yield lock
             return
+        self._require_locks()
         opened = self._opened
         try:
             with begin(opened.documents, sleep=opened.cancel.wait) as lock:
                 yield lock
         except Cancelled as exc:
             raise RunCancelledError(exc.reason) from exc
+
+    @contextmanager
+    def _reading(self) -> Iterator[Callable[[], None]]:
+        """Keep others from removing what is read; yield what confirms that they are kept.
+
+        Without locks nobody is, and there is nothing to confirm.
+        """
+        if self._no_lock:
+            yield lambda: None
+            return
+        with self._locking() as lock:
+            yield lock.confirm
+
+    def _require_locks(self) -> None:
+        if self._no_lock:
+            raise InvalidSpecError(["without locks a repository is only read"])
 
     def _snapshots(self) -> Snapshots:
         found = list_snapshots(self._opened.documents)

@@ -27,7 +27,6 @@ from kbackup.repository._progress import Progress, Told, untold
 from kbackup.repository._saver import Added, BlobSaver
 from kbackup.repository._sources import (
     Complete,
-    Dropped,
     Found,
     Item,
     Link,
@@ -37,7 +36,7 @@ from kbackup.repository._sources import (
 )
 from kbackup.repository._sparse import ZEROS, is_zeros
 from kbackup.repository._times import parse_nanoseconds
-from kbackup.repository._trees import is_name, load_tree
+from kbackup.repository._trees import is_name, load_nodes
 
 _MOST_FILES, _MOST_BYTES = 256, 1 << 20  # in a batch of small files
 _NOTHING: Mapping[bytes, Node] = {}
@@ -63,10 +62,13 @@ class Archived:
 class _PendingFile:
     """A file some of whose blobs are not saved yet."""
 
-    __slots__ = ("blobs", "directory", "is_new", "node", "size", "waits_for")
+    __slots__ = ("blobs", "directory", "is_new", "name", "node", "size", "waits_for")
 
-    def __init__(self, directory: Directory, node: Node, *, is_new: bool) -> None:
-        self.directory, self.node, self.is_new = directory, node, is_new
+    def __init__(
+        self, directory: Directory, name: bytes, node: Node, *, is_new: bool
+    ) -> None:
+        self.directory, self.name = directory, name
+        self.node, self.is_new = node, is_new
         self.blobs: list[str] = []
         self.size = 0
         self.waits_for = 1  # its end, and every blob that is not saved
@@ -139,65 +141,72 @@ class Archiver:
         )
 
     def _take(self, found: Found) -> None:
-        if isinstance(found, Item | Link):
-            _require_name(found.path)
-        if isinstance(found, Unreadable):
+        if isinstance(found, Item):
+            directory, name = self._place(found.path)
+            if found.node.type == NodeType.DIRECTORY:
+                self._enter(found, directory, name)
+            else:
+                self._add(found, directory, name)
+        elif isinstance(found, Complete):
+            self._trees.leave(self._directories.pop(found.path))
+        elif isinstance(found, Unreadable):
             self._note(found.path, found.reason)
         elif isinstance(found, Link):
             self._link(found)
-        elif isinstance(found, Dropped):
-            self._settle()
-            self._above(found.path).nodes.pop(_name(found.path), None)
-        elif isinstance(found, Complete):
-            self._trees.leave(self._directories.pop(found.path))
-        elif found.node.type == NodeType.DIRECTORY:
-            self._enter(found)
         else:
-            self._add(found)
+            self._settle()
+            directory, name = self._place(found.path)
+            directory.nodes.pop(name, None)
 
     # --- directories --------------------------------------------------------------------
 
-    def _above(self, path: bytes) -> Directory:
-        return self._directories[path.rpartition(b"/")[0]]
+    def _place(self, path: bytes) -> tuple[Directory, bytes]:
+        """Return the directory that something lies in, and its name in there.
 
-    def _enter(self, found: Item) -> None:
+        Raises:
+            InvalidSpecError: No tree can hold the name: nobody could restore the snapshot.
+        """
+        above, _, name = path.rpartition(b"/")
+        if not is_name(name):
+            shown = name.decode(errors="backslashreplace")[:80]
+            raise InvalidSpecError([f"{shown!r} is no path that can be saved"])
+        return self._directories[above], name
+
+    def _enter(self, found: Item, above: Directory, name: bytes) -> None:
         known = self._directories.get(found.path)
         if known is not None:
             known.node = found.node
             return
-        above = self._above(found.path)
-        old = above.old.get(found.node.name)
+        old = above.old.get(name)
         tree = old.tree if old is not None and old.subtree else None
         self._trees.expect(above)
-        directory = Directory(found.node, above, *self._old(tree))
-        self._directories[found.path] = directory
+        self._directories[found.path] = Directory(found.node, above, *self._old(tree))
 
     def _old(self, tree: BlobID | None) -> tuple[Mapping[bytes, Node], str]:
         """What the parent has in a directory, and the tree that says so."""
         if tree is None or not self._index.has(BlobType.TREE, tree):
             return _NOTHING, ""
-        nodes = load_tree(self._repository, tree)
-        return {node.name: node for node in nodes}, tree.hex()
+        return load_nodes(self._repository, tree), tree.hex()
 
     def _save_tree(self, tree: Bytes) -> BlobID:
         return self._saver.save(BlobType.TREE, tree)
 
     # --- files --------------------------------------------------------------------------
 
-    def _add(self, found: Item) -> None:
+    def _add(self, found: Item, directory: Directory, name: bytes) -> None:
         """Save what is no directory."""
-        directory, node = self._above(found.path), found.node
-        self._trees.expect(directory)
+        node = found.node
         if found.open is None:
-            self._trees.put(directory, node)
+            self._trees.keep(directory, name, node)
             return
-        old = directory.old.get(node.name)
+        old = directory.old.get(name)
         if old is not None and self._is_unchanged(old, node):
             with self._lock:
                 self._counts.file(node.size, is_new=False, is_unmodified=True)
-            self._trees.put(directory, replace(node, content=old.content))
+            self._trees.keep(directory, name, replace(node, content=old.content))
             return
-        pending = _PendingFile(directory, node, is_new=old is None)
+        self._trees.expect(directory)
+        pending = _PendingFile(directory, name, node, is_new=old is None)
         if node.size > SMALLEST_CHUNK:
             self._read_large(found, pending)
         else:
@@ -216,7 +225,7 @@ class Archiver:
             and _is_same_time(old.mtime, new.mtime)
             and _is_same_time(old.ctime, new.ctime)
             and old.content is not None
-            and all(self._index.has(BlobType.DATA, blob) for blob in old.blobs)
+            and self._index.has_all(BlobType.DATA, old.blobs)
         )
 
     def _read_large(self, found: Item, pending: _PendingFile) -> None:
@@ -299,7 +308,7 @@ class Archiver:
             self._counts.file(pending.size, is_new=pending.is_new)
             progress = Progress("back up", self._counts.bytes, files=self._counts.files)
         node = replace(pending.node, size=pending.size, content=pending.blobs)
-        self._trees.put(pending.directory, node)
+        self._trees.put(pending.directory, pending.name, node)
         self._told(progress)
 
     def _give_up(self, found: Item, pending: _PendingFile, exc: OSError) -> None:
@@ -321,31 +330,19 @@ class Archiver:
 
     def _link(self, found: Link) -> None:
         """Give what was saved another name."""
+        directory, name = self._place(found.path)
         self._settle()
-        nodes = self._above(found.other).nodes
-        first = nodes.get(_name(found.other))
+        beside, first_name = self._place(found.other)
+        first = beside.nodes.get(first_name)
         if first is None:
             self._note(found.path, "what it is another name of could not be saved")
             return
         first = replace(first, inode=found.inode, links=found.links)
-        nodes[first.name] = first
-        directory, name = self._above(found.path), _name(found.path)
-        self._trees.expect(directory)
-        self._trees.put(directory, replace(first, quoted_name=quote(name)))
+        beside.nodes[first_name] = first
+        self._trees.keep(directory, name, replace(first, quoted_name=quote(name)))
         if first.type == NodeType.FILE:
             with self._lock:
                 self._counts.file(first.size, is_new=name not in directory.old)
-
-
-def _name(path: bytes) -> bytes:
-    return path.rpartition(b"/")[2]
-
-
-def _require_name(path: bytes) -> None:
-    """Refuse what no tree can hold: nobody could restore the snapshot."""
-    if not is_name(_name(path)):
-        shown = path.decode(errors="backslashreplace")[:80]
-        raise InvalidSpecError([f"{shown!r} is no path that can be saved"])
 
 
 def _opened(found: Item) -> OpenedFile:

@@ -15,7 +15,7 @@ from kbackup.repository._ids import BlobID, BlobType
 from kbackup.repository._nodes import Node, NodeType
 from kbackup.repository._opened import OpenedRepository
 from kbackup.repository._reachable import Reach
-from kbackup.repository._trees import load_tree
+from kbackup.repository._trees import load_nodes
 
 _CONTENT = ("type", "size", "content", "linktarget", "device")
 _METADATA = (
@@ -142,7 +142,7 @@ class _Comparison:
                     waiting.append((start + name, old[name].tree, new[name].tree))
 
     def _load(self, tree: BlobID) -> Mapping[bytes, Node]:
-        return {node.name: node for node in load_tree(self._repository, tree)}
+        return load_nodes(self._repository, tree)
 
     def _alone(self, kind: str, path: bytes, node: Node, count: DiffCount) -> None:
         """Note what only one of the two has, and all that lies in it."""

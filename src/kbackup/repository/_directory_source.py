@@ -165,8 +165,9 @@ class DirectorySource:
             return None  # removed since it was listed
         except OSError as exc:
             return Unreadable(path, _reason(exc))
-        if not all(selects(path, node) for selects in self._selects):
-            return None
+        for selects in self._selects:
+            if not selects(path, node):
+                return None
         below = b"%b/%b" % (inside, name) if inside else name
         return Item(below, node, _opener(path, node), path)
 
@@ -180,7 +181,9 @@ def node_of(path: bytes, name: bytes, status: os.stat_result) -> Node:
         OSError: It cannot be looked at any more.
     """
     kind, mode = to_go_mode(status.st_mode)
-    changed = format_nanoseconds(status.st_mtime_ns)
+    changed = altered = format_nanoseconds(status.st_mtime_ns)
+    if status.st_ctime_ns != status.st_mtime_ns:
+        altered = format_nanoseconds(status.st_ctime_ns)
     uid, gid = status.st_uid, status.st_gid
     target, raw = (
         link_target(os.readlink(path)) if kind is NodeType.SYMLINK else ("", b"")
@@ -191,7 +194,7 @@ def node_of(path: bytes, name: bytes, status: os.stat_result) -> Node:
         mode=mode,
         mtime=changed,
         atime=changed,
-        ctime=format_nanoseconds(status.st_ctime_ns),
+        ctime=altered,
         uid=uid,
         gid=gid,
         user=user_name(uid),

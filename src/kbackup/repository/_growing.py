@@ -61,9 +61,14 @@ class GrowingTrees:
         with self._lock:
             directory.waits_for += 1
 
-    def put(self, directory: Directory, node: Node) -> None:
+    @staticmethod
+    def keep(directory: Directory, name: bytes, node: Node) -> None:
+        """Put a child at once, while the walk below its directory is not over."""
+        directory.nodes[name] = node
+
+    def put(self, directory: Directory, name: bytes, node: Node) -> None:
         """Put the child that was expected."""
-        directory.nodes[node.name] = node  # no two threads have children of one name
+        directory.nodes[name] = node  # no two threads have children of one name
         self.leave(directory)
 
     def leave(self, directory: Directory) -> None:

@@ -176,6 +176,10 @@ class Index:
         """Tell whether a blob is known."""
         return blob_id in self._places[kind]
 
+    def has_all(self, kind: BlobType, blobs: Iterable[BlobID]) -> bool:
+        """Tell whether all of these are known."""
+        return self._places[kind].keys() >= set(blobs)
+
     def find(self, kind: BlobType, blob_id: BlobID) -> Place:
         """Return where a blob is.
 

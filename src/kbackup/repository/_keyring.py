@@ -69,7 +69,7 @@ class Keyring(Access):
 
         Raises:
             KeyNotFoundError: There is none, or more than one begins so.
-            RepositoryError: It is the one that opened this, so that one always stays.
+            KeyInUseError: It is the one that opened this, so that one always stays.
         """
         with self._locked(exclusive=True):
             text = key if isinstance(key, str) else key.hex()

@@ -19,6 +19,7 @@ import msgspec
 from kbackup._kits.times import parse_time
 from kbackup.errors import (
     IntegrityError,
+    KeyInUseError,
     KeyNotFoundError,
     KeySizeError,
     ObjectNotFoundError,
@@ -35,7 +36,7 @@ from kbackup.repository._crypto import (
     derive_key,
 )
 from kbackup.repository._documents import load_whole
-from kbackup.repository._ids import KeyID, hash_of
+from kbackup.repository._ids import KeyID, hash_of, short
 from kbackup.repository._users import user_name
 
 _KDF = "scrypt"
@@ -83,7 +84,7 @@ class KeyInfo:
         parameters: How dear it is to try a password.
     """
 
-    id: KeyID
+    id: KeyID = attrs.field(repr=short)
     created: datetime
     username: str
     hostname: str
@@ -94,7 +95,7 @@ class KeyInfo:
 class OpenedKey:
     """The repository's own key, and the file that gave it."""
 
-    id: KeyID
+    id: KeyID = attrs.field(repr=short)
     master: SecretKey
 
 
@@ -221,12 +222,13 @@ def remove_key(backend: Backend, name: KeyID, *, current: KeyID) -> None:
     """Remove a key file.
 
     Raises:
-        RepositoryError: It is the one that opened the repository: the last one must
+        KeyInUseError: It is the one that opened the repository: the last one must
             never go.
     """
     if name == current:
-        raise RepositoryError(
-            str(File(FileType.KEY, name)), "it is the one in use and is not removed"
+        raise KeyInUseError(
+            str(File(FileType.KEY, name)),
+            hint="another password opens it to remove this",
         )
     backend.remove(File(FileType.KEY, name))
 

@@ -164,6 +164,10 @@ class LocalBackend:
             self.size(file)
         except ObjectNotFoundError:
             return False
+        except StoreAccessError as exc:
+            if isinstance(exc.__cause__, NotADirectoryError):
+                return False
+            raise
         return True
 
     def remove(self, file: File) -> None:
@@ -178,7 +182,7 @@ class LocalBackend:
             StoreAccessError: They cannot be made.
         """
         root, mode = Path(self._root), self._modes[0]
-        with _translated(""):
+        with _translated(self._root):
             with suppress(FileExistsError):
                 root.mkdir(mode, parents=True)
             for name in _DIRECTORIES:

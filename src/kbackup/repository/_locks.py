@@ -27,10 +27,11 @@ from kbackup.errors import (
     KBackupError,
     ObjectNotFoundError,
     RepositoryLockedError,
+    StoreAccessError,
 )
 from kbackup.repository._backend import File, FileType
 from kbackup.repository._documents import Documents
-from kbackup.repository._ids import LockID
+from kbackup.repository._ids import LockID, short
 from kbackup.repository._users import user_name
 
 _log = logging.getLogger("kbackup.repository")
@@ -41,6 +42,9 @@ _RENEW_EVERY = timedelta(minutes=5)
 _LOST_AFTER = STALE_AFTER - _RENEW_EVERY * 1.5
 _SETTLES = timedelta(milliseconds=200)
 _TRY_AGAIN = timedelta(seconds=5)
+_WITHOUT = (
+    "a lock is a file: to read without one is `no_lock`, at a terminal `--no-lock`"
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -56,7 +60,7 @@ class LockInfo:
         pid: The process.
     """
 
-    id: LockID
+    id: LockID = attrs.field(repr=short)
     time: datetime
     exclusive: bool
     hostname: str
@@ -289,7 +293,12 @@ def begin(
     Args and errors as `acquire` has them.
     """
     _require_alone(documents, exclusive=exclusive, now=now())
-    own = _save(documents, now(), exclusive)
+    try:
+        own = _save(documents, now(), exclusive)
+    except StoreAccessError as exc:
+        if exclusive:
+            raise
+        raise StoreAccessError(exc.key, exc.reason, hint=_WITHOUT) from exc
     return Lock(documents, own, exclusive=exclusive, now=now, sleep=sleep)
 
 

@@ -10,6 +10,7 @@ Source: restic ``doc/design.rst``, "Trees and Data"; Go ``os.FileMode``, ``strco
 from __future__ import annotations
 
 import enum
+import functools
 import re
 import stat
 from collections.abc import Sequence
@@ -149,6 +150,7 @@ _PERMISSIONS = 0o777
 _SPECIAL = stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX
 
 
+@functools.lru_cache(maxsize=1 << 12)  # there are few, and many files of each
 def to_go_mode(mode: int) -> tuple[NodeType, int]:
     """Return type and bits of ``st_mode`` as Go has them."""
     kind, bits = _GO_TYPES.get(stat.S_IFMT(mode), (NodeType.IRREGULAR, 1 << 19))

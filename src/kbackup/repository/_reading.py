@@ -42,7 +42,8 @@ class Reading(Access):
         Args:
             filter: Which; None: all.
         """
-        with self._locked():
+        with self._reading() as confirm:
+            confirm()
             return self._meant((), filter)
 
     def ls(self, snapshot: str | Snapshot) -> Iterator[Entry]:
@@ -59,9 +60,9 @@ class Reading(Access):
             PathNotFoundError: It has no such directory.
             IntegrityError: A tree is damaged.
         """
-        with self._locking() as lock:
+        with self._reading() as confirm:
             tree = self._tree(snapshot)
-            lock.confirm()
+            confirm()
             yield from walk_tree(self._opened, tree)
 
     def find(
@@ -99,12 +100,12 @@ class Reading(Access):
         snapshots: Sequence[str | Snapshot],
         chosen: SnapshotFilter | None,
     ) -> Iterator[Match]:
-        with self._locking() as lock:
+        with self._reading() as confirm:
             from kbackup.repository._find import Finder
 
             meant = self._meant(snapshots, chosen)
             self._opened.refresh_index()
-            lock.confirm()
+            confirm()
             yield from Finder(self._opened, wanted).find(meant)
 
     def dump(
@@ -129,11 +130,11 @@ class Reading(Access):
             PathNotFoundError: Nothing lies there.
             IntegrityError: Something is damaged; what was written is not whole.
         """
-        with self._locking() as lock:
+        with self._reading() as confirm:
             from kbackup.repository._dump import dump
 
             tree = self._tree(snapshot)
-            lock.confirm()
+            confirm()
             dump(self._opened, tree, path, stream, archive=archive)
 
     def diff(
@@ -155,11 +156,11 @@ class Reading(Access):
             PathNotFoundError: It has no such directory.
             IntegrityError: A tree is damaged.
         """
-        with self._locking() as lock:
+        with self._reading() as confirm:
             from kbackup.repository._diff import compare
 
             first, second = self._tree(older), self._tree(newer)
-            lock.confirm()
+            confirm()
             return compare(self._opened, first, second, metadata=metadata)
 
     def stats(
@@ -184,10 +185,10 @@ class Reading(Access):
         from kbackup.repository._stats import StatsMode, count
 
         mode = StatsMode.parse(mode)
-        with self._locking() as lock:
+        with self._reading() as confirm:
             meant = self._meant(snapshots, filter)
             self._opened.refresh_index()
-            lock.confirm()
+            confirm()
             return count(self._opened, meant, mode)
 
     def check(
@@ -209,7 +210,8 @@ class Reading(Access):
         from kbackup.repository._subset import Subset
 
         subset = Subset.parse(read_data) if isinstance(read_data, str) else None
-        with self._locked():
+        with self._reading() as confirm:
+            confirm()
             checker = Checker(self._opened, told=told)
             return checker.run(Subset() if read_data is True else subset)
 
@@ -239,12 +241,12 @@ class Reading(Access):
             IntegrityError: The tree that it begins with is damaged.
             OSError: The directory cannot be made.
         """
-        with self._locking() as lock:
+        with self._reading() as confirm:
             from kbackup.repository._directory_target import DirectoryTarget
             from kbackup.repository._restorer import EVERYTHING, Restorer
 
             tree = self._tree(snapshot)
-            lock.confirm()
+            confirm()
             if isinstance(target, Path | str):
                 target = DirectoryTarget(target)
                 target.open_root()
@@ -275,12 +277,12 @@ class Reading(Access):
             PathNotFoundError: It has no such directory.
             IntegrityError: A tree is damaged.
         """
-        with self._locking() as lock:
+        with self._reading() as confirm:
             from kbackup.repository._directory_target import DirectoryTarget
             from kbackup.repository._restorer import EVERYTHING, extraneous
 
             tree = self._tree(snapshot)
-            lock.confirm()
+            confirm()
             if isinstance(target, Path | str):
                 target = DirectoryTarget(target)
             chosen = selection or EVERYTHING

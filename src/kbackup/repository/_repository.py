@@ -16,6 +16,7 @@ from typing import Self, TypeAlias
 
 from kbackup._kits.workers import CancelToken
 from kbackup.errors import (
+    InvalidConfigError,
     InvalidSpecError,
     ObjectExistsError,
     ObjectNotFoundError,
@@ -42,7 +43,7 @@ from kbackup.repository._sources import Source
 from kbackup.repository._upkeep import Upkeep
 
 Place: TypeAlias = Path | str | Backend
-"""A directory, or what keeps the files of a repository anywhere else."""
+"""A directory, or what keeps the files of a repository anywhere else; no address."""
 
 
 class Repository(Reading, Upkeep, Keyring):
@@ -50,7 +51,8 @@ class Repository(Reading, Upkeep, Keyring):
 
     Made by `init` or `open`. All verbs but `list_keys`, `list_locks` and `unlock` take a
     lock, and raise beside what they say themselves `RepositoryLockedError` where another
-    one excludes it, `StoreError` where the backend fails, and `RunCancelledError`.
+    one excludes it, `StoreError` where the backend fails, and `RunCancelledError`. Opened
+    with `no_lock` it is only read: verbs that write raise `InvalidSpecError`.
     """
 
     @classmethod
@@ -79,6 +81,7 @@ class Repository(Reading, Upkeep, Keyring):
             RepositoryExistsError: There is one already, or what one is lost without; it
                 was not changed.
             UnsupportedFormatError: There is no such version.
+            InvalidConfigError: *place* is an address.
         """
         secret = None if cuts_of is None else cuts_of._opened.config.polynomial  # noqa: SLF001
         config = new_config(version, secret)
@@ -111,6 +114,7 @@ class Repository(Reading, Upkeep, Keyring):
         *,
         compression: Compression = Compression.AUTO,
         lock_patience: timedelta = timedelta(0),
+        no_lock: bool = False,
         cancel: CancelToken | None = None,
     ) -> Self:
         """Open a repository.
@@ -120,6 +124,8 @@ class Repository(Reading, Upkeep, Keyring):
             password: Of any of its keys.
             compression: For what this object writes, in a repository of version 2.
             lock_patience: For how long to wait while others hold a lock that excludes.
+            no_lock: Only read, and take no lock: for who may not write there. Where
+                somebody prunes meanwhile, what is read may be missing.
             cancel: Stops what takes long, which then raises `RunCancelledError`.
 
         Raises:
@@ -127,6 +133,7 @@ class Repository(Reading, Upkeep, Keyring):
             WrongPasswordError: No key opens with it.
             UnsupportedFormatError: It is of a version that is not known here.
             IntegrityError: Its key or its config is damaged.
+            InvalidConfigError: *place* is an address.
         """
         backend = _backend(place)
         if not backend.exists(CONFIG):
@@ -145,7 +152,7 @@ class Repository(Reading, Upkeep, Keyring):
             codec=BlobCodec(key, config.version, compression),
             cancel=cancel or CancelToken(),
         )
-        return cls(opened, found.id, lock_patience=lock_patience)
+        return cls(opened, found.id, lock_patience=lock_patience, no_lock=no_lock)
 
     @property
     def id(self) -> str:
@@ -236,6 +243,13 @@ class Repository(Reading, Upkeep, Keyring):
 
 
 def _backend(place: Place) -> Backend:
+    if isinstance(place, str) and "://" in place:
+        # Else a directory of that name would be made, and taken for the bucket.
+        raise InvalidConfigError(
+            "an address is no directory",
+            hint="open its store, kbackup.stores.open_object_store(location), and give "
+            "ObjectStoreBackend(store)",
+        )
     return LocalBackend(Path(place)) if isinstance(place, Path | str) else place
 
 

@@ -19,7 +19,7 @@ from kbackup.errors import IntegrityError, InvalidSpecError, ObjectNotFoundError
 from kbackup.repository._backend import File, FileType
 from kbackup.repository._calendar import Instant
 from kbackup.repository._documents import Documents
-from kbackup.repository._ids import BlobID, SnapshotID, parse_id
+from kbackup.repository._ids import BlobID, SnapshotID, parse_id, short
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _UNSAVED = SnapshotID(b"")
@@ -66,8 +66,8 @@ class SnapshotSummary:
         unknown: Members of a newer version, as JSON without the braces.
     """
 
-    backup_start: Instant
-    backup_end: Instant
+    backup_start: Instant = attrs.field(repr=str)
+    backup_end: Instant = attrs.field(repr=str)
     files_new: int = 0
     files_changed: int = 0
     files_unmodified: int = 0
@@ -85,7 +85,7 @@ class SnapshotSummary:
 
 @attrs.frozen(kw_only=True)
 class Snapshot:
-    """The state of some paths at one time.
+    """The state of some paths at one time; its repr tells it from others, no more.
 
     Attributes:
         id: The name of its file; empty as long as it is not saved.
@@ -97,20 +97,20 @@ class Snapshot:
         unknown: Members of a newer version, as JSON without the braces.
     """
 
-    id: SnapshotID = _UNSAVED
-    time: Instant
-    tree: BlobID
+    id: SnapshotID = attrs.field(default=_UNSAVED, repr=short)
+    time: Instant = attrs.field(repr=str)
+    tree: BlobID = attrs.field(repr=short)
     paths: tuple[str, ...] = attrs.field(converter=texts_of)
     hostname: str = attrs.field(default="", converter=_text)
-    username: str = attrs.field(default="", converter=_text)
-    uid: int = 0
-    gid: int = 0
-    excludes: tuple[str, ...] = attrs.field(default=(), converter=texts_of)
+    username: str = attrs.field(default="", converter=_text, repr=False)
+    uid: int = attrs.field(default=0, repr=False)
+    gid: int = attrs.field(default=0, repr=False)
+    excludes: tuple[str, ...] = attrs.field(default=(), converter=texts_of, repr=False)
     tags: tuple[str, ...] = attrs.field(default=(), converter=texts_of)
-    parent: SnapshotID | None = None
-    original: SnapshotID | None = None
-    program_version: str = attrs.field(default="", converter=_text)
-    summary: SnapshotSummary | None = None
+    parent: SnapshotID | None = attrs.field(default=None, repr=False)
+    original: SnapshotID | None = attrs.field(default=None, repr=False)
+    program_version: str = attrs.field(default="", converter=_text, repr=False)
+    summary: SnapshotSummary | None = attrs.field(default=None, repr=False)
     unknown: bytes = attrs.field(default=b"", repr=False)
 
     def __str__(self) -> str:

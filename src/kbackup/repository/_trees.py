@@ -56,7 +56,12 @@ def _encoded_link(node: Node) -> bytes:
 
 
 def decode_tree(data: Bytes, what: str) -> list[Node]:
-    """Read a tree; its nodes are in the order of their names.
+    """Read a tree; its nodes are in the order of their names. See `nodes_by_name`."""
+    return list(nodes_by_name(data, what).values())
+
+
+def nodes_by_name(data: Bytes, what: str) -> dict[bytes, Node]:
+    """Read a tree; return its nodes by their names, ascending.
 
     Args:
         data: The plain bytes of a tree blob.
@@ -66,12 +71,13 @@ def decode_tree(data: Bytes, what: str) -> list[Node]:
         IntegrityError: It is none, or holds what no directory can hold.
     """
     try:
-        nodes = _decode(data).nodes
+        nodes: dict[bytes, Node] = {}
         last = b""
-        for node in nodes:
+        for node in _decode(data).nodes:
             name = _checked(node)
             if name <= last:
                 raise IntegrityError(what, f"{_shown(name)} is not in its place")
+            nodes[name] = node
             last = name
     except (ValueError, RecursionError, msgspec.MsgspecError) as exc:
         raise IntegrityError(what, f"it is no tree: {exc}") from exc
@@ -88,11 +94,11 @@ def _checked(node: Node) -> bytes:
     name = node.name
     if not is_name(name):
         raise ValueError(f"{_shown(name)} is no name")
-    if min(node.mode, node.size, node.inode, node.links, node.uid, node.gid) < 0:
+    # One number is below zero where all of them together are.
+    if (node.mode | node.size | node.inode | node.links | node.uid | node.gid) < 0:
         raise ValueError(f"{_shown(name)} has a number below zero")
-    parse_nanoseconds(node.mtime)
-    parse_nanoseconds(node.atime)
-    parse_nanoseconds(node.ctime)
+    for instant in {node.mtime, node.atime, node.ctime}:  # mostly one
+        parse_nanoseconds(instant)
     for blob in node.content or ():
         parse_id(blob)
     if node.type == NodeType.DIRECTORY:
@@ -109,6 +115,11 @@ class _Loader(Protocol):
 
 
 def load_tree(repository: _Loader, name: BlobID) -> list[Node]:
-    """Load a tree by its name; raises as loading a blob does, and as `decode_tree`."""
+    """Load a tree by its name; see `load_nodes`."""
+    return list(load_nodes(repository, name).values())
+
+
+def load_nodes(repository: _Loader, name: BlobID) -> dict[bytes, Node]:
+    """Load a tree by its name; raises as loading a blob does, and as `nodes_by_name`."""
     data = repository.load_blob(BlobType.TREE, name)
-    return decode_tree(data, f"tree {short(name)}")
+    return nodes_by_name(data, f"tree {short(name)}")

@@ -55,7 +55,8 @@ class Upkeep(Access):
         """
         from kbackup.repository._retention import plan_forget
 
-        with self._locked():
+        with self._reading() as confirm:
+            confirm()
             found = self._meant((), filter)
         moment = now or datetime.now(UTC)
         return plan_forget(found, policy, now=moment, group_by=group_by)
@@ -184,7 +185,8 @@ class Upkeep(Access):
             RepositoryLockedError: Somebody works in it alone.
         """
         require_several(without)
-        with self._locked():
+        with self._reading() as confirm:
+            confirm()
             gone = dict(map(self._forgettable, without))
             return self._plan_prune(request, told, without=gone)
 
@@ -298,7 +300,8 @@ class Upkeep(Access):
 
         if target._opened.config.id == self._opened.config.id:
             raise InvalidSpecError(["a repository is not copied to itself"])
-        with self._locked(), target._locked() as lock:
+        with self._reading() as confirm, target._locked() as lock:
+            confirm()
             meant = self._meant(snapshots, filter)
             self._opened.refresh_index()
             there = target._snapshots()

@@ -219,10 +219,18 @@ def test_restore_a_directory_that_is_not_there(saved, path):
         (("-i", "file", "-i", "nope"), {"src/file"}),
         (("--exclude", "sub"), {"src/file"}),
         (("--include", "/src", "-e", "*ile"), {"src/sub/other"}),
+        (("--include-file", "patterns"), {"src/sub/other"}),
+        (("--include-file", "patterns", "-i", "file"), {"src/file", "src/sub/other"}),
+        (("--exclude-file", "patterns"), {"src/file"}),
+        (("--include-file", "empty"), set()),
+        (("--exclude-file", "empty"), {"src/file", "src/sub/other"}),
     ],
 )
 def test_restore_in_part(saved, tmp_path, options, there):
-    """What matches, or what does not."""
+    """What matches, or what does not; patterns may be the lines of a file."""
+    (tmp_path / "patterns").write_text("# what lies in sub\n\nsub\n")
+    (tmp_path / "empty").write_text("\n")
+
     assert saved("restore", "latest", "--target", "out", *options).code == 0
 
     out = tmp_path / "out"
@@ -337,6 +345,13 @@ def test_a_whole_system_is_not_deleted(root):
     require_meant(Path(root), some, delete=True, dry_run=False)
     require_meant(Path(root), every, delete=False, dry_run=False)
     require_meant(Path("/usr"), every, delete=True, dry_run=False)
+
+
+def test_nothing_is_said_by_an_empty_exclude(saved):
+    """It does not stand for what is meant in the root directory."""
+    words = ("--target", "/", "--delete", "--dry-run", "--exclude", "")
+
+    assert saved("restore", "latest", *words).code == 2
 
 
 @pytest.fixture(name="dumped")

@@ -162,7 +162,10 @@ def test_nothing_to_remove(series, answering):
         ((), "the policy keeps nothing"),
         (("--keep-last", "-2"), "is below zero"),
         (("--keep-last", "some"), "'some' is no number, nor unlimited"),
-        (("--keep-within", "1w"), "'1w' is not a duration such as 1y5m7d2h"),
+        (
+            ("--keep-within", "1w"),
+            "for '--keep-within': '1w' is not a duration such as 1y5m7d2h",
+        ),
         (("--keep-tag", "nobody's"), "nothing would be kept of host ["),
         (("--keep-last", "1", "--group-by", "size"), "no grouping by 'size'"),
         (("--keep-last", "1", "latest"), "named by IDs, or chosen by a policy"),

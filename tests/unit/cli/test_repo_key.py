@@ -69,7 +69,9 @@ def test_remove_the_one_in_use(repo):
     done = repo("key", "remove", keys(repo)[0]["id"])
 
     assert done.code == 1
-    assert "it is the one in use and is not removed" in done.err
+    assert ": it is the one in use and is not removed\nHint: " in done.err
+    assert "failed" not in done.err
+    assert done.err.endswith("Next: kbackup repo key list\n")
     assert len(keys(repo)) == 1
 
 

@@ -57,6 +57,36 @@ def test_options_before_and_after_the_verb(unset, file, tmp_path, words):
     assert len(json.loads(done.out)) == 2
 
 
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("snapshots", "--no-lock"), 0),
+        (("--no-lock", "ls", "latest"), 0),
+        (("snapshots",), 11),
+        (("backup", "password", "--no-lock"), 2),
+    ],
+)
+def test_reading_without_a_lock(saved, file, words, code):
+    """It is done beside somebody who works alone; saving is refused."""
+    place = LocalBackend(file.parent / "r")
+    with Repository.open(place, PASSWORD) as repository:
+        alone = _locks.acquire(repository._opened.documents, exclusive=True)
+    with alone:
+        assert saved(*words).code == code
+
+
+def test_copying_without_a_lock(saved, tmp_path, monkeypatch):
+    """It means the repository that is read; the other one is written under its lock."""
+    monkeypatch.setenv("KBACKUP_FROM_REPO_PASSWORD", PASSWORD)
+    with Repository.open(LocalBackend(tmp_path / "r"), PASSWORD) as repository:
+        alone = _locks.acquire(repository._opened.documents, exclusive=True)
+    assert saved("init", "--repo", "other").code == 0
+    words = ("copy", "--repo", "other", "--from-repo", "r")
+    with alone:
+        assert saved(*words).code == 11
+        assert saved(*words, "--no-lock").code == 0
+
+
 def test_an_option_is_more_than_a_variable(saved, monkeypatch):
     """What is typed is meant."""
     monkeypatch.setenv("KBACKUP_REPOSITORY", "nowhere")
@@ -133,11 +163,11 @@ def test_addresses_of_restic(saved, address, said):
         (("-p", "f", "--password-command", "f"), "both say the password"),
         (("--repository-file", "nope"), "nope: No such file or directory"),
         (("-p", "nope"), "nope: No such file or directory"),
-        (("-p", "empty"), "the password by empty is empty"),
+        (("-p", "empty"), "the password from empty is empty"),
         (("-p", "binary"), "binary: it is no text in UTF-8"),
         (("--password-command", "nope"), "failed: No such file or directory"),
         (("--password-command", "false"), "failed: it ended with 1"),
-        (("--password-command", "true"), "by --password-command is empty"),
+        (("--password-command", "true"), "from --password-command is empty"),
         (("--password-command", "'"), "failed: it is no command"),
         (("--password-command", "cat binary"), "no text in UTF-8"),
         (("--repo", "memory://x"), "lives in memory"),
@@ -163,7 +193,7 @@ def test_an_empty_variable(saved, monkeypatch):
     done = saved("snapshots")
 
     assert done.code == 2
-    assert "the password by KBACKUP_REPO_PASSWORD is empty" in done.err
+    assert "the password from KBACKUP_REPO_PASSWORD is empty" in done.err
 
 
 # --- questions ------------------------------------------------------------------------------

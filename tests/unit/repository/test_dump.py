@@ -149,10 +149,10 @@ def test_two_names_that_were_read_at_different_moments(source, monkeypatch):
     """What was not the same any more when it was saved does not become the same."""
     real = GrowingTrees.put
 
-    def changed(self, directory, node):
-        if node.name == b"second name":
+    def changed(self, directory, name, node):
+        if name == b"second name":
             (source / "plain").write_text("changed since")
-        real(self, directory, node)
+        real(self, directory, name, node)
 
     monkeypatch.setattr(GrowingTrees, "put", changed)
     monkeypatch.setattr("kbackup.repository._archiver._MOST_FILES", 1)

@@ -141,3 +141,23 @@ def test_what_is_checked(repository):
 
     assert first.endswith(f"{len(lines)} error{'s' * (len(lines) > 1)} found")
     assert f"error: {lost}: an index names it, and it is gone" in lines
+
+
+def test_names_in_a_repr(repository):
+    """By the digits that every verb takes, not as bytes; of a snapshot what tells it apart."""
+    (snapshot, _) = repository.list()
+    name, tree = snapshot.id.hex()[:8], snapshot.tree.hex()[:8]
+
+    assert repr(snapshot) == (
+        f"Snapshot(id={name}, time=2020-05-01T00:00:00Z, tree={tree}, "
+        f"paths={snapshot.paths!r}, hostname='till', tags=())"
+    )
+    start = snapshot.summary.backup_start
+    assert repr(snapshot.summary).startswith(f"SnapshotSummary(backup_start={start}, ")
+    (key,) = repository.list_keys()
+    assert f"id={key.id.hex()[:8]}, " in repr(key)
+    entries = repository.ls(snapshot)
+    next(entries)  # holds a lock from here on
+    (lock,) = repository.list_locks()
+    assert f"id={lock.id.hex()[:8]}, " in repr(lock)
+    entries.close()

@@ -166,8 +166,19 @@ def test_a_file_in_place_of_the_directory_is_told_of(root):
     """What is no directory cannot become one."""
     root.write_bytes(b"")
 
-    with pytest.raises(StoreAccessError, match="Not a directory"):
+    assert not LocalBackend(root).exists(CONFIG)
+    with pytest.raises(StoreAccessError) as caught:
         LocalBackend(root).create()
+    assert str(caught.value) == f"{root}: access refused: Not a directory"
+
+
+def test_what_cannot_be_looked_for_may_be_there(root):
+    """A config that is a link to itself is not taken for none, where one could be made."""
+    root.mkdir()
+    (root / "config").symlink_to("config")
+
+    with pytest.raises(StoreAccessError, match="config: access refused"):
+        LocalBackend(root).exists(CONFIG)
 
 
 def test_a_relative_path_stays_where_it_was(tmp_path, monkeypatch):

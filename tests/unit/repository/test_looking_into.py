@@ -13,11 +13,13 @@ from kbackup.errors import (
     PathNotFoundError,
     RunCancelledError,
     SnapshotNotFoundError,
+    StoreAccessError,
 )
 from kbackup.repository import (
     DirectorySource,
     MemoryBackend,
     Repository,
+    RetentionPolicy,
     ScryptParameters,
     SnapshotFilter,
     _find,
@@ -331,3 +333,84 @@ def test_whoever_waits_for_others_lists_after_them(source):
     assert paths == [b"below", b"below/file"]
     assert waited == [1]
     assert looking.list_locks() == []
+
+
+# --- without locks ------------------------------------------------------------------------
+
+
+class ReadOnlyBackend(MemoryBackend):
+    """Takes no file, and lets none go."""
+
+    def save(self, file, content):
+        raise StoreAccessError(file.key, "Read-only file system")
+
+    def remove(self, file):
+        raise StoreAccessError(file.key, "Read-only file system")
+
+
+@pytest.fixture
+def read_only(repository):
+    """The backend of that repository, where nothing may be written."""
+    backend = ReadOnlyBackend()
+    backend.files = repository._opened.backend.files
+    return backend
+
+
+def test_reading_where_nothing_may_be_written(read_only, tmp_path):
+    """Without locks all verbs that read do, beside an exclusive lock as well."""
+    writable = MemoryBackend()
+    writable.files = read_only.files
+    with (
+        Repository.open(writable, PASSWORD) as other,
+        acquire(other._opened.documents, exclusive=True),
+        Repository.open(read_only, PASSWORD, no_lock=True) as repository,
+        Repository.init(MemoryBackend(), "y", key_parameters=CHEAP) as target,
+    ):
+        assert len(repository.list()) == 2
+        assert len(list(repository.ls("latest:srv/same"))) == 2
+        assert list(repository.find("c.sql"))
+        written = io.BytesIO()
+        repository.dump("latest", "b", written)
+        assert written.getvalue() == b"changed"
+        assert repository.diff("latest~1", "latest").changes
+        assert repository.stats().snapshots == 2
+        assert repository.check(read_data=True).is_whole
+        assert list(repository.extraneous("latest", tmp_path / "target")) == []
+        assert repository.restore("latest", tmp_path / "target").files
+        assert len(repository.plan_forget(RetentionPolicy(last=1)).remove) == 1
+        assert repository.plan_prune(without=["latest"]).removed.packs
+        assert len(repository.copy(target)) == 2
+
+
+def test_writing_without_locks(repository, source):
+    """It is refused before anything is written, in whatever may be written to."""
+    backend = repository._opened.backend
+    before = dict(backend.files)
+    with (
+        Repository.open(backend, PASSWORD, no_lock=True) as unlocked,
+        Repository.init(MemoryBackend(), "y", key_parameters=CHEAP) as other,
+    ):
+        for verb in (
+            lambda: unlocked.back_up(source),
+            lambda: unlocked.forget(["latest"]),
+            unlocked.prune,
+            unlocked.repair_index,
+            lambda: unlocked.add_key("z", key_parameters=CHEAP),
+            lambda: unlocked.change_password("z", key_parameters=CHEAP),
+            lambda: unlocked.remove_key("0"),
+            lambda: other.copy(unlocked),
+        ):
+            with pytest.raises(InvalidSpecError, match="a repository is only read"):
+                verb()
+    assert backend.files == before
+
+
+def test_a_lock_that_cannot_be_written(read_only):
+    """Whoever reads is told how to go without; whoever removes could not either way."""
+    with Repository.open(read_only, PASSWORD) as repository:
+        with pytest.raises(StoreAccessError, match="Read-only") as caught:
+            repository.list()
+        assert "`no_lock`" in caught.value.hint
+        with pytest.raises(StoreAccessError) as caught:
+            repository.prune()
+        assert caught.value.hint == ""

@@ -15,6 +15,7 @@ import kbackup.repository as room
 from kbackup.errors import (
     BlobMissingError,
     IntegrityError,
+    InvalidConfigError,
     InvalidSpecError,
     KeyNotFoundError,
     RepositoryError,
@@ -58,6 +59,20 @@ def repository(place, monkeypatch):
     monkeypatch.setattr("kbackup.repository._locks._SETTLES", timedelta(0))
     with Repository.init(place, PASSWORD, key_parameters=CHEAP) as repository:
         yield repository
+
+
+@pytest.mark.parametrize("verb", [Repository.init, Repository.open])
+def test_an_address_is_no_directory(tmp_path, monkeypatch, verb):
+    """None is made by its name, where somebody would take what is saved for uploaded."""
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(
+        InvalidConfigError, match="an address is no directory"
+    ) as caught:
+        verb("s3://bucket/prefix", PASSWORD)
+
+    assert "ObjectStoreBackend" in caught.value.hint
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture

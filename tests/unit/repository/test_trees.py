@@ -66,11 +66,17 @@ def zone(monkeypatch):
     def put(name):
         monkeypatch.setenv("TZ", name)
         time.tzset()
-        _times._quarter.cache_clear()
+        forget_times()
 
     yield put
     monkeypatch.undo()
     time.tzset()
+    forget_times()
+
+
+def forget_times():
+    """Forget what was written in another zone."""
+    _times._whole.cache_clear()
     _times._quarter.cache_clear()
 
 

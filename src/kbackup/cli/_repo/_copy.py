@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import click
 
 from kbackup._kits.words import plural
@@ -36,7 +37,8 @@ def copy(session: Session, /, ids: tuple[str, ...], **flags: Any) -> None:
     """
     choice = choice_of(flags)
     source = source_of(session, flags)
-    into = meant(session, session.repository)
+    # Without a lock the other one is read; this one is written.
+    into = attrs.evolve(meant(session, session.repository), no_lock=False)
     with telling_of(session, source):
         other = meant(session, source, FROM)
     with (

@@ -87,13 +87,18 @@ class _Within(click.ParamType):  # type: ignore[type-arg, unused-ignore] # gener
     def convert(
         self,
         value: Any,
-        param: click.Parameter | None,  # noqa: ARG002 - click's
-        ctx: click.Context | None,  # noqa: ARG002 - click's
+        param: click.Parameter | None,
+        ctx: click.Context | None,
     ) -> Any:
         """Parse the duration."""
         from kbackup.repository import CalendarDuration  # noqa: PLC0415 - on demand
 
-        return CalendarDuration.parse(value) if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        try:
+            return CalendarDuration.parse(value)
+        except InvalidSpecError as exc:
+            self.fail(str(exc), param, ctx)
 
 
 def _policy() -> Iterator[Callable[[F], F]]:

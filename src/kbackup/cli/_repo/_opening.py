@@ -30,11 +30,13 @@ class Meant:
     Attributes:
         place: A directory or an address.
         lock_patience: How long to wait while others hold a lock that excludes.
+        no_lock: Only read, and take no lock.
     """
 
     place: str
     password: str = attrs.field(repr=False)
     lock_patience: timedelta
+    no_lock: bool = False
 
 
 def meant(session: Session, choice: RepositoryChoice, ways: Ways = MEANT) -> Meant:
@@ -53,7 +55,7 @@ def meant(session: Session, choice: RepositoryChoice, ways: Ways = MEANT) -> Mea
     place = place_of(choice, ways)
     require_directory(place)
     password = password_of(choice, ways, place)
-    return Meant(place, password, choice.lock_patience)
+    return Meant(place, password, choice.lock_patience, choice.no_lock)
 
 
 @contextmanager
@@ -102,6 +104,7 @@ def opened_as(
             which.password,
             compression=compression or Compression.AUTO,
             lock_patience=which.lock_patience,
+            no_lock=which.no_lock,
             cancel=cancel,
         ) as repository,
     ):

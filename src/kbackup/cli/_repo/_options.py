@@ -110,6 +110,13 @@ _SHARED = (
         help="How long to wait while others work in it alone; default not at all.",
     ),
     click.option(
+        "--no-lock",
+        is_flag=True,
+        expose_value=False,
+        callback=_remember("no_lock"),
+        help="Take no lock: to read where nothing may be written.",
+    ),
+    click.option(
         "--json",
         is_flag=True,
         expose_value=False,

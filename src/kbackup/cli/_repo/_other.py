@@ -54,6 +54,7 @@ def source_of(session: Session, flags: Mapping[str, Any]) -> RepositoryChoice:
         password_file=flags["from_password_file"],
         password_command=flags["from_password_command"],
         lock_patience=session.repository.lock_patience,
+        no_lock=session.repository.no_lock,
     )
 
 

@@ -70,7 +70,7 @@ def given_password(choice: RepositoryChoice, ways: Ways) -> str | None:
 
 def _usable(password: str, source: str) -> str:
     if not password:
-        raise InvalidConfigError(f"the password by {source} is empty")
+        raise InvalidConfigError(f"the password from {source} is empty")
     return password
 
 

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Collection, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 _NOT_ALL = 1  # as restic
 _REFUSED = 1  # the answer was no, as everywhere
+_FILE = click.Path(exists=True, dir_okay=False)
 
 
 @click.command(cls=Command)
@@ -58,6 +60,18 @@ _REFUSED = 1  # the answer was no, as everywhere
 )
 @click.option(
     "-e", "--exclude", multiple=True, metavar="PATTERN", help="Not what matches."
+)
+@click.option(
+    "--include-file",
+    type=_FILE,
+    multiple=True,
+    help="With such a pattern in each line.",
+)
+@click.option(
+    "--exclude-file",
+    type=_FILE,
+    multiple=True,
+    help="With such a pattern in each line.",
 )
 @click.option(
     "--delete",
@@ -168,13 +182,24 @@ def _tell_restored(
     return 0
 
 
-def _selection(include: Sequence[str], exclude: Sequence[str]) -> Selection:
-    """Return what of a snapshot is restored."""
-    from kbackup.repository import Patterns, Selection  # noqa: PLC0415 - on demand
+def _selection(**flags: Sequence[str]) -> Selection:
+    """Return what of a snapshot is restored.
 
+    Raises:
+        InvalidSpecError: A pattern is none.
+        OSError: A file of patterns cannot be read.
+    """
+    from kbackup.repository import Patterns, Selection, read_patterns  # noqa: PLC0415 - on demand
+
+    def patterns(name: str) -> list[str]:
+        files = flags[f"{name}_file"]
+        return [*flags[name], *chain.from_iterable(map(read_patterns, files))]
+
+    included, excluded = patterns("include"), patterns("exclude")
+    is_part = flags["include"] or flags["include_file"]  # an empty file means nothing
     return Selection(
-        include=Patterns(include) if include else None,
-        exclude=Patterns(exclude) if exclude else None,
+        include=Patterns(included) if is_part else None,
+        exclude=Patterns(excluded) if any(excluded) else None,
     )
 
 
