@@ -13,6 +13,7 @@ from kbackup.repository import (
     Repository,
     ScryptParameters,
     Selection,
+    SnapshotFilter,
     UnusedLimit,
 )
 from odd_tree import make_odd_tree, seen
@@ -207,6 +208,19 @@ def test_what_restic_copied_is_not_copied_again(tmp_path, need_tool, repository)
 
     with Repository.open(other.place, "other") as copy:
         assert [each.is_new for each in repository.copy(copy)] == [False] * 4
+
+
+def test_both_change_the_tags_of_the_other_one(tmp_path, repository, restic, source):
+    """Restic finds what has other tags now by these, and the other way round."""
+    expected = saved_again(repository, source)
+    first = repository.list()[0].id
+
+    repository.tag([repository.list()[0]], add=["ours", "both"])
+    restic("tag", "--add", "theirs", "--remove", "both", "--tag", "ours")
+
+    (found,) = repository.list(SnapshotFilter(tags=[("theirs",)]))
+    assert (found.tags, found.original) == (("ours", "theirs"), first)
+    require_restored(repository, restic, tmp_path, expected)
 
 
 def test_both_find_the_same_differences(repository, restic):

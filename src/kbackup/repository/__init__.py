@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     )
     from kbackup.repository._stats import Stats, StatsMode
     from kbackup.repository._stream_source import StreamSource
+    from kbackup.repository._tag import Tagged
     from kbackup.repository._tar_source import TarSource
     from kbackup.repository._targets import Piece, Target
 
@@ -134,6 +135,7 @@ _PLACES = {
     "Stats": "_stats",
     "StatsMode": "_stats",
     "StreamSource": "_stream_source",
+    "Tagged": "_tag",
     "TarSource": "_tar_source",
     "Target": "_targets",
     "UNLIMITED": "_retention",
@@ -206,6 +208,7 @@ __all__ = [
     "Stats",
     "StatsMode",
     "StreamSource",
+    "Tagged",
     "TarSource",
     "Target",
     "Unreadable",

@@ -25,7 +25,12 @@ from kbackup.repository._locks import Lock, acquire, begin
 from kbackup.repository._opened import OpenedRepository
 from kbackup.repository._selection import SnapshotFilter, find_snapshot
 from kbackup.repository._sharing import SharedPacker
-from kbackup.repository._snapshots import Snapshot, list_snapshots, load_snapshot
+from kbackup.repository._snapshots import (
+    Snapshot,
+    list_snapshots,
+    load_snapshot,
+    require_several,
+)
 
 Snapshots: TypeAlias = list[Snapshot]  # in the facade `list` is a verb
 
@@ -143,13 +148,3 @@ class Access:
             with suppress(ObjectNotFoundError):  # removed just now
                 return load_snapshot(documents, found[0])
         return find_snapshot(self._snapshots(), text, filter=chosen)
-
-
-def require_several(wanted: object) -> None:
-    """Refuse a text for a list: each of its letters may be the beginning of an ID.
-
-    Raises:
-        InvalidSpecError: It is one.
-    """
-    if isinstance(wanted, str):
-        raise InvalidSpecError([f"{wanted[:80]!r} is one text where a list is meant"])

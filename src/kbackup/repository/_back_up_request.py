@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from datetime import datetime
 
 import attrs
@@ -23,9 +24,9 @@ class BackUpRequest:
     """
 
     hostname: str = ""
-    tags: tuple[str, ...] = ()
+    tags: Sequence[str] = ()
     time: datetime | None = None
-    parent: str | None = None
+    parent: str | Snapshot | None = None
     read_all: bool = False
 
     def __attrs_post_init__(self) -> None:

@@ -23,15 +23,13 @@ from kbackup.repository._blobs import PackedBytes
 from kbackup.repository._ids import BlobID, Bytes, PackID, short
 from kbackup.repository._index import Place
 from kbackup.repository._opened import OpenedRepository
+from kbackup.repository._ranges import MOST_PLAIN, SMALL, are_small, is_near
 
 _WORKERS = 2
 _MOST_WAITING = 4  # ranges of large blobs
 _MOST_AHEAD = 2  # ranges of small ones
 _RANGE = 4 << 20  # bytes of a pack that are asked for at once
 _SMALL_RANGE = 1 << 20  # the same, of small blobs: several are in memory, plain as well
-_PLAIN = 8 << 20  # bytes of them when they are plain, but for a single blob
-_GAP = 256 << 10  # bytes that are rather read for nothing than asked around
-_SMALL = 64 << 10  # bytes of a blob, in the mean of a range
 
 
 @attrs.define
@@ -90,7 +88,7 @@ class Bringer:
         try:
             for part in _ranges(needs):
                 self._repository.cancel.check()
-                if _is_small(part):
+                if are_small([need.place for need in part[1]]):
                     self._loading.append((part, self._pool.submit(self._load, part)))
                     self._bring_small(_MOST_AHEAD)
                 else:
@@ -196,7 +194,7 @@ def _inflated_together(unsealed: _Unsealed) -> Iterator[_Unsealed]:
     part: _Unsealed = []
     size = 0
     for each in unsealed:
-        if part and size + each[0].place.size > _PLAIN:
+        if part and size + each[0].place.size > MOST_PLAIN:
             yield part
             part, size = [], 0
         part.append(each)
@@ -210,22 +208,14 @@ def _ranges(needs: Iterable[Need]) -> Iterator[_Range]:
     for pack, lying in groupby(ordered, key=lambda need: need.place.pack):
         part: list[Need] = []
         for need in lying:
-            if part and not _is_near(part, need):
+            if part and not _joins(part, need):
                 yield pack, part
                 part = []
             part.append(need)
         yield pack, part
 
 
-def _is_near(part: list[Need], need: Need) -> bool:
+def _joins(part: list[Need], need: Need) -> bool:
     """Whether a blob is read with those before it."""
-    first, last = part[0].place, part[-1].place
-    gap = need.place.offset - (last.offset + last.length)
-    whole = need.place.offset + need.place.length - first.offset
-    most = _RANGE if need.place.length >= _SMALL else _SMALL_RANGE
-    return gap <= _GAP and whole <= most
-
-
-def _is_small(part: _Range) -> bool:
-    _, needs = part
-    return sum(need.place.length for need in needs) < _SMALL * len(needs)
+    most = _RANGE if need.place.length >= SMALL else _SMALL_RANGE
+    return is_near(need.place, part[0].place, part[-1].place, most=most)

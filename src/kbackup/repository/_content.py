@@ -21,17 +21,14 @@ from kbackup.repository._blobs import PackedBytes
 from kbackup.repository._ids import BlobID, BlobType, Bytes, hash_of, short
 from kbackup.repository._index import Place
 from kbackup.repository._opened import OpenedRepository
+from kbackup.repository._ranges import MOST_PLAIN, are_small, is_near
 
 T = TypeVar("T")
 
 _WORKERS = 2
 _MOST_AHEAD = 3  # parts
 _PART = 4 << 20  # bytes of a pack that are asked for at once
-_PLAIN = 8 << 20  # bytes of them when they are plain, but for a single blob
 _STEPS = 1024  # in a part
-_GAP = 256 << 10  # bytes that are rather read for nothing than asked around
-_SMALL = 64 << 10  # bytes of a blob, in the mean of a part
-
 
 _Plains: TypeAlias = dict[BlobID, Bytes | IntegrityError]
 
@@ -64,7 +61,8 @@ class _Part(Generic[T]):
             return False
         if step.place is None or not self.blobs or step.blob in self.blobs:
             return True
-        return self._is_near(step.place) and self._plain + step.place.size <= _PLAIN
+        joins = is_near(step.place, *self._ends, most=_PART)
+        return joins and self._plain + step.place.size <= MOST_PLAIN
 
     def add(self, step: _Step[T]) -> None:
         """Take a step in."""
@@ -73,24 +71,20 @@ class _Part(Generic[T]):
             self.blobs[step.blob] = step.place
             self._plain += step.place.size
 
-    def _is_near(self, place: Place) -> bool:
-        first, length = self.extent
-        gap = place.offset - first.offset - length
-        whole = place.offset + place.length - first.offset
-        return place.pack == first.pack and 0 <= gap <= _GAP and whole <= _PART
+    @property
+    def _ends(self) -> tuple[Place, Place]:
+        return next(iter(self.blobs.values())), next(reversed(self.blobs.values()))
 
     @property
     def extent(self) -> tuple[Place, int]:
         """The first of its blobs, and how many bytes there are to the end of the last."""
-        first = next(iter(self.blobs.values()))
-        last = next(reversed(self.blobs.values()))
+        first, last = self._ends
         return first, last.offset + last.length - first.offset
 
     @property
     def is_small(self) -> bool:
         """Whether to open its blobs takes the interpreter's lock most of the time."""
-        length = sum(each.length for each in self.blobs.values())
-        return length < _SMALL * len(self.blobs)
+        return are_small(self.blobs.values())
 
 
 def read_content(

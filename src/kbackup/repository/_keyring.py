@@ -58,21 +58,22 @@ class Keyring(Access):
                 username=username,
             )
 
-    def remove_key(self, key: str) -> None:
+    def remove_key(self, key: str | KeyID) -> None:
         """Take a password its right to open the repository.
 
         Whoever knew it may have kept the repository's own key: what was saved with that
         stays open to them.
 
         Args:
-            key: Its ID, or the beginning of one.
+            key: Its ID, as `list_keys` has it; as a text also the beginning of one.
 
         Raises:
             KeyNotFoundError: There is none, or more than one begins so.
             KeyInUseError: It is the one that opened this, so that one always stays.
         """
         with self._locked(exclusive=True):
-            name = find_key(self._opened.backend, key)
+            text = key if isinstance(key, str) else key.hex()
+            name = find_key(self._opened.backend, text)
             remove_key(self._opened.backend, name, current=self._key_id)
 
     def change_password(

@@ -115,7 +115,6 @@ def carry_out(
         check()
         _remove(repository, [File(FileType.PACK, n) for n in packs[at : at + 100]])
         told(Progress("remove packs", min(at + 100, len(packs)), len(packs)))
-    repository.refresh_index()
     repository.backend.sweep(_ABANDONED)
 
 

@@ -21,6 +21,7 @@ from kbackup.repository._nodes import Node, NodeType, quote, to_go_mode
 from kbackup.repository._sources import Found, Item, OpenedFile, Unreadable
 from kbackup.repository._sparse import SparseFile
 from kbackup.repository._times import format_nanoseconds
+from kbackup.repository._trees import is_name
 from kbackup.repository._users import group_name, user_name
 
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
@@ -47,8 +48,7 @@ class RawSource:
         self._path = os.fsencode(where)
         self._name = os.fsencode(where.name if name is None else name)
         self._size = size
-        is_name = self._name and not {b"/"[0], 0} & set(self._name)
-        if not is_name or self._name in {b".", b".."}:
+        if not is_name(self._name):
             raise InvalidConfigError(f"{name or str(where)!r} is no name of a file")
         if size is not None and size < 0:
             raise InvalidConfigError(f"the size {size} is below zero")

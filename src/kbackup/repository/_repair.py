@@ -77,7 +77,6 @@ def repair_index(
     check()
     for name in set(old) - set(new):
         repository.backend.remove(File(FileType.INDEX, name))
-    repository.refresh_index()
     return repaired
 
 

@@ -9,6 +9,7 @@ Source: restic ``doc/design.rst``, "Read and Write Ordering".
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Self, TypeAlias
@@ -37,6 +38,7 @@ from kbackup.repository._local import LocalBackend
 from kbackup.repository._opened import OpenedRepository
 from kbackup.repository._progress import Told, untold
 from kbackup.repository._reading import Reading
+from kbackup.repository._snapshots import Snapshot
 from kbackup.repository._sources import Source
 from kbackup.repository._upkeep import Upkeep
 
@@ -172,9 +174,9 @@ class Repository(Reading, Upkeep, Keyring):
         source: Source | Path | str,
         *,
         hostname: str = "",
-        tags: tuple[str, ...] = (),
+        tags: Sequence[str] = (),
         time: datetime | None = None,
-        parent: str | None = None,
+        parent: str | Snapshot | None = None,
         read_all: bool = False,
         excludes: Excludes | None = None,
         told: Told = untold,
@@ -189,7 +191,8 @@ class Repository(Reading, Upkeep, Keyring):
                 paths follow each other.
             tags: Words to find it by.
             time: When it is to have been, aware; None: now.
-            parent: An ID; None: the newest of the same host and paths.
+            parent: One of `list`, an ID, the beginning of one, or ``latest``; None: the
+                newest of the same host and paths.
             read_all: Read every file, whatever the parent has.
             excludes: What is left out, where *source* is a path; a `DirectorySource`
                 takes it itself.
@@ -198,6 +201,7 @@ class Repository(Reading, Upkeep, Keyring):
         Raises:
             InvalidSpecError: *time* has no zone, *tags* is one text, or *excludes* has
                 nobody to ask it.
+            SnapshotNotFoundError: There is no such parent.
             SourceNotFoundError: None of the paths is there; there is no snapshot.
             RepositoryLockedError: Somebody works in it alone, or the lock was lost.
             StoreError: The backend failed; there is no snapshot, and nothing is damaged.
@@ -211,7 +215,7 @@ class Repository(Reading, Upkeep, Keyring):
         self, source: Source, asked: BackUpRequest, told: Told
     ) -> BackUpResult:
         with self._locking() as lock:
-            from kbackup.repository._saving import save_source
+            from kbackup.repository._back_up import save_source
 
             known = [] if asked.read_all else self._readable_snapshots()
             self._opened.refresh_index()

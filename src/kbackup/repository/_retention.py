@@ -168,7 +168,6 @@ def plan_forget(
     *,
     now: datetime,
     group_by: GroupBy = HOST_AND_PATHS,
-    unsafe_allow_remove_all: bool = False,
 ) -> ForgetPlan:
     """Decide for each series on its own what stays.
 
@@ -179,13 +178,11 @@ def plan_forget(
         policy: Holds for each series anew.
         group_by: What makes a series.
         now: Aware. Durations do not count back from what is later than this.
-        unsafe_allow_remove_all: A policy without rules is meant so: nothing stays. For
-            snapshots that somebody chose by a filter, never for a whole repository.
 
     Raises:
         InvalidSpecError: The policy has no rules.
     """
-    if not policy and not unsafe_allow_remove_all:
+    if not policy:
         raise InvalidSpecError(
             ["the policy keeps nothing"], hint="say what to keep, such as the last 1"
         )

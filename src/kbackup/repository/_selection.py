@@ -174,27 +174,18 @@ def find_parent(
     host: str,
     paths: Collection[str],
     before: Instant,
-    tags: Collection[str] = (),
-    group_by: GroupBy = HOST_AND_PATHS,
 ) -> Snapshot | None:
     """Return the snapshot to which a backup compares its files; None: there is none.
 
-    It is the newest that has this host, all of these paths and all of these tags, as far
-    as *group_by* counts them. It may have more paths and tags than these.
+    It is the newest that has this host and all of these paths; it may have more paths.
 
     Args:
         snapshots: All that there are, in any order.
         host: Of the backup.
         paths: Of the backup; absolute and clean.
         before: When the backup began; a snapshot of this very time is old enough.
-        tags: Of the backup.
-        group_by: Which of these three count.
     """
-    chosen = SnapshotFilter(
-        hosts=[host] if group_by.host else (),
-        paths=paths if group_by.paths else (),
-        tags=[tags] if group_by.tags else (),
-    )
+    chosen = SnapshotFilter(hosts=(host,), paths=tuple(paths))
     fitting = (
         each for each in snapshots if each.time <= before and chosen.matches(each)
     )

@@ -32,23 +32,28 @@ _Signed = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 _Unsigned = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
+def require_several(texts: object) -> None:
+    """Refuse a text for a list: its letters would be taken for tags, hosts or IDs.
+
+    Raises:
+        InvalidSpecError: It is one.
+    """
+    if isinstance(texts, str):
+        raise InvalidSpecError([f"{texts[:80]!r} is one text where a list is meant"])
+
+
 def texts_of(texts: Iterable[str]) -> tuple[str, ...]:
     """Give each byte of a name that is no UTF-8 the sign that JSON has for it, as Go.
 
     Raises:
-        InvalidSpecError: It is one text, whose letters would be taken for several.
+        InvalidSpecError: It is one text; see `require_several`.
     """
-    if isinstance(texts, str):
-        raise InvalidSpecError([f"{texts[:80]!r} is one text where a list is meant"])
+    require_several(texts)
     return tuple(_SURROGATES.sub("\ufffd", text) for text in texts)
 
 
 def _text(text: str) -> str:
     return texts_of([text])[0]
-
-
-def _tags(tags: Iterable[str]) -> tuple[str, ...]:
-    return texts_of(tag for tag in tags if tag)  # the empty one stands for none at all
 
 
 @attrs.frozen(kw_only=True)
@@ -130,36 +135,6 @@ class Snapshot:
             summary=_summary_document(self.summary),
         )
         return escaped(_encode(document, self.unknown))
-
-    def with_tags(
-        self,
-        *,
-        add: Iterable[str] = (),
-        remove: Iterable[str] = (),
-        replace: Iterable[str] | None = None,
-    ) -> Snapshot:
-        """Return it with other tags, not saved yet; itself if that changes nothing.
-
-        Args:
-            add: Those that it has not yet come after its own.
-            remove: Those that it has not are passed over.
-            replace: Instead of its own; empty: it has none afterwards.
-
-        Raises:
-            InvalidSpecError: *replace* does not go together with the others.
-        """
-        add, remove = _tags(add), _tags(remove)
-        if replace is not None and (add or remove):
-            raise InvalidSpecError(
-                ["tags are replaced, or added and removed: not both"]
-            )
-        wanted = _tags(replace) if replace is not None else self.tags
-        new = dict.fromkeys(tag for tag in add if tag not in wanted)
-        tags = tuple(tag for tag in (*wanted, *new) if tag not in remove)
-        if tags == self.tags:
-            return self
-        original = self.original or self.id or None
-        return attrs.evolve(self, id=_UNSAVED, tags=tags, original=original)
 
     def has_tags(self, tags: Iterable[str]) -> bool:
         """Tell whether it has all of them; an empty one asks for a snapshot without."""

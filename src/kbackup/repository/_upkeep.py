@@ -10,18 +10,23 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from kbackup._kits.words import plural
 from kbackup.errors import IntegrityError, InvalidSpecError
-from kbackup.repository._access import Access, Snapshots, require_several
+from kbackup.repository._access import Access, Snapshots
 from kbackup.repository._backend import File, FileType
 from kbackup.repository._ids import SnapshotID, parse_id
 from kbackup.repository._progress import Told, untold
 from kbackup.repository._selection import HOST_AND_PATHS, GroupBy, SnapshotFilter
-from kbackup.repository._snapshots import Snapshot, remove_snapshot
+from kbackup.repository._snapshots import (
+    Snapshot,
+    remove_snapshot,
+    require_several,
+)
 
 if TYPE_CHECKING:
     from kbackup.repository._copy import Copied
     from kbackup.repository._prune_plan import PrunePlan, PruneRequest
     from kbackup.repository._repair import RepairedIndex
     from kbackup.repository._retention import ForgetPlan, RetentionPolicy
+    from kbackup.repository._tag import Tagged
 
 _Forgotten: TypeAlias = dict[SnapshotID, Snapshot | None]
 
@@ -112,6 +117,51 @@ class Upkeep(Access):
                     return name, None
             raise
         return snapshot.id, snapshot
+
+    def tag(
+        self,
+        snapshots: Sequence[str | Snapshot] = (),
+        *,
+        set: Sequence[str] | None = None,  # noqa: A002
+        add: Sequence[str] = (),
+        remove: Sequence[str] = (),
+        filter: SnapshotFilter | None = None,  # noqa: A002
+    ) -> list[Tagged]:
+        """Give snapshots other tags; each gets another ID, and keeps its first as `original`.
+
+        Who wrote down an ID finds nothing by it afterwards. At any moment of a crash each
+        snapshot is there, perhaps in both ways.
+
+        Args:
+            snapshots: Which; none: those that *filter* chooses.
+            set: Instead of the tags that they have; empty: they have none afterwards.
+            add: Come behind those that they have.
+            remove: Those that they have not are passed over.
+            filter: Which; None: all.
+
+        Returns:
+            Those that were changed; those that had these tags already are left alone.
+
+        Raises:
+            InvalidSpecError: No tag is given, or *set* and another; nothing was changed.
+            SnapshotNotFoundError: One is not there; nothing was changed.
+            IntegrityError: One of them is damaged; nothing was changed.
+            RepositoryLockedError: Somebody else works in it, or the lock was lost.
+        """
+        from kbackup.repository._tag import TagChange, tag_snapshots
+
+        require_several(snapshots)
+        change = TagChange(set=set, add=add, remove=remove)
+        # By their names, as one that was forgotten meanwhile must not come back.
+        names = [each if isinstance(each, str) else each.id.hex() for each in snapshots]
+        with self._locked(exclusive=True) as lock:
+            meant = self._meant(names, filter)
+            return tag_snapshots(
+                self._opened.documents,
+                {each.id: each for each in meant}.values(),
+                change,
+                check=lock.check,
+            )
 
     def plan_prune(
         self,

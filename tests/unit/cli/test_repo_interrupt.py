@@ -123,7 +123,7 @@ def test_a_failing_verb_releases_its_lock(saved, monkeypatch, tmp_path):
     def failing(*_, **__):
         raise KBackupError("nothing works")
 
-    monkeypatch.setattr("kbackup.repository._saving.save_source", failing)
+    monkeypatch.setattr("kbackup.repository._back_up.save_source", failing)
 
     done = saved("backup", "src")
 

@@ -490,3 +490,66 @@ def test_prune_where_no_snapshot_is_there(saved, tmp_path):
     assert saved("forget", *ids, "--yes", "--prune").code == 0
     assert not [each for each in (tmp_path / "r/data").rglob("*") if each.is_file()]
     assert saved("prune", "--yes", "--unsafe-allow-remove-all").code == 0
+
+
+# --- tag ------------------------------------------------------------------------------------
+
+
+def tags_of(saved):
+    """Return the tags of each snapshot, the oldest first."""
+    listed = json.loads(saved("snapshots", "--json").out)
+    return [each.get("tags", []) for each in listed]
+
+
+@pytest.mark.parametrize(
+    ("options", "first", "second"),
+    [
+        (["--add", "c,d", "--add", "e"], ["a", "b", "c", "d", "e"], ["c", "d", "e"]),
+        (["--add", "c", "--remove", "a"], ["b", "c"], ["c"]),
+        (["--set", "c"], ["c"], ["c"]),
+        (["--set", "", "--tag", "a"], [], []),
+        (["--add", "c", "--tag", ""], ["a", "b"], ["c"]),
+        (["--remove", "a", "--host", "elsewhere"], ["a", "b"], []),
+    ],
+)
+def test_tag(saved, options, first, second):
+    """All that are chosen get other tags."""
+    done = saved("tag", *options)
+
+    assert done.code == 0, done.err
+    assert tags_of(saved) == [first, second]
+
+
+def test_tag_by_id(saved):
+    """Only that one; its new ID is told, to programs as restic does."""
+    old = json.loads(saved("snapshots", "--json").out)[1]
+
+    done = saved("tag", "latest", "--add", "x")
+    new = json.loads(saved("snapshots", "--json").out)[1]
+    program = [
+        *map(json.loads, saved("tag", "latest", "--set", "", "--json").out.splitlines())
+    ]
+
+    assert done.out == (
+        f"{old['short_id']} is {new['short_id']} now\nChanged 1 snapshot\n"
+    )
+    assert (new["tags"], new["original"]) == (["x"], old["id"])
+    newest = json.loads(saved("snapshots", "--json").out)[1]
+    assert program == [
+        {
+            "message_type": "changed",
+            "old_snapshot_id": new["id"],
+            "new_snapshot_id": newest["id"],
+        },
+        {"message_type": "summary", "changed_snapshots": 1},
+    ]
+    assert tags_of(saved) == [["a", "b"], []]
+
+
+@pytest.mark.parametrize("options", [(), ("--add", ""), ("--set", "a", "--add", "b")])
+def test_tag_without_a_tag(saved, options):
+    """That is wrong use; nothing is changed."""
+    done = saved("tag", *options)
+
+    assert done.code == 2
+    assert tags_of(saved) == [["a", "b"], []]

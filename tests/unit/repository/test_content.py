@@ -203,3 +203,16 @@ def test_more_pieces_than_are_taken_at_once(opened, save):
     order = [*names, names[0]] * 1000
 
     assert b"".join(read_content(opened, order)) == b"onetwoone" * 1000
+
+
+def test_a_blob_that_is_not_what_its_name_says(opened):
+    """Sealed by somebody who has the key, and wrong all the same: it is not given out."""
+    name = hash_of(b"what it should be")
+    packer = Packer(opened.documents, opened.key)
+    packer.add(BlobType.DATA, [(name, opened.codec.seal(BlobType.DATA, b"another"))])
+    packer.flush()
+    packer.close()
+    opened.refresh_index()
+
+    with pytest.raises(IntegrityError):
+        list(read_content(opened, [name]))

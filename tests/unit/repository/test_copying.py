@@ -177,6 +177,30 @@ def test_a_full_or_lost_target_has_no_half_snapshot(repository, target, monkeypa
     assert target.check(read_data=True).errors == []
 
 
+@pytest.mark.parametrize("kind", [FileType.PACK, FileType.INDEX])
+def test_a_lock_of_the_target_that_is_lost_on_the_way(
+    repository, target, monkeypatch, kind
+):
+    """What was copied until then may be pruned there: it makes no snapshot."""
+    backend = target._opened.backend
+    save = backend.save
+
+    def losing(file, content):
+        save(file, content)
+        if file.type is kind:
+            for name, _ in list(backend.list(FileType.LOCK)):
+                backend.remove(File(FileType.LOCK, name))
+
+    monkeypatch.setattr(backend, "save", losing)
+
+    with pytest.raises(RepositoryLockedError, match="somebody removed the own lock"):
+        repository.copy(target)
+
+    indexes = [*backend.list(FileType.INDEX)]
+    assert len(indexes) == (0 if kind is FileType.PACK else 1)
+    assert target.list() == []
+
+
 def test_locks_of_both_count(repository, target):
     """Who works alone in one of them is waited for, or told."""
     for held in (repository, target):

@@ -270,9 +270,10 @@ def test_a_lock_that_somebody_removed(documents):
     assert lock.is_held()
 
     unlock(documents, remove_all=True)
-    lock.renew()
+    for _ in range(2):  # the second time would find the file of the first
+        lock.renew()
+        assert not lock.is_held()
 
-    assert not lock.is_held()
     with pytest.raises(RepositoryLockedError, match="somebody removed the own lock"):
         lock.check()
     lock.release()

@@ -13,7 +13,7 @@ from kbackup.errors import (
     RepositoryLockedError,
     StoreFullError,
 )
-from kbackup.repository import _packer
+from kbackup.repository import _packer, _saver
 from kbackup.repository._backend import File, FileType
 from kbackup.repository._ids import BlobType, hash_of
 from kbackup.repository._index import Index
@@ -137,6 +137,7 @@ def test_nothing_is_saved_twice(opened, packer, saver, backend):
         thread.start()
     for thread in threads:
         thread.join()
+    assert saver._claims == {}  # of what the packer has, they would only fill memory
     packer.flush()
     other = again(opened)
     second = Packer(other.documents, other.key)
@@ -452,3 +453,116 @@ def test_no_index_is_written_for_who_may_not_write_any_more(
     packer.flush()
 
     assert again(opened).load_blob(BlobType.DATA, hash_of(plain)) == plain
+
+
+def sealed_blob(opened):
+    """A new blob as the packer takes it: its name, and its bytes sealed."""
+    plain = os.urandom(200)
+    return hash_of(plain), opened.codec.seal(BlobType.DATA, plain)
+
+
+def test_a_pack_that_breaks_fails_all_who_have_something_in_it(opened, packer):
+    """What another run added to it is lost: nobody's flush may succeed after that."""
+
+    def full(_):
+        raise StoreFullError("tmp")
+
+    packer.add(BlobType.DATA, [sealed_blob(opened)])
+    packer._open[BlobType.DATA][0]._spool.write = full
+
+    with pytest.raises(StoreFullError):
+        packer.add(BlobType.DATA, [sealed_blob(opened)])
+
+    with pytest.raises(StoreFullError):
+        packer.flush()
+    with pytest.raises(StoreFullError):  # nor is anything begun
+        packer.add(BlobType.DATA, [sealed_blob(opened)])
+
+
+def test_a_flush_waits_for_a_pack_that_somebody_else_fills(opened, packer):
+    """What the one who flushes added lies in it, too."""
+    begun, may_go_on = threading.Event(), threading.Event()
+    name, sealed = sealed_blob(opened)
+    packer.add(BlobType.DATA, [(name, sealed)])
+    spool = packer._open[BlobType.DATA][0]._spool
+    write = spool.write
+
+    def slow(data):
+        begun.set()
+        assert may_go_on.wait(60)
+        return write(data)
+
+    spool.write = slow
+    other = threading.Thread(
+        target=packer.add, args=(BlobType.DATA, [sealed_blob(opened)]), daemon=True
+    )
+    other.start()
+    assert begun.wait(60)
+    threading.Timer(0.1, may_go_on.set).start()
+
+    packer.flush()
+
+    assert again(opened).index.has(BlobType.DATA, name)
+    other.join(60)
+
+
+@pytest.mark.parametrize("times", [0, 1])
+def test_a_flush_asks_before_each_thing_it_makes_visible(
+    opened, packer, backend, times
+):
+    """Before a pack, and before the index: whoever lost their lock leaves it to others."""
+    answers = iter([None] * times)
+    name, sealed = sealed_blob(opened)
+    packer.add(BlobType.DATA, [(name, sealed)])
+
+    def confirm():
+        try:
+            next(answers)
+        except StopIteration:
+            raise RepositoryLockedError("here", "the lock is lost") from None
+
+    with pytest.raises(RepositoryLockedError):
+        packer.flush(confirm=confirm)
+    assert len(packs(backend)) == times
+    assert [*backend.list(FileType.INDEX)] == []
+
+    packer.flush()
+    assert again(opened).index.has(BlobType.DATA, name)
+
+
+def test_an_index_file_does_not_grow_for_ever(opened, packer, backend, monkeypatch):
+    """One is written as soon as there is enough for it, however little time has passed."""
+    monkeypatch.setattr(_packer, "PACK_SIZE", 100)
+    monkeypatch.setattr(_packer, "MOST_BLOBS", 2)
+    written = []
+    for _ in range(4):
+        packer.add(BlobType.DATA, [sealed_blob(opened)])
+        packer._await_savers(0)
+        written.append(len([*backend.list(FileType.INDEX)]))
+
+    assert written == [0, 1, 1, 2]
+
+
+def test_jobs_that_did_not_begin_are_not_done_after_the_end(saver, monkeypatch):
+    """Whoever ends the threads lets go of the lock after that."""
+    begun, may_go_on = threading.Semaphore(0), threading.Event()
+    close, done = saver._pool.close, []
+
+    def stands():
+        begun.release()
+        assert may_go_on.wait(60)
+
+    def closing():
+        may_go_on.set()
+        close()
+
+    for _ in range(_saver._WORKERS):
+        saver.submit(stands)
+    for _ in range(_saver._WORKERS):
+        assert begun.acquire(timeout=60)
+    saver.submit(lambda: done.append("too late"))
+    monkeypatch.setattr(saver._pool, "close", closing)
+
+    saver.close()
+
+    assert done == []

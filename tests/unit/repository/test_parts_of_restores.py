@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import attrs
+import msgspec
 import pytest
 
 from kbackup.errors import (
@@ -538,3 +539,47 @@ def test_another_file_of_nearly_the_same_name_is_removed(tmp_path, repository):
 
     assert restored.removed == [b"TOP.TXT"]
     assert found(target) == set(FILES)
+
+
+def test_a_directory_is_ended_after_those_in_it(repository, tmp_path):
+    """Its mode may let nobody in any more."""
+    left = []
+
+    class Watched(DirectoryTarget):
+        def leave(self, path, node):
+            left.append(path)
+            super().leave(path, node)
+
+    target = Watched(tmp_path / "target")
+    target.open_root()
+
+    assert repository.restore("latest", target).problems == []
+
+    assert sorted(left) == sorted(
+        [b"srv", b"srv/data", b"srv/data/deep", b"srv/empty", b"var", b"var/log"]
+    )
+    for number, path in enumerate(left):
+        assert not any(after.startswith(path + b"/") for after in left[number:])
+
+
+@pytest.mark.parametrize("more", [-1, 1])
+def test_a_file_of_another_size_than_its_blobs(repository, tmp_path, monkeypatch, more):
+    """Nobody knows what it was: it is a problem, nothing is written, the rest is."""
+    load = _restorer.load_tree
+
+    def wrong(*given):
+        return [
+            msgspec.structs.replace(node, size=node.size + more)
+            if node.name == b"top.txt"
+            else node
+            for node in load(*given)
+        ]
+
+    monkeypatch.setattr(_restorer, "load_tree", wrong)
+
+    restored = repository.restore("latest", tmp_path / "target")
+
+    (problem,) = restored.problems
+    assert problem.path == b"top.txt"
+    assert f"1 bytes instead of {1 + more}" in problem.reason
+    assert found(tmp_path / "target") == set(FILES) - {"top.txt"}

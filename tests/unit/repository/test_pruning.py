@@ -29,8 +29,9 @@ from kbackup.repository._backend import File
 from kbackup.repository._blobs import SealedBlob
 from kbackup.repository._ids import BlobID, BlobType, PackID, hash_of
 from kbackup.repository._index import Index, IndexedPack, load_index, save_index
+from kbackup.repository._locks import Lock
 from kbackup.repository._packer import Packer
-from kbackup.repository._packs import PackedBlob, size_of_pack
+from kbackup.repository._packs import PACK_SIZE, PackedBlob, size_of_pack
 from kbackup.repository._prune_plan import PackState, plan_prune
 from kbackup.repository._reachable import Reachable
 from odd_tree import seen
@@ -131,6 +132,18 @@ def test_of_two_copies_one_is_needed():
     plan = planned(packs, [100, 101])
 
     assert (numbers(plan.drop), numbers(plan.rewrite)) == ([2], [])
+
+
+def test_of_two_copies_in_one_pack_one_is_needed():
+    """Two runs that share it may have put the same blob into it."""
+    one = pack(1, 50, 60)
+    again = one.blobs[0]._replace(offset=110)
+    packs = [one._replace(blobs=(*one.blobs, again))]
+
+    plan = planned(packs, [100, 101])
+
+    assert numbers(plan.rewrite) == [1]
+    assert (plan.unused_before, plan.unused_after) == (50, 0)
 
 
 def test_a_pack_that_no_index_names_is_removed():
@@ -508,6 +521,44 @@ def test_a_lost_lock_ends_it_before_anything_is_removed(repository, monkeypatch)
     assert packs.items() <= files(repository).items()
 
 
+@pytest.mark.parametrize("pack_size", [PACK_SIZE, 1])
+def test_the_lock_is_asked_before_each_step(repository, monkeypatch, pack_size):
+    """Between any two of them it may be lost, as each takes long."""
+    forget_oldest(repository)
+    plan = repository.plan_prune(EVERYTHING)
+    backend, done = backend_of(repository), []
+    check, save, remove = Lock.check, backend.save, backend.remove
+
+    def note(what):
+        if done[-1:] != [what]:
+            done.append(what)
+
+    def asked(lock):
+        check(lock)
+        note("ask")
+
+    def saving(file, content):
+        save(file, content)
+        is_later_pack = file.type is FileType.PACK and "save PACK" in done
+        if file.type is not FileType.LOCK and not is_later_pack:
+            note(f"save {file.type.name}")
+
+    def removing(file):
+        remove(file)
+        if file.type is not FileType.LOCK:
+            note(f"remove {file.type.name}")
+
+    monkeypatch.setattr("kbackup.repository._packer.PACK_SIZE", pack_size)
+    monkeypatch.setattr(Lock, "check", asked)
+    monkeypatch.setattr(backend, "save", saving)
+    monkeypatch.setattr(backend, "remove", removing)
+
+    repository.prune(plan)
+
+    steps = ["save PACK", "save INDEX", "save INDEX", "remove INDEX", "remove PACK"]
+    assert done == [word for step in steps for word in ("ask", step)]
+
+
 def test_nobody_else_may_work_meanwhile(repository):
     """The lock excludes; making a plan does not."""
     with repository._locked():
@@ -660,6 +711,9 @@ def test_a_copy_in_a_pack_that_stays_is_not_written_anew(opened):
 
     assert opened.index.find(BlobType.DATA, twice).pack == stays.id
     assert [need.id for need in _prune._used_of(opened, plan)] == [once]
+    both = attrs.evolve(plan, rewrite=frozenset({stays.id, goes.id}))
+    moved = [need.id for need in _prune._used_of(opened, both)]
+    assert sorted(moved) == sorted([twice, once])
 
 
 def test_a_full_index_file_without_what_goes_stays(repository, monkeypatch):

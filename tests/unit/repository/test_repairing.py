@@ -164,18 +164,25 @@ def test_a_failing_store_leaves_the_old_index(repository, backend, monkeypatch):
     assert names(backend, FileType.INDEX) == old
 
 
-def test_a_lost_lock_leaves_the_old_index(repository, backend, monkeypatch):
+@pytest.mark.parametrize("is_new_written", [False, True])
+def test_a_lost_lock_leaves_the_old_index(
+    repository, backend, monkeypatch, is_new_written
+):
     """Somebody may have written another one meanwhile."""
     old = names(backend, FileType.INDEX)
+    answers = [True] * is_new_written
 
     def lost(_):
-        raise RepositoryLockedError("here", "it is lost")
+        if not answers:
+            raise RepositoryLockedError("here", "it is lost")
+        answers.pop()
 
     monkeypatch.setattr("kbackup.repository._locks.Lock.check", lost)
     with pytest.raises(RepositoryLockedError):
         repository.repair_index()
 
     assert old <= names(backend, FileType.INDEX)
+    assert (names(backend, FileType.INDEX) != old) is is_new_written
 
 
 @pytest.mark.parametrize("is_away", [False, True])

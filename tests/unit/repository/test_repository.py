@@ -281,11 +281,25 @@ def test_another_host_has_its_own_parent(source, repository):
         repository.back_up(based(source), hostname="one").snapshot.parent
         == first.snapshot.id
     )
-    chosen = first.snapshot.id.hex()[:8]
-    assert (
-        repository.back_up(based(source), hostname="two", parent=chosen).snapshot.parent
-        == first.snapshot.id
-    )
+    for chosen in (first.snapshot.id.hex()[:8], first.snapshot):
+        other = repository.back_up(based(source), hostname="two", parent=chosen)
+        assert other.snapshot.parent == first.snapshot.id
+        assert counts(other) == (0, 0, 1)
+
+
+@pytest.mark.parametrize("by", ["id", "snapshot"])
+def test_a_parent_that_is_not_there(source, repository, by):
+    """Somebody forgot it: that is told, and nothing is saved."""
+    (source / "file").write_text("x")
+    gone = repository.back_up(based(source)).snapshot
+    repository.forget([gone])
+
+    with pytest.raises(SnapshotNotFoundError):
+        repository.back_up(
+            based(source), parent=gone if by == "snapshot" else gone.id.hex()
+        )
+
+    assert repository.list() == []
 
 
 def test_snapshots_are_listed_by_time(source, repository):
@@ -528,6 +542,17 @@ def test_a_beginning_that_two_have(source, repository, tmp_path):
         repository.restore(twice, tmp_path / "target")
 
 
+def test_no_text_means_no_snapshot(source, repository):
+    """An empty variable of a script is not the only one that there is."""
+    (source / "file").write_text("x")
+    only = repository.back_up(based(source)).snapshot
+
+    with pytest.raises(SnapshotNotFoundError, match="none begins so"):
+        repository.forget([""])
+
+    assert repository.list() == [only]
+
+
 def test_a_source_that_is_not_there(tmp_path, repository):
     """It is a warning, as the rest may matter more; the exit code tells."""
     (tmp_path / "there").write_text("x")
@@ -646,6 +671,28 @@ def test_somebody_works_alone(source, repository, place):
     """A backup waits for nobody unless told to, and says who it is."""
     with repository._locked(exclusive=True), pytest.raises(RepositoryLockedError):
         Repository.open(place, PASSWORD).back_up(based(source))
+
+
+@pytest.mark.parametrize("kind", [FileType.PACK, FileType.INDEX])
+def test_a_lock_that_is_lost_on_the_way(source, repository, place, monkeypatch, kind):
+    """What was saved until then may be pruned: no index names it, or no snapshot."""
+    (source / "file").write_text("x")
+    save = place.save
+
+    def losing(file, content):
+        save(file, content)
+        if file.type is kind:
+            for name, _ in list(place.list(FileType.LOCK)):
+                place.remove(File(FileType.LOCK, name))
+
+    monkeypatch.setattr(place, "save", losing)
+
+    with pytest.raises(RepositoryLockedError, match="somebody removed the own lock"):
+        repository.back_up(source)
+
+    indexes = [*place.list(FileType.INDEX)]
+    assert len(indexes) == (0 if kind is FileType.PACK else 1)
+    assert [*place.list(FileType.SNAPSHOT)] == []
 
 
 def test_a_lost_pack(source, repository, place, tmp_path):
@@ -827,6 +874,23 @@ def test_nobody_forgets_beside_others(repository, week, place):
         Repository.open(place, PASSWORD).forget([week[0].id.hex()])
 
 
+def test_a_lock_that_is_lost_while_snapshots_go(repository, week, place, monkeypatch):
+    """Somebody may work with the others by then: they stay."""
+    remove = place.remove
+
+    def losing(file):
+        remove(file)
+        for name, _ in list(place.list(FileType.LOCK)):
+            remove(File(FileType.LOCK, name))
+
+    monkeypatch.setattr(place, "remove", losing)
+
+    with pytest.raises(RepositoryLockedError, match="somebody removed the own lock"):
+        repository.forget(week[:3])
+
+    assert repository.list() == week[1:]
+
+
 # --- keys and locks ---------------------------------------------------------------------
 
 
@@ -846,6 +910,8 @@ def test_another_password(repository, place):
     other.remove_key(first.id.hex()[:8])
     with pytest.raises(WrongPasswordError):
         Repository.open(place, PASSWORD)
+    other.remove_key(other.add_key(PASSWORD, key_parameters=CHEAP))
+    assert [key.id for key in other.list_keys()] == [name]
 
 
 def test_a_password_is_changed(repository, place, source, tmp_path):
@@ -1039,13 +1105,15 @@ def test_some_of_a_source_is_there(repository, tmp_path):
     "call",
     [
         lambda repository: repository.forget("ab"),
+        lambda repository: repository.tag("ab", add=["c"]),
+        lambda repository: repository.tag(add="ab"),
         lambda repository: repository.stats(snapshots="ab"),
         lambda repository: repository.plan_prune(without="ab"),
         lambda repository: repository.list(SnapshotFilter(hosts="ab")),
         lambda repository: repository.plan_forget(RetentionPolicy(tags=("ab",))),
         lambda repository: repository.back_up(__file__, tags="ab"),
     ],
-    ids=["forget", "stats", "prune", "hosts", "keep tags", "tags"],
+    ids=["forget", "tag", "add", "stats", "prune", "hosts", "keep tags", "tags"],
 )
 def test_a_text_for_a_list(repository, call):
     """Its letters are not taken for IDs, hosts or tags: those of others might fit."""

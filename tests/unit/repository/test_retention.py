@@ -118,18 +118,6 @@ def test_policy_without_rules_is_refused():
         plan_forget(snapshots, nothing, now=NOW)
 
 
-def test_everything_goes_only_if_asked_for():
-    """Who says that all may go gets a plan that names every series as emptied."""
-    snapshots = snapshots_at("2026-04-01T00:00:00Z", "2026-04-02T00:00:00Z")
-
-    plan = plan_forget(
-        snapshots, RetentionPolicy(), now=NOW, unsafe_allow_remove_all=True
-    )
-
-    assert set(plan.remove) == set(snapshots)
-    assert [str(key) for key in plan.emptied] == ["paths [/srv]"]
-
-
 def test_series_that_would_lose_all_is_named():
     """A policy of tags alone that fits no snapshot of a host is seen before it acts."""
     snapshots = snapshots_at("2026-04-01T00:00:00Z", tags=["b"])

@@ -192,11 +192,6 @@ BACKUP = {"host": "till", "paths": ["/srv"], "before": MIDDLE.time}
         (ALL, {"host": "desk", "before": NEW.time}, NEW),
         (ALL, {"host": "desk"}, None),
         (ALL, {"paths": ["/srv", "/home"]}, None),
-        (ALL, {"tags": ["x"]}, MIDDLE),
-        (ALL, {"tags": ["a"], "group_by": GroupBy(tags=True)}, MIDDLE),
-        (ALL, {"tags": ["x"], "group_by": GroupBy(tags=True)}, None),
-        (ALL, {"group_by": GroupBy(tags=True)}, MIDDLE),
-        (ALL, {"host": "x", "paths": ["/"], "group_by": GroupBy.parse("")}, MIDDLE),
         (
             [snapshot("d", paths=["/srv", "/home"])],
             {},

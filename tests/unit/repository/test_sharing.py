@@ -252,11 +252,14 @@ def test_pruning_that_ends_while_a_backup_begins(
 
 
 class Held:
-    """A lock that is held."""
+    """A lock that is held, or is not any more."""
+
+    def __init__(self, *, held=True):
+        self._held = held
 
     def is_held(self):
         """Say so."""
-        return True
+        return self._held
 
 
 def test_a_packer_that_failed_is_not_given_to_who_comes_later(repository):
@@ -283,3 +286,14 @@ def test_the_end_of_a_packer_that_failed_is_not_that_of_the_new_one(repository):
             old.close()  # nobody else had it
             with packers.packer(Held()) as later:
                 assert later is fresh
+
+
+def test_while_one_lock_holds_what_was_saved_is_there(repository):
+    """Nobody could prune: only a packer all of whose runs lost theirs is given up."""
+    packers = repository._packers
+    with packers.packer(Held(held=False)) as lost, packers.packer(Held()) as other:
+        assert other is not lost
+        with packers.packer(Held(held=False)) as shared:
+            assert shared is other
+            with packers.packer(Held()) as later:
+                assert later is other

@@ -4,18 +4,18 @@ import json
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
-import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kbackup.errors import IntegrityError, InvalidSpecError
+from kbackup.errors import IntegrityError
 from kbackup.repository._calendar import Instant
 from kbackup.repository._snapshots import (
     Snapshot,
     SnapshotSummary,
     snapshot_from_json,
 )
+from kbackup.repository._tag import TagChange
 
 WRITTEN = json.loads(
     (
@@ -144,7 +144,7 @@ def test_unknown_members_survive():
     data = with_member(b'"summary":%b,"lock\\u003ced": [1.0, {"a":null}]' % summary)
     snapshot = snapshot_from_json(ID, data)
 
-    text = snapshot.with_tags(add=["a"]).to_json()
+    text = TagChange(add=["a"]).of(snapshot).to_json()
 
     assert text.endswith(b',"lock\\u003ced":[1.0, {"a":null}]}')
     assert b'"total_bytes_processed":0,"checked":1e5}' in text
@@ -310,64 +310,6 @@ def test_times_are_ordered_by_the_moment():
     assert Instant.parse("2026-01-01T00:00:00.000000002Z") > Instant.parse(
         "2026-01-01T00:00:00.000000001Z"
     )
-
-
-@pytest.mark.parametrize(
-    ("change", "tags"),
-    [
-        ({"add": ["c", "a", "c"]}, ("a", "b", "c")),
-        ({"remove": ["a", "x"]}, ("b",)),
-        ({"add": ["c"], "remove": ["a", "c"]}, ("b",)),
-        ({"add": ["c"], "remove": ["a"]}, ("b", "c")),
-        ({"replace": ["z"]}, ("z",)),
-        ({"replace": []}, ()),
-        ({"replace": [""]}, ()),
-    ],
-)
-def test_tags_change(change, tags):
-    """Another file takes the place of the snapshot, and tells whose place it takes."""
-    snapshot = Snapshot(id=ID, time=TIME, tree=TREE, paths=["/srv"], tags=["a", "b"])
-
-    new = snapshot.with_tags(**change)
-
-    assert new.tags == tags
-    assert (new.id, new.original) == (b"", ID)
-    assert attrs.evolve(new, id=ID, original=None, tags=snapshot.tags) == snapshot
-
-
-def test_original_stays_the_first():
-    """After many changes of tags the first file is still the one that is named."""
-    snapshot = Snapshot(
-        id=ID, time=TIME, tree=TREE, paths=["/srv"], original=b"\5" * 32
-    )
-
-    assert snapshot.with_tags(add=["a"]).original == b"\5" * 32
-
-
-@pytest.mark.parametrize(
-    "change", [{}, {"add": ["a", ""]}, {"remove": ["x"]}, {"replace": ["a"]}]
-)
-def test_tags_that_do_not_change(change):
-    """Nothing is written anew where the tags are already as they shall be."""
-    snapshot = Snapshot(id=ID, time=TIME, tree=TREE, paths=["/srv"], tags=["a"])
-
-    assert snapshot.with_tags(**change) is snapshot
-
-
-def test_tags_of_an_unsaved_snapshot():
-    """A snapshot that was never saved has no original."""
-    snapshot = Snapshot(time=TIME, tree=TREE, paths=["/srv"])
-
-    assert snapshot.with_tags(add=["a"]).original is None
-
-
-@pytest.mark.parametrize("other", [{"add": ["b"]}, {"remove": ["b"]}])
-def test_tags_are_replaced_or_changed(other):
-    """To replace tags and to add some at the same time is refused."""
-    snapshot = Snapshot(id=ID, time=TIME, tree=TREE, paths=["/srv"])
-
-    with pytest.raises(InvalidSpecError, match="not both"):
-        snapshot.with_tags(replace=["a"], **other)
 
 
 def test_printed():

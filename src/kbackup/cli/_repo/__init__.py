@@ -21,6 +21,7 @@ from kbackup.cli._repo import (
     _prune,
     _restore,
     _snapshots,
+    _tag,
 )
 from kbackup.cli._repo._options import repository_options
 
@@ -41,6 +42,7 @@ for _each in (
     _contents.find,
     _contents.diff,
     _contents.stats,
+    _tag.tag,
     _forget.forget,
     _prune.prune,
     _check.check,

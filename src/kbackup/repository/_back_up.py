@@ -92,11 +92,12 @@ def _now() -> Instant:
 
 
 def _older(
-    known: Sequence[Snapshot], parent: str | None, draft: Snapshot
+    known: Sequence[Snapshot], parent: str | Snapshot | None, draft: Snapshot
 ) -> Snapshot | None:
     """The snapshot whose files need not be read again."""
     if parent is not None:
-        return find_snapshot(known, parent)
+        name = parent if isinstance(parent, str) else parent.id.hex()
+        return find_snapshot(known, name)
     return find_parent(known, host=draft.hostname, paths=draft.paths, before=draft.time)
 
 
