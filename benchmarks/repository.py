@@ -193,6 +193,7 @@ def kbackup(place, what, *arguments):
 
 def timed(command, stdin):
     """Run a command; return seconds and the most MiB that it held."""
+    os.sync()  # what one command leaves to be written is no time of the next
     began = time.perf_counter()
     process = subprocess.Popen(
         command,

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from kbackup._kits.words import first_few
-from kbackup.errors import InvalidConfigError, SourceNotFoundError
+from kbackup.errors import InvalidSpecError, SourceNotFoundError
 from kbackup.repository._excludes import Excludes
 from kbackup.repository._nodes import (
     ExtendedAttribute,
@@ -64,7 +64,7 @@ class DirectorySource:
             saved, and what lies below it. Without it everything is.
 
     Raises:
-        InvalidConfigError: A path lies elsewhere, or there is none.
+        InvalidSpecError: A path lies elsewhere, or there is none.
     """
 
     def __init__(
@@ -76,14 +76,14 @@ class DirectorySource:
         select: Callable[[bytes, Node], bool] | None = None,
     ) -> None:
         if not paths:
-            raise InvalidConfigError("there is nothing to back up: no path is given")
+            raise InvalidSpecError(["there is nothing to back up: no path is given"])
         roots = sorted(set(map(_clean, paths)))
         self.paths: Sequence[str] = tuple(str(root) for root in roots)
         self._base = Path("/") if base is None else _clean(base)
         self._roots = [root for root in roots if not _is_below_any(root, roots)]
         for root in self._roots:
             if not root.is_relative_to(self._base):
-                raise InvalidConfigError(f"{root} does not lie in {self._base}")
+                raise InvalidSpecError([f"{root} does not lie in {self._base}"])
         self._one_file_system = one_file_system
         self.excludes: Sequence[str] = () if excludes is None else excludes.texts
         asked = (None if excludes is None else excludes.selects, select)

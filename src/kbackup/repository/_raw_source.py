@@ -16,7 +16,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from kbackup.errors import InvalidConfigError, SourceNotFoundError
+from kbackup.errors import InvalidSpecError, SourceNotFoundError
 from kbackup.repository._nodes import Node, NodeType, quote, to_go_mode
 from kbackup.repository._sources import Found, Item, OpenedFile, Unreadable
 from kbackup.repository._sparse import SparseFile
@@ -36,7 +36,7 @@ class RawSource:
         size: How many bytes are saved; None: all that there are.
 
     Raises:
-        InvalidConfigError: The name is none, or the size is below zero.
+        InvalidSpecError: The name is none, or the size is below zero.
     """
 
     def __init__(
@@ -49,9 +49,9 @@ class RawSource:
         self._name = os.fsencode(where.name if name is None else name)
         self._size = size
         if not is_name(self._name):
-            raise InvalidConfigError(f"{name or str(where)!r} is no name of a file")
+            raise InvalidSpecError([f"{name or str(where)!r} is no name of a file"])
         if size is not None and size < 0:
-            raise InvalidConfigError(f"the size {size} is below zero")
+            raise InvalidSpecError([f"the size {size} is below zero"])
 
     def walk(self) -> Iterator[Found]:
         """Yield the one file; see `Source.walk`.

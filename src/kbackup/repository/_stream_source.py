@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 
-from kbackup.errors import InvalidConfigError
+from kbackup.errors import InvalidSpecError
 from kbackup.repository._chunker import Reader
 from kbackup.repository._nodes import Node, NodeType, quote, to_go_mode
 from kbackup.repository._sources import Found, Item
@@ -29,13 +29,13 @@ class StreamSource:
         path: Where the file lies in the snapshot, from the root.
 
     Raises:
-        InvalidConfigError: The path names no file.
+        InvalidSpecError: The path names no file.
     """
 
     def __init__(self, stream: Reader, path: str = "stdin") -> None:
         clean = os.path.normpath(f"/{path}").lstrip("/")
         if not clean or path.endswith("/") or "\0" in clean:
-            raise InvalidConfigError(f"{path!r} is no name for a file")
+            raise InvalidSpecError([f"{path!r} is no name for a file"])
         self.paths: Sequence[str] = (f"/{clean}",)
         self.excludes: Sequence[str] = ()
         self._stream, self._path = stream, os.fsencode(clean)

@@ -18,7 +18,7 @@ from decimal import Decimal
 from functools import partial
 from typing import IO, BinaryIO, Self
 
-from kbackup.errors import ArchiveCorruptError, InvalidConfigError
+from kbackup.errors import ArchiveCorruptError, InvalidSpecError
 from kbackup.repository._acl import RECORDS, acl_value
 from kbackup.repository._ids import hash_of
 from kbackup.repository._nodes import (
@@ -105,11 +105,11 @@ class TarSource:
         """Yield all there is; see `Source.walk`. Each content is read as it is yielded.
 
         Raises:
-            InvalidConfigError: The stream was read already.
+            InvalidSpecError: The stream was read already.
             ArchiveCorruptError: It ends early, is damaged, or cannot be read.
         """
         if self._stream is None:
-            raise InvalidConfigError("the tar stream was read already")
+            raise InvalidSpecError(["the tar stream was read already"])
         stream, self._stream = self._stream, None
         for archive, info in _members(stream):
             try:

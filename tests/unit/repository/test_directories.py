@@ -11,7 +11,6 @@ import pytest
 from msgspec.structs import replace
 
 from kbackup.errors import (
-    InvalidConfigError,
     InvalidSpecError,
     SourceNotFoundError,
     StoreUnavailableError,
@@ -56,13 +55,13 @@ def paths(found, kind=Item):
 
 def test_nothing_to_back_up():
     """No path at all is a mistake, not an empty backup."""
-    with pytest.raises(InvalidConfigError, match="no path is given"):
+    with pytest.raises(InvalidSpecError, match="no path is given"):
         DirectorySource()
 
 
 def test_a_path_outside_of_the_base(tmp_path):
     """It would have a name that climbs out."""
-    with pytest.raises(InvalidConfigError, match="does not lie in"):
+    with pytest.raises(InvalidSpecError, match="does not lie in"):
         DirectorySource(tmp_path, base=tmp_path / "below")
 
 

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from kbackup.errors import InvalidConfigError
+from kbackup.errors import InvalidSpecError
 from kbackup.repository import (
     DirectorySource,
     MemoryBackend,
@@ -147,19 +147,19 @@ def test_what_is_no_device(repository, tmp_path):
 @pytest.mark.parametrize("name", ["", "a/b", ".", "..", "a\0b"])
 def test_a_name_that_is_none(image, name):
     """It is refused."""
-    with pytest.raises(InvalidConfigError, match="is no name of a file"):
+    with pytest.raises(InvalidSpecError, match="is no name of a file"):
         RawSource(image, name=name)
 
 
 def test_a_root_has_no_name():
     """Then one must be given."""
-    with pytest.raises(InvalidConfigError, match="'/' is no name"):
+    with pytest.raises(InvalidSpecError, match="'/' is no name"):
         RawSource("/")
 
 
 def test_a_size_below_zero(image):
     """It is refused."""
-    with pytest.raises(InvalidConfigError, match="-1 is below zero"):
+    with pytest.raises(InvalidSpecError, match="-1 is below zero"):
         RawSource(image, size=-1)
 
 

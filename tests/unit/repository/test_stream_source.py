@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from kbackup.errors import InvalidConfigError
+from kbackup.errors import InvalidSpecError
 from kbackup.repository import MemoryBackend, Repository, ScryptParameters, StreamSource
 
 CHEAP = ScryptParameters(n=2, r=1, p=1)
@@ -93,5 +93,5 @@ def test_a_stream_that_fails(repository):
 @pytest.mark.parametrize("path", ["", "/", "..", "db/", "a\0b"])
 def test_no_name(path):
     """A directory is no file."""
-    with pytest.raises(InvalidConfigError, match="no name for a file"):
+    with pytest.raises(InvalidSpecError, match="no name for a file"):
         StreamSource(io.BytesIO(), path)

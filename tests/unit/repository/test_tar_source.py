@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kbackup.errors import ArchiveCorruptError, InvalidConfigError
+from kbackup.errors import ArchiveCorruptError, InvalidSpecError
 from kbackup.repository import (
     DirectorySource,
     MemoryBackend,
@@ -443,7 +443,7 @@ def test_a_stream_is_read_once(repository):
     source = TarSource(Stream(tar(member("a", b"1"))), paths=["/data"])
     repository.back_up(source)
 
-    with pytest.raises(InvalidConfigError, match="read already"):
+    with pytest.raises(InvalidSpecError, match="read already"):
         repository.back_up(source)
 
 
