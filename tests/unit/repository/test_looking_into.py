@@ -284,7 +284,9 @@ def test_nothing_is_counted_of_nothing():
         assert repository.plan_prune().is_empty
 
 
-@pytest.mark.parametrize("verb", ["ls", "find", "diff", "stats", "check", "plan_prune"])
+@pytest.mark.parametrize(
+    "verb", ["ls", "find", "diff", "stats", "check", "plan_prune", "repair_index"]
+)
 def test_whoever_cancels_ends_it(repository, verb):
     """With the error of the library, and no lock left."""
     cancel = CancelToken()
@@ -294,6 +296,7 @@ def test_whoever_cancels_ends_it(repository, verb):
             "diff": lambda: other.diff("latest~1", "latest"),
             "find": lambda: list(other.find("x")),
             "ls": lambda: list(other.ls("latest")),
+            "repair_index": lambda: other.repair_index(read_all=True),
         }.get(verb) or getattr(other, verb)
         with pytest.raises(RunCancelledError, match="enough"):
             call()
