@@ -14,8 +14,8 @@ import shutil
 import stat
 import threading
 import unicodedata
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from kbackup.repository._ids import Bytes
@@ -138,11 +138,14 @@ class DirectoryTarget:
         if path in self._new and self._is_zeros(plain):
             self._holes.add(path)
             return
-        with self._descriptor(path) as descriptor:
+        descriptor = self._take(path)
+        try:
             view = memoryview(plain)
             while view:
                 written = os.pwrite(descriptor, view, offset)
                 view, offset = view[written:], offset + written
+        finally:
+            self._keep(path, descriptor)
 
     def _is_zeros(self, plain: Bytes) -> bool:
         if plain is self._zeros:
@@ -154,11 +157,13 @@ class DirectoryTarget:
 
     def finish(self, path: bytes, node: Node) -> None:
         """Restore what a file has beside its content; see `Target.finish`."""
-        with self._descriptor(path) as descriptor:
+        descriptor = self._take(path)
+        try:
             if path in self._holes:
                 os.truncate(descriptor, node.size)
             self._restore_metadata(descriptor, node)
-        self._close(path)
+        finally:
+            os.close(descriptor)
         self._holes.discard(path)
         self._new.pop(path, None)
 
@@ -241,9 +246,8 @@ class DirectoryTarget:
             == (node.size, node.mtime_ns, node.posix_mode, (node.uid, node.gid))
         )
 
-    @contextmanager
-    def _descriptor(self, path: bytes) -> Iterator[int]:
-        """Give the file opened; it stays open for those who come soon after.
+    def _take(self, path: bytes) -> int:
+        """Return the file opened, for whoever calls this alone: `_keep` puts it back.
 
         Each piece of a file may come from another thread: while one is about to use it,
         it is not among those that may be closed. A new one is made by whoever comes first,
@@ -256,12 +260,10 @@ class DirectoryTarget:
                 self._new[path] = True
         if descriptor is None:
             descriptor = os.open(self._path(path), _WRITE)
-        try:
-            yield descriptor
-        finally:
-            self._keep(path, descriptor)
+        return descriptor
 
     def _keep(self, path: bytes, descriptor: int) -> None:
+        """Leave a file open for those who come soon after."""
         with self._opening:
             dropped = self._open.pop(path, None)
             self._open[path] = descriptor
@@ -318,7 +320,10 @@ class DirectoryTarget:
                     raise
         if node.type != NodeType.SYMLINK:
             os.chmod(where, node.posix_mode)  # after the owner, which takes bits away
-        os.utime(where, ns=(node.atime_ns, node.mtime_ns), follow_symlinks=follow)
+        read = changed = node.mtime_ns
+        if node.atime != node.mtime:
+            read = node.atime_ns
+        os.utime(where, ns=(read, changed), follow_symlinks=follow)
 
 
 def _open_there(where: bytes) -> int | None:
