@@ -345,9 +345,11 @@ class ReadOnlyBackend(MemoryBackend):
     """Takes no file, and lets none go."""
 
     def save(self, file, content):
+        """Refuse it."""
         raise StoreAccessError(file.key, "Read-only file system")
 
     def remove(self, file):
+        """Refuse it."""
         raise StoreAccessError(file.key, "Read-only file system")
 
 

@@ -18,9 +18,11 @@ class Dripping(io.RawIOBase):
         self._content, self._most = io.BytesIO(content), most
 
     def readable(self):
+        """It is."""
         return True
 
     def readinto(self, buffer):
+        """Give a little at a time."""
         return self._content.readinto(memoryview(buffer)[: self._most])
 
 
