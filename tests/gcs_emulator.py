@@ -13,8 +13,8 @@ import json
 import re
 import threading
 from contextlib import contextmanager
-from email.utils import format_datetime
 from datetime import datetime
+from email.utils import format_datetime
 from functools import partial
 from http.server import ThreadingHTTPServer
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -87,16 +87,16 @@ class _Handler(RequestHandler):
         self._more = {}
         super().__init__(server.storage, *args)
 
-    def do_GET(self):
+    def do_GET(self):  # noqa: N802 - the name of http.server
         self._serve(super().do_GET)
 
-    def do_POST(self):
+    def do_POST(self):  # noqa: N802 - the name of http.server
         self._serve(super().do_POST)
 
-    def do_PUT(self):
+    def do_PUT(self):  # noqa: N802 - the name of http.server
         self._serve(super().do_PUT)
 
-    def do_DELETE(self):
+    def do_DELETE(self):  # noqa: N802 - the name of http.server
         self._serve(super().do_DELETE)
 
     def _serve(self, emulated):

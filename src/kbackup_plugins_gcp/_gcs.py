@@ -197,9 +197,7 @@ class GcsObjectStore(FsspecObjectStore):
         return self._one(key, seconds, "GET", params=params, headers=headers)
 
     def _stat(self, key: str, seconds: float) -> ObjectInfo:
-        return _info(
-            self._one(key, seconds, "GET", params={"fields": _FIELDS}).json()
-        )
+        return _info(self._one(key, seconds, "GET", params={"fields": _FIELDS}).json())
 
     # --- lists ------------------------------------------------------------------------
 
@@ -221,17 +219,13 @@ class GcsObjectStore(FsspecObjectStore):
     def _pages(self, prefix: str, params: Mapping[str, str]) -> Iterator[Any]:
         token: dict[str, str] = {}
         while True:
-            page = self._request(
-                partial(self._list_page, prefix, {**params, **token})
-            )
+            page = self._request(partial(self._list_page, prefix, {**params, **token}))
             yield page
             if not page.get("nextPageToken"):
                 return
             token = {"pageToken": page["nextPageToken"]}
 
-    def _list_page(
-        self, prefix: str, params: Mapping[str, str], seconds: float
-    ) -> Any:
+    def _list_page(self, prefix: str, params: Mapping[str, str], seconds: float) -> Any:
         ask = partial(self._connection.objects, "GET", params=params)
         return self._send(prefix, seconds, ask).json()
 

@@ -19,7 +19,9 @@ from kbackup_plugins_gcp._credentials import Credentials
 
 _CONNECT_SECONDS = 5
 _READ_SECONDS = 60  # of one read; what a call takes in all is for Timeouts
-_NO_BUCKET = "bucket does not exist"  # Google has one reason for it and a missing object
+_NO_BUCKET = (
+    "bucket does not exist"  # Google has one reason for it and a missing object
+)
 _RATE_REASONS = {"rateLimitExceeded", "userRateLimitExceeded", "backendError"}
 
 
