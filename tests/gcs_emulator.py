@@ -88,15 +88,19 @@ class _Handler(RequestHandler):
         super().__init__(server.storage, *args)
 
     def do_GET(self):  # noqa: N802 - the name of http.server
+        """Answer a read."""
         self._serve(super().do_GET)
 
     def do_POST(self):  # noqa: N802 - the name of http.server
+        """Answer a write."""
         self._serve(super().do_POST)
 
     def do_PUT(self):  # noqa: N802 - the name of http.server
+        """Answer a piece."""
         self._serve(super().do_PUT)
 
     def do_DELETE(self):  # noqa: N802 - the name of http.server
+        """Answer a deletion."""
         self._serve(super().do_DELETE)
 
     def _serve(self, emulated):
@@ -179,12 +183,13 @@ class _Handler(RequestHandler):
         self.wfile.write(content)
 
     def end_headers(self):
+        """Add what the emulator leaves out."""
         for name, value in self._more.items():
             self.send_header(name, value)
         super().end_headers()
 
     def log_message(self, *args):
-        pass
+        """Say nothing."""
 
 
 @contextmanager
