@@ -393,7 +393,10 @@ def test_no_credentials(gcs_bucket, monkeypatch):
 def test_a_key_file_that_is_none(opened, tmp_path):
     """A file that holds something else is named; what it holds is not repeated."""
     file = tmp_path / "key.json"
-    for text in ("the-secret", '{"type": "service_account", "private_key": "the-secret"}'):
+    for text in (
+        "the-secret",
+        '{"type": "service_account", "private_key": "the-secret"}',
+    ):
         file.write_text(text)
         store = opened(credentialsFile=str(file))
 
