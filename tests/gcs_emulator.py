@@ -54,7 +54,7 @@ class GcsServer:
     Attributes:
         url: Where it is.
         requests: What it was asked, in order.
-        answers: Given instead of its own, one for each request: status, body.
+        answers: Given instead of its own, one for each request: status, body; a body of None breaks off.
         page: How many objects it puts into a page at most.
         tokens: How many tokens it gave.
     """
@@ -177,6 +177,10 @@ class _Handler(RequestHandler):
     def _answer(self, status, body):
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.send_response(status)
+        if body is None:  # less than is announced
+            self.send_header("Content-Length", "100")
+            self.end_headers()
+            return
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
@@ -193,13 +197,19 @@ class _Handler(RequestHandler):
 
 
 @contextmanager
-def running_gcs():
-    """Run the emulator in a thread of the tests, on a port that the system picked."""
+def running_gcs(tls=None):
+    """Run the emulator in a thread of the tests, on a port that the system picked.
+
+    With *tls*, a context of a server, it speaks HTTPS.
+    """
     server = GcsServer("", Storage(use_memory_fs=True))
     handler = partial(_Handler, server, threading.Lock())
     http = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     http.daemon_threads = True
-    server.url = f"http://127.0.0.1:{http.server_port}"
+    if tls is not None:
+        http.socket = tls.wrap_socket(http.socket, server_side=True)
+    scheme = "http" if tls is None else "https"
+    server.url = f"{scheme}://127.0.0.1:{http.server_port}"
     thread = threading.Thread(target=http.serve_forever, daemon=True)
     thread.start()
     yield server

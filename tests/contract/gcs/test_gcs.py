@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import io
+import ipaddress
 import json
+import socket
+import ssl
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from cryptography.hazmat.primitives import serialization
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from gcs_emulator import running_gcs
 from kbackup.errors import (
     ObjectExistsError,
     StoreAccessError,
@@ -570,6 +575,72 @@ def test_a_redirect_is_not_followed(opened, key_file, gcs_server):
 
     with pytest.raises(StoreError, match="307"):
         store.stat("backups/b/x")
+
+
+def test_a_server_that_hangs(gcs_server):
+    """A server that takes the request and says nothing is given up in time."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        store = open_gcs_store(
+            {"bucket": "b", "storeEndpoint": url, "requestTimeout": "300ms"}
+        )
+
+        with pytest.raises(StoreUnavailableError):
+            store.stat("backups/b/x")
+        store.close()
+
+
+@pytest.fixture(scope="session")
+def certificate(private_key, tmp_path_factory):
+    """A file with a certificate for the loopback address, by itself, and its key."""
+    key = serialization.load_pem_private_key(private_key.encode(), None)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
+    now = datetime.now(UTC)
+    loopback = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([loopback]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("tls") / "server.pem"
+    pem = signed.public_bytes(serialization.Encoding.PEM).decode()
+    path.write_text(pem + private_key)
+    return path
+
+
+def test_a_certificate_of_ones_own(certificate, key_file):
+    """With caCert a server is trusted that nobody else knows; without it is refused."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate)
+    pem = certificate.read_text().partition("-----BEGIN PRIVATE")[0]
+
+    with running_gcs(tls) as server:
+        server.storage.create_bucket("tls", {"name": "tls"})
+        config = server.config("tls", credentialsFile=key_file)
+        trusting, other = (
+            open_gcs_store({**config, "caCert": pem}),
+            open_gcs_store(config),
+        )
+        trusting.put("backups/b/x", b"x")
+        with pytest.raises(StoreAccessError, match="certificate"):
+            other.stat("backups/b/x")
+        trusting.close()
+        other.close()
+
+
+def test_a_download_that_breaks_off(opened, gcs_server):
+    """A connection that is cut in the middle is one more reason to try again."""
+    store = opened()
+    store.put("backups/b/x", b"content")
+    gcs_server.answers.append((200, None))
+
+    assert read(store, "backups/b/x") == b"content"
 
 
 def test_a_server_that_is_not_there():

@@ -136,4 +136,4 @@ def test_a_repository(store, tmp_path):
 
     assert restored.problems == []
     assert seen(tmp_path / "target") == seen(files)
-    assert checked.problems == []
+    assert (checked.errors, checked.snapshots) == ([], 1)
