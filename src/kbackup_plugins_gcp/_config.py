@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 
 import attrs
 
@@ -29,10 +30,12 @@ _KNOWN = {
     "storeEndpoint",
     "universeDomain",
     "objectRetentionMode",
+    "objectRetentionDays",
     "requestTimeout",
     "transferTimeout",
 }
 _RETENTION_MODES = {"", "Unlocked", "Locked"}
+_MOST_DAYS = 36_500  # Cloud Storage takes a hundred years
 _KMS_KEY = re.compile(r"projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+")
 _DOMAIN = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
 _API_PATH = "/storage/v1"  # Velero's SDK wants it in the address, gcsfs adds it
@@ -52,6 +55,7 @@ class GcsConfig:
         credentials_file: With it, credentials of the environment are not used.
         ca_cert: PEM; nothing else is trusted for the server then.
         retention_mode: How objects are locked; empty: they cannot be.
+        lock_for: How long the objects of a backup are locked; None: they are not.
         timeouts: Total times of the calls.
     """
 
@@ -63,6 +67,7 @@ class GcsConfig:
     credentials_file: str = attrs.field(default="", repr=False)
     ca_cert: str = attrs.field(default="", repr=False)
     retention_mode: str = ""
+    lock_for: timedelta | None = None
     timeouts: Timeouts = attrs.field(factory=Timeouts)
 
 
@@ -93,6 +98,7 @@ def read_config(config: Mapping[str, str]) -> GcsConfig:
         credentials_file=read_file_name(config, "credentialsFile", "credentials"),
         ca_cert=config.get("caCert", ""),
         retention_mode=mode,
+        lock_for=_lock_for(config.get("objectRetentionDays", ""), mode),
         timeouts=Timeouts.from_config(config),
     )
 
@@ -121,6 +127,22 @@ def _endpoint(text: str) -> str:
             f"storeEndpoint of the location has a path other than {_API_PATH}"
         )
     return url
+
+
+def _lock_for(text: str, mode: str) -> timedelta | None:
+    if not text:
+        return None
+    if not mode:
+        raise InvalidConfigError(
+            "the location has objectRetentionDays and no objectRetentionMode",
+            hint="objectRetentionMode is Unlocked or Locked",
+        )
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= _MOST_DAYS):
+        raise InvalidConfigError(
+            f"objectRetentionDays of the location is {text[:20]!r}: "
+            f"it can be 1 to {_MOST_DAYS}"
+        )
+    return timedelta(days=int(text))
 
 
 def _universe(text: str) -> str:

@@ -49,6 +49,9 @@ class GcsObjectStore(FsspecObjectStore):
     An upload that was broken off leaves nothing: Google forgets it after a week, and
     until then it is neither listed nor paid for. So there is nothing to tidy.
 
+    Attributes:
+        lock_for: How long the location wants the objects of a backup locked; None: not.
+
     Args:
         filesystem: Of gcsfs.
         settings: Of the location.
@@ -72,6 +75,7 @@ class GcsObjectStore(FsspecObjectStore):
             capabilities=capabilities,
             timeouts=settings.timeouts,
         )
+        self.lock_for = settings.lock_for
         self._settings = settings
         self._credentials = credentials
         self._connection = connection

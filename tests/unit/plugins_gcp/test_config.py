@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 
 import pytest
 
@@ -90,6 +91,15 @@ def test_a_slip_in_a_key():
         ({"bucket": "b", "universeDomain": "https://x"}, "no name of a domain"),
         ({"bucket": "b", "credentialsFile": "/not/there"}, "/not/there"),
         ({"bucket": "b", "objectRetentionMode": "GOVERNANCE"}, "Unlocked or Locked"),
+        ({"bucket": "b", "objectRetentionDays": "7"}, "no objectRetentionMode"),
+        (
+            {
+                "bucket": "b",
+                "objectRetentionMode": "Locked",
+                "objectRetentionDays": "0",
+            },
+            "can be 1 to",
+        ),
         ({"bucket": "b", "requestTimeout": "soon"}, "requestTimeout"),
         ({"bucket": "b", "caCert": "no PEM"}, "no certificate"),
     ],
@@ -154,6 +164,16 @@ def test_no_filesystem_that_asks_by_grpc():
 
     assert type(store._fs).__module__ == "gcsfs.core"
     store.close()
+
+
+def test_days_of_a_lock():
+    """A location says for how many days the objects of a backup are locked."""
+    config = {"bucket": "b", "objectRetentionMode": "Locked"}
+
+    assert open_gcs_store(config).lock_for is None
+    assert open_gcs_store({**config, "objectRetentionDays": "7"}).lock_for == timedelta(
+        days=7
+    )
 
 
 def test_capabilities():
