@@ -126,6 +126,7 @@ ERRORS_BY_CLASS: Mapping[str, type[StoreError]] = {
     "fsspec.exceptions.BlocksizeMismatchError": StoreError,
     "aiohttp.client_exceptions.ClientConnectionError": StoreUnavailableError,
     "aiohttp.client_exceptions.ClientPayloadError": StoreUnavailableError,
+    "aiohttp.client_exceptions.ClientSSLError": StoreAccessError,  # as below
     "aiohttp.client_exceptions.ClientError": StoreError,
     "aiohttp.client_exceptions.WSMessageTypeError": StoreError,
     "google.auth.exceptions.TransportError": StoreUnavailableError,
