@@ -26,6 +26,7 @@ from gcp_storage_emulator.storage import Storage
 
 _OBJECT = re.compile(r"/storage/v1/b/([^/]+)/o/([^/]+)")
 _LIST = re.compile(r"/storage/v1/b/([^/]+)/o")
+_REASONS = {412: "conditionNotMet", 416: "requestedRangeNotSatisfiable"}
 _UPLOAD = re.compile(r"/upload/storage/v1/b/([^/]+)/o")
 
 
@@ -125,7 +126,9 @@ class _Handler(RequestHandler):
             if self._server.answers:
                 self._answer(*self._server.answers.pop(0))
             elif (refused := self._refusal(asked)) is not None:
-                self._answer(refused, {"error": {"code": refused, "message": ""}})
+                said = {"reason": _REASONS[refused]}
+                error = {"code": refused, "message": "refused", "errors": [said]}
+                self._answer(refused, {"error": error})
             elif self.command == "GET" and (found := _LIST.fullmatch(parts.path)):
                 self._list(unquote(found[1]), asked.query)
             else:

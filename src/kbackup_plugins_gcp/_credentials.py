@@ -150,7 +150,7 @@ class Credentials:
         # A machine of Google's knows its account once it has a token.
         own = getattr(self._found, "service_account_email", None)
         account = self._settings.service_account or own
-        if not account or "@" not in account:
+        if self._found is None or not account or "@" not in account:
             raise UnsupportedCapabilityError(
                 key,
                 "its credentials have no account that could sign an address",

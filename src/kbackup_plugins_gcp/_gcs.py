@@ -38,7 +38,7 @@ from kbackup_plugins_gcp._uploads import (
 
 _CLOSING = 5.0  # seconds
 _FIELDS = "name,size,updated,generation"
-_NO_SUCH_RANGE = "(416)"  # of an empty object, or past its end
+_NO_SUCH_RANGE = 416  # of an empty object, or past its end
 _UNAUTHORISED = 401
 _LONGEST = timedelta(days=7)  # of a V4 signature
 
@@ -168,7 +168,7 @@ class GcsObjectStore(FsspecObjectStore):
             try:
                 answer = self._media(key, start, start + most, seconds)
             except StoreError as exc:
-                if not exc.reason.endswith(_NO_SUCH_RANGE):
+                if _status(exc) != _NO_SUCH_RANGE:
                     raise
             else:
                 size = answer.headers.get("content-range", "").rpartition("/")[2]
@@ -264,10 +264,7 @@ class GcsObjectStore(FsspecObjectStore):
         try:
             return self._await(key, deadline(), ask)
         except StoreAccessError as exc:
-            refused = exc.__cause__
-            if not isinstance(refused, AnswerError) or refused.status != _UNAUTHORISED:
-                raise
-            if not self._credentials.refused():
+            if _status(exc) != _UNAUTHORISED or not self._credentials.refused():
                 raise
         self._credentials.prepare(key, deadline())
         return self._await(key, deadline(), ask)
@@ -277,6 +274,12 @@ class GcsObjectStore(FsspecObjectStore):
         """Return a function that tells how many of *seconds* are left."""
         end = time.monotonic() + seconds
         return lambda: max(end - time.monotonic(), 0.001)
+
+
+def _status(exc: StoreError) -> int | None:
+    """Return the HTTP status of the answer that an error is about, if there was one."""
+    answer = exc.__cause__
+    return answer.status if isinstance(answer, AnswerError) else None
 
 
 def _info(entry: Mapping[str, Any]) -> ObjectInfo:

@@ -132,10 +132,11 @@ class Connection:
         url = path if "://" in path else f"{self.endpoint}{path}"
         asked = {"Accept-Encoding": "identity", **(headers or {})}
         self._credentials.apply(asked)
+        # As it is: a key's %2F would be read again, as a slash.
+        address = URL(url, encoded=True)
         async with session.request(
             method,
-            # As it is: a key's %2F would be read again, as a slash.
-            URL(url, encoded=True).update_query(params or {}),
+            address.update_query(params) if params else address,
             headers=asked,
             data=io.BytesIO(data) if data else None,  # sent bit by bit, unlike bytes
             allow_redirects=False,  # a token goes nowhere else
