@@ -180,6 +180,8 @@ class _Handler(RequestHandler):
     def _answer(self, status, body):
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.send_response(status)
+        if 300 <= status < 308:
+            self.send_header("Location", f"{self._server.url}/elsewhere")
         if body is None:  # less than is announced
             self.send_header("Content-Length", "100")
             self.end_headers()

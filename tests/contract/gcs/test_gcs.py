@@ -576,6 +576,8 @@ def test_a_redirect_is_not_followed(opened, key_file, gcs_server):
     with pytest.raises(StoreError, match="307"):
         store.stat("backups/b/x")
 
+    assert len(gcs_server.requests) == 1
+
 
 def test_a_server_that_hangs(gcs_server):
     """A server that takes the request and says nothing is given up in time."""
