@@ -358,6 +358,26 @@ def test_a_token_for_many_requests(opened, key_file, gcs_server):
     assert tokens == {f"Bearer token-{before + 1}"}
 
 
+def test_workload_identity_federation(opened, gcs_server, tmp_path):
+    """The token of another identity provider is exchanged for one of Google's."""
+    subject, path = tmp_path / "subject", tmp_path / "federation.json"
+    subject.write_text("their-token")
+    info = {
+        "type": "external_account",
+        "audience": "//iam.googleapis.com/projects/1/locations/global/x",
+        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+        "token_url": f"{gcs_server.url}/token",
+        "credential_source": {"file": str(subject)},
+    }
+    path.write_text(json.dumps(info))
+    store = opened(credentialsFile=str(path))
+
+    store.put("backups/b/x", b"x")
+
+    token = gcs_server.requests[0].headers["authorization"]
+    assert token == f"Bearer token-{gcs_server.tokens}"
+
+
 def test_a_refused_token_is_renewed_once(opened, key_file, gcs_server):
     """A token that expired before its time is replaced, and the request sent again."""
     store = opened(credentialsFile=key_file)
