@@ -29,7 +29,6 @@ from kbackup.stores import (
 )
 from kbackup_plugins_gcp import open_gcs_store
 
-ACCOUNT = "backup@project.iam.gserviceaccount.com"
 KMS_KEY = "projects/p/locations/l/keyRings/r/cryptoKeys/k"
 
 
