@@ -113,7 +113,8 @@ COMMAND_LINE_SETTINGS = """## Environment variables of the command line
 | `XDG_CONFIG_HOME` | where `kbackup/config.toml` is looked for; default `~/.config` |
 | `KUBECONFIG` | as for kubectl; `Cluster.connect` reads it, too |
 
-Providers read those of their SDKs, such as `AWS_PROFILE`.
+Providers read those of their SDKs, such as `AWS_PROFILE` or
+`GOOGLE_APPLICATION_CREDENTIALS`.
 
 ## The file of settings
 

@@ -1,4 +1,4 @@
-"""An S3 server on a loopback port, for as long as the tests run."""
+"""An S3 server and one of Cloud Storage on loopback ports, while the tests run."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import uuid
 import pytest
 from botocore.session import Session
 
+from gcs_emulator import running_gcs
 from moto_s3 import running_s3
 
 
@@ -51,3 +52,27 @@ def bucket_maker(s3_client):
 def s3_bucket(bucket_maker):
     """Make an empty bucket of its own for each test."""
     return bucket_maker()
+
+
+@pytest.fixture(scope="session")
+def gcs_emulator():
+    """Run the emulator of Cloud Storage for all tests of a process."""
+    with running_gcs() as server:
+        yield server
+
+
+@pytest.fixture
+def gcs_server(gcs_emulator):
+    """The emulator, with nothing left of what another test asked or told it."""
+    gcs_emulator.requests.clear()
+    gcs_emulator.answers.clear()
+    gcs_emulator.page = 1000
+    return gcs_emulator
+
+
+@pytest.fixture
+def gcs_bucket(gcs_server):
+    """Make an empty bucket of its own for each test."""
+    name = f"bucket-{uuid.uuid4()}"
+    gcs_server.storage.create_bucket(name, {"name": name})
+    return name

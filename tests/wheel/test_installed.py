@@ -52,9 +52,13 @@ def test_plugins_say_what_they_lack(run):
     """A plugin whose extra is not installed is listed, with what installs it."""
     lines = run("kbackup", "plugin", "get").splitlines()
 
-    (s3,) = [line for line in lines if line.startswith("velero.io/aws ")]
-    assert s3.endswith("unavailable: needs s3fs: pip install 'kbackup[aws]'")
-    assert [line for line in lines if " unavailable" in line] == [s3]
+    lacking = [line for line in lines if " unavailable" in line]
+    for name, needs in {"aws": "s3fs", "gcp": "gcsfs"}.items():
+        (line,) = [each for each in lacking if each.startswith(f"velero.io/{name} ")]
+        told = f"unavailable: needs {needs}: pip install 'kbackup[{name}]'"
+        assert line.endswith(told)
+        lacking.remove(line)
+    assert lacking == []
     assert {"velero.io/pod", "kbackup.io/local"} <= {line.split()[0] for line in lines}
 
 

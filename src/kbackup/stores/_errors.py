@@ -102,6 +102,8 @@ ERRORS_BY_CODE: Mapping[str, type[StoreError]] = {
     "Throttling": StoreUnavailableError,
     "ThrottlingException": StoreUnavailableError,
     "TooManyRequests": StoreUnavailableError,
+    "408": StoreUnavailableError,
+    "410": StoreUnavailableError,  # an upload that the server gave up
     "429": StoreUnavailableError,
     "500": StoreUnavailableError,
     "502": StoreUnavailableError,
@@ -124,8 +126,11 @@ ERRORS_BY_CLASS: Mapping[str, type[StoreError]] = {
     "fsspec.exceptions.BlocksizeMismatchError": StoreError,
     "aiohttp.client_exceptions.ClientConnectionError": StoreUnavailableError,
     "aiohttp.client_exceptions.ClientPayloadError": StoreUnavailableError,
+    "aiohttp.client_exceptions.ClientSSLError": StoreAccessError,  # as below
     "aiohttp.client_exceptions.ClientError": StoreError,
     "aiohttp.client_exceptions.WSMessageTypeError": StoreError,
+    "google.auth.exceptions.TransportError": StoreUnavailableError,
+    "google.auth.exceptions.GoogleAuthError": StoreAccessError,
     "botocore.exceptions.HTTPClientError": StoreUnavailableError,
     "botocore.exceptions.ConnectionError": StoreUnavailableError,
     "botocore.exceptions.IncompleteReadError": StoreUnavailableError,

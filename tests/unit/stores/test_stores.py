@@ -350,7 +350,9 @@ def test_the_door_is_light():
     """Entering the room loads neither fsspec nor an SDK."""
     program = (
         "import sys, kbackup.stores, kbackup_plugins_local, kbackup_plugins_aws;"
-        "print({'fsspec', 's3fs', 'botocore', 'aiohttp'} & set(sys.modules))"
+        "import kbackup_plugins_gcp;"
+        "heavy = {'fsspec', 's3fs', 'botocore', 'aiohttp', 'gcsfs', 'google', 'ssl'};"
+        "print(heavy & set(sys.modules))"
     )
 
     done = subprocess.run(
