@@ -5,15 +5,20 @@ Source: velero-plugin-for-aws, "backupstoragelocation.md".
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from pathlib import Path
-from urllib.parse import parse_qsl, unquote, urlsplit
+from collections.abc import Mapping
 
 import attrs
 
 from kbackup.errors import InvalidConfigError
-from kbackup.models import BackupStorageLocationSpec, ObjectStorage
-from kbackup.stores import Timeouts
+from kbackup.models import BackupStorageLocationSpec
+from kbackup.stores import (
+    Timeouts,
+    check_known,
+    read_boolean,
+    read_file_name,
+    read_url,
+    spec_from_address,
+)
 
 PROVIDER = "velero.io/aws"
 
@@ -30,7 +35,6 @@ _READ = {
     "requestTimeout",
     "transferTimeout",
 }
-_INJECTED = {"bucket", "prefix", "caCert"}
 # Of Velero's plugin, and without effect here: where signed addresses point to, how
 # requests are signed (always version 4), whether ~/.aws/config is read (always), which
 # checksum goes along with an upload (what we wrote is checked by SHA-256 when read).
@@ -40,7 +44,7 @@ _WITHOUT_EFFECT = {
     "enableSharedConfig",
     "checksumAlgorithm",
 }
-_KNOWN = sorted(_READ | _WITHOUT_EFFECT)
+_KNOWN = _READ | _WITHOUT_EFFECT
 _LOCK_MODES = {"", "GOVERNANCE", "COMPLIANCE"}
 _SSE_BY_KEY = "aws:kms"
 
@@ -84,14 +88,7 @@ def read_config(config: Mapping[str, str]) -> S3Config:
         InvalidConfigError: A key is unknown, a value has no meaning, the bucket is
             missing, or the credentials file is not there.
     """
-    # A key of Velero's plugin that we cannot honour, such as customerKeyEncryptionFile,
-    # must not be passed over: data would be stored otherwise than was asked.
-    unknown = sorted(config.keys() - _INJECTED - set(_KNOWN))
-    if unknown:
-        raise InvalidConfigError(
-            f"{PROVIDER} does not know the config of the location: {', '.join(unknown)}",
-            hint=f"{_meant(unknown)}known are: {', '.join(_KNOWN)}",
-        )
+    check_known(config, _KNOWN, PROVIDER)
     if not config.get("bucket"):
         raise InvalidConfigError("a location in S3 needs a bucket")
     key = config.get("kmsKeyId", "")
@@ -104,12 +101,12 @@ def read_config(config: Mapping[str, str]) -> S3Config:
     return S3Config(
         bucket=config["bucket"],
         region=config.get("region", ""),
-        url=_url(config.get("s3Url", "")),
-        path_style=_boolean(config, "s3ForcePathStyle"),
+        url=read_url(config, "s3Url"),
+        path_style=read_boolean(config, "s3ForcePathStyle"),
         profile=config.get("profile", ""),
-        credentials_file=_file(config.get("credentialsFile", "")),
+        credentials_file=read_file_name(config, "credentialsFile", "credentials"),
         ca_cert=config.get("caCert", ""),
-        verify_tls=not _boolean(config, "insecureSkipTLSVerify"),
+        verify_tls=not read_boolean(config, "insecureSkipTLSVerify"),
         encryption=config.get("serverSideEncryption", _SSE_BY_KEY if key else ""),
         kms_key=key,
         lock_mode=lock_mode,
@@ -123,67 +120,9 @@ def s3_spec(url: str) -> BackupStorageLocationSpec:
     Raises:
         InvalidConfigError: It holds a user or a password, or a key that is unknown.
     """
-    parts = urlsplit(url)
-    if "@" in parts.netloc:  # not repeated: it may be a password
-        raise InvalidConfigError(
-            "the address of the location has a user in it",
-            hint="credentials belong into ~/.aws/credentials, the environment or "
-            "credentialsFile",
-        )
-    pairs = parse_qsl(parts.query, keep_blank_values=True)
-    config = dict(pairs)
-    unknown = sorted(config.keys() - set(_KNOWN))
-    if unknown or len(config) != len(pairs) or parts.fragment:
-        raise InvalidConfigError(
-            "the address of the location has keys that are unknown or twice there, "
-            f"or a '#'; known are: {', '.join(_KNOWN)}",
-            hint=_meant(unknown).removesuffix("; "),
-        )
-    return BackupStorageLocationSpec(
-        provider=PROVIDER,
-        config=config,
-        object_storage=ObjectStorage(
-            bucket=unquote(parts.netloc), prefix=unquote(parts.path).strip("/")
-        ),
+    return spec_from_address(
+        url,
+        _KNOWN,
+        PROVIDER,
+        credentials="~/.aws/credentials, the environment or credentialsFile",
     )
-
-
-def _meant(unknown: Iterable[str]) -> str:
-    """Return which keys may be meant, mostly in another case, as text before more."""
-    from difflib import get_close_matches  # noqa: PLC0415 - for slips of the pen only
-
-    by_lower = {key.lower(): key for key in _KNOWN}
-    near = (get_close_matches(key.lower(), by_lower, n=1) for key in unknown)
-    names = ", ".join(dict.fromkeys(by_lower[found] for each in near for found in each))
-    return f"{names} may be meant; " if names else ""
-
-
-def _url(text: str) -> str:
-    if not text:
-        return ""
-    parts = urlsplit(text)
-    if (
-        parts.scheme not in {"http", "https"}
-        or not parts.hostname
-        or "@" in parts.netloc
-    ):
-        raise InvalidConfigError(
-            "s3Url of the location is no address http://host or https://host"
-        )
-    return text.rstrip("/")
-
-
-def _boolean(config: Mapping[str, str], key: str) -> bool:
-    """Read what Go's ParseBool reads, in the spellings that people use."""
-    text = config.get(key, "").lower()
-    if text in {"", "false", "f", "0"}:
-        return False
-    if text in {"true", "t", "1"}:
-        return True
-    raise InvalidConfigError(f"{key} of the location is {text!r}, not true or false")
-
-
-def _file(path: str) -> str:
-    if path and not Path(path).is_file():
-        raise InvalidConfigError(f"the credentials file {path} is not there")
-    return path

@@ -5,6 +5,13 @@ plugin that offers stores in memory.
 """
 
 from kbackup.stores import _layout as layout
+from kbackup.stores._config import (
+    check_known,
+    read_boolean,
+    read_file_name,
+    read_url,
+    spec_from_address,
+)
 from kbackup.stores._errors import translate_store_errors
 from kbackup.stores._fsspec import FsspecObjectStore, open_filesystem
 from kbackup.stores._keys import key_fault, validate_key
@@ -58,6 +65,7 @@ __all__ = [
     "Timeouts",
     "UnfinishedWrite",
     "bounded",
+    "check_known",
     "check_layout",
     "common_prefixes",
     "copies_of",
@@ -70,7 +78,11 @@ __all__ = [
     "open_filesystem",
     "open_object_store",
     "problems_of",
+    "read_boolean",
+    "read_file_name",
     "read_location_record",
+    "read_url",
+    "spec_from_address",
     "state_of",
     "translate_store_errors",
     "unfinished_writes",
