@@ -41,9 +41,10 @@ class Azurite:
             **more,
         }
 
-    def client(self):
+    def client(self, **options):
         """Return the SDK's own client, to look at what is there."""
-        return BlobServiceClient(f"{self.url}/{ACCOUNT}", credential=KEY, retry_total=0)
+        url = f"{self.url}/{ACCOUNT}"
+        return BlobServiceClient(url, credential=KEY, retry_total=0, **options)
 
 
 def azurite_program(home):
