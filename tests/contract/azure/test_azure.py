@@ -132,6 +132,7 @@ def test_a_failed_block_ends_the_upload(store, large, monkeypatch):
     real, begun = BlobClient.stage_block, []
 
     async def stage(self, name, data, **options):
+        """Break the second block off."""
         begun.append(name)
         if len(begun) == 2:
             raise ConnectionResetError
@@ -152,6 +153,7 @@ def test_a_cancelled_upload_is_no_success(store, large, monkeypatch):
     from azure.storage.blob.aio import BlobClient  # noqa: PLC0415
 
     async def cancelled(self, *args, **options):
+        """Cancel the task."""
         raise asyncio.CancelledError
 
     monkeypatch.setattr(BlobClient, "commit_block_list", cancelled)

@@ -171,6 +171,7 @@ def test_the_sdk_takes_what_it_is_given(tmp_path):
     pem = (tmp_path / "key.pem").read_text() + (tmp_path / "cert.pem").read_text()
 
     async def make():
+        """Make each and close it."""
         for more in (
             {"AZURE_CLIENT_SECRET": "s", "AZURE_ADDITIONALLY_ALLOWED_TENANTS": "*"},
             {"AZURE_CLIENT_CERTIFICATE": pem},
@@ -221,6 +222,7 @@ def ask_for_key(monkeypatch):
         sent = []
 
         async def send(self, request, **options):
+            """Write the request down and answer it."""
             sent.append(request)
             return answer
 
@@ -231,6 +233,7 @@ def ask_for_key(monkeypatch):
         monkeypatch.setattr(account, "_make_identity", lambda: identity)
 
         async def run():
+            """Ask for the key."""
             try:
                 return await account.account_key()
             finally:
