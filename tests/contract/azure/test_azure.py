@@ -6,6 +6,7 @@ import asyncio
 import gc
 import io
 import os
+import socket
 import threading
 import urllib.request
 import weakref
@@ -417,7 +418,7 @@ def test_a_fork_is_told(store, monkeypatch):
     """In a child of a fork, which has no thread of the loop, a store does not hang."""
     monkeypatch.setattr("os.getpid", lambda: -1)
 
-    with pytest.raises(StoreError, match="before a fork"):
+    with pytest.raises(StoreError, match="fork"):
         store.stat("backups/b/x")
 
 
@@ -443,3 +444,53 @@ def test_a_named_key_that_is_not_there(azurite, container, monkeypatch):
 
     with pytest.raises(InvalidConfigError, match="names AZURITE_ACCOUNT_KEY"):
         open_blob_store(azurite.config(container))
+
+
+def test_a_server_that_hangs(azure_key):
+    """A server that takes the connection and says nothing costs the time that is set."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        store = open_blob_store(
+            {
+                "bucket": "container",
+                "storageAccount": "account",
+                "storageAccountURI": f"http://127.0.0.1:{port}/account",
+                "storageAccountKeyEnvVar": "AZURITE_ACCOUNT_KEY",
+                "requestTimeout": "300ms",
+            }
+        )
+
+        with pytest.raises(StoreUnavailableError, match=r"no answer within 0\.\d+ s"):
+            store.stat("backups/b/x")
+
+        store.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "error"),
+    [
+        ("DirectoryIsNotEmpty", 409, None),
+        ("BlobNotFound", 404, None),
+        ("BlobImmutableDueToPolicy", 409, StoreAccessError),
+        ("AuthorizationPermissionMismatch", 403, StoreAccessError),
+    ],
+)
+def test_deletes_that_azure_refuses(store, monkeypatch, code, status, error):
+    """What is no object is gone already; what is locked or forbidden is told."""
+    from azure.core.exceptions import HttpResponseError  # noqa: PLC0415
+    from azure.storage.blob.aio import BlobClient  # noqa: PLC0415
+
+    async def refuse(self, **options):
+        """Answer as Azure does where Azurite cannot."""
+        exc = HttpResponseError(f"about {code}")
+        exc.error_code, exc.status_code = code, status
+        raise exc
+
+    monkeypatch.setattr(BlobClient, "delete_blob", refuse)
+
+    if error is None:
+        store.delete("backups/b")
+        return
+    with pytest.raises(error) as caught:
+        store.delete("backups/b")
+    assert ("to delete it: " in str(caught.value)) == (status == 403)
