@@ -68,6 +68,7 @@ class BlobObjectStore(FsspecObjectStore):
         )
         self._account = account
         self._settings = settings
+        self.lock_for = settings.lock_for  # for whoever writes a backup
 
     def delete(self, key: str) -> None:
         """Remove an object; see `ObjectStore.delete`."""

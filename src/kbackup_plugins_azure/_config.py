@@ -11,6 +11,7 @@ import binascii
 import os
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 import attrs
@@ -41,9 +42,11 @@ _KNOWN = {
     "activeDirectoryAuthorityURI",
     "credentialsFile",
     "immutabilityMode",
+    "immutabilityDays",
     "requestTimeout",
     "transferTimeout",
 }
+_MOST_DAYS = 146_000  # 400 years, says Azure
 _MODES = {"": "", "unlocked": "Unlocked", "locked": "Locked"}
 _BLOCK = 8 << 20  # Velero's 1 MiB is slow, and ends at 48 GiB
 _MAX_BLOCK = 100 << 20  # the bound of Velero's plugin, which takes larger ones for it
@@ -109,6 +112,7 @@ class AzureConfig:
         ca_cert: PEM, trusted beside the system's, as in Velero's plugin.
         block_size: Bytes of one part of an upload.
         immutability_mode: How objects are locked; empty: they cannot be.
+        lock_for: How long the objects of a backup are locked; None: they are not.
         timeouts: Total times of the calls.
     """
 
@@ -124,6 +128,7 @@ class AzureConfig:
     ca_cert: str = attrs.field(default="", repr=False)
     block_size: int = _BLOCK
     immutability_mode: str = ""
+    lock_for: timedelta | None = None
     timeouts: Timeouts = attrs.field(factory=Timeouts)
 
 
@@ -141,6 +146,7 @@ def read_config(config: Mapping[str, str]) -> AzureConfig:
     identity = read_credentials(file) if file else {}
     cloud = _cloud(config, identity)
     key = _account_key(config, identity)
+    mode = _mode(config)
     return AzureConfig(
         container=container,
         account=account,
@@ -153,7 +159,8 @@ def read_config(config: Mapping[str, str]) -> AzureConfig:
         has_file=bool(file),
         ca_cert=config.get("caCert", ""),
         block_size=_block_size(config),
-        immutability_mode=_mode(config),
+        immutability_mode=mode,
+        lock_for=_lock_for(config.get("immutabilityDays", ""), mode),
         timeouts=Timeouts.from_config(config),
     )
 
@@ -307,3 +314,20 @@ def _mode(config: Mapping[str, str]) -> str:
             "it can be unlocked or locked"
         )
     return _MODES[text.lower()]
+
+
+def _lock_for(text: str, mode: str) -> timedelta | None:
+    """Return how long the objects of a backup are locked; None: they are not."""
+    if not text:
+        return None
+    if not mode:
+        raise InvalidConfigError(
+            "the location has immutabilityDays and no immutabilityMode",
+            hint="a lock is unlocked (who has the right may shorten it) or locked",
+        )
+    if not re.fullmatch(r"[0-9]{1,6}", text) or not 0 < int(text) <= _MOST_DAYS:
+        raise InvalidConfigError(
+            f"immutabilityDays of the location is {text[:20]!r}: "
+            f"it can be 1 to {_MOST_DAYS}"
+        )
+    return timedelta(days=int(text))

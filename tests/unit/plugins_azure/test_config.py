@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 
 import pytest
 
@@ -180,6 +181,9 @@ def test_a_slip_in_a_key(slip, meant):
         ({"blockSizeInBytes": "0"}, "blockSizeInBytes"),
         ({"blockSizeInBytes": "8Mi"}, "blockSizeInBytes"),
         ({"immutabilityMode": "COMPLIANCE"}, "unlocked or locked"),
+        ({"immutabilityDays": "30"}, "no immutabilityMode"),
+        ({"immutabilityDays": "0", "immutabilityMode": "locked"}, "1 to 146000"),
+        ({"immutabilityDays": "soon", "immutabilityMode": "locked"}, "1 to 146000"),
         ({"credentialsFile": "/not/there"}, "/not/there"),
         ({"requestTimeout": "soon"}, "requestTimeout"),
         ({"caCert": "no certificate"}, "caCert"),
@@ -271,8 +275,10 @@ def test_opening_touches_neither_network_nor_environment():
 def test_capabilities():
     """Creates are always atomic; objects are locked where a mode says how."""
     plain = open_blob_store(BASE)
-    locking = open_blob_store(BASE | {"immutabilityMode": "Unlocked"})
+    days = {"immutabilityMode": "Unlocked", "immutabilityDays": "30"}
+    locking = open_blob_store(BASE | days)
 
     wanted = {Capability.ATOMIC_CREATE, Capability.RANGE, Capability.SIGNED_URL}
     assert plain.capabilities == wanted
     assert locking.capabilities == {*wanted, Capability.RETENTION}
+    assert (plain.lock_for, locking.lock_for) == (None, timedelta(days=30))
