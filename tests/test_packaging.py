@@ -37,7 +37,13 @@ def test_wheel_holds_every_source_file(wheel):
 
 @pytest.mark.parametrize(
     "package",
-    ["kbackup", "kbackup_plugins_aws", "kbackup_plugins_gcp", "kbackup_plugins_local"],
+    [
+        "kbackup",
+        "kbackup_plugins_aws",
+        "kbackup_plugins_azure",
+        "kbackup_plugins_gcp",
+        "kbackup_plugins_local",
+    ],
 )
 def test_packages_are_typed(wheel, package):
     """Type checkers find the marker of each package."""
@@ -50,7 +56,7 @@ def test_entry_points(wheel):
     text = wheel.read(name).decode()
 
     assert "kbackup = kbackup.cli:main" in text
-    for plugin in ("builtin", "stores", "local", "aws", "gcp"):
+    for plugin in ("builtin", "stores", "local", "aws", "azure", "gcp"):
         assert f"\n{plugin} = " in text
 
 

@@ -1,12 +1,14 @@
-"""An S3 server and one of Cloud Storage on loopback ports, while the tests run."""
+"""Servers on loopback ports, for as long as the tests run."""
 
 from __future__ import annotations
 
+import os
 import uuid
 
 import pytest
 from botocore.session import Session
 
+from azurite import KEY, KEY_VARIABLE, azurite_program, running_azurite
 from gcs_emulator import running_gcs
 from moto_s3 import running_s3
 
@@ -52,6 +54,40 @@ def bucket_maker(s3_client):
 def s3_bucket(bucket_maker):
     """Make an empty bucket of its own for each test."""
     return bucket_maker()
+
+
+@pytest.fixture(scope="session")
+def azurite(real_home, tmp_path_factory):
+    """Run Azurite for all tests of a process."""
+    program = azurite_program(real_home)
+    if program is None:
+        reason = "azurite-blob is not installed"
+        if os.environ.get("KBACKUP_REQUIRE_REAL"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with running_azurite(program, tmp_path_factory.mktemp("azurite")) as server:
+        yield server
+
+
+@pytest.fixture
+def azure_key(monkeypatch):
+    """Give the environment the key that Azurite takes."""
+    monkeypatch.setenv(KEY_VARIABLE, KEY)
+
+
+@pytest.fixture
+def blob_service(azurite, azure_key):
+    """Speak to Azurite by the SDK alone, to look at what is there."""
+    with azurite.client() as service:
+        yield service
+
+
+@pytest.fixture
+def container(blob_service):
+    """Make an empty container of its own for each test."""
+    name = f"container-{uuid.uuid4()}"
+    blob_service.create_container(name)
+    return name
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,7 @@ from kbackup.stores import (
 )
 from kbackup.testing import FailingStore, MemoryStore, ObjectStoreContract
 from kbackup_plugins_aws import open_s3_store
+from kbackup_plugins_azure import open_blob_store
 from kbackup_plugins_gcp import open_gcs_store
 from kbackup_plugins_local import open_local_store
 
@@ -106,6 +107,29 @@ class TestS3(ObjectStoreContract):
     def other_store(self, store, config):
         """Another opening of the same store."""
         other = open_s3_store(config)
+        yield other
+        other.close()
+
+
+class TestAzure(ObjectStoreContract):
+    """The store in a container of Azure keeps every promise."""
+
+    @pytest.fixture
+    def config(self, azurite, container):
+        """What the store is opened with."""
+        return azurite.config(container)
+
+    @pytest.fixture
+    def store(self, config):
+        """An empty store."""
+        store = open_blob_store(config)
+        yield store
+        store.close()
+
+    @pytest.fixture
+    def other_store(self, store, config):
+        """Another opening of the same store."""
+        other = open_blob_store(config)
         yield other
         other.close()
 

@@ -10,6 +10,7 @@ import sys
 PACKAGES = (
     "kbackup",
     "kbackup_plugins_aws",
+    "kbackup_plugins_azure",
     "kbackup_plugins_gcp",
     "kbackup_plugins_local",
 )

@@ -111,6 +111,46 @@ ERRORS_BY_CODE: Mapping[str, type[StoreError]] = {
     "504": StoreUnavailableError,
 }
 
+# Azure's names; HTTP statuses are as above. A 409 says of itself only that it is one.
+# Source: Azure Storage REST API, "Common REST API error codes", "Blob service error
+# codes".
+ERRORS_BY_AZURE_CODE: Mapping[str, type[StoreError]] = {
+    "BlobNotFound": ObjectNotFoundError,
+    "ContainerNotFound": _NoBucketError,
+    "ContainerBeingDeleted": StoreUnavailableError,
+    "BlobAlreadyExists": ObjectExistsError,
+    "ConditionNotMet": ObjectExistsError,
+    "TargetConditionNotMet": ObjectExistsError,
+    "InvalidBlockList": StoreUnavailableError,  # another upload of the key was faster
+    "BlobArchived": StoreAccessError,
+    "BlobImmutableDueToPolicy": StoreAccessError,
+    "BlobImmutableDueToLegalHold": StoreAccessError,
+    "LeaseIdMissing": StoreAccessError,
+    "ContainerDisabled": StoreAccessError,
+    "InvalidAuthenticationInfo": StoreAccessError,
+    "NoAuthenticationInformation": StoreAccessError,
+    "PublicAccessNotPermitted": StoreAccessError,
+    "RequestBodyTooLarge": StoreFullError,
+    "ServerBusy": StoreUnavailableError,
+    "OperationTimedOut": StoreUnavailableError,
+    "409": StoreError,
+}
+_ROLE = "the role Storage Blob Data Contributor on the container is what it takes"
+HINTS_BY_AZURE_CODE: Mapping[str, str] = {
+    "ContainerNotFound": "make the container, or mend the bucket or the storageAccount "
+    "of the location",
+    "AuthorizationPermissionMismatch": _ROLE,
+    "AuthorizationFailure": f"{_ROLE}, and a network that the account's firewall lets in",
+    "AuthenticationFailed": "the key of the account may have been replaced, the token "
+    "be over, or this machine's clock be wrong",
+    "KeyBasedAuthenticationNotPermitted": "the account takes no keys: useAAD=true lets "
+    "an identity ask",
+    "InvalidBlobOrBlock": "another program left blocks of an unfinished upload there; "
+    "Azure removes them after a week",
+}
+_AZURE_REFUSAL = "azure.core.exceptions.ClientAuthenticationError"
+_CERTIFICATE_REFUSED = "aiohttp.client_exceptions.ClientSSLError"
+
 # Classes by full name, looked up along the method resolution order.
 ERRORS_BY_CLASS: Mapping[str, type[StoreError]] = {
     "builtins.FileNotFoundError": ObjectNotFoundError,
@@ -129,6 +169,11 @@ ERRORS_BY_CLASS: Mapping[str, type[StoreError]] = {
     "aiohttp.client_exceptions.ClientSSLError": StoreAccessError,  # as below
     "aiohttp.client_exceptions.ClientError": StoreError,
     "aiohttp.client_exceptions.WSMessageTypeError": StoreError,
+    "azure.core.exceptions.ClientAuthenticationError": StoreAccessError,
+    "azure.core.exceptions.ServiceRequestError": StoreUnavailableError,
+    "azure.core.exceptions.ServiceResponseError": StoreUnavailableError,
+    "azure.core.exceptions.IncompleteReadError": StoreUnavailableError,
+    "azure.core.exceptions.AzureError": StoreError,
     "google.auth.exceptions.TransportError": StoreUnavailableError,
     "google.auth.exceptions.GoogleAuthError": StoreAccessError,
     "botocore.exceptions.HTTPClientError": StoreUnavailableError,
@@ -172,6 +217,8 @@ def translate_store_errors(key: str) -> Iterator[None]:
 def translated(key: str, exc: BaseException) -> StoreError:
     """Return our error for a foreign one; what is not known is a plain `StoreError`."""
     reason = _reason(exc)
+    if type(exc).__module__.startswith("azure."):
+        return _translated_azure(key, exc)
     if (response := _response(exc)) is not None:
         code, status, bucket = response
         known = ERRORS_BY_CODE.get(code) or ERRORS_BY_CODE.get(status)
@@ -181,11 +228,35 @@ def translated(key: str, exc: BaseException) -> StoreError:
         return (known or StoreError)(key, f"{reason} ({code or status})")
     if isinstance(exc, OSError) and exc.errno and exc.errno in ERRORS_BY_ERRNO:
         return ERRORS_BY_ERRNO[exc.errno](key, reason)
-    for ancestor in type(exc).__mro__:
-        name = f"{ancestor.__module__}.{ancestor.__qualname__}"
-        if known := ERRORS_BY_CLASS.get(name):
-            return known(key, reason)
-    return StoreError(key, reason)
+    return _by_class(exc)(key, reason)
+
+
+def _translated_azure(key: str, exc: BaseException) -> StoreError:
+    """Return our error for one of Azure's SDK, whose text goes on for lines."""
+    text = str(getattr(exc, "message", None) or exc)
+    reason = " ".join(text.partition("\n")[0].split())[:_MAX_REASON]
+    reason = reason or type(exc).__name__
+    given = getattr(exc, "error_code", None) or ""  # text, or a member of an enum
+    code = str(getattr(given, "value", given))
+    status = str(getattr(exc, "status_code", None) or "")
+    inner = getattr(exc, "inner_exception", None)
+    if _CERTIFICATE_REFUSED in _class_names(inner):  # that does not heal
+        return StoreAccessError(key, reason)
+    known = ERRORS_BY_AZURE_CODE.get(code)
+    if known is None and _AZURE_REFUSAL not in _class_names(exc):
+        known = ERRORS_BY_AZURE_CODE.get(status) or ERRORS_BY_CODE.get(status)
+    told = f"{reason} ({code or status})" if code or status else reason
+    hint = HINTS_BY_AZURE_CODE.get(code, "")
+    return (known or _by_class(exc))(key, told, hint=hint)
+
+
+def _by_class(exc: BaseException) -> type[StoreError]:
+    names = (ERRORS_BY_CLASS.get(name) for name in _class_names(exc))
+    return next((known for known in names if known), StoreError)
+
+
+def _class_names(exc: object) -> list[str]:
+    return [f"{each.__module__}.{each.__qualname__}" for each in type(exc).__mro__]
 
 
 def _response(exc: BaseException) -> tuple[str, str, str] | None:

@@ -1,12 +1,15 @@
-"""Every error of the system, of fsspec and of the S3 SDK becomes one of ours."""
+"""Every error of the system, of fsspec and of the SDKs becomes one of ours."""
 
 from __future__ import annotations
 
 import errno
 import inspect
 import os
+import ssl
 
 import aiohttp.client_exceptions
+import azure.core.exceptions
+import azure.storage.blob
 import botocore.exceptions
 import fsspec.exceptions
 import pytest
@@ -185,3 +188,85 @@ def test_a_page_of_html_is_cut():
 
     assert len(error.reason) <= 300
     assert "\n" not in error.reason
+
+
+def azure_error(code, status, kind=azure.core.exceptions.HttpResponseError):
+    """An answer of Azure's blobs, as their SDK raises it."""
+    exc = kind(f"about {code}\nRequestId:1\nTime:now\nErrorCode:{code}")
+    exc.status_code, exc.error_code = status, code
+    return exc
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "expected"),
+    [
+        ("BlobNotFound", 404, ObjectNotFoundError),
+        ("ContainerNotFound", 404, StoreAccessError),
+        ("ContainerBeingDeleted", 409, StoreUnavailableError),
+        ("BlobAlreadyExists", 409, ObjectExistsError),
+        ("ConditionNotMet", 412, ObjectExistsError),
+        ("BlobImmutableDueToPolicy", 409, StoreAccessError),
+        ("InvalidBlockList", 400, StoreUnavailableError),
+        ("AuthenticationFailed", 403, StoreAccessError),
+        ("AuthorizationPermissionMismatch", 403, StoreAccessError),
+        ("InvalidAuthenticationInfo", 401, StoreAccessError),
+        ("ServerBusy", 503, StoreUnavailableError),
+        ("SomethingNew", 429, StoreUnavailableError),
+        ("SomethingNew", 500, StoreUnavailableError),
+        ("SomethingNew", 409, StoreError),
+        ("InvalidRange", 416, StoreError),
+        (None, 404, ObjectNotFoundError),
+    ],
+)
+def test_answers_of_azure(code, status, expected):
+    """An answer of Azure is told by its code, else by its status; in one line."""
+    error = translated("k", azure_error(code, status))
+
+    assert isinstance(error, expected)
+    assert error.retryable == (expected is StoreUnavailableError)
+    assert error.reason == f"about {code} ({code or status})"
+
+
+def test_a_missing_container_is_no_refusal():
+    """A container that is not there is told as that, with what helps."""
+    error = translated("", azure_error("ContainerNotFound", 404))
+
+    assert str(error).startswith("store: there is no such bucket: about")
+    assert "storageAccount" in error.hint
+
+
+def test_codes_of_azure_may_be_members_of_an_enum():
+    """The SDK gives its codes as members of an enum, whose values count."""
+    code = azure.storage.blob.StorageErrorCode.BLOB_NOT_FOUND
+
+    error = translated("k", azure_error(code, 404))
+
+    assert isinstance(error, ObjectNotFoundError)
+    assert error.reason.endswith("(BlobNotFound)")
+
+
+@pytest.mark.parametrize("status", [400, 401, None])
+def test_no_token_is_a_refusal(status):
+    """An identity that gets no token is refused, whatever the answer was."""
+    kind = azure.core.exceptions.ClientAuthenticationError
+    exc = azure_error(None, status, kind)
+
+    assert type(translated("k", exc)) is StoreAccessError
+
+
+@pytest.mark.parametrize(
+    ("inner", "expected"),
+    [
+        (ConnectionRefusedError(), StoreUnavailableError),
+        (
+            aiohttp.ClientConnectorCertificateError(None, ssl.CertificateError("x")),
+            StoreAccessError,
+        ),
+    ],
+    ids=["refused", "certificate"],
+)
+def test_connections_to_azure(inner, expected):
+    """A connection may come; a certificate that is not trusted stays so."""
+    exc = azure.core.exceptions.ServiceRequestError("no connection", error=inner)
+
+    assert type(translated("k", exc)) is expected

@@ -350,8 +350,8 @@ def test_the_door_is_light():
     """Entering the room loads neither fsspec nor an SDK."""
     program = (
         "import sys, kbackup.stores, kbackup_plugins_local, kbackup_plugins_aws;"
-        "import kbackup_plugins_gcp;"
-        "heavy = {'fsspec', 's3fs', 'botocore', 'aiohttp', 'gcsfs', 'google', 'ssl'};"
+        "import kbackup_plugins_azure, kbackup_plugins_gcp;"
+        "heavy = {'fsspec', 's3fs', 'botocore', 'aiohttp', 'gcsfs', 'google', 'azure', 'ssl'};"
         "print(heavy & set(sys.modules))"
     )
 

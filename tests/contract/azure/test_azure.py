@@ -1,0 +1,496 @@
+"""What the store in Azure does beyond the contract of all stores."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import io
+import os
+import socket
+import threading
+import urllib.request
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from kbackup.errors import (
+    InvalidConfigError,
+    ObjectExistsError,
+    ObjectNotFoundError,
+    StoreAccessError,
+    StoreError,
+    StoreUnavailableError,
+)
+from kbackup.plugins import Capability, PluginManager
+from kbackup.stores import (
+    RetryPolicy,
+    location_from,
+    open_object_store,
+    validate_object_store,
+)
+from kbackup_plugins_azure import open_blob_store
+
+ONCE = RetryPolicy(attempts=1)
+BLOCK = 262144
+
+
+@pytest.fixture
+def large(tmp_path):
+    """A file of several blocks, the last one short."""
+    path = tmp_path / "large"
+    path.write_bytes(os.urandom(5 * BLOCK + 17))
+    return path
+
+
+def read(store, key, **options):
+    """The bytes of an object."""
+    target = io.BytesIO()
+    store.get(key, target, **options)
+    return target.getvalue()
+
+
+@pytest.mark.parametrize("scheme", ["az", "azure", "abfs"])
+def test_an_address_opens_a_store(azurite, container, scheme):
+    """An address with the account in its query is all that it takes."""
+    plugins = PluginManager()
+    config = azurite.config(container)
+    query = "&".join(f"{key}={config[key]}" for key in config if key != "bucket")
+
+    location = location_from(f"{scheme}://{container}/some/prefix?{query}", plugins)
+    store = open_object_store(location, plugins)
+
+    check = validate_object_store(store)
+    assert (check.ok, check.writable) == (True, True)
+    assert Capability.ATOMIC_CREATE in check.capabilities
+    store.put("backups/b/x", b"x")
+    assert [info.key for info in store.list("")] == ["backups/b/x"]
+    store.close()
+
+
+def test_a_create_is_one_conditional_request(store, requests_of):
+    """The condition goes with the request that writes; nothing is asked before."""
+    store.put("backups/b/x", b"x", create=True)
+
+    ((method, asked, headers),) = requests_of
+    assert (method, asked) == ("PUT", "")
+    assert headers["If-None-Match"] == "*"
+
+
+def test_a_put_without_create_has_no_condition(store, requests_of):
+    """What may overwrite says no condition."""
+    store.put("backups/b/x", b"x")
+
+    assert "If-None-Match" not in requests_of[0][2]
+
+
+def test_a_large_create_is_conditional_too(store, requests_of, large):
+    """An upload in blocks carries the condition with its end, and changes nothing."""
+    store.put("backups/b/x", b"first")
+    requests_of.clear()
+
+    with pytest.raises(ObjectExistsError):
+        store.put("backups/b/x", large, create=True)
+
+    assert requests_of[-1][:2] == ("PUT", "comp=blocklist")
+    assert requests_of[-1][2]["If-None-Match"] == "*"
+    assert read(store, "backups/b/x") == b"first"
+
+
+def test_blocks_are_of_the_known_size(store, requests_of, large):
+    """A large object goes up in blocks of the size that the location names."""
+    store.put("backups/b/x", large)
+
+    sizes = [
+        int(h["Content-Length"]) for _, asked, h in requests_of if asked == "comp=block"
+    ]
+    assert sorted(sizes) == [17, *[BLOCK] * 5]
+    assert read(store, "backups/b/x") == large.read_bytes()
+
+
+def test_two_uploads_of_one_object_do_not_mix(store, azurite, container, tmp_path):
+    """Whoever ends last, the object is that of one of the writers, whole."""
+    contents = [bytes([n]) * (6 * BLOCK) for n in range(4)]
+    start = threading.Barrier(len(contents))
+
+    def write(content):
+        path = tmp_path / str(content[0])
+        path.write_bytes(content)
+        start.wait()
+        store.put("backups/b/x", path)
+
+    with ThreadPoolExecutor(len(contents)) as pool:
+        list(pool.map(write, contents))
+
+    assert read(store, "backups/b/x") in contents
+
+
+def test_a_failed_block_ends_the_upload(store, large, monkeypatch):
+    """Where a block is refused the others are given up, and nothing shows."""
+    from azure.storage.blob.aio import BlobClient  # noqa: PLC0415
+
+    real, begun = BlobClient.stage_block, []
+
+    async def stage(self, name, data, **options):
+        """Break the second block off."""
+        begun.append(name)
+        if len(begun) == 2:
+            raise ConnectionResetError
+        return await real(self, name, data, **options)
+
+    monkeypatch.setattr(BlobClient, "stage_block", stage)
+    monkeypatch.setattr(store, "_retry", ONCE)
+
+    with pytest.raises(StoreUnavailableError):
+        store.put("backups/b/x", large)
+
+    assert list(store.list("")) == []
+    assert len(begun) <= 5
+
+
+def test_a_cancelled_upload_is_no_success(store, large, monkeypatch):
+    """A task that somebody cancels ends as an error, and nothing shows."""
+    from azure.storage.blob.aio import BlobClient  # noqa: PLC0415
+
+    async def cancelled(self, *args, **options):
+        """Cancel the task."""
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(BlobClient, "commit_block_list", cancelled)
+    monkeypatch.setattr(store, "_retry", ONCE)
+
+    with pytest.raises(StoreUnavailableError, match="cancelled"):
+        store.put("backups/b/x", large)
+
+    assert list(store.list("")) == []
+
+
+def test_a_small_object_is_read_in_one_request(store, requests_of):
+    """What describes an object comes with its bytes; nothing is asked ahead."""
+    store.put("backups/b/x", b"content")
+    requests_of.clear()
+    target = io.BytesIO()
+
+    info = store.get("backups/b/x", target)
+
+    assert target.getvalue() == b"content"
+    assert [method for method, *_ in requests_of] == ["GET"]
+    assert info == store.stat("backups/b/x")
+
+
+@pytest.mark.parametrize("size", [0, 1, (1 << 20), (1 << 20) + 1, (17 << 20) + 3])
+def test_objects_of_all_sizes_come_whole(store, size):
+    """What does not come with the first request comes with the next ones."""
+    content = (bytes(range(251)) * (size // 251 + 1))[:size]
+    store.put("backups/b/x", content)
+    target = io.BytesIO()
+
+    info = store.get("backups/b/x", target)
+
+    assert info.size == size
+    assert target.getvalue() == content
+    assert (
+        read(store, "backups/b/x", start=size // 2, length=100)
+        == (content[size // 2 : size // 2 + 100])
+    )
+
+
+def test_reads_are_pinned_to_one_version(store, requests_of, monkeypatch):
+    """Each later part is asked for by the ETag of the first."""
+    monkeypatch.setattr("kbackup.stores._fsspec.PIECE", 4)
+    store.put("backups/b/x", b"11112222")
+    etag = store.stat("backups/b/x").etag
+    requests_of.clear()
+
+    read(store, "backups/b/x")
+
+    conditions = [h.get("If-Match") for method, _, h in requests_of if method == "GET"]
+    assert conditions == [None, f'"{etag}"']
+
+
+def test_an_object_replaced_while_it_is_read(store, monkeypatch):
+    """Two versions of an object are never mixed in one read."""
+    monkeypatch.setattr("kbackup.stores._fsspec.PIECE", 4)
+    monkeypatch.setattr(store, "_retry", ONCE)
+    store.put("backups/b/x", b"11112222")
+
+    class Replaces(io.BytesIO):
+        def write(self, data, /):
+            if not self.getvalue():
+                store.put("backups/b/x", b"33334444")
+            return super().write(data)
+
+    target = Replaces()
+    with pytest.raises(StoreUnavailableError, match="replaced"):
+        store.get("backups/b/x", target)
+
+    assert target.getvalue() == b"1111"
+
+
+def test_lists_of_many_pages(store, requests_of, monkeypatch):
+    """A list goes on page by page, and asks for no page before it is needed."""
+    for number in range(7):
+        store.put(f"backups/b{number}/x", b"")
+    requests_of.clear()
+    real = store._list_page
+
+    def small(prefix, method, token, options, seconds):
+        """Ask for pages of two."""
+        more = {**options, "results_per_page": 2}
+        return real(prefix, method, token, more, seconds)
+
+    monkeypatch.setattr(store, "_list_page", small)
+
+    listing = store.list("backups/")
+    first = next(listing).key
+    assert len(requests_of) == 1
+    rest = [info.key for info in listing]
+
+    assert [first, *rest] == [f"backups/b{number}/x" for number in range(7)]
+    assert len(requests_of) == 4
+    assert len(list(store.list_prefixes("backups/"))) == 7
+
+
+def test_a_list_that_is_not_by_key_is_told(store, monkeypatch):
+    """Keys in another order, as of a hierarchical namespace, are no list of ours."""
+    for key in ("backups/a-b", "backups/a/x"):
+        store.put(key, b"")
+    real = store._list_page
+
+    def reversed_page(*args):
+        entries, token = real(*args)
+        return entries[::-1], token
+
+    monkeypatch.setattr(store, "_list_page", reversed_page)
+
+    with pytest.raises(StoreError, match="behind"):
+        list(store.list("backups/"))
+
+
+def test_directories_are_no_objects(store, blob_service, container):
+    """What a hierarchical namespace shows for a directory is not there for us."""
+    client = blob_service.get_container_client(container)
+    client.upload_blob("backups/b", b"", metadata={"hdi_isfolder": "true"})
+    store.put("backups/b/x", b"x")
+
+    assert [info.key for info in store.list("")] == ["backups/b/x"]
+    for call in (store.stat, lambda key: read(store, key)):
+        with pytest.raises(ObjectNotFoundError):
+            call("backups/b")
+
+
+def test_a_signed_address(store):
+    """A signed address serves the object to whoever has it, and nothing else."""
+    store.put("backups/b/a b.tar.gz", b"archive")
+
+    url = store.signed_url("backups/b/a b.tar.gz", timedelta(minutes=10))
+
+    with urllib.request.urlopen(url) as answer:  # noqa: S310 - our own server
+        assert answer.read() == b"archive"
+        assert answer.headers.get("Content-Encoding") is None
+    assert "sp=r&" in url
+    with pytest.raises(urllib.error.HTTPError):
+        urllib.request.urlopen(url.replace("a%20b", "other"))  # noqa: S310
+
+
+def test_objects_are_locked(azurite, container, requests_of, large):
+    """With a mode an object is locked until the given time, by the request that writes.
+
+    Azurite takes the headers and locks nothing.
+    """
+    config = azurite.config(
+        container, immutabilityMode="Locked", blockSizeInBytes="262144"
+    )
+    store = open_blob_store(config)
+    until = datetime(2040, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+    store.put("backups/b/x", b"x", retain_until=until, create=True)
+    store.put("backups/b/y", large, retain_until=until)
+
+    assert Capability.RETENTION in store.capabilities
+    for method, asked, headers in (requests_of[0], requests_of[-1]):
+        assert (method, asked in {"", "comp=blocklist"}) == ("PUT", True)
+        assert headers["x-ms-immutability-policy-mode"] == "Locked"
+        assert headers["x-ms-immutability-policy-until-date"] == (
+            "Mon, 02 Jan 2040 03:04:05 GMT"
+        )
+    store.close()
+
+
+def test_a_missing_container_is_not_an_empty_one(azurite, azure_key):
+    """A container that is not there is told by its name, in lists, reads and writes."""
+    store = open_blob_store(azurite.config("no-such-container"))
+
+    for call in (
+        lambda: list(store.list("")),
+        lambda: list(store.list_prefixes("")),
+        lambda: store.stat("backups/b/x"),
+        lambda: store.put("backups/b/x", b""),
+    ):
+        with pytest.raises(StoreAccessError, match="no-such-container") as caught:
+            call()
+        assert "no such bucket" in str(caught.value)
+        assert "make the container" in caught.value.hint
+    store.close()
+
+
+def test_a_wrong_key(azurite, container, monkeypatch):
+    """A key that is not the account's is refused once, and shown nowhere."""
+    monkeypatch.setenv("OTHER_KEY", "c2VjcmV0LXNlY3JldA==")
+    config = azurite.config(container, storageAccountKeyEnvVar="OTHER_KEY")
+    store = open_blob_store(config)
+
+    with pytest.raises(StoreAccessError) as caught:
+        store.put("backups/b/x", b"x")
+
+    assert "to write it: " in str(caught.value)
+    assert "AuthenticationFailed" in str(caught.value) or "AuthorizationFailure" in str(
+        caught.value
+    )
+    shown = f"{caught.value!r} {caught.value.__cause__!r} {store!r} {store._account!r}"
+    assert "c2VjcmV0" not in shown
+    store.close()
+
+
+def test_a_server_that_is_not_there(azure_key, requests_of):
+    """A refused connection may pass; it is tried again by the store alone."""
+    config = {
+        "bucket": "container",
+        "storageAccount": "account",
+        "storageAccountURI": "http://127.0.0.1:1/account",
+        "storageAccountKeyEnvVar": "AZURITE_ACCOUNT_KEY",
+    }
+    store = open_blob_store(config)
+    store._retry = RetryPolicy(attempts=3, sleep=lambda _: None)
+
+    with pytest.raises(StoreUnavailableError) as caught:
+        store.stat("backups/b/x")
+
+    assert caught.value.retryable
+    assert len(requests_of) == 3
+    store.close()
+
+
+@pytest.mark.parametrize("key", ["backups/b/x.", "backups/b./x", "backups/b\\x"])
+def test_names_that_azure_would_change(store, key):
+    """A key that Azure would store under another name is refused by every method."""
+    for call in (
+        lambda: store.put(key, b"x"),
+        lambda: read(store, key),
+        lambda: store.stat(key),
+        lambda: store.delete(key),
+    ):
+        with pytest.raises(StoreAccessError, match="not a key of an object in Azure"):
+            call()
+
+
+def test_sixteen_threads(store):
+    """A pool of sixteen threads puts and reads through one store."""
+
+    def work(number):
+        store.put(f"backups/b/{number}", bytes([number]) * 1000)
+        return read(store, f"backups/b/{number}")
+
+    with ThreadPoolExecutor(16) as pool:
+        found = list(pool.map(work, range(64)))
+
+    assert found == [bytes([number]) * 1000 for number in range(64)]
+
+
+def test_a_closed_store_holds_nothing(azurite, container):
+    """Closing ends the connections, and what nobody names any more is gone."""
+    store = open_blob_store(azurite.config(container))
+    store.put("backups/b/x", b"x")
+    account = store._account
+    session = account._session
+
+    store.close()
+
+    assert session.closed
+    kept = weakref.ref(account)
+    del store, account
+    gc.collect()
+    assert kept() is None
+
+
+def test_a_fork_is_told(store, monkeypatch):
+    """In a child of a fork, which has no thread of the loop, a store does not hang."""
+    monkeypatch.setattr("os.getpid", lambda: -1)
+
+    with pytest.raises(StoreError, match="fork"):
+        store.stat("backups/b/x")
+
+
+def test_the_environment_does_not_steer(azurite, container, store, monkeypatch):
+    """Variables of other tools for Azure say neither where data goes nor who asks."""
+    elsewhere = "BlobEndpoint=http://127.0.0.1:1/x;AccountName=x;AccountKey=eA=="
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", elsewhere)
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "other")
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", "eA==")
+    before = dict(os.environ)
+
+    other = open_blob_store(azurite.config(container))
+    other.put("backups/b/x", b"x")
+
+    assert read(store, "backups/b/x") == b"x"
+    assert dict(os.environ) == before
+    other.close()
+
+
+def test_a_named_key_that_is_not_there(azurite, container, monkeypatch):
+    """A variable that the location names and nobody has is told by its name."""
+    monkeypatch.delenv("AZURITE_ACCOUNT_KEY")
+
+    with pytest.raises(InvalidConfigError, match="names AZURITE_ACCOUNT_KEY"):
+        open_blob_store(azurite.config(container))
+
+
+def test_a_server_that_hangs(azure_key):
+    """A server that takes the connection and says nothing costs the time that is set."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        store = open_blob_store(
+            {
+                "bucket": "container",
+                "storageAccount": "account",
+                "storageAccountURI": f"http://127.0.0.1:{port}/account",
+                "storageAccountKeyEnvVar": "AZURITE_ACCOUNT_KEY",
+                "requestTimeout": "300ms",
+            }
+        )
+
+        with pytest.raises(StoreUnavailableError, match=r"no answer within 0\.\d+ s"):
+            store.stat("backups/b/x")
+
+        store.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "error"),
+    [
+        ("DirectoryIsNotEmpty", 409, None),
+        ("BlobNotFound", 404, None),
+        ("BlobImmutableDueToPolicy", 409, StoreAccessError),
+        ("AuthorizationPermissionMismatch", 403, StoreAccessError),
+    ],
+)
+def test_deletes_that_azure_refuses(store, monkeypatch, code, status, error):
+    """What is no object is gone already; what is locked or forbidden is told."""
+    from azure.core.exceptions import HttpResponseError  # noqa: PLC0415
+    from azure.storage.blob.aio import BlobClient  # noqa: PLC0415
+
+    async def refuse(self, **options):
+        """Answer as Azure does where Azurite cannot."""
+        exc = HttpResponseError(f"about {code}")
+        exc.error_code, exc.status_code = code, status
+        raise exc
+
+    monkeypatch.setattr(BlobClient, "delete_blob", refuse)
+
+    if error is None:
+        store.delete("backups/b")
+        return
+    with pytest.raises(error) as caught:
+        store.delete("backups/b")
+    assert ("to delete it: " in str(caught.value)) == (status == 403)
