@@ -1,0 +1,79 @@
+"""Stores in filesystems keep the promises of all stores."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+
+import pytest
+from cheroot import wsgi
+from wsgidav.wsgidav_app import WsgiDAVApp
+
+from kbackup.testing import ObjectStoreContract
+from kbackup_plugins_fsspec import open_filesystem_store
+
+
+class _Opened(ObjectStoreContract):
+    """A store that is opened twice with one config."""
+
+    @pytest.fixture
+    def store(self, config):
+        """An empty store."""
+        store = open_filesystem_store(config)
+        yield store
+        store.close()
+
+    @pytest.fixture
+    def other_store(self, store, config):
+        """Another opening of the same store."""
+        other = open_filesystem_store(config)
+        yield other
+        other.close()
+
+
+class TestSFTP(_Opened):
+    """The store on an OpenSSH server keeps every promise."""
+
+    @pytest.fixture
+    def config(self, sftp_config):
+        """What the store is opened with."""
+        return sftp_config
+
+
+class TestMemory(_Opened):
+    """The store in fsspec's own memory keeps every promise."""
+
+    @pytest.fixture
+    def config(self):
+        """What the store is opened with."""
+        return {"url": f"memory://{uuid.uuid4()}/prod"}
+
+
+@pytest.fixture
+def webdav_server(tmp_path):
+    """Run a WebDAV server over a directory; its address."""
+    (tmp_path / "dav").mkdir()
+    application = WsgiDAVApp(
+        {
+            "provider_mapping": {"/": str(tmp_path / "dav")},
+            "simple_dc": {"user_mapping": {"*": True}},
+            "logging": {"enable": False},
+            "verbose": 0,
+        }
+    )
+    server = wsgi.Server(("127.0.0.1", 0), application)
+    server.prepare()
+    thread = threading.Thread(target=server.serve, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.bind_addr[1]}"
+    server.stop()
+    thread.join()
+
+
+class TestWebDAV(_Opened):
+    """The store on a WebDAV server keeps every promise."""
+
+    @pytest.fixture
+    def config(self, webdav_server):
+        """What the store is opened with."""
+        return {"url": "webdav://backups/prod", "base_url": webdav_server}
