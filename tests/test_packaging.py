@@ -36,7 +36,13 @@ def test_wheel_holds_every_source_file(wheel):
 
 
 @pytest.mark.parametrize(
-    "package", ["kbackup", "kbackup_plugins_aws", "kbackup_plugins_fsspec", "kbackup_plugins_local"]
+    "package",
+    [
+        "kbackup",
+        "kbackup_plugins_aws",
+        "kbackup_plugins_fsspec",
+        "kbackup_plugins_local",
+    ],
 )
 def test_packages_are_typed(wheel, package):
     """Type checkers find the marker of each package."""

@@ -24,6 +24,7 @@ from kbackup.stores import bounded, translate_store_errors
 
 T = TypeVar("T")
 
+_CLOSING = 5.0  # seconds
 # After these the server has answered, so the connection is sound.
 _ANSWERS = (ObjectNotFoundError, ObjectExistsError, StoreAccessError)
 
@@ -33,11 +34,19 @@ class Connections:
 
     Args:
         connect: Makes a filesystem, and may touch the network.
+        disconnect: Gives up the connections of one; it may hang.
         most: How many there may be at once.
     """
 
-    def __init__(self, connect: Callable[[], Any], most: int) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], Any],
+        disconnect: Callable[[Any], None],
+        *,
+        most: int,
+    ) -> None:
         self._connect = connect
+        self._disconnect = disconnect
         self._free = threading.BoundedSemaphore(most)
         self._most = most
         self._lock = threading.Lock()
@@ -56,7 +65,7 @@ class Connections:
             raise StoreUnavailableError(
                 key, f"all {self._most} connections were busy for {seconds:g} s"
             )
-        loan = _Loan(self._take(), self._connect)
+        loan = _Loan(self._take(), self._connect, self._disconnect)
         try:
             left = max(deadline - time.monotonic(), 0.001)
             with translate_store_errors(key):
@@ -74,7 +83,8 @@ class Connections:
     def close(self) -> None:
         """Close what is idle now, and what is lent when it comes back."""
         self._closed = True
-        self._drop_idle()
+        for thread in self._drop_idle():
+            thread.join(_CLOSING)
 
     def _take(self) -> Any:
         with self._lock:
@@ -87,21 +97,26 @@ class Connections:
             if not self._closed:
                 self._idle.append(filesystem)
                 return
-        _close_apart(filesystem)
+        _apart(self._disconnect, filesystem)
 
-    def _drop_idle(self) -> None:
+    def _drop_idle(self) -> list[threading.Thread]:
         with self._lock:
             dropped, self._idle = self._idle, []
-        for filesystem in dropped:
-            _close_apart(filesystem)
+        return [_apart(self._disconnect, filesystem) for filesystem in dropped]
 
 
 class _Loan:
     """One use of a filesystem, by a thread that may be given up."""
 
-    def __init__(self, filesystem: Any, connect: Callable[[], Any]) -> None:
+    def __init__(
+        self,
+        filesystem: Any,
+        connect: Callable[[], Any],
+        disconnect: Callable[[Any], None],
+    ) -> None:
         self.filesystem = filesystem
         self._connect = connect
+        self._disconnect = disconnect
         self._lock = threading.Lock()
         self._cancelled = False
 
@@ -125,14 +140,16 @@ class _Loan:
             self._cancelled = True
             filesystem, self.filesystem = self.filesystem, None
         if filesystem is not None:
-            _close_apart(filesystem)
+            _apart(self._disconnect, filesystem)
 
     def _set(self, key: str, filesystem: Any) -> None:
         with self._lock:
             if not self._cancelled:
                 self.filesystem = filesystem
                 return
-        _close_apart(filesystem)  # nobody waits any more: what was asked is not done
+        _apart(
+            self._disconnect, filesystem
+        )  # nobody waits any more: what was asked is not done
         raise StoreUnavailableError(key, "it took too long to connect")
 
 
@@ -147,14 +164,13 @@ def _connected(key: str, connect: Callable[[], Any]) -> Any:
         raise type(exc)(key, f"no connection: {exc.reason}", hint=exc.hint) from exc
 
 
-def _close_apart(filesystem: Any) -> None:
-    """Close a filesystem that has a way to, on a thread of its own: it may hang."""
-    close = getattr(filesystem, "disconnect", None)
-    if close is None:
-        return
+def _apart(disconnect: Callable[[Any], None], filesystem: Any) -> threading.Thread:
+    """Give up a filesystem on a thread of its own."""
 
     def run() -> None:
-        with suppress(Exception):
-            close()
+        with suppress(Exception):  # it is given up in any case
+            disconnect(filesystem)
 
-    threading.Thread(target=run, name="kbackup-disconnect", daemon=True).start()
+    thread = threading.Thread(target=run, name="kbackup-disconnect", daemon=True)
+    thread.start()
+    return thread

@@ -21,6 +21,22 @@ def _move_in_webdav(filesystem: Any, old: str, new: str) -> None:
     filesystem.client.move(old, new, overwrite=True)
 
 
+def _leave_open(_: Any) -> None:
+    """Close nothing: such a filesystem has nothing to close, or no way to."""
+
+
+def _close_sftp(filesystem: Any) -> None:
+    filesystem.disconnect()
+
+
+def _close_ftp(filesystem: Any) -> None:
+    filesystem.ftp.close()
+
+
+def _close_webdav(filesystem: Any) -> None:
+    filesystem.client.http.close()
+
+
 @attrs.frozen(kw_only=True)
 class Manners:
     """How a filesystem behaves.
@@ -31,6 +47,7 @@ class Manners:
             something; some remove both.
         has_ranges: Reading a part transfers little more than that.
         move: Gives a file another name on the server.
+        close: Gives up its connections.
         moves_itself: `move` does not need the filesystem to have an ``mv`` of its own.
     """
 
@@ -38,17 +55,18 @@ class Manners:
     keeps_full_directories: bool = False
     has_ranges: bool = False
     move: Callable[[Any, str, str], None] = _move
+    close: Callable[[Any], None] = _leave_open
     moves_itself: bool = False
 
 
 UNKNOWN = Manners()
-_SFTP = Manners(keeps_full_directories=True, has_ranges=True)
+_SFTP = Manners(keeps_full_directories=True, has_ranges=True, close=_close_sftp)
 _WHOLE = Manners(in_place=False, has_ranges=True)
-_WEBDAV = Manners(move=_move_in_webdav, moves_itself=True)
+_WEBDAV = Manners(move=_move_in_webdav, moves_itself=True, close=_close_webdav)
 
 MANNERS: Mapping[str, Manners] = {
     "dav": _WEBDAV,
-    "ftp": Manners(keeps_full_directories=True),
+    "ftp": Manners(keeps_full_directories=True, close=_close_ftp),
     "memory": _WHOLE,
     "oci": _WHOLE,
     "ocilake": _WHOLE,
@@ -77,9 +95,31 @@ ELSEWHERE: Mapping[str, str] = {
 
 # Views of other filesystems, and what can only be read.
 NO_STORES = frozenset(
-    "async_wrapper asynclocal asyncwrapper blockcache cached data dir dvc filecache "
-    "generic gist git github http https jlab jupyter libarchive pyscript reference "
-    "simplecache tar zip".split()
+    [
+        "async_wrapper",
+        "asynclocal",
+        "asyncwrapper",
+        "blockcache",
+        "cached",
+        "data",
+        "dir",
+        "dvc",
+        "filecache",
+        "generic",
+        "gist",
+        "git",
+        "github",
+        "http",
+        "https",
+        "jlab",
+        "jupyter",
+        "libarchive",
+        "pyscript",
+        "reference",
+        "simplecache",
+        "tar",
+        "zip",
+    ]
 )
 
 # What pip installs, where that is not the package that the class is in.

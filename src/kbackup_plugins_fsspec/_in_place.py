@@ -91,11 +91,7 @@ class InPlaceStore(FilesystemStore):
                 self._refuse_existing(filesystem, key)
             try:
                 self._write_temporary(filesystem, temporary, source)
-                written = filesystem.info(temporary).get("size") or 0
-                if written != size:
-                    raise StoreUnavailableError(
-                        key, f"{written} of {size} bytes arrived"
-                    )
+                _require_size(filesystem, key, temporary, size)
                 if create:
                     self._move_new(filesystem, key, temporary, target)
                 else:
@@ -233,6 +229,12 @@ def _make(filesystem: Any, directory: str) -> None:
             filesystem.invalidate_cache()
             if not filesystem.isdir(path):
                 raise
+
+
+def _require_size(filesystem: Any, key: str, path: str, size: int) -> None:
+    written = filesystem.info(path).get("size") or 0
+    if written != size:
+        raise StoreUnavailableError(key, f"{written} of {size} bytes arrived")
 
 
 def _is_there(source: Path | bytes) -> bool:

@@ -70,7 +70,11 @@ def open_filesystem_store(config: Mapping[str, str]) -> FilesystemStore:
     kind = InPlaceStore if in_place else FilesystemStore
     options = _options(implementation, settings)
     return kind(
-        Connections(partial(_connect, settings, options), settings.connections),
+        Connections(
+            partial(_connect, settings, options),
+            manners.close,
+            most=settings.connections,
+        ),
         _root(implementation, settings),
         manners=manners,
         capabilities=frozenset({Capability.RANGE} if manners.has_ranges else ()),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -66,106 +66,122 @@ def _known_hosts_files(named: Sequence[str]) -> Iterator[str]:
 @cache
 def _filesystem_class() -> Any:
     """Make the class when the first store is opened: paramiko takes its time."""
-    import paramiko  # noqa: PLC0415 - the SDK, see the package
-    from fsspec.implementations.sftp import (  # noqa: PLC0415 - as above
+    from fsspec.implementations.sftp import (  # noqa: PLC0415 - the SDK, see the package
         SFTPFileSystem,
     )
 
-    class RefuseUnknown(paramiko.MissingHostKeyPolicy):  # type: ignore[misc] # untyped
-        def missing_host_key(self, client: Any, hostname: str, key: Any) -> None:
-            raise StoreAccessError(
-                "",
-                f"the key of {hostname} is not known: {key.get_name()} "
-                f"{key.fingerprint}",
-                hint="compare it with the server's own, and put the line that "
-                "ssh-keyscan prints into ~/.ssh/known_hosts or the file that "
-                "knownHosts of the location names",
-            )
+    return type("CheckedSFTPFileSystem", (_Checked, SFTPFileSystem), {})
 
-    class CheckedSFTPFileSystem(SFTPFileSystem):  # type: ignore[misc] # untyped
-        cachable = False
 
-        def __init__(self, host: str, **options: Any) -> None:
-            self._known_hosts = options.pop("known_hosts_files")
-            super().__init__(host, **options)
+class _RefuseUnknown:
+    """A policy of paramiko's for servers whose key is in no file."""
 
-        def _connect(self) -> None:
-            self.client = paramiko.SSHClient()
-            for file in _known_hosts_files(self._known_hosts):
-                self.client.load_system_host_keys(file)
-            self.client.set_missing_host_key_policy(RefuseUnknown())
-            try:
-                self.client.connect(self.host, **self.ssh_kwargs)
-                self.ftp = self.client.open_sftp()
-                self.ftp.get_channel().settimeout(None)  # calls have their own times
-            except BaseException:
-                self.client.close()
-                raise
+    def missing_host_key(self, _client: Any, hostname: str, key: Any) -> None:
+        raise StoreAccessError(
+            "",
+            f"the key of {hostname} is not known: {key.get_name()} {key.fingerprint}",
+            hint="compare it with the server's own, and put the line that ssh-keyscan "
+            "prints into ~/.ssh/known_hosts, or into the file that knownHosts of the "
+            "location names",
+        )
 
-        @property
-        def is_connected(self) -> bool:
-            transport, channel = self.client.get_transport(), self.ftp.get_channel()
-            alive = transport is not None and transport.is_active()
-            return alive and not channel.closed and not channel.eof_received
 
-        def disconnect(self) -> None:
+class _Checked:
+    """What is done otherwise than in fsspec's class, of which it becomes a part."""
+
+    cachable = False
+    client: Any
+    ftp: Any
+    host: str
+    ssh_kwargs: Mapping[str, Any]
+    _decode_stat: Callable[[Any], Mapping[str, Any]]
+
+    def __init__(self, host: str, **options: Any) -> None:
+        self._known_hosts = options.pop("known_hosts_files")
+        super().__init__(host, **options)  # type: ignore[call-arg] # fsspec's
+
+    def _connect(self) -> None:
+        import paramiko  # noqa: PLC0415 - the SDK, see the package
+
+        self.client = paramiko.SSHClient()
+        for file in _known_hosts_files(self._known_hosts):
+            self.client.load_system_host_keys(file)
+        self.client.set_missing_host_key_policy(_RefuseUnknown())
+        try:
+            self.client.connect(self.host, **self.ssh_kwargs)
+            self.ftp = self.client.open_sftp()
+        except paramiko.SSHException as exc:
             self.client.close()
+            if "No authentication methods" in str(exc):  # has no class of its own
+                raise StoreAccessError(
+                    "",
+                    "there is neither a key nor a password to log in with",
+                    hint="key_filename of the location, or the agent of ssh",
+                ) from exc
+            raise
+        except BaseException:
+            self.client.close()
+            raise
+        self.ftp.get_channel().settimeout(None)  # calls have times of their own
 
-        def mkdir(
-            self, path: str, create_parents: bool = True, mode: int = _DIRECTORY_MODE
-        ) -> None:
-            super().mkdir(path, create_parents, mode)
+    @property
+    def is_connected(self) -> bool:
+        transport, channel = self.client.get_transport(), self.ftp.get_channel()
+        alive = transport is not None and transport.is_active()
+        return bool(alive and not channel.closed and not channel.eof_received)
 
-        def pipe_file(self, path: str, value: bytes, **_: Any) -> None:
-            with self._created(path) as file:
-                file.write(value)
+    def disconnect(self) -> None:
+        self.client.close()
 
-        def put_file(self, lpath: str, rpath: str, **_: Any) -> None:
-            with self._created(rpath) as file, open(lpath, "rb") as source:  # noqa: PTH123
-                while block := source.read(1 << 20):
-                    file.write(block)
+    def mkdir(self, path: str, **_: Any) -> None:
+        self.ftp.mkdir(path, _DIRECTORY_MODE)
 
-        def cat_file(
-            self, path: str, start: int | None = None, end: int | None = None, **_: Any
-        ) -> bytes:
-            with self.ftp.open(path, "rb") as file:
-                begin = start or 0
-                stop = file.stat().st_size if end is None else end
-                return _read(file, begin, max(stop - begin, 0))
+    def pipe_file(self, path: str, value: bytes, **_: Any) -> None:
+        with self._created(path) as file:
+            file.write(value)
 
-        def peek(
-            self, path: str, start: int, most: int
-        ) -> tuple[Mapping[str, Any], bytes]:
-            """Describe a file and read from it, both through one handle."""
-            with self.ftp.open(path, "rb") as file:
-                found = file.stat()
-                if not S_ISREG(found.st_mode):
-                    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-                length = max(min(most, found.st_size - start), 0)
-                return self._decode_stat(found), _read(file, start, length)
+    def put_file(self, lpath: str, rpath: str, **_: Any) -> None:
+        with self._created(rpath) as file, Path(lpath).open("rb") as source:
+            while block := source.read(1 << 20):
+                file.write(block)
 
-        def mv(self, old: str, new: str) -> None:
-            try:
-                self.ftp.posix_rename(old, new)
-            except OSError as exc:
-                if "unsupported" not in str(exc).lower():
-                    raise
-                with suppress(FileNotFoundError):  # an extension of OpenSSH's
-                    self.ftp.remove(new)
-                self.ftp.rename(old, new)
+    def cat_file(
+        self, path: str, start: int | None = None, end: int | None = None, **_: Any
+    ) -> bytes:
+        with self.ftp.open(path, "rb") as file:
+            begin = start or 0
+            stop = file.stat().st_size if end is None else end
+            return _read(file, begin, max(stop - begin, 0))
 
-        def mv_new(self, old: str, new: str) -> None:
-            # Of version 3 of SFTP: it is an error if the new name is there.
+    def peek(self, path: str, start: int, most: int) -> tuple[Mapping[str, Any], bytes]:
+        """Describe a file and read from it, both through one handle."""
+        with self.ftp.open(path, "rb") as file:
+            found = file.stat()
+            if not S_ISREG(found.st_mode):
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+            length = max(min(most, found.st_size - start), 0)
+            return self._decode_stat(found), _read(file, start, length)
+
+    def mv(self, old: str, new: str) -> None:
+        try:
+            self.ftp.posix_rename(old, new)
+        except OSError as exc:
+            if "unsupported" not in str(exc).lower():
+                raise
+            with suppress(FileNotFoundError):  # it is an extension of OpenSSH's
+                self.ftp.remove(new)
             self.ftp.rename(old, new)
 
-        @contextmanager
-        def _created(self, path: str) -> Iterator[Any]:
-            with self.ftp.open(path, "wb") as file:
-                file.chmod(_FILE_MODE)
-                file.set_pipelined()
-                yield file
+    def mv_new(self, old: str, new: str) -> None:
+        # Of version 3 of SFTP: it is an error if the new name is there.
+        self.ftp.rename(old, new)
 
-    return CheckedSFTPFileSystem
+    @contextmanager
+    def _created(self, path: str) -> Iterator[Any]:
+        with self.ftp.open(path, "wb") as file:
+            file.chmod(_FILE_MODE)
+            file.set_pipelined()
+            yield file
 
 
 def _read(file: Any, start: int, length: int) -> bytes:

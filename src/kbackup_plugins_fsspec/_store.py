@@ -151,7 +151,7 @@ class FilesystemStore(FsspecObjectStore):
 
 def is_file(found: Mapping[str, Any]) -> bool:
     """Tell whether an entry is a file, not a directory nor a link."""
-    return found.get("type", "file") == "file"
+    return bool(found.get("type", "file") == "file")
 
 
 def write_file(filesystem: Any, path: str, source: Path | bytes) -> None:

@@ -7,7 +7,12 @@ import importlib
 import pkgutil
 import sys
 
-PACKAGES = ("kbackup", "kbackup_plugins_aws", "kbackup_plugins_fsspec", "kbackup_plugins_local")
+PACKAGES = (
+    "kbackup",
+    "kbackup_plugins_aws",
+    "kbackup_plugins_fsspec",
+    "kbackup_plugins_local",
+)
 
 
 def problems(package):
