@@ -48,6 +48,7 @@ class Manners:
         has_ranges: Reading a part transfers little more than that.
         move: Gives a file another name on the server.
         close: Gives up its connections.
+        unfit: Characters that no name may have.
         moves_itself: `move` does not need the filesystem to have an ``mv`` of its own.
     """
 
@@ -56,13 +57,19 @@ class Manners:
     has_ranges: bool = False
     move: Callable[[Any, str, str], None] = _move
     close: Callable[[Any], None] = _leave_open
+    unfit: str = ""
     moves_itself: bool = False
 
 
 UNKNOWN = Manners()
 _SFTP = Manners(keeps_full_directories=True, has_ranges=True, close=_close_sftp)
 _WHOLE = Manners(in_place=False, has_ranges=True)
-_WEBDAV = Manners(move=_move_in_webdav, moves_itself=True, close=_close_webdav)
+_WEBDAV = Manners(
+    move=_move_in_webdav,
+    close=_close_webdav,
+    unfit="%?#",  # webdav4 takes them for parts of an address
+    moves_itself=True,
+)
 
 MANNERS: Mapping[str, Manners] = {
     "dav": _WEBDAV,

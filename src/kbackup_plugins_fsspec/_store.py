@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from kbackup.errors import (
     ObjectExistsError,
     ObjectNotFoundError,
+    StoreAccessError,
     StoreUnavailableError,
 )
 from kbackup.plugins import Capability, ObjectInfo
@@ -119,6 +120,13 @@ class FilesystemStore(FsspecObjectStore):
     def _info(self, key: str, found: Mapping[str, Any]) -> ObjectInfo:
         size = found.get("size") or 0  # None of an empty file, in some
         return super()._info(key, {**found, "size": size, **_time(found)})
+
+    def _path(self, key: str) -> str:
+        if unfit := set(self._manners.unfit).intersection(key):
+            raise StoreAccessError(
+                key, f"the filesystem can keep no name with {' or '.join(sorted(unfit))}"
+            )
+        return super()._path(key)
 
     # --- for heirs --------------------------------------------------------------------
 

@@ -9,7 +9,9 @@ import pytest
 from cheroot import wsgi
 from wsgidav.wsgidav_app import WsgiDAVApp
 
+from kbackup.errors import StoreAccessError
 from kbackup.testing import ObjectStoreContract
+from kbackup.testing._store_contract import ODD_KEYS
 from kbackup_plugins_fsspec import open_filesystem_store
 
 
@@ -70,8 +72,24 @@ def webdav_server(tmp_path):
     thread.join()
 
 
+_TAKEN_FOR_ADDRESSES = [key for key in ODD_KEYS if set("%?#") & set(key)]
+
+
 class TestWebDAV(_Opened):
-    """The store on a WebDAV server keeps every promise."""
+    """The store on a WebDAV server keeps every promise, but for signs of addresses."""
+
+    @pytest.mark.parametrize("key", [k for k in ODD_KEYS if not set("%?#") & set(k)])
+    def test_oddkeys_of(self, store, key):
+        """All but the keys below are kept as they are."""
+        super().test_oddkeys_of(store, key)
+
+    @pytest.mark.parametrize("key", _TAKEN_FOR_ADDRESSES)
+    def test_keys_that_it_cannot_keep(self, store, key):
+        """A key that would become another one is refused, and nothing is written."""
+        with pytest.raises(StoreAccessError, match="can keep no name with"):
+            store.put(key, b"odd")
+
+        assert list(store.list("")) == []
 
     @pytest.fixture
     def config(self, webdav_server):
