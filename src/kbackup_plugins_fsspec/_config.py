@@ -101,9 +101,8 @@ def read_config(config: Mapping[str, str]) -> FilesystemConfig:
     given = {key: text for key, text in config.items() if key not in _OWN}
     _refuse_secrets(given)
     secret = _read_secrets(config.get("credentialsFile", ""))
-    path = "/".join(
-        part for part in (unquote(parts.path), config.get("bucket", "")) if part
-    )
+    path, bucket = unquote(parts.path).rstrip("/"), config.get("bucket", "")
+    path = f"{path}/{bucket}" if bucket else path
     if "?" in path:
         raise InvalidConfigError("the path of the location has a question mark in it")
     return FilesystemConfig(
@@ -242,7 +241,8 @@ def _from_ini(text: str) -> dict[str, Any] | None:
         return None
     if len(parser.sections()) != 1:
         return None
-    return dict(parser[parser.sections()[0]])  # all text: a password may be digits
+    # All text: a password may be digits.
+    return dict(parser[parser.sections()[0]]) or None
 
 
 def _texts(values: Iterable[Any]) -> Iterable[str]:

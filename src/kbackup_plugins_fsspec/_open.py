@@ -41,12 +41,12 @@ def filesystem_spec(url: str) -> BackupStorageLocationSpec:
         InvalidConfigError: Another provider is for such addresses, or it is none for a
             store; see also `spec_of`.
     """
-    _require_known(split(url).scheme)
-    if _CHAIN in url:
+    if _CHAIN in url.partition("?")[0]:
         raise InvalidConfigError(
             f"the address of the location has {_CHAIN!r} in it: chains of filesystems "
             "are no stores"
         )
+    _require_known(split(url).scheme)
     return spec_of(url)
 
 

@@ -104,15 +104,32 @@ class FilesystemStore(FsspecObjectStore):
             end = min(start + most, found["size"] or 0)
             if not is_file(found) or start >= end:
                 return found, b""
-            content = filesystem.cat_file(path, start=start, end=end)
-            filesystem.invalidate_cache()
-            again = filesystem.info(path)
-            if self._info(key, found) != self._info(key, again):
-                raise StoreUnavailableError(key, "it was replaced while it was read")
+            content = self._read_same(filesystem, key, found, start=start, end=end)
             return found, content
 
         found, content = self._run(key, seconds, look)
         return self._described(key, found), content
+
+    def _read_same(
+        self,
+        filesystem: Any,
+        key: str,
+        found: Mapping[str, Any],
+        *,
+        start: int,
+        end: int,
+    ) -> bytes:
+        """Read a part of a file and look whether it is still the one that was found."""
+        path = self._path(key)
+        try:
+            content: bytes = filesystem.cat_file(path, start=start, end=end)
+        except Exception:
+            filesystem.info(path)  # that it is gone has an error of its own
+            raise
+        filesystem.invalidate_cache()
+        if self._info(key, found) != self._info(key, filesystem.info(path)):
+            raise StoreUnavailableError(key, "it was replaced while it was read")
+        return content
 
     def _stat(self, key: str, seconds: float) -> ObjectInfo:
         return self._described(key, self._call(key, seconds, "info", self._path(key)))
@@ -124,7 +141,8 @@ class FilesystemStore(FsspecObjectStore):
     def _path(self, key: str) -> str:
         if unfit := set(self._manners.unfit).intersection(key):
             raise StoreAccessError(
-                key, f"the filesystem can keep no name with {' or '.join(sorted(unfit))}"
+                key,
+                f"the filesystem can keep no name with {' or '.join(sorted(unfit))}",
             )
         return super()._path(key)
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from cheroot import wsgi
 from wsgidav.wsgidav_app import WsgiDAVApp
 
-from kbackup.errors import StoreAccessError
+from kbackup.errors import (
+    ObjectNotFoundError,
+    StoreAccessError,
+    StoreUnavailableError,
+)
 from kbackup.testing import ObjectStoreContract
 from kbackup.testing._store_contract import ODD_KEYS
 from kbackup_plugins_fsspec import open_filesystem_store
@@ -90,6 +96,32 @@ class TestWebDAV(_Opened):
             store.put(key, b"odd")
 
         assert list(store.list("")) == []
+
+    def test_readers_see_whole_objects(self, store, other_store):
+        """While an object is replaced readers see a state of it, or that it is away.
+
+        The server removes the old one before it renames the new one.
+        """
+        states = [bytes([n]) * 100_000 for n in range(4)]
+        store.put("backups/one/file", states[0])
+
+        def write():
+            for state in states * 3:
+                store.put("backups/one/file", state)
+
+        with ThreadPoolExecutor(1) as pool:
+            writing = pool.submit(write)
+            seen = set()
+            while not writing.done():
+                target = io.BytesIO()
+                try:
+                    other_store.get("backups/one/file", target)
+                except (ObjectNotFoundError, StoreUnavailableError):
+                    continue
+                seen.add(target.getvalue())
+            writing.result()
+
+        assert seen <= set(states)
 
     @pytest.fixture
     def config(self, webdav_server):
