@@ -89,7 +89,6 @@ class _RefuseUnknown:
 class _Checked:
     """What is done otherwise than in fsspec's class, of which it becomes a part."""
 
-    cachable = False
     client: Any
     ftp: Any
     host: str
