@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import io
+import socket
+import subprocess
+import sys
 import threading
+import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
@@ -76,6 +80,39 @@ def webdav_server(tmp_path):
     yield f"http://127.0.0.1:{server.bind_addr[1]}"
     server.stop()
     thread.join()
+
+
+@pytest.fixture(scope="module")
+def ftp_port(tmp_path_factory):
+    """Run an FTP server over a directory, in a process of its own; its port."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    user = ["--username", "kb", "--password", "geheim", "--write"]
+    place = ["-i", "127.0.0.1", "-p", str(port), "-d", tmp_path_factory.mktemp("ftp")]
+    command = [sys.executable, "-W", "ignore", "-m", "pyftpdlib", *place, *user]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as server:
+        for _ in range(1000):
+            try:
+                socket.create_connection(("127.0.0.1", port), 5).close()
+                break
+            except ConnectionRefusedError:
+                assert server.poll() is None
+                time.sleep(0.02)
+        yield port
+        server.terminate()
+
+
+class TestFTP(_Opened):
+    """The store on an FTP server keeps every promise; its password is in a file."""
+
+    @pytest.fixture
+    def config(self, ftp_port, tmp_path):
+        """What the store is opened with."""
+        secrets = tmp_path / "secrets.ini"
+        secrets.write_text("[ftp]\npassword = geheim\n")
+        address = f"ftp://kb@127.0.0.1:{ftp_port}/{uuid.uuid4()}/prod"
+        return {"url": address, "credentialsFile": str(secrets)}
 
 
 _TAKEN_FOR_ADDRESSES = [key for key in ODD_KEYS if set("%?#") & set(key)]
