@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import types
 
 import fsspec
@@ -11,15 +12,24 @@ import pytest
 from kbackup.catalog import BackupStore
 from kbackup.errors import (
     InvalidConfigError,
+    PluginError,
     PluginLoadError,
     StoreAccessError,
+    StoreUnavailableError,
     UnknownLocationError,
 )
 from kbackup.models import BackupStorageLocationSpec, ObjectStorage
-from kbackup.plugins import Capability, PluginManager, hookimpl
+from kbackup.plugins import (
+    Capability,
+    ObjectStoreFactory,
+    PluginManager,
+    hookimpl,
+)
 from kbackup.stores import TidyStore, location_from, open_object_store
+from kbackup.testing import MemoryStore
 from kbackup_plugins_fsspec import open_filesystem_store
 from kbackup_plugins_fsspec._config import address_of, read_config, spec_of
+from kbackup_plugins_fsspec._connections import Connections
 
 
 def test_an_address_is_a_location():
@@ -329,8 +339,6 @@ def test_a_claimed_scheme_goes_to_its_plugin():
 
     @hookimpl
     def kbackup_register_object_stores():
-        from kbackup.plugins import ObjectStoreFactory  # noqa: PLC0415 - of the example
-
         factory = ObjectStoreFactory(
             open=lambda config: None, from_url=ours, schemes=("ftp",)
         )
@@ -351,3 +359,49 @@ def test_without_the_generic_plugin():
 
     with pytest.raises(UnknownLocationError, match="no plugin knows addresses sftp://"):
         plugins.spec_for_url("sftp://h/x")
+
+
+def test_an_address_that_cannot_be_told():
+    """A plugin that fails to show an address is named, and its words are not repeated."""
+
+    def failing(spec):
+        raise RuntimeError("geheim")
+
+    factory = ObjectStoreFactory(
+        open=lambda config: MemoryStore(),
+        from_url=lambda url: BackupStorageLocationSpec(provider="example.com/x"),
+        to_url=failing,
+        schemes=("x",),
+    )
+    module = types.ModuleType("example_x")
+
+    @hookimpl
+    def kbackup_register_object_stores():
+        return {"example.com/x": factory}
+
+    module.kbackup_register_object_stores = kbackup_register_object_stores
+
+    with pytest.raises(PluginError, match="could not tell the address") as caught:
+        BackupStore.open("x://y", plugins=PluginManager([module]))
+
+    assert "geheim" not in str(caught.value)
+
+
+def test_connections_are_waited_for_in_their_time():
+    """With all connections lent a call ends in its time; given back they serve again."""
+    lent, done = threading.Event(), threading.Event()
+    connections = Connections(_Plain, lambda filesystem: None, most=1)
+
+    def hold(filesystem):
+        lent.set()
+        done.wait(30)
+
+    holder = threading.Thread(target=connections.run, args=("a", 30, hold))
+    holder.start()
+    lent.wait(30)
+    with pytest.raises(StoreUnavailableError, match="all 1 connections were busy"):
+        connections.run("b", 0.01, lambda filesystem: None)
+    done.set()
+    holder.join()
+
+    assert connections.run("b", 30, lambda filesystem: filesystem.ls("")) == []
