@@ -97,7 +97,7 @@ clean:
 build/lowest/.ready: pyproject.toml | .venv/.lint
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python build/lowest
 	$(BIN)/uv pip install --quiet --python build/lowest --resolution lowest-direct \
-	  --editable ".[aws,azure,gcp,simulator]"
+	  --editable ".[aws,azure,gcp,sftp,simulator]"
 	$(BIN)/uv pip freeze --quiet --python build/lowest --exclude-editable \
 	  > build/lowest/versions.txt
 	$(BIN)/uv pip install --quiet --python build/lowest --group test \

@@ -87,8 +87,9 @@ REPOSITORIES = """
 ## Options of `kbackup repo`
 
 They may stand before or after the verb. A URL is an address of a location, such as
-`s3://bucket/prefix`; a directory needs no `./`. `$KBACKUP_REPO_PASSWORD` and what a file or a
-command holds are the password; without any of them it is asked for on a terminal.
+`s3://bucket/prefix` or `sftp://user@host/path`; a directory needs no `./`.
+`$KBACKUP_REPO_PASSWORD` and what a file or a command holds are the password; without any of
+them it is asked for on a terminal.
 """
 SETTINGS = """# Settings
 

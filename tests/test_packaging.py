@@ -41,6 +41,7 @@ def test_wheel_holds_every_source_file(wheel):
         "kbackup",
         "kbackup_plugins_aws",
         "kbackup_plugins_azure",
+        "kbackup_plugins_fsspec",
         "kbackup_plugins_gcp",
         "kbackup_plugins_local",
     ],

@@ -11,6 +11,7 @@ PACKAGES = (
     "kbackup",
     "kbackup_plugins_aws",
     "kbackup_plugins_azure",
+    "kbackup_plugins_fsspec",
     "kbackup_plugins_gcp",
     "kbackup_plugins_local",
 )

@@ -24,6 +24,7 @@ from kbackup.plugins._events import (
     WarningRecorded,
 )
 from kbackup.plugins._interfaces import (
+    ANY_SCHEME,
     Capability,
     ClusterReader,
     ClusterWriter,
@@ -57,6 +58,7 @@ from kbackup.plugins._run import Run, RunLogger
 from kbackup.plugins.hookspecs import hookimpl
 
 __all__ = [
+    "ANY_SCHEME",
     "AwaitsAdditionalItems",
     "BackupInput",
     "BackupItemAction",

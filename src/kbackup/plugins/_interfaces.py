@@ -156,6 +156,10 @@ class ObjectStore(Protocol):
         ...
 
 
+ANY_SCHEME = "*"
+"""Among the schemes of a factory: addresses that no other plugin claims."""
+
+
 @attrs.frozen(kw_only=True)
 class ObjectStoreFactory:
     """How to open the stores of one provider.
@@ -167,7 +171,11 @@ class ObjectStoreFactory:
             ``credentialsFile`` (a path). It must not be changed. It is called with no
             network touched before the first operation.
         from_url: From an address such as ``s3://bucket/prefix`` to a location.
-        schemes: The schemes of the addresses that `from_url` understands.
+        to_url: From a location to an address that may be shown, without secrets;
+            without it that is made of the first scheme, the bucket and the prefix.
+        schemes: The schemes of the addresses that `from_url` understands; `ANY_SCHEME`
+            for all that no other plugin claims, where it raises `UnknownLocationError`
+            for what it does not know either.
         aliases: Other provider names that mean this one.
         requires: Names of the importable packages it needs.
         extra: The extra of kbackup that installs those; a plugin of others says what
@@ -176,6 +184,7 @@ class ObjectStoreFactory:
 
     open: Callable[[Mapping[str, str]], ObjectStore]
     from_url: Callable[[str], BackupStorageLocationSpec] | None = None
+    to_url: Callable[[BackupStorageLocationSpec], str] | None = None
     schemes: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -25,6 +26,7 @@ from kbackup.errors import (
 from kbackup.models import BackupStorageLocationSpec
 from kbackup.plugins._events import Event
 from kbackup.plugins._interfaces import (
+    ANY_SCHEME,
     ObjectStoreFactory,
     VolumeSnapshotterFactory,
 )
@@ -147,12 +149,8 @@ class PluginManager:
                 "the address of the location has no scheme such as file:// or s3://"
             )
         offers = self._loaded.schemes.get(scheme, ())
-        if not offers:
-            known = ", ".join(f"{name}://" for name in sorted(self._loaded.schemes))
-            raise UnknownLocationError(
-                f"no plugin knows addresses {scheme}://; known are: {known or 'none'}",
-                hint=self._advice(),
-            )
+        if not offers or scheme == ANY_SCHEME:
+            return self._spec_for_unclaimed(url, scheme)
         factory = self._select(PluginKind.OBJECT_STORE, f"{scheme}://", offers)
         if factory.from_url is None:
             raise UnknownLocationError(
@@ -160,6 +158,24 @@ class PluginManager:
                 hint="give a BackupStorageLocation instead",
             )
         return _ask(factory.from_url, url, plugin=offers[0].name)
+
+    def _spec_for_unclaimed(self, url: str, scheme: str) -> BackupStorageLocationSpec:
+        """Ask the plugin that takes what no other claims, if there is one."""
+        offers = self._loaded.schemes.get(ANY_SCHEME, ())
+        factory = (
+            self._select(PluginKind.OBJECT_STORE, f"{scheme}://", offers)
+            if offers
+            else None
+        )
+        if factory is not None and factory.from_url is not None:
+            with suppress(UnknownLocationError):
+                return _ask(factory.from_url, url, plugin=offers[0].name)
+        claimed = sorted(self._loaded.schemes.keys() - {ANY_SCHEME})
+        known = ", ".join(f"{name}://" for name in claimed)
+        raise UnknownLocationError(
+            f"no plugin knows addresses {scheme}://; known are: {known or 'none'}",
+            hint=self._advice(),
+        )
 
     # --- actions ----------------------------------------------------------------------
 

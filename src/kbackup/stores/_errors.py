@@ -196,6 +196,17 @@ ERRORS_BY_CLASS: Mapping[str, type[StoreError]] = {
     "botocore.exceptions.MissingServiceIdError": StoreError,
     "botocore.exceptions.UndefinedModelAttributeError": StoreError,
     "botocore.parsers.ResponseParserError": StoreUnavailableError,
+    "paramiko.ssh_exception.AuthenticationException": StoreAccessError,
+    "paramiko.ssh_exception.BadHostKeyException": StoreAccessError,
+    "paramiko.ssh_exception.NoValidConnectionsError": StoreUnavailableError,
+    "paramiko.ssh_exception.SSHException": StoreUnavailableError,
+    "ftplib.error_perm": StoreAccessError,
+    "ftplib.Error": StoreUnavailableError,
+    "httpx.TransportError": StoreUnavailableError,
+    "webdav4.client.ForbiddenOperation": StoreAccessError,
+    "webdav4.client.InsufficientStorage": StoreFullError,
+    "webdav4.client.BadGatewayError": StoreUnavailableError,
+    "webdav4.client.ResourceLocked": StoreUnavailableError,
 }
 
 

@@ -7,9 +7,9 @@ import pytest
     ("arguments", "code", "facts", "following"),
     [
         (
-            ["backup", "get", "--location", "ftp://host/b"],
+            ["backup", "get", "--location", "gopher://host/b"],
             2,
-            ["no plugin knows addresses ftp://", "file://", "s3://"],
+            ["no plugin knows addresses gopher://", "file://", "s3://"],
             "kbackup plugin get",
         ),
         (

@@ -142,7 +142,7 @@ def test_variables_of_restic(unset, monkeypatch):
         ("s3:bucket", "s3://bucket/prefix\n"),
         ("gs:bucket:/", "gs://bucket/prefix\n"),
         ("local:/srv/r", "without local:"),
-        ("sftp:user@host:/srv", "there are directories, and buckets"),
+        ("sftp:user@host:/srv", "a server is written sftp://user@host/path"),
         ("rest:https://user:hunter2@host/", "there are directories, and buckets"),
         ("s3:https://user:hunter2@host/b", "s3://bucket/prefix\n"),
     ],

@@ -98,7 +98,7 @@ def test_addresses(plugins):
 def test_an_unknown_scheme(plugins):
     """An unknown scheme is told, with those that are known."""
     with pytest.raises(UnknownLocationError, match="file://") as caught:
-        location_from("ftp://host/x", plugins)
+        location_from("gopher://host/x", plugins)
 
     assert "s3://" in str(caught.value)
 

@@ -97,6 +97,8 @@ def _our_spelling(scheme: str, rest: str) -> str:
     """Return how we write an address of restic's; a password in it is not repeated."""
     if scheme == "local":
         return "a directory is written as it is, without local:"
+    if scheme == "sftp":
+        return "a server is written sftp://user@host/path"
     if scheme not in {"s3", "gs", "azure"}:
         return "there are directories, and buckets such as s3://bucket/prefix"
     found = _HOST.fullmatch(rest.strip("/"))
