@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import socket
 import threading
 from contextlib import contextmanager
 from urllib.parse import parse_qs
@@ -25,7 +26,8 @@ class Gate:
         code: The error that a refused request gets.
         status: Its HTTP status.
         lost: Actions that are carried out, and whose answer is lost.
-        requests: The parameters of all requests that were let through.
+        requests: The parameters of all requests that were let through, and who signed
+            them.
     """
 
     application: object
@@ -41,6 +43,7 @@ class Gate:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         environ["wsgi.input"] = io.BytesIO(body)
         asked = {name: given[0] for name, given in parse_qs(body.decode()).items()}
+        asked["signed"] = environ.get("HTTP_AUTHORIZATION", "")
         with self.lock:
             if self.refusals > 0:
                 self.refusals -= 1
@@ -49,8 +52,7 @@ class Gate:
             self.requests.append(asked)
         answer = self.application(environ, start_response)
         if asked.get("Action") in self.lost:
-            list(answer)
-            raise ConnectionAbortedError
+            environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
         return answer
 
     def named(self, action):

@@ -101,7 +101,7 @@ class EBSSnapshotter:
 
     # --- volumes and snapshots --------------------------------------------------------
 
-    def describe(self, volume_id: str, zone: str) -> VolumeDescription:
+    def describe(self, volume_id: str, zone: str) -> VolumeDescription:  # noqa: ARG002
         """Return type, and IOPS and throughput where they can be provisioned."""
         found = self._volume(volume_id)
         kind = found["VolumeType"]
@@ -112,7 +112,10 @@ class EBSSnapshotter:
         )
 
     def create_snapshot(
-        self, volume_id: str, zone: str, tags: Mapping[str, str]
+        self,
+        volume_id: str,
+        zone: str,  # noqa: ARG002 - ids of EBS are those of a region
+        tags: Mapping[str, str],
     ) -> str:
         """Begin a snapshot; it shows the volume as it is now, see `VolumeSnapshotter`."""
         found = self._volume(volume_id)

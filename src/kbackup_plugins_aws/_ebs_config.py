@@ -94,7 +94,9 @@ def _file(path: str) -> str:
 def _url(text: str) -> str:
     parts = urlsplit(text)
     usable = parts.scheme in {"http", "https"} and parts.hostname
-    if text and (not usable or "@" in parts.netloc):  # not repeated: a password, perhaps
+    if text and (
+        not usable or "@" in parts.netloc
+    ):  # not repeated: a password, perhaps
         raise InvalidConfigError(
             "ec2Url of the location is no address http://host or https://host"
         )

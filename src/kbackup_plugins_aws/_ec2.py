@@ -53,6 +53,7 @@ ERRORS_BY_CODE: Mapping[str, type[SnapshotterError]] = {
 # Classes by name, looked up along the method resolution order: the SDK is not imported.
 ERRORS_BY_CLASS: Mapping[str, type[SnapshotterError]] = {
     "HTTPClientError": SnapshotterUnavailableError,
+    "ConnectionError": SnapshotterUnavailableError,
     "ResponseParserError": SnapshotterUnavailableError,
     "SSLError": SnapshotterAccessError,  # a certificate does not heal
     "NoCredentialsError": SnapshotterAccessError,
@@ -71,7 +72,9 @@ class EC2:
     ``requestTimeout``, retries included.
     """
 
-    def __init__(self, settings: EBSConfig, *, retry: RetryPolicy | None = None) -> None:
+    def __init__(
+        self, settings: EBSConfig, *, retry: RetryPolicy | None = None
+    ) -> None:
         self._settings = settings
         self._retry = retry or RetryPolicy()
         self._lock = threading.Lock()

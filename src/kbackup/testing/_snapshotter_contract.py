@@ -181,7 +181,7 @@ class VolumeSnapshotterContract:
     @pytest.fixture
     def finish(self) -> Callable[[str], None]:
         """Return what completes a snapshot; by default it completes by itself."""
-        return lambda snapshot_id: None
+        return lambda _: None
 
     # --- what the tests work with -----------------------------------------------------
 
@@ -408,7 +408,11 @@ class VolumeSnapshotterContract:
                 call()
 
     def test_delete_is_idempotent(
-        self, snapshotter: VolumeSnapshotter, missing: MissingIds, volume: str, zone: str
+        self,
+        snapshotter: VolumeSnapshotter,
+        missing: MissingIds,
+        volume: str,
+        zone: str,
     ) -> None:
         """Deleting what is gone, or never was, succeeds."""
         snapshot = snapshotter.create_snapshot(volume, zone, TAGS)

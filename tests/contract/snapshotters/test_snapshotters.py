@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
+import uuid
+from pathlib import Path
+
 import pytest
 
 from kbackup.plugins import VolumeDescription
 from kbackup.testing import MissingIds, VolumeSnapshotterContract, persistent_volume
 from kbackup_plugins_aws import open_ebs_snapshotter
+from kbackup_plugins_local import open_host_path_snapshotter
 
 
 class TestEBS(VolumeSnapshotterContract):
@@ -89,3 +95,73 @@ class TestEBS(VolumeSnapshotterContract):
     def throttle(self, ec2_server):
         """Have the next requests refused as too many."""
         return lambda count: setattr(ec2_server.gate, "refusals", count)
+
+
+class TestHostPath(VolumeSnapshotterContract):
+    """The snapshotter of directories keeps every promise, on the disk."""
+
+    @pytest.fixture
+    def config(self, tmp_path):
+        """What the snapshotter is opened with."""
+        return {"snapshots": str(tmp_path / "snapshots"), "node": "node-1"}
+
+    @pytest.fixture
+    def snapshotter(self, config):
+        """A snapshotter of its own for each test."""
+        return open_host_path_snapshotter(config)
+
+    @pytest.fixture
+    def make_volume(self, tmp_path):
+        """Make a directory with something in it."""
+
+        def make(_):
+            path = tmp_path / "volumes" / uuid.uuid4().hex
+            (path / "below").mkdir(parents=True)
+            (path / "below" / "file").write_bytes(os.urandom(5000))
+            return str(path)
+
+        return make
+
+    @pytest.fixture
+    def descriptions(self):
+        """A directory is a directory."""
+        return [VolumeDescription(volume_type="directory")]
+
+    @pytest.fixture
+    def persistent_volumes(self):
+        """A hostPath, and a local volume bound to this node."""
+        terms = [
+            {
+                "matchExpressions": [
+                    {
+                        "key": "kubernetes.io/hostname",
+                        "operator": "In",
+                        "values": ["node-1"],
+                    }
+                ]
+            }
+        ]
+
+        def make(volume_id):
+            local = persistent_volume("local", path=volume_id)
+            local["spec"]["nodeAffinity"] = {"required": {"nodeSelectorTerms": terms}}
+            return [persistent_volume("hostPath", path=volume_id), local]
+
+        return make
+
+    @pytest.fixture
+    def tags_of(self, config):
+        """Read the record of a snapshot."""
+
+        def look(snapshot_id):
+            record = Path(config["snapshots"], snapshot_id, "snapshot.json")
+            return json.loads(record.read_text())["tags"]
+
+        return look
+
+    @pytest.fixture
+    def missing(self, tmp_path):
+        """A path where nothing is, and a well-formed id."""
+        return MissingIds(
+            volume_id=str(tmp_path / "nothing"), snapshot_id=f"snap-{'0' * 32}"
+        )
