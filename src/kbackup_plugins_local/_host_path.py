@@ -107,7 +107,7 @@ class HostPathSnapshotter:
                 "apiVersion": "kbackup.io/v1",
                 "kind": "HostPathSnapshot",
                 "volume": str(source),
-                "created": datetime.now(UTC).isoformat(timespec="seconds"),
+                "createdAt": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
                 "tags": dict(tags),
             }
             with _made(snapshots / snapshot_id) as temporary:

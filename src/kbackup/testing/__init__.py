@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from kbackup.testing._sample import load_sample_shop, sample_shop
     from kbackup.testing._simulator.execution import ExecCall
     from kbackup.testing._simulator.faults import Fault, Faults
-    from kbackup.testing._snapshotter_contract import (
+    from kbackup.testing._snapshotter_contract import VolumeSnapshotterContract
+    from kbackup.testing._snapshotter_contract_inputs import (
         MissingIds,
-        VolumeSnapshotterContract,
         persistent_volume,
     )
     from kbackup.testing._store_contract import ObjectStoreContract
@@ -54,7 +54,7 @@ _MODULES = {
     "FrozenClock": "_clock",
     "ItemBlockActionContract": "_action_contracts",
     "MemoryStore": "_stores",
-    "MissingIds": "_snapshotter_contract",
+    "MissingIds": "_snapshotter_contract_inputs",
     "ObjectStoreContract": "_store_contract",
     "RecordingCluster": "_action_clusters",
     "RecordingWriter": "_action_clusters",
@@ -64,7 +64,7 @@ _MODULES = {
     "backup_input": "_action_inputs",
     "delete_input": "_action_clusters",
     "operation_input": "_action_clusters",
-    "persistent_volume": "_snapshotter_contract",
+    "persistent_volume": "_snapshotter_contract_inputs",
     "restore_input": "_action_inputs",
 }
 

@@ -200,7 +200,10 @@ def test_providers_load_without_their_sdks():
         check=True,
     )
 
-    unavailable, stores, loads_fsspec = done.stdout.splitlines()
-    assert unavailable == "velero.io/aws|needs s3fs: pip install 'kbackup[aws]'"
+    *unavailable, stores, loads_fsspec = done.stdout.splitlines()
+    assert unavailable == [
+        "velero.io/aws|needs s3fs: pip install 'kbackup[aws]'",
+        "velero.io/aws|needs botocore: pip install 'kbackup[aws]'",
+    ]
     assert {"kbackup.io/local", "kbackup.io/memory"} <= set(stores.split())
     assert loads_fsspec == "False"

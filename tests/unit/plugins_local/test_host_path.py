@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
 import shutil
 import stat
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from kbackup.errors import (
@@ -23,6 +25,7 @@ from kbackup_plugins_local._host_path_config import read_host_path_config
 from odd_tree import make_odd_tree, seen
 
 ANY = VolumeDescription()
+SCHEMA = Path(__file__).parents[3] / "docs/formats/schemas/host-path-snapshot.json"
 
 
 @pytest.fixture
@@ -81,6 +84,15 @@ def test_everything_is_kept(snapshotter, volume):
     assert _root_of(made)[3] == 1_111_111_111_000_000_000
     assert made.parent == volume.parent
     assert made.name.startswith("data-")
+
+
+def test_the_record_of_a_snapshot(snapshotter, volume, snapshots):
+    """What a snapshot is of stands beside it, as its schema says."""
+    snapshot = snapshotter.create_snapshot(str(volume), "", {"velero.io/pv": "pvc-1"})
+
+    record = json.loads((snapshots / snapshot / "snapshot.json").read_text())
+    jsonschema.validate(record, json.loads(SCHEMA.read_text()))
+    assert record["volume"] == str(volume)
 
 
 def test_holes_stay_holes(snapshotter, volume):
