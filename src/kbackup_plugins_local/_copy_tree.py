@@ -261,9 +261,9 @@ def _attributes(descriptor: int) -> dict[str, bytes]:
     """Return the extended attributes of what is open; ACLs are among them on Linux."""
     attributes: dict[str, bytes] = {}
     if hasattr(os, "listxattr"):
-        with suppress_errors(errno.ENOTSUP, errno.EOPNOTSUPP):
+        with _passing_over(errno.ENOTSUP, errno.EOPNOTSUPP):
             for name in os.listxattr(descriptor):
-                with suppress_errors(errno.ENODATA), _labels_passed_over(name):
+                with _passing_over(errno.ENODATA), _labels_passed_over(name):
                     attributes[name] = os.getxattr(descriptor, name)
     return attributes
 
@@ -278,7 +278,7 @@ def _labels_passed_over(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def suppress_errors(*numbers: int) -> Iterator[None]:
+def _passing_over(*numbers: int) -> Iterator[None]:
     """Pass over an `OSError` of one of these numbers."""
     try:
         yield
