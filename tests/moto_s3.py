@@ -51,13 +51,24 @@ class _Silent(WSGIRequestHandler):
 @contextmanager
 def running_s3():
     """Run moto's S3 in a thread of the tests, on a port that the system picked."""
-    application = OneAtATime(DomainDispatcherApplication(create_backend_app))
+    with serving(moto()) as url:
+        yield S3Server(url)
+
+
+def moto():
+    """All of moto's services as one WSGI application."""
+    return OneAtATime(DomainDispatcherApplication(create_backend_app))
+
+
+@contextmanager
+def serving(application):
+    """Serve a WSGI application on loopback and give its address."""
     server = make_server(
         "127.0.0.1", 0, application, threaded=True, request_handler=_Silent
     )
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    yield S3Server(f"http://127.0.0.1:{server.server_port}")
+    yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     thread.join()
     server.server_close()

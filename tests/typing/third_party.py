@@ -40,6 +40,7 @@ from kbackup.plugins import (
     RestoreItemAction,
     RestoreOutput,
     Run,
+    SnapshotState,
     VolumeDescription,
     VolumeSnapshotter,
     VolumeSnapshotterFactory,
@@ -134,8 +135,12 @@ class Disks:
         """Snapshot it."""
         return "s-1"
 
+    def snapshot_state(self, snapshot_id: str) -> SnapshotState:
+        """Tell how far it is."""
+        return SnapshotState(complete=True)
+
     def create_volume(
-        self, snapshot_id: str, volume_type: str, zone: str, iops: int | None
+        self, snapshot_id: str, description: VolumeDescription, zone: str
     ) -> str:
         """Make one."""
         return "v-2"

@@ -44,7 +44,11 @@ of a message.
     │   │                          PathNotFoundError · SourceNotFoundError
     │   └── IntegrityError         SealBrokenError · BlobMissingError · PackCorruptError
     ├── VolumeError                SnapshotFailedError · NoSnapshotterError ·
-    │                              DataMoverError
+    │   │                          DataMoverError
+    │   └── SnapshotterError (thing, reason)
+    │                              VolumeNotFoundError · NativeSnapshotNotFoundError ·
+    │                              SnapshotterAccessError · SnapshotterThrottledError* ·
+    │                              SnapshotterUnavailableError*
     ├── OperationTimeoutError (what, seconds)
     └── SpoolError (place)
 
@@ -62,16 +66,12 @@ from kbackup.errors._backups import (
     BackupInProgressError,
     BackupNotFoundError,
     BackupOwnsDataError,
-    DataMoverError,
     NoBackupOfScheduleError,
-    NoSnapshotterError,
     RestoreDamagedError,
     RestoreError,
     RestoreExistsError,
     RestoreInProgressError,
     RestoreNotFoundError,
-    SnapshotFailedError,
-    VolumeError,
 )
 from kbackup.errors._base import (
     CodecError,
@@ -143,6 +143,18 @@ from kbackup.errors._stores import (
     StoreUnavailableError,
     UnsupportedCapabilityError,
 )
+from kbackup.errors._volumes import (
+    DataMoverError,
+    NativeSnapshotNotFoundError,
+    NoSnapshotterError,
+    SnapshotFailedError,
+    SnapshotterAccessError,
+    SnapshotterError,
+    SnapshotterThrottledError,
+    SnapshotterUnavailableError,
+    VolumeError,
+    VolumeNotFoundError,
+)
 
 __all__ = [
     "ActionError",
@@ -182,6 +194,7 @@ __all__ = [
     "KeyInUseError",
     "KeyNotFoundError",
     "KeySizeError",
+    "NativeSnapshotNotFoundError",
     "NoBackupOfScheduleError",
     "NoSnapshotterError",
     "ObjectDamagedError",
@@ -210,6 +223,10 @@ __all__ = [
     "ServerFaultError",
     "SnapshotFailedError",
     "SnapshotNotFoundError",
+    "SnapshotterAccessError",
+    "SnapshotterError",
+    "SnapshotterThrottledError",
+    "SnapshotterUnavailableError",
     "SourceNotFoundError",
     "SpoolError",
     "StoreAccessError",
@@ -224,6 +241,7 @@ __all__ = [
     "UnsupportedCapabilityError",
     "UnsupportedFormatError",
     "VolumeError",
+    "VolumeNotFoundError",
     "WrongPasswordError",
 ]
 

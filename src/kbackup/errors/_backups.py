@@ -1,4 +1,4 @@
-"""What is wrong with a backup, its archive or its volumes, or with a restore."""
+"""What is wrong with a backup, or its archive, or with a restore."""
 
 from __future__ import annotations
 
@@ -113,19 +113,3 @@ class ArchiveCorruptError(ArchiveError):
 
 class ArchiveVersionError(ArchiveError):
     """The archive's layout is newer than this reader."""
-
-
-class VolumeError(KBackupError):
-    """A volume's data could not be handled."""
-
-
-class SnapshotFailedError(VolumeError):
-    """A native or CSI snapshot was not made."""
-
-
-class NoSnapshotterError(VolumeError):
-    """No plugin can snapshot this volume."""
-
-
-class DataMoverError(VolumeError):
-    """A volume's data could not be moved."""

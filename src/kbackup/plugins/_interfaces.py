@@ -196,47 +196,113 @@ class ObjectStoreFactory:
 
 @attrs.frozen(kw_only=True)
 class VolumeDescription:
-    """What a snapshotter knows of a volume.
+    """What a snapshotter knows of a volume, and is asked to make.
 
     Attributes:
-        volume_type: The provider's word, such as ``gp3``.
+        volume_type: The provider's word, such as ``gp3``; empty: its default.
         iops: Provisioned operations a second, or None.
+        throughput: Provisioned MiB a second, or None.
     """
 
-    volume_type: str
+    volume_type: str = ""
     iops: int | None = None
+    throughput: int | None = None
+
+
+@attrs.frozen(kw_only=True)
+class SnapshotState:
+    """How far a provider is with a snapshot.
+
+    Attributes:
+        complete: Volumes can be made from it.
+        percent: How much of it is there, where the provider tells.
+    """
+
+    complete: bool
+    percent: int | None = None
 
 
 @runtime_checkable
 class VolumeSnapshotter(Protocol):
-    """Snapshots of a provider's volumes."""
+    """Snapshots of a provider's volumes; every method may be called from any thread.
+
+    A PersistentVolume comes and goes as JSON of Kubernetes and is never changed. Ids
+    may come from a backup that somebody else wrote: what is no id is refused, and leads
+    to nothing else of the provider's. *zone* is that of the volume, or empty where
+    nothing tells it. Every request ends within the time that the location's
+    configuration allows, and is tried again after the provider has asked for patience.
+    """
 
     api_version: ClassVar[int]  # 1
 
     def volume_id(self, volume: Mapping[str, Any]) -> str:
-        """Return the provider's id of a PersistentVolume, or empty: not ours."""
+        """Return the provider's id of a PersistentVolume, or empty: not ours.
+
+        Raises:
+            VolumeError: It is of the provider, but its id is none.
+        """
         ...
 
     def with_volume_id(
         self, volume: Mapping[str, Any], volume_id: str
     ) -> Mapping[str, Any]:
-        """Return the PersistentVolume pointed at another volume."""
+        """Return the PersistentVolume pointed at another volume, else as it was.
+
+        Raises:
+            VolumeError: It is not one of the provider, or *volume_id* is no id.
+        """
         ...
 
     def describe(self, volume_id: str, zone: str) -> VolumeDescription:
-        """Return type and speed of a volume."""
+        """Return type and speed of a volume.
+
+        Raises:
+            VolumeNotFoundError: There is no such volume.
+        """
         ...
 
     def create_snapshot(
         self, volume_id: str, zone: str, tags: Mapping[str, str]
     ) -> str:
-        """Snapshot a volume and return the snapshot's id."""
+        """Snapshot a volume and return the snapshot's id, at once.
+
+        What is written to the volume afterwards is not part of the snapshot, so that
+        applications can go on. The provider may need hours more: see `snapshot_state`.
+
+        Args:
+            volume_id: Of the volume.
+            zone: Of the volume.
+            tags: To be found on the snapshot, next to those that it takes over from
+                the volume; these win.
+
+        Raises:
+            VolumeNotFoundError: There is no such volume.
+            SnapshotterUnavailableError: Whether one was made is unknown; it is not
+                tried again here, and carries *tags* if it was.
+        """
+        ...
+
+    def snapshot_state(self, snapshot_id: str) -> SnapshotState:
+        """Return how far a snapshot is; never waits.
+
+        Raises:
+            NativeSnapshotNotFoundError: There is no such snapshot.
+            SnapshotFailedError: It will never be complete.
+        """
         ...
 
     def create_volume(
-        self, snapshot_id: str, volume_type: str, zone: str, iops: int | None
+        self, snapshot_id: str, description: VolumeDescription, zone: str
     ) -> str:
-        """Make a volume from a snapshot and return its id."""
+        """Make a volume from a complete snapshot, wait until it is there, return its id.
+
+        It is as large as the volume was, carries the snapshot's tags, and stays when
+        the snapshot is deleted. What the provider cannot set for the type is passed over.
+
+        Raises:
+            NativeSnapshotNotFoundError: There is no such snapshot.
+            SnapshotterError: It is not complete, or no volume came of it.
+        """
         ...
 
     def delete_snapshot(self, snapshot_id: str) -> None:
@@ -244,13 +310,22 @@ class VolumeSnapshotter(Protocol):
         ...
 
     def close(self) -> None:
-        """Release connections."""
+        """Release connections; the snapshotter is not used afterwards."""
         ...
 
 
 @attrs.frozen(kw_only=True)
 class VolumeSnapshotterFactory:
-    """How to open the snapshotter of one provider; fields as `ObjectStoreFactory`."""
+    """How to open the snapshotter of one provider; fields as `ObjectStoreFactory`.
+
+    Attributes:
+        open: From a configuration to a snapshotter. The mapping holds the location's
+            own ``config`` and, where set, ``credentialsFile`` (a path). It must not be
+            changed. It is called with no network touched before the first operation.
+        aliases: Other provider names that mean this one.
+        requires: Names of the importable packages it needs.
+        extra: What installs those.
+    """
 
     open: Callable[[Mapping[str, str]], VolumeSnapshotter]
     aliases: tuple[str, ...] = ()

@@ -16,7 +16,7 @@ import attrs
 
 from kbackup._kits.durations import DurationError, parse_duration
 from kbackup._kits.workers import call_with_timeout
-from kbackup.errors import InvalidConfigError, StoreError, StoreUnavailableError
+from kbackup.errors import InvalidConfigError, KBackupError, StoreUnavailableError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -113,13 +113,13 @@ class RetryPolicy:
         """Call *attempt* with the seconds left until it succeeds or may not go on.
 
         Raises:
-            StoreError: The last one; one that is not retryable at once.
+            KBackupError: The last one; one that is not retryable at once.
         """
         deadline = time.monotonic() + seconds
         for failed in range(1, self.attempts):
             try:
                 return attempt(max(deadline - time.monotonic(), 0.001))
-            except StoreError as exc:
+            except KBackupError as exc:
                 pause = self.uniform(0, min(self.cap, self.base * 2 ** (failed - 1)))
                 if not exc.retryable or time.monotonic() + pause >= deadline:
                     raise

@@ -33,6 +33,11 @@ if TYPE_CHECKING:
     from kbackup.testing._sample import load_sample_shop, sample_shop
     from kbackup.testing._simulator.execution import ExecCall
     from kbackup.testing._simulator.faults import Fault, Faults
+    from kbackup.testing._snapshotter_contract import VolumeSnapshotterContract
+    from kbackup.testing._snapshotter_contract_inputs import (
+        MissingIds,
+        persistent_volume,
+    )
     from kbackup.testing._store_contract import ObjectStoreContract
     from kbackup.testing._stores import FailingStore, MemoryStore
 
@@ -49,14 +54,17 @@ _MODULES = {
     "FrozenClock": "_clock",
     "ItemBlockActionContract": "_action_contracts",
     "MemoryStore": "_stores",
+    "MissingIds": "_snapshotter_contract_inputs",
     "ObjectStoreContract": "_store_contract",
     "RecordingCluster": "_action_clusters",
     "RecordingWriter": "_action_clusters",
     "RestoreItemActionContract": "_action_contracts",
     "StaticClusterReader": "_action_inputs",
+    "VolumeSnapshotterContract": "_snapshotter_contract",
     "backup_input": "_action_inputs",
     "delete_input": "_action_clusters",
     "operation_input": "_action_clusters",
+    "persistent_volume": "_snapshotter_contract_inputs",
     "restore_input": "_action_inputs",
 }
 
@@ -70,16 +78,19 @@ __all__ = [
     "FrozenClock",
     "ItemBlockActionContract",
     "MemoryStore",
+    "MissingIds",
     "ObjectStoreContract",
     "RecordingCluster",
     "RecordingWriter",
     "RestoreItemActionContract",
     "SimulatedCluster",
     "StaticClusterReader",
+    "VolumeSnapshotterContract",
     "backup_input",
     "delete_input",
     "load_sample_shop",
     "operation_input",
+    "persistent_volume",
     "restore_input",
     "sample_shop",
 ]

@@ -204,6 +204,7 @@ def test_providers_load_without_their_sdks():
     assert unavailable == [
         "velero.io/aws|needs s3fs: pip install 'kbackup[aws]'",
         "velero.io/gcp|needs gcsfs: pip install 'kbackup[gcp]'",
+        "velero.io/aws|needs botocore: pip install 'kbackup[aws]'",
     ]
     assert {"kbackup.io/local", "kbackup.io/memory"} <= set(stores.split())
     assert loads_fsspec == "False"
