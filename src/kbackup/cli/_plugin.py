@@ -1,4 +1,4 @@
-"""``kbackup plugin``: what is installed, and what is broken."""
+"""``kbackup plugin``: what is installed, what is broken, and what authors need."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ import click
 
 from kbackup.cli._options import Group, global_options
 from kbackup.cli._output import document, print_document, print_table
+from kbackup.cli._plugin_check import check
 from kbackup.cli._session import Session
 
 
 @click.group(cls=Group)
 @global_options
 def plugin() -> None:
-    """Show which plugins are installed."""
+    """List, check and begin plugins."""
+
+
+plugin.add_command(check)
 
 
 @plugin.command()
