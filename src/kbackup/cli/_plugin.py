@@ -7,6 +7,7 @@ import click
 from kbackup.cli._options import Group, global_options
 from kbackup.cli._output import document, print_document, print_table
 from kbackup.cli._plugin_check import check
+from kbackup.cli._plugin_new import new
 from kbackup.cli._session import Session
 
 
@@ -17,6 +18,7 @@ def plugin() -> None:
 
 
 plugin.add_command(check)
+plugin.add_command(new)
 
 
 @plugin.command()

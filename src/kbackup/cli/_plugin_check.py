@@ -194,7 +194,7 @@ def _check_action(
         items: Sequence[Mapping[str, Any]] = sample_shop()
     else:
         items = [item for item in load_all_yaml(file.read_text()) if item]
-    actions = {
+    actions: Mapping[PluginKind, Callable[[], Sequence[Any]]] = {
         PluginKind.BACKUP_ITEM_ACTION: session.plugins.backup_item_actions,
         PluginKind.RESTORE_ITEM_ACTION: session.plugins.restore_item_actions,
         PluginKind.DELETE_ITEM_ACTION: session.plugins.delete_item_actions,

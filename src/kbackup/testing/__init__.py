@@ -106,7 +106,11 @@ if "pytest" in sys.modules:  # a suite that fails says what it found
     sys.modules["pytest"].register_assert_rewrite(
         *(
             f"{__name__}.{name}"
-            for name in ("_action_contracts", "_store_contract", "_store_contract_lists")
+            for name in (
+                "_action_contracts",
+                "_store_contract",
+                "_store_contract_lists",
+            )
         )
     )
 

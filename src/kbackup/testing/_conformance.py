@@ -161,10 +161,10 @@ def check_item_action(
 
 @attrs.frozen(kw_only=True)
 class ActionCase:
-    """An action, and what it is tried on, by names for people."""
+    """An action, and what makes that which it is tried on, by names for people."""
 
     action: Any
-    inputs: Mapping[str, Any]
+    inputs: Mapping[str, Callable[[], Any]]
 
 
 def _suite(kind: PluginKind) -> str:
@@ -216,8 +216,7 @@ class _Recorder:
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Give each input of an action a case of its own."""
         if "given" in metafunc.fixturenames and isinstance(self._given, ActionCase):
-            inputs = self._given.inputs
-            metafunc.parametrize("given", inputs.values(), ids=list(inputs))
+            metafunc.parametrize("given", list(self._given.inputs), indirect=True)
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Learn what each test stands for."""
@@ -264,5 +263,3 @@ def _fact(report: pytest.TestReport) -> str:
 def _last(output: str) -> str:
     lines = [line for line in output.splitlines() if line.strip()]
     return one_line(lines[-1]) if lines else "it said nothing"
-
-

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from kbackup.models import GroupResource
@@ -16,12 +18,16 @@ from kbackup.testing._action_inputs import (
 )
 
 _Item = Mapping[str, Any]
+_Maker = Callable[[str, _Item, ClusterReader], Any]
 
 
-def inputs_of(kind: PluginKind, action: Any, items: Sequence[_Item]) -> dict[str, Any]:
+def inputs_of(
+    kind: PluginKind, action: Any, items: Sequence[_Item]
+) -> dict[str, Callable[[], Any]]:
     """Return what an action is given about those of *items* that it applies to.
 
-    By a name for people; each item comes a second time with nothing but metadata.
+    By a name for people, made anew by each call: an action may change what it is given.
+    Each item comes a second time with nothing but metadata.
     """
     by_resource: dict[str, list[_Item]] = {}
     for item in items:
@@ -29,7 +35,7 @@ def inputs_of(kind: PluginKind, action: Any, items: Sequence[_Item]) -> dict[str
     reader = StaticClusterReader(by_resource)
     index = ActionIndex((action,), reader.resolve)
     make = _MAKERS[kind]
-    inputs: dict[str, Any] = {}
+    inputs: dict[str, Callable[[], Any]] = {}
     for resource, alike in by_resource.items():
         for item in alike:
             metadata = item["metadata"]
@@ -37,10 +43,16 @@ def inputs_of(kind: PluginKind, action: Any, items: Sequence[_Item]) -> dict[str
             found = index.for_type(GroupResource.parse(resource))
             if any(each.wants(namespace, labels) for each in found):
                 name = f"{resource} {metadata['name']}"
-                inputs[name] = make(resource, item, reader)
                 bare = {key: item[key] for key in ("apiVersion", "kind", "metadata")}
-                inputs[f"{name} without spec"] = make(resource, bare, reader)
+                inputs[name] = partial(_made, make, resource, item, reader)
+                inputs[f"{name} without spec"] = partial(
+                    _made, make, resource, bare, reader
+                )
     return inputs
+
+
+def _made(make: _Maker, resource: str, item: _Item, cluster: ClusterReader) -> Any:
+    return make(resource, copy.deepcopy(item), cluster)
 
 
 def _given_for_backup(resource: str, item: _Item, cluster: ClusterReader) -> Any:
@@ -55,7 +67,7 @@ def _given_for_deletion(resource: str, item: _Item, cluster: ClusterReader) -> A
     return delete_input(resource, item, cluster=RecordingCluster(cluster))
 
 
-_MAKERS: Mapping[PluginKind, Callable[[str, _Item, ClusterReader], Any]] = {
+_MAKERS: Mapping[PluginKind, _Maker] = {
     PluginKind.BACKUP_ITEM_ACTION: _given_for_backup,
     PluginKind.ITEM_BLOCK_ACTION: _given_for_backup,
     PluginKind.RESTORE_ITEM_ACTION: _given_for_restore,

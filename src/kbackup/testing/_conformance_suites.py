@@ -18,6 +18,7 @@ from kbackup.testing._action_contracts import (
     ItemBlockActionContract,
     RestoreItemActionContract,
 )
+from kbackup.testing._conformance import ActionCase
 from kbackup.testing._conformance_place import StorePlace, StorePlaces
 from kbackup.testing._store_contract import ObjectStoreContract
 
@@ -46,9 +47,14 @@ class _ItemAction:
     """What the suites of the four kinds of item actions have in common."""
 
     @pytest.fixture
-    def action(self, checked: Any) -> Any:
+    def action(self, checked: ActionCase) -> Any:
         """The action."""
         return checked.action
+
+    @pytest.fixture
+    def given(self, checked: ActionCase, request: pytest.FixtureRequest) -> Any:
+        """What it is given, made anew for each promise."""
+        return checked.inputs[request.param]()
 
 
 class TestBackupItemAction(_ItemAction, BackupItemActionContract):
