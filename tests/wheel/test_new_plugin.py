@@ -4,11 +4,13 @@ import json
 import subprocess
 import sys
 from functools import partial
+from pathlib import Path
 
 import pytest
 
-from conftest import ENVIRONMENTS  # of this directory
 from kbackup.testing import SimulatedCluster, load_sample_shop
+
+AUTHORS = Path(__file__).parents[2] / "build/wheel/authors"
 
 
 @pytest.fixture
@@ -38,7 +40,7 @@ def install(run, tmp_path):
 
 
 def _uv(verb, *arguments):
-    python = ("--python", ENVIRONMENTS / "authors")
+    python = ("--python", AUTHORS)
     command = [sys.executable, "-m", "uv", "pip", verb, "--quiet", *python, *arguments]
     subprocess.run(command, check=True)
 
