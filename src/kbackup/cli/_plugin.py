@@ -34,6 +34,9 @@ def get(session: Session) -> None:
             "distribution": info.distribution,
             "version": info.version,
             "entryPoint": info.entry_point,
+            "protocolVersion": info.api_version,
+            "capabilities": list(info.capabilities),
+            "state": info.state,
             "available": info.available,
             "cause": info.cause,
         }
@@ -47,7 +50,7 @@ def get(session: Session) -> None:
                 (
                     info.name,
                     info.kind,
-                    f"{info.distribution} {info.version}".strip(),
+                    info.release,
                     "available" if info.available else f"unavailable: {info.cause}",
                 )
                 for info in infos

@@ -221,8 +221,7 @@ def _print(session: Session, found: PluginInfo, report: ConformanceReport) -> No
     broken = [each for each in report.promises if not each.kept]
 
     def table() -> None:
-        release = f"{found.distribution} {found.version}".strip()
-        echo(f"{found.name} of {release}, by {report.suite}")
+        echo(f"{found.name} of {found.release}, by {report.suite}")
         for each in report.promises:
             echo(f"{'kept  ' if each.kept else 'BROKEN'}  {each.text}")
             for case, fault in each.faults.items():
