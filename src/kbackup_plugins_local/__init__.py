@@ -6,7 +6,7 @@ it is the config key ``path``, one directory or several joined by ``#``.
 
 from collections.abc import Mapping
 
-from kbackup.plugins import ObjectStoreFactory, hookimpl
+from kbackup.plugins import Capability, ObjectStoreFactory, hookimpl
 from kbackup_plugins_local._config import PROVIDER, local_spec
 from kbackup_plugins_local._open import open_local_store
 
@@ -21,5 +21,6 @@ def kbackup_register_object_stores() -> Mapping[str, ObjectStoreFactory]:
         from_url=local_spec,
         schemes=("file",),
         aliases=("csdz.io/local",),
+        capabilities=frozenset({Capability.ATOMIC_CREATE, Capability.RANGE}),
     )
     return {PROVIDER: factory}
