@@ -43,11 +43,15 @@ test-lowest: build/lowest/.ready
 	build/lowest/bin/python -m pytest $(PARALLEL) $(or $(TESTS),$(QUICK))
 
 # What users install, as they do: the built wheel without extras, in a venv of its own.
+# People who write plugins have another, to which each of these is added.
 test-wheel: .venv/.lint
 	rm -rf build/wheel
 	$(BIN)/python -m hatchling build -t wheel -d build/wheel
 	$(BIN)/uv venv --quiet --python $(BIN)/python build/wheel/venv
 	$(BIN)/uv pip install --quiet --python build/wheel/venv build/wheel/*.whl
+	$(BIN)/uv venv --quiet --python $(BIN)/python build/wheel/authors
+	$(BIN)/uv pip install --quiet --python build/wheel/authors \
+	  "kbackup[testing] @ $$(ls -d $(CURDIR)/build/wheel/*.whl)"
 	$(BIN)/python -m pytest tests/wheel
 
 lint: .venv/.lint

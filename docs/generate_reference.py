@@ -32,8 +32,8 @@ What was asked for goes to stdout; progress, questions, warnings and the command
 next go to stderr. With `-o json` or `-o yaml` stdout is one document with
 `apiVersion: kbackup.io/v1` and a `kind` (`backup show` prints the stored object itself);
 its [schema](../formats/schemas/output.json) only ever grows. The results of `backup create`
-and `restore create` have a `report`: seconds by step and by plugin, requests to the API
-server by kind, bytes written to the store, and the lists that a backup was made of, each
+and `restore create` have a `report`: seconds by step and by plugin, calls of each plugin,
+requests to the API server by kind, bytes written to the store, and the lists that a backup was made of, each
 with its resourceVersion.
 Lists are comma-separated, and their options may be repeated. An option with the value
 `[true|false]` means true at the end of a line and before another option; before any other

@@ -123,3 +123,51 @@ def test_item_action_of_the_page(family, count, tmp_path):
 
     assert done.returncode == 0, done.stdout
     assert f"{count} passed" in done.stdout
+
+
+NAMED = re.compile(
+    r"`(\S+\.(?:py|toml))`:\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL
+)
+PLUGIN_PAGE = "plugins/first-plugin.md"
+
+
+def test_first_plugin(machine, tmp_path):
+    """Typed along, the tutorial leads to a provider and an action that conform."""
+    page = (DOCS / PLUGIN_PAGE).read_text()
+    files = dict(NAMED.findall(page))
+    assert list(files) == [
+        *("pyproject.toml", "kbackup_attic.py", "try_it.py", "kbackup_stamp.py")
+    ]
+    [line] = [text for language, text in blocks(PLUGIN_PAGE) if language == "text"]
+    shell = shell_steps(blocks(PLUGIN_PAGE))
+    project = tmp_path / "kbackup-attic"
+    lines = [f"set -e; cd {tmp_path}"]
+    for number, (command, _) in enumerate(shell):
+        lines += [command, f"echo '{MARK}'"]
+        if command == "cd kbackup-attic":
+            lines += [f"cp {tmp_path}/typed/* ."]
+        if number == len(shell) - 3:  # the second entry point comes before it
+            lines += [f"printf '{line.strip()}\\n' >> pyproject.toml"]
+    (tmp_path / "typed").mkdir()
+    for name, text in files.items():
+        (tmp_path / "typed" / name).write_text(text)
+
+    done = subprocess.run(
+        ["bash", "-c", "\n".join(lines)],
+        env=machine,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    printed = done.stdout.split(MARK)[:-1]
+    assert list(map(words, printed)) == [words(output) for _, output in shell]
+    provider = files["pyproject.toml"] + files["kbackup_attic.py"]
+    assert len(provider.splitlines()) < 60
+    assert (project / "kbackup_stamp.py").is_file()
+
+
+def words(text):
+    """A text without the widths of its columns."""
+    return text.split()

@@ -46,7 +46,7 @@ CREATE TABLE IF NOT EXISTS objects (
 """
 
 
-class SQLiteStore:
+class SqliteStore:
     """An object store in one file; each call has a connection of its own."""
 
     api_version: ClassVar[int] = 1
@@ -189,7 +189,7 @@ def _info(row: tuple[str, int, str]) -> ObjectInfo:
     return ObjectInfo(key=key, size=size, modified=datetime.fromisoformat(modified))
 
 
-def open_sqlite_store(config: Mapping[str, str]) -> SQLiteStore:
+def open_sqlite_store(config: Mapping[str, str]) -> SqliteStore:
     """Open the store of a location; the file is made by the first call.
 
     Raises:
@@ -198,7 +198,7 @@ def open_sqlite_store(config: Mapping[str, str]) -> SQLiteStore:
     path = Path(config.get("path", ""))
     if not path.is_absolute():
         raise InvalidConfigError("the location needs an absolute path to its file")
-    return SQLiteStore(path)
+    return SqliteStore(path)
 
 
 def sqlite_spec(url: str) -> BackupStorageLocationSpec:
@@ -211,6 +211,8 @@ def sqlite_spec(url: str) -> BackupStorageLocationSpec:
 def kbackup_register_object_stores() -> Mapping[str, ObjectStoreFactory]:
     """Offer stores in SQLite files."""
     factory = ObjectStoreFactory(
-        open=open_sqlite_store, from_url=sqlite_spec, schemes=("sqlite",)
+        open=open_sqlite_store,
+        from_url=sqlite_spec,
+        schemes=("sqlite",),
     )
     return {PROVIDER: factory}

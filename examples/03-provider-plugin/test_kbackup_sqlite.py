@@ -4,18 +4,18 @@ from pathlib import Path
 
 import kbackup_sqlite
 import pytest
-from kbackup_sqlite import SQLiteStore, open_sqlite_store
+from kbackup_sqlite import SqliteStore, open_sqlite_store
 
 from kbackup.errors import InvalidConfigError
 from kbackup.plugins import PluginManager
 from kbackup.testing import ObjectStoreContract
 
 
-class TestSQLiteStore(ObjectStoreContract):
+class TestSqliteStore(ObjectStoreContract):
     """An SQLite file is an object store."""
 
     @pytest.fixture
-    def store(self, tmp_path: Path) -> SQLiteStore:
+    def store(self, tmp_path: Path) -> SqliteStore:
         """A store in a new file."""
         return open_sqlite_store({"path": str(tmp_path / "backups.db")})
 
@@ -33,7 +33,7 @@ def test_addresses_are_understood(manager: PluginManager, tmp_path: Path) -> Non
     store = manager.object_store_factory(spec.provider).open(spec.config)
     store.put("backups/x", b"1")
 
-    assert isinstance(store, SQLiteStore)
+    assert isinstance(store, SqliteStore)
     assert (tmp_path / "a b.db").is_file()
 
 

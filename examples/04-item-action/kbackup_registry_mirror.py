@@ -17,7 +17,7 @@ MIRROR = "mirror.example.com"
 _DOCKER_HUB = "docker.io/"
 
 
-class MirrorAction:
+class RegistryMirrorAction:
     """Point images at the mirror (``example.com/registry-mirror``)."""
 
     name = "example.com/registry-mirror"
@@ -57,4 +57,4 @@ def _mirrored(container: Mapping[str, Any]) -> Mapping[str, Any]:
 @hookimpl
 def kbackup_register_restore_item_actions() -> Mapping[str, RestoreItemAction]:
     """Offer the action."""
-    return {MirrorAction.name: MirrorAction()}
+    return {RegistryMirrorAction.name: RegistryMirrorAction()}

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from kbackup_registry_mirror import MirrorAction
+from kbackup_registry_mirror import RegistryMirrorAction
 
 from kbackup.plugins import RestoreInput
 from kbackup.testing import RestoreItemActionContract, restore_input
@@ -27,13 +27,13 @@ INPUTS = {
 }
 
 
-class TestMirrorAction(RestoreItemActionContract):
+class TestRegistryMirrorAction(RestoreItemActionContract):
     """The action keeps the promises of every restore item action."""
 
     @pytest.fixture
-    def action(self) -> MirrorAction:
+    def action(self) -> RegistryMirrorAction:
         """The action."""
-        return MirrorAction()
+        return RegistryMirrorAction()
 
     @pytest.fixture(params=INPUTS.values(), ids=list(INPUTS))
     def given(self, request: pytest.FixtureRequest) -> RestoreInput:
@@ -46,7 +46,8 @@ def test_images_of_docker_hub_move() -> None:
     init = [{"name": "i", "image": "docker.io/library/busybox:1"}]
     item = deployment("docker.io/library/nginx:1", "quay.io/x/y:1", initContainers=init)
 
-    output = MirrorAction().execute(restore_input("deployments.apps", item))
+    given = restore_input("deployments.apps", item)
+    output = RegistryMirrorAction().execute(given)
 
     moved = [{"name": "i", "image": "mirror.example.com/library/busybox:1"}]
     assert output.item == deployment(

@@ -7,7 +7,12 @@ hostPath and local volumes of this machine are copies below a directory, too.
 
 from collections.abc import Mapping
 
-from kbackup.plugins import ObjectStoreFactory, VolumeSnapshotterFactory, hookimpl
+from kbackup.plugins import (
+    Capability,
+    ObjectStoreFactory,
+    VolumeSnapshotterFactory,
+    hookimpl,
+)
 from kbackup_plugins_local._config import PROVIDER, local_spec
 from kbackup_plugins_local._host_path import open_host_path_snapshotter
 from kbackup_plugins_local._open import open_local_store
@@ -28,6 +33,7 @@ def kbackup_register_object_stores() -> Mapping[str, ObjectStoreFactory]:
         from_url=local_spec,
         schemes=("file",),
         aliases=("csdz.io/local",),
+        capabilities=frozenset({Capability.ATOMIC_CREATE, Capability.RANGE}),
     )
     return {PROVIDER: factory}
 

@@ -4,9 +4,7 @@
 here.
 """
 
-import os
-import subprocess
-import sysconfig
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,26 +12,12 @@ import pytest
 from kbackup.testing import SimulatedCluster, load_sample_shop, sample_shop
 
 HERE = Path(__file__).parent
-BIN = HERE.parents[1] / "build/wheel/venv" / Path(sysconfig.get_path("scripts")).name
 
 
 @pytest.fixture
-def run(tmp_path):
-    """A function that runs a program of the environment and returns what it says."""
-
-    def run(program, *arguments, **environment):
-        done = subprocess.run(
-            [BIN / program, *arguments],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONWARNINGS": "error", **environment},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    return run
+def run(run_in):
+    """A function that runs a program where only the wheel is."""
+    return partial(run_in, "venv")
 
 
 def test_it_is_the_wheel(run):

@@ -143,6 +143,7 @@ class ActionRunner:
         done = batch.done[:position]  # what the late worker still adds is not ours
         name = batch.action
         self._run.stuck.add(name)
+        self._run.spent(name, time.monotonic() - batch.since)
         call = batch.calls[position]
         error = ActionTimeoutError(name, str(call.identifier), self._limit)
         return [*done, ActionOutcome(item=call.item, error=error)]

@@ -34,7 +34,7 @@ from kbackup.models import (
 from kbackup.stores import BackupFiles
 
 _KIND = "UnendedBackup"
-_TEXTS = ("message", "namespace", "area", "plugin", "cause")  # of an entry of results
+_TEXTS = ("message", "namespace", "area", "plugin", "cause", "release")  # of a result
 
 T = TypeVar("T")
 
@@ -172,7 +172,9 @@ def _entry_to_json(entry: ResultEntry) -> dict[str, Any]:
 
 def _read_entry(data: dict[str, Any]) -> ResultEntry:
     item = msgspec.convert(data["item"], ResourceIdentifier | None)
-    return ResultEntry(item=item, **{key: _as(str, data, key) for key in _TEXTS})
+    return ResultEntry(
+        item=item, **{key: _as(str, {"release": "", **data}, key) for key in _TEXTS}
+    )
 
 
 def _as(kind: type[T], data: dict[str, Any], key: str) -> T:

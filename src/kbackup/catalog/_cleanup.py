@@ -123,7 +123,7 @@ class Cleanup:
                         failures.append(exc)
         failures += [_not_asked(each, count) for each, count in unasked.items()]
         if failures:
-            raise _failed(name, failures)
+            raise _failed(name, failures, self._run)
 
     def _call(self, action: DeleteItemAction, item: Item, backup: Backup) -> None:
         """Let one action clean up after one item; its writer ends with the call."""
@@ -241,12 +241,18 @@ def _require_cleaned(
         )
 
 
-def _failed(name: str, failures: Sequence[PluginError]) -> BackupCleanupError:
-    told = "; ".join(map(str, failures[:_SHOWN]))
+def _failed(name: str, failures: Sequence[PluginError], run: Run) -> BackupCleanupError:
+    told = "; ".join(_with_release(each, run) for each in failures[:_SHOWN])
     more = f"; and {len(failures) - _SHOWN} more" if len(failures) > _SHOWN else ""
     error = BackupCleanupError(name, f"{told}{more}", hint=_AGAIN)
     error.failures = tuple(failures)
     return error
+
+
+def _with_release(failure: PluginError, run: Run) -> str:
+    """Say of which distribution and version the plugin is that failed."""
+    release = run.release_of(failure.plugin)
+    return f"{failure} ({release})" if release else str(failure)
 
 
 def _not_asked(action: str, items: int) -> PluginError:

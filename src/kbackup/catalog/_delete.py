@@ -136,6 +136,7 @@ class Deletion:
         self._store = store
         self._archives = archives
         self._actions = () if files_only else plugins.delete_item_actions()
+        self._releases = {} if files_only else plugins.releases()
         self._clock = clock
         self._files_only = files_only
         self._cluster = cluster
@@ -250,6 +251,7 @@ class Deletion:
             settings=self._settings,
             clock=self._clock,
             cancel=self._cancel,
+            releases=self._releases,
         )
         return Cleanup(self._store, self._archives, self._actions, self._cluster, run)
 

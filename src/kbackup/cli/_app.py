@@ -29,7 +29,7 @@ _GROUPS = {
     "demo": ("_demo", "Back up and restore a sample shop on a simulated cluster."),
     "doctor": ("_doctor", "Check the way to the cluster and what is missing there."),
     "location": ("_location", "Validate, prepare and repair places for backups."),
-    "plugin": ("_plugin", "Show which plugins are installed."),
+    "plugin": ("_plugin", "List, check and begin plugins."),
     "repo": ("_repo", "Keep files in an encrypted repository of restic's format."),
     "restore": ("_restore", "Plan restores, and carry them out."),
     "version": ("_version", "Print the version."),

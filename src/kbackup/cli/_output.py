@@ -185,6 +185,7 @@ def results_json(results: Results) -> dict[str, Any]:
                 "namespace": entry.namespace,
                 "item": str(entry.item) if entry.item is not None else "",
                 "plugin": entry.plugin,
+                "pluginRelease": entry.release,
                 "cause": entry.cause,
             }
             for entry in entries

@@ -1,4 +1,4 @@
-"""``kbackup plugin``: what is installed, and what is broken."""
+"""``kbackup plugin``: what is installed, what is broken, and what authors need."""
 
 from __future__ import annotations
 
@@ -6,13 +6,19 @@ import click
 
 from kbackup.cli._options import Group, global_options
 from kbackup.cli._output import document, print_document, print_table
+from kbackup.cli._plugin_check import check
+from kbackup.cli._plugin_new import new
 from kbackup.cli._session import Session
 
 
 @click.group(cls=Group)
 @global_options
 def plugin() -> None:
-    """Show which plugins are installed."""
+    """List, check and begin plugins."""
+
+
+plugin.add_command(check)
+plugin.add_command(new)
 
 
 @plugin.command()
@@ -28,6 +34,9 @@ def get(session: Session) -> None:
             "distribution": info.distribution,
             "version": info.version,
             "entryPoint": info.entry_point,
+            "protocolVersion": info.api_version,
+            "capabilities": list(info.capabilities),
+            "state": info.state,
             "available": info.available,
             "cause": info.cause,
         }
@@ -41,7 +50,7 @@ def get(session: Session) -> None:
                 (
                     info.name,
                     info.kind,
-                    f"{info.distribution} {info.version}".strip(),
+                    info.release,
                     "available" if info.available else f"unavailable: {info.cause}",
                 )
                 for info in infos

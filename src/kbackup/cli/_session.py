@@ -126,6 +126,10 @@ class Session:
             self._store = store
         return self._store
 
+    def location(self) -> BackupStorageLocation:
+        """Return what the options, the environment or the settings name as location."""
+        return self._location(self._chosen())
+
     @property
     def opened_store(self) -> BackupStore | None:
         """The chosen location, if the command has come to open it."""
@@ -135,7 +139,7 @@ class Session:
         """Open what lies below the backups of the chosen location."""
         from kbackup.stores import open_object_store  # noqa: PLC0415 - on demand
 
-        location = self._location(self._chosen())
+        location = self.location()
         return closing(open_object_store(location, self.plugins))
 
     def _chosen(self) -> Chosen:

@@ -40,6 +40,8 @@ class ResultEntry:
         item: What it happened to, where it was one item.
         plugin: Whose fault it is, where it is a plugin's.
         cause: The text of the error behind it, or empty.
+        release: Distribution and version of that plugin, such as ``kb-clean 1.0``; empty
+            for what comes with kbackup.
     """
 
     message: str
@@ -50,6 +52,7 @@ class ResultEntry:
     item: ResourceIdentifier | None = None
     plugin: str = ""
     cause: str = ""
+    release: str = ""
 
     @area.default
     def _default_area(self) -> str:
@@ -61,7 +64,10 @@ class ResultEntry:
         if self.cause and self.cause not in self.message:
             parts.append(self.cause)
         text = ": ".join(parts)
-        return f"{text} (plugin {self.plugin})" if self.plugin else text
+        if not self.plugin:
+            return text
+        whose = f" of {self.release}" if self.release else ""
+        return f"{text} (plugin {self.plugin}{whose})"
 
 
 @attrs.frozen(kw_only=True, field_transformer=naming)
@@ -195,6 +201,7 @@ class RunReport:
         seconds: By phase.
         calls: Requests sent to the API server, retries included, by ``<verb> <resource>``.
         plugin_seconds: By plugin.
+        plugin_calls: How often each plugin was called.
         bytes_written: To the store.
         lists: Every list that was read.
     """
@@ -202,6 +209,7 @@ class RunReport:
     seconds: Mapping[str, float] = attrs.field(factory=dict, converter=mapping)
     calls: Mapping[str, int] = attrs.field(factory=dict, converter=mapping)
     plugin_seconds: Mapping[str, float] = attrs.field(factory=dict, converter=mapping)
+    plugin_calls: Mapping[str, int] = attrs.field(factory=dict, converter=mapping)
     bytes_written: int = 0
     lists: tuple[ListRecord, ...] = attrs.field(default=(), converter=sequence)
 
@@ -215,6 +223,7 @@ class RunReport:
             "seconds": _rounded(self.seconds),
             "calls": dict(sorted(self.calls.items())),
             "pluginSeconds": _rounded(self.plugin_seconds),
+            "pluginCalls": dict(sorted(self.plugin_calls.items())),
             "bytesWritten": self.bytes_written,
             "lists": [record.to_json() for record in self.lists],
         }

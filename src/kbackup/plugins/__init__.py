@@ -53,9 +53,11 @@ from kbackup.plugins._item_actions import (
     RestoreItemAction,
     RestoreOutput,
 )
+from kbackup.plugins._kinds import PluginKind
 from kbackup.plugins._manager import PluginManager
-from kbackup.plugins._offers import PluginInfo, PluginKind
+from kbackup.plugins._offers import PluginInfo
 from kbackup.plugins._run import Run, RunLogger
+from kbackup.plugins._versions import KBackupDeprecationWarning
 from kbackup.plugins.hookspecs import hookimpl
 
 __all__ = [
@@ -84,6 +86,7 @@ __all__ = [
     "ItemRestored",
     "ItemsListed",
     "ItemsProgressed",
+    "KBackupDeprecationWarning",
     "ObjectInfo",
     "ObjectStore",
     "ObjectStoreFactory",

@@ -231,7 +231,8 @@ def call_action(
         fact = fact_of(exc, hide=hide or well_known.is_secret(item.group_resource))
         raise ActionError(action, str(item), fact) from exc
     finally:
-        run.spent(action, run.clock.monotonic() - started)
+        if apart or action not in run.stuck:  # else who gave up on it has counted it
+            run.spent(action, run.clock.monotonic() - started)
 
 
 def fact_of(exc: BaseException, *, hide: bool) -> str:

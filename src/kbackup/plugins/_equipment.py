@@ -69,4 +69,5 @@ class Equipment(Generic[_Cluster, _Store]):
             cancel=cancel,
             observer=self.observer,
             broadcast=self.plugins.emit if self.plugins.observed else None,
+            releases=self.plugins.releases(),
         )

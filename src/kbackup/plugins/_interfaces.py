@@ -180,6 +180,8 @@ class ObjectStoreFactory:
         requires: Names of the importable packages it needs.
         extra: The extra of kbackup that installs those; a plugin of others says what
             pip is to install, such as ``kbackup-their[sdk]``.
+        api_version: Of the Protocol that its stores are written for.
+        capabilities: What its stores can do, for lists; a store that is open decides.
     """
 
     open: Callable[[Mapping[str, str]], ObjectStore]
@@ -189,6 +191,8 @@ class ObjectStoreFactory:
     aliases: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
     extra: str = ""
+    api_version: int = 1
+    capabilities: frozenset[Capability] = frozenset()
 
 
 # --- volumes --------------------------------------------------------------------------
@@ -331,6 +335,7 @@ class VolumeSnapshotterFactory:
     aliases: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
     extra: str = ""
+    api_version: int = 1
 
 
 # --- what actions may ask of a cluster ------------------------------------------------

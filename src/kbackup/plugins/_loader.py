@@ -16,13 +16,14 @@ import pluggy
 from kbackup._kits.words import nearest, suggestion, text_of
 from kbackup.errors import PluginLoadError
 from kbackup.plugins import hookspecs
+from kbackup.plugins._kinds import PluginKind
 from kbackup.plugins._names import qualify
 from kbackup.plugins._offers import (
+    DISABLED,
     FAMILIES,
     Offer,
     Origin,
     PluginInfo,
-    PluginKind,
     mapping_fault,
 )
 from kbackup.plugins.hookspecs import PROJECT
@@ -34,7 +35,6 @@ logger = logging.getLogger("kbackup.plugins")
 
 _PREFIX = f"{PROJECT}_"
 _EVENT_HOOK = "kbackup_event"
-DISABLED = "disabled"
 NO_HOOK = "it implements no hook: nothing in it is marked with hookimpl"
 
 

@@ -36,6 +36,7 @@ from kbackup.plugins._item_actions import (
     ItemBlockAction,
     RestoreItemAction,
 )
+from kbackup.plugins._kinds import PluginKind
 from kbackup.plugins._loader import (
     NO_HOOK,
     Loaded,
@@ -44,7 +45,7 @@ from kbackup.plugins._loader import (
     module_name,
 )
 from kbackup.plugins._names import qualify
-from kbackup.plugins._offers import Offer, Origin, PluginInfo, PluginKind
+from kbackup.plugins._offers import Offer, Origin, PluginInfo
 from kbackup.plugins._run import Run
 
 _WORDS = {
@@ -208,6 +209,20 @@ class PluginManager:
         infos += [offer.info(self._trouble(offer)) for offer in state.loaded.offers]
         infos += [_observer_info(hook.origin) for hook in state.loaded.observers]
         return tuple(sorted(infos, key=lambda i: (i.kind, i.name, i.distribution)))
+
+    def releases(self) -> Mapping[str, str]:
+        """Return distribution and version of each action that is not kbackup's own.
+
+        By its name, for messages; two plugins that offer one name for different kinds
+        of actions are both named.
+        """
+        releases: dict[str, str] = {}
+        for offer in self._loaded.loaded.offers:
+            known = releases.get(offer.name, "")
+            release = offer.origin.release
+            if not offer.origin.built_in and release not in known.split(" or "):
+                releases[offer.name] = f"{known} or {release}" if known else release
+        return releases
 
     @property
     def observed(self) -> bool:

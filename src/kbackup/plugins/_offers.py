@@ -5,9 +5,7 @@ Values and pure checks; the loader collects with them, the manager hands out by 
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
-from enum import StrEnum
 from functools import partial
 from importlib.util import find_spec
 from typing import Any
@@ -16,20 +14,12 @@ import attrs
 
 from kbackup.models import LabelSelector, ResourceSelector
 from kbackup.plugins._interfaces import ObjectStoreFactory, VolumeSnapshotterFactory
+from kbackup.plugins._kinds import PluginKind
 from kbackup.plugins._names import name_fault
+from kbackup.plugins._signatures import call_fault, methods_fault
+from kbackup.plugins._versions import version_fault
 
-
-class PluginKind(StrEnum):
-    """The families of what a plugin can offer, spelled as Velero's plugin kinds."""
-
-    OBJECT_STORE = "ObjectStore"
-    VOLUME_SNAPSHOTTER = "VolumeSnapshotter"
-    BACKUP_ITEM_ACTION = "BackupItemAction"
-    RESTORE_ITEM_ACTION = "RestoreItemAction"
-    DELETE_ITEM_ACTION = "DeleteItemAction"
-    ITEM_BLOCK_ACTION = "ItemBlockAction"
-    OBSERVER = "Observer"
-    UNKNOWN = ""  # of a plugin that could not be loaded
+DISABLED = "disabled"
 
 
 @attrs.frozen(kw_only=True)
@@ -45,6 +35,8 @@ class PluginInfo:
         entry_point: The name of the entry point, or empty.
         available: Whether it can be used as it is.
         cause: Why not, or empty.
+        api_version: Of the Protocol that it is written for; None where that is not known.
+        capabilities: What its stores can do, as far as it says so without opening one.
     """
 
     name: str
@@ -54,6 +46,20 @@ class PluginInfo:
     entry_point: str = ""
     available: bool = True
     cause: str = ""
+    api_version: int | None = None
+    capabilities: tuple[str, ...] = ()
+
+    @property
+    def state(self) -> str:
+        """``available``, ``unavailable``, or ``disabled`` by a switch."""
+        if self.available:
+            return "available"
+        return DISABLED if self.cause == DISABLED else "unavailable"
+
+    @property
+    def release(self) -> str:
+        """Distribution and version, such as ``kb-clean 1.0``."""
+        return f"{self.distribution} {self.version}".strip()
 
 
 @attrs.frozen(kw_only=True)
@@ -77,11 +83,15 @@ class Origin:
         """Whether the plugin is a part of the engine itself."""
         return self.module.partition(".")[0] == "kbackup"
 
+    @property
+    def release(self) -> str:
+        """Distribution and version, or the module of what a host passed in."""
+        return f"{self.distribution} {self.version}".strip() or self.module
+
     def __str__(self) -> str:
         if not self.entry_point:
             return f"module {self.module}"
-        release = f"{self.distribution} {self.version}".strip()
-        return f"entry point {self.entry_point!r} of {release or self.module}"
+        return f"entry point {self.entry_point!r} of {self.release}"
 
 
 @attrs.frozen(kw_only=True)
@@ -118,6 +128,8 @@ class Offer:
             entry_point=self.origin.entry_point,
             available=not cause,
             cause=cause,
+            api_version=getattr(self.value, "api_version", 1),
+            capabilities=tuple(sorted(getattr(self.value, "capabilities", ()))),
         )
 
 
@@ -174,10 +186,20 @@ def _factory_fault(
     for alias in value.aliases:
         if fault := name_fault(alias):
             return f"alias of {name}: {fault}"
-    return _call_fault(name, "open", value.open, arguments=1)
+    kind = _OPENED[expected]
+    if fault := version_fault(kind, name, value.api_version):
+        return fault
+    shape = f"open(config: Mapping[str, str]) -> {kind}"
+    return call_fault(name, "open", value.open, arguments=1, expected=shape)
 
 
-def _action_fault(method: str, name: str, value: object) -> str:
+_OPENED = {
+    ObjectStoreFactory: PluginKind.OBJECT_STORE,
+    VolumeSnapshotterFactory: PluginKind.VOLUME_SNAPSHOTTER,
+}
+
+
+def _action_fault(kind: PluginKind, name: str, value: object) -> str:
     if isinstance(value, type):
         return f"{name} is the class {value.__name__}: offer an instance"
     own_name = getattr(value, "name", None)
@@ -190,45 +212,8 @@ def _action_fault(method: str, name: str, value: object) -> str:
         LabelSelector.parse(selector.label_selector)
     except ValueError as exc:
         return f"{name}.applies_to: {exc}"
-    version = getattr(value, "api_version", 1)
-    if version not in _ACTION_VERSIONS:
-        return f"{name} speaks version {version!r} of its Protocol; known are 1 and 2"
-    return _methods_fault(name, value, method)
-
-
-_ACTION_VERSIONS = (1, 2)  # Velero's; in kbackup they differ in their order only
-_OPTIONAL_METHODS = {"begin": 2, "progress": 1, "cancel": 2}  # and their arguments
-
-
-def _methods_fault(name: str, value: object, method: str) -> str:
-    """Say which method of an action is missing or cannot be called as it will be."""
-    if fault := _call_fault(name, method, getattr(value, method, None), arguments=1):
-        return fault
-    for optional, arguments in _OPTIONAL_METHODS.items():
-        function = getattr(value, optional, None)
-        if function is None:
-            continue
-        if fault := _call_fault(name, optional, function, arguments=arguments):
-            return fault
-    return ""
-
-
-def _call_fault(name: str, method: str, function: object, *, arguments: int) -> str:
-    if function is None:
-        return f"{name} has no method {method}"
-    if not callable(function):
-        return f"{name}.{method} is {_describe(function)} and cannot be called"
-    if inspect.iscoroutinefunction(function):
-        return f"{name}.{method} is async; kbackup calls it from a thread of its own"
-    try:
-        signature = inspect.signature(function)
-        signature.bind(*[object()] * arguments)
-    except ValueError:  # written in C without a signature: the call will tell
-        return ""
-    except TypeError:
-        count = "one argument" if arguments == 1 else f"{arguments} arguments"
-        return f"{name}.{method}{signature} cannot be called with {count}"
-    return ""
+    fault = version_fault(kind, name, getattr(value, "api_version", 1))
+    return fault or methods_fault(kind, name, value)
 
 
 def _describe(value: object) -> str:
@@ -250,21 +235,21 @@ FAMILIES = (
     Family(
         PluginKind.BACKUP_ITEM_ACTION,
         "kbackup_register_backup_item_actions",
-        partial(_action_fault, "execute"),
+        partial(_action_fault, PluginKind.BACKUP_ITEM_ACTION),
     ),
     Family(
         PluginKind.RESTORE_ITEM_ACTION,
         "kbackup_register_restore_item_actions",
-        partial(_action_fault, "execute"),
+        partial(_action_fault, PluginKind.RESTORE_ITEM_ACTION),
     ),
     Family(
         PluginKind.DELETE_ITEM_ACTION,
         "kbackup_register_delete_item_actions",
-        partial(_action_fault, "execute"),
+        partial(_action_fault, PluginKind.DELETE_ITEM_ACTION),
     ),
     Family(
         PluginKind.ITEM_BLOCK_ACTION,
         "kbackup_register_item_block_actions",
-        partial(_action_fault, "related_items"),
+        partial(_action_fault, PluginKind.ITEM_BLOCK_ACTION),
     ),
 )

@@ -13,7 +13,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, BinaryIO
+
+import attrs
 
 from kbackup._kits.clock import Clock, SystemClock
 from kbackup._kits.workers import CancelToken
@@ -93,6 +96,7 @@ class Run:
         cancel: CancelToken | None = None,
         observer: Observer | None = None,
         broadcast: Callable[[Event, Run], None] | None = None,
+        releases: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.uid = uid
         self.kind = kind
@@ -104,6 +108,7 @@ class Run:
         self.stuck: set[str] = set()
         self._observer = observer
         self._broadcast = broadcast
+        self._releases = releases
         self._emitting = threading.RLock()
         self._telling = False
         self._blamed: set[tuple[str, bool]] = set()
@@ -113,6 +118,7 @@ class Run:
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._calls: Counter[str] = Counter()
         self._plugin_seconds: defaultdict[str, float] = defaultdict(float)
+        self._plugin_calls: Counter[str] = Counter()
 
     @property
     def observed(self) -> bool:
@@ -185,6 +191,7 @@ class Run:
     ) -> None:
         """Record something that leaves the run usable; log it and tell observers."""
         entry = _entry(message, item, namespace, plugin, cause)
+        entry = self._with_release(entry)
         with self._collecting:
             self._warnings.append(entry)
         self.logger.warning(
@@ -203,10 +210,20 @@ class Run:
     ) -> None:
         """Record something that was lost; log it and tell observers."""
         entry = _entry(message, item, namespace, plugin, cause)
+        entry = self._with_release(entry)
         with self._collecting:
             self._errors.append(entry)
         self.logger.error("%s", message, extra={"fields": _fields(entry)}, stacklevel=2)
         self.emit(ErrorRecorded(message=message, item=item))
+
+    def _with_release(self, entry: ResultEntry) -> ResultEntry:
+        """Say of which distribution and version the plugin is whose fault it is."""
+        release = self.release_of(entry.plugin)
+        return attrs.evolve(entry, release=release) if release else entry
+
+    def release_of(self, plugin: str) -> str:
+        """Return distribution and version of an action; empty for kbackup's own."""
+        return self._releases.get(plugin, "")
 
     @property
     def results(self) -> Results:
@@ -226,9 +243,10 @@ class Run:
             self._calls[call] += 1
 
     def spent(self, plugin: str, seconds: float) -> None:
-        """Add to the time that a plugin took."""
+        """Count a call of a plugin, and add to the time that it took."""
         with self._collecting:
             self._plugin_seconds[plugin] += seconds
+            self._plugin_calls[plugin] += 1
 
     def report(
         self, *, bytes_written: int = 0, lists: tuple[ListRecord, ...] = ()
@@ -239,6 +257,7 @@ class Run:
                 seconds=dict(self._seconds),
                 calls=dict(self._calls),
                 plugin_seconds=dict(self._plugin_seconds),
+                plugin_calls=dict(self._plugin_calls),
                 bytes_written=bytes_written,
                 lists=lists,
             )
@@ -304,6 +323,8 @@ def _fields(entry: ResultEntry) -> Mapping[str, Any]:
         fields["name"] = entry.item.name
     if entry.plugin:
         fields["pluginName"] = entry.plugin
+    if entry.release:
+        fields["pluginRelease"] = entry.release
     if entry.cause and entry.cause not in entry.message:
         fields["error"] = entry.cause
     return fields

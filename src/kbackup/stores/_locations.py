@@ -27,7 +27,8 @@ from kbackup.models import (
     ObjectMeta,
     ObjectStorage,
 )
-from kbackup.plugins import ObjectStore, ObjectStoreFactory
+from kbackup.plugins import ObjectStore, ObjectStoreFactory, PluginKind
+from kbackup.plugins.engine import in_current_version
 from kbackup.stores._keys import key_fault
 from kbackup.stores._prefixed import PrefixedStore, ReadOnlyStore
 
@@ -133,6 +134,7 @@ def open_object_store(
             f"{told}: it returned a {type(store).__name__}, not an ObjectStore",
             plugin=spec.provider,
         )
+    store = in_current_version(PluginKind.OBJECT_STORE, spec.provider, store)
     if spec.object_storage.prefix:
         store = PrefixedStore(store, spec.object_storage.prefix)
     return ReadOnlyStore(store) if spec.read_only else store

@@ -42,6 +42,9 @@ class _MemoryObjectStore(FsspecObjectStore):
             )
 
 
+_CAPABILITIES = frozenset({Capability.ATOMIC_CREATE, Capability.RANGE})
+
+
 def open_memory_store(config: Mapping[str, str]) -> FsspecObjectStore:
     """Return the bucket named in *config*; it needs not exist before."""
     bucket = config.get("bucket", "")
@@ -50,7 +53,7 @@ def open_memory_store(config: Mapping[str, str]) -> FsspecObjectStore:
     return _MemoryObjectStore(
         open_filesystem("memory"),
         f"{_ROOT}/{bucket}",
-        capabilities=frozenset({Capability.ATOMIC_CREATE, Capability.RANGE}),
+        capabilities=_CAPABILITIES,
         timeouts=Timeouts.from_config(config),
     )
 
@@ -70,6 +73,9 @@ def memory_spec(url: str) -> BackupStorageLocationSpec:
 def kbackup_register_object_stores() -> Mapping[str, ObjectStoreFactory]:
     """Offer stores in memory."""
     factory = ObjectStoreFactory(
-        open=open_memory_store, from_url=memory_spec, schemes=("memory",)
+        open=open_memory_store,
+        from_url=memory_spec,
+        schemes=("memory",),
+        capabilities=_CAPABILITIES,
     )
     return {PROVIDER: factory}

@@ -6,6 +6,7 @@ used, so that one of them does not load what another needs.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from kbackup._kits.doors import loader
@@ -30,6 +31,12 @@ if TYPE_CHECKING:
     )
     from kbackup.testing._api_server import SimulatedCluster
     from kbackup.testing._clock import FrozenClock
+    from kbackup.testing._conformance import (
+        ConformanceReport,
+        Promise,
+        check_item_action,
+        check_object_store,
+    )
     from kbackup.testing._sample import load_sample_shop, sample_shop
     from kbackup.testing._simulator.execution import ExecCall
     from kbackup.testing._simulator.faults import Fault, Faults
@@ -49,6 +56,7 @@ _MODULES = {
     "load_sample_shop": "_sample",
     "sample_shop": "_sample",
     "BackupItemActionContract": "_action_contracts",
+    "ConformanceReport": "_conformance",
     "DeleteItemActionContract": "_action_contracts",
     "FailingStore": "_stores",
     "FrozenClock": "_clock",
@@ -56,12 +64,15 @@ _MODULES = {
     "MemoryStore": "_stores",
     "MissingIds": "_snapshotter_contract_inputs",
     "ObjectStoreContract": "_store_contract",
+    "Promise": "_conformance",
     "RecordingCluster": "_action_clusters",
     "RecordingWriter": "_action_clusters",
     "RestoreItemActionContract": "_action_contracts",
     "StaticClusterReader": "_action_inputs",
     "VolumeSnapshotterContract": "_snapshotter_contract",
     "backup_input": "_action_inputs",
+    "check_item_action": "_conformance",
+    "check_object_store": "_conformance",
     "delete_input": "_action_clusters",
     "operation_input": "_action_clusters",
     "persistent_volume": "_snapshotter_contract_inputs",
@@ -70,6 +81,7 @@ _MODULES = {
 
 __all__ = [
     "BackupItemActionContract",
+    "ConformanceReport",
     "DeleteItemActionContract",
     "ExecCall",
     "FailingStore",
@@ -80,6 +92,7 @@ __all__ = [
     "MemoryStore",
     "MissingIds",
     "ObjectStoreContract",
+    "Promise",
     "RecordingCluster",
     "RecordingWriter",
     "RestoreItemActionContract",
@@ -87,6 +100,8 @@ __all__ = [
     "StaticClusterReader",
     "VolumeSnapshotterContract",
     "backup_input",
+    "check_item_action",
+    "check_object_store",
     "delete_input",
     "load_sample_shop",
     "operation_input",
@@ -97,6 +112,18 @@ __all__ = [
 
 
 __getattr__ = loader(__name__, _MODULES)
+
+if "pytest" in sys.modules:  # a suite that fails says what it found
+    sys.modules["pytest"].register_assert_rewrite(
+        *(
+            f"{__name__}.{name}"
+            for name in (
+                "_action_contracts",
+                "_store_contract",
+                "_store_contract_lists",
+            )
+        )
+    )
 
 
 def __dir__() -> list[str]:

@@ -30,6 +30,7 @@ from kbackup.testing._action_inputs import StaticClusterReader, backup_input
 
 _Item = Mapping[str, Any]
 _Key = tuple[str, str, str]
+_PLURALS = frozenset({"endpoints"})  # kinds that are plurals already
 
 
 class RecordingCluster:
@@ -128,7 +129,7 @@ class RecordingWriter(_Reader):
         metadata, kind = item["metadata"], item["kind"]
         namespace, name = metadata.get("namespace", ""), metadata["name"]
         self._note("create", f"{kind} {namespace}/{name}" if namespace else name)
-        self._cluster.objects[_plural(kind), namespace, name] = item
+        self._cluster.objects[plural_of(kind), namespace, name] = item
         return item
 
     def patch(self, identifier: ResourceIdentifier, patch: _Item) -> _Item:
@@ -209,9 +210,11 @@ def _key(identifier: ResourceIdentifier) -> _Key:
     return resource, identifier.namespace, identifier.name
 
 
-def _plural(kind: str) -> str:
+def plural_of(kind: str) -> str:
     """Return the plural as Kubernetes forms it of nearly all kinds."""
     word = kind.lower()
+    if word in _PLURALS:
+        return word
     if word.endswith("y"):
         return f"{word[:-1]}ies"
     return f"{word}es" if word.endswith(("s", "ch", "sh", "x")) else f"{word}s"

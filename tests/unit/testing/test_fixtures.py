@@ -4,7 +4,31 @@ import subprocess
 import sys
 
 TEST = """\
+import pytest
+
+from kbackup import BackupEngine, BackupSpec
 from kbackup.models import GroupResource
+
+
+def test_a_backup(kbackup_shop_cluster, kbackup_backup_store, kbackup_memory_store):
+    spec = BackupSpec(included_namespaces=["shop"])
+    engine = BackupEngine(kbackup_shop_cluster, kbackup_backup_store)
+
+    assert engine.run("shop-1", spec).backup.status.phase == "Completed"
+    assert "backups/shop-1/velero-backup.json" in kbackup_memory_store.objects
+
+
+def test_a_store_that_fails(kbackup_failing_store, kbackup_memory_store):
+    store = kbackup_failing_store(lambda verb, key: verb == "put" and OSError("full"))
+
+    with pytest.raises(OSError, match="full"):
+        store.put("backups/x", b"1")
+    assert kbackup_memory_store.objects == {}
+
+
+def test_values(kbackup_sample_shop, kbackup_clock):
+    assert "Deployment" in {item["kind"] for item in kbackup_sample_shop}
+    assert kbackup_clock.now() == kbackup_clock.now()
 
 
 def test_fixtures(kbackup_cluster, kbackup_simulated_cluster, kbackup_kubeconfig):
