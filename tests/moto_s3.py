@@ -49,15 +49,21 @@ class _Silent(WSGIRequestHandler):
 
 
 @contextmanager
-def running_s3():
-    """Run moto's S3 in a thread of the tests, on a port that the system picked."""
-    application = OneAtATime(DomainDispatcherApplication(create_backend_app))
+def running_s3(front=lambda application: application, **options):
+    """Run moto's S3 in a thread of the tests, on a port that the system picked.
+
+    Args:
+        front: Returns what answers in front of moto.
+        options: Of werkzeug's server, such as ``ssl_context``.
+    """
+    application = front(OneAtATime(DomainDispatcherApplication(create_backend_app)))
     server = make_server(
-        "127.0.0.1", 0, application, threaded=True, request_handler=_Silent
+        "127.0.0.1", 0, application, threaded=True, request_handler=_Silent, **options
     )
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    yield S3Server(f"http://127.0.0.1:{server.server_port}")
+    scheme = "https" if options.get("ssl_context") else "http"
+    yield S3Server(f"{scheme}://127.0.0.1:{server.server_port}")
     server.shutdown()
     thread.join()
     server.server_close()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import zlib
+from importlib import import_module
 from importlib.util import find_spec
 
 ALGORITHMS = ("CRC32", "CRC32C", "SHA1", "SHA256", "CRC64NVME")
@@ -38,8 +39,6 @@ def checksum_of(algorithm: str, data: bytes) -> dict[str, str]:
     elif algorithm == "SHA256":
         value = hashlib.sha256(data).digest()
     else:
-        from awscrt import checksums  # noqa: PLC0415 - optional
-
-        function = getattr(checksums, algorithm.lower())
+        function = getattr(import_module("awscrt.checksums"), algorithm.lower())
         value = function(data).to_bytes(_OF_AWSCRT[algorithm], "big")
     return {f"Checksum{algorithm}": base64.b64encode(value).decode("ascii")}

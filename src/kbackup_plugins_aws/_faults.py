@@ -6,7 +6,7 @@ Source: Amazon S3 API reference, "Error responses"; service authorization refere
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -25,7 +25,12 @@ _ACTIONS: Mapping[str, str] = {
 }
 _REFUSED = frozenset({"AccessDenied", "403", "AllAccessDisabled"})
 _ELSEWHERE = frozenset(
-    {"PermanentRedirect", "AuthorizationHeaderMalformed", "301", "IllegalLocationConstraintException"}
+    {
+        "PermanentRedirect",
+        "AuthorizationHeaderMalformed",
+        "301",
+        "IllegalLocationConstraintException",
+    }
 )
 _HINTS: Mapping[str, str] = {
     "ExpiredToken": "the credentials have expired: renew them",
@@ -34,9 +39,7 @@ _HINTS: Mapping[str, str] = {
     "SignatureDoesNotMatch": "the secret key of the credentials is wrong",
     "RequestTimeTooSkewed": "the clock of this machine is wrong: set it",
 }
-_NO_CREDENTIALS = (
-    "give them in the environment, ~/.aws/credentials or credentialsFile of the location"
-)
+_NO_CREDENTIALS = "give them in the environment, ~/.aws/credentials or credentialsFile of the location"
 _CERTIFICATE = (
     "name the authority in objectStorage.caCert of the location; an address http:// is "
     "for a server without TLS"
@@ -60,26 +63,51 @@ class Reached:
 def explained(exc: StoreError, reached: Reached) -> StoreError:
     """Return *exc* with the permission that was missing, or a hint; else itself."""
     reason, hint = exc.reason, exc.hint
-    for cause in _causes(exc):
-        name = type(cause).__name__
-        response = getattr(cause, "response", None)
-        if isinstance(response, Mapping) and "Error" in response:
-            code = str(response["Error"].get("Code") or "")
-            action = str(getattr(cause, "operation_name", "") or "")
-            if code in _REFUSED and action:
-                reason = f"{reason}: s3:{_ACTIONS.get(action, action)} is not allowed"
-            hint = hint or _hint(code, response)
-            break
-        if isinstance(exc, StoreAccessError):
-            if "CredentialsError" in name:
-                hint = hint or _NO_CREDENTIALS
-            elif name == "SSLError":
-                hint = hint or _CERTIFICATE
+    answered = next(filter(_answer, _causes(exc)), None)
+    if answered is not None:
+        reason += _missing_permission(answered)
+        hint = hint or _answer_hint(_answer(answered))
+    elif isinstance(exc, StoreAccessError):
+        hint = hint or _local_hint(type(cause).__name__ for cause in _causes(exc))
     if _may_miss_path_style(exc, reached):
         hint = f"{hint}; {_PATH_STYLE}" if hint else _PATH_STYLE
     if (reason, hint) == (exc.reason, exc.hint):
         return exc
     return type(exc)(exc.key, reason, hint=hint)
+
+
+def _answer(exc: BaseException) -> Mapping[str, Any]:
+    """Return what the server answered, as botocore reads it, or nothing."""
+    response = getattr(exc, "response", None)
+    if isinstance(response, Mapping) and "Error" in response:
+        return response
+    return {}
+
+
+def _missing_permission(exc: BaseException) -> str:
+    code = str(_answer(exc)["Error"].get("Code") or "")
+    operation = str(getattr(exc, "operation_name", "") or "")
+    if code not in _REFUSED or not operation:
+        return ""
+    return f": s3:{_ACTIONS.get(operation, operation)} is not allowed"
+
+
+def _answer_hint(answer: Mapping[str, Any]) -> str:
+    code = str(answer["Error"].get("Code") or "")
+    if code not in _ELSEWHERE:
+        return _HINTS.get(code, "")
+    headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    region = answer["Error"].get("Region") or headers.get("x-amz-bucket-region")
+    where = f"the bucket is in {region}: " if region else ""
+    return f"{where}set region in the location's config"
+
+
+def _local_hint(names: Iterable[str]) -> str:
+    """Return a hint for what failed before anything was sent."""
+    said = " ".join(names)
+    if "CredentialsError" in said:
+        return _NO_CREDENTIALS
+    return _CERTIFICATE if "SSLError" in said or "CertificateError" in said else ""
 
 
 def _may_miss_path_style(exc: StoreError, reached: Reached) -> bool:
@@ -91,15 +119,6 @@ def _may_miss_path_style(exc: StoreError, reached: Reached) -> bool:
         "Connect" in name for name in names
     )
     return unreachable or "(NoSuchBucket)" in exc.reason
-
-
-def _hint(code: str, response: Mapping[str, Any]) -> str:
-    if code in _ELSEWHERE:
-        headers = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-        region = response["Error"].get("Region") or headers.get("x-amz-bucket-region")
-        is_in = f"the bucket is in {region}: " if region else ""
-        return f"{is_in}set region in the location's config"
-    return _HINTS.get(code, "")
 
 
 def _causes(exc: BaseException) -> Iterator[BaseException]:

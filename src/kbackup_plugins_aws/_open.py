@@ -121,11 +121,22 @@ def _request_options(settings: S3Config) -> dict[str, Any]:
         "read_timeout": 60,  # of one read; what a call takes in all is for Timeouts
         "retries": {"mode": "standard", "total_max_attempts": 1},
         "max_pool_connections": _CONNECTIONS,
-        "s3": {"addressing_style": "path" if settings.path_style else "auto"},
+        "s3": {"addressing_style": _addressing(settings)},
         # The newer checksums of an upload are refused by many servers like S3.
         "request_checksum_calculation": "when_required",
         "response_checksum_validation": "when_required",
     }
+
+
+def _addressing(settings: S3Config) -> str:
+    """Return where the bucket is named, as Velero's plugin does it.
+
+    botocore's "auto" puts it into the path of every server but Amazon's, and some
+    know it in the host name only.
+    """
+    if settings.path_style:
+        return "path"
+    return "virtual" if settings.url else "auto"
 
 
 def _put_options(settings: S3Config) -> dict[str, Any]:

@@ -74,7 +74,7 @@ class S3ObjectStore(FsspecObjectStore):
         lock_mode: str = "",
         lock_for: timedelta | None = None,
         signer: Any = None,
-        reached: Reached = Reached(),
+        reached: Reached,
         bundle: Path | None = None,
     ) -> None:
         super().__init__(
@@ -184,8 +184,8 @@ class S3ObjectStore(FsspecObjectStore):
             except StoreError as exc:
                 if not exc.reason.endswith(_NOT_IMPLEMENTED):
                     raise
-                # Nothing was written. What is told apart from an upload that the
-                # server refuses for another reason by the second try.
+                # Nothing was written; where something else is not implemented, the
+                # second try says so.
                 self.capabilities -= {Capability.ATOMIC_CREATE}
                 _log.warning("%s: the server refuses conditional puts", self._root)
             else:
@@ -204,6 +204,7 @@ class S3ObjectStore(FsspecObjectStore):
         retain_until: datetime | None,
     ) -> None:
         self._path(key)  # looks at the key
+        size = len(source) if isinstance(source, bytes) else source.stat().st_size
         upload = Upload(
             call=self._fs._call_s3,  # noqa: SLF001 - call_s3 is for other threads
             bucket=self._root,
@@ -212,7 +213,7 @@ class S3ObjectStore(FsspecObjectStore):
             checksum=self._checksum or (_CHECKSUM_OF_LOCKS if retain_until else ""),
             create=create,
         )
-        self._await(key, seconds, upload.send, source)
+        self._await(key, seconds, upload.send, source, size)
 
     def _begin(
         self, key: str, start: int, most: int, seconds: float

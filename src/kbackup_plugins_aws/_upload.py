@@ -41,12 +41,11 @@ class Upload:
     checksum: str = ""
     create: bool = False
 
-    async def send(self, source: Path | bytes) -> None:
-        """Put *source*; after a failure no part of it is kept."""
+    async def send(self, source: Path | bytes, size: int) -> None:
+        """Put *source*, of *size* bytes; after a failure no part of it is kept."""
         if isinstance(source, bytes):
             await self._put(source)
             return
-        size = source.stat().st_size
         with source.open("rb") as file:
             if size < 2 * PART:
                 await self._put(file.read())

@@ -48,13 +48,13 @@ from kbackup.plugins import ObjectStore, PluginManager
 from kbackup.stores import (
     BackupFiles,
     DirectoryState,
+    StoreCheck,
     layout,
     location_from,
     open_object_store,
     problems_of,
     read_location_record,
     state_of,
-    StoreCheck,
     validate_object_store,
 )
 

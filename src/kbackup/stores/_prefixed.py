@@ -62,6 +62,15 @@ class PrefixedStore:
 
         self.lock_for: timedelta | None = retention_of(store)
 
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """Return those of the whole store, which may lose some while it is used."""
+        return self._store.capabilities
+
+    @capabilities.setter
+    def capabilities(self, value: frozenset[Capability]) -> None:
+        self._store.capabilities = value
+
     def __repr__(self) -> str:
         return f"PrefixedStore({self._store!r}, {self._prefix!r})"
 
@@ -187,7 +196,6 @@ class PrefixedStore:
     def adapt(self, profile: StoreProfile) -> None:
         """Do without what the server lacks; see `AdaptableStore`."""
         adapt(self._store, profile)
-        self.capabilities = self._store.capabilities
 
     def is_adapted(self) -> bool:
         """Tell whether that was done; see `AdaptableStore`."""
