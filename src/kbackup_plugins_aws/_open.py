@@ -121,6 +121,7 @@ def _request_options(settings: S3Config) -> dict[str, Any]:
         "read_timeout": 60,  # of one read; what a call takes in all is for Timeouts
         "retries": {"mode": "standard", "total_max_attempts": 1},
         "max_pool_connections": _CONNECTIONS,
+        "signature_version": "s3v4",  # botocore signs addresses by version 2 otherwise
         "s3": {"addressing_style": _addressing(settings)},
         # The newer checksums of an upload are refused by many servers like S3.
         "request_checksum_calculation": "when_required",
