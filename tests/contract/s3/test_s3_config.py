@@ -84,8 +84,8 @@ def test_tags(open_odd, s3_client, tmp_path):
 def test_the_credentials_file_is_a_config_file_too(s3_server, s3_bucket, tmp_path):
     """What Velero reads from a credentials file as from a config file is read here."""
     file = tmp_path / "credentials"
-    program = "print('{\"Version\":1,\"AccessKeyId\":\"of-a-program\",'"
-    program += "'\"SecretAccessKey\":\"x\"}')"
+    program = 'print(\'{"Version":1,"AccessKeyId":"of-a-program",\''
+    program += '\'"SecretAccessKey":"x"}\')'
     script = tmp_path / "program.py"
     script.write_text(program)
     file.write_text(f"[default]\ncredential_process = {sys.executable} {script}\n")
@@ -124,9 +124,7 @@ def test_every_object_of_a_backup_is_locked(locking, s3_client):
         info.key: s3_client.head_object(Bucket=locking._root, Key=info.key)
         for info in locking.list("")
     }
-    until = {
-        key: head.get("ObjectLockRetainUntilDate") for key, head in heads.items()
-    }
+    until = {key: head.get("ObjectLockRetainUntilDate") for key, head in heads.items()}
     backup = {key for key in until if key.startswith("prod/backups/")}
     assert len(backup) > 3
     assert {until[key] for key in backup} == {NOW + timedelta(days=14)}

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import io
-import json
 import socket
 import subprocess
 import sys
 import threading
+import tracemalloc
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qs
 
 import pytest
 
+from kbackup.catalog import BackupStore
 from kbackup.errors import (
     ObjectNotFoundError,
     StoreAccessError,
     StoreError,
     StoreUnavailableError,
 )
-from kbackup.stores import RetryPolicy
+from kbackup.stores import RetryPolicy, validate_object_store
 from kbackup_plugins_aws import open_s3_store
 from moto_s3 import running_s3
 from odd_s3 import Answer, refuses
@@ -32,6 +35,17 @@ def large(tmp_path):
     file = tmp_path / "large"
     file.write_bytes(bytes(range(256)) * (17 << 12))
     return file
+
+
+@pytest.fixture
+def open_refusing(odd, open_odd):
+    """Open a store of a server that has a rule."""
+
+    def open_store(rule):
+        odd.rules.append(rule)
+        return open_odd()
+
+    return open_store
 
 
 def answers(answer, times=None):
@@ -87,7 +101,7 @@ def test_no_credentials_are_told_with_where_to_give_them(odd, open_odd, monkeypa
 
 
 @pytest.mark.parametrize(
-    ("rule", "act", "permission"),
+    ("rule", "act", "missing"),
     [
         (refuses("PUT"), lambda store, _: store.put("a", b"x"), "s3:PutObject"),
         (
@@ -110,12 +124,12 @@ def test_no_credentials_are_told_with_where_to_give_them(odd, open_odd, monkeypa
     ],
     ids=["put", "part", "stat", "get", "list", "delete"],
 )
-def test_a_permission_that_is_missing(odd, open_odd, large, rule, act, permission):
+def test_a_permission_that_is_missing(open_refusing, large, rule, act, missing):
     """Who lacks one permission is told its name as a policy writes it."""
-    odd.rules.append(rule)
+    store = open_refusing(rule)
 
-    with pytest.raises(StoreAccessError, match=f"{permission} is not allowed"):
-        act(open_odd(), large)
+    with pytest.raises(StoreAccessError, match=f"{missing} is not allowed"):
+        act(store, large)
 
 
 def test_credentials_that_end_are_renewed_by_themselves(odd, open_odd, tmp_path):
@@ -177,6 +191,7 @@ def test_a_wrong_region(odd, open_odd, answer):
 def test_through_a_proxy(odd, odd_running, open_odd, monkeypatch):
     """The proxy of the environment is used, also for a name that only it knows."""
     monkeypatch.setenv("HTTP_PROXY", odd_running[0].url)
+    odd.rules.append(lambda environ: environ.update(HTTP_HOST="127.0.0.1"))
     store = open_odd(s3Url="http://s3.behind.example:9000")
 
     store.put("a", b"x")
@@ -197,8 +212,8 @@ def authority(tmp_path_factory):
     request = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1"
     names = ["-addext", "subjectAltName=IP:127.0.0.1"]
     files = ["-keyout", "key.pem", "-out", "cert.pem"]
-    subprocess.run(  # noqa: S603 - our own words
-        ["openssl", *request.split(), *names, *files],  # noqa: S607
+    subprocess.run(
+        ["openssl", *request.split(), *names, *files],
         cwd=home,
         check=True,
         capture_output=True,
@@ -338,15 +353,21 @@ class Cutter:
                 return
             server = socket.create_connection(("127.0.0.1", self._port))
             up, down = self.cuts.pop(0) if self.cuts else (None, None)
-            both = (client, server)
-            for one, other, most in ((client, server, up), (server, client, down)):
-                threading.Thread(
-                    target=self._relay, args=(one, other, most, both), daemon=True
-                ).start()
+            threading.Thread(
+                target=self._carry, args=(client, server, up, down), daemon=True
+            ).start()
 
-    def _relay(self, source, target, most, both):
+    def _carry(self, client, server, up, down):
+        """Pass on in both directions until one ends, then close both."""
+        back = threading.Thread(target=self._relay, args=(server, client, down))
+        with client, server:
+            back.start()
+            self._relay(client, server, up)
+            back.join()
+
+    def _relay(self, source, target, most):
         passed = 0
-        try:
+        with suppress(OSError):
             while data := source.recv(65536):
                 if most is not None and passed + len(data) > most:
                     target.sendall(data[: most - passed])
@@ -354,13 +375,9 @@ class Cutter:
                     break
                 target.sendall(data)
                 passed += len(data)
-        except OSError:
-            pass
-        for each in both:
-            try:
+        for each in (source, target):
+            with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
 
     def close(self):
         self._server.close()
@@ -378,12 +395,12 @@ def test_an_upload_that_is_cut(cutter, open_odd, large):
     """An upload whose connections are cut is sent again, and is whole in the end."""
     store = open_odd(s3Url=cutter.url)
     store._retry = AT_ONCE
-    cutter.cuts = [(3 << 20, None), (1 << 20, None)]
+    cutter.cuts = [(None, None), (3 << 20, None)]
 
     store.put("large", large)
     store.get("large", target := io.BytesIO())
 
-    assert cutter.done >= 1
+    assert cutter.done == 1
     assert target.getvalue() == large.read_bytes()
     assert list(store.unfinished("")) == []
 
@@ -392,12 +409,10 @@ def test_a_download_that_is_cut(cutter, open_odd, large):
     """A download whose connections are cut is asked for again and is whole."""
     writer = open_odd()
     writer.put("large", large)
-    store = open_odd(
-        s3Url=cutter.url, s3ForcePathStyle="true"
-    )
+    store = open_odd(s3Url=cutter.url, s3ForcePathStyle="true")
     store._root = writer._root
     store._retry = AT_ONCE
-    cutter.cuts = [(None, 300_000), (None, 2 << 20)]
+    cutter.cuts = [(None, 300_000), (None, None), (None, 2 << 20)]
 
     store.get("large", target := io.BytesIO())
 
@@ -433,8 +448,6 @@ class Paging:
 
     def __call__(self, environ):
         """Answer a list of a page of a thousand; nothing else is there."""
-        from urllib.parse import parse_qs  # noqa: PLC0415
-
         query = {k: v[0] for k, v in parse_qs(environ["QUERY_STRING"]).items()}
         if "list-type" not in query:
             return Answer("404 Not Found", "NoSuchKey")
@@ -476,28 +489,21 @@ class _Page(Answer):
 
 def test_a_million_foreign_objects(odd, open_odd):
     """Backups are listed and the location is checked without reading foreign keys."""
-    from kbackup.catalog import BackupStore  # noqa: PLC0415
-    from kbackup.stores import validate_object_store  # noqa: PLC0415
-
     odd.rules.append(paging := Paging(1_000_000))
     store = open_odd()
 
     assert BackupStore(store).list() == []
     check = validate_object_store(store, write=False)
 
-    assert "do not know lie below the prefix: data" in check.problems[0].replace(
-        "does not know", "do not know"
-    )
+    assert check.problems[0].endswith("lie below the prefix: data")
     assert paging.pages < 10
 
 
 def test_a_long_list_holds_one_page(odd, open_odd):
     """Going through fifty pages takes no more memory than going through ten."""
-    import tracemalloc  # noqa: PLC0415
-
     odd.rules.append(Paging(50_000))
-    peaks, tracing = [], tracemalloc.start
-    tracing()
+    peaks = []
+    tracemalloc.start()
     try:
         for number, _ in enumerate(open_odd().list("data/")):
             if number in {10_000, 49_999}:
