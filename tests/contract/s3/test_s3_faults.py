@@ -380,6 +380,7 @@ class Cutter:
                 each.shutdown(socket.SHUT_RDWR)
 
     def close(self):
+        """Take no more connections."""
         self._server.close()
 
 

@@ -91,6 +91,7 @@ def test_in_a_running_event_loop(store):
     """A cell of a notebook calls a store as any other code does."""
 
     async def cell():
+        """Write and read, as a cell does."""
         store.put("a", b"from a notebook")
         store.get("a", target := io.BytesIO())
         return target.getvalue()
