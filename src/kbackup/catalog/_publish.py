@@ -124,8 +124,7 @@ def publish(
     What was written is removed again where the record was not tried; where the store
     leaves the outcome of the record open, it is settled by reading.
 
-    Where the location says how long a backup is locked, every object of it is locked
-    from now on; claim and journal, which change, are not.
+    Each is locked from now on for as long as the location says.
 
     Args:
         store: Where.
@@ -150,9 +149,7 @@ def publish(
         (names.directory + name, named[name])
         for name in sorted(named, key=lambda name: name != f"{claim.name}.tar.gz")
     ]
-    days = retention_of(store)
-    until = clock.now() + days if days else None
-    put = partial(store.put, create=True, retain_until=until)
+    put = _locking_put(store, clock)
     every = [*contents, (names.manifest, sealed)]
     written = _write(store, claim, every, ask, put)
     try:
@@ -163,6 +160,13 @@ def publish(
         raise
     _settle(store, claim, names.metadata, record)
     return backup
+
+
+def _locking_put(store: ObjectStore, clock: Clock) -> Callable[[str, Content], object]:
+    """Return the create-only put, with the lock that the location asks for."""
+    days = retention_of(store)
+    until = clock.now() + days if days else None
+    return partial(store.put, create=True, retain_until=until)
 
 
 def _completed(
