@@ -49,9 +49,14 @@ class _Silent(WSGIRequestHandler):
 
 
 @contextmanager
-def running_s3():
-    """Run moto's S3 in a thread of the tests, on a port that the system picked."""
-    with serving(moto()) as url:
+def running_s3(front=lambda application: application, **options):
+    """Run moto's S3 in a thread of the tests, on a port that the system picked.
+
+    Args:
+        front: Returns what answers in front of moto.
+        options: Of werkzeug's server, such as ``ssl_context``.
+    """
+    with serving(front(moto()), **options) as url:
         yield S3Server(url)
 
 
@@ -61,14 +66,15 @@ def moto():
 
 
 @contextmanager
-def serving(application):
+def serving(application, **options):
     """Serve a WSGI application on loopback and give its address."""
     server = make_server(
-        "127.0.0.1", 0, application, threaded=True, request_handler=_Silent
+        "127.0.0.1", 0, application, threaded=True, request_handler=_Silent, **options
     )
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
+    scheme = "https" if options.get("ssl_context") else "http"
+    yield f"{scheme}://127.0.0.1:{server.server_port}"
     server.shutdown()
     thread.join()
     server.server_close()

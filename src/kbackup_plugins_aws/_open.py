@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import os
+import base64
+import hashlib
 import tempfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from kbackup.plugins import Capability
 from kbackup.stores import open_filesystem
 from kbackup_plugins_aws._config import S3Config, read_config
+from kbackup_plugins_aws._faults import Reached
 from kbackup_plugins_aws._s3 import S3ObjectStore
 
 _CONNECTIONS = 50  # of one store: all workers of a run and the parts of an upload
@@ -29,29 +32,43 @@ def open_s3_store(config: Mapping[str, str]) -> S3ObjectStore:
     """
     settings = read_config(config)
     bundle = _write_bundle(settings.ca_cert)
-    filesystem = open_filesystem(
-        "s3",
-        session=_session(settings),
-        endpoint_url=settings.url or None,
-        client_kwargs=_client_options(settings, bundle),
-        config_kwargs=_request_options(settings),
-    )
-    filesystem.retries = 1  # s3fs would try five times inside each of our attempts
+    open_at = partial(_filesystem, settings, bundle)
     return S3ObjectStore(
-        filesystem,
+        open_at(settings.url),
         settings.bucket,
         capabilities=_capabilities(settings),
         timeouts=settings.timeouts,
         put_options=_put_options(settings),
+        checksum=settings.checksum,
         lock_mode=settings.lock_mode,
+        lock_for=settings.lock_for,
+        signer=open_at(settings.public_url) if settings.public_url else None,
+        reached=Reached(url=settings.url, path_style=settings.path_style),
         bundle=bundle,
     )
+
+
+def _filesystem(settings: S3Config, bundle: Path | None, url: str) -> Any:
+    """Return an s3fs filesystem of a server; empty *url*: of Amazon's."""
+    filesystem = open_filesystem(
+        "s3",
+        session=_session(settings),
+        endpoint_url=url or None,
+        client_kwargs=_client_options(settings, bundle),
+        config_kwargs=_request_options(settings),
+        # Here and not with each call, which s3fs writes to its log.
+        s3_additional_kwargs=_customer_key_options(settings.customer_key),
+    )
+    filesystem.retries = 1  # s3fs would try five times inside each of our attempts
+    return filesystem
 
 
 def _capabilities(settings: S3Config) -> frozenset[Capability]:
     from botocore import __version__  # noqa: PLC0415 - the SDK, see the package
 
-    found = {Capability.RANGE, Capability.SIGNED_URL}
+    found = {Capability.RANGE}
+    if not settings.customer_key:  # who has an address only has not the key
+        found.add(Capability.SIGNED_URL)
     # An older one drops the condition without a word, and the put would overwrite.
     numbers = tuple(int(part) for part in __version__.split(".")[:3])
     if numbers >= _CONDITIONAL_WRITES:
@@ -70,7 +87,8 @@ def _session(settings: S3Config) -> Any:
     session = AioSession(profile=named)
     if settings.credentials_file:
         session.set_config_variable("credentials_file", settings.credentials_file)
-        session.set_config_variable("config_file", os.devnull)
+        # As Velero: a role or a region may be stated in the very file.
+        session.set_config_variable("config_file", settings.credentials_file)
     return session
 
 
@@ -103,19 +121,44 @@ def _request_options(settings: S3Config) -> dict[str, Any]:
         "read_timeout": 60,  # of one read; what a call takes in all is for Timeouts
         "retries": {"mode": "standard", "total_max_attempts": 1},
         "max_pool_connections": _CONNECTIONS,
-        "s3": {"addressing_style": "path" if settings.path_style else "auto"},
+        "signature_version": "s3v4",  # botocore signs addresses by version 2 otherwise
+        "s3": {"addressing_style": _addressing(settings)},
         # The newer checksums of an upload are refused by many servers like S3.
         "request_checksum_calculation": "when_required",
         "response_checksum_validation": "when_required",
     }
 
 
+def _addressing(settings: S3Config) -> str:
+    """Return where the bucket is named, as Velero's plugin does it.
+
+    botocore's "auto" puts it into the path of every server but Amazon's, and some
+    know it in the host name only.
+    """
+    if settings.path_style:
+        return "path"
+    return "virtual" if settings.url else "auto"
+
+
 def _put_options(settings: S3Config) -> dict[str, Any]:
     options = {
         "ServerSideEncryption": settings.encryption,
         "SSEKMSKeyId": settings.kms_key,
+        "Tagging": settings.tagging,
     }
     return {name: value for name, value in options.items() if value}
+
+
+def _customer_key_options(key: bytes) -> dict[str, str]:
+    """Return the parameters of every request about an object's bytes (SSE-C)."""
+    if not key:
+        return {}
+    digest = hashlib.md5(key, usedforsecurity=False).digest()
+    return {
+        "SSECustomerAlgorithm": "AES256",
+        "SSECustomerKey": base64.b64encode(key).decode("ascii"),
+        "SSECustomerKeyMD5": base64.b64encode(digest).decode("ascii"),
+    }
 
 
 def _write_bundle(ca_cert: str) -> Path | None:

@@ -7,13 +7,14 @@ part belongs to.
 
 from __future__ import annotations
 
+import logging
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from kbackup.errors import (
     ObjectExistsError,
@@ -25,15 +26,21 @@ from kbackup.errors import (
 from kbackup.plugins import Capability, ObjectInfo
 from kbackup.stores import (
     FsspecObjectStore,
+    StoreProfile,
     Timeouts,
     UnfinishedWrite,
     validate_key,
 )
+from kbackup_plugins_aws._faults import Reached, explained
+from kbackup_plugins_aws._upload import Upload
 
-_PART = 8 << 20  # with four at once: 134 MiB for 512 MiB; s3fs's defaults took 1,070
-_PARTS_AT_ONCE = 4
-_MAX_PARTS = 9_000  # S3 allows 10,000
+T = TypeVar("T")
+
+_CHECKSUM_OF_LOCKS = "CRC32"  # S3 wants one with a lock
+_NOT_IMPLEMENTED = ("(NotImplemented)", "(501)")
 _CLOSING = 5.0  # seconds
+
+_log = logging.getLogger("kbackup.stores")
 _VERSION_MARK = "?versionId="
 _NO_SUCH_RANGE = ("(InvalidRange)", "(416)")  # of an empty object, or past its end
 
@@ -47,7 +54,11 @@ class S3ObjectStore(FsspecObjectStore):
         capabilities: What the SDK and the bucket can do.
         timeouts: Total times of the calls.
         put_options: Parameters of every upload, such as encryption.
+        checksum: The algorithm of the checksum that goes with an upload, or empty.
         lock_mode: For `Capability.RETENTION`.
+        lock_for: How long the objects of a backup are locked; None: they are not.
+        signer: A filesystem that signs addresses; None: the first one.
+        reached: How the server is reached, for the hints of errors.
         bundle: A file of certificates to remove with the store.
     """
 
@@ -59,7 +70,11 @@ class S3ObjectStore(FsspecObjectStore):
         capabilities: frozenset[Capability],
         timeouts: Timeouts,
         put_options: Mapping[str, Any],
+        checksum: str = "",
         lock_mode: str = "",
+        lock_for: timedelta | None = None,
+        signer: Any = None,
+        reached: Reached,
         bundle: Path | None = None,
     ) -> None:
         super().__init__(
@@ -69,16 +84,38 @@ class S3ObjectStore(FsspecObjectStore):
             timeouts=timeouts,
             put_options=put_options,
         )
+        self.lock_for = lock_for
+        self._checksum = checksum
         self._lock_mode = lock_mode
+        self._adapted = False
+        self._signer = signer
+        self._reached = reached
         self._remove_bundle = weakref.finalize(self, _remove, bundle)
 
     def close(self) -> None:
         """Close the connections; closing twice is fine."""
         if not self._closed:
             with suppress(StoreError):  # they are given up in any case
-                self._await("", _CLOSING, _close, self._fs)
+                self._await("", _CLOSING, _close, self._fs, self._signer)
         super().close()
         self._remove_bundle()
+
+    # --- what the server turned out to be ---------------------------------------------
+
+    def sent_checksum(self) -> str:
+        """Return what goes along with an upload; see `AdaptableStore`."""
+        return self._checksum
+
+    def adapt(self, profile: StoreProfile) -> None:
+        """Do without what the server does not do; see `AdaptableStore`."""
+        self._adapted = True
+        self.capabilities -= profile.lacks
+        if self._checksum in profile.refused_checksums:
+            self._checksum = ""
+
+    def is_adapted(self) -> bool:
+        """Tell whether that was done; see `AdaptableStore`."""
+        return self._adapted
 
     # --- unfinished uploads -----------------------------------------------------------
 
@@ -140,23 +177,43 @@ class S3ObjectStore(FsspecObjectStore):
         retain_until: datetime | None,
     ) -> None:
         """Put in one request, or in parts of which four are on their way at once."""
-        size = len(source) if isinstance(source, bytes) else source.stat().st_size
-        options: dict[str, Any] = {
-            **self._put_options,
-            **self._lock(retain_until),
-            "chunksize": max(_PART, -(-size // _MAX_PARTS)),
-            "max_concurrency": _PARTS_AT_ONCE,
-            "mode": "overwrite",
-        }
+        send = partial(self._send_source, key, source, retain_until=retain_until)
         if create and Capability.ATOMIC_CREATE in self.capabilities:
-            options["mode"] = "create"
-        elif create:
+            try:
+                send(seconds, create=True)
+            except StoreError as exc:
+                if not exc.reason.endswith(_NOT_IMPLEMENTED):
+                    raise
+                # Nothing was written; where something else is not implemented, the
+                # second try says so.
+                self.capabilities -= {Capability.ATOMIC_CREATE}
+                _log.warning("%s: the server refuses conditional puts", self._root)
+            else:
+                return
+        if create:
             self._refuse_existing(key, seconds)
-        path = self._path(key)
-        if isinstance(source, bytes):
-            self._call(key, seconds, "pipe_file", path, source, **options)
-        else:
-            self._call(key, seconds, "put_file", str(source), path, **options)
+        send(seconds, create=False)
+
+    def _send_source(
+        self,
+        key: str,
+        source: Path | bytes,
+        seconds: float,
+        *,
+        create: bool,
+        retain_until: datetime | None,
+    ) -> None:
+        self._path(key)  # looks at the key
+        size = len(source) if isinstance(source, bytes) else source.stat().st_size
+        upload = Upload(
+            call=self._fs._call_s3,  # noqa: SLF001 - call_s3 is for other threads
+            bucket=self._root,
+            key=key,
+            options={**self._put_options, **self._lock(retain_until)},
+            checksum=self._checksum or (_CHECKSUM_OF_LOCKS if retain_until else ""),
+            create=create,
+        )
+        self._await(key, seconds, upload.send, source, size)
 
     def _begin(
         self, key: str, start: int, most: int, seconds: float
@@ -211,7 +268,31 @@ class S3ObjectStore(FsspecObjectStore):
             )
         return super()._path(key)
 
+    def _sign(self, key: str, ttl: timedelta, seconds: float) -> str:
+        """Sign an address of the server that others reach; nothing is sent."""
+        signer = self._signer or self._fs
+        path, expires = self._path(key), int(ttl.total_seconds())
+        url = self._await(key, seconds, signer._url, path, expires=expires)  # noqa: SLF001
+        return str(url)
+
     # --- inside -----------------------------------------------------------------------
+
+    def _await(
+        self,
+        key: str,
+        seconds: float,
+        function: Callable[..., Coroutine[Any, Any, T]],
+        *args: Any,
+        **kwargs: Any,
+    ) -> T:
+        """Send what *function* sends; an error says what S3 means by it."""
+        try:
+            return super()._await(key, seconds, function, *args, **kwargs)
+        except StoreError as exc:
+            better = explained(exc, self._reached)
+            if better is exc:
+                raise
+            raise better from exc
 
     def _ask(self, key: str, seconds: float, method: str, **parameters: Any) -> Any:
         """Send one request about the bucket and return the answer."""
@@ -255,14 +336,14 @@ class S3ObjectStore(FsspecObjectStore):
         return {
             "ObjectLockMode": self._lock_mode,
             "ObjectLockRetainUntilDate": retain_until.astimezone(UTC),
-            "ChecksumAlgorithm": "CRC32",  # S3 wants one with a lock
         }
 
 
-async def _close(filesystem: Any) -> None:
-    """Close the client that s3fs made, if it made one; it has no public way to."""
-    if filesystem._s3 is not None:  # noqa: SLF001
-        await filesystem._s3.__aexit__(None, None, None)  # noqa: SLF001
+async def _close(*filesystems: Any) -> None:
+    """Close the clients that s3fs made, if it made any; it has no public way to."""
+    for each in filesystems:
+        if each is not None and each._s3 is not None:  # noqa: SLF001
+            await each._s3.__aexit__(None, None, None)  # noqa: SLF001
 
 
 def _remove(path: Path | None) -> None:

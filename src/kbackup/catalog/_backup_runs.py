@@ -76,7 +76,9 @@ class BackupRuns(RestoreRecords):
             BackupInProgressError: The claim was lost.
             BackupExistsError: Another run has published the name.
         """
-        return publish(self._store, claim, backup, files, manifest, ask=ask)
+        return publish(
+            self._store, claim, backup, files, manifest, ask=ask, clock=self._clock
+        )
 
     def journal(self, uid: str) -> Journal:
         """Return the journal of a run."""

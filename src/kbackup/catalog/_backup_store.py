@@ -48,6 +48,7 @@ from kbackup.plugins import ObjectStore, PluginManager
 from kbackup.stores import (
     BackupFiles,
     DirectoryState,
+    StoreCheck,
     layout,
     location_from,
     open_object_store,
@@ -339,11 +340,14 @@ class BackupStore(BackupRuns, DeletableBackups):
 
     def validate(self) -> tuple[str, ...]:
         """Try the location out and say what is wrong; nothing: it is fit."""
+        return self.check().problems
+
+    def check(self) -> StoreCheck:
+        """Try the location out and say what is wrong and what it can do."""
         try:
-            check = validate_object_store(self._store, write=not self.read_only)
+            return validate_object_store(self._store, write=not self.read_only)
         except StoreError as exc:
-            return (str(exc),)
-        return check.problems
+            return StoreCheck(problems=(str(exc),))
 
     def location_uuid(self) -> str:
         """Return the uuid that the first write gave the location; empty: none yet."""

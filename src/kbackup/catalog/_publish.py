@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -29,10 +30,11 @@ from kbackup.errors import (
     ObjectExistsError,
     StoreError,
     StoreFullError,
+    UnsupportedCapabilityError,
 )
 from kbackup.models import Backup
-from kbackup.plugins import ObjectStore
-from kbackup.stores import BackupFiles, ensure_location_record, layout
+from kbackup.plugins import Capability, ObjectStore
+from kbackup.stores import BackupFiles, ensure_location_record, layout, retention_of
 
 Content = Path | bytes
 
@@ -48,6 +50,9 @@ def claim_backup(
     if not resume:
         refuse_resumable(store, name, unless=claim.is_held_by_another)
     ensure_location_record(store)
+    _require_locks(store)
+    # Trying the store out may have shown that it has no create-only put.
+    claim = BackupClaim(store, name, run_uid=run_uid, clock=clock)
     claim.acquire()
     try:
         _require_free(store, name)  # another run may just have ended, or been killed
@@ -58,6 +63,16 @@ def claim_backup(
         claim.release()
         raise
     return claim
+
+
+def _require_locks(store: ObjectStore) -> None:
+    """Refuse before the work what could not be stored as the location asks."""
+    if retention_of(store) and Capability.RETENTION not in store.capabilities:
+        raise UnsupportedCapabilityError(
+            "",
+            "the location asks for backups to be locked, and the bucket locks nothing",
+            hint="make a bucket with object lock, or remove the lock from the location",
+        )
 
 
 def _require_free(store: ObjectStore, name: str) -> None:
@@ -102,11 +117,14 @@ def publish(
     manifest: Manifest,
     *,
     ask: Callable[[], None],
+    clock: Clock,
 ) -> Backup:
     """Write a backup's objects and return its record as it was stored.
 
     What was written is removed again where the record was not tried; where the store
     leaves the outcome of the record open, it is settled by reading.
+
+    Each is locked from now on for as long as the location says.
 
     Args:
         store: Where.
@@ -116,6 +134,7 @@ def publish(
         manifest: Its objects are filled in; those that are given, with name and size
             of a file, are taken for that file's digest.
         ask: Called before each object but the record; what it raises ends the run.
+        clock: From whose time on the objects are locked.
 
     Raises:
         BackupInProgressError: The claim was lost.
@@ -130,15 +149,24 @@ def publish(
         (names.directory + name, named[name])
         for name in sorted(named, key=lambda name: name != f"{claim.name}.tar.gz")
     ]
-    written = _write(store, claim, [*contents, (names.manifest, sealed)], ask)
+    put = _locking_put(store, clock)
+    every = [*contents, (names.manifest, sealed)]
+    written = _write(store, claim, every, ask, put)
     try:
-        _put_record(store, claim, names.metadata, record)
+        _put_record(store, claim, names.metadata, record, put)
     except StoreFullError:  # a clear answer, and the room is wanted
         if claim.is_ours() and not has_record(store, claim.name):
             remove_quietly(store, written)
         raise
     _settle(store, claim, names.metadata, record)
     return backup
+
+
+def _locking_put(store: ObjectStore, clock: Clock) -> Callable[[str, Content], object]:
+    """Return the create-only put, with the lock that the location asks for."""
+    days = retention_of(store)
+    until = clock.now() + days if days else None
+    return partial(store.put, create=True, retain_until=until)
 
 
 def _completed(
@@ -160,6 +188,7 @@ def _write(
     claim: BackupClaim,
     contents: list[tuple[str, Content]],
     ask: Callable[[], None],
+    put: Callable[[str, Content], object],
 ) -> list[str]:
     """Write all but the record, the manifest last; return the keys.
 
@@ -171,7 +200,7 @@ def _write(
             ask()
             if key == contents[-1][0]:
                 claim.check()
-            _put_once(store, claim, key, content)
+            _put_once(store, claim, key, content, put)
             written.append(key)
         ask()
         claim.check()
@@ -251,7 +280,11 @@ def _describe(
 
 
 def _put_once(
-    store: ObjectStore, claim: BackupClaim, key: str, content: Content
+    store: ObjectStore,
+    claim: BackupClaim,
+    key: str,
+    content: Content,
+    put: Callable[[str, Content], object],
 ) -> None:
     """Write an object that nobody else may have written.
 
@@ -260,7 +293,7 @@ def _put_once(
     """
     for is_last in (False, True):
         try:
-            store.put(key, content, create=True)
+            put(key, content)
         except ObjectExistsError as exc:
             claim.check()
             if is_last or has_record(store, claim.name):
@@ -278,10 +311,11 @@ def _put_record(
     claim: BackupClaim,
     key: str,
     record: bytes,
+    put: Callable[[str, Content], object],
 ) -> None:
     """Write the record; where the store leaves the outcome open, look."""
     try:
-        store.put(key, record, create=True)
+        put(key, record)
     except StoreError as exc:
         found = _look(store, key)
         if found == record:

@@ -23,7 +23,7 @@ from kbackup.cli._session import Session
 from kbackup.errors import UnsupportedCapabilityError
 
 if TYPE_CHECKING:
-    from kbackup.stores import DirectoryState
+    from kbackup.stores import DirectoryState, StoreCheck
 
 
 @click.group(cls=Group)
@@ -39,10 +39,12 @@ def validate(session: Session) -> int:
     """Check that the location can be listed, written, read and deleted from."""
     store = session.store()
     with telling_if_made(store):
-        problems = tuple(map(without_own_key, store.validate()))
+        check = store.check()
+        problems = tuple(map(without_own_key, check.problems))
     directories = store.directories()
     uuid = "" if problems else store.location_uuid()
     content = _report(store.url, uuid, directories, problems)
+    content["profile"] = _profile(check)
 
     def table() -> None:
         for each in directories if len(directories) > 1 else ():
@@ -51,6 +53,9 @@ def validate(session: Session) -> int:
             done = "listed" if store.read_only else "listed, written, read, deleted"
             echo(f"{store.url} is available: {done}")
             echo(f"uuid: {uuid or 'none, nothing was stored there yet'}")
+        if check.writable or not problems:
+            for line in _profile_lines(check):
+                echo(line)
         for problem in problems:
             echo(f"{store.url}: {problem}")
 
@@ -65,6 +70,35 @@ def validate(session: Session) -> int:
     else:
         say_next(session, "kbackup backup get")
     return 1 if problems else 0
+
+
+def _profile(check: StoreCheck) -> dict[str, Any]:
+    lock_for = check.lock_for
+    return {
+        "capabilities": sorted(check.capabilities),
+        "checksum": check.checksum,
+        "lockDays": lock_for.days if lock_for else None,
+    }
+
+
+def _profile_lines(check: StoreCheck) -> Iterable[str]:
+    """Yield what the location can do, a line each."""
+    from kbackup.plugins import Capability  # noqa: PLC0415 - on demand
+
+    def said(capability: Capability, has: str, lacks: str) -> str:
+        return has if capability in check.capabilities else lacks
+
+    yield "conditional put: " + said(
+        Capability.ATOMIC_CREATE, "yes", "no: names are claimed by a list instead"
+    )
+    if check.checksum is not None:
+        yield f"checksum of uploads: {check.checksum or 'none'}"
+    locked = said(Capability.RETENTION, "yes", "no")
+    if check.lock_for:
+        locked += f", each backup for {check.lock_for.days} days"
+    yield f"object lock: {locked}"
+    yield "signed addresses: " + said(Capability.SIGNED_URL, "yes", "no")
+    yield "partial reads: " + said(Capability.RANGE, "yes", "no")
 
 
 def _report(

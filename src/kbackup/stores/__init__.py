@@ -39,12 +39,19 @@ from kbackup.stores._mirrors import (
     state_of,
 )
 from kbackup.stores._prefixed import PrefixedStore, ReadOnlyStore
+from kbackup.stores._profile import (
+    AdaptableStore,
+    RetainingStore,
+    StoreProfile,
+    retention_of,
+)
 from kbackup.stores._timeouts import RetryPolicy, Timeouts, bounded
 from kbackup.stores._unfinished import TidyStore, UnfinishedWrite, unfinished_writes
 from kbackup.stores._validate import StoreCheck, validate_object_store
 from kbackup.stores._walk import common_prefixes, walk_in_key_order
 
 __all__ = [
+    "AdaptableStore",
     "BackupFiles",
     "Copies",
     "DirectoryState",
@@ -59,8 +66,10 @@ __all__ = [
     "ReadOnlyStore",
     "RepairableStore",
     "RestoreFiles",
+    "RetainingStore",
     "RetryPolicy",
     "StoreCheck",
+    "StoreProfile",
     "TidyStore",
     "Timeouts",
     "UnfinishedWrite",
@@ -82,6 +91,7 @@ __all__ = [
     "read_file_name",
     "read_location_record",
     "read_url",
+    "retention_of",
     "spec_from_address",
     "state_of",
     "translate_store_errors",

@@ -8,6 +8,7 @@ the first store is opened, not with this room.
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -52,7 +53,7 @@ class FsspecObjectStore:
     """An object store over an fsspec filesystem.
 
     Every method may be called from any thread, also from one with a running event loop.
-    Not usable after a fork. A provider that knows more of its store overrides the
+    After a fork every call in the child is refused. A provider that knows more of its store overrides the
     methods of the part "What a provider may know better".
 
     Args:
@@ -84,6 +85,7 @@ class FsspecObjectStore:
         self._retry = retry or RetryPolicy()
         self._put_options = dict(put_options or {})
         self._closed = False
+        self._process = os.getpid()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._root!r})"
@@ -294,6 +296,13 @@ class FsspecObjectStore:
     def _check_open(self, key: str) -> None:
         if self._closed:
             raise StoreError(key, "the store was closed")
+        # fsspec's thread and the connections stay with the parent: a call would hang.
+        if os.getpid() != self._process:
+            raise StoreError(
+                key,
+                "the store was opened before this process was forked",
+                hint="open it in the process that uses it, or start that by spawn",
+            )
 
     def _request(self, attempt: Callable[[float], T]) -> T:
         return self._retry.run(self._timeouts.for_request(), attempt)

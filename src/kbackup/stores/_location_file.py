@@ -14,10 +14,16 @@ from typing import Any
 
 import attrs
 
-from kbackup.errors import ObjectExistsError, ObjectNotFoundError, StoreAccessError
+from kbackup.errors import (
+    ObjectExistsError,
+    ObjectNotFoundError,
+    StoreAccessError,
+    StoreError,
+)
 from kbackup.models import API_VERSION
 from kbackup.plugins import ObjectStore
 from kbackup.stores import _layout as layout
+from kbackup.stores._profile import StoreProfile, adapt, needs_probe, probe_store
 
 LAYOUT = 1
 """The version of the layout that this kbackup writes, and the highest that it reads."""
@@ -36,21 +42,26 @@ class LocationRecord:
         uuid: The same in every directory of a mirrored location.
         layout: The version of the key layout.
         features: Names of what a reader must know beyond the layout.
+        profile: What the server did not do when the location was first used; None: it
+            was not tried.
     """
 
     uuid: str = attrs.field(factory=lambda: str(uuid_module.uuid4()))
     layout: int = LAYOUT
     features: tuple[str, ...] = ()
+    profile: StoreProfile | None = None
 
     def encode(self) -> bytes:
         """Return the document."""
-        document = {
+        document: dict[str, Any] = {
             "apiVersion": API_VERSION,
             "kind": _KIND,
             "uuid": self.uuid,
             "layout": self.layout,
             "features": list(self.features),
         }
+        if self.profile is not None:
+            document["profile"] = self.profile.encode()
         return json.dumps(document, indent=2, sort_keys=True).encode() + b"\n"
 
     @classmethod
@@ -70,7 +81,8 @@ class LocationRecord:
                 f"this kbackup reads layout {LAYOUT} without features",
                 hint="use a newer kbackup",
             )
-        return cls(uuid=record["uuid"], layout=version)
+        profile = StoreProfile.decode(record.get("profile"))
+        return cls(uuid=record["uuid"], layout=version, profile=profile)
 
 
 def _fields(data: bytes) -> dict[str, Any]:
@@ -128,17 +140,39 @@ def check_layout(store: ObjectStore) -> None:
 def ensure_location_record(store: ObjectStore) -> LocationRecord:
     """Return the location's identity, given to it now if it had none.
 
-    For whoever is about to write. Of two at the same moment both get the same answer.
+    For whoever is about to write. A store that may lack what it declares is tried out
+    on the location's first use; later ones are told what was found then. Of two at the same moment both get the same answer.
 
     Raises:
         StoreAccessError: It has a layout that this kbackup does not read.
         StoreUnavailableError: A mirrored location that was never made.
     """
     if found := read_location_record(store):
+        if found.profile is not None:
+            adapt(store, found.profile)
+        else:
+            _first_profile(store)
         return found
-    record = LocationRecord()
+    record = LocationRecord(profile=_first_profile(store))
     try:
         store.put(layout.LOCATION, record.encode(), create=True)
     except ObjectExistsError:
         return read_location_record(store) or record
     return read_location_record(store) or record
+
+
+def _first_profile(store: ObjectStore) -> StoreProfile | None:
+    """Try the store out if that is worth while, and adapt it; None: nothing is known.
+
+    Who cannot delete, for one, may still write backups: a failure is only logged.
+    """
+    if not needs_probe(store):
+        return None
+    try:
+        probe = probe_store(store)
+    except StoreError as exc:
+        _log.warning("the location could not be tried out: %s", exc)
+        return None
+    for problem in probe.problems:
+        _log.warning("%s", problem)
+    return probe.profile

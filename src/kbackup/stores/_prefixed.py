@@ -34,6 +34,13 @@ from kbackup.stores._mirrors import (
     problems_of,
     state_of,
 )
+from kbackup.stores._profile import (
+    StoreProfile,
+    adapt,
+    checksum_mode,
+    needs_probe,
+    retention_of,
+)
 from kbackup.stores._unfinished import TidyStore, UnfinishedWrite, unfinished_writes
 
 
@@ -52,6 +59,17 @@ class PrefixedStore:
         self._prefix = f"{validate_key(prefix)}/" if prefix else ""
         self._store = store
         self.capabilities: frozenset[Capability] = store.capabilities
+
+        self.lock_for: timedelta | None = retention_of(store)
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """Return those of the whole store, which may lose some while it is used."""
+        return self._store.capabilities
+
+    @capabilities.setter
+    def capabilities(self, value: frozenset[Capability]) -> None:
+        self._store.capabilities = value
 
     def __repr__(self) -> str:
         return f"PrefixedStore({self._store!r}, {self._prefix!r})"
@@ -168,6 +186,20 @@ class PrefixedStore:
             raise UnsupportedCapabilityError(key, "it keeps one copy only")
         with self._outer_errors(key):
             return self._store.make_copy(self._inner(key), digest, path)
+
+    # --- what the server turned out to be ---------------------------------------------
+
+    def sent_checksum(self) -> str | None:
+        """Return what goes along with an upload; see `AdaptableStore`."""
+        return checksum_mode(self._store)
+
+    def adapt(self, profile: StoreProfile) -> None:
+        """Do without what the server lacks; see `AdaptableStore`."""
+        adapt(self._store, profile)
+
+    def is_adapted(self) -> bool:
+        """Tell whether that was done; see `AdaptableStore`."""
+        return not needs_probe(self._store)
 
     # --- unfinished writes ------------------------------------------------------------
 

@@ -5,18 +5,18 @@ Called by ``location validate`` and by whoever wants to know before a run.
 
 from __future__ import annotations
 
-import hashlib
-import io
-import os
+from collections.abc import Iterable
+from datetime import timedelta
 
 import attrs
 
 from kbackup._kits.words import first_few
-from kbackup.errors import ObjectExistsError, StoreError
-from kbackup.plugins import Capability, Digest, ObjectStore
+from kbackup.errors import StoreError
+from kbackup.plugins import Capability, ObjectStore
 from kbackup.stores import _layout as layout
 from kbackup.stores._location_file import read_location_record
 from kbackup.stores._mirrors import problems_of, state_of
+from kbackup.stores._profile import adapt, checksum_mode, probe_store, retention_of
 
 _NAMED = 3  # offenders in one message, as Velero
 
@@ -30,11 +30,16 @@ class StoreCheck:
         writable: Whether an object could be written, read back and deleted.
         capabilities: What the store can do; what it declares but did not do when it
             was tried is not among it.
+        checksum: The algorithm of the checksum that goes with uploads; empty: none does;
+            None: the store has none to send.
+        lock_for: How long the objects of a backup are locked; None: they are not.
     """
 
     problems: tuple[str, ...] = ()
     writable: bool = False
     capabilities: frozenset[Capability] = frozenset()
+    checksum: str | None = None
+    lock_for: timedelta | None = None
 
     @property
     def ok(self) -> bool:
@@ -54,26 +59,38 @@ def validate_object_store(store: ObjectStore, *, write: bool = True) -> StoreChe
     """
     problems = [str(state) for state in state_of(store).away]
     problems += foreign_directories(store)
-    read_location_record(store)
-    capabilities = store.capabilities
+    record = read_location_record(store)
     if not write:
-        return StoreCheck(problems=tuple(problems), capabilities=capabilities)
-    key = layout.probe()
+        if record is not None and record.profile is not None:
+            adapt(store, record.profile)
+        return _check(store, problems, writable=False)
+    lacks: frozenset[Capability] = frozenset()
     try:
-        found = _probe(store, key)
+        probe = probe_store(store)
     except StoreError as exc:
-        found = [str(exc)]
-    if _NO_CREATE in found:
-        capabilities -= {Capability.ATOMIC_CREATE}
-    noticed = [text for text in problems_of(store) if text not in problems]
+        problems.append(str(exc))
+        writable = False
+    else:
+        problems += probe.problems
+        lacks, writable = probe.profile.lacks, True
+    problems += [text for text in problems_of(store) if text not in problems]
+    return _check(store, problems, writable=writable, lacks=lacks)
+
+
+def _check(
+    store: ObjectStore,
+    problems: Iterable[str],
+    *,
+    writable: bool,
+    lacks: frozenset[Capability] = frozenset(),
+) -> StoreCheck:
     return StoreCheck(
-        problems=(*problems, *found, *noticed),
-        writable=not found or found == [_NO_CREATE],
-        capabilities=capabilities,
+        problems=tuple(problems),
+        writable=writable,
+        capabilities=store.capabilities - lacks,
+        checksum=checksum_mode(store),
+        lock_for=retention_of(store),
     )
-
-
-_NO_CREATE = "the store overwrites where it was told to create only"
 
 
 def foreign_directories(store: ObjectStore) -> list[str]:
@@ -88,27 +105,3 @@ def foreign_directories(store: ObjectStore) -> list[str]:
         return []
     names = first_few(foreign, _NAMED)
     return [f"directories that Velero does not know lie below the prefix: {names}"]
-
-
-def _probe(store: ObjectStore, key: str) -> list[str]:
-    """Write, read and delete one small object; return what was wrong."""
-    data = os.urandom(64)
-    problems = []
-    store.put(key, data)
-    try:
-        target = io.BytesIO()
-        store.get(key, target, expect=_digest(data))
-        if Capability.ATOMIC_CREATE in store.capabilities:
-            try:
-                store.put(key, data, create=True)
-            except ObjectExistsError:
-                pass
-            else:
-                problems.append(_NO_CREATE)
-    finally:
-        store.delete(key)
-    return problems
-
-
-def _digest(data: bytes) -> Digest:
-    return Digest(hashlib.sha256(data).hexdigest())

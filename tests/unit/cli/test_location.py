@@ -127,12 +127,13 @@ def test_init_that_is_not_agreed_to_changes_nothing(mirrored, roots, monkeypatch
 
 
 def test_init_of_what_is_made_already(mirrored):
-    """Nothing is asked where all is marked; the document is that of validate."""
+    """Nothing is asked where all is marked; validate tells the same and what it can."""
     done = mirrored("location", "init", "-o", "json")
-    validated = mirrored("location", "validate", "-o", "json")
+    validated = json.loads(mirrored("location", "validate", "-o", "json").out)
 
     assert done.code == 0
-    assert json.loads(done.out) == json.loads(validated.out)
+    assert validated.pop("profile")["capabilities"] == ["atomic-create", "range"]
+    assert json.loads(done.out) == validated
 
 
 def test_verify_names_the_directory_and_the_repair(mirrored, roots):

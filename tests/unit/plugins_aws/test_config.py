@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 
 import pytest
 
@@ -10,6 +11,7 @@ from kbackup.errors import InvalidConfigError
 from kbackup.models import ObjectStorage
 from kbackup.plugins import Capability
 from kbackup_plugins_aws import open_s3_store
+from kbackup_plugins_aws._checksums import checksum_of
 from kbackup_plugins_aws._config import read_config, s3_spec
 
 
@@ -67,8 +69,34 @@ def test_a_slip_in_a_key(slip, meant):
     [
         ({}, "needs a bucket"),
         (
-            {"bucket": "b", "customerKeyEncryptionFile": "/f"},
-            "customerKeyEncryptionFile",
+            {"bucket": "b", "customerKeyEncryptionFile": "/not/there"},
+            "/not/there cannot be read",
+        ),
+        (
+            {"bucket": "b", "customerKeyEncryptionFile": "/f", "kmsKeyId": "k"},
+            "one way only",
+        ),
+        (
+            {"bucket": "b", "customerKeyEncryptionSecret": "name/key"},
+            "cannot read customerKeyEncryptionSecret",
+        ),
+        ({"bucket": "b", "publicUrl": "minio.example.com"}, "publicUrl"),
+        ({"bucket": "b", "signatureVersion": "1"}, "only 4 can be signed"),
+        ({"bucket": "b", "enableSharedConfig": "perhaps"}, "enableSharedConfig"),
+        ({"bucket": "b", "tagging": "no-value"}, "tagging"),
+        ({"bucket": "b", "tagging": "=v"}, "tagging"),
+        ({"bucket": "b", "tagging": "a=1&a=2"}, "tagging"),
+        ({"bucket": "b", "tagging": "&".join(f"k{n}=v" for n in range(11))}, "tagging"),
+        ({"bucket": "b", "tagging": f"k={'v' * 257}"}, "tagging"),
+        ({"bucket": "b", "checksumAlgorithm": "MD5"}, "checksumAlgorithm"),
+        ({"bucket": "b", "objectLockDays": "7"}, "no objectLockMode"),
+        (
+            {"bucket": "b", "objectLockMode": "COMPLIANCE", "objectLockDays": "0"},
+            "objectLockDays",
+        ),
+        (
+            {"bucket": "b", "objectLockMode": "COMPLIANCE", "objectLockDays": "a week"},
+            "objectLockDays",
         ),
         ({"bucket": "b", "s3forcepathstyle": "true"}, "s3forcepathstyle"),
         ({"bucket": "b", "s3ForcePathStyle": "yes"}, "not true or false"),
@@ -153,19 +181,6 @@ def test_capabilities():
     assert Capability.RETENTION in locking.capabilities
 
 
-def test_an_upload_has_few_parts_under_way(monkeypatch, tmp_path):
-    """Four parts of 8 MiB at once: what s3fs takes by itself would need a GiB."""
-    source = tmp_path / "archive"
-    source.write_bytes(b"x")
-    store, given = open_s3_store({"bucket": "b"}), []
-    monkeypatch.setattr(store, "_call", lambda *_, **options: given.append(options))
-
-    store._write("key", source, 1.0, create=False, retain_until=None)
-
-    [options] = given
-    assert (options["chunksize"], options["max_concurrency"]) == (8 << 20, 4)
-
-
 def test_an_older_sdk_has_no_conditional_create(monkeypatch):
     """A botocore that drops the condition takes the capability away."""
     monkeypatch.setattr("botocore.__version__", "1.35.19")
@@ -186,3 +201,85 @@ def test_certificates_leave_no_file(tmp_path, monkeypatch):
     store.close()
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_keys_that_only_some_servers_need():
+    """Signature 4, tags, a lock in days and every checksum of Velero are read."""
+    settings = read_config(
+        {
+            "bucket": "b",
+            "signatureVersion": "4",
+            "enableSharedConfig": "true",
+            "publicUrl": "https://minio.example.com/",
+            "tagging": "team=shop&cost=42%25",
+            "objectLockMode": "COMPLIANCE",
+            "objectLockDays": "14",
+        }
+    )
+
+    assert settings.public_url == "https://minio.example.com"
+    assert settings.tagging == "team=shop&cost=42%25"
+    assert settings.lock_for == timedelta(days=14)
+
+
+@pytest.mark.parametrize(
+    ("config", "checksum"),
+    [
+        ({}, "CRC32"),
+        ({"s3Url": "http://minio:9000"}, ""),
+        ({"s3Url": "http://minio:9000", "checksumAlgorithm": "SHA256"}, "SHA256"),
+        ({"checksumAlgorithm": ""}, ""),
+    ],
+    ids=str,
+)
+def test_the_checksum_of_uploads(config, checksum):
+    """Amazon gets Velero's checksum, another server only the one that is asked for."""
+    assert read_config({"bucket": "b", **config}).checksum == checksum
+
+
+def test_a_checksum_that_nothing_here_computes(monkeypatch):
+    """A checksum that needs a package that is not there is refused with its name."""
+    monkeypatch.setattr("kbackup_plugins_aws._checksums.find_spec", lambda name: None)
+
+    with pytest.raises(InvalidConfigError, match="CRC32C, which needs awscrt"):
+        read_config({"bucket": "b", "checksumAlgorithm": "CRC32C"})
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "value"),
+    [
+        ("CRC32", "y/Q5Jg=="),
+        ("SHA1", "98O8HYCOBHMq32eZZczDTKeuNEE="),
+        ("SHA256", "FeKw08M4keuw8e9gnsQZQgwg4yDOlMZfvIwzEkSOsiU="),
+        ("", None),
+    ],
+)
+def test_checksums(algorithm, value):
+    """A checksum is that of the bytes, big-endian, in base64 and under S3's name."""
+    found = checksum_of(algorithm, b"123456789")
+
+    assert found == ({f"Checksum{algorithm}": value} if value else {})
+
+
+@pytest.mark.parametrize("size", [0, 31, 33, 64])
+def test_a_customer_key_of_another_size(tmp_path, size):
+    """A key that is not of 32 bytes is refused; no message repeats it."""
+    file = tmp_path / "key"
+    file.write_bytes(b"k" * size)
+
+    with pytest.raises(InvalidConfigError, match="a key has 32") as caught:
+        read_config({"bucket": "b", "customerKeyEncryptionFile": str(file)})
+
+    assert "kkk" not in str(caught.value)
+
+
+def test_a_customer_key_is_not_shown(tmp_path):
+    """The settings and the store keep the key to themselves; nobody signs for it."""
+    file = tmp_path / "key"
+    file.write_bytes(b"0123456789abcdef0123456789abcdef")
+    config = {"bucket": "b", "customerKeyEncryptionFile": str(file)}
+
+    store = open_s3_store(config)
+
+    assert "0123456789" not in f"{read_config(config)!r} {store!r}"
+    assert Capability.SIGNED_URL not in store.capabilities

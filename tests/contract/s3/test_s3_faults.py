@@ -1,0 +1,516 @@
+"""What goes wrong on the way to S3: told in words that help, or lived through."""
+
+from __future__ import annotations
+
+import io
+import socket
+import subprocess
+import sys
+import threading
+import tracemalloc
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qs
+
+import pytest
+
+from kbackup.catalog import BackupStore
+from kbackup.errors import (
+    ObjectNotFoundError,
+    StoreAccessError,
+    StoreError,
+    StoreUnavailableError,
+)
+from kbackup.stores import RetryPolicy, validate_object_store
+from kbackup_plugins_aws import open_s3_store
+from moto_s3 import running_s3
+from odd_s3 import Answer, refuses
+
+AT_ONCE = RetryPolicy(sleep=lambda _: None)
+
+
+@pytest.fixture
+def large(tmp_path):
+    """A file that goes up in three parts."""
+    file = tmp_path / "large"
+    file.write_bytes(bytes(range(256)) * (17 << 12))
+    return file
+
+
+@pytest.fixture
+def open_refusing(odd, open_odd):
+    """Open a store of a server that has a rule."""
+
+    def open_store(rule):
+        odd.rules.append(rule)
+        return open_odd()
+
+    return open_store
+
+
+def answers(answer, times=None):
+    """Return a rule that gives an answer, so often or always."""
+    left = [times]
+
+    def rule(environ):
+        if left[0] is not None:
+            if left[0] == 0:
+                return None
+            left[0] -= 1
+        return answer
+
+    return rule
+
+
+# --- credentials and rights -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("InvalidAccessKeyId", "does not know the access key"),
+        ("SignatureDoesNotMatch", "secret key of the credentials is wrong"),
+        ("ExpiredToken", "expired: renew them"),
+        ("InvalidToken", "session token"),
+        ("RequestTimeTooSkewed", "clock of this machine"),
+    ],
+)
+def test_credentials_that_are_refused(odd, open_odd, code, words):
+    """Wrong and expired credentials, and a wrong clock, are told with what to do."""
+    odd.rules.append(answers(Answer("403 Forbidden", code)))
+    store = open_odd()
+
+    with pytest.raises(StoreAccessError) as caught:
+        store.put("a", b"x")
+
+    assert words in caught.value.hint
+    assert code in caught.value.reason
+    assert len(odd.seen) == 1  # it would not pass
+
+
+def test_no_credentials_are_told_with_where_to_give_them(odd, open_odd, monkeypatch):
+    """Without credentials nothing is sent, and the places to give them are named."""
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+
+    with pytest.raises(StoreAccessError) as caught:
+        open_odd().put("a", b"x")
+
+    assert "credentialsFile" in caught.value.hint
+    assert odd.seen == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "act", "missing"),
+    [
+        (refuses("PUT"), lambda store, _: store.put("a", b"x"), "s3:PutObject"),
+        (
+            refuses("PUT", query="partNumber"),
+            lambda store, large: store.put("a", large),
+            "s3:PutObject",
+        ),
+        (refuses("HEAD"), lambda store, _: store.stat("a"), "s3:GetObject"),
+        (
+            refuses("GET"),
+            lambda store, _: store.get("a", io.BytesIO()),
+            "s3:GetObject",
+        ),
+        (
+            refuses("GET", query="list-type"),
+            lambda store, _: list(store.list("")),
+            "s3:ListBucket",
+        ),
+        (refuses("DELETE"), lambda store, _: store.delete("a"), "s3:DeleteObject"),
+    ],
+    ids=["put", "part", "stat", "get", "list", "delete"],
+)
+def test_a_permission_that_is_missing(open_refusing, large, rule, act, missing):
+    """Who lacks one permission is told its name as a policy writes it."""
+    store = open_refusing(rule)
+
+    with pytest.raises(StoreAccessError, match=f"{missing} is not allowed"):
+        act(store, large)
+
+
+def test_credentials_that_end_are_renewed_by_themselves(odd, open_odd, tmp_path):
+    """A token that ends in the middle of a run is replaced before it is sent."""
+    count, program = tmp_path / "count", tmp_path / "program.py"
+    ends = [datetime.now(UTC) + timedelta(seconds=1)]
+    ends += [datetime.now(UTC) + timedelta(hours=9)]
+    times = [f"{each:%Y-%m-%dT%H:%M:%SZ}" for each in ends]
+    program.write_text(
+        "import json, pathlib\n"
+        f"file = pathlib.Path({str(count)!r})\n"
+        "number = len(file.read_text()) if file.exists() else 0\n"
+        "file.write_text('x' * (number + 1))\n"
+        f"end = {times!r}[min(number, 1)]\n"
+        "print(json.dumps({'Version': 1, 'AccessKeyId': 'a', 'SecretAccessKey': 'b',"
+        " 'SessionToken': f'token-{number}', 'Expiration': end}))\n"
+    )
+    file = tmp_path / "credentials"
+    file.write_text(f"[default]\ncredential_process = {sys.executable} {program}\n")
+    store = open_odd(credentialsFile=str(file))
+
+    store.put("a", b"x")
+    store.put("b", b"x")
+
+    tokens = [environ["HTTP_X_AMZ_SECURITY_TOKEN"] for *_, environ in odd.seen]
+    assert tokens == ["token-1", "token-1"]
+    assert len(count.read_text()) == 2
+
+
+# --- where the bucket is --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(
+            "400 Bad Request",
+            "AuthorizationHeaderMalformed",
+            more="<Region>eu-west-3</Region>",
+        ),
+        Answer(
+            "301 Moved Permanently",
+            "PermanentRedirect",
+            headers=(("x-amz-bucket-region", "eu-west-3"),),
+        ),
+    ],
+    ids=["malformed", "redirect"],
+)
+def test_a_wrong_region(odd, open_odd, answer):
+    """A bucket of another region is told with the region to set."""
+    odd.rules.append(answers(answer))
+
+    with pytest.raises(StoreAccessError) as caught:
+        open_odd().put("a", b"x")
+
+    assert "the bucket is in eu-west-3: set region" in caught.value.hint
+
+
+def test_through_a_proxy(odd, odd_running, open_odd, monkeypatch):
+    """The proxy of the environment is used, also for a name that only it knows."""
+    monkeypatch.setenv("HTTP_PROXY", odd_running[0].url)
+    odd.rules.append(lambda environ: environ.update(HTTP_HOST="127.0.0.1"))
+    store = open_odd(s3Url="http://s3.behind.example:9000")
+
+    store.put("a", b"x")
+
+    assert store.stat("a").size == 1
+    assert {environ["HTTP_HOST"] for *_, environ in odd.seen} == {
+        "s3.behind.example:9000"
+    }
+
+
+# --- TLS ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    """A certificate for 127.0.0.1 that no public authority knows, and its key."""
+    home = tmp_path_factory.mktemp("tls")
+    request = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1"
+    names = ["-addext", "subjectAltName=IP:127.0.0.1"]
+    files = ["-keyout", "key.pem", "-out", "cert.pem"]
+    subprocess.run(
+        ["openssl", *request.split(), *names, *files],
+        cwd=home,
+        check=True,
+        capture_output=True,
+    )
+    return home / "cert.pem", home / "key.pem"
+
+
+@pytest.fixture
+def tls_config(authority, bucket_maker):
+    """The config of a bucket behind that certificate."""
+    with running_s3(ssl_context=tuple(map(str, authority))) as server:
+        yield server.config(bucket_maker())
+
+
+def test_a_private_authority(tls_config, authority):
+    """A private certificate is refused with a hint, and taken as caCert or unchecked."""
+    trusted = {"caCert": authority[0].read_text()}
+    unchecked = {"insecureSkipTLSVerify": "true"}
+
+    store = open_s3_store(tls_config)
+    with pytest.raises(StoreAccessError) as caught:
+        store.put("a", b"x")
+    store.close()
+    for more in (trusted, unchecked):
+        store = open_s3_store({**tls_config, **more})
+        store.put("a", b"x")
+        assert store.stat("a").size == 1
+        store.close()
+
+    assert "caCert" in caught.value.hint
+
+
+def test_tls_to_a_server_without(odd, open_odd, odd_running):
+    """An address https:// of a plain server is an error that soon ends."""
+    store = open_odd(
+        s3Url=odd_running[0].url.replace("http:", "https:"), requestTimeout="2s"
+    )
+
+    with pytest.raises(StoreError):
+        store.stat("a")
+
+    assert odd.seen == []
+
+
+# --- servers in trouble ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer("503 Slow Down", "SlowDown"),
+        Answer("429 Too Many Requests", "TooManyRequests"),
+        Answer("429 Too Many Requests"),
+        Answer("500 Internal Server Error", "InternalError"),
+        Answer("502 Bad Gateway"),
+    ],
+    ids=lambda answer: f"{answer.status} {answer.code}",
+)
+def test_trouble_that_passes(odd, open_odd, large, answer):
+    """A busy server is tried again, and what was asked for happens once."""
+    store = open_odd()
+    store._retry = AT_ONCE
+
+    for act in (
+        lambda: store.put("small", b"x", create=True),
+        lambda: store.put("large", large),
+        lambda: store.get("small", io.BytesIO()),
+        lambda: list(store.list("")),
+        lambda: store.delete("small"),
+    ):
+        odd.rules[:] = [answers(answer, times=2)]
+        act()
+
+    assert [info.key for info in store.list("")] == ["large"]
+    assert store.stat("large").size == large.stat().st_size
+
+
+def test_trouble_that_stays(odd, open_odd):
+    """A server that stays busy ends the call as one that does not answer."""
+    odd.rules.append(answers(Answer("503 Slow Down", "SlowDown")))
+    store = open_odd()
+    store._retry = AT_ONCE
+
+    with pytest.raises(StoreUnavailableError, match="SlowDown") as caught:
+        store.put("a", b"x")
+
+    assert caught.value.retryable
+    assert len(odd.seen) == AT_ONCE.attempts
+
+
+@pytest.fixture
+def silent():
+    """The address of a server that takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_an_endpoint_that_hangs(silent, open_odd):
+    """A call ends within the time that the location states."""
+    store = open_odd(s3Url=silent, requestTimeout="300ms", transferTimeout="300ms")
+
+    for act in (
+        lambda: store.stat("a"),
+        lambda: store.put("a", b"x"),
+        lambda: store.get("a", io.BytesIO()),
+        lambda: next(store.list("")),
+        lambda: store.delete("a"),
+    ):
+        with pytest.raises(StoreUnavailableError):
+            act()
+
+
+# --- connections that are cut ---------------------------------------------------------
+
+
+class Cutter:
+    """A relay to a server that cuts its connections after so many bytes.
+
+    Attributes:
+        cuts: For each of the next connections the bytes that pass up and down.
+        done: How many connections were cut.
+    """
+
+    def __init__(self, port):
+        self._port = port
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.cuts = []
+        self.done = 0
+        self.url = f"http://127.0.0.1:{self._server.getsockname()[1]}"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        while True:
+            try:
+                client, _ = self._server.accept()
+            except OSError:
+                return
+            server = socket.create_connection(("127.0.0.1", self._port))
+            up, down = self.cuts.pop(0) if self.cuts else (None, None)
+            threading.Thread(
+                target=self._carry, args=(client, server, up, down), daemon=True
+            ).start()
+
+    def _carry(self, client, server, up, down):
+        """Pass on in both directions until one ends, then close both."""
+        back = threading.Thread(target=self._relay, args=(server, client, down))
+        with client, server:
+            back.start()
+            self._relay(client, server, up)
+            back.join()
+
+    def _relay(self, source, target, most):
+        passed = 0
+        with suppress(OSError):
+            while data := source.recv(65536):
+                if most is not None and passed + len(data) > most:
+                    target.sendall(data[: most - passed])
+                    self.done += 1
+                    break
+                target.sendall(data)
+                passed += len(data)
+        for each in (source, target):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+    def close(self):
+        """Take no more connections."""
+        self._server.close()
+
+
+@pytest.fixture
+def cutter(odd_running):
+    """A relay in front of the server, which cuts nothing yet."""
+    relay = Cutter(int(odd_running[0].url.rpartition(":")[2]))
+    yield relay
+    relay.close()
+
+
+def test_an_upload_that_is_cut(cutter, open_odd, large):
+    """An upload whose connections are cut is sent again, and is whole in the end."""
+    store = open_odd(s3Url=cutter.url)
+    store._retry = AT_ONCE
+    cutter.cuts = [(None, None), (3 << 20, None)]
+
+    store.put("large", large)
+    store.get("large", target := io.BytesIO())
+
+    assert cutter.done == 1
+    assert target.getvalue() == large.read_bytes()
+    assert list(store.unfinished("")) == []
+
+
+def test_a_download_that_is_cut(cutter, open_odd, large):
+    """A download whose connections are cut is asked for again and is whole."""
+    writer = open_odd()
+    writer.put("large", large)
+    store = open_odd(s3Url=cutter.url, s3ForcePathStyle="true")
+    store._root = writer._root
+    store._retry = AT_ONCE
+    cutter.cuts = [(None, 300_000), (None, None), (None, 2 << 20)]
+
+    store.get("large", target := io.BytesIO())
+
+    assert cutter.done == 2
+    assert target.getvalue() == large.read_bytes()
+
+
+def test_an_object_that_vanishes(open_odd):
+    """What was listed and is gone when it is read is an object that is not there."""
+    store = open_odd()
+    store.put("a", b"x")
+    listed = list(store.list(""))
+
+    store.delete("a")
+
+    with pytest.raises(ObjectNotFoundError):
+        store.get(listed[0].key, io.BytesIO())
+
+
+# --- a bucket with other people's objects ---------------------------------------------
+
+
+class Paging:
+    """A bucket of very many objects below ``data/``, page by page.
+
+    Attributes:
+        pages: How many were asked for.
+    """
+
+    def __init__(self, size):
+        self._size = size
+        self.pages = 0
+
+    def __call__(self, environ):
+        """Answer a list of a page of a thousand; nothing else is there."""
+        query = {k: v[0] for k, v in parse_qs(environ["QUERY_STRING"]).items()}
+        if "list-type" not in query:
+            return Answer("404 Not Found", "NoSuchKey")
+        self.pages += 1
+        return _Page(self._content(query))
+
+    def _content(self, query):
+        prefix = query.get("prefix", "")
+        if not "data/".startswith(prefix) and not prefix.startswith("data/"):
+            return "<IsTruncated>false</IsTruncated>"
+        if query.get("delimiter") == "/" and prefix == "":
+            return (
+                "<IsTruncated>false</IsTruncated><CommonPrefixes><Prefix>data/</Prefix>"
+                "</CommonPrefixes>"
+            )
+        begin = int(query.get("continuation-token", "0"))
+        end = min(begin + 1000, self._size)
+        entries = "".join(
+            f"<Contents><Key>data/{number:09}</Key><Size>1</Size><ETag>e</ETag>"
+            "<LastModified>2026-01-01T00:00:00.000Z</LastModified></Contents>"
+            for number in range(begin, end)
+        )
+        if end == self._size:
+            return f"<IsTruncated>false</IsTruncated>{entries}"
+        return (
+            f"<IsTruncated>true</IsTruncated>{entries}"
+            f"<NextContinuationToken>{end}</NextContinuationToken>"
+        )
+
+
+class _Page(Answer):
+    def __init__(self, content):
+        super().__init__("200 OK", content)
+
+    def send(self, start_response):
+        start_response("200 OK", [("Content-Type", "application/xml")])
+        return [f"<ListBucketResult>{self.code}</ListBucketResult>".encode()]
+
+
+def test_a_million_foreign_objects(odd, open_odd):
+    """Backups are listed and the location is checked without reading foreign keys."""
+    odd.rules.append(paging := Paging(1_000_000))
+    store = open_odd()
+
+    assert BackupStore(store).list() == []
+    check = validate_object_store(store, write=False)
+
+    assert check.problems[0].endswith("lie below the prefix: data")
+    assert paging.pages < 10
+
+
+def test_a_long_list_holds_one_page(odd, open_odd):
+    """Going through fifty pages takes no more memory than going through ten."""
+    odd.rules.append(Paging(50_000))
+    peaks = []
+    tracemalloc.start()
+    try:
+        for number, _ in enumerate(open_odd().list("data/")):
+            if number in {10_000, 49_999}:
+                peaks.append(tracemalloc.get_traced_memory()[1])
+    finally:
+        tracemalloc.stop()
+
+    assert number == 49_999
+    assert peaks[1] < peaks[0] * 1.2
