@@ -279,6 +279,8 @@ def _response(exc: BaseException) -> tuple[str, str, str] | None:
             bucket = str(response["Error"].get("BucketName") or "")
             metadata = response.get("ResponseMetadata") or {}
             return code, str(metadata.get("HTTPStatusCode") or ""), bucket
+        if status := getattr(response, "status_code", None):  # httpx, below webdav4
+            return "", str(status), ""
     return None
 
 

@@ -200,7 +200,9 @@ def test_chains_are_no_stores():
 
 def test_an_unknown_scheme():
     """An address that neither a plugin nor fsspec knows is told with those known."""
-    with pytest.raises(UnknownLocationError, match="known are: file://, memory://, s3"):
+    with pytest.raises(
+        UnknownLocationError, match=r"known are: .*file://, .*memory://, s3"
+    ):
         location_from("gopher://host/x", PluginManager())
 
 
