@@ -81,6 +81,7 @@ bench: .venv/.test
 	run list_backups.py; \
 	run s3_memory.py; \
 	run repository.py; \
+	run stores.py; \
 	exit $$missed
 
 clean:
