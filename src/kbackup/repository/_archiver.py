@@ -203,7 +203,9 @@ class Archiver:
         if old is not None and self._is_unchanged(old, node):
             with self._lock:
                 self._counts.file(node.size, is_new=False, is_unmodified=True)
-            self._trees.keep(directory, name, replace(node, content=old.content))
+            node = replace(node, content=old.content)
+            # The same twice would take memory twice: of most files nothing has changed.
+            self._trees.keep(directory, name, old if node == old else node)
             return
         self._trees.expect(directory)
         pending = _PendingFile(directory, name, node, is_new=old is None)

@@ -74,6 +74,7 @@ class GrowingTrees:
     def leave(self, directory: Directory) -> None:
         """Say that an expected child is in, or will not come, or that the walk is over."""
         while self._is_whole(directory):
+            directory.old = {}  # a million nodes are a gigabyte
             nodes = sorted(directory.nodes.items())
             tree = self._save(encode_tree(node for _, node in nodes))
             directory.nodes.clear()

@@ -331,3 +331,17 @@ def test_any_bytes_end_in_our_errors(at, more):
     """Whatever somebody sealed."""
     with suppress(IntegrityError):
         decode_tree(GOOD[:at] + more + GOOD[at + len(more) :], "tree")
+
+
+def test_a_tree_of_many_nodes_is_one():
+    """Though they are encoded some at a time: a comma between any two, none at an end."""
+    (first,) = decode_tree(tree(), "tree")
+    names = [f"{number:05d}" for number in range(2001)]
+    nodes = [msgspec.structs.replace(first, quoted_name=name) for name in names]
+
+    for count in (0, 1, 1000, 1001, 2000, 2001):
+        encoded = encode_tree(nodes[:count])
+        assert json.loads(bytes(encoded))["nodes"] == [
+            json.loads(msgspec.json.encode(node)) for node in nodes[:count]
+        ]
+        assert decode_tree(encoded, "tree") == nodes[:count]
