@@ -75,9 +75,11 @@ def test_plugins_are_listed(offline):
     """Providers and actions are listed with kind, origin and state."""
     done = offline("plugin", "get")
 
-    lines = {line.split()[0]: line.split() for line in done.out.splitlines()}
-    assert lines["kbackup.io/local"][1] == "ObjectStore"
-    assert lines["velero.io/pod"][-1] == "available"
+    lines = [line.split() for line in done.out.splitlines()]
+    kinds = {(line[0], line[1]): line[-1] for line in lines}
+    assert kinds["kbackup.io/local", "ObjectStore"] == "available"
+    assert kinds["kbackup.io/local", "VolumeSnapshotter"] == "available"
+    assert kinds["velero.io/pod", "BackupItemAction"] == "available"
 
 
 def test_switched_off_plugin(offline, monkeypatch):
