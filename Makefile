@@ -10,8 +10,7 @@ QUICK := tests/test_*.py tests/unit tests/contract
 PARALLEL := -n auto --dist worksteal
 # With stock restic and real disks, and without a cluster.
 RESTIC := tests/restic
-# A control plane for each process; what a file has made is there for all of its tests.
-SLOW := -n auto --dist loadfile tests/acceptance tests/integration
+SLOW := tests/acceptance tests/integration
 # What must be covered whole; all else as pyproject.toml says.
 WHOLE := */kbackup/archive/*,*/kbackup/models/*,*/kbackup/restore/_plan/plan.py,*/kbackup/restore/_plan_entry.py,*/kbackup/restore/_plan/table.py,*/kbackup/repository/*
 # Objects of about 1 MiB, for benchmarks.
