@@ -36,17 +36,24 @@ def test_plugins_say_what_they_lack(run):
     """A plugin whose extra is not installed is listed, with what installs it."""
     lines = run("kbackup", "plugin", "get").splitlines()
 
-    lacking = [line for line in lines if " unavailable" in line]
-    for name, needs in {"aws": "s3fs", "gcp": "gcsfs"}.items():
-        (line,) = [
-            each
-            for each in lacking
-            if each.split()[:2] == [f"velero.io/{name}", "ObjectStore"]
-        ]
-        told = f"unavailable: needs {needs}: pip install 'kbackup[{name}]'"
-        assert line.endswith(told)
-        lacking.remove(line)
-    assert lacking == []
+    lacking = {
+        tuple(line.split()[:2]): line.partition(" unavailable: ")[2]
+        for line in lines
+        if " unavailable" in line
+    }
+    expected = {
+        ("velero.io/aws", "ObjectStore"): ("s3fs", "aws"),
+        ("velero.io/aws", "VolumeSnapshotter"): ("botocore", "aws"),
+        ("velero.io/azure", "ObjectStore"): (
+            "azure.storage.blob and azure.identity",
+            "azure",
+        ),
+        ("velero.io/gcp", "ObjectStore"): ("gcsfs", "gcp"),
+    }
+    assert lacking == {
+        name: f"needs {needs}: pip install 'kbackup[{extra}]'"
+        for name, (needs, extra) in expected.items()
+    }
     assert {"velero.io/pod", "kbackup.io/local"} <= {line.split()[0] for line in lines}
 
 
