@@ -36,13 +36,10 @@ coverage: .venv/.test
 	$(BIN)/coverage report
 	$(BIN)/coverage report --include "$(WHOLE)" --fail-under 100
 
-# Old libraries leave sockets open, and whichever test runs when they are collected is told.
-LEAVING := -W ignore::pytest.PytestUnraisableExceptionWarning
-
 # The lowest versions that pyproject.toml allows do, all of them together.
 test-lowest: build/lowest/.ready
 	build/lowest/bin/kbackup demo
-	build/lowest/bin/python -m pytest $(PARALLEL) $(LEAVING) $(or $(TESTS),$(QUICK))
+	build/lowest/bin/python -m pytest $(PARALLEL) $(or $(TESTS),$(QUICK))
 
 # What users install, as they do: the built wheel without extras, in a venv of its own.
 # People who write plugins have another, to which each of these is added.

@@ -293,7 +293,7 @@ def namespace():
 def wait_for():
     """A function that waits until a condition returns something true."""
 
-    def wait(what, condition, seconds=180):  # more than a busy machine takes
+    def wait(what, condition, seconds=60):
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if found := condition():
