@@ -23,7 +23,7 @@ def is_available(algorithm: str) -> bool:
     return algorithm not in _OF_AWSCRT or find_spec("awscrt") is not None
 
 
-def checksum_of(algorithm: str, data: bytes) -> dict[str, str]:
+def checksum_of(algorithm: str, data: bytes | bytearray) -> dict[str, str]:
     """Return the parameter of an upload that carries the checksum of *data*.
 
     Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from kbackup.plugins import Capability
 from kbackup.stores import open_filesystem
 from kbackup_plugins_aws._config import S3Config, read_config
 from kbackup_plugins_aws._faults import Reached
+from kbackup_plugins_aws._part_client import PartClient
 from kbackup_plugins_aws._s3 import S3ObjectStore
 
 _CONNECTIONS = 50  # of one store: all workers of a run and the parts of an upload
@@ -33,6 +34,7 @@ def open_s3_store(config: Mapping[str, str]) -> S3ObjectStore:
     settings = read_config(config)
     bundle = _write_bundle(settings.ca_cert)
     open_at = partial(_filesystem, settings, bundle)
+    customer_key = _customer_key_options(settings.customer_key)
     return S3ObjectStore(
         open_at(settings.url),
         settings.bucket,
@@ -45,6 +47,7 @@ def open_s3_store(config: Mapping[str, str]) -> S3ObjectStore:
         signer=open_at(settings.public_url) if settings.public_url else None,
         reached=Reached(url=settings.url, path_style=settings.path_style),
         bundle=bundle,
+        parts=PartClient(partial(_client, settings, bundle), customer_key),
     )
 
 
@@ -52,7 +55,7 @@ def _filesystem(settings: S3Config, bundle: Path | None, url: str) -> Any:
     """Return an s3fs filesystem of a server; empty *url*: of Amazon's."""
     filesystem = open_filesystem(
         "s3",
-        session=_session(settings),
+        session=_async_session(settings),
         endpoint_url=url or None,
         client_kwargs=_client_options(settings, bundle),
         config_kwargs=_request_options(settings),
@@ -61,6 +64,19 @@ def _filesystem(settings: S3Config, bundle: Path | None, url: str) -> Any:
     )
     filesystem.retries = 1  # s3fs would try five times inside each of our attempts
     return filesystem
+
+
+def _client(settings: S3Config, bundle: Path | None) -> Any:
+    """Return botocore's own client, which threads share; it is set up as s3fs's is."""
+    from botocore.config import Config  # noqa: PLC0415 - the SDK, see the package
+    from botocore.session import Session  # noqa: PLC0415
+
+    return _session(settings, Session).create_client(
+        "s3",
+        endpoint_url=settings.url or None,
+        config=Config(**_request_options(settings)),
+        **_client_options(settings, bundle),
+    )
 
 
 def _capabilities(settings: S3Config) -> frozenset[Capability]:
@@ -78,13 +94,17 @@ def _capabilities(settings: S3Config) -> frozenset[Capability]:
     return frozenset(found)
 
 
-def _session(settings: S3Config) -> Any:
-    """Return a session with the location's credentials; the environment stays as is."""
+def _async_session(settings: S3Config) -> Any:
     from aiobotocore.session import AioSession  # noqa: PLC0415 - the SDK
 
+    return _session(settings, AioSession)
+
+
+def _session(settings: S3Config, kind: Callable[..., Any]) -> Any:
+    """Return a session with the location's credentials; the environment stays as is."""
     # Naming a profile keeps botocore from preferring the environment to the file.
     named = settings.profile or ("default" if settings.credentials_file else None)
-    session = AioSession(profile=named)
+    session = kind(profile=named)
     if settings.credentials_file:
         session.set_config_variable("credentials_file", settings.credentials_file)
         # As Velero: a role or a region may be stated in the very file.
@@ -110,7 +130,7 @@ def _has_region(settings: S3Config) -> bool:
     from botocore.exceptions import BotoCoreError  # noqa: PLC0415 - the SDK
 
     try:
-        return bool(_session(settings).get_config_variable("region"))
+        return bool(_async_session(settings).get_config_variable("region"))
     except BotoCoreError:  # such as a missing profile: told by the first request
         return False
 

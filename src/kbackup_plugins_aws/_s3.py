@@ -8,9 +8,10 @@ part belongs to.
 from __future__ import annotations
 
 import logging
+import time
 import weakref
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -26,12 +27,15 @@ from kbackup.errors import (
 from kbackup.plugins import Capability, ObjectInfo
 from kbackup.stores import (
     FsspecObjectStore,
+    PartWorkers,
     StoreProfile,
     Timeouts,
     UnfinishedWrite,
+    translate_store_errors,
     validate_key,
 )
 from kbackup_plugins_aws._faults import Reached, explained
+from kbackup_plugins_aws._part_client import PartClient
 from kbackup_plugins_aws._upload import Upload
 
 T = TypeVar("T")
@@ -59,6 +63,7 @@ class S3ObjectStore(FsspecObjectStore):
         lock_for: How long the objects of a backup are locked; None: they are not.
         signer: A filesystem that signs addresses; None: the first one.
         reached: How the server is reached, for the hints of errors.
+        parts: Sends the parts of large objects.
         bundle: A file of certificates to remove with the store.
     """
 
@@ -75,14 +80,17 @@ class S3ObjectStore(FsspecObjectStore):
         lock_for: timedelta | None = None,
         signer: Any = None,
         reached: Reached,
+        parts: PartClient,
         bundle: Path | None = None,
     ) -> None:
+        self._part_workers = PartWorkers()
         super().__init__(
             filesystem,
             bucket,
             capabilities=capabilities,
             timeouts=timeouts,
             put_options=put_options,
+            workers=self._part_workers,
         )
         self.lock_for = lock_for
         self._checksum = checksum
@@ -90,6 +98,7 @@ class S3ObjectStore(FsspecObjectStore):
         self._adapted = False
         self._signer = signer
         self._reached = reached
+        self._parts = parts
         self._remove_bundle = weakref.finalize(self, _remove, bundle)
 
     def close(self) -> None:
@@ -98,6 +107,7 @@ class S3ObjectStore(FsspecObjectStore):
             with suppress(StoreError):  # they are given up in any case
                 self._await("", _CLOSING, _close, self._fs, self._signer)
         super().close()
+        self._parts.close()
         self._remove_bundle()
 
     # --- what the server turned out to be ---------------------------------------------
@@ -176,7 +186,7 @@ class S3ObjectStore(FsspecObjectStore):
         create: bool,
         retain_until: datetime | None,
     ) -> None:
-        """Put in one request, or in parts of which four are on their way at once."""
+        """Put in one request, or in parts of which some are on their way at once."""
         send = partial(self._send_source, key, source, retain_until=retain_until)
         if create and Capability.ATOMIC_CREATE in self.capabilities:
             try:
@@ -205,15 +215,38 @@ class S3ObjectStore(FsspecObjectStore):
     ) -> None:
         self._path(key)  # looks at the key
         size = len(source) if isinstance(source, bytes) else source.stat().st_size
+        deadline = time.monotonic() + seconds
         upload = Upload(
-            call=self._fs._call_s3,  # noqa: SLF001 - call_s3 is for other threads
-            bucket=self._root,
+            ask=partial(self._ask_until, deadline, key),
+            ask_in_thread=partial(self._ask_in_thread, deadline, key),
+            workers=self._part_workers,
             key=key,
             options={**self._put_options, **self._lock(retain_until)},
             checksum=self._checksum or (_CHECKSUM_OF_LOCKS if retain_until else ""),
             create=create,
         )
-        self._await(key, seconds, upload.send, source, size)
+        with translate_store_errors(key):  # the source may be gone by now
+            upload.send(source, size)
+
+    def _ask_until(
+        self, deadline: float, key: str, method: str, **parameters: Any
+    ) -> Any:
+        left = max(deadline - time.monotonic(), 0.001)
+        return self._ask(key, left, method, **parameters)
+
+    def _ask_in_thread(
+        self, deadline: float, key: str, method: str, **parameters: Any
+    ) -> Any:
+        """Send a part of an object; one that fails is sent again by itself."""
+
+        def attempt(left: float) -> Any:
+            self._check_open(key)
+            with self._explaining():
+                return self._parts.send(
+                    key, left, method, Bucket=self._root, **parameters
+                )
+
+        return self._retry.run(deadline - time.monotonic(), attempt)
 
     def _begin(
         self, key: str, start: int, most: int, seconds: float
@@ -236,8 +269,10 @@ class S3ObjectStore(FsspecObjectStore):
         """Read a part of the very version that was described."""
         condition = {"IfMatch": f'"{info.etag}"'} if info.etag else {}
         wanted = {"Key": info.key, "Range": f"bytes={start}-{end - 1}", **condition}
+        self._check_open(info.key)
         try:
-            return self._await(info.key, seconds, self._get, wanted)[1]
+            with self._explaining():
+                return self._parts.read(info.key, seconds, Bucket=self._root, **wanted)
         except ObjectExistsError as exc:  # the precondition: it is another version now
             raise StoreUnavailableError(
                 info.key, "it was replaced while it was read"
@@ -286,8 +321,13 @@ class S3ObjectStore(FsspecObjectStore):
         **kwargs: Any,
     ) -> T:
         """Send what *function* sends; an error says what S3 means by it."""
-        try:
+        with self._explaining():
             return super()._await(key, seconds, function, *args, **kwargs)
+
+    @contextmanager
+    def _explaining(self) -> Iterator[None]:
+        try:
+            yield
         except StoreError as exc:
             better = explained(exc, self._reached)
             if better is exc:

@@ -1,4 +1,4 @@
-"""An upload to S3: in one request, or in parts of which few are on their way at once.
+"""An upload to S3: in one request, or in parts of which some are on their way at once.
 
 s3fs's own calls for it send no checksum with a part, without which S3 does not complete
 an upload that was begun with one.
@@ -6,17 +6,21 @@ an upload that was begun with one.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import io
+import threading
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import attrs
 
+from kbackup.errors import StoreError
+from kbackup.stores import PartWorkers
 from kbackup_plugins_aws._checksums import checksum_of
 
-PART = 8 << 20  # with four at once: 134 MiB for 512 MiB; s3fs's defaults took 1,070
-PARTS_AT_ONCE = 4
+PART = 8 << 20
+_SHORTER = "the source became shorter while it was read"
 _MAX_PARTS = 9_000  # S3 allows 10,000
 
 
@@ -25,34 +29,36 @@ class Upload:
     """One object on its way.
 
     Attributes:
-        call: Sends a request: the method's name, then its parameters.
-        bucket: Name or ARN.
+        ask: Sends a request about the bucket: the method's name, then its parameters.
+        ask_in_thread: The same for a part, from the thread that calls it.
+        workers: The threads that send parts.
         key: Of the object.
         options: Parameters of the request that begins, such as encryption and tags.
         checksum: The algorithm of each part's checksum, or empty.
         create: Whether to fail where the key is taken.
     """
 
-    call: Callable[..., Awaitable[Mapping[str, Any]]]
-    bucket: str
+    ask: Callable[..., Mapping[str, Any]]
+    ask_in_thread: Callable[..., Mapping[str, Any]]
+    workers: PartWorkers
     key: str
     options: Mapping[str, Any]
     checksum: str = ""
     create: bool = False
 
-    async def send(self, source: Path | bytes, size: int) -> None:
+    def send(self, source: Path | bytes, size: int) -> None:
         """Put *source*, of *size* bytes; after a failure no part of it is kept."""
+        if size <= PART:
+            self._put(source if isinstance(source, bytes) else source.read_bytes())
+            return
         if isinstance(source, bytes):
-            await self._put(source)
+            self._put_parts(io.BytesIO(source), size)
             return
         with source.open("rb") as file:
-            if size < 2 * PART:
-                await self._put(file.read())
-            else:
-                await self._put_parts(file, max(PART, -(-size // _MAX_PARTS)))
+            self._put_parts(file, size)
 
-    async def _put(self, body: bytes) -> None:
-        await self.call(
+    def _put(self, body: bytes) -> None:
+        self.ask(
             "put_object",
             **self._named,
             Body=body,
@@ -62,63 +68,55 @@ class Upload:
             **self._condition,
         )
 
-    async def _put_parts(self, file: BinaryIO, size: int) -> None:
-        begun = await self.call(
+    def _put_parts(self, file: io.BufferedReader | io.BytesIO, size: int) -> None:
+        begun = self.ask(
             "create_multipart_upload", **self._named, **self.options, **self._algorithm
         )
         named = {**self._named, "UploadId": begun["UploadId"]}
         try:
-            await self.call(
+            parts = self._send_parts(named, file, size)
+            self.ask(
                 "complete_multipart_upload",
                 **named,
-                MultipartUpload={"Parts": await self._send_parts(named, file, size)},
+                MultipartUpload={"Parts": parts},
                 **self._condition,
             )
         except Exception:  # a cancelled one is left to `location repair`
             with suppress(Exception):  # as is what cannot be aborted
-                await self.call("abort_multipart_upload", **named)
+                self.ask("abort_multipart_upload", **named)
             raise
 
-    async def _send_parts(
-        self, named: Mapping[str, str], file: BinaryIO, size: int
+    def _send_parts(
+        self, named: Mapping[str, str], file: io.BufferedReader | io.BytesIO, size: int
     ) -> list[dict[str, Any]]:
         """Send the parts and return what completes them."""
-        import asyncio  # noqa: PLC0415 - costs 20 ms; loaded with the filesystem
+        length = max(PART, -(-size // _MAX_PARTS))
+        reading = threading.Lock()
 
-        done: list[dict[str, Any]] = []
-        while True:
-            bodies = [file.read(size) for _ in range(PARTS_AT_ONCE)]
-            sending = [
-                self._send_part(named, number, body)
-                for number, body in enumerate(bodies, len(done) + 1)
-                if body
-            ]
-            if not sending:
-                return done
-            # All have ended before the first failure is told: none may come after
-            # the upload was aborted.
-            for sent in await asyncio.gather(*sending, return_exceptions=True):
-                if isinstance(sent, BaseException):
-                    raise sent
-                done.append(sent)
+        def send(number: int) -> dict[str, Any]:
+            begin = number * length
+            # Not bytes, which botocore copies behind the headers.
+            body = bytearray(min(length, size - begin))
+            with reading:
+                file.seek(begin)
+                if file.readinto(body) != len(body):
+                    raise StoreError(self.key, _SHORTER)
+            checksum = checksum_of(self.checksum, body)
+            answer = self.ask_in_thread(
+                "upload_part",
+                **named,
+                PartNumber=number + 1,
+                Body=body,
+                **self._algorithm,
+                **checksum,
+            )
+            return {"PartNumber": number + 1, "ETag": answer["ETag"], **checksum}
 
-    async def _send_part(
-        self, named: Mapping[str, str], number: int, body: bytes
-    ) -> dict[str, Any]:
-        checksum = checksum_of(self.checksum, body)
-        answer = await self.call(
-            "upload_part",
-            **named,
-            PartNumber=number,
-            Body=body,
-            **self._algorithm,
-            **checksum,
-        )
-        return {"PartNumber": number, "ETag": answer["ETag"], **checksum}
+        return self.workers.send(range(-(-size // length)), send)
 
     @property
     def _named(self) -> dict[str, str]:
-        return {"Bucket": self.bucket, "Key": self.key}
+        return {"Key": self.key}
 
     @property
     def _algorithm(self) -> dict[str, str]:

@@ -38,6 +38,7 @@ from kbackup.stores._mirrors import (
     problems_of,
     state_of,
 )
+from kbackup.stores._parts import PartWorkers
 from kbackup.stores._prefixed import PrefixedStore, ReadOnlyStore
 from kbackup.stores._profile import (
     AdaptableStore,
@@ -60,6 +61,7 @@ __all__ = [
     "LocationRecord",
     "LocationState",
     "MirroredStore",
+    "PartWorkers",
     "PendingDeletion",
     "PrefixedStore",
     "PreparableStore",

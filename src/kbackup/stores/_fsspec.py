@@ -27,12 +27,14 @@ from kbackup.errors import (
 from kbackup.plugins import Capability, Digest, ObjectInfo
 from kbackup.stores._errors import translate_store_errors
 from kbackup.stores._keys import validate_key
+from kbackup.stores._parts import PartWorkers
 from kbackup.stores._timeouts import RetryPolicy, Timeouts, bounded
 from kbackup.stores._walk import common_prefixes
 
 T = TypeVar("T")
 
 PIECE = 16 << 20  # what one request reads, and so what a get holds in memory
+PIECE_AHEAD = 4 << 20  # where several are read at once
 _FIRST = 1 << 20  # what may come with the description, within the time of a request
 
 
@@ -64,6 +66,7 @@ class FsspecObjectStore:
         timeouts: Total times of the calls.
         retry: How to try again; the filesystem should not do so itself.
         put_options: Given with each put of a file, such as the size of its parts.
+        workers: Read pieces of large objects ahead; None: one after the other.
     """
 
     api_version: ClassVar[int] = 1
@@ -77,6 +80,7 @@ class FsspecObjectStore:
         timeouts: Timeouts | None = None,
         retry: RetryPolicy | None = None,
         put_options: Mapping[str, Any] | None = None,
+        workers: PartWorkers | None = None,
     ) -> None:
         self.capabilities = frozenset(capabilities)
         self._fs = filesystem
@@ -84,6 +88,7 @@ class FsspecObjectStore:
         self._timeouts = timeouts or Timeouts()
         self._retry = retry or RetryPolicy()
         self._put_options = dict(put_options or {})
+        self._workers = workers
         self._closed = False
         self._process = os.getpid()
 
@@ -180,6 +185,8 @@ class FsspecObjectStore:
     def close(self) -> None:
         """Release what the filesystem holds; closing twice is fine."""
         self._closed = True
+        if self._workers is not None:
+            self._workers.close()
 
     # --- What a provider may know better ----------------------------------------------
 
@@ -313,18 +320,26 @@ class FsspecObjectStore:
         """Read piece by piece, all within one time, and all of the same object."""
         size = max(end - start, 0)
         deadline = time.monotonic() + self._timeouts.for_transfer(size)
-        if first:
-            yield first
-        for begin in range(start + len(first), end, PIECE):
-            stop = min(begin + PIECE, end)
+
+        def read(span: tuple[int, int]) -> bytes:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise StoreUnavailableError(info.key, "it took too long to read")
-            piece = self._retry.run(left, partial(self._read, info, begin, stop))
-            if len(piece) != stop - begin:
+            piece = self._retry.run(left, partial(self._read, info, *span))
+            if len(piece) != span[1] - span[0]:
                 raise StoreUnavailableError(info.key, "it ended before its size")
-            yield piece
-        in_one_go = size <= (len(first) or PIECE)
+            return piece
+
+        if first:
+            yield first
+        most = PIECE if self._workers is None else min(PIECE, PIECE_AHEAD)
+        begins = range(start + len(first), end, most)
+        spans = [(begin, min(begin + most, end)) for begin in begins]
+        if self._workers is None or len(spans) == 1:
+            yield from map(read, spans)
+        else:
+            yield from self._workers.read(spans, read)
+        in_one_go = len(spans) + bool(first) <= 1
         if not in_one_go and not _is_same(info, self.stat(info.key)):
             raise StoreUnavailableError(info.key, "it was replaced while it was read")
 

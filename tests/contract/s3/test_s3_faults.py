@@ -393,15 +393,23 @@ def cutter(odd_running):
 
 
 def test_an_upload_that_is_cut(cutter, open_odd, large):
-    """An upload whose connections are cut is sent again, and is whole in the end."""
+    """Parts whose connections are cut are sent again; the upload is not begun anew."""
     store = open_odd(s3Url=cutter.url)
     store._retry = AT_ONCE
-    cutter.cuts = [(None, None), (3 << 20, None)]
+    cutter.cuts = [(None, None), *[(3 << 20, None)] * 3]
+    begun, real = [], store._ask
 
+    def ask(key, seconds, method, **parameters):
+        """Write down what begins an upload."""
+        begun.append(method)
+        return real(key, seconds, method, **parameters)
+
+    store._ask = ask
     store.put("large", large)
     store.get("large", target := io.BytesIO())
 
-    assert cutter.done == 1
+    assert cutter.done >= 2  # both parts of 8 MiB
+    assert begun.count("create_multipart_upload") == 1
     assert target.getvalue() == large.read_bytes()
     assert list(store.unfinished("")) == []
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from kbackup.catalog import BackupStore, RepairKind, RepairResult
-from kbackup.errors import StoreUnavailableError
-from kbackup.stores import PrefixedStore, RetryPolicy, TidyStore
+from kbackup.stores import PrefixedStore, TidyStore
 from kbackup.testing import FrozenClock
 
 NOW = datetime.now(UTC)
@@ -52,17 +50,16 @@ def test_a_cancelled_upload_leaves_parts_that_repair_aborts(
     """A large put that is cancelled leaves parts; a day later repair aborts them."""
     source = tmp_path / "large"
     source.write_bytes(b"x" * (17 << 20))
-    real = store._fs._call_s3
+    real = store._ask
 
-    async def cancelled(method, *args, **parameters):
-        """Cancel the task at its last step."""
+    def cancelled(key, seconds, method, **parameters):
+        """Be interrupted at the last step."""
         if method == "complete_multipart_upload":
-            raise asyncio.CancelledError
-        return await real(method, *args, **parameters)
+            raise KeyboardInterrupt
+        return real(key, seconds, method, **parameters)
 
-    monkeypatch.setattr(store._fs, "_call_s3", cancelled)
-    monkeypatch.setattr(store, "_retry", RetryPolicy(attempts=1))
-    with pytest.raises(StoreUnavailableError, match="cancelled"):
+    monkeypatch.setattr(store, "_ask", cancelled)
+    with pytest.raises(KeyboardInterrupt):
         store.put(KEY, source)
     monkeypatch.undo()
     assert left() == [KEY]
