@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
@@ -29,7 +30,7 @@ class Counted:
             self.most = max(self.most, self.now)
             self.seen.append(part)
         if self._gate is not None:
-            assert self._gate.wait(PATIENCE)
+            self._gate.wait(PATIENCE)
         with self._lock:
             self.now -= 1
         return part * 10
@@ -50,26 +51,13 @@ def test_what_was_sent_comes_in_order(workers):
 
 def test_no_more_than_so_many_are_sent_at_once(workers):
     """Two callers share the threads."""
-    together = threading.Barrier(3)
+    send = Counted(threading.Barrier(3))  # none goes on without two others
+    with ThreadPoolExecutor(2) as pool:
+        sent = [pool.submit(workers.send, range(9), send) for _ in range(2)]
 
-    def send(part):
-        """Wait for two others, which proves that three are on their way."""
-        send.counted(part)
-        together.wait(PATIENCE)
-        return part
-
-    send.counted = Counted()
-    callers = [
-        threading.Thread(target=workers.send, args=(range(9), send)) for _ in range(2)
-    ]
-
-    for each in callers:
-        each.start()
-    for each in callers:
-        each.join(PATIENCE)
-
-    assert not any(each.is_alive() for each in callers)
-    assert sorted(send.counted.seen) == sorted([*range(9)] * 2)
+    assert [each.result() for each in sent] == [[n * 10 for n in range(9)]] * 2
+    assert sorted(send.seen) == sorted([*range(9)] * 2)
+    assert send.most == 3
 
 
 def test_after_a_failure_no_part_is_begun(workers):
