@@ -146,10 +146,22 @@ def gcs(request):
         if size == "*" or int(last) + 1 < int(size):
             return 308, {"Range": f"bytes=0-{last}"}, b""
         return described
+    if request.path.endswith("/o") and request.method == "GET":
+        return 200, {"Content-Type": "application/json"}, gcs_page(request.query)
     if request.query.get("alt") == "media":
         marks = {"X-Goog-Generation": "1", "Last-Modified": WRITTEN}
         return content(request, marks)
     return described
+
+
+def gcs_page(query):
+    """A page of a list."""
+    start = int(query.get("pageToken") or 0)
+    told = {"size": "1", "generation": "1", "updated": "2026-01-01T00:00:00+00:00"}
+    page = {"items": [{"name": name, **told} for name in names(start)]}
+    if start + PAGE < LISTED:
+        page["nextPageToken"] = str(start + PAGE)
+    return json.dumps(page).encode()
 
 
 def azure(request):
@@ -157,7 +169,26 @@ def azure(request):
     marks = {"ETag": '"e"', "Last-Modified": WRITTEN, "x-ms-blob-type": "BlockBlob"}
     if request.method == "PUT":
         return 201, marks, b""
+    if request.query.get("comp") == "list":
+        return 200, {"Content-Type": "application/xml"}, azure_page(request.query)
     return content(request, marks)
+
+
+def azure_page(query):
+    """A page of a list."""
+    start = int(query.get("marker") or 0)
+    properties = (
+        f"<Properties><Last-Modified>{WRITTEN}</Last-Modified><Etag>e</Etag>"
+        "<Content-Length>1</Content-Length><BlobType>BlockBlob</BlobType></Properties>"
+    )
+    blobs = "".join(
+        f"<Blob><Name>{name}</Name>{properties}</Blob>" for name in names(start)
+    )
+    marker = start + PAGE if start + PAGE < LISTED else ""
+    return (
+        '<?xml version="1.0" encoding="utf-8"?><EnumerationResults>'
+        f"<Blobs>{blobs}</Blobs><NextMarker>{marker}</NextMarker></EnumerationResults>"
+    ).encode()
 
 
 def content(request, marks):
