@@ -37,6 +37,8 @@ _ZONE_LABELS = (
 _WITH_IOPS = {"io1", "io2", "gp3"}
 _WITH_THROUGHPUT = {"gp3"}
 _MOST_TAGS = 50
+_OWNED_BY = "kubernetes.io/cluster/"  # with the cluster's name behind it
+_OWNER = "KubernetesCluster"  # its name, as older clusters have it
 _RESERVED = "aws:"  # tags that Amazon sets itself, and refuses from others
 
 _POLL = 2.0  # seconds
@@ -50,6 +52,7 @@ class EBSSnapshotter:
         ec2: Where requests go.
         timeouts: ``transfer`` is how long a new volume may take to be there.
         kms_key: For volumes from snapshots.
+        cluster: Which is to own volumes from snapshots, by their tags.
         sleep: Waits between two looks at a new volume.
     """
 
@@ -61,11 +64,13 @@ class EBSSnapshotter:
         *,
         timeouts: Timeouts,
         kms_key: str = "",
+        cluster: str = "",
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._ec2 = ec2
         self._timeouts = timeouts
         self._kms_key = kms_key
+        self._owner = _ownership(cluster)
         self._sleep = sleep
         self._made: dict[str, float] = {}  # snapshots of this process, and when
 
@@ -158,7 +163,7 @@ class EBSSnapshotter:
             SnapshotId=snapshot_id,
             AvailabilityZone=zone,
             ClientToken=uuid.uuid4().hex,  # a second request makes no second volume
-            TagSpecifications=_tagged("volume", _merged({}, found.get("Tags", ()))),
+            TagSpecifications=_tagged("volume", self._volume_tags(found)),
             **_provisioned(description),
             **self._encryption(found),
         )
@@ -208,6 +213,13 @@ class EBSSnapshotter:
                 raise SnapshotterError(volume_id, f"the new volume is {state}")
             self._sleep(_POLL)
 
+    def _volume_tags(self, snapshot: Mapping[str, Any]) -> Mapping[str, str]:
+        """Return the snapshot's tags; another cluster's ownership does not go along."""
+        tags = snapshot.get("Tags", ())
+        if self._owner:
+            tags = [tag for tag in tags if not _is_ownership(tag["Key"])]
+        return _merged(self._owner, tags)
+
     def _encryption(self, snapshot: Mapping[str, Any]) -> dict[str, Any]:
         if self._kms_key:
             return {"Encrypted": True, "KmsKeyId": self._kms_key}
@@ -225,7 +237,10 @@ def open_ebs_snapshotter(config: Mapping[str, str]) -> EBSSnapshotter:
     """
     settings = read_ebs_config(config)
     return EBSSnapshotter(
-        EC2(settings), timeouts=settings.timeouts, kms_key=settings.kms_key
+        EC2(settings),
+        timeouts=settings.timeouts,
+        kms_key=settings.kms_key,
+        cluster=settings.cluster,
     )
 
 
@@ -268,6 +283,15 @@ def _provisioned(description: VolumeDescription) -> dict[str, Any]:
     if kind in _WITH_THROUGHPUT and description.throughput:
         found["Throughput"] = description.throughput
     return found
+
+
+def _ownership(cluster: str) -> Mapping[str, str]:
+    """Return the tags by which the cloud provider of a cluster knows its volumes."""
+    return {f"{_OWNED_BY}{cluster}": "owned", _OWNER: cluster} if cluster else {}
+
+
+def _is_ownership(key: str) -> bool:
+    return key == _OWNER or key.startswith(_OWNED_BY)
 
 
 def _merged(

@@ -5,6 +5,7 @@ Source: velero-plugin-for-aws, "volumesnapshotlocation.md".
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -25,6 +26,7 @@ _KNOWN = {
     "requestTimeout",
     "transferTimeout",
 }
+_CLUSTER_VARIABLE = "AWS_CLUSTER_NAME"  # of the environment, as Velero's plugin has it
 _TRUTHS = {"": False, "false": False, "f": False, "0": False}
 _TRUTHS |= {"true": True, "t": True, "1": True}
 
@@ -40,6 +42,7 @@ class EBSConfig:
         shared_config: Whether that file is a configuration as well, with roles.
         kms_key: With which volumes from snapshots are encrypted; empty: as these are.
         url: Of another endpoint, such as one in a VPC.
+        cluster: Which owns new volumes by their tags; empty: the one of the snapshot.
         timeouts: Total times of the calls.
     """
 
@@ -49,6 +52,7 @@ class EBSConfig:
     shared_config: bool = False
     kms_key: str = attrs.field(default="", repr=False)
     url: str = ""
+    cluster: str = ""
     timeouts: Timeouts = attrs.field(factory=Timeouts)
 
 
@@ -81,6 +85,7 @@ def read_ebs_config(config: Mapping[str, str]) -> EBSConfig:
         shared_config=_TRUTHS[shared],
         kms_key=config.get("ebsKmsKeyId", ""),
         url=_url(config.get("ec2Url", "")),
+        cluster=os.environ.get(_CLUSTER_VARIABLE, ""),
         timeouts=Timeouts.from_config(config),
     )
 

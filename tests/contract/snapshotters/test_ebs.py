@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from contextlib import closing
 
 import pytest
 
@@ -71,6 +72,25 @@ def test_tags_go_from_volume_to_snapshot_to_volume(snapshotter, volume, ec2_clie
     assert _tags(found) == {**TAGS, "kubernetes.io/cluster/prod": "owned"}
     restored = ec2_client.describe_volumes(VolumeIds=[made])["Volumes"][0]
     assert _tags(restored) == _tags(found)
+
+
+def test_another_cluster_owns_what_it_restores(
+    ec2_server, ec2_client, volume, monkeypatch
+):
+    """As with Velero: ``AWS_CLUSTER_NAME`` replaces the ownership of the snapshot's."""
+    monkeypatch.setenv("AWS_CLUSTER_NAME", "staging")
+    with closing(open_ebs_snapshotter(ec2_server.config())) as snapshotter:
+        snapshot = snapshotter.create_snapshot(volume, ZONE, TAGS)
+        made = snapshotter.create_volume(snapshot, GP3, ZONE)
+
+    restored = ec2_client.describe_volumes(VolumeIds=[made])["Volumes"][0]
+    assert _tags(restored) == {
+        **TAGS,
+        "kubernetes.io/cluster/staging": "owned",
+        "KubernetesCluster": "staging",
+    }
+    found = ec2_client.describe_snapshots(SnapshotIds=[snapshot])["Snapshots"][0]
+    assert _tags(found) == {**TAGS, "kubernetes.io/cluster/prod": "owned"}
 
 
 def test_tags_that_ec2_takes():
