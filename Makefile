@@ -78,7 +78,6 @@ bench: .venv/.test
 	run mixed.py; \
 	run list_secrets.py; \
 	run list_backups.py; \
-	run s3_memory.py; \
 	run repository.py; \
 	run stores.py; \
 	exit $$missed
