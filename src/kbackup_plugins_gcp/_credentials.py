@@ -12,7 +12,7 @@ import threading
 from collections.abc import MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from kbackup.errors import (
     StoreAccessError,
@@ -20,30 +20,48 @@ from kbackup.errors import (
     UnsupportedCapabilityError,
 )
 from kbackup.stores import bounded, translate_store_errors
-from kbackup_plugins_gcp._config import GcsConfig
 
 # What may be done is for IAM to say; a narrower scope could not sign.
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 _IAM_REFUSED = "Error calling the IAM"  # google-auth has no class for it
 
 
+class Identity(Protocol):
+    """What a location's configuration says of who asks."""
+
+    @property
+    def credentials_file(self) -> str:
+        """With it, credentials of the environment are not used."""
+        ...
+
+    @property
+    def universe(self) -> str:
+        """The domain of another cloud of Google's making, or empty."""
+        ...
+
+
 class Credentials:
-    """The credentials of one store, in the shape that a gcsfs filesystem asks for.
+    """The credentials of one location, in the shape that a gcsfs filesystem asks for.
 
     Shared by threads.
 
     Args:
         settings: Where they are looked for.
         anonymous: Ask without any, as emulators want it.
+        account: Signs addresses where the credentials have no key of their own.
     """
 
     project = None  # gcsfs asks; buckets are neither made nor listed here
 
-    def __init__(self, settings: GcsConfig, *, anonymous: bool) -> None:
+    def __init__(
+        self, settings: Identity, *, anonymous: bool, account: str = ""
+    ) -> None:
         self._settings = settings
         self._anonymous = anonymous
+        self._account = account
         self._lock = threading.Lock()
         self._found: Any = None
+        self._project = ""
 
     def prepare(self, key: str, seconds: float) -> None:
         """See to it that `apply` has a token that lasts for a few minutes.
@@ -62,6 +80,16 @@ class Credentials:
                     bounded(key, seconds, self._renew)
         finally:
             self._lock.release()
+
+    def own_project(self, key: str, seconds: float) -> str:
+        """Return the project that the credentials are of, or empty: they do not tell.
+
+        Raises:
+            StoreAccessError: There are no credentials, or they are refused.
+            StoreUnavailableError: Who renews them does not answer.
+        """
+        self.prepare(key, seconds)
+        return self._project
 
     def apply(self, headers: MutableMapping[str, str]) -> None:
         """Add the token to the headers of a request; called by gcsfs."""
@@ -115,8 +143,10 @@ class Credentials:
 
         if self._settings.credentials_file:
             found = _from_file(self._settings.credentials_file)
+            project = getattr(found, "project_id", None)
         else:
-            found, _ = google.auth.default(scopes=_SCOPES, request=request)
+            found, project = google.auth.default(scopes=_SCOPES, request=request)
+        self._project = project or ""
         universe = self._settings.universe
         if universe and hasattr(found, "with_universe_domain"):
             found = found.with_universe_domain(universe)
@@ -149,7 +179,7 @@ class Credentials:
             return self._found
         # A machine of Google's knows its account once it has a token.
         own = getattr(self._found, "service_account_email", None)
-        account = self._settings.service_account or own
+        account = self._account or own
         if self._found is None or not account or "@" not in account:
             raise UnsupportedCapabilityError(
                 key,
