@@ -292,15 +292,15 @@ class _Handler(BaseHTTPRequestHandler):
         self._stub = stub
         super().__init__(*args)
 
-    def do_GET(self):  # noqa: N802 - the name of http.server
+    def do_GET(self):
         """Answer a question."""
         self._serve()
 
-    def do_POST(self):  # noqa: N802 - the name of http.server
+    def do_POST(self):
         """Make something."""
         self._serve()
 
-    def do_DELETE(self):  # noqa: N802 - the name of http.server
+    def do_DELETE(self):
         """Remove something."""
         self._serve()
 
@@ -332,7 +332,7 @@ class _Handler(BaseHTTPRequestHandler):
                 answer = 200, self._stub.answer(asked)
             except Refusal as refusal:
                 answer = refusal.status, refusal
-            except Exception as exc:
+            except Exception as exc:  # noqa: BLE001 - told to the test
                 answer = 400, Refusal(400, "stub", f"the stub has no answer: {exc!r}")
             kind = parts.path.rstrip("/").rsplit("/", 1)[-1]
             if f"{self.command} {kind}" in self._stub.lost:
@@ -363,7 +363,8 @@ def running_compute():
     http = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, stub))
     http.daemon_threads = True
     stub.url = f"http://127.0.0.1:{http.server_port}"
-    thread = threading.Thread(target=http.serve_forever, daemon=True)
+    serve = partial(http.serve_forever, poll_interval=0.02)
+    thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     yield stub
     http.shutdown()

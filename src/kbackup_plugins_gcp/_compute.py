@@ -229,7 +229,7 @@ def _bridge(settings: DisksConfig, ours: Credentials) -> Any:
     """
     from google.auth import credentials  # noqa: PLC0415 - the SDK
 
-    class Bridge(credentials.Credentials):  # type: ignore[misc] # a class of the SDK
+    class Bridge(credentials.Credentials):
         universe_domain = settings.universe or credentials.DEFAULT_UNIVERSE_DOMAIN
 
         def before_request(
@@ -243,4 +243,4 @@ def _bridge(settings: DisksConfig, ours: Credentials) -> Any:
             if ours.refused():
                 ours.prepare("", settings.timeouts.for_request())
 
-    return Bridge()
+    return Bridge()  # type: ignore[no-untyped-call] # of the SDK

@@ -153,11 +153,11 @@ class Credentials:
         return found
 
     def _sign(self, key: str, bucket: str, endpoint: str, ttl: Any) -> str:
-        from google.cloud import storage  # noqa: PLC0415 - the SDK
+        from google.cloud.storage import Client  # noqa: PLC0415 - the SDK
 
         signer = self._signer(key)
         # Neither project nor client is used for anything: the signature is made here.
-        client = storage.Client(project="unused", credentials=signer)
+        client = Client(project="unused", credentials=signer)
         blob = client.bucket(bucket).blob(key)
         return str(
             blob.generate_signed_url(
