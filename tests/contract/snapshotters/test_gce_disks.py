@@ -538,8 +538,12 @@ def test_a_snapshot_that_goes_meanwhile(gce_stub, snapshotter, snapshot, disk):
         ),
     ],
 )
-def test_an_operation_that_fails(gce_stub, snapshotter, snapshot, code, message, error):
+def test_an_operation_that_fails(gce_stub, snapshotter, code, message, error):
     """What Compute Engine took on and could not do is told in its own words."""
+    gce_stub.make_disk("pvc-2")
+    snapshot = snapshotter.create_snapshot("pvc-2", ZONE, TAGS)
+    while not snapshotter.snapshot_state(snapshot).complete:
+        pass
     gce_stub.failures.append((code, message))
 
     with pytest.raises(error, match=re.escape(f"{message} ({code})")) as caught:
