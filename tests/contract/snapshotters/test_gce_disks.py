@@ -9,6 +9,7 @@ import socket
 import uuid
 
 import pytest
+from google.cloud import compute_v1
 
 from gce_stub import BASE, KEY, PROJECT, ZONE, Refusal
 from kbackup.errors import (
@@ -25,6 +26,7 @@ from kbackup.stores import RetryPolicy
 from kbackup.testing import persistent_volume
 from kbackup_plugins_gcp import open_disk_snapshotter
 from kbackup_plugins_gcp._compute import Compute
+from kbackup_plugins_gcp._compute_faults import operation_fault
 from kbackup_plugins_gcp._disks import DiskSnapshotter
 from kbackup_plugins_gcp._disks_config import read_disks_config
 
@@ -190,6 +192,21 @@ def test_it_returns_when_the_moment_is_taken(gce_stub, snapshotter, disk, waits)
     assert gce_stub.snapshot(name)["status"] == "UPLOADING"
     assert not snapshotter.snapshot_state(name).complete
     assert snapshotter.snapshot_state(name).complete
+
+
+def test_a_snapshot_that_does_not_show_yet(gce_stub, snapshotter, disk, waits):
+    """While its operation runs, a snapshot that is not found is waited for."""
+    hidden = [True, True, False]
+
+    def hide(asked):
+        if asked.method == "GET" and "/snapshots/" in asked.path and hidden.pop(0):
+            path = asked.path.removeprefix("/compute/v1/")
+            raise Refusal(404, "notFound", f"The resource '{path}' was not found")
+
+    gce_stub.refuse_if = hide
+
+    assert snapshotter.create_snapshot(disk, ZONE, TAGS)
+    assert len(waits) == 2
 
 
 def test_a_snapshot_that_fails(gce_stub, snapshotter, disk):
@@ -465,6 +482,33 @@ def test_a_permission_that_google_does_not_name(gce_stub, snapshotter, snapshot,
         assert needed in caught.value.hint
 
 
+def test_no_permission_to_make_something(gce_stub, snapshotter, snapshot):
+    """What is refused for another reason than labels is not asked for without them."""
+
+    def refuse(asked):
+        if asked.method == "POST":
+            raise Refusal(403, "forbidden", "The caller does not have permission")
+
+    gce_stub.refuse_if = refuse
+    for call, needed in (
+        (
+            lambda: snapshotter.create_snapshot("pvc-1", ZONE, TAGS),
+            "compute.disks.createSnapshot",
+        ),
+        (
+            lambda: snapshotter.create_volume(snapshot, PLAIN, ZONE),
+            "compute.disks.create",
+        ),
+    ):
+        gce_stub.requests.clear()
+
+        with pytest.raises(SnapshotterAccessError) as caught:
+            call()
+
+        assert needed in caught.value.hint
+        assert len([each for each in gce_stub.requests if each.method == "POST"]) == 1
+
+
 @pytest.mark.parametrize("kind", ["snapshots", "disks"])
 def test_no_permission_for_labels(gce_stub, snapshotter, snapshot, caplog, kind):
     """As with Velero: what may not be labelled is made without, and that is said."""
@@ -551,6 +595,19 @@ def test_an_operation_that_fails(gce_stub, snapshotter, code, message, error):
 
     assert type(caught.value) is error
     assert len(gce_stub.sent("POST", "disks")) == 1
+
+
+def test_an_operation_that_fails_without_a_code():
+    """The sentence of HTTP is told where an operation has no errors of its own."""
+    operation = compute_v1.Operation(
+        name="operation-1", status="DONE", http_error_message="CONFLICT"
+    )
+
+    fault = operation_fault("restore-1", operation)
+
+    assert type(fault) is SnapshotterError
+    assert (fault.thing, fault.reason) == ("restore-1", "CONFLICT")
+    assert operation_fault("restore-1", compute_v1.Operation(status="DONE")) is None
 
 
 def test_a_snapshot_beyond_the_quota(gce_stub, snapshotter, disk):
@@ -641,7 +698,8 @@ def test_an_account_that_is_refused(gce_stub, opened, key_file, disk):
     with pytest.raises(SnapshotterAccessError, match="Invalid Credentials") as caught:
         snapshotter.describe(disk, ZONE)
 
-    assert "token-" not in repr([caught.value, vars(caught.value)])
+    chain = [caught.value, caught.value.__cause__]
+    assert "token-" not in repr([(each, vars(each)) for each in chain])
     assert not caught.value.retryable
 
 
@@ -663,6 +721,41 @@ def test_without_credentials(monkeypatch):
         snapshotter.describe("pvc-1", ZONE)
 
     assert "credentialsFile" in caught.value.hint
+
+
+def test_the_project_of_the_credentials(gce_stub, key_file, monkeypatch):
+    """Credentials of the environment tell it; the location can name another."""
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", key_file)
+    compute = Compute(read_disks_config({}))
+
+    assert compute.volume_project("pvc-1") == PROJECT
+    assert compute.snapshot_project("pvc-1") == PROJECT
+    elsewhere = Compute(read_disks_config({"project": "snapshots-only"}))
+    assert elsewhere.snapshot_project("pvc-1") == "snapshots-only"
+    assert gce_stub.tokens == 1
+
+
+@pytest.mark.parametrize(
+    ("config", "endpoint"),
+    [
+        ({}, "compute.googleapis.com"),
+        ({"universeDomain": "example.cloud"}, "compute.example.cloud"),
+        (
+            {"computeEndpoint": "https://compute-vpc.p.googleapis.com"},
+            "https://compute-vpc.p.googleapis.com",
+        ),
+    ],
+)
+def test_where_it_asks(config, endpoint):
+    """Google's own address, that of another of its clouds, or the location's."""
+    compute = Compute(read_disks_config(config))
+
+    client = compute._client("pvc-1", "DisksClient")
+
+    assert client.api_endpoint == endpoint
+    assert client.universe_domain == config.get("universeDomain", "googleapis.com")
+    assert client._validate_universe_domain()
+    compute.close()
 
 
 def test_nothing_tells_the_project(opened, disk):
