@@ -39,6 +39,11 @@ class Identity(Protocol):
         """The domain of another cloud of Google's making, or empty."""
         ...
 
+    @property
+    def service_account(self) -> str:
+        """Signs addresses where the credentials have no key of their own."""
+        ...
+
 
 class Credentials:
     """The credentials of one location, in the shape that a gcsfs filesystem asks for.
@@ -48,17 +53,13 @@ class Credentials:
     Args:
         settings: Where they are looked for.
         anonymous: Ask without any, as emulators want it.
-        account: Signs addresses where the credentials have no key of their own.
     """
 
     project = None  # gcsfs asks; buckets are neither made nor listed here
 
-    def __init__(
-        self, settings: Identity, *, anonymous: bool, account: str = ""
-    ) -> None:
+    def __init__(self, settings: Identity, *, anonymous: bool) -> None:
         self._settings = settings
         self._anonymous = anonymous
-        self._account = account
         self._lock = threading.Lock()
         self._found: Any = None
         self._project = ""
@@ -179,7 +180,7 @@ class Credentials:
             return self._found
         # A machine of Google's knows its account once it has a token.
         own = getattr(self._found, "service_account_email", None)
-        account = self._account or own
+        account = self._settings.service_account or own
         if self._found is None or not account or "@" not in account:
             raise UnsupportedCapabilityError(
                 key,

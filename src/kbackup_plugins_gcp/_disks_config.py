@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import ClassVar
 
 import attrs
 
@@ -46,6 +47,8 @@ class DisksConfig:
         universe: The domain of another cloud of Google's making; empty: the public one.
         timeouts: Total times of the calls.
     """
+
+    service_account: ClassVar[str] = ""  # nothing is signed here
 
     volume_project: str = ""
     snapshot_project: str = ""

@@ -28,9 +28,7 @@ def open_gcs_store(config: Mapping[str, str]) -> GcsObjectStore:
     # A token never goes over plain HTTP unasked; emulators are such servers.
     is_plain = str(filesystem._location).startswith("http://")  # noqa: SLF001
     credentials = Credentials(
-        settings,
-        anonymous=is_plain and not settings.credentials_file,
-        account=settings.service_account,
+        settings, anonymous=is_plain and not settings.credentials_file
     )
     filesystem.credentials = credentials
     return GcsObjectStore(

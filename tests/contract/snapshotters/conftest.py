@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from botocore.session import Session
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 
-from gce_stub import PROJECT, running_compute
+from gce_stub import running_compute
 from moto_ec2 import running_ec2
 
 
@@ -49,30 +45,3 @@ def gce_stub():
     """A stub of Compute Engine, with nothing in it."""
     with running_compute() as stub:
         yield stub
-
-
-@pytest.fixture(scope="session")
-def private_key():
-    """The PEM of a key that opens nothing."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    return key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    ).decode()
-
-
-@pytest.fixture
-def key_file(tmp_path, gce_stub, private_key):
-    """The key file of a service account, which gets its tokens from the stub."""
-    info = {
-        "type": "service_account",
-        "project_id": PROJECT,
-        "client_email": f"backup@{PROJECT}.iam.gserviceaccount.com",
-        "private_key": private_key,
-        "private_key_id": "1",
-        "token_uri": f"{gce_stub.url}/token",
-    }
-    path = tmp_path / "key.json"
-    path.write_text(json.dumps(info))
-    return str(path)
