@@ -154,8 +154,8 @@ class Compute:
 
         return self._retried(thing, call, attempt)
 
-    def operation(self, thing: str, scope: str, **request: Any) -> bool:
-        """Tell whether an operation is done.
+    def operation(self, thing: str, scope: str, **request: Any) -> bool | None:
+        """Tell whether an operation is done; None: the caller may not ask.
 
         Args:
             thing: The id that an error names.
@@ -163,9 +163,12 @@ class Compute:
             request: Its name, its project, and where it is.
 
         Raises:
-            SnapshotterError: It failed, or cannot be asked for.
+            SnapshotterError: It failed, or there is no answer.
         """
-        found = self.send(thing, GET_OPERATION[scope], **request)
+        try:
+            found = self.send(thing, GET_OPERATION[scope], **request)
+        except SnapshotterAccessError:
+            return None
         if fault := operation_fault(thing, found):
             raise fault
         return bool(str(getattr(found.status, "name", found.status)) == "DONE")

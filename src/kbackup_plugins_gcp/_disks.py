@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, ClassVar
 
 from kbackup.errors import (
@@ -15,6 +16,7 @@ from kbackup.errors import (
     SnapshotFailedError,
     SnapshotterAccessError,
     SnapshotterError,
+    VolumeNotFoundError,
 )
 from kbackup.plugins import SnapshotState, VolumeDescription
 from kbackup_plugins_gcp._compute import (
@@ -48,6 +50,7 @@ _WITH_IOPS = {"pd-extreme"}
 _MOST_DESCRIBED = 2048  # characters of a description
 _SET_LABELS = ".setLabels"  # a permission of its own
 _POLL = 1.0  # seconds
+_UNSEEN = "compute.zoneOperations.get, or that of the region, tells more"
 
 _READY, _FAILED, _DELETING = "READY", "FAILED", "DELETING"
 
@@ -133,7 +136,8 @@ class DiskSnapshotter:
         operation = self._insert(
             volume_id, INSERT_SNAPSHOT, "snapshot_resource", body, project=project
         )
-        self._wait(snapshot_id, operation, self._is_taken, project=project)
+        look = partial(self._is_taken, snapshot_id)
+        self._wait(snapshot_id, operation, look, {"project": project}, is_enough=True)
         return snapshot_id
 
     def snapshot_state(self, snapshot_id: str) -> SnapshotState:
@@ -170,7 +174,8 @@ class DiskSnapshotter:
         operation = self._insert(
             snapshot_id, INSERT_DISK[place.scope], "disk_resource", body, **where
         )
-        self._wait(volume_id, operation, None, place.scope, **where)
+        look = partial(self._is_made, volume_id, zone)
+        self._wait(volume_id, operation, look, where, scope=place.scope)
         return volume_id
 
     def delete_snapshot(self, snapshot_id: str) -> None:
@@ -185,7 +190,8 @@ class DiskSnapshotter:
                 snapshot=snapshot_id,
                 request_id=str(uuid.uuid4()),
             )
-            self._wait(snapshot_id, operation.name, None, project=project)
+            look = partial(self._is_gone, snapshot_id)
+            self._wait(snapshot_id, operation.name, look, {"project": project})
 
     def close(self) -> None:
         """Close the connections; closing twice is fine."""
@@ -238,23 +244,41 @@ class DiskSnapshotter:
         self,
         thing: str,
         operation: str,
-        is_enough: Callable[[str], bool] | None,
+        look: Callable[[], bool],
+        where: Mapping[str, str],
+        *,
         scope: str = "",
-        **where: str,
+        is_enough: bool = False,
     ) -> None:
-        """Wait until an operation is done, or *is_enough* says that it went far enough.
+        """Wait until an operation is done.
+
+        The role that Velero's documentation makes may not look at operations. With it
+        we look at what comes of them instead, and do not learn why nothing does.
+
+        Args:
+            thing: The id that an error names.
+            operation: Its name.
+            look: Tells whether that is there, or gone, which the operation is about.
+            where: Its project, and zone or region.
+            scope: Which of these, see `Compute.operation`.
+            is_enough: *look* alone decides, also while the operation goes on.
 
         Raises:
             SnapshotterError: It failed, or takes longer than the location allows.
         """
         allowed = self._settings.timeouts.transfer.total_seconds()
         deadline = time.monotonic() + allowed
-        while not self._compute.operation(thing, scope, operation=operation, **where):
-            if is_enough is not None and is_enough(thing):
+        ask = partial(
+            self._compute.operation, thing, scope, operation=operation, **where
+        )
+        while not (is_done := ask()):
+            if (is_enough or is_done is None) and look():
                 return
             if time.monotonic() > deadline:
                 raise SnapshotterError(
-                    thing, f"operation {operation} is not done after {allowed:g} s"
+                    thing,
+                    f"operation {operation} is not done after {allowed:g} s",
+                    hint=_UNSEEN if is_done is None else "",
                 )
             self._sleep(_POLL)
 
@@ -264,6 +288,20 @@ class DiskSnapshotter:
             found = self._snapshot(snapshot_id)
             return _state(snapshot_id, found).complete or found.status == "UPLOADING"
         return False
+
+    def _is_made(self, volume_id: str, zone: str) -> bool:
+        with suppress(VolumeNotFoundError):
+            _, found = self._disk(volume_id, zone)
+            if found.status == _FAILED:
+                raise SnapshotterError(volume_id, "Compute Engine gave it up")
+            return bool(found.status == _READY)
+        return False
+
+    def _is_gone(self, snapshot_id: str) -> bool:
+        with suppress(NativeSnapshotNotFoundError):
+            self._snapshot(snapshot_id)
+            return False
+        return True
 
 
 def open_disk_snapshotter(config: Mapping[str, str]) -> DiskSnapshotter:

@@ -135,6 +135,62 @@ def test_no_permission_to_make_something(gce_stub, snapshotter, snapshot):
         assert len([each for each in gce_stub.requests if each.method == "POST"]) == 1
 
 
+def test_no_permission_to_see_operations(gce_stub, snapshotter, disk, waits):
+    """With the role of Velero's documentation what comes of an operation is looked at."""
+
+    def refuse(asked):
+        if "/operations/" in asked.path:
+            raise Refusal(403, "forbidden", "Required 'compute.globalOperations.get'")
+
+    gce_stub.refuse_if = refuse
+    gce_stub.states = ("CREATING", "UPLOADING", "READY")
+    name = snapshotter.create_snapshot(disk, ZONE, TAGS)
+    assert len(waits) == 1
+    while not snapshotter.snapshot_state(name).complete:
+        pass
+    made = snapshotter.create_volume(name, PLAIN, ZONE)
+    assert gce_stub.sent("GET", "disks")[-1].path.endswith(made)
+
+    snapshotter.delete_snapshot(name)
+
+    assert gce_stub.requests[-1].path.endswith(name)
+    assert not gce_stub.snapshots
+
+
+def test_a_failure_that_may_not_be_seen(gce_stub, opened, snapshot):
+    """Where nothing comes of an operation, the hint tells what would say why."""
+
+    def refuse(asked):
+        if "/operations/" in asked.path:
+            raise Refusal(403, "forbidden", "no")
+
+    gce_stub.refuse_if = refuse
+    gce_stub.failures.append(("QUOTA_EXCEEDED", "Quota exceeded."))
+
+    with pytest.raises(SnapshotterError, match=r"restore-.*not done") as caught:
+        opened(transferTimeout="1ms").create_volume(snapshot, PLAIN, ZONE)
+
+    assert "compute.zoneOperations.get" in caught.value.hint
+
+
+@pytest.mark.parametrize("status", ["CREATING", "FAILED"])
+def test_a_volume_that_is_looked_at(gce_stub, opened, snapshot, status):
+    """A disk that is not ready is none, and one that failed is told at once."""
+
+    def refuse(asked):
+        for each in gce_stub.disks.values():
+            if each["name"].startswith("restore-"):
+                each["status"] = status
+        if "/operations/" in asked.path:
+            raise Refusal(403, "forbidden", "no")
+
+    gce_stub.refuse_if = refuse
+    told = {"CREATING": "not done", "FAILED": "gave it up"}[status]
+
+    with pytest.raises(SnapshotterError, match=f"restore-.*{told}"):
+        opened(transferTimeout="1ms").create_volume(snapshot, PLAIN, ZONE)
+
+
 @pytest.mark.parametrize("kind", ["snapshots", "disks"])
 def test_no_permission_for_labels(gce_stub, snapshotter, snapshot, caplog, kind):
     """As with Velero: what may not be labelled is made without, and that is said."""
