@@ -1,16 +1,23 @@
-"""Provider ``velero.io/gcp``: object stores in Google Cloud Storage.
+"""Provider ``velero.io/gcp``: stores in Cloud Storage, snapshots of persistent disks.
 
 Reads the configuration of Velero's plugin of that name. An address is
-``gs://bucket/prefix``. gcsfs is imported when a store is opened.
+``gs://bucket/prefix``. gcsfs is imported when a store is opened, and
+google-cloud-compute by the first request of a snapshotter.
 """
 
 from collections.abc import Mapping
 
-from kbackup.plugins import ObjectStoreFactory, hookimpl
+from kbackup.plugins import ObjectStoreFactory, VolumeSnapshotterFactory, hookimpl
 from kbackup_plugins_gcp._config import PROVIDER, gcs_spec
+from kbackup_plugins_gcp._disks import open_disk_snapshotter
 from kbackup_plugins_gcp._open import open_gcs_store
 
-__all__ = ["kbackup_register_object_stores", "open_gcs_store"]
+__all__ = [
+    "kbackup_register_object_stores",
+    "kbackup_register_volume_snapshotters",
+    "open_disk_snapshotter",
+    "open_gcs_store",
+]
 
 
 @hookimpl
@@ -22,5 +29,14 @@ def kbackup_register_object_stores() -> Mapping[str, ObjectStoreFactory]:
         schemes=("gs", "gcs"),
         requires=("gcsfs",),
         extra="gcp",
+    )
+    return {PROVIDER: factory}
+
+
+@hookimpl
+def kbackup_register_volume_snapshotters() -> Mapping[str, VolumeSnapshotterFactory]:
+    """Offer snapshots of persistent disks."""
+    factory = VolumeSnapshotterFactory(
+        open=open_disk_snapshotter, requires=("google.cloud.compute_v1",), extra="gcp"
     )
     return {PROVIDER: factory}

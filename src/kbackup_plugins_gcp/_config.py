@@ -87,7 +87,7 @@ def read_config(config: Mapping[str, str]) -> GcsConfig:
             f"objectRetentionMode of the location is {mode!r}: "
             "it can be Unlocked or Locked"
         )
-    universe = _universe(config.get("universeDomain", ""))
+    universe = read_universe(config.get("universeDomain", ""))
     default = f"https://storage.{universe}" if universe else ""
     return GcsConfig(
         bucket=config["bucket"],
@@ -117,6 +117,20 @@ def gcs_spec(url: str) -> BackupStorageLocationSpec:
     )
 
 
+def read_universe(text: str) -> str:
+    """Return the domain of another cloud of Google's making; empty: the public one.
+
+    Raises:
+        InvalidConfigError: It is no name of a domain.
+    """
+    if text and not _DOMAIN.fullmatch(text):
+        raise InvalidConfigError(
+            "universeDomain of the location is no name of a domain, such as "
+            "googleapis.com"
+        )
+    return text
+
+
 def _endpoint(text: str) -> str:
     """Return a server's address, which Velero's plugin takes with or without a scheme."""
     if text and "://" not in text:
@@ -143,15 +157,6 @@ def _lock_for(text: str, mode: str) -> timedelta | None:
             f"it can be 1 to {_MOST_DAYS}"
         )
     return timedelta(days=int(text))
-
-
-def _universe(text: str) -> str:
-    if text and not _DOMAIN.fullmatch(text):
-        raise InvalidConfigError(
-            "universeDomain of the location is no name of a domain, such as "
-            "googleapis.com"
-        )
-    return text
 
 
 def _kms_key(text: str) -> str:

@@ -12,7 +12,7 @@ import threading
 from collections.abc import MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from kbackup.errors import (
     StoreAccessError,
@@ -20,15 +20,33 @@ from kbackup.errors import (
     UnsupportedCapabilityError,
 )
 from kbackup.stores import bounded, translate_store_errors
-from kbackup_plugins_gcp._config import GcsConfig
 
 # What may be done is for IAM to say; a narrower scope could not sign.
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 _IAM_REFUSED = "Error calling the IAM"  # google-auth has no class for it
 
 
+class Identity(Protocol):
+    """What a location's configuration says of who asks."""
+
+    @property
+    def credentials_file(self) -> str:
+        """With it, credentials of the environment are not used."""
+        ...
+
+    @property
+    def universe(self) -> str:
+        """The domain of another cloud of Google's making, or empty."""
+        ...
+
+    @property
+    def service_account(self) -> str:
+        """Signs addresses where the credentials have no key of their own."""
+        ...
+
+
 class Credentials:
-    """The credentials of one store, in the shape that a gcsfs filesystem asks for.
+    """The credentials of one location, in the shape that a gcsfs filesystem asks for.
 
     Shared by threads.
 
@@ -39,11 +57,12 @@ class Credentials:
 
     project = None  # gcsfs asks; buckets are neither made nor listed here
 
-    def __init__(self, settings: GcsConfig, *, anonymous: bool) -> None:
+    def __init__(self, settings: Identity, *, anonymous: bool) -> None:
         self._settings = settings
         self._anonymous = anonymous
         self._lock = threading.Lock()
         self._found: Any = None
+        self._project = ""
 
     def prepare(self, key: str, seconds: float) -> None:
         """See to it that `apply` has a token that lasts for a few minutes.
@@ -62,6 +81,16 @@ class Credentials:
                     bounded(key, seconds, self._renew)
         finally:
             self._lock.release()
+
+    def own_project(self, key: str, seconds: float) -> str:
+        """Return the project that the credentials are of, or empty: they do not tell.
+
+        Raises:
+            StoreAccessError: There are no credentials, or they are refused.
+            StoreUnavailableError: Who renews them does not answer.
+        """
+        self.prepare(key, seconds)
+        return self._project
 
     def apply(self, headers: MutableMapping[str, str]) -> None:
         """Add the token to the headers of a request; called by gcsfs."""
@@ -115,19 +144,21 @@ class Credentials:
 
         if self._settings.credentials_file:
             found = _from_file(self._settings.credentials_file)
+            project = getattr(found, "project_id", None)
         else:
-            found, _ = google.auth.default(scopes=_SCOPES, request=request)
+            found, project = google.auth.default(scopes=_SCOPES, request=request)
+        self._project = project or ""
         universe = self._settings.universe
         if universe and hasattr(found, "with_universe_domain"):
             found = found.with_universe_domain(universe)
         return found
 
     def _sign(self, key: str, bucket: str, endpoint: str, ttl: Any) -> str:
-        from google.cloud import storage  # noqa: PLC0415 - the SDK
+        from google.cloud.storage import Client  # noqa: PLC0415 - the SDK
 
         signer = self._signer(key)
         # Neither project nor client is used for anything: the signature is made here.
-        client = storage.Client(project="unused", credentials=signer)
+        client = Client(project="unused", credentials=signer)
         blob = client.bucket(bucket).blob(key)
         return str(
             blob.generate_signed_url(

@@ -49,6 +49,7 @@ def test_plugins_say_what_they_lack(run):
             "azure",
         ),
         ("velero.io/gcp", "ObjectStore"): ("gcsfs", "gcp"),
+        ("velero.io/gcp", "VolumeSnapshotter"): ("google.cloud.compute_v1", "gcp"),
     }
     assert lacking == {
         name: f"needs {needs}: pip install 'kbackup[{extra}]'"

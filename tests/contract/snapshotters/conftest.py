@@ -1,10 +1,11 @@
-"""An EC2 server on a loopback port, for as long as the tests run."""
+"""Servers of EC2 and Compute Engine on loopback ports, while the tests run."""
 
 from __future__ import annotations
 
 import pytest
 from botocore.session import Session
 
+from gce_stub import running_compute
 from moto_ec2 import running_ec2
 
 
@@ -37,3 +38,10 @@ def ec2_client(ec2_server):
     )
     yield client
     client.close()
+
+
+@pytest.fixture
+def gce_stub():
+    """A stub of Compute Engine, with nothing in it."""
+    with running_compute() as stub:
+        yield stub

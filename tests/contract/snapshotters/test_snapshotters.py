@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from gce_stub import BASE, PROJECT
 from kbackup.plugins import VolumeDescription
 from kbackup.testing import MissingIds, VolumeSnapshotterContract, persistent_volume
 from kbackup_plugins_aws import open_ebs_snapshotter
+from kbackup_plugins_gcp import open_disk_snapshotter
 from kbackup_plugins_local import open_host_path_snapshotter
 
 
@@ -95,6 +97,118 @@ class TestEBS(VolumeSnapshotterContract):
     def throttle(self, ec2_server):
         """Have the next requests refused as too many."""
         return lambda count: setattr(ec2_server.gate, "refusals", count)
+
+
+class _PersistentDisks(VolumeSnapshotterContract):
+    """What zonal and regional disks have in common."""
+
+    place = ""
+    kinds = ()
+
+    @pytest.fixture
+    def snapshotter(self, gce_stub):
+        """A snapshotter of its own for each test."""
+        snapshotter = open_disk_snapshotter(gce_stub.config())
+        yield snapshotter
+        snapshotter.close()
+
+    @pytest.fixture
+    def make_volume(self, gce_stub):
+        """Make a disk as people make one."""
+
+        def make(description):
+            speed = {
+                "provisionedIops": description.iops,
+                "provisionedThroughput": description.throughput,
+            }
+            name = f"pvc-{uuid.uuid4()}"
+            gce_stub.make_disk(
+                name,
+                self.place,
+                description.volume_type.rpartition("/")[2],
+                **{key: str(given) for key, given in speed.items() if given},
+            )
+            return name
+
+        return make
+
+    @pytest.fixture
+    def descriptions(self):
+        """Each type of which something can be provisioned, and one that is plain."""
+        types = f"{BASE}projects/{PROJECT}/{self.place}/diskTypes"
+        return [
+            VolumeDescription(volume_type=f"{types}/{kind}", iops=iops, throughput=rate)
+            for kind, iops, rate in self.kinds
+        ]
+
+    @pytest.fixture
+    def persistent_volumes(self):
+        """Of both CSI drivers, and of Kubernetes."""
+
+        def make(volume_id):
+            handle = f"projects/{PROJECT}/{self.place}/disks/{volume_id}"
+            return [
+                persistent_volume("csi", driver=driver, volumeHandle=handle)
+                for driver in ("pd.csi.storage.gke.io", "gcp.csi.confidential.cloud")
+            ] + [
+                persistent_volume("gcePersistentDisk", pdName=volume_id, fsType="ext4")
+            ]
+
+        return make
+
+    @pytest.fixture
+    def tags_of(self, gce_stub):
+        """Look at a snapshot's description, where Velero keeps tags."""
+        return lambda name: json.loads(gce_stub.snapshot(name)["description"])
+
+    @pytest.fixture
+    def missing(self):
+        """Names as Compute Engine takes them."""
+        return MissingIds(volume_id="pvc-404", snapshot_id="pvc-404-snapshot")
+
+    @pytest.fixture
+    def throttle(self, gce_stub):
+        """Have the next requests refused as too many."""
+
+        def refuse(count):
+            gce_stub.refusals.clear()
+            gce_stub.refuse(403, "rateLimitExceeded", times=count)
+
+        return refuse
+
+
+class TestZonalDisks(_PersistentDisks):
+    """The snapshotter of persistent disks keeps every promise for those of a zone."""
+
+    place = "zones/us-central1-a"
+    kinds = (
+        ("hyperdisk-balanced", 4000, 250),
+        ("hyperdisk-extreme", 10000, None),
+        ("hyperdisk-throughput", None, 180),
+        ("hyperdisk-ml", None, 2400),
+        ("pd-extreme", 20000, None),
+        ("pd-ssd", None, None),
+    )
+
+    @pytest.fixture
+    def zone(self):
+        """The label of a volume in one zone."""
+        return "us-central1-a"
+
+
+class TestRegionalDisks(_PersistentDisks):
+    """And for those of a region, which two zones hold."""
+
+    place = "regions/us-central1"
+    kinds = (
+        ("hyperdisk-balanced-high-availability", 3600, 290),
+        ("pd-balanced", None, None),
+    )
+
+    @pytest.fixture
+    def zone(self):
+        """The label of a volume in two zones, as GKE writes it."""
+        return "us-central1-a__us-central1-f"
 
 
 class TestHostPath(VolumeSnapshotterContract):

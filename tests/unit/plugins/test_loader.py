@@ -177,7 +177,10 @@ def test_importing_the_room_is_light():
     assert heavy.isdisjoint(done.stdout.split())
 
 
-SDKS = ("s3fs", "boto3", "botocore", "aiobotocore", "gcsfs", "adlfs", "kubernetes")
+SDKS = (
+    *("s3fs", "boto3", "botocore", "aiobotocore", "gcsfs", "google.cloud.compute_v1"),
+    *("adlfs", "kubernetes"),
+)
 LIST_WITHOUT_SDKS = f"""
 import sys
 sys.modules.update(dict.fromkeys({SDKS!r}))
@@ -205,6 +208,7 @@ def test_providers_load_without_their_sdks():
         "velero.io/aws|needs s3fs: pip install 'kbackup[aws]'",
         "velero.io/gcp|needs gcsfs: pip install 'kbackup[gcp]'",
         "velero.io/aws|needs botocore: pip install 'kbackup[aws]'",
+        "velero.io/gcp|needs google.cloud.compute_v1: pip install 'kbackup[gcp]'",
     ]
     assert {"kbackup.io/local", "kbackup.io/memory"} <= set(stores.split())
     assert loads_fsspec == "False"
