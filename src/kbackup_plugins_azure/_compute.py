@@ -153,14 +153,13 @@ class Compute:
 
         try:
             self._send(thing, resource, begin, missing=missing, deadline=deadline)
+            self._follow(thing, resource, accepted, deadline, missing)
         except (missing, NoResourceGroupError):
             return
-        except ConflictError:
+        except ConflictError:  # perhaps it is being deleted already
             found = self._find(thing, resource)
             if found is not None and _state(found) != "deleting":
                 raise
-        else:
-            self._follow(thing, resource, accepted, deadline, missing)
         while self._find(thing, resource) is not None:
             self._wait(thing, resource, None, deadline)
 
