@@ -73,8 +73,9 @@ class Answer:
 
 @attrs.define
 class _Operation:
-    """What goes on: looks until it ends, what then happens, and how it is told."""
+    """What goes on: with what, looks until it ends, and what then happens."""
 
+    key: str
     looks: int
     end: object
     failure: dict | None = None
@@ -85,9 +86,10 @@ class ResourceManager:
     """A WSGI application: all of the manager, and what it is told to do wrong.
 
     Attributes:
-        answers: What the next requests get in place of an answer: of the manager's, or
-            of the identity service's where the key is ``token``; by method.
-        lost: Methods that are carried out, and whose answer is lost, as often.
+        answers: What the next requests get, by their method; those about an operation
+            by ``operation``, and those for a token by ``token``.
+        refusals: How many requests that come next are refused as too many.
+        lost: Methods that are carried out, and whose answer is lost, each once.
         looks: How often an operation is looked at before it ends.
         failure: The error that the next operations end with.
         style: By which header an operation is told: ``Azure-AsyncOperation``,
@@ -119,7 +121,8 @@ class ResourceManager:
         """Become as new."""
         fresh = ResourceManager(self.url)
         for field in attrs.fields(ResourceManager):
-            setattr(self, field.name, getattr(fresh, field.name))
+            if field.name != "lock":
+                setattr(self, field.name, getattr(fresh, field.name))
 
     def __call__(self, environ, start_response):
         """Answer one request."""
@@ -130,6 +133,7 @@ class ResourceManager:
                 answer = self._answer(environ, method, path, body)
                 if method in self.lost:
                     self.lost.remove(method)
+                    self._untold(path)
                     environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
             else:
                 answer = self._identify(path, body)
@@ -195,17 +199,20 @@ class ResourceManager:
         query = {name: given[0] for name, given in query.items()}
         if self.refusals > 0:
             self.refusals -= 1
-            return Answer.error(429, "TooManyRequests", "not now", **{"Retry-After": "0"})
+            return Answer.error(
+                429, "TooManyRequests", "not now", **{"Retry-After": "0"}
+            )
         document = json.loads(body) if body else None
         self.asked.append(Asked(method, path, query, document, token))
-        if scripted := self._scripted(method):
-            return scripted
-        if not token.startswith("Bearer eyJ.token-"):
-            return Answer.error(401, "AuthenticationFailed", "no token")
+        found = _OPERATION.fullmatch(path)
+        scripted = self._scripted("operation" if found else method)
+        if scripted or not token.startswith("Bearer eyJ.token-"):
+            return scripted or Answer.error(401, "AuthenticationFailed", "no token")
         if "api-version" not in query:
             return Answer.error(400, "MissingApiVersionParameter", "which version?")
-        if found := _OPERATION.fullmatch(path):
-            return self._look(found[1])
+        return self._look(found[1]) if found else self._act(method, path, document)
+
+    def _act(self, method, path, document):
         found = _RESOURCE.fullmatch(path)
         if (found["subscription"], found["group"].lower()) not in self.groups:
             said = f"Resource group '{found['group']}' could not be found."
@@ -223,7 +230,7 @@ class ResourceManager:
         found = self.resources.get(path.lower())
         if found is None:
             return _no_such(path)
-        if self.style == "none":
+        if path.lower() in self.operations:  # nobody was told where to look else
             self._look(path.lower())
             found = self.resources.get(path.lower())
         return Answer(200, found) if found else _no_such(path)
@@ -234,7 +241,9 @@ class ResourceManager:
         source = properties["creationData"]["sourceResourceId"]
         if source.lower() not in self.resources:
             return _no_such(source)
-        bad = [name for name in document.get("tags", {}) if re.search(r"[<>%&\\?/]", name)]
+        bad = [
+            name for name in document.get("tags", {}) if re.search(r"[<>%&\\?/]", name)
+        ]
         if bad or len(document.get("tags", {})) > 50:
             return Answer.error(400, "InvalidTagNameCharacters", f"tags {bad}")
         if key in self.resources:
@@ -268,12 +277,18 @@ class ResourceManager:
 
     def _begin(self, key, end, document):
         name = key if self.style == "none" else uuid.uuid4().hex
-        self.operations[name] = _Operation(self.looks, end, self.failure)
+        self.operations[name] = _Operation(key, self.looks, end, self.failure)
         if self.style == "none":
             return Answer(202, document)
         where = f"{self.url}/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Compute"
         where += f"/locations/westeurope/operations/{name}?api-version=2023-10-02"
         return Answer(202, document, {self.style: where, "Retry-After": "0"})
+
+    def _untold(self, path):
+        """Let an operation go on with each look at what it is about."""
+        for name, operation in list(self.operations.items()):
+            if operation.key == path.lower():
+                self.operations[operation.key] = self.operations.pop(name)
 
     def _look(self, name):
         operation = self.operations.get(name)

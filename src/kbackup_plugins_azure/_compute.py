@@ -40,7 +40,8 @@ class Compute:
     """Disks and snapshots of Azure; shared freely between threads.
 
     The network is touched by the first request. Each ends within the location's
-    ``requestTimeout``, retries included, and what it began within the time it is given.
+    ``requestTimeout``, retries included; what one began is waited for as long as the
+    caller says, and for the request that is under way then.
     """
 
     def __init__(
@@ -108,8 +109,23 @@ class Compute:
             missing: The error where *body* names something that is not there.
 
         Raises:
-            SnapshotterUnavailableError: It is not done in time, or nothing tells.
+            SnapshotterUnavailableError: It is not done in time, or nothing tells. What
+                may be made all the same is named.
         """
+        try:
+            return self._make(thing, resource, body, seconds, missing)
+        except SnapshotterUnavailableError as exc:
+            reason = f"{exc.reason}; {_named(resource)} may be made all the same"
+            raise type(exc)(thing, reason, retry_after=exc.retry_after) from exc
+
+    def _make(
+        self,
+        thing: str,
+        resource: ResourceId,
+        body: Mapping[str, Any],
+        seconds: float,
+        missing: type[SnapshotterError],
+    ) -> Mapping[str, Any]:
         deadline = time.monotonic() + seconds
         accepted = _Accepted()
         content = json.dumps(body).encode()
@@ -124,7 +140,7 @@ class Compute:
             )
 
         try:
-            self._send(thing, resource, begin, missing=missing, deadline=deadline)
+            self._send(thing, resource, begin, missing=missing)
         except ConflictError:
             # The answer to an attempt before may have been lost: then it is in the way.
             if self._find(thing, resource) is None:
@@ -152,7 +168,7 @@ class Compute:
             )
 
         try:
-            self._send(thing, resource, begin, missing=missing, deadline=deadline)
+            self._send(thing, resource, begin, missing=missing)
             self._follow(thing, resource, accepted, deadline, missing)
         except (missing, NoResourceGroupError):
             return
@@ -195,9 +211,7 @@ class Compute:
             self._wait(thing, resource, answer, deadline)
             ask = _operation(accepted.client, url)
             try:
-                answer = self._send(
-                    thing, resource, ask, missing=_GoneError, deadline=deadline
-                )
+                answer = self._send(thing, resource, ask, missing=_GoneError)
             except _GoneError:
                 return
             document = _body(answer)
@@ -205,7 +219,9 @@ class Compute:
             if status in _ENDED:
                 raise failed(thing, document, missing)
             # What is at a Location has no status but that of HTTP.
-            if status == "succeeded" or (not status and answer.status_code != _ACCEPTED):
+            if status == "succeeded" or (
+                not status and answer.status_code != _ACCEPTED
+            ):
                 return
 
     def _made(
@@ -232,7 +248,8 @@ class Compute:
         left = deadline - time.monotonic()
         if left <= 0:
             raise SnapshotterUnavailableError(
-                thing, f"the resource manager is not done in time with {_named(resource)}"
+                thing,
+                f"the resource manager is not done in time with {_named(resource)}",
             )
         asked = retry_after(answer) if answer is not None else None
         pause = _POLL if asked is None else max(asked, _SHORTEST)
@@ -247,14 +264,15 @@ class Compute:
         call: Callable[[Any], T],
         *,
         missing: type[SnapshotterError],
-        deadline: float | None = None,
     ) -> T:
         """Call with the client of the subscription, again after what may pass."""
 
         def attempt(seconds: float) -> T:
             try:
                 return bounded(
-                    thing, seconds, lambda: call(self._client(resource.place.subscription))
+                    thing,
+                    seconds,
+                    lambda: call(self._client(resource.place.subscription)),
                 )
             except SnapshotterError:
                 raise
@@ -263,10 +281,7 @@ class Compute:
             except Exception as exc:
                 raise translated(thing, exc, missing) from exc
 
-        seconds = self._settings.timeouts.for_request()
-        if deadline is not None:
-            seconds = min(seconds, max(deadline - time.monotonic(), 0.001))
-        return self._retry.run(seconds, attempt)
+        return self._retry.run(self._settings.timeouts.for_request(), attempt)
 
     def _client(self, subscription: str) -> Any:
         from azure.mgmt.compute import (  # noqa: PLC0415 - the SDK, see the package

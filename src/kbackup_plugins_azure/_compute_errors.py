@@ -32,7 +32,9 @@ class ConflictError(SnapshotterError):
 
 
 _MAX_REASON = 300
-_SERVER_FAULTS = 500  # HTTP status
+_REFUSALS, _SERVER_FAULTS = 400, 500  # HTTP status
+# All that msal tells of an identity service that fails.
+_IDENTITY_FAULTS = re.compile(r"HTTP Error: 5[0-9]{2}")
 _NOT_FOUND = {"ResourceNotFound", "NotFound"}  # no other 404 says that a disk is gone
 _ACTIONS = re.compile(r"action(?:\(s\))? '([^']+)'")
 
@@ -85,10 +87,10 @@ def translated(
         missing: Our error where the manager says that something is not there.
     """
     response = getattr(exc, "response", None)
-    if response is None:
+    status = int(getattr(response, "status_code", 0) or 0)
+    if status < _REFUSALS:  # there is none, or what it says cannot be read
         return _unanswered(thing, exc)
     code, said = _told(response)
-    status = int(getattr(response, "status_code", 0) or 0)
     known = _known(code, status, missing)
     text = _one_line(said or str(getattr(exc, "message", "") or exc))
     return known(
@@ -152,6 +154,8 @@ def _unanswered(thing: str, exc: BaseException) -> SnapshotterError:
     inner = getattr(exc, "inner_exception", None)
     if "SSLError" in {each.__name__ for each in type(inner).__mro__}:
         return SnapshotterAccessError(thing, reason)  # a certificate does not heal
+    if _IDENTITY_FAULTS.search(reason):
+        return SnapshotterUnavailableError(thing, reason)
     names = (ERRORS_BY_CLASS.get(each.__name__) for each in type(exc).__mro__)
     known = next((each for each in names if each), SnapshotterError)
     return known(thing, reason)

@@ -121,10 +121,15 @@ def volume_id_of(volume: Mapping[str, Any], cluster: Place) -> str:
     disk, said = read_id(text), str(fields.get("diskName") or "")
     if source == IN_TREE and not text and re.fullmatch(_NAME, said):
         return said
-    if disk is None or disk.kind != DISKS or said.lower() not in {"", disk.name.lower()}:
+    if (
+        disk is None
+        or disk.kind != DISKS
+        or said.lower() not in {"", disk.name.lower()}
+    ):
         name = (volume.get("metadata") or {}).get("name", "")
         raise SnapshotterError(
-            text or said, f"no id of a managed disk of Azure, in PersistentVolume {name}"
+            text or said,
+            f"no id of a managed disk of Azure, in PersistentVolume {name}",
         )
     return disk.name if cluster.holds(disk) else str(disk)
 

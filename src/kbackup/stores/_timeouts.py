@@ -58,9 +58,7 @@ class Timeouts:
         return self.request.total_seconds()
 
 
-def read_duration(
-    config: Mapping[str, str], key: str, default: timedelta
-) -> timedelta:
+def read_duration(config: Mapping[str, str], key: str, default: timedelta) -> timedelta:
     """Return the time that *key* of a location's configuration says, such as ``2m``.
 
     Raises:
