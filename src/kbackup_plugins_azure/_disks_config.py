@@ -122,7 +122,7 @@ def _cluster(lines: Mapping[str, str]) -> Place:
             "where the cluster's disks are is not known: "
             f"{' and '.join(missing)} is not told",
             hint="it is a line of the credentials file, or without such a file a "
-            "variable of the environment; the group of AKS is the one it has made",
+            "variable of the environment; in Azure Kubernetes Service the group is the one it made",
         )
     cluster = Place(subscription=lines[names[0]], group=lines[names[1]])
     _check(cluster, " or ".join(names))

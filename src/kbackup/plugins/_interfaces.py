@@ -281,8 +281,9 @@ class VolumeSnapshotter(Protocol):
 
         Raises:
             VolumeNotFoundError: There is no such volume.
-            SnapshotterUnavailableError: Whether one was made is unknown; it is not
-                tried again here, and carries *tags* if it was.
+            SnapshotterUnavailableError: Whether one was made is unknown, and it carries
+                *tags* if it was. It is only tried again here where the provider makes
+                one of two requests.
         """
         ...
 
