@@ -92,6 +92,7 @@ class ResourceManager:
         lost: Methods that are carried out, and whose answer is lost, each once.
         looks: How often an operation is looked at before it ends.
         failure: The error that the next operations end with.
+        forgetful: Whether operations are unknown to whoever looks at them.
         style: By which header an operation is told: ``Azure-AsyncOperation``,
             ``Location``, or by none.
         asked: All requests that were let through.
@@ -105,6 +106,7 @@ class ResourceManager:
     lost: list[str] = attrs.field(factory=list)
     looks: int = 1
     failure: dict | None = None
+    forgetful: bool = False
     style: str = "Azure-AsyncOperation"
     asked: list[Asked] = attrs.field(factory=list)
     tokens: list[dict[str, str]] = attrs.field(factory=list)
@@ -210,6 +212,8 @@ class ResourceManager:
             return scripted or Answer.error(401, "AuthenticationFailed", "no token")
         if "api-version" not in query:
             return Answer.error(400, "MissingApiVersionParameter", "which version?")
+        if found and self.forgetful:
+            self._untold(self.operations[found[1]].key)
         return self._look(found[1]) if found else self._act(method, path, document)
 
     def _act(self, method, path, document):

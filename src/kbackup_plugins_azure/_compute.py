@@ -210,9 +210,8 @@ class Compute:
         while url:
             self._wait(thing, resource, answer, deadline)
             ask = _operation(accepted.client, url)
-            try:
-                answer = self._send(thing, resource, ask, missing=_GoneError)
-            except _GoneError:
+            answer = self._send(thing, resource, ask, missing=missing)
+            if answer.status_code == _NOT_FOUND:
                 return
             document = _body(answer)
             status = str(document.get("status") or "").lower()
@@ -328,11 +327,7 @@ class Compute:
         )
 
 
-_ACCEPTED = 202
-
-
-class _GoneError(SnapshotterError):
-    """The manager does not know an operation any more."""
+_ACCEPTED, _NOT_FOUND = 202, 404
 
 
 class _Accepted:
@@ -367,7 +362,8 @@ def _operation(pipeline: Any, url: str) -> Callable[[Any], Any]:
 
     def ask(_client: Any) -> Any:
         answer = pipeline.send_request(HttpRequest("GET", url))
-        answer.raise_for_status()
+        if answer.status_code != _NOT_FOUND:
+            answer.raise_for_status()
         return answer
 
     return ask

@@ -477,17 +477,16 @@ def test_an_operation_that_is_canceled(arm, snapshotter, disk):
         snapshotter.create_snapshot(disk, ZONE, TAGS)
 
 
-def test_an_operation_that_nobody_knows_any_more(arm, snapshotter, disk):
-    """What came of it tells."""
-    arm.looks = 0
-    arm.answers = [("operation", Answer.error(404, "NotFound", "which operation?"))]
-    arm.lost = ["GET"]  # the look at the disk: so that the stub moves on by itself
-
-    arm.style = "none"
+def test_an_operation_that_nobody_knows_any_more(arm, patient, disk):
+    """What came of it tells, also of a deletion."""
+    arm.forgetful, arm.looks = True, 2
+    snapshotter, _ = patient()
 
     snapshot = snapshotter.create_snapshot(disk, ZONE, TAGS)
-
     assert snapshotter.snapshot_state(snapshot).complete
+    snapshotter.delete_snapshot(snapshot)
+
+    assert snapshot.lower() not in arm.resources
 
 
 def test_a_resource_that_fails_without_an_operation(arm, snapshotter, disk):
