@@ -469,6 +469,16 @@ def test_an_operation_that_fails(arm, snapshotter, disk, snapshot):
     assert len(arm.named("PUT")) == 2
 
 
+def test_an_operation_that_fails_for_want_of_room(arm, snapshotter, disk):
+    """It has ended: nothing here tries again, whatever its code means of a request."""
+    arm.failure = {"code": "TooManyRequests", "message": "no room"}
+
+    with pytest.raises(SnapshotterError, match="no room") as caught:
+        snapshotter.create_snapshot(disk, ZONE, TAGS)
+
+    assert not caught.value.retryable
+
+
 def test_an_operation_that_is_canceled(arm, snapshotter, disk):
     """Without words of its own it tells how it ended."""
     arm.answers = [("operation", Answer(200, {"status": "Canceled"}))]
