@@ -144,7 +144,7 @@ def read_config(config: Mapping[str, str]) -> AzureConfig:
     _check_names(container, account)
     file = read_file_name(config, "credentialsFile", "credentials")
     identity = read_credentials(file) if file else {}
-    cloud = _cloud(config, identity)
+    cloud = read_cloud(config, identity)
     key = _account_key(config, identity)
     mode = _mode(config)
     return AzureConfig(
@@ -210,7 +210,7 @@ def _check_names(container: str, account: str) -> None:
         )
 
 
-def _cloud(config: Mapping[str, str], identity: Mapping[str, str]) -> Cloud:
+def read_cloud(config: Mapping[str, str], identity: Mapping[str, str]) -> Cloud:
     """Return the addresses of the cloud that the credentials file names."""
     name = identity.get("AZURE_CLOUD_NAME", "")
     cloud = _CLOUDS.get(name.upper(), Cloud(blobs="", authority="", manager=""))

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from kbackup.errors import InvalidConfigError
 
@@ -19,6 +20,12 @@ _LINE = re.compile(
 )
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _MAX_FILE = 1 << 20
+_KNOWN_AUTHORITIES = {
+    "login.microsoftonline.com",
+    "login.microsoftonline.us",
+    "login.chinacloudapi.cn",
+    "login.partner.microsoftonline.cn",
+}
 _TOKEN_TRIES = 3  # a token is asked for by the SDK, out of reach of our own retry
 
 
@@ -79,32 +86,43 @@ def check_identity(lines: Mapping[str, str]) -> None:
 
 
 def identity_from(
-    lines: Mapping[str, str], *, authority: str, has_file: bool, transport: Any
+    lines: Mapping[str, str],
+    *,
+    authority: str,
+    has_file: bool,
+    transport: Any,
+    kinds: Any = None,
 ) -> Any:
-    """Return what gets tokens: of azure-identity, for an event loop.
+    """Return what gets tokens: of azure-identity.
+
+    *kinds* is the module of its classes, by default the one for an event loop.
 
     The file names a secret, a certificate or a workload; else those are tried in turn
     that azure-identity finds by itself: of a file's ``AZURE_CLIENT_ID`` the workload's
     and the machine's, without a file also the environment and Azure's command line.
     """
-    from azure.identity import aio  # noqa: PLC0415 - the SDK, see the package
+    if kinds is None:
+        from azure.identity import aio as kinds  # noqa: PLC0415 - the SDK, see above
 
-    common = {
+    common: dict[str, Any] = {
         "authority": authority,
         "transport": transport,
         "retry_total": _TOKEN_TRIES - 1,
     }
+    if urlsplit(authority).hostname not in _KNOWN_AUTHORITIES:
+        # Else the SDK asks the public cloud about it, which knows no private ones.
+        common["disable_instance_discovery"] = True
     tenants = lines.get("AZURE_ADDITIONALLY_ALLOWED_TENANTS", "")
     if tenants:
         common["additionally_allowed_tenants"] = tenants.split(";")
     client = lines.get("AZURE_CLIENT_ID", "")
     who = {"tenant_id": lines.get("AZURE_TENANT_ID", ""), "client_id": client}
     if secret := lines.get("AZURE_CLIENT_SECRET"):
-        return aio.ClientSecretCredential(**who, client_secret=secret, **common)
+        return kinds.ClientSecretCredential(**who, client_secret=secret, **common)
     if certificate := _certificate(lines):
-        return aio.CertificateCredential(**who, **certificate, **common)
+        return kinds.CertificateCredential(**who, **certificate, **common)
     if file := lines.get("AZURE_FEDERATED_TOKEN_FILE"):
-        return aio.WorkloadIdentityCredential(**who, token_file_path=file, **common)
+        return kinds.WorkloadIdentityCredential(**who, token_file_path=file, **common)
     if client:
         common["managed_identity_client_id"] = client
         common["workload_identity_client_id"] = client
@@ -112,7 +130,7 @@ def identity_from(
         tools = ("environment", "cli", "developer_cli", "powershell")
         common.update({f"exclude_{name}_credential": True for name in tools})
     common["exclude_shared_token_cache_credential"] = True  # a user's, of Windows
-    return aio.DefaultAzureCredential(**common)
+    return kinds.DefaultAzureCredential(**common)
 
 
 def _certificate(lines: Mapping[str, str]) -> dict[str, Any]:

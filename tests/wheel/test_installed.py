@@ -48,6 +48,10 @@ def test_plugins_say_what_they_lack(run):
             "azure.storage.blob and azure.identity",
             "azure",
         ),
+        ("velero.io/azure", "VolumeSnapshotter"): (
+            "azure.mgmt.compute and azure.identity",
+            "azure",
+        ),
         ("velero.io/gcp", "ObjectStore"): ("gcsfs", "gcp"),
         ("velero.io/gcp", "VolumeSnapshotter"): ("google.cloud.compute_v1", "gcp"),
     }

@@ -29,13 +29,22 @@ class SnapshotterError(VolumeError):
     Attributes:
         thing: The provider's id of the volume or snapshot that it was about.
         reason: What the provider said.
+        retry_after: Seconds that it asks to wait, or None.
     """
 
     fact: ClassVar[str] = "the volume snapshotter failed"
 
-    def __init__(self, thing: str, reason: str = "", *, hint: str = "") -> None:
+    def __init__(
+        self,
+        thing: str,
+        reason: str = "",
+        *,
+        hint: str = "",
+        retry_after: float | None = None,
+    ) -> None:
         super().__init__(f"{thing or 'volumes'}: {self.fact}", reason, hint=hint)
         self.thing, self.reason = thing, reason
+        self.retry_after = retry_after
 
 
 class VolumeNotFoundError(SnapshotterError):

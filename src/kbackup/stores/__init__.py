@@ -46,7 +46,7 @@ from kbackup.stores._profile import (
     StoreProfile,
     retention_of,
 )
-from kbackup.stores._timeouts import RetryPolicy, Timeouts, bounded
+from kbackup.stores._timeouts import RetryPolicy, Timeouts, bounded, read_duration
 from kbackup.stores._unfinished import TidyStore, UnfinishedWrite, unfinished_writes
 from kbackup.stores._validate import StoreCheck, validate_object_store
 from kbackup.stores._walk import common_prefixes, walk_in_key_order
@@ -90,6 +90,7 @@ __all__ = [
     "open_object_store",
     "problems_of",
     "read_boolean",
+    "read_duration",
     "read_file_name",
     "read_location_record",
     "read_url",

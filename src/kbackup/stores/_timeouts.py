@@ -45,8 +45,8 @@ class Timeouts:
         """
         default = cls()
         return cls(
-            request=_duration(config, "requestTimeout", default.request),
-            transfer=_duration(config, "transferTimeout", default.transfer),
+            request=read_duration(config, "requestTimeout", default.request),
+            transfer=read_duration(config, "transferTimeout", default.transfer),
         )
 
     def for_transfer(self, size: int) -> float:
@@ -58,7 +58,12 @@ class Timeouts:
         return self.request.total_seconds()
 
 
-def _duration(config: Mapping[str, str], key: str, default: timedelta) -> timedelta:
+def read_duration(config: Mapping[str, str], key: str, default: timedelta) -> timedelta:
+    """Return the time that *key* of a location's configuration says, such as ``2m``.
+
+    Raises:
+        InvalidConfigError: It is no duration, or not above zero.
+    """
     text = config.get(key, "")
     if not text:
         return default
@@ -93,7 +98,8 @@ def bounded(
 class RetryPolicy:
     """Tries again what may pass, with pauses of random length that grow.
 
-    Random, so that many workers that failed together do not come back together.
+    Random, so that many workers that failed together do not come back together. An
+    error's ``retry_after`` is waited for in any case.
 
     Attributes:
         attempts: How often in all.
@@ -121,6 +127,8 @@ class RetryPolicy:
                 return attempt(max(deadline - time.monotonic(), 0.001))
             except KBackupError as exc:
                 pause = self.uniform(0, min(self.cap, self.base * 2 ** (failed - 1)))
+                # Added, so that those who were told the same time do not come together.
+                pause += getattr(exc, "retry_after", None) or 0
                 if not exc.retryable or time.monotonic() + pause >= deadline:
                     raise
                 self.sleep(pause)

@@ -127,7 +127,11 @@ class VolumeSnapshotterContract(SnapshotterInputs):
             assert snapshotter.volume_id(pointed) == missing.volume_id
             old, new = _leaves(given), _leaves(pointed)
             assert old.keys() == new.keys()
-            assert len([path for path in old if old[path] != new[path]]) == 1
+            changed = [path for path in old if old[path] != new[path]]
+            assert changed
+            for path in changed if len(changed) > 1 else ():  # each has the id then
+                assert volume in old[path]
+                assert missing.volume_id in new[path]
 
     def test_bad_ids_of_volumes(
         self,

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-import shutil
-import subprocess
 import time
 import uuid
 from datetime import timedelta
@@ -55,21 +52,6 @@ class Identity:
 
     async def close(self):
         """Do nothing."""
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    """A certificate that nobody knows, and its key, for 127.0.0.1."""
-    if shutil.which("openssl") is None:
-        if os.environ.get("KBACKUP_REQUIRE_REAL"):
-            pytest.fail("openssl is not installed")
-        pytest.skip("openssl is not installed")
-    where = tmp_path_factory.mktemp("tls")
-    program = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1"
-    names = "-keyout key.pem -out cert.pem -addext subjectAltName=IP:127.0.0.1"
-    command = [*program.split(), *names.split()]
-    subprocess.run(command, cwd=where, check=True, capture_output=True)
-    return where
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,11 @@
-"""Servers of EC2 and Compute Engine on loopback ports, while the tests run."""
+"""Providers of volumes on loopback ports, for as long as the tests run."""
 
 from __future__ import annotations
 
 import pytest
 from botocore.session import Session
 
+from arm_stub import GROUP, SECRET, SUBSCRIPTION, TENANT, running_manager
 from gce_stub import running_compute
 from moto_ec2 import running_ec2
 
@@ -45,3 +46,44 @@ def gce_stub():
     """A stub of Compute Engine, with nothing in it."""
     with running_compute() as stub:
         yield stub
+
+
+@pytest.fixture(scope="session")
+def arm_process(certificate):
+    """Run the resource manager's stub for all tests of a process."""
+    with running_manager(certificate) as manager:
+        yield manager
+
+
+@pytest.fixture
+def arm(arm_process, certificate, monkeypatch):
+    """The resource manager, with nothing in it, trusted by whoever asks."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate / "cert.pem"))
+    arm_process.forget()
+    return arm_process
+
+
+@pytest.fixture
+def arm_config(arm, tmp_path):
+    """A function: the configuration of a location, whose credentials file has *lines*."""
+
+    def make(lines=None, **more):
+        written = {
+            "AZURE_TENANT_ID": TENANT,
+            "AZURE_CLIENT_ID": "44444444-4444-4444-4444-444444444444",
+            "AZURE_CLIENT_SECRET": SECRET,
+            "AZURE_SUBSCRIPTION_ID": SUBSCRIPTION,
+            "AZURE_RESOURCE_GROUP": GROUP,
+            "AZURE_RESOURCE_MANAGER_ENDPOINT": arm.url,
+            **(lines or {}),
+        }
+        file = tmp_path / "credentials-azure"
+        text = "".join(f"{name}={value}\n" for name, value in written.items() if value)
+        file.write_text(text)
+        return {
+            "credentialsFile": str(file),
+            "activeDirectoryAuthorityURI": arm.url,
+            **more,
+        }
+
+    return make

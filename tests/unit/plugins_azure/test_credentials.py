@@ -95,12 +95,12 @@ def chosen(monkeypatch):
 
         monkeypatch.setattr(identities, name, make)
 
-    def choose(lines, *, has_file=True):
+    def choose(lines, *, has_file=True, authority="https://login.microsoftonline.com"):
         identity_from(
-            lines, authority="https://login", has_file=has_file, transport="transport"
+            lines, authority=authority, has_file=has_file, transport="transport"
         )
         kind, options = made.pop()
-        assert options.pop("authority") == "https://login"
+        assert options.pop("authority") == authority
         assert options.pop("transport") == "transport"
         assert options.pop("retry_total") == 2
         return kind, options
@@ -124,6 +124,17 @@ def test_a_secret(chosen):
         "client_secret": "s",
         "additionally_allowed_tenants": ["one", "two"],
     }
+
+
+def test_an_authority_of_its_own(chosen):
+    """Microsoft's is not asked about one that it cannot know, and is about its own."""
+    lines = WHO | {"AZURE_CLIENT_SECRET": "s"}
+
+    _, private = chosen(lines, authority="https://login.example.com/adfs")
+    _, china = chosen(lines, authority="https://login.chinacloudapi.cn")
+
+    assert private["disable_instance_discovery"] is True
+    assert "disable_instance_discovery" not in china
 
 
 def test_certificates(chosen):

@@ -16,6 +16,7 @@ from kbackup.errors import (
     InvalidConfigError,
     ObjectExistsError,
     ObjectNotFoundError,
+    SnapshotterThrottledError,
     StoreAccessError,
     StoreError,
     StoreUnavailableError,
@@ -242,6 +243,23 @@ def test_what_may_pass_is_tried_again():
     assert pauses == [0.2, 0.4, 0.8, 1.6]
     assert len(tried) == 5
     assert tried == sorted(tried, reverse=True)
+
+
+def test_a_pause_that_is_asked_for():
+    """It is added to a random one; one that does not fit into the time is not begun."""
+    pauses = []
+
+    def attempt(left):
+        raise SnapshotterThrottledError("disk-1", retry_after=60)
+
+    with pytest.raises(SnapshotterThrottledError):
+        policy(pauses).run(100, attempt)
+    assert pauses == [60.2, 60.4, 60.8, 61.6]
+
+    pauses.clear()
+    with pytest.raises(SnapshotterThrottledError):
+        policy(pauses).run(50, attempt)
+    assert pauses == []
 
 
 def test_what_does_not_pass_is_not_tried_again():
