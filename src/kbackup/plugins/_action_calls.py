@@ -14,7 +14,12 @@ from typing import Any, TypeVar, overload
 import attrs
 
 from kbackup._kits.words import text_of
-from kbackup._kits.workers import CancelToken, StuckCallError, call_watched
+from kbackup._kits.workers import (
+    Cancelled,
+    CancelToken,
+    StuckCallError,
+    call_watched,
+)
 from kbackup.errors import ActionError, ActionTimeoutError, KBackupError
 from kbackup.models import ResourceIdentifier, well_known
 from kbackup.plugins._action_outputs import (
@@ -227,7 +232,9 @@ def call_action(
     except StuckCallError as exc:
         run.stuck.add(action)
         raise ActionTimeoutError(action, str(item), limit) from exc
-    except (Exception, SystemExit) as exc:
+    except (KeyboardInterrupt, Cancelled):
+        raise
+    except BaseException as exc:  # such as asyncio's CancelledError: foreign code
         fact = fact_of(exc, hide=hide or well_known.is_secret(item.group_resource))
         raise ActionError(action, str(item), fact) from exc
     finally:
