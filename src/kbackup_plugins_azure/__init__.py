@@ -7,7 +7,7 @@ opened.
 
 from collections.abc import Mapping
 
-from kbackup.plugins import ObjectStoreFactory, hookimpl
+from kbackup.plugins import Capability, ObjectStoreFactory, hookimpl
 from kbackup_plugins_azure._config import PROVIDER, SCHEMES, blob_spec
 from kbackup_plugins_azure._open import open_blob_store
 
@@ -23,5 +23,13 @@ def kbackup_register_object_stores() -> Mapping[str, ObjectStoreFactory]:
         schemes=SCHEMES,
         requires=("azure.storage.blob", "azure.identity", "aiohttp"),
         extra="azure",
+        capabilities=frozenset(
+            {
+                Capability.ATOMIC_CREATE,
+                Capability.RETENTION,
+                Capability.SIGNED_URL,
+                Capability.RANGE,
+            }
+        ),
     )
     return {PROVIDER: factory}

@@ -6,7 +6,7 @@ Reads the configuration of Velero's plugin of that name. An address is
 
 from collections.abc import Mapping
 
-from kbackup.plugins import ObjectStoreFactory, hookimpl
+from kbackup.plugins import Capability, ObjectStoreFactory, hookimpl
 from kbackup_plugins_gcp._config import PROVIDER, gcs_spec
 from kbackup_plugins_gcp._open import open_gcs_store
 
@@ -22,5 +22,13 @@ def kbackup_register_object_stores() -> Mapping[str, ObjectStoreFactory]:
         schemes=("gs", "gcs"),
         requires=("gcsfs",),
         extra="gcp",
+        capabilities=frozenset(
+            {
+                Capability.ATOMIC_CREATE,
+                Capability.RETENTION,
+                Capability.SIGNED_URL,
+                Capability.RANGE,
+            }
+        ),
     )
     return {PROVIDER: factory}
