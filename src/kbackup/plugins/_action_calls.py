@@ -20,7 +20,7 @@ from kbackup._kits.workers import (
     StuckCallError,
     call_watched,
 )
-from kbackup.errors import ActionError, ActionTimeoutError, KBackupError
+from kbackup.errors import ActionError, ActionTimeoutError, KBackupError, PluginError
 from kbackup.models import ResourceIdentifier, well_known
 from kbackup.plugins._action_outputs import (
     WrongAnswerError,
@@ -240,6 +240,11 @@ def call_action(
     finally:
         if apart or action not in run.stuck:  # else who gave up on it has counted it
             run.spent(action, run.clock.monotonic() - started)
+
+
+def plugin_of(exc: BaseException) -> str:
+    """Return whose failure an error tells of; empty: no plugin's."""
+    return exc.plugin if isinstance(exc, PluginError) else ""
 
 
 def fact_of(exc: BaseException, *, hide: bool) -> str:

@@ -13,6 +13,7 @@ from kbackup.plugins._action_calls import (
     execute_own_action,
     fact_of,
     is_built_in,
+    plugin_of,
 )
 from kbackup.plugins._action_outputs import NO_OBJECT, is_object
 from kbackup.plugins._equipment import Equipment
@@ -42,4 +43,5 @@ __all__ = [
     "is_object",
     "oddity",
     "open_offered",
+    "plugin_of",
 ]
