@@ -32,6 +32,7 @@ _REWRITTEN = (
     "kbackup.testing._store_contract_lists",
     "kbackup.testing._snapshotter_contract",
 )
+_LONGEST_FACT = 300  # letters; what was compared may be an object of a megabyte
 _PLUGINS_OFF = (8, 4)  # the pytest that learned --disable-plugin-autoload
 
 
@@ -273,7 +274,8 @@ def _fact(report: pytest.TestReport) -> str:
     """Say in one line what a failed test found."""
     crash = getattr(report.longrepr, "reprcrash", None)
     text = crash.message if crash is not None else report.longreprtext
-    return one_line(text.strip().partition("\n")[0])
+    fact = one_line(text.strip().partition("\n")[0][: _LONGEST_FACT + 1])
+    return fact if len(fact) <= _LONGEST_FACT else f"{fact[:_LONGEST_FACT]}..."
 
 
 def _last(output: str) -> str:
