@@ -125,9 +125,8 @@ def new(session: Session, name: str, *, kind: str, directory: Path | None) -> No
             echo(f"  {path}")
 
     print_document(session, content, table)
-    say_next(
-        session, f"pip install --editable {where} --group {where}/pyproject.toml:test"
-    )
+    # Not by --group: the pip of a new environment may not know it.
+    say_next(session, f"pip install --editable {where} 'kbackup[testing]'")
 
 
 def render_project(name: str, kind: str) -> Mapping[str, str]:

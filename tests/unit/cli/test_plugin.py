@@ -272,6 +272,9 @@ def test_new_project(offline, kind):
     assert "example.org/two-words" in code
     assert f"def kbackup_register_{KINDS[kind]}()" in code
     assert "\n  kbackup_two_words.py\n" in done.out
+    assert done.next == (  # any pip understands it
+        "Next: pip install --editable kbackup-two-words 'kbackup[testing]'"
+    )
 
 
 def test_new_as_a_document(offline):
