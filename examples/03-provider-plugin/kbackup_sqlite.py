@@ -214,5 +214,6 @@ def kbackup_register_object_stores() -> Mapping[str, ObjectStoreFactory]:
         open=open_sqlite_store,
         from_url=sqlite_spec,
         schemes=("sqlite",),
+        capabilities=SqliteStore.capabilities,
     )
     return {PROVIDER: factory}

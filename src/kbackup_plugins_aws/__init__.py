@@ -7,7 +7,12 @@ botocore by the first request of a snapshotter.
 
 from collections.abc import Mapping
 
-from kbackup.plugins import ObjectStoreFactory, VolumeSnapshotterFactory, hookimpl
+from kbackup.plugins import (
+    Capability,
+    ObjectStoreFactory,
+    VolumeSnapshotterFactory,
+    hookimpl,
+)
 from kbackup_plugins_aws._config import PROVIDER, s3_spec
 from kbackup_plugins_aws._ebs import open_ebs_snapshotter
 from kbackup_plugins_aws._open import open_s3_store
@@ -29,6 +34,14 @@ def kbackup_register_object_stores() -> Mapping[str, ObjectStoreFactory]:
         schemes=("s3",),
         requires=("s3fs",),
         extra="aws",
+        capabilities=frozenset(
+            {
+                Capability.ATOMIC_CREATE,
+                Capability.RETENTION,
+                Capability.SIGNED_URL,
+                Capability.RANGE,
+            }
+        ),
     )
     return {PROVIDER: factory}
 

@@ -7,7 +7,12 @@ opened, and by the first request of a snapshotter.
 
 from collections.abc import Mapping
 
-from kbackup.plugins import ObjectStoreFactory, VolumeSnapshotterFactory, hookimpl
+from kbackup.plugins import (
+    Capability,
+    ObjectStoreFactory,
+    VolumeSnapshotterFactory,
+    hookimpl,
+)
 from kbackup_plugins_azure._config import PROVIDER, SCHEMES, blob_spec
 from kbackup_plugins_azure._disks import open_disk_snapshotter
 from kbackup_plugins_azure._open import open_blob_store
@@ -29,6 +34,14 @@ def kbackup_register_object_stores() -> Mapping[str, ObjectStoreFactory]:
         schemes=SCHEMES,
         requires=("azure.storage.blob", "azure.identity", "aiohttp"),
         extra="azure",
+        capabilities=frozenset(
+            {
+                Capability.ATOMIC_CREATE,
+                Capability.RETENTION,
+                Capability.SIGNED_URL,
+                Capability.RANGE,
+            }
+        ),
     )
     return {PROVIDER: factory}
 

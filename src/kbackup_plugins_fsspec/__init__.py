@@ -6,7 +6,7 @@ speaks the protocol is imported when a store is opened.
 
 from collections.abc import Mapping
 
-from kbackup.plugins import ANY_SCHEME, ObjectStoreFactory, hookimpl
+from kbackup.plugins import ANY_SCHEME, Capability, ObjectStoreFactory, hookimpl
 from kbackup_plugins_fsspec._config import PROVIDER, address_of
 from kbackup_plugins_fsspec._open import filesystem_spec, open_filesystem_store
 
@@ -21,5 +21,6 @@ def kbackup_register_object_stores() -> Mapping[str, ObjectStoreFactory]:
         from_url=filesystem_spec,
         to_url=address_of,
         schemes=(ANY_SCHEME,),
+        capabilities=frozenset({Capability.RANGE}),
     )
     return {PROVIDER: factory}

@@ -7,7 +7,12 @@ google-cloud-compute by the first request of a snapshotter.
 
 from collections.abc import Mapping
 
-from kbackup.plugins import ObjectStoreFactory, VolumeSnapshotterFactory, hookimpl
+from kbackup.plugins import (
+    Capability,
+    ObjectStoreFactory,
+    VolumeSnapshotterFactory,
+    hookimpl,
+)
 from kbackup_plugins_gcp._config import PROVIDER, gcs_spec
 from kbackup_plugins_gcp._disks import open_disk_snapshotter
 from kbackup_plugins_gcp._open import open_gcs_store
@@ -29,6 +34,14 @@ def kbackup_register_object_stores() -> Mapping[str, ObjectStoreFactory]:
         schemes=("gs", "gcs"),
         requires=("gcsfs",),
         extra="gcp",
+        capabilities=frozenset(
+            {
+                Capability.ATOMIC_CREATE,
+                Capability.RETENTION,
+                Capability.SIGNED_URL,
+                Capability.RANGE,
+            }
+        ),
     )
     return {PROVIDER: factory}
 

@@ -87,6 +87,22 @@ def test_a_new_provider(run, install, tmp_path):
     assert "BROKEN" not in report
 
 
+def test_a_new_snapshotter(run, install, tmp_path):
+    """It is listed and conforms on the volume that its project names."""
+    install("vault", "volume-snapshotter")
+    (tmp_path / "disks" / "trial").mkdir(parents=True)
+
+    assert offered(run, "example.com/vault")["kind"] == "VolumeSnapshotter"
+    report = run(
+        *("kbackup", "plugin", "check", "example.com/vault", "--yes"),
+        *("--items", str(tmp_path / "kbackup-vault" / "volume.yaml")),
+        *("--config", f"directory={tmp_path}"),
+    )
+    assert "kbackup-vault 1.0, by VolumeSnapshotterContract" in report
+    assert "BROKEN" not in report
+    assert list((tmp_path / "snapshots").iterdir()) == []
+
+
 @pytest.mark.parametrize(
     "kind",
     [

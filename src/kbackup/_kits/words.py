@@ -85,5 +85,7 @@ def text_of(exc: BaseException) -> str:
     """Return what an error of foreign code says; nothing where that fails as well."""
     try:
         return str(exc)
-    except (Exception, SystemExit):  # noqa: BLE001 - foreign code
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001 - foreign code
         return ""

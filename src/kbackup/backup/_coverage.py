@@ -376,7 +376,8 @@ def report_passed_over(counts: Mapping[str, int], run: Run) -> None:
     """Tell of items about which an action was not asked, since it once did not come back."""
     for name, count in counts.items():
         missed = plural(count, "item")
-        run.error(f"{name} did not come back and was not asked about {missed}")
+        told = f"{name} did not come back and was not asked about {missed}"
+        run.error(told, plugin=name)
 
 
 def report_end(missing: Iterable[MissingReference], ledger: Ledger, run: Run) -> None:

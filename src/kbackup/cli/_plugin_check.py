@@ -18,21 +18,25 @@ from kbackup.cli._output import (
     say,
     say_next,
 )
+from kbackup.cli._plugin_check_volumes import SnapshotterChoice, check_snapshotter
 from kbackup.cli._session import Session
-from kbackup.errors import PluginLoadError, PluginNotFoundError
-from kbackup.plugins import PluginInfo, PluginKind
+from kbackup.errors import CodecError, PluginLoadError, PluginNotFoundError
+from kbackup.plugins import PluginInfo, PluginKind, PluginManager
+from kbackup.plugins.engine import is_object
 
 if TYPE_CHECKING:
     from kbackup.models import BackupStorageLocation
-    from kbackup.testing import ConformanceReport
+    from kbackup.testing import ConformanceReport, Promise
 
 _KINDS = {
     "object-store": PluginKind.OBJECT_STORE,
+    "volume-snapshotter": PluginKind.VOLUME_SNAPSHOTTER,
     "backup-item-action": PluginKind.BACKUP_ITEM_ACTION,
     "restore-item-action": PluginKind.RESTORE_ITEM_ACTION,
     "delete-item-action": PluginKind.DELETE_ITEM_ACTION,
     "item-block-action": PluginKind.ITEM_BLOCK_ACTION,
 }
+_OF_PROVIDERS = (PluginKind.OBJECT_STORE, PluginKind.VOLUME_SNAPSHOTTER)
 _WORDS = {kind: word for word, kind in _KINDS.items()}
 
 
@@ -57,20 +61,24 @@ def _as_config(
     multiple=True,
     metavar="KEY=VALUE",
     callback=_as_config,
-    help="A setting of the store, as in a BackupStorageLocation; bucket and prefix, too.",
+    help="A setting of the provider, as in its location; of a store bucket and prefix, "
+    "too.",
 )
 @click.option(
     "--kind",
     "word",
     type=click.Choice(list(_KINDS)),
-    help="Of several things of that name.",
+    help="Of several things of that name; a provider's store without it.",
 )
 @click.option(
     "--items",
     "file",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Objects to try an action on, in YAML or JSON; default the sample shop's.",
+    help="Objects to try an action on, in YAML or JSON; default the sample shop's. For "
+    "a volume snapshotter the PersistentVolume to make a copy of.",
 )
+@click.option("--zone", default="", help="Where that volume is, if it does not say it.")
+@click.option("--confirm", "--yes", "yes", is_flag=True, help="Do not ask.")
 @global_options
 @click.pass_obj
 def check(
@@ -80,13 +88,17 @@ def check(
     config: Mapping[str, str],
     word: str | None,
     file: Path | None,
+    zone: str,
+    yes: bool,
 ) -> int:
     """Try every promise that a plugin's family makes; exit code 1 if one is broken.
 
     NAME is a provider, or an item action, as `kbackup plugin get` lists it. A provider is
     tried on the live location that `--config` or `--location` means, below
     plugins/kbackup.io/check-<uid>/, which is removed again. An action is tried on
-    objects; nothing is sent anywhere.
+    objects; nothing is sent anywhere. A volume snapshotter (`--kind volume-snapshotter`)
+    is tried on a copy of a real volume: what is made of it is said first, and asked for;
+    snapshots are deleted again, volumes stay.
     """
     _require_pytest()
     if name is None:
@@ -94,10 +106,19 @@ def check(
             raise click.UsageError("Missing argument 'NAME', or option '--location'.")
         name, word = session.location().spec.provider, "object-store"
     found = _found(session, name, _KINDS[word] if word else None)
+    items = None if file is None else _objects(file)
+    report: ConformanceReport | None
     if found.kind is PluginKind.OBJECT_STORE:
         report = _check_store(session, found, config)
+    elif found.kind is PluginKind.VOLUME_SNAPSHOTTER:
+        choice = SnapshotterChoice(
+            config=config, volumes=items or (), zone=zone, yes=yes
+        )
+        report = check_snapshotter(session, found.name, choice, _heard())
     else:
-        report = _check_action(session, found, file)
+        report = _check_action(session, found, items)
+    if report is None:
+        return 1
     _print(session, found, report)
     return 0 if report.conforming else 1
 
@@ -119,25 +140,40 @@ def _found(session: Session, name: str, kind: PluginKind | None) -> PluginInfo:
     infos = [info for info in plugins.list_plugins() if info.name in names]
     fit = [info for info in infos if kind in (info.kind, None) and info.kind in _WORDS]
     kinds = sorted({_WORDS[info.kind] for info in fit})
+    if len(kinds) > 1 and "object-store" in kinds:  # and its provider's snapshotter
+        return _found(session, name, PluginKind.OBJECT_STORE)
     if len(kinds) > 1:
         raise click.UsageError(
             f"{name} is the name of several things: choose by --kind "
             f"{' or '.join(kinds)}"
         )
-    if not fit and kind in (PluginKind.OBJECT_STORE, None) and not infos:
-        factory = plugins.object_store_factory(name)  # by an alias, or it says why not
-        known = plugins.object_store_factories
-        own = next((key for key, value in known.items() if value is factory), name)
-        return _found(session, own, PluginKind.OBJECT_STORE)
+    if not infos and kind in (*_OF_PROVIDERS, None):
+        kind = kind or PluginKind.OBJECT_STORE
+        return _found(session, _own_name(plugins, name, kind), kind)
+    if not infos:
+        raise PluginNotFoundError(f"no plugin offers {name!r}", plugin=name)
     if not fit:
-        what = " and ".join(sorted(info.kind for info in infos)) or "nothing"
-        raise PluginNotFoundError(
-            f"{name} is {what} here, of which no suite can be run from here",
-            plugin=name,
-        )
+        what = " and ".join(sorted(info.kind for info in infos))
+        wrong = f"not {kind}" if kind else "of which no suite can be run from here"
+        raise PluginNotFoundError(f"{name} is {what} here, {wrong}", plugin=name)
     if not fit[0].available:
         raise PluginLoadError(f"{fit[0].name}: {fit[0].cause}", plugin=name)
     return fit[0]
+
+
+def _own_name(plugins: PluginManager, alias: str, kind: PluginKind) -> str:
+    """Return the name that an alias stands for.
+
+    Raises:
+        PluginError: It stands for none that can be used; it says why.
+    """
+    if kind is PluginKind.OBJECT_STORE:
+        store = plugins.object_store_factory(alias)
+        stores = plugins.object_store_factories.items()
+        return next((name for name, each in stores if each is store), alias)
+    snapshotter = plugins.volume_snapshotter(alias)
+    snapshotters = plugins.volume_snapshotter_factories.items()
+    return next((name for name, each in snapshotters if each is snapshotter), alias)
 
 
 def _check_store(
@@ -184,16 +220,34 @@ def _location(
     return location
 
 
-def _check_action(
-    session: Session, found: PluginInfo, file: Path | None
-) -> ConformanceReport:
+def _objects(file: Path) -> list[Mapping[str, Any]]:
+    """Read the objects of a file, also those of a list as kubectl prints it."""
     from kbackup.models import load_all_yaml  # noqa: PLC0415 - costs 20 ms
+
+    try:
+        documents = load_all_yaml(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, CodecError) as exc:
+        raise click.UsageError(f"{file} cannot be read: {exc}") from exc
+    objects: list[Any] = []
+    for content in documents:
+        several = isinstance(content, Mapping) and content.get("kind") == "List"
+        objects += content.get("items") or () if several else [content]
+    objects = [each for each in objects if each is not None]
+    if not all(map(is_object, objects)):
+        raise click.UsageError(
+            f"Not all that is in {file} are objects of Kubernetes, with apiVersion, kind "
+            "and metadata.name."
+        )
+    return objects
+
+
+def _check_action(
+    session: Session, found: PluginInfo, items: Sequence[Mapping[str, Any]] | None
+) -> ConformanceReport:
     from kbackup.testing import check_item_action, sample_shop  # noqa: PLC0415 - on demand
 
-    if file is None:
-        items: Sequence[Mapping[str, Any]] = sample_shop()
-    else:
-        items = [item for item in load_all_yaml(file.read_text()) if item]
+    if items is None:
+        items = sample_shop()
     actions: Mapping[PluginKind, Callable[[], Sequence[Any]]] = {
         PluginKind.BACKUP_ITEM_ACTION: session.plugins.backup_item_actions,
         PluginKind.RESTORE_ITEM_ACTION: session.plugins.restore_item_actions,
@@ -209,6 +263,12 @@ def _heard() -> Callable[[str], None] | None:
     return say if is_terminal(sys.stderr) else None
 
 
+def _mark(promise: Promise) -> str:
+    if promise.untried:
+        return "untried"
+    return "kept" if promise.kept else "BROKEN"
+
+
 def _print(session: Session, found: PluginInfo, report: ConformanceReport) -> None:
     content = document(
         "ConformanceReport",
@@ -218,21 +278,28 @@ def _print(session: Session, found: PluginInfo, report: ConformanceReport) -> No
         version=found.version,
         **report.to_json(),
     )
-    broken = [each for each in report.promises if not each.kept]
 
     def table() -> None:
         echo(f"{found.name} of {found.release}, by {report.suite}")
         for each in report.promises:
-            echo(f"{'kept  ' if each.kept else 'BROKEN'}  {each.text}")
+            echo(f"{_mark(each):8}{each.text}")
+            if each.untried:
+                echo(f"        {each.untried}")
             for case, fault in each.faults.items():
                 echo(f"        {f'{case}: ' if case else ''}{fault}")
         for key in report.left_behind:
             echo(f"LEFT    {key}")
-        kept = len(report.promises) - len(broken)
-        echo(f"{kept} of {len(report.promises)} promises are kept")
+        for volume_id in report.volumes_made:
+            echo(f"MADE    {volume_id}")
+        kept = sum(each.kept for each in report.promises)
+        untried = sum(bool(each.untried) for each in report.promises)
+        rest = f", {untried} could not be tried from here" if untried else ""
+        echo(f"{kept} of {len(report.promises)} promises are kept{rest}")
 
     print_document(session, content, table)
     if report.left_behind:
         say("What is left behind may be deleted: nothing of kbackup's needs it.")
+    if report.volumes_made:
+        say("The volumes that were made stay: delete them with the provider's tools.")
     if report.conforming:
         say_next(session, "kbackup plugin get")

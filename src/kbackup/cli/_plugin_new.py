@@ -25,11 +25,15 @@ class _Kind:
         offer: What the project offers.
         does: What the code that it starts with does.
         try_out: The options with which it is checked.
+        before: A command that makes what it is checked on.
+        more: Files that only it has, by path in the project.
     """
 
     offer: str
     does: str
     try_out: str = ""
+    before: str = ""
+    more: Mapping[str, str] = attrs.field(factory=dict)
 
 
 _KINDS: Mapping[str, _Kind] = {
@@ -37,6 +41,13 @@ _KINDS: Mapping[str, _Kind] = {
         "an object store",
         "Backups of kbackup lie in one SQLite file",
         " --config path=/tmp/check.db",
+    ),
+    "volume-snapshotter": _Kind(
+        "a volume snapshotter",
+        "Disks that are directories are snapshotted by kbackup",
+        " --config directory=/tmp/trial --items volume.yaml",
+        before="mkdir -p /tmp/trial/disks/trial",
+        more={"volume.yaml": "{kind}/volume.yaml"},
     ),
     "backup-item-action": _Kind(
         "a backup item action", "Deployments take their runbooks into every backup"
@@ -114,9 +125,8 @@ def new(session: Session, name: str, *, kind: str, directory: Path | None) -> No
             echo(f"  {path}")
 
     print_document(session, content, table)
-    say_next(
-        session, f"pip install --editable {where} --group {where}/pyproject.toml:test"
-    )
+    # Not by --group: the pip of a new environment may not know it.
+    say_next(session, f"pip install --editable {where} 'kbackup[testing]'")
 
 
 def render_project(name: str, kind: str) -> Mapping[str, str]:
@@ -141,6 +151,7 @@ def _words(name: str, kind: str) -> dict[str, str]:
         raise InvalidConfigError(f"the prefix {prefix!r} is not a DNS name")
     word = own.replace("-", "_")
     described = _KINDS[kind]
+    checked = f"kbackup plugin check {prefix}/{own}{described.try_out}"
     return {
         "__MODULE__": f"kbackup_{word}",
         "__DISTRIBUTION__": f"kbackup-{own}",
@@ -150,14 +161,14 @@ def _words(name: str, kind: str) -> dict[str, str]:
         "__PREFIX__": prefix,
         "__DESCRIPTION__": described.does,
         "__OFFER__": described.offer,
-        "__CHECK__": f"kbackup plugin check {prefix}/{own}{described.try_out}",
+        "__CHECK__": "\n$ ".join(filter(None, (described.before, checked))),
     }
 
 
 def _rendered(kind: str, words: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Yield path and text of each file."""
     root = files("kbackup.cli").joinpath("_plugin_templates")
-    for path, source in _FILES.items():
+    for path, source in {**_FILES, **_KINDS[kind].more}.items():
         template = root.joinpath(f"{source.format(kind=kind)}.tmpl")
         yield _replaced(path, words), _replaced(template.read_text("utf-8"), words)
 

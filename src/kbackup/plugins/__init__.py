@@ -56,6 +56,7 @@ from kbackup.plugins._item_actions import (
 from kbackup.plugins._kinds import PluginKind
 from kbackup.plugins._manager import PluginManager
 from kbackup.plugins._offers import PluginInfo
+from kbackup.plugins._opening import open_volume_snapshotter
 from kbackup.plugins._run import Run, RunLogger
 from kbackup.plugins._versions import KBackupDeprecationWarning
 from kbackup.plugins.hookspecs import hookimpl
@@ -112,4 +113,5 @@ __all__ = [
     "WaitingFor",
     "WarningRecorded",
     "hookimpl",
+    "open_volume_snapshotter",
 ]

@@ -14,8 +14,13 @@ from typing import Any, TypeVar, overload
 import attrs
 
 from kbackup._kits.words import text_of
-from kbackup._kits.workers import CancelToken, StuckCallError, call_watched
-from kbackup.errors import ActionError, ActionTimeoutError, KBackupError
+from kbackup._kits.workers import (
+    Cancelled,
+    CancelToken,
+    StuckCallError,
+    call_watched,
+)
+from kbackup.errors import ActionError, ActionTimeoutError, KBackupError, PluginError
 from kbackup.models import ResourceIdentifier, well_known
 from kbackup.plugins._action_outputs import (
     WrongAnswerError,
@@ -227,12 +232,19 @@ def call_action(
     except StuckCallError as exc:
         run.stuck.add(action)
         raise ActionTimeoutError(action, str(item), limit) from exc
-    except (Exception, SystemExit) as exc:
+    except (KeyboardInterrupt, Cancelled):
+        raise
+    except BaseException as exc:  # such as asyncio's CancelledError: foreign code
         fact = fact_of(exc, hide=hide or well_known.is_secret(item.group_resource))
         raise ActionError(action, str(item), fact) from exc
     finally:
         if apart or action not in run.stuck:  # else who gave up on it has counted it
             run.spent(action, run.clock.monotonic() - started)
+
+
+def plugin_of(exc: BaseException) -> str:
+    """Return whose failure an error tells of; empty: no plugin's."""
+    return exc.plugin if isinstance(exc, PluginError) else ""
 
 
 def fact_of(exc: BaseException, *, hide: bool) -> str:

@@ -150,7 +150,9 @@ class _Loader:
         try:
             plugin = candidate.load()
             offers, observer = self._take_in(plugin, origin)
-        except (Exception, SystemExit) as exc:  # noqa: BLE001 - it may raise anything
+        except KeyboardInterrupt:
+            raise
+        except BaseException as exc:  # noqa: BLE001 - it may raise anything
             self._give_up(origin, exc)
             return
         for offer in offers:

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from kbackup._kits.workers import Cancelled
 from kbackup.errors import (
     KBackupError,
     PluginConflictError,
@@ -238,7 +239,9 @@ class PluginManager:
             known = {"event": event, "run": run}
             try:
                 hook.function(*(known[name] for name in hook.argument_names))
-            except (Exception, SystemExit) as exc:  # noqa: BLE001 - foreign code
+            except (KeyboardInterrupt, Cancelled):
+                raise
+            except BaseException as exc:  # noqa: BLE001 - foreign code
                 run.blame(f"the observer of {hook.origin}", event, exc)
 
     # --- inside -----------------------------------------------------------------------
@@ -335,7 +338,9 @@ def _ask(
         spec = from_url(url)
     except KBackupError:
         raise
-    except (Exception, SystemExit) as exc:  # its text may repeat the address
+    except KeyboardInterrupt:
+        raise
+    except BaseException as exc:  # its text may repeat the address
         raise PluginError(f"{told}: {type(exc).__name__}", plugin=plugin) from exc
     if not isinstance(spec, BackupStorageLocationSpec):
         came = type(spec).__name__

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from kbackup.plugins._interfaces import ObjectStore, VolumeSnapshotter
 from kbackup.plugins._item_actions import (
     AwaitsAdditionalItems,
     BackupItemAction,
@@ -40,6 +41,22 @@ _METHODS: Mapping[PluginKind, _Methods] = {
     PluginKind.DELETE_ITEM_ACTION: {"execute": DeleteItemAction.execute},
     PluginKind.ITEM_BLOCK_ACTION: {"related_items": ItemBlockAction.related_items},
 }
+
+_OPENED: Mapping[PluginKind, type] = {
+    PluginKind.OBJECT_STORE: ObjectStore,
+    PluginKind.VOLUME_SNAPSHOTTER: VolumeSnapshotter,
+}
+
+
+def missing_methods(kind: PluginKind, opened: object) -> tuple[str, ...]:
+    """Return the methods of a family's Protocol that what was opened lacks, by name."""
+    methods = (
+        name
+        for name, value in vars(_OPENED[kind]).items()
+        if inspect.isfunction(value) and not name.startswith("_")
+    )
+    missing = (name for name in methods if not callable(getattr(opened, name, None)))
+    return tuple(sorted(missing))
 
 
 def methods_fault(kind: PluginKind, name: str, action: object) -> str:

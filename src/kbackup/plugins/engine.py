@@ -13,13 +13,14 @@ from kbackup.plugins._action_calls import (
     execute_own_action,
     fact_of,
     is_built_in,
+    plugin_of,
 )
 from kbackup.plugins._action_outputs import NO_OBJECT, is_object
 from kbackup.plugins._equipment import Equipment
 from kbackup.plugins._oddity import ODD, oddity
+from kbackup.plugins._opening import open_offered
 from kbackup.plugins._operations import OPERATION_TIMEOUT, Operations
 from kbackup.plugins._selectors import ActionIndex, ResolvedAction
-from kbackup.plugins._versions import in_current_version
 
 __all__ = [
     "NO_OBJECT",
@@ -38,8 +39,9 @@ __all__ = [
     "execute_item_block_action",
     "execute_own_action",
     "fact_of",
-    "in_current_version",
     "is_built_in",
     "is_object",
     "oddity",
+    "open_offered",
+    "plugin_of",
 ]

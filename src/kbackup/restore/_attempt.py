@@ -16,11 +16,13 @@ class Attempt:
         action: What was done; empty: it is to be tried again.
         reason: Why, or the last answer.
         moved: The live object is not the one that the plan saw.
+        plugin: Whose failure it is; empty: no plugin's.
     """
 
     action: str = ""
     reason: str = ""
     moved: bool = False
+    plugin: str = ""
 
     @property
     def is_over(self) -> bool:

@@ -108,6 +108,8 @@ class PlanEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         idle: A ReplicaSet without replicas, until its adopter scales it up.
         hooks: The commands that are run in a Pod, once its containers are up: of each its
             hook, its container and the first word.
+        failed_by: The action, or other code of plugins and users, whose failure keeps it
+            from being written; none in a saved plan of an earlier version.
     """
 
     identifier: ResourceIdentifier
@@ -133,6 +135,7 @@ class PlanEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     idle: bool = False
     converted_from: str = ""
     hooks: tuple[str, ...] = ()
+    failed_by: str = ""
 
     @property
     def only_second_writes(self) -> bool:

@@ -11,14 +11,13 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 import attrs
 
 from kbackup.errors import (
     InvalidConfigError,
     KBackupError,
-    PluginError,
     UnknownLocationError,
 )
 from kbackup.models import (
@@ -28,7 +27,7 @@ from kbackup.models import (
     ObjectStorage,
 )
 from kbackup.plugins import ObjectStore, ObjectStoreFactory, PluginKind
-from kbackup.plugins.engine import in_current_version
+from kbackup.plugins.engine import open_offered
 from kbackup.stores._keys import key_fault
 from kbackup.stores._prefixed import PrefixedStore, ReadOnlyStore
 
@@ -120,21 +119,8 @@ def open_object_store(
     spec = checked_spec(location.spec)
     factory = plugins.object_store_factory(spec.provider)
     config = provider_config(spec, credentials_file=credentials_file)
-    told = f"{spec.provider} could not open the location"
-    try:
-        store = factory.open(config)
-    except KBackupError:
-        raise
-    except (Exception, SystemExit) as exc:  # its text may repeat the configuration
-        raise PluginError(
-            f"{told}: {type(exc).__name__}", plugin=spec.provider
-        ) from exc
-    if not callable(getattr(store, "put", None)):
-        raise PluginError(
-            f"{told}: it returned a {type(store).__name__}, not an ObjectStore",
-            plugin=spec.provider,
-        )
-    store = in_current_version(PluginKind.OBJECT_STORE, spec.provider, store)
+    opened = open_offered(PluginKind.OBJECT_STORE, spec.provider, factory, config)
+    store = cast("ObjectStore", opened)
     if spec.object_storage.prefix:
         store = PrefixedStore(store, spec.object_storage.prefix)
     return ReadOnlyStore(store) if spec.read_only else store

@@ -37,6 +37,11 @@ if TYPE_CHECKING:
         check_item_action,
         check_object_store,
     )
+    from kbackup.testing._conformance_volumes import (
+        SnapshotterCheckPlan,
+        check_volume_snapshotter,
+        plan_snapshotter_check,
+    )
     from kbackup.testing._sample import load_sample_shop, sample_shop
     from kbackup.testing._simulator.execution import ExecCall
     from kbackup.testing._simulator.faults import Fault, Faults
@@ -68,14 +73,17 @@ _MODULES = {
     "RecordingCluster": "_action_clusters",
     "RecordingWriter": "_action_clusters",
     "RestoreItemActionContract": "_action_contracts",
+    "SnapshotterCheckPlan": "_conformance_volumes",
     "StaticClusterReader": "_action_inputs",
     "VolumeSnapshotterContract": "_snapshotter_contract",
     "backup_input": "_action_inputs",
     "check_item_action": "_conformance",
     "check_object_store": "_conformance",
+    "check_volume_snapshotter": "_conformance_volumes",
     "delete_input": "_action_clusters",
     "operation_input": "_action_clusters",
     "persistent_volume": "_snapshotter_contract_inputs",
+    "plan_snapshotter_check": "_conformance_volumes",
     "restore_input": "_action_inputs",
 }
 
@@ -97,15 +105,18 @@ __all__ = [
     "RecordingWriter",
     "RestoreItemActionContract",
     "SimulatedCluster",
+    "SnapshotterCheckPlan",
     "StaticClusterReader",
     "VolumeSnapshotterContract",
     "backup_input",
     "check_item_action",
     "check_object_store",
+    "check_volume_snapshotter",
     "delete_input",
     "load_sample_shop",
     "operation_input",
     "persistent_volume",
+    "plan_snapshotter_check",
     "restore_input",
     "sample_shop",
 ]
@@ -119,6 +130,7 @@ if "pytest" in sys.modules:  # a suite that fails says what it found
             f"{__name__}.{name}"
             for name in (
                 "_action_contracts",
+                "_snapshotter_contract",
                 "_store_contract",
                 "_store_contract_lists",
             )

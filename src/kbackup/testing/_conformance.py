@@ -30,7 +30,9 @@ _REWRITTEN = (
     "kbackup.testing._action_contracts",
     "kbackup.testing._store_contract",
     "kbackup.testing._store_contract_lists",
+    "kbackup.testing._snapshotter_contract",
 )
+_LONGEST_FACT = 300  # letters; what was compared may be an object of a megabyte
 _PLUGINS_OFF = (8, 4)  # the pytest that learned --disable-plugin-autoload
 
 
@@ -42,18 +44,20 @@ class Promise:
         name: Of the suite's test, such as ``test_list_after``.
         text: The promise, a sentence.
         cases: With how many inputs it was tried.
-        faults: By input what was found instead; none: the promise is kept.
+        faults: By input what was found instead.
+        untried: Why it could not be tried from here; empty: it was.
     """
 
     name: str
     text: str
     cases: int = 0
     faults: Mapping[str, str] = attrs.field(factory=dict)
+    untried: str = ""
 
     @property
     def kept(self) -> bool:
-        """Whether it held for every input."""
-        return not self.faults
+        """Whether it was tried and held for every input."""
+        return not self.faults and not self.untried
 
 
 @attrs.frozen(kw_only=True)
@@ -64,18 +68,20 @@ class ConformanceReport:
         suite: The name of the suite in `kbackup.testing`.
         promises: In the order of the suite; never none.
         capabilities: Those that an object store declares, by name.
-        left_behind: Keys that could not be removed from the store, or why not.
+        left_behind: Keys, or snapshots, that could not be removed, or why not.
+        volumes_made: Volumes that a snapshotter made, which it cannot remove.
     """
 
     suite: str
     promises: tuple[Promise, ...]
     capabilities: tuple[str, ...] = ()
     left_behind: tuple[str, ...] = ()
+    volumes_made: tuple[str, ...] = ()
 
     @property
     def conforming(self) -> bool:
-        """Whether every promise is kept and nothing was left behind."""
-        return not self.left_behind and all(each.kept for each in self.promises)
+        """Whether every promise that was tried is kept, and nothing was left behind."""
+        return not self.left_behind and not any(each.faults for each in self.promises)
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as plain JSON."""
@@ -88,6 +94,7 @@ class ConformanceReport:
                     "name": each.name,
                     "promise": each.text,
                     "kept": each.kept,
+                    "untried": each.untried,
                     "cases": each.cases,
                     "faults": [
                         {"case": case, "fault": fault}
@@ -97,6 +104,7 @@ class ConformanceReport:
                 for each in self.promises
             ],
             "leftBehind": list(self.left_behind),
+            "volumesMade": list(self.volumes_made),
         }
 
 
@@ -123,9 +131,9 @@ def check_object_store(
     """
     places = StorePlaces(location, plugins)
     capabilities = places.require_use()
-    promises = _run(PluginKind.OBJECT_STORE, places, heard)
+    promises = run_suite(PluginKind.OBJECT_STORE, places, heard)
     return ConformanceReport(
-        suite=_suite(PluginKind.OBJECT_STORE),
+        suite=suite_of(PluginKind.OBJECT_STORE),
         promises=promises,
         capabilities=tuple(sorted(capabilities)),
         left_behind=places.remove_everything(),
@@ -156,7 +164,9 @@ def check_item_action(
             hint="give objects that it is for",
         )
     given = ActionCase(action=action, inputs=inputs)
-    return ConformanceReport(suite=_suite(kind), promises=_run(kind, given, heard))
+    return ConformanceReport(
+        suite=suite_of(kind), promises=run_suite(kind, given, heard)
+    )
 
 
 @attrs.frozen(kw_only=True)
@@ -167,11 +177,14 @@ class ActionCase:
     inputs: Mapping[str, Callable[[], Any]]
 
 
-def _suite(kind: PluginKind) -> str:
+def suite_of(kind: PluginKind) -> str:
+    """Return the name of a family's suite in `kbackup.testing`."""
     return f"{kind}Contract"
 
 
-def _run(kind: PluginKind, given: object, heard: Heard | None) -> tuple[Promise, ...]:
+def run_suite(
+    kind: PluginKind, given: object, heard: Heard | None
+) -> tuple[Promise, ...]:
     """Let pytest run the suite of a family on what is *given*.
 
     Raises:
@@ -203,6 +216,7 @@ class _Recorder:
         self._tests: dict[str, tuple[str, str, str]] = {}  # name, promise, case
         self._ran: dict[str, int] = {}
         self._faults: dict[str, dict[str, str]] = {}
+        self._untried: dict[str, str] = {}
 
     def pytest_configure(self) -> None:
         """Have the suites say what they found."""
@@ -234,9 +248,11 @@ class _Recorder:
         self._ran[name] = self._ran.get(name, 0) + 1
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Note what went wrong, the first of it for each case."""
+        """Note what went wrong, the first of it for each case, and what was not tried."""
+        name, _, case = self._tests[report.nodeid]
+        if report.skipped and isinstance(report.longrepr, tuple):
+            self._untried[name] = report.longrepr[2].removeprefix("Skipped: ")
         if report.failed:
-            name, _, case = self._tests[report.nodeid]
             self._faults.setdefault(name, {}).setdefault(case, _fact(report))
 
     def promises(self) -> tuple[Promise, ...]:
@@ -248,6 +264,7 @@ class _Recorder:
                 text=texts[name],
                 cases=count,
                 faults=self._faults.get(name, {}),
+                untried=self._untried.get(name, ""),
             )
             for name, count in self._ran.items()
         )
@@ -257,7 +274,8 @@ def _fact(report: pytest.TestReport) -> str:
     """Say in one line what a failed test found."""
     crash = getattr(report.longrepr, "reprcrash", None)
     text = crash.message if crash is not None else report.longreprtext
-    return one_line(text.strip().partition("\n")[0])
+    fact = one_line(text.strip().partition("\n")[0][: _LONGEST_FACT + 1])
+    return fact if len(fact) <= _LONGEST_FACT else f"{fact[:_LONGEST_FACT]}..."
 
 
 def _last(output: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 import pytest
 
+from kbackup.errors import SnapshotterError
 from kbackup.plugins import VolumeDescription, VolumeSnapshotter
 
 TAGS = {"velero.io/backup": "shop-1", "velero.io/pv": "pvc-1", "team": "Läden & Co"}
@@ -16,6 +17,7 @@ TAGS = {"velero.io/backup": "shop-1", "velero.io/pv": "pvc-1", "team": "Läden &
 BAD_IDS = ("", "../../etc", "/", "new\nline", "nul\0", "a b", "*")
 
 _PATIENCE = 60.0  # seconds for a snapshot of an empty volume
+_LONGEST_PAUSE = 5.0  # seconds between two looks: providers count requests
 
 
 @attrs.frozen(kw_only=True)
@@ -78,6 +80,22 @@ def _is_source(name: str, value: Any) -> bool:
     return isinstance(value, Mapping) and name not in {*_COMMON, "nodeAffinity"}
 
 
+def wait_for_snapshot(
+    snapshotter: VolumeSnapshotter, snapshot_id: str, patience: float
+) -> None:
+    """Wait until a snapshot is complete, for at most *patience* seconds.
+
+    Raises:
+        SnapshotterError: It is not complete by then.
+    """
+    deadline, pause = time.monotonic() + patience, 0.05
+    while not snapshotter.snapshot_state(snapshot_id).complete:
+        if time.monotonic() > deadline:
+            raise SnapshotterError(snapshot_id, f"not complete within {patience:g} s")
+        time.sleep(pause)
+        pause = min(pause * 1.5, _LONGEST_PAUSE)
+
+
 class SnapshotterInputs:
     """The fixtures of the suite: what a subclass gives, and what follows from it."""
 
@@ -131,6 +149,11 @@ class SnapshotterInputs:
         """Return what completes a snapshot; by default it completes by itself."""
         return lambda _: None
 
+    @pytest.fixture
+    def patience(self) -> float:
+        """Return how many seconds a snapshot may take until it is complete."""
+        return _PATIENCE
+
     # --- what the tests work with -----------------------------------------------------
 
     @pytest.fixture
@@ -143,17 +166,27 @@ class SnapshotterInputs:
         return make_volume(descriptions[0])
 
     @pytest.fixture
+    def foreign(
+        self,
+        persistent_volumes: Callable[[str], Sequence[Mapping[str, Any]]],
+        volume: str,
+    ) -> Sequence[Mapping[str, Any]]:
+        """Return volumes of others: of each form that was not given."""
+        ours = {kind_of(each) for each in persistent_volumes(volume)}
+        return [each for each in SOURCES if kind_of(each) not in ours]
+
+    @pytest.fixture
     def complete(
-        self, snapshotter: VolumeSnapshotter, finish: Callable[[str], None]
+        self,
+        snapshotter: VolumeSnapshotter,
+        finish: Callable[[str], None],
+        patience: float,
     ) -> Callable[[str], str]:
         """Return what waits until a snapshot is complete and returns its id."""
 
         def wait(snapshot_id: str) -> str:
             finish(snapshot_id)
-            deadline = time.monotonic() + _PATIENCE
-            while not snapshotter.snapshot_state(snapshot_id).complete:
-                assert time.monotonic() < deadline, f"{snapshot_id} is never complete"
-                time.sleep(0.05)
+            wait_for_snapshot(snapshotter, snapshot_id, patience)
             return snapshot_id
 
         return wait

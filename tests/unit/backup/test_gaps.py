@@ -486,7 +486,7 @@ def test_a_hanging_action_costs_its_item(scene):
     assert scene.stored() == ["secrets/shop/a", "secrets/shop/c"]
     told = [str(each) for each in result.results.errors]
     assert "did not come back from secrets/shop/b" in told[0]
-    assert told[1].endswith("was not asked about 1 item")
+    assert "was not asked about 1 item (plugin example.com/test of" in told[1]
     assert scene.sums_hold(result)
 
 

@@ -18,6 +18,7 @@ EXAMPLES = {
 }
 KINDS = {
     "object-store": "object_stores",
+    "volume-snapshotter": "volume_snapshotters",
     "backup-item-action": "backup_item_actions",
     "restore-item-action": "restore_item_actions",
     "delete-item-action": "delete_item_actions",
@@ -115,6 +116,16 @@ def test_check_of_what_is_broken(offline, tmp_path, monkeypatch):
     assert "        services web: " in done.out
 
 
+VOLUME = """
+apiVersion: v1
+kind: PersistentVolume
+metadata: {name: trial}
+spec: {hostPath: {path: /nowhere}}
+"""
+SNAPSHOTTER = ("--kind", "volume-snapshotter")
+RESTORE = ("--kind", "restore-item-action")
+
+
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
@@ -129,16 +140,82 @@ def test_check_of_what_is_broken(offline, tmp_path, monkeypatch):
         (["kbackup.io/local", "--config", "path=x", "--location", "/x"], 2, "give one"),
         ([], 2, "Missing argument 'NAME'"),
         (["example.com/nobody"], 1, "no plugin offers"),
+        (["nobody", "--kind", "item-block-action"], 1, "no plugin offers 'nobody'"),
+        (["nobody", *SNAPSHOTTER], 1, "no plugin offers the volume snapshotter"),
+        (["velero.io/pod", *SNAPSHOTTER], 1, "here, not VolumeSnapshotter"),
+        (["kbackup.io/local", *SNAPSHOTTER], 2, "kubectl get pv NAME -o yaml"),
+        (
+            ["kbackup.io/local", *SNAPSHOTTER, "--items", "volume.yaml"],
+            2,
+            "has no snapshots",
+        ),
+        (
+            ["aws", *SNAPSHOTTER, "--items", "volume.yaml", "--config", "region=r"],
+            1,
+            "none of the 1 PersistentVolumes that it could be tried on is one of",
+        ),
+        (["pod", *RESTORE, "--items", "binary.yaml"], 2, "binary.yaml cannot be read"),
+        (["pod", *RESTORE, "--items", "broken.yaml"], 2, "broken.yaml cannot be read"),
+        (["pod", *RESTORE, "--items", "list.yaml"], 2, "are objects of Kubernetes"),
         (["kbackup.io/local", "--config", "path=here"], 2, "absolute"),
     ],
 )
 def test_check_says_what_is_missing(offline, words, code, told):
     """What cannot be checked as it was asked for is refused with a way on."""
+    Path("volume.yaml").write_text(VOLUME)
+    Path("binary.yaml").write_bytes(b"\xff\xfe\x00")
+    Path("broken.yaml").write_text("{")
+    Path("list.yaml").write_text("- 1\n- kind: Pod\n")
+
     done = offline("plugin", "check", *words)
 
     assert done.code == code
     assert told in done.err
     assert done.next.startswith("Next: kbackup plugin ")
+
+
+def test_check_of_a_snapshotter_is_asked_for(offline, tmp_path, monkeypatch):
+    """A person is told what will be made, and who says no has it not made."""
+    asked = []
+    data = tmp_path / "volumes" / "data"
+    data.mkdir(parents=True)
+    Path("volume.yaml").write_text(VOLUME.replace("/nowhere", str(data)))
+    module = "kbackup.cli._plugin_check_volumes"
+    monkeypatch.setattr(f"{module}.require_somebody_to_ask", lambda **_: None)
+    monkeypatch.setattr(f"{module}.agreed", lambda text, yes: bool(asked.append(text)))
+
+    done = offline(
+        *("plugin", "check", "kbackup.io/local", *SNAPSHOTTER),
+        *("--items", "volume.yaml", "--config", f"snapshots={tmp_path / 'made'}"),
+    )
+
+    assert (done.code, asked) == (1, ["Check kbackup.io/local so?"])
+    assert f"- makes a snapshot of the volume {data}" in done.err
+    assert "Nothing was made." in done.err
+    assert list(data.parent.iterdir()) == [data]
+    assert not (tmp_path / "made").exists()
+
+
+def test_an_interrupted_check_tells_what_it_made(offline, tmp_path, monkeypatch):
+    """After Ctrl-C the volumes that stay are named, and no snapshot stays."""
+    data = tmp_path / "volumes" / "data"
+    data.mkdir(parents=True)
+    Path("volume.yaml").write_text(VOLUME.replace("/nowhere", str(data)))
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kbackup.testing._conformance_volumes.run_suite", interrupt)
+
+    done = offline(
+        *("plugin", "check", "kbackup.io/local", *SNAPSHOTTER, "--yes"),
+        *("--items", "volume.yaml", "--config", f"snapshots={tmp_path / 'made'}"),
+    )
+
+    (copy,) = (path for path in data.parent.iterdir() if path != data)
+    assert done.code == 130
+    assert f"MADE    {copy}" in done.err
+    assert list((tmp_path / "made").iterdir()) == []
 
 
 def test_check_without_pytest(offline, monkeypatch):
@@ -180,6 +257,7 @@ def test_new_project(offline, kind):
     assert {str(path.relative_to(place)) for path in files} == {
         *("pyproject.toml", "README.md", "CHANGELOG.md", ".github/workflows/test.yml"),
         *("kbackup_two_words.py", "test_kbackup_two_words.py"),
+        *({"volume.yaml"} if kind == "volume-snapshotter" else ()),
     }
     for path in files:
         text = path.read_text()
@@ -194,6 +272,9 @@ def test_new_project(offline, kind):
     assert "example.org/two-words" in code
     assert f"def kbackup_register_{KINDS[kind]}()" in code
     assert "\n  kbackup_two_words.py\n" in done.out
+    assert done.next == (  # any pip understands it
+        "Next: pip install --editable kbackup-two-words 'kbackup[testing]'"
+    )
 
 
 def test_new_as_a_document(offline):

@@ -10,6 +10,8 @@ from kbackup.models import (
     BackupStorageLocationSpec,
     ObjectMeta,
     ResourceSelector,
+    VolumeSnapshotLocation,
+    VolumeSnapshotLocationSpec,
 )
 from kbackup.plugins import (
     KBackupDeprecationWarning,
@@ -19,6 +21,7 @@ from kbackup.plugins import (
     VolumeSnapshotterFactory,
     _versions,
     hookimpl,
+    open_volume_snapshotter,
 )
 from kbackup.stores import open_object_store
 from kbackup.testing import MemoryStore
@@ -137,6 +140,70 @@ def test_an_unknown_version_is_refused(version):
     assert f"{PROVIDER} speaks version {version!r}" in str(caught.value)
     assert "known is 1" in str(caught.value)
     assert "versions of kbackup" in caught.value.hint
+
+
+class OldSnapshotter:
+    """A snapshotter of a version that had `snapshot` where there is more now."""
+
+    api_version = 0
+
+    def __init__(self):
+        self.taken = []
+
+    def snapshot(self, volume_id):
+        """Take one."""
+        self.taken.append(volume_id)
+        return f"snapshot-of-{volume_id}"
+
+
+class AdaptedSnapshotter:
+    """The old snapshotter as it is used now."""
+
+    api_version = 1
+    volume_id = with_volume_id = describe = snapshot_state = create_volume = print
+    delete_snapshot = close = print
+
+    def __init__(self, old):
+        self.old = old
+
+    def create_snapshot(self, volume_id, zone, tags):
+        """Take one by the old name."""
+        return self.old.snapshot(volume_id)
+
+
+def opened_snapshotter(snapshotter, **spec):
+    """Open a location whose plugin returns *snapshotter*."""
+    location = VolumeSnapshotLocation(
+        spec=VolumeSnapshotLocationSpec(provider=PROVIDER, **spec)
+    )
+    factory = VolumeSnapshotterFactory(open=lambda _config: snapshotter)
+    return open_volume_snapshotter(location, plugins(snapshotters={PROVIDER: factory}))
+
+
+def test_an_older_snapshotter_keeps_working(monkeypatch):
+    """A snapshotter of an older version is used through its adapter, with a warning."""
+    adapter = _versions.Adapter(adapt=AdaptedSnapshotter, removed_in="3.4")
+    key = (PluginKind.VOLUME_SNAPSHOTTER, 0)
+    monkeypatch.setattr(_versions, "ADAPTERS", {key: adapter})
+    old = OldSnapshotter()
+
+    with pytest.warns(KBackupDeprecationWarning, match=rf"{PROVIDER}.*kbackup 3\.4"):
+        taken = opened_snapshotter(old).create_snapshot("disk-1", "", {})
+
+    assert taken == "snapshot-of-disk-1"
+    assert old.taken == ["disk-1"]
+
+
+@pytest.mark.parametrize("version", [0, 2, None, "1", True])
+def test_an_unknown_version_of_a_snapshotter(version):
+    """A snapshotter of a version that nobody knows is refused when it is opened."""
+    snapshotter = AdaptedSnapshotter(None)
+    snapshotter.api_version = version
+
+    with pytest.raises(PluginLoadError, match="known is 1") as caught:
+        opened_snapshotter(snapshotter)
+
+    assert f"{PROVIDER} speaks version {version!r}" in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -141,6 +141,26 @@ def test_a_broken_promise():
     assert "\n" not in fault
 
 
+def test_a_long_fault_is_cut():
+    """What was found is told in a line that a terminal can show."""
+
+    class Wordy(Shelf):
+        """It says a lot about what it does not do."""
+
+        def delete(self, key):
+            """Refuse what has a blank in its key."""
+            if " " in key:
+                raise StoreUnavailableError(key, "z" * 100_000)
+            super().delete(key)
+
+    report, broken = check(Wordy, {})
+
+    assert not report.conforming
+    faults = [fault for each in broken.values() for fault in each.faults.values()]
+    assert max(map(len, faults)) <= 303
+    assert any(fault.endswith("...") for fault in faults)
+
+
 def test_keys_are_judged_by_the_store():
     """A store that takes every key is found out, though one was put before it."""
     _, broken = check(TakesAnyKey, {})

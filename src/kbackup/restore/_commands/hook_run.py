@@ -23,6 +23,7 @@ from kbackup.hooks import (
 )
 from kbackup.models import HookStatus, labels
 from kbackup.plugins import Run
+from kbackup.plugins.engine import plugin_of
 from kbackup.restore._attempt import CREATED, RECREATED, Attempt
 from kbackup.restore._commands.hook_journal import Earlier, HookJournal
 from kbackup.restore._plan_entry import PlanAction, PlanEntry
@@ -137,7 +138,8 @@ class HookRun:
         try:
             found = self._commands_of(entry)
         except KBackupError as exc:
-            self._run.error(f"its hooks are not run: {exc}", item=entry.target)
+            told = f"its hooks are not run: {exc}"
+            self._run.error(told, item=entry.target, plugin=plugin_of(exc))
             return
         if found.lines() != entry.hooks:
             self._run.error(_OTHERS, item=entry.target)

@@ -66,6 +66,7 @@ class EntryPart(Part, frozen=True):
     ties: tuple[str, ...] = ()
     idle: bool = False
     hooks: tuple[str, ...] = ()
+    failed_by: str = ""
 
 
 class ClaimPart(Part, frozen=True):
@@ -127,6 +128,7 @@ def entry_json(entry: PlanEntry) -> dict[str, Any]:
         "ties": list(entry.ties),
         "idle": entry.idle,
         "hooks": list(entry.hooks),
+        "failedBy": entry.failed_by,
     }
     return {
         "item": item,
@@ -180,6 +182,7 @@ class LineReader:
             ties=line.ties,
             idle=line.idle,
             hooks=line.hooks,
+            failed_by=line.failed_by,
             digest=line.digest.removeprefix(ALGORITHM),
             precondition=Precondition(seen.uid, seen.resource_version)
             if seen is not None

@@ -29,7 +29,7 @@ from kbackup.catalog.engine import (
 from kbackup.errors import ActionError, ArchiveCorruptError, KBackupError
 from kbackup.hooks import NO_COMMANDS
 from kbackup.models import GroupResource, Item, ResourceIdentifier, well_known
-from kbackup.plugins.engine import ODD, oddity
+from kbackup.plugins.engine import ODD, oddity, plugin_of
 from kbackup.restore._making.desired import Desired, DesiredMaker, digest_of, is_wanted
 from kbackup.restore._making.readiness import as_waiting
 from kbackup.restore._notices.notices import NoticeBook
@@ -123,7 +123,8 @@ class ItemPlanner:
             ):
                 return None
         except (ActionError, ArchiveCorruptError) as exc:
-            return self.plan_unreachable(item.identifier, str(exc))
+            unreachable = self.plan_unreachable(item.identifier, str(exc))
+            return replace(unreachable, failed_by=plugin_of(exc))
         except ODD as exc:
             return self.plan_unreachable(item.identifier, oddity(exc))
         target = self._target(item.identifier)
@@ -277,7 +278,8 @@ class ItemPlanner:
         try:
             desired = self._make(case)
         except KBackupError as exc:
-            return case.entry(PlanAction.CONFLICT, str(exc))
+            by = plugin_of(exc)
+            return case.entry(PlanAction.CONFLICT, str(exc), failed_by=by)
         if line is not None and facts is not None:
             line = with_class(line, waits, class_problems(desired.content, facts))
             line = with_volume_of_class(line, desired.content, facts)

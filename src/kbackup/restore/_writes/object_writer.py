@@ -16,7 +16,7 @@ from kbackup.errors import ClusterError, ForbiddenError, KBackupError
 from kbackup.hooks import NO_COMMANDS, PodCommands
 from kbackup.models import APIResource, ResourceIdentifier, well_known
 from kbackup.plugins import Run
-from kbackup.plugins.engine import Operations
+from kbackup.plugins.engine import Operations, plugin_of
 from kbackup.restore._attempt import (
     FAILED,
     SKIPPED,
@@ -144,7 +144,8 @@ class ObjectWriter:
             reason = self._server.explain_look(entry, exc)
             return Attempt(action="" if may_pass(exc) else FAILED, reason=reason)
         except KBackupError as exc:
-            return Attempt(action="" if may_pass(exc) else FAILED, reason=str(exc))
+            action = "" if may_pass(exc) else FAILED
+            return Attempt(action=action, reason=str(exc), plugin=plugin_of(exc))
         except Exception as exc:  # noqa: BLE001 - one odd item must not end the restore
             words = "" if self._server.hides(entry) else f": {exc}"
             return Attempt(action=FAILED, reason=f"{type(exc).__name__}{words}")

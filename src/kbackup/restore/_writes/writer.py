@@ -156,7 +156,7 @@ class Writer:
                 self._later.append((entry, attempt.reason))
             return
         if attempt.action == FAILED:
-            self._fail(entry, attempt.reason)
+            self._fail(entry, attempt.reason, plugin=attempt.plugin)
             return
         if attempt.moved:
             self._run.warning(f"not written: {attempt.reason}", item=entry.target)
@@ -237,7 +237,7 @@ class Writer:
 
     def _note_unwritten(self, entry: PlanEntry) -> None:
         if entry.action is PlanAction.CONFLICT:
-            self._fail(entry, entry.reason)
+            self._fail(entry, entry.reason, plugin=entry.failed_by)
             return
         unchanged = entry.action is PlanAction.UNCHANGED
         is_lost = entry.differences or entry.reason == SNAPSHOTS_ROW.reason
@@ -252,13 +252,14 @@ class Writer:
             if entry.target not in settled and (untold := self._untold(entry)):
                 self._note(entry.target, UNKNOWN, untold)
 
-    def _fail(self, entry: PlanEntry, reason: str) -> None:
+    def _fail(self, entry: PlanEntry, reason: str, *, plugin: str = "") -> None:
         if entry.target.group_resource == well_known.NAMESPACES:
             if entry.action is not PlanAction.UNKNOWN:  # which may be there, unseen
                 self._lost_namespaces.add(entry.target.name)
         elif entry.target.group_resource == well_known.CRDS:
             self._lost_types.add(GroupResource.parse(entry.target.name))
-        self._run.error(f"not restored: {reason}", item=entry.target)
+        told = f"not restored: {reason}"
+        self._run.error(told, item=entry.target, plugin=plugin)
         self._note(entry.target, FAILED, reason)
 
     def _log(self, when: str, told: int) -> int:
