@@ -41,8 +41,10 @@ from kbackup.stores._mirrors import (
 from kbackup.stores._prefixed import PrefixedStore, ReadOnlyStore
 from kbackup.stores._profile import (
     AdaptableStore,
+    LockTellingStore,
     RetainingStore,
     StoreProfile,
+    locked_until,
     retention_of,
 )
 from kbackup.stores._timeouts import RetryPolicy, Timeouts, bounded
@@ -59,6 +61,7 @@ __all__ = [
     "FsspecObjectStore",
     "LocationRecord",
     "LocationState",
+    "LockTellingStore",
     "MirroredStore",
     "PendingDeletion",
     "PrefixedStore",
@@ -84,6 +87,7 @@ __all__ = [
     "key_fault",
     "layout",
     "location_from",
+    "locked_until",
     "open_filesystem",
     "open_object_store",
     "problems_of",
