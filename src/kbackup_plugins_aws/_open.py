@@ -14,6 +14,7 @@ from kbackup.plugins import Capability
 from kbackup.stores import open_filesystem
 from kbackup_plugins_aws._config import S3Config, read_config
 from kbackup_plugins_aws._faults import Reached
+from kbackup_plugins_aws._logs import keep_secrets_out_of_logs
 from kbackup_plugins_aws._s3 import S3ObjectStore
 
 _CONNECTIONS = 50  # of one store: all workers of a run and the parts of an upload
@@ -31,6 +32,7 @@ def open_s3_store(config: Mapping[str, str]) -> S3ObjectStore:
         InvalidConfigError: A key is unknown or a value has no meaning.
     """
     settings = read_config(config)
+    keep_secrets_out_of_logs()
     bundle = _write_bundle(settings.ca_cert)
     open_at = partial(_filesystem, settings, bundle)
     return S3ObjectStore(
