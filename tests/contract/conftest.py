@@ -10,18 +10,22 @@ import uuid
 
 import pytest
 from botocore.session import Session
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from azurite import KEY, KEY_VARIABLE, azurite_program, running_azurite
 from filesystem_servers import PASSWORD, USER, running_ftp, running_webdav
 from gcs_emulator import running_gcs
-from moto_s3 import running_s3
+from moto_s3 import SECRET, SignedAddresses, running_s3
 from sftp_server import running_sftp
+
+GCS_ACCOUNT = "backup@project.iam.gserviceaccount.com"
 
 
 @pytest.fixture(scope="session")
 def s3_server():
-    """Run moto's S3 for all tests of a process."""
-    with running_s3() as server:
+    """Run moto's S3 for all tests of a process; signed addresses are looked at."""
+    with running_s3(SignedAddresses) as server:
         yield server
 
 
@@ -29,7 +33,7 @@ def s3_server():
 def s3_credentials(monkeypatch):
     """Give the environment the credentials that moto takes: any."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
 
 
@@ -108,6 +112,7 @@ def gcs_server(gcs_emulator):
     gcs_emulator.requests.clear()
     gcs_emulator.answers.clear()
     gcs_emulator.page = 1000
+    gcs_emulator.signer = None
     return gcs_emulator
 
 
@@ -117,6 +122,34 @@ def gcs_bucket(gcs_server):
     name = f"bucket-{uuid.uuid4()}"
     gcs_server.storage.create_bucket(name, {"name": name})
     return name
+
+
+@pytest.fixture(scope="session")
+def gcs_private_key():
+    """The PEM of a key that opens nothing."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    ).decode()
+
+
+@pytest.fixture
+def key_file(tmp_path, gcs_server, gcs_private_key):
+    """The key file of a service account, which gets its tokens from the emulator."""
+    info = {
+        "type": "service_account",
+        "client_email": GCS_ACCOUNT,
+        "private_key": gcs_private_key,
+        "private_key_id": "1",
+        "token_uri": f"{gcs_server.url}/token",
+    }
+    key = serialization.load_pem_private_key(gcs_private_key.encode(), None)
+    gcs_server.signer = key.public_key()
+    path = tmp_path / "key.json"
+    path.write_text(json.dumps(info))
+    return str(path)
 
 
 @pytest.fixture(scope="session")

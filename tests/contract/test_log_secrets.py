@@ -66,9 +66,9 @@ def secrets_of_s3(s3_credentials, monkeypatch):
     return ["the-secret-key", "the-session-token"]
 
 
-def test_s3(all_logs, s3_server, s3_bucket, secrets_of_s3, tmp_path, large):
+def test_s3(all_logs, s3_server, s3_bucket, secrets_of_s3, large):
     """Neither the credentials, the customer's key nor a signature shows."""
-    file = tmp_path / "key"
+    file = large.with_name("key")
     file.write_bytes(CUSTOMER_KEY)
     encrypting = s3_server.config(s3_bucket, customerKeyEncryptionFile=str(file))
 

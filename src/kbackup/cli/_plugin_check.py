@@ -228,11 +228,15 @@ def _print(session: Session, found: PluginInfo, report: ConformanceReport) -> No
                 echo(f"        {f'{case}: ' if case else ''}{fault}")
         for key in report.left_behind:
             echo(f"LEFT    {key}")
+        for key in report.locked:
+            echo(f"locked  {key}")
         kept = len(report.promises) - len(broken)
         echo(f"{kept} of {len(report.promises)} promises are kept")
 
     print_document(session, content, table)
     if report.left_behind:
         say("What is left behind may be deleted: nothing of kbackup's needs it.")
+    if report.locked:
+        say("What the suite locked can be deleted when its lock ends, in 5 minutes.")
     if report.conforming:
         say_next(session, "kbackup plugin get")

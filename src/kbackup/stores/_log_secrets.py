@@ -13,8 +13,7 @@ from collections.abc import Iterable
 
 _LOCK = threading.Lock()
 _MARK = "***"
-# 'name': b'value' of a dict, name: value of a header, name=value of a query,
-# <name>value</name> and "name": "value" of an answer.
+# In dicts and headers, in queries, in XML and JSON: a name, a sign, perhaps a quote.
 _FORM = r"""((?:%s)['"]?\s*[:=>]\s*b?['"]?)[^\s'"&<>,})]+"""
 
 

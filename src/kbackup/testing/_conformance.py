@@ -29,6 +29,7 @@ _SUITES = Path(__file__).with_name("_conformance_suites.py")
 _REWRITTEN = (
     "kbackup.testing._action_contracts",
     "kbackup.testing._store_contract",
+    "kbackup.testing._store_contract_capabilities",
     "kbackup.testing._store_contract_lists",
 )
 _PLUGINS_OFF = (8, 4)  # the pytest that learned --disable-plugin-autoload
@@ -65,12 +66,15 @@ class ConformanceReport:
         promises: In the order of the suite; never none.
         capabilities: Those that an object store declares, by name.
         left_behind: Keys that could not be removed from the store, or why not.
+        locked: Keys that the suite locked and that the store does not give up before a
+            few minutes have passed, as it should.
     """
 
     suite: str
     promises: tuple[Promise, ...]
     capabilities: tuple[str, ...] = ()
     left_behind: tuple[str, ...] = ()
+    locked: tuple[str, ...] = ()
 
     @property
     def conforming(self) -> bool:
@@ -97,6 +101,7 @@ class ConformanceReport:
                 for each in self.promises
             ],
             "leftBehind": list(self.left_behind),
+            "locked": list(self.locked),
         }
 
 
@@ -124,11 +129,13 @@ def check_object_store(
     places = StorePlaces(location, plugins)
     capabilities = places.require_use()
     promises = _run(PluginKind.OBJECT_STORE, places, heard)
+    left_behind, locked = places.remove_everything()
     return ConformanceReport(
         suite=_suite(PluginKind.OBJECT_STORE),
         promises=promises,
         capabilities=tuple(sorted(capabilities)),
-        left_behind=places.remove_everything(),
+        left_behind=left_behind,
+        locked=locked,
     )
 
 
