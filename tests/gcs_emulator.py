@@ -124,7 +124,11 @@ class _Handler(RequestHandler):
     def _serve(self, emulated):
         """Answer one request at a time: conditions hold until the write is done."""
         parts = urlsplit(self.path)
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        length = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(length)
+        if len(body) < length:  # the emulator would keep what came
+            self.close_connection = True
+            return
         self.rfile = io.BytesIO(body)
         asked = Request(
             self.command,

@@ -131,10 +131,9 @@ def test_azure_without_locks(azurite, container):
 
     check = validate_object_store(store)
 
-    assert check.problems == (
-        "the bucket locks no objects, although the location asks for it: "
-        "it takes a lock and keeps none",
-    )
+    [problem] = check.problems
+    assert problem.startswith("the bucket locks no objects")
+    assert problem.endswith("it takes a lock and keeps none")
     assert Capability.RETENTION not in check.capabilities
     with pytest.raises(UnsupportedCapabilityError, match="cannot lock"):
         store.put("a", b"x", retain_until=datetime.now(UTC) + HOUR)

@@ -22,8 +22,8 @@ from kbackup.stores._location_file import (
     ensure_location_record,
     read_location_record,
 )
-from kbackup.stores._log_secrets import redact_logs
 from kbackup.stores._locations import location_from, open_object_store
+from kbackup.stores._log_secrets import redact_logs
 from kbackup.stores._memory import kbackup_register_object_stores
 from kbackup.stores._mirrors import (
     Copies,
