@@ -180,7 +180,8 @@ class _Handler(RequestHandler):
     def _is_locked(self, asked):
         """Tell whether a request would replace or delete what is locked."""
         lock = self._server.locks.get(_place(asked))
-        writes = self.command == "DELETE" or bool(_UPLOAD.fullmatch(asked.path))
+        begins = self.command == "POST" and bool(_UPLOAD.fullmatch(asked.path))
+        writes = self.command == "DELETE" or begins
         if not writes or lock is None:
             return False
         return datetime.now(UTC) < datetime.fromisoformat(lock["retainUntilTime"])
