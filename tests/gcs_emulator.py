@@ -2,24 +2,28 @@
 
 It keeps objects, lists them and takes uploads in pieces. Here are added: conditions on
 the generation, the generation and date of a download, 416 for a range past the end, and
-the pages and the start of a list. It checks no credentials, no keys of KMS and no locks:
-for those the requests are written down.
+the pages and the start of a list, locks of objects, and addresses that are signed. It checks
+no tokens and no keys of KMS: for those the requests are written down.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import re
 import threading
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from functools import partial
 from http.server import ThreadingHTTPServer
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import attrs
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.hashes import SHA256
 from gcp_storage_emulator.exceptions import NotFound
 from gcp_storage_emulator.server import RequestHandler
 from gcp_storage_emulator.storage import Storage
@@ -58,6 +62,8 @@ class GcsServer:
         answers: Given instead of its own, one for each request: status, body; a body of None breaks off.
         page: How many objects it puts into a page at most.
         tokens: How many tokens it gave.
+        signer: The public key by which signed addresses are looked at.
+        locks: By bucket and key what an object's ``retention`` says.
     """
 
     url: str
@@ -66,6 +72,8 @@ class GcsServer:
     answers: list = attrs.field(factory=list)
     page: int = 1000
     tokens: int = 0
+    signer: object = None
+    locks: dict = attrs.field(factory=dict)
 
     def config(self, bucket, **more):
         """Return the provider's configuration for a bucket."""
@@ -80,6 +88,15 @@ class GcsServer:
         """Answer the next requests with an error in Google's form."""
         error = {"code": status, "message": message, "errors": [{"reason": reason}]}
         self.answers += [(status, json.dumps({"error": error}).encode())] * times
+
+
+def _place(asked):
+    """Return bucket and key that a request is about."""
+    found = _OBJECT.fullmatch(asked.path) or _UPLOAD.fullmatch(asked.path)
+    if found is None:
+        return "", ""
+    key = unquote(found[2]) if found.re is _OBJECT else asked.query.get("name")
+    return unquote(found[1]), key
 
 
 class _Handler(RequestHandler):
@@ -107,7 +124,11 @@ class _Handler(RequestHandler):
     def _serve(self, emulated):
         """Answer one request at a time: conditions hold until the write is done."""
         parts = urlsplit(self.path)
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        length = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(length)
+        if len(body) < length:  # the emulator would keep what came
+            self.close_connection = True
+            return
         self.rfile = io.BytesIO(body)
         asked = Request(
             self.command,
@@ -125,23 +146,88 @@ class _Handler(RequestHandler):
             self._server.requests.append(asked)
             if self._server.answers:
                 self._answer(*self._server.answers.pop(0))
+            elif self.command == "GET" and not parts.path.startswith("/storage/"):
+                self._serve_signed(asked)
+            elif self._is_locked(asked):
+                said = {"reason": "retentionPolicyNotMet"}
+                error = {"code": 403, "message": "it is locked", "errors": [said]}
+                self._answer(403, {"error": error})
             elif (refused := self._refusal(asked)) is not None:
                 said = {"reason": _REASONS[refused]}
                 error = {"code": refused, "message": "refused", "errors": [said]}
                 self._answer(refused, {"error": error})
             elif self.command == "GET" and (found := _LIST.fullmatch(parts.path)):
                 self._list(unquote(found[1]), asked.query)
+            elif asked.query.get("fields") == "retention":
+                self._tell_lock(asked)
             else:
                 emulated()
+                self._note_lock(asked)
+
+    def _tell_lock(self, asked):
+        """Describe the lock of an object, as of an object that has none."""
+        place = _place(asked)
+        lock = self._server.locks.get(place)
+        self._answer(200, {"retention": lock} if lock else {})
+
+    def _note_lock(self, asked):
+        """Remember the lock that an upload asked for, of its description."""
+        if self.command == "POST" and _UPLOAD.fullmatch(asked.path):
+            lock = asked.described().get("retention")
+            if lock:
+                self._server.locks[_place(asked)] = lock
+
+    def _is_locked(self, asked):
+        """Tell whether a request would replace or delete what is locked."""
+        lock = self._server.locks.get(_place(asked))
+        begins = self.command == "POST" and bool(_UPLOAD.fullmatch(asked.path))
+        writes = self.command == "DELETE" or begins
+        if not writes or lock is None:
+            return False
+        return datetime.now(UTC) < datetime.fromisoformat(lock["retainUntilTime"])
+
+    def _serve_signed(self, asked):
+        """Answer as the XML API does: by the signature of the address alone."""
+        bucket, _, key = unquote(asked.path)[1:].partition("/")
+        if self._server.signer is None or not self._is_signed(asked):
+            self._answer(403, b"<Error><Code>AccessDenied</Code></Error>")
+            return
+        try:
+            self._answer(200, self._server.storage.get_file(bucket, key))
+        except NotFound:
+            self._answer(404, b"<Error><Code>NoSuchKey</Code></Error>")
+
+    def _is_signed(self, asked):
+        """Look at signature and time of an address, version 4."""
+        query = dict(asked.query)
+        signature = bytes.fromhex(query.pop("X-Goog-Signature", ""))
+        if not signature:
+            return False
+        told = "&".join(
+            f"{quote(name, safe='-_.~')}={quote(value, safe='-_.~')}"
+            for name, value in sorted(query.items())
+        )
+        canonical = [self.command, asked.path, told, f"host:{asked.headers['host']}"]
+        canonical += ["", "host", "UNSIGNED-PAYLOAD"]
+        digest = hashlib.sha256("\n".join(canonical).encode()).hexdigest()
+        date, scope = query["X-Goog-Date"], query["X-Goog-Credential"].split("/", 1)[1]
+        text = f"GOOG4-RSA-SHA256\n{date}\n{scope}\n{digest}".encode()
+        try:
+            self._server.signer.verify(signature, text, PKCS1v15(), SHA256())
+        except InvalidSignature:
+            return False
+        since = datetime.strptime(date, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        return datetime.now(UTC) < since + timedelta(
+            seconds=int(query["X-Goog-Expires"])
+        )
 
     def _refusal(self, asked):
         """Return the status for what the emulator would let pass, or None."""
-        found = _OBJECT.fullmatch(asked.path) or _UPLOAD.fullmatch(asked.path)
-        if found is None:
+        bucket, key = _place(asked)
+        if not bucket:
             return None
-        key = unquote(found[2]) if found.re is _OBJECT else asked.query.get("name")
         try:
-            there = self._server.storage.get_file_obj(unquote(found[1]), key)
+            there = self._server.storage.get_file_obj(bucket, key)
         except NotFound:
             there = None
         wanted = asked.query.get("ifGenerationMatch")

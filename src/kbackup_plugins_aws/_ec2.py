@@ -22,6 +22,7 @@ from kbackup.errors import (
 )
 from kbackup.stores import RetryPolicy, bounded
 from kbackup_plugins_aws._ebs_config import EBSConfig
+from kbackup_plugins_aws._logs import keep_secrets_out_of_logs
 
 _CONNECTIONS = 50  # of one client: all workers of a run
 _MAX_REASON = 300  # a refusal carries its whole policy, encoded
@@ -170,6 +171,7 @@ def _client(settings: EBSConfig) -> Any:
 
     # Naming a profile keeps botocore from preferring the environment to the file.
     named = settings.profile or ("default" if settings.credentials_file else None)
+    keep_secrets_out_of_logs()
     session = Session(profile=named)
     if settings.credentials_file:
         shared = settings.credentials_file if settings.shared_config else os.devnull

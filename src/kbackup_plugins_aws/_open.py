@@ -7,6 +7,7 @@ import hashlib
 import tempfile
 from collections.abc import Callable, Mapping
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from kbackup.plugins import Capability
 from kbackup.stores import open_filesystem
 from kbackup_plugins_aws._config import S3Config, read_config
 from kbackup_plugins_aws._faults import Reached
+from kbackup_plugins_aws._logs import keep_secrets_out_of_logs
 from kbackup_plugins_aws._part_client import PartClient
 from kbackup_plugins_aws._s3 import S3ObjectStore
 
@@ -32,6 +34,7 @@ def open_s3_store(config: Mapping[str, str]) -> S3ObjectStore:
         InvalidConfigError: A key is unknown or a value has no meaning.
     """
     settings = read_config(config)
+    keep_secrets_out_of_logs()
     bundle = _write_bundle(settings.ca_cert)
     open_at = partial(_filesystem, settings, bundle)
     customer_key = _customer_key_options(settings.customer_key)
@@ -141,12 +144,37 @@ def _request_options(settings: S3Config) -> dict[str, Any]:
         "read_timeout": 60,  # of one read; what a call takes in all is for Timeouts
         "retries": {"mode": "standard", "total_max_attempts": 1},
         "max_pool_connections": _CONNECTIONS,
+        **_without_retries(),
         "signature_version": "s3v4",  # botocore signs addresses by version 2 otherwise
         "s3": {"addressing_style": _addressing(settings)},
         # The newer checksums of an upload are refused by many servers like S3.
         "request_checksum_calculation": "when_required",
         "response_checksum_validation": "when_required",
     }
+
+
+def _without_retries() -> dict[str, Any]:
+    """Return the option by which a lost connection is told to us, and not tried again.
+
+    aiohttp itself sends a PUT once more: one that creates is refused then, for what is
+    there by its own first try.
+    """
+    from aiobotocore.config import AioConfig  # noqa: PLC0415 - the SDK
+    from aiobotocore.httpsession import AIOHTTPSession  # noqa: PLC0415 - the SDK
+
+    if "http_session_cls" not in signature(AioConfig).parameters:  # an older one
+        return {}
+
+    class Once(AIOHTTPSession):  # type: ignore[misc] # untyped
+        """Sends each request once."""
+
+        async def _get_session(self, proxy_url: Any) -> Any:
+            session = await super()._get_session(proxy_url)
+            if hasattr(session, "_retry_connection"):  # not in older ones
+                session._retry_connection = False  # noqa: SLF001 - no public name
+            return session
+
+    return {"http_session_cls": Once}
 
 
 def _addressing(settings: S3Config) -> str:

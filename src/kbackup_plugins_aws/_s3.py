@@ -7,7 +7,6 @@ part belongs to.
 
 from __future__ import annotations
 
-import logging
 import time
 import weakref
 from collections.abc import Callable, Coroutine, Iterator, Mapping
@@ -41,10 +40,9 @@ from kbackup_plugins_aws._upload import Upload
 T = TypeVar("T")
 
 _CHECKSUM_OF_LOCKS = "CRC32"  # S3 wants one with a lock
-_NOT_IMPLEMENTED = ("(NotImplemented)", "(501)")
+_NO_LOCK = ("(NoSuchObjectLockConfiguration)", "(InvalidRequest)")
 _CLOSING = 5.0  # seconds
 
-_log = logging.getLogger("kbackup.stores")
 _VERSION_MARK = "?versionId="
 _NO_SUCH_RANGE = ("(InvalidRange)", "(416)")  # of an empty object, or past its end
 
@@ -95,7 +93,6 @@ class S3ObjectStore(FsspecObjectStore):
         self.lock_for = lock_for
         self._checksum = checksum
         self._lock_mode = lock_mode
-        self._adapted = False
         self._signer = signer
         self._reached = reached
         self._parts = parts
@@ -118,14 +115,9 @@ class S3ObjectStore(FsspecObjectStore):
 
     def adapt(self, profile: StoreProfile) -> None:
         """Do without what the server does not do; see `AdaptableStore`."""
-        self._adapted = True
-        self.capabilities -= profile.lacks
+        super().adapt(profile)
         if self._checksum in profile.refused_checksums:
             self._checksum = ""
-
-    def is_adapted(self) -> bool:
-        """Tell whether that was done; see `AdaptableStore`."""
-        return self._adapted
 
     # --- unfinished uploads -----------------------------------------------------------
 
@@ -187,32 +179,6 @@ class S3ObjectStore(FsspecObjectStore):
         retain_until: datetime | None,
     ) -> None:
         """Put in one request, or in parts of which some are on their way at once."""
-        send = partial(self._send_source, key, source, retain_until=retain_until)
-        if create and Capability.ATOMIC_CREATE in self.capabilities:
-            try:
-                send(seconds, create=True)
-            except StoreError as exc:
-                if not exc.reason.endswith(_NOT_IMPLEMENTED):
-                    raise
-                # Nothing was written; where something else is not implemented, the
-                # second try says so.
-                self.capabilities -= {Capability.ATOMIC_CREATE}
-                _log.warning("%s: the server refuses conditional puts", self._root)
-            else:
-                return
-        if create:
-            self._refuse_existing(key, seconds)
-        send(seconds, create=False)
-
-    def _send_source(
-        self,
-        key: str,
-        source: Path | bytes,
-        seconds: float,
-        *,
-        create: bool,
-        retain_until: datetime | None,
-    ) -> None:
         self._path(key)  # looks at the key
         size = len(source) if isinstance(source, bytes) else source.stat().st_size
         deadline = time.monotonic() + seconds
@@ -281,6 +247,24 @@ class S3ObjectStore(FsspecObjectStore):
     def _stat(self, key: str, seconds: float) -> ObjectInfo:
         found = self._ask(key, seconds, "head_object", Key=key)
         return self._info(key, {**found, "size": found["ContentLength"]})
+
+    def _lock_of(self, key: str, seconds: float) -> datetime | None:
+        """Return the lock of the current version.
+
+        A description leaves it out for those who lack ``s3:GetObjectRetention``: they
+        are refused by the second request.
+        """
+        found = self._ask(key, seconds, "head_object", Key=key)
+        until: datetime | None = found.get("ObjectLockRetainUntilDate")
+        if until is None:
+            try:
+                asked = self._ask(key, seconds, "get_object_retention", Key=key)
+            except StoreError as exc:
+                if not exc.reason.endswith(_NO_LOCK):
+                    raise
+            else:
+                until = asked.get("Retention", {}).get("RetainUntilDate")
+        return until
 
     def _list(self, prefix: str, after: str) -> Iterator[ObjectInfo]:
         """List page by page; nothing beyond one page is held."""
@@ -363,12 +347,6 @@ class S3ObjectStore(FsspecObjectStore):
         )
         async with answer["Body"] as body:
             return answer, bytes(await body.read())
-
-    def _refuse_existing(self, key: str, seconds: float) -> None:
-        """Raise `ObjectExistsError` for a key that is taken just now."""
-        with suppress(ObjectNotFoundError):
-            self._stat(key, seconds)
-            raise ObjectExistsError(key)
 
     def _lock(self, retain_until: datetime | None) -> dict[str, Any]:
         if retain_until is None:

@@ -153,6 +153,10 @@ def _connections(ca_cert: str) -> tuple[Any, Any]:
         auto_decompress=False,
         trust_env=True,  # a proxy, as the other providers take it
     )
+    # aiohttp sends a PUT once more when its connection is lost: one that creates is
+    # refused then, for what is there by its own first try.
+    if hasattr(session, "_retry_connection"):  # not in older ones
+        session._retry_connection = False  # noqa: SLF001 - it has no public name
     transport = AioHttpTransport(
         session=session,
         session_owner=False,

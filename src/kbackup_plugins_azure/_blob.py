@@ -192,6 +192,14 @@ class BlobObjectStore(FsspecObjectStore):
 
         return self._described(key, self._ask(key, seconds, "describe it", describe))
 
+    def _lock_of(self, key: str, seconds: float) -> datetime | None:
+        async def describe(container: Any) -> Any:
+            return await container.get_blob_client(key).get_blob_properties()
+
+        found = self._ask(key, seconds, "describe it", describe)
+        until: datetime | None = found.immutability_policy.expiry_time
+        return until
+
     def _list(self, prefix: str, after: str) -> Iterator[ObjectInfo]:
         """List page by page; nothing beyond one page is held.
 

@@ -88,7 +88,7 @@ class InPlaceStore(FilesystemStore):
 
         def put(filesystem: Any) -> None:
             if create:
-                self._refuse_existing(filesystem, key)
+                self._refuse_file(filesystem, key)
             try:
                 self._write_temporary(filesystem, temporary, source)
                 _require_size(filesystem, key, temporary, size)
@@ -162,7 +162,7 @@ class InPlaceStore(FilesystemStore):
     def _move_new(self, filesystem: Any, key: str, old: str, new: str) -> None:
         """Rename to a name that is free; many servers decide that, not all."""
         filesystem.invalidate_cache()
-        self._refuse_existing(filesystem, key)
+        self._refuse_file(filesystem, key)
         if not hasattr(filesystem, "mv_new"):
             self._manners.move(filesystem, old, new)
             return

@@ -68,6 +68,17 @@ class FilesystemStore(FsspecObjectStore):
     ) -> Any:
         return self._run(key, seconds, lambda fs: getattr(fs, method)(*args, **kwargs))
 
+    def _create(
+        self,
+        key: str,
+        source: Path | bytes,
+        seconds: float,
+        *,
+        retain_until: datetime | None,
+    ) -> None:
+        """Look and write over one connection; an heir may do both in one step."""
+        self._write(key, source, seconds, create=True, retain_until=retain_until)
+
     def _write(
         self,
         key: str,
@@ -83,7 +94,7 @@ class FilesystemStore(FsspecObjectStore):
 
         def put(filesystem: Any) -> None:
             if create:
-                self._refuse_existing(filesystem, key)
+                self._refuse_file(filesystem, key)
             write_file(filesystem, path, source)
 
         self._run(key, seconds, put)
@@ -153,7 +164,7 @@ class FilesystemStore(FsspecObjectStore):
         self._check_open(key)
         return self._connections.run(key, seconds, action)
 
-    def _refuse_existing(self, filesystem: Any, key: str) -> None:
+    def _refuse_file(self, filesystem: Any, key: str) -> None:
         """Raise `ObjectExistsError` for a key that is taken just now."""
         with suppress(FileNotFoundError):
             filesystem.info(self._path(key))

@@ -106,7 +106,7 @@ class GcsObjectStore(FsspecObjectStore):
     ) -> None:
         """Put in one request, or in pieces of which each can be sent again."""
         size = len(source) if isinstance(source, bytes) else source.stat().st_size
-        params = self._put_params(key, seconds, create=create)
+        params = self._put_params(key, create=create)
         described = properties(key, self._settings.retention_mode, retain_until)
         if size <= SINGLE:
             data = source if isinstance(source, bytes) else source.read_bytes()
@@ -121,14 +121,12 @@ class GcsObjectStore(FsspecObjectStore):
         with upload.reading(source):
             self._run_upload(upload, seconds, described, params)
 
-    def _put_params(self, key: str, seconds: float, *, create: bool) -> dict[str, str]:
+    def _put_params(self, key: str, *, create: bool) -> dict[str, str]:
         params = {"name": key, "fields": _FIELDS}
         if self._settings.kms_key:
             params["kmsKeyName"] = self._settings.kms_key
-        if create and Capability.ATOMIC_CREATE in self.capabilities:
+        if create:
             params["ifGenerationMatch"] = "0"
-        elif create:
-            self._refuse_existing(key, seconds)
         return params
 
     def _run_upload(
@@ -151,12 +149,6 @@ class GcsObjectStore(FsspecObjectStore):
         deadline = self._deadline(seconds)
         while not upload.is_complete:
             self._retry.run(deadline(), attempt)
-
-    def _refuse_existing(self, key: str, seconds: float) -> None:
-        """Raise `ObjectExistsError` for a key that is taken just now."""
-        with suppress(ObjectNotFoundError):
-            self._stat(key, seconds)
-            raise ObjectExistsError(key)
 
     # --- reading ----------------------------------------------------------------------
 
@@ -202,6 +194,13 @@ class GcsObjectStore(FsspecObjectStore):
 
     def _stat(self, key: str, seconds: float) -> ObjectInfo:
         return _info(self._one(key, seconds, "GET", params={"fields": _FIELDS}).json())
+
+    def _lock_of(self, key: str, seconds: float) -> datetime | None:
+        described = self._one(
+            key, seconds, "GET", params={"fields": "retention"}
+        ).json()
+        until = described.get("retention", {}).get("retainUntilTime")
+        return datetime.fromisoformat(until) if until else None
 
     # --- lists ------------------------------------------------------------------------
 

@@ -27,14 +27,13 @@ def open_gcs_store(config: Mapping[str, str]) -> GcsObjectStore:
     filesystem = _filesystem(settings)
     # A token never goes over plain HTTP unasked; emulators are such servers.
     is_plain = str(filesystem._location).startswith("http://")  # noqa: SLF001
-    credentials = Credentials(
-        settings, anonymous=is_plain and not settings.credentials_file
-    )
+    anonymous = is_plain and not settings.credentials_file
+    credentials = Credentials(settings, anonymous=anonymous)
     filesystem.credentials = credentials
     return GcsObjectStore(
         filesystem,
         settings,
-        capabilities=_capabilities(settings),
+        capabilities=_capabilities(settings, anonymous=anonymous),
         credentials=credentials,
         connection=Connection(filesystem, settings.bucket, credentials, context),
     )
@@ -57,8 +56,10 @@ def _filesystem(settings: GcsConfig) -> Any:
     )
 
 
-def _capabilities(settings: GcsConfig) -> frozenset[Capability]:
-    found = {Capability.ATOMIC_CREATE, Capability.RANGE, Capability.SIGNED_URL}
+def _capabilities(settings: GcsConfig, *, anonymous: bool) -> frozenset[Capability]:
+    found = {Capability.ATOMIC_CREATE, Capability.RANGE}
+    if not anonymous:  # nobody's name would be known to sign with
+        found.add(Capability.SIGNED_URL)
     if settings.retention_mode:
         found.add(Capability.RETENTION)
     return frozenset(found)

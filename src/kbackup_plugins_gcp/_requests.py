@@ -129,6 +129,8 @@ class Connection:
         from yarl import URL  # noqa: PLC0415 - comes with aiohttp
 
         session = await self._fs._set_session()  # noqa: SLF001 - has no public name
+        if hasattr(session, "_retry_connection"):  # we try again, aiohttp does not
+            session._retry_connection = False  # noqa: SLF001 - has no public name
         url = path if "://" in path else f"{self.endpoint}{path}"
         asked = {"Accept-Encoding": "identity", **(headers or {})}
         self._credentials.apply(asked)

@@ -10,7 +10,6 @@ import errno
 import json
 import os
 import re
-import shutil
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -27,10 +26,15 @@ from kbackup.errors import (
 )
 from kbackup.plugins import SnapshotState, VolumeDescription
 from kbackup_plugins_local._copy_tree import TreeCopy, sync_directory
-from kbackup_plugins_local._directory import TEMPORARY
 from kbackup_plugins_local._host_path_config import (
     HostPathConfig,
     read_host_path_config,
+)
+from kbackup_plugins_local._workspaces import (
+    remove_dead,
+    remove_tree,
+    rename_new,
+    workspace,
 )
 
 _SNAPSHOT = re.compile(r"snap-[0-9a-f]{32}")
@@ -110,7 +114,7 @@ class HostPathSnapshotter:
                 "createdAt": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
                 "tags": dict(tags),
             }
-            with _made(snapshots / snapshot_id) as temporary:
+            with self._made(snapshots / snapshot_id) as temporary:
                 temporary.mkdir(mode=0o700)
                 TreeCopy().run(str(source), str(temporary / _DATA))
                 _write(temporary / _RECORD, json.dumps(record).encode())
@@ -140,7 +144,7 @@ class HostPathSnapshotter:
                     hint="make it, or write volumes: /a/directory in the location's config",
                 )
             target = parent / f"{origin.name}-{uuid.uuid4().hex[:8]}"
-            with _made(target) as temporary:
+            with self._made(target) as temporary:
                 data = self._place(snapshot_id) / _DATA
                 TreeCopy().run(str(data), str(temporary))
             return str(target)
@@ -148,12 +152,13 @@ class HostPathSnapshotter:
     def delete_snapshot(self, snapshot_id: str) -> None:
         """Hide a snapshot in one step, then remove it."""
         with self._translated(snapshot_id):
-            place = self._place(snapshot_id)
-            hidden = place.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
-            with suppress(FileNotFoundError):
-                place.rename(hidden)
+            place, node = self._place(snapshot_id), self._settings.node
+            if not os.path.lexists(place):
+                return
+            with suppress(FileNotFoundError), workspace(place.parent, node) as hidden:
+                place.rename(hidden / place.name)
                 sync_directory(str(place.parent))
-                _remove(hidden)
+                remove_tree(hidden / place.name)
 
     def close(self) -> None:
         """Do nothing more; closing twice is fine."""
@@ -178,6 +183,18 @@ class HostPathSnapshotter:
                     thing, reason, hint="run as root: files of others are copied"
                 ) from exc
             raise SnapshotterError(thing, reason) from exc
+
+    @contextmanager
+    def _made(self, target: Path) -> Iterator[Path]:
+        """Give the name of what becomes *target* if all goes well.
+
+        What processes left beside it that were killed is removed before.
+        """
+        remove_dead(target.parent, self._settings.node)
+        with workspace(target.parent, self._settings.node) as directory:
+            temporary = directory / target.name
+            yield temporary
+            rename_new(temporary, target)
 
     def _place(self, snapshot_id: str) -> Path:
         if not _SNAPSHOT.fullmatch(snapshot_id):
@@ -264,34 +281,8 @@ def _existing(volume_id: str) -> Path:
     return path
 
 
-@contextmanager
-def _made(target: Path) -> Iterator[Path]:
-    """Give the name of a temporary directory, which becomes *target* if all goes well."""
-    temporary = target.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
-    try:
-        yield temporary
-        temporary.rename(target)
-        sync_directory(str(target.parent))
-    except BaseException:
-        with suppress(OSError):
-            _remove(temporary)
-        raise
-
-
 def _write(path: Path, content: bytes) -> None:
     with path.open("xb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _remove(path: Path) -> None:
-    """Remove a directory that is ours alone by now, with what its modes forbid."""
-    try:
-        shutil.rmtree(path)
-    except PermissionError:
-        for below, directories, _ in os.walk(path):
-            for name in (".", *directories):
-                with suppress(OSError):
-                    os.chmod(os.path.join(below, name), 0o700, follow_symlinks=False)  # noqa: PTH118, PTH101
-        shutil.rmtree(path)

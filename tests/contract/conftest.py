@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 import shutil
 import subprocess
@@ -9,16 +11,22 @@ import uuid
 
 import pytest
 from botocore.session import Session
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from azurite import KEY, KEY_VARIABLE, azurite_program, running_azurite
+from filesystem_servers import PASSWORD, USER, running_ftp, running_webdav
 from gcs_emulator import running_gcs
-from moto_s3 import running_s3
+from moto_s3 import SECRET, SignedAddresses, running_s3
+from sftp_server import running_sftp
+
+GCS_ACCOUNT = "backup@project.iam.gserviceaccount.com"
 
 
 @pytest.fixture(scope="session")
 def s3_server():
-    """Run moto's S3 for all tests of a process."""
-    with running_s3() as server:
+    """Run moto's S3 for all tests of a process; signed addresses are looked at."""
+    with running_s3(SignedAddresses) as server:
         yield server
 
 
@@ -26,7 +34,7 @@ def s3_server():
 def s3_credentials(monkeypatch):
     """Give the environment the credentials that moto takes: any."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
 
 
@@ -120,6 +128,7 @@ def gcs_server(gcs_emulator):
     gcs_emulator.requests.clear()
     gcs_emulator.answers.clear()
     gcs_emulator.page = 1000
+    gcs_emulator.signer = None
     return gcs_emulator
 
 
@@ -129,3 +138,93 @@ def gcs_bucket(gcs_server):
     name = f"bucket-{uuid.uuid4()}"
     gcs_server.storage.create_bucket(name, {"name": name})
     return name
+
+
+@pytest.fixture(scope="session")
+def gcs_private_key():
+    """The PEM of a key that opens nothing."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    ).decode()
+
+
+@pytest.fixture
+def key_file(tmp_path, gcs_server, gcs_private_key):
+    """The key file of a service account, which gets its tokens from the emulator."""
+    info = {
+        "type": "service_account",
+        "client_email": GCS_ACCOUNT,
+        "private_key": gcs_private_key,
+        "private_key_id": "1",
+        "token_uri": f"{gcs_server.url}/token",
+    }
+    key = serialization.load_pem_private_key(gcs_private_key.encode(), None)
+    gcs_server.signer = key.public_key()
+    path = tmp_path / "key.json"
+    path.write_text(json.dumps(info))
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def sftp_server(tmp_path_factory):
+    """Run OpenSSH's server for all tests of a process."""
+    program = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
+    if program is None:
+        if os.environ.get("KBACKUP_REQUIRE_REAL"):
+            pytest.fail("sshd is not installed")
+        pytest.skip("sshd is not installed")
+    with running_sftp(program, tmp_path_factory.mktemp("sshd")) as server:
+        yield server
+
+
+@pytest.fixture
+def sftp_config(sftp_server, tmp_path):
+    """What a store on the server is opened with; its directory is not there yet."""
+    return sftp_server.config(tmp_path / "there/store")
+
+
+@pytest.fixture(scope="session")
+def ftp_port(tmp_path_factory):
+    """Run an FTP server for all tests of a process."""
+    with running_ftp(tmp_path_factory.mktemp("ftp")) as port:
+        yield port
+
+
+@pytest.fixture
+def ftp_config(ftp_port, tmp_path):
+    """What a store on the server is opened with; its password is in a file."""
+    secrets = tmp_path / "secrets.ini"
+    secrets.write_text(f"[ftp]\npassword = {PASSWORD}\n")
+    address = f"ftp://{USER}@127.0.0.1:{ftp_port}/{uuid.uuid4()}/prod"
+    return {"url": address, "credentialsFile": str(secrets)}
+
+
+@pytest.fixture
+def webdav_server(tmp_path):
+    """Run a WebDAV server over a directory, for whoever has the password."""
+    (tmp_path / "dav").mkdir()
+    with running_webdav(tmp_path / "dav", {USER: {"password": PASSWORD}}) as server:
+        yield server
+
+
+@pytest.fixture
+def webdav_config(webdav_server, tmp_path):
+    """What a store on the server is opened with; its password is in a file."""
+    secrets = tmp_path / "secrets.json"
+    secrets.write_text(json.dumps({"auth": [USER, PASSWORD]}))
+    return {
+        "url": "webdav://backups/prod",
+        "base_url": webdav_server.url,
+        "credentialsFile": str(secrets),
+    }
+
+
+@pytest.fixture
+def all_logs(caplog):
+    """Everything that is logged while a test runs, by anybody: a function of its text."""
+    caplog.set_level(logging.NOTSET)
+    caplog.handler.setLevel(logging.NOTSET)
+    return lambda: caplog.text

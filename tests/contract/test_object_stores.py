@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import pytest
 
+from azure_locks import locking
 from kbackup.errors import ObjectExistsError, ObjectNotFoundError
 from kbackup.plugins import Capability, PluginManager
 from kbackup.stores import (
@@ -16,6 +17,7 @@ from kbackup.stores import (
     open_object_store,
 )
 from kbackup.testing import FailingStore, MemoryStore, ObjectStoreContract
+from kbackup.testing._store_contract_capabilities import CapabilitiesContract
 from kbackup_plugins_aws import open_s3_store
 from kbackup_plugins_azure import open_blob_store
 from kbackup_plugins_gcp import open_gcs_store
@@ -111,6 +113,19 @@ class TestS3(ObjectStoreContract):
         other.close()
 
 
+class TestS3Locks(CapabilitiesContract):
+    """The store in a bucket with object lock keeps the promises of what it declares."""
+
+    @pytest.fixture
+    def store(self, s3_server, bucket_maker):
+        """An empty store."""
+        bucket = bucket_maker(ObjectLockEnabledForBucket=True)
+        store = open_s3_store(s3_server.config(bucket, objectLockMode="COMPLIANCE"))
+        yield store
+        assert Capability.RETENTION in store.capabilities
+        store.close()
+
+
 class TestAzure(ObjectStoreContract):
     """The store in a container of Azure keeps every promise."""
 
@@ -134,6 +149,20 @@ class TestAzure(ObjectStoreContract):
         other.close()
 
 
+class TestAzureLocks(CapabilitiesContract):
+    """The store in a container that locks versions does all that it then declares."""
+
+    @pytest.fixture
+    def store(self, azurite, container):
+        """An empty store."""
+        with locking(azurite) as locks:
+            config = locks.server.config(container, immutabilityMode="locked")
+            store = open_blob_store(config)
+            yield store
+            assert store.capabilities == set(Capability)
+            store.close()
+
+
 class TestGCS(ObjectStoreContract):
     """The store in Cloud Storage keeps every promise."""
 
@@ -155,6 +184,19 @@ class TestGCS(ObjectStoreContract):
         other = open_gcs_store(config)
         yield other
         other.close()
+
+
+class TestGCSDeclared(CapabilitiesContract):
+    """With a key of its own, in a bucket that locks, it does all that it then declares."""
+
+    @pytest.fixture
+    def store(self, gcs_server, gcs_bucket, key_file):
+        """An empty store."""
+        more = {"credentialsFile": key_file, "objectRetentionMode": "Locked"}
+        store = open_gcs_store(gcs_server.config(gcs_bucket, **more))
+        yield store
+        assert store.capabilities == set(Capability)
+        store.close()
 
 
 class TestMemoryStore(ObjectStoreContract):

@@ -45,6 +45,7 @@ def validate(session: Session) -> int:
     uuid = "" if problems else store.location_uuid()
     content = _report(store.url, uuid, directories, problems)
     content["profile"] = _profile(check)
+    content["news"] = list(check.news)
 
     def table() -> None:
         for each in directories if len(directories) > 1 else ():
@@ -54,7 +55,7 @@ def validate(session: Session) -> int:
             echo(f"{store.url} is available: {done}")
             echo(f"uuid: {uuid or 'none, nothing was stored there yet'}")
         if check.writable or not problems:
-            for line in _profile_lines(check):
+            for line in (*_profile_lines(check), *check.news):
                 echo(line)
         for problem in problems:
             echo(f"{store.url}: {problem}")

@@ -282,15 +282,14 @@ def _print(session: Session, found: PluginInfo, report: ConformanceReport) -> No
     def table() -> None:
         echo(f"{found.name} of {found.release}, by {report.suite}")
         for each in report.promises:
-            echo(f"{_mark(each):8}{each.text}")
-            if each.untried:
-                echo(f"        {each.untried}")
-            for case, fault in each.faults.items():
-                echo(f"        {f'{case}: ' if case else ''}{fault}")
-        for key in report.left_behind:
-            echo(f"LEFT    {key}")
-        for volume_id in report.volumes_made:
-            echo(f"MADE    {volume_id}")
+            _print_promise(each)
+        for mark, names in (
+            ("LEFT", report.left_behind),
+            ("LOCKED", report.locked),
+            ("MADE", report.volumes_made),
+        ):
+            for name in names:
+                echo(f"{mark:8}{name}")
         kept = sum(each.kept for each in report.promises)
         untried = sum(bool(each.untried) for each in report.promises)
         rest = f", {untried} could not be tried from here" if untried else ""
@@ -301,5 +300,15 @@ def _print(session: Session, found: PluginInfo, report: ConformanceReport) -> No
         say("What is left behind may be deleted: nothing of kbackup's needs it.")
     if report.volumes_made:
         say("The volumes that were made stay: delete them with the provider's tools.")
+    if report.locked:
+        say("What the suite locked can be deleted when its lock ends, in 5 minutes.")
     if report.conforming:
         say_next(session, "kbackup plugin get")
+
+
+def _print_promise(promise: Promise) -> None:
+    echo(f"{_mark(promise):8}{promise.text}")
+    if promise.untried:
+        echo(f"        {promise.untried}")
+    for case, fault in promise.faults.items():
+        echo(f"        {f'{case}: ' if case else ''}{fault}")

@@ -23,6 +23,7 @@ from kbackup.stores._location_file import (
     read_location_record,
 )
 from kbackup.stores._locations import location_from, open_object_store
+from kbackup.stores._log_secrets import redact_logs
 from kbackup.stores._memory import kbackup_register_object_stores
 from kbackup.stores._mirrors import (
     Copies,
@@ -42,8 +43,10 @@ from kbackup.stores._parts import PartWorkers
 from kbackup.stores._prefixed import PrefixedStore, ReadOnlyStore
 from kbackup.stores._profile import (
     AdaptableStore,
+    LockTellingStore,
     RetainingStore,
     StoreProfile,
+    locked_until,
     retention_of,
 )
 from kbackup.stores._timeouts import RetryPolicy, Timeouts, bounded, read_duration
@@ -60,6 +63,7 @@ __all__ = [
     "FsspecObjectStore",
     "LocationRecord",
     "LocationState",
+    "LockTellingStore",
     "MirroredStore",
     "PartWorkers",
     "PendingDeletion",
@@ -86,6 +90,7 @@ __all__ = [
     "key_fault",
     "layout",
     "location_from",
+    "locked_until",
     "open_filesystem",
     "open_object_store",
     "problems_of",
@@ -94,6 +99,7 @@ __all__ = [
     "read_file_name",
     "read_location_record",
     "read_url",
+    "redact_logs",
     "retention_of",
     "spec_from_address",
     "state_of",

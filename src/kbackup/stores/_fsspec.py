@@ -8,9 +8,11 @@ the first store is opened, not with this room.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -28,6 +30,7 @@ from kbackup.plugins import Capability, Digest, ObjectInfo
 from kbackup.stores._errors import translate_store_errors
 from kbackup.stores._keys import validate_key
 from kbackup.stores._parts import PartWorkers
+from kbackup.stores._profile import StoreProfile
 from kbackup.stores._timeouts import RetryPolicy, Timeouts, bounded
 from kbackup.stores._walk import common_prefixes
 
@@ -35,7 +38,16 @@ T = TypeVar("T")
 
 PIECE = 16 << 20  # what one request reads, and so what a get holds in memory
 PIECE_AHEAD = 4 << 20  # where several are read at once
+# How a server says that it knows no condition: S3, Cloud Storage, HTTP, Azure.
+_NO_CONDITIONS = (
+    "(NotImplemented)",
+    "(notImplemented)",
+    "(501)",
+    "(UnsupportedHeader)",
+)
 _FIRST = 1 << 20  # what may come with the description, within the time of a request
+
+_log = logging.getLogger("kbackup.stores")
 
 
 def open_filesystem(protocol: str, **options: Any) -> Any:
@@ -56,7 +68,8 @@ class FsspecObjectStore:
 
     Every method may be called from any thread, also from one with a running event loop.
     After a fork every call in the child is refused. A provider that knows more of its store overrides the
-    methods of the part "What a provider may know better".
+    methods of the part "What a provider may know better". It is also an `AdaptableStore`:
+    what its server turns out not to do is done without.
 
     Args:
         filesystem: From `open_filesystem`, not ``asynchronous``.
@@ -83,6 +96,8 @@ class FsspecObjectStore:
         workers: PartWorkers | None = None,
     ) -> None:
         self.capabilities = frozenset(capabilities)
+        self._declared = self.capabilities
+        self._adapted = False
         self._fs = filesystem
         self._root = root.rstrip("/")
         self._timeouts = timeouts or Timeouts()
@@ -118,7 +133,12 @@ class FsspecObjectStore:
             nonlocal tried
             tried += 1
             try:
-                self._write(key, source, left, create=create, retain_until=retain_until)
+                if create:
+                    self._create(key, source, left, retain_until=retain_until)
+                else:
+                    self._write(
+                        key, source, left, create=False, retain_until=retain_until
+                    )
             except ObjectExistsError:
                 # An earlier attempt may have arrived although its answer was lost.
                 if tried == 1 or not self._holds(key, source):
@@ -188,7 +208,61 @@ class FsspecObjectStore:
         if self._workers is not None:
             self._workers.close()
 
+    # --- What the server turned out to be ---------------------------------------------
+
+    def sent_checksum(self) -> str | None:
+        """Return what goes along with an upload; see `AdaptableStore`."""
+        return None
+
+    def lost(self) -> frozenset[Capability]:
+        """Return what was declared and is not done; see `AdaptableStore`."""
+        return self._declared - self.capabilities
+
+    def adapt(self, profile: StoreProfile) -> None:
+        """Do without what the server does not do; see `AdaptableStore`."""
+        self._adapted = True
+        self.capabilities -= profile.lacks
+
+    def is_adapted(self) -> bool:
+        """Tell whether that was done; see `AdaptableStore`."""
+        return self._adapted
+
+    def locked_until(self, key: str) -> datetime | None:
+        """Tell until when an object is locked; see `LockTellingStore`."""
+        validate_key(key)
+        return self._request(lambda left: self._lock_of(key, left))
+
     # --- What a provider may know better ----------------------------------------------
+
+    def _create(
+        self,
+        key: str,
+        source: Path | bytes,
+        seconds: float,
+        *,
+        retain_until: datetime | None,
+    ) -> None:
+        """Put an object whose key is free: under the server's own condition.
+
+        Where the server has none, there is a look before the write, and others may come
+        between.
+        """
+        if Capability.ATOMIC_CREATE in self.capabilities:
+            try:
+                self._write(
+                    key, source, seconds, create=True, retain_until=retain_until
+                )
+            except StoreError as exc:
+                if not exc.reason.endswith(_NO_CONDITIONS):
+                    raise
+                # Nothing was written; where something else is not implemented, the
+                # second try says so.
+                self.capabilities -= {Capability.ATOMIC_CREATE}
+                _log.warning("%s: the server refuses conditional puts", self._root)
+            else:
+                return
+        self._refuse_existing(key, seconds)
+        self._write(key, source, seconds, create=False, retain_until=retain_until)
 
     def _write(
         self,
@@ -199,7 +273,7 @@ class FsspecObjectStore:
         create: bool,
         retain_until: datetime | None,
     ) -> None:
-        """Put the object in one go; *retain_until* only with the capability."""
+        """Put the object in one go; *create* and *retain_until* only with the capability."""
         del retain_until
         mode = {"mode": "create"} if create else {}
         path = self._path(key)
@@ -258,7 +332,18 @@ class FsspecObjectStore:
             )
         )
 
+    def _lock_of(self, key: str, seconds: float) -> datetime | None:
+        """Ask until when an object is locked."""
+        del seconds
+        raise UnsupportedCapabilityError(key, "it does not tell what is locked")
+
     # --- inside -----------------------------------------------------------------------
+
+    def _refuse_existing(self, key: str, seconds: float) -> None:
+        """Raise `ObjectExistsError` for a key that is taken just now."""
+        with suppress(ObjectNotFoundError):
+            self._stat(key, seconds)
+            raise ObjectExistsError(key)
 
     def _path(self, key: str) -> str:
         return f"{self._root}/{key}"

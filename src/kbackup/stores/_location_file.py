@@ -1,7 +1,7 @@
 """``plugins/kbackup.io/location.json``: who a location is and how it is laid out.
 
-Written once, before anything else of kbackup's; mirrored directories are told from
-unmounted ones by it.
+Written before anything else of kbackup's; mirrored directories are told from unmounted
+ones by it. Only its profile is ever replaced, by who tries the location out anew.
 """
 
 from __future__ import annotations
@@ -23,7 +23,13 @@ from kbackup.errors import (
 from kbackup.models import API_VERSION
 from kbackup.plugins import ObjectStore
 from kbackup.stores import _layout as layout
-from kbackup.stores._profile import StoreProfile, adapt, needs_probe, probe_store
+from kbackup.stores._profile import (
+    StoreProfile,
+    adapt,
+    after_trial,
+    needs_probe,
+    probe_store,
+)
 
 LAYOUT = 1
 """The version of the layout that this kbackup writes, and the highest that it reads."""
@@ -62,7 +68,7 @@ class LocationRecord:
         }
         if self.profile is not None:
             document["profile"] = self.profile.encode()
-        return json.dumps(document, indent=2, sort_keys=True).encode() + b"\n"
+        return _encoded(document)
 
     @classmethod
     def decode(cls, data: bytes) -> LocationRecord:
@@ -83,6 +89,10 @@ class LocationRecord:
             )
         profile = StoreProfile.decode(record.get("profile"))
         return cls(uuid=record["uuid"], layout=version, profile=profile)
+
+
+def _encoded(document: dict[str, Any]) -> bytes:
+    return json.dumps(document, indent=2, sort_keys=True).encode() + b"\n"
 
 
 def _fields(data: bytes) -> dict[str, Any]:
@@ -159,6 +169,39 @@ def ensure_location_record(store: ObjectStore) -> LocationRecord:
     except ObjectExistsError:
         return read_location_record(store) or record
     return read_location_record(store) or record
+
+
+def remember_profile(
+    store: ObjectStore, tried: StoreProfile, found: StoreProfile
+) -> StoreProfile | None:
+    """Write down what a trial of the location showed, where that is news.
+
+    Everything else in the identity stays, what a newer kbackup added included, so of two
+    at the same moment either may come last. Not for mirrored directories, whose stores
+    are not tried.
+
+    Args:
+        store: Bound to the location's prefix.
+        tried: All that would be lacking, had the trial gone badly.
+        found: What it showed.
+
+    Returns:
+        What was remembered until now; None: nothing is new, or there is no identity yet.
+
+    Raises:
+        StoreError: It could not be read or written; what was remembered may stay.
+    """
+    data = _fetch(store)
+    if data is None:
+        return None
+    before = LocationRecord.decode(data).profile or StoreProfile()
+    after = after_trial(before, tried, found)
+    document = _fields(data)
+    if document.get("profile") == after.encode():
+        return None
+    document["profile"] = after.encode()
+    store.put(layout.LOCATION, _encoded(document))
+    return before
 
 
 def _first_profile(store: ObjectStore) -> StoreProfile | None:

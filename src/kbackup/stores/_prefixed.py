@@ -38,6 +38,8 @@ from kbackup.stores._profile import (
     StoreProfile,
     adapt,
     checksum_mode,
+    locked_until,
+    lost_by,
     needs_probe,
     retention_of,
 )
@@ -193,6 +195,10 @@ class PrefixedStore:
         """Return what goes along with an upload; see `AdaptableStore`."""
         return checksum_mode(self._store)
 
+    def lost(self) -> frozenset[Capability]:
+        """Return what was declared and is not done; see `AdaptableStore`."""
+        return lost_by(self._store)
+
     def adapt(self, profile: StoreProfile) -> None:
         """Do without what the server lacks; see `AdaptableStore`."""
         adapt(self._store, profile)
@@ -200,6 +206,11 @@ class PrefixedStore:
     def is_adapted(self) -> bool:
         """Tell whether that was done; see `AdaptableStore`."""
         return not needs_probe(self._store)
+
+    def locked_until(self, key: str) -> datetime | None:
+        """Tell until when an object is locked; see `LockTellingStore`."""
+        with self._outer_errors(key):
+            return locked_until(self._store, self._inner(key))
 
     # --- unfinished writes ------------------------------------------------------------
 

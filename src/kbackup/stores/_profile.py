@@ -17,12 +17,17 @@ from typing import Any, Protocol, runtime_checkable
 
 import attrs
 
-from kbackup.errors import ObjectExistsError, StoreError
+from kbackup.errors import (
+    ObjectExistsError,
+    StoreError,
+    UnsupportedCapabilityError,
+)
 from kbackup.plugins import Capability, Digest, ObjectStore
 from kbackup.stores import _layout as layout
 
 _LOCKED_FOR = timedelta(minutes=5)  # clocks differ; a version stays that long, no more
 _SIZE = 64
+_TRIED = frozenset({Capability.ATOMIC_CREATE, Capability.RETENTION})
 
 
 @attrs.frozen(kw_only=True)
@@ -56,6 +61,23 @@ class StoreProfile:
         )
 
 
+def after_trial(
+    before: StoreProfile, tried: StoreProfile, found: StoreProfile
+) -> StoreProfile:
+    """Return what to remember of a location; what was not tried stays as it was.
+
+    Args:
+        before: What was remembered.
+        tried: All that would be lacking, had the trial gone badly.
+        found: What it showed.
+    """
+    refused = set(before.refused_checksums) - set(tried.refused_checksums)
+    return StoreProfile(
+        lacks=before.lacks - tried.lacks | found.lacks,
+        refused_checksums=tuple(sorted(refused | set(found.refused_checksums))),
+    )
+
+
 @runtime_checkable
 class AdaptableStore(Protocol):
     """An `ObjectStore` of a server that may do less than the store declares."""
@@ -63,8 +85,12 @@ class AdaptableStore(Protocol):
     def sent_checksum(self) -> str | None:
         """Return the algorithm of the checksum of uploads; empty: none is sent.
 
-        None: the store below this one is not adaptable.
+        None: the store has none to send.
         """
+        ...
+
+    def lost(self) -> frozenset[Capability]:
+        """Return what the store declared when it was opened, and does not do now."""
         ...
 
     def adapt(self, profile: StoreProfile) -> None:
@@ -73,6 +99,20 @@ class AdaptableStore(Protocol):
 
     def is_adapted(self) -> bool:
         """Tell whether that was done since the store was opened."""
+        ...
+
+
+@runtime_checkable
+class LockTellingStore(Protocol):
+    """An `ObjectStore` with `Capability.RETENTION` whose server can be asked for locks."""
+
+    def locked_until(self, key: str) -> datetime | None:
+        """Return until when what is under *key* now is locked; None: it is not.
+
+        Raises:
+            UnsupportedCapabilityError: The server cannot be asked.
+            StoreError: It does not answer.
+        """
         ...
 
 
@@ -88,8 +128,24 @@ class RetainingStore(Protocol):
 
 
 def checksum_mode(store: ObjectStore) -> str | None:
-    """Return the checksum of uploads, see `AdaptableStore`; None: not adaptable."""
+    """Return the checksum of uploads, see `AdaptableStore`; None: it has none."""
     return store.sent_checksum() if isinstance(store, AdaptableStore) else None
+
+
+def lost_by(store: ObjectStore) -> frozenset[Capability]:
+    """Return what a store declared and does not do, see `AdaptableStore`."""
+    return store.lost() if isinstance(store, AdaptableStore) else frozenset()
+
+
+def locked_until(store: ObjectStore, key: str) -> datetime | None:
+    """Return until when an object is locked; see `LockTellingStore`.
+
+    Raises:
+        UnsupportedCapabilityError: The store cannot tell.
+    """
+    if not isinstance(store, LockTellingStore):
+        raise UnsupportedCapabilityError(key, "it does not tell what is locked")
+    return store.locked_until(key)
 
 
 def adapt(store: ObjectStore, profile: StoreProfile) -> None:
@@ -98,12 +154,29 @@ def adapt(store: ObjectStore, profile: StoreProfile) -> None:
         store.adapt(profile)
 
 
+def is_adapted(store: ObjectStore) -> bool:
+    """Tell whether a store was told what its server lacks, or found that by itself."""
+    return isinstance(store, AdaptableStore) and (
+        store.is_adapted() or bool(store.lost())
+    )
+
+
 def needs_probe(store: ObjectStore) -> bool:
-    """Tell whether it is worth while to try a store out before it is written."""
-    return (
-        isinstance(store, AdaptableStore)
-        and store.sent_checksum() is not None
-        and not store.is_adapted()
+    """Tell whether it is worth while to try a store out before it is written.
+
+    It is not where nothing that the store does could be taken away.
+    """
+    if not isinstance(store, AdaptableStore) or store.is_adapted():
+        return False
+    return to_try(store) != StoreProfile() or bool(store.lost())
+
+
+def to_try(store: ObjectStore) -> StoreProfile:
+    """Return all that a probe of a store may find lacking."""
+    checksum = checksum_mode(store)
+    return StoreProfile(
+        lacks=store.capabilities & _TRIED,
+        refused_checksums=(checksum,) if checksum else (),
     )
 
 
@@ -134,14 +207,15 @@ _LISTED_AFTER = "the store lists what is not past the key that a list begins aft
 def probe_store(store: ObjectStore) -> Probe:
     """Write, read, list and delete a small object; nothing of it stays visible.
 
-    An adaptable store is told what was found at once.
+    An adaptable store is told what was found at once. What it has lost before is not
+    tried, and counts as found.
 
     Raises:
         StoreError: It cannot even be written, read or deleted from.
     """
     key, data = layout.probe(), os.urandom(_SIZE)
     refused = _put(store, key, data)
-    lacks, problems = set(), []
+    lacks, problems = set(lost_by(store)), []
     try:
         target = io.BytesIO()
         store.get(key, target, expect=Digest(hashlib.sha256(data).hexdigest()))
@@ -199,18 +273,31 @@ def _create_fault(store: ObjectStore, key: str, data: bytes) -> list[str]:
 
 def _lock_fault(store: ObjectStore, key: str, data: bytes) -> list[str]:
     """Say why no object can be locked; one that can is deleted if the store lets us."""
+    until = datetime.now(UTC) + _LOCKED_FOR
     try:
-        store.put(key, data, retain_until=datetime.now(UTC) + _LOCKED_FOR)
+        store.put(key, data, retain_until=until)
     except StoreError as exc:
         if exc.retryable:
             raise
         return [f"{NO_RETENTION}: {exc.reason}"]
+    is_locked = _is_locked(store, key)
     try:
         store.delete(key)
     except StoreError as exc:  # a lock that holds
         if exc.retryable:
             raise
-    return []
+        return []
+    return [] if is_locked else [f"{NO_RETENTION}: it takes a lock and keeps none"]
+
+
+def _is_locked(store: ObjectStore, key: str) -> bool:
+    """Tell whether the server knows of the lock; who cannot ask has to believe."""
+    try:
+        return locked_until(store, key) is not None
+    except StoreError as exc:
+        if exc.retryable:
+            raise
+        return True
 
 
 def _texts(document: Mapping[str, Any], name: str) -> tuple[str, ...]:

@@ -14,11 +14,23 @@ from kbackup._kits.words import first_few
 from kbackup.errors import StoreError
 from kbackup.plugins import Capability, ObjectStore
 from kbackup.stores import _layout as layout
-from kbackup.stores._location_file import read_location_record
+from kbackup.stores._location_file import read_location_record, remember_profile
 from kbackup.stores._mirrors import problems_of, state_of
-from kbackup.stores._profile import adapt, checksum_mode, probe_store, retention_of
+from kbackup.stores._profile import (
+    StoreProfile,
+    adapt,
+    checksum_mode,
+    is_adapted,
+    probe_store,
+    retention_of,
+    to_try,
+)
 
 _NAMED = 3  # offenders in one message, as Velero
+_DEEDS = {
+    Capability.ATOMIC_CREATE: "conditional puts",
+    Capability.RETENTION: "object locks",
+}
 
 
 @attrs.frozen(kw_only=True)
@@ -33,6 +45,8 @@ class StoreCheck:
         checksum: The algorithm of the checksum that goes with uploads; empty: none does;
             None: the store has none to send.
         lock_for: How long the objects of a backup are locked; None: they are not.
+        news: What the location's server does otherwise than was remembered of it, and
+            whether that is remembered now; sentences.
     """
 
     problems: tuple[str, ...] = ()
@@ -40,6 +54,7 @@ class StoreCheck:
     capabilities: frozenset[Capability] = frozenset()
     checksum: str | None = None
     lock_for: timedelta | None = None
+    news: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -49,6 +64,10 @@ class StoreCheck:
 
 def validate_object_store(store: ObjectStore, *, write: bool = True) -> StoreCheck:
     """Look at a store and try it out below ``plugins/kbackup.io/probe/``.
+
+    What ``location.json`` remembers of the server is brought up to date. Only a store
+    that was just opened can show that: one that was used before has been told what to do
+    without, and does it.
 
     Args:
         store: Bound to the location's prefix.
@@ -65,6 +84,8 @@ def validate_object_store(store: ObjectStore, *, write: bool = True) -> StoreChe
             adapt(store, record.profile)
         return _check(store, problems, writable=False)
     lacks: frozenset[Capability] = frozenset()
+    news: tuple[str, ...] = ()
+    is_new, tried = not is_adapted(store), to_try(store)
     try:
         probe = probe_store(store)
     except StoreError as exc:
@@ -73,8 +94,45 @@ def validate_object_store(store: ObjectStore, *, write: bool = True) -> StoreChe
     else:
         problems += probe.problems
         lacks, writable = probe.profile.lacks, True
+        if is_new and record is not None:
+            news = _remembered(store, tried, probe.profile)
     problems += [text for text in problems_of(store) if text not in problems]
-    return _check(store, problems, writable=writable, lacks=lacks)
+    check = _check(store, problems, writable=writable, lacks=lacks)
+    return attrs.evolve(check, news=news)
+
+
+def _remembered(
+    store: ObjectStore, tried: StoreProfile, found: StoreProfile
+) -> tuple[str, ...]:
+    """Bring ``location.json`` up to date, and say in sentences what is new.
+
+    Who may not write it, as where that very object is locked, still knows what was found.
+    """
+    if tried == StoreProfile():
+        return ()
+    try:
+        before = remember_profile(store, tried, found)
+    except StoreError as exc:
+        return (f"what the server does could not be written down: {exc}",)
+    if before is None:
+        return ()
+    learned = before.lacks & tried.lacks - found.lacks
+    checksums = set(before.refused_checksums) & set(tried.refused_checksums)
+    said = [f"the server has learned {_DEEDS[each]}" for each in sorted(learned)]
+    said += [
+        f"the server has learned the checksum {each}"
+        for each in sorted(checksums - set(found.refused_checksums))
+    ]
+    said += [
+        f"the server does no {_DEEDS[each]}"
+        for each in sorted(found.lacks - before.lacks)
+    ]
+    said += [
+        f"the server refuses the checksum {each}"
+        for each in found.refused_checksums
+        if each not in before.refused_checksums
+    ]
+    return tuple(f"{text}: remembered from now on" for text in said)
 
 
 def _check(

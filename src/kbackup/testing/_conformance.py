@@ -29,6 +29,7 @@ _SUITES = Path(__file__).with_name("_conformance_suites.py")
 _REWRITTEN = (
     "kbackup.testing._action_contracts",
     "kbackup.testing._store_contract",
+    "kbackup.testing._store_contract_capabilities",
     "kbackup.testing._store_contract_lists",
     "kbackup.testing._snapshotter_contract",
 )
@@ -70,6 +71,8 @@ class ConformanceReport:
         capabilities: Those that an object store declares, by name.
         left_behind: Keys, or snapshots, that could not be removed, or why not.
         volumes_made: Volumes that a snapshotter made, which it cannot remove.
+        locked: Keys that the suite locked and that the store does not give up before a
+            few minutes have passed, as it should.
     """
 
     suite: str
@@ -77,6 +80,7 @@ class ConformanceReport:
     capabilities: tuple[str, ...] = ()
     left_behind: tuple[str, ...] = ()
     volumes_made: tuple[str, ...] = ()
+    locked: tuple[str, ...] = ()
 
     @property
     def conforming(self) -> bool:
@@ -105,6 +109,7 @@ class ConformanceReport:
             ],
             "leftBehind": list(self.left_behind),
             "volumesMade": list(self.volumes_made),
+            "locked": list(self.locked),
         }
 
 
@@ -132,11 +137,13 @@ def check_object_store(
     places = StorePlaces(location, plugins)
     capabilities = places.require_use()
     promises = run_suite(PluginKind.OBJECT_STORE, places, heard)
+    left_behind, locked = places.remove_everything()
     return ConformanceReport(
         suite=suite_of(PluginKind.OBJECT_STORE),
         promises=promises,
         capabilities=tuple(sorted(capabilities)),
-        left_behind=places.remove_everything(),
+        left_behind=left_behind,
+        locked=locked,
     )
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from uuid import uuid4
 
 import attrs
 
-from kbackup.errors import KBackupError, ReadOnlyLocationError
+from kbackup.errors import KBackupError, ReadOnlyLocationError, StoreError
 from kbackup.models import BackupStorageLocation
 from kbackup.plugins import Capability, ObjectStore, PluginManager
 from kbackup.stores import PrefixedStore, open_object_store
+from kbackup.testing._store_contract_keys import LOCKED
 
 _ROOT = "plugins/kbackup.io/check-{}"  # where Velero leaves alone what it does not know
 
@@ -29,6 +30,7 @@ class StorePlaces:
 
     Attributes:
         root: That directory, below the location's own prefix.
+        ca_cert: PEM, trusted for the location's server; empty: what the system trusts.
     """
 
     def __init__(self, location: BackupStorageLocation, plugins: PluginManager) -> None:
@@ -43,6 +45,7 @@ class StorePlaces:
             ),
         )
         self._plugins = plugins
+        self.ca_cert = storage.ca_cert
         self._numbers = itertools.count(1)
 
     def require_use(self) -> frozenset[Capability]:
@@ -64,9 +67,15 @@ class StorePlaces:
             place.close()
             _remove(self._open, place.prefix)
 
-    def remove_everything(self) -> tuple[str, ...]:
-        """Remove what is still there; return what could not be, or why."""
-        return _remove(self._open, self.root)
+    def remove_everything(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Remove what is still there.
+
+        Returns:
+            What could not be removed, or why not; and what the suite itself locked.
+        """
+        left = _remove(self._open, self.root)
+        locked = tuple(each for each in left if f"/{LOCKED}" in each)
+        return tuple(each for each in left if each not in locked), locked
 
     def _open(self, prefix: str) -> ObjectStore:
         return _Below(open_object_store(self._location, self._plugins), prefix)
@@ -97,6 +106,17 @@ class StorePlace:
                 store.close()
 
 
+def _delete(store: ObjectStore, keys: Iterable[str]) -> dict[str, StoreError]:
+    """Delete objects; return what kept some of them from that."""
+    faults: dict[str, StoreError] = {}
+    for key in keys:
+        try:
+            store.delete(key)
+        except StoreError as exc:
+            faults[key] = exc
+    return faults
+
+
 def _remove(open_below: Callable[[str], ObjectStore], prefix: str) -> tuple[str, ...]:
     """Delete what a list of *prefix* shows, and look again.
 
@@ -105,9 +125,12 @@ def _remove(open_below: Callable[[str], ObjectStore], prefix: str) -> tuple[str,
     """
     try:
         with closing(open_below(prefix)) as store:
-            for info in tuple(store.list("")):
-                store.delete(info.key)
-            return tuple(f"{prefix}/{info.key}" for info in store.list(""))
+            faults = _delete(store, [info.key for info in store.list("")])
+            there = [info.key for info in store.list("")]
+            return tuple(
+                f"{prefix}/{key}" + (f": {faults[key].reason}" if key in faults else "")
+                for key in there
+            )
     except KBackupError as exc:
         return (f"{prefix}: {exc}",)
     except Exception as exc:  # noqa: BLE001 - foreign code, its text may hold anything

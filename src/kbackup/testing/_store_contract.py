@@ -8,7 +8,8 @@ Subclass it, name the class ``Test...`` and give a fixture of an empty store::
             return open_my_store({"path": str(tmp_path)})
 
 A store that can be opened twice gives ``other_store`` as well: another object over the
-same bucket, so that the races are run through both.
+same bucket, so that the races are run through both. What a store declares is tried, what it
+does not is refused; `fetch` and `shows_expiry` can be overridden for its server.
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ from kbackup.errors import (
     ObjectExistsError,
     ObjectNotFoundError,
     StoreError,
-    UnsupportedCapabilityError,
 )
 from kbackup.plugins import Capability, Digest, ObjectStore
+from kbackup.testing._store_contract_capabilities import CapabilitiesContract
 from kbackup.testing._store_contract_lists import ListsContract, keys_of
 
 _LARGE = 33 * (1 << 20) + 7  # two pieces of a read and five parts of an upload
@@ -91,7 +92,7 @@ def _outcomes(
         return list(pool.map(run, calls))
 
 
-class ObjectStoreContract(ListsContract):
+class ObjectStoreContract(ListsContract, CapabilitiesContract):
     """The promises of `ObjectStore`."""
 
     @pytest.fixture
@@ -388,18 +389,7 @@ class ObjectStoreContract(ListsContract):
 
         assert asyncio.run(cell()) == b"from a notebook"
 
-    # --- capabilities and the end -----------------------------------------------------
-
-    def test_undeclared_capabilities_are_refused(self, store: ObjectStore) -> None:
-        """What a store does not declare it refuses, and does nothing."""
-        if Capability.RETENTION not in store.capabilities:
-            until = datetime.now(UTC) + timedelta(days=1)
-            with pytest.raises(UnsupportedCapabilityError):
-                store.put("backups/one/file", b"x", retain_until=until)
-            assert keys_of(store, "") == []
-        if Capability.SIGNED_URL not in store.capabilities:
-            with pytest.raises(UnsupportedCapabilityError):
-                store.signed_url("backups/one/file", timedelta(minutes=10))
+    # --- the end ----------------------------------------------------------------------
 
     def test_close(self, store: ObjectStore) -> None:
         """A store can be closed twice; afterwards its methods raise."""

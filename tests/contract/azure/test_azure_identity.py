@@ -128,6 +128,19 @@ def test_a_token_that_is_over(opened):
     assert "eyJ" not in f"{caught.value!r} {caught.value.__cause__}"
 
 
+def test_no_log_shows_a_token(opened, all_logs):
+    """With every logger at DEBUG neither a token nor the key that is lent shows."""
+    store = opened(Identity())
+
+    store.put("backups/b/x", b"x")
+    url = store.signed_url("backups/b/x", timedelta(hours=1))
+
+    said = all_logs()
+    assert "azure.core" in said
+    assert "eyJ" not in said
+    assert parse_qs(urlsplit(url).query)["sig"][0] not in said
+
+
 def test_a_lent_key_signs(opened, requests_of):
     """What an identity signs, it signs by a key that Azure lends for that time.
 

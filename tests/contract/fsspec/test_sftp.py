@@ -392,7 +392,7 @@ def test_a_create_never_replaces(store, monkeypatch):
         looks.append(key)
 
     store.put("backups/b/x", b"first")
-    monkeypatch.setattr(store, "_refuse_existing", blind)
+    monkeypatch.setattr(store, "_refuse_file", blind)
 
     with pytest.raises(ObjectExistsError):
         store.put("backups/b/x", b"second", create=True)

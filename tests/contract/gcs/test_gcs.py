@@ -394,9 +394,9 @@ def test_a_server_that_hangs(gcs_server):
 
 
 @pytest.fixture(scope="session")
-def certificate(private_key, tmp_path_factory):
+def certificate(gcs_private_key, tmp_path_factory):
     """A file with a certificate for the loopback address, by itself, and its key."""
-    key = serialization.load_pem_private_key(private_key.encode(), None)
+    key = serialization.load_pem_private_key(gcs_private_key.encode(), None)
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
     now = datetime.now(UTC)
     loopback = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
@@ -413,7 +413,7 @@ def certificate(private_key, tmp_path_factory):
     )
     path = tmp_path_factory.mktemp("tls") / "server.pem"
     pem = signed.public_bytes(serialization.Encoding.PEM).decode()
-    path.write_text(pem + private_key)
+    path.write_text(pem + gcs_private_key)
     return path
 
 

@@ -4,33 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import io
-import os
-import signal
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from forked import in_child
 from kbackup.errors import StoreError
 from kbackup.stores import FsspecObjectStore, open_filesystem
-
-
-def in_child(act):
-    """Return what *act* returns in a forked child."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        signal.alarm(60)  # a child that hangs ends, and says nothing
-        try:
-            said = act()
-        except BaseException as exc:  # noqa: BLE001 - the parent judges
-            said = f"{type(exc).__name__}: {exc}"
-        os.write(writer, said.encode())
-        os._exit(0)
-    os.close(writer)
-    with open(reader, "rb") as answer:  # noqa: PTH123 - a descriptor
-        said = answer.read().decode()
-    os.waitpid(child, 0)
-    return said
 
 
 def refusal(act):

@@ -6,6 +6,7 @@ from kbackup import actions
 from kbackup.errors import (
     PluginError,
     ReadOnlyLocationError,
+    StoreAccessError,
     StoreUnavailableError,
 )
 from kbackup.models import (
@@ -17,6 +18,7 @@ from kbackup.models import (
     ResourceSelector,
 )
 from kbackup.plugins import (
+    Capability,
     ObjectStoreFactory,
     PluginKind,
     PluginManager,
@@ -180,6 +182,79 @@ def test_what_is_left_behind():
     assert list(broken) == ["test_oddkeys_of"]
     assert broken["test_oddkeys_of"].cases == 8
     assert any(" " in key for key in bucket)
+
+
+class Locked(Shelf):
+    """It gives up nothing that is locked, and keeps the locks with the bucket."""
+
+    def __init__(self, bucket):
+        super().__init__(bucket)
+        self.capabilities |= {Capability.RETENTION}
+
+    def put(self, key, source, *, create=False, retain_until=None):
+        """Write it, and mark it as locked."""
+        self._refuse(key)
+        info = super().put(key, source, create=create)
+        if retain_until:
+            LOCKS.add(key)
+        return info
+
+    def delete(self, key):
+        """Refuse what is locked."""
+        self._refuse(key)
+        super().delete(key)
+
+    def _refuse(self, key):
+        if key in LOCKS:
+            raise StoreAccessError(key, "it is locked")
+
+
+LOCKS = set()
+
+
+def test_what_the_suite_has_locked():
+    """Locks that hold are no fault of the store; what they keep is told apart."""
+    bucket = {}
+
+    report, broken = check(Locked, bucket)
+
+    assert broken == {}
+    assert report.conforming
+    assert report.left_behind == ()
+    assert {key.split(": ")[0] for key in report.locked} == set(bucket)
+    assert all("/backups/locked/" in key for key in bucket)
+    assert report.to_json()["locked"] == list(report.locked)
+
+
+def test_a_store_that_only_says_it_locks():
+    """A capability that is declared in vain is a broken promise, named in words."""
+
+    class Says(Shelf):
+        """It takes a lock and forgets it."""
+
+        def __init__(self, bucket):
+            super().__init__(bucket)
+            self.capabilities |= {Capability.RETENTION, Capability.SIGNED_URL}
+
+        def put(self, key, source, *, create=False, retain_until=None):
+            """Forget the lock."""
+            return super().put(key, source, create=create)
+
+        def signed_url(self, key, ttl):
+            """Return an address that nobody answers at."""
+            return f"http://127.0.0.1:1/{key}"
+
+    report, broken = check(Says, {})
+
+    assert list(broken) == [
+        "test_signed_addresses",
+        "test_a_signed_address_is_for_one_object",
+        "test_a_signed_address_ends",
+        "test_a_lock_holds",
+    ]
+    assert set(broken["test_a_lock_holds"].faults) == {"overwrite", "delete"}
+    assert "no lock is told" in broken["test_a_lock_holds"].faults["delete"]
+    assert not report.conforming
 
 
 def test_a_read_only_location():
