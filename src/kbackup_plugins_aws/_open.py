@@ -61,7 +61,7 @@ def _filesystem(settings: S3Config, bundle: Path | None, url: str) -> Any:
         session=_async_session(settings),
         endpoint_url=url or None,
         client_kwargs=_client_options(settings, bundle),
-        config_kwargs=_request_options(settings),
+        config_kwargs={**_request_options(settings), **_without_retries()},
         # Here and not with each call, which s3fs writes to its log.
         s3_additional_kwargs=_customer_key_options(settings.customer_key),
     )
@@ -77,7 +77,8 @@ def _client(settings: S3Config, bundle: Path | None) -> Any:
     return _session(settings, Session).create_client(
         "s3",
         endpoint_url=settings.url or None,
-        config=Config(**_request_options(settings)),
+        # urllib3 gives a body as long to leave as a connection to be there.
+        config=Config(**{**_request_options(settings), "connect_timeout": 60}),
         **_client_options(settings, bundle),
     )
 
@@ -144,7 +145,6 @@ def _request_options(settings: S3Config) -> dict[str, Any]:
         "read_timeout": 60,  # of one read; what a call takes in all is for Timeouts
         "retries": {"mode": "standard", "total_max_attempts": 1},
         "max_pool_connections": _CONNECTIONS,
-        **_without_retries(),
         "signature_version": "s3v4",  # botocore signs addresses by version 2 otherwise
         "s3": {"addressing_style": _addressing(settings)},
         # The newer checksums of an upload are refused by many servers like S3.
