@@ -81,13 +81,13 @@ def check_identity(lines: Mapping[str, str]) -> None:
 def identity_from(
     lines: Mapping[str, str], *, authority: str, has_file: bool, transport: Any
 ) -> Any:
-    """Return what gets tokens: of azure-identity, for an event loop.
+    """Return what gets tokens: of azure-identity.
 
     The file names a secret, a certificate or a workload; else those are tried in turn
     that azure-identity finds by itself: of a file's ``AZURE_CLIENT_ID`` the workload's
     and the machine's, without a file also the environment and Azure's command line.
     """
-    from azure.identity import aio  # noqa: PLC0415 - the SDK, see the package
+    import azure.identity as kinds  # noqa: PLC0415 - the SDK, see the package
 
     common = {
         "authority": authority,
@@ -100,11 +100,11 @@ def identity_from(
     client = lines.get("AZURE_CLIENT_ID", "")
     who = {"tenant_id": lines.get("AZURE_TENANT_ID", ""), "client_id": client}
     if secret := lines.get("AZURE_CLIENT_SECRET"):
-        return aio.ClientSecretCredential(**who, client_secret=secret, **common)
+        return kinds.ClientSecretCredential(**who, client_secret=secret, **common)
     if certificate := _certificate(lines):
-        return aio.CertificateCredential(**who, **certificate, **common)
+        return kinds.CertificateCredential(**who, **certificate, **common)
     if file := lines.get("AZURE_FEDERATED_TOKEN_FILE"):
-        return aio.WorkloadIdentityCredential(**who, token_file_path=file, **common)
+        return kinds.WorkloadIdentityCredential(**who, token_file_path=file, **common)
     if client:
         common["managed_identity_client_id"] = client
         common["workload_identity_client_id"] = client
@@ -112,7 +112,7 @@ def identity_from(
         tools = ("environment", "cli", "developer_cli", "powershell")
         common.update({f"exclude_{name}_credential": True for name in tools})
     common["exclude_shared_token_cache_credential"] = True  # a user's, of Windows
-    return aio.DefaultAzureCredential(**common)
+    return kinds.DefaultAzureCredential(**common)
 
 
 def _certificate(lines: Mapping[str, str]) -> dict[str, Any]:
