@@ -260,8 +260,8 @@ def _translated_azure(key: str, exc: BaseException) -> StoreError:
     code = str(getattr(given, "value", given))
     status = str(getattr(exc, "status_code", None) or "")
     inner = getattr(exc, "inner_exception", None)
-    if _CERTIFICATE_REFUSED in _class_names(inner):  # that does not heal
-        return StoreAccessError(key, reason)
+    if any(_CERTIFICATE_REFUSED in _class_names(each) for each in _chain(inner)):
+        return StoreAccessError(key, reason)  # that does not heal
     known = ERRORS_BY_AZURE_CODE.get(code)
     if known is None and _AZURE_REFUSAL not in _class_names(exc):
         known = ERRORS_BY_AZURE_CODE.get(status) or ERRORS_BY_CODE.get(status)
