@@ -109,7 +109,8 @@ def identity_from(
         common["managed_identity_client_id"] = client
         common["workload_identity_client_id"] = client
     if has_file:
-        tools = ("environment", "cli", "developer_cli", "powershell")
+        tools = ["environment", "cli", "developer_cli", "powershell", "broker"]
+        tools += ["visual_studio_code"]
         common.update({f"exclude_{name}_credential": True for name in tools})
     common["exclude_shared_token_cache_credential"] = True  # a user's, of Windows
     return kinds.DefaultAzureCredential(**common)

@@ -46,13 +46,13 @@ def _session(ca_cert: str) -> Any:
     proxies: dict[tuple[str, str], Any] = {}
 
     class SignedSession(Session):
-        def request(self, method: str, url: str, **given: Any) -> Any:
-            headers, data = given.get("headers") or {}, given.get("data")
-            if given.get("files") or isinstance(data, Mapping):  # to get a token
-                return super().request(method, url, **given)
+        def request(self, *asked: Any, **given: Any) -> Any:
+            method, url = asked
+            if given.get("files") or isinstance(given.get("data"), Mapping):
+                return super().request(method, url, **given)  # to get a token
             signed = PreparedRequest()
-            signed.method, signed.url, signed.body = method, url, data
-            signed.headers = CaseInsensitiveDict(headers)
+            signed.method, signed.url, signed.body = method, url, given.get("data")
+            signed.headers = CaseInsensitiveDict(given.get("headers") or {})
             place = urlsplit(url)[:2]
             if place not in proxies:
                 proxies[place] = get_environ_proxies(url)

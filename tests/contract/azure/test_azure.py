@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import http.server
 import io
 import os
 import socket
@@ -11,6 +12,7 @@ import urllib.request
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import ClassVar
 
 import pytest
 
@@ -171,6 +173,25 @@ def test_a_failed_block_is_sent_again_alone(store, requests_of, large, monkeypat
     assert sorted(begun.count(name) for name in set(begun)) == [1, 1, 1, 1, 1, 2]
     asked = [asked for _, asked, _ in requests_of]
     assert asked.count("comp=blocklist") == 1
+
+
+def test_a_source_that_becomes_shorter(store, large, monkeypatch):
+    """A file that is cut while it is sent is an error, and nothing shows."""
+    from azure.storage.blob import BlobClient  # noqa: PLC0415
+
+    real = BlobClient.stage_block
+
+    def stage(self, name, data, **options):
+        """Cut the file before its first block is sent."""
+        os.truncate(large, 17)
+        return real(self, name, data, **options)
+
+    monkeypatch.setattr(BlobClient, "stage_block", stage)
+
+    with pytest.raises(StoreError, match="became shorter"):
+        store.put("backups/b/x", large)
+
+    assert list(store.list("")) == []
 
 
 def test_a_small_object_is_read_in_one_request(store, requests_of):
@@ -472,6 +493,48 @@ def test_a_server_that_hangs(azure_key):
             store.stat("backups/b/x")
 
         store.close()
+
+
+class Proxy(http.server.BaseHTTPRequestHandler):
+    """Writes down what it is asked for, and by whom, and says that it is not there."""
+
+    asked: ClassVar[list] = []
+
+    def do_GET(self):
+        """Answer."""
+        self.asked.append((self.path, self.headers["Authorization"]))
+        self.send_error(404)
+
+    def log_message(self, *_):
+        """Say nothing."""
+
+
+def test_a_proxy_of_the_environment(azure_key, monkeypatch, tmp_path):
+    """A proxy is taken from the environment; a password of ``~/.netrc`` is not."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login somebody password geheim")
+    monkeypatch.setenv("NETRC", str(netrc))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    config = {
+        "bucket": "container",
+        "storageAccount": "account",
+        "storageAccountURI": "http://account.invalid",
+        "storageAccountKeyEnvVar": "AZURITE_ACCOUNT_KEY",
+    }
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as server:
+        threading.Thread(target=server.serve_forever).start()
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.server_port}")
+        store = open_blob_store(config)
+        store._retry = ONCE
+
+        with pytest.raises(ObjectNotFoundError):
+            read(store, "backups/b/x")
+
+        store.close()
+        server.shutdown()
+    ((address, signed),) = Proxy.asked
+    assert address == "http://account.invalid/container/backups/b/x"
+    assert signed.startswith("SharedKey account:")
 
 
 @pytest.mark.parametrize(
