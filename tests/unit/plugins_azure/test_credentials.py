@@ -158,6 +158,8 @@ def test_what_azure_finds_by_itself(chosen):
     assert of_file["workload_identity_client_id"] == "client"
     assert of_file["exclude_environment_credential"] is True
     assert of_file["exclude_cli_credential"] is True
+    assert of_file["exclude_broker_credential"] is True
+    assert of_file["exclude_visual_studio_code_credential"] is True
     assert "exclude_environment_credential" not in without
     assert "managed_identity_client_id" not in without
 
