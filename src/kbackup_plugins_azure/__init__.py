@@ -32,7 +32,7 @@ def kbackup_register_object_stores() -> Mapping[str, ObjectStoreFactory]:
         open=open_blob_store,
         from_url=blob_spec,
         schemes=SCHEMES,
-        requires=("azure.storage.blob", "azure.identity", "aiohttp"),
+        requires=("azure.storage.blob", "azure.identity"),
         extra="azure",
         capabilities=frozenset(
             {

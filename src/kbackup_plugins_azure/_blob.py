@@ -5,16 +5,16 @@ Source: Azure Storage REST API, "Blob service".
 
 from __future__ import annotations
 
-import asyncio
 import io
 import threading
+import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from kbackup.errors import (
@@ -26,16 +26,21 @@ from kbackup.errors import (
     UnsupportedCapabilityError,
 )
 from kbackup.plugins import Capability, ObjectInfo
-from kbackup.stores import FsspecObjectStore, validate_key
+from kbackup.stores import (
+    FsspecObjectStore,
+    PartWorkers,
+    bounded,
+    translate_store_errors,
+    validate_key,
+)
 from kbackup_plugins_azure._account import BlobAccount
 
 T = TypeVar("T")
+_File = io.FileIO | io.BytesIO
 
-_ONE_PUT = 1 << 20  # more than that aiohttp does not like to send at once
-_BLOCKS_AT_ONCE = 4
-_IN_MEMORY = 64 << 20  # of one upload; a block that is larger goes alone
+_ONE_PUT = 1 << 20  # the SDK holds that in memory
+_SENT_AT_ONCE = 256 << 10  # of a block; a socket has a few seconds for it
 _MAX_BLOCKS = 45_000  # Azure allows 50,000
-_CLOSING = 5.0  # seconds
 _SKEW = timedelta(minutes=10)  # a signed address is valid before now, as Velero's
 _LONGEST_DELEGATION = timedelta(days=7)
 _FORBIDDEN = 403
@@ -60,11 +65,13 @@ class BlobObjectStore(FsspecObjectStore):
         self, account: BlobAccount, *, capabilities: frozenset[Capability]
     ) -> None:
         settings = account.settings
+        self._block_workers = PartWorkers()
         super().__init__(
             account,
             settings.container,
             capabilities=capabilities,
             timeouts=settings.timeouts,
+            workers=self._block_workers,
         )
         self._account = account
         self._settings = settings
@@ -79,9 +86,8 @@ class BlobObjectStore(FsspecObjectStore):
     def close(self) -> None:
         """Close the connections; closing twice is fine."""
         if not self._closed:
-            with suppress(StoreError):  # they are given up in any case
-                self._await("", _CLOSING, self._account.close)
-        super().close()
+            super().close()
+            self._account.close()
 
     # --- what Azure knows better ------------------------------------------------------
 
@@ -94,52 +100,66 @@ class BlobObjectStore(FsspecObjectStore):
         create: bool,
         retain_until: datetime | None,
     ) -> None:
-        """Put in one request, or in blocks of which a few are on their way at once."""
+        """Put in one request, or in blocks of which some are on their way at once."""
         _check_name(key)
-        size = len(source) if isinstance(source, bytes) else source.stat().st_size
         options = {**_condition(create=create), **self._lock(retain_until)}
+        with translate_store_errors(key), _opened(source) as file:
+            size = file.seek(0, io.SEEK_END)
+            file.seek(0)
+            if size > min(_ONE_PUT, self._settings.block_size):
+                self._put_blocks(key, file, size, seconds, options)
+                return
 
-        async def put(container: Any) -> None:
-            blob = container.get_blob_client(key)
-            opened = (
-                io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
-            )
-            with opened as file:
-                if size <= min(_ONE_PUT, self._settings.block_size):
-                    data = await asyncio.to_thread(file.read)
-                    await blob.upload_blob(
-                        data, length=len(data), overwrite=not create, **options
-                    )
-                else:
-                    await self._put_blocks(blob, file, size, options)
+            def put(container: Any) -> None:
+                data, blob = file.read(size), container.get_blob_client(key)
+                blob.upload_blob(data, overwrite=not create, **options)
 
-        self._ask(key, seconds, "write it", put)
+            self._ask(key, seconds, "write it", put)
 
-    async def _put_blocks(
-        self, blob: Any, file: BinaryIO, size: int, options: dict[str, Any]
+    def _put_blocks(
+        self,
+        key: str,
+        file: _File,
+        size: int,
+        seconds: float,
+        options: dict[str, Any],
     ) -> None:
+        """Put blocks, of which one that fails is sent again by itself."""
         from azure.storage.blob import BlobBlock  # noqa: PLC0415 - the SDK
 
-        block = max(self._settings.block_size, -(-size // _MAX_BLOCKS))
+        deadline = time.monotonic() + seconds
+        length = max(self._settings.block_size, -(-size // _MAX_BLOCKS))
         # Names of their own: two writers of one object must not mix their blocks.
         mark = uuid.uuid4().hex
-        names = [f"{mark}{number:05}" for number in range(-(-size // block))]
-        waiting = iter(enumerate(names))
-        lock = threading.Lock()
+        names = [f"{mark}{number:05}" for number in range(-(-size // length))]
+        reading = threading.Lock()
 
-        def read(number: int) -> bytes:
-            with lock:
-                file.seek(number * block)
-                return file.read(block)
+        def read(begin: int, wanted: int) -> bytes:
+            with reading:
+                file.seek(begin)
+                data = file.read(wanted)
+            if len(data) != wanted:
+                raise StoreError(key, "the source became shorter while it was read")
+            return data
 
-        async def send() -> None:
-            for number, name in waiting:
-                data = await asyncio.to_thread(read, number)
-                await blob.stage_block(name, io.BytesIO(data), length=len(data))
+        def send(number: int) -> None:
+            def stage(container: Any) -> None:
+                begin = number * length
+                block = _Block(read, begin, min(begin + length, size))
+                blob = container.get_blob_client(key)
+                blob.stage_block(names[number], block, length=len(block))
 
-        at_once = min(_BLOCKS_AT_ONCE, max(1, _IN_MEMORY // block))
-        await _all_or_none([send() for _ in range(at_once)])
-        await blob.commit_block_list([BlobBlock(name) for name in names], **options)
+            self._retry.run(
+                deadline - time.monotonic(),
+                lambda left: self._ask(key, left, "write it", stage),
+            )
+
+        def commit(container: Any) -> None:
+            blob = container.get_blob_client(key)
+            blob.commit_block_list([BlobBlock(name) for name in names], **options)
+
+        self._block_workers.send(range(len(names)), send)
+        self._ask(key, max(deadline - time.monotonic(), 0.001), "write it", commit)
 
     def _begin(
         self, key: str, start: int, most: int, seconds: float
@@ -148,10 +168,10 @@ class BlobObjectStore(FsspecObjectStore):
         _check_name(key)
         if most > 0:
 
-            async def read(container: Any) -> tuple[Any, bytes]:
+            def read(container: Any) -> tuple[Any, bytes]:
                 blob = container.get_blob_client(key)
-                answer = await blob.download_blob(offset=start, length=most)
-                return answer.properties, bytes(await answer.readall())
+                answer = blob.download_blob(offset=start, length=most)
+                return answer.properties, answer.readall()
 
             try:
                 found, body = self._ask(key, seconds, "read it", read)
@@ -167,15 +187,15 @@ class BlobObjectStore(FsspecObjectStore):
         """Read a part of the very version that was described."""
         from azure.core import MatchConditions  # noqa: PLC0415 - the SDK
 
-        async def read(container: Any) -> bytes:
+        def read(container: Any) -> bytes:
             blob = container.get_blob_client(info.key)
-            answer = await blob.download_blob(
+            answer = blob.download_blob(
                 offset=start,
                 length=end - start,
                 etag=f'"{info.etag}"',
                 match_condition=MatchConditions.IfNotModified,
             )
-            return bytes(await answer.readall())
+            return bytes(answer.readall())
 
         try:
             return self._ask(info.key, seconds, "read it", read)
@@ -187,8 +207,8 @@ class BlobObjectStore(FsspecObjectStore):
     def _stat(self, key: str, seconds: float) -> ObjectInfo:
         _check_name(key)
 
-        async def describe(container: Any) -> Any:
-            return await container.get_blob_client(key).get_blob_properties()
+        def describe(container: Any) -> Any:
+            return container.get_blob_client(key).get_blob_properties()
 
         return self._described(key, self._ask(key, seconds, "describe it", describe))
 
@@ -233,16 +253,15 @@ class BlobObjectStore(FsspecObjectStore):
         now = datetime.now(UTC)
         begin, end = now - _SKEW, now + ttl
 
-        async def signer(container: Any) -> tuple[str, dict[str, Any]]:
+        def signer(container: Any) -> tuple[str, dict[str, Any]]:
             url = container.get_blob_client(key).url
-            if account_key := await self._account.account_key():
+            if account_key := self._account.account_key():
                 return url, {"account_key": account_key}
             if end - begin > _LONGEST_DELEGATION:
                 raise UnsupportedCapabilityError(
                     key, "what an identity signs is valid for less than 7 days"
                 )
-            service = await self._account.service()
-            lent = await service.get_user_delegation_key(begin, end)
+            lent = self._account.service().get_user_delegation_key(begin, end)
             return url, {"user_delegation_key": lent}
 
         url, signed_by = self._ask(key, seconds, "get a key to sign with", signer)
@@ -264,8 +283,8 @@ class BlobObjectStore(FsspecObjectStore):
     def _remove(self, key: str, seconds: float) -> None:
         _check_name(key)
 
-        async def remove(container: Any) -> None:
-            await container.get_blob_client(key).delete_blob()
+        def remove(container: Any) -> None:
+            container.get_blob_client(key).delete_blob()
 
         try:
             self._ask(key, seconds, "delete it", remove)
@@ -291,44 +310,31 @@ class BlobObjectStore(FsspecObjectStore):
         options: dict[str, Any],
         seconds: float,
     ) -> tuple[list[Any], str | None]:
-        async def ask(container: Any) -> tuple[list[Any], str | None]:
+        def ask(container: Any) -> tuple[list[Any], str | None]:
             pages = getattr(container, method)(name_starts_with=prefix, **options)
             pages = pages.by_page(token)
-            try:
-                page = await anext(pages)
-            except StopAsyncIteration:
-                return [], None
-            return [entry async for entry in page], pages.continuation_token
+            page = next(pages, ())
+            return list(page), pages.continuation_token
 
         return self._ask(prefix, seconds, "list the container", ask)
 
     def _ask(
-        self,
-        key: str,
-        seconds: float,
-        deed: str,
-        function: Callable[[Any], Awaitable[T]],
+        self, key: str, seconds: float, deed: str, function: Callable[[Any], T]
     ) -> T:
-        """Run a coroutine over the container's client; its request ends with the time.
+        """Call what sends a request, on another thread, for *seconds* at most.
 
         Args:
             key: What it is about.
             seconds: What it may take.
             deed: For the error where that is refused.
-            function: Given the client.
+            function: Given the container's client.
         """
-
-        async def run() -> T:
-            try:
-                async with asyncio.timeout(seconds):
-                    return await function(await self._account.container())
-            except TimeoutError as exc:
-                raise StoreUnavailableError(
-                    key, f"no answer within {seconds:g} s"
-                ) from exc
-
+        self._check_open(key)
         try:
-            return self._await(key, seconds + _CLOSING, run)
+            with translate_store_errors(key):
+                return bounded(
+                    key, seconds, lambda: function(self._account.container())
+                )
         except StoreError as exc:
             raise self._explained(exc, deed) from exc.__cause__
 
@@ -366,6 +372,28 @@ class BlobObjectStore(FsspecObjectStore):
         )
 
 
+class _Block:
+    """A part of a file, which is read while it is sent: none is in memory whole."""
+
+    def __init__(self, read: Callable[[int, int], bytes], begin: int, end: int) -> None:
+        self._read = read
+        self._begin = begin
+        self._end = end
+
+    def __len__(self) -> int:
+        return self._end - self._begin
+
+    def __iter__(self) -> Iterator[bytes]:
+        for begin in range(self._begin, self._end, _SENT_AT_ONCE):
+            yield self._read(begin, min(_SENT_AT_ONCE, self._end - begin))
+
+
+def _opened(source: Path | bytes) -> _File:
+    if isinstance(source, bytes):
+        return io.BytesIO(source)
+    return source.open("rb", buffering=0)
+
+
 def _condition(*, create: bool) -> dict[str, Any]:
     """Return what makes a write fail where the key is taken: ``If-None-Match: *``."""
     if not create:
@@ -395,14 +423,3 @@ def _check_name(key: str) -> None:
 def _code(exc: StoreError) -> str:
     given = getattr(exc.__cause__, "error_code", None) or ""
     return str(getattr(given, "value", given))  # text, or a member of an enum
-
-
-async def _all_or_none(coroutines: list[Any]) -> None:
-    """Await all; where one fails the others are cancelled and it is raised."""
-    tasks = [asyncio.ensure_future(each) for each in coroutines]
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

@@ -306,7 +306,6 @@ class Compute:
 
     def _connect(self) -> None:
         import requests  # noqa: PLC0415 - below the SDK
-        from azure import identity  # noqa: PLC0415 - the SDK
         from azure.core.pipeline.transport import RequestsTransport  # noqa: PLC0415
 
         self._session = requests.Session()
@@ -323,7 +322,6 @@ class Compute:
             authority=self._settings.authority,
             has_file=self._settings.has_file,
             transport=self._transport,
-            kinds=identity,
         )
 
 

@@ -86,23 +86,15 @@ def check_identity(lines: Mapping[str, str]) -> None:
 
 
 def identity_from(
-    lines: Mapping[str, str],
-    *,
-    authority: str,
-    has_file: bool,
-    transport: Any,
-    kinds: Any = None,
+    lines: Mapping[str, str], *, authority: str, has_file: bool, transport: Any
 ) -> Any:
     """Return what gets tokens: of azure-identity.
-
-    *kinds* is the module of its classes, by default the one for an event loop.
 
     The file names a secret, a certificate or a workload; else those are tried in turn
     that azure-identity finds by itself: of a file's ``AZURE_CLIENT_ID`` the workload's
     and the machine's, without a file also the environment and Azure's command line.
     """
-    if kinds is None:
-        from azure.identity import aio as kinds  # noqa: PLC0415 - the SDK, see above
+    import azure.identity as kinds  # noqa: PLC0415 - the SDK, see the package
 
     common: dict[str, Any] = {
         "authority": authority,
@@ -127,7 +119,8 @@ def identity_from(
         common["managed_identity_client_id"] = client
         common["workload_identity_client_id"] = client
     if has_file:
-        tools = ("environment", "cli", "developer_cli", "powershell")
+        tools = ["environment", "cli", "developer_cli", "powershell", "broker"]
+        tools += ["visual_studio_code"]
         common.update({f"exclude_{name}_credential": True for name in tools})
     common["exclude_shared_token_cache_credential"] = True  # a user's, of Windows
     return kinds.DefaultAzureCredential(**common)

@@ -1,20 +1,15 @@
-"""From a configuration to a store.
-
-What runs on an event loop is imported here with the first store: with TLS it costs 35 ms.
-"""
+"""From a configuration to a store: the SDK is imported by its first request."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from kbackup.errors import InvalidConfigError
 from kbackup.plugins import Capability
+from kbackup_plugins_azure._account import BlobAccount
+from kbackup_plugins_azure._blob import BlobObjectStore
 from kbackup_plugins_azure._config import read_config
 from kbackup_plugins_azure._credentials import check_identity
-
-if TYPE_CHECKING:
-    from kbackup_plugins_azure._blob import BlobObjectStore
 
 
 def open_blob_store(config: Mapping[str, str]) -> BlobObjectStore:
@@ -27,9 +22,6 @@ def open_blob_store(config: Mapping[str, str]) -> BlobObjectStore:
         InvalidConfigError: A key is unknown, a value has no meaning, or the credentials
             file names no whole identity.
     """
-    from kbackup_plugins_azure._account import BlobAccount  # noqa: PLC0415 - see above
-    from kbackup_plugins_azure._blob import BlobObjectStore  # noqa: PLC0415 - as above
-
     settings = read_config(config)
     if not settings.account_key:
         check_identity(settings.identity)
@@ -43,7 +35,7 @@ def open_blob_store(config: Mapping[str, str]) -> BlobObjectStore:
 def _check_certificates(ca_cert: str) -> None:
     if not ca_cert:
         return
-    import ssl  # noqa: PLC0415 - see above
+    import ssl  # noqa: PLC0415 - costs 15 ms
 
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=ca_cert)

@@ -149,7 +149,7 @@ HINTS_BY_AZURE_CODE: Mapping[str, str] = {
     "Azure removes them after a week",
 }
 _AZURE_REFUSAL = "azure.core.exceptions.ClientAuthenticationError"
-_CERTIFICATE_REFUSED = "aiohttp.client_exceptions.ClientSSLError"
+_CERTIFICATE_REFUSED = "ssl.SSLCertVerificationError"
 
 # Classes by full name, looked up along the method resolution order.
 ERRORS_BY_CLASS: Mapping[str, type[StoreError]] = {
@@ -260,19 +260,29 @@ def _translated_azure(key: str, exc: BaseException) -> StoreError:
     code = str(getattr(given, "value", given))
     status = str(getattr(exc, "status_code", None) or "")
     inner = getattr(exc, "inner_exception", None)
-    if _CERTIFICATE_REFUSED in _class_names(inner):  # that does not heal
-        return StoreAccessError(key, reason)
+    if any(_CERTIFICATE_REFUSED in _class_names(each) for each in _chain(inner)):
+        return StoreAccessError(key, reason)  # that does not heal
     known = ERRORS_BY_AZURE_CODE.get(code)
     if known is None and _AZURE_REFUSAL not in _class_names(exc):
         known = ERRORS_BY_AZURE_CODE.get(status) or ERRORS_BY_CODE.get(status)
     told = f"{reason} ({code or status})" if code or status else reason
     hint = HINTS_BY_AZURE_CODE.get(code, "")
-    return (known or _by_class(exc))(key, told, hint=hint)
+    known = known or _by_class(exc)
+    if known is StoreError and not status and inner is not None:
+        known = _by_class(inner)  # a body that broke off, after three tries
+    return known(key, told, hint=hint)
 
 
 def _by_class(exc: BaseException) -> type[StoreError]:
     names = (ERRORS_BY_CLASS.get(name) for name in _class_names(exc))
     return next((known for known in names if known), StoreError)
+
+
+def _chain(exc: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and what it was raised for."""
+    while exc is not None:
+        yield exc
+        exc = exc.__cause__ or exc.__context__
 
 
 def _class_names(exc: object) -> list[str]:

@@ -16,19 +16,19 @@ def store(azurite, container):
 @pytest.fixture
 def requests_of(monkeypatch):
     """The requests that are sent: method, what is asked, and headers."""
-    from azure.core.pipeline.transport import AioHttpTransport  # noqa: PLC0415
+    from azure.core.pipeline.transport import RequestsTransport  # noqa: PLC0415
 
     sent = []
-    real = AioHttpTransport.send
+    real = RequestsTransport.send
 
-    async def send(self, request, **options):
+    def send(self, request, **options):
         """Write the request down and send it."""
         query = request.url.partition("?")[2]
         named = [
             part for part in query.split("&") if part.startswith(("comp=", "marker="))
         ]
         sent.append((request.method, "&".join(sorted(named)), dict(request.headers)))
-        return await real(self, request, **options)
+        return real(self, request, **options)
 
-    monkeypatch.setattr(AioHttpTransport, "send", send)
+    monkeypatch.setattr(RequestsTransport, "send", send)
     return sent

@@ -44,13 +44,13 @@ class Identity:
         self.options = options
         self.scopes = []
 
-    async def get_token(self, *scopes, **_):
+    def get_token(self, *scopes, **_):
         """Return a token for a while."""
         self.scopes += scopes
         token = token_for("https://storage.azure.com", **self.options)
         return AccessToken(token, int(time.time()) + 3600)
 
-    async def close(self):
+    def close(self):
         """Do nothing."""
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 import time
 
-import azure.identity.aio as identities
+import azure.identity as identities
 import pytest
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import HttpResponseError
-from azure.core.pipeline.transport import AioHttpTransport
+from azure.core.pipeline.transport import RequestsTransport
 
 from kbackup.errors import InvalidConfigError
 from kbackup_plugins_azure import open_blob_store
@@ -170,6 +169,8 @@ def test_what_azure_finds_by_itself(chosen):
     assert of_file["workload_identity_client_id"] == "client"
     assert of_file["exclude_environment_credential"] is True
     assert of_file["exclude_cli_credential"] is True
+    assert of_file["exclude_broker_credential"] is True
+    assert of_file["exclude_visual_studio_code_credential"] is True
     assert "exclude_environment_credential" not in without
     assert "managed_identity_client_id" not in without
 
@@ -181,23 +182,19 @@ def test_the_sdk_takes_what_it_is_given(tmp_path):
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
     pem = (tmp_path / "key.pem").read_text() + (tmp_path / "cert.pem").read_text()
 
-    async def make():
-        """Make each and close it."""
-        for more in (
-            {"AZURE_CLIENT_SECRET": "s", "AZURE_ADDITIONALLY_ALLOWED_TENANTS": "*"},
-            {"AZURE_CLIENT_CERTIFICATE": pem},
-            {"AZURE_FEDERATED_TOKEN_FILE": "/token"},
-            {},
-        ):
-            made = identity_from(
-                WHO | more,
-                authority="https://login.microsoftonline.us",
-                has_file=True,
-                transport=None,
-            )
-            await made.close()
-
-    asyncio.run(make())
+    for more in (
+        {"AZURE_CLIENT_SECRET": "s", "AZURE_ADDITIONALLY_ALLOWED_TENANTS": "*"},
+        {"AZURE_CLIENT_CERTIFICATE": pem},
+        {"AZURE_FEDERATED_TOKEN_FILE": "/token"},
+        {},
+    ):
+        made = identity_from(
+            WHO | more,
+            authority="https://login.microsoftonline.us",
+            has_file=True,
+            transport=None,
+        )
+        made.close()
 
 
 class _Answer:
@@ -216,12 +213,12 @@ class _Answer:
 class _Identity:
     scopes = ()
 
-    async def get_token(self, *scopes):
+    def get_token(self, *scopes):
         """Return a token."""
         self.scopes = scopes
         return AccessToken("token", int(time.time()) + 600)
 
-    async def close(self):
+    def close(self):
         """Do nothing."""
 
 
@@ -232,25 +229,20 @@ def ask_for_key(monkeypatch):
     def ask(answer):
         sent = []
 
-        async def send(self, request, **options):
+        def send(self, request, **options):
             """Write the request down and answer it."""
             sent.append(request)
             return answer
 
-        monkeypatch.setattr(AioHttpTransport, "send", send)
+        monkeypatch.setattr(RequestsTransport, "send", send)
         config = BASE | {"useAAD": "false", "resourceGroup": "g", "subscriptionId": "s"}
         account = BlobAccount(read_config(config))
         identity = _Identity()
         monkeypatch.setattr(account, "_make_identity", lambda: identity)
-
-        async def run():
-            """Ask for the key."""
-            try:
-                return await account.account_key()
-            finally:
-                await account.close()
-
-        return asyncio.run(run()), sent, identity
+        try:
+            return account.account_key(), sent, identity
+        finally:
+            account.close()
 
     return ask
 

@@ -13,6 +13,8 @@ import azure.storage.blob
 import botocore.exceptions
 import fsspec.exceptions
 import pytest
+import requests
+import urllib3
 
 from kbackup.errors import (
     InvalidConfigError,
@@ -258,15 +260,24 @@ def test_no_token_is_a_refusal(status):
     ("inner", "expected"),
     [
         (ConnectionRefusedError(), StoreUnavailableError),
-        (
-            aiohttp.ClientConnectorCertificateError(None, ssl.CertificateError("x")),
-            StoreAccessError,
-        ),
+        (ssl.SSLEOFError(), StoreUnavailableError),
+        (ssl.SSLCertVerificationError(), StoreAccessError),
     ],
-    ids=["refused", "certificate"],
+    ids=["refused", "broken", "certificate"],
 )
 def test_connections_to_azure(inner, expected):
     """A connection may come; a certificate that is not trusted stays so."""
-    exc = azure.core.exceptions.ServiceRequestError("no connection", error=inner)
+    refused = requests.exceptions.SSLError()
+    refused.__context__ = urllib3.exceptions.MaxRetryError(None, "/", None)
+    refused.__context__.__cause__ = inner
+    exc = azure.core.exceptions.ServiceRequestError("no connection", error=refused)
 
     assert type(translated("k", exc)) is expected
+
+
+def test_a_body_of_azure_that_breaks_off():
+    """What the SDK gives up to read, without a status, may be read another time."""
+    broken = azure.core.exceptions.IncompleteReadError("3 bytes read")
+    exc = azure.core.exceptions.HttpResponseError(broken, error=broken)
+
+    assert translated("k", exc).retryable

@@ -1,0 +1,101 @@
+"""The connections of a store in Azure, and what they trust."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+_CONNECTIONS = 50  # of one store: all workers of a run and the parts of an upload
+_READ_AT_ONCE = 4 << 20  # bytes: what is cut is put together again, and so copied
+
+
+def open_transport(ca_cert: str) -> tuple[Any, Any]:
+    """Return a session and the SDK's transport over it, for the account and for tokens.
+
+    A session of ours, because only that can trust a certificate that is in no file, and
+    keeps a connection for each thread.
+
+    Args:
+        ca_cert: PEM, trusted beside what the system trusts; may be empty.
+    """
+    from azure.core.pipeline.transport import RequestsTransport  # noqa: PLC0415 - the SDK
+
+    session = _session(ca_cert)
+    transport = RequestsTransport(
+        session=session,
+        session_owner=False,
+        connection_timeout=5,
+        read_timeout=60,  # of one read; what a call takes in all is for Timeouts
+        connection_data_block_size=_READ_AT_ONCE,
+    )
+    return session, transport
+
+
+def _session(ca_cert: str) -> Any:
+    """Return a session that sends what the SDK has signed as it is.
+
+    requests would go through all of it again, and for each request look for a proxy in
+    the environment and for a password in ``~/.netrc``: a quarter of its time.
+    """
+    from requests import PreparedRequest, Session  # noqa: PLC0415 - comes with the SDK
+    from requests.structures import CaseInsensitiveDict  # noqa: PLC0415
+    from requests.utils import get_environ_proxies  # noqa: PLC0415
+
+    proxies: dict[tuple[str, str], Any] = {}
+
+    class SignedSession(Session):
+        def request(self, *asked: Any, **given: Any) -> Any:
+            method, url = asked
+            if given.get("files") or isinstance(given.get("data"), Mapping):
+                return super().request(method, url, **given)  # to get a token
+            signed = PreparedRequest()
+            signed.method, signed.url, signed.body = method, url, given.get("data")
+            signed.headers = CaseInsensitiveDict(given.get("headers") or {})
+            place = urlsplit(url)[:2]
+            if place not in proxies:
+                proxies[place] = get_environ_proxies(url)
+            stream = bool(given.get("stream"))
+            answer = self.get_adapter(url).send(
+                signed,
+                stream=stream,
+                timeout=given.get("timeout"),
+                proxies=proxies[place],
+            )
+            if not stream:
+                answer.content  # noqa: B018 - reads it, and frees the connection
+            return answer
+
+    session = SignedSession()
+    session.auth = _as_it_is
+    adapter = _adapter(ca_cert)
+    session.mount("http://", adapter)
+    session.mount("https://", adapter)
+    return session
+
+
+def _as_it_is(request: Any) -> Any:
+    """Sign a request for a token by nothing, ``~/.netrc`` included."""
+    return request
+
+
+def _adapter(ca_cert: str) -> Any:
+    """Return what keeps the connections."""
+    from requests.adapters import HTTPAdapter  # noqa: PLC0415 - comes with the SDK
+
+    trusted = ssl.create_default_context()
+    if ca_cert:
+        trusted.load_verify_locations(cadata=ca_cert)
+
+    class TrustingAdapter(HTTPAdapter):
+        def init_poolmanager(self, *args: Any, **options: Any) -> None:
+            super().init_poolmanager(*args, ssl_context=trusted, **options)
+
+        def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+            return super().proxy_manager_for(proxy, ssl_context=trusted, **options)
+
+        def cert_verify(self, *_: Any) -> None:
+            """Load no other certificates for each connection."""
+
+    return TrustingAdapter(pool_maxsize=_CONNECTIONS)
