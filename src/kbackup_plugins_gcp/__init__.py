@@ -1,7 +1,7 @@
 """Provider ``velero.io/gcp``: object stores in Google Cloud Storage.
 
 Reads the configuration of Velero's plugin of that name. An address is
-``gs://bucket/prefix``. gcsfs is imported when a store is opened.
+``gs://bucket/prefix``. google-auth is imported by the first request of a store.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ def kbackup_register_object_stores() -> Mapping[str, ObjectStoreFactory]:
         open=open_gcs_store,
         from_url=gcs_spec,
         schemes=("gs", "gcs"),
-        requires=("gcsfs",),
+        requires=("google.auth", "google.cloud.storage"),
         extra="gcp",
     )
     return {PROVIDER: factory}

@@ -48,7 +48,10 @@ def test_plugins_say_what_they_lack(run):
             "azure.storage.blob and azure.identity",
             "azure",
         ),
-        ("velero.io/gcp", "ObjectStore"): ("gcsfs", "gcp"),
+        ("velero.io/gcp", "ObjectStore"): (
+            "google.auth and google.cloud.storage",
+            "gcp",
+        ),
     }
     assert lacking == {
         name: f"needs {needs}: pip install 'kbackup[{extra}]'"
