@@ -205,20 +205,20 @@ class BlobObjectStore(FsspecObjectStore):
             ) from exc
 
     def _stat(self, key: str, seconds: float) -> ObjectInfo:
+        return self._described(key, self._properties(key, seconds))
+
+    def _lock_of(self, key: str, seconds: float) -> datetime | None:
+        found = self._properties(key, seconds).immutability_policy
+        until: datetime | None = found.expiry_time
+        return until
+
+    def _properties(self, key: str, seconds: float) -> Any:
         _check_name(key)
 
         def describe(container: Any) -> Any:
             return container.get_blob_client(key).get_blob_properties()
 
-        return self._described(key, self._ask(key, seconds, "describe it", describe))
-
-    def _lock_of(self, key: str, seconds: float) -> datetime | None:
-        async def describe(container: Any) -> Any:
-            return await container.get_blob_client(key).get_blob_properties()
-
-        found = self._ask(key, seconds, "describe it", describe)
-        until: datetime | None = found.immutability_policy.expiry_time
-        return until
+        return self._ask(key, seconds, "describe it", describe)
 
     def _list(self, prefix: str, after: str) -> Iterator[ObjectInfo]:
         """List page by page; nothing beyond one page is held.

@@ -1,8 +1,8 @@
 """Provider ``velero.io/gcp``: stores in Cloud Storage, snapshots of persistent disks.
 
 Reads the configuration of Velero's plugin of that name. An address is
-``gs://bucket/prefix``. gcsfs is imported when a store is opened, and
-google-cloud-compute by the first request of a snapshotter.
+``gs://bucket/prefix``. google-auth is imported by the first request of a store, and
+google-cloud-compute by that of a snapshotter.
 """
 
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ def kbackup_register_object_stores() -> Mapping[str, ObjectStoreFactory]:
         open=open_gcs_store,
         from_url=gcs_spec,
         schemes=("gs", "gcs"),
-        requires=("gcsfs",),
+        requires=("google.auth", "google.cloud.storage"),
         extra="gcp",
         capabilities=frozenset(
             {

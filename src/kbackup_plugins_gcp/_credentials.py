@@ -1,8 +1,7 @@
 """Who asks: credentials found at the first request, and renewed before they expire.
 
-gcsfs would look for them while it is made, which asks Google's metadata server, would
-go on as nobody where it finds none, and would renew them on the event loop that all
-filesystems of the process share.
+To look for them asks Google's metadata server, which a store does not do while it is
+opened, and no request waits for longer than it may take in all.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ class Identity(Protocol):
 
 
 class Credentials:
-    """The credentials of one location, in the shape that a gcsfs filesystem asks for.
+    """The credentials of one store, found by the first request.
 
     Shared by threads.
 
@@ -54,8 +53,6 @@ class Credentials:
         settings: Where they are looked for.
         anonymous: Ask without any, as emulators want it.
     """
-
-    project = None  # gcsfs asks; buckets are neither made nor listed here
 
     def __init__(self, settings: Identity, *, anonymous: bool) -> None:
         self._settings = settings
@@ -93,7 +90,7 @@ class Credentials:
         return self._project
 
     def apply(self, headers: MutableMapping[str, str]) -> None:
-        """Add the token to the headers of a request; called by gcsfs."""
+        """Add the token to the headers of a request."""
         if self._found is not None:
             self._found.apply(headers)
 

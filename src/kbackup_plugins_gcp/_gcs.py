@@ -1,15 +1,15 @@
 """The object store of one bucket: what Cloud Storage knows better than a filesystem.
 
-Speaks its JSON API on the session of a gcsfs filesystem, whose own methods list whole
-prefixes, answer for directories that do not exist, cut the body of an upload at a fixed
-mark which an object may hold, and cannot say which generation a part belongs to.
+Speaks its JSON API itself: a filesystem lists whole prefixes, answers for directories
+that do not exist, and cannot say which generation a part belongs to.
 """
 
 from __future__ import annotations
 
+import io
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -25,18 +25,24 @@ from kbackup.errors import (
     UnsupportedCapabilityError,
 )
 from kbackup.plugins import Capability, ObjectInfo
-from kbackup.stores import FsspecObjectStore, validate_key
+from kbackup.stores import (
+    FsspecObjectStore,
+    PartWorkers,
+    bounded,
+    translate_store_errors,
+    validate_key,
+)
 from kbackup_plugins_gcp._config import GcsConfig
 from kbackup_plugins_gcp._credentials import Credentials
 from kbackup_plugins_gcp._requests import Answer, AnswerError, Connection
 from kbackup_plugins_gcp._uploads import (
     SINGLE,
+    File,
     Upload,
     multipart,
     properties,
 )
 
-_CLOSING = 5.0  # seconds
 _FIELDS = "name,size,updated,generation"
 _NO_SUCH_RANGE = 416  # of an empty object, or past its end
 _UNAUTHORISED = 401
@@ -53,7 +59,6 @@ class GcsObjectStore(FsspecObjectStore):
         lock_for: How long the location wants the objects of a backup locked; None: not.
 
     Args:
-        filesystem: Of gcsfs.
         settings: Of the location.
         capabilities: What the bucket can do.
         credentials: Whose requests they are.
@@ -62,7 +67,6 @@ class GcsObjectStore(FsspecObjectStore):
 
     def __init__(
         self,
-        filesystem: Any,
         settings: GcsConfig,
         *,
         capabilities: frozenset[Capability],
@@ -70,10 +74,11 @@ class GcsObjectStore(FsspecObjectStore):
         connection: Connection,
     ) -> None:
         super().__init__(
-            filesystem,
+            None,  # no filesystem: all that needs one is done below
             settings.bucket,
             capabilities=capabilities,
             timeouts=settings.timeouts,
+            workers=PartWorkers(),
         )
         self.lock_for = settings.lock_for
         self._settings = settings
@@ -82,10 +87,8 @@ class GcsObjectStore(FsspecObjectStore):
 
     def close(self) -> None:
         """Close the connections; closing twice is fine."""
-        if not self._closed:
-            with suppress(StoreError):  # they are given up in any case
-                self._await("", _CLOSING, _close, self._fs)
         super().close()
+        self._connection.close()
 
     def delete(self, key: str) -> None:
         """Remove an object; see `ObjectStore.delete`."""
@@ -105,21 +108,21 @@ class GcsObjectStore(FsspecObjectStore):
         retain_until: datetime | None,
     ) -> None:
         """Put in one request, or in pieces of which each can be sent again."""
-        size = len(source) if isinstance(source, bytes) else source.stat().st_size
         params = self._put_params(key, create=create)
         described = properties(key, self._settings.retention_mode, retain_until)
-        if size <= SINGLE:
-            data = source if isinstance(source, bytes) else source.read_bytes()
-            headers, body = multipart(described, data)
-            params["uploadType"] = "multipart"
+        with _opened(key, source) as (file, size):
+            if size > SINGLE:
+                upload = Upload(self._connection, key, file, size)
+                self._run_upload(upload, seconds, described, params)
+                return
+            headers, body = multipart(key, described, file, size)
             ask = partial(
-                self._connection.upload, params=params, headers=headers, data=body
+                self._connection.upload,
+                params={**params, "uploadType": "multipart"},
+                headers=headers,
+                data=body,
             )
             self._send(key, seconds, ask)
-            return
-        upload = Upload(self._connection, key, size)
-        with upload.reading(source):
-            self._run_upload(upload, seconds, described, params)
 
     def _put_params(self, key: str, *, create: bool) -> dict[str, str]:
         params = {"name": key, "fields": _FIELDS}
@@ -251,22 +254,22 @@ class GcsObjectStore(FsspecObjectStore):
         ask = partial(self._connection.one, method, key, **options)
         return self._send(key, seconds, ask)
 
-    def _send(
-        self,
-        key: str,
-        seconds: float,
-        ask: Callable[[], Coroutine[Any, Any, Answer]],
-    ) -> Answer:
+    def _send(self, key: str, seconds: float, ask: Callable[[], Answer]) -> Answer:
         """Send one request; after a refused token once more, with a new one."""
         deadline = self._deadline(seconds)
         self._credentials.prepare(key, seconds)
         try:
-            return self._await(key, deadline(), ask)
+            return self._bounded(key, deadline(), ask)
         except StoreAccessError as exc:
             if _status(exc) != _UNAUTHORISED or not self._credentials.refused():
                 raise
         self._credentials.prepare(key, deadline())
-        return self._await(key, deadline(), ask)
+        return self._bounded(key, deadline(), ask)
+
+    def _bounded(self, key: str, seconds: float, ask: Callable[[], Answer]) -> Answer:
+        self._check_open(key)
+        with translate_store_errors(key):
+            return bounded(key, seconds, ask)
 
     @staticmethod
     def _deadline(seconds: float) -> Callable[[], float]:
@@ -302,7 +305,13 @@ def _http_date(text: str) -> datetime | None:
         return None
 
 
-async def _close(filesystem: Any) -> None:
-    """Close the session that gcsfs made, if it made one; it has no public way to."""
-    if filesystem._session is not None:  # noqa: SLF001
-        await filesystem._session.close()  # noqa: SLF001
+@contextmanager
+def _opened(key: str, source: Path | bytes) -> Iterator[tuple[File, int]]:
+    """Yield the bytes of an object to read, and how many there are.
+
+    Closed at the end: a request that was given up, and goes on, then sends no more.
+    """
+    with translate_store_errors(key):  # it may be gone by now
+        file = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+    with file:
+        yield file, file.seek(0, io.SEEK_END)

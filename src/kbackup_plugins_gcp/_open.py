@@ -1,16 +1,19 @@
-"""From a configuration to a store: gcsfs set up so that nothing is hidden from us."""
+"""From a configuration to a store: where the server is, and who asks it."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from typing import Any
 
-from kbackup.errors import InvalidConfigError
 from kbackup.plugins import Capability
 from kbackup_plugins_gcp._config import GcsConfig, read_config
 from kbackup_plugins_gcp._credentials import Credentials
 from kbackup_plugins_gcp._gcs import GcsObjectStore
-from kbackup_plugins_gcp._requests import Connection, session_options
+from kbackup_plugins_gcp._pool import open_pool
+from kbackup_plugins_gcp._requests import Connection
+
+_GOOGLES = "https://storage.googleapis.com"
+_EMULATOR = "STORAGE_EMULATOR_HOST"  # of the environment, as for every SDK of Google's
 
 
 def open_gcs_store(config: Mapping[str, str]) -> GcsObjectStore:
@@ -23,37 +26,23 @@ def open_gcs_store(config: Mapping[str, str]) -> GcsObjectStore:
         InvalidConfigError: A key is unknown or a value has no meaning.
     """
     settings = read_config(config)
-    context = _tls(settings.ca_cert)
-    filesystem = _filesystem(settings)
+    endpoint = settings.endpoint or _emulator() or _GOOGLES
     # A token never goes over plain HTTP unasked; emulators are such servers.
-    is_plain = str(filesystem._location).startswith("http://")  # noqa: SLF001
+    is_plain = endpoint.startswith("http://")
     anonymous = is_plain and not settings.credentials_file
     credentials = Credentials(settings, anonymous=anonymous)
-    filesystem.credentials = credentials
+    pool = open_pool(endpoint, settings.ca_cert)
     return GcsObjectStore(
-        filesystem,
         settings,
         capabilities=_capabilities(settings, anonymous=anonymous),
         credentials=credentials,
-        connection=Connection(filesystem, settings.bucket, credentials, context),
+        connection=Connection(pool, endpoint, settings.bucket, credentials),
     )
 
 
-def _filesystem(settings: GcsConfig) -> Any:
-    """Return a filesystem that asks nothing while it is made.
-
-    The class that gcsfs registers asks by gRPC for the type of each bucket, and waits a
-    minute for the answer of a server that has no gRPC. The one below it does not.
-    """
-    from gcsfs.core import GCSFileSystem  # noqa: PLC0415 - the SDK, see the package
-
-    return GCSFileSystem(
-        token="anon",  # noqa: S106 - no secret: the credentials are put in their place
-        endpoint_url=settings.endpoint or None,
-        session_kwargs=session_options(),
-        skip_instance_cache=True,
-        use_listings_cache=False,
-    )
+def _emulator() -> str:
+    named = os.environ.get(_EMULATOR, "").rstrip("/")
+    return f"http://{named}" if named and "://" not in named else named
 
 
 def _capabilities(settings: GcsConfig, *, anonymous: bool) -> frozenset[Capability]:
@@ -63,14 +52,3 @@ def _capabilities(settings: GcsConfig, *, anonymous: bool) -> frozenset[Capabili
     if settings.retention_mode:
         found.add(Capability.RETENTION)
     return frozenset(found)
-
-
-def _tls(ca_cert: str) -> Any:
-    if not ca_cert:
-        return None
-    import ssl  # noqa: PLC0415 - costs 15 ms
-
-    try:
-        return ssl.create_default_context(cadata=ca_cert)
-    except ssl.SSLError as exc:
-        raise InvalidConfigError("caCert of the location is no certificate") from exc

@@ -1,24 +1,23 @@
-"""Requests to Google Cloud Storage on the session of a gcsfs filesystem.
+"""Requests to Google Cloud Storage, each by the thread that asks.
 
-gcsfs makes the session and the addresses. What it makes of an answer is not used: it
-tries six times inside each of our attempts, and drops what the server says of a 404,
-without which a missing bucket is a missing object.
+By its JSON API over urllib3. The vendor's own library tries again inside each of our
+attempts, and holds what it sends; gcsfs sends everything from one event loop, which
+stops at what one core does.
 """
 
 from __future__ import annotations
 
-import io
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import attrs
 
+from kbackup.errors import StoreUnavailableError
 from kbackup_plugins_gcp._credentials import Credentials
+from kbackup_plugins_gcp._pool import CONNECT_SECONDS, READ_SECONDS
 
-_CONNECT_SECONDS = 5
-_READ_SECONDS = 60  # of one read; what a call takes in all is for Timeouts
 _NO_BUCKET = (
     "bucket does not exist"  # Google has one reason for it and a missing object
 )
@@ -61,48 +60,62 @@ class Answer:
         return json.loads(self.body) if self.body else {}
 
 
+@attrs.frozen
+class Body:
+    """What goes with a request, block by block.
+
+    Attributes:
+        size: In bytes, of all blocks together.
+        blocks: Makes them anew for each time that the request is sent; one is sent
+            before the next is taken.
+    """
+
+    size: int
+    blocks: Callable[[], Iterable[bytes | memoryview]]
+
+    def __iter__(self) -> Iterator[bytes | memoryview]:
+        return iter(self.blocks())
+
+
 class Connection:
     """Sends the requests about one bucket.
 
+    Shared by threads.
+
     Args:
-        filesystem: A gcsfs filesystem; its session is opened by the first request.
+        pool: The connections to the server; see `open_pool`.
+        endpoint: The address of the server.
         bucket: Its name.
         credentials: Whose requests they are; the token is renewed by the caller.
-        ssl_context: What is trusted, if not what the system trusts.
     """
 
     def __init__(
-        self,
-        filesystem: Any,
-        bucket: str,
-        credentials: Credentials,
-        ssl_context: Any = None,
+        self, pool: Any, endpoint: str, bucket: str, credentials: Credentials
     ) -> None:
-        self._fs = filesystem
+        self.endpoint = endpoint
+        self._pool = pool
         self._bucket = bucket
         self._credentials = credentials
-        self._tls = {} if ssl_context is None else {"ssl": ssl_context}
 
-    @property
-    def endpoint(self) -> str:
-        """The address of the server."""
-        return str(self._fs._location)  # noqa: SLF001 - it has no public name
+    def close(self) -> None:
+        """Close the connections that nobody uses; the others after their request."""
+        self._pool.clear()
 
-    async def objects(self, method: str, **options: Any) -> Answer:
+    def objects(self, method: str, **options: Any) -> Answer:
         """Ask for the objects of the bucket; see `send`."""
-        return await self.send(method, f"{self._bucket_path()}/o", **options)
+        return self.send(method, f"{self._bucket_path()}/o", **options)
 
-    async def one(self, method: str, key: str, **options: Any) -> Answer:
+    def one(self, method: str, key: str, **options: Any) -> Answer:
         """Ask about one object; see `send`."""
         path = f"{self._bucket_path()}/o/{_quoted(key)}"
-        return await self.send(method, path, key=key, **options)
+        return self.send(method, path, key=key, **options)
 
-    async def upload(self, **options: Any) -> Answer:
+    def upload(self, **options: Any) -> Answer:
         """Begin, or do, an upload of an object; see `send`."""
         path = f"/upload{self._bucket_path()}/o"
-        return await self.send("POST", path, **options)
+        return self.send("POST", path, **options)
 
-    async def send(
+    def send(
         self,
         method: str,
         path: str,
@@ -110,9 +123,9 @@ class Connection:
         key: str = "",
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
-        data: bytes = b"",
+        data: bytes | Body = b"",
     ) -> Answer:
-        """Send one request on the filesystem's loop and return its answer.
+        """Send one request and return its answer.
 
         Args:
             method: Of HTTP.
@@ -120,51 +133,52 @@ class Connection:
             key: The object it is about; a 404 of any other request means the bucket.
             params: Of the query.
             headers: Beside those of the credentials.
-            data: The body; empty: none.
+            data: The body.
 
         Raises:
             AnswerError: The server refused it.
         """
-        from aiohttp import ClientTimeout  # noqa: PLC0415 - the SDK
-        from yarl import URL  # noqa: PLC0415 - comes with aiohttp
-
-        session = await self._fs._set_session()  # noqa: SLF001 - has no public name
-        if hasattr(session, "_retry_connection"):  # we try again, aiohttp does not
-            session._retry_connection = False  # noqa: SLF001 - has no public name
         url = path if "://" in path else f"{self.endpoint}{path}"
+        if params:
+            url = f"{url}?{urlencode(params, quote_via=quote)}"
         asked = {"Accept-Encoding": "identity", **(headers or {})}
+        if isinstance(data, Body):
+            asked["Content-Length"] = str(data.size)
         self._credentials.apply(asked)
-        # As it is: a key's %2F would be read again, as a slash.
-        address = URL(url, encoded=True)
-        async with session.request(
-            method,
-            address.update_query(params) if params else address,
-            headers=asked,
-            data=io.BytesIO(data) if data else None,  # sent bit by bit, unlike bytes
-            allow_redirects=False,  # a token goes nowhere else
-            timeout=ClientTimeout(
-                total=None, sock_connect=_CONNECT_SECONDS, sock_read=_READ_SECONDS
-            ),
-            **self._tls,
-        ) as answer:
-            body = await answer.read()
-            found = {name.lower(): value for name, value in answer.headers.items()}
+        answer = self._exchange(key, method, url, headers=asked, body=data or None)
         # 308 tells how much of an upload is there.
         if answer.status >= 300 and answer.status != 308:  # noqa: PLR2004 - of HTTP
-            raise _refusal(answer.status, body, self._bucket, is_object=bool(key))
-        return Answer(answer.status, found, body)
+            raise _refusal(
+                answer.status, answer.body, self._bucket, is_object=bool(key)
+            )
+        return answer
+
+    def _exchange(self, key: str, method: str, url: str, **options: Any) -> Answer:
+        import ssl  # noqa: PLC0415 - loaded with the pool
+
+        import urllib3  # noqa: PLC0415 - loaded with the pool
+
+        try:
+            answer = self._pool.urlopen(
+                method,
+                url,
+                redirect=False,  # a token goes nowhere else
+                retries=False,
+                # As it is stored: an object that was stored with an encoding stays so.
+                decode_content=False,
+                timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
+                **options,
+            )
+        except urllib3.exceptions.SSLError as exc:
+            # One class for a certificate that is refused, and a connection cut short.
+            if any(isinstance(each, ssl.SSLCertVerificationError) for each in exc.args):
+                raise
+            raise StoreUnavailableError(key, str(exc)) from exc
+        found = {name.lower(): value for name, value in answer.headers.items()}
+        return Answer(answer.status, found, answer.data)
 
     def _bucket_path(self) -> str:
         return f"/storage/v1/b/{_quoted(self._bucket)}"
-
-
-def session_options() -> dict[str, Any]:
-    """Return how gcsfs is to make its session.
-
-    Bodies come as they are stored: an object that was stored with an encoding is not
-    unpacked on its way. Proxies are those of the environment, as for every SDK.
-    """
-    return {"trust_env": True, "auto_decompress": False}
 
 
 def _quoted(text: str) -> str:

@@ -6,21 +6,24 @@ Source: Cloud Storage JSON API, "Uploads and downloads": "Multipart upload",
 
 from __future__ import annotations
 
+import io
 import json
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from kbackup.errors import StoreError, StoreUnavailableError
-from kbackup_plugins_gcp._requests import Answer, Connection
+from kbackup.stores import translate_store_errors
+from kbackup_plugins_gcp._requests import Answer, Body, Connection
 
 SINGLE = 8 << 20
-"""Up to which size an object goes in one request; that holds it in memory twice."""
+"""Up to which size an object goes in one request, all of which is sent again."""
 
-_PIECE = 16 << 20  # a multiple of 256 KiB, as the API wants; what an upload holds
+File = io.BufferedReader | io.BytesIO
+
+_PIECE = 64 << 20  # a multiple of 256 KiB, as the API wants
+_BLOCK = 1 << 20  # what an upload holds
 _CONTENT = "application/octet-stream"
 _INCOMPLETE = 308
 
@@ -43,23 +46,29 @@ def properties(
 
 
 def multipart(
-    described: Mapping[str, Any], data: bytes
-) -> tuple[dict[str, str], bytes]:
+    key: str, described: Mapping[str, Any], file: File, size: int
+) -> tuple[dict[str, str], Body]:
     """Return headers and body of an upload in one request.
 
     The mark between the parts is drawn anew each time: data cannot hold it.
     """
     mark = secrets.token_hex(16).encode()
-    body = b"".join(
+    head = b"".join(
         (
             b"--%b\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n" % mark,
             json.dumps(described).encode(),
             b"\r\n--%b\r\nContent-Type: %b\r\n\r\n" % (mark, _CONTENT.encode()),
-            data,
-            b"\r\n--%b--\r\n" % mark,
         )
     )
-    return {"Content-Type": f"multipart/related; boundary={mark.decode()}"}, body
+    tail = b"\r\n--%b--\r\n" % mark
+
+    def blocks() -> Iterator[bytes | memoryview]:
+        yield head
+        yield from _blocks(key, file, 0, size)
+        yield tail
+
+    headers = {"Content-Type": f"multipart/related; boundary={mark.decode()}"}
+    return headers, Body(len(head) + size + len(tail), blocks)
 
 
 class Upload:
@@ -68,35 +77,23 @@ class Upload:
     Args:
         connection: To the bucket.
         key: What is written.
+        file: Its bytes; read by one thread at a time.
         size: In bytes, above zero.
     """
 
-    def __init__(self, connection: Connection, key: str, size: int) -> None:
+    def __init__(self, connection: Connection, key: str, file: File, size: int) -> None:
         self.key = key
         self.is_complete = False
         self._connection = connection
+        self._file = file
         self._size = size
-        self._source: Path | bytes = b""
-        self._file: BinaryIO | None = None
         self._session = ""
         self._offset = 0
         self._is_sure = True  # of the offset
 
-    @contextmanager
-    def reading(self, source: Path | bytes) -> Iterator[None]:
-        """Hold the source open."""
-        self._source = source
-        if isinstance(source, bytes):
-            yield
-            return
-        with source.open("rb") as self._file:
-            yield
-
-    async def begin(
-        self, described: Mapping[str, Any], params: Mapping[str, str]
-    ) -> Answer:
+    def begin(self, described: Mapping[str, Any], params: Mapping[str, str]) -> Answer:
         """Ask where the pieces are to go; a condition holds for the end, too."""
-        answer = await self._connection.upload(
+        answer = self._connection.upload(
             params={**params, "uploadType": "resumable"},
             headers={
                 "Content-Type": "application/json; charset=UTF-8",
@@ -110,20 +107,17 @@ class Upload:
             raise StoreUnavailableError(self.key, "the server began no upload")
         return answer
 
-    async def send_next(self) -> Answer:
+    def send_next(self) -> Answer:
         """Send the next piece; after a failure ask first how far the server has got."""
-        import asyncio  # noqa: PLC0415 - costs 20 ms; loaded with the filesystem
-
         if not self._is_sure:
-            answer = await self._put(b"", f"bytes */{self._size}")
+            answer = self._put(b"", f"bytes */{self._size}")
             self._take(answer)
             if self.is_complete:
                 return answer
         self._is_sure = False
-        begin = self._offset
-        piece = await asyncio.to_thread(self._piece)  # the loop is everybody's
-        last = begin + len(piece) - 1
-        answer = await self._put(piece, f"bytes {begin}-{last}/{self._size}")
+        begin, end = self._offset, min(self._offset + _PIECE, self._size)
+        piece = Body(end - begin, lambda: _blocks(self.key, self._file, begin, end))
+        answer = self._put(piece, f"bytes {begin}-{end - 1}/{self._size}")
         self._take(answer)
         if not self.is_complete and not begin < self._offset < self._size:
             raise StoreUnavailableError(self.key, "the server took no piece of it")
@@ -131,8 +125,8 @@ class Upload:
 
     # --- inside -----------------------------------------------------------------------
 
-    async def _put(self, piece: bytes, content_range: str) -> Answer:
-        return await self._connection.send(
+    def _put(self, piece: bytes | Body, content_range: str) -> Answer:
+        return self._connection.send(
             "PUT",
             self._session,
             key=self.key,
@@ -150,13 +144,15 @@ class Upload:
         held = answer.headers.get("range", "").rpartition("-")[2]
         self._offset = int(held) + 1 if held.isdecimal() else 0
 
-    def _piece(self) -> bytes:
-        end = min(self._offset + _PIECE, self._size)
-        if isinstance(self._source, bytes):
-            return self._source[self._offset : end]
-        assert self._file is not None  # noqa: S101 - see `reading`
-        self._file.seek(self._offset)
-        piece = self._file.read(end - self._offset)
-        if len(piece) != end - self._offset:
-            raise StoreError(self.key, "the source became shorter while it was read")
-        return piece
+
+def _blocks(key: str, file: File, begin: int, end: int) -> Iterator[memoryview]:
+    """Read a part of a file into one buffer, again and again."""
+    buffer = memoryview(bytearray(min(_BLOCK, end - begin)))
+    for start in range(begin, end, _BLOCK):
+        block = buffer[: end - start]
+        with translate_store_errors(key):  # what is not the server's fault
+            file.seek(start)
+            count = file.readinto(block)
+        if count != len(block):
+            raise StoreError(key, "the source became shorter while it was read")
+        yield block

@@ -52,8 +52,11 @@ def test_plugins_say_what_they_lack(run):
             "azure.mgmt.compute and azure.identity",
             "azure",
         ),
-        ("velero.io/gcp", "ObjectStore"): ("gcsfs", "gcp"),
         ("velero.io/gcp", "VolumeSnapshotter"): ("google.cloud.compute_v1", "gcp"),
+        ("velero.io/gcp", "ObjectStore"): (
+            "google.auth and google.cloud.storage",
+            "gcp",
+        ),
     }
     assert lacking == {
         name: f"needs {needs}: pip install 'kbackup[{extra}]'"

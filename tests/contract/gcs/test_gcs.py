@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import ipaddress
 import socket
 import ssl
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -97,21 +99,29 @@ def test_what_ends_like_a_part_comes_back(store, end):
     assert read(store, "backups/b/x") == data
 
 
+@pytest.fixture
+def small_pieces(monkeypatch):
+    """Pieces of 16 MiB."""
+    monkeypatch.setattr("kbackup_plugins_gcp._uploads._PIECE", 16 << 20)
+
+
 def test_pieces_have_a_known_size(store, gcs_server, tmp_path):
-    """A large object is announced with its size and goes up in pieces of 16 MiB."""
+    """A large object is announced with its size and goes up in pieces of 64 MiB."""
     source = tmp_path / "large"
-    source.write_bytes(b"x" * (17 << 20))
+    source.write_bytes(b"x" * (65 << 20))
 
     store.put("backups/b/x", source)
 
     begun, *pieces = gcs_server.requests
-    assert begun.headers["x-upload-content-length"] == str(17 << 20)
+    assert begun.headers["x-upload-content-length"] == str(65 << 20)
     assert [request.headers["content-range"] for request in pieces] == [
-        f"bytes 0-{(16 << 20) - 1}/{17 << 20}",
-        f"bytes {16 << 20}-{(17 << 20) - 1}/{17 << 20}",
+        f"bytes 0-{(64 << 20) - 1}/{65 << 20}",
+        f"bytes {64 << 20}-{(65 << 20) - 1}/{65 << 20}",
     ]
+    assert [int(r.headers["content-length"]) for r in pieces] == [64 << 20, 1 << 20]
 
 
+@pytest.mark.usefixtures("small_pieces")
 def test_an_upload_goes_on_where_it_was(opened, gcs_server, gcs_bucket, tmp_path):
     """After a failed piece the server is asked how far it is, and the rest is sent."""
     store = opened()
@@ -140,6 +150,89 @@ def test_an_upload_goes_on_where_it_was(opened, gcs_server, gcs_bucket, tmp_path
     assert read(store, "backups/b/x") == data
 
 
+@pytest.mark.parametrize("kind", ["bytes", "file"])
+def test_what_arrived_of_a_piece_is_not_sent_again(
+    opened, gcs_server, tmp_path, monkeypatch, kind
+):
+    """A piece that is cut in the middle goes on behind what the server confirms."""
+    store = opened()
+    data = bytes(range(256)) * (9 << 12)
+    source = tmp_path / "large"
+    source.write_bytes(data)
+    real = gcs_server.storage.add_to_resumable_upload
+    failing = [5 << 20]
+
+    def cut(upload, content, *args, **options):
+        """Take a part of the first piece, and break off."""
+        if not failing:
+            return real(upload, content, *args, **options)
+        real(upload, content[: failing.pop()], *args, **options)
+        raise ConnectionAbortedError
+
+    monkeypatch.setattr(gcs_server.storage, "add_to_resumable_upload", cut)
+    store.put("backups/b/x", data if kind == "bytes" else source)
+
+    ranges = [r.headers["content-range"] for r in gcs_server.requests[1:]]
+    size = len(data)
+    assert ranges == [
+        f"bytes 0-{size - 1}/{size}",
+        f"bytes */{size}",
+        f"bytes {5 << 20}-{size - 1}/{size}",
+    ]
+    assert read(store, "backups/b/x") == data
+
+
+def test_an_upload_that_the_server_forgot(opened, gcs_server):
+    """An upload that is gone is not a missing object: it is begun anew."""
+    store = opened()
+    data = b"x" * (9 << 20)
+    real = gcs_server.storage.create_resumable_upload
+    forgotten = [5]
+
+    def forgets(*args, **options):
+        """Begin an upload, and know nothing of it for as long as it is tried."""
+        if forgotten:
+            gcs_server.refuse(404, "notFound", "no such upload", times=forgotten.pop())
+        return real(*args, **options)
+
+    gcs_server.storage.create_resumable_upload = forgets
+    try:
+        store.put("backups/b/x", data, create=True)
+    finally:
+        del gcs_server.storage.create_resumable_upload
+
+    begun = [r for r in gcs_server.requests if r.method == "POST"]
+    assert [r.query["ifGenerationMatch"] for r in begun] == ["0", "0"]
+    assert read(store, "backups/b/x") == data
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_a_token_refused_in_the_middle_of_an_upload(
+    opened, key_file, gcs_server, monkeypatch
+):
+    """One new token is asked for, and the upload goes on with it."""
+    store = opened(credentialsFile=key_file)
+    data = b"x" * (17 << 20)
+    real = gcs_server.storage.add_to_resumable_upload
+    refusing = ["Invalid Credentials"]
+
+    def refuses(*args, **options):
+        """Take the first piece, and refuse the token for the next."""
+        if refusing:
+            gcs_server.refuse(401, "authError", refusing.pop())
+        return real(*args, **options)
+
+    monkeypatch.setattr(gcs_server.storage, "add_to_resumable_upload", refuses)
+    store.put("backups/b/x", data)
+
+    _, sent, refused, asked, rest = gcs_server.requests
+    tokens = [r.headers["authorization"] for r in (sent, refused, asked, rest)]
+    assert tokens[0] == tokens[1] != tokens[2] == tokens[3]
+    assert asked.headers["content-range"] == f"bytes */{len(data)}"
+    assert read(store, "backups/b/x") == data
+
+
+@pytest.mark.usefixtures("small_pieces")
 def test_nothing_of_a_broken_upload_shows(opened, gcs_server, gcs_bucket, tmp_path):
     """An upload that is given up leaves no object, and nothing to tidy."""
     store = opened()
@@ -348,7 +441,7 @@ def test_what_may_pass_is_tried_again(opened, gcs_server, status, reason):
 
 
 def test_a_server_that_stays_down(opened, gcs_server):
-    """Five attempts in all: gcsfs adds none of its own."""
+    """Five attempts in all: whoever sends them adds none."""
     store = opened()
     gcs_server.refuse(503, "backendError", "try later", times=9)
 
@@ -435,6 +528,69 @@ def test_a_certificate_of_ones_own(certificate, key_file):
             other.stat("backups/b/x")
         trusting.close()
         other.close()
+
+
+def test_tls_that_is_cut_short(key_file):
+    """A connection that ends within TLS may pass, unlike a certificate."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def cut():
+            """Take a first message and close."""
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1 << 16)
+
+        thread = threading.Thread(target=cut)
+        thread.start()
+        url = f"https://127.0.0.1:{server.getsockname()[1]}"
+        store = open_gcs_store({"bucket": "b", "storeEndpoint": url})
+        store._retry = RetryPolicy(attempts=1)
+        store._credentials._anonymous = True
+
+        with pytest.raises(StoreUnavailableError):
+            store.stat("backups/b/x")
+        thread.join()
+        store.close()
+
+
+def test_a_proxy_of_the_environment(gcs_server, monkeypatch):
+    """A proxy is asked for the whole address, by the name that its own address has."""
+    proxy = gcs_server.url.replace("://", "://me:s%40cret@")
+    monkeypatch.setenv("http_proxy", proxy)
+    gcs_server.answers.append((200, b'{"name": "x", "size": "1", "generation": "2"}'))
+    store = open_gcs_store({"bucket": "b", "storeEndpoint": "http://storage.invalid"})
+
+    assert store.stat("x").etag == "2"
+
+    [request] = gcs_server.requests
+    assert request.headers["host"] == "storage.invalid"
+    login = base64.b64encode(b"me:s@cret").decode()
+    assert request.headers["proxy-authorization"] == f"Basic {login}"
+    store.close()
+
+
+def test_a_server_that_needs_no_proxy(gcs_server, gcs_bucket, monkeypatch):
+    """A server that the environment excepts is asked directly."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    store = open_gcs_store(gcs_server.config(gcs_bucket))
+
+    store.put("x", b"x")
+
+    assert gcs_server.keys(gcs_bucket) == ["x"]
+    store.close()
+
+
+def test_a_store_of_the_process_before_a_fork(store, gcs_server):
+    """Connections are not shared with a parent: the child is told to open its own."""
+    store._process -= 1
+
+    with pytest.raises(StoreError, match="forked"):
+        store.put("backups/b/x", b"x" * (9 << 20))
+    with pytest.raises(StoreError, match="forked"):
+        store.stat("backups/b/x")
+
+    assert gcs_server.requests == []
 
 
 def test_a_download_that_breaks_off(opened, gcs_server):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from datetime import timedelta
 
 import pytest
@@ -55,16 +57,6 @@ def test_where_requests_go(config, endpoint):
     store = open_gcs_store({"bucket": "b", **config})
 
     assert store._connection.endpoint == endpoint
-    store.close()
-
-
-def test_an_emulator_of_the_environment(monkeypatch):
-    """The variable of Google's SDKs for emulators holds, as in those."""
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", "127.0.0.1:9")
-
-    store = open_gcs_store({"bucket": "b"})
-
-    assert store._connection.endpoint == "http://127.0.0.1:9"
     store.close()
 
 
@@ -158,12 +150,37 @@ def test_opening_touches_neither_network_nor_environment():
     assert dict(os.environ) == before
 
 
-def test_no_filesystem_that_asks_by_grpc():
-    """The class that asks for a bucket's type, and waits a minute for it, is not used."""
-    store = open_gcs_store({"bucket": "b"})
+def test_opening_loads_no_sdk():
+    """Neither a filesystem nor anything of Google's is loaded before a request."""
+    program = (
+        "import sys; from kbackup_plugins_gcp import open_gcs_store;"
+        "open_gcs_store({'bucket': 'b'}).close();"
+        "heavy = {'gcsfs', 'fsspec', 'aiohttp', 'google.auth', 'google.cloud', 'grpc'};"
+        "print(heavy & set(sys.modules))"
+    )
 
-    assert type(store._fs).__module__ == "gcsfs.core"
-    store.close()
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize(
+    ("named", "endpoint"),
+    [
+        ("", "https://storage.googleapis.com"),
+        ("localhost:9023", "http://localhost:9023"),
+        ("https://localhost:9023/", "https://localhost:9023"),
+    ],
+)
+def test_an_emulator_of_the_environment(monkeypatch, named, endpoint):
+    """The server that the environment names takes the place of Google's own only."""
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", named)
+
+    assert open_gcs_store({"bucket": "b"})._connection.endpoint == endpoint
+    configured = {"bucket": "b", "storeEndpoint": "https://storage.example"}
+    assert open_gcs_store(configured)._connection.endpoint == "https://storage.example"
 
 
 def test_days_of_a_lock():
