@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
 import uuid
 
 import pytest
 from botocore.session import Session
+from cheroot import wsgi
+from wsgidav.wsgidav_app import WsgiDAVApp
 
 from azurite import KEY, KEY_VARIABLE, azurite_program, running_azurite
 from gcs_emulator import running_gcs
 from moto_s3 import running_s3
+from sftp_server import running_sftp
+
+pytest.register_assert_rewrite("round_trip", "opened_store", "fault_matrix")
 
 
 @pytest.fixture(scope="session")
@@ -112,3 +123,78 @@ def gcs_bucket(gcs_server):
     name = f"bucket-{uuid.uuid4()}"
     gcs_server.storage.create_bucket(name, {"name": name})
     return name
+
+
+@pytest.fixture(scope="session")
+def sftp_server(tmp_path_factory):
+    """Run OpenSSH's server for all tests of a process."""
+    program = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
+    if program is None:
+        if os.environ.get("KBACKUP_REQUIRE_REAL"):
+            pytest.fail("sshd is not installed")
+        pytest.skip("sshd is not installed")
+    with running_sftp(program, tmp_path_factory.mktemp("sshd")) as server:
+        yield server
+
+
+@pytest.fixture
+def sftp_config(sftp_server, tmp_path):
+    """What a store on the server is opened with; its directory is not there yet."""
+    return sftp_server.config(tmp_path / "there/store")
+
+
+@pytest.fixture
+def webdav_server(tmp_path):
+    """Run a WebDAV server over a directory; its address."""
+    (tmp_path / "dav").mkdir()
+    application = WsgiDAVApp(
+        {
+            "provider_mapping": {"/": str(tmp_path / "dav")},
+            "simple_dc": {"user_mapping": {"*": True}},
+            "logging": {"enable": False},
+            "verbose": 0,
+        }
+    )
+    server = wsgi.Server(("127.0.0.1", 0), application)
+    server.prepare()
+    thread = threading.Thread(target=server.serve, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.bind_addr[1]}"
+    server.stop()
+    thread.join()
+
+
+@pytest.fixture
+def webdav_config(webdav_server):
+    """What a store on the WebDAV server is opened with."""
+    return {"url": "webdav://backups/prod", "base_url": webdav_server}
+
+
+@pytest.fixture(scope="session")
+def ftp_port(tmp_path_factory):
+    """Run an FTP server over a directory, in a process of its own; its port."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    user = ["--username", "kb", "--password", "geheim", "--write"]
+    place = ["-i", "127.0.0.1", "-p", str(port), "-d", tmp_path_factory.mktemp("ftp")]
+    command = [sys.executable, "-W", "ignore", "-m", "pyftpdlib", *place, *user]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as server:
+        for _ in range(1000):
+            try:
+                socket.create_connection(("127.0.0.1", port), 5).close()
+                break
+            except ConnectionRefusedError:
+                assert server.poll() is None
+                time.sleep(0.02)
+        yield port
+        server.terminate()
+
+
+@pytest.fixture
+def ftp_config(ftp_port, tmp_path):
+    """What a store on the FTP server is opened with; its password is in a file."""
+    secrets = tmp_path / "secrets.ini"
+    secrets.write_text("[ftp]\npassword = geheim\n")
+    address = f"ftp://kb@127.0.0.1:{ftp_port}/{uuid.uuid4()}/prod"
+    return {"url": address, "credentialsFile": str(secrets)}

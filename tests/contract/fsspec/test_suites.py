@@ -3,48 +3,25 @@
 from __future__ import annotations
 
 import io
-import socket
-import subprocess
-import sys
-import threading
-import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from cheroot import wsgi
-from wsgidav.wsgidav_app import WsgiDAVApp
 
 from kbackup.errors import (
     ObjectNotFoundError,
     StoreAccessError,
     StoreUnavailableError,
 )
-from kbackup.testing import ObjectStoreContract
 from kbackup.testing._store_contract import ODD_KEYS
 from kbackup_plugins_fsspec import open_filesystem_store
+from opened_store import OpenedStore
 
 
-class _Opened(ObjectStoreContract):
-    """A store that is opened twice with one config."""
-
-    @pytest.fixture
-    def store(self, config):
-        """An empty store."""
-        store = open_filesystem_store(config)
-        yield store
-        store.close()
-
-    @pytest.fixture
-    def other_store(self, store, config):
-        """Another opening of the same store."""
-        other = open_filesystem_store(config)
-        yield other
-        other.close()
-
-
-class TestSFTP(_Opened):
+class TestSFTP(OpenedStore):
     """The store on an OpenSSH server keeps every promise."""
+
+    open_store = staticmethod(open_filesystem_store)
 
     @pytest.fixture
     def config(self, sftp_config):
@@ -52,8 +29,10 @@ class TestSFTP(_Opened):
         return sftp_config
 
 
-class TestMemory(_Opened):
+class TestMemory(OpenedStore):
     """The store in fsspec's own memory keeps every promise."""
+
+    open_store = staticmethod(open_filesystem_store)
 
     @pytest.fixture
     def config(self):
@@ -61,65 +40,24 @@ class TestMemory(_Opened):
         return {"url": f"memory://{uuid.uuid4()}/prod"}
 
 
-@pytest.fixture
-def webdav_server(tmp_path):
-    """Run a WebDAV server over a directory; its address."""
-    (tmp_path / "dav").mkdir()
-    application = WsgiDAVApp(
-        {
-            "provider_mapping": {"/": str(tmp_path / "dav")},
-            "simple_dc": {"user_mapping": {"*": True}},
-            "logging": {"enable": False},
-            "verbose": 0,
-        }
-    )
-    server = wsgi.Server(("127.0.0.1", 0), application)
-    server.prepare()
-    thread = threading.Thread(target=server.serve, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.bind_addr[1]}"
-    server.stop()
-    thread.join()
-
-
-@pytest.fixture(scope="module")
-def ftp_port(tmp_path_factory):
-    """Run an FTP server over a directory, in a process of its own; its port."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    user = ["--username", "kb", "--password", "geheim", "--write"]
-    place = ["-i", "127.0.0.1", "-p", str(port), "-d", tmp_path_factory.mktemp("ftp")]
-    command = [sys.executable, "-W", "ignore", "-m", "pyftpdlib", *place, *user]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as server:
-        for _ in range(1000):
-            try:
-                socket.create_connection(("127.0.0.1", port), 5).close()
-                break
-            except ConnectionRefusedError:
-                assert server.poll() is None
-                time.sleep(0.02)
-        yield port
-        server.terminate()
-
-
-class TestFTP(_Opened):
+class TestFTP(OpenedStore):
     """The store on an FTP server keeps every promise; its password is in a file."""
 
+    open_store = staticmethod(open_filesystem_store)
+
     @pytest.fixture
-    def config(self, ftp_port, tmp_path):
+    def config(self, ftp_config):
         """What the store is opened with."""
-        secrets = tmp_path / "secrets.ini"
-        secrets.write_text("[ftp]\npassword = geheim\n")
-        address = f"ftp://kb@127.0.0.1:{ftp_port}/{uuid.uuid4()}/prod"
-        return {"url": address, "credentialsFile": str(secrets)}
+        return ftp_config
 
 
 _TAKEN_FOR_ADDRESSES = [key for key in ODD_KEYS if set("%?#") & set(key)]
 
 
-class TestWebDAV(_Opened):
+class TestWebDAV(OpenedStore):
     """The store on a WebDAV server keeps every promise, but for signs of addresses."""
+
+    open_store = staticmethod(open_filesystem_store)
 
     @pytest.mark.parametrize("key", [k for k in ODD_KEYS if not set("%?#") & set(k)])
     def test_oddkeys_of(self, store, key):
@@ -161,6 +99,6 @@ class TestWebDAV(_Opened):
         assert seen <= set(states)
 
     @pytest.fixture
-    def config(self, webdav_server):
+    def config(self, webdav_config):
         """What the store is opened with."""
-        return {"url": "webdav://backups/prod", "base_url": webdav_server}
+        return webdav_config
