@@ -26,7 +26,7 @@ from kbackup.errors import (
     UnsupportedCapabilityError,
 )
 from kbackup.plugins import Capability, ObjectInfo
-from kbackup.stores import FsspecObjectStore, validate_key
+from kbackup.stores import FsspecObjectStore, Place, validate_key
 from kbackup_plugins_azure._account import BlobAccount
 
 T = TypeVar("T")
@@ -69,6 +69,11 @@ class BlobObjectStore(FsspecObjectStore):
         self._account = account
         self._settings = settings
         self.lock_for = settings.lock_for  # for whoever writes a backup
+
+    @property
+    def place(self) -> Place:
+        """The container, and where its account is."""
+        return Place(f"az://{self._root}", self._settings.url)
 
     def delete(self, key: str) -> None:
         """Remove an object; see `ObjectStore.delete`."""

@@ -15,7 +15,7 @@ from kbackup.errors import (
     StoreUnavailableError,
 )
 from kbackup.plugins import Capability, ObjectInfo
-from kbackup.stores import FsspecObjectStore, Timeouts, validate_key
+from kbackup.stores import FsspecObjectStore, Place, Timeouts, validate_key
 from kbackup_plugins_fsspec._connections import Connections
 from kbackup_plugins_fsspec._filesystems import Manners
 
@@ -30,6 +30,7 @@ class FilesystemStore(FsspecObjectStore):
     Args:
         connections: Make the filesystems.
         root: The path below which keys lie.
+        address: Of that, for errors; without a secret.
         manners: How the filesystem behaves.
         capabilities: What it can do.
         timeouts: Total times of the calls.
@@ -40,13 +41,20 @@ class FilesystemStore(FsspecObjectStore):
         connections: Connections,
         root: str,
         *,
+        address: str,
         manners: Manners,
         capabilities: frozenset[Capability],
         timeouts: Timeouts,
     ) -> None:
         super().__init__(None, root, capabilities=capabilities, timeouts=timeouts)
+        self._address = address
         self._connections = connections
         self._manners = manners
+
+    @property
+    def place(self) -> Place:
+        """The address, without options."""
+        return Place(self._address)
 
     def close(self) -> None:
         """Close the connections; closing twice is fine."""

@@ -25,7 +25,7 @@ from kbackup.errors import (
     UnsupportedCapabilityError,
 )
 from kbackup.plugins import Capability, ObjectInfo
-from kbackup.stores import FsspecObjectStore, validate_key
+from kbackup.stores import FsspecObjectStore, Place, validate_key
 from kbackup_plugins_gcp._config import GcsConfig
 from kbackup_plugins_gcp._credentials import Credentials
 from kbackup_plugins_gcp._requests import Answer, AnswerError, Connection
@@ -79,6 +79,11 @@ class GcsObjectStore(FsspecObjectStore):
         self._settings = settings
         self._credentials = credentials
         self._connection = connection
+
+    @property
+    def place(self) -> Place:
+        """The bucket, and a server that is not Google's usual one."""
+        return Place(f"gs://{self._root}", self._settings.endpoint)
 
     def close(self) -> None:
         """Close the connections; closing twice is fine."""

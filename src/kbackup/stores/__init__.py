@@ -38,6 +38,7 @@ from kbackup.stores._mirrors import (
     problems_of,
     state_of,
 )
+from kbackup.stores._places import Place, Placed, names_place, naming_place
 from kbackup.stores._prefixed import PrefixedStore, ReadOnlyStore
 from kbackup.stores._profile import (
     AdaptableStore,
@@ -61,6 +62,8 @@ __all__ = [
     "LocationState",
     "MirroredStore",
     "PendingDeletion",
+    "Place",
+    "Placed",
     "PrefixedStore",
     "PreparableStore",
     "ReadOnlyStore",
@@ -84,6 +87,8 @@ __all__ = [
     "key_fault",
     "layout",
     "location_from",
+    "names_place",
+    "naming_place",
     "open_filesystem",
     "open_object_store",
     "problems_of",

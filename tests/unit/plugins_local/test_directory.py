@@ -142,7 +142,7 @@ def test_a_limit_on_file_sizes_is_a_full_store(root):
         check=True,
     )
 
-    assert done.stdout.startswith(f"{KEY}: no space left")
+    assert done.stdout.startswith(f"{KEY} in file://{root}: no space left")
     assert files(root) == []
 
 
