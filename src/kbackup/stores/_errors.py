@@ -143,13 +143,26 @@ HINTS_BY_AZURE_CODE: Mapping[str, str] = {
     "AuthorizationFailure": f"{_ROLE}, and a network that the account's firewall lets in",
     "AuthenticationFailed": "the key of the account may have been replaced, the token "
     "be over, or this machine's clock be wrong",
+    "InvalidAuthenticationInfo": "the token may have expired or be of another tenant",
     "KeyBasedAuthenticationNotPermitted": "the account takes no keys: useAAD=true lets "
     "an identity ask",
     "InvalidBlobOrBlock": "another program left blocks of an unfinished upload there; "
     "Azure removes them after a week",
 }
+_NO_AZURE_IDENTITY = (
+    "name a file in the location's config as credentialsFile, or a key by "
+    "storageAccountKeyEnvVar; without them the environment, the machine or az login has "
+    "to have an identity"
+)
 _AZURE_REFUSAL = "azure.core.exceptions.ClientAuthenticationError"
-_CERTIFICATE_REFUSED = "aiohttp.client_exceptions.ClientSSLError"
+# Each is raised for a certificate that is not trusted.
+_CERTIFICATE_REFUSED = frozenset(
+    {"aiohttp.client_exceptions.ClientSSLError", "requests.exceptions.SSLError"}
+)
+_CERTIFICATE = (
+    "name the authority in objectStorage.caCert of the location, unless the server "
+    "is another one than is meant"
+)
 
 # Classes by full name, looked up along the method resolution order.
 ERRORS_BY_CLASS: Mapping[str, type[StoreError]] = {
@@ -237,6 +250,8 @@ def translated(key: str, exc: BaseException) -> StoreError:
             hint = "make the bucket, or mend its name or region in the location"
             return known(key, f"{bucket or reason} ({code})", hint=hint)
         return (known or StoreError)(key, f"{reason} ({code or status})")
+    if _CERTIFICATE_REFUSED.intersection(_class_names(exc)):  # whatever its number
+        return StoreAccessError(key, reason, hint=_CERTIFICATE)
     if isinstance(exc, OSError) and exc.errno and exc.errno in ERRORS_BY_ERRNO:
         return ERRORS_BY_ERRNO[exc.errno](key, reason)
     return _by_class(exc)(key, reason)
@@ -251,13 +266,17 @@ def _translated_azure(key: str, exc: BaseException) -> StoreError:
     code = str(getattr(given, "value", given))
     status = str(getattr(exc, "status_code", None) or "")
     inner = getattr(exc, "inner_exception", None)
-    if _CERTIFICATE_REFUSED in _class_names(inner):  # that does not heal
-        return StoreAccessError(key, reason)
+    if _CERTIFICATE_REFUSED.intersection(_class_names(inner)):  # that does not heal
+        return StoreAccessError(key, reason, hint=_CERTIFICATE)
     known = ERRORS_BY_AZURE_CODE.get(code)
     if known is None and _AZURE_REFUSAL not in _class_names(exc):
         known = ERRORS_BY_AZURE_CODE.get(status) or ERRORS_BY_CODE.get(status)
+    if known is None and inner is not None and not status:  # of the answer's body
+        known = _by_class(inner)
     told = f"{reason} ({code or status})" if code or status else reason
     hint = HINTS_BY_AZURE_CODE.get(code, "")
+    if _AZURE_REFUSAL in _class_names(exc) and not status:  # nothing was sent
+        hint = _NO_AZURE_IDENTITY
     return (known or _by_class(exc))(key, told, hint=hint)
 
 
