@@ -298,8 +298,9 @@ class FaultMatrix:
         assert relay.seen
 
     def test_a_proxy_that_is_away(self, opened, errors, monkeypatch):
-        """A proxy that nobody is behind is a store that does not answer."""
-        monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+        """A proxy that is down is a store that does not answer; its login is a secret."""
+        monkeypatch.setenv("HTTPS_PROXY", "http://me:the-login-of-me@127.0.0.1:1")
+        errors.secrets = (*errors.secrets, "the-login-of-me")
         store = opened(f"https://{HIDDEN_HOST}:8443", requestTimeout="2s")
 
         with errors.expected(StoreUnavailableError):
@@ -342,6 +343,14 @@ class FaultMatrix:
 
             assert caught.value.retryable
             assert len(relay.seen) == AT_ONCE.attempts
+
+    @pytest.mark.parametrize("call", CALLS)
+    def test_a_server_that_is_not_there(self, opened, errors, call):
+        """A refused connection is a store that does not answer, which may pass."""
+        with errors.expected(StoreUnavailableError, key=ABOUT[call]) as caught:
+            CALLS[call](opened("http://127.0.0.1:1"))
+
+        assert caught.value.retryable
 
     @pytest.mark.parametrize("call", CALLS)
     def test_a_server_that_hangs(self, relay, opened, errors, call):

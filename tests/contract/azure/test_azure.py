@@ -6,7 +6,6 @@ import asyncio
 import gc
 import io
 import os
-import socket
 import threading
 import urllib.request
 import weakref
@@ -177,23 +176,6 @@ def test_a_small_object_is_read_in_one_request(store, requests_of):
     assert target.getvalue() == b"content"
     assert [method for method, *_ in requests_of] == ["GET"]
     assert info == store.stat("backups/b/x")
-
-
-@pytest.mark.parametrize("size", [0, 1, (1 << 20), (1 << 20) + 1, (17 << 20) + 3])
-def test_objects_of_all_sizes_come_whole(store, size):
-    """What does not come with the first request comes with the next ones."""
-    content = (bytes(range(251)) * (size // 251 + 1))[:size]
-    store.put("backups/b/x", content)
-    target = io.BytesIO()
-
-    info = store.get("backups/b/x", target)
-
-    assert info.size == size
-    assert target.getvalue() == content
-    assert (
-        read(store, "backups/b/x", start=size // 2, length=100)
-        == (content[size // 2 : size // 2 + 100])
-    )
 
 
 def test_reads_are_pinned_to_one_version(store, requests_of, monkeypatch):
@@ -444,26 +426,6 @@ def test_a_named_key_that_is_not_there(azurite, container, monkeypatch):
 
     with pytest.raises(InvalidConfigError, match="names AZURITE_ACCOUNT_KEY"):
         open_blob_store(azurite.config(container))
-
-
-def test_a_server_that_hangs(azure_key):
-    """A server that takes the connection and says nothing costs the time that is set."""
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        port = silent.getsockname()[1]
-        store = open_blob_store(
-            {
-                "bucket": "container",
-                "storageAccount": "account",
-                "storageAccountURI": f"http://127.0.0.1:{port}/account",
-                "storageAccountKeyEnvVar": "AZURITE_ACCOUNT_KEY",
-                "requestTimeout": "300ms",
-            }
-        )
-
-        with pytest.raises(StoreUnavailableError, match=r"no answer within 0\.\d+ s"):
-            store.stat("backups/b/x")
-
-        store.close()
 
 
 @pytest.mark.parametrize(
