@@ -139,10 +139,10 @@ class InPlaceStore(FilesystemStore):
         """Write a file, the missing directories above it included."""
         parent = temporary.rpartition("/")[0]
         for race in range(_RACES):
-            _make(filesystem, parent)
             try:
+                _make(filesystem, parent)
                 write_file(filesystem, temporary, source)
-            except FileNotFoundError:  # a delete has just removed the directory
+            except FileNotFoundError:  # a delete has just removed a directory
                 if race == _RACES - 1 or not _is_there(source):
                     raise
             else:

@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from fault_matrix import PAGE, FaultMatrix
-from http_relay import Reply, relaying
+from fault_matrix import KEY, PAGE, FaultMatrix
+from http_relay import CutUpload, Reply, relaying
+from kbackup.errors import StoreUnavailableError
 from kbackup_plugins_gcp import open_gcs_store
 
 
@@ -96,6 +97,32 @@ class TestGCS(FaultMatrix):
             "google.auth.compute_engine._metadata.is_on_gce", lambda request: False
         )
         return {"credentialsFile": None, "storeEndpoint": "https://127.0.0.1:1"}
+
+    def test_an_upload_that_does_not_begin(self, relay, store, errors, large):
+        """A server that says not where the pieces go is one that does not answer."""
+        begins = {"uploadType": "resumable"}
+        relay.always(
+            Reply(200, "{}"), lambda asked: begins.items() <= asked.query.items()
+        )
+
+        with errors.expected(StoreUnavailableError, "began no upload"):
+            store.put(KEY, large)
+
+    def test_an_upload_that_does_not_go_on(self, relay, store, errors, large):
+        """A server that takes no piece is not sent them for ever."""
+        relay.always(Reply(308), lambda asked: asked.method == "PUT")
+
+        with errors.expected(StoreUnavailableError, "took no piece"):
+            store.put(KEY, large)
+
+    def test_no_way_to_who_gives_tokens(self, tokens, relay, store, errors):
+        """Who renews credentials and is away may come back; the bucket is not asked."""
+        tokens.always(CutUpload(0))
+
+        with errors.expected(StoreUnavailableError):
+            store.stat(KEY)
+
+        assert relay.seen == []
 
     def place(self, url):
         """Return the config for a server."""
