@@ -59,7 +59,8 @@ class OddServer:
         for rule in self.rules:
             if answer := rule(environ):
                 environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-                return answer.send(start_response)
+                body = answer.send(start_response)
+                return [] if environ["REQUEST_METHOD"] == "HEAD" else body
         return self._application(environ, start_response)
 
 

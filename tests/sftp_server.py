@@ -25,7 +25,7 @@ UseDNS no
 PasswordAuthentication no
 KbdInteractiveAuthentication no
 LogLevel ERROR
-Subsystem sftp internal-sftp
+Subsystem sftp internal-sftp {options}
 """
 
 
@@ -88,8 +88,8 @@ def new_key(path):
 
 
 @contextmanager
-def running_sftp(program, directory):
-    """Run sshd with keys of its own in *directory*."""
+def running_sftp(program, directory, options=""):
+    """Run sshd with keys of its own in *directory*; *options* are those of sftp."""
     for name in ("host_key", "key"):
         new_key(directory / name)
     with socket.socket() as free:
@@ -98,7 +98,9 @@ def running_sftp(program, directory):
     public = (directory / "host_key.pub").read_text()
     (directory / "known_hosts").write_text(f"[127.0.0.1]:{port} {public}")
     configuration = directory / "sshd_config"
-    configuration.write_text(_CONFIGURATION.format(port=port, directory=directory))
+    configuration.write_text(
+        _CONFIGURATION.format(port=port, directory=directory, options=options)
+    )
     if os.geteuid() == 0:  # sshd wants this directory of root's, and does not make it
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     command = [program, "-D", "-e", "-f", configuration]

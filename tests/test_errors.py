@@ -119,3 +119,18 @@ def test_violations_are_kept_apart():
 
     assert error.violations == ("one", "two")
     assert error.exit_code == 2
+
+
+def test_errors_of_stores_name_the_location():
+    """The location stands behind the key, once; who knows it reads the rest."""
+    error = errors.StoreAccessError("backups/b/x", "no", hint="ask")
+
+    bare = str(error)
+    error.at("s3://bucket", "http://minio:9000").at("s3://other")
+
+    assert bare == error.without_location == "backups/b/x: access refused: no"
+    assert str(error) == (
+        "backups/b/x in s3://bucket at http://minio:9000: access refused: no"
+    )
+    assert str(errors.StoreError("").at("file:///a")) == "file:///a: the store failed"
+    assert errors.ConfigError("no").without_location == "no"

@@ -27,6 +27,7 @@ from kbackup.plugins import Capability, ObjectInfo
 from kbackup.stores import (
     FsspecObjectStore,
     PartWorkers,
+    Place,
     StoreProfile,
     Timeouts,
     UnfinishedWrite,
@@ -97,6 +98,11 @@ class S3ObjectStore(FsspecObjectStore):
         self._reached = reached
         self._parts = parts
         self._remove_bundle = weakref.finalize(self, _remove, bundle)
+
+    @property
+    def place(self) -> Place:
+        """The bucket, and a server that is not Amazon's."""
+        return Place(f"s3://{self._root}", self._reached.url)
 
     def close(self) -> None:
         """Close the connections; closing twice is fine."""

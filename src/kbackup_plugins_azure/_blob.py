@@ -29,6 +29,7 @@ from kbackup.plugins import Capability, ObjectInfo
 from kbackup.stores import (
     FsspecObjectStore,
     PartWorkers,
+    Place,
     bounded,
     translate_store_errors,
     validate_key,
@@ -76,6 +77,11 @@ class BlobObjectStore(FsspecObjectStore):
         self._account = account
         self._settings = settings
         self.lock_for = settings.lock_for  # for whoever writes a backup
+
+    @property
+    def place(self) -> Place:
+        """The container, and where its account is."""
+        return Place(f"az://{self._root}", self._settings.url)
 
     def delete(self, key: str) -> None:
         """Remove an object; see `ObjectStore.delete`."""

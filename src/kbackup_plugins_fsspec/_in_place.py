@@ -59,7 +59,7 @@ class InPlaceStore(FilesystemStore):
                 if found.modified is None or found.modified <= write.since:
                     self._remove(filesystem, path)
 
-        self._request(lambda left: self._run(write.key, left, remove))
+        self._request(lambda left: self._run(write.key, left, remove, "delete it"))
 
     # --- what is different here -------------------------------------------------------
 
@@ -101,7 +101,7 @@ class InPlaceStore(FilesystemStore):
                     filesystem.rm_file(temporary)
                 raise
 
-        self._run(key, seconds, put)
+        self._run(key, seconds, put, "write it")
 
     def _remove(self, filesystem: Any, path: str) -> bool:
         """Remove a file and, where that is safe, the directories that are empty then."""
@@ -139,10 +139,10 @@ class InPlaceStore(FilesystemStore):
         """Write a file, the missing directories above it included."""
         parent = temporary.rpartition("/")[0]
         for race in range(_RACES):
-            _make(filesystem, parent)
             try:
+                _make(filesystem, parent)
                 write_file(filesystem, temporary, source)
-            except FileNotFoundError:  # a delete has just removed the directory
+            except FileNotFoundError:  # a delete has just removed a directory
                 if race == _RACES - 1 or not _is_there(source):
                     raise
             else:
@@ -208,7 +208,7 @@ class InPlaceStore(FilesystemStore):
             return list(filesystem.ls(place, detail=True))
 
         try:
-            found = self._request(lambda left: self._run(path, left, look))
+            found = self._request(lambda left: self._run(path, left, look, "list it"))
         except ObjectNotFoundError:
             return []
         return [

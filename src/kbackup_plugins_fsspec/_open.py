@@ -76,6 +76,7 @@ def open_filesystem_store(config: Mapping[str, str]) -> FilesystemStore:
             most=settings.connections,
         ),
         _root(implementation, settings),
+        address=settings.url,
         manners=manners,
         capabilities=frozenset({Capability.RANGE} if manners.has_ranges else ()),
         timeouts=settings.timeouts,

@@ -181,12 +181,27 @@ class _Checked:
             file.chmod(_FILE_MODE)
             file.set_pipelined()
             yield file
+            _settle(file)
+
+
+def _settle(file: Any) -> None:
+    """Wait for the answers to what was written: closing drops those that refuse."""
+    file.flush()
+    while file._reqs:  # noqa: SLF001 - paramiko has no public way to
+        file.sftp._read_response(file._reqs.popleft())  # noqa: SLF001
 
 
 def _read(file: Any, start: int, length: int) -> bytes:
     """Read a part of a file, with many requests on their way at once."""
     if not length:
         return b""
+    send = file._prefetch_thread  # noqa: SLF001 - as above
+
+    def send_quietly(*args: Any) -> None:
+        with suppress(Exception):  # whoever reads is told, not the standard error
+            send(*args)
+
+    file._prefetch_thread = send_quietly  # noqa: SLF001
     end = start + length
     chunks = [(at, min(_BLOCK, end - at)) for at in range(start, end, _BLOCK)]
     parts = file.readv(chunks, max_concurrent_prefetch_requests=_AT_ONCE)

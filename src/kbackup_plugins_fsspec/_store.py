@@ -15,7 +15,7 @@ from kbackup.errors import (
     StoreUnavailableError,
 )
 from kbackup.plugins import Capability, ObjectInfo
-from kbackup.stores import FsspecObjectStore, Timeouts, validate_key
+from kbackup.stores import FsspecObjectStore, Place, Timeouts, validate_key
 from kbackup_plugins_fsspec._connections import Connections
 from kbackup_plugins_fsspec._filesystems import Manners
 
@@ -30,6 +30,7 @@ class FilesystemStore(FsspecObjectStore):
     Args:
         connections: Make the filesystems.
         root: The path below which keys lie.
+        address: Of that, for errors; without a secret.
         manners: How the filesystem behaves.
         capabilities: What it can do.
         timeouts: Total times of the calls.
@@ -40,13 +41,20 @@ class FilesystemStore(FsspecObjectStore):
         connections: Connections,
         root: str,
         *,
+        address: str,
         manners: Manners,
         capabilities: frozenset[Capability],
         timeouts: Timeouts,
     ) -> None:
         super().__init__(None, root, capabilities=capabilities, timeouts=timeouts)
+        self._address = address
         self._connections = connections
         self._manners = manners
+
+    @property
+    def place(self) -> Place:
+        """The address, without options."""
+        return Place(self._address)
 
     def close(self) -> None:
         """Close the connections; closing twice is fine."""
@@ -58,7 +66,9 @@ class FilesystemStore(FsspecObjectStore):
         validate_key(key)
         path = self._path(key)
         self._request(
-            lambda left: self._run(key, left, lambda fs: self._remove(fs, path))
+            lambda left: self._run(
+                key, left, lambda fs: self._remove(fs, path), "delete it"
+            )
         )
 
     # --- what is different here -------------------------------------------------------
@@ -66,7 +76,10 @@ class FilesystemStore(FsspecObjectStore):
     def _call(
         self, key: str, seconds: float, method: str, *args: Any, **kwargs: Any
     ) -> Any:
-        return self._run(key, seconds, lambda fs: getattr(fs, method)(*args, **kwargs))
+        deed = "describe it" if method == "info" else "read it"
+        return self._run(
+            key, seconds, lambda fs: getattr(fs, method)(*args, **kwargs), deed
+        )
 
     def _create(
         self,
@@ -97,7 +110,7 @@ class FilesystemStore(FsspecObjectStore):
                 self._refuse_file(filesystem, key)
             write_file(filesystem, path, source)
 
-        self._run(key, seconds, put)
+        self._run(key, seconds, put, "write it")
 
     def _begin(
         self, key: str, start: int, most: int, seconds: float
@@ -159,10 +172,29 @@ class FilesystemStore(FsspecObjectStore):
 
     # --- for heirs --------------------------------------------------------------------
 
-    def _run(self, key: str, seconds: float, action: Callable[[Any], T]) -> T:
-        """Do something with a filesystem of our own for *seconds* at most."""
+    def _run(
+        self,
+        key: str,
+        seconds: float,
+        action: Callable[[Any], T],
+        deed: str = "read it",
+    ) -> T:
+        """Do something with a filesystem of our own for *seconds* at most.
+
+        Args:
+            key: What it is about.
+            seconds: What it may take.
+            action: Given the filesystem.
+            deed: What is refused where the server lets somebody do something else.
+        """
         self._check_open(key)
-        return self._connections.run(key, seconds, action)
+        try:
+            return self._connections.run(key, seconds, action)
+        except StoreAccessError as exc:
+            if not isinstance(exc.__cause__, PermissionError):
+                raise
+            error = StoreAccessError(key, f"to {deed}: {exc.reason}", hint=exc.hint)
+            raise error from exc.__cause__
 
     def _refuse_file(self, filesystem: Any, key: str) -> None:
         """Raise `ObjectExistsError` for a key that is taken just now."""

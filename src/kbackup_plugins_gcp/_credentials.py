@@ -22,6 +22,11 @@ from kbackup.stores import bounded, translate_store_errors
 
 # What may be done is for IAM to say; a narrower scope could not sign.
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
+_MAX_REASON = 300
+_NOT_RENEWED = (
+    "the credentials may have been revoked or have expired, or the clock of this machine "
+    "be wrong"
+)
 _IAM_REFUSED = "Error calling the IAM"  # google-auth has no class for it
 
 
@@ -250,6 +255,12 @@ def _credential_errors(key: str) -> Any:
                 hint="grant roles/iam.serviceAccountTokenCreator on it",
             ) from exc
         except exceptions.GoogleAuthError as exc:
-            if not exc.retryable:
+            if exc.retryable:
+                raise StoreUnavailableError(key, str(exc)) from exc
+            if not isinstance(exc, exceptions.RefreshError):
                 raise
-            raise StoreUnavailableError(key, str(exc)) from exc
+            # The rest of its arguments is the server's whole answer.
+            reason = str(exc.args[0]) if exc.args else type(exc).__name__
+            raise StoreAccessError(
+                key, reason[:_MAX_REASON], hint=_NOT_RENEWED
+            ) from exc

@@ -28,6 +28,7 @@ from kbackup.plugins import Capability, ObjectInfo
 from kbackup.stores import (
     FsspecObjectStore,
     PartWorkers,
+    Place,
     bounded,
     translate_store_errors,
     validate_key,
@@ -84,6 +85,11 @@ class GcsObjectStore(FsspecObjectStore):
         self._settings = settings
         self._credentials = credentials
         self._connection = connection
+
+    @property
+    def place(self) -> Place:
+        """The bucket, and a server that is not Google's usual one."""
+        return Place(f"gs://{self._root}", self._settings.endpoint)
 
     def close(self) -> None:
         """Close the connections; closing twice is fine."""

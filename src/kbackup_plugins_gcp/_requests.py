@@ -21,6 +21,8 @@ from kbackup_plugins_gcp._pool import CONNECT_SECONDS, READ_SECONDS
 _NO_BUCKET = (
     "bucket does not exist"  # Google has one reason for it and a missing object
 )
+# What each method needs, of an object; Google names it in most refusals, not in all.
+_PERMISSIONS = {"GET": "get", "POST": "create", "PUT": "create", "DELETE": "delete"}
 _RATE_REASONS = {"rateLimitExceeded", "userRateLimitExceeded", "backendError"}
 
 
@@ -148,8 +150,14 @@ class Connection:
         answer = self._exchange(key, method, url, headers=asked, body=data or None)
         # 308 tells how much of an upload is there.
         if answer.status >= 300 and answer.status != 308:  # noqa: PLR2004 - of HTTP
+            is_list = method == "GET" and not key
+            needed = f"storage.objects.{'list' if is_list else _PERMISSIONS[method]}"
             raise _refusal(
-                answer.status, answer.body, self._bucket, is_object=bool(key)
+                answer.status,
+                answer.body,
+                self._bucket,
+                is_object=bool(key),
+                needed=needed,
             )
         return answer
 
@@ -185,14 +193,25 @@ def _quoted(text: str) -> str:
     return quote(text, safe="")
 
 
-def _refusal(status: int, body: bytes, bucket: str, *, is_object: bool) -> AnswerError:
+def _refusal(
+    status: int, body: bytes, bucket: str, *, is_object: bool, needed: str
+) -> AnswerError:
     """Return what the server meant.
+
+    Args:
+        status: Of HTTP.
+        body: Of the answer.
+        bucket: Of the request.
+        is_object: Whether it was about an object, not the bucket.
+        needed: The permission that the request takes.
 
     Source: Cloud Storage JSON API, "HTTP status and error codes".
     """
     reason, message = _said(body)
     if reason in _RATE_REASONS:  # with 403, too
         return AnswerError(status, "SlowDown", message or reason)
+    if status == 403 and needed not in message:  # noqa: PLR2004 - of HTTP
+        message = f"{message or reason}: {needed} is not allowed".removeprefix(": ")
     is_bucket = status == 404 and (not is_object or _NO_BUCKET in message)  # noqa: PLR2004 - of HTTP
     return AnswerError(status, reason, message, bucket=bucket if is_bucket else "")
 

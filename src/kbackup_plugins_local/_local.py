@@ -25,11 +25,13 @@ from kbackup.stores import (
     DirectoryStore,
     LocationRecord,
     LocationState,
+    Place,
     Timeouts,
     UnfinishedWrite,
     bounded,
     common_prefixes,
     layout,
+    names_place,
     translate_store_errors,
     walk_in_key_order,
 )
@@ -86,6 +88,12 @@ class LocalStore:
     def __repr__(self) -> str:
         return f"LocalStore({str(self.root)!r})"
 
+    @property
+    def place(self) -> Place:
+        """The directory, for errors."""
+        return Place(f"file://{self.root}")
+
+    @names_place
     def put(
         self,
         key: str,
@@ -103,6 +111,7 @@ class LocalStore:
         seconds = self._timeouts.for_transfer(size)
         return bounded(key, seconds, self._directory.put, key, source, create=create)
 
+    @names_place
     def get(
         self,
         key: str,
@@ -141,12 +150,14 @@ class LocalStore:
             hashing.check(key, expect)
         return info
 
+    @names_place
     def peek(self, key: str) -> Peeked:
         """Describe an object, and return its bytes where they are few."""
         self._check_open(key)
         seconds = self._timeouts.for_request()
         return bounded(key, seconds, self._directory.peek, key, _SMALL)
 
+    @names_place
     def stat(self, key: str) -> ObjectInfo:
         """Describe an object; see `ObjectStore.stat`."""
         self._check_open(key)
@@ -173,6 +184,7 @@ class LocalStore:
         except StoreError:  # it is there; who looks into it is told
             return True
 
+    @names_place
     def delete(self, key: str) -> None:
         """Remove an object; see `ObjectStore.delete`."""
         self._check_open(key)
@@ -202,7 +214,9 @@ class LocalStore:
         try:
             record = self.read_location()
         except StoreError as exc:
-            state = DirectoryState(path=str(self.root), present=False, reason=str(exc))
+            state = DirectoryState(
+                path=str(self.root), present=False, reason=exc.without_location
+            )
         else:
             state = DirectoryState(
                 path=str(self.root), present=True, uuid=record.uuid if record else ""
@@ -234,6 +248,7 @@ class LocalStore:
             waiting += [each for each in directories if _leads_to(each, prefix)]
             yield from (each for each in files if each.key.startswith(prefix))
 
+    @names_place
     def discard(self, write: UnfinishedWrite) -> None:
         """Remove a temporary file; see `TidyStore.discard`."""
         self._check_open(write.key)
@@ -281,6 +296,7 @@ class LocalStore:
         """Return the file of an object, for copying it from one directory to another."""
         return self._directory.path_of(key)
 
+    @names_place
     def _children(self, path: str) -> Sequence[tuple[str, ObjectInfo | None]]:
         self._check_open(path)
         return bounded(

@@ -328,7 +328,7 @@ class MirroredLocalStore:
                 raise
             except StoreError as exc:
                 failures.append(exc)
-                self._notice(f"{mirror.path}: {exc}")
+                self._notice(f"{mirror.path}: {exc.without_location}")
         if not written:
             full = [each for each in failures if isinstance(each, StoreFullError)]
             raise (full or failures)[0]
@@ -367,7 +367,7 @@ class MirroredLocalStore:
                         self._applied.add(pair)
                 except StoreError as exc:
                     settled.discard(tombstone)
-                    self._notice(f"{mirror.path}: {exc}")
+                    self._notice(f"{mirror.path}: {exc.without_location}")
             with self._noticed():
                 mirror.tombstones.add(view.tombstones)
         if not view.away:
@@ -422,7 +422,7 @@ class MirroredLocalStore:
                     holders.append(held)
             except StoreError as exc:
                 failures.append(exc)
-                self._notice(f"{mirror.path}: {exc}")
+                self._notice(f"{mirror.path}: {exc.without_location}")
         return holders, failures
 
     def _digests(
@@ -436,7 +436,7 @@ class MirroredLocalStore:
                 found.append((held, held.digest(start, length)))
             except StoreError as exc:
                 failures.append(exc)
-                self._notice(f"{held.mirror.path}: {exc}")
+                self._notice(f"{held.mirror.path}: {exc.without_location}")
         if failures and not found:
             raise failures[0]
         return found
@@ -461,7 +461,7 @@ class MirroredLocalStore:
         try:
             yield
         except StoreError as exc:
-            self._notice(str(exc))
+            self._notice(exc.without_location)
 
 
 def _apply(mirror: Mirror, tombstone: Tombstone) -> None:

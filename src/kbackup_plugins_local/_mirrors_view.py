@@ -230,8 +230,10 @@ class Viewer:
             glance = mirror.store.glance(key)
         except StoreError as exc:
             if isinstance(exc, StoreUnavailableError):
-                self._hung[mirror.path] = _Hung(time.monotonic() + _PATIENCE, str(exc))
-            return away(str(exc))
+                self._hung[mirror.path] = _Hung(
+                    time.monotonic() + _PATIENCE, exc.without_location
+                )
+            return away(exc.without_location)
         if glance.record is None:
             reason = f"it has no {layout.LOCATION}: not mounted, or never made"
             return away(reason, marked=False)

@@ -20,6 +20,11 @@ from gcs_emulator import running_gcs
 from moto_s3 import SECRET, SignedAddresses, running_s3
 from sftp_server import running_sftp
 
+pytest.register_assert_rewrite("round_trip", "opened_store", "fault_matrix")
+
+from certificates import self_signed  # noqa: E402 - as above
+from fault_matrix import HIDDEN_HOST, PrivateTLS  # noqa: E402
+
 GCS_ACCOUNT = "backup@project.iam.gserviceaccount.com"
 
 
@@ -169,14 +174,29 @@ def key_file(tmp_path, gcs_server, gcs_private_key):
 
 
 @pytest.fixture(scope="session")
-def sftp_server(tmp_path_factory):
-    """Run OpenSSH's server for all tests of a process."""
+def private_tls(tmp_path_factory):
+    """A certificate for loopback and a hidden host that no public authority knows."""
+    directory = tmp_path_factory.mktemp("private-tls")
+    files = [directory / "server.pem", directory / "other.pem"]
+    certificates = [self_signed(file, "127.0.0.1", HIDDEN_HOST) for file in files]
+    return PrivateTLS(files[0], *certificates)
+
+
+@pytest.fixture(scope="session")
+def sshd():
+    """Where OpenSSH's server is."""
     program = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
     if program is None:
         if os.environ.get("KBACKUP_REQUIRE_REAL"):
             pytest.fail("sshd is not installed")
         pytest.skip("sshd is not installed")
-    with running_sftp(program, tmp_path_factory.mktemp("sshd")) as server:
+    return program
+
+
+@pytest.fixture(scope="session")
+def sftp_server(sshd, tmp_path_factory):
+    """Run OpenSSH's server for all tests of a process."""
+    with running_sftp(sshd, tmp_path_factory.mktemp("sshd")) as server:
         yield server
 
 

@@ -22,6 +22,7 @@ from kbackup_plugins_aws import open_s3_store
 from kbackup_plugins_azure import open_blob_store
 from kbackup_plugins_gcp import open_gcs_store
 from kbackup_plugins_local import open_local_store
+from opened_store import OpenedStore
 
 
 class TestDirectory(ObjectStoreContract):
@@ -90,27 +91,15 @@ class TestMemory(ObjectStoreContract):
         return _open(location)
 
 
-class TestS3(ObjectStoreContract):
+class TestS3(OpenedStore):
     """The store in S3 keeps every promise."""
+
+    open_store = staticmethod(open_s3_store)
 
     @pytest.fixture
     def config(self, s3_server, s3_bucket):
         """What the store is opened with."""
         return s3_server.config(s3_bucket)
-
-    @pytest.fixture
-    def store(self, config):
-        """An empty store."""
-        store = open_s3_store(config)
-        yield store
-        store.close()
-
-    @pytest.fixture
-    def other_store(self, store, config):
-        """Another opening of the same store."""
-        other = open_s3_store(config)
-        yield other
-        other.close()
 
 
 class TestS3Locks(CapabilitiesContract):
@@ -126,27 +115,15 @@ class TestS3Locks(CapabilitiesContract):
         store.close()
 
 
-class TestAzure(ObjectStoreContract):
+class TestAzure(OpenedStore):
     """The store in a container of Azure keeps every promise."""
+
+    open_store = staticmethod(open_blob_store)
 
     @pytest.fixture
     def config(self, azurite, container):
         """What the store is opened with."""
         return azurite.config(container)
-
-    @pytest.fixture
-    def store(self, config):
-        """An empty store."""
-        store = open_blob_store(config)
-        yield store
-        store.close()
-
-    @pytest.fixture
-    def other_store(self, store, config):
-        """Another opening of the same store."""
-        other = open_blob_store(config)
-        yield other
-        other.close()
 
 
 class TestAzureLocks(CapabilitiesContract):
@@ -163,27 +140,15 @@ class TestAzureLocks(CapabilitiesContract):
             store.close()
 
 
-class TestGCS(ObjectStoreContract):
+class TestGCS(OpenedStore):
     """The store in Cloud Storage keeps every promise."""
+
+    open_store = staticmethod(open_gcs_store)
 
     @pytest.fixture
     def config(self, gcs_server, gcs_bucket):
         """What the store is opened with."""
         return gcs_server.config(gcs_bucket)
-
-    @pytest.fixture
-    def store(self, config):
-        """An empty store."""
-        store = open_gcs_store(config)
-        yield store
-        store.close()
-
-    @pytest.fixture
-    def other_store(self, store, config):
-        """Another opening of the same store."""
-        other = open_gcs_store(config)
-        yield other
-        other.close()
 
 
 class TestGCSDeclared(CapabilitiesContract):

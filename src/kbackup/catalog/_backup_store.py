@@ -347,7 +347,7 @@ class BackupStore(BackupRuns, DeletableBackups):
         try:
             return validate_object_store(self._store, write=not self.read_only)
         except StoreError as exc:
-            return StoreCheck(problems=(str(exc),))
+            return StoreCheck(problems=(exc.without_location,))
 
     def location_uuid(self) -> str:
         """Return the uuid that the first write gave the location; empty: none yet."""

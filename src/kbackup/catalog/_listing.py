@@ -251,7 +251,8 @@ class Listing:
                 name=name, state=EntryState.DAMAGED, reason=exc.reason or str(exc)
             )
         except (StoreError, ArchiveError) as exc:
-            entry = BackupEntry(name=name, state=EntryState.DAMAGED, reason=str(exc))
+            reason = exc.without_location
+            entry = BackupEntry(name=name, state=EntryState.DAMAGED, reason=reason)
         return self._aged(entry)
 
     def _aged(self, entry: BackupEntry) -> BackupEntry:

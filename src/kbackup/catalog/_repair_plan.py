@@ -180,7 +180,7 @@ class RepairPlanner:
             try:
                 found |= objects_by_backup(self._store, prefix)
             except StoreAccessError as exc:
-                self._damage.append(str(exc))
+                self._damage.append(exc.without_location)
         return found
 
     # --- what was deleted, and what was never finished ---------------------------------
@@ -330,7 +330,7 @@ class RepairPlanner:
             if any(
                 info.key == files.metadata for info in self._store.list(files.directory)
             ):
-                self._damage.append(str(exc))
+                self._damage.append(exc.without_location)
             return {}
         if not is_ended(record):
             self._leave(files.directory, f"phase {record.backup.status.phase}")

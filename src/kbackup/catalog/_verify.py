@@ -133,7 +133,7 @@ class Verifier:
         except StoreError as exc:
             if exc.retryable:
                 raise
-            self._say(str(exc))
+            self._say(exc.without_location)
 
     def _name_strangers(self, manifest: Manifest, names: list[str]) -> None:
         """Name the objects that the manifest does not."""

@@ -123,7 +123,7 @@ def _fact(error: errors.KBackupError, session: Session) -> str:
     store = session.opened_store
     if store is None or not isinstance(error, errors.StoreError):
         return str(error)
-    return f"{store.url}: {without_own_key(str(error))}"
+    return f"{store.url}: {without_own_key(error.without_location)}"
 
 
 def next_command(

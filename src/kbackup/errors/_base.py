@@ -26,6 +26,11 @@ class KBackupError(Exception):
         self.result: Any = None
 
     @property
+    def without_location(self) -> str:
+        """The message for a reader who knows which location it is about."""
+        return str(self)
+
+    @property
     def hint(self) -> str:
         """One sentence, or empty; a traceback shows it below the message, as a note."""
         return self._hint

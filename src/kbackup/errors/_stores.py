@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from kbackup.errors._base import KBackupError
+
+
+def _sentence(*parts: str) -> str:
+    return ": ".join(part for part in parts if part)
 
 
 class StoreError(KBackupError):
@@ -13,6 +17,8 @@ class StoreError(KBackupError):
     Attributes:
         key: The object it was about, below the store's root.
         reason: What the store said.
+        location: Which store it was, as its address; empty where that is not known.
+        server: Where the store is reached, if its address does not say it.
     """
 
     fact: ClassVar[str] = "the store failed"
@@ -20,6 +26,25 @@ class StoreError(KBackupError):
     def __init__(self, key: str, reason: str = "", *, hint: str = "") -> None:
         super().__init__(f"{key or 'store'}: {self.fact}", reason, hint=hint)
         self.key, self.reason = key, reason
+        self.location = self.server = ""
+
+    def __str__(self) -> str:
+        if not self.location:
+            return self.without_location
+        place = f"{self.location} at {self.server}" if self.server else self.location
+        thing = f"{self.key} in {place}" if self.key else place
+        return _sentence(thing, self.fact, self.reason)
+
+    @property
+    def without_location(self) -> str:
+        """See `KBackupError.without_location`."""
+        return super().__str__()
+
+    def at(self, location: str, server: str = "") -> Self:
+        """Say where it happened, unless that is known already; return the error."""
+        if not self.location:
+            self.location, self.server = location, server
+        return self
 
 
 class ObjectNotFoundError(StoreError):

@@ -40,6 +40,7 @@ from kbackup.stores._mirrors import (
     state_of,
 )
 from kbackup.stores._parts import PartWorkers
+from kbackup.stores._places import Place, Placed, names_place, naming_place
 from kbackup.stores._prefixed import PrefixedStore, ReadOnlyStore
 from kbackup.stores._profile import (
     AdaptableStore,
@@ -67,6 +68,8 @@ __all__ = [
     "MirroredStore",
     "PartWorkers",
     "PendingDeletion",
+    "Place",
+    "Placed",
     "PrefixedStore",
     "PreparableStore",
     "ReadOnlyStore",
@@ -91,6 +94,8 @@ __all__ = [
     "layout",
     "location_from",
     "locked_until",
+    "names_place",
+    "naming_place",
     "open_filesystem",
     "open_object_store",
     "problems_of",

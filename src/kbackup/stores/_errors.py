@@ -143,13 +143,23 @@ HINTS_BY_AZURE_CODE: Mapping[str, str] = {
     "AuthorizationFailure": f"{_ROLE}, and a network that the account's firewall lets in",
     "AuthenticationFailed": "the key of the account may have been replaced, the token "
     "be over, or this machine's clock be wrong",
+    "InvalidAuthenticationInfo": "the token may have expired or be of another tenant",
     "KeyBasedAuthenticationNotPermitted": "the account takes no keys: useAAD=true lets "
     "an identity ask",
     "InvalidBlobOrBlock": "another program left blocks of an unfinished upload there; "
     "Azure removes them after a week",
 }
+_NO_AZURE_IDENTITY = (
+    "name a file in the location's config as credentialsFile, or a key by "
+    "storageAccountKeyEnvVar; without them the environment, the machine or az login has "
+    "to have an identity"
+)
 _AZURE_REFUSAL = "azure.core.exceptions.ClientAuthenticationError"
 _CERTIFICATE_REFUSED = "ssl.SSLCertVerificationError"
+_CERTIFICATE = (
+    "name the authority in objectStorage.caCert of the location, unless the server "
+    "is another one than is meant"
+)
 
 # Classes by full name, looked up along the method resolution order.
 ERRORS_BY_CLASS: Mapping[str, type[StoreError]] = {
@@ -246,6 +256,8 @@ def translated(key: str, exc: BaseException) -> StoreError:
             hint = "make the bucket, or mend its name or region in the location"
             return known(key, f"{bucket or reason} ({code})", hint=hint)
         return (known or StoreError)(key, f"{reason} ({code or status})")
+    if _refuses_certificate(exc):  # whatever its number
+        return StoreAccessError(key, reason, hint=_CERTIFICATE)
     if isinstance(exc, OSError) and exc.errno and exc.errno in ERRORS_BY_ERRNO:
         return ERRORS_BY_ERRNO[exc.errno](key, reason)
     return _by_class(exc)(key, reason)
@@ -260,8 +272,8 @@ def _translated_azure(key: str, exc: BaseException) -> StoreError:
     code = str(getattr(given, "value", given))
     status = str(getattr(exc, "status_code", None) or "")
     inner = getattr(exc, "inner_exception", None)
-    if any(_CERTIFICATE_REFUSED in _class_names(each) for each in _chain(inner)):
-        return StoreAccessError(key, reason)  # that does not heal
+    if _refuses_certificate(inner):
+        return StoreAccessError(key, reason, hint=_CERTIFICATE)  # that does not heal
     known = ERRORS_BY_AZURE_CODE.get(code)
     if known is None and _AZURE_REFUSAL not in _class_names(exc):
         known = ERRORS_BY_AZURE_CODE.get(status) or ERRORS_BY_CODE.get(status)
@@ -270,7 +282,13 @@ def _translated_azure(key: str, exc: BaseException) -> StoreError:
     known = known or _by_class(exc)
     if known is StoreError and not status and inner is not None:
         known = _by_class(inner)  # a body that broke off, after three tries
+    if _AZURE_REFUSAL in _class_names(exc) and not status:  # nothing was sent
+        hint = _NO_AZURE_IDENTITY
     return known(key, told, hint=hint)
+
+
+def _refuses_certificate(exc: BaseException | None) -> bool:
+    return any(_CERTIFICATE_REFUSED in _class_names(each) for each in _chain(exc))
 
 
 def _by_class(exc: BaseException) -> type[StoreError]:

@@ -30,6 +30,7 @@ from kbackup.plugins import Capability, Digest, ObjectInfo
 from kbackup.stores._errors import translate_store_errors
 from kbackup.stores._keys import validate_key
 from kbackup.stores._parts import PartWorkers
+from kbackup.stores._places import Place, names_place, naming_place
 from kbackup.stores._profile import StoreProfile
 from kbackup.stores._timeouts import RetryPolicy, Timeouts, bounded
 from kbackup.stores._walk import common_prefixes
@@ -110,8 +111,14 @@ class FsspecObjectStore:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._root!r})"
 
+    @property
+    def place(self) -> Place:
+        """Which store it is, for its errors; a provider says it better."""
+        return Place(self._root)
+
     # --- the Protocol -----------------------------------------------------------------
 
+    @names_place
     def put(
         self,
         key: str,
@@ -147,6 +154,7 @@ class FsspecObjectStore:
         self._retry.run(seconds, attempt)
         return ObjectInfo(key=key, size=size)
 
+    @names_place
     def get(
         self,
         key: str,
@@ -181,11 +189,11 @@ class FsspecObjectStore:
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:
         """List objects; see `ObjectStore.list`."""
-        return self._list(prefix, after)
+        return naming_place(self.place, self._list(prefix, after))
 
     def list_prefixes(self, prefix: str, delimiter: str = "/") -> Iterator[str]:
         """List beginnings of keys; see `ObjectStore.list_prefixes`."""
-        return self._list_prefixes(prefix, delimiter)
+        return naming_place(self.place, self._list_prefixes(prefix, delimiter))
 
     def delete(self, key: str) -> None:
         """Remove an object; see `ObjectStore.delete`."""
@@ -398,6 +406,7 @@ class FsspecObjectStore:
                 hint="open it in the process that uses it, or start that by spawn",
             )
 
+    @names_place
     def _request(self, attempt: Callable[[float], T]) -> T:
         return self._retry.run(self._timeouts.for_request(), attempt)
 

@@ -244,7 +244,10 @@ class PrefixedStore:
             if not self._prefix or not exc.key.startswith(self._prefix):
                 raise
             outer = exc.key[len(self._prefix) :]
-            raise type(exc)(outer, exc.reason, hint=exc.hint) from exc
+            error = type(exc)(outer, exc.reason, hint=exc.hint)
+            if exc.location:
+                error.at(f"{exc.location}/{self._prefix.rstrip('/')}", exc.server)
+            raise error from exc
 
 
 class ReadOnlyStore(PrefixedStore):

@@ -89,7 +89,7 @@ def validate_object_store(store: ObjectStore, *, write: bool = True) -> StoreChe
     try:
         probe = probe_store(store)
     except StoreError as exc:
-        problems.append(str(exc))
+        problems.append(exc.without_location)
         writable = False
     else:
         problems += probe.problems

@@ -202,23 +202,6 @@ def test_a_small_object_is_read_in_one_request(store, requests_of):
     assert info == store.stat("backups/b/x")
 
 
-@pytest.mark.parametrize("size", [0, 1, (1 << 20), (1 << 20) + 1, (17 << 20) + 3])
-def test_objects_of_all_sizes_come_whole(store, size):
-    """What does not come with the first request comes with the next ones."""
-    content = (bytes(range(251)) * (size // 251 + 1))[:size]
-    store.put("backups/b/x", content)
-    target = io.BytesIO()
-
-    info = store.get("backups/b/x", target)
-
-    assert info.size == size
-    assert target.getvalue() == content
-    assert (
-        read(store, "backups/b/x", start=size // 2, length=100)
-        == (content[size // 2 : size // 2 + 100])
-    )
-
-
 def test_reads_are_pinned_to_one_version(store, requests_of, monkeypatch):
     """Each later part is asked for by the ETag of the first."""
     monkeypatch.setattr("kbackup.stores._fsspec.PIECE", 4)

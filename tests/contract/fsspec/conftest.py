@@ -1,6 +1,4 @@
-"""The store on an SFTP server that the tests of this directory look at."""
-
-from __future__ import annotations
+"""The SFTP store that the tests of this directory look at."""
 
 import pytest
 

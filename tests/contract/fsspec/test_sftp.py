@@ -369,6 +369,27 @@ def test_directories_go_with_their_last_object(store, root):
     assert list(store.list_prefixes("backups/")) == []
 
 
+def test_a_directory_that_goes_while_it_is_made(store, monkeypatch):
+    """A delete elsewhere may take away the parent of what a put is making."""
+    from kbackup_plugins_fsspec import _sftp  # noqa: PLC0415 - a test's own
+
+    real, gone = _sftp._Checked.mkdir, []
+
+    def mkdir(self, path, **options):
+        """Remove the parent of the deepest directory once, as a delete would."""
+        if path.endswith("/b") and not gone:
+            gone.append(path)
+            self.ftp.rmdir(path.rpartition("/")[0])
+        return real(self, path, **options)
+
+    monkeypatch.setattr(_sftp._Checked, "mkdir", mkdir)
+
+    store.put("backups/b/x", b"x")
+
+    assert gone
+    assert read(store, "backups/b/x") == b"x"
+
+
 def test_links_are_not_listed(store, root, tmp_path):
     """What lies behind a symbolic link of the server is none of the store's."""
     (tmp_path / "elsewhere").write_text("foreign")

@@ -13,31 +13,15 @@ from kbackup.errors import (
     StoreAccessError,
     StoreUnavailableError,
 )
-from kbackup.testing import ObjectStoreContract
 from kbackup.testing._store_contract import ODD_KEYS
 from kbackup_plugins_fsspec import open_filesystem_store
+from opened_store import OpenedStore
 
 
-class _Opened(ObjectStoreContract):
-    """A store that is opened twice with one config."""
-
-    @pytest.fixture
-    def store(self, config):
-        """An empty store."""
-        store = open_filesystem_store(config)
-        yield store
-        store.close()
-
-    @pytest.fixture
-    def other_store(self, store, config):
-        """Another opening of the same store."""
-        other = open_filesystem_store(config)
-        yield other
-        other.close()
-
-
-class TestSFTP(_Opened):
+class TestSFTP(OpenedStore):
     """The store on an OpenSSH server keeps every promise."""
+
+    open_store = staticmethod(open_filesystem_store)
 
     @pytest.fixture
     def config(self, sftp_config):
@@ -45,8 +29,10 @@ class TestSFTP(_Opened):
         return sftp_config
 
 
-class TestMemory(_Opened):
+class TestMemory(OpenedStore):
     """The store in fsspec's own memory keeps every promise."""
+
+    open_store = staticmethod(open_filesystem_store)
 
     @pytest.fixture
     def config(self):
@@ -54,8 +40,10 @@ class TestMemory(_Opened):
         return {"url": f"memory://{uuid.uuid4()}/prod"}
 
 
-class TestFTP(_Opened):
+class TestFTP(OpenedStore):
     """The store on an FTP server keeps every promise; its password is in a file."""
+
+    open_store = staticmethod(open_filesystem_store)
 
     @pytest.fixture
     def config(self, ftp_config):
@@ -66,8 +54,10 @@ class TestFTP(_Opened):
 _TAKEN_FOR_ADDRESSES = [key for key in ODD_KEYS if set("%?#") & set(key)]
 
 
-class TestWebDAV(_Opened):
+class TestWebDAV(OpenedStore):
     """The store on a WebDAV server keeps every promise, but for signs of addresses."""
+
+    open_store = staticmethod(open_filesystem_store)
 
     @pytest.mark.parametrize("key", [k for k in ODD_KEYS if not set("%?#") & set(k)])
     def test_oddkeys_of(self, store, key):

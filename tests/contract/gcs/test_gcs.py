@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import io
-import ipaddress
-import socket
-import ssl
-import threading
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
 
-from gcs_emulator import running_gcs
 from kbackup.errors import (
     ObjectExistsError,
     StoreAccessError,
@@ -313,19 +305,6 @@ def test_a_small_object_is_read_in_one_request(store, gcs_server):
     assert (info.size, info.etag) == (7, store.stat("backups/b/x").etag)
 
 
-@pytest.mark.parametrize("size", [0, 1, 1 << 20, (1 << 20) + 1, (17 << 20) + 3])
-def test_objects_of_all_sizes_come_whole(store, size):
-    """What does not come with the first request comes with the next ones."""
-    content = bytes(range(251)) * (size // 251 + 1)
-    store.put("backups/b/x", content[:size])
-    part = io.BytesIO()
-
-    store.get("backups/b/x", part, start=size // 2, length=100)
-
-    assert read(store, "backups/b/x") == content[:size]
-    assert part.getvalue() == content[:size][size // 2 : size // 2 + 100]
-
-
 def test_an_object_replaced_while_it_is_read(store, gcs_server, monkeypatch):
     """Each piece is asked of the generation that was described: none is mixed."""
     monkeypatch.setattr("kbackup.stores._fsspec.PIECE", 4)
@@ -471,145 +450,3 @@ def test_a_redirect_is_not_followed(opened, key_file, gcs_server):
         store.stat("backups/b/x")
 
     assert len(gcs_server.requests) == 1
-
-
-def test_a_server_that_hangs(gcs_server):
-    """A server that takes the request and says nothing is given up in time."""
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        store = open_gcs_store(
-            {"bucket": "b", "storeEndpoint": url, "requestTimeout": "300ms"}
-        )
-
-        with pytest.raises(StoreUnavailableError):
-            store.stat("backups/b/x")
-        store.close()
-
-
-@pytest.fixture(scope="session")
-def certificate(gcs_private_key, tmp_path_factory):
-    """A file with a certificate for the loopback address, by itself, and its key."""
-    key = serialization.load_pem_private_key(gcs_private_key.encode(), None)
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
-    now = datetime.now(UTC)
-    loopback = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([loopback]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path_factory.mktemp("tls") / "server.pem"
-    pem = signed.public_bytes(serialization.Encoding.PEM).decode()
-    path.write_text(pem + gcs_private_key)
-    return path
-
-
-def test_a_certificate_of_ones_own(certificate, key_file):
-    """With caCert a server is trusted that nobody else knows; without it is refused."""
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(certificate)
-    pem = certificate.read_text().partition("-----BEGIN PRIVATE")[0]
-
-    with running_gcs(tls) as server:
-        server.storage.create_bucket("tls", {"name": "tls"})
-        config = server.config("tls", credentialsFile=key_file)
-        trusting, other = (
-            open_gcs_store({**config, "caCert": pem}),
-            open_gcs_store(config),
-        )
-        trusting.put("backups/b/x", b"x")
-        with pytest.raises(StoreAccessError, match="certificate"):
-            other.stat("backups/b/x")
-        trusting.close()
-        other.close()
-
-
-def test_tls_that_is_cut_short(key_file):
-    """A connection that ends within TLS may pass, unlike a certificate."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def cut():
-            """Take a first message and close."""
-            connection, _ = server.accept()
-            with connection:
-                connection.recv(1 << 16)
-
-        thread = threading.Thread(target=cut)
-        thread.start()
-        url = f"https://127.0.0.1:{server.getsockname()[1]}"
-        store = open_gcs_store({"bucket": "b", "storeEndpoint": url})
-        store._retry = RetryPolicy(attempts=1)
-        store._credentials._anonymous = True
-
-        with pytest.raises(StoreUnavailableError):
-            store.stat("backups/b/x")
-        thread.join()
-        store.close()
-
-
-def test_a_proxy_of_the_environment(gcs_server, monkeypatch):
-    """A proxy is asked for the whole address, by the name that its own address has."""
-    proxy = gcs_server.url.replace("://", "://me:s%40cret@")
-    monkeypatch.setenv("http_proxy", proxy)
-    gcs_server.answers.append((200, b'{"name": "x", "size": "1", "generation": "2"}'))
-    store = open_gcs_store({"bucket": "b", "storeEndpoint": "http://storage.invalid"})
-
-    assert store.stat("x").etag == "2"
-
-    [request] = gcs_server.requests
-    assert request.headers["host"] == "storage.invalid"
-    login = base64.b64encode(b"me:s@cret").decode()
-    assert request.headers["proxy-authorization"] == f"Basic {login}"
-    store.close()
-
-
-def test_a_server_that_needs_no_proxy(gcs_server, gcs_bucket, monkeypatch):
-    """A server that the environment excepts is asked directly."""
-    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    store = open_gcs_store(gcs_server.config(gcs_bucket))
-
-    store.put("x", b"x")
-
-    assert gcs_server.keys(gcs_bucket) == ["x"]
-    store.close()
-
-
-def test_a_store_of_the_process_before_a_fork(store, gcs_server):
-    """Connections are not shared with a parent: the child is told to open its own."""
-    store._process -= 1
-
-    with pytest.raises(StoreError, match="forked"):
-        store.put("backups/b/x", b"x" * (9 << 20))
-    with pytest.raises(StoreError, match="forked"):
-        store.stat("backups/b/x")
-
-    assert gcs_server.requests == []
-
-
-def test_a_download_that_breaks_off(opened, gcs_server):
-    """A connection that is cut in the middle is one more reason to try again."""
-    store = opened()
-    store.put("backups/b/x", b"content")
-    gcs_server.answers.append((200, None))
-
-    assert read(store, "backups/b/x") == b"content"
-
-
-def test_a_server_that_is_not_there():
-    """A refused connection is a store that does not answer, which may pass."""
-    store = open_gcs_store(
-        {"bucket": "b", "storeEndpoint": "http://127.0.0.1:1", "requestTimeout": "1s"}
-    )
-
-    with pytest.raises(StoreUnavailableError) as caught:
-        store.stat("backups/b/x")
-
-    assert caught.value.retryable
-    store.close()

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import io
-import socket
 import subprocess
 import sys
-import threading
-import tracemalloc
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from urllib.parse import parse_qs
 
 import pytest
 
-from kbackup.catalog import BackupStore
 from kbackup.errors import (
-    ObjectNotFoundError,
     StoreAccessError,
     StoreError,
     StoreUnavailableError,
 )
-from kbackup.stores import RetryPolicy, validate_object_store
+from kbackup.stores import RetryPolicy
 from kbackup_plugins_aws import open_s3_store
 from moto_s3 import running_s3
 from odd_s3 import Answer, refuses
@@ -188,20 +181,6 @@ def test_a_wrong_region(odd, open_odd, answer):
     assert "the bucket is in eu-west-3: set region" in caught.value.hint
 
 
-def test_through_a_proxy(odd, odd_running, open_odd, monkeypatch):
-    """The proxy of the environment is used, also for a name that only it knows."""
-    monkeypatch.setenv("HTTP_PROXY", odd_running[0].url)
-    odd.rules.append(lambda environ: environ.update(HTTP_HOST="127.0.0.1"))
-    store = open_odd(s3Url="http://s3.behind.example:9000")
-
-    store.put("a", b"x")
-
-    assert store.stat("a").size == 1
-    assert {environ["HTTP_HOST"] for *_, environ in odd.seen} == {
-        "s3.behind.example:9000"
-    }
-
-
 # --- TLS ------------------------------------------------------------------------------
 
 
@@ -302,223 +281,3 @@ def test_trouble_that_stays(odd, open_odd):
 
     assert caught.value.retryable
     assert len(odd.seen) == AT_ONCE.attempts
-
-
-@pytest.fixture
-def silent():
-    """The address of a server that takes connections and says nothing."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield f"http://127.0.0.1:{server.getsockname()[1]}"
-
-
-def test_an_endpoint_that_hangs(silent, open_odd):
-    """A call ends within the time that the location states."""
-    store = open_odd(s3Url=silent, requestTimeout="300ms", transferTimeout="300ms")
-
-    for act in (
-        lambda: store.stat("a"),
-        lambda: store.put("a", b"x"),
-        lambda: store.get("a", io.BytesIO()),
-        lambda: next(store.list("")),
-        lambda: store.delete("a"),
-    ):
-        with pytest.raises(StoreUnavailableError):
-            act()
-
-
-# --- connections that are cut ---------------------------------------------------------
-
-
-class Cutter:
-    """A relay to a server that cuts its connections after so many bytes.
-
-    Attributes:
-        cuts: For each of the next connections the bytes that pass up and down.
-        done: How many connections were cut.
-    """
-
-    def __init__(self, port):
-        self._port = port
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self.cuts = []
-        self.done = 0
-        self.url = f"http://127.0.0.1:{self._server.getsockname()[1]}"
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self):
-        while True:
-            try:
-                client, _ = self._server.accept()
-            except OSError:
-                return
-            server = socket.create_connection(("127.0.0.1", self._port))
-            up, down = self.cuts.pop(0) if self.cuts else (None, None)
-            threading.Thread(
-                target=self._carry, args=(client, server, up, down), daemon=True
-            ).start()
-
-    def _carry(self, client, server, up, down):
-        """Pass on in both directions until one ends, then close both."""
-        back = threading.Thread(target=self._relay, args=(server, client, down))
-        with client, server:
-            back.start()
-            self._relay(client, server, up)
-            back.join()
-
-    def _relay(self, source, target, most):
-        passed = 0
-        with suppress(OSError):
-            while data := source.recv(65536):
-                if most is not None and passed + len(data) > most:
-                    target.sendall(data[: most - passed])
-                    self.done += 1
-                    break
-                target.sendall(data)
-                passed += len(data)
-        for each in (source, target):
-            with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-
-    def close(self):
-        """Take no more connections."""
-        self._server.close()
-
-
-@pytest.fixture
-def cutter(odd_running):
-    """A relay in front of the server, which cuts nothing yet."""
-    relay = Cutter(int(odd_running[0].url.rpartition(":")[2]))
-    yield relay
-    relay.close()
-
-
-def test_an_upload_that_is_cut(cutter, open_odd, large):
-    """Parts whose connections are cut are sent again; the upload is not begun anew."""
-    store = open_odd(s3Url=cutter.url)
-    store._retry = AT_ONCE
-    cutter.cuts = [(None, None), *[(3 << 20, None)] * 3]
-    begun, real = [], store._ask
-
-    def ask(key, seconds, method, **parameters):
-        """Write down what begins an upload."""
-        begun.append(method)
-        return real(key, seconds, method, **parameters)
-
-    store._ask = ask
-    store.put("large", large)
-    store.get("large", target := io.BytesIO())
-
-    assert cutter.done >= 2  # both parts of 8 MiB
-    assert begun.count("create_multipart_upload") == 1
-    assert target.getvalue() == large.read_bytes()
-    assert list(store.unfinished("")) == []
-
-
-def test_a_download_that_is_cut(cutter, open_odd, large):
-    """A download whose connections are cut is asked for again and is whole."""
-    writer = open_odd()
-    writer.put("large", large)
-    store = open_odd(s3Url=cutter.url, s3ForcePathStyle="true")
-    store._root = writer._root
-    store._retry = AT_ONCE
-    cutter.cuts = [(None, 300_000), (None, None), (None, 2 << 20)]
-
-    store.get("large", target := io.BytesIO())
-
-    assert cutter.done == 2
-    assert target.getvalue() == large.read_bytes()
-
-
-def test_an_object_that_vanishes(open_odd):
-    """What was listed and is gone when it is read is an object that is not there."""
-    store = open_odd()
-    store.put("a", b"x")
-    listed = list(store.list(""))
-
-    store.delete("a")
-
-    with pytest.raises(ObjectNotFoundError):
-        store.get(listed[0].key, io.BytesIO())
-
-
-# --- a bucket with other people's objects ---------------------------------------------
-
-
-class Paging:
-    """A bucket of very many objects below ``data/``, page by page.
-
-    Attributes:
-        pages: How many were asked for.
-    """
-
-    def __init__(self, size):
-        self._size = size
-        self.pages = 0
-
-    def __call__(self, environ):
-        """Answer a list of a page of a thousand; nothing else is there."""
-        query = {k: v[0] for k, v in parse_qs(environ["QUERY_STRING"]).items()}
-        if "list-type" not in query:
-            return Answer("404 Not Found", "NoSuchKey")
-        self.pages += 1
-        return _Page(self._content(query))
-
-    def _content(self, query):
-        prefix = query.get("prefix", "")
-        if not "data/".startswith(prefix) and not prefix.startswith("data/"):
-            return "<IsTruncated>false</IsTruncated>"
-        if query.get("delimiter") == "/" and prefix == "":
-            return (
-                "<IsTruncated>false</IsTruncated><CommonPrefixes><Prefix>data/</Prefix>"
-                "</CommonPrefixes>"
-            )
-        begin = int(query.get("continuation-token", "0"))
-        end = min(begin + 1000, self._size)
-        entries = "".join(
-            f"<Contents><Key>data/{number:09}</Key><Size>1</Size><ETag>e</ETag>"
-            "<LastModified>2026-01-01T00:00:00.000Z</LastModified></Contents>"
-            for number in range(begin, end)
-        )
-        if end == self._size:
-            return f"<IsTruncated>false</IsTruncated>{entries}"
-        return (
-            f"<IsTruncated>true</IsTruncated>{entries}"
-            f"<NextContinuationToken>{end}</NextContinuationToken>"
-        )
-
-
-class _Page(Answer):
-    def __init__(self, content):
-        super().__init__("200 OK", content)
-
-    def send(self, start_response):
-        start_response("200 OK", [("Content-Type", "application/xml")])
-        return [f"<ListBucketResult>{self.code}</ListBucketResult>".encode()]
-
-
-def test_a_million_foreign_objects(odd, open_odd):
-    """Backups are listed and the location is checked without reading foreign keys."""
-    odd.rules.append(paging := Paging(1_000_000))
-    store = open_odd()
-
-    assert BackupStore(store).list() == []
-    check = validate_object_store(store, write=False)
-
-    assert check.problems[0].endswith("lie below the prefix: data")
-    assert paging.pages < 10
-
-
-def test_a_long_list_holds_one_page(odd, open_odd):
-    """Going through fifty pages takes no more memory than going through ten."""
-    odd.rules.append(Paging(50_000))
-    peaks = []
-    tracemalloc.start()
-    try:
-        for number, _ in enumerate(open_odd().list("data/")):
-            if number in {10_000, 49_999}:
-                peaks.append(tracemalloc.get_traced_memory()[1])
-    finally:
-        tracemalloc.stop()
-
-    assert number == 49_999
-    assert peaks[1] < peaks[0] * 1.2

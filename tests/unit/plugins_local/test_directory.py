@@ -142,7 +142,7 @@ def test_a_limit_on_file_sizes_is_a_full_store(root):
         check=True,
     )
 
-    assert done.stdout.startswith(f"{KEY}: no space left")
+    assert done.stdout.startswith(f"{KEY} in file://{root}: no space left")
     assert files(root) == []
 
 
@@ -387,3 +387,22 @@ def test_killed_while_writing(root, store):
         target = io.BytesIO()
         store.get(info.key, target)
         assert target.getvalue() == bytes([number % 256]) * 300_000
+
+
+@pytest.mark.parametrize("call", ["put", "get", "stat"])
+def test_errors_name_directory_and_key(root, call):
+    """Whatever the system refuses is told with the directory and the key."""
+    root.parent.mkdir(parents=True, exist_ok=True)
+    root.write_bytes(b"no directory")
+    store = open_local_store({"path": str(root)})
+    calls = {
+        "put": lambda: store.put(KEY, b"x"),
+        "get": lambda: store.get(KEY, io.BytesIO()),
+        "stat": lambda: store.stat(KEY),
+    }
+
+    with pytest.raises(StoreAccessError) as caught:
+        calls[call]()
+
+    assert caught.value.location == f"file://{root}"
+    assert f"in file://{root}: " in str(caught.value)
