@@ -58,7 +58,7 @@ def opened(plugins, tmp_path, monkeypatch):
             "storageAccount": "account",
             "credentialsFile": str(tmp_path / "azure"),
         },
-        "velero.io/gcp": {"storeEndpoint": "http://127.0.0.1:1"},
+        "velero.io/gcp": {"storeEndpoint": "https://127.0.0.1:1"},
     }
 
     def make(provider, config):

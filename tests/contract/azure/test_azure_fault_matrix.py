@@ -75,8 +75,9 @@ class TestAzure(FaultMatrix):
         return (KEY,)
 
     @pytest.fixture
-    def nobody(self):
-        """An identity is to be found, and there is none."""
+    def nobody(self, monkeypatch):
+        """An identity is to be found, and there is none: the machine has no answer."""
+        monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:1")
         return {
             "storageAccountKeyEnvVar": None,
             "useAAD": "true",
