@@ -64,20 +64,27 @@ class BlobAccount:
                 each.close()
 
     def _make_service(self) -> Any:
-        from azure.storage.blob import BlobServiceClient  # noqa: PLC0415 - the SDK
-
         from kbackup_plugins_azure._session import open_transport  # noqa: PLC0415 - ssl
 
         if self._session is None:
-            self._session, self._transport = open_transport(self.settings.ca_cert)
+            self._session, self._transport = open_transport(
+                self.settings.ca_cert, query=self.settings.sas_token
+            )
+        if self.settings.sas_token:
+            return self._make_client(None)  # the session adds it to every request
         if not self._key and self._identity is None:
             self._identity = self._make_identity()
         if not self._key and self.settings.key_source:
             self._key = self._fetch_key()
         key = {"account_name": self.settings.account, "account_key": self._key}
+        return self._make_client(key if self._key else self._identity)
+
+    def _make_client(self, credential: Any) -> Any:
+        from azure.storage.blob import BlobServiceClient  # noqa: PLC0415 - the SDK
+
         return BlobServiceClient(
             self.settings.url,
-            credential=key if self._key else self._identity,
+            credential=credential,
             transport=self._transport,
             retry_total=0,  # the store tries again itself, within its own time
             max_single_put_size=_ONE_REQUEST,

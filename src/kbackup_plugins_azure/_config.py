@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Mapping
 from datetime import timedelta
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import attrs
 
@@ -35,6 +35,8 @@ _KNOWN = {
     "resourceGroup",
     "storageAccount",
     "storageAccountKeyEnvVar",
+    "storageAccountSASTokenEnvVar",
+    "storageAccountBlobEndpoint",
     "subscriptionId",
     "blockSizeInBytes",
     "storageAccountURI",
@@ -46,9 +48,10 @@ _KNOWN = {
     "requestTimeout",
     "transferTimeout",
 }
+_ENDPOINTS = ("storageAccountURI", "storageAccountBlobEndpoint")
 _MOST_DAYS = 146_000  # 400 years, says Azure
 _MODES = {"": "", "unlocked": "Unlocked", "locked": "Locked"}
-_BLOCK = 8 << 20  # Velero's 1 MiB is slow, and ends at 48 GiB
+_BLOCK = 16 << 20  # Velero's 1 MiB is slow, and ends at 48 GiB
 _MAX_BLOCK = 100 << 20  # the bound of Velero's plugin, which takes larger ones for it
 _CONTAINER = re.compile(r"[a-z0-9](?!.*--)[a-z0-9-]{1,61}[a-z0-9]|\$root|\$web")
 _ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
@@ -103,6 +106,8 @@ class AzureConfig:
     Attributes:
         url: Of the account's blobs.
         account_key: Base64; with it no identity is asked for.
+        sas_token: A shared access signature, as a query without ``?``; with it neither
+            a key nor an identity is asked for.
         key_source: Where the resource manager lists the keys of the account, for an
             identity that may read those and not the blobs; empty: it reads the blobs.
         manager: The resource manager.
@@ -120,6 +125,7 @@ class AzureConfig:
     account: str
     url: str
     account_key: str = attrs.field(default="", repr=False)
+    sas_token: str = attrs.field(default="", repr=False)
     key_source: str = ""
     manager: str = ""
     authority: str = ""
@@ -145,14 +151,16 @@ def read_config(config: Mapping[str, str]) -> AzureConfig:
     file = read_file_name(config, "credentialsFile", "credentials")
     identity = read_credentials(file) if file else {}
     cloud = read_cloud(config, identity)
-    key = _account_key(config, identity)
+    token = _sas_token(config, identity)
+    key = "" if token else _account_key(config, identity)
     mode = _mode(config)
     return AzureConfig(
         container=container,
         account=account,
         url=_url(config) or _usual_url(account, cloud),
         account_key=key,
-        key_source="" if key else _key_source(config, identity, cloud),
+        sas_token=token,
+        key_source="" if key or token else _key_source(config, identity, cloud),
         manager=cloud.manager,
         authority=cloud.authority,
         identity=identity,
@@ -232,15 +240,57 @@ def _usual_url(account: str, cloud: Cloud) -> str:
 
 
 def _url(config: Mapping[str, str]) -> str:
-    """Read ``storageAccountURI``, which Velero's documents write without a scheme."""
-    name = "storageAccountURI"
-    text = config.get(name, "")
-    if text and "://" not in text:
+    """Read ``storageAccountURI``, or its newer name: where the blobs are."""
+    names = [name for name in _ENDPOINTS if config.get(name)]
+    urls = {_endpoint(config, name) for name in names}
+    if len(urls) > 1:
+        raise InvalidConfigError(f"{' and '.join(names)} of the location differ")
+    return urls.pop() if urls else ""
+
+
+def _endpoint(config: Mapping[str, str], name: str) -> str:
+    """Read an address, which Velero's documents write without a scheme."""
+    text = config[name]
+    if "://" not in text:
         text = f"https://{text}"
     url = read_url({name: text}, name)
     if urlsplit(url).query:  # not repeated: it may be a signature
         raise InvalidConfigError(f"{name} of the location has a query")
     return url
+
+
+def _sas_token(config: Mapping[str, str], identity: Mapping[str, str]) -> str:
+    """Return the shared access signature that is named, if one is.
+
+    Raises:
+        InvalidConfigError: It is not there, is none, or an identity is asked for, too.
+    """
+    name = config.get("storageAccountSASTokenEnvVar", "")
+    if not name:
+        return ""
+    if read_boolean(config, "useAAD"):
+        raise InvalidConfigError(
+            "the location has useAAD and storageAccountSASTokenEnvVar: who asks is "
+            "either an identity or the holder of a signature"
+        )
+    token = _secret(identity, "storageAccountSASTokenEnvVar", name).strip().lstrip("?")
+    if "sig" not in parse_qs(token):
+        raise InvalidConfigError(f"{name} is no shared access signature: it has no sig")
+    return token
+
+
+def _secret(identity: Mapping[str, str], key: str, name: str) -> str:
+    """Return what the file has under a name, or else the environment.
+
+    Velero looks into its file only, which there comes from the environment.
+    """
+    found = identity.get(name) or os.environ.get(name, "")
+    if not found:
+        raise InvalidConfigError(
+            f"{key} of the location names {name}, which neither the credentials file "
+            "nor the environment has"
+        )
+    return found
 
 
 def _account_key(config: Mapping[str, str], identity: Mapping[str, str]) -> str:
@@ -251,13 +301,7 @@ def _account_key(config: Mapping[str, str], identity: Mapping[str, str]) -> str:
     """
     name = config.get("storageAccountKeyEnvVar", "")
     if name:
-        # Velero looks into its file only, which there comes from the environment.
-        key = identity.get(name) or os.environ.get(name, "")
-        if not key:
-            raise InvalidConfigError(
-                f"storageAccountKeyEnvVar of the location names {name}, which neither "
-                "the credentials file nor the environment has"
-            )
+        key = _secret(identity, "storageAccountKeyEnvVar", name)
     elif read_boolean(config, "useAAD"):
         key = ""
     else:

@@ -23,10 +23,12 @@ def open_blob_store(config: Mapping[str, str]) -> BlobObjectStore:
             file names no whole identity.
     """
     settings = read_config(config)
-    if not settings.account_key:
+    if not (settings.account_key or settings.sas_token):
         check_identity(settings.identity)
     _check_certificates(settings.ca_cert)
-    found = {Capability.ATOMIC_CREATE, Capability.RANGE, Capability.SIGNED_URL}
+    found = {Capability.ATOMIC_CREATE, Capability.RANGE}
+    if not settings.sas_token:  # who holds a signature cannot make another
+        found.add(Capability.SIGNED_URL)
     if settings.immutability_mode:
         found.add(Capability.RETENTION)
     return BlobObjectStore(BlobAccount(settings), capabilities=frozenset(found))

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
+
+from kbackup.stores import redact_logs
 
 _CONNECTIONS = 50  # of one store: all workers of a run and the parts of an upload
 _READ_AT_ONCE = 4 << 20  # bytes: what is cut is put together again, and so copied
 
 
-def open_transport(ca_cert: str) -> tuple[Any, Any]:
+def open_transport(ca_cert: str, query: str = "") -> tuple[Any, Any]:
     """Return a session and the SDK's transport over it, for the account and for tokens.
 
     A session of ours, because only that can trust a certificate that is in no file, and
@@ -19,10 +22,12 @@ def open_transport(ca_cert: str) -> tuple[Any, Any]:
 
     Args:
         ca_cert: PEM, trusted beside what the system trusts; may be empty.
+        query: A shared access signature that every request is to bear. The SDK does not
+            know it, so that it shows in no log or error of its own.
     """
     from azure.core.pipeline.transport import RequestsTransport  # noqa: PLC0415 - the SDK
 
-    session = _session(ca_cert)
+    session = _session(ca_cert, query)
     transport = RequestsTransport(
         session=session,
         session_owner=False,
@@ -33,7 +38,7 @@ def open_transport(ca_cert: str) -> tuple[Any, Any]:
     return session, transport
 
 
-def _session(ca_cert: str) -> Any:
+def _session(ca_cert: str, query: str) -> Any:
     """Return a session that sends what the SDK has signed as it is.
 
     requests would go through all of it again, and for each request look for a proxy in
@@ -51,28 +56,65 @@ def _session(ca_cert: str) -> Any:
             if given.get("files") or isinstance(given.get("data"), Mapping):
                 return super().request(method, url, **given)  # to get a token
             signed = PreparedRequest()
-            signed.method, signed.url, signed.body = method, url, given.get("data")
+            signed.method, signed.body = method, given.get("data")
+            signed.url = _with_query(url, query)
             signed.headers = CaseInsensitiveDict(given.get("headers") or {})
             place = urlsplit(url)[:2]
             if place not in proxies:
                 proxies[place] = get_environ_proxies(url)
             stream = bool(given.get("stream"))
-            answer = self.get_adapter(url).send(
-                signed,
-                stream=stream,
-                timeout=given.get("timeout"),
-                proxies=proxies[place],
-            )
+            with _without(query):
+                answer = self.get_adapter(url).send(
+                    signed,
+                    stream=stream,
+                    timeout=given.get("timeout"),
+                    proxies=proxies[place],
+                )
             if not stream:
                 answer.content  # noqa: B018 - reads it, and frees the connection
             return answer
 
+    if query:
+        redact_logs(["urllib3.connectionpool"], ["sig"])
     session = SignedSession()
     session.auth = _as_it_is
     adapter = _adapter(ca_cert)
     session.mount("http://", adapter)
     session.mount("https://", adapter)
     return session
+
+
+def _with_query(url: str, query: str) -> str:
+    if not query:
+        return url
+    return f"{url}{'&' if '?' in url else '?'}{query}"
+
+
+@contextmanager
+def _without(query: str) -> Iterator[None]:
+    """Let no error hold the query, which is in the address that it names."""
+    from requests import RequestException  # noqa: PLC0415 - comes with the SDK
+
+    failed: RequestException | None = None
+    try:
+        yield
+    except RequestException as exc:
+        if not query:
+            raise
+        failed = exc
+    if failed is not None:  # not in its handler: it would be the context of the other
+        kept = next(filter(_is_certificate, _causes(failed)), None)
+        raise type(failed)(str(failed).replace(query, "***")) from kept
+
+
+def _causes(exc: BaseException | None) -> Iterator[BaseException]:
+    while exc is not None:
+        yield exc
+        exc = exc.__cause__ or exc.__context__
+
+
+def _is_certificate(exc: BaseException) -> bool:
+    return isinstance(exc, ssl.SSLCertVerificationError)
 
 
 def _as_it_is(request: Any) -> Any:

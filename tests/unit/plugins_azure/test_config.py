@@ -57,8 +57,8 @@ def test_the_config_of_velero(written):
 
 
 def test_blocks_are_bounded():
-    """Blocks are of 8 MiB, and never larger than those of Velero's plugin."""
-    assert read_config(BASE).block_size == 8 << 20
+    """Blocks are of 16 MiB, and never larger than those of Velero's plugin."""
+    assert read_config(BASE).block_size == 16 << 20
     assert read_config(BASE | {"blockSizeInBytes": "500000000"}).block_size == 100 << 20
 
 
@@ -282,3 +282,51 @@ def test_capabilities():
     assert plain.capabilities == wanted
     assert locking.capabilities == {*wanted, Capability.RETENTION}
     assert (plain.lock_for, locking.lock_for) == (None, timedelta(days=30))
+
+
+SAS = {"bucket": "backups", "storageAccount": "account"}
+SAS |= {"storageAccountSASTokenEnvVar": "MY_SAS"}
+
+
+def test_a_signature_comes_before_keys(written):
+    """With it neither the key of the file nor an identity is used; it shows nowhere."""
+    file = written(f"MY_SAS=?sv=2024&sig=c2VjcmV0\nAZURE_STORAGE_KEY={KEY}\n")
+    endpoint = "https://account.z17.blob.storage.azure.net/"
+
+    settings = read_config(
+        {**SAS, "credentialsFile": file, "storageAccountBlobEndpoint": endpoint}
+    )
+
+    assert settings.sas_token == "sv=2024&sig=c2VjcmV0"
+    assert (settings.account_key, settings.key_source) == ("", "")
+    assert settings.url == endpoint.rstrip("/")
+    assert "c2VjcmV0" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        ({}, "MY_SAS"),
+        ({"useAAD": "true"}, "useAAD"),
+        ({"storageAccountSASTokenEnvVar": "NOT_SIGNED"}, "no shared access signature"),
+        (
+            {
+                "storageAccountURI": "https://a.example.com",
+                "storageAccountBlobEndpoint": "https://b.example.com",
+            },
+            "differ",
+        ),
+    ],
+    ids=["not there", "and an identity", "not signed", "two endpoints"],
+)
+def test_signatures_that_cannot_be_meant(monkeypatch, more, named):
+    """What is missing, or said twice, is named; no value is repeated."""
+    monkeypatch.delenv("MY_SAS", raising=False)
+    monkeypatch.setenv("NOT_SIGNED", "geheim")
+    if "storageAccountURI" in more:
+        monkeypatch.setenv("MY_SAS", "sig=x")
+
+    with pytest.raises(InvalidConfigError, match=named) as caught:
+        read_config({**SAS, **more})
+
+    assert "geheim" not in str(caught.value)
