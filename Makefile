@@ -6,8 +6,10 @@ TESTS ?=
 COVERAGE ?=
 
 QUICK := tests/test_*.py tests/unit tests/contract
-# As many processes as cores; which has run out of tests takes some from another.
-PARALLEL := -n auto --dist worksteal
+# One process more than cores, for each waits for disks and servers half of its time; which
+# has run out of tests takes some from another.
+PROCESSES := $(shell $(PYTHON) -c 'import os; print(1 + (os.cpu_count() or 1))')
+PARALLEL := -n $(PROCESSES) --dist worksteal
 # With stock restic and real disks, and without a cluster.
 RESTIC := tests/restic
 SLOW := tests/acceptance tests/integration
