@@ -133,6 +133,7 @@ def test_init_of_what_is_made_already(mirrored):
 
     assert done.code == 0
     assert validated.pop("profile")["capabilities"] == ["atomic-create", "range"]
+    assert validated.pop("news") == []
     assert json.loads(done.out) == validated
 
 
