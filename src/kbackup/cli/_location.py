@@ -44,6 +44,7 @@ def validate(session: Session) -> int:
     directories = store.directories()
     uuid = "" if problems else store.location_uuid()
     content = _report(store.url, uuid, directories, problems)
+    content["hints"] = list(check.hints)
     content["profile"] = _profile(check)
     content["news"] = list(check.news)
 
@@ -61,6 +62,8 @@ def validate(session: Session) -> int:
             echo(f"{store.url}: {problem}")
 
     print_document(session, content, table)
+    for hint in check.hints:
+        say(f"Hint: {hint}")
     unmarked = [each for each in directories if not each.marked]
     if unmarked:
         _say_unmarked(unmarked)
