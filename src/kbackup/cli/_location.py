@@ -62,6 +62,14 @@ def validate(session: Session) -> int:
             echo(f"{store.url}: {problem}")
 
     print_document(session, content, table)
+    _say_what_to_do(session, check, directories)
+    return 1 if problems else 0
+
+
+def _say_what_to_do(
+    session: Session, check: StoreCheck, directories: Sequence[DirectoryState]
+) -> None:
+    """Say what helps against the problems, and the next command."""
     for hint in check.hints:
         say(f"Hint: {hint}")
     unmarked = [each for each in directories if not each.marked]
@@ -69,11 +77,10 @@ def validate(session: Session) -> int:
         _say_unmarked(unmarked)
     if unmarked and len(unmarked) == len(directories):
         say_next(session, "kbackup location init --help")
-    elif problems:
+    elif check.problems:
         say_once_mended(session, "kbackup location validate")
     else:
         say_next(session, "kbackup backup get")
-    return 1 if problems else 0
 
 
 def _profile(check: StoreCheck) -> dict[str, Any]:
