@@ -262,3 +262,21 @@ def test_validate_says_what_to_do_about_a_failed_write(offline, monkeypatch):
     assert done.code == 1
     assert "memory://b: access refused: it is frozen\n" in done.out
     assert "Hint: thaw it\n" in done.err
+
+
+def test_doctor_says_what_to_do_about_a_location(offline, monkeypatch):
+    """The doctor passes on what a location that refuses says to do."""
+
+    def refuse(*_args, **_options):
+        raise StoreAccessError("", "no such bucket", hint="make the bucket")
+
+    monkeypatch.setattr("kbackup.catalog._backup_store.validate_object_store", refuse)
+
+    done = offline("doctor", "--location", "memory://b")
+    report = json.loads(offline("doctor", "--location", "memory://b", "-o", "json").out)
+
+    assert done.code == 1
+    assert done.err.count("Hint: make the bucket\n") == 1
+    jsonschema.validate(report, SCHEMA)
+    told = {each["check"]: each["hint"] for each in report["checks"]}
+    assert told["location"] == "make the bucket"
