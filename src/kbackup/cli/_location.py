@@ -70,11 +70,12 @@ def _say_what_to_do(
     session: Session, check: StoreCheck, directories: Sequence[DirectoryState]
 ) -> None:
     """Say what helps against the problems, and the next command."""
-    for hint in check.hints:
-        say(f"Hint: {hint}")
     unmarked = [each for each in directories if not each.marked]
     if unmarked:
-        _say_unmarked(unmarked)
+        _say_unmarked(unmarked)  # more than the hint, which is about the same
+    else:
+        for hint in check.hints:
+            say(f"Hint: {hint}")
     if unmarked and len(unmarked) == len(directories):
         say_next(session, "kbackup location init --help")
     elif check.problems:

@@ -60,6 +60,7 @@ def test_directories_never_made(offline, roots, monkeypatch):
     assert done.code == 1
     assert all(str(root) in done.out for root in roots)
     assert done.next.startswith("Next: kbackup location init --help")
+    assert done.err.count("location init") == 2  # the advice, and the next command
     assert not roots[0].exists()
 
 
