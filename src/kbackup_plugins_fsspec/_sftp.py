@@ -38,8 +38,14 @@ def open_sftp(
 
     Raises:
         StoreAccessError: The server's key is not in these files.
-        InvalidConfigError: An option weakens that, or cannot be said in a location.
+        InvalidConfigError: An option weakens that, or cannot be said in a location;
+            or there is no host.
     """
+    if not options.get("host"):
+        raise InvalidConfigError(
+            "the address of the location has no host",
+            hint="write sftp://user@host/path, the path from the server's root",
+        )
     if refused := sorted(_REFUSED & options.keys()):
         raise InvalidConfigError(
             f"{', '.join(refused)} of the location cannot be chosen",

@@ -347,7 +347,8 @@ class BackupStore(BackupRuns, DeletableBackups):
         try:
             return validate_object_store(self._store, write=not self.read_only)
         except StoreError as exc:
-            return StoreCheck(problems=(exc.without_location,))
+            hints = (exc.hint,) if exc.hint else ()
+            return StoreCheck(problems=(exc.without_location,), hints=hints)
 
     def location_uuid(self) -> str:
         """Return the uuid that the first write gave the location; empty: none yet."""

@@ -16,6 +16,7 @@ from kbackup.cli._output import (
     document,
     print_document,
     print_table,
+    say,
     say_next,
     say_once_mended,
 )
@@ -55,11 +56,13 @@ class Finding:
         check: What was looked at.
         status: ``ok``, ``warning`` or ``error``.
         detail: What was found.
+        hint: What to do about it, where that is known.
     """
 
     check: str
     status: str
     detail: str
+    hint: str = ""
 
 
 @click.command(cls=Command)
@@ -86,6 +89,8 @@ def doctor(session: Session, name: str | None) -> int:
             ((f.check, f.status, f.detail) for f in findings),
         ),
     )
+    for hint in dict.fromkeys(f.hint for f in findings if f.hint):
+        say(f"Hint: {hint}")
     failed = any(f.status == "error" for f in findings)
     if failed:
         again = f"--from-backup {shlex.quote(name)}" if name else ""
@@ -220,20 +225,21 @@ def _location_findings(session: Session) -> Iterator[Finding]:
     """Say whether the location can be used."""
     try:
         store = session.store()
-        problems = store.validate()
+        check = store.check()
     except UnknownLocationError as exc:
-        yield Finding("location", "warning", str(exc))
+        yield Finding("location", "warning", str(exc), exc.hint)
         return
     except KBackupError as exc:
-        yield Finding("location", "error", str(exc))
+        yield Finding("location", "error", str(exc), exc.hint)
         return
-    if not problems:
+    if check.ok:
         only = " (read-only)" if store.read_only else ""
         yield Finding("location", "ok", store.url + only)
-    for problem in problems:  # what cannot be written can still be restored from
+    hint = "; ".join(check.hints)
+    for problem in check.problems:  # what cannot be written can still be restored from
         status = "warning" if _is_readable(store) else "error"
         fault = without_own_key(problem)
-        yield Finding("location", status, f"{store.url}: {fault}")
+        yield Finding("location", status, f"{store.url}: {fault}", hint)
 
 
 def _is_readable(store: BackupStore) -> bool:

@@ -44,6 +44,7 @@ def validate(session: Session) -> int:
     directories = store.directories()
     uuid = "" if problems else store.location_uuid()
     content = _report(store.url, uuid, directories, problems)
+    content["hints"] = list(check.hints)
     content["profile"] = _profile(check)
     content["news"] = list(check.news)
 
@@ -61,16 +62,26 @@ def validate(session: Session) -> int:
             echo(f"{store.url}: {problem}")
 
     print_document(session, content, table)
+    _say_what_to_do(session, check, directories)
+    return 1 if problems else 0
+
+
+def _say_what_to_do(
+    session: Session, check: StoreCheck, directories: Sequence[DirectoryState]
+) -> None:
+    """Say what helps against the problems, and the next command."""
     unmarked = [each for each in directories if not each.marked]
     if unmarked:
-        _say_unmarked(unmarked)
+        _say_unmarked(unmarked)  # more than the hint, which is about the same
+    else:
+        for hint in check.hints:
+            say(f"Hint: {hint}")
     if unmarked and len(unmarked) == len(directories):
         say_next(session, "kbackup location init --help")
-    elif problems:
+    elif check.problems:
         say_once_mended(session, "kbackup location validate")
     else:
         say_next(session, "kbackup backup get")
-    return 1 if problems else 0
 
 
 def _profile(check: StoreCheck) -> dict[str, Any]:

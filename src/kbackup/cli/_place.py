@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 _MEMORY = "kbackup.io/memory"
 LATEST = "latest"  # in the place of a backup's name
-_OWN = "plugins/kbackup.io/"  # keys that nobody but kbackup knows
+# Keys that nobody but kbackup knows, and the word for a store without a key.
+_OWN = ("plugins/kbackup.io/", "store: ")
 
 
 def is_absent(store: BackupStore) -> bool:
@@ -42,7 +43,7 @@ def say_none(session: Session, store: BackupStore, what: str) -> None:
 
 
 def without_own_key(text: str) -> str:
-    """Return what a store said without the key in front, where that is our own."""
+    """Return what a store said without what stands in front, where that is our own."""
     return text.partition(": ")[2] if text.startswith(_OWN) else text
 
 

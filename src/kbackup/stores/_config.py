@@ -63,13 +63,20 @@ def spec_from_address(
     names = sorted(known)
     pairs = parse_qsl(parts.query, keep_blank_values=True)
     config = dict(pairs)
-    unknown = sorted(config.keys() - set(names))
-    if unknown or len(config) != len(pairs) or parts.fragment:
+    if parts.fragment:
         raise InvalidConfigError(
-            "the address of the location has keys that are unknown or twice there, "
-            f"or a '#'; known are: {', '.join(names)}",
+            "the address of the location has a '#' in it", hint="write %23 for it"
+        )
+    if unknown := sorted(config.keys() - set(names)):  # may be pieces of a secret
+        raise InvalidConfigError(
+            "the address of the location has a key that is unknown; "
+            f"known are: {', '.join(names)}",
             hint=_meant(unknown, names).removesuffix("; "),
         )
+    if len(config) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = ", ".join(key for key in config if keys.count(key) > 1)
+        raise InvalidConfigError(f"the address of the location has {twice} twice")
     return BackupStorageLocationSpec(
         provider=provider,
         config=config,

@@ -265,13 +265,13 @@ def translated(key: str, exc: BaseException) -> StoreError:
 
 def _translated_azure(key: str, exc: BaseException) -> StoreError:
     """Return our error for one of Azure's SDK, whose text goes on for lines."""
-    text = str(getattr(exc, "message", None) or exc)
+    inner = getattr(exc, "inner_exception", None)
+    text = _last_attempt(inner) or str(getattr(exc, "message", None) or exc)
     reason = " ".join(text.partition("\n")[0].split())[:_MAX_REASON]
     reason = reason or type(exc).__name__
     given = getattr(exc, "error_code", None) or ""  # text, or a member of an enum
     code = str(getattr(given, "value", given))
     status = str(getattr(exc, "status_code", None) or "")
-    inner = getattr(exc, "inner_exception", None)
     if _refuses_certificate(inner):
         return StoreAccessError(key, reason, hint=_CERTIFICATE)  # that does not heal
     known = ERRORS_BY_AZURE_CODE.get(code)
@@ -285,6 +285,15 @@ def _translated_azure(key: str, exc: BaseException) -> StoreError:
     if _AZURE_REFUSAL in _class_names(exc) and not status:  # nothing was sent
         hint = _NO_AZURE_IDENTITY
     return known(key, told, hint=hint)
+
+
+def _last_attempt(exc: BaseException | None) -> str:
+    """Return why urllib3 gave up; its own text has the whole address of the request."""
+    for each in _chain(exc):
+        if "urllib3.exceptions.MaxRetryError" in _class_names(each):
+            given = getattr(each, "reason", None)
+            return _reason(given) if given is not None else ""
+    return ""
 
 
 def _refuses_certificate(exc: BaseException | None) -> bool:

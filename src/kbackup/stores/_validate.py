@@ -39,6 +39,7 @@ class StoreCheck:
 
     Attributes:
         problems: Why the location is not fit, or not wholly; sentences.
+        hints: What to do about them, where a failure has said it; sentences.
         writable: Whether an object could be written, read back and deleted.
         capabilities: What the store can do; what it declares but did not do when it
             was tried is not among it.
@@ -50,6 +51,7 @@ class StoreCheck:
     """
 
     problems: tuple[str, ...] = ()
+    hints: tuple[str, ...] = ()
     writable: bool = False
     capabilities: frozenset[Capability] = frozenset()
     checksum: str | None = None
@@ -85,11 +87,13 @@ def validate_object_store(store: ObjectStore, *, write: bool = True) -> StoreChe
         return _check(store, problems, writable=False)
     lacks: frozenset[Capability] = frozenset()
     news: tuple[str, ...] = ()
+    hints: tuple[str, ...] = ()
     is_new, tried = not is_adapted(store), to_try(store)
     try:
         probe = probe_store(store)
     except StoreError as exc:
         problems.append(exc.without_location)
+        hints = (exc.hint,) if exc.hint else ()
         writable = False
     else:
         problems += probe.problems
@@ -98,7 +102,7 @@ def validate_object_store(store: ObjectStore, *, write: bool = True) -> StoreChe
             news = _remembered(store, tried, probe.profile)
     problems += [text for text in problems_of(store) if text not in problems]
     check = _check(store, problems, writable=writable, lacks=lacks)
-    return attrs.evolve(check, news=news)
+    return attrs.evolve(check, hints=hints, news=news)
 
 
 def _remembered(

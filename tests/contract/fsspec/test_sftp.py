@@ -122,6 +122,17 @@ def test_the_check_cannot_be_turned_off(sftp_config, option):
         store.stat("backups/b/x")
 
 
+def test_an_address_without_a_host():
+    """What is missing is said in words of the address, not of the library."""
+    with (
+        opened({"url": "sftp:///srv/backups"}) as store,
+        pytest.raises(InvalidConfigError, match="location has no host") as caught,
+    ):
+        store.stat("backups/b/x")
+
+    assert "sftp://user@host/path" in caught.value.hint
+
+
 def test_a_key_that_does_not_open(sftp_config, tmp_path):
     """A key that the server does not take is an access error, told at once."""
     new_key(tmp_path / "other")

@@ -7,6 +7,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from kbackup.errors import StoreAccessError
+
 SCHEMA = json.loads(
     Path(__file__)
     .parents[3]
@@ -58,6 +60,7 @@ def test_directories_never_made(offline, roots, monkeypatch):
     assert done.code == 1
     assert all(str(root) in done.out for root in roots)
     assert done.next.startswith("Next: kbackup location init --help")
+    assert done.err.count("location init") == 2  # the advice, and the next command
     assert not roots[0].exists()
 
 
@@ -133,6 +136,7 @@ def test_init_of_what_is_made_already(mirrored):
 
     assert done.code == 0
     assert validated.pop("profile")["capabilities"] == ["atomic-create", "range"]
+    assert (validated.pop("hints"), validated.pop("news")) == ([], [])
     assert json.loads(done.out) == validated
 
 
@@ -222,3 +226,58 @@ def test_repair_of_a_single_directory(offline, leftover):
     assert done.code == 0
     assert "done: remove plugins/kbackup.io/probe/abc" in done.out
     assert not leftover.exists()
+
+
+@pytest.mark.parametrize("key", ["", "plugins/kbackup.io/location.json"])
+def test_validate_says_what_to_do(offline, monkeypatch, key):
+    """A location that refuses is named once, and what to do about it is said."""
+    told = StoreAccessError(key, "no such bucket", hint="make the bucket")
+
+    def refuse(*_args, **_options):
+        raise told
+
+    monkeypatch.setattr("kbackup.catalog._backup_store.validate_object_store", refuse)
+
+    done = offline("location", "validate", "--location", "memory://b")
+    report = json.loads(
+        offline("location", "validate", "--location", "memory://b", "-o", "json").out
+    )
+
+    assert done.code == 1
+    assert done.out == "memory://b: access refused: no such bucket\n"
+    assert done.err.startswith("Hint: make the bucket\nOnce that is mended:\n")
+    jsonschema.validate(report, SCHEMA)
+    assert report["hints"] == ["make the bucket"]
+
+
+def test_validate_says_what_to_do_about_a_failed_write(offline, monkeypatch):
+    """Also of what can be listed and not written it is said what to do."""
+
+    def refuse(*_args, **_options):
+        raise StoreAccessError("", "it is frozen", hint="thaw it")
+
+    monkeypatch.setattr("kbackup.stores._validate.probe_store", refuse)
+
+    done = offline("location", "validate", "--location", "memory://b")
+
+    assert done.code == 1
+    assert "memory://b: access refused: it is frozen\n" in done.out
+    assert "Hint: thaw it\n" in done.err
+
+
+def test_doctor_says_what_to_do_about_a_location(offline, monkeypatch):
+    """The doctor passes on what a location that refuses says to do."""
+
+    def refuse(*_args, **_options):
+        raise StoreAccessError("", "no such bucket", hint="make the bucket")
+
+    monkeypatch.setattr("kbackup.catalog._backup_store.validate_object_store", refuse)
+
+    done = offline("doctor", "--location", "memory://b")
+    report = json.loads(offline("doctor", "--location", "memory://b", "-o", "json").out)
+
+    assert done.code == 1
+    assert done.err.count("Hint: make the bucket\n") == 1
+    jsonschema.validate(report, SCHEMA)
+    told = {each["check"]: each["hint"] for each in report["checks"]}
+    assert told["location"] == "make the bucket"

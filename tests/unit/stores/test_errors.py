@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import inspect
 import os
+import socket
 import ssl
 
 import aiohttp.client_exceptions
@@ -281,3 +282,23 @@ def test_a_body_of_azure_that_breaks_off():
     exc = azure.core.exceptions.HttpResponseError(broken, error=broken)
 
     assert translated("k", exc).retryable
+
+
+def test_azure_that_cannot_be_reached():
+    """Why there is no connection is said, without the request's address, which may be signed."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and nobody listens
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/c/x?sig=hunter2"
+        with pytest.raises(requests.ConnectionError) as refused:
+            requests.get(url, timeout=30)
+    given = azure.core.exceptions.ServiceRequestError(
+        str(refused.value), error=refused.value
+    )
+
+    error = translated("k", given)
+
+    assert isinstance(error, StoreUnavailableError)
+    assert "Connection refused" in error.reason
+    assert "127.0.0.1" in error.reason
+    assert "Max retries" not in error.reason
+    assert "hunter2" not in str(error)

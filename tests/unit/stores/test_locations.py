@@ -278,3 +278,32 @@ def test_a_location_keeps_what_it_was(plugins):
     given = location(object_storage=ObjectStorage(bucket="b"), default=True)
 
     assert location_from(given, plugins) == attrs.evolve(given)
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ("?region=a&region=b", "has region twice"),
+        ("?profile=a#b", "has a '#' in it"),
+        ("?hunter2", "has a key that is unknown; known are: checksumAlgorithm, "),
+    ],
+)
+def test_what_is_wrong_with_an_address_is_told_apart(plugins, query, says):
+    """One thing that is wrong is said, not what may be; a secret is not repeated."""
+    with pytest.raises(InvalidConfigError) as caught:
+        location_from(f"s3://bucket/prefix{query}", plugins)
+
+    assert says in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_sign_in_an_address_can_be_written(plugins):
+    """The hint against a ``#`` holds, in a prefix and in a value."""
+    with pytest.raises(InvalidConfigError) as caught:
+        location_from("s3://bucket/a#b", plugins)
+
+    found = location_from("s3://bucket/a%23b?profile=c%23d", plugins).spec
+
+    assert caught.value.hint == "write %23 for it"
+    assert found.object_storage.prefix == "a#b"
+    assert found.config["profile"] == "c#d"
