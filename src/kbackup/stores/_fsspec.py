@@ -38,6 +38,8 @@ def open_filesystem(protocol: str, **options: Any) -> Any:
 class FsspecObjectStore(RemoteObjectStore):
     """An object store over an fsspec filesystem; see `RemoteObjectStore`.
 
+    Every method may be called from any thread, as there.
+
     Args:
         filesystem: From `open_filesystem`, not ``asynchronous``.
         root: The bucket, or another path of the filesystem below which keys lie.
