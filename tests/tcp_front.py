@@ -17,20 +17,20 @@ class Front:
 
     Attributes:
         port: Where it is.
-        cuts: How many of the next connections are closed as soon as they are made.
+        limits: For each of the next connections how many bytes pass up and down before
+            it is cut; None: all.
+        most: The same for what passes up on every other connection.
         silent: Connections are taken and nothing is ever said.
-        lost: On how many of the next connections the answer is lost: they end when the
-            server begins to answer.
-        most: After how many bytes from a client its connection is cut; None: never.
         accepted: How many connections there were.
+        cut: How many times one was cut.
     """
 
     port: int
-    cuts: int = 0
-    silent: bool = False
-    lost: int = 0
+    limits: list = attrs.field(factory=list)
     most: int | None = None
+    silent: bool = False
     accepted: int = 0
+    cut: int = 0
     sockets: list = attrs.field(factory=list)
 
     def end(self):
@@ -44,21 +44,25 @@ class Front:
         self.sockets.append(client)
         if self.silent:
             return
-        if self.cuts > 0:
-            self.cuts -= 1
-            client.close()
-            return
+        up, down = self.limits.pop(0) if self.limits else (self.most, None)
         server = socket.create_connection(("127.0.0.1", target))
         self.sockets.append(server)
-        answers = None
-        if self.lost > 0:
-            self.lost -= 1
-            answers = 0
-        ways = ((client, server, self.most), (server, client, answers))
-        for source, sink, most in ways:
-            threading.Thread(
-                target=_pass, args=(source, sink, most), daemon=True
-            ).start()
+        for way in ((client, server, up), (server, client, down)):
+            threading.Thread(target=self._pass, args=way, daemon=True).start()
+
+    def _pass(self, source, sink, most):
+        """Pass on what comes, as far as it may go; then end both."""
+        passed = 0
+        with suppress(OSError):
+            while piece := source.recv(_PIECE):
+                if most is not None and passed + len(piece) > most:
+                    sink.sendall(piece[: most - passed])
+                    self.cut += 1
+                    break
+                passed += len(piece)
+                sink.sendall(piece)
+        _end(source)
+        _end(sink)
 
 
 @contextmanager
@@ -82,19 +86,6 @@ def fronting(target):
             listening.shutdown(socket.SHUT_RDWR)
     thread.join()
     front.end()
-
-
-def _pass(source, sink, most):
-    """Pass on what comes, as far as it may go; then end both."""
-    passed = 0
-    with suppress(OSError):
-        while piece := source.recv(_PIECE):
-            passed += len(piece)
-            if most is not None and passed > most:
-                break
-            sink.sendall(piece)
-    _end(source)
-    _end(sink)
 
 
 def _end(connection):

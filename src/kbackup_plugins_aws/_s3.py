@@ -88,10 +88,10 @@ class S3ObjectStore(FsspecObjectStore):
             bucket,
             capabilities=capabilities,
             timeouts=timeouts,
-            put_options=put_options,
             workers=self._part_workers,
         )
         self.lock_for = lock_for
+        self._put_options = put_options
         self._checksum = checksum
         self._lock_mode = lock_mode
         self._signer = signer

@@ -1,9 +1,4 @@
-"""What reaches a storage account: clients of Azure's SDK over one session of ours.
-
-Stands where another provider has an fsspec filesystem. adlfs, which has one for Azure, is
-not used: it takes connection strings and keys from the environment before those it is
-given, and keeps every filesystem and its connections until the process ends.
-"""
+"""What reaches a storage account: clients of Azure's SDK over one session of ours."""
 
 from __future__ import annotations
 

@@ -10,7 +10,6 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -27,12 +26,11 @@ from kbackup.errors import (
 )
 from kbackup.plugins import Capability, ObjectInfo
 from kbackup.stores import (
-    FsspecObjectStore,
     PartWorkers,
     Place,
+    RemoteObjectStore,
     bounded,
     translate_store_errors,
-    validate_key,
 )
 from kbackup_plugins_azure._account import BlobAccount
 
@@ -51,8 +49,8 @@ _NO_CONTAINER = {"ContainerNotFound", "ContainerBeingDeleted", "ContainerDisable
 _A_DIRECTORY = "DirectoryIsNotEmpty"
 
 
-class BlobObjectStore(FsspecObjectStore):
-    """An object store in a container of Azure; see `FsspecObjectStore`.
+class BlobObjectStore(RemoteObjectStore):
+    """An object store in a container of Azure; see `RemoteObjectStore`.
 
     Blocks of an upload that was broken off are in no list; Azure removes them after a
     week by itself, so there is nothing for `TidyStore`.
@@ -68,7 +66,6 @@ class BlobObjectStore(FsspecObjectStore):
         settings = account.settings
         self._block_workers = PartWorkers()
         super().__init__(
-            account,
             settings.container,
             capabilities=capabilities,
             timeouts=settings.timeouts,
@@ -82,12 +79,6 @@ class BlobObjectStore(FsspecObjectStore):
     def place(self) -> Place:
         """The container, and where its account is."""
         return Place(f"az://{self._root}", self._settings.url)
-
-    def delete(self, key: str) -> None:
-        """Remove an object; see `ObjectStore.delete`."""
-        validate_key(key)
-        with suppress(ObjectNotFoundError):
-            self._request(lambda left: self._remove(key, left))
 
     def close(self) -> None:
         """Close the connections; closing twice is fine."""
@@ -226,6 +217,18 @@ class BlobObjectStore(FsspecObjectStore):
 
         return self._ask(key, seconds, "describe it", describe)
 
+    def _delete(self, key: str, seconds: float) -> None:
+        _check_name(key)
+
+        def delete(container: Any) -> None:
+            container.get_blob_client(key).delete_blob()
+
+        try:
+            self._ask(key, seconds, "delete it", delete)
+        except StoreError as exc:
+            if _code(exc) != _A_DIRECTORY:  # of a hierarchical namespace: no object
+                raise
+
     def _list(self, prefix: str, after: str) -> Iterator[ObjectInfo]:
         """List page by page; nothing beyond one page is held.
 
@@ -285,18 +288,6 @@ class BlobObjectStore(FsspecObjectStore):
         return f"{url}?{token}"
 
     # --- inside -----------------------------------------------------------------------
-
-    def _remove(self, key: str, seconds: float) -> None:
-        _check_name(key)
-
-        def remove(container: Any) -> None:
-            container.get_blob_client(key).delete_blob()
-
-        try:
-            self._ask(key, seconds, "delete it", remove)
-        except StoreError as exc:
-            if _code(exc) != _A_DIRECTORY:  # of a hierarchical namespace: no object
-                raise
 
     def _pages(self, prefix: str, method: str, **options: Any) -> Iterator[Any]:
         """Yield the entries of a list; each page is asked for when it is needed."""

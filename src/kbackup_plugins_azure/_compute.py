@@ -30,10 +30,10 @@ from kbackup_plugins_azure._resource_ids import DISKS, ResourceId
 T = TypeVar("T")
 
 _VERSION = "2023-10-02"  # of the API, whichever SDK is installed
-_CONNECTIONS = 50  # of one snapshotter: all workers of a run
 _POLL = 2.0  # seconds between two looks, where the manager does not ask for more
 _SHORTEST = 0.1  # also where it asks for none
 _ENDED = {"failed", "canceled"}
+_ACCEPTED, _NOT_FOUND = 202, 404
 
 
 class Compute:
@@ -305,27 +305,17 @@ class Compute:
             return self._clients[subscription]
 
     def _connect(self) -> None:
-        import requests  # noqa: PLC0415 - below the SDK
-        from azure.core.pipeline.transport import RequestsTransport  # noqa: PLC0415
-
-        self._session = requests.Session()
-        adapter = requests.adapters.HTTPAdapter(pool_maxsize=_CONNECTIONS)
-        self._session.mount("https://", adapter)
-        self._transport = RequestsTransport(
-            session=self._session,
-            session_owner=False,
-            connection_timeout=5,
-            read_timeout=60,  # of one read; what a call takes in all is for Timeouts
+        from kbackup_plugins_azure._session import (  # noqa: PLC0415 - ssl
+            open_manager_transport,
         )
+
+        self._session, self._transport = open_manager_transport()
         self._identity = identity_from(
             self._settings.identity,
             authority=self._settings.authority,
             has_file=self._settings.has_file,
             transport=self._transport,
         )
-
-
-_ACCEPTED, _NOT_FOUND = 202, 404
 
 
 class _Accepted:

@@ -1,4 +1,4 @@
-"""The connections of a store in Azure, and what they trust."""
+"""The connections of a store or a snapshotter in Azure, and what they trust."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from kbackup.stores import redact_logs
 
-_CONNECTIONS = 50  # of one store: all workers of a run and the parts of an upload
+_CONNECTIONS = 50  # of one of them: all workers of a run and the parts of an upload
 _READ_AT_ONCE = 4 << 20  # bytes: what is cut is put together again, and so copied
 
 
@@ -25,17 +25,34 @@ def open_transport(ca_cert: str, query: str = "") -> tuple[Any, Any]:
         query: A shared access signature that every request is to bear. The SDK does not
             know it, so that it shows in no log or error of its own.
     """
+    session = _session(ca_cert, query)
+    return session, _transport(session)
+
+
+def open_manager_transport() -> tuple[Any, Any]:
+    """Return a session and the SDK's transport over it, for the resource manager.
+
+    What it trusts is for requests to say, which knows ``REQUESTS_CA_BUNDLE``.
+    """
+    from requests import Session  # noqa: PLC0415 - comes with the SDK
+    from requests.adapters import HTTPAdapter  # noqa: PLC0415
+
+    session = Session()
+    session.auth = _as_it_is
+    session.mount("https://", HTTPAdapter(pool_maxsize=_CONNECTIONS))
+    return session, _transport(session)
+
+
+def _transport(session: Any) -> Any:
     from azure.core.pipeline.transport import RequestsTransport  # noqa: PLC0415 - the SDK
 
-    session = _session(ca_cert, query)
-    transport = RequestsTransport(
+    return RequestsTransport(
         session=session,
         session_owner=False,
         connection_timeout=5,
         read_timeout=60,  # of one read; what a call takes in all is for Timeouts
         connection_data_block_size=_READ_AT_ONCE,
     )
-    return session, transport
 
 
 def _session(ca_cert: str, query: str) -> Any:
@@ -118,7 +135,7 @@ def _is_certificate(exc: BaseException) -> bool:
 
 
 def _as_it_is(request: Any) -> Any:
-    """Sign a request for a token by nothing, ``~/.netrc`` included."""
+    """Sign a request by nothing more: requests would by ``~/.netrc``, over a token."""
     return request
 
 

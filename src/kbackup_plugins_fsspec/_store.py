@@ -15,7 +15,7 @@ from kbackup.errors import (
     StoreUnavailableError,
 )
 from kbackup.plugins import Capability, ObjectInfo
-from kbackup.stores import FsspecObjectStore, Place, Timeouts, validate_key
+from kbackup.stores import FsspecObjectStore, Place, Timeouts
 from kbackup_plugins_fsspec._connections import Connections
 from kbackup_plugins_fsspec._filesystems import Manners
 
@@ -60,16 +60,6 @@ class FilesystemStore(FsspecObjectStore):
         """Close the connections; closing twice is fine."""
         super().close()
         self._connections.close()
-
-    def delete(self, key: str) -> None:
-        """Remove an object; see `ObjectStore.delete`."""
-        validate_key(key)
-        path = self._path(key)
-        self._request(
-            lambda left: self._run(
-                key, left, lambda fs: self._remove(fs, path), "delete it"
-            )
-        )
 
     # --- what is different here -------------------------------------------------------
 
@@ -157,6 +147,10 @@ class FilesystemStore(FsspecObjectStore):
 
     def _stat(self, key: str, seconds: float) -> ObjectInfo:
         return self._described(key, self._call(key, seconds, "info", self._path(key)))
+
+    def _delete(self, key: str, seconds: float) -> None:
+        path = self._path(key)
+        self._run(key, seconds, lambda fs: self._remove(fs, path), "delete it")
 
     def _info(self, key: str, found: Mapping[str, Any]) -> ObjectInfo:
         size = found.get("size") or 0  # None of an empty file, in some

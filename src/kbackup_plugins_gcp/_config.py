@@ -38,7 +38,7 @@ _RETENTION_MODES = {"", "Unlocked", "Locked"}
 _MOST_DAYS = 36_500  # Cloud Storage takes a hundred years
 _KMS_KEY = re.compile(r"projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+")
 _DOMAIN = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
-_API_PATH = "/storage/v1"  # Velero's SDK wants it in the address, gcsfs adds it
+_API_PATH = "/storage/v1"  # Velero's SDK wants it in the address; each request adds it
 
 
 @attrs.frozen(kw_only=True)

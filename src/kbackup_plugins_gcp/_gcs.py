@@ -1,15 +1,11 @@
-"""The object store of one bucket: what Cloud Storage knows better than a filesystem.
-
-Speaks its JSON API itself: a filesystem lists whole prefixes, answers for directories
-that do not exist, and cannot say which generation a part belongs to.
-"""
+"""The object store of one bucket, by requests of Cloud Storage's JSON API."""
 
 from __future__ import annotations
 
 import io
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -26,12 +22,11 @@ from kbackup.errors import (
 )
 from kbackup.plugins import Capability, ObjectInfo
 from kbackup.stores import (
-    FsspecObjectStore,
     PartWorkers,
     Place,
+    RemoteObjectStore,
     bounded,
     translate_store_errors,
-    validate_key,
 )
 from kbackup_plugins_gcp._config import GcsConfig
 from kbackup_plugins_gcp._credentials import Credentials
@@ -50,8 +45,8 @@ _UNAUTHORISED = 401
 _LONGEST = timedelta(days=7)  # of a V4 signature
 
 
-class GcsObjectStore(FsspecObjectStore):
-    """An object store in a bucket of Cloud Storage; see `FsspecObjectStore`.
+class GcsObjectStore(RemoteObjectStore):
+    """An object store in a bucket of Cloud Storage; see `RemoteObjectStore`.
 
     An upload that was broken off leaves nothing: Google forgets it after a week, and
     until then it is neither listed nor paid for. So there is nothing to tidy.
@@ -75,7 +70,6 @@ class GcsObjectStore(FsspecObjectStore):
         connection: Connection,
     ) -> None:
         super().__init__(
-            None,  # no filesystem: all that needs one is done below
             settings.bucket,
             capabilities=capabilities,
             timeouts=settings.timeouts,
@@ -95,12 +89,6 @@ class GcsObjectStore(FsspecObjectStore):
         """Close the connections; closing twice is fine."""
         super().close()
         self._connection.close()
-
-    def delete(self, key: str) -> None:
-        """Remove an object; see `ObjectStore.delete`."""
-        validate_key(key)
-        with suppress(ObjectNotFoundError):
-            self._request(lambda left: self._one(key, left, "DELETE"))
 
     # --- writing ----------------------------------------------------------------------
 
@@ -158,6 +146,9 @@ class GcsObjectStore(FsspecObjectStore):
         deadline = self._deadline(seconds)
         while not upload.is_complete:
             self._retry.run(deadline(), attempt)
+
+    def _delete(self, key: str, seconds: float) -> None:
+        self._one(key, seconds, "DELETE")
 
     # --- reading ----------------------------------------------------------------------
 

@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import shutil
-import subprocess
 import uuid
 
 import pytest
@@ -73,16 +72,10 @@ def s3_bucket(bucket_maker):
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory):
-    """A certificate that nobody knows, and its key, for 127.0.0.1."""
-    if shutil.which("openssl") is None:
-        if os.environ.get("KBACKUP_REQUIRE_REAL"):
-            pytest.fail("openssl is not installed")
-        pytest.skip("openssl is not installed")
+    """A directory with a certificate that nobody knows, and its key, for 127.0.0.1."""
     where = tmp_path_factory.mktemp("tls")
-    program = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1"
-    names = "-keyout key.pem -out cert.pem -addext subjectAltName=IP:127.0.0.1"
-    command = [*program.split(), *names.split()]
-    subprocess.run(command, cwd=where, check=True, capture_output=True)
+    pem = self_signed(where / "key.pem", "127.0.0.1")
+    (where / "cert.pem").write_text(pem)
     return where
 
 
@@ -146,7 +139,7 @@ def gcs_bucket(gcs_server):
 
 
 @pytest.fixture(scope="session")
-def gcs_private_key():
+def google_key():
     """The PEM of a key that opens nothing."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     return key.private_bytes(
@@ -157,16 +150,16 @@ def gcs_private_key():
 
 
 @pytest.fixture
-def key_file(tmp_path, gcs_server, gcs_private_key):
+def key_file(tmp_path, gcs_server, google_key):
     """The key file of a service account, which gets its tokens from the emulator."""
     info = {
         "type": "service_account",
         "client_email": GCS_ACCOUNT,
-        "private_key": gcs_private_key,
+        "private_key": google_key,
         "private_key_id": "1",
         "token_uri": f"{gcs_server.url}/token",
     }
-    key = serialization.load_pem_private_key(gcs_private_key.encode(), None)
+    key = serialization.load_pem_private_key(google_key.encode(), None)
     gcs_server.signer = key.public_key()
     path = tmp_path / "key.json"
     path.write_text(json.dumps(info))

@@ -287,3 +287,12 @@ def test_sessions_of_others_are_cleaned_too(all_logs, s3_client, s3_bucket):
     client.close()
 
     assert "the-session-token" not in all_logs()
+
+
+def test_no_letter_of_a_secret_is_left(all_logs):
+    """A secret that begins like a literal of bytes is hidden from its first letter on."""
+    redact_logs(["kbackup-test.first-letter"], ["sig"])
+
+    logging.getLogger("kbackup-test.first-letter").debug("?sig=Bcd%2F&more=kept")
+
+    assert "?sig=***&more=kept" in all_logs()

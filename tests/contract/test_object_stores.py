@@ -9,10 +9,11 @@ import pytest
 
 from azure_locks import locking
 from kbackup.errors import ObjectExistsError, ObjectNotFoundError
-from kbackup.plugins import Capability, PluginManager
+from kbackup.plugins import Capability, ObjectInfo, PluginManager
 from kbackup.stores import (
     MirroredStore,
     PrefixedStore,
+    RemoteObjectStore,
     location_from,
     open_object_store,
 )
@@ -214,6 +215,57 @@ class TestPrefixedStore(ObjectStoreContract):
     def store(self):
         """An empty store."""
         return PrefixedStore(MemoryStore(), "some/prefix")
+
+
+class _OnlyRequests(RemoteObjectStore):
+    """What a provider has to write, of a server that is a dictionary."""
+
+    def __init__(self, objects):
+        super().__init__("only-requests", capabilities=frozenset({Capability.RANGE}))
+        self.objects = objects
+
+    def _write(self, key, source, seconds, *, create, retain_until):
+        self._check_open(key)
+        data = source if isinstance(source, bytes) else source.read_bytes()
+        self.objects[key] = data
+
+    def _read(self, info, start, end, seconds):
+        return self.objects[info.key][start:end]
+
+    def _stat(self, key, seconds):
+        self._check_open(key)
+        if key not in self.objects:
+            raise ObjectNotFoundError(key)
+        return ObjectInfo(key=key, size=len(self.objects[key]))
+
+    def _delete(self, key, seconds):
+        self._check_open(key)
+        if self.objects.pop(key, None) is None:
+            raise ObjectNotFoundError(key)
+
+    def _list(self, prefix, after):
+        for key, data in self._request(lambda left: sorted(self.objects.items())):
+            if key.startswith(prefix) and key > after:
+                yield ObjectInfo(key=key, size=len(data))
+
+
+class TestRemoteObjectStore(ObjectStoreContract):
+    """A provider that writes the requests, and nothing else, keeps every promise."""
+
+    @pytest.fixture
+    def objects(self):
+        """What the server has."""
+        return {}
+
+    @pytest.fixture
+    def store(self, objects):
+        """An empty store."""
+        return _OnlyRequests(objects)
+
+    @pytest.fixture
+    def other_store(self, store, objects):
+        """Another opening of the same store."""
+        return _OnlyRequests(objects)
 
 
 def _open(location):

@@ -175,7 +175,7 @@ def test_connections_that_are_cut_are_tried_again(fronted, front):
         lambda: fronted.stat(KEY),
     ):
         front.end()  # what is open is lost as well
-        front.cuts = 1
+        front.limits = [(0, 0)]
         act()
 
     assert read(fronted) == b"content"
@@ -184,7 +184,7 @@ def test_connections_that_are_cut_are_tried_again(fronted, front):
 @remote
 def test_only_we_try_again(fronted, front):
     """What stays cut is asked as often as our own policy says: no SDK tries beside it."""
-    front.cuts = 1000
+    front.limits = [(0, 0)] * 1000
 
     with pytest.raises(StoreUnavailableError) as caught:
         fronted.stat(KEY)
@@ -196,10 +196,10 @@ def test_only_we_try_again(fronted, front):
 @pytest.mark.parametrize("place", ["s3", "azure", "gcs"], indirect=True)
 def test_a_create_whose_answer_is_lost(fronted, opened, front):
     """A create that arrived is a success though nobody heard so, and only ours is."""
-    front.lost = 1
+    front.limits = [(None, 0)]
     fronted.put(KEY, b"mine", create=True)
     front.end()
-    front.lost = 1
+    front.limits = [(None, 0)]
 
     with pytest.raises(ObjectExistsError):
         fronted.put(KEY, b"another", create=True)

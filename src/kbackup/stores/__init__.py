@@ -40,7 +40,7 @@ from kbackup.stores._mirrors import (
     state_of,
 )
 from kbackup.stores._parts import PartWorkers
-from kbackup.stores._places import Place, Placed, names_place, naming_place
+from kbackup.stores._places import Place, names_place
 from kbackup.stores._prefixed import PrefixedStore, ReadOnlyStore
 from kbackup.stores._profile import (
     AdaptableStore,
@@ -50,6 +50,7 @@ from kbackup.stores._profile import (
     locked_until,
     retention_of,
 )
+from kbackup.stores._remote import RemoteObjectStore
 from kbackup.stores._timeouts import RetryPolicy, Timeouts, bounded, read_duration
 from kbackup.stores._unfinished import TidyStore, UnfinishedWrite, unfinished_writes
 from kbackup.stores._validate import StoreCheck, validate_object_store
@@ -69,10 +70,10 @@ __all__ = [
     "PartWorkers",
     "PendingDeletion",
     "Place",
-    "Placed",
     "PrefixedStore",
     "PreparableStore",
     "ReadOnlyStore",
+    "RemoteObjectStore",
     "RepairableStore",
     "RestoreFiles",
     "RetainingStore",
@@ -95,7 +96,6 @@ __all__ = [
     "location_from",
     "locked_until",
     "names_place",
-    "naming_place",
     "open_filesystem",
     "open_object_store",
     "problems_of",

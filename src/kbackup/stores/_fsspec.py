@@ -7,48 +7,19 @@ the first store is opened, not with this room.
 
 from __future__ import annotations
 
-import hashlib
-import logging
-import os
-import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar, TypeVar
+from typing import Any, TypeVar
 
-from kbackup.errors import (
-    DigestMismatchError,
-    ObjectExistsError,
-    ObjectNotFoundError,
-    StoreError,
-    StoreUnavailableError,
-    UnsupportedCapabilityError,
-)
-from kbackup.plugins import Capability, Digest, ObjectInfo
+from kbackup.errors import ObjectNotFoundError, StoreUnavailableError
+from kbackup.plugins import Capability, ObjectInfo
 from kbackup.stores._errors import translate_store_errors
-from kbackup.stores._keys import validate_key
 from kbackup.stores._parts import PartWorkers
-from kbackup.stores._places import Place, names_place, naming_place
-from kbackup.stores._profile import StoreProfile
+from kbackup.stores._remote import RemoteObjectStore
 from kbackup.stores._timeouts import RetryPolicy, Timeouts, bounded
-from kbackup.stores._walk import common_prefixes
 
 T = TypeVar("T")
-
-PIECE = 16 << 20  # what one request reads, and so what a get holds in memory
-PIECE_AHEAD = 4 << 20  # where several are read at once
-# How a server says that it knows no condition: S3, Cloud Storage, HTTP, Azure.
-_NO_CONDITIONS = (
-    "(NotImplemented)",
-    "(notImplemented)",
-    "(501)",
-    "(UnsupportedHeader)",
-)
-_FIRST = 1 << 20  # what may come with the description, within the time of a request
-
-_log = logging.getLogger("kbackup.stores")
 
 
 def open_filesystem(protocol: str, **options: Any) -> Any:
@@ -64,13 +35,10 @@ def open_filesystem(protocol: str, **options: Any) -> Any:
     )
 
 
-class FsspecObjectStore:
-    """An object store over an fsspec filesystem.
+class FsspecObjectStore(RemoteObjectStore):
+    """An object store over an fsspec filesystem; see `RemoteObjectStore`.
 
-    Every method may be called from any thread, also from one with a running event loop.
-    After a fork every call in the child is refused. A provider that knows more of its store overrides the
-    methods of the part "What a provider may know better". It is also an `AdaptableStore`:
-    what its server turns out not to do is done without.
+    Every method may be called from any thread, as there.
 
     Args:
         filesystem: From `open_filesystem`, not ``asynchronous``.
@@ -79,11 +47,8 @@ class FsspecObjectStore:
             its ``mode="create"`` has one winner, which fsspec's own emulation has not.
         timeouts: Total times of the calls.
         retry: How to try again; the filesystem should not do so itself.
-        put_options: Given with each put of a file, such as the size of its parts.
         workers: Read pieces of large objects ahead; None: one after the other.
     """
-
-    api_version: ClassVar[int] = 1
 
     def __init__(
         self,
@@ -93,186 +58,18 @@ class FsspecObjectStore:
         capabilities: frozenset[Capability] = frozenset(),
         timeouts: Timeouts | None = None,
         retry: RetryPolicy | None = None,
-        put_options: Mapping[str, Any] | None = None,
         workers: PartWorkers | None = None,
     ) -> None:
-        self.capabilities = frozenset(capabilities)
-        self._declared = self.capabilities
-        self._adapted = False
+        super().__init__(
+            root,
+            capabilities=capabilities,
+            timeouts=timeouts,
+            retry=retry,
+            workers=workers,
+        )
         self._fs = filesystem
-        self._root = root.rstrip("/")
-        self._timeouts = timeouts or Timeouts()
-        self._retry = retry or RetryPolicy()
-        self._put_options = dict(put_options or {})
-        self._workers = workers
-        self._closed = False
-        self._process = os.getpid()
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._root!r})"
-
-    @property
-    def place(self) -> Place:
-        """Which store it is, for its errors; a provider says it better."""
-        return Place(self._root)
-
-    # --- the Protocol -----------------------------------------------------------------
-
-    @names_place
-    def put(
-        self,
-        key: str,
-        source: Path | bytes,
-        *,
-        create: bool = False,
-        retain_until: datetime | None = None,
-    ) -> ObjectInfo:
-        """Write an object; see `ObjectStore.put`."""
-        validate_key(key)
-        if retain_until and Capability.RETENTION not in self.capabilities:
-            raise UnsupportedCapabilityError(key, "it cannot lock objects")
-        with translate_store_errors(key):  # the source may be unreadable
-            size = len(source) if isinstance(source, bytes) else source.stat().st_size
-        seconds = self._timeouts.for_transfer(size)
-        tried = 0
-
-        def attempt(left: float) -> None:
-            nonlocal tried
-            tried += 1
-            try:
-                if create:
-                    self._create(key, source, left, retain_until=retain_until)
-                else:
-                    self._write(
-                        key, source, left, create=False, retain_until=retain_until
-                    )
-            except ObjectExistsError:
-                # An earlier attempt may have arrived although its answer was lost.
-                if tried == 1 or not self._holds(key, source):
-                    raise
-
-        self._retry.run(seconds, attempt)
-        return ObjectInfo(key=key, size=size)
-
-    @names_place
-    def get(
-        self,
-        key: str,
-        target: BinaryIO,
-        *,
-        start: int = 0,
-        length: int | None = None,
-        expect: Digest | None = None,
-    ) -> ObjectInfo:
-        """Read an object; see `ObjectStore.get`.
-
-        *expect* is held against the bytes that are delivered.
-        """
-        validate_key(key)
-        most = min(PIECE, _FIRST) if length is None else min(length, PIECE, _FIRST)
-        info, first = self._request(lambda left: self._begin(key, start, most, left))
-        end = info.size if length is None else min(info.size, start + length)
-        digest = hashlib.sha256()
-        for piece in self._pieces(info, start, end, first):
-            if expect is not None:
-                digest.update(piece)
-            target.write(piece)
-            del piece  # not to be held while the next one is read
-        if expect is not None and digest.hexdigest() != expect.hex:
-            raise DigestMismatchError(key, f"it is sha256:{digest.hexdigest()}")
-        return info
-
-    def stat(self, key: str) -> ObjectInfo:
-        """Describe an object; see `ObjectStore.stat`."""
-        validate_key(key)
-        return self._request(lambda left: self._stat(key, left))
-
-    def list(self, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:
-        """List objects; see `ObjectStore.list`."""
-        return naming_place(self.place, self._list(prefix, after))
-
-    def list_prefixes(self, prefix: str, delimiter: str = "/") -> Iterator[str]:
-        """List beginnings of keys; see `ObjectStore.list_prefixes`."""
-        return naming_place(self.place, self._list_prefixes(prefix, delimiter))
-
-    def delete(self, key: str) -> None:
-        """Remove an object; see `ObjectStore.delete`."""
-        validate_key(key)
-        try:
-            self._request(
-                lambda left: self._call(key, left, "rm_file", self._path(key))
-            )
-        except ObjectNotFoundError:
-            return
-
-    def signed_url(self, key: str, ttl: timedelta) -> str:
-        """Sign an address; see `ObjectStore.signed_url`."""
-        validate_key(key)
-        if Capability.SIGNED_URL not in self.capabilities:
-            raise UnsupportedCapabilityError(key, "it has no signed addresses")
-        return str(self._request(lambda left: self._sign(key, ttl, left)))
-
-    def close(self) -> None:
-        """Release what the filesystem holds; closing twice is fine."""
-        self._closed = True
-        if self._workers is not None:
-            self._workers.close()
-
-    # --- What the server turned out to be ---------------------------------------------
-
-    def sent_checksum(self) -> str | None:
-        """Return what goes along with an upload; see `AdaptableStore`."""
-        return None
-
-    def lost(self) -> frozenset[Capability]:
-        """Return what was declared and is not done; see `AdaptableStore`."""
-        return self._declared - self.capabilities
-
-    def adapt(self, profile: StoreProfile) -> None:
-        """Do without what the server does not do; see `AdaptableStore`."""
-        self._adapted = True
-        self.capabilities -= profile.lacks
-
-    def is_adapted(self) -> bool:
-        """Tell whether that was done; see `AdaptableStore`."""
-        return self._adapted
-
-    def locked_until(self, key: str) -> datetime | None:
-        """Tell until when an object is locked; see `LockTellingStore`."""
-        validate_key(key)
-        return self._request(lambda left: self._lock_of(key, left))
-
-    # --- What a provider may know better ----------------------------------------------
-
-    def _create(
-        self,
-        key: str,
-        source: Path | bytes,
-        seconds: float,
-        *,
-        retain_until: datetime | None,
-    ) -> None:
-        """Put an object whose key is free: under the server's own condition.
-
-        Where the server has none, there is a look before the write, and others may come
-        between.
-        """
-        if Capability.ATOMIC_CREATE in self.capabilities:
-            try:
-                self._write(
-                    key, source, seconds, create=True, retain_until=retain_until
-                )
-            except StoreError as exc:
-                if not exc.reason.endswith(_NO_CONDITIONS):
-                    raise
-                # Nothing was written; where something else is not implemented, the
-                # second try says so.
-                self.capabilities -= {Capability.ATOMIC_CREATE}
-                _log.warning("%s: the server refuses conditional puts", self._root)
-            else:
-                return
-        self._refuse_existing(key, seconds)
-        self._write(key, source, seconds, create=False, retain_until=retain_until)
+    # --- By calls of the filesystem ---------------------------------------------------
 
     def _write(
         self,
@@ -283,29 +80,19 @@ class FsspecObjectStore:
         create: bool,
         retain_until: datetime | None,
     ) -> None:
-        """Put the object in one go; *create* and *retain_until* only with the capability."""
         del retain_until
         mode = {"mode": "create"} if create else {}
         path = self._path(key)
         if isinstance(source, bytes):
             self._call(key, seconds, "pipe_file", path, source, **mode)
         elif self._fs.async_impl:
-            options = {**self._put_options, **mode}
-            self._call(key, seconds, "put_file", str(source), path, **options)
+            self._call(key, seconds, "put_file", str(source), path, **mode)
         else:
             # fsspec's own put_file writes block by block into what readers see.
             data = source.read_bytes()
             self._call(key, seconds, "pipe_file", path, data, **mode)
 
-    def _begin(
-        self, key: str, start: int, most: int, seconds: float
-    ) -> tuple[ObjectInfo, bytes]:
-        """Describe an object, perhaps with bytes from *start* on, *most* at most."""
-        del start, most
-        return self._stat(key, seconds), b""
-
     def _read(self, info: ObjectInfo, start: int, end: int, seconds: float) -> bytes:
-        """Return the bytes of an object from *start* to *end*, which is in it."""
         path = self._path(info.key)
         data: bytes = self._call(
             info.key, seconds, "cat_file", path, start=start, end=end
@@ -317,6 +104,9 @@ class FsspecObjectStore:
         if found.get("type") == "directory":
             raise ObjectNotFoundError(key)
         return self._info(key, found)
+
+    def _delete(self, key: str, seconds: float) -> None:
+        self._call(key, seconds, "rm_file", self._path(key))
 
     def _list(self, prefix: str, after: str) -> Iterator[ObjectInfo]:
         """List by one call of the filesystem; stores that have pages do better."""
@@ -332,9 +122,6 @@ class FsspecObjectStore:
             if key.startswith(prefix) and key > after:
                 yield self._info(key, entry)
 
-    def _list_prefixes(self, prefix: str, delimiter: str) -> Iterator[str]:
-        yield from common_prefixes(self.list(prefix), prefix, delimiter)
-
     def _sign(self, key: str, ttl: timedelta, seconds: float) -> str:
         return str(
             self._call(
@@ -342,18 +129,7 @@ class FsspecObjectStore:
             )
         )
 
-    def _lock_of(self, key: str, seconds: float) -> datetime | None:
-        """Ask until when an object is locked."""
-        del seconds
-        raise UnsupportedCapabilityError(key, "it does not tell what is locked")
-
     # --- inside -----------------------------------------------------------------------
-
-    def _refuse_existing(self, key: str, seconds: float) -> None:
-        """Raise `ObjectExistsError` for a key that is taken just now."""
-        with suppress(ObjectNotFoundError):
-            self._stat(key, seconds)
-            raise ObjectExistsError(key)
 
     def _path(self, key: str) -> str:
         return f"{self._root}/{key}"
@@ -395,63 +171,6 @@ class FsspecObjectStore:
             found: T = sync(self._fs.loop, call, timeout=seconds)
             return found
 
-    def _check_open(self, key: str) -> None:
-        if self._closed:
-            raise StoreError(key, "the store was closed")
-        # fsspec's thread and the connections stay with the parent: a call would hang.
-        if os.getpid() != self._process:
-            raise StoreError(
-                key,
-                "the store was opened before this process was forked",
-                hint="open it in the process that uses it, or start that by spawn",
-            )
-
-    @names_place
-    def _request(self, attempt: Callable[[float], T]) -> T:
-        return self._retry.run(self._timeouts.for_request(), attempt)
-
-    def _pieces(
-        self, info: ObjectInfo, start: int, end: int, first: bytes = b""
-    ) -> Iterator[bytes]:
-        """Read piece by piece, all within one time, and all of the same object."""
-        size = max(end - start, 0)
-        deadline = time.monotonic() + self._timeouts.for_transfer(size)
-
-        def read(span: tuple[int, int]) -> bytes:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise StoreUnavailableError(info.key, "it took too long to read")
-            piece = self._retry.run(left, partial(self._read, info, *span))
-            if len(piece) != span[1] - span[0]:
-                raise StoreUnavailableError(info.key, "it ended before its size")
-            return piece
-
-        if first:
-            yield first
-        most = PIECE if self._workers is None else min(PIECE, PIECE_AHEAD)
-        begins = range(start + len(first), end, most)
-        spans = [(begin, min(begin + most, end)) for begin in begins]
-        if self._workers is None or len(spans) == 1:
-            yield from map(read, spans)
-        else:
-            yield from self._workers.read(spans, read)
-        in_one_go = len(spans) + bool(first) <= 1
-        if not in_one_go and not _is_same(info, self.stat(info.key)):
-            raise StoreUnavailableError(info.key, "it was replaced while it was read")
-
-    def _holds(self, key: str, source: Path | bytes) -> bool:
-        """Tell whether the object under *key* is *source*, byte for byte."""
-        if isinstance(source, bytes):
-            wanted = hashlib.sha256(source).hexdigest()
-        else:
-            with source.open("rb") as file:
-                wanted = hashlib.file_digest(file, "sha256").hexdigest()
-        found = hashlib.sha256()
-        info = self.stat(key)
-        for piece in self._pieces(info, 0, info.size):
-            found.update(piece)
-        return found.hexdigest() == wanted
-
     def _info(self, key: str, found: Mapping[str, Any]) -> ObjectInfo:
         return ObjectInfo(
             key=key,
@@ -459,13 +178,6 @@ class FsspecObjectStore:
             modified=_modified(found),
             etag=str(found.get("ETag") or "").strip('"'),
         )
-
-
-def _is_same(one: ObjectInfo, other: ObjectInfo) -> bool:
-    # An etag says it alone: one answer has the time to the second, another more exactly.
-    if one.etag and other.etag:
-        return (one.size, one.etag) == (other.size, other.etag)
-    return (one.size, one.modified) == (other.size, other.modified)
 
 
 def _modified(found: Mapping[str, Any]) -> datetime | None:

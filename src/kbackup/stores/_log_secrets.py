@@ -14,7 +14,7 @@ from collections.abc import Iterable
 _LOCK = threading.Lock()
 _MARK = "***"
 # In dicts and headers, in queries, in XML and JSON: a name, a sign, perhaps a quote.
-_FORM = r"""((?:%s)['"]?\s*[:=>]\s*b?['"]?)[^\s'"&<>,})]+"""
+_FORM = r"""((?:%s)['"]?\s*[:=>]\s*(?:b?['"])?)[^\s'"&<>,})]+"""
 
 
 def redact_logs(loggers: Iterable[str], names: Iterable[str]) -> None:

@@ -1,8 +1,8 @@
 """Large objects in parts: several on their way at once, and few of them in memory.
 
-The event loop that small objects share is one thread, which checksums, signatures and
-encryption of large ones would fill. Parts go by threads of their store instead, whose
-number bounds what is held in memory, however many callers there are.
+Each part is signed, encrypted and checked by a thread of its store: one thread for all of
+them, as an event loop is, stops at what one core does. The number of threads bounds what
+is held in memory, however many callers there are.
 """
 
 from __future__ import annotations

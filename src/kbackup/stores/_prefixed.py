@@ -60,8 +60,6 @@ class PrefixedStore:
         prefix = prefix.strip("/")
         self._prefix = f"{validate_key(prefix)}/" if prefix else ""
         self._store = store
-        self.capabilities: frozenset[Capability] = store.capabilities
-
         self.lock_for: timedelta | None = retention_of(store)
 
     @property

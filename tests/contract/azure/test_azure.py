@@ -204,7 +204,7 @@ def test_a_small_object_is_read_in_one_request(store, requests_of):
 
 def test_reads_are_pinned_to_one_version(store, requests_of, monkeypatch):
     """Each later part is asked for by the ETag of the first."""
-    monkeypatch.setattr("kbackup.stores._fsspec.PIECE", 4)
+    monkeypatch.setattr("kbackup.stores._remote.PIECE", 4)
     store.put("backups/b/x", b"11112222")
     etag = store.stat("backups/b/x").etag
     requests_of.clear()
@@ -217,7 +217,7 @@ def test_reads_are_pinned_to_one_version(store, requests_of, monkeypatch):
 
 def test_an_object_replaced_while_it_is_read(store, monkeypatch):
     """Two versions of an object are never mixed in one read."""
-    monkeypatch.setattr("kbackup.stores._fsspec.PIECE", 4)
+    monkeypatch.setattr("kbackup.stores._remote.PIECE", 4)
     monkeypatch.setattr(store, "_retry", ONCE)
     store.put("backups/b/x", b"11112222")
 

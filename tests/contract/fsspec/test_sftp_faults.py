@@ -18,7 +18,7 @@ from kbackup.catalog import BackupStore
 from kbackup.errors import ObjectNotFoundError, StoreAccessError, StoreUnavailableError
 from kbackup_plugins_fsspec import open_filesystem_store
 from sftp_server import new_key, running_sftp
-from tcp_relay import Cutter
+from tcp_front import fronting
 
 PASSWORD = "the-password"
 
@@ -37,17 +37,16 @@ def opened(request):
 
 
 @pytest.fixture
-def relay(sftp_server):
-    """A relay to the server, which cuts nothing yet."""
-    relay = Cutter(sftp_server.port)
-    yield relay
-    relay.close()
+def front(sftp_server):
+    """A front of the server, which cuts nothing yet."""
+    with fronting(sftp_server.port) as running:
+        yield running
 
 
 @pytest.fixture
-def relayed(relay, sftp_server, sftp_config, tmp_path):
-    """What a store behind the relay is opened with."""
-    port = relay.url.rpartition(":")[2]
+def fronted(front, sftp_server, sftp_config, tmp_path):
+    """What a store behind the front is opened with."""
+    port = front.port
     known = (sftp_server.directory / "known_hosts").read_text()
     hosts = tmp_path / "hosts"
     hosts.write_text(known.replace(f":{sftp_server.port} ", f":{port} "))
@@ -138,28 +137,28 @@ def test_an_object_that_vanishes(opened, sftp_config):
         store.get(listed.key, io.BytesIO())
 
 
-def test_logins_that_are_turned_away(relay, relayed, opened):
+def test_logins_that_are_turned_away(front, fronted, opened):
     """A server with too many logins is tried again, and answers in the end."""
-    store, _ = opened(relayed)
-    relay.cuts = [(0, 0), (0, 0)]
+    store, _ = opened(fronted)
+    front.limits = [(0, 0), (0, 0)]
 
     store.put(KEY, b"x")
 
-    assert relay.cuts == []
+    assert front.limits == []
     assert store.stat(KEY).size == 1
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_logins_that_are_always_turned_away(relay, relayed, opened, call):
+def test_logins_that_are_always_turned_away(front, fronted, opened, call):
     """A server that never lets anybody in is a store that does not answer."""
-    store, errors = opened(relayed)
-    relay.cuts = [(0, 0)] * 20
+    store, errors = opened(fronted)
+    front.limits = [(0, 0)] * 20
 
     with errors.expected(StoreUnavailableError, key=ABOUT[call]) as caught:
         CALLS[call](store)
 
     assert caught.value.retryable
-    assert len(relay.cuts) == 20 - AT_ONCE.attempts
+    assert len(front.limits) == 20 - AT_ONCE.attempts
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -175,29 +174,29 @@ def test_a_server_that_hangs(sftp_config, opened, call):
 
 
 @pytest.mark.parametrize("after", [200_000, 2 << 20])
-def test_an_upload_that_is_cut(relay, relayed, opened, large, after):
+def test_an_upload_that_is_cut(front, fronted, opened, large, after):
     """It is sent again, and is whole in the end."""
-    store, _ = opened(relayed)
-    relay.cuts = [(after, None)]
+    store, _ = opened(fronted)
+    front.limits = [(after, None)]
 
     store.put(KEY, large)
     store.get(KEY, target := io.BytesIO())
 
-    assert relay.done == 1
+    assert front.cut == 1
     assert target.getvalue() == large.read_bytes()
     assert [info.key for info in store.list("")] == [KEY]
 
 
 @pytest.mark.parametrize("after", [200_000, 2 << 20])
-def test_a_download_that_is_cut(relay, relayed, opened, large, after):
+def test_a_download_that_is_cut(front, fronted, opened, large, after):
     """It is asked for again and is whole; no byte comes twice."""
-    opened(relayed)[0].put(KEY, large)
-    store, _ = opened(relayed)
-    relay.cuts = [(None, after)]
+    opened(fronted)[0].put(KEY, large)
+    store, _ = opened(fronted)
+    front.limits = [(None, after)]
 
     store.get(KEY, target := io.BytesIO())
 
-    assert relay.done == 1
+    assert front.cut == 1
     assert target.getvalue() == large.read_bytes()
 
 

@@ -307,7 +307,7 @@ def test_a_small_object_is_read_in_one_request(store, gcs_server):
 
 def test_an_object_replaced_while_it_is_read(store, gcs_server, monkeypatch):
     """Each piece is asked of the generation that was described: none is mixed."""
-    monkeypatch.setattr("kbackup.stores._fsspec.PIECE", 4)
+    monkeypatch.setattr("kbackup.stores._remote.PIECE", 4)
     store._retry = RetryPolicy(attempts=1)
     store.put("backups/b/x", b"11112222")
     described = store.stat("backups/b/x").etag

@@ -86,9 +86,9 @@ class TestGCS(FaultMatrix):
         return {"bucket": bucket, "credentialsFile": key_file}
 
     @pytest.fixture
-    def secrets(self, gcs_private_key):
+    def secrets(self, google_key):
         """What the key file has of secrets, and the tokens of the emulator."""
-        return (*gcs_private_key.splitlines()[1:-1], "Bearer token-", "'token-")
+        return (*google_key.splitlines()[1:-1], "Bearer token-", "'token-")
 
     @pytest.fixture
     def nobody(self, monkeypatch):

@@ -264,7 +264,7 @@ def test_a_version_mark_in_a_key(store):
 
 def test_an_object_replaced_while_it_is_read(store, monkeypatch):
     """Two versions of an object are never mixed in one read."""
-    monkeypatch.setattr("kbackup.stores._fsspec.PIECE", 4)
+    monkeypatch.setattr("kbackup.stores._remote.PIECE", 4)
     monkeypatch.setattr(store, "_retry", RetryPolicy(attempts=1))
     store.put("backups/b/x", b"11112222")
 

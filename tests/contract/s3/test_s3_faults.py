@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 
@@ -184,20 +183,10 @@ def test_a_wrong_region(odd, open_odd, answer):
 # --- TLS ------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory):
-    """A certificate for 127.0.0.1 that no public authority knows, and its key."""
-    home = tmp_path_factory.mktemp("tls")
-    request = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1"
-    names = ["-addext", "subjectAltName=IP:127.0.0.1"]
-    files = ["-keyout", "key.pem", "-out", "cert.pem"]
-    subprocess.run(
-        ["openssl", *request.split(), *names, *files],
-        cwd=home,
-        check=True,
-        capture_output=True,
-    )
-    return home / "cert.pem", home / "key.pem"
+@pytest.fixture
+def authority(certificate):
+    """The files of a certificate that no public authority knows, and of its key."""
+    return certificate / "cert.pem", certificate / "key.pem"
 
 
 @pytest.fixture

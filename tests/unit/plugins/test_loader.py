@@ -177,7 +177,7 @@ def test_importing_the_room_is_light():
     assert heavy.isdisjoint(done.stdout.split())
 
 
-SDKS = ("s3fs", "boto3", "botocore", "aiobotocore", "google", "adlfs", "kubernetes")
+SDKS = ("s3fs", "boto3", "botocore", "aiobotocore", "google", "azure", "kubernetes")
 LIST_WITHOUT_SDKS = f"""
 import sys
 sys.modules.update(dict.fromkeys({SDKS!r}))
@@ -203,8 +203,10 @@ def test_providers_load_without_their_sdks():
     *unavailable, stores, loads_fsspec = done.stdout.splitlines()
     assert unavailable == [
         "velero.io/aws|needs s3fs: pip install 'kbackup[aws]'",
+        "velero.io/azure|needs azure.storage.blob and azure.identity: pip install 'kbackup[azure]'",
         "velero.io/gcp|needs google.auth and google.cloud.storage: pip install 'kbackup[gcp]'",
         "velero.io/aws|needs botocore: pip install 'kbackup[aws]'",
+        "velero.io/azure|needs azure.mgmt.compute and azure.identity: pip install 'kbackup[azure]'",
         "velero.io/gcp|needs google.cloud.compute_v1: pip install 'kbackup[gcp]'",
     ]
     assert {"kbackup.io/local", "kbackup.io/memory"} <= set(stores.split())

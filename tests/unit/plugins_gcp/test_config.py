@@ -155,7 +155,7 @@ def test_opening_loads_no_sdk():
     program = (
         "import sys; from kbackup_plugins_gcp import open_gcs_store;"
         "open_gcs_store({'bucket': 'b'}).close();"
-        "heavy = {'gcsfs', 'fsspec', 'aiohttp', 'google.auth', 'google.cloud', 'grpc'};"
+        "heavy = {'fsspec', 'requests', 'google.auth', 'google.cloud', 'grpc'};"
         "print(heavy & set(sys.modules))"
     )
 

@@ -107,6 +107,20 @@ def test_a_prefix_hides_what_lies_outside():
     assert list(store.list_prefixes("")) == ["backups/"]
 
 
+def test_a_store_that_says_once_and_for_all_what_it_can_do():
+    """Capabilities that cannot be set are read through a prefix, and left alone."""
+
+    class Fixed(MemoryStore):
+        capabilities = property(lambda _: frozenset({Capability.RANGE}))
+
+        def __init__(self):
+            self.objects = {}
+
+    store = PrefixedStore(Fixed(), "p")
+
+    assert store.capabilities == {Capability.RANGE}
+
+
 def test_errors_name_the_key_below_the_prefix():
     """An error speaks of the key that was asked for, and keeps its kind."""
     store = PrefixedStore(MemoryStore(), "p")

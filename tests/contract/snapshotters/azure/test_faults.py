@@ -230,6 +230,15 @@ def test_an_unknown_certificate(arm, snapshotter, disk, monkeypatch):
 # --- who asks -------------------------------------------------------------------------
 
 
+def test_a_password_of_the_machine(arm, snapshotter, disk, tmp_path, monkeypatch):
+    """What ``~/.netrc`` has for the server takes the place of no token."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password else\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+
+    assert snapshotter.describe(disk, ZONE).volume_type == "Premium_LRS"
+
+
 def test_a_wrong_secret(arm, arm_config, disk, caplog):
     """What Entra ID says is told; no secret is shown, in an error, a cause or a log."""
     caplog.set_level("DEBUG")

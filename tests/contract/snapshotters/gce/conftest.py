@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from gce_stub import PROJECT, ZONE
 from kbackup.stores import RetryPolicy
@@ -65,25 +63,14 @@ def snapshot(gce_stub, snapshotter, disk):
     return name
 
 
-@pytest.fixture(scope="session")
-def private_key():
-    """The PEM of a key that opens nothing."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    return key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    ).decode()
-
-
 @pytest.fixture
-def key_file(tmp_path, gce_stub, private_key):
+def key_file(tmp_path, gce_stub, google_key):
     """The key file of a service account, which gets its tokens from the stub."""
     info = {
         "type": "service_account",
         "project_id": PROJECT,
         "client_email": f"backup@{PROJECT}.iam.gserviceaccount.com",
-        "private_key": private_key,
+        "private_key": google_key,
         "private_key_id": "1",
         "token_uri": f"{gce_stub.url}/token",
     }
