@@ -210,12 +210,15 @@ def test_a_create_whose_answer_is_lost(fronted, opened, front):
 @remote
 def test_after_a_fork(opened):
     """A child of a fork is refused at once instead of hanging; the parent goes on."""
-    store = opened()
+    store, large = opened(), bytes(17 << 20)  # goes by the threads for parts
+    store.put("backups/b/large", large)
     store.put(KEY, b"x")
 
     for act in (
         partial(store.stat, KEY),
         partial(store.put, KEY, b"y"),
+        partial(store.put, KEY, large),
+        partial(read, store, "backups/b/large"),
         partial(keys, store),
     ):
 

@@ -139,6 +139,7 @@ class FsspecObjectStore:
         def attempt(left: float) -> None:
             nonlocal tried
             tried += 1
+            self._check_open(key)
             try:
                 if create:
                     self._create(key, source, left, retain_until=retain_until)
