@@ -49,13 +49,22 @@ class Upload:
     def send(self, source: Path | bytes, size: int) -> None:
         """Put *source*, of *size* bytes; after a failure no part of it is kept."""
         if size <= PART:
-            self._put(source if isinstance(source, bytes) else source.read_bytes())
+            self._put(self._whole(source, size))
             return
         if isinstance(source, bytes):
             self._put_parts(io.BytesIO(source), size)
             return
         with source.open("rb") as file:
             self._put_parts(file, size)
+
+    def _whole(self, source: Path | bytes, size: int) -> bytes:
+        if isinstance(source, bytes):
+            return source
+        with source.open("rb") as file:
+            body = file.read(size)
+        if len(body) != size:
+            raise StoreError(self.key, _SHORTER)
+        return body
 
     def _put(self, body: bytes) -> None:
         self.ask(
