@@ -10,6 +10,7 @@ import io
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from kbackup.stores import PartWorkers
 from kbackup_plugins_aws._checksums import checksum_of
 
 PART = 8 << 20
+_SMALL = 1 << 20
 _SHORTER = "the source became shorter while it was read"
 _MAX_PARTS = 9_000  # S3 allows 10,000
 
@@ -48,8 +50,11 @@ class Upload:
 
     def send(self, source: Path | bytes, size: int) -> None:
         """Put *source*, of *size* bytes; after a failure no part of it is kept."""
-        if size <= PART:
-            self._put(self._whole(source, size))
+        if size <= _SMALL:
+            self._put(source, size)
+            return
+        if size <= PART:  # by the same threads, so that as few are in memory
+            self.workers.send([size], partial(self._put, source))
             return
         if isinstance(source, bytes):
             self._put_parts(io.BytesIO(source), size)
@@ -66,7 +71,8 @@ class Upload:
             raise StoreError(self.key, _SHORTER)
         return body
 
-    def _put(self, body: bytes) -> None:
+    def _put(self, source: Path | bytes, size: int) -> None:
+        body = self._whole(source, size)
         self.ask(
             "put_object",
             **self._named,

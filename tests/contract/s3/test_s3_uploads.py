@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -144,3 +145,25 @@ def test_uploads_of_many_pages(store, begin, monkeypatch):
     monkeypatch.setattr(store, "_ask", small)
 
     assert [write.key for write in store.unfinished("backups/")] == keys
+
+
+def test_few_objects_are_in_memory_at_once(store, tmp_path, monkeypatch):
+    """What goes in one request, and is not small, is read by the threads for parts."""
+    real, by = store._ask, {}
+
+    def ask(key, seconds, method, **parameters):
+        """Write down which thread holds the bytes."""
+        by[len(parameters["Body"])] = threading.current_thread().name
+        return real(key, seconds, method, **parameters)
+
+    monkeypatch.setattr(store, "_ask", ask)
+    for size in (1 << 20, (1 << 20) + 1, 8 << 20):
+        source = tmp_path / "source"
+        source.write_bytes(bytes(size))
+        store.put(KEY, source)
+        store.put(KEY, source.read_bytes())
+
+    own, *others = by.values()
+    assert own == threading.current_thread().name
+    assert all(name.startswith("kbackup-part") for name in others)
+    assert len(others) == 2
