@@ -16,7 +16,11 @@ from typing import Any
 
 import attrs
 
-from kbackup.errors import StoreError
+from kbackup.errors import (
+    ObjectNotFoundError,
+    StoreError,
+    StoreUnavailableError,
+)
 from kbackup.stores import PartWorkers
 from kbackup_plugins_aws._checksums import checksum_of
 
@@ -96,6 +100,8 @@ class Upload:
                 MultipartUpload={"Parts": parts},
                 **self._condition,
             )
+        except ObjectNotFoundError as exc:  # NoSuchUpload: somebody has aborted it
+            raise StoreUnavailableError(self.key, "the upload is gone") from exc
         except Exception:  # a cancelled one is left to `location repair`
             with suppress(Exception):  # as is what cannot be aborted
                 self.ask("abort_multipart_upload", **named)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from kbackup.catalog import BackupStore, RepairKind, RepairResult
+from kbackup.errors import ObjectNotFoundError
 from kbackup.stores import PrefixedStore, TidyStore
 from kbackup.testing import FrozenClock
 
@@ -167,3 +168,29 @@ def test_few_objects_are_in_memory_at_once(store, tmp_path, monkeypatch):
     assert own == threading.current_thread().name
     assert all(name.startswith("kbackup-part") for name in others)
     assert len(others) == 2
+
+
+@pytest.mark.parametrize("create", [False, True])
+def test_an_upload_that_somebody_aborts_is_begun_again(
+    store, left, tmp_path, monkeypatch, create
+):
+    """It is no missing object: the put goes on with an upload of its own."""
+    source = tmp_path / "large"
+    source.write_bytes(b"x" * (17 << 20))
+    real, aborted = store._ask, []
+
+    def ask(key, seconds, method, **parameters):
+        """Abort the first upload behind its last part."""
+        if method != "complete_multipart_upload" or aborted:
+            return real(key, seconds, method, **parameters)
+        aborted.append(parameters["UploadId"])
+        real(key, seconds, "abort_multipart_upload", Key=key, UploadId=aborted[0])
+        raise ObjectNotFoundError(key, "NoSuchUpload")  # the emulator breaks down
+
+    monkeypatch.setattr(store, "_ask", ask)
+
+    store.put(KEY, source, create=create)
+
+    assert len(aborted) == 1
+    assert store.stat(KEY).size == 17 << 20
+    assert left() == []
