@@ -45,11 +45,7 @@ def _session(ca_cert: str, query: str) -> Any:
     requests would go through all of it again, and for each request look for a proxy in
     the environment and for a password in ``~/.netrc``: a quarter of its time.
     """
-    from requests import (  # noqa: PLC0415 - comes with the SDK
-        PreparedRequest,
-        RequestException,
-        Session,
-    )
+    from requests import PreparedRequest, Session  # noqa: PLC0415 - comes with the SDK
     from requests.structures import CaseInsensitiveDict  # noqa: PLC0415
     from requests.utils import get_environ_proxies  # noqa: PLC0415
 
@@ -68,20 +64,14 @@ def _session(ca_cert: str, query: str) -> Any:
             if place not in proxies:
                 proxies[place] = get_environ_proxies(url)
             stream = bool(given.get("stream"))
-            answer = failed = None
-            try:
-                answer = self.get_adapter(url).send(
-                    signed,
-                    stream=stream,
-                    timeout=given.get("timeout"),
-                    proxies=proxies[place],
-                )
-            except RequestException as exc:
-                if not query:
-                    raise
-                failed = exc
-            if answer is None:  # not in the handler: it would be the context
-                raise _without(query, failed) from _certificate(failed)
+            answer = _send(
+                self.get_adapter(url),
+                signed,
+                query,
+                stream=stream,
+                timeout=given.get("timeout"),
+                proxies=proxies[place],
+            )
             if not stream:
                 answer.content  # noqa: B018 - reads it, and frees the connection
             return answer
@@ -100,6 +90,20 @@ def _with_query(url: str, query: str) -> str:
     if not query:
         return url
     return f"{url}{'&' if '?' in url else '?'}{query}"
+
+
+def _send(adapter: Any, signed: Any, query: str, **options: Any) -> Any:
+    """Send a request; no error holds the query, which is in the address that it names."""
+    from requests import RequestException  # noqa: PLC0415 - comes with the SDK
+
+    try:
+        return adapter.send(signed, **options)
+    except RequestException as exc:
+        if not query:
+            raise
+        failed = exc
+    # Not in the handler: it would be the context of the other.
+    raise _without(query, failed) from _certificate(failed)
 
 
 def _without(query: str, failed: Any) -> Exception:
