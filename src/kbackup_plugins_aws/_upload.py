@@ -10,16 +10,22 @@ import io
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import attrs
 
-from kbackup.errors import StoreError
+from kbackup.errors import (
+    ObjectNotFoundError,
+    StoreError,
+    StoreUnavailableError,
+)
 from kbackup.stores import PartWorkers
 from kbackup_plugins_aws._checksums import checksum_of
 
 PART = 8 << 20
+_SMALL = 1 << 20
 _SHORTER = "the source became shorter while it was read"
 _MAX_PARTS = 9_000  # S3 allows 10,000
 
@@ -48,8 +54,11 @@ class Upload:
 
     def send(self, source: Path | bytes, size: int) -> None:
         """Put *source*, of *size* bytes; after a failure no part of it is kept."""
-        if size <= PART:
-            self._put(source if isinstance(source, bytes) else source.read_bytes())
+        if size <= _SMALL:
+            self._put(source, size)
+            return
+        if size <= PART:  # by the same threads, so that as few are in memory
+            self.workers.send([size], partial(self._put, source))
             return
         if isinstance(source, bytes):
             self._put_parts(io.BytesIO(source), size)
@@ -57,7 +66,17 @@ class Upload:
         with source.open("rb") as file:
             self._put_parts(file, size)
 
-    def _put(self, body: bytes) -> None:
+    def _whole(self, source: Path | bytes, size: int) -> bytes:
+        if isinstance(source, bytes):
+            return source
+        with source.open("rb") as file:
+            body = file.read(size)
+        if len(body) != size:
+            raise StoreError(self.key, _SHORTER)
+        return body
+
+    def _put(self, source: Path | bytes, size: int) -> None:
+        body = self._whole(source, size)
         self.ask(
             "put_object",
             **self._named,
@@ -81,6 +100,8 @@ class Upload:
                 MultipartUpload={"Parts": parts},
                 **self._condition,
             )
+        except ObjectNotFoundError as exc:  # NoSuchUpload: somebody has aborted it
+            raise StoreUnavailableError(self.key, "the upload is gone") from exc
         except Exception:  # a cancelled one is left to `location repair`
             with suppress(Exception):  # as is what cannot be aborted
                 self.ask("abort_multipart_upload", **named)

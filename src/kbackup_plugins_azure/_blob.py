@@ -42,6 +42,7 @@ _SENT_AT_ONCE = 256 << 10  # of a block; a socket has a few seconds for it
 _MAX_BLOCKS = 45_000  # Azure allows 50,000
 _SKEW = timedelta(minutes=10)  # a signed address is valid before now, as Velero's
 _LONGEST_DELEGATION = timedelta(days=7)
+_SHORTER = "the source became shorter while it was read"
 _FORBIDDEN = 403
 # What only the service's own names tell apart.
 _NO_SUCH_RANGE = "InvalidRange"
@@ -109,6 +110,8 @@ class BlobObjectStore(RemoteObjectStore):
 
             def put(container: Any) -> None:
                 data, blob = file.read(size), container.get_blob_client(key)
+                if len(data) != size:
+                    raise StoreError(key, _SHORTER)
                 blob.upload_blob(data, overwrite=not create, **options)
 
             self._ask(key, seconds, "write it", put)
@@ -136,7 +139,7 @@ class BlobObjectStore(RemoteObjectStore):
                 file.seek(begin)
                 data = file.read(wanted)
             if len(data) != wanted:
-                raise StoreError(key, "the source became shorter while it was read")
+                raise StoreError(key, _SHORTER)
             return data
 
         def send(number: int) -> None:

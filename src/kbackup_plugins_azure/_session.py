@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
 from kbackup.stores import redact_logs
 
 _CONNECTIONS = 50  # of one of them: all workers of a run and the parts of an upload
+_SIGNATURE = re.compile(r"""((?:^|[?&\s])sig=)[^&\s'")]+""", re.IGNORECASE)
 _READ_AT_ONCE = 4 << 20  # bytes: what is cut is put together again, and so copied
 
 
@@ -80,13 +81,14 @@ def _session(ca_cert: str, query: str) -> Any:
             if place not in proxies:
                 proxies[place] = get_environ_proxies(url)
             stream = bool(given.get("stream"))
-            with _without(query):
-                answer = self.get_adapter(url).send(
-                    signed,
-                    stream=stream,
-                    timeout=given.get("timeout"),
-                    proxies=proxies[place],
-                )
+            answer = _send(
+                self.get_adapter(url),
+                signed,
+                query,
+                stream=stream,
+                timeout=given.get("timeout"),
+                proxies=proxies[place],
+            )
             if not stream:
                 answer.content  # noqa: B018 - reads it, and frees the connection
             return answer
@@ -107,21 +109,33 @@ def _with_query(url: str, query: str) -> str:
     return f"{url}{'&' if '?' in url else '?'}{query}"
 
 
-@contextmanager
-def _without(query: str) -> Iterator[None]:
-    """Let no error hold the query, which is in the address that it names."""
+def _send(adapter: Any, signed: Any, query: str, **options: Any) -> Any:
+    """Send a request; no error holds the query, which is in the address that it names."""
     from requests import RequestException  # noqa: PLC0415 - comes with the SDK
 
-    failed: RequestException | None = None
     try:
-        yield
+        return adapter.send(signed, **options)
     except RequestException as exc:
         if not query:
             raise
         failed = exc
-    if failed is not None:  # not in its handler: it would be the context of the other
-        kept = next(filter(_is_certificate, _causes(failed)), None)
-        raise type(failed)(str(failed).replace(query, "***")) from kept
+    # Not in the handler: it would be the context of the other.
+    raise _without(query, failed) from _certificate(failed)
+
+
+def _without(query: str, failed: Any) -> Exception:
+    """Return an error that does not hold the query, which is in the address it names.
+
+    There it may be written otherwise than it was given: urllib3 has escapes of its own.
+    """
+    text = _SIGNATURE.sub(r"\1***", str(failed).replace(query, "***"))
+    error: Exception = type(failed)(text)
+    return error
+
+
+def _certificate(exc: BaseException | None) -> BaseException | None:
+    """Return the refusal of a certificate that an error is about, if it is."""
+    return next(filter(_is_certificate, _causes(exc)), None)
 
 
 def _causes(exc: BaseException | None) -> Iterator[BaseException]:

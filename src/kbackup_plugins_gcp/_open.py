@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 
 from kbackup.plugins import Capability
+from kbackup.stores import redact_logs
 from kbackup_plugins_gcp._config import GcsConfig, read_config
 from kbackup_plugins_gcp._credentials import Credentials
 from kbackup_plugins_gcp._gcs import GcsObjectStore
@@ -31,6 +32,8 @@ def open_gcs_store(config: Mapping[str, str]) -> GcsObjectStore:
     is_plain = endpoint.startswith("http://")
     anonymous = is_plain and not settings.credentials_file
     credentials = Credentials(settings, anonymous=anonymous)
+    # Who knows the address of an upload may go on with it, without a token.
+    redact_logs(["urllib3.connectionpool"], ["upload_id"])
     pool = open_pool(endpoint, settings.ca_cert)
     return GcsObjectStore(
         settings,

@@ -32,6 +32,7 @@ from kbackup.plugins import ObjectInfo
 from kbackup.stores import (
     UnfinishedWrite,
     key_fault,
+    steady_source,
     translate_store_errors,
     validate_key,
 )
@@ -275,7 +276,7 @@ class Directory:
                 if isinstance(source, bytes):
                     file.write(source)
                 else:
-                    with source.open("rb") as data:
+                    with steady_source(key, source), source.open("rb") as data:
                         shutil.copyfileobj(data, file, _BLOCK)
                 file.flush()
                 os.fsync(file.fileno())

@@ -13,6 +13,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 from urllib.parse import urlsplit
 
 import attrs
@@ -25,7 +26,7 @@ from kbackup.errors import (
     StoreError,
     StoreUnavailableError,
 )
-from kbackup.stores import RetryPolicy
+from kbackup.stores import FsspecObjectStore, RetryPolicy
 from kbackup_plugins_aws import open_s3_store
 from kbackup_plugins_azure import open_blob_store
 from kbackup_plugins_fsspec import open_filesystem_store
@@ -210,12 +211,15 @@ def test_a_create_whose_answer_is_lost(fronted, opened, front):
 @remote
 def test_after_a_fork(opened):
     """A child of a fork is refused at once instead of hanging; the parent goes on."""
-    store = opened()
+    store, large = opened(), bytes(17 << 20)  # goes by the threads for parts
+    store.put("backups/b/large", large)
     store.put(KEY, b"x")
 
     for act in (
         partial(store.stat, KEY),
         partial(store.put, KEY, b"y"),
+        partial(store.put, KEY, large),
+        partial(read, store, "backups/b/large"),
         partial(keys, store),
     ):
 
@@ -286,6 +290,100 @@ def test_a_put_that_is_cut_shows_nothing(fronted, opened, front, tmp_path):
 
     assert keys(direct) == [KEY]
     assert read(direct) == b"before"
+
+
+class ChangedPath(type(Path())):
+    """A file that somebody changes behind whoever has looked at it."""
+
+    looks: ClassVar = []  # what is done behind each look, the last one first
+
+    def stat(self, **options):
+        """Describe it as it was."""
+        found = super().stat(**options)
+        if self.looks:
+            self.looks.pop()(self, found)
+        return found
+
+
+def _nothing(path, found):
+    """Leave it as it is."""
+
+
+def _grow(path, found):
+    with path.open("ab") as file:
+        file.write(b"more")
+
+
+def _cut(path, found):
+    os.truncate(path, found.st_size - 4)
+
+
+def _rewrite(path, found):
+    with path.open("r+b") as file:
+        file.write(b"other")
+    os.utime(path, ns=(0, found.st_mtime_ns + 1))  # whatever the clock's grain
+
+
+@everywhere
+@pytest.mark.parametrize("change", [_grow, _cut, _rewrite])
+@pytest.mark.parametrize("size", [1 << 10, 9 << 20])
+def test_a_source_that_is_changed_is_an_error(
+    opened, tmp_path, monkeypatch, change, size
+):
+    """Nobody is told that an object was put whose bytes were never a file."""
+    store, source = opened(), ChangedPath(tmp_path / "source")
+    source.write_bytes(bytes(size))
+    # A directory looks once for the time that it may take.
+    looks = [change] if isinstance(store, FsspecObjectStore) else [change, _nothing]
+    monkeypatch.setattr(ChangedPath, "looks", looks)
+
+    with pytest.raises(StoreError) as caught:
+        store.put(KEY, source)
+
+    assert not looks
+    assert not caught.value.retryable
+    assert "the source " in caught.value.reason
+
+
+@pytest.mark.parametrize("place", ["s3", "azure", "gcs"], indirect=True)
+def test_a_small_source_that_is_cut_shows_nothing(opened, tmp_path, monkeypatch):
+    """What has become shorter since its size was asked for is not sent."""
+    store, source = opened(), tmp_path / "source"
+    source.write_bytes(bytes(1 << 10))
+    write = store._write
+
+    def cutting(key, given, *args, **options):
+        """Let the file be cut behind the next look at its size."""
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "open", _opening_cut)
+            return write(key, given, *args, **options)
+
+    monkeypatch.setattr(store, "_write", cutting)
+
+    with pytest.raises(StoreError, match="the source became shorter"):
+        store.put(KEY, source)
+
+    assert keys(store) == []
+
+
+def _opening_cut(path, mode, **_):
+    return CutFile(path, mode)
+
+
+class CutFile(io.FileIO):
+    """A file that is cut when its size is known."""
+
+    def seek(self, offset, whence=os.SEEK_SET):
+        """Cut it behind whoever looks for its end."""
+        found = super().seek(offset, whence)
+        if whence == os.SEEK_END:
+            os.truncate(self.name, 4)
+        return found
+
+    def read(self, size=-1):
+        """Cut it before it is read, too."""
+        os.truncate(self.name, 4)
+        return super().read(size)
 
 
 @pytest.mark.parametrize("place", ["sftp", "ftp", "webdav"], indirect=True)

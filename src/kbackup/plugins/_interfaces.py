@@ -100,7 +100,8 @@ class ObjectStore(Protocol):
 
         Args:
             key: Where.
-            source: A file, or the bytes.
+            source: A file, or the bytes. A file that is changed while it is read, be it
+                that it grows, is an error.
             create: Fail where the key is taken, and leave what is there. Without
                 `Capability.ATOMIC_CREATE` several of those who write at the same moment
                 may succeed, though at least one does: look before you write.

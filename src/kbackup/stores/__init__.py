@@ -51,6 +51,7 @@ from kbackup.stores._profile import (
     retention_of,
 )
 from kbackup.stores._remote import RemoteObjectStore
+from kbackup.stores._sources import steady_source
 from kbackup.stores._timeouts import RetryPolicy, Timeouts, bounded, read_duration
 from kbackup.stores._unfinished import TidyStore, UnfinishedWrite, unfinished_writes
 from kbackup.stores._validate import StoreCheck, validate_object_store
@@ -108,6 +109,7 @@ __all__ = [
     "retention_of",
     "spec_from_address",
     "state_of",
+    "steady_source",
     "translate_store_errors",
     "unfinished_writes",
     "validate_key",

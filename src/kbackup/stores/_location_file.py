@@ -29,6 +29,7 @@ from kbackup.stores._profile import (
     after_trial,
     needs_probe,
     probe_store,
+    unknown_lacks,
 )
 
 LAYOUT = 1
@@ -197,9 +198,12 @@ def remember_profile(
     before = LocationRecord.decode(data).profile or StoreProfile()
     after = after_trial(before, tried, found)
     document = _fields(data)
-    if document.get("profile") == after.encode():
+    remembered = document.get("profile")
+    profile = {**(remembered if isinstance(remembered, dict) else {}), **after.encode()}
+    profile["lacks"] = sorted({*profile["lacks"], *unknown_lacks(remembered)})
+    if remembered == profile:
         return None
-    document["profile"] = after.encode()
+    document["profile"] = profile
     store.put(layout.LOCATION, _encoded(document))
     return before
 

@@ -35,6 +35,7 @@ class PartWorkers:
         self._places = threading.Semaphore(at_once)  # for parts that are read ahead
         self._lock = threading.Lock()
         self._pool: WorkerPool | None = None
+        self._closed = False
 
     def send(self, parts: Iterable[S], send: Callable[[S], T]) -> list[T]:
         """Send all parts and return what *send* says of each, in their order.
@@ -52,7 +53,7 @@ class PartWorkers:
             for part in parts:
                 if len(waiting) == self._at_once:  # so that callers share the threads
                     done.append(waiting.popleft().result())
-                waiting.append(self._workers().submit(send, part))
+                waiting.append(self._submit(send, part))
             while waiting:
                 done.append(waiting.popleft().result())
         except Exception:
@@ -85,8 +86,12 @@ class PartWorkers:
                 self._places.release()
 
     def close(self) -> None:
-        """Let the threads end when they have nothing to do; closing twice is fine."""
+        """Let the threads end when they have nothing to do; closing twice is fine.
+
+        Whoever is sending or reading goes on without them.
+        """
         with self._lock:
+            self._closed = True
             pool, self._pool = self._pool, None
         if pool is not None:
             pool.close(wait=False)
@@ -97,9 +102,9 @@ class PartWorkers:
         self, ahead: deque[tuple[S, Future[T]]], part: S, read: Callable[[S], T]
     ) -> bool:
         """Have a part read, if there is a place for it."""
-        if not self._places.acquire(blocking=False):
+        if self._closed or not self._places.acquire(blocking=False):
             return False
-        ahead.append((part, self._workers().submit(read, part)))
+        ahead.append((part, self._submit(read, part)))
         return True
 
     def _take(self, ahead: deque[tuple[S, Future[T]]], read: Callable[[S], T]) -> T:
@@ -110,8 +115,19 @@ class PartWorkers:
         finally:
             self._places.release()
 
-    def _workers(self) -> WorkerPool:
+    def _submit(self, function: Callable[[S], T], part: S) -> Future[T]:
+        """Have a thread call *function*; once they are closed, call it here.
+
+        Under the lock: what is queued behind the end of a pool is never done.
+        """
         with self._lock:
-            if self._pool is None:
-                self._pool = WorkerPool(self._at_once, "kbackup-part")
-            return self._pool
+            if not self._closed:
+                if self._pool is None:
+                    self._pool = WorkerPool(self._at_once, "kbackup-part")
+                return self._pool.submit(function, part)
+        future: Future[T] = Future()
+        try:
+            future.set_result(function(part))
+        except Exception as exc:  # noqa: BLE001 - handed to whoever waits
+            future.set_exception(exc)
+        return future

@@ -61,6 +61,13 @@ class StoreProfile:
         )
 
 
+def unknown_lacks(document: object) -> frozenset[str]:
+    """Return what else is lacking by a part of ``location.json``, as a newer kbackup says."""
+    known = {each.value for each in Capability}
+    told = _texts(document, "lacks") if isinstance(document, Mapping) else ()
+    return frozenset(told) - known
+
+
 def after_trial(
     before: StoreProfile, tried: StoreProfile, found: StoreProfile
 ) -> StoreProfile:

@@ -28,11 +28,11 @@ from kbackup.errors import (
     UnsupportedCapabilityError,
 )
 from kbackup.plugins import Capability, Digest, ObjectInfo
-from kbackup.stores._errors import translate_store_errors
 from kbackup.stores._keys import validate_key
 from kbackup.stores._parts import PartWorkers
 from kbackup.stores._places import Place, names_place, naming_place
 from kbackup.stores._profile import StoreProfile
+from kbackup.stores._sources import steady_source
 from kbackup.stores._timeouts import RetryPolicy, Timeouts
 from kbackup.stores._walk import common_prefixes
 
@@ -114,14 +114,12 @@ class RemoteObjectStore(ABC):
         validate_key(key)
         if retain_until and Capability.RETENTION not in self.capabilities:
             raise UnsupportedCapabilityError(key, "it cannot lock objects")
-        with translate_store_errors(key):  # the source may be unreadable
-            size = len(source) if isinstance(source, bytes) else source.stat().st_size
-        seconds = self._timeouts.for_transfer(size)
         tried = 0
 
         def attempt(left: float) -> None:
             nonlocal tried
             tried += 1
+            self._check_open(key)
             try:
                 if create:
                     self._create(key, source, left, retain_until=retain_until)
@@ -134,7 +132,8 @@ class RemoteObjectStore(ABC):
                 if tried == 1 or not self._holds(key, source):
                     raise
 
-        self._retry.run(seconds, attempt)
+        with steady_source(key, source) as size:
+            self._retry.run(self._timeouts.for_transfer(size), attempt)
         return ObjectInfo(key=key, size=size)
 
     @names_place

@@ -114,3 +114,27 @@ def test_a_signature_shows_nowhere(config, signed, all_logs):
     assert "sig=***" in told  # it would have been there
     for each in (secret, secret.replace("/", "%2F").replace("+", "%2B").rstrip("=")):
         assert each not in told
+
+
+def test_a_signature_in_escapes_of_another_form(config, monkeypatch):
+    """It is in no error either where its letters are not those that go to the server."""
+    monkeypatch.setenv(VARIABLE, "sv=1&sp=r&sig=ab%2bcd%2fSECRET%3d")
+    away = {
+        **config,
+        "storageAccountBlobEndpoint": f"http://127.0.0.1:1/{ACCOUNT}",
+        "requestTimeout": "1s",
+    }
+    with (
+        closing(open_blob_store(away)) as store,
+        pytest.raises(StoreUnavailableError) as caught,
+    ):
+        store.stat("backups/b/x")
+
+    told, waiting = [], [caught.value]
+    while waiting:
+        exc = waiting.pop()
+        told += [str(exc), repr(exc)]
+        inner = getattr(exc, "inner_exception", None)
+        waiting += [each for each in (exc.__cause__, exc.__context__, inner) if each]
+    assert "sig=***" in "".join(told)
+    assert "SECRET" not in "".join(told)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from kbackup.catalog import BackupStore, RepairKind, RepairResult
+from kbackup.errors import ObjectNotFoundError
 from kbackup.stores import PrefixedStore, TidyStore
 from kbackup.testing import FrozenClock
 
@@ -144,3 +146,51 @@ def test_uploads_of_many_pages(store, begin, monkeypatch):
     monkeypatch.setattr(store, "_ask", small)
 
     assert [write.key for write in store.unfinished("backups/")] == keys
+
+
+def test_few_objects_are_in_memory_at_once(store, tmp_path, monkeypatch):
+    """What goes in one request, and is not small, is read by the threads for parts."""
+    real, by = store._ask, {}
+
+    def ask(key, seconds, method, **parameters):
+        """Write down which thread holds the bytes."""
+        by[len(parameters["Body"])] = threading.current_thread().name
+        return real(key, seconds, method, **parameters)
+
+    monkeypatch.setattr(store, "_ask", ask)
+    for size in (1 << 20, (1 << 20) + 1, 8 << 20):
+        source = tmp_path / "source"
+        source.write_bytes(bytes(size))
+        store.put(KEY, source)
+        store.put(KEY, source.read_bytes())
+
+    own, *others = by.values()
+    assert own == threading.current_thread().name
+    assert all(name.startswith("kbackup-part") for name in others)
+    assert len(others) == 2
+
+
+@pytest.mark.parametrize("create", [False, True])
+def test_an_upload_that_somebody_aborts_is_begun_again(
+    store, left, tmp_path, monkeypatch, create
+):
+    """It is no missing object: the put goes on with an upload of its own."""
+    source = tmp_path / "large"
+    source.write_bytes(b"x" * (17 << 20))
+    real, aborted = store._ask, []
+
+    def ask(key, seconds, method, **parameters):
+        """Abort the first upload behind its last part."""
+        if method != "complete_multipart_upload" or aborted:
+            return real(key, seconds, method, **parameters)
+        aborted.append(parameters["UploadId"])
+        real(key, seconds, "abort_multipart_upload", Key=key, UploadId=aborted[0])
+        raise ObjectNotFoundError(key, "NoSuchUpload")  # the emulator breaks down
+
+    monkeypatch.setattr(store, "_ask", ask)
+
+    store.put(KEY, source, create=create)
+
+    assert len(aborted) == 1
+    assert store.stat(KEY).size == 17 << 20
+    assert left() == []

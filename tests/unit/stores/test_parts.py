@@ -8,6 +8,7 @@ from contextlib import closing
 
 import pytest
 
+from kbackup._kits.workers import WorkerPool
 from kbackup.errors import StoreUnavailableError
 from kbackup.stores import PartWorkers
 
@@ -179,3 +180,43 @@ def test_closing_ends_the_threads():
     for thread in ours[-2:]:
         thread.join(PATIENCE)
         assert not thread.is_alive()
+
+
+def test_closing_while_a_part_is_queued_leaves_no_part_behind(workers, monkeypatch):
+    """A part is queued before the threads are told to end, or not at all."""
+    submit = WorkerPool.submit
+
+    def closing(pool, function, part):
+        """Let somebody close the workers now, if nothing keeps them from it."""
+        if not workers._lock.locked():
+            workers.close()
+        return submit(pool, function, part)
+
+    monkeypatch.setattr(WorkerPool, "submit", closing)
+    sent = []
+    sending = threading.Thread(
+        target=lambda: sent.extend(workers.send(range(5), Counted())), daemon=True
+    )
+    sending.start()
+    sending.join(PATIENCE)
+
+    assert sent == [0, 10, 20, 30, 40]
+
+
+def test_who_is_busy_when_it_closes_makes_no_threads_again(monkeypatch):
+    """What is still to be sent or read then is done by the caller, if it can be."""
+    workers, made = PartWorkers(2), []
+    init = WorkerPool.__init__
+    monkeypatch.setattr(
+        WorkerPool, "__init__", lambda *args: (made.append(args), init(*args))[1]
+    )
+
+    def parts():
+        """Close the workers in the middle."""
+        yield from range(3)
+        workers.close()
+        yield from range(3, 6)
+
+    assert workers.send(parts(), Counted()) == [0, 10, 20, 30, 40, 50]
+    assert list(workers.read(range(3), Counted())) == [0, 10, 20]
+    assert len(made) == 1

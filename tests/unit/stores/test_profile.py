@@ -203,6 +203,23 @@ def test_fields_of_a_newer_kbackup_stay(root):
     assert remembered(root)["uuid"] == document["uuid"]
 
 
+def test_what_a_newer_kbackup_found_stays(root):
+    """What this one cannot try is lacking still, and is no news."""
+    store = Server(root, conditions="refused")
+    ensure_location_record(store)
+    document = remembered(root)
+    document["profile"]["lacks"] += ["later"]
+    document["profile"]["found"] = {"x": 1}
+    store.put(layout.LOCATION, json.dumps(document).encode())
+
+    assert not validate_object_store(Server(root, conditions="refused")).news
+    assert remembered(root) == document
+
+    assert validate_object_store(Server(root)).news
+    assert remembered(root)["profile"]["lacks"] == ["later"]
+    assert remembered(root)["profile"]["found"] == {"x": 1}
+
+
 def test_what_was_not_tried_stays(root):
     """A location opened without locks says nothing about what the bucket locks."""
     ensure_location_record(Server(root, locks="refused"))
