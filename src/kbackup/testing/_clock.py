@@ -21,8 +21,12 @@ class FrozenClock:
         return (self._now - self._start).total_seconds()
 
     def sleep(self, seconds: float) -> None:
-        """Advance by *seconds* at once."""
-        self.advance(timedelta(seconds=seconds))
+        """Advance by *seconds* at once; by a microsecond at least if they are any.
+
+        A `datetime` has nothing shorter, and who waits for the rest would wait for ever.
+        """
+        step = timedelta(seconds=seconds)
+        self.advance(step if step or seconds <= 0 else timedelta.resolution)
 
     def advance(self, by: timedelta) -> None:
         """Move the clock."""
