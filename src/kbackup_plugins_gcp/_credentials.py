@@ -217,8 +217,10 @@ def _from_file(path: str) -> Any:
             )
             maker = aws if is_aws else identity_pool
             return maker.Credentials.from_info(info, scopes=_SCOPES)
-    except (ValueError, KeyError, TypeError, AttributeError) as exc:
-        fault = type(exc).__name__
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        fault = "it is no JSON"
+    except (ValueError, KeyError, TypeError, AttributeError):
+        fault = "something in it is missing, or has no meaning"
     except OSError as exc:
         fault = exc.strerror or type(exc).__name__
     else:

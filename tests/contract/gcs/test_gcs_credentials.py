@@ -96,14 +96,15 @@ def test_no_credentials(gcs_bucket, monkeypatch):
 def test_a_key_file_that_is_none(opened, tmp_path):
     """A file that holds something else is named; what it holds is not repeated."""
     file = tmp_path / "key.json"
-    for text in (
-        "the-secret",
-        '{"type": "service_account", "private_key": "the-secret"}',
+    for text, fault in (
+        ("the-secret", "it is no JSON"),
+        ('{"type": "service_account", "private_key": "the-secret"}', "is missing"),
+        ('{"type": "the-secret"}', "of another type"),
     ):
         file.write_text(text)
         store = opened(credentialsFile=str(file))
 
-        with pytest.raises(StoreAccessError, match=r"key\.json") as caught:
+        with pytest.raises(StoreAccessError, match=rf"key\.json .*{fault}") as caught:
             store.stat("backups/b/x")
 
         chain = [caught.value, caught.value.__cause__, caught.value.__context__]
