@@ -26,7 +26,7 @@ from kbackup.errors import (
     StoreError,
     StoreUnavailableError,
 )
-from kbackup.stores import FsspecObjectStore, RetryPolicy
+from kbackup.stores import RemoteObjectStore, RetryPolicy
 from kbackup_plugins_aws import open_s3_store
 from kbackup_plugins_azure import open_blob_store
 from kbackup_plugins_fsspec import open_filesystem_store
@@ -334,7 +334,7 @@ def test_a_source_that_is_changed_is_an_error(
     store, source = opened(), ChangedPath(tmp_path / "source")
     source.write_bytes(bytes(size))
     # A directory looks once for the time that it may take.
-    looks = [change] if isinstance(store, FsspecObjectStore) else [change, _nothing]
+    looks = [change] if isinstance(store, RemoteObjectStore) else [change, _nothing]
     monkeypatch.setattr(ChangedPath, "looks", looks)
 
     with pytest.raises(StoreError) as caught:
