@@ -243,8 +243,12 @@ def test_quota_of_the_target_that_is_too_small(source, target, space, store, wai
     source.backup(store, "much", space)
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": space}}
     target.create(body)
+    # Before the quota: one that comes between its first count and its first object is
+    # counted minutes later only.
+    theirs = config_map(space, "kube-root-ca.crt")
+    wait_for("a namespace's own ConfigMap", lambda: target.get(theirs))
     target.create(quota(space, 2))
-    counted = {"count/configmaps": "1"}  # kube-root-ca.crt
+    counted = {"count/configmaps": "1"}
     wait_for(
         "the count",
         lambda: target.get(quota(space, 2)).get("status", {}).get("used") == counted,
