@@ -8,6 +8,7 @@ for it: classes are known by their names, so that a store in a directory starts 
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -154,6 +155,7 @@ _NO_AZURE_IDENTITY = (
     "storageAccountKeyEnvVar; without them the environment, the machine or az login has "
     "to have an identity"
 )
+_AN_OBJECT = re.compile(r"<[\w.]+ object at 0x[0-9a-f]+>")
 _AZURE_REFUSAL = "azure.core.exceptions.ClientAuthenticationError"
 _CERTIFICATE_REFUSED = "ssl.SSLCertVerificationError"
 _CERTIFICATE = (
@@ -292,7 +294,7 @@ def _last_attempt(exc: BaseException | None) -> str:
     for each in _chain(exc):
         if "urllib3.exceptions.MaxRetryError" in _class_names(each):
             given = getattr(each, "reason", None)
-            return _reason(given) if given is not None else ""
+            return _with_server(given) if given is not None else ""
     return ""
 
 
@@ -328,6 +330,13 @@ def _response(exc: BaseException) -> tuple[str, str, str] | None:
         if status := getattr(response, "status_code", None):  # httpx, below webdav4
             return "", str(status), ""
     return None
+
+
+def _with_server(exc: BaseException) -> str:
+    """Say in words what happened; an older urllib3 names a connection as an object."""
+    connection = getattr(exc, "conn", None)
+    place = f"{getattr(connection, 'host', '')}:{getattr(connection, 'port', '')}"
+    return _AN_OBJECT.sub(place, _reason(exc))
 
 
 def _reason(exc: BaseException) -> str:
