@@ -36,9 +36,9 @@ from kbackup_plugins_azure._account import BlobAccount
 
 T = TypeVar("T")
 _File = io.FileIO | io.BytesIO
+_Reader = Callable[[int, memoryview], None]  # given where it begins, and what to fill
 
-_ONE_PUT = 1 << 20  # the SDK holds that in memory
-_SENT_AT_ONCE = 256 << 10  # of a block; a socket has a few seconds for it
+_SENT_AT_ONCE = 256 << 10  # of a body; a socket has a few seconds for it
 _MAX_BLOCKS = 45_000  # Azure allows 50,000
 _SKEW = timedelta(minutes=10)  # a signed address is valid before now, as Velero's
 _LONGEST_DELEGATION = timedelta(days=7)
@@ -103,23 +103,23 @@ class BlobObjectStore(RemoteObjectStore):
         options = {**_condition(create=create), **self._lock(retain_until)}
         with translate_store_errors(key), _opened(source) as file:
             size = file.seek(0, io.SEEK_END)
-            file.seek(0)
-            if size > min(_ONE_PUT, self._settings.block_size):
-                self._put_blocks(key, file, size, seconds, options)
+            read = _reader(key, file)
+            if size > self._settings.block_size:
+                self._put_blocks(key, read, size, seconds, options)
                 return
 
             def put(container: Any) -> None:
-                data, blob = file.read(size), container.get_blob_client(key)
-                if len(data) != size:
-                    raise StoreError(key, _SHORTER)
-                blob.upload_blob(data, overwrite=not create, **options)
+                blob, body = container.get_blob_client(key), _Body(read, 0, size)
+                # The SDK would hold a body that it is given whole.
+                hook = {"raw_request_hook": body.send_instead}
+                blob.upload_blob(b"", overwrite=not create, **options, **hook)
 
             self._ask(key, seconds, "write it", put)
 
     def _put_blocks(
         self,
         key: str,
-        file: _File,
+        read: _Reader,
         size: int,
         seconds: float,
         options: dict[str, Any],
@@ -132,20 +132,11 @@ class BlobObjectStore(RemoteObjectStore):
         # Names of their own: two writers of one object must not mix their blocks.
         mark = uuid.uuid4().hex
         names = [f"{mark}{number:05}" for number in range(-(-size // length))]
-        reading = threading.Lock()
-
-        def read(begin: int, wanted: int) -> bytes:
-            with reading:
-                file.seek(begin)
-                data = file.read(wanted)
-            if len(data) != wanted:
-                raise StoreError(key, _SHORTER)
-            return data
 
         def send(number: int) -> None:
             def stage(container: Any) -> None:
                 begin = number * length
-                block = _Block(read, begin, min(begin + length, size))
+                block = _Body(read, begin, min(begin + length, size))
                 blob = container.get_blob_client(key)
                 blob.stage_block(names[number], block, length=len(block))
 
@@ -372,10 +363,10 @@ class BlobObjectStore(RemoteObjectStore):
         )
 
 
-class _Block:
-    """A part of a file, which is read while it is sent: none is in memory whole."""
+class _Body:
+    """A file or a part of one, read while it is sent: none is in memory whole."""
 
-    def __init__(self, read: Callable[[int, int], bytes], begin: int, end: int) -> None:
+    def __init__(self, read: _Reader, begin: int, end: int) -> None:
         self._read = read
         self._begin = begin
         self._end = end
@@ -383,9 +374,32 @@ class _Block:
     def __len__(self) -> int:
         return self._end - self._begin
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[memoryview]:
+        # One buffer for all of it: to get memory takes longer than to read.
+        buffer = memoryview(bytearray(min(_SENT_AT_ONCE, len(self))))
         for begin in range(self._begin, self._end, _SENT_AT_ONCE):
-            yield self._read(begin, min(_SENT_AT_ONCE, self._end - begin))
+            part = buffer[: self._end - begin]
+            self._read(begin, part)
+            yield part
+
+    def send_instead(self, request: Any) -> None:
+        """Become the body of a request that is not signed yet."""
+        request.http_request.data = self
+        request.http_request.headers["Content-Length"] = str(len(self))
+
+
+def _reader(key: str, file: _File) -> _Reader:
+    """Return what fills a buffer from a place in a file, for one thread at a time."""
+    reading = threading.Lock()
+
+    def read(begin: int, wanted: memoryview) -> None:
+        with reading:
+            file.seek(begin)
+            count = file.readinto(wanted)
+        if count != len(wanted):
+            raise StoreError(key, _SHORTER)
+
+    return read
 
 
 def _opened(source: Path | bytes) -> _File:

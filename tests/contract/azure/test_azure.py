@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import os
 import threading
+import tracemalloc
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -170,23 +172,57 @@ def test_a_failed_block_is_sent_again_alone(store, requests_of, large, monkeypat
     assert asked.count("comp=blocklist") == 1
 
 
-def test_a_source_that_becomes_shorter(store, large, monkeypatch):
+@pytest.mark.parametrize(
+    ("request_of", "block"), [("stage_block", BLOCK), ("upload_blob", 10 * BLOCK)]
+)
+def test_a_source_that_becomes_shorter(
+    azurite, container, large, monkeypatch, request_of, block
+):
     """A file that is cut while it is sent is an error, and nothing shows."""
     from azure.storage.blob import BlobClient  # noqa: PLC0415
 
-    real = BlobClient.stage_block
+    real = getattr(BlobClient, request_of)
 
-    def stage(self, name, data, **options):
-        """Cut the file before its first block is sent."""
+    def send(self, *args, **options):
+        """Cut the file before its first request is sent."""
         os.truncate(large, 17)
-        return real(self, name, data, **options)
+        return real(self, *args, **options)
 
-    monkeypatch.setattr(BlobClient, "stage_block", stage)
+    monkeypatch.setattr(BlobClient, request_of, send)
+    config = azurite.config(container, blockSizeInBytes=str(block))
 
-    with pytest.raises(StoreError, match="became shorter"):
-        store.put("backups/b/x", large)
+    with closing(open_blob_store(config)) as store:
+        with pytest.raises(StoreError, match="became shorter"):
+            store.put("backups/b/x", large)
+        assert list(store.list("")) == []
 
-    assert list(store.list("")) == []
+
+@pytest.mark.parametrize("kind", ["path", "bytes"])
+def test_what_fits_in_a_block_is_one_request(
+    azurite, container, requests_of, tmp_path, kind
+):
+    """It needs no list of blocks, and is never in memory whole for that."""
+    content = os.urandom(12 << 20)
+    source = content
+    if kind == "path":
+        source = tmp_path / "source"
+        source.write_bytes(content)
+
+    with closing(open_blob_store(azurite.config(container))) as store:
+        tracemalloc.start()
+        try:
+            store.put("backups/b/x", source)
+            held = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+        ((method, asked, headers),) = requests_of
+        assert (method, asked) == ("PUT", "")
+        assert headers["Content-Length"] == str(len(content))
+        assert held < len(content) / 4
+        assert read(store, "backups/b/x") == content
+        with pytest.raises(ObjectExistsError):
+            store.put("backups/b/x", source, create=True)
 
 
 def test_a_small_object_is_read_in_one_request(store, requests_of):
