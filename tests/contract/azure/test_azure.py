@@ -42,6 +42,14 @@ def large(tmp_path):
     return path
 
 
+@pytest.fixture
+def store_of(azurite, container):
+    """Return what opens a store by a config of its own, to be closed."""
+    return lambda **options: closing(
+        open_blob_store(azurite.config(container, **options))
+    )
+
+
 def read(store, key, **options):
     """The bytes of an object."""
     target = io.BytesIO()
@@ -173,34 +181,29 @@ def test_a_failed_block_is_sent_again_alone(store, requests_of, large, monkeypat
 
 
 @pytest.mark.parametrize(
-    ("request_of", "block"), [("stage_block", BLOCK), ("upload_blob", 10 * BLOCK)]
+    ("sends", "block"), [("stage_block", BLOCK), ("upload_blob", 10 * BLOCK)]
 )
-def test_a_source_that_becomes_shorter(
-    azurite, container, large, monkeypatch, request_of, block
-):
+def test_a_source_that_becomes_shorter(store_of, large, monkeypatch, sends, block):
     """A file that is cut while it is sent is an error, and nothing shows."""
     from azure.storage.blob import BlobClient  # noqa: PLC0415
 
-    real = getattr(BlobClient, request_of)
+    real = getattr(BlobClient, sends)
 
     def send(self, *args, **options):
         """Cut the file before its first request is sent."""
         os.truncate(large, 17)
         return real(self, *args, **options)
 
-    monkeypatch.setattr(BlobClient, request_of, send)
-    config = azurite.config(container, blockSizeInBytes=str(block))
+    monkeypatch.setattr(BlobClient, sends, send)
 
-    with closing(open_blob_store(config)) as store:
+    with store_of(blockSizeInBytes=str(block)) as store:
         with pytest.raises(StoreError, match="became shorter"):
             store.put("backups/b/x", large)
         assert list(store.list("")) == []
 
 
 @pytest.mark.parametrize("kind", ["path", "bytes"])
-def test_what_fits_in_a_block_is_one_request(
-    azurite, container, requests_of, tmp_path, kind
-):
+def test_what_fits_in_a_block_is_one_request(store_of, requests_of, tmp_path, kind):
     """It needs no list of blocks, and is never in memory whole for that."""
     content = os.urandom(12 << 20)
     source = content
@@ -208,7 +211,7 @@ def test_what_fits_in_a_block_is_one_request(
         source = tmp_path / "source"
         source.write_bytes(content)
 
-    with closing(open_blob_store(azurite.config(container))) as store:
+    with store_of() as store:
         tracemalloc.start()
         try:
             store.put("backups/b/x", source)
