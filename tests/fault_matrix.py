@@ -253,6 +253,24 @@ class FaultMatrix:
         with errors.expected(ObjectNotFoundError):
             store.get(KEY, io.BytesIO())
 
+    def test_a_large_object_that_is_replaced(self, store, errors, large, monkeypatch):
+        """Two versions of an object are never mixed in one read."""
+        monkeypatch.setattr(store, "_retry", RetryPolicy(attempts=1))
+        store.put(KEY, large)
+
+        class Replaces(io.BytesIO):
+            def write(self, data, /):
+                if not self.getvalue():
+                    store.put(KEY, bytes(LARGE))
+                return super().write(data)
+
+        target = Replaces()
+        with errors.expected(StoreUnavailableError, "replaced"):
+            store.get(KEY, target)
+
+        assert large.read_bytes().startswith(target.getvalue())
+        assert target.getvalue()
+
     def _vanished(self, relay, asked):
         reads = [each for each in relay.seen if self.is_read(each)]
         return self.not_found() if self.is_read(asked) and len(reads) > 1 else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -184,12 +185,12 @@ def test_azure_without_conditions(azurite, container, monkeypatch):
 # --- S3 -------------------------------------------------------------------------------
 
 
-def test_s3_that_overlooks_locks(bucket_maker, s3_credentials):
-    """A server that takes the headers of a lock and keeps none is found."""
+def check_of_s3_without_locks(bucket, told):
+    """What validation finds in a server that keeps no lock, and answers so about one."""
 
     def forgets(environ):
         if environ["QUERY_STRING"] == "retention":
-            return Answer("404 Not Found", "NoSuchObjectLockConfiguration")
+            return told
         for name in [name for name in environ if "OBJECT_LOCK" in name]:
             del environ[name]
         return None
@@ -200,11 +201,16 @@ def test_s3_that_overlooks_locks(bucket_maker, s3_credentials):
         return odd
 
     with running_s3(front) as server:
-        store = open_s3_store(
-            server.config(bucket_maker(), objectLockMode="COMPLIANCE")
-        )
-        check = validate_object_store(store)
-        store.close()
+        location = server.config(bucket, objectLockMode="COMPLIANCE")
+        with closing(open_s3_store(location)) as store:
+            return validate_object_store(store)
+
+
+def test_s3_that_overlooks_locks(bucket_maker, s3_credentials):
+    """A server that takes the headers of a lock and keeps none is found."""
+    none = Answer("404 Not Found", "NoSuchObjectLockConfiguration")
+
+    check = check_of_s3_without_locks(bucket_maker(), none)
 
     assert "keeps none" in check.problems[0]
     assert Capability.RETENTION not in check.capabilities
@@ -212,25 +218,9 @@ def test_s3_that_overlooks_locks(bucket_maker, s3_credentials):
 
 def test_s3_without_the_right_to_read_locks(bucket_maker, s3_credentials):
     """Who may lock and may not ask for locks is believed."""
+    refused = Answer("403 Forbidden", "AccessDenied")
 
-    def hides(environ):
-        if environ["QUERY_STRING"] == "retention":
-            return Answer("403 Forbidden", "AccessDenied")
-        for name in [name for name in environ if "OBJECT_LOCK" in name]:
-            del environ[name]
-        return None
-
-    def front(application):
-        odd = OddServer(application)
-        odd.rules.append(hides)
-        return odd
-
-    with running_s3(front) as server:
-        store = open_s3_store(
-            server.config(bucket_maker(), objectLockMode="COMPLIANCE")
-        )
-        check = validate_object_store(store)
-        store.close()
+    check = check_of_s3_without_locks(bucket_maker(), refused)
 
     assert check.ok
     assert Capability.RETENTION in check.capabilities

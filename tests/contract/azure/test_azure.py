@@ -254,25 +254,6 @@ def test_reads_are_pinned_to_one_version(store, requests_of, monkeypatch):
     assert conditions == [None, f'"{etag}"']
 
 
-def test_an_object_replaced_while_it_is_read(store, monkeypatch):
-    """Two versions of an object are never mixed in one read."""
-    monkeypatch.setattr("kbackup.stores._remote.PIECE", 4)
-    monkeypatch.setattr(store, "_retry", ONCE)
-    store.put("backups/b/x", b"11112222")
-
-    class Replaces(io.BytesIO):
-        def write(self, data, /):
-            if not self.getvalue():
-                store.put("backups/b/x", b"33334444")
-            return super().write(data)
-
-    target = Replaces()
-    with pytest.raises(StoreUnavailableError, match="replaced"):
-        store.get("backups/b/x", target)
-
-    assert target.getvalue() == b"1111"
-
-
 def test_lists_of_many_pages(store, requests_of, monkeypatch):
     """A list goes on page by page, and asks for no page before it is needed."""
     for number in range(7):

@@ -16,11 +16,9 @@ from kbackup.errors import (
     ObjectExistsError,
     StoreAccessError,
     StoreError,
-    StoreUnavailableError,
 )
 from kbackup.plugins import Capability, PluginManager
 from kbackup.stores import (
-    RetryPolicy,
     location_from,
     open_object_store,
     validate_object_store,
@@ -260,25 +258,6 @@ def test_a_version_mark_in_a_key(store):
             call()
 
     assert list(store.list("")) == []
-
-
-def test_an_object_replaced_while_it_is_read(store, monkeypatch):
-    """Two versions of an object are never mixed in one read."""
-    monkeypatch.setattr("kbackup.stores._remote.PIECE", 4)
-    monkeypatch.setattr(store, "_retry", RetryPolicy(attempts=1))
-    store.put("backups/b/x", b"11112222")
-
-    class Replaces(io.BytesIO):
-        def write(self, data, /):
-            if not self.getvalue():
-                store.put("backups/b/x", b"33334444")
-            return super().write(data)
-
-    target = Replaces()
-    with pytest.raises(StoreUnavailableError, match="replaced"):
-        store.get("backups/b/x", target)
-
-    assert target.getvalue() == b"1111"
 
 
 def test_objects_are_locked(s3_server, bucket_maker, s3_client):
