@@ -103,8 +103,10 @@ def read_config(config: Mapping[str, str]) -> FilesystemConfig:
     secret = _read_secrets(config.get("credentialsFile", ""))
     path, bucket = unquote(parts.path).rstrip("/"), config.get("bucket", "")
     path = f"{path}/{bucket}" if bucket else path
-    if "?" in path:
-        raise InvalidConfigError("the path of the location has a question mark in it")
+    if "?" in path or "\0" in path:
+        raise InvalidConfigError(
+            "the path of the location has a question mark or a NUL in it"
+        )
     return FilesystemConfig(
         scheme=parts.scheme,
         url=f"{parts.scheme}://{parts.netloc}{path}",

@@ -23,6 +23,7 @@ from kbackup.plugins import ObjectInfo
 from kbackup.stores import (
     UnfinishedWrite,
     common_prefixes,
+    directories_in_key_order,
     key_fault,
     validate_key,
     walk_in_key_order,
@@ -124,12 +125,7 @@ class InPlaceStore(FilesystemStore):
         if delimiter != "/":
             yield from common_prefixes(self.list(prefix), prefix, delimiter)
             return
-        base = prefix[: prefix.rfind("/") + 1]
-        names = (name for name, info in self._children(base) if info is None)
-        for directory in sorted(f"{base}{name}/" for name in names):
-            # One without an object may have stayed from what was deleted.
-            if directory.startswith(prefix) and any(True for _ in self.list(directory)):
-                yield directory
+        yield from directories_in_key_order(self._children, self.list, prefix)
 
     # --- inside -----------------------------------------------------------------------
 

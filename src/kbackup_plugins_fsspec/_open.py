@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -30,6 +31,7 @@ from kbackup_plugins_fsspec._sftp import open_sftp
 from kbackup_plugins_fsspec._store import FilesystemStore
 
 _SFTP = {"sftp", "ssh"}
+_NO_OPTION = re.compile(r".* got an unexpected keyword argument '(\w+)'")
 _CHAIN = "::"  # fsspec's sign for one filesystem over another
 
 
@@ -95,7 +97,10 @@ def _require_known(scheme: str) -> None:
     if scheme in NO_STORES:
         raise InvalidConfigError(f"what {scheme}:// stands for cannot be a store")
     if scheme not in known_implementations and scheme not in registry:
-        raise UnknownLocationError(f"fsspec does not know addresses {scheme}://")
+        raise UnknownLocationError(
+            f"fsspec does not know addresses {scheme}://",
+            hint="fsspec knows sftp://, ftp://, smb://, webdav:// and others",
+        )
 
 
 def _implementation(scheme: str) -> Any:
@@ -158,7 +163,7 @@ def _connect(settings: FilesystemConfig, options: Mapping[str, Any]) -> Any:
             )
         return fsspec.filesystem(settings.scheme, **options, skip_instance_cache=True)
     except (TypeError, ValueError) as exc:
-        reason = str(exc)
+        reason = _NO_OPTION.sub(r"it has no option \1", str(exc))
         for secret in settings.secrets:
             reason = reason.replace(secret, "***")
         raise InvalidConfigError(

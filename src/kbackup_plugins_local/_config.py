@@ -20,7 +20,7 @@ def directories(config: Mapping[str, str]) -> tuple[Path, ...]:
     """Return the directories of a location; a bucket is a sub-directory of each.
 
     Raises:
-        InvalidConfigError: ``path`` is missing, not absolute, or names one twice.
+        InvalidConfigError: ``path`` is missing, not absolute, no path, or names one twice.
     """
     text = config.get("path", "")
     if not text:
@@ -33,6 +33,8 @@ def directories(config: Mapping[str, str]) -> tuple[Path, ...]:
     parts = text.split(SEPARATOR)
     if not all(os.path.isabs(part) for part in parts):  # noqa: PTH117 - also of ""
         raise InvalidConfigError(f"path of the location is not absolute: {text!r}")
+    if "\0" in text:  # the system's own words for that name nothing
+        raise InvalidConfigError(f"path of the location has a NUL in it: {text!r}")
     paths = tuple(Path(os.path.normpath(part)) for part in parts)
     for path in paths:
         if sum(path == other or path in other.parents for other in paths) > 1:

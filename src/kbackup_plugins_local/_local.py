@@ -30,6 +30,7 @@ from kbackup.stores import (
     UnfinishedWrite,
     bounded,
     common_prefixes,
+    directories_in_key_order,
     layout,
     names_place,
     translate_store_errors,
@@ -172,17 +173,7 @@ class LocalStore:
         if delimiter != "/":
             yield from common_prefixes(self.list(prefix), prefix, delimiter)
             return
-        base = prefix[: prefix.rfind("/") + 1]
-        names = (name for name, info in self._children(base) if info is None)
-        for path in sorted(f"{base}{name}/" for name in names):
-            if path.startswith(prefix) and self._holds_any(path):
-                yield path
-
-    def _holds_any(self, path: str) -> bool:
-        try:
-            return next(self.list(path), None) is not None
-        except StoreError:  # it is there; who looks into it is told
-            return True
+        yield from directories_in_key_order(self._children, self.list, prefix)
 
     @names_place
     def delete(self, key: str) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -169,14 +168,17 @@ class PluginManager:
             if offers
             else None
         )
+        others = ""
         if factory is not None and factory.from_url is not None:
-            with suppress(UnknownLocationError):
+            try:
                 return _ask(factory.from_url, url, plugin=offers[0].name)
+            except UnknownLocationError as exc:
+                others = exc.hint
         claimed = sorted(self._loaded.schemes.keys() - {ANY_SCHEME})
         known = ", ".join(f"{name}://" for name in claimed)
         raise UnknownLocationError(
             f"no plugin knows addresses {scheme}://; known are: {known or 'none'}",
-            hint=self._advice(),
+            hint="; ".join(filter(None, [others, self._advice()])),
         )
 
     # --- actions ----------------------------------------------------------------------

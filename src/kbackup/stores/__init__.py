@@ -55,7 +55,11 @@ from kbackup.stores._sources import steady_source
 from kbackup.stores._timeouts import RetryPolicy, Timeouts, bounded, read_duration
 from kbackup.stores._unfinished import TidyStore, UnfinishedWrite, unfinished_writes
 from kbackup.stores._validate import StoreCheck, validate_object_store
-from kbackup.stores._walk import common_prefixes, walk_in_key_order
+from kbackup.stores._walk import (
+    common_prefixes,
+    directories_in_key_order,
+    walk_in_key_order,
+)
 
 __all__ = [
     "AdaptableStore",
@@ -89,6 +93,7 @@ __all__ = [
     "check_layout",
     "common_prefixes",
     "copies_of",
+    "directories_in_key_order",
     "directories_of",
     "ensure_location_record",
     "kbackup_register_object_stores",

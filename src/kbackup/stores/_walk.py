@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from kbackup.errors import StoreError
 from kbackup.plugins import ObjectInfo
 
 Children = Callable[[str], Iterable[tuple[str, ObjectInfo | None]]]
@@ -42,6 +43,31 @@ def _walk(
                 yield from _walk(children, path, prefix, after)
         elif path.startswith(prefix) and path > after:
             yield info
+
+
+def directories_in_key_order(
+    children: Children, objects: Callable[[str], Iterator[ObjectInfo]], prefix: str
+) -> Iterator[str]:
+    """Yield the directories that begin with *prefix* and hold an object, ascending.
+
+    Args:
+        children: What lies in a directory.
+        objects: List what begins with a prefix; one object of each is looked for, for a
+            directory without any may have stayed from what was deleted.
+        prefix: ``""``, or such as ``a/b``; only one directory is looked into for it.
+    """
+    base = prefix[: prefix.rfind("/") + 1]
+    names = (name for name, info in children(base) if info is None)
+    for path in sorted(f"{base}{name}/" for name in names):
+        if path.startswith(prefix) and _has_any(objects, path):
+            yield path
+
+
+def _has_any(objects: Callable[[str], Iterator[ObjectInfo]], path: str) -> bool:
+    try:
+        return next(objects(path), None) is not None
+    except StoreError:  # it is there; who looks into it is told
+        return True
 
 
 def common_prefixes(

@@ -186,7 +186,7 @@ def test_an_option_that_does_not_exist(sftp_config):
     """An unknown option is told by its name, as an error of the configuration."""
     with (
         opened({**sftp_config, "colour": "blue"}) as store,
-        pytest.raises(InvalidConfigError, match="colour"),
+        pytest.raises(InvalidConfigError, match="it has no option colour"),
     ):
         store.stat("backups/b/x")
 

@@ -9,7 +9,7 @@ import pytest
         (
             ["backup", "get", "--location", "gopher://host/b"],
             2,
-            ["no plugin knows addresses gopher://", "file://", "s3://"],
+            ["no plugin knows addresses gopher://", "file://", "s3://", "sftp://"],
             "kbackup plugin get",
         ),
         (

@@ -1,6 +1,7 @@
 """Questions, and a run's end with its terminal, on a real pseudo-terminal."""
 
 import os
+import select
 import subprocess
 import sys
 import time
@@ -37,11 +38,19 @@ class Terminal:
         os.close(self._command)
         return self._started
 
-    def read_until(self, text):
-        """Read until *text* is on the screen, or nothing more can come."""
+    def read_until(self, text, again=""):
+        """Read until *text* is on the screen, or nothing more can come.
+
+        Where nothing comes for a second *again* is typed: a Ctrl-C that arrives between
+        the question and the read of its answer is heard with the next one only.
+        """
+        deadline = time.monotonic() + SECONDS
         with suppress(OSError):  # the command has ended
-            while text not in self.seen:
-                self.seen += os.read(self._person, 4096).decode()
+            while text not in self.seen and time.monotonic() < deadline:
+                if select.select([self._person], [], [], 1)[0]:
+                    self.seen += os.read(self._person, 4096).decode()
+                elif again:
+                    self.type(again)
         assert text in self.seen
 
     def close(self):
@@ -109,7 +118,7 @@ def test_ctrl_c_is_an_answer(saved, terminal):
     terminal.read_until("Remove 1 snapshot from r? [y/N]")
 
     terminal.type("\x03")
-    terminal.read_until("Error: cancelled")
+    terminal.read_until("Error: cancelled", again="\x03")
 
     assert process.wait(SECONDS) == 130
     assert saved("snapshots").out.endswith("2 snapshots\n")

@@ -112,6 +112,7 @@ def test_an_address_holds_no_secret(address):
         ({"url": "sftp://h/x?a=b"}, "has a query"),
         ({"url": "sftp://h/x#y"}, "has a '#'"),
         ({"url": "sftp://h/x%3fy"}, "question mark"),
+        ({"url": "sftp://h/x%00y"}, "NUL"),
         ({"url": "sftp://h:port/x"}, "is none"),
         ({"url": "/srv"}, "no scheme"),
         ({"url": "sftp://h/x", "token": "x"}, "is a secret"),

@@ -32,6 +32,7 @@ def test_several_directories_and_a_bucket():
         {"path": "/a#"},
         {"path": "#/a"},
         {"path": "/a#b"},
+        {"path": "/a\0b"},
         {"path": "/a#/a/"},
         {"path": "/a#/a/b"},
         {"path": "/a", "bucket": ".."},

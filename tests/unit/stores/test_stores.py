@@ -30,7 +30,9 @@ from kbackup.stores import (
     RetryPolicy,
     Timeouts,
     bounded,
+    common_prefixes,
     copies_of,
+    directories_in_key_order,
     ensure_location_record,
     layout,
     open_filesystem,
@@ -91,6 +93,33 @@ def test_a_walk_is_a_sorted_list(paths, prefix, after):
 
     keys = sorted(leaves(tree))
     assert found == [key for key in keys if key.startswith(prefix) and key > past]
+
+
+@given(st.sets(PATHS, max_size=20), st.text("ab-./0", max_size=5))
+def test_directories_are_what_keys_share(paths, prefix):
+    """Looking into one directory finds the prefixes that a list of all keys has."""
+    children = children_of(tree_of(paths))
+
+    def objects(below):
+        return walk_in_key_order(children, below)
+
+    found = list(directories_in_key_order(children, objects, prefix))
+
+    assert found == list(common_prefixes(objects(prefix), prefix, "/"))
+
+
+def test_a_directory_that_may_not_be_looked_into_is_one():
+    """It is there, with what is in it; an empty one is no prefix of any key."""
+    children = children_of({"barred": {"x": None}, "empty": {}, "open": {"x": None}})
+
+    def objects(below):
+        if below == "barred/":
+            raise StoreAccessError(below, "no permission")
+        return walk_in_key_order(children, below)
+
+    found = list(directories_in_key_order(children, objects, ""))
+
+    assert found == ["barred/", "open/"]
 
 
 def test_a_prefix_hides_what_lies_outside():
