@@ -10,25 +10,27 @@ QUICK := tests/test_*.py tests/unit tests/contract
 # has run out of tests takes some from another.
 PROCESSES := $(shell $(PYTHON) -c 'import os; print(1 + (os.cpu_count() or 1))')
 PARALLEL := -n $(PROCESSES) --dist worksteal
-# With stock restic and real disks, and without a cluster.
-RESTIC := tests/restic
-SLOW := tests/acceptance tests/integration
+# Long ones without a real cluster: stock restic, real disks, processes that are killed.
+LONG := tests/restic tests/acceptance
+# With real clusters, which wait for their controllers: in one process. What coverage has
+# run of them is not run again.
+SLOW := tests/integration -k "not (conformance and simulated)"
 # What must be covered whole; all else as pyproject.toml says.
 WHOLE := */kbackup/archive/*,*/kbackup/models/*,*/kbackup/restore/_plan/plan.py,*/kbackup/restore/_plan_entry.py,*/kbackup/restore/_plan/table.py,*/kbackup/repository/*
 # Objects of about 1 MiB, for benchmarks.
 LARGE := --items 200 --size 770000
 
-.PHONY: demo test coverage restic test-lowest test-wheel lint docs bench clean
+.PHONY: demo test coverage long test-lowest test-wheel lint docs bench clean
 
 demo: .venv/.demo
 	@$(BIN)/kbackup demo
 
-# With COVERAGE=1 the quick tests run first, under coverage, and the slow ones after.
-test: .venv/.test $(if $(COVERAGE),coverage restic)
+# With COVERAGE=1 the quick tests run first, under coverage, and the others after.
+test: .venv/.test $(if $(COVERAGE),coverage long)
 	$(BIN)/python -m pytest $(or $(TESTS),$(if $(COVERAGE),$(SLOW)))
 
-restic: .venv/.test
-	$(BIN)/python -m pytest $(PARALLEL) $(RESTIC)
+long: .venv/.test
+	$(BIN)/python -m pytest $(PARALLEL) $(LONG)
 
 coverage: .venv/.test
 	$(BIN)/coverage erase
