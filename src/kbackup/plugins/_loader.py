@@ -7,7 +7,10 @@ behind; this one records what is wrong with whom and goes on. Only the manager c
 from __future__ import annotations
 
 import logging
+import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -261,15 +264,34 @@ def _no_such_hook(name: str) -> str:
     return "; ".join(filter(None, (f"there is no hook {name}", meant)))
 
 
-def _installed() -> list[_Candidate]:
+def _installed() -> tuple[_Candidate, ...]:
     """Return the entry points of our group, by distribution and name."""
+    return _found_in(tuple(map(_state_of, sys.path)))
+
+
+def _state_of(directory: str) -> tuple[str, int]:
+    """Return what becomes another when something is installed there, or removed."""
+    try:
+        return directory, os.stat(directory or ".").st_mtime_ns  # noqa: PTH116 - may be no path
+    except OSError:
+        return directory, 0
+
+
+@lru_cache(maxsize=1)
+def _found_in(_search_path: tuple[tuple[str, int], ...]) -> tuple[_Candidate, ...]:
+    """Look through all that is installed, once for many managers: each takes 15 ms.
+
+    Args:
+        _search_path: What has to be the same for an earlier answer to be true.
+    """
     from importlib.metadata import entry_points  # noqa: PLC0415 - 20 ms at import
 
     found = [
         _Candidate(origin=_origin(point), load=point.load)
         for point in entry_points(group=PROJECT)
     ]
-    return sorted(found, key=lambda c: (c.origin.distribution, c.origin.entry_point))
+    found.sort(key=lambda c: (c.origin.distribution, c.origin.entry_point))
+    return tuple(found)
 
 
 def _origin(point: EntryPoint) -> Origin:

@@ -1,5 +1,7 @@
 """Plugins that are installed: entry points of real distributions on a real path."""
 
+import importlib.metadata
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -72,6 +74,38 @@ def test_installed_plugin_is_found(install):
         "good",
     )
     assert "example.com/good" in {a.name for a in manager.restore_item_actions()}
+
+
+def test_what_is_installed_meanwhile_is_found(install, tmp_path):
+    """A notebook installs a plugin, or removes one, and goes on in the same process."""
+    assert not only(PluginManager(), "kb-good")
+    install("kb-good", GOOD.format(name="good"))
+    assert only(PluginManager(), "kb-good")
+    install("kb-other", GOOD.format(name="other"))
+    assert only(PluginManager(), "kb-other")
+
+    shutil.rmtree(tmp_path / "kb_good-1.2.dist-info")
+
+    assert not only(PluginManager(), "kb-good")
+    assert only(PluginManager(), "kb-other")
+
+
+def test_what_is_installed_is_looked_for_once(monkeypatch):
+    """An application opens many stores; nothing was installed in between."""
+    looked = []
+    real = importlib.metadata.entry_points
+
+    def entry_points(**options):
+        looked.append(options)
+        return real(**options)
+
+    monkeypatch.setattr(importlib.metadata, "entry_points", entry_points)
+    monkeypatch.syspath_prepend("/somewhere/else")
+
+    found = [PluginManager().list_plugins() for _ in range(3)]
+
+    assert found[0] == found[1] == found[2]
+    assert looked == [{"group": "kbackup"}]
 
 
 def test_builtin_actions_are_installed():
