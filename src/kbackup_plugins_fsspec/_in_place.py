@@ -22,9 +22,8 @@ from kbackup.errors import (
 from kbackup.plugins import ObjectInfo
 from kbackup.stores import (
     UnfinishedWrite,
-    common_prefixes,
-    directories_in_key_order,
     key_fault,
+    prefixes_in_key_order,
     validate_key,
     walk_in_key_order,
 )
@@ -122,10 +121,7 @@ class InPlaceStore(FilesystemStore):
         yield from walk_in_key_order(self._children, prefix, after)
 
     def _list_prefixes(self, prefix: str, delimiter: str) -> Iterator[str]:
-        if delimiter != "/":
-            yield from common_prefixes(self.list(prefix), prefix, delimiter)
-            return
-        yield from directories_in_key_order(self._children, self.list, prefix)
+        return prefixes_in_key_order(self._children, self.list, prefix, delimiter)
 
     # --- inside -----------------------------------------------------------------------
 

@@ -20,7 +20,8 @@ def directories(config: Mapping[str, str]) -> tuple[Path, ...]:
     """Return the directories of a location; a bucket is a sub-directory of each.
 
     Raises:
-        InvalidConfigError: ``path`` is missing, not absolute, no path, or names one twice.
+        InvalidConfigError: ``path`` is missing, not absolute, has a NUL in it, or names one
+            twice.
     """
     text = config.get("path", "")
     if not text:

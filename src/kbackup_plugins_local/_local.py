@@ -29,10 +29,9 @@ from kbackup.stores import (
     Timeouts,
     UnfinishedWrite,
     bounded,
-    common_prefixes,
-    directories_in_key_order,
     layout,
     names_place,
+    prefixes_in_key_order,
     translate_store_errors,
     walk_in_key_order,
 )
@@ -170,10 +169,7 @@ class LocalStore:
 
     def list_prefixes(self, prefix: str, delimiter: str = "/") -> Iterator[str]:
         """List beginnings of keys; see `ObjectStore.list_prefixes`."""
-        if delimiter != "/":
-            yield from common_prefixes(self.list(prefix), prefix, delimiter)
-            return
-        yield from directories_in_key_order(self._children, self.list, prefix)
+        return prefixes_in_key_order(self._children, self.list, prefix, delimiter)
 
     @names_place
     def delete(self, key: str) -> None:

@@ -57,7 +57,7 @@ from kbackup.stores._unfinished import TidyStore, UnfinishedWrite, unfinished_wr
 from kbackup.stores._validate import StoreCheck, validate_object_store
 from kbackup.stores._walk import (
     common_prefixes,
-    directories_in_key_order,
+    prefixes_in_key_order,
     walk_in_key_order,
 )
 
@@ -93,7 +93,6 @@ __all__ = [
     "check_layout",
     "common_prefixes",
     "copies_of",
-    "directories_in_key_order",
     "directories_of",
     "ensure_location_record",
     "kbackup_register_object_stores",
@@ -104,6 +103,7 @@ __all__ = [
     "names_place",
     "open_filesystem",
     "open_object_store",
+    "prefixes_in_key_order",
     "problems_of",
     "read_boolean",
     "read_duration",

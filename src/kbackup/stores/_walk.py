@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from kbackup.errors import StoreError
+from kbackup.errors import StoreError, StoreUnavailableError
 from kbackup.plugins import ObjectInfo
 
 Children = Callable[[str], Iterable[tuple[str, ObjectInfo | None]]]
@@ -45,17 +45,28 @@ def _walk(
             yield info
 
 
-def directories_in_key_order(
-    children: Children, objects: Callable[[str], Iterator[ObjectInfo]], prefix: str
+def prefixes_in_key_order(
+    children: Children,
+    objects: Callable[[str], Iterator[ObjectInfo]],
+    prefix: str,
+    delimiter: str,
 ) -> Iterator[str]:
-    """Yield the directories that begin with *prefix* and hold an object, ascending.
+    """Yield what keys share up to *delimiter*; for ``/`` only directories are looked at.
 
     Args:
         children: What lies in a directory.
-        objects: List what begins with a prefix; one object of each is looked for, for a
-            directory without any may have stayed from what was deleted.
-        prefix: ``""``, or such as ``a/b``; only one directory is looked into for it.
+        objects: List what begins with a prefix; of a directory the first one is looked
+            for, for one without any may have stayed from what was deleted.
+        prefix: ``""``, or such as ``a/b``.
+        delimiter: Not empty.
+
+    Raises:
+        StoreUnavailableError: Nobody answers; what is wrong with one directory alone
+            does not hide the others.
     """
+    if delimiter != "/":
+        yield from common_prefixes(objects(prefix), prefix, delimiter)
+        return
     base = prefix[: prefix.rfind("/") + 1]
     names = (name for name, info in children(base) if info is None)
     for path in sorted(f"{base}{name}/" for name in names):
@@ -66,6 +77,8 @@ def directories_in_key_order(
 def _has_any(objects: Callable[[str], Iterator[ObjectInfo]], path: str) -> bool:
     try:
         return next(objects(path), None) is not None
+    except StoreUnavailableError:  # the next directory would be waited for as long
+        raise
     except StoreError:  # it is there; who looks into it is told
         return True
 

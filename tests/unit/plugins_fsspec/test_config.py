@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 import types
@@ -354,6 +355,19 @@ def test_a_claimed_scheme_goes_to_its_plugin():
 
     assert plugins.spec_for_url("ftp://h/x").provider == "example.com/ftp"
     assert plugins.spec_for_url("sftp://h/x").provider == "kbackup.io/fsspec"
+
+
+def test_a_scheme_that_nobody_knows():
+    """It is told which others the generic plugin would take, and those it takes."""
+    plugins = PluginManager()
+
+    with pytest.raises(UnknownLocationError) as caught:
+        plugins.spec_for_url("gopher://h/x")
+
+    told = re.findall(r"(\w+)://", caught.value.hint)
+    assert "sftp" in told
+    for scheme in told:
+        assert plugins.spec_for_url(f"{scheme}://h/x").provider == "kbackup.io/fsspec"
 
 
 def test_without_the_generic_plugin():

@@ -32,10 +32,10 @@ from kbackup.stores import (
     bounded,
     common_prefixes,
     copies_of,
-    directories_in_key_order,
     ensure_location_record,
     layout,
     open_filesystem,
+    prefixes_in_key_order,
     problems_of,
     read_location_record,
     state_of,
@@ -103,23 +103,33 @@ def test_directories_are_what_keys_share(paths, prefix):
     def objects(below):
         return walk_in_key_order(children, below)
 
-    found = list(directories_in_key_order(children, objects, prefix))
+    found = list(prefixes_in_key_order(children, objects, prefix, "/"))
 
     assert found == list(common_prefixes(objects(prefix), prefix, "/"))
 
 
-def test_a_directory_that_may_not_be_looked_into_is_one():
-    """It is there, with what is in it; an empty one is no prefix of any key."""
+def prefixes_where_one_fails(error):
+    """The prefixes of a tree with one directory that cannot be looked into."""
     children = children_of({"barred": {"x": None}, "empty": {}, "open": {"x": None}})
 
     def objects(below):
         if below == "barred/":
-            raise StoreAccessError(below, "no permission")
+            raise error
         return walk_in_key_order(children, below)
 
-    found = list(directories_in_key_order(children, objects, ""))
+    return list(prefixes_in_key_order(children, objects, "", "/"))
 
-    assert found == ["barred/", "open/"]
+
+@pytest.mark.parametrize("kind", [StoreAccessError, StoreError])
+def test_a_directory_that_may_not_be_looked_into_is_one(kind):
+    """It is there, with what is in it; an empty one is no prefix of any key."""
+    assert prefixes_where_one_fails(kind("barred/", "no")) == ["barred/", "open/"]
+
+
+def test_prefixes_of_a_store_that_does_not_answer():
+    """Its directories are not waited for one after the other."""
+    with pytest.raises(StoreUnavailableError):
+        prefixes_where_one_fails(StoreUnavailableError("barred/", "no answer"))
 
 
 def test_a_prefix_hides_what_lies_outside():
